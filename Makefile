@@ -1,0 +1,88 @@
+# Two commands need nothing installed by hand but git, make and Python >= 3.11: `make demo`, `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PURE := records rules matching intake
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: .venv/run.stamp ## Reconcile 20,000 simulated trades and open the report
+	$(BIN)/traderecon simulate --trades 20000 --seed 7 --csv demo/
+	$(BIN)/traderecon reconcile --executions demo/executions.csv \
+		--confirmations demo/broker_confirmations.csv --pnl demo/pnl_snapshot.csv \
+		--out demo/results.csv --report demo/report.html --open
+
+.PHONY: test
+test: system-packages check ## Everything CI runs: check, then every test; the pure packages covered fully
+	$(BIN)/python -m pytest -n 2 $(PURE:%=--cov=traderecon.%) --cov-branch --cov-fail-under=100
+
+.PHONY: check
+check: .venv/dev.stamp ## Format, lint and types, changing nothing
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+.PHONY: format
+format: .venv/dev.stamp ## Format, and fix what can be fixed safely
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+.PHONY: bench
+bench: .venv/bench.stamp ## Measure the core, and the batch against pandas, Polars and DuckDB
+	$(BIN)/python benchmarks/core.py
+	$(BIN)/python benchmarks/batch.py
+
+.PHONY: mutants
+mutants: .venv/dev.stamp ## Break the rules on purpose: does a test notice?
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+# Constraints keep the three files of one mind: what is shared has one version.
+# `make pins UPGRADE=--upgrade` takes the newest of everything, without it only what is asked for.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make pins' $(BIN)/uv pip compile pyproject.toml --quiet \
+	--universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE)
+
+.PHONY: pins
+pins: .venv/dev.stamp ## Pin what pyproject.toml asks for, with hashes, into requirements/
+	$(COMPILE) --group build --extra export --output-file requirements/run.txt
+	$(COMPILE) --group build --extra export --extra dev \
+		--constraint requirements/run.txt --output-file requirements/dev.txt
+	$(COMPILE) --extra bench \
+		--constraint requirements/dev.txt --output-file requirements/bench.txt
+
+.PHONY: clean
+clean: ## Remove .venv, caches and what the demo made
+	rm -rf .venv .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
+		build demo htmlcov mutants *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: system-packages
+system-packages:
+	@.ci/system-packages chromium
+
+# The environment. A stamp is touched when its step is done; a step that broke off is done again.
+
+.venv/python.stamp:
+	@.ci/system-packages python $(PYTHON)
+	$(PYTHON) -m venv --clear .venv
+	@touch $@
+
+.venv/run.stamp: requirements/run.txt pyproject.toml setup.cfg .venv/python.stamp
+	$(PIP) install --require-hashes --requirement requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/run.stamp
+	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+.venv/bench.stamp: requirements/bench.txt .venv/dev.stamp
+	$(PIP) install --require-hashes --requirement requirements/bench.txt
+	@touch $@

@@ -1,0 +1,15 @@
+"""Records in, facts out: strict decoding of messages and rows, total over whatever is sent.
+
+    bytes of a topic -> decode ─┐
+                                ├─> Fact(leg, origin) | Rejected(code, sentence, origin)
+    line of a CSV    -> Rows  ──┘
+
+Pure: values and text in, values out. Bad input is a value; only a bug raises.
+"""
+
+from traderecon.intake.instants import UTC_FORM, EpochUnit, Form
+from traderecon.intake.legs import COLUMNS
+from traderecon.intake.messages import MAX_BYTES, decode
+from traderecon.intake.rows import HeaderError, Rows
+
+__all__ = ["COLUMNS", "MAX_BYTES", "UTC_FORM", "EpochUnit", "Form", "HeaderError", "Rows", "decode"]

@@ -1,0 +1,133 @@
+"""Fields to leg: the one place where a record's text becomes terms of a trade.
+
+{"trade_id": "T1", "ticker": "AAPL", "quantity": "100", ...}  ->  leg, or a refusal that names the field
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from traderecon.intake import values
+from traderecon.intake.instants import UTC_FORM, Form, instant
+from traderecon.intake.refusal import Refusal, shown
+from traderecon.records import Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
+
+Value = TypeVar("Value")
+Fields = Mapping[str, str | None]
+
+TERMS = ("trade_id", "ticker", "quantity", "price", "timestamp")
+TERMS_OPTIONAL = ("version", "kind", "side", "currency", "account", "broker", "counterparty", "order_id")
+PNL = ("trade_id", "pnl_impact", "commission")
+PNL_OPTIONAL = ("version", "currency", "open_price", "mark_price")
+SCHEMA_VERSION = "schema_version"
+
+COLUMNS = {Source.EXECUTIONS: TERMS, Source.CONFIRMATIONS: TERMS, Source.PNL: PNL}
+"""The fields every record of a source has. Source: CONTRACT.md, Topics."""
+
+KNOWN = {
+    Source.EXECUTIONS: frozenset((*TERMS, *TERMS_OPTIONAL, SCHEMA_VERSION)),
+    Source.CONFIRMATIONS: frozenset((*TERMS, *TERMS_OPTIONAL, SCHEMA_VERSION)),
+    Source.PNL: frozenset((*PNL, *PNL_OPTIONAL, SCHEMA_VERSION)),
+}
+"""All fields that mean something; any other is kept beside the leg and ignored."""
+
+
+def leg_of(source: Source, fields: Fields, form: Form) -> Leg:
+    """The leg these fields describe, or Refusal; a field that is absent, None or blank was not sent."""
+    trade_id = _required(fields, "trade_id", values.key)
+    if SCHEMA_VERSION in fields:
+        _require_schema_one(fields)
+    if source is Source.PNL:
+        return _snapshot(trade_id, fields)
+    return _terms(Execution if source is Source.EXECUTIONS else Confirmation, trade_id, fields, form)
+
+
+def _terms(
+    leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
+) -> Execution | Confirmation:
+    ticker = _required(fields, "ticker", values.text)
+    quantity = _required(fields, "quantity", values.positive)
+    price = _required(fields, "price", values.number)
+    when = _required(fields, "timestamp", instant if form is UTC_FORM else lambda sent: instant(sent, form))
+    hints = when.hints
+    if ticker != fields["ticker"] or trade_id != fields["trade_id"]:
+        hints = tuple(sorted((*hints, Hint.NORMALISED)))
+    if len(fields) == len(TERMS):  # nothing optional was sent
+        return leg_type(trade_id, ticker, quantity, price, when.ns, when.granularity, hints=hints)
+    return leg_type(
+        trade_id,
+        ticker,
+        quantity,
+        price,
+        when.ns,
+        when.granularity,
+        version=_version(fields),
+        kind=_optional(fields, "kind", values.kind) or Kind.NEW,
+        side=_optional(fields, "side", values.text),
+        currency=_optional(fields, "currency", values.text),
+        account=_optional(fields, "account", values.text),
+        broker=_optional(fields, "broker", values.text),
+        counterparty=_optional(fields, "counterparty", values.text),
+        order_id=_optional(fields, "order_id", values.text),
+        hints=hints,
+    )
+
+
+def _snapshot(trade_id: str, fields: Fields) -> PnlSnapshot:
+    """A snapshot may lack one of its two amounts: the pnl check says so. One that lacks both says nothing."""
+    pnl_impact = _optional(fields, "pnl_impact", values.number)
+    commission = _optional(fields, "commission", values.number)
+    if pnl_impact is None and commission is None:
+        raise _missing(fields, "pnl_impact")
+    return PnlSnapshot(
+        trade_id,
+        pnl_impact,
+        commission,
+        version=_version(fields),
+        currency=_optional(fields, "currency", values.text),
+        open_price=_optional(fields, "open_price", values.number),
+        mark_price=_optional(fields, "mark_price", values.number),
+        hints=() if trade_id == fields["trade_id"] else (Hint.NORMALISED,),
+    )
+
+
+def _version(fields: Fields) -> int:
+    version = _optional(fields, "version", values.version)
+    return 1 if version is None else version
+
+
+def _require_schema_one(fields: Fields) -> None:
+    if _optional(fields, SCHEMA_VERSION, values.version) not in {None, 1}:
+        raise Refusal(
+            RejectCode.SCHEMA_UNSUPPORTED,
+            f"{_whose(fields)} has {SCHEMA_VERSION} {shown(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
+        )
+
+
+def _required(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value:
+    sent = fields.get(name)
+    if sent is None:
+        raise _missing(fields, name)
+    try:
+        return parse(sent)
+    except Refusal as refusal:
+        if not sent.strip(" "):
+            raise _missing(fields, name) from None
+        raise Refusal(refusal.code, f"{_whose(fields)} has {name} {shown(sent)}: {refusal.text}") from None
+
+
+def _optional(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value | None:
+    sent = fields.get(name)
+    if sent is None or not sent.strip(" "):
+        return None
+    return _required(fields, name, parse)
+
+
+def _missing(fields: Fields, name: str) -> Refusal:
+    if name == "trade_id":
+        return Refusal(RejectCode.KEY_MISSING, "the record has no trade_id: send one in every record")
+    return Refusal(RejectCode.FIELD_MISSING, f"{_whose(fields)} has no {name}: send one in every record")
+
+
+def _whose(fields: Fields) -> str:
+    """The record as its sender knows it."""
+    return ascii((fields.get("trade_id") or "").strip(" ")[:80])[1:-1] or "the record"

@@ -1,0 +1,86 @@
+"""Rows: one line of a CSV file -> Fact | Rejected. Total over all lines.
+
+One record per line: a quoted cell may hold commas and doubled quotes, but no line break, so that a quote which is never
+closed costs its own line and not its neighbours. The header names the columns, in any order.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+
+from traderecon.intake.instants import UTC_FORM, Form
+from traderecon.intake.legs import COLUMNS, KNOWN, leg_of
+from traderecon.intake.messages import MAX_BYTES
+from traderecon.intake.refusal import Refusal
+from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
+
+_UNDECODED = re.compile("[\udc80-\udcff]")
+
+
+class HeaderError(ValueError):
+    """The header does not name every column the source has; the message says which, and what was found."""
+
+
+class Rows:
+    """Reads the lines of one source under one header.
+
+    >>> rows = Rows(Source.PNL, "trade_id,commission,pnl_impact")
+    >>> rows.decode("T1,0.5,95.00", Origin("pnl_snapshot.csv", 0, 2)).leg.pnl_impact
+    Decimal('95')
+    """
+
+    def __init__(self, source: Source, header: str, form: Form = UTC_FORM) -> None:
+        self.source = source
+        self.form = form
+        try:
+            self.columns = tuple(name.strip(" ") for name in cells_of(header.removeprefix("\ufeff")))
+        except Refusal as refusal:
+            raise HeaderError(refusal.text) from None
+        missing = [name for name in COLUMNS[source] if name not in self.columns]
+        twice = sorted({name for name in self.columns if name and self.columns.count(name) > 1})
+        if missing:
+            found = ",".join(self.columns)[:200]
+            raise HeaderError(f"lacks the column {', '.join(missing)}: its first line must name it, and is {found!a}")
+        if twice:
+            raise HeaderError(f"has the column {', '.join(twice)} more than once")
+        unknown = frozenset(self.columns) - KNOWN[source]
+        self.unknown = unknown
+
+    def decode(self, line: str, origin: Origin) -> Fact | Rejected:
+        """Read one line without its line break; bytes that are no UTF-8 come as lone surrogates."""
+        try:
+            cells = cells_of(line)
+            if len(cells) > len(self.columns):
+                raise Refusal(
+                    RejectCode.SCHEMA_INVALID,
+                    f"the row has {len(cells)} cells, the header names {len(self.columns)}: "
+                    "quote a cell that has a comma in it",
+                )
+            # A short row lacks its last fields; which one it needed is said by name.
+            fields: dict[str, str | None] = dict(zip(self.columns, cells, strict=False))
+            if not self.unknown:
+                return Fact(leg_of(self.source, fields, self.form), origin)
+            extra = {name: fields.pop(name) or "" for name in self.unknown if name in fields}
+            return Fact(leg_of(self.source, fields, self.form), origin, extra)
+        except Refusal as refusal:
+            return Rejected(refusal.code, refusal.text, origin)
+
+
+def cells_of(line: str) -> Sequence[str]:
+    """The cells of one line, or Refusal.
+
+    >>> cells_of('T1,"a ""b"", c",1')
+    ['T1', 'a "b", c', '1']
+    """
+    if len(line) > MAX_BYTES:
+        raise Refusal(RejectCode.SIZE_EXCEEDED, f"the line has {len(line)} characters: send at most {MAX_BYTES}")
+    if not line.isascii() and _UNDECODED.search(line):
+        raise Refusal(RejectCode.SCHEMA_INVALID, "the line has bytes that are not UTF-8: save the file as UTF-8")
+    if '"' not in line:
+        return line.split(",")
+    try:
+        return next(csv.reader([line], strict=True))
+    except csv.Error:
+        raise Refusal(
+            RejectCode.SCHEMA_INVALID, "the line has a quote that is never closed, or text behind a closing one"
+        ) from None

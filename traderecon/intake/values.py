@@ -1,0 +1,109 @@
+"""One value: text in, an exact value out, or a refusal that says what to send instead.
+
+Each parser is total, exact and bounded in time: a number is never rounded, a text never cut. What repeats in a feed
+(tickers, quantities, prices) is remembered; the memory is bounded and changes no answer.
+"""
+
+import re
+from decimal import Decimal
+from functools import lru_cache
+
+from traderecon.intake.refusal import Refusal
+from traderecon.records import Kind, RejectCode
+from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, canonical
+
+MAX_TEXT = 512
+"""Characters in a trade_id or any other text."""
+
+MAX_NUMBER = 128
+"""Characters in a number; more is no amount of money."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
+_NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@lru_cache(maxsize=65_536)
+def number(sent: str) -> Decimal:
+    """An amount, canonical and exact.
+
+    >>> number(" 190.50 "), number("1E2")
+    (Decimal('190.5'), Decimal('100'))
+
+    Refuses with SIZE_EXCEEDED, VALUE_NOT_FINITE, SCHEMA_INVALID (not a number), VALUE_OUT_OF_RANGE,
+    NUMBER_PRECISION_EXCEEDED. Source: DOMAIN.md G03 to G09.
+    """
+    text = sent.strip(" ")
+    if len(text) > MAX_NUMBER:
+        raise Refusal(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_NUMBER} characters")
+    if not _NUMBER.fullmatch(text):
+        if _NOT_FINITE.fullmatch(text):
+            raise Refusal(RejectCode.VALUE_NOT_FINITE, "send a finite number")
+        raise Refusal(RejectCode.SCHEMA_INVALID, "send a decimal with a point and nothing else in it")
+    value = Decimal(text)
+    if value and value.adjusted() >= INTEGER_DIGITS:
+        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, f"send at most {INTEGER_DIGITS} digits before the point")
+    if value and value.adjusted() < -FRACTION_DIGITS:
+        raise Refusal(RejectCode.NUMBER_PRECISION_EXCEEDED, f"send at most {FRACTION_DIGITS} digits after the point")
+    value = canonical(value)
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or exponent < -FRACTION_DIGITS:
+        raise Refusal(RejectCode.NUMBER_PRECISION_EXCEEDED, f"send at most {FRACTION_DIGITS} digits after the point")
+    return value
+
+
+@lru_cache(maxsize=65_536)
+def positive(sent: str) -> Decimal:
+    """A quantity: above zero, since a fill of nothing is no trade and the side says the direction."""
+    value = number(sent)
+    if value <= 0:
+        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, "send a quantity above zero")
+    return value
+
+
+@lru_cache(maxsize=1_024)
+def version(sent: str) -> int:
+    """The version of a leg: a whole number, 0 to 10^9."""
+    value = number(sent)
+    if value != value.to_integral_value():
+        raise Refusal(RejectCode.SCHEMA_INVALID, "send a whole number")
+    if not 0 <= value <= 1_000_000_000:
+        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, "send 0 to 1000000000")
+    return int(value)
+
+
+@lru_cache(maxsize=64)
+def kind(sent: str) -> Kind:
+    """What this version does to the leg, in any case."""
+    try:
+        return Kind(sent.strip(" ").lower())
+    except ValueError:
+        raise Refusal(RejectCode.EVENT_TYPE_UNSUPPORTED, "send new, amend or cancel") from None
+
+
+@lru_cache(maxsize=65_536)
+def text(sent: str) -> str:
+    """A name or a code, without the blanks around it; look-alikes and case stay as they are."""
+    value = sent.strip(" ")
+    if not value:
+        raise Refusal(RejectCode.FIELD_MISSING, "send at least one character")
+    if len(value) > MAX_TEXT:
+        raise Refusal(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_TEXT} characters")
+    if _UNPRINTABLE.search(value):
+        raise Refusal(RejectCode.SCHEMA_INVALID, "send text without control characters")
+    return value
+
+
+def key(sent: str) -> str:
+    """A trade_id without the blanks around it; case, zeros and look-alikes matter.
+
+    Refuses with KEY_MISSING, KEY_INVALID. Source: DOMAIN.md E12 to E16, G12.
+    """
+    value = sent.strip(" ")
+    if not value:
+        raise Refusal(RejectCode.KEY_MISSING, "send one in every record")
+    if len(value) > MAX_TEXT:
+        raise Refusal(RejectCode.KEY_INVALID, f"send at most {MAX_TEXT} characters")
+    if not (value.isascii() and value.isprintable()) and _UNPRINTABLE.search(value):
+        raise Refusal(RejectCode.KEY_INVALID, "send text without control characters")
+    return value

@@ -1,0 +1,11 @@
+"""Facts in, verdict out: the grow-only set of a trade, and the pure function over it.
+
+Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result -> Result(event_id, version)
+"""
+
+from traderecon.matching.facts import MAX_FACTS, Arrival, add
+from traderecon.matching.results import event_id, result
+from traderecon.matching.sides import Sides, sides_of
+from traderecon.matching.verdict import judge, verdict
+
+__all__ = ["MAX_FACTS", "Arrival", "Sides", "add", "event_id", "judge", "result", "sides_of", "verdict"]

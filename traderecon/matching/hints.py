@@ -1,0 +1,83 @@
+"""Hints: what helps whoever looks at a trade. They decide nothing."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+from traderecon.matching.sides import Sides
+from traderecon.records import Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
+from traderecon.records.instants import NS_PER_DAY
+from traderecon.records.numbers import EXACT
+from traderecon.rules import Pnl, Rules, foreign, net_consideration
+
+_DOUBLE_DIGITS = 16
+_DOUBLE_STEP = Decimal("1E-15")
+
+_HALF, _TENTH = Decimal("0.5"), Decimal("0.1")
+
+_TERMS = {Reason.PRICE_MISMATCH, Reason.QUANTITY_MISMATCH}
+
+
+def sent_hints(sides: Sides) -> list[Hint]:
+    """What the standing legs show by themselves: how they were written, which versions are missing."""
+    hints = [Hint.VERSION_GAP] if sides.version_gap else []
+    for leg in (sides.execution, sides.confirmation, sides.pnl):
+        if leg is not None and leg.hints:
+            hints.extend(leg.hints)
+    return hints
+
+
+def pair_hints(execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> list[Hint]:
+    """What the legs show side by side, whether they agree or not; a day is a UTC day."""
+    hints = []
+    ours_ns, theirs_ns = execution.timestamp_ns, confirmation.timestamp_ns
+    if theirs_ns < ours_ns:
+        hints.append(Hint.CONFIRM_BEFORE_EXECUTION)
+    if ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY:
+        hints.append(Hint.TRADE_DATE_ROLL)
+    if pnl is not None and foreign(execution, pnl):
+        hints.append(Hint.FX_RATE_UNAVAILABLE)
+    return hints
+
+
+def failure_hints(
+    failed: Sequence[Reason], execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None, rules: Rules
+) -> Iterator[Hint]:
+    """What the failed checks look like; ``failed`` are their reasons."""
+    if Reason.QUANTITY_MISMATCH in failed and _float_noise(execution.quantity, confirmation.quantity):
+        yield Hint.LOOKS_LIKE_FLOAT_NOISE
+    if Reason.PRICE_MISMATCH in failed and _float_noise(execution.price, confirmation.price):
+        yield Hint.LOOKS_LIKE_FLOAT_NOISE
+    if Reason.PNL_INCONSISTENT in failed and pnl is not None:
+        if _basis_suspect(execution, pnl):
+            yield Hint.PNL_BASIS_SUSPECT
+        if not _TERMS.isdisjoint(failed) and _fits(confirmation, pnl, rules):
+            yield Hint.PNL_FITS_CONFIRMATION
+
+
+def _float_noise(ours: Decimal, theirs: Decimal) -> bool:
+    """Apart by no more than a double's last digits, and one of them has a double's many digits."""
+    digits = max(len(ours.as_tuple().digits), len(theirs.as_tuple().digits))
+    step = EXACT.multiply(max(ours.copy_abs(), theirs.copy_abs()), _DOUBLE_STEP)
+    return digits >= _DOUBLE_DIGITS and EXACT.subtract(ours, theirs).copy_abs() <= step
+
+
+def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:
+    """Off by more than half the notional, with a pnl_impact below a tenth of it: perhaps not net money at all.
+
+    Source: DOMAIN.md 4.2 (b).
+    """
+    if pnl.pnl_impact is None or pnl.commission is None:
+        return False
+    notional = EXACT.multiply(execution.price, execution.quantity).copy_abs()
+    expected = net_consideration(execution.price, execution.quantity, pnl.commission)
+    off_by = EXACT.subtract(expected, pnl.pnl_impact).copy_abs()
+    return off_by > EXACT.multiply(notional, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(notional, _TENTH)
+
+
+def _fits(confirmation: Confirmation, pnl: PnlSnapshot, rules: Rules) -> bool:
+    """Whether the snapshot agrees with the terms the broker confirms. Source: DOMAIN.md 4.2 (e)."""
+    return any(
+        rule.judge(confirmation, pnl).outcome in {Outcome.PASS, Outcome.WITHIN_TOLERANCE}
+        for rule in rules.checks
+        if isinstance(rule, Pnl)
+    )

@@ -1,0 +1,108 @@
+"""The verdict: what the facts of one trade prove at a watermark.
+
+    facts -> sides -> checks -> state, reasons, hints
+
+Pure: the same facts in any order, at the same watermark, under the same rules, give the same verdict. Time can only
+end PENDING: one leg, or a missing snapshot that the rules require, waits until the grace is over.
+Source: DOMAIN.md, decisions and section 6.
+"""
+
+from collections.abc import Sequence
+
+from traderecon.matching.hints import failure_hints, pair_hints, sent_hints
+from traderecon.matching.sides import Sides, sides_of
+from traderecon.records import (
+    Check,
+    Confirmation,
+    Execution,
+    Fact,
+    Hint,
+    Kind,
+    Outcome,
+    Reason,
+    State,
+    Verdict,
+)
+from traderecon.rules import Rules
+
+_PENDING = Verdict(State.PENDING)
+_CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
+
+
+def verdict(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdict:
+    """Judge the facts of one trade; ``watermark_ns`` is how far the log has got, in broker time."""
+    return judge(sides_of(facts), watermark_ns, rules)
+
+
+def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
+    """Judge the legs that stand for a trade."""
+    execution, confirmation = sides.execution, sides.confirmation
+    if execution is not None and confirmation is not None:
+        if execution.kind is _CANCEL or confirmation.kind is _CANCEL:
+            return _cancelled(sides, rules, both=execution.kind is confirmation.kind)
+        return _paired(execution, confirmation, sides, watermark_ns, rules)
+    if (execution or confirmation) is None or not _grace_over(sides, watermark_ns, rules):
+        return _PENDING
+    return _one_sided(sides, rules)
+
+
+def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
+    pnl = sides.pnl
+    awaited = rules.pnl_required and pnl is None
+    if awaited and not _grace_over(sides, watermark_ns, rules):
+        return _PENDING
+    checks = tuple([rule.check(execution, confirmation, pnl) for rule in rules.checks])
+    if sides.contested:
+        checks = tuple(
+            _withheld(check, "the legs contradict themselves") if rule.operands & sides.contested else check
+            for rule, check in zip(rules.checks, checks, strict=True)
+        )
+    failed = [check.reason for check in checks if check.outcome is _FAIL]
+    hints = sent_hints(sides) + pair_hints(execution, confirmation, pnl)
+    if failed:
+        hints.extend(failure_hints(failed, execution, confirmation, pnl, rules))
+    reasons = failed + _conflict(sides)
+    if awaited:
+        reasons.append(Reason.MISSING_PNL)
+    return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints)
+
+
+def _one_sided(sides: Sides, rules: Rules) -> Verdict:
+    """One leg, grace over. A cancel needs no partner; a cancel of nothing we know is a finding."""
+    leg = sides.execution or sides.confirmation
+    missing = Reason.MISSING_CONFIRMATION if sides.execution else Reason.MISSING_EXECUTION
+    if leg is not None and leg.kind is _CANCEL:
+        if not sides.cancels_nothing:
+            return _cancelled(sides, rules, both=True)
+        missing = Reason.CANCEL_UNKNOWN_TRADE
+    reasons = [missing, *_conflict(sides)]
+    return _verdict(State.UNMATCHED, reasons, _unchecked(rules, "the other side is missing"), sent_hints(sides))
+
+
+def _cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
+    """Nothing is left to compare; while one side stands, that is the break."""
+    hints = sent_hints(sides)
+    checks = _unchecked(rules, "cancelled")
+    if both:
+        return _verdict(State.CANCELLED, [], checks, hints)
+    return _verdict(State.MISMATCHED, [Reason.CANCELLED_ONE_SIDE, *_conflict(sides)], checks, hints)
+
+
+def _grace_over(sides: Sides, watermark_ns: int, rules: Rules) -> bool:
+    return sides.first_received_at_ns + rules.grace_ns <= watermark_ns
+
+
+def _conflict(sides: Sides) -> list[Reason]:
+    return [Reason.DUPLICATE_CONFLICT] if sides.contested else []
+
+
+def _unchecked(rules: Rules, note: str) -> tuple[Check, ...]:
+    return tuple(Check(rule.name, rule.reason, Outcome.NOT_CHECKED, note=note) for rule in rules.checks)
+
+
+def _withheld(check: Check, note: str) -> Check:
+    return Check(check.name, check.reason, Outcome.NOT_CHECKED, note=note)
+
+
+def _verdict(state: State, reasons: Sequence[Reason], checks: tuple[Check, ...], hints: Sequence[Hint]) -> Verdict:
+    return Verdict(state, tuple(sorted(reasons)) if reasons else (), checks, tuple(sorted(set(hints))) if hints else ())

@@ -1,0 +1,134 @@
+"""The registry of codes: what keeps a trade from MATCHED, what is only worth knowing, what is not let in.
+
+Names are stable: dashboards and downstream systems depend on them. Source: DOMAIN.md 7.3.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Reason(StrEnum):
+    """What keeps a trade from MATCHED."""
+
+    MISSING_CONFIRMATION = "MISSING_CONFIRMATION"
+    MISSING_EXECUTION = "MISSING_EXECUTION"
+    MISSING_PNL = "MISSING_PNL"
+    QUANTITY_MISMATCH = "QUANTITY_MISMATCH"
+    PRICE_MISMATCH = "PRICE_MISMATCH"
+    TIMESTAMP_DRIFT = "TIMESTAMP_DRIFT"
+    PNL_INCONSISTENT = "PNL_INCONSISTENT"
+    TICKER_MISMATCH = "TICKER_MISMATCH"
+    SIDE_MISMATCH = "SIDE_MISMATCH"
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
+    ACCOUNT_MISMATCH = "ACCOUNT_MISMATCH"
+    COUNTERPARTY_MISMATCH = "COUNTERPARTY_MISMATCH"
+    COMMISSION_MISMATCH = "COMMISSION_MISMATCH"
+    TRADE_DATE_MISMATCH = "TRADE_DATE_MISMATCH"
+    SETTLEMENT_DATE_MISMATCH = "SETTLEMENT_DATE_MISMATCH"
+    DUPLICATE_CONFLICT = "DUPLICATE_CONFLICT"
+    MULTIPLE_CONFIRMATIONS = "MULTIPLE_CONFIRMATIONS"
+    CANCELLED_ONE_SIDE = "CANCELLED_ONE_SIDE"
+    CANCEL_UNKNOWN_TRADE = "CANCEL_UNKNOWN_TRADE"
+    AMBIGUOUS_MATCH = "AMBIGUOUS_MATCH"
+    GROUP_PENDING = "GROUP_PENDING"
+    ORPHAN_LATE = "ORPHAN_LATE"
+    RECONCILED_ROW_CHANGED = "RECONCILED_ROW_CHANGED"
+    MANUAL_UNMATCH = "MANUAL_UNMATCH"
+
+
+class Hint(StrEnum):
+    """What helps whoever looks at a trade, and decides nothing."""
+
+    LATE_CONFIRMATION = "LATE_CONFIRMATION"
+    STALE_VERSION = "STALE_VERSION"
+    VERSION_GAP = "VERSION_GAP"
+    DUPLICATE_IDENTICAL = "DUPLICATE_IDENTICAL"
+    ORPHAN_PNL = "ORPHAN_PNL"
+    CONFIRM_BEFORE_EXECUTION = "CONFIRM_BEFORE_EXECUTION"
+    CLOCK_SUSPECT = "CLOCK_SUSPECT"
+    FUTURE_TIMESTAMP = "FUTURE_TIMESTAMP"
+    TIMESTAMP_NO_TIMEZONE = "TIMESTAMP_NO_TIMEZONE"
+    LEAP_SECOND = "LEAP_SECOND"
+    TRADE_DATE_ROLL = "TRADE_DATE_ROLL"
+    NORMALISED = "NORMALISED"
+    ALIAS = "ALIAS"
+    CONFUSABLE = "CONFUSABLE"
+    LOOKS_LIKE_FLOAT_NOISE = "LOOKS_LIKE_FLOAT_NOISE"
+    PNL_BASIS_SUSPECT = "PNL_BASIS_SUSPECT"
+    PNL_FITS_CONFIRMATION = "PNL_FITS_CONFIRMATION"
+    KEY_MISMATCH = "KEY_MISMATCH"
+    FX_RATE_UNAVAILABLE = "FX_RATE_UNAVAILABLE"
+
+
+class RejectCode(StrEnum):
+    """Why a message is no leg: it ends in the reject lane and never changes a trade."""
+
+    HANDLER_ERROR = "HANDLER_ERROR"
+    TOO_MANY_FACTS = "TOO_MANY_FACTS"
+    MALFORMED_JSON = "MALFORMED_JSON"
+    SCHEMA_INVALID = "SCHEMA_INVALID"
+    SCHEMA_UNSUPPORTED = "SCHEMA_UNSUPPORTED"
+    FIELD_MISSING = "FIELD_MISSING"
+    KEY_MISSING = "KEY_MISSING"
+    KEY_INVALID = "KEY_INVALID"
+    VALUE_NOT_FINITE = "VALUE_NOT_FINITE"
+    VALUE_OUT_OF_RANGE = "VALUE_OUT_OF_RANGE"
+    NUMBER_PRECISION_EXCEEDED = "NUMBER_PRECISION_EXCEEDED"
+    TIMESTAMP_UNPARSEABLE = "TIMESTAMP_UNPARSEABLE"
+    TIMESTAMP_INVALID = "TIMESTAMP_INVALID"
+    TIMESTAMP_AMBIGUOUS = "TIMESTAMP_AMBIGUOUS"
+    SIZE_EXCEEDED = "SIZE_EXCEEDED"
+    EVENT_TYPE_UNSUPPORTED = "EVENT_TYPE_UNSUPPORTED"
+    TOMBSTONE_IGNORED = "TOMBSTONE_IGNORED"
+
+
+class Severity(StrEnum):
+    """How urgent a break with this reason is by default; most urgent first."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """What a reason means to others: its severity here, its code in FIX (2773, 2774) and ISO 20022."""
+
+    severity: Severity
+    fix_type: int
+    fix_element: int | None
+    iso_code: str
+    meaning: str
+
+
+_HIGH, _MEDIUM = Severity.HIGH, Severity.MEDIUM
+_CRITICAL = Severity.CRITICAL
+
+STANDINGS: dict[Reason, Standing] = {
+    Reason.MISSING_CONFIRMATION: Standing(_HIGH, 0, None, "CMIS", "no confirmation within the grace"),
+    Reason.MISSING_EXECUTION: Standing(_CRITICAL, 1, None, "CMIS", "the broker confirms a trade we do not have"),
+    Reason.MISSING_PNL: Standing(_MEDIUM, 3, None, "OTHR", "a required pnl snapshot is absent"),
+    Reason.QUANTITY_MISMATCH: Standing(_HIGH, 4, 15, "DQUA", "the quantities differ"),
+    Reason.PRICE_MISMATCH: Standing(_HIGH, 4, 2, "DDEA", "the prices differ by more than the tolerance"),
+    Reason.TIMESTAMP_DRIFT: Standing(_MEDIUM, 4, 3, "OTHR", "the timestamps drift apart beyond the tolerance"),
+    Reason.PNL_INCONSISTENT: Standing(_MEDIUM, 4, 11, "DMON", "pnl_impact is not what the trade gives"),
+    Reason.TICKER_MISMATCH: Standing(_CRITICAL, 4, 14, "DSEC", "the instruments differ"),
+    Reason.SIDE_MISMATCH: Standing(_CRITICAL, 4, 5, "DELN", "one side bought, so did the other"),
+    Reason.CURRENCY_MISMATCH: Standing(_CRITICAL, 4, 6, "NCRR", "the currencies differ"),
+    Reason.ACCOUNT_MISMATCH: Standing(_HIGH, 4, 7, "INVE", "the accounts differ"),
+    Reason.COUNTERPARTY_MISMATCH: Standing(_HIGH, 4, 8, "OTHR", "the counterparties differ"),
+    Reason.COMMISSION_MISMATCH: Standing(_MEDIUM, 4, 13, "EXEC", "the commissions differ"),
+    Reason.TRADE_DATE_MISMATCH: Standing(_HIGH, 4, 3, "DTRD", "the trade dates differ"),
+    Reason.SETTLEMENT_DATE_MISMATCH: Standing(_HIGH, 4, 4, "DDAT", "the settlement dates differ"),
+    Reason.DUPLICATE_CONFLICT: Standing(_HIGH, 99, None, "OTHR", "one version of a leg came with two contents"),
+    Reason.MULTIPLE_CONFIRMATIONS: Standing(_HIGH, 99, None, "OTHR", "two brokers confirm one trade"),
+    Reason.CANCELLED_ONE_SIDE: Standing(_HIGH, 99, None, "CPCA", "one side cancelled, the other stands"),
+    Reason.CANCEL_UNKNOWN_TRADE: Standing(_HIGH, 99, None, "MCAN", "a cancel for a trade nobody sent"),
+    Reason.AMBIGUOUS_MATCH: Standing(_MEDIUM, 99, None, "NMAS", "several partners fit equally well"),
+    Reason.GROUP_PENDING: Standing(_MEDIUM, 99, None, "NMAS", "fills of a group are still missing"),
+    Reason.ORPHAN_LATE: Standing(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed and archived"),
+    Reason.RECONCILED_ROW_CHANGED: Standing(_HIGH, 99, None, "OTHR", "a row marked reconciled has other content"),
+    Reason.MANUAL_UNMATCH: Standing(_HIGH, 99, None, "OTHR", "a person took the match back"),
+}
+"""Every reason's standing. Source: DOMAIN.md 7.3."""

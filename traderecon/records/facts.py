@@ -1,0 +1,44 @@
+"""A fact: a leg, and where it came from. A trade is a grow-only set of facts."""
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from traderecon.records.codes import RejectCode
+from traderecon.records.legs import Leg
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Coordinates of one record.
+
+    For a file: its name, partition 0, the line as the offset, and 0 for ``received_at_ns``.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    received_at_ns: int = 0
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One leg as it arrived; ``extra`` holds the producer's fields that we do not know."""
+
+    leg: Leg
+    origin: Origin
+    extra: Mapping[str, str | msgspec.Raw] | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A record that is no leg: its code, what was found and what to send instead, and where it lies."""
+
+    code: RejectCode
+    text: str
+    origin: Origin
+
+
+def identity(leg: Leg) -> str:
+    """sha256 of the leg's content: equal for equal content, however, whenever and how often it arrives."""
+    return hashlib.sha256(_encode(leg)).hexdigest()

@@ -1,0 +1,38 @@
+"""Exact decimals: the only arithmetic between the wire and the verdict."""
+
+from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+
+INTEGER_DIGITS = 18
+FRACTION_DIGITS = 18
+"""An amount has at most 18 digits before the point and 18 after it."""
+
+EXACT = Context(prec=128, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""Wide enough for price * quantity; a result that would have to be rounded raises instead.
+
+Plain operators round to the ambient context (28 digits): amounts are added and multiplied here only.
+"""
+
+ZERO = Decimal(0)
+
+
+def canonical(value: Decimal) -> Decimal:
+    """One form per value: no trailing zeros, no positive exponent, no negative zero.
+
+    >>> canonical(Decimal("1E2")), canonical(Decimal("190.50")), canonical(Decimal("-0.0"))
+    (Decimal('100'), Decimal('190.5'), Decimal('0'))
+    """
+    if not value:
+        return ZERO
+    shortest = value.normalize(EXACT)
+    if shortest == shortest.to_integral_value():
+        return shortest.quantize(Decimal(1), context=EXACT)
+    return shortest
+
+
+def plain(value: Decimal) -> str:
+    """The value in digits, without an exponent.
+
+    >>> plain(Decimal("1E-17"))
+    '0.00000000000000001'
+    """
+    return format(value, "f")

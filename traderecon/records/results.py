@@ -1,0 +1,84 @@
+"""What the facts of a trade prove: checks, a verdict, and the result that tells others."""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from traderecon.records.codes import Hint, Reason
+from traderecon.records.facts import Fact
+
+
+class State(StrEnum):
+    """Where a trade stands. PENDING is never published."""
+
+    PENDING = "PENDING"
+    MATCHED = "MATCHED"
+    MISMATCHED = "MISMATCHED"
+    UNMATCHED = "UNMATCHED"
+    CANCELLED = "CANCELLED"
+
+
+class Outcome(StrEnum):
+    """What one check proved."""
+
+    PASS = "PASS"
+    WITHIN_TOLERANCE = "WITHIN_TOLERANCE"
+    FAIL = "FAIL"
+    NOT_CHECKED = "NOT_CHECKED"
+
+
+Operand = str | Decimal | int | None
+
+
+class Check(msgspec.Struct, frozen=True, gc=False):
+    """One comparison: what each side said, how far apart, how far was allowed.
+
+    ``reason`` is the code a FAIL raises. Amounts are decimals; the timestamp check carries UTC
+    nanoseconds, its difference and tolerance nanoseconds too. ``note`` says what was computed,
+    or why nothing was.
+    """
+
+    name: str
+    reason: Reason
+    outcome: Outcome
+    execution: Operand = None
+    confirmation: Operand = None
+    difference: Decimal | int | None = None
+    tolerance: Decimal | int | None = None
+    note: str = ""
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a set of facts proves at one watermark: a state, and everything that led to it.
+
+    ``reasons`` and ``hints`` are sorted; ``reasons`` is empty when MATCHED, CANCELLED or PENDING.
+    """
+
+    state: State
+    reasons: tuple[Reason, ...] = ()
+    checks: tuple[Check, ...] = ()
+    hints: tuple[Hint, ...] = ()
+
+
+class RulesStamp(msgspec.Struct, frozen=True, gc=False):
+    """Which rules spoke: their name, and the sha256 of what they say."""
+
+    name: str
+    sha256: str
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A verdict with its evidence, as others see it.
+
+    ``facts`` are all facts of the trade, sorted by source, version and content; ``event_time_ns`` is the execution's
+    timestamp, else the confirmation's. Source: CONTRACT.md, Topics.
+    """
+
+    event_id: str
+    trade_id: str
+    version: int
+    verdict: Verdict
+    facts: tuple[Fact, ...]
+    rules: RulesStamp
+    event_time_ns: int | None

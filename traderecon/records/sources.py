@@ -1,0 +1,27 @@
+"""Where a leg comes from, and what its sender did to it."""
+
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """One of the three feeds; the value is the topic's name and the stem of its CSV file."""
+
+    EXECUTIONS = "executions"
+    CONFIRMATIONS = "broker_confirmations"
+    PNL = "pnl_snapshot"
+
+
+class Kind(StrEnum):
+    """What a version of a leg does. At equal version cancel wins over amend, amend over new."""
+
+    NEW = "new"
+    AMEND = "amend"
+    CANCEL = "cancel"
+
+    @property
+    def rank(self) -> int:
+        """Precedence at equal version; the highest wins (CONTRACT.md, Topics)."""
+        return _RANKS[self]
+
+
+_RANKS = {Kind.NEW: 0, Kind.AMEND: 1, Kind.CANCEL: 2}

@@ -1,0 +1,31 @@
+"""Compare two amounts under a tolerance: the heart of the quantity, price and pnl checks."""
+
+from decimal import Decimal
+
+from traderecon.records import Check, Outcome, Reason
+from traderecon.records.numbers import EXACT, ZERO
+from traderecon.rules.tolerance import Bound, Tolerance
+
+_subtract = EXACT.subtract
+_PASS, _WITHIN, _FAIL = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL
+_STRICT = Bound.STRICT
+
+
+def compare(
+    name: str, reason: Reason, ours: Decimal, theirs: Decimal, tolerance: Tolerance, *, note: str = ""
+) -> Check:
+    """PASS when equal by value, WITHIN_TOLERANCE when no further apart than allowed, else FAIL.
+
+    >>> from traderecon.rules.tolerance import Absolute
+    >>> cent = Absolute(amount=Decimal("0.005"))
+    >>> compare("price", Reason.PRICE_MISMATCH, Decimal("10.010"), Decimal("10.015"), cent).outcome
+    <Outcome.WITHIN_TOLERANCE: 'WITHIN_TOLERANCE'>
+
+    Written so that only a proven agreement passes. Source: DOMAIN.md 5.2.
+    """
+    limit = tolerance.limit(ours, theirs)
+    if ours == theirs:
+        return Check(name, reason, _PASS, ours, theirs, ZERO, limit, note)
+    difference = _subtract(ours, theirs).copy_abs()
+    near = difference < limit if tolerance.bound is _STRICT else difference <= limit
+    return Check(name, reason, _WITHIN if near else _FAIL, ours, theirs, difference, limit, note)

@@ -1,0 +1,59 @@
+"""Drift: how far the two sides' clocks put one trade apart."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+import msgspec
+
+from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
+from traderecon.rules.tolerance import Bound
+
+_UNIT_NS = tuple(int("1" + "0" * (9 - digits)) for digits in range(10))
+"""Nanoseconds that the last of so many fraction digits stands for."""
+
+_PASS, _WITHIN, _FAIL = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL
+
+
+class Precision(StrEnum):
+    """How a timestamp that names only its second (or its millisecond) is read."""
+
+    EXACT = "exact"
+    """As the start of that second."""
+    GRANULARITY_AWARE = "granularity_aware"
+    """As any moment in it, when the other side is more precise."""
+
+
+class Timestamp(msgspec.Struct, frozen=True, tag_field="check", tag="timestamp"):
+    """The distance between the two timestamps, at most ``tolerance_ns`` nanoseconds, in either direction."""
+
+    tolerance_ns: int
+    bound: Bound = Bound.INCLUSIVE
+    precision: Precision = Precision.EXACT
+    name: ClassVar[str] = "timestamp"
+    reason: ClassVar[Reason] = Reason.TIMESTAMP_DRIFT
+    operands: ClassVar = frozenset({(Source.EXECUTIONS, "timestamp_ns"), (Source.CONFIRMATIONS, "timestamp_ns")})
+
+    def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
+        """Compare in whole nanoseconds. Source: DOMAIN.md 5.2, Timestamp."""
+        ours, theirs = execution.timestamp_ns, confirmation.timestamp_ns
+        drift_ns = abs(ours - theirs)
+        if not drift_ns:
+            return Check(self.name, self.reason, _PASS, ours, theirs, 0, self.tolerance_ns)
+        if self.precision is Precision.GRANULARITY_AWARE:
+            drift_ns = _least_drift_ns(execution, confirmation)
+        limit = self.tolerance_ns
+        if not drift_ns:
+            outcome = _PASS
+        elif drift_ns < limit or (drift_ns == limit and self.bound is Bound.INCLUSIVE):
+            outcome = _WITHIN
+        else:
+            outcome = _FAIL
+        return Check(self.name, self.reason, outcome, ours, theirs, drift_ns, limit)
+
+
+def _least_drift_ns(execution: Execution, confirmation: Confirmation) -> int:
+    """The distance from the finer timestamp to the span of time that the coarser one names."""
+    coarse, fine = sorted((execution, confirmation), key=lambda leg: leg.granularity)
+    start_ns = coarse.timestamp_ns
+    last_ns = start_ns + _UNIT_NS[coarse.granularity] - _UNIT_NS[fine.granularity]
+    return max(start_ns - fine.timestamp_ns, fine.timestamp_ns - last_ns, 0)

@@ -1,0 +1,69 @@
+"""PnL consistency: does the snapshot's pnl_impact follow from the trade?
+
+The founding formula, literally, computed from the execution: price * quantity - commission, the net consideration.
+A snapshot alone never opens a break, and an operand that is missing proves nothing. Source: DOMAIN.md 4.
+"""
+
+from decimal import Decimal
+from typing import ClassVar
+
+import msgspec
+
+from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
+from traderecon.records.numbers import EXACT
+from traderecon.rules.amounts import compare
+from traderecon.rules.tolerance import Tolerance
+
+BASIS = "net_consideration"
+
+
+def net_consideration(price: Decimal, quantity: Decimal, commission: Decimal) -> Decimal:
+    """price * quantity - commission, exact; a commission below zero is a rebate.
+
+    >>> net_consideration(Decimal("190.5"), Decimal(100), Decimal("0.5"))
+    Decimal('19049.5')
+    """
+    return EXACT.subtract(EXACT.multiply(price, quantity), commission)
+
+
+class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
+    """pnl_impact against the net consideration."""
+
+    tolerance: Tolerance
+    name: ClassVar[str] = "pnl"
+    reason: ClassVar[Reason] = Reason.PNL_INCONSISTENT
+    operands: ClassVar = frozenset(
+        {
+            (Source.EXECUTIONS, "price"),
+            (Source.EXECUTIONS, "quantity"),
+            (Source.EXECUTIONS, "currency"),
+            (Source.PNL, "pnl_impact"),
+            (Source.PNL, "commission"),
+            (Source.PNL, "currency"),
+        }
+    )
+
+    def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
+        """The snapshot against our execution."""
+        return self.judge(execution, pnl)
+
+    def judge(self, leg: Execution | Confirmation, pnl: PnlSnapshot | None) -> Check:
+        """NOT_CHECKED without a snapshot, without an operand, or across currencies."""
+        if pnl is None:
+            return self._not_checked("no pnl snapshot")
+        if pnl.pnl_impact is None:
+            return self._not_checked("pnl_impact is absent")
+        if pnl.commission is None:
+            return self._not_checked("commission is absent")
+        if pnl.currency is not None and foreign(leg, pnl):
+            return self._not_checked(f"{pnl.currency} against {leg.currency}, no rate")
+        expected = net_consideration(leg.price, leg.quantity, pnl.commission)
+        return compare(self.name, self.reason, expected, pnl.pnl_impact, self.tolerance, note=BASIS)
+
+    def _not_checked(self, note: str) -> Check:
+        return Check(self.name, self.reason, Outcome.NOT_CHECKED, note=note)
+
+
+def foreign(leg: Execution | Confirmation, pnl: PnlSnapshot) -> bool:
+    """Both name a currency, and not the same one."""
+    return pnl.currency is not None and leg.currency is not None and pnl.currency != leg.currency

@@ -1,0 +1,79 @@
+"""Tolerance: how far two amounts may lie apart and still agree.
+
+limit(ours, theirs) -> the largest allowed distance     bound: does the limit itself still agree?
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+import msgspec
+
+from traderecon.records.numbers import EXACT, ZERO
+
+
+class Bound(StrEnum):
+    """Whether a difference of exactly the limit is allowed."""
+
+    INCLUSIVE = "inclusive"
+    STRICT = "strict"
+
+
+class Base(StrEnum):
+    """Which amount a relative tolerance is a share of."""
+
+    EXECUTION = "execution"
+    CONFIRMATION = "confirmation"
+    LARGER = "larger"
+
+
+class _Tolerance(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    bound: Bound = Bound.INCLUSIVE
+
+
+class Absolute(_Tolerance, frozen=True, tag="absolute"):
+    """A fixed amount, in the unit of what is compared."""
+
+    amount: Decimal
+
+    def limit(self, ours: Decimal, theirs: Decimal) -> Decimal:
+        """The amount, whatever is compared."""
+        return self.amount
+
+
+class Relative(_Tolerance, frozen=True, tag="relative"):
+    """A share of one of the amounts: ``Decimal("0.02")`` is 2 per cent, ``Decimal("0.0001")`` one basis point."""
+
+    share: Decimal
+    base: Base
+
+    def limit(self, ours: Decimal, theirs: Decimal) -> Decimal:
+        """The share of the base's size, exact.
+
+        >>> Relative(share=Decimal("0.02"), base=Base.LARGER).limit(Decimal(98), Decimal(-100))
+        Decimal('2.00')
+        """
+        ours, theirs = ours.copy_abs(), theirs.copy_abs()
+        if self.base is Base.EXECUTION:
+            base = ours
+        elif self.base is Base.CONFIRMATION:
+            base = theirs
+        else:
+            base = max(ours, theirs)
+        return EXACT.multiply(self.share, base)
+
+
+class Band(_Tolerance, frozen=True, tag="band"):
+    """Two fixed amounts: how far the confirmation may lie below the execution, and how far above."""
+
+    below: Decimal
+    above: Decimal
+
+    def limit(self, ours: Decimal, theirs: Decimal) -> Decimal:
+        """The limit on the side where the confirmation lies."""
+        return self.above if theirs > ours else self.below
+
+
+Tolerance = Absolute | Relative | Band
+
+NOTHING = Absolute(amount=ZERO)
+"""Equal by value, or not at all."""
