@@ -51,8 +51,8 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make pins' $(BIN)/uv pip compile pyproject.
 
 .PHONY: pins
 pins: .venv/dev.stamp ## Pin what pyproject.toml asks for, with hashes, into requirements/
-	$(COMPILE) --group build --extra export --output-file requirements/run.txt
-	$(COMPILE) --group build --extra export --extra dev \
+	$(COMPILE) --group build --output-file requirements/run.txt
+	$(COMPILE) --group build --extra dev \
 		--constraint requirements/run.txt --output-file requirements/dev.txt
 	$(COMPILE) --extra bench \
 		--constraint requirements/dev.txt --output-file requirements/bench.txt

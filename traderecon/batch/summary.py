@@ -4,7 +4,6 @@ One part of the trades is summed up by itself; parts merge in any order to the s
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from decimal import Decimal
 from heapq import nsmallest
 from typing import Self
@@ -20,6 +19,8 @@ BREAKS_SHOWN = 500
 """A summary keeps this many breaks, the most severe and largest; all of them are in the output."""
 
 REJECTS_SHOWN = 100
+
+NS_PER_MINUTE = 60 * NS_PER_S
 
 _URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
 _BREAK_STATES = frozenset({State.MISMATCHED, State.UNMATCHED})
@@ -70,3 +71,71 @@ class Summary(msgspec.Struct):
     notional_at_risk: Decimal = ZERO
     breaks: list[Break] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
+
+    def judged(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
+        """Count one trade's verdict."""
+        state = verdict.state
+        self.states[state] += 1
+        self.hints.update(verdict.hints)
+        for check in verdict.checks:
+            self.checks[check.name, check.outcome] += 1
+        event_time_ns = sides.event_time_ns
+        if event_time_ns is not None:
+            minute = event_time_ns // NS_PER_MINUTE
+            self.minutes[minute] += 1
+            if state in _BREAK_STATES:
+                self.break_minutes[minute] += 1
+        if state in _BREAK_STATES:
+            self._broken(trade_id, sides, verdict)
+
+    def _broken(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
+        leg = sides.execution or sides.confirmation
+        notional = ZERO if leg is None else EXACT.multiply(leg.price, leg.quantity).copy_abs()
+        severity = min((STANDINGS[reason].severity for reason in verdict.reasons), key=_URGENCY.__getitem__)
+        self.reasons.update(verdict.reasons)
+        self.notional_at_risk = EXACT.add(self.notional_at_risk, notional)
+        if leg is not None:
+            self.break_tickers[leg.ticker] += 1
+        self.breaks.append(Break(trade_id, verdict, sides, severity, notional))
+        if len(self.breaks) >= 2 * BREAKS_SHOWN:
+            self._trim()
+
+    def reject(self, reject: Reject) -> None:
+        """Count one line that is no leg; the first of them are kept, in the order of the files."""
+        self.rejected[reject.code] += 1
+        if len(self.rejects) < REJECTS_SHOWN:
+            self.rejects.append(reject)
+
+    def merge(self, other: Self) -> None:
+        """Add what another part of the trades gave."""
+        for mine, theirs in (
+            (self.rows, other.rows),
+            (self.duplicates, other.duplicates),
+            (self.rejected, other.rejected),
+            (self.states, other.states),
+            (self.reasons, other.reasons),
+            (self.hints, other.hints),
+            (self.checks, other.checks),
+            (self.minutes, other.minutes),
+            (self.break_minutes, other.break_minutes),
+            (self.break_tickers, other.break_tickers),
+        ):
+            mine.update(theirs)  # type: ignore[arg-type]
+        self.pnl_alone += other.pnl_alone
+        self.notional_at_risk = EXACT.add(self.notional_at_risk, other.notional_at_risk)
+        self.breaks += other.breaks
+        self.rejects = (self.rejects + other.rejects)[:REJECTS_SHOWN]
+        self._trim()
+
+    def _trim(self) -> None:
+        self.breaks = nsmallest(BREAKS_SHOWN, self.breaks, key=Break.urgency)
+
+    @property
+    def trades(self) -> int:
+        """Trades with a verdict, each a row of the output."""
+        return self.states.total()
+
+    @property
+    def broken(self) -> int:
+        """Trades that need a person."""
+        return sum(self.states[state] for state in _BREAK_STATES)

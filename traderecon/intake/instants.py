@@ -70,7 +70,8 @@ def instant(sent: str, form: Form = UTC_FORM) -> Instant:
     if text[4:5] != "-":
         if fix := _FIX.fullmatch(text):
             year, month, day, clock, tail = fix.groups()
-            return _calendar(f"{year}-{month}-{day}T{clock}", tail or "Z", UTC_FORM)
+            zoned = set(tail) & set("Zz+-")
+            return _calendar(f"{year}-{month}-{day}T{clock}", tail if zoned else tail + "Z", UTC_FORM)
         if _EPOCH_NUMBER.fullmatch(text):
             return _since_epoch(text, form.epoch_unit)
     return _calendar(text[:19], text[19:], form)

@@ -44,6 +44,7 @@ def leg_of(source: Source, fields: Fields, form: Form) -> Leg:
 def _terms(
     leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
 ) -> Execution | Confirmation:
+    kind = _optional(fields, "kind", values.kind) or Kind.NEW  # first: what is no trade has no terms to miss
     ticker = _required(fields, "ticker", values.text)
     quantity = _required(fields, "quantity", values.positive)
     price = _required(fields, "price", values.number)
@@ -61,7 +62,7 @@ def _terms(
         when.ns,
         when.granularity,
         version=_version(fields),
-        kind=_optional(fields, "kind", values.kind) or Kind.NEW,
+        kind=kind,
         side=_optional(fields, "side", values.text),
         currency=_optional(fields, "currency", values.text),
         account=_optional(fields, "account", values.text),

@@ -1,0 +1,227 @@
+"""Oracle: what the founding rules say of one trade, worked out a second time and in another way.
+
+    rows of text per source + limits  ->  Finding(state, sorted reasons, outcome per check)
+
+Fractions instead of decimals, seconds instead of nanoseconds, and nothing imported from what it judges. The rows are
+valid; every grace is over. Source: DOMAIN.md, decisions, 5.2 and section 6; CONTRACT.md, Topics.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+Row = Mapping[str, str]
+Value = str | Fraction | int | None
+
+TERMS = ("ticker", "side", "currency", "account", "broker", "counterparty", "order_id")
+KINDS = ("new", "amend", "cancel")
+CHECKS = ("ticker", "quantity", "price", "timestamp", "pnl")
+REASONS = {
+    "ticker": "TICKER_MISMATCH",
+    "quantity": "QUANTITY_MISMATCH",
+    "price": "PRICE_MISMATCH",
+    "timestamp": "TIMESTAMP_DRIFT",
+    "pnl": "PNL_INCONSISTENT",
+}
+DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
+NANOSECOND = Fraction(1, 10**9)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far the sides may lie apart; the pnl limit itself is too far, the other two are not."""
+
+    price: Fraction = Fraction(5, 1000)
+    drift_s: Fraction = Fraction(100, 1000)
+    pnl: Fraction = Fraction(1)
+
+
+FOUNDING = Limits()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the oracle says; no outcomes where nothing can be judged yet."""
+
+    state: str
+    reasons: list[str]
+    outcomes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The row that stands for one source, and the fields its rivals contradict."""
+
+    row: dict[str, Value]
+    contested: frozenset[str]
+    cancels_nothing: bool
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the sender took the trade back."""
+        return self.row["kind"] == "cancel"
+
+
+def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Sequence[Row], limits: Limits) -> Finding:
+    """Judge one trade from all rows that came for it, in any order."""
+    ours, theirs = stands(map(terms, executions)), stands(map(terms, confirmations))
+    booked = stands(map(amounts, snapshots))
+    conflict = ["DUPLICATE_CONFLICT"] if any(side and side.contested for side in (ours, theirs, booked)) else []
+    nothing = dict.fromkeys(CHECKS, "NOT_CHECKED")
+    if ours and theirs:
+        if ours.cancelled and theirs.cancelled:
+            return Finding("CANCELLED", [], nothing)
+        if ours.cancelled or theirs.cancelled:
+            return Finding("MISMATCHED", sorted(["CANCELLED_ONE_SIDE", *conflict]), nothing)
+        outcomes = compare(ours, theirs, booked, limits)
+        failed = [REASONS[name] for name, outcome in outcomes.items() if outcome == "FAIL"]
+        reasons = sorted([*failed, *conflict])
+        return Finding("MISMATCHED" if reasons else "MATCHED", reasons, outcomes)
+    alone = ours or theirs
+    if alone is None:
+        return Finding("PENDING", [], {})
+    if alone.cancelled and not alone.cancels_nothing:
+        return Finding("CANCELLED", [], nothing)
+    missing = "MISSING_CONFIRMATION" if ours else "MISSING_EXECUTION"
+    if alone.cancelled:
+        missing = "CANCEL_UNKNOWN_TRADE"
+    return Finding("UNMATCHED", sorted([missing, *conflict]), nothing)
+
+
+def compare(ours: Side, theirs: Side, booked: Side | None, limits: Limits) -> dict[str, str]:
+    """One outcome per check; a contested field proves nothing to any check that uses it."""
+    both = (ours, theirs)
+    price_apart = distance(ours.row["price"], theirs.row["price"])
+    drift_s = distance(ours.row["instant"], theirs.row["instant"])
+    return {
+        "ticker": judged(both, {"ticker"}, 0 if ours.row["ticker"] == theirs.row["ticker"] else 1, within=False),
+        "quantity": judged(both, {"quantity"}, distance(ours.row["quantity"], theirs.row["quantity"]), within=False),
+        "price": judged(both, {"price"}, price_apart, within=price_apart <= limits.price),
+        "timestamp": judged(both, {"instant"}, drift_s, within=drift_s <= limits.drift_s),
+        "pnl": compare_pnl(ours, booked, limits),
+    }
+
+
+def compare_pnl(ours: Side, booked: Side | None, limits: Limits) -> str:
+    """price * quantity - commission of our execution against pnl_impact."""
+    if booked is None or booked.row["pnl_impact"] is None or booked.row["commission"] is None:
+        return "NOT_CHECKED"
+    if None not in (ours.row["currency"], booked.row["currency"]) and ours.row["currency"] != booked.row["currency"]:
+        return "NOT_CHECKED"
+    gross = exactly(ours.row["price"]) * exactly(ours.row["quantity"])
+    apart = distance(gross - exactly(booked.row["commission"]), booked.row["pnl_impact"])
+    used = {"price", "quantity", "currency", "pnl_impact", "commission"}
+    return judged((ours, booked), used, apart, within=apart < limits.pnl)
+
+
+def judged(sides: Iterable[Side], used: set[str], apart: Fraction | int, *, within: bool) -> str:
+    """The outcome of one comparison."""
+    if any(used & side.contested for side in sides):
+        return "NOT_CHECKED"
+    if apart == 0:
+        return "PASS"
+    return "WITHIN_TOLERANCE" if within else "FAIL"
+
+
+def stands(rows: Iterable[dict[str, Value]]) -> Side | None:
+    """The row of the highest version and, within it, the strongest kind; None if there is no row."""
+    known = list(rows)
+    if not known:
+        return None
+    strongest = max(known, key=precedence)
+    rivals = [row for row in known if precedence(row) == precedence(strongest)]
+    # A cancel says nothing but that it cancels: two of them cannot contradict each other.
+    contested = frozenset(
+        field
+        for field in strongest
+        if strongest["kind"] != "cancel" and any(rival[field] != strongest[field] for rival in rivals)
+    )
+    return Side(strongest, contested, cancels_nothing=all(row["kind"] == "cancel" for row in known))
+
+
+def precedence(row: Mapping[str, Value]) -> tuple[Fraction, int]:
+    """Version, then kind: a cancel is stronger than an amend, an amend than a new."""
+    return exactly(row["version"]), KINDS.index(str(row["kind"]))
+
+
+def terms(row: Row) -> dict[str, Value]:
+    """A row of executions or broker_confirmations, by value."""
+    texts: dict[str, Value] = {name: text_of(row, name) for name in TERMS}
+    return texts | {
+        "quantity": number_of(row, "quantity"),
+        "price": number_of(row, "price"),
+        "instant": seconds(row["timestamp"]),
+        "version": version_of(row),
+        "kind": (text_of(row, "kind") or "new").lower(),
+    }
+
+
+def amounts(row: Row) -> dict[str, Value]:
+    """A row of pnl_snapshot, by value."""
+    names = ("pnl_impact", "commission", "open_price", "mark_price")
+    numbers: dict[str, Value] = {name: number_of(row, name) for name in names}
+    return numbers | {"currency": text_of(row, "currency"), "version": version_of(row), "kind": "new"}
+
+
+def text_of(row: Row, name: str) -> str | None:
+    """The text without the blanks around it; None if nothing is left."""
+    return row.get(name, "").strip(" ") or None
+
+
+def number_of(row: Row, name: str) -> Fraction | None:
+    """The number, exactly."""
+    sent = text_of(row, name)
+    return None if sent is None else Fraction(sent)
+
+
+def version_of(row: Row) -> Fraction:
+    """The version; 1 unless one was sent."""
+    sent = number_of(row, "version")
+    return Fraction(1) if sent is None else sent
+
+
+def exactly(value: Value) -> Fraction:
+    """The number a field holds."""
+    assert isinstance(value, Fraction)
+    return value
+
+
+def distance(here: Value, there: Value) -> Fraction:
+    """How far two numbers lie apart."""
+    return abs(exactly(here) - exactly(there))
+
+
+def seconds(sent: str) -> Fraction:
+    """Seconds since 1970, in UTC: ISO 8601 (naive is UTC) or FIX.
+
+    >>> seconds("2025-07-26T12:01:23.5+02:00") == seconds("20250726-10:01:23.5") == Fraction(3507048167, 2)
+    True
+    """
+    text = sent.strip(" ").upper().replace(",", ".")
+    offset = re.search(r"([+-])(\d\d):?(\d\d)?$", text[19:])
+    if offset:
+        text = text[: 19 + offset.start()]
+    date, clock = re.split(r"[T ]|(?<=\d{8})-", text.removesuffix("Z"), maxsplit=1)
+    digits = date.replace("-", "")
+    hour, minute, second = clock.split(":")
+    since_midnight = int(hour) * 3600 + int(minute) * 60 + Fraction(second)
+    if second == "60":
+        since_midnight -= NANOSECOND
+    if offset:
+        ahead = int(offset[2]) * 3600 + int(offset[3] or "0") * 60
+        since_midnight -= ahead if offset[1] == "+" else -ahead
+    return days(int(digits[:4]), int(digits[4:6]), int(digits[6:])) * 86_400 + since_midnight
+
+
+def days(year: int, month: int, day: int) -> int:
+    """Days since 1970-01-01, counted in the Gregorian calendar.
+
+    >>> days(1970, 1, 1), days(2000, 3, 1), days(2025, 7, 26)
+    (0, 11017, 20295)
+    """
+    years = year - 1
+    leap_days = years // 4 - years // 100 + years // 400
+    leap_year = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    since_new_year = DAYS_BEFORE_MONTH[month - 1] + (month > 2 and leap_year) + day - 1
+    return years * 365 + leap_days + since_new_year - 719_162

@@ -1,0 +1,181 @@
+"""A rules file: what it may say, and what its writer is told."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from traderecon.rules import FOUNDING, Absolute, Band, Base, Bound, Pnl, Precision, Price, Quantity, Relative, Timestamp
+from traderecon.rules.file import RulesError, parse_rules
+
+D = Decimal
+CENT = Absolute(amount=D("0.005"))
+
+
+def refused(text: str) -> str:
+    with pytest.raises(RulesError) as error:
+        parse_rules(text)
+    return str(error.value)
+
+
+def test_what_is_not_named_stays_as_in_the_founding_rules() -> None:
+    assert parse_rules('name = " founding "') == FOUNDING
+
+
+def test_everything_a_file_may_say() -> None:
+    rules = parse_rules("""
+        name = "desk-7"
+        grace_seconds = 1.5
+        pnl_required = true
+
+        [checks]
+        ticker = false
+        quantity = { tolerance = { percent = "2" } }
+
+        [checks.price]
+        tolerance = { basis_points = 1, base = "confirmation", bound = "strict" }
+
+        [checks.timestamp]
+        tolerance_ms = "2.000001"
+        bound = "strict"
+        precision = "granularity_aware"
+
+        [checks.pnl.tolerance]
+        below = "0"
+        above = 0.01
+    """)
+    assert (rules.name, rules.grace_ns, rules.pnl_required) == ("desk-7", 1_500_000_000, True)
+    assert rules.checks == (
+        Quantity(tolerance=Relative(share=D("0.02"), base=Base.EXECUTION)),
+        Price(tolerance=Relative(share=D("0.0001"), base=Base.CONFIRMATION, bound=Bound.STRICT)),
+        Timestamp(tolerance_ns=2_000_001, bound=Bound.STRICT, precision=Precision.GRANULARITY_AWARE),
+        Pnl(tolerance=Band(below=D("0"), above=D("0.01"))),
+    )
+
+
+@pytest.mark.parametrize("name", ["ticker", "quantity", "price", "timestamp", "pnl"])
+def test_each_check_can_be_turned_off_and_left_on(name: str) -> None:
+    off = parse_rules(f'name = "x"\nchecks = {{ {name} = false }}')
+    assert off.checks == tuple(rule for rule in FOUNDING.checks if rule.name != name)
+    assert parse_rules(f'name = "founding"\nchecks = {{ {name} = true }}') == FOUNDING
+
+
+@pytest.mark.parametrize("name", ["quantity", "price", "pnl"])
+def test_bounds_and_bases_reach_the_tolerance(name: str) -> None:
+    def tolerance(wish: str) -> object:
+        rules = parse_rules(f'name = "x"\n[checks.{name}]\ntolerance = {{ {wish} }}')
+        return next(rule for rule in rules.checks if rule.name == name).tolerance  # type: ignore[union-attr]
+
+    assert tolerance("absolute = 1") == Absolute(amount=D(1))
+    assert tolerance('absolute = "0.005", bound = "strict"') == Absolute(amount=D("0.005"), bound=Bound.STRICT)
+    assert tolerance('percent = 2, base = "larger"') == Relative(share=D("0.02"), base=Base.LARGER)
+    strict = Relative(share=D("0.02"), base=Base.EXECUTION, bound=Bound.STRICT)
+    assert tolerance('percent = 2, bound = "strict"') == strict
+    assert tolerance("basis_points = 0.5") == Relative(share=D("0.00005"), base=Base.EXECUTION)
+    band = Band(below=D(1), above=D(2), bound=Bound.STRICT)
+    assert tolerance('above = 2, below = 1, bound = "strict"') == band
+
+
+def test_defaults_of_a_timestamp_table() -> None:
+    assert parse_rules('name = "founding"\n[checks.timestamp]') == FOUNDING
+
+
+def test_numbers_are_read_exactly() -> None:
+    rules = parse_rules('name = "x"\n[checks.price]\ntolerance = { absolute = 0.123456789012345678 }')
+    assert rules.checks[2] == Price(tolerance=Absolute(amount=D("0.123456789012345678")))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('name = " "', "name is blank: results say by it which rules spoke"),
+        (
+            'name = "x"\n[checks]\nticker = false\nquantity = false\nprice = false\ntimestamp = false\npnl = false',
+            "every check is off: every pair would match",
+        ),
+        (
+            'name = "x"\npnl_required = true\nchecks = { pnl = false }',
+            "pnl_required, and the pnl check is off: a trade would wait for what nobody looks at",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = {}',
+            "checks.price.tolerance has nothing: write absolute, or percent, or basis_points, or below and above",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { absolute = 1, percent = 2 }',
+            "checks.price.tolerance has absolute and percent:"
+            " write absolute, or percent, or basis_points, or below and above",
+        ),
+        (
+            'name = "x"\n[checks.pnl]\ntolerance = { basis_points = 1, percent = 2 }',
+            "checks.pnl.tolerance has percent and basis_points:"
+            " write absolute, or percent, or basis_points, or below and above",
+        ),
+        (
+            'name = "x"\n[checks.pnl]\ntolerance = { below = 1 }',
+            "checks.pnl.tolerance has below: write absolute, or percent, or basis_points, or below and above",
+        ),
+        (
+            'name = "x"\n[checks.pnl]\ntolerance = { below = 1, above = 1, absolute = 1 }',
+            "checks.pnl.tolerance has absolute and below and above:"
+            " write absolute, or percent, or basis_points, or below and above",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { absolute = -1 }',
+            "checks.price.tolerance.absolute is -1: write a number of zero or more, of at most 18 digits",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { absolute = nan }',
+            "checks.price.tolerance.absolute is NaN: write a number of zero or more, of at most 18 digits",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { percent = "1.234567890123456789" }',
+            "checks.price.tolerance.percent is 1.234567890123456789:"
+            " write a number of zero or more, of at most 18 digits",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { percent = 1e-19 }',
+            "checks.price.tolerance.percent is 1E-19: write a number between 1E-18 and 1E18",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { percent = "1e18" }',
+            "checks.price.tolerance.percent is 1E+18: write a number between 1E-18 and 1E18",
+        ),
+        (
+            'name = "x"\n[checks.timestamp]\ntolerance_ms = "0.0000001"',
+            "checks.timestamp.tolerance_ms is 1E-7: a nanosecond is the finest there is",
+        ),
+        ('name = "x"\ngrace_seconds = -1', "grace_seconds is -1: write a number of zero or more, of at most 18 digits"),
+        ('name = "x"\ngrace_seconds = 1e-10', "grace_seconds is 1E-10: a nanosecond is the finest there is"),
+    ],
+)
+def test_what_a_writer_is_told(text: str, said: str) -> None:
+    assert refused(text) == said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "name = 5",
+        "name = ",
+        'name = "x"\ngrace = 60',
+        'name = "x"\n[checks]\nprices = true',
+        'name = "x"\n[checks]\nprice = { tolerence = {} }',
+        'name = "x"\n[checks]\nticker = { tolerance = { absolute = 1 } }',
+        'name = "x"\n[checks.price]\ntolerance = { absolute = "a lot" }',
+        'name = "x"\n[checks.price]\ntolerance = { percent = 1, base = "notional" }',
+        'name = "x"\n[checks.price]\ntolerance = { percent = 1, bound = "open" }',
+        'name = "x"\n[checks.timestamp]\nprecision = "vague"',
+    ],
+)
+def test_a_misspelt_or_missing_name_is_refused_and_never_ignored(text: str) -> None:
+    assert refused(text)
+
+
+def test_the_limits_of_a_number_are_allowed() -> None:
+    for sent in ("0", "1e-18", "999999999999999999", "1e17", "0.123456789012345678"):
+        rules = parse_rules(f'name = "x"\n[checks.price]\ntolerance = {{ absolute = "{sent}" }}')
+        assert rules.checks[2] == Price(tolerance=Absolute(amount=D(sent)))
+    assert parse_rules('name = "founding"\ngrace_seconds = 0') == msgspec.structs.replace(FOUNDING, grace_ns=0)
+    assert CENT == FOUNDING.checks[2].tolerance  # type: ignore[union-attr]

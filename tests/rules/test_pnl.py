@@ -1,0 +1,109 @@
+"""pnl_impact against the net consideration of our execution. Source: DOMAIN.md 4 and 5.2, PnL."""
+
+from decimal import Decimal
+
+import pytest
+from legs import booked, ours, theirs
+
+from traderecon.records import Check, Outcome, PnlSnapshot, Reason, Source
+from traderecon.rules import BASIS, Absolute, Bound, Pnl, foreign, net_consideration
+
+D = Decimal
+RULE = Pnl(tolerance=Absolute(amount=D("1.0"), bound=Bound.STRICT))
+
+
+def not_checked(note: str) -> Check:
+    return Check("pnl", Reason.PNL_INCONSISTENT, Outcome.NOT_CHECKED, None, None, None, None, note)
+
+
+def test_the_formula_is_price_times_quantity_less_commission() -> None:
+    assert net_consideration(D("190.50"), D(100), D("0.5")) == D("19049.50")
+    assert net_consideration(D("190.50"), D(100), D("-0.20")) == D("19050.20")
+    assert net_consideration(D("-37.63"), D(10), D(0)) == D("-376.30")
+    most = D("9" * 18 + "." + "9" * 18)
+    assert net_consideration(most, most, D("1E-18")) == D(10) ** 36 - 2 + D("1E-36") - D("1E-18")
+
+
+def test_the_formula_has_its_name_in_the_note() -> None:
+    assert BASIS == "net_consideration"
+    assert RULE.check(ours(), theirs(), booked()) == Check(
+        "pnl", Reason.PNL_INCONSISTENT, Outcome.PASS, D("19049.5"), D("19049.50"), D(0), D("1.0"), "net_consideration"
+    )
+
+
+def test_a_failure_says_what_was_expected() -> None:
+    assert RULE.check(ours(), theirs(), booked("95.00")) == Check(
+        "pnl",
+        Reason.PNL_INCONSISTENT,
+        Outcome.FAIL,
+        D("19049.5"),
+        D("95.00"),
+        D("18954.50"),
+        D("1.0"),
+        "net_consideration",
+    )
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity", "commission", "impact", "outcome"),
+    [
+        ("190.50", "100", "0.5", "19050.49", "WITHIN_TOLERANCE"),
+        ("190.50", "100", "0.5", "19050.50", "FAIL"),
+        ("190.50", "100", "0.5", "19048.50", "FAIL"),
+        ("190.50", "100", "0.5", "19048.500000000000000001", "WITHIN_TOLERANCE"),
+        ("4.35", "100", "0", "434.00", "FAIL"),
+        ("4.35", "100", "0", "436.00", "FAIL"),
+        ("1.15", "100", "0", "114", "FAIL"),
+        ("1500.20", "50", "2.00", "75000.00", "FAIL"),
+        ("190.50", "100", "-0.20", "19050.20", "PASS"),
+    ],
+)
+def test_the_strict_bound(price: str, quantity: str, commission: str, impact: str, outcome: str) -> None:
+    check = RULE.check(ours(price=price, quantity=quantity), theirs(), booked(impact, commission))
+    assert check.outcome == outcome
+
+
+def test_only_our_execution_counts() -> None:
+    snapshot = booked("60019", "1")
+    execution, confirmation = ours(price="300.10", quantity="200"), theirs(price="300.05", quantity="200")
+    assert RULE.check(execution, confirmation, snapshot).outcome is Outcome.PASS
+    assert RULE.judge(confirmation, booked("60009", "1")).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "note"),
+    [
+        (None, "no pnl snapshot"),
+        (booked(None), "pnl_impact is absent"),
+        (booked(commission=None), "commission is absent"),
+        (booked(None, None), "pnl_impact is absent"),
+    ],
+)
+def test_what_is_absent_proves_nothing(snapshot: PnlSnapshot | None, note: str) -> None:
+    assert RULE.check(ours(), theirs(), snapshot) == not_checked(note)
+
+
+def test_across_currencies_nothing_is_checked() -> None:
+    check = RULE.check(ours(currency="USD"), theirs(), booked(currency="JPY"))
+    assert check == not_checked("JPY against USD, no rate")
+
+
+@pytest.mark.parametrize(
+    ("trade", "snapshot", "differs"),
+    [("USD", "USD", False), ("USD", "JPY", True), (None, "JPY", False), ("USD", None, False), (None, None, False)],
+)
+def test_currencies_differ_only_if_both_are_named(trade: str | None, snapshot: str | None, differs: bool) -> None:
+    execution, pnl = ours(currency=trade), booked(currency=snapshot)
+    assert foreign(execution, pnl) is differs
+    assert (RULE.check(execution, theirs(), pnl).outcome is Outcome.NOT_CHECKED) is differs
+
+
+def test_what_it_reads() -> None:
+    assert RULE.operands == {
+        (Source.EXECUTIONS, "price"),
+        (Source.EXECUTIONS, "quantity"),
+        (Source.EXECUTIONS, "currency"),
+        (Source.PNL, "pnl_impact"),
+        (Source.PNL, "commission"),
+        (Source.PNL, "currency"),
+    }

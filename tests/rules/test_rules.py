@@ -1,0 +1,79 @@
+"""The founding rules, and the stamp that says which rules spoke."""
+
+import hashlib
+import json
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from traderecon.records import RulesStamp
+from traderecon.rules import (
+    FOUNDING,
+    NOTHING,
+    Absolute,
+    Bound,
+    Pnl,
+    Precision,
+    Price,
+    Quantity,
+    Rules,
+    Ticker,
+    Timestamp,
+)
+
+SAID = {
+    "name": "founding",
+    "grace_ns": 60_000_000_000,
+    "pnl_required": False,
+    "checks": [
+        {"check": "ticker"},
+        {"check": "quantity", "tolerance": {"kind": "absolute", "amount": "0", "bound": "inclusive"}},
+        {"check": "price", "tolerance": {"kind": "absolute", "amount": "0.005", "bound": "inclusive"}},
+        {"check": "timestamp", "tolerance_ns": 100_000_000, "bound": "inclusive", "precision": "exact"},
+        {"check": "pnl", "tolerance": {"kind": "absolute", "amount": "1.0", "bound": "strict"}},
+    ],
+}
+
+
+def test_the_founding_rules_are_what_the_founding_text_asks_for() -> None:
+    assert FOUNDING == Rules(
+        name="founding",
+        checks=(
+            Ticker(),
+            Quantity(tolerance=NOTHING),
+            Price(tolerance=Absolute(amount=Decimal("0.005"), bound=Bound.INCLUSIVE)),
+            Timestamp(tolerance_ns=100_000_000, bound=Bound.INCLUSIVE, precision=Precision.EXACT),
+            Pnl(tolerance=Absolute(amount=Decimal("1.0"), bound=Bound.STRICT)),
+        ),
+        grace_ns=60_000_000_000,
+        pnl_required=False,
+    )
+
+
+def test_the_stamp_is_the_hash_of_everything_they_say() -> None:
+    canonical = json.dumps(SAID, sort_keys=True, separators=(",", ":")).encode()
+    assert FOUNDING.stamp() == RulesStamp("founding", hashlib.sha256(canonical).hexdigest())
+
+
+def test_other_rules_have_another_stamp() -> None:
+    others = [
+        FOUNDING,
+        msgspec.structs.replace(FOUNDING, name="other"),
+        msgspec.structs.replace(FOUNDING, grace_ns=1),
+        msgspec.structs.replace(FOUNDING, pnl_required=True),
+        msgspec.structs.replace(FOUNDING, checks=FOUNDING.checks[:-1]),
+        msgspec.structs.replace(FOUNDING, checks=FOUNDING.checks[::-1]),
+        msgspec.structs.replace(FOUNDING, checks=(Timestamp(tolerance_ns=100_000_000, bound=Bound.STRICT),)),
+        msgspec.structs.replace(FOUNDING, checks=(Timestamp(tolerance_ns=100_000_000),)),
+    ]
+    assert len({rules.stamp().sha256 for rules in others}) == len(others)
+
+
+def test_rules_are_read_back_from_what_they_say() -> None:
+    assert msgspec.json.decode(json.dumps(SAID), type=Rules) == FOUNDING
+
+
+@pytest.mark.parametrize("name", ["ticker", "quantity", "price", "timestamp", "pnl"])
+def test_each_check_has_its_name(name: str) -> None:
+    assert [rule.name for rule in FOUNDING.checks].count(name) == 1

@@ -1,0 +1,133 @@
+"""Part: every line of a range of trades -> its rows of the output, its rejects, its summary."""
+
+import csv
+from array import array
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import polars as pl
+
+from traderecon.batch.outputs import Format, frame, write_part
+from traderecon.batch.screen import Screen
+from traderecon.batch.split import Spill, key_reader
+from traderecon.batch.summary import Summary
+from traderecon.batch.table import row
+from traderecon.intake import COLUMNS as FIELDS
+from traderecon.intake import Rows
+from traderecon.matching import MAX_FACTS, Arrival, add, judge, sides_of
+from traderecon.records import Fact, Origin, RejectCode, Rejected, Source, State
+from traderecon.records.instants import FOREVER_NS
+from traderecon.rules import Rules
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What is the same for every part: the rules, the output's form, where parts go, whether the screen may help."""
+
+    rules: Rules
+    form: Format
+    folder: Path
+    screened: bool
+
+
+class Chunks(msgspec.Struct, frozen=True):
+    """One file, split: its source, name and header, and its chunks in order."""
+
+    source: Source
+    name: str
+    header: str
+    spills: list[Spill]
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """One part, done: rows and rejects (CSV: place of the file, line, file, code, text) on disk, and the summary."""
+
+    rows: Path
+    rejects: Path
+    summary: Summary
+
+
+class _File:
+    """The lines of one file that belong to one part."""
+
+    def __init__(self, chunks: Chunks, part: int) -> None:
+        self.source = chunks.source
+        self.name = chunks.name
+        self.decoder = Rows(chunks.source, chunks.header)
+        self.key_of = key_reader(self.decoder)
+        self.plain_columns = self.decoder.columns == FIELDS[chunks.source]
+        self.numbers = array("L")
+        self.lines: list[str] = []
+        for spill in chunks.spills:
+            numbers, lines = spill.read(part)
+            self.numbers += numbers
+            self.lines += lines
+
+
+def judge_part(number: int, sources: list[Chunks], job: Job) -> Judged:
+    """Screen, decode, gather and judge one part, as if every grace had passed."""
+    summary = Summary()
+    files = [_File(chunks, number) for chunks in sources]
+    for file in files:
+        summary.rows[file.source] += len(file.lines)
+    places: dict[Source, Iterable[int]] = {file.source: range(len(file.lines)) for file in files}
+    tables: list[pl.DataFrame] = []
+    screen = Screen.of(job.rules) if job.screened and all(file.plain_columns for file in files) else None
+    if screen is not None:
+        screened = screen.prove(
+            {file.source: file.lines for file in files}, {file.source: file.key_of for file in files}
+        )
+        screened.sum_up(summary)
+        tables.append(screened.rows())
+        places.update(screened.others)
+    trades, rejects = _gather(files, places, summary)
+    tables.append(frame(_judge(trades, job.rules, summary)))
+    path = job.folder / f"rows-{number:06d}"
+    write_part(job.form, pl.concat(tables).sort("trade_id"), path)
+    return Judged(path, _write_rejects(job.folder / f"rejects-{number:06d}", rejects), summary)
+
+
+def _gather(
+    files: list[_File], places: dict[Source, Iterable[int]], summary: Summary
+) -> tuple[dict[str, tuple[Fact, ...]], list[list[Rejected]]]:
+    """The facts of every trade on these lines; what is no fact, per file."""
+    trades: dict[str, tuple[Fact, ...]] = {}
+    rejects: list[list[Rejected]] = []
+    for file in files:
+        rejects.append([])
+        for place in places[file.source]:
+            fact = file.decoder.decode(file.lines[place], Origin(file.name, 0, file.numbers[place]))
+            if isinstance(fact, Rejected):
+                rejects[-1].append(fact)
+                continue
+            trade_id = fact.leg.trade_id
+            trades[trade_id], arrival = add(trades.get(trade_id, ()), fact)
+            if arrival is Arrival.IDENTICAL:
+                summary.duplicates[file.source] += 1
+            elif arrival is Arrival.TOO_MANY:
+                text = f"{trade_id} has {MAX_FACTS} facts already: this line is not among them"
+                rejects[-1].append(Rejected(RejectCode.TOO_MANY_FACTS, text, fact.origin))
+    return trades, rejects
+
+
+def _judge(trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary) -> list[tuple[str, ...]]:
+    rows = []
+    for trade_id, facts in trades.items():
+        sides = sides_of(facts)
+        verdict = judge(sides, FOREVER_NS, rules)
+        if verdict.state is State.PENDING:
+            summary.pnl_alone += 1
+        else:
+            summary.judged(trade_id, sides, verdict)
+            rows.append(row(trade_id, sides, verdict))
+    return rows
+
+
+def _write_rejects(path: Path, rejects: list[list[Rejected]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(
+            (place, rejected.origin.offset, rejected.origin.topic, rejected.code.value, rejected.text)
+            for place, of_one_file in enumerate(rejects)
+            for rejected in sorted(of_one_file, key=lambda rejected: rejected.origin.offset)
+        )
+    return path

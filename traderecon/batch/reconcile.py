@@ -1,0 +1,130 @@
+"""Reconcile: three CSV files in; every trade's verdict, the rejects and a summary out.
+
+    files ─> chunks ─> split by range of trade_id ─> parts ─> judge each ─> outputs in order
+
+Chunks and parts are independent, so they run on as many processors as there are; memory is bounded by one chunk and
+one part per processor. The result is the same whatever the number of processors, chunks or parts.
+"""
+
+import csv
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from heapq import merge
+from itertools import chain, repeat
+from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from traderecon.batch.inputs import Input
+from traderecon.batch.outputs import Format, put_together, spreadsheet_safe, whole
+from traderecon.batch.part import Chunks, Job, Judged, judge_part
+from traderecon.batch.split import CHUNK_BYTES, boundaries, split
+from traderecon.batch.summary import Reject, Summary
+from traderecon.records import RejectCode
+from traderecon.rules import Rules
+
+REJECT_COLUMNS = ("line", "file", "code", "text")
+
+Advance = Callable[[int], None]
+"""Told how many bytes have been dealt with; a run deals with every byte twice: it is split off, then judged."""
+
+Each = Callable[..., Iterable[Any]]
+"""``map``, here or on several processors: results in the order of the arguments."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """What to reconcile, under which rules, and where the outcome goes.
+
+    ``out`` None is CSV on stdout. ``rejects`` is written when there are any, and with ``keep_empty`` always, so that
+    yesterday's file is not taken for today's. ``processors`` is how many work at once; without ``screened`` the core
+    judges every trade, slowly and to the same result.
+    """
+
+    inputs: list[Input]
+    rules: Rules
+    out: Path | None
+    form: Format
+    rejects: Path
+    keep_empty: bool = True
+    processors: int = 1
+    screened: bool = True
+
+    @property
+    def bytes_to_do(self) -> int:
+        """What ``Advance`` adds up to."""
+        return 2 * sum(file.size - file.start for file in self.inputs)
+
+
+def reconcile(run: Run, advance: Advance) -> Summary:
+    """Judge every trade of the files, write the outputs, and sum up."""
+    bounds = boundaries(run.inputs)
+    with TemporaryDirectory(prefix="traderecon-") as temporary, _processors(run, len(bounds) + 1) as each:
+        folder = Path(temporary)
+        files = _split(run, bounds, folder, each, advance)
+        job = Job(run.rules, run.form, folder, run.screened)
+        parts = _judge(job, files, len(bounds) + 1, each, advance)
+        summary = Summary()
+        for part in parts:
+            summary.merge(part.summary)
+        put_together(run.form, [part.rows for part in parts], run.out)
+        _write_rejects(run, [part.rejects for part in parts], summary)
+        return summary
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _processors(run: Run, parts: int) -> Iterator[Each]:
+    count = min(run.processors, parts)
+    if count == 1:
+        yield map
+    else:
+        # spawn: a worker starts clean, whatever threads this process has.
+        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+            yield pool.map
+
+
+def _split(run: Run, bounds: list[str], folder: Path, each: Each, advance: Advance) -> list[Chunks]:
+    chunks = [chunk for file in run.inputs for chunk in file.chunks(CHUNK_BYTES)]
+    paths = [folder / f"chunk-{number:06d}" for number in range(len(chunks))]
+    files = {file.source: Chunks(file.source, file.path.name, file.header, []) for file in run.inputs}
+    for chunk, spill in zip(chunks, each(split, chunks, repeat(bounds), paths), strict=True):
+        files[spill.source].spills.append(spill)
+        advance(chunk.end - chunk.start)
+    return list(files.values())
+
+
+def _judge(job: Job, files: list[Chunks], parts: int, each: Each, advance: Advance) -> list[Judged]:
+    judged: list[Judged] = []
+    for number, part in enumerate(each(judge_part, range(parts), repeat(files), repeat(job))):
+        judged.append(part)
+        advance(sum(spill.bytes_of(number) for file in files for spill in file.spills))
+    return judged
+
+
+def _write_rejects(run: Run, parts: list[Path], summary: Summary) -> None:
+    """All parts' rejects, in the order of the files and their lines."""
+    in_order = merge(*(_read_rejects(part) for part in parts))
+    first = next(in_order, None)
+    if first is None and not run.keep_empty:
+        return
+    with whole(run.rejects) as path, path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(REJECT_COLUMNS)
+        for _, line, name, code, text in chain([first] if first else [], in_order):
+            rows.writerow((line, spreadsheet_safe(name), code, spreadsheet_safe(text)))
+            summary.reject(Reject(name, line, RejectCode(code), text))
+
+
+def _read_rejects(path: Path) -> Iterator[tuple[int, int, str, str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for place, line, name, code, text in csv.reader(file):
+            yield int(place), int(line), name, code, text

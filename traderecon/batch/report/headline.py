@@ -1,0 +1,57 @@
+"""The headline: a run in one sentence, and whether somebody has to do something."""
+
+from enum import StrEnum
+
+import msgspec
+
+from traderecon.batch.report.figures import count, ranked, share
+from traderecon.batch.summary import Summary
+from traderecon.records import State
+
+
+class Urgency(StrEnum):
+    """How a reader should take the report."""
+
+    ACT = "act"
+    LOOK = "look"
+    DONE = "done"
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What is asked of the reader."""
+
+    urgency: Urgency
+    title: str
+    text: str
+
+
+def headline(summary: Summary) -> str:
+    """The run in one sentence.
+
+    >>> from collections import Counter
+    >>> headline(Summary(states=Counter({State.MATCHED: 3, State.UNMATCHED: 1})))
+    '4 trades: 3 matched (75.00 %), 1 break, 0 rows rejected'
+    """
+    matched, cancelled = summary.states[State.MATCHED], summary.states[State.CANCELLED]
+    parts = [f"{count(matched)} matched ({share(matched, summary.trades)})" if summary.trades else "none to match"]
+    parts += [count(summary.broken, "break")]
+    parts += [f"{count(cancelled)} cancelled"] if cancelled else []
+    parts += [f"{count(summary.rejected.total(), 'row')} rejected"]
+    return f"{count(summary.trades, 'trade')}: {', '.join(parts)}"
+
+
+def call(summary: Summary) -> Call:
+    """What to do next."""
+    rejected = summary.rejected.total()
+    rows = f"{count(rejected, 'row')} could not be read and {'is' if rejected == 1 else 'are'} not in these counts."
+    if summary.broken:
+        (reason, times), *others = ranked(summary.reasons)
+        text = f"{count(summary.broken, 'break')} to settle, the most urgent first. "
+        text += f"The most frequent reason is {reason} ({count(times)})." if others else f"The reason is {reason}."
+        return Call(Urgency.ACT, "Action needed", f"{text} {rows}" if rejected else text)
+    if not summary.trades:
+        text = "The files gave no trade."
+        return Call(Urgency.LOOK, "Nothing was reconciled", f"{text} {rows}" if rejected else text)
+    if rejected:
+        return Call(Urgency.LOOK, "Look at what was rejected", f"Every trade that could be read agrees. {rows}")
+    return Call(Urgency.DONE, "No action needed", "No trade disagrees, and every row could be read.")

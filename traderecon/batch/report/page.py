@@ -1,0 +1,105 @@
+"""The page: a summary, laid out for a reader. Breaks first, then what was tolerated, rejected and checked."""
+
+from functools import lru_cache
+from heapq import nsmallest
+
+import msgspec
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from traderecon.batch.report import words
+from traderecon.batch.report.breaks import Shown, columns, foreign_codes, shown
+from traderecon.batch.report.charts import DAY, histogram, lengths
+from traderecon.batch.report.figures import Name, amount, count, ranked, share
+from traderecon.batch.report.heading import Heading
+from traderecon.batch.report.headline import call, headline
+from traderecon.batch.report.terms import switched_off, terms
+from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Break, Summary
+from traderecon.records import STANDINGS, Hint, Outcome, Reason, State
+from traderecon.records.instants import iso
+from traderecon.rules import Rules
+
+TICKERS_SHOWN = 10
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """One line of a bar chart; ``length`` is per mille of the longest."""
+
+    name: str
+    count: int
+    length: int
+
+
+def render(summary: Summary, heading: Heading, rules: Rules) -> str:
+    """One HTML document about one run, judged under ``rules``; it can be written as UTF-8 whatever the files' names."""
+    breaks = [shown(broken, rules) for broken in nsmallest(BREAKS_SHOWN, summary.breaks, key=Break.urgency)]
+    page = _template().render(
+        summary=summary,
+        heading=heading,
+        rules=rules,
+        stamp=rules.stamp(),
+        headline=headline(summary),
+        call=call(summary),
+        breaks=breaks,
+        columns=columns(rules),
+        reasons=_bars(ranked(summary.reasons)),
+        first_met=_first_met(breaks),
+        tickers=_bars(ranked(summary.break_tickers)[:TICKERS_SHOWN]),
+        picture=histogram(summary.minutes, summary.break_minutes),
+        terms=terms(rules),
+        switched_off=switched_off(rules),
+        tolerated=sum(summary.checks[rule.name, Outcome.WITHIN_TOLERANCE] for rule in rules.checks),
+        hints=ranked(summary.hints),
+        rejected=ranked(summary.rejected),
+    )
+    return page.encode(errors="backslashreplace").decode()
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("traderecon.batch.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        amount=amount, codes=foreign_codes, count=count, iso=iso, moment=_moment, share=share, span=_span
+    )
+    environment.globals.update(
+        words=words, standings=STANDINGS, DAY=DAY, Hint=Hint, Outcome=Outcome, Reason=Reason, State=State
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _bars(counts: list[tuple[Name, int]]) -> list[Bar]:
+    numbers = [number for _, number in counts]
+    return [Bar(name, number, length) for (name, number), length in zip(counts, lengths(numbers), strict=True)]
+
+
+def _first_met(breaks: list[Shown]) -> dict[Reason, int]:
+    """Where in the table each reason is met first, counted from 1."""
+    first: dict[Reason, int] = {}
+    for place, broken in enumerate(breaks, start=1):
+        for reason in broken.reasons:
+            first.setdefault(reason, place)
+    return first
+
+
+def _moment(minute: int) -> str:
+    """A minute since 1970, as a day and a time of day.
+
+    >>> _moment(29_225_401)
+    '2025-07-26 10:01'
+    """
+    return iso(minute * NS_PER_MINUTE)[:16].replace("T", " ")
+
+
+def _span(minutes: int) -> str:
+    """A duration in its largest whole unit.
+
+    >>> _span(15), _span(60), _span(2_880)
+    ('15 minutes', 'hour', '2 days')
+    """
+    size, noun = next((size, noun) for size, noun in ((DAY, "day"), (60, "hour"), (1, "minute")) if not minutes % size)
+    return noun if minutes == size else count(minutes // size, noun)

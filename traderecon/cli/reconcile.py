@@ -1,0 +1,152 @@
+"""``traderecon reconcile``: the batch from a terminal."""
+
+import hashlib
+import json
+import os
+import webbrowser
+from pathlib import Path
+
+import click
+
+from traderecon import __version__, clock
+from traderecon.batch.inputs import Input, InputError
+from traderecon.batch.outputs import Format, whole
+from traderecon.batch.reconcile import Run, processors
+from traderecon.batch.reconcile import reconcile as run_batch
+from traderecon.batch.summary import Summary
+from traderecon.cli.rules import effective_rules
+from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.records import Source
+from traderecon.settings import has_screen
+
+_FILE = click.Path(path_type=Path)
+_FALLBACK_REJECTS = Path("traderecon.rejects.csv")
+_LONG_BYTES = 10_000_000
+
+
+@click.command()
+@click.option("--executions", required=True, type=_FILE, help="CSV: trade_id,ticker,quantity,price,timestamp")
+@click.option("--confirmations", required=True, type=_FILE, help="CSV with the same columns.")
+@click.option("--pnl", type=_FILE, help="CSV: trade_id,pnl_impact,commission")
+@click.option("--out", type=_FILE, help=".csv, .json or .parquet; - (default) is CSV on stdout.")
+@click.option("--rejects", type=_FILE, help="Lines that are no leg, and why. Default: beside --out, .rejects.csv")
+@click.option("--report", type=_FILE, help="A page to read or to send on (.html).")
+@click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
+@click.option("--fail-on-breaks", is_flag=True, help="Exit 1 when a trade needs a person.")
+@click.option("--processors", "count", type=click.IntRange(1), help="How many work at once. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout: the results, or with --out FILE the summary.")
+def reconcile(
+    *,
+    executions: Path,
+    confirmations: Path,
+    pnl: Path | None,
+    out: Path | None,
+    rejects: Path | None,
+    report: Path | None,
+    open_report: bool,
+    fail_on_breaks: bool,
+    count: int | None,
+    as_json: bool,
+) -> None:
+    """Reconcile CSV files: one verdict per trade, as if every grace had passed.
+
+    Rows come out sorted by trade_id. A line that cannot be read is set aside with its reason, and the lines around it
+    are reconciled all the same.
+    """
+    out = None if out is None or str(out) == "-" else out
+    form = _form(out, as_json=as_json)
+    if open_report and report is None:
+        raise click.UsageError("--open needs --report FILE.html")
+    files = {Source.EXECUTIONS: executions, Source.CONFIRMATIONS: confirmations, Source.PNL: pnl}
+    rejects_path = rejects or (out.with_suffix(".rejects.csv") if out else _FALLBACK_REJECTS)
+    _require_writable([path for path in (out, rejects_path, report) if path], [path for path in files.values() if path])
+    try:
+        inputs = [Input.open(source, path) for source, path in files.items() if path]
+    except InputError as error:
+        fail(Exit.INPUT, str(error))
+    run = Run(
+        inputs=inputs,
+        rules=effective_rules(),
+        out=out,
+        form=form,
+        rejects=rejects_path,
+        keep_empty=bool(rejects or out),
+        processors=count or processors(),
+    )
+    with progress(run.bytes_to_do, "reconciling", long=_LONG_BYTES) as advance:
+        summary = run_batch(run, advance)
+    _tell(summary, run)
+    if as_json and out:
+        click.echo(json.dumps(_summary(summary)))
+    if report:
+        _write_report(summary, run, report)
+        if open_report and has_screen():
+            webbrowser.open(report.resolve().as_uri())
+    if fail_on_breaks and summary.broken:
+        raise click.exceptions.Exit(Exit.BREAKS)
+
+
+def _form(out: Path | None, *, as_json: bool) -> Format:
+    if out is None:
+        return Format.JSON if as_json else Format.CSV
+    try:
+        return Format(out.suffix.lower())
+    except ValueError:
+        raise click.BadParameter(f"{out}: write a name that ends in {', '.join(Format)}", param_hint="--out") from None
+
+
+def _require_writable(outputs: list[Path], inputs: list[Path]) -> None:
+    """Refuse before the work what would fail after it, or would overwrite what it reads."""
+    taken = {path.resolve(): f"{path} is an input" for path in inputs}
+    for path in outputs:
+        if path.resolve() in taken:
+            raise click.UsageError(f"{taken[path.resolve()]}: write {path} somewhere else")
+        taken[path.resolve()] = f"{path} is written already"
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise click.UsageError(f"{path} cannot be written: name a file in a directory that exists and is yours")
+
+
+def _tell(summary: Summary, run: Run) -> None:
+    states = ", ".join(f"{count:,} {state.lower()}" for state, count in summary.states.most_common())
+    say(f"{summary.trades:,} trade{'s' * (summary.trades != 1)}" + (f": {states}" if states else ""))
+    for reason, count in summary.reasons.most_common():
+        say(f"  {count:>9,} {reason}")
+    if rejected := summary.rejected.total():
+        say(f"{rejected:,} rows rejected, see {run.rejects}")
+    if run.out:
+        say(f"results in {run.out}")
+
+
+def _summary(summary: Summary) -> dict[str, object]:
+    return {
+        "trades": summary.trades,
+        "breaks": summary.broken,
+        "rejected": summary.rejected.total(),
+        "states": summary.states,
+        "reasons": summary.reasons,
+        "hints": summary.hints,
+        "rejects": summary.rejected,
+        "rows": summary.rows,
+        "duplicates": summary.duplicates,
+    }
+
+
+def _write_report(summary: Summary, run: Run, path: Path) -> None:
+    from traderecon.batch.report import Heading, InputFile, render
+
+    files = []
+    for source in run.inputs:
+        with source.path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        files.append(InputFile(source.source, source.path.name, summary.rows[source.source], sha256))
+    heading = Heading(
+        title="Trade reconciliation",
+        generated_at_ns=clock.now_ns(),
+        version=__version__,
+        inputs=tuple(files),
+        output=run.out.name if run.out else None,
+        rejects=run.rejects.name if run.keep_empty or summary.rejects else None,
+    )
+    with whole(path) as temporary:
+        temporary.write_text(render(summary, heading, run.rules), encoding="utf-8")
+    say(f"report in {path}")

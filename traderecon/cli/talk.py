@@ -1,0 +1,75 @@
+"""Talk: what a command says to a person, all of it on stderr. stdout is data.
+
+say("12 rows rejected")     fail(Exit.INPUT, "...")     with progress(trades, "trades") as advance: advance(1)
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import NoReturn
+
+import click
+
+_LONG = 100_000
+_UPDATES = 1_000
+
+
+class Exit(IntEnum):
+    """What an exit code means. Source: CONTRACT.md."""
+
+    DONE = 0
+    BREAKS = 1
+    USAGE = 2
+    INPUT = 3
+    UNREACHABLE = 4
+    BUG = 70
+    REFUSED = 78
+
+
+class Failure(click.ClickException):
+    """The end of a command: click shows the text on stderr and exits with the code."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.exit_code = code
+
+
+def say(text: str) -> None:
+    """One line, or several, on stderr."""
+    click.echo(text, err=True)
+
+
+def fail(code: int, text: str) -> NoReturn:
+    """End the command with this exit code; ``text`` says what was found, where, and what to do."""
+    raise Failure(code, text)
+
+
+@contextmanager
+def progress(total: int, label: str, *, long: int = _LONG) -> Iterator[Callable[[int], None]]:
+    """A bar over ``total`` steps while the block runs; gives ``advance(steps)``, to be called as often as you like.
+
+    Off a terminal nothing is shown, nor for fewer than ``long`` steps: they are done before a bar could be read.
+    ``NO_COLOR`` is respected.
+    """
+    if total < long or not sys.stderr.isatty():
+        yield lambda steps: None
+        return
+    # Slow to import, and most runs show no bar.
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        stride = max(1, total // _UPDATES)
+        untold = 0
+
+        def advance(steps: int) -> None:
+            nonlocal untold
+            untold += steps
+            if untold >= stride:
+                bar.advance(task, untold)
+                untold = 0
+
+        yield advance

@@ -1,0 +1,101 @@
+"""Wire forms: a result as JSON for topics, files and the API.
+
+Decimals are strings of digits, times ISO 8601 UTC, the drift and its tolerance decimal milliseconds.
+"""
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from traderecon.records.facts import Fact
+from traderecon.records.instants import iso, milliseconds
+from traderecon.records.legs import Leg, PnlSnapshot
+from traderecon.records.numbers import plain
+from traderecon.records.results import Check, Operand, Result
+
+_encode = msgspec.json.Encoder().encode
+
+
+def result_json(result: Result) -> bytes:
+    """One result, the same bytes for the same result. Source: CONTRACT.md, Topics."""
+    return _encode(
+        {
+            "event_id": result.event_id,
+            "trade_id": result.trade_id,
+            "version": result.version,
+            "state": result.verdict.state,
+            "reasons": result.verdict.reasons,
+            "checks": [_check(check) for check in result.verdict.checks],
+            "hints": result.verdict.hints,
+            "legs": _legs(result.facts),
+            "rules": result.rules,
+            "event_time": None if result.event_time_ns is None else iso(result.event_time_ns),
+        }
+    )
+
+
+def operand_text(value: Operand) -> str:
+    """What one side said, as text: digits, ISO 8601, the text itself; empty when it said nothing.
+
+    >>> operand_text(Decimal("1E-7")), operand_text(1_753_524_083_000_000_000), operand_text(None)
+    ('0.0000001', '2025-07-26T10:01:23Z', '')
+    """
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, int):
+        return iso(value)
+    return value or ""
+
+
+def difference_text(value: Decimal | int | None) -> str:
+    """A difference or a tolerance as text: an amount in digits, a time in decimal milliseconds.
+
+    >>> difference_text(Decimal("0.005")), difference_text(100_000_001), difference_text(None)
+    ('0.005', '100.000001', '')
+    """
+    if isinstance(value, int):
+        return milliseconds(value)
+    return "" if value is None else plain(value)
+
+
+def _check(check: Check) -> dict[str, str | None]:
+    return {
+        "name": check.name,
+        "reason": check.reason,
+        "outcome": check.outcome,
+        "execution": operand_text(check.execution) or None,
+        "confirmation": operand_text(check.confirmation) or None,
+        "difference": difference_text(check.difference) or None,
+        "tolerance": difference_text(check.tolerance) or None,
+        "note": check.note,
+    }
+
+
+def _legs(facts: tuple[Fact, ...]) -> dict[str, list[dict[str, Any]]]:
+    legs: dict[str, list[dict[str, Any]]] = {}
+    for fact in facts:
+        origin = fact.origin
+        legs.setdefault(fact.leg.source, []).append(
+            {
+                "payload": {**_payload(fact.leg), **(fact.extra or {})},
+                "topic": origin.topic,
+                "partition": origin.partition,
+                "offset": origin.offset,
+                "received_at": iso(origin.received_at_ns) if origin.received_at_ns else None,
+            }
+        )
+    return legs
+
+
+def _payload(leg: Leg) -> dict[str, str | int]:
+    """The leg in the names of its topic; what was not sent is left out."""
+    names = (name for name in leg.__struct_fields__ if name not in {"timestamp_ns", "granularity", "hints"})
+    payload = {name: getattr(leg, name) for name in names}
+    if not isinstance(leg, PnlSnapshot):
+        payload["timestamp"] = iso(leg.timestamp_ns)
+    return {
+        name: plain(value) if isinstance(value, Decimal) else value
+        for name, value in payload.items()
+        if value is not None
+    }

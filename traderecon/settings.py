@@ -1,0 +1,115 @@
+"""Settings: what an installation decides. The only reader of the environment.
+
+    TRADERECON_* in the environment, then files in TRADERECON_SECRETS_DIR, then traderecon.toml, then the defaults
+
+Source: CONTRACT.md, Configuration.
+"""
+
+import os
+import re
+import sys
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+PREFIX = "TRADERECON_"
+FILE = Path("traderecon.toml")
+
+_PASSWORD = re.compile(r"(^[^:]+://[^:@/]*:)[^@]*(?=@)|(?<=password=)[^&]*")
+
+
+class ConfigurationError(Exception):
+    """A setting that cannot be used: which, what was found, and what to write."""
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. Read them with ``load``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    broker: Annotated[str, Field(pattern=r"^(embedded://|kafka://[^\s/;]+(;(kafka://)?[^\s/;]+)*)$")] = "embedded://"
+    """``embedded://``, or ``kafka://host:9092`` (several hosts: ``;`` between them)."""
+    data_dir: Path = Path("traderecon-data")
+    """Embedded log, database and tables."""
+    database_url: Annotated[str, Field(pattern=r"^(|sqlite:///\S.*|postgresql://\S+)$")] = ""
+    """``sqlite:///path`` or ``postgresql://...``; empty: ``traderecon.db`` in the data directory."""
+    web_host: str = "127.0.0.1"
+    """Where the pages listen; loopback unless authentication is on."""
+    web_port: Annotated[int, Field(ge=1, le=65_535)] = 5000
+    """The port; taken and not asked for by name: the next free one."""
+    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    """Before every topic name and application id."""
+    topic_partitions: Annotated[int, Field(ge=1, le=4_096)] = 4
+    """Partitions of the topics that are ours to create."""
+    grace_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = 60
+    """One leg waits this long for the other."""
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] = 35
+    """A trade is kept this long after its last fact."""
+    rules: Path | None = None
+    """A rules file (TOML); none: the founding rules."""
+    secrets_dir: Path | None = None
+    """A directory with one file per secret, named like the variable."""
+
+    @model_validator(mode="after")
+    def _database_beside_the_data(self) -> Self:
+        if not self.database_url:
+            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'traderecon.db'}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then secrets, then the file."""
+        return env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls, toml_file=FILE)
+
+    def shown(self) -> dict[str, Any]:
+        """Every setting as text that may be printed: a password in a URL is masked."""
+        plain = {name: str(value) if isinstance(value, Path) else value for name, value in self}
+        return {**plain, "database_url": _PASSWORD.sub(r"\1****", self.database_url)}
+
+
+def load() -> Settings:
+    """The effective settings; ConfigurationError names the setting that is wrong."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name, known, 1)
+            raise ConfigurationError(f"{name} is no setting" + (f": did you mean {near[0]}?" if near else ""))
+    secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR")
+    if secrets_dir is not None and not Path(secrets_dir).is_dir():
+        raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {secrets_dir!r}: there is no such directory")
+    try:
+        return Settings(_secrets_dir=secrets_dir)  # type: ignore[call-arg]  # pydantic-settings takes it, unannounced
+    except ValidationError as error:
+        raise ConfigurationError(
+            "; ".join(_sentence(detail["loc"], detail["msg"]) for detail in error.errors())
+        ) from None
+    except (SettingsError, tomllib.TOMLDecodeError, OSError) as error:
+        raise ConfigurationError(f"{FILE}: {error}") from None
+
+
+def has_screen() -> bool:
+    """Whether a browser has a screen to open on; a text browser in this terminal is none."""
+    return sys.platform in {"darwin", "win32"} or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
+
+
+def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    """What is wrong with which setting; never its value, which may be secret."""
+    name = ".".join(str(part) for part in place)
+    return f"{PREFIX}{name.upper()}: {message}" if name else message.removeprefix("Value error, ")

@@ -1,0 +1,49 @@
+"""The feed: every row of a simulated day, in the order in which it is sent.
+
+Rows wait on a wheel with one place per slot of delay; each position of virtual time empties a place. So memory is
+bounded by the longest delay, however many trades there are, and rows due together leave in the order of their trades.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from traderecon.records import Source
+from traderecon.simulator.hostile import twisted
+from traderecon.simulator.profiles import Profile
+from traderecon.simulator.rows import row_of
+from traderecon.simulator.statements import Trade
+from traderecon.simulator.trades import plain_trade
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One row, and when it is sent: ``position`` counts slots of ``SLOT_MS`` since the first execution.
+
+    Trade i is executed at position i: who sends R trades a second sends position p at p / R seconds.
+    """
+
+    source: Source
+    row: str
+    position: int
+
+
+def trade_of(seed: int, index: int, profile: Profile) -> Trade:
+    """Trade ``index``, and what was planted in it: a function of these three alone."""
+    trade = plain_trade(seed, index, profile)
+    return twisted(trade, seed, index, profile) if profile.versioned else trade
+
+
+def feed(seed: int, trades: int, profile: Profile) -> Iterator[Message]:
+    """The messages of trades 0 to ``trades`` - 1: executions in order, the rest as late as the profile says."""
+    places = profile.reach_slots + 1
+    wheel: list[list[Message]] = [[] for _ in range(places)]
+    for position in range(trades + profile.reach_slots):
+        if position < trades:
+            trade = trade_of(seed, position, profile)
+            for statement in trade.statements:
+                due = position + statement.delay_slots
+                row = row_of(trade.trade_id, statement, profile)
+                wheel[due % places].append(Message(statement.source, row, due))
+        place = wheel[position % places]
+        yield from place
+        place.clear()
