@@ -28,8 +28,11 @@ def theirs(**other: Any) -> Confirmation:
 
 def booked(impact: str | None = "19049.50", commission: str | None = "0.50", **other: Any) -> PnlSnapshot:
     """P."""
-    amounts = [None if text is None else Decimal(text) for text in (impact, commission)]
-    return PnlSnapshot("T1", *amounts, **other)
+    return PnlSnapshot("T1", _amount(impact), _amount(commission), **other)
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)
 
 
 def arrived(*legs: Leg, received_at_ns: int = 0) -> tuple[Fact, ...]:

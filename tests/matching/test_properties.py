@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import oracle
 import strategies as rows
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from strategies import Row, Sent, facts_of
 
@@ -380,14 +380,6 @@ class TestOracle:
         assert {check.name: check.outcome for check in here.checks} == there.outcomes
 
     @given(rows.trades(), rule_sets())
-    def test_matched_means_every_check_is_proven(self, sent: list[Sent], rules: Rules) -> None:
-        matched = judged(facts_of(sent), rules)
-        assume(matched.state is State.MATCHED)
-        unproven = {check.name for check in matched.checks if check.outcome not in PROVEN}
-        assert unproven <= {"pnl"}
-        assert len(matched.checks) == len(rules.checks)
-
-    @given(rows.trades(), rule_sets())
     def test_a_state_has_the_reasons_it_needs(self, sent: list[Sent], rules: Rules) -> None:
         said = judged(facts_of(sent), rules)
         assert bool(said.reasons) is (said.state in {State.MISMATCHED, State.UNMATCHED})
@@ -395,6 +387,15 @@ class TestOracle:
         assert said.hints == tuple(sorted(set(said.hints)))
         failed = {check.reason for check in said.checks if check.outcome is Outcome.FAIL}
         assert failed <= set(said.reasons)
+
+    @given(rows.bases().flatmap(lambda base: st.tuples(rows.term_rows(base), rows.term_rows(base))), rule_sets())
+    def test_matched_means_every_check_is_proven(self, pair: tuple[Row, Row], rules: Rules) -> None:
+        said = judged(
+            facts_of([(side, row | {"kind": "new"}) for side, row in zip(rows.SIDES, pair, strict=True)]), rules
+        )
+        unproven = {check.name for check in said.checks if check.outcome not in PROVEN}
+        assert (said.state is State.MATCHED) is (unproven <= {"pnl"} and not rules.pnl_required)
+        assert [check.name for check in said.checks] == [rule.name for rule in rules.checks]
 
 
 one_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=12)

@@ -37,7 +37,7 @@ SAID = {
 
 
 def test_the_founding_rules_are_what_the_founding_text_asks_for() -> None:
-    assert FOUNDING == Rules(
+    asked_for = Rules(
         name="founding",
         checks=(
             Ticker(),
@@ -49,6 +49,7 @@ def test_the_founding_rules_are_what_the_founding_text_asks_for() -> None:
         grace_ns=60_000_000_000,
         pnl_required=False,
     )
+    assert asked_for == FOUNDING
 
 
 def test_the_stamp_is_the_hash_of_everything_they_say() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+import polars as pl
 
 from traderecon.intake import MAX_BYTES, HeaderError, Rows
 from traderecon.records import Source
@@ -36,7 +37,7 @@ class Input(msgspec.Struct, frozen=True):
             raise InputError(f"{path}: cannot be read ({error.strerror}): name a CSV file") from None
         if not first.strip():
             raise InputError(f"{path}: is empty: its first line must name the columns")
-        header = first.removeprefix(BOM).decode(errors="surrogateescape").rstrip("\r\n")
+        header = first.removeprefix(BOM).decode(errors="replace").rstrip("\r\n")
         try:
             Rows(source, header)
         except HeaderError as error:
@@ -64,11 +65,16 @@ class Chunk(msgspec.Struct, frozen=True):
     end: int
     first_line: int
 
-    def text(self) -> str:
-        """Its lines; a byte that is no UTF-8 is a lone surrogate, and a line break is one character."""
+    def lines(self) -> pl.DataFrame:
+        """Its lines as ``line`` and their ``number`` in the file; a byte that is no UTF-8 becomes U+FFFD."""
         with self.file.path.open("rb") as file:
             file.seek(self.start)
-            return file.read(self.end - self.start).decode(errors="surrogateescape").replace("\r\n", "\n")
+            text = file.read(self.end - self.start).replace(b"\r\n", b"\n")
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            text = text.decode(errors="replace").encode()
+        return pl.read_lines(text, name="line", row_index_name="number", row_index_offset=self.first_line)
 
 
 def sample(inputs: list[Input], blocks: int = 64, block_bytes: int = 2_048) -> Iterator[tuple[Input, str]]:
@@ -79,4 +85,4 @@ def sample(inputs: list[Input], blocks: int = 64, block_bytes: int = 2_048) -> I
             for position in range(source.start, source.size, step):
                 file.seek(position)
                 for line in file.read(block_bytes).split(b"\n")[1:-1]:
-                    yield source, line.decode(errors="surrogateescape").rstrip("\r")
+                    yield source, line.decode(errors="replace").rstrip("\r")

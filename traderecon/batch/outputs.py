@@ -9,13 +9,13 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
 
 from traderecon.batch.table import COLUMNS, LISTS, SENT_TEXT
+from traderecon.records.words import Word
 
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What begins a formula, in both widths; control characters never get this far."""
@@ -24,7 +24,7 @@ _RISKY = "^[^A-Za-z0-9]"
 _ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
-class Format(StrEnum):
+class Format(Word):
     """How the results are written, by the extension of ``--out``."""
 
     CSV = ".csv"

@@ -1,16 +1,14 @@
 """Part: every line of a range of trades -> its rows of the output, its rejects, its summary."""
 
 import csv
-from array import array
-from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 import polars as pl
 
 from traderecon.batch.outputs import Format, frame, write_part
-from traderecon.batch.screen import Screen
-from traderecon.batch.split import Spill, key_reader
+from traderecon.batch.screen import Lines, Screen
+from traderecon.batch.split import NO_LINES, Spill
 from traderecon.batch.summary import Summary
 from traderecon.batch.table import row
 from traderecon.intake import COLUMNS as FIELDS
@@ -47,40 +45,21 @@ class Judged(msgspec.Struct, frozen=True):
     summary: Summary
 
 
-class _File:
-    """The lines of one file that belong to one part."""
-
-    def __init__(self, chunks: Chunks, part: int) -> None:
-        self.source = chunks.source
-        self.name = chunks.name
-        self.decoder = Rows(chunks.source, chunks.header)
-        self.key_of = key_reader(self.decoder)
-        self.plain_columns = self.decoder.columns == FIELDS[chunks.source]
-        self.numbers = array("L")
-        self.lines: list[str] = []
-        for spill in chunks.spills:
-            numbers, lines = spill.read(part)
-            self.numbers += numbers
-            self.lines += lines
-
-
-def judge_part(number: int, sources: list[Chunks], job: Job) -> Judged:
+def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
     """Screen, decode, gather and judge one part, as if every grace had passed."""
     summary = Summary()
-    files = [_File(chunks, number) for chunks in sources]
-    for file in files:
-        summary.rows[file.source] += len(file.lines)
-    places: dict[Source, Iterable[int]] = {file.source: range(len(file.lines)) for file in files}
-    tables: list[pl.DataFrame] = []
-    screen = Screen.of(job.rules) if job.screened and all(file.plain_columns for file in files) else None
-    if screen is not None:
-        screened = screen.prove(
-            {file.source: file.lines for file in files}, {file.source: file.key_of for file in files}
-        )
+    decoders = {file.source: Rows(file.source, file.header) for file in files}
+    lines = {file.source: pl.concat([NO_LINES, *(spill.read(number) for spill in file.spills)]) for file in files}
+    for source, sent in lines.items():
+        summary.rows[source] += len(sent)
+    tables = []
+    screen = Screen.of(job.rules) if job.screened else None
+    if screen is not None and all(decoders[source].columns == FIELDS[source] for source in decoders):
+        screened = screen.prove(lines)
         screened.sum_up(summary)
         tables.append(screened.rows())
-        places.update(screened.others)
-    trades, rejects = _gather(files, places, summary)
+        lines = screened.others
+    trades, rejects = _gather(files, decoders, lines, summary)
     tables.append(frame(_judge(trades, job.rules, summary)))
     path = job.folder / f"rows-{number:06d}"
     write_part(job.form, pl.concat(tables).sort("trade_id"), path)
@@ -88,17 +67,17 @@ def judge_part(number: int, sources: list[Chunks], job: Job) -> Judged:
 
 
 def _gather(
-    files: list[_File], places: dict[Source, Iterable[int]], summary: Summary
+    files: list[Chunks], decoders: dict[Source, Rows], lines: Lines, summary: Summary
 ) -> tuple[dict[str, tuple[Fact, ...]], list[list[Rejected]]]:
     """The facts of every trade on these lines; what is no fact, per file."""
     trades: dict[str, tuple[Fact, ...]] = {}
-    rejects: list[list[Rejected]] = []
-    for file in files:
-        rejects.append([])
-        for place in places[file.source]:
-            fact = file.decoder.decode(file.lines[place], Origin(file.name, 0, file.numbers[place]))
+    rejects: list[list[Rejected]] = [[] for _ in files]
+    for file, rejected in zip(files, rejects, strict=True):
+        decode = decoders[file.source].decode
+        for number, line in lines[file.source].select("number", "line").sort("number").iter_rows():
+            fact = decode(line, Origin(file.name, 0, number))
             if isinstance(fact, Rejected):
-                rejects[-1].append(fact)
+                rejected.append(fact)
                 continue
             trade_id = fact.leg.trade_id
             trades[trade_id], arrival = add(trades.get(trade_id, ()), fact)
@@ -106,7 +85,7 @@ def _gather(
                 summary.duplicates[file.source] += 1
             elif arrival is Arrival.TOO_MANY:
                 text = f"{trade_id} has {MAX_FACTS} facts already: this line is not among them"
-                rejects[-1].append(Rejected(RejectCode.TOO_MANY_FACTS, text, fact.origin))
+                rejected.append(Rejected(RejectCode.TOO_MANY_FACTS, text, fact.origin))
     return trades, rejects
 
 
@@ -128,6 +107,6 @@ def _write_rejects(path: Path, rejects: list[list[Rejected]]) -> Path:
         csv.writer(file).writerows(
             (place, rejected.origin.offset, rejected.origin.topic, rejected.code.value, rejected.text)
             for place, of_one_file in enumerate(rejects)
-            for rejected in sorted(of_one_file, key=lambda rejected: rejected.origin.offset)
+            for rejected in of_one_file
         )
     return path

@@ -76,7 +76,8 @@ class Summary(msgspec.Struct):
         """Count one trade's verdict."""
         state = verdict.state
         self.states[state] += 1
-        self.hints.update(verdict.hints)
+        for hint in verdict.hints:
+            self.hints[hint] += 1
         for check in verdict.checks:
             self.checks[check.name, check.outcome] += 1
         event_time_ns = sides.event_time_ns
@@ -92,7 +93,8 @@ class Summary(msgspec.Struct):
         leg = sides.execution or sides.confirmation
         notional = ZERO if leg is None else EXACT.multiply(leg.price, leg.quantity).copy_abs()
         severity = min((STANDINGS[reason].severity for reason in verdict.reasons), key=_URGENCY.__getitem__)
-        self.reasons.update(verdict.reasons)
+        for reason in verdict.reasons:
+            self.reasons[reason] += 1
         self.notional_at_risk = EXACT.add(self.notional_at_risk, notional)
         if leg is not None:
             self.break_tickers[leg.ticker] += 1

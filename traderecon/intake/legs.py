@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from traderecon.intake import values
-from traderecon.intake.instants import UTC_FORM, Form, instant
+from traderecon.intake.instants import Form, instant
 from traderecon.intake.refusal import Refusal, shown
 from traderecon.records import Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 
@@ -44,11 +44,21 @@ def leg_of(source: Source, fields: Fields, form: Form) -> Leg:
 def _terms(
     leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
 ) -> Execution | Confirmation:
-    kind = _optional(fields, "kind", values.kind) or Kind.NEW  # first: what is no trade has no terms to miss
-    ticker = _required(fields, "ticker", values.text)
-    quantity = _required(fields, "quantity", values.positive)
-    price = _required(fields, "price", values.number)
-    when = _required(fields, "timestamp", instant if form is UTC_FORM else lambda sent: instant(sent, form))
+    # The kind first: what is no trade has no terms to miss.
+    kind = (_optional(fields, "kind", values.kind) if "kind" in fields else None) or Kind.NEW
+    try:
+        ticker = values.text(fields.get("ticker") or "")
+        quantity = values.positive(fields.get("quantity") or "")
+        price = values.number(fields.get("price") or "")
+        when = instant(fields.get("timestamp") or "", form)
+    except Refusal:
+        raise _first_refusal(
+            fields,
+            ("ticker", values.text),
+            ("quantity", values.positive),
+            ("price", values.number),
+            ("timestamp", lambda sent: instant(sent, form)),
+        ) from None
     hints = when.hints
     if ticker != fields["ticker"] or trade_id != fields["trade_id"]:
         hints = tuple(sorted((*hints, Hint.NORMALISED)))
@@ -105,15 +115,26 @@ def _require_schema_one(fields: Fields) -> None:
 
 
 def _required(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value:
-    sent = fields.get(name)
-    if sent is None:
-        raise _missing(fields, name)
     try:
-        return parse(sent)
+        return parse(fields.get(name) or "")
+    except Refusal:
+        raise _first_refusal(fields, (name, parse)) from None
+
+
+def _first_refusal(fields: Fields, *required: tuple[str, Callable[[str], object]]) -> Refusal:
+    """The first of these fields that is refused, by name; one of them is."""
+    return next(refusal for name, parse in required if (refusal := _refusal(fields, name, parse)) is not None)
+
+
+def _refusal(fields: Fields, name: str, parse: Callable[[str], object]) -> Refusal | None:
+    sent = fields.get(name) or ""
+    if not sent.strip(" "):
+        return _missing(fields, name)
+    try:
+        parse(sent)
     except Refusal as refusal:
-        if not sent.strip(" "):
-            raise _missing(fields, name) from None
-        raise Refusal(refusal.code, f"{_whose(fields)} has {name} {shown(sent)}: {refusal.text}") from None
+        return Refusal(refusal.code, f"{_whose(fields)} has {name} {shown(sent)}: {refusal.text}")
+    return None
 
 
 def _optional(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value | None:

@@ -14,7 +14,7 @@ from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.refusal import Refusal
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
-_UNDECODED = re.compile("[\udc80-\udcff]")
+_UNDECODED = re.compile("[\ufffd\udc80-\udcff]")
 
 
 class HeaderError(ValueError):
@@ -47,7 +47,7 @@ class Rows:
         self.unknown = unknown
 
     def decode(self, line: str, origin: Origin) -> Fact | Rejected:
-        """Read one line without its line break; bytes that are no UTF-8 come as lone surrogates."""
+        """Read one line without its line break; bytes that were no UTF-8 stand in it as U+FFFD or lone surrogates."""
         try:
             cells = cells_of(line)
             if len(cells) > len(self.columns):
@@ -64,6 +64,15 @@ class Rows:
             return Fact(leg_of(self.source, fields, self.form), origin, extra)
         except Refusal as refusal:
             return Rejected(refusal.code, refusal.text, origin)
+
+    def key(self, line: str) -> str:
+        """The trade_id of a line, as ``decode`` will see it; empty where it sees none."""
+        try:
+            cells = cells_of(line)
+        except Refusal:
+            return ""
+        column = self.columns.index("trade_id")
+        return cells[column].strip(" ") if column < len(cells) else ""
 
 
 def cells_of(line: str) -> Sequence[str]:

@@ -1,14 +1,13 @@
 """The grow-only set: adding a fact twice changes nothing, and nothing is ever taken out."""
 
-from enum import StrEnum
-
 from traderecon.records import Fact
+from traderecon.records.words import Word
 
 MAX_FACTS = 64
 """A trade keeps this many facts; a further one is TOO_MANY_FACTS."""
 
 
-class Arrival(StrEnum):
+class Arrival(Word):
     """What an arriving fact was to the facts already there."""
 
     NEW = "new"

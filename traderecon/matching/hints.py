@@ -14,6 +14,7 @@ _DOUBLE_STEP = Decimal("1E-15")
 
 _HALF, _TENTH = Decimal("0.5"), Decimal("0.1")
 
+_EARLY = Hint.CONFIRM_BEFORE_EXECUTION
 _TERMS = {Reason.PRICE_MISMATCH, Reason.QUANTITY_MISMATCH}
 
 
@@ -30,10 +31,11 @@ def pair_hints(execution: Execution, confirmation: Confirmation, pnl: PnlSnapsho
     """What the legs show side by side, whether they agree or not; a day is a UTC day."""
     hints = []
     ours_ns, theirs_ns = execution.timestamp_ns, confirmation.timestamp_ns
-    if theirs_ns < ours_ns:
-        hints.append(Hint.CONFIRM_BEFORE_EXECUTION)
-    if ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY:
-        hints.append(Hint.TRADE_DATE_ROLL)
+    if theirs_ns != ours_ns:
+        if theirs_ns < ours_ns:
+            hints.append(_EARLY)
+        if ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY:
+            hints.append(Hint.TRADE_DATE_ROLL)
     if pnl is not None and foreign(execution, pnl):
         hints.append(Hint.FX_RATE_UNAVAILABLE)
     return hints

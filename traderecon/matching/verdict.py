@@ -58,10 +58,10 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
             for rule, check in zip(rules.checks, checks, strict=True)
         )
     failed = [check.reason for check in checks if check.outcome is _FAIL]
-    hints = sent_hints(sides) + pair_hints(execution, confirmation, pnl)
+    hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
     if failed:
         hints.extend(failure_hints(failed, execution, confirmation, pnl, rules))
-    reasons = failed + _conflict(sides)
+    reasons = [*failed, *_conflict(sides)]
     if awaited:
         reasons.append(Reason.MISSING_PNL)
     return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints)

@@ -3,12 +3,12 @@
 Names are stable: dashboards and downstream systems depend on them. Source: DOMAIN.md 7.3.
 """
 
-from enum import StrEnum
-
 import msgspec
 
+from traderecon.records.words import Word
 
-class Reason(StrEnum):
+
+class Reason(Word):
     """What keeps a trade from MATCHED."""
 
     MISSING_CONFIRMATION = "MISSING_CONFIRMATION"
@@ -37,7 +37,7 @@ class Reason(StrEnum):
     MANUAL_UNMATCH = "MANUAL_UNMATCH"
 
 
-class Hint(StrEnum):
+class Hint(Word):
     """What helps whoever looks at a trade, and decides nothing."""
 
     LATE_CONFIRMATION = "LATE_CONFIRMATION"
@@ -61,7 +61,7 @@ class Hint(StrEnum):
     FX_RATE_UNAVAILABLE = "FX_RATE_UNAVAILABLE"
 
 
-class RejectCode(StrEnum):
+class RejectCode(Word):
     """Why a message is no leg: it ends in the reject lane and never changes a trade."""
 
     HANDLER_ERROR = "HANDLER_ERROR"
@@ -83,7 +83,7 @@ class RejectCode(StrEnum):
     TOMBSTONE_IGNORED = "TOMBSTONE_IGNORED"
 
 
-class Severity(StrEnum):
+class Severity(Word):
     """How urgent a break with this reason is by default; most urgent first."""
 
     CRITICAL = "critical"

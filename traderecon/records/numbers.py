@@ -35,4 +35,5 @@ def plain(value: Decimal) -> str:
     >>> plain(Decimal("1E-17"))
     '0.00000000000000001'
     """
-    return format(value, "f")
+    text = str(value)
+    return format(value, "f") if "E" in text else text

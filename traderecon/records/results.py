@@ -1,15 +1,15 @@
 """What the facts of a trade prove: checks, a verdict, and the result that tells others."""
 
 from decimal import Decimal
-from enum import StrEnum
 
 import msgspec
 
 from traderecon.records.codes import Hint, Reason
 from traderecon.records.facts import Fact
+from traderecon.records.words import Word
 
 
-class State(StrEnum):
+class State(Word):
     """Where a trade stands. PENDING is never published."""
 
     PENDING = "PENDING"
@@ -19,7 +19,7 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-class Outcome(StrEnum):
+class Outcome(Word):
     """What one check proved."""
 
     PASS = "PASS"

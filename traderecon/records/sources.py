@@ -1,9 +1,9 @@
 """Where a leg comes from, and what its sender did to it."""
 
-from enum import StrEnum
+from traderecon.records.words import Word
 
 
-class Source(StrEnum):
+class Source(Word):
     """One of the three feeds; the value is the topic's name and the stem of its CSV file."""
 
     EXECUTIONS = "executions"
@@ -11,7 +11,7 @@ class Source(StrEnum):
     PNL = "pnl_snapshot"
 
 
-class Kind(StrEnum):
+class Kind(Word):
     """What a version of a leg does. At equal version cancel wins over amend, amend over new."""
 
     NEW = "new"

@@ -1,11 +1,11 @@
 """Drift: how far the two sides' clocks put one trade apart."""
 
-from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
 
 from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
+from traderecon.records.words import Word
 from traderecon.rules.tolerance import Bound
 
 _UNIT_NS = tuple(int("1" + "0" * (9 - digits)) for digits in range(10))
@@ -14,7 +14,7 @@ _UNIT_NS = tuple(int("1" + "0" * (9 - digits)) for digits in range(10))
 _PASS, _WITHIN, _FAIL = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL
 
 
-class Precision(StrEnum):
+class Precision(Word):
     """How a timestamp that names only its second (or its millisecond) is read."""
 
     EXACT = "exact"

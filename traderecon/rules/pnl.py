@@ -23,7 +23,7 @@ def net_consideration(price: Decimal, quantity: Decimal, commission: Decimal) ->
     >>> net_consideration(Decimal("190.5"), Decimal(100), Decimal("0.5"))
     Decimal('19049.5')
     """
-    return EXACT.subtract(EXACT.multiply(price, quantity), commission)
+    return EXACT.fma(price, quantity, commission.copy_negate())
 
 
 class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):

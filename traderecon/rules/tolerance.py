@@ -4,21 +4,21 @@ limit(ours, theirs) -> the largest allowed distance     bound: does the limit it
 """
 
 from decimal import Decimal
-from enum import StrEnum
 
 import msgspec
 
 from traderecon.records.numbers import EXACT, ZERO
+from traderecon.records.words import Word
 
 
-class Bound(StrEnum):
+class Bound(Word):
     """Whether a difference of exactly the limit is allowed."""
 
     INCLUSIVE = "inclusive"
     STRICT = "strict"
 
 
-class Base(StrEnum):
+class Base(Word):
     """Which amount a relative tolerance is a share of."""
 
     EXECUTION = "execution"

@@ -15,7 +15,7 @@ from traderecon.batch.report.headline import call, headline
 from traderecon.batch.report.terms import switched_off, terms
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Break, Summary
 from traderecon.records import STANDINGS, Hint, Outcome, Reason, State
-from traderecon.records.instants import iso
+from traderecon.records.instants import NS_PER_S, iso
 from traderecon.rules import Rules
 
 TICKERS_SHOWN = 10
@@ -35,6 +35,7 @@ def render(summary: Summary, heading: Heading, rules: Rules) -> str:
     page = _template().render(
         summary=summary,
         heading=heading,
+        generated=iso(heading.generated_at_ns // NS_PER_S * NS_PER_S),
         rules=rules,
         stamp=rules.stamp(),
         headline=headline(summary),
@@ -63,9 +64,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        amount=amount, codes=foreign_codes, count=count, iso=iso, moment=_moment, share=share, span=_span
-    )
+    environment.filters.update(amount=amount, codes=foreign_codes, count=count, moment=_moment, share=share, span=_span)
     environment.globals.update(
         words=words, standings=STANDINGS, DAY=DAY, Hint=Hint, Outcome=Outcome, Reason=Reason, State=State
     )

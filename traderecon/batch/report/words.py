@@ -58,9 +58,9 @@ REJECTS: dict[RejectCode, str] = {
     RejectCode.VALUE_OUT_OF_RANGE: "A number is too large, or a quantity is not above zero.",
     RejectCode.NUMBER_PRECISION_EXCEEDED: "A number has more digits than can be kept exactly; nothing is rounded.",
     RejectCode.TIMESTAMP_UNPARSEABLE: "The timestamp is in no known form.",
-    RejectCode.TIMESTAMP_INVALID: "The timestamp names a moment that does not exist.",
+    RejectCode.TIMESTAMP_INVALID: "The timestamp names a moment that does not exist, or one outside 1970 to 2262.",
     RejectCode.TIMESTAMP_AMBIGUOUS: "The timestamp names two moments, since clocks were put back.",
-    RejectCode.SIZE_EXCEEDED: "It is longer than is read.",
+    RejectCode.SIZE_EXCEEDED: "It, or one of its cells, is longer than is read.",
     RejectCode.EVENT_TYPE_UNSUPPORTED: "It is neither new, amend nor cancel.",
     RejectCode.TOMBSTONE_IGNORED: "It has no value at all.",
 }

@@ -1,0 +1,194 @@
+"""The screen changes nothing: with it or without it, a run leaves the same bytes and the same summary behind."""
+
+from pathlib import Path
+
+import pytest
+from batches import PLAIN, Files, file_of, left_by, plain_files, rows_of, simulated, written
+from edges import days, rule_sets
+from hypothesis import HealthCheck, given, settings
+from msgspec.structs import replace
+
+from traderecon.batch.outputs import Format
+from traderecon.batch.screen import Screen, Screened
+from traderecon.batch.split import key_reader
+from traderecon.intake import Rows
+from traderecon.records import Source
+from traderecon.rules import FOUNDING, Rules
+from traderecon.rules.file import parse_rules
+from traderecon.simulator import PROFILES
+
+CHECKS = ("ticker", "quantity", "price", "timestamp", "pnl")
+TERMS = "AAPL,100,190.5,2025-07-26T10:01:23Z"
+BOOKED = "19049.5,0.5"
+
+each_example_overwrites_the_last = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def proven(files: Files, rules: Rules = FOUNDING) -> Screened:
+    """What the screen makes of the lines of files with the founding columns."""
+    screen = Screen.of(rules)
+    assert screen is not None
+    lines = {source: content.decode(errors="surrogateescape").split("\n")[1:-1] for source, content in files.items()}
+    return screen.prove(lines, {source: key_reader(Rows(source, PLAIN[source])) for source in files})
+
+
+def pair(ours: str = TERMS, theirs: str | None = None, booked: str | None = BOOKED) -> dict[Source, bytes]:
+    """One trade, each source's cells behind its trade_id."""
+    return plain_files([f"T1,{ours}"], [f"T1,{theirs or ours}"], [f"T1,{booked}"] if booked else [])
+
+
+def assert_nothing_changes(folder: Path, files: Files, rules: Rules = FOUNDING, form: Format = Format.CSV) -> None:
+    inputs = written(folder, files)
+    with_it, without = (left_by(inputs, rules, form, screened=screened) for screened in (True, False))
+    assert with_it.out == without.out
+    assert with_it.rejects == without.rejects
+    assert with_it.summary == without.summary
+
+
+@each_example_overwrites_the_last
+@given(days())
+def test_nothing_changes_under_the_founding_rules(tmp_path: Path, files: dict[Source, bytes]) -> None:
+    assert_nothing_changes(tmp_path, files)
+
+
+@each_example_overwrites_the_last
+@given(days(), rule_sets())
+def test_nothing_changes_under_other_rules(tmp_path: Path, files: dict[Source, bytes], rules: Rules) -> None:
+    assert_nothing_changes(tmp_path, files, rules)
+
+
+@pytest.mark.parametrize("seed", [7, 8, 20250725])
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_changes_on_a_simulated_day(tmp_path: Path, profile: str, seed: int) -> None:
+    assert_nothing_changes(tmp_path, simulated(profile, trades=1500, seed=seed))
+
+
+@pytest.mark.parametrize("form", Format)
+def test_nothing_changes_in_any_form(tmp_path: Path, form: Format) -> None:
+    assert_nothing_changes(tmp_path, simulated("typical", trades=1000), form=form)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(f"checks = {{ {name} = false }}" for name in CHECKS),
+        *(f"checks = {{ {', '.join(f'{other} = false' for other in CHECKS if other != name)} }}" for name in CHECKS),
+        '[checks.price.tolerance]\nabsolute = "0.005"\nbound = "strict"',
+        '[checks.pnl.tolerance]\nabsolute = "1"\nbound = "inclusive"',
+        '[checks.timestamp]\ntolerance_ms = 100\nbound = "strict"',
+        '[checks.price.tolerance]\nabsolute = "0.00499999"',
+        '[checks.pnl.tolerance]\nabsolute = "0.99995"\nbound = "strict"',
+        '[checks.timestamp]\ntolerance_ms = "99.999999"',
+        "[checks.price.tolerance]\nabsolute = 0",
+        "[checks.timestamp]\ntolerance_ms = 0",
+        "pnl_required = true",
+        '[checks.price.tolerance]\npercent = "0.002"',
+        "[checks.quantity.tolerance]\nabsolute = 50",
+        '[checks.timestamp]\ntolerance_ms = 2\nprecision = "granularity_aware"',
+    ],
+)
+def test_nothing_changes_under_a_rules_file(tmp_path: Path, told: str) -> None:
+    assert_nothing_changes(tmp_path, simulated("typical", trades=600), parse_rules(f'name = "desk"\n{told}'))
+
+
+def test_nothing_changes_where_a_snapshot_is_required_that_no_check_looks_at(tmp_path: Path) -> None:
+    rules = replace(FOUNDING, checks=FOUNDING.checks[:-1], pnl_required=True)
+    assert_nothing_changes(tmp_path, pair(booked=None), rules)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["T1\udcff,1,1", "T1,\udcff,1", "\udcff", '"T1\udcff",1,1', "T1é,1,1", "T1\x00,1,1", '"T1', "", " ", ",", "🙂,1,1"],
+    ids=ascii,
+)
+def test_nothing_changes_beside_a_line_that_is_odd(tmp_path: Path, line: str) -> None:
+    files = pair() | {Source.PNL: file_of([f"T1,{BOOKED}", line], PLAIN[Source.PNL])}
+    assert_nothing_changes(tmp_path, files)
+
+
+def test_most_trades_of_a_typical_day_are_proven() -> None:
+    screened = proven(simulated("typical", trades=2000))
+    assert 2000 * 9 // 10 < len(screened.proven) < 2000
+    assert set(screened.proven["price_check"]) == {"PASS", "WITHIN_TOLERANCE"}
+    assert set(screened.proven["timestamp_check"]) == {"PASS", "WITHIN_TOLERANCE"}
+    assert set(screened.proven["pnl_check"]) == {"PASS", "WITHIN_TOLERANCE", "NOT_CHECKED"}
+
+
+def test_a_line_is_of_a_proven_trade_or_left_to_the_core() -> None:
+    files = simulated("typical", trades=500)
+    screened = proven(files)
+    known = set(screened.proven["trade_id"])
+    for source, content in files.items():
+        keys = [line.partition(",")[0] for line in content.decode().split("\n")[1:-1]]
+        assert screened.others[source] == [place for place, key in enumerate(keys) if key not in known]
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (
+            pair("A,10000000,999999.9999,1980-01-01T00:00:00.999999Z", booked="9999999999998.9999,0.0001"),
+            {"execution_price": "999999.9999", "pnl_impact": "9999999999998.9999", "pnl_difference": "0"},
+        ),
+        (
+            pair("ABCDEFGHIJKLMNOP,99999999,999999.9999,2199-12-31T23:59:59Z", booked=None),
+            {"execution_quantity": "99999999", "event_time": "2199-12-31T23:59:59Z", "pnl_check": "NOT_CHECKED"},
+        ),
+        (
+            pair("A,1,0,2025-07-26T00:00:00.000Z", booked="-9999999999999.9999,9999999999999.9999"),
+            {"execution_price": "0", "pnl_impact": "-9999999999999.9999", "event_time": "2025-07-26T00:00:00Z"},
+        ),
+        (pair("A,1,0.0000,2025-07-26T00:00:00Z", booked="-0.0,-0"), {"execution_price": "0", "commission": "0"}),
+        (
+            pair("A,1,1.0050,2025-07-26T00:00:00.100Z", "A,1,1.01,2025-07-26T00:00:00Z", None),
+            {"price_difference": "0.005", "timestamp_difference_ms": "100", "hints": "CONFIRM_BEFORE_EXECUTION"},
+        ),
+        (
+            pair("A,1,1,2025-07-26T00:00:00Z", "A,1,1,2025-07-25T23:59:59.999999Z", None),
+            {"timestamp_difference_ms": "0.001", "hints": "CONFIRM_BEFORE_EXECUTION;TRADE_DATE_ROLL"},
+        ),
+        (pair("A,1,1.5,2025-07-26T00:00:00Z", booked="1.4501,-0.9498"), {"pnl_difference": "0.9997"}),
+    ],
+)
+def test_what_is_at_the_edge_is_proven(tmp_path: Path, files: dict[Source, bytes], said: dict[str, str]) -> None:
+    assert len(proven(files).proven) == 1
+    (row,) = rows_of(left_by(written(tmp_path, files)).out)
+    assert {name: row[name] for name in said} == said
+    assert_nothing_changes(tmp_path, files)
+
+
+def test_every_product_and_sum_is_exact(tmp_path: Path) -> None:
+    """The largest price, quantity and commission there are, under a tolerance that takes anything."""
+    rules = parse_rules('name = "x"\nchecks.pnl.tolerance.absolute = "1E17"')
+    files = pair("A,99999999,999999.9999,2025-07-26T10:01:23Z", booked="-9999999999999.9999,-9999999999999.9999")
+    assert proven(files, rules).proven["pnl_difference"].to_list() == [
+        str(99999999 * 9_999_999_999 + 2 * 99_999_999_999_999_999)[:-4] + ".9999"
+    ]
+    assert_nothing_changes(tmp_path, files, rules)
+
+
+@pytest.mark.parametrize("key", ['"T1"', " T1", "T1 ", "T1"])
+@pytest.mark.parametrize("source", Source)
+def test_a_trade_with_a_second_line_anywhere_is_left_to_the_core(tmp_path: Path, source: Source, key: str) -> None:
+    files = pair()
+    line = f"{key},{BOOKED if source is Source.PNL else TERMS}\n"
+    files[source] += line.encode()
+    assert proven(pair()).proven["trade_id"].to_list() == ["T1"]
+    assert proven(files).proven.is_empty()
+    assert_nothing_changes(tmp_path, files)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "checks.price.tolerance.percent = 1",
+        "checks.pnl.tolerance.basis_points = 1",
+        "checks.price.tolerance = { below = 0, above = 1 }",
+        "checks.quantity.tolerance.absolute = 1",
+        'checks.timestamp.precision = "granularity_aware"',
+    ],
+)
+def test_rules_that_it_cannot_prove_switch_it_off(told: str) -> None:
+    assert Screen.of(parse_rules(f'name = "x"\n{told}')) is None

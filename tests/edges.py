@@ -1,0 +1,221 @@
+"""Edges: files that lie near every edge of what the screen takes for plain, and rules near what it can prove.
+
+    days() -> {source: bytes of its file}      rule_sets() -> Rules
+
+Amounts are whole units of 0.0001, instants whole nanoseconds, so nothing here rounds. Most trades agree: only those
+can the screen get wrong.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from batches import PLAIN, file_of
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from strategies import iso
+
+from traderecon.records import Source
+from traderecon.rules import (
+    Absolute,
+    Band,
+    Base,
+    Bound,
+    Pnl,
+    Precision,
+    Price,
+    Quantity,
+    Relative,
+    Rule,
+    Rules,
+    Ticker,
+    Timestamp,
+    Tolerance,
+)
+
+UNIT = 10_000
+MOST_PRICE = 10**10 - 1
+MOST_QUANTITY = 10**8 - 1
+MOST_BOOKED = 10**17 - 1
+"""The most that a plain line can say: prices and bookings in units, quantities whole."""
+
+NS_PER_MS = 1_000_000
+MIDNIGHT_NS = 1_753_488_000_000_000_000
+NOON_NS = MIDNIGHT_NS + 43_200_000_000_000
+
+CALENDAR = (
+    "2024-02-29T12:00:00Z",
+    "2025-02-29T12:00:00Z",
+    "2100-02-29T12:00:00Z",
+    "2025-06-31T12:00:00Z",
+    "2025-00-10T12:00:00Z",
+    "2025-13-10T12:00:00Z",
+    "2025-10-00T12:00:00Z",
+    "2025-10-32T12:00:00Z",
+    "2016-12-31T23:59:60Z",
+    "2016-12-31T12:59:60Z",
+    "2016-12-31T24:00:00Z",
+    "1969-12-31T23:59:59Z",
+    "1979-12-31T23:59:59.999Z",
+    "1980-01-01T00:00:00Z",
+    "2199-12-31T23:59:59.999999Z",
+    "2200-01-01T00:00:00Z",
+    "2263-01-01T00:00:00Z",
+    "20250726-12:00:00",
+    "1753531200",
+)
+KEYS = (
+    '"{}"',
+    " {}",
+    "{} ",
+    ' "{}"',
+    '"{}',
+    '{}"',
+    "-{}",
+    "{}é",
+    "=1+{}",
+    "{}\udcff",
+    "{}\u00a0",
+    "{}\x1f",
+    "{}\ufeff",
+)
+OTHER_KEYS = ("{:x<64}", "{:x<65}", "t{}", "T9", "{}\r", "")
+TICKERS = ("aapl", " AAPL", '"AAPL"', '"AA,PL"', "", "ÄAPL", "A" * 16, "A" * 17, "=A", "\udcff", "A B", "BRK.B")
+JUNK = ("", "", "", " ", ",", '"')
+
+
+@st.composite
+def days(draw: st.DrawFn) -> dict[Source, bytes]:
+    """Three files of a few trades; in two trades of three nothing is odd but what the trade itself says."""
+    lines: dict[Source, list[str]] = {source: [] for source in Source}
+    for number in range(draw(st.integers(1, 8))):
+        sender = _Sender(draw, f"T{number}", odd=draw(st.sampled_from((False, False, True))))
+        for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
+            lines[source] += [sender.terms() for _ in range(sender.times())]
+        lines[Source.PNL] += [sender.booking() for _ in range(sender.times())]
+    return {source: draw(_files(source, lines[source])) for source in Source}
+
+
+class _Sender:
+    """Says of one trade what every source says, or nearly."""
+
+    def __init__(self, draw: st.DrawFn, trade_id: str, *, odd: bool) -> None:
+        self.draw = draw
+        self.trade_id = trade_id
+        self.odd = odd
+        self.price = draw(st.sampled_from((1_905_000, 0, 50, MOST_PRICE)) | st.integers(0, MOST_PRICE))
+        self.quantity = draw(st.sampled_from((100, 1, 10**7, MOST_QUANTITY)) | st.integers(1, 10**6))
+        self.at_ns = draw(st.sampled_from((NOON_NS, NOON_NS + NS_PER_MS, MIDNIGHT_NS, NOON_NS + 123_456_000)))
+        self.fee = draw(st.sampled_from((5_000, 5_000, 5_000, 0, -5_000, MOST_BOOKED, -MOST_BOOKED)))
+        self.impact = self.price * self.quantity - self.fee
+        if self.rarely():
+            self.impact = draw(st.sampled_from((MOST_BOOKED, -MOST_BOOKED)))
+
+    def terms(self) -> str:
+        """An execution or a confirmation."""
+        at_ns = self.at_ns + self.apart(100) * NS_PER_MS
+        if self.rarely():
+            at_ns += self.draw(st.sampled_from((1, 1000)))
+        price = max(0, self.price + self.apart(50))
+        return ",".join((self.key(), self.ticker(), self.whole(self.quantity), self.amount(price), self.instant(at_ns)))
+
+    def booking(self) -> str:
+        """A pnl snapshot."""
+        return ",".join((self.key(), self.amount(self.impact + self.apart(UNIT)), self.amount(self.fee)))
+
+    def times(self) -> int:
+        """How often a row is sent."""
+        return self.draw(st.sampled_from((0, 2))) if self.rarely() else 1
+
+    def apart(self, limit: int) -> int:
+        """How far off: mostly not at all, else on the limit or beside it."""
+        beside = (limit, -limit, limit - 1, 1 - limit, limit + 1, -limit - 1, 1, 10)
+        return self.draw(st.sampled_from(beside)) if self.rarely() else 0
+
+    def key(self) -> str:
+        return self.said([self.trade_id], *(key.format(self.trade_id) for key in (*KEYS, *OTHER_KEYS)))
+
+    def ticker(self) -> str:
+        return self.said(["AAPL"], *TICKERS)
+
+    def whole(self, count: int) -> str:
+        odd = (f"{count}.0", f"{count}.5", f"{count}0", f"0{count}", f"-{count}", f" {count}", "0", "-0", "", "1E2")
+        return self.said([str(count)], *odd)
+
+    def amount(self, units: int) -> str:
+        whole, fraction = divmod(abs(units), UNIT)
+        longest = f"{'-' * (units < 0)}{whole}.{fraction:04d}"
+        shortest = longest.rstrip("0").removesuffix(".")
+        odd = [f"{longest}0", f"{longest}1", f"{longest}E0", f"0{shortest}", f"1{shortest}", f"+{shortest}"]
+        odd += [f"-{shortest}", f"{shortest}.", f" {shortest}", f"{shortest} ", f'"{shortest}"']
+        odd += ["-0", "-0.0", "", ".5", "1e2", "NaN", "12,5"]
+        return self.said([shortest, longest, longest.removesuffix("0")], *odd)
+
+    def instant(self, instant_ns: int) -> str:
+        exact = iso(instant_ns)
+        ways = [exact[:-cut] for cut in (10, 6, 3) if not exact[-cut:].strip(".0")] + [exact]
+        shortest = ways[0]
+        odd = [f"{way}Z" for way in ways] + [shortest, f"{shortest}+00:00", f"{shortest}z", f" {shortest}Z"]
+        odd += [f"{shortest.replace('T', ' ')}Z", f"{iso(instant_ns, 60)}+01:00", f"{exact[:-7]}Z", *CALENDAR]
+        return self.said([f"{way}Z" for way in ways[:2] if way == shortest or way[-4:] == ".000"], *odd)
+
+    def said(self, usual: Sequence[str], *odd: str) -> str:
+        return self.draw(st.sampled_from(odd if self.odd and self.rarely() else usual))
+
+    def rarely(self) -> bool:
+        """One time in twelve."""
+        return self.draw(st.integers(0, 11)) == 11
+
+
+@st.composite
+def _files(draw: st.DrawFn, source: Source, lines: list[str]) -> bytes:
+    """The lines in some order, perhaps one of them again, under a header, with the line breaks of some program."""
+    lines = list(draw(st.permutations([*lines, *lines[: draw(st.sampled_from((0, 0, 0, 0, 0, 1)))]])))
+    header = PLAIN[source]
+    match draw(st.integers(0, 20)):
+        case 20:
+            header, lines = f"{header},note", [f"{line},x" for line in lines]
+        case 19:
+            header, *lines = [",".join(reversed(line.split(","))) for line in (header, *lines)]
+        case 18:
+            header = header.replace("trade_id", '"trade_id"')
+        case 17:
+            header = header.replace(",", " , ")
+    for _ in range(draw(st.sampled_from((0, 0, 1, 2)))):
+        lines.insert(draw(st.integers(0, len(lines))), draw(st.sampled_from(JUNK)))
+    content = file_of(lines, header)
+    if draw(st.sampled_from((False, False, False, True))):
+        content = content.replace(b"\n", b"\r\n")
+    if draw(st.sampled_from((False, False, False, True))):
+        content = content.rstrip(b"\r\n")
+    return draw(st.sampled_from((b"", b"", b"", b"\xef\xbb\xbf"))) + content
+
+
+AMOUNTS = ("0.005", "1", "0", "0.0001", "0.00005", "0.00015", "0.0050000001", "0.9999", "1E+17", "1E-18")
+TOLERANCES_MS = (100, 0, 1, 10**18 - 1)
+
+
+@st.composite
+def rule_sets(draw: st.DrawFn) -> Rules:
+    """Any set of checks that a rules file can ask for, sometimes with a tolerance that the screen cannot prove."""
+    tolerance_ns = draw(st.sampled_from(TOLERANCES_MS)) * NS_PER_MS + draw(st.sampled_from((0, 0, -1, 1)))
+    drift = Timestamp(tolerance_ns=max(0, tolerance_ns), bound=draw(st.sampled_from(Bound)))
+    every: list[Rule] = [Ticker(), Quantity(), Price(tolerance=draw(_limits())), drift, Pnl(tolerance=draw(_limits()))]
+    match draw(st.integers(0, 15)):
+        case 15:
+            every[1] = Quantity(tolerance=draw(_limits()))
+        case 14:
+            every[3] = replace(drift, precision=Precision.GRANULARITY_AWARE)
+    on = draw(st.sets(st.integers(0, 4), min_size=1)) if draw(st.booleans()) else set(range(5))
+    checks = tuple(rule for place, rule in enumerate(every) if place in on)
+    return Rules(name="drawn", checks=checks, pnl_required=4 in on and draw(st.booleans()))
+
+
+@st.composite
+def _limits(draw: st.DrawFn) -> Tolerance:
+    bound = draw(st.sampled_from(Bound))
+    match draw(st.integers(0, 15)):
+        case 15:
+            return Relative(share=Decimal("0.0001"), base=draw(st.sampled_from(Base)), bound=bound)
+        case 14:
+            return Band(below=Decimal(0), above=Decimal("0.005"), bound=bound)
+    return Absolute(amount=Decimal(draw(st.sampled_from(AMOUNTS))), bound=bound)

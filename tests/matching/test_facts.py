@@ -1,0 +1,70 @@
+"""The grow-only set: what goes in, what an arrival was."""
+
+import msgspec
+import pytest
+from legs import arrived, booked, ours, theirs
+
+from traderecon.matching import MAX_FACTS, Arrival, add
+from traderecon.records import Fact, Kind, Leg, Origin
+
+ELSEWHERE = Origin("elsewhere", 3, 7, 9)
+
+
+def arrival(leg: Leg, *known: Leg) -> Arrival:
+    before = arrived(*known)
+    fact = Fact(leg, ELSEWHERE)
+    after, was = add(before, fact)
+    assert after == (before if was in {Arrival.IDENTICAL, Arrival.TOO_MANY} else (*before, fact))
+    return was
+
+
+def test_the_first_fact_is_new() -> None:
+    fact = arrived(ours())[0]
+    assert add((), fact) == ((fact,), Arrival.NEW)
+
+
+def test_the_first_of_identical_facts_stays_with_its_origin() -> None:
+    known = arrived(ours(), theirs())
+    after, was = add(known, Fact(theirs(), ELSEWHERE))
+    assert after is known
+    assert was is Arrival.IDENTICAL
+
+
+@pytest.mark.parametrize(
+    ("leg", "known", "was"),
+    [
+        (ours(), [theirs(), booked()], "new"),
+        (ours(), [theirs(version=5), booked(version=5)], "new"),
+        (ours(), [ours(price="190.60")], "conflicting"),
+        (ours(version=2), [ours()], "new"),
+        (ours(), [ours(version=2)], "stale"),
+        (ours(version=2, price="1"), [ours(version=2), ours(version=3)], "stale"),
+        (ours(version=3, price="1"), [ours(version=2), ours(version=3)], "conflicting"),
+        (ours(kind=Kind.AMEND), [ours()], "new"),
+        (ours(kind=Kind.CANCEL), [ours(kind=Kind.AMEND)], "new"),
+        (ours(), [ours(kind=Kind.AMEND)], "stale"),
+        (ours(kind=Kind.AMEND), [ours(kind=Kind.CANCEL)], "stale"),
+        (ours(version=2), [ours(kind=Kind.CANCEL)], "new"),
+        (ours(kind=Kind.CANCEL, price="1"), [ours(kind=Kind.CANCEL)], "conflicting"),
+        (booked("1"), [booked("2"), ours(version=9)], "conflicting"),
+        (booked("1", version=2), [booked("1")], "new"),
+        (ours(), [ours(), ours(version=2)], "identical"),
+    ],
+)
+def test_what_an_arrival_was(leg: Leg, known: list[Leg], was: str) -> None:
+    assert arrival(leg, *known) == was
+
+
+def test_a_full_set_takes_no_more_but_still_knows_its_facts() -> None:
+    assert MAX_FACTS == 64
+    known = arrived(*(ours(version=version) for version in range(1, MAX_FACTS)))
+    last = Fact(ours(version=MAX_FACTS), ELSEWHERE)
+    full, was = add(known, last)
+    assert (len(full), was) == (64, Arrival.NEW)
+    assert add(full, Fact(theirs(), ELSEWHERE)) == (full, Arrival.TOO_MANY)
+    assert add(full, Fact(ours(), ELSEWHERE)) == (full, Arrival.IDENTICAL)
+
+
+def test_arrivals_have_names() -> None:
+    assert [str(was) for was in Arrival] == ["new", "identical", "conflicting", "stale", "too_many"]
+    assert msgspec.json.encode(Arrival.TOO_MANY) == b'"too_many"'

@@ -1,0 +1,101 @@
+"""Results: evidence in order, and an id that others can recompute. Source: CONTRACT.md, Topics."""
+
+import hashlib
+import json
+from itertools import permutations
+
+import msgspec
+from legs import SECOND_NS, arrived, booked, ours, theirs
+
+from traderecon.matching import event_id, result, verdict
+from traderecon.records import Fact, Hint, Origin, RulesStamp, State, Verdict, identity
+from traderecon.records.instants import FOREVER_NS
+from traderecon.rules import FOUNDING
+
+STAMP = FOUNDING.stamp()
+LEGS = (ours(), ours(version=2, ticker="Ünï→☃\u2028"), theirs(price="191"), booked(), booked("1", version=2))
+
+
+def canonical(**claim: object) -> str:
+    text = json.dumps(claim, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_an_event_id_is_the_hash_of_the_canonical_json_of_what_it_claims() -> None:
+    facts = arrived(*LEGS)
+    said = verdict(facts, FOREVER_NS, FOUNDING)
+    assert result(facts, said, STAMP).event_id == canonical(
+        trade_id="T1",
+        state="MISMATCHED",
+        reasons=["PNL_INCONSISTENT", "PRICE_MISMATCH", "TICKER_MISMATCH"],
+        checks={
+            "ticker": "FAIL",
+            "quantity": "PASS",
+            "price": "FAIL",
+            "timestamp": "PASS",
+            "pnl": "FAIL",
+        },
+        facts=sorted(identity(leg) for leg in LEGS),
+        rules=STAMP.sha256,
+    )
+
+
+def test_an_event_id_of_nothing_checked() -> None:
+    claimed = event_id('T"1\\é', Verdict(State.UNMATCHED), ["b", "a"], "c")
+    assert claimed == canonical(
+        trade_id='T"1\\é', state="UNMATCHED", reasons=[], checks={}, facts=["a", "b"], rules="c"
+    )
+
+
+def test_a_result_has_all_its_evidence_in_one_order() -> None:
+    facts = arrived(*LEGS)
+    said = verdict(facts, FOREVER_NS, FOUNDING)
+    expected = [theirs(price="191"), ours(), LEGS[1], booked(), LEGS[4]]
+    results = [result(order, said, STAMP) for order in permutations(facts)]
+    assert {one.event_id for one in results} == {results[0].event_id}
+    for one in results:
+        assert [fact.leg for fact in one.facts] == expected
+        assert one.facts == results[0].facts
+    one = results[0]
+    assert (one.trade_id, one.version, one.verdict, one.rules) == ("T1", 5, said, STAMP)
+    assert one.event_time_ns == SECOND_NS
+
+
+def test_within_a_version_the_content_gives_the_order() -> None:
+    rivals = sorted((ours(price=str(price)) for price in range(8)), key=identity)
+    facts = arrived(*rivals)
+    said = verdict(facts, FOREVER_NS, FOUNDING)
+    for order in (facts, facts[::-1], facts[3:] + facts[:3]):
+        assert [fact.leg for fact in result(order, said, STAMP).facts] == rivals
+
+
+def test_versions_are_ordered_as_numbers() -> None:
+    facts = arrived(ours(version=10), ours(version=9), ours(version=100))
+    said = verdict(facts, FOREVER_NS, FOUNDING)
+    assert [fact.leg.version for fact in result(facts, said, STAMP).facts] == [9, 10, 100]
+
+
+def test_the_version_counts_each_fact_once() -> None:
+    fact = Fact(ours(), Origin("t", 0, 1))
+    again = Fact(ours(), Origin("t", 0, 2))
+    said = verdict((fact, again), FOREVER_NS, FOUNDING)
+    one = result((fact, again), said, STAMP)
+    assert (one.version, len(one.facts)) == (1, 1)
+    assert one.event_id == result((fact,), said, STAMP).event_id
+
+
+def test_event_time_is_the_executions_else_the_confirmations() -> None:
+    said = Verdict(State.UNMATCHED)
+    assert result(arrived(ours(timestamp_ns=5), theirs(timestamp_ns=7)), said, STAMP).event_time_ns == 5
+    assert result(arrived(theirs(timestamp_ns=7)), said, STAMP).event_time_ns == 7
+    assert result(arrived(booked()), said, STAMP).event_time_ns is None
+
+
+def test_origins_hints_and_names_of_rules_make_no_other_event() -> None:
+    said = Verdict(State.MATCHED)
+    here = result(arrived(ours()), said, STAMP)
+    moved = [Fact(ours(), Origin("elsewhere", 9, 9, 9), {"note": "x"})]
+    hinted = msgspec.structs.replace(said, hints=(Hint.ALIAS,))
+    there = result(moved, hinted, RulesStamp("other", STAMP.sha256))
+    assert there.event_id == here.event_id
+    assert there != here

@@ -1,0 +1,169 @@
+"""Who stands for each source, and what is contested. Source: CONTRACT.md, Topics; DOMAIN.md F01 to F12."""
+
+from itertools import permutations
+
+import pytest
+from legs import SECOND_NS, arrived, booked, ours, theirs
+
+from traderecon.matching import Sides, sides_of
+from traderecon.records import Fact, Hint, Kind, Leg, Origin, Source
+
+NEW, AMEND, CANCEL = Kind.NEW, Kind.AMEND, Kind.CANCEL
+OURS, THEIRS, PNL = Source.EXECUTIONS, Source.CONFIRMATIONS, Source.PNL
+
+
+def sides(*legs: Leg) -> Sides:
+    """The sides, which are the same in every order."""
+    first = sides_of(arrived(*legs))
+    for order in permutations(legs):
+        assert sides_of(arrived(*order)) == first
+    return first
+
+
+def test_each_leg_has_its_side() -> None:
+    execution, confirmation, pnl = ours(), theirs(price="1"), booked()
+    assert sides(execution, confirmation, pnl) == Sides(execution, confirmation, pnl, frozenset(), 0, False, False)
+
+
+def test_nothing_has_no_sides() -> None:
+    assert sides_of(()) == Sides(None, None, None, frozenset(), 0, True, False)
+
+
+@pytest.mark.parametrize(
+    ("legs", "stands"),
+    [
+        ([ours(), ours(version=2)], 1),
+        ([ours(version=10), ours(version=9)], 0),
+        ([ours(version=0), ours()], 1),
+        ([ours(), ours(kind=AMEND)], 1),
+        ([ours(kind=CANCEL), ours(kind=AMEND), ours()], 0),
+        ([ours(kind=CANCEL), ours(version=2)], 1),
+        ([ours(kind=CANCEL), ours(version=2), ours(version=3, kind=AMEND)], 2),
+    ],
+)
+def test_the_highest_version_stands_and_at_equal_version_the_strongest_kind(legs: list[Leg], stands: int) -> None:
+    found = sides(*legs)
+    assert found.execution == legs[stands]
+    assert found.contested == frozenset()
+
+
+def test_versions_are_counted_per_source() -> None:
+    found = sides(ours(), ours(version=2), theirs(), booked(), booked(version=3))
+    assert found.execution == ours(version=2)
+    assert found.confirmation == theirs()
+    assert found.pnl == booked(version=3)
+
+
+@pytest.mark.parametrize(
+    ("rival", "contested"),
+    [
+        ({"price": "190.60"}, {"price"}),
+        ({"quantity": "99", "price": "190.60"}, {"price", "quantity"}),
+        ({"ticker": "MSFT"}, {"ticker"}),
+        ({"timestamp_ns": SECOND_NS + 1}, {"timestamp_ns"}),
+        ({"side": "BUY"}, {"side"}),
+        ({"currency": "USD"}, {"currency"}),
+        ({"account": "A"}, {"account"}),
+        ({"broker": "B"}, {"broker"}),
+        ({"counterparty": "C"}, {"counterparty"}),
+        ({"order_id": "O"}, {"order_id"}),
+        ({"granularity": 9}, set()),
+        ({"hints": (Hint.NORMALISED,)}, set()),
+    ],
+)
+def test_rivals_contest_the_fields_in_which_they_differ(rival: dict[str, object], contested: set[str]) -> None:
+    assert sides(ours(), ours(**rival)).contested == {(OURS, field) for field in contested}
+    assert sides(theirs(), theirs(**rival), ours()).contested == {(THEIRS, field) for field in contested}
+
+
+def test_three_rivals_contest_all_that_any_two_contest() -> None:
+    found = sides(ours(), ours(price="1"), ours(ticker="MSFT"))
+    assert found.contested == {(OURS, "price"), (OURS, "ticker")}
+
+
+def test_snapshots_contest_too() -> None:
+    found = sides(booked(), booked("1"), booked(commission=None), booked(currency="USD", version=0))
+    assert found.contested == {(PNL, "pnl_impact"), (PNL, "commission")}
+
+
+def test_all_sides_contest_at_once() -> None:
+    found = sides(ours(), ours(price="1"), theirs(), theirs(ticker="X"), booked(), booked("1"))
+    assert found.contested == {(OURS, "price"), (THEIRS, "ticker"), (PNL, "pnl_impact")}
+
+
+def test_a_stale_rival_contests_nothing() -> None:
+    assert sides(ours(), ours(price="1"), ours(version=2)).contested == frozenset()
+    assert sides(ours(), ours(kind=AMEND, price="1")).contested == frozenset()
+
+
+def test_cancels_contest_nothing() -> None:
+    found = sides(ours(), ours(kind=CANCEL, price="1"), ours(kind=CANCEL, price="2"))
+    assert found.contested == frozenset()
+    assert found.execution is not None
+    assert found.execution.kind is CANCEL
+
+
+@pytest.mark.parametrize(
+    ("legs", "nothing"),
+    [
+        ([ours()], False),
+        ([ours(), ours(version=2, kind=CANCEL)], False),
+        ([ours(kind=CANCEL)], True),
+        ([ours(kind=CANCEL), ours(version=2, kind=CANCEL)], True),
+        ([theirs(kind=CANCEL)], True),
+        ([theirs(kind=CANCEL), booked()], True),
+        ([theirs(kind=CANCEL), theirs(version=0)], False),
+        ([ours(kind=CANCEL), theirs(kind=CANCEL)], False),
+        ([ours(kind=CANCEL), theirs()], False),
+    ],
+)
+def test_a_cancel_of_nothing_we_know(legs: list[Leg], nothing: bool) -> None:
+    assert sides(*legs).cancels_nothing is nothing
+
+
+@pytest.mark.parametrize(
+    ("versions", "gap"),
+    [
+        ([1], False),
+        ([0], False),
+        ([2], True),
+        ([1, 2], False),
+        ([0, 1], False),
+        ([0, 2], True),
+        ([1, 3], True),
+        ([2, 3], True),
+        ([1, 2, 3], False),
+        ([0, 1, 2, 4], True),
+        ([1, 2, 1_000_000_000], True),
+    ],
+)
+def test_a_version_that_never_came(versions: list[int], gap: bool) -> None:
+    assert sides(*(ours(version=version) for version in versions)).version_gap is gap
+    assert sides(ours(), *(theirs(version=version) for version in versions)).version_gap is gap
+    assert sides(*(booked(version=version) for version in versions)).version_gap is gap
+
+
+def test_rivals_are_one_version() -> None:
+    assert sides(ours(), ours(price="1"), ours(price="2")).version_gap is False
+    assert sides(ours(version=2), ours(version=2, price="1")).version_gap is True
+    assert sides(ours(), ours(version=3), ours(version=3, price="1")).version_gap is True
+    assert sides(ours(version=0), ours(version=0, price="1")).version_gap is False
+
+
+def test_the_first_arrival_of_a_side_counts_not_that_of_a_snapshot() -> None:
+    def fact(leg: Leg, received_at_ns: int) -> Fact:
+        return Fact(leg, Origin("t", 0, 0, received_at_ns))
+
+    facts = (fact(booked(), 1), fact(ours(), 30), fact(theirs(), 20), fact(ours(version=2), 25))
+    for order in permutations(facts):
+        assert sides_of(order).first_received_at_ns == 20
+    assert sides_of(facts[:1]).first_received_at_ns == 0
+    assert sides_of(facts[1:2]).first_received_at_ns == 30
+    assert sides_of((fact(ours(), 5), fact(theirs(), 0))).first_received_at_ns == 0
+
+
+def test_event_time_is_the_executions_else_the_confirmations() -> None:
+    execution, confirmation = ours(timestamp_ns=5), theirs(timestamp_ns=7)
+    assert sides(execution, confirmation).event_time_ns == 5
+    assert sides(confirmation, booked()).event_time_ns == 7
+    assert sides(booked()).event_time_ns is None

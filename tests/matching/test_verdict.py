@@ -1,0 +1,370 @@
+"""State, reasons, checks and hints, example by example. Source: DOMAIN.md 6.2."""
+
+from decimal import Decimal
+from itertools import permutations
+
+import msgspec
+import pytest
+from legs import SECOND_NS, arrived, booked, ours, theirs
+
+from traderecon.matching import judge, sides_of, verdict
+from traderecon.matching.hints import failure_hints
+from traderecon.records import Check, Hint, Kind, Leg, Outcome, Reason, State, Verdict
+from traderecon.records.instants import FOREVER_NS
+from traderecon.rules import FOUNDING, NOTHING, Price, Rules
+
+GRACE_NS = FOUNDING.grace_ns
+REQUIRED = msgspec.structs.replace(FOUNDING, pnl_required=True)
+CANCEL = Kind.CANCEL
+
+
+def said(*legs: Leg, rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> Verdict:
+    """The verdict, which is the same in every order."""
+    first = verdict(arrived(*legs), watermark_ns, rules)
+    for order in permutations(legs):
+        assert verdict(arrived(*order), watermark_ns, rules) == first
+    return first
+
+
+def summary(*legs: Leg, rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> tuple[State, list[Reason]]:
+    here = said(*legs, rules=rules, watermark_ns=watermark_ns)
+    return here.state, list(here.reasons)
+
+
+def outcomes(*legs: Leg) -> list[Outcome]:
+    """ticker, quantity, price, timestamp, pnl."""
+    return [check.outcome for check in said(*legs).checks]
+
+
+def unchecked(note: str) -> tuple[Check, ...]:
+    return tuple(
+        Check(rule.name, rule.reason, Outcome.NOT_CHECKED, None, None, None, None, note) for rule in FOUNDING.checks
+    )
+
+
+PASS, FAIL, SKIPPED = Outcome.PASS, Outcome.FAIL, Outcome.NOT_CHECKED
+
+
+class TestPaired:
+    def test_all_checks_pass(self) -> None:
+        here = said(ours(), theirs(), booked())
+        assert (here.state, here.reasons, here.hints) == (State.MATCHED, (), ())
+        assert here.checks == tuple(rule.check(ours(), theirs(), booked()) for rule in FOUNDING.checks)
+        assert [check.outcome for check in here.checks] == [PASS] * 5
+
+    def test_without_a_snapshot_the_pnl_is_not_checked(self) -> None:
+        assert summary(ours(), theirs()) == (State.MATCHED, [])
+        assert outcomes(ours(), theirs()) == [PASS, PASS, PASS, PASS, SKIPPED]
+
+    def test_a_pair_waits_for_nothing(self) -> None:
+        assert said(ours(), theirs(), watermark_ns=0) == said(ours(), theirs())
+
+    def test_every_reason_is_reported_and_sorted(self) -> None:
+        confirmation = theirs(ticker="MSFT", quantity="101", price="191", timestamp_ns=SECOND_NS + 5_000_000_000)
+        assert summary(ours(), confirmation, booked("95.00")) == (
+            State.MISMATCHED,
+            ["PNL_INCONSISTENT", "PRICE_MISMATCH", "QUANTITY_MISMATCH", "TICKER_MISMATCH", "TIMESTAMP_DRIFT"],
+        )
+
+    def test_checks_come_in_the_order_of_the_rules(self) -> None:
+        rules = Rules(name="backwards", checks=FOUNDING.checks[::-1])
+        names = [check.name for check in said(ours(), theirs(), rules=rules).checks]
+        assert names == ["pnl", "timestamp", "price", "quantity", "ticker"]
+
+    def test_a_check_that_is_off_opens_no_break(self) -> None:
+        rules = Rules(name="no ticker", checks=FOUNDING.checks[1:])
+        assert summary(ours(), theirs(ticker="MSFT"), rules=rules) == (State.MATCHED, [])
+
+    def test_the_sample_of_the_founding_text(self) -> None:
+        here = said(ours(), theirs(timestamp_ns=SECOND_NS - 100_000_000), booked("95.00"))
+        assert (here.state, here.reasons) == (State.MISMATCHED, (Reason.PNL_INCONSISTENT,))
+        assert here.hints == (Hint.CONFIRM_BEFORE_EXECUTION, Hint.PNL_BASIS_SUSPECT)
+        assert [check.outcome for check in here.checks] == [PASS, PASS, PASS, Outcome.WITHIN_TOLERANCE, FAIL]
+
+
+class TestConflicts:
+    NOTE = "the legs contradict themselves"
+
+    def test_a_contested_field_is_not_checked_the_others_are(self) -> None:
+        here = said(ours(), ours(price="190.60"), theirs(quantity="101"))
+        assert (here.state, here.reasons) == (
+            State.MISMATCHED,
+            (Reason.DUPLICATE_CONFLICT, Reason.QUANTITY_MISMATCH),
+        )
+        assert [check.outcome for check in here.checks] == [PASS, FAIL, SKIPPED, PASS, SKIPPED]
+        assert here.checks[2] == Check(
+            "price", Reason.PRICE_MISMATCH, Outcome.NOT_CHECKED, None, None, None, None, self.NOTE
+        )
+        assert here.checks[4] == Check(
+            "pnl", Reason.PNL_INCONSISTENT, Outcome.NOT_CHECKED, None, None, None, None, self.NOTE
+        )
+
+    @pytest.mark.parametrize(
+        ("rival", "skipped"),
+        [
+            (ours(ticker="MSFT"), {0}),
+            (ours(quantity="1"), {1, 4}),
+            (ours(price="1"), {2, 4}),
+            (ours(timestamp_ns=1), {3}),
+            (ours(currency="USD"), {4}),
+            (ours(side="BUY"), set()),
+            (theirs(ticker="MSFT"), {0}),
+            (theirs(quantity="1"), {1}),
+            (theirs(price="1"), {2}),
+            (theirs(timestamp_ns=1), {3}),
+            (theirs(currency="USD"), set()),
+            (booked("1"), {4}),
+            (booked(commission="1"), {4}),
+            (booked(currency="USD"), {4}),
+            (booked(open_price=Decimal(1)), set()),
+        ],
+    )
+    def test_which_checks_a_field_feeds(self, rival: Leg, skipped: set[int]) -> None:
+        assert summary(ours(), theirs(), booked(), rival) == (State.MISMATCHED, ["DUPLICATE_CONFLICT"])
+        expected = [SKIPPED if place in skipped else PASS for place in range(5)]
+        assert outcomes(ours(), theirs(), booked(), rival) == expected
+
+    def test_spelling_is_no_conflict(self) -> None:
+        assert summary(ours(), ours(granularity=9), theirs()) == (State.MATCHED, [])
+
+    def test_a_newer_version_ends_a_conflict(self) -> None:
+        assert summary(ours(), ours(price="190.60"), ours(version=2), theirs()) == (State.MATCHED, [])
+
+    def test_a_one_sided_trade_tells_of_its_conflict(self) -> None:
+        assert summary(ours(), ours(price="1")) == (
+            State.UNMATCHED,
+            ["DUPLICATE_CONFLICT", "MISSING_CONFIRMATION"],
+        )
+
+
+class TestOneSided:
+    def test_no_confirmation(self) -> None:
+        assert said(ours()) == Verdict(
+            State.UNMATCHED, (Reason.MISSING_CONFIRMATION,), unchecked("the other side is missing"), ()
+        )
+
+    def test_no_execution(self) -> None:
+        assert said(theirs()) == Verdict(
+            State.UNMATCHED, (Reason.MISSING_EXECUTION,), unchecked("the other side is missing"), ()
+        )
+
+    def test_a_snapshot_is_no_partner_and_no_trade(self) -> None:
+        assert summary(ours(), booked()) == (State.UNMATCHED, ["MISSING_CONFIRMATION"])
+        assert said(booked()) == Verdict(State.PENDING, (), (), ())
+        assert verdict((), FOREVER_NS, FOUNDING) == Verdict(State.PENDING)
+
+    @pytest.mark.parametrize("leg", [ours(), theirs(), ours(kind=CANCEL)])
+    def test_it_waits_for_its_partner_until_the_grace_is_over(self, leg: Leg) -> None:
+        facts = arrived(leg, received_at_ns=1_000)
+        assert verdict(facts, 1_000 + GRACE_NS - 1, FOUNDING) == Verdict(State.PENDING)
+        assert verdict(facts, 1_000 + GRACE_NS, FOUNDING).state is State.UNMATCHED
+
+    def test_hints_of_the_one_leg(self) -> None:
+        assert said(ours(hints=(Hint.NORMALISED,), version=2)).hints == (Hint.NORMALISED, Hint.VERSION_GAP)
+        assert said(theirs(hints=(Hint.LEAP_SECOND,))).hints == (Hint.LEAP_SECOND,)
+
+
+class TestRequiredPnl:
+    def test_a_pair_waits_for_its_snapshot(self) -> None:
+        facts = arrived(ours(), theirs(), received_at_ns=1_000)
+        assert verdict(facts, 1_000 + GRACE_NS - 1, REQUIRED) == Verdict(State.PENDING)
+        late = verdict(facts, 1_000 + GRACE_NS, REQUIRED)
+        assert (late.state, late.reasons) == (State.MISMATCHED, (Reason.MISSING_PNL,))
+        assert [check.outcome for check in late.checks] == [PASS, PASS, PASS, PASS, SKIPPED]
+
+    def test_with_its_snapshot_it_waits_for_nothing(self) -> None:
+        assert summary(ours(), theirs(), booked(), rules=REQUIRED, watermark_ns=0) == (State.MATCHED, [])
+
+    def test_missing_beside_other_reasons(self) -> None:
+        assert summary(ours(), theirs(price="1"), rules=REQUIRED) == (
+            State.MISMATCHED,
+            ["MISSING_PNL", "PRICE_MISMATCH"],
+        )
+
+    def test_a_one_sided_trade_misses_its_partner_only(self) -> None:
+        assert summary(ours(), rules=REQUIRED) == (State.UNMATCHED, ["MISSING_CONFIRMATION"])
+
+
+class TestCancels:
+    """F08 to F12."""
+
+    def test_cancelled_before_any_confirmation(self) -> None:
+        legs = (ours(), ours(version=2, kind=CANCEL))
+        assert said(*legs) == Verdict(State.CANCELLED, (), unchecked("cancelled"), ())
+        assert said(*legs, watermark_ns=GRACE_NS - 1) == Verdict(State.PENDING)
+
+    def test_the_confirmation_alone_cancelled(self) -> None:
+        assert summary(theirs(), theirs(kind=CANCEL)) == (State.CANCELLED, [])
+
+    @pytest.mark.parametrize("legs", [(ours(kind=CANCEL), theirs()), (ours(), theirs(kind=CANCEL))])
+    def test_one_side_cancelled_the_other_stands(self, legs: tuple[Leg, Leg]) -> None:
+        assert said(*legs, watermark_ns=0) == Verdict(
+            State.MISMATCHED, (Reason.CANCELLED_ONE_SIDE,), unchecked("cancelled"), ()
+        )
+
+    def test_the_side_that_stands_tells_of_its_conflict(self) -> None:
+        assert summary(ours(kind=CANCEL), theirs(), theirs(price="1")) == (
+            State.MISMATCHED,
+            ["CANCELLED_ONE_SIDE", "DUPLICATE_CONFLICT"],
+        )
+
+    def test_both_sides_cancelled(self) -> None:
+        legs = (ours(), ours(version=2, kind=CANCEL), theirs(kind=CANCEL), booked("1"))
+        assert said(*legs, watermark_ns=0) == Verdict(State.CANCELLED, (), unchecked("cancelled"), ())
+
+    def test_a_cancel_for_a_trade_nobody_sent(self) -> None:
+        for leg in (ours(kind=CANCEL), theirs(kind=CANCEL)):
+            assert said(leg) == Verdict(
+                State.UNMATCHED, (Reason.CANCEL_UNKNOWN_TRADE,), unchecked("the other side is missing"), ()
+            )
+
+    def test_reinstated(self) -> None:
+        assert summary(ours(), ours(version=2, kind=CANCEL), ours(version=3), theirs()) == (State.MATCHED, [])
+
+    def test_hints_stay(self) -> None:
+        assert said(ours(version=2, kind=CANCEL, hints=(Hint.NORMALISED,)), theirs()).hints == (
+            Hint.NORMALISED,
+            Hint.VERSION_GAP,
+        )
+        both = said(ours(kind=CANCEL, hints=(Hint.NORMALISED,)), theirs(kind=CANCEL, hints=(Hint.LEAP_SECOND,)))
+        assert (both.state, both.hints) == (State.CANCELLED, (Hint.LEAP_SECOND, Hint.NORMALISED))
+
+
+class TestHints:
+    def test_what_was_sent(self) -> None:
+        here = said(
+            ours(hints=(Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)),
+            theirs(hints=(Hint.NORMALISED,), version=3),
+            booked(hints=(Hint.ALIAS,)),
+        )
+        assert here.hints == (Hint.ALIAS, Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE, Hint.VERSION_GAP)
+
+    @pytest.mark.parametrize(("drift_ns", "hinted"), [(-1, True), (0, False), (1, False)])
+    def test_a_confirmation_before_its_execution(self, drift_ns: int, hinted: bool) -> None:
+        hints = said(ours(), theirs(timestamp_ns=SECOND_NS + drift_ns)).hints
+        assert hints == ((Hint.CONFIRM_BEFORE_EXECUTION,) if hinted else ())
+
+    def test_two_sides_of_midnight(self) -> None:
+        midnight_ns = 1_753_574_400_000_000_000
+        before, after = midnight_ns - 1, midnight_ns
+        assert said(ours(timestamp_ns=before), theirs(timestamp_ns=after)).hints == (Hint.TRADE_DATE_ROLL,)
+        assert said(ours(timestamp_ns=after), theirs(timestamp_ns=before)).hints == (
+            Hint.CONFIRM_BEFORE_EXECUTION,
+            Hint.TRADE_DATE_ROLL,
+        )
+        assert said(ours(timestamp_ns=after), theirs(timestamp_ns=after + 1)).hints == ()
+
+    def test_a_foreign_snapshot(self) -> None:
+        here = said(ours(currency="USD"), theirs(), booked(currency="JPY"))
+        assert (here.state, here.hints) == (State.MATCHED, (Hint.FX_RATE_UNAVAILABLE,))
+        assert here.checks[4].outcome is SKIPPED
+
+    @pytest.mark.parametrize(
+        ("here", "there", "hinted"),
+        [
+            ("0.3", "0.30000000000000004", True),
+            ("0.30000000000000004", "0.3", True),
+            ("1.1", "1.0999999999999989", True),  # apart by exactly 1E-15 of the larger
+            ("1.1", "1.0999999999999988", False),
+            ("1.1", "1.100000000000001", True),  # 16 digits, within 1E-15 of the larger
+            ("1", "1.000000000000001", True),  # exactly 16 digits
+            ("1.1", "1.100000000000002", False),  # too far apart
+            ("9007199254740993", "9007199254740992", True),
+            ("100", "99.999999999", False),  # too few digits
+            ("100", "101", False),
+            ("100", "99.99999999999", False),
+        ],
+    )
+    def test_float_noise(self, here: str, there: str, hinted: bool) -> None:
+        noisy = (Hint.LOOKS_LIKE_FLOAT_NOISE,) if hinted else ()
+        assert said(ours(quantity=here), theirs(quantity=there)).hints == noisy
+        tight = Rules(name="tight", checks=(Price(tolerance=NOTHING),))
+        assert said(ours(price=here), theirs(price=there), rules=tight).hints == noisy
+        assert said(ours(price=f"-{here}"), theirs(price=f"-{there}"), rules=tight).hints == noisy
+
+    def test_float_noise_that_is_tolerated_is_no_hint(self) -> None:
+        assert said(ours(price="0.3"), theirs(price="0.30000000000000004")).hints == ()
+
+    @pytest.mark.parametrize(
+        ("price", "impact", "hinted"),
+        [
+            ("190.50", "95.00", True),
+            ("190.50", "0", True),
+            ("190.50", "-95.00", True),
+            ("-190.50", "95.00", True),
+            ("190.50", "1904.99", True),
+            ("190.50", "1905", False),  # a tenth of the notional
+            ("190.50", "-1905", False),
+            ("190.50", "-1904.99", True),
+            ("190.50", "9000", False),
+            ("190.50", "19048", False),
+            ("190.50", "190500", False),
+        ],
+    )
+    def test_a_basis_to_suspect(self, price: str, impact: str, hinted: bool) -> None:
+        here = said(ours(price=price), theirs(price=price), booked(impact))
+        assert here.reasons == (Reason.PNL_INCONSISTENT,)
+        assert here.hints == ((Hint.PNL_BASIS_SUSPECT,) if hinted else ())
+
+    @pytest.mark.parametrize(
+        ("commission", "impact", "hinted"),
+        [
+            ("50", "0", False),  # off by exactly half the notional
+            ("49.999999", "0", True),
+            ("50", "-0.000001", True),
+            ("50", "0.000001", False),
+            ("150", "0", False),
+            ("150.000001", "0", True),
+        ],
+    )
+    def test_a_basis_is_suspect_when_off_by_more_than_half_the_notional(
+        self, commission: str, impact: str, hinted: bool
+    ) -> None:
+        here = said(ours(price="1"), theirs(price="1"), booked(impact, commission))
+        assert here.hints == ((Hint.PNL_BASIS_SUSPECT,) if hinted else ())
+
+    @pytest.mark.parametrize(
+        ("confirmation", "impact", "commission", "hinted"),
+        [
+            (theirs(price="300.05", quantity="200"), "60009", "1", True),
+            (theirs(price="300.05", quantity="200"), "60009.5", "1", True),
+            (theirs(price="300.05", quantity="200"), "60008", "1", False),
+            (theirs(price="300.10", quantity="201"), "60319.10", "1", True),
+            (theirs(price="300.10", quantity="201"), "60000", "1", False),
+        ],
+    )
+    def test_a_snapshot_that_fits_the_confirmation(
+        self, confirmation: Leg, impact: str, commission: str, hinted: bool
+    ) -> None:
+        here = said(ours(price="300.10", quantity="200"), confirmation, booked(impact, commission))
+        assert Reason.PNL_INCONSISTENT in here.reasons
+        assert here.hints == ((Hint.PNL_FITS_CONFIRMATION,) if hinted else ())
+
+    def test_it_fits_only_if_the_terms_differ(self) -> None:
+        moved = theirs(timestamp_ns=SECOND_NS + 10**9, ticker="MSFT")
+        assert said(ours(), moved, booked("19048")).hints == ()
+        within = theirs(price="190.505")
+        assert said(ours(), within, booked("19050.50")).reasons == (Reason.PNL_INCONSISTENT,)
+        assert said(ours(), within, booked("19050.50")).hints == ()
+
+    def test_a_foreign_confirmation_fits_nothing(self) -> None:
+        execution = ours(price="300.10", quantity="200")
+        confirmation = theirs(price="300.05", quantity="200", currency="JPY")
+        here = said(execution, confirmation, booked("60009", "1", currency="USD"))
+        assert here.reasons == (Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH)
+        assert here.hints == ()
+
+    def test_both_hints_of_a_failed_pnl(self) -> None:
+        here = said(ours(), theirs(price="0.01"), booked("0.5"))
+        assert here.hints == (Hint.PNL_BASIS_SUSPECT, Hint.PNL_FITS_CONFIRMATION)
+
+
+def test_without_an_operand_a_failed_pnl_looks_like_nothing() -> None:
+    failed = [Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH]
+    for pnl in (None, booked(None), booked(commission=None)):
+        assert list(failure_hints(failed, ours(), theirs(), pnl, FOUNDING)) == []
+
+
+def test_judge_is_verdict_on_sides() -> None:
+    facts = arrived(ours(), theirs(price="1"), booked())
+    assert judge(sides_of(facts), FOREVER_NS, FOUNDING) == verdict(facts, FOREVER_NS, FOUNDING)

@@ -1,0 +1,35 @@
+"""The registry: every reason has a standing, every code is its own name."""
+
+import pytest
+
+from traderecon.records import STANDINGS, Hint, Reason, RejectCode, Severity, Standing
+
+
+@pytest.mark.parametrize("codes", [Reason, Hint, RejectCode])
+def test_a_code_is_its_own_name(codes: type[Reason] | type[Hint] | type[RejectCode]) -> None:
+    assert [code.value for code in codes] == [code.name for code in codes]
+
+
+def test_no_code_means_two_things() -> None:
+    names = [code.value for codes in (Reason, Hint, RejectCode) for code in codes]
+    assert len(names) == len(set(names))
+
+
+def test_every_reason_has_a_standing() -> None:
+    assert set(STANDINGS) == set(Reason)
+    for standing in STANDINGS.values():
+        assert standing.meaning
+        assert len(standing.iso_code) == 4
+
+
+def test_standings_others_rely_on() -> None:
+    assert STANDINGS[Reason.MISSING_CONFIRMATION] == Standing(
+        Severity.HIGH, 0, None, "CMIS", "no confirmation within the grace"
+    )
+    assert STANDINGS[Reason.QUANTITY_MISMATCH] == Standing(Severity.HIGH, 4, 15, "DQUA", "the quantities differ")
+    critical = {reason for reason, standing in STANDINGS.items() if standing.severity is Severity.CRITICAL}
+    assert critical == {"MISSING_EXECUTION", "TICKER_MISMATCH", "SIDE_MISMATCH", "CURRENCY_MISMATCH"}
+
+
+def test_the_most_urgent_comes_first() -> None:
+    assert [str(severity) for severity in Severity] == ["critical", "high", "medium", "low"]

@@ -1,0 +1,142 @@
+"""A result as JSON. Source: CONTRACT.md, Topics."""
+
+import json
+from decimal import Decimal
+
+import msgspec
+from legs import SECOND_NS, booked, ours, theirs
+
+from traderecon.matching import result, verdict
+from traderecon.records import Fact, Kind, Origin, Verdict
+from traderecon.records.instants import FOREVER_NS
+from traderecon.records.results import State
+from traderecon.records.wire import difference_text, operand_text, result_json
+from traderecon.rules import FOUNDING
+
+
+def test_a_result() -> None:
+    note: dict[str, str | msgspec.Raw] = {"venue": "XNAS", "lots": msgspec.Raw(b"[1.10]")}
+    facts = [
+        Fact(ours(side="BUY"), Origin("executions", 2, 17, SECOND_NS + 500_000_000), note),
+        Fact(theirs(price="190.505", timestamp_ns=SECOND_NS - 90_000_001, granularity=9), Origin("c.csv", 0, 2)),
+        Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1)),
+    ]
+    one = result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    said = json.loads(result_json(one), parse_float=Decimal)
+    assert list(said)[:5] == ["event_id", "trade_id", "version", "state", "reasons"]
+    assert said == {
+        "event_id": one.event_id,
+        "trade_id": "T1",
+        "version": 3,
+        "state": "MISMATCHED",
+        "reasons": ["PNL_INCONSISTENT"],
+        "checks": [
+            check("ticker", "TICKER_MISMATCH", "PASS", "AAPL", "AAPL", None, None),
+            check("quantity", "QUANTITY_MISMATCH", "PASS", "100", "100", "0", "0"),
+            check("price", "PRICE_MISMATCH", "WITHIN_TOLERANCE", "190.50", "190.505", "0.005", "0.005"),
+            check(
+                "timestamp",
+                "TIMESTAMP_DRIFT",
+                "WITHIN_TOLERANCE",
+                "2025-07-26T10:01:23Z",
+                "2025-07-26T10:01:22.909999999Z",
+                "90.000001",
+                "100",
+            ),
+            check("pnl", "PNL_INCONSISTENT", "FAIL", "19049.50", "95.00", "18954.50", "1.0", note="net_consideration"),
+        ],
+        "hints": ["CONFIRM_BEFORE_EXECUTION", "PNL_BASIS_SUSPECT", "VERSION_GAP"],
+        "legs": {
+            "broker_confirmations": [
+                {
+                    "payload": {
+                        "trade_id": "T1",
+                        "ticker": "AAPL",
+                        "quantity": "100",
+                        "price": "190.505",
+                        "timestamp": "2025-07-26T10:01:22.909999999Z",
+                        "version": 1,
+                        "kind": "new",
+                    },
+                    "topic": "c.csv",
+                    "partition": 0,
+                    "offset": 2,
+                    "received_at": None,
+                }
+            ],
+            "executions": [
+                {
+                    "payload": {
+                        "trade_id": "T1",
+                        "ticker": "AAPL",
+                        "quantity": "100",
+                        "price": "190.50",
+                        "timestamp": "2025-07-26T10:01:23Z",
+                        "version": 1,
+                        "kind": "new",
+                        "side": "BUY",
+                        "venue": "XNAS",
+                        "lots": [Decimal("1.10")],
+                    },
+                    "topic": "executions",
+                    "partition": 2,
+                    "offset": 17,
+                    "received_at": "2025-07-26T10:01:23.500Z",
+                }
+            ],
+            "pnl_snapshot": [
+                {
+                    "payload": {"trade_id": "T1", "pnl_impact": "95.00", "commission": "0.50", "version": 2},
+                    "topic": "pnl_snapshot",
+                    "partition": 0,
+                    "offset": 1,
+                    "received_at": None,
+                }
+            ],
+        },
+        "rules": {"name": "founding", "sha256": FOUNDING.stamp().sha256},
+        "event_time": "2025-07-26T10:01:23Z",
+    }
+
+
+def check(name: str, reason: str, outcome: str, *said: str | None, note: str = "") -> dict[str, str | None]:
+    """A check as it is sent; ``said`` is execution, confirmation, difference and tolerance."""
+    names = ("execution", "confirmation", "difference", "tolerance")
+    return {"name": name, "reason": reason, "outcome": outcome, "note": note} | dict(zip(names, said, strict=True))
+
+
+def test_what_was_not_checked_says_nothing() -> None:
+    facts = [Fact(theirs(kind=Kind.CANCEL), Origin("t", 0, 0))]
+    one = result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    said = json.loads(result_json(one))
+    assert said["checks"][0] == check(
+        "ticker", "TICKER_MISMATCH", "NOT_CHECKED", None, None, None, None, note="the other side is missing"
+    )
+    assert said["legs"]["broker_confirmations"][0]["payload"]["kind"] == "cancel"
+
+
+def test_a_snapshot_alone_has_no_event_time() -> None:
+    one = result([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING), FOUNDING.stamp())
+    assert json.loads(result_json(one))["event_time"] is None
+
+
+def test_the_same_result_is_the_same_bytes() -> None:
+    facts = [Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))]
+    said = verdict(facts, FOREVER_NS, FOUNDING)
+    once = result_json(result(facts, said, FOUNDING.stamp()))
+    assert result_json(result(facts[::-1], said, FOUNDING.stamp())) == once
+
+
+def test_operands_and_differences_as_text() -> None:
+    assert [operand_text(value) for value in (Decimal("1E-7"), "AAPL", SECOND_NS, None)] == [
+        "0.0000001",
+        "AAPL",
+        "2025-07-26T10:01:23Z",
+        "",
+    ]
+    assert [difference_text(value) for value in (Decimal("1E2"), 0, 100_000_001, None)] == [
+        "100",
+        "0",
+        "100.000001",
+        "",
+    ]

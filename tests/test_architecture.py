@@ -1,0 +1,291 @@
+"""The shape of the product: who imports whom, what the exact part never touches, what an import never does."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import oracle
+import pytest
+
+import traderecon
+
+ROOT = Path(traderecon.__file__).parent
+MAX_LINES = 400
+
+MAY_IMPORT = {
+    "records": set(),
+    "rules": {"records"},
+    "matching": {"records", "rules"},
+    "intake": {"records"},
+    "batch": {"records", "rules", "matching", "intake"},
+    "simulator": {"records"},
+    "clock": set(),
+    "settings": set(),
+    "cli": {"records", "rules", "matching", "intake", "batch", "simulator", "clock", "settings"},
+}
+"""Dependencies point one way; stages do not import each other. A new part gets a line here."""
+
+PURE = ("records", "rules", "matching", "intake")
+EXACT = (*PURE, "batch")
+
+PURE_LIBRARIES = {
+    "calendar",
+    "collections",
+    "csv",
+    "datetime",
+    "decimal",
+    "enum",
+    "functools",
+    "hashlib",
+    "json",
+    "msgspec",
+    "re",
+    "tomllib",
+    "typing",
+    "zoneinfo",
+}
+"""What the pure core imports besides itself: values in, values out."""
+
+CLOCKS = {"now", "utcnow", "today", "time_ns", "localtime", "gmtime"}
+FLOATING = {"math", "cmath", "statistics", "numpy"}
+BINARY = {"Float32", "Float64", "total_seconds", "fromtimestamp", "utcfromtimestamp", "perf_counter", "truediv"}
+BLURRY_NAMES = {"data", "item", "items", "process", "manager", "utils", "util", "helpers", "common", "misc"}
+
+
+def sources() -> dict[str, str]:
+    """Every module of the product by its dotted name."""
+    files = sorted(ROOT.rglob("*.py"))
+    return {".".join(("traderecon", *path.relative_to(ROOT).with_suffix("").parts)): path.read_text() for path in files}
+
+
+SOURCES = sources()
+TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
+
+
+def part_of(module: str) -> str:
+    """The part of the product a module belongs to: the name below ``traderecon``."""
+    return module.split(".")[1]
+
+
+def of(*parts: str) -> list[str]:
+    return [name for name in SOURCES if part_of(name) in parts]
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Every module a module imports, wherever in it; a relative import starts with its points."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def binary_floats(tree: ast.AST, *, joins_paths: bool = False) -> Iterator[str]:
+    """What makes or might make a binary float; a ``/`` with text on its right joins a path."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=float() | complex()):
+                yield f"{node.lineno}: {ast.unparse(node)}"
+            case ast.Name(id="float" | "complex" | "round" as name):
+                yield f"{node.lineno}: {name}"
+            case ast.BinOp(op=ast.Div(), right=ast.Constant(value=str()) | ast.JoinedStr()) if joins_paths:
+                pass
+            case ast.BinOp(op=ast.Div()) | ast.AugAssign(op=ast.Div()):
+                yield f"{node.lineno}: /"
+            case ast.Attribute(attr=name) | ast.alias(name=name) if name in BINARY | FLOATING:
+                yield f"{node.lineno}: {name}"
+            case ast.ImportFrom(module=str(name)) if name in FLOATING:
+                yield f"{node.lineno}: {name}"
+            case ast.Call(func=ast.Attribute(attr="timestamp")):
+                yield f"{node.lineno}: timestamp()"
+            case ast.Call(func=ast.Attribute(attr="loads", value=ast.Name(id="json")), keywords=keywords):
+                if "parse_float" not in {keyword.arg for keyword in keywords}:
+                    yield f"{node.lineno}: json.loads without parse_float"
+
+
+def clock_readings(tree: ast.AST) -> Iterator[str]:
+    """Where the wall clock is read."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr=name) if name in CLOCKS:
+                yield f"{node.lineno}: {name}"
+            case ast.Attribute(attr="time", value=ast.Name(id="time")):
+                yield f"{node.lineno}: time.time"
+            case ast.ImportFrom(module="time", names=names) if {alias.name for alias in names} & {*CLOCKS, "time"}:
+                yield f"{node.lineno}: from time"
+
+
+def environment_readings(tree: ast.AST) -> Iterator[str]:
+    """Where the environment is read."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(attr="environ" | "environb" | "getenv" | "getenvb" as name):
+                yield f"{node.lineno}: {name}"
+            case ast.ImportFrom(module="os", names=names):
+                yield from (f"{node.lineno}: {alias.name}" for alias in names if "env" in alias.name)
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_every_part_imports_only_what_it_may(module: str) -> None:
+    part = part_of(module)
+    if part == "__init__":
+        return
+    assert part in MAY_IMPORT, f"{part} is new: say in MAY_IMPORT what it may import"
+    allowed = MAY_IMPORT[part] | {part} | ({"__version__"} if part not in PURE else set())
+    inside = {name for name in imports(TREES[module]) if name.split(".")[0] == "traderecon"}
+    assert {name for name in inside if part_of(name) not in allowed} == set()
+
+
+@pytest.mark.parametrize("module", of(*PURE))
+def test_the_core_is_pure(module: str) -> None:
+    outside = {name.split(".")[0] for name in imports(TREES[module])} - {"traderecon"}
+    assert outside <= PURE_LIBRARIES
+
+
+@pytest.mark.parametrize("module", of(*EXACT))
+def test_no_binary_float_between_the_wire_and_the_verdict(module: str) -> None:
+    assert list(binary_floats(TREES[module], joins_paths=part_of(module) not in PURE)) == []
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if part_of(name) != "clock"])
+def test_only_the_clock_reads_the_wall_clock(module: str) -> None:
+    assert list(clock_readings(TREES[module])) == []
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if part_of(name) != "settings"])
+def test_only_settings_reads_the_environment(module: str) -> None:
+    assert list(environment_readings(TREES[module])) == []
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_module_says_what_it_is_and_stays_small(module: str) -> None:
+    docstring = ast.get_docstring(TREES[module])
+    assert docstring, "a module starts with what it is"
+    assert docstring.splitlines()[0]
+    assert len(SOURCES[module].splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("module", SOURCES)
+def test_a_module_is_named_by_a_noun_of_the_desk(module: str) -> None:
+    assert not BLURRY_NAMES & set(module.split("."))
+
+
+def run(program: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program, *arguments], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+WATCHED_IMPORTS = """
+import importlib, json, os, sys, threading
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+DEEDS = {
+    "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system",
+    "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chdir",
+    "socket.connect", "socket.bind", "sqlite3.connect", "signal.pthread_kill",
+}
+done = []
+def watch(event, arguments):
+    if event in DEEDS or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES):
+        done.append(f"{event} {arguments[0]!r}")
+sys.addaudithook(watch)
+for module in sys.argv[1:]:
+    before = len(done)
+    importlib.import_module(module)
+    done.extend(f"thread {thread.name!r}" for thread in threading.enumerate() if thread is not threading.main_thread())
+    done[before:] = [f"{module}: {deed}" for deed in done[before:]]
+print(json.dumps(done))
+"""
+
+
+def test_nothing_happens_on_import() -> None:
+    modules = [name.removesuffix(".__init__") for name in SOURCES if not name.endswith("__main__")]
+    assert json.loads(run(WATCHED_IMPORTS, *modules)) == []
+
+
+def test_and_the_watch_would_see_it(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(
+        "import threading\n"
+        f"open({str(tmp_path / 'trace')!r}, 'w').close()\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    deeds = json.loads(run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{WATCHED_IMPORTS}", "busy"))
+    assert [deed.split(" ")[1] for deed in deeds] == ["open", "thread"]
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    program = "import sys; before = set(sys.modules); import traderecon; print(sorted(set(sys.modules) - before))"
+    assert run(program).strip() == "['traderecon']"
+
+
+def test_the_oracle_knows_nothing_of_what_it_judges() -> None:
+    tree = ast.parse(Path(oracle.__file__).read_text())
+    assert {name.split(".")[0] for name in imports(tree)} == {"re", "collections", "dataclasses", "fractions"}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in {"__import__", "exec"}]
+
+
+FORBIDDEN: dict[str, tuple[Callable[[ast.AST], Iterator[str]], list[str]]] = {
+    "binary floats": (
+        binary_floats,
+        [
+            "limit = 0.005",
+            "z = 1j",
+            "def f(x: float): ...",
+            "float('1')",
+            "a / b",
+            "path / 'name'",
+            "a /= 2",
+            "round(a)",
+            "import math",
+            "from math import sqrt",
+            "import statistics as s",
+            "moment.timestamp()",
+            "(a - b).total_seconds()",
+            "pl.Float64",
+            "time.perf_counter()",
+            "from time import perf_counter",
+            "json.loads(text)",
+        ],
+    ),
+    "clocks": (
+        clock_readings,
+        [
+            "time.time()",
+            "time.time_ns()",
+            "from time import time",
+            "from time import time_ns as now",
+            "datetime.now(UTC)",
+            "datetime.datetime.utcnow()",
+            "date.today()",
+            "time.localtime()",
+        ],
+    ),
+    "the environment": (
+        environment_readings,
+        ["os.environ['X']", "os.getenv('X')", "from os import environ", "from os import getenv as get"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_the_rules_see_what_they_forbid(what: str) -> None:
+    rule, samples = FORBIDDEN[what]
+    assert [sample for sample in samples if not list(rule(ast.parse(sample)))] == []
+
+
+def test_and_nothing_else() -> None:
+    fine = ast.parse(
+        "a // b\na % b\nDecimal('0.5')\nleg.timestamp\n'x'.join(names)\ntime.monotonic()\nos.cpu_count()\n"
+        "json.loads(text, parse_float=str)\nnow_ns()\n"
+    )
+    assert [*binary_floats(fine), *clock_readings(fine), *environment_readings(fine)] == []
+    joins = ast.parse("folder / 'rows'\nfolder / f'part-{n}'")
+    assert list(binary_floats(joins, joins_paths=True)) == []
+    assert list(binary_floats(ast.parse("folder / count"), joins_paths=True)) == ["1: /"]
+    assert list(imports(ast.parse("import a.b\nfrom c import d\nfrom . import e"))) == ["a.b", "c.d", "..e"]
