@@ -1,10 +1,10 @@
-"""How hard the properties look: ``dev`` is quick, ``ci`` (chosen where CI is set) looks four times as long."""
+"""How hard the properties look: ``dev`` is quick, ``ci`` (chosen where CI is set) looks twice as hard."""
 
 import os
 
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says something about the machine, not about the property: no deadline.
-settings.register_profile("dev", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), max_examples=200, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "dev")

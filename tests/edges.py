@@ -119,8 +119,9 @@ class _Sender:
         return ",".join((self.key(), self.ticker(), self.whole(self.quantity), self.amount(price), self.instant(at_ns)))
 
     def booking(self) -> str:
-        """A pnl snapshot."""
-        return ",".join((self.key(), self.amount(self.impact + self.apart(UNIT)), self.amount(self.fee)))
+        """A pnl snapshot, half of the time off by some money, up to the tolerance or just beyond."""
+        off = self.draw(st.sampled_from((*[0] * 6, 1, -10, 5_000, -3_000, UNIT - 1, 1 - UNIT, UNIT, -UNIT - 1)))
+        return ",".join((self.key(), self.amount(self.impact + off), self.amount(self.fee)))
 
     def times(self) -> int:
         """How often a row is sent."""

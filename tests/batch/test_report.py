@@ -495,3 +495,9 @@ def test_a_share_says_all_or_none_only_of_all_or_none(one: int, other: int) -> N
     text = share(part, whole)
     assert (text == "100.00 %") == (0 < part == whole)
     assert (text == "0.00 %") == (part == 0 < whole)
+
+
+def test_a_share_next_to_all_or_none() -> None:
+    assert [share(1, 20_001), share(20_000, 20_001), share(19_214, 20_000), share(0, 0)] == [
+        "< 0.01 %", "> 99.99 %", "96.07 %", "n/a",
+    ]  # fmt: skip

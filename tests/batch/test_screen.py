@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from traderecon.batch.outputs import Format
 from traderecon.batch.screen import Screen, Screened
-from traderecon.batch.split import key_reader
-from traderecon.intake import Rows
+from traderecon.batch.split import CHUNK_BYTES, split
 from traderecon.records import Source
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
@@ -26,12 +25,12 @@ each_example_overwrites_the_last = settings(
 )
 
 
-def proven(files: Files, rules: Rules = FOUNDING) -> Screened:
+def proven(folder: Path, files: Files, rules: Rules = FOUNDING) -> Screened:
     """What the screen makes of the lines of files with the founding columns."""
     screen = Screen.of(rules)
     assert screen is not None
-    lines = {source: content.decode(errors="surrogateescape").split("\n")[1:-1] for source, content in files.items()}
-    return screen.prove(lines, {source: key_reader(Rows(source, PLAIN[source])) for source in files})
+    chunks = [chunk for file in written(folder, files) for chunk in file.chunks(CHUNK_BYTES)]
+    return screen.prove({chunk.file.source: split(chunk, [], folder / "spill").read(0) for chunk in chunks})
 
 
 def pair(ours: str = TERMS, theirs: str | None = None, booked: str | None = BOOKED) -> dict[Source, bytes]:
@@ -108,29 +107,29 @@ def test_nothing_changes_beside_a_line_that_is_odd(tmp_path: Path, line: str) ->
     assert_nothing_changes(tmp_path, files)
 
 
-def test_most_trades_of_a_typical_day_are_proven() -> None:
-    screened = proven(simulated("typical", trades=2000))
-    assert 2000 * 9 // 10 < len(screened.proven) < 2000
-    assert set(screened.proven["price_check"]) == {"PASS", "WITHIN_TOLERANCE"}
-    assert set(screened.proven["timestamp_check"]) == {"PASS", "WITHIN_TOLERANCE"}
-    assert set(screened.proven["pnl_check"]) == {"PASS", "WITHIN_TOLERANCE", "NOT_CHECKED"}
+def test_most_trades_of_a_typical_day_are_proven(tmp_path: Path) -> None:
+    screened = proven(tmp_path, simulated("typical", trades=2000)).proven
+    assert 2000 * 8 // 10 < len(screened) < 2000
+    assert set(screened["timestamp_check"]) == {"PASS", "WITHIN_TOLERANCE"}
+    assert set(screened["pnl_check"]) == {"PASS", "WITHIN_TOLERANCE", "NOT_CHECKED"}
 
 
-def test_a_line_is_of_a_proven_trade_or_left_to_the_core() -> None:
+def test_a_line_is_of_a_proven_trade_or_left_to_the_core(tmp_path: Path) -> None:
     files = simulated("typical", trades=500)
-    screened = proven(files)
+    screened = proven(tmp_path, files)
     known = set(screened.proven["trade_id"])
     for source, content in files.items():
         keys = [line.partition(",")[0] for line in content.decode().split("\n")[1:-1]]
-        assert screened.others[source] == [place for place, key in enumerate(keys) if key not in known]
+        left = [number for number, key in enumerate(keys, start=2) if key not in known]
+        assert sorted(screened.others[source]["number"]) == left
 
 
 @pytest.mark.parametrize(
     ("files", "said"),
     [
         (
-            pair("A,10000000,999999.9999,1980-01-01T00:00:00.999999Z", booked="9999999999998.9999,0.0001"),
-            {"execution_price": "999999.9999", "pnl_impact": "9999999999998.9999", "pnl_difference": "0"},
+            pair("A,10000000,999999.9999,1980-01-01T00:00:00.999999Z", booked="9999999998999.9999,0.0001"),
+            {"execution_price": "999999.9999", "pnl_impact": "9999999998999.9999", "pnl_difference": "0"},
         ),
         (
             pair("ABCDEFGHIJKLMNOP,99999999,999999.9999,2199-12-31T23:59:59Z", booked=None),
@@ -142,8 +141,8 @@ def test_a_line_is_of_a_proven_trade_or_left_to_the_core() -> None:
         ),
         (pair("A,1,0.0000,2025-07-26T00:00:00Z", booked="-0.0,-0"), {"execution_price": "0", "commission": "0"}),
         (
-            pair("A,1,1.0050,2025-07-26T00:00:00.100Z", "A,1,1.01,2025-07-26T00:00:00Z", None),
-            {"price_difference": "0.005", "timestamp_difference_ms": "100", "hints": "CONFIRM_BEFORE_EXECUTION"},
+            pair("A,1,1.0050,2025-07-26T00:00:00.100Z", "A,1,1.0050,2025-07-26T00:00:00Z", None),
+            {"price_difference": "0", "timestamp_difference_ms": "100", "hints": "CONFIRM_BEFORE_EXECUTION"},
         ),
         (
             pair("A,1,1,2025-07-26T00:00:00Z", "A,1,1,2025-07-25T23:59:59.999999Z", None),
@@ -153,7 +152,7 @@ def test_a_line_is_of_a_proven_trade_or_left_to_the_core() -> None:
     ],
 )
 def test_what_is_at_the_edge_is_proven(tmp_path: Path, files: dict[Source, bytes], said: dict[str, str]) -> None:
-    assert len(proven(files).proven) == 1
+    assert len(proven(tmp_path, files).proven) == 1
     (row,) = rows_of(left_by(written(tmp_path, files)).out)
     assert {name: row[name] for name in said} == said
     assert_nothing_changes(tmp_path, files)
@@ -163,7 +162,7 @@ def test_every_product_and_sum_is_exact(tmp_path: Path) -> None:
     """The largest price, quantity and commission there are, under a tolerance that takes anything."""
     rules = parse_rules('name = "x"\nchecks.pnl.tolerance.absolute = "1E17"')
     files = pair("A,99999999,999999.9999,2025-07-26T10:01:23Z", booked="-9999999999999.9999,-9999999999999.9999")
-    assert proven(files, rules).proven["pnl_difference"].to_list() == [
+    assert proven(tmp_path, files, rules).proven["pnl_difference"].to_list() == [
         str(99999999 * 9_999_999_999 + 2 * 99_999_999_999_999_999)[:-4] + ".9999"
     ]
     assert_nothing_changes(tmp_path, files, rules)
@@ -175,18 +174,17 @@ def test_a_trade_with_a_second_line_anywhere_is_left_to_the_core(tmp_path: Path,
     files = pair()
     line = f"{key},{BOOKED if source is Source.PNL else TERMS}\n"
     files[source] += line.encode()
-    assert proven(pair()).proven["trade_id"].to_list() == ["T1"]
-    assert proven(files).proven.is_empty()
+    assert proven(tmp_path, pair()).proven["trade_id"].to_list() == ["T1"]
+    assert proven(tmp_path, files).proven.is_empty()
     assert_nothing_changes(tmp_path, files)
 
 
 @pytest.mark.parametrize(
     "told",
     [
-        "checks.price.tolerance.percent = 1",
         "checks.pnl.tolerance.basis_points = 1",
-        "checks.price.tolerance = { below = 0, above = 1 }",
-        "checks.quantity.tolerance.absolute = 1",
+        "checks.pnl.tolerance.percent = 1",
+        "checks.pnl.tolerance = { below = 0, above = 1 }",
         'checks.timestamp.precision = "granularity_aware"',
     ],
 )

@@ -966,6 +966,26 @@ class TestRows:
         assert full.leg == msgspec.structs.replace(fact.leg, currency=None)
         assert full.extra == {"note": "n", "venue": ""}
 
+    @pytest.mark.parametrize(
+        ("line", "trade_id"),
+        [
+            (LINE, "T-81"),
+            (' T-81 ,"A,B"', "T-81"),
+            ('"T-8,1",AAPL', "T-8,1"),
+            ("T-81", "T-81"),
+            ("", ""),
+            ('"T-81', ""),
+            (f"{LINE}\udcff", ""),
+            (f"{LINE},more,than,the,header,names", "T-81"),
+        ],
+    )
+    def test_a_line_tells_its_key_before_it_is_decoded(self, line: str, trade_id: str) -> None:
+        assert self.rows.key(line) == trade_id
+
+    def test_a_key_in_a_column_that_a_short_line_lacks(self) -> None:
+        rows = Rows(Source.PNL, "pnl_impact,commission,trade_id")
+        assert [rows.key(line) for line in ("1,2,T-81", "1,2", "1,2,")] == ["T-81", "", ""]
+
     def test_unknown_columns_are_kept_in_the_order_of_the_file(self) -> None:
         names = [f"x{place}" for place in range(20)]
         rows = Rows(Source.EXECUTIONS, ",".join([HEADER, *names]))

@@ -201,9 +201,12 @@ class TestEveryLine:
     @given(sources, lines, st.booleans())
     def test_is_a_fact_or_a_reject(self, source: Source, line: str, unknown: bool) -> None:
         header = "trade_id,pnl_impact,commission" if source is Source.PNL else HEADER
-        read = Rows(source, header if unknown else header.removesuffix(",note")).decode(line, ORIGIN)
+        rows = Rows(source, header if unknown else header.removesuffix(",note"))
+        read = rows.decode(line, ORIGIN)
         assert isinstance(read, Fact | Rejected)
         assert read.origin is ORIGIN
+        key = rows.key(line)
+        assert isinstance(read, Rejected) or key == read.leg.trade_id
 
     @given(sources, lines)
     def test_is_a_header_or_no_header(self, source: Source, line: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from legs import arrived, booked, ours, theirs
 
 from traderecon.matching import MAX_FACTS, Arrival, add
-from traderecon.records import Fact, Kind, Leg, Origin
+from traderecon.records import Fact, Hint, Kind, Leg, Origin
 
 ELSEWHERE = Origin("elsewhere", 3, 7, 9)
 
@@ -36,6 +36,9 @@ def test_the_first_of_identical_facts_stays_with_its_origin() -> None:
         (ours(), [theirs(), booked()], "new"),
         (ours(), [theirs(version=5), booked(version=5)], "new"),
         (ours(), [ours(price="190.60")], "conflicting"),
+        (ours(granularity=0), [ours()], "respelt"),
+        (ours(hints=(Hint.NORMALISED,)), [ours()], "respelt"),
+        (ours(granularity=0), [ours(), ours(price="1")], "conflicting"),
         (ours(version=2), [ours()], "new"),
         (ours(), [ours(version=2)], "stale"),
         (ours(version=2, price="1"), [ours(version=2), ours(version=3)], "stale"),
@@ -66,5 +69,5 @@ def test_a_full_set_takes_no_more_but_still_knows_its_facts() -> None:
 
 
 def test_arrivals_have_names() -> None:
-    assert [str(was) for was in Arrival] == ["new", "identical", "conflicting", "stale", "too_many"]
+    assert [str(was) for was in Arrival] == ["new", "identical", "respelt", "conflicting", "stale", "too_many"]
     assert msgspec.json.encode(Arrival.TOO_MANY) == b'"too_many"'

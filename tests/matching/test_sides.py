@@ -91,6 +91,14 @@ def test_all_sides_contest_at_once() -> None:
     assert found.contested == {(OURS, "price"), (THEIRS, "ticker"), (PNL, "pnl_impact")}
 
 
+def test_rivals_that_only_spell_differently_contest_nothing_and_pool_their_hints() -> None:
+    naive = ours(granularity=0, hints=(Hint.TIMESTAMP_NO_TIMEZONE,))
+    found = sides(naive, ours(hints=(Hint.NORMALISED,)), ours())
+    assert found.contested == frozenset()
+    assert found.execution is not None
+    assert found.execution.hints == (Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
+
+
 def test_a_stale_rival_contests_nothing() -> None:
     assert sides(ours(), ours(price="1"), ours(version=2)).contested == frozenset()
     assert sides(ours(), ours(kind=AMEND, price="1")).contested == frozenset()

@@ -43,7 +43,7 @@ def test_a_result() -> None:
                 "90.000001",
                 "100",
             ),
-            check("pnl", "PNL_INCONSISTENT", "FAIL", "19049.50", "95.00", "18954.50", "1.0", note="net_consideration"),
+            check("pnl", "PNL_INCONSISTENT", "FAIL", "19049.50", "95.00", "18954.50", "1", note="net_consideration"),
         ],
         "hints": ["CONFIRM_BEFORE_EXECUTION", "PNL_BASIS_SUSPECT", "VERSION_GAP"],
         "legs": {

@@ -31,7 +31,7 @@ SAID = {
         {"check": "quantity", "tolerance": {"kind": "absolute", "amount": "0", "bound": "inclusive"}},
         {"check": "price", "tolerance": {"kind": "absolute", "amount": "0.005", "bound": "inclusive"}},
         {"check": "timestamp", "tolerance_ns": 100_000_000, "bound": "inclusive", "precision": "exact"},
-        {"check": "pnl", "tolerance": {"kind": "absolute", "amount": "1.0", "bound": "strict"}},
+        {"check": "pnl", "tolerance": {"kind": "absolute", "amount": "1", "bound": "strict"}},
     ],
 }
 
@@ -44,7 +44,7 @@ def test_the_founding_rules_are_what_the_founding_text_asks_for() -> None:
             Quantity(tolerance=NOTHING),
             Price(tolerance=Absolute(amount=Decimal("0.005"), bound=Bound.INCLUSIVE)),
             Timestamp(tolerance_ns=100_000_000, bound=Bound.INCLUSIVE, precision=Precision.EXACT),
-            Pnl(tolerance=Absolute(amount=Decimal("1.0"), bound=Bound.STRICT)),
+            Pnl(tolerance=Absolute(amount=Decimal("1"), bound=Bound.STRICT)),
         ),
         grace_ns=60_000_000_000,
         pnl_required=False,

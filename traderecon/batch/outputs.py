@@ -20,7 +20,8 @@ from traderecon.records.words import Word
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What begins a formula, in both widths; control characters never get this far."""
 
-_RISKY = "^[^A-Za-z0-9]"
+_TAME = r"^[A-Za-z0-9][A-Za-z0-9._:/#-]*$"
+"""Text that is no formula and needs no quotes."""
 _ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
@@ -55,12 +56,10 @@ def write_part(form: Format, rows: pl.DataFrame, path: Path) -> None:
     UTC nanoseconds.
     """
     if form is Format.CSV:
-        risky = [pl.col(name).str.contains(_RISKY) for name in SENT_TEXT]
-        if rows.select(pl.any_horizontal(risky).any()).item():
-            rows = rows.with_columns(
-                pl.col(name).map_elements(spreadsheet_safe, return_dtype=pl.String) for name in SENT_TEXT
-            )
-        rows.write_csv(path, include_header=False)
+        tame = rows.select(pl.all_horizontal(pl.col(SENT_TEXT).str.contains(_TAME)).all()).item()
+        if not tame:
+            rows = rows.with_columns(pl.col(SENT_TEXT).map_elements(spreadsheet_safe, return_dtype=pl.String))
+        rows.write_csv(path, include_header=False, quote_style="never" if tame else "necessary")
         return
     lists = rows.with_columns(pl.col(name).fill_null("").str.split(";").list.drop_nulls() for name in LISTS)
     lists = lists.with_columns(pl.col(name).list.set_difference(pl.lit([""])) for name in LISTS)

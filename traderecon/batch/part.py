@@ -1,6 +1,8 @@
 """Part: every line of a range of trades -> its rows of the output, its rejects, its summary."""
 
 import csv
+import os
+import signal
 from pathlib import Path
 
 import msgspec
@@ -43,6 +45,12 @@ class Judged(msgspec.Struct, frozen=True):
     rows: Path
     rejects: Path
     summary: Summary
+
+
+def start_worker() -> None:
+    """Set up a process that is one of several: one thread for the columns, and Ctrl-C is the parent's to handle."""
+    os.environ["POLARS_MAX_THREADS"] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:

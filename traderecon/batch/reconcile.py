@@ -22,7 +22,7 @@ import msgspec
 
 from traderecon.batch.inputs import Input
 from traderecon.batch.outputs import Format, put_together, spreadsheet_safe, whole
-from traderecon.batch.part import Chunks, Job, Judged, judge_part
+from traderecon.batch.part import Chunks, Job, Judged, judge_part, start_worker
 from traderecon.batch.split import CHUNK_BYTES, boundaries, split
 from traderecon.batch.summary import Reject, Summary
 from traderecon.records import RejectCode
@@ -88,7 +88,7 @@ def _processors(run: Run, parts: int) -> Iterator[Each]:
         yield map
     else:
         # spawn: a worker starts clean, whatever threads this process has.
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=start_worker) as pool:
             yield pool.map
 
 

@@ -99,7 +99,7 @@ class Summary(msgspec.Struct):
         if leg is not None:
             self.break_tickers[leg.ticker] += 1
         self.breaks.append(Break(trade_id, verdict, sides, severity, notional))
-        if len(self.breaks) >= 2 * BREAKS_SHOWN:
+        if len(self.breaks) >= 8 * BREAKS_SHOWN:
             self._trim()
 
     def reject(self, reject: Reject) -> None:

@@ -8,6 +8,7 @@ Source: DOMAIN.md 5.
 import re
 from calendar import monthrange
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -15,9 +16,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from traderecon.intake.refusal import Refusal
-from traderecon.intake.values import number
 from traderecon.records import Hint, RejectCode
 from traderecon.records.instants import NS_PER_S
+from traderecon.records.numbers import EXACT
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -86,18 +87,19 @@ def _calendar(civil: str, tail: str, form: Form) -> Instant:
         offset_s = 0 if form.naive_zone == "UTC" else second - _localised(second, form.naive_zone)
         hints = (Hint.TIMESTAMP_NO_TIMEZONE,)
     epoch_s = second - offset_s
+    ns = _in_range(epoch_s * NS_PER_S + fraction_ns)
     if leap:
         _require_leap_second(epoch_s)
         # The last nanosecond of the minute: order is kept, and no second is counted twice.
-        fraction_ns = NS_PER_S - 1
+        ns = epoch_s * NS_PER_S + NS_PER_S - 1
         hints = (Hint.LEAP_SECOND, *hints)
-    return _checked(epoch_s * NS_PER_S + fraction_ns, granularity, hints)
+    return Instant(ns, granularity, hints)
 
 
-def _checked(ns: int, granularity: int, hints: tuple[Hint, ...]) -> Instant:
+def _in_range(ns: int) -> int:
     if not 0 < ns < 2**63:
         raise Refusal(RejectCode.TIMESTAMP_INVALID, "send a moment after 1970-01-01T00:00:00Z and before 2262")
-    return Instant(ns, granularity, hints)
+    return ns
 
 
 @lru_cache(maxsize=65_536)
@@ -140,6 +142,7 @@ def _tail(tail: str) -> tuple[int, int, int | None]:
 
 def _localised(second: int, zone: str) -> int:
     """The UTC second at which clocks in the zone show this one; refused where it is shown twice, or never."""
+    _in_range(second * NS_PER_S)
     wall = (_EPOCH + timedelta(seconds=second)).replace(tzinfo=ZoneInfo(zone))
     readings = {
         moment
@@ -166,9 +169,8 @@ def _since_epoch(text: str, unit: EpochUnit | None) -> Instant:
         raise Refusal(
             RejectCode.TIMESTAMP_UNPARSEABLE, "declare the source's epoch unit: a bare number may be s, ms, us or ns"
         )
-    count = number(text)
-    ns = count.scaleb(9 - unit.value)
+    ns = EXACT.scaleb(Decimal(text), 9 - unit.value)
     if ns != ns.to_integral_value():
         raise Refusal(RejectCode.NUMBER_PRECISION_EXCEEDED, "send whole nanoseconds at most")
     digits = len(text.partition(".")[2])
-    return _checked(int(ns), min(9, unit.value + digits), ())
+    return Instant(_in_range(int(ns)), min(9, unit.value + digits))

@@ -7,6 +7,7 @@ says what is wrong. Both read a number as its text, so no number is ever a binar
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -133,8 +134,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """One member per key; the same key twice is a message that says two things."""
     members = dict(pairs)
     if len(members) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise Refusal(RejectCode.SCHEMA_INVALID, f"the message has {shown(twice)} more than once: send each field once")
     return members
 

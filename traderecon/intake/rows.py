@@ -43,8 +43,7 @@ class Rows:
             raise HeaderError(f"lacks the column {', '.join(missing)}: its first line must name it, and is {found!a}")
         if twice:
             raise HeaderError(f"has the column {', '.join(twice)} more than once")
-        unknown = frozenset(self.columns) - KNOWN[source]
-        self.unknown = unknown
+        self.unknown = tuple(name for name in dict.fromkeys(self.columns) if name not in KNOWN[source])
 
     def decode(self, line: str, origin: Origin) -> Fact | Rejected:
         """Read one line without its line break; bytes that were no UTF-8 stand in it as U+FFFD or lone surrogates."""

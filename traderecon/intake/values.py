@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from traderecon.intake.refusal import Refusal
 from traderecon.records import Kind, RejectCode
-from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, canonical
+from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 
 MAX_TEXT = 512
 """Characters in a trade_id or any other text."""
@@ -18,12 +18,12 @@ MAX_TEXT = 512
 MAX_NUMBER = 128
 """Characters in a number; more is no amount of money."""
 
+_SHORT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-@lru_cache(maxsize=65_536)
 def number(sent: str) -> Decimal:
     """An amount, canonical and exact.
 
@@ -33,7 +33,13 @@ def number(sent: str) -> Decimal:
     Refuses with SIZE_EXCEEDED, VALUE_NOT_FINITE, SCHEMA_INVALID (not a number), VALUE_OUT_OF_RANGE,
     NUMBER_PRECISION_EXCEEDED. Source: DOMAIN.md G03 to G09.
     """
-    text = sent.strip(" ")
+    return _number(sent.strip(" "))
+
+
+@lru_cache(maxsize=65_536)
+def _number(text: str) -> Decimal:
+    if _SHORT.fullmatch(text):  # within every limit below, and nothing but zeros to take off
+        return Decimal(text.rstrip("0").rstrip(".") if "." in text else text) or ZERO
     if len(text) > MAX_NUMBER:
         raise Refusal(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_NUMBER} characters")
     if not _NUMBER.fullmatch(text):
@@ -52,16 +58,14 @@ def number(sent: str) -> Decimal:
     return value
 
 
-@lru_cache(maxsize=65_536)
 def positive(sent: str) -> Decimal:
     """A quantity: above zero, since a fill of nothing is no trade and the side says the direction."""
-    value = number(sent)
+    value = _number(sent.strip(" "))
     if value <= 0:
         raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, "send a quantity above zero")
     return value
 
 
-@lru_cache(maxsize=1_024)
 def version(sent: str) -> int:
     """The version of a leg: a whole number, 0 to 10^9."""
     value = number(sent)
@@ -72,7 +76,6 @@ def version(sent: str) -> int:
     return int(value)
 
 
-@lru_cache(maxsize=64)
 def kind(sent: str) -> Kind:
     """What this version does to the leg, in any case."""
     try:
@@ -81,10 +84,13 @@ def kind(sent: str) -> Kind:
         raise Refusal(RejectCode.EVENT_TYPE_UNSUPPORTED, "send new, amend or cancel") from None
 
 
-@lru_cache(maxsize=65_536)
 def text(sent: str) -> str:
     """A name or a code, without the blanks around it; look-alikes and case stay as they are."""
-    value = sent.strip(" ")
+    return _text(sent.strip(" "))
+
+
+@lru_cache(maxsize=65_536)
+def _text(value: str) -> str:
     if not value:
         raise Refusal(RejectCode.FIELD_MISSING, "send at least one character")
     if len(value) > MAX_TEXT:

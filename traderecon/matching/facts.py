@@ -1,5 +1,6 @@
 """The grow-only set: adding a fact twice changes nothing, and nothing is ever taken out."""
 
+from traderecon.matching.sides import differing
 from traderecon.records import Fact
 from traderecon.records.words import Word
 
@@ -12,6 +13,7 @@ class Arrival(Word):
 
     NEW = "new"
     IDENTICAL = "identical"
+    RESPELT = "respelt"
     CONFLICTING = "conflicting"
     STALE = "stale"
     TOO_MANY = "too_many"
@@ -20,7 +22,8 @@ class Arrival(Word):
 def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]:
     """The set with the fact in it, and what its arrival was.
 
-    The first of identical facts stays, with its origin. STALE and CONFLICTING facts are kept: they are evidence.
+    The first of identical facts stays, with its origin. Any other is kept, as evidence: STALE below the version that
+    stands, RESPELT with the same values written otherwise, CONFLICTING with other values.
     """
     leg = fact.leg
     rivals = [other.leg for other in facts if other.leg.source is leg.source]
@@ -32,8 +35,9 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
     highest = max(((rival.version, rival.kind.rank) for rival in rivals), default=precedence)
     if precedence < highest:
         arrival = Arrival.STALE
-    elif any((rival.version, rival.kind) == (leg.version, leg.kind) for rival in rivals):
-        arrival = Arrival.CONFLICTING
     else:
+        equals = [rival for rival in rivals if (rival.version, rival.kind) == (leg.version, leg.kind)]
         arrival = Arrival.NEW
+        if equals:
+            arrival = Arrival.CONFLICTING if differing([*equals, leg]) else Arrival.RESPELT
     return (*facts, fact), arrival

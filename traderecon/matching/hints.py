@@ -58,9 +58,10 @@ def failure_hints(
 
 def _float_noise(ours: Decimal, theirs: Decimal) -> bool:
     """Apart by no more than a double's last digits, and one of them has a double's many digits."""
-    digits = max(len(ours.as_tuple().digits), len(theirs.as_tuple().digits))
     step = EXACT.multiply(max(ours.copy_abs(), theirs.copy_abs()), _DOUBLE_STEP)
-    return digits >= _DOUBLE_DIGITS and EXACT.subtract(ours, theirs).copy_abs() <= step
+    if EXACT.subtract(ours, theirs).copy_abs() > step:
+        return False
+    return max(len(ours.as_tuple().digits), len(theirs.as_tuple().digits)) >= _DOUBLE_DIGITS
 
 
 def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:

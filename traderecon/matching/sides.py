@@ -92,12 +92,16 @@ def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, bool]:
     highest = max((leg.version, leg.kind.rank) for leg in legs)
     rivals = [leg for leg in legs if (leg.version, leg.kind.rank) == highest]
     standing = min(rivals, key=identity)
-    contested = _NONE if standing.kind is _CANCEL else _differing(rivals)
+    contested = _NONE if standing.kind is _CANCEL else differing(rivals)
     versions = {leg.version for leg in legs}
+    if len(rivals) > 1:
+        noticed = {hint for rival in rivals for hint in rival.hints}
+        standing = msgspec.structs.replace(standing, hints=tuple(sorted(noticed)))
     return standing, contested, max(versions) - min(1, *versions) + 1 > len(versions)
 
 
-def _differing(rivals: Sequence[Leg]) -> Contested:
+def differing(rivals: Sequence[Leg]) -> Contested:
+    """The fields in which these legs of one source do not agree by value."""
     return frozenset(
         (rivals[0].source, field)
         for field in rivals[0].__struct_fields__

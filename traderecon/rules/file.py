@@ -23,7 +23,7 @@ from decimal import Decimal
 import msgspec
 
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
-from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO
+from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 from traderecon.rules.drift import Precision, Timestamp
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.rules import FOUNDING, Rule, Rules
@@ -135,7 +135,7 @@ def _size(number: Decimal, place: str) -> Decimal:
         raise RulesError(f"{place} is {number}: write a number of zero or more, of at most {INTEGER_DIGITS} digits")
     if number and not -FRACTION_DIGITS <= number.adjusted() < INTEGER_DIGITS:
         raise RulesError(f"{place} is {number}: write a number between 1E-{FRACTION_DIGITS} and 1E{INTEGER_DIGITS}")
-    return number
+    return canonical(number)  # 0.005 and 0.0050 are the same rules
 
 
 def _whole_ns(number: Decimal, unit_ns: int, place: str) -> int:

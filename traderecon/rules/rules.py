@@ -37,7 +37,7 @@ FOUNDING = Rules(
         Quantity(),
         Price(tolerance=Absolute(amount=Decimal("0.005"))),
         Timestamp(tolerance_ns=100 * NS_PER_MS),
-        Pnl(tolerance=Absolute(amount=Decimal("1.0"), bound=Bound.STRICT)),
+        Pnl(tolerance=Absolute(amount=Decimal(1), bound=Bound.STRICT)),
     ),
 )
 """What the founding text asks for, boundaries as decided in DOMAIN.md."""

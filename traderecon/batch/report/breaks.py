@@ -1,16 +1,14 @@
 """A break as a person reads it: what each side said, one above the other, and where they part."""
 
-import unicodedata
-from collections.abc import Iterable
 from decimal import Decimal
-from itertools import takewhile
 
 import msgspec
 
 from traderecon.batch.report.figures import amount, exact
+from traderecon.batch.report.said import Said, alike, hidden_codes, padding, places, said
 from traderecon.batch.report.terms import bound_of
 from traderecon.batch.summary import Break
-from traderecon.records import Check, Confirmation, Execution, Hint, Kind, Operand, Outcome, Reason, Severity, Source
+from traderecon.records import Check, Confirmation, Execution, Hint, Kind, Outcome, Reason, Severity, Source
 from traderecon.records.instants import iso, milliseconds
 from traderecon.rules import Bound, Rules
 
@@ -20,29 +18,17 @@ TERMS = ("ticker", "quantity", "price", "timestamp")
 _FIELDS = {"timestamp": "timestamp_ns", "pnl": "pnl_impact"}
 _ABOUT = ("side", "currency", "account", "broker", "counterparty", "order_id")
 
-_CODE_POINTS = 8
-
-
-class Said(msgspec.Struct, frozen=True, gc=False):
-    """One value: the text up to where the sides part, and the part that differs.
-
-    ``pad`` is what brings its decimal point below the other side's; ``codes`` spells characters beyond ASCII, which
-    may look like others; ``contested`` when another row of the same version says otherwise.
-    """
-
-    same: str
-    differs: str = ""
-    pad: str = ""
-    codes: str = ""
-    contested: bool = False
-
 
 class Compared(msgspec.Struct, frozen=True):
-    """One term of a trade: what each side said, and what the check found; no outcome where the check is off."""
+    """One term of a trade: what each side said, and what the check found; no outcome where the check is off.
+
+    ``contested`` names the sides of which another row of the same version says otherwise.
+    """
 
     name: str
     execution: Said | None
     confirmation: Said | None
+    contested: tuple[str, ...]
     outcome: Outcome | None
     difference: str
     pad: str
@@ -87,7 +73,7 @@ def shown(broken: Break, rules: Rules) -> Shown:
     common = next(iter(details.values())) if len(set(details.values())) == 1 else ()
     return Shown(
         trade_id=broken.trade_id,
-        hidden=_codes(character for character in broken.trade_id if unicodedata.category(character) == "Cf"),
+        hidden=hidden_codes(broken.trade_id),
         state=broken.verdict.state,
         severity=broken.severity,
         reasons=broken.verdict.reasons,
@@ -126,65 +112,23 @@ def _compared(name: str, broken: Break, check: Check | None, bound: Bound | None
     elif check:
         ours, theirs = check.execution, check.confirmation
         difference = _distance(check.difference) if check.difference else ""
-    places = max(_places(_text(value)) for value in (ours, theirs)) if isinstance(ours, Decimal) else 0
-    same = _common(ours, theirs) if outcome is Outcome.FAIL else None
+    wide = places(ours, theirs)
+    same = alike(ours, theirs) if outcome is Outcome.FAIL else None
     return Compared(
         name,
-        _said(ours, same, places, contested=(Source.EXECUTIONS, field) in sides.contested),
-        _said(theirs, same, places, contested=(source, field) in sides.contested),
+        said(ours, same, wide),
+        said(theirs, same, wide),
+        tuple(
+            side
+            for side, at in (("execution", Source.EXECUTIONS), ("confirmation", source))
+            if (at, field) in sides.contested
+        ),
         outcome,
         difference,
-        _pad(difference, places),
+        padding(difference, wide) if difference else "",
         _allowed(check, bound) if difference else "",
         note,
     )
-
-
-def _said(value: Operand, same: int | None, places: int, *, contested: bool) -> Said | None:
-    """``same`` characters are the other side's too; None: nothing is to be marked."""
-    if value is None:
-        return None
-    text = _text(value)
-    return Said(
-        same=text[:same],
-        differs="" if same is None else text[same:],
-        pad=_pad(text, places),
-        codes=foreign_codes(text),
-        contested=contested,
-    )
-
-
-def _common(ours: Operand, theirs: Operand) -> int:
-    """How many leading characters say the same; none in numbers of unequal length, or where letters may look alike.
-
-    >>> _common(Decimal("190.5"), Decimal("190.506")), _common(Decimal("9.5"), Decimal("19.5")), _common("A.B", "A/B")
-    (5, 0, 1)
-    """
-    texts = _text(ours), _text(theirs)
-    whole = {len(text.partition(".")[0]) for text in texts}
-    if not all(text.isascii() for text in texts) or (isinstance(ours, Decimal) and len(whole) > 1):
-        return 0
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
-
-
-def foreign_codes(text: str) -> str:
-    """The code points of the characters beyond ASCII, which may look like others: empty for most texts.
-
-    >>> foreign_codes("\u0410APL"), foreign_codes("AAPL")
-    ('U+0410', '')
-    """
-    return _codes(character for character in text if not character.isascii())
-
-
-def _codes(characters: Iterable[str]) -> str:
-    codes = [f"U+{ord(character):04X}" for character in characters]
-    return " ".join(codes if len(codes) <= _CODE_POINTS else [*codes[:_CODE_POINTS], "…"])
-
-
-def _text(value: Operand) -> str:
-    if isinstance(value, Decimal):
-        return exact(value)
-    return iso(value) if isinstance(value, int) else value or ""
 
 
 def _distance(difference: Decimal | int) -> str:
@@ -200,13 +144,3 @@ def _allowed(check: Check | None, bound: Bound | None) -> str:
         return "none allowed"
     text = exact(tolerance) if isinstance(tolerance, Decimal) else f"{milliseconds(tolerance)} ms"
     return f"allowed {'≤' if bound is Bound.INCLUSIVE else '<'} {text}"
-
-
-def _places(text: str) -> int:
-    return len(text.partition(".")[2])
-
-
-def _pad(text: str, places: int) -> str:
-    """What is missing to so many places behind the point."""
-    missing = places - _places(text)
-    return ("" if "." in text else ".") + "0" * missing if text and missing > 0 else ""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 
 import msgspec
 
@@ -101,12 +102,8 @@ def _window(minutes: Counter[int]) -> tuple[int, int]:
 
 def _inner(order: Sequence[int], minutes: Counter[int], spare: int) -> int:
     """The first minute with more than ``spare`` trades up to and in it."""
-    seen = 0
-    for minute in order:
-        seen += minutes[minute]
-        if seen > spare:
-            return minute
-    raise AssertionError("fewer trades than were spared")
+    seen = accumulate(minutes[minute] for minute in order)
+    return next(minute for minute, trades in zip(order, seen, strict=True) if trades > spare)
 
 
 def _step(first: int, last: int) -> int:

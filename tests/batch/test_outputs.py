@@ -1,0 +1,264 @@
+"""CSV, JSON and Parquet carry the same rows; no spreadsheet runs them; a file is there whole or not at all."""
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import polars as pl
+import pytest
+from batches import left_by, plain_files, rows_of, simulated, written
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traderecon.batch.inputs import Input
+from traderecon.batch.outputs import Format, frame, put_together, spreadsheet_safe, whole, write_part
+from traderecon.batch.table import COLUMNS, LISTS, SENT_TEXT
+from traderecon.simulator import PROFILES
+
+TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff201",
+    "'=1",
+    '"=1',
+    "' \"=1",
+    "=cmd|'/C calc'!A0",
+]
+HARMLESS = [
+    "AAPL",
+    "1=1",
+    "a-b",
+    "'AAPL",
+    '"AAPL"',
+    "é=1",
+    "<script>alert(1)</script>",
+    "a\u2028b",
+    "🙂",
+    "A,B",
+    "BRK.B",
+    "'; DROP",
+]
+
+
+def cell(text: str) -> str:
+    """The text as one cell of a CSV line."""
+    return '"{}"'.format(text.replace('"', '""'))
+
+
+def read(form: Format, out: bytes) -> list[dict[str, object]]:
+    """The rows as everybody may compare them: lists of codes, None for nothing, event_time as text."""
+    if form is Format.JSON:
+        rows: list[dict[str, object]] = json.loads(out)
+        return rows
+    if form is Format.PARQUET:
+        table = pl.read_parquet(out)
+        # Nine fraction digits, then as many as the other forms have.
+        shown = table.with_columns(pl.col("event_time").dt.to_string("%Y-%m-%dT%H:%M:%S%.9f"))
+        return [{**row, "event_time": shortest(row["event_time"])} for row in shown.iter_rows(named=True)]
+    return [
+        {
+            name: [code for code in text.split(";") if code] if name in LISTS else text or None
+            for name, text in row.items()
+        }
+        for row in rows_of(out)
+    ]
+
+
+def shortest(instant: str) -> str:
+    for cut in (".000000000", "000000", "000"):
+        if instant.endswith(cut):
+            return f"{instant.removesuffix(cut)}Z"
+    return f"{instant}Z"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_all_forms_carry_the_same_rows(tmp_path: Path, profile: str) -> None:
+    inputs = written(tmp_path, simulated(profile, trades=800))
+    rows = {form: read(form, left_by(inputs, form=form).out) for form in Format}
+    assert rows[Format.JSON] == rows[Format.PARQUET]
+    for name in SENT_TEXT:  # a CSV has these made safe
+        for row, safe in zip(rows[Format.JSON], rows[Format.CSV], strict=True):
+            sent = row[name]
+            assert safe[name] == (spreadsheet_safe(sent) if isinstance(sent, str) else None)
+            safe[name] = sent
+    assert rows[Format.JSON] == rows[Format.CSV]
+    assert all(tuple(row) == COLUMNS for found in rows.values() for row in found)
+
+
+def test_instants_of_every_precision_are_the_same_in_all_forms(tmp_path: Path) -> None:
+    instants = [
+        "2025-07-26T10:01:23Z",
+        "2025-07-26T10:01:23.1Z",
+        "2025-07-26T10:01:23.000001Z",
+        "2025-07-26T10:01:23.000000001Z",
+        "2025-07-26T10:01:23.120000000Z",
+        "2261-12-31T23:59:59.999999999Z",
+    ]
+    files = plain_files([f"T{place},AAPL,1,1,{instant}" for place, instant in enumerate(instants)], [])
+    inputs = written(tmp_path, files)
+    rows = [read(form, left_by(inputs, form=form).out) for form in Format]
+    assert [row["event_time"] for row in rows[0]] == [
+        "2025-07-26T10:01:23Z",
+        "2025-07-26T10:01:23.100Z",
+        "2025-07-26T10:01:23.000001Z",
+        "2025-07-26T10:01:23.000000001Z",
+        "2025-07-26T10:01:23.120Z",
+        "2261-12-31T23:59:59.999999999Z",
+    ]
+    assert rows[0] == rows[1] == rows[2]
+
+
+def test_amounts_are_exact_text_in_all_forms(tmp_path: Path) -> None:
+    most = f"{'9' * 18}.{'9' * 18}"
+    least = f"-0.{'0' * 17}1"
+    files = plain_files(
+        [f"T1,A,{most},{least},2025-07-26T10:01:23Z"], ["T1,A,1E17,0.30,2025-07-26T10:01:23Z"], [f"T1,{most},-0"]
+    )
+    inputs = written(tmp_path, files)
+    for form in Format:
+        (row,) = read(form, left_by(inputs, form=form).out)
+        assert {name: row[name] for name in row if name.endswith(("_quantity", "_price", "impact", "commission"))} == {
+            "execution_quantity": most,
+            "execution_price": least,
+            "confirmation_quantity": "1" + "0" * 17,
+            "confirmation_price": "0.3",
+            "pnl_impact": most,
+            "commission": "0",
+        }
+        assert Decimal(str(row["price_difference"])) == Decimal("0.3") + Decimal("1E-18")
+
+
+def test_the_types_of_a_parquet_file(tmp_path: Path) -> None:
+    out = left_by(written(tmp_path, simulated("clean", trades=3)), form=Format.PARQUET).out
+    expected = dict.fromkeys(COLUMNS, pl.String()) | dict.fromkeys(LISTS, pl.List(pl.String))
+    assert pl.read_parquet_schema(io.BytesIO(out)) == expected | {"event_time": pl.Datetime("ns", "UTC")}
+    assert pl.read_parquet(out)["event_time"][0] == datetime(2025, 7, 25, 13, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_no_trades_are_no_rows(tmp_path: Path, form: Format) -> None:
+    out = left_by(written(tmp_path, plain_files([], [])), form=form).out
+    assert read(form, out) == []
+    if form is Format.CSV:
+        assert out == ",".join(COLUMNS).encode() + b"\n"
+    if form is Format.PARQUET:
+        assert tuple(pl.read_parquet(out).columns) == COLUMNS
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_formula_has_a_quote_before_it_and_only_in_a_csv(tmp_path: Path, text: str) -> None:
+    sent = [f"{cell(text)},{cell(text)},1,1,2025-07-26T10:01:23Z"]
+    inputs = written(tmp_path, plain_files(sent, sent))
+    for form in Format:
+        (row,) = read(form, left_by(inputs, form=form).out)
+        shown = f"'{text}" if form is Format.CSV else text
+        assert {row[name] for name in SENT_TEXT} == {shown}
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_other_text_is_as_it_was_sent_in_all_forms(tmp_path: Path, text: str) -> None:
+    sent = [f"{cell(text)},{cell(text)},1,1,2025-07-26T10:01:23Z", "=1,A,1,1,2025-07-26T10:01:23Z"]
+    inputs = written(tmp_path, plain_files(sent, sent))
+    for form in Format:
+        row = next(row for row in read(form, left_by(inputs, form=form).out) if row["execution_ticker"] == text)
+        assert {row[name] for name in SENT_TEXT} == {text}
+
+
+@given(st.text())
+def test_safe_text_is_the_text_and_perhaps_a_quote_before_it(text: str) -> None:
+    safe = spreadsheet_safe(text)
+    assert safe in {text, f"'{text}"}
+    assert not safe.lstrip(' "').startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+
+
+def test_the_name_of_a_file_and_its_reasons_are_safe_among_the_rejects(tmp_path: Path) -> None:
+    executions, confirmations = written(tmp_path, plain_files(["=1+1,A,x,1,1"], []))[:2]
+    renamed = Input.open(executions.source, executions.path.rename(tmp_path / "=cmd.csv"))
+    left = left_by([renamed, confirmations])
+    (row,) = rows_of(left.rejects)
+    assert (row["line"], row["file"], row["code"]) == ("2", "'=cmd.csv", "SCHEMA_INVALID")
+    assert row["text"].startswith("'=1+1 has quantity 'x'")
+    assert left.summary.rejects[0].file == "=cmd.csv"
+
+
+def test_rejects_are_a_plain_csv(tmp_path: Path) -> None:
+    left = left_by(written(tmp_path, plain_files(["T1,A"], [])))
+    assert (
+        left.rejects
+        == b"line,file,code,text\n2,executions.csv,FIELD_MISSING,T1 has no quantity: send one in every record\n"
+    )
+    assert left_by(written(tmp_path, plain_files([], []))).rejects == b"line,file,code,text\n"
+
+
+@pytest.mark.parametrize("form", Format)
+def test_parts_are_put_together_in_their_order(tmp_path: Path, form: Format) -> None:
+    parts = []
+    for number, names in enumerate((["T1", "T2"], [], ["T3"])):
+        rows = [
+            (name, "UNMATCHED", "MISSING_EXECUTION", "", "2025-07-26T10:01:23Z", *[""] * (len(COLUMNS) - 5))
+            for name in names
+        ]
+        parts.append(tmp_path / f"part-{number}")
+        write_part(form, frame(rows), parts[-1])
+    put_together(form, parts, tmp_path / f"out{form}")
+    together = read(form, (tmp_path / f"out{form}").read_bytes())
+    assert [row["trade_id"] for row in together] == ["T1", "T2", "T3"]
+    assert [row["reasons"] for row in together] == [["MISSING_EXECUTION"]] * 3
+    assert [row["hints"] for row in together] == [[]] * 3
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.JSON])
+def test_a_row_is_a_line(tmp_path: Path, form: Format) -> None:
+    out = left_by(written(tmp_path, simulated("hostile", trades=300)), form=form).out
+    assert b"\r" not in out
+    assert out.endswith(b"\n")
+    rows = list(csv.reader(io.StringIO(out.decode(), newline=""))) if form is Format.CSV else json.loads(out)
+    assert out.count(b"\n") == len(rows) + (2 if form is Format.JSON else 0)
+
+
+def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text("yesterday")
+    with whole(path) as temporary:
+        assert temporary.parent == tmp_path
+        temporary.write_text("today")
+        assert path.read_text() == "yesterday"
+    assert path.read_text() == "today"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_breaks_off_leaves_the_old_one(tmp_path: Path) -> None:
+    def break_off() -> None:
+        with whole(path) as temporary:
+            temporary.write_text("tod")
+            raise KeyboardInterrupt
+
+    path = tmp_path / "results.csv"
+    path.write_text("yesterday")
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert path.read_text() == "yesterday"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["[a]*?{b}", "day=3", "%20 é"])
+@pytest.mark.parametrize("form", Format)
+def test_names_of_folders_are_no_patterns(tmp_path: Path, form: Format, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    parts = [folder / "part-0", folder / "part-1"]
+    for part in parts:
+        write_part(form, frame([]), part)
+    put_together(form, parts, folder / f"out{form}")
+    out = (folder / f"out{form}").read_bytes()
+    assert read(form, out) == []
+    assert form is not Format.PARQUET or tuple(pl.read_parquet(out).columns) == COLUMNS
