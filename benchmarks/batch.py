@@ -56,7 +56,7 @@ def engines(command: str) -> dict[str, list[str]]:
     """What is measured: a command line per engine."""
     return {
         "traderecon": [command, *TRADERECON, "--out", "results.csv", "--json"],
-        "traderecon, 1 processor": [command, *TRADERECON, "--out", "results-1.csv", "--json", "--processors", "1"],
+        "traderecon, 2 processes": [command, *TRADERECON, "--out", "results-2.csv", "--json", "--processors", "2"],
         "pandas": [sys.executable, "-c", PANDAS],
         "polars": [sys.executable, "-c", POLARS],
     }

@@ -5,13 +5,15 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from traderecon.batch.inputs import Input
 from traderecon.batch.outputs import Format
+from traderecon.batch.part import Chunks
 from traderecon.batch.reconcile import Run, reconcile
+from traderecon.batch.split import CHUNK_BYTES, split
 from traderecon.batch.summary import Summary
 from traderecon.records import Source
 from traderecon.rules import FOUNDING, Rules
@@ -61,13 +63,24 @@ def written(folder: Path, files: Files) -> list[Input]:
     return [Input.open(source, folder / f"{source}.csv") for source in files]
 
 
+def cut_up(
+    file: Input, bounds: Sequence[str] = (), chunk_bytes: int = CHUNK_BYTES, folder: Path | None = None
+) -> Chunks:
+    """A file in chunks of about this size, split at these bounds: in memory, or into a folder."""
+    spills = [
+        split(chunk, list(bounds), folder / f"{file.source}-{place}" if folder else None)
+        for place, chunk in enumerate(file.chunks(chunk_bytes))
+    ]
+    return Chunks(file.source, file.path.name, file.header, spills)
+
+
 def left_by(
     inputs: list[Input],
     rules: Rules = FOUNDING,
     form: Format = Format.CSV,
     *,
     screened: bool = True,
-    processors: int = 1,
+    processors: int | None = 1,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Left:
     """Reconcile; the outputs are beside the inputs."""

@@ -1,9 +1,8 @@
-"""Edges: files that lie near every edge of what the screen takes for plain, and rules near what it can prove.
+"""Edges: files that lie near every edge of what the screen takes for plain and of what rules allow, and such rules.
 
     days() -> {source: bytes of its file}      rule_sets() -> Rules
 
-Amounts are whole units of 0.0001, instants whole nanoseconds, so nothing here rounds. Most trades agree: only those
-can the screen get wrong.
+Amounts are whole units of 0.0001, instants whole nanoseconds, so nothing here rounds.
 """
 
 from collections.abc import Sequence
@@ -80,6 +79,7 @@ KEYS = (
 )
 OTHER_KEYS = ("{:x<64}", "{:x<65}", "t{}", "T9", "{}\r", "")
 TICKERS = ("aapl", " AAPL", '"AAPL"', '"AA,PL"', "", "ÄAPL", "A" * 16, "A" * 17, "=A", "\udcff", "A B", "BRK.B")
+SIDES = [Source.EXECUTIONS, Source.CONFIRMATIONS]
 JUNK = ("", "", "", " ", ",", '"')
 
 
@@ -89,54 +89,56 @@ def days(draw: st.DrawFn) -> dict[Source, bytes]:
     lines: dict[Source, list[str]] = {source: [] for source in Source}
     for number in range(draw(st.integers(1, 8))):
         sender = _Sender(draw, f"T{number}", odd=draw(st.sampled_from((False, False, True))))
-        for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
-            lines[source] += [sender.terms() for _ in range(sender.times())]
-        lines[Source.PNL] += [sender.booking() for _ in range(sender.times())]
+        for source in draw(st.sampled_from((*[list(Source)] * 8, SIDES, SIDES, *[[source] for source in Source]))):
+            lines[source] += [sender.row(source) for _ in range(2 if sender.rarely() else 1)]
     return {source: draw(_files(source, lines[source])) for source in Source}
 
 
 class _Sender:
-    """Says of one trade what every source says, or nearly."""
+    """Says of one trade what every source says; the broker may say something else, and accounting either or neither."""
 
     def __init__(self, draw: st.DrawFn, trade_id: str, *, odd: bool) -> None:
         self.draw = draw
         self.trade_id = trade_id
         self.odd = odd
-        self.price = draw(st.sampled_from((1_905_000, 0, 50, MOST_PRICE)) | st.integers(0, MOST_PRICE))
-        self.quantity = draw(st.sampled_from((100, 1, 10**7, MOST_QUANTITY)) | st.integers(1, 10**6))
-        self.at_ns = draw(st.sampled_from((NOON_NS, NOON_NS + NS_PER_MS, MIDNIGHT_NS, NOON_NS + 123_456_000)))
+        price = draw(st.sampled_from((1_905_000, 0, 50, MOST_PRICE)) | st.integers(0, MOST_PRICE))
+        quantity = draw(st.sampled_from((100, 1, 10**7, MOST_QUANTITY)) | st.integers(1, 10**6))
+        at_ns = draw(st.sampled_from((NOON_NS, NOON_NS + NS_PER_MS, MIDNIGHT_NS, NOON_NS + 123_456_000)))
+        self.ours = price, quantity, at_ns
+        self.theirs = (
+            min(MOST_PRICE, max(0, price + self.apart(50))),
+            max(1, quantity + self.apart(1)),
+            at_ns + self.apart(100) * NS_PER_MS + self.apart(1000),
+        )
         self.fee = draw(st.sampled_from((5_000, 5_000, 5_000, 0, -5_000, MOST_BOOKED, -MOST_BOOKED)))
-        self.impact = self.price * self.quantity - self.fee
-        if self.rarely():
-            self.impact = draw(st.sampled_from((MOST_BOOKED, -MOST_BOOKED)))
+        self.impact = draw(st.sampled_from(self.impacts()))
 
-    def terms(self) -> str:
-        """An execution or a confirmation."""
-        at_ns = self.at_ns + self.apart(100) * NS_PER_MS
-        if self.rarely():
-            at_ns += self.draw(st.sampled_from((1, 1000)))
-        price = max(0, self.price + self.apart(50))
-        return ",".join((self.key(), self.ticker(), self.whole(self.quantity), self.amount(price), self.instant(at_ns)))
+    def impacts(self) -> list[int]:
+        """What may be booked: what follows from our terms or theirs, and what is hardly a net amount."""
+        ours, theirs = (price * quantity - self.fee for price, quantity, _ in (self.ours, self.theirs))
+        worth = self.ours[0] * self.ours[1]
+        tenth, half = worth // 10, worth // 2 - self.fee
+        suspects = (0, tenth, tenth + 1, tenth - 1, -tenth, half, half - 1, half + 1, MOST_BOOKED, -MOST_BOOKED)
+        return [*[ours] * 20, *[theirs] * 5, *suspects]
 
-    def booking(self) -> str:
-        """A pnl snapshot, half of the time off by some money, up to the tolerance or just beyond."""
-        off = self.draw(st.sampled_from((*[0] * 6, 1, -10, 5_000, -3_000, UNIT - 1, 1 - UNIT, UNIT, -UNIT - 1)))
-        return ",".join((self.key(), self.amount(self.impact + off), self.amount(self.fee)))
-
-    def times(self) -> int:
-        """How often a row is sent."""
-        return self.draw(st.sampled_from((0, 2))) if self.rarely() else 1
+    def row(self, source: Source) -> str:
+        """A row as this source sends it."""
+        if source is Source.PNL:
+            off = self.draw(st.sampled_from((*[0] * 6, 1, -10, 5_000, -3_000, UNIT - 1, 1 - UNIT, UNIT, -UNIT - 1)))
+            return ",".join((self.key(), self.amount(self.impact + off), self.amount(self.fee)))
+        price, quantity, at_ns = self.ours if source is Source.EXECUTIONS else self.theirs
+        return ",".join((self.key(), self.ticker(), self.whole(quantity), self.amount(price), self.instant(at_ns)))
 
     def apart(self, limit: int) -> int:
         """How far off: mostly not at all, else on the limit or beside it."""
         beside = (limit, -limit, limit - 1, 1 - limit, limit + 1, -limit - 1, 1, 10)
-        return self.draw(st.sampled_from(beside)) if self.rarely() else 0
+        return self.draw(st.sampled_from((*[0] * 24, *beside)))
 
     def key(self) -> str:
         return self.said([self.trade_id], *(key.format(self.trade_id) for key in (*KEYS, *OTHER_KEYS)))
 
     def ticker(self) -> str:
-        return self.said(["AAPL"], *TICKERS)
+        return self.said(["AAPL"] * 15 + ["MSFT"], *TICKERS)
 
     def whole(self, count: int) -> str:
         odd = (f"{count}.0", f"{count}.5", f"{count}0", f"0{count}", f"-{count}", f" {count}", "0", "-0", "", "1E2")
@@ -169,8 +171,8 @@ class _Sender:
 
 @st.composite
 def _files(draw: st.DrawFn, source: Source, lines: list[str]) -> bytes:
-    """The lines in some order, perhaps one of them again, under a header, with the line breaks of some program."""
-    lines = list(draw(st.permutations([*lines, *lines[: draw(st.sampled_from((0, 0, 0, 0, 0, 1)))]])))
+    """The lines in some order, perhaps some of them again, under a header, with the line breaks of some program."""
+    lines = list(draw(st.permutations([*lines, *lines[: draw(st.sampled_from((0, 0, 0, 1, 2)))]])))
     header = PLAIN[source]
     match draw(st.integers(0, 20)):
         case 20:

@@ -25,7 +25,7 @@ from pydantic_settings import (
 PREFIX = "TRADERECON_"
 FILE = Path("traderecon.toml")
 
-_PASSWORD = re.compile(r"(^[^:]+://[^:@/]*:)[^@]*(?=@)|(?<=password=)[^&]*")
+_PASSWORD = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
 
 
 class ConfigurationError(Exception):
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, Any]:
         """Every setting as text that may be printed: a password in a URL is masked."""
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in self}
-        return {**plain, "database_url": _PASSWORD.sub(r"\1****", self.database_url)}
+        return {**plain, **{name: _PASSWORD.sub(r"\1****", plain[name]) for name in ("broker", "database_url")}}
 
 
 def load() -> Settings:
@@ -91,8 +91,12 @@ def load() -> Settings:
         if name.startswith(PREFIX) and name not in known:
             near = get_close_matches(name, known, 1)
             raise ConfigurationError(f"{name} is no setting" + (f": did you mean {near[0]}?" if near else ""))
-    secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR")
-    if secrets_dir is not None and not Path(secrets_dir).is_dir():
+    try:
+        in_file = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigurationError(f"{FILE}: {error}") from None
+    secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR", in_file.get("secrets_dir"))
+    if secrets_dir is not None and not Path(str(secrets_dir)).is_dir():
         raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {secrets_dir!r}: there is no such directory")
     try:
         return Settings(_secrets_dir=secrets_dir)  # type: ignore[call-arg]  # pydantic-settings takes it, unannounced
@@ -100,8 +104,8 @@ def load() -> Settings:
         raise ConfigurationError(
             "; ".join(_sentence(detail["loc"], detail["msg"]) for detail in error.errors())
         ) from None
-    except (SettingsError, tomllib.TOMLDecodeError, OSError) as error:
-        raise ConfigurationError(f"{FILE}: {error}") from None
+    except (SettingsError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{error}: a secret is a file of UTF-8 text") from None
 
 
 def has_screen() -> bool:

@@ -10,7 +10,7 @@ from random import Random
 
 import oracle
 import pytest
-from batches import Files, Left, file_of, left_by, plain_files, rows_of, simulated, written
+from batches import Files, Left, cut_up, file_of, left_by, plain_files, rows_of, simulated, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -18,9 +18,9 @@ from strategies import Sent, trades
 
 from traderecon.batch.inputs import Input, InputError
 from traderecon.batch.outputs import Format, put_together
-from traderecon.batch.part import Chunks, Job, judge_part
-from traderecon.batch.reconcile import Run, processors
-from traderecon.batch.split import CHUNK_BYTES, PART_BYTES, split
+from traderecon.batch.part import Job, judge_part
+from traderecon.batch.reconcile import Run
+from traderecon.batch.split import CHUNK_BYTES, PART_BYTES
 from traderecon.batch.summary import REJECTS_SHOWN, Summary
 from traderecon.intake import COLUMNS, Rows
 from traderecon.records import Fact, Leg, Origin, RejectCode, Source, State
@@ -38,15 +38,11 @@ def reject_rows(rejects: bytes) -> list[tuple[int, str, str, str]]:
     return [(int(row["line"]), row["file"], row["code"], row["text"]) for row in rows_of(rejects)]
 
 
-def in_pieces(inputs: list[Input], *, chunk_bytes: int, bounds: list[str], screened: bool) -> Left:
-    """What ``reconcile`` does, with chunks and parts of our choosing."""
+def in_pieces(inputs: list[Input], *, chunk_bytes: int, bounds: list[str], screened: bool = True, held: bool) -> Left:
+    """What ``reconcile`` does, with chunks and parts of our choosing, held in memory or split on disk."""
     folder = inputs[0].path.parent
     job = Job(FOUNDING, Format.CSV, folder, screened)
-    files = []
-    for file in inputs:
-        chunks = file.chunks(chunk_bytes)
-        spills = [split(chunk, bounds, folder / f"{file.source}-{number}") for number, chunk in enumerate(chunks)]
-        files.append(Chunks(file.source, file.path.name, file.header, spills))
+    files = [cut_up(file, bounds, chunk_bytes, None if held else folder) for file in inputs]
     parts = [judge_part(number, files, job) for number in range(len(bounds) + 1)]
     summary = Summary()
     for part in parts:
@@ -146,6 +142,7 @@ def test_the_rows_are_counted_in_the_summary(tmp_path: Path, profile: str) -> No
 
 @pytest.mark.parametrize("profile", ["typical", "hostile"])
 @pytest.mark.parametrize("screened", [True, False], ids=["screened", "unscreened"])
+@pytest.mark.parametrize("held", [True, False], ids=["in memory", "on disk"])
 @pytest.mark.parametrize(
     ("chunk_bytes", "bounds"),
     [
@@ -156,11 +153,11 @@ def test_the_rows_are_counted_in_the_summary(tmp_path: Path, profile: str) -> No
     ],
 )
 def test_how_the_work_is_cut_up_changes_nothing(
-    tmp_path: Path, profile: str, chunk_bytes: int, bounds: list[str], *, screened: bool
+    tmp_path: Path, profile: str, chunk_bytes: int, bounds: list[str], *, screened: bool, held: bool
 ) -> None:
     inputs = written(tmp_path, simulated(profile, trades=300))
     whole = left_by(inputs)
-    pieces = in_pieces(inputs, chunk_bytes=chunk_bytes, bounds=bounds, screened=screened)
+    pieces = in_pieces(inputs, chunk_bytes=chunk_bytes, bounds=bounds, screened=screened, held=held)
     assert pieces.out == whole.out
     assert reject_rows(pieces.rejects) == reject_rows(whole.rejects)
     assert pieces.summary == replace(whole.summary, rejected=Counter(), rejects=[])
@@ -173,7 +170,7 @@ def test_a_trade_beyond_ascii_is_one_trade_in_whichever_part(tmp_path: Path, nam
     inputs = written(tmp_path, plain_files([*sent, f'"{names[1]}",{TERMS}'], sent))
     whole = left_by(inputs)
     assert whole.summary.states == {State.MATCHED: 2}
-    assert in_pieces(inputs, chunk_bytes=CHUNK_BYTES, bounds=[names[1]], screened=True).out == whole.out
+    assert in_pieces(inputs, chunk_bytes=CHUNK_BYTES, bounds=[names[1]], held=True).out == whole.out
 
 
 def test_processors_change_nothing(tmp_path: Path) -> None:
@@ -187,18 +184,14 @@ def test_processors_change_nothing(tmp_path: Path) -> None:
     assert len(inputs[0].chunks(CHUNK_BYTES)) == 2
     told: list[int] = []
     alone = left_by(inputs, advance=told.append)
-    together = left_by(inputs, processors=2)
-    assert together == alone
+    assert left_by(inputs, processors=2) == alone
+    assert left_by(inputs, processors=None) == alone
     assert sum(told) == Run(inputs, FOUNDING, None, Format.CSV, tmp_path).bytes_to_do
     assert alone.out == left_by(written(tmp_path, files)).out
     rejected = reject_rows(alone.rejects)
     assert [line for line, _, _, _ in rejected] == [*range(middle + 1, middle + 1 + len(long)), len(lines)]
     assert {name for _, name, _, _ in rejected} == {"executions.csv"}
     assert [code for _, _, code, _ in rejected] == ["SIZE_EXCEEDED"] * len(long) + ["SCHEMA_INVALID"]
-
-
-def test_as_many_processors_as_there_are() -> None:
-    assert processors() >= 1
 
 
 @pytest.mark.parametrize("profile", ["typical", "hostile"])

@@ -4,11 +4,11 @@ from bisect import bisect_right
 from pathlib import Path
 
 import pytest
-from batches import TERMS, file_of, plain_files, simulated, written
+from batches import TERMS, cut_up, plain_files, simulated, written
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from traderecon.batch.inputs import Chunk, Input
+from traderecon.batch.inputs import Input
 from traderecon.batch.split import CHUNK_BYTES, MAX_PARTS, boundaries, split
 from traderecon.intake import Rows
 from traderecon.records import Source
@@ -37,24 +37,26 @@ def opened(folder: Path, content: bytes, header: str = TERMS) -> Input:
     return opened
 
 
-def numbered(chunks: list[Chunk]) -> list[tuple[int, str]]:
-    return [row for chunk in chunks for row in chunk.lines().iter_rows()]
+def parts_of(file: Input, bounds: list[str], chunk_bytes: int, folder: Path) -> list[list[tuple[int, str]]]:
+    """Per part the numbers and lines that a file has of it; the same in memory and on disk."""
+    held, spilled = cut_up(file, bounds, chunk_bytes), cut_up(file, bounds, chunk_bytes, folder)
+    parts = [spilled.read(part) for part in range(len(bounds) + 1)]
+    assert all(held.read(number).equals(part) for number, part in enumerate(parts))
+    return [part.select("number", "line").rows() for part in parts]
 
 
-def parts_of(chunk: Chunk, bounds: list[str], folder: Path) -> list[list[tuple[int, str]]]:
-    """Per part the numbers and lines that a chunk has of it."""
-    spill = split(chunk, bounds, folder / "spill")
-    return [spill.read(part).select("number", "line").rows() for part in range(len(bounds) + 1)]
+def numbered(content: bytes) -> list[tuple[int, str]]:
+    """The lines of a file that are not blank, by their numbers; the header is line 1."""
+    sent = content.decode().replace("\r\n", "\n").split("\n")
+    return [(number, line) for number, line in enumerate(sent, start=2) if line]
 
 
 @each_example_overwrites_the_last
 @given(contents(), st.integers(1, 200))
 def test_chunks_of_any_size_are_all_lines_under_their_numbers(tmp_path: Path, content: bytes, bytes_each: int) -> None:
     file = opened(tmp_path, content)
+    assert parts_of(file, [], bytes_each, tmp_path) == [numbered(content)]
     chunks = file.chunks(bytes_each)
-    assert [(number, line) for number, line in numbered(chunks) if line] == [
-        (number, line) for number, line in enumerate(content.decode().replace("\r\n", "\n").split("\n"), 2) if line
-    ]
     edges = [file.start, *(chunk.end for chunk in chunks)]
     assert [chunk.start for chunk in chunks] == edges[:-1]
     assert edges[-1] == file.size
@@ -63,19 +65,13 @@ def test_chunks_of_any_size_are_all_lines_under_their_numbers(tmp_path: Path, co
 @pytest.mark.parametrize("bytes_each", [1, 25, 1000, CHUNK_BYTES])
 def test_a_byte_that_is_no_utf8_stays_in_its_line(tmp_path: Path, bytes_each: int) -> None:
     file = opened(tmp_path, b"T1,\xff\r\nT2,\xc3\nT3,\xe2\x82\n\xf0\nT4,\xc3\xa9")
-    assert numbered(file.chunks(bytes_each)) == [
-        (2, "T1,\ufffd"),
-        (3, "T2,\ufffd"),
-        (4, "T3,\ufffd"),
-        (5, "\ufffd"),
-        (6, "T4,é"),
-    ]
+    (lines,) = parts_of(file, [], bytes_each, tmp_path)
+    assert lines == [(2, "T1,\ufffd"), (3, "T2,\ufffd"), (4, "T3,\ufffd"), (5, "\ufffd"), (6, "T4,é")]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\r\n"])
 def test_a_file_of_a_header_and_blank_lines_has_no_lines(tmp_path: Path, content: bytes) -> None:
-    file = opened(tmp_path, content)
-    assert [parts_of(chunk, ["M"], tmp_path) for chunk in file.chunks(100)] == [[[], []]] * (content != b"")
+    assert parts_of(opened(tmp_path, content), ["M"], 100, tmp_path) == [[], []]
 
 
 @each_example_overwrites_the_last
@@ -87,21 +83,19 @@ def test_a_line_is_in_the_one_part_of_its_trade(
 ) -> None:
     file, rows = opened(tmp_path, content, header), Rows(E, header)
     bounds = sorted(set(names))
-    for chunk in file.chunks(bytes_each):
-        found = parts_of(chunk, bounds, tmp_path)
-        assert sorted(row for part in found for row in part) == [row for row in numbered([chunk]) if row[1]]
-        assert all(part == sorted(part) for part in found), "the lines of a part keep their order"
-        for part, held in enumerate(found):
-            assert {bisect_right(bounds, key) for _, line in held if (key := rows.key(line))} <= {part}
+    parts = parts_of(file, bounds, bytes_each, tmp_path)
+    assert sorted(line for part in parts for line in part) == numbered(content)
+    assert all(part == sorted(part) for part in parts), "the lines of a part keep their order"
+    for number, part in enumerate(parts):
+        assert {bisect_right(bounds, key) for _, line in part if (key := rows.key(line))} <= {number}
 
 
 def test_a_name_beyond_ascii_finds_its_part_beside_a_quote_or_not(tmp_path: Path) -> None:
     names = ["Börse", "Börse 2"]
     sent = [f"{name},AAPL,1,1,2025-07-26T10:01:23Z" for name in names]
     for beside in ([], ['"T1",AAPL,1,1,2025-07-26T10:01:23Z']):
-        file = opened(tmp_path, file_of([*sent, *beside], "").removeprefix(b"\n"))
-        (chunk,) = file.chunks(CHUNK_BYTES)
-        low, high = parts_of(chunk, ["Börse 2"], tmp_path)
+        file = opened(tmp_path, "\n".join([*sent, *beside]).encode())
+        low, high = parts_of(file, ["Börse 2"], CHUNK_BYTES, tmp_path)
         assert (2, sent[0]) in low
         assert (3, sent[1]) in high
 
@@ -142,13 +136,12 @@ def test_boundaries_of_files_with_little_in_them(tmp_path: Path, line: str) -> N
 
 
 def test_the_keys_of_a_quoted_line_and_a_bare_one_are_the_same(tmp_path: Path) -> None:
-    (chunk,) = opened(tmp_path, b'"T1",x\n T1 ,x\nT1\n"T1"\n"T1"x,1\n').chunks(CHUNK_BYTES)
-    assert split(chunk, [], tmp_path / "spill").read(0)["trade_id"].to_list() == ["T1", "T1", "T1", "T1", ""]
+    file = opened(tmp_path, b'"T1",x\n T1 ,x\nT1\n"T1"\n"T1"x,1\n')
+    assert cut_up(file).read(0)["trade_id"].to_list() == ["T1", "T1", "T1", "T1", ""]
 
 
 @pytest.mark.parametrize("name", ["[a]", "*", "a?", "{a,b}", "a b", "é", "%20", "~"])
 def test_a_spill_is_read_from_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     folder.mkdir()
-    (chunk,) = opened(tmp_path, b"T1,x\n").chunks(CHUNK_BYTES)
-    assert parts_of(chunk, [], folder) == [[(2, "T1,x")]]
+    assert parts_of(opened(tmp_path, b"T1,x\n"), [], CHUNK_BYTES, folder) == [[(2, "T1,x")]]

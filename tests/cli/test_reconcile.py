@@ -46,8 +46,9 @@ def installed() -> str:
 
 
 def small(here: Path, *more: str) -> None:
-    """One trade that matches and one that we alone have, and any further executions."""
-    written(here, plain_files([f"T1,{TERMS}", f"T2,{TERMS}", *more], [f"T1,{TERMS}"], ["T1,19049.50,0.5"]))
+    """Two trades that match and one that we alone have, and any further executions."""
+    both = [f"T1,{TERMS}", f"T3,{TERMS}"]
+    written(here, plain_files([*both, f"T2,{TERMS}", *more], both, ["T1,19049.50,0.5"]))
 
 
 def names(folder: Path) -> set[str]:
@@ -103,8 +104,9 @@ def test_stdout_is_rows_and_stderr_is_talk(here: Path, out: tuple[str, ...]) -> 
     assert [(row["trade_id"], row["state"], row["reasons"]) for row in rows(result.stdout)] == [
         ("T1", "MATCHED", ""),
         ("T2", "UNMATCHED", "MISSING_CONFIRMATION"),
+        ("T3", "MATCHED", ""),
     ]
-    assert result.stderr.splitlines()[0] == "2 trades: 1 matched, 1 unmatched"
+    assert result.stderr.splitlines()[0] == "3 trades: 2 matched, 1 unmatched"
     assert "1 rows rejected, see traderecon.rejects.csv" in result.stderr
     assert names(here) == NAMES | {"traderecon.rejects.csv"}
 
@@ -118,7 +120,7 @@ def test_to_stdout_no_rejects_are_no_file(here: Path) -> None:
 def test_pnl_may_be_left_out(here: Path) -> None:
     small(here)
     result = run(*INPUTS[:4])
-    assert [row["pnl_check"] for row in rows(result.stdout)] == ["NOT_CHECKED", "NOT_CHECKED"]
+    assert [row["pnl_check"] for row in rows(result.stdout)] == ["NOT_CHECKED"] * 3
 
 
 @pytest.mark.parametrize("missing", ["--executions", "--confirmations"])
@@ -139,7 +141,7 @@ def test_a_file_and_its_rejects_beside_it(here: Path, extension: str) -> None:
     assert f"results in results.{extension}" in result.stderr
     (reject,) = rows((here / "results.rejects.csv").read_text())
     assert reject == {
-        "line": "4",
+        "line": "5",
         "file": "executions.csv",
         "code": "SCHEMA_INVALID",
         "text": "T9 has quantity 'no number': send a decimal with a point and nothing else in it",
@@ -167,7 +169,7 @@ def test_rejects_of_a_file_with_windows_line_breaks(here: Path) -> None:
         (here / name).write_bytes((here / name).read_bytes().replace(b"\n", b"\r\n"))
     run(*INPUTS, "--out", "results.csv")
     rejects = rows((here / "results.rejects.csv").read_text())
-    assert [(reject["line"], reject["code"]) for reject in rejects] == [("5", "FIELD_MISSING"), ("6", "SCHEMA_INVALID")]
+    assert [(reject["line"], reject["code"]) for reject in rejects] == [("6", "FIELD_MISSING"), ("7", "SCHEMA_INVALID")]
 
 
 def test_the_forms_carry_the_same_rows(here: Path) -> None:
@@ -187,7 +189,7 @@ def test_the_forms_carry_the_same_rows(here: Path) -> None:
 def test_json_on_stdout_is_the_rows(here: Path) -> None:
     small(here)
     result = run(*INPUTS, "--json")
-    (first, second) = json.loads(result.stdout)
+    first, second, _ = json.loads(result.stdout)
     assert (first["trade_id"], first["state"], first["reasons"], first["pnl_impact"]) == (
         "T1",
         "MATCHED",
@@ -203,16 +205,30 @@ def test_json_beside_a_file_is_the_summary(here: Path) -> None:
     result = run(*INPUTS, "--out", "results.csv", "--json")
     assert result.stdout.count("\n") == 1
     assert json.loads(result.stdout) == {
-        "trades": 2,
+        "trades": 3,
         "breaks": 1,
         "rejected": 1,
-        "states": {"MATCHED": 1, "UNMATCHED": 1},
+        "states": {"MATCHED": 2, "UNMATCHED": 1},
         "reasons": {"MISSING_CONFIRMATION": 1},
         "hints": {},
         "rejects": {"SCHEMA_INVALID": 1},
-        "rows": {"executions": 4, "broker_confirmations": 1, "pnl_snapshot": 1},
+        "rows": {"executions": 5, "broker_confirmations": 2, "pnl_snapshot": 1},
         "duplicates": {"executions": 1},
     }
+
+
+def test_what_is_said_does_not_depend_on_the_order_of_lines(here: Path) -> None:
+    """A trade of every state and a reason of every kind, all equally often."""
+    sent = [f"T{number},{TERMS}" for number in range(6)]
+    told = [*sent[:4], f"U,{TERMS}"]
+    changes = (("AAPL", "MSFT"), ("100,", "101,"), ("190.50", "191.50"), ("23Z", "24Z"))
+    told = [line.replace(*change) for line, change in zip(told, changes, strict=False)] + told[4:]
+    said = set()
+    for ours, theirs in ((sent, told), (sent[::-1], told[::-1]), (sent[3:] + sent[:3], told[2:] + told[:2])):
+        written(here, plain_files(ours, theirs, [f"T0,1,{len(sent)}"]))
+        result = run(*INPUTS, "--out", "results.csv", "--json")
+        said.add((result.stdout, result.stderr, (here / "results.csv").read_bytes()))
+    assert len(said) == 1
 
 
 def test_breaks_fail_only_where_it_is_asked_for(here: Path) -> None:
@@ -238,7 +254,7 @@ def test_the_report_is_written(here: Path) -> None:
     assert "MISSING_CONFIRMATION" in page
     assert "traderecon.rejects.csv" in page
     assert "report in report.html" in result.stderr
-    assert len(rows(result.stdout)) == 2
+    assert len(rows(result.stdout)) == 3
 
 
 @pytest.mark.parametrize(
@@ -509,7 +525,7 @@ def test_ctrl_c_ends_it_quietly(here: Path, long_lines: int) -> None:
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate()
     assert process.returncode != Exit.DONE
-    assert said.split() == [b"Aborted!"]
+    assert said.split() == [b"stopped"]
     assert names(here) == NAMES
 
 

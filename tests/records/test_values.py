@@ -49,7 +49,7 @@ class TestNumbers:
     def test_plain_digits(self) -> None:
         assert plain(D("1E-17")) == "0.00000000000000001"
         assert plain(D("1E2")) == "100"
-        assert plain(D("-0.50")) == "-0.50"
+        assert plain(D("-0.50")) == "-0.5"
 
     def test_exact_arithmetic_raises_instead_of_rounding(self) -> None:
         assert EXACT.prec == 128

@@ -4,14 +4,20 @@ import json
 from decimal import Decimal
 
 import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
 from legs import SECOND_NS, booked, ours, theirs
+from strategies import Sent, as_json, facts_of, trades
 
+from traderecon.intake import decode
 from traderecon.matching import result, verdict
-from traderecon.records import Fact, Kind, Origin, Verdict
+from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.results import State
 from traderecon.records.wire import difference_text, operand_text, result_json
 from traderecon.rules import FOUNDING
+
+ROW = {"trade_id": "T1", "ticker": "AAPL", "quantity": "100", "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
 
 
 def test_a_result() -> None:
@@ -33,7 +39,7 @@ def test_a_result() -> None:
         "checks": [
             check("ticker", "TICKER_MISMATCH", "PASS", "AAPL", "AAPL", None, None),
             check("quantity", "QUANTITY_MISMATCH", "PASS", "100", "100", "0", "0"),
-            check("price", "PRICE_MISMATCH", "WITHIN_TOLERANCE", "190.50", "190.505", "0.005", "0.005"),
+            check("price", "PRICE_MISMATCH", "WITHIN_TOLERANCE", "190.5", "190.505", "0.005", "0.005"),
             check(
                 "timestamp",
                 "TIMESTAMP_DRIFT",
@@ -43,7 +49,7 @@ def test_a_result() -> None:
                 "90.000001",
                 "100",
             ),
-            check("pnl", "PNL_INCONSISTENT", "FAIL", "19049.50", "95.00", "18954.50", "1", note="net_consideration"),
+            check("pnl", "PNL_INCONSISTENT", "FAIL", "19049.5", "95", "18954.5", "1", note="net_consideration"),
         ],
         "hints": ["CONFIRM_BEFORE_EXECUTION", "PNL_BASIS_SUSPECT", "VERSION_GAP"],
         "legs": {
@@ -70,7 +76,7 @@ def test_a_result() -> None:
                         "trade_id": "T1",
                         "ticker": "AAPL",
                         "quantity": "100",
-                        "price": "190.50",
+                        "price": "190.5",
                         "timestamp": "2025-07-26T10:01:23Z",
                         "version": 1,
                         "kind": "new",
@@ -86,7 +92,7 @@ def test_a_result() -> None:
             ],
             "pnl_snapshot": [
                 {
-                    "payload": {"trade_id": "T1", "pnl_impact": "95.00", "commission": "0.50", "version": 2},
+                    "payload": {"trade_id": "T1", "pnl_impact": "95", "commission": "0.5", "version": 2},
                     "topic": "pnl_snapshot",
                     "partition": 0,
                     "offset": 1,
@@ -140,3 +146,54 @@ def test_operands_and_differences_as_text() -> None:
         "100.000001",
         "",
     ]
+
+
+def stated(leg: Leg) -> Leg:
+    """The leg without what only its first notation showed."""
+    if isinstance(leg, PnlSnapshot):
+        return msgspec.structs.replace(leg, hints=())
+    return msgspec.structs.replace(leg, hints=(), granularity=0)
+
+
+@given(trades())
+def test_a_payload_is_a_message_that_says_the_same(sent: list[Sent]) -> None:
+    facts = facts_of(sent)
+    one = result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    said = json.loads(result_json(one), parse_float=Decimal)
+    assert [(source, leg["offset"]) for source, legs in said["legs"].items() for leg in legs] == [
+        (fact.leg.source, fact.origin.offset) for fact in one.facts
+    ]
+    payloads = [(Source(source), leg["payload"]) for source, legs in said["legs"].items() for leg in legs]
+    for fact, (source, payload) in zip(one.facts, payloads, strict=True):
+        again = decode(source, as_json({name: str(value) for name, value in payload.items()}), fact.origin)
+        assert isinstance(again, Fact)
+        assert stated(again.leg) == stated(fact.leg)
+
+
+@given(trades())
+def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
+    facts = facts_of(sent)
+    said = result_json(result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp()))
+
+    def no_float(text: str) -> None:
+        raise AssertionError(text)
+
+    found = json.loads(said, parse_float=no_float)
+    for check in found["checks"]:
+        for name in ("execution", "confirmation", "difference", "tolerance"):
+            assert check[name] is None or isinstance(check[name], str)
+            assert check["name"] in {"ticker", "timestamp"} or "E" not in (check[name] or "")
+
+
+unknown = st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=4)
+
+
+@given(st.dictionaries(st.text().map("x-{}".format), unknown))
+def test_fields_that_we_do_not_know_are_kept(extra: dict[str, object]) -> None:
+    message = f'{json.dumps({**ROW, **extra})[:-1]}, "hint": 190.500, "": [1E+2]}}'
+    fact = decode(Source.EXECUTIONS, message.encode(), Origin("executions", 0, 1))
+    assert isinstance(fact, Fact)
+    one = result([fact], verdict([fact], FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    (leg,) = json.loads(result_json(one), parse_float=str)["legs"]["executions"]
+    sent = {**extra, "hint": "190.500", "": ["1E+2"]}
+    assert {name: value for name, value in leg["payload"].items() if name in sent} == sent

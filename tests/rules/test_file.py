@@ -1,11 +1,13 @@
 """A rules file: what it may say, and what its writer is told."""
 
+import inspect
 from decimal import Decimal
 
 import msgspec
 import pytest
 
 from traderecon.rules import FOUNDING, Absolute, Band, Base, Bound, Pnl, Precision, Price, Quantity, Relative, Timestamp
+from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
 
 D = Decimal
@@ -177,3 +179,84 @@ def test_the_limits_of_a_number_are_allowed() -> None:
         rules = parse_rules(f'name = "x"\n[checks.price]\ntolerance = {{ absolute = "{sent}" }}')
         assert rules.checks[2] == Price(tolerance=Absolute(amount=D(sent)))
     assert parse_rules('name = "founding"\ngrace_seconds = 0') == msgspec.structs.replace(FOUNDING, grace_ns=0)
+
+
+def test_the_example_that_explains_the_file_is_one() -> None:
+    about = inspect.getdoc(rules_file) or ""
+    example = inspect.cleandoc(about[about.index("    name =") : about.index("\n\nNumbers may be")])
+    assert parse_rules(example) == msgspec.structs.replace(
+        FOUNDING,
+        name="desk-7",
+        checks=(
+            Quantity(),
+            Price(tolerance=Relative(share=D("0.0001"), base=Base.EXECUTION, bound=Bound.STRICT)),
+            Timestamp(tolerance_ns=2_000_000, precision=Precision.GRANULARITY_AWARE),
+            FOUNDING.checks[-1],
+        ),
+    )
+
+
+SAID = """
+    name = "desk"
+    grace_seconds = 5
+    [checks]
+    ticker = false
+    price = { tolerance = { absolute = "0.005", bound = "strict" } }
+    timestamp = { tolerance_ms = 2, bound = "strict" }
+"""
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        """
+    grace_seconds = 5.0  # in another order, in other notations
+    name = " desk "
+    checks.timestamp.bound = "strict"
+    checks.timestamp.tolerance_ms = "2.000"
+    checks.ticker = false
+    checks.pnl = true
+    [checks.price.tolerance]
+    bound = "strict"
+    absolute = 5e-3
+""",
+        SAID.replace("0.005", "0.0050"),
+        SAID + "quantity = { tolerance = { absolute = 0 } }\n",
+    ],
+)
+def test_a_file_that_says_the_same_has_the_same_stamp(again: str) -> None:
+    assert parse_rules(again) == parse_rules(SAID)
+    assert parse_rules(again).stamp() == parse_rules(SAID).stamp()
+
+
+def test_a_share_has_one_stamp_in_whatever_unit() -> None:
+    per_cent, basis_points = (
+        parse_rules(f'name = "x"\nchecks.price.tolerance.{size}') for size in ("percent = 2", "basis_points = 200")
+    )
+    assert per_cent == basis_points
+    assert per_cent.stamp() == basis_points.stamp()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"desk"', '"desk-7"'),
+        ("grace_seconds = 5", "grace_seconds = 6"),
+        ("ticker = false", "ticker = true"),
+        ("0.005", "0.006"),
+        ('"0.005", bound = "strict"', '"0.005"'),
+        ("tolerance_ms = 2", "tolerance_ms = 2.5"),
+        ('2, bound = "strict"', "2"),
+        ("[checks]", "pnl_required = true\n[checks]"),
+        ('absolute = "0.005"', 'percent = "0.005"'),
+    ],
+)
+def test_a_file_that_says_something_else_has_another_stamp(old: str, new: str) -> None:
+    assert SAID.replace(old, new) != SAID
+    assert parse_rules(SAID.replace(old, new)).stamp().sha256 != parse_rules(SAID).stamp().sha256
+
+
+@pytest.mark.parametrize(("size", "share"), [("percent = 0.07", "0.0007"), ("basis_points = 0.3", "0.00003")])
+def test_a_share_is_exact(size: str, share: str) -> None:
+    rules = parse_rules(f'name = "x"\nchecks.price.tolerance.{size}')
+    assert rules.checks[2] == Price(tolerance=Relative(share=D(share), base=Base.EXECUTION))

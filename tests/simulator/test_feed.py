@@ -47,8 +47,8 @@ def test_rows_as_they_were_on_the_first_day() -> None:
     ("profile", "sha256"),
     [
         (CLEAN, "5793d62a9819ec18d289bbc4d26fe12e641f88c67abcc2c12b55ebdaa4e12e36"),
-        (TYPICAL, "ccdbf565e374d93e3d5058ec2b442606bdfd9a38d390d1c0d8f6758bd464a549"),
-        (HOSTILE, "655dd8b9f32bd647158eb8fbf69055bb0b68d2a659dabf6d689aa88beaa46906"),
+        (TYPICAL, "a81b3406d9da324d8e6cb0bd607fd70e666a66696f2d6bfff1d54f014ddd6f19"),
+        (HOSTILE, "5a92dc3afaa78458e1a15b6e0501d845fa860f66da39bc9c633dee04334cef60"),
     ],
     ids=PROFILES.keys(),
 )

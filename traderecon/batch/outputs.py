@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedWriter, RawIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,12 +76,15 @@ def put_together(form: Format, parts: Sequence[Path], out: Path | None) -> None:
     """The whole output, the parts in order; ``out`` None is stdout."""
     join = _join_json if form is Format.JSON else _join_csv
     if out is None:
-        join(parts, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        # Buffered even where stdout is not: an unbuffered write may take only a part.
+        stdout = sys.stdout.buffer
+        whole_writes = BufferedWriter(stdout) if isinstance(stdout, RawIOBase) else stdout
+        join(parts, whole_writes)
+        whole_writes.flush()
         return
     with whole(out) as temporary:
         if form is Format.PARQUET:
-            pl.scan_parquet(list(parts)).sink_parquet(temporary)
+            pl.scan_parquet(list(parts), glob=False).sink_parquet(temporary)
         else:
             with temporary.open("wb") as file:
                 join(parts, file)

@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ import polars as pl
 from traderecon.batch.outputs import Format, frame, write_part
 from traderecon.batch.screen import Lines, Screen
 from traderecon.batch.split import NO_LINES, Spill
-from traderecon.batch.summary import Summary
+from traderecon.batch.summary import Break, Summary
 from traderecon.batch.table import row
 from traderecon.intake import COLUMNS as FIELDS
 from traderecon.intake import Rows
@@ -38,6 +39,17 @@ class Chunks(msgspec.Struct, frozen=True):
     header: str
     spills: list[Spill]
 
+    def read(self, part: int) -> pl.DataFrame:
+        """The lines of one part, by their ``number`` in the file; line 1 is the header."""
+        first_lines = accumulate((spill.lines for spill in self.spills), initial=2)
+        return pl.concat(
+            [NO_LINES]
+            + [
+                spill.read(part).with_columns(pl.col("number") + first_line)
+                for spill, first_line in zip(self.spills, first_lines, strict=False)
+            ]
+        )
+
 
 class Judged(msgspec.Struct, frozen=True):
     """One part, done: rows and rejects (CSV: place of the file, line, file, code, text) on disk, and the summary."""
@@ -49,7 +61,7 @@ class Judged(msgspec.Struct, frozen=True):
 
 def start_worker() -> None:
     """Set up a process that is one of several: one thread for the columns, and Ctrl-C is the parent's to handle."""
-    os.environ["POLARS_MAX_THREADS"] = "1"
+    os.putenv("POLARS_MAX_THREADS", "1")  # read when the first column is worked on
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -57,21 +69,30 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
     """Screen, decode, gather and judge one part, as if every grace had passed."""
     summary = Summary()
     decoders = {file.source: Rows(file.source, file.header) for file in files}
-    lines = {file.source: pl.concat([NO_LINES, *(spill.read(number) for spill in file.spills)]) for file in files}
+    lines = {file.source: file.read(number) for file in files}
     for source, sent in lines.items():
         summary.rows[source] += len(sent)
     tables = []
     screen = Screen.of(job.rules) if job.screened else None
     if screen is not None and all(decoders[source].columns == FIELDS[source] for source in decoders):
-        screened = screen.prove(lines)
+        screened = screen.judge(lines)
         screened.sum_up(summary)
         tables.append(screened.rows())
+        summary.breaks += _breaks(files, decoders, screened.worst, job.rules)
         lines = screened.others
     trades, rejects = _gather(files, decoders, lines, summary)
     tables.append(frame(_judge(trades, job.rules, summary)))
     path = job.folder / f"rows-{number:06d}"
     write_part(job.form, pl.concat(tables).sort("trade_id"), path)
     return Judged(path, _write_rejects(job.folder / f"rejects-{number:06d}", rejects), summary)
+
+
+def _breaks(files: list[Chunks], decoders: dict[Source, Rows], lines: Lines, rules: Rules) -> list[Break]:
+    """The breaks on these lines as the core sees them, with their legs and their checks."""
+    apart = Summary()
+    trades, _ = _gather(files, decoders, lines, apart)
+    _judge(trades, rules, apart)
+    return apart.breaks
 
 
 def _gather(

@@ -23,10 +23,14 @@ import msgspec
 from traderecon.batch.inputs import Input
 from traderecon.batch.outputs import Format, put_together, spreadsheet_safe, whole
 from traderecon.batch.part import Chunks, Job, Judged, judge_part, start_worker
+from traderecon.batch.screen import Screen
 from traderecon.batch.split import CHUNK_BYTES, boundaries, split
 from traderecon.batch.summary import Reject, Summary
 from traderecon.records import RejectCode
 from traderecon.rules import Rules
+
+HELD_BYTES = 256 * 1024 * 1024
+"""Smaller inputs may be held in memory; larger ones are split on disk."""
 
 REJECT_COLUMNS = ("line", "file", "code", "text")
 
@@ -41,8 +45,8 @@ class Run(msgspec.Struct, frozen=True):
     """What to reconcile, under which rules, and where the outcome goes.
 
     ``out`` None is CSV on stdout. ``rejects`` is written when there are any, and with ``keep_empty`` always, so that
-    yesterday's file is not taken for today's. ``processors`` is how many work at once; without ``screened`` the core
-    judges every trade, slowly and to the same result.
+    yesterday's file is not taken for today's. ``processors`` is how many processes share the work, None the number
+    that is quickest; without ``screened`` the core judges every trade, slowly and to the same result.
     """
 
     inputs: list[Input]
@@ -51,7 +55,7 @@ class Run(msgspec.Struct, frozen=True):
     form: Format
     rejects: Path
     keep_empty: bool = True
-    processors: int = 1
+    processors: int | None = None
     screened: bool = True
 
     @property
@@ -63,9 +67,11 @@ class Run(msgspec.Struct, frozen=True):
 def reconcile(run: Run, advance: Advance) -> Summary:
     """Judge every trade of the files, write the outputs, and sum up."""
     bounds = boundaries(run.inputs)
-    with TemporaryDirectory(prefix="traderecon-") as temporary, _processors(run, len(bounds) + 1) as each:
+    count = min(run.processors or _quickest(run), len(bounds) + 1)
+    with TemporaryDirectory(prefix="traderecon-") as temporary, _processes(count) as each:
         folder = Path(temporary)
-        files = _split(run, bounds, folder, each, advance)
+        held = count == 1 and sum(file.size for file in run.inputs) <= HELD_BYTES
+        files = _split(run, bounds, None if held else folder, each, advance)
         job = Job(run.rules, run.form, folder, run.screened)
         parts = _judge(job, files, len(bounds) + 1, each, advance)
         summary = Summary()
@@ -76,14 +82,16 @@ def reconcile(run: Run, advance: Advance) -> Summary:
         return summary
 
 
-def processors() -> int:
-    """How many processors this process may use."""
+def _quickest(run: Run) -> int:
+    """One process where the screen reads every line and all fit in memory: it uses all processors by itself."""
+    screened = run.screened and Screen.of(run.rules) is not None and all(file.plain for file in run.inputs)
+    if screened and sum(file.size for file in run.inputs) <= HELD_BYTES:
+        return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def _processors(run: Run, parts: int) -> Iterator[Each]:
-    count = min(run.processors, parts)
+def _processes(count: int) -> Iterator[Each]:
     if count == 1:
         yield map
     else:
@@ -92,10 +100,11 @@ def _processors(run: Run, parts: int) -> Iterator[Each]:
             yield pool.map
 
 
-def _split(run: Run, bounds: list[str], folder: Path, each: Each, advance: Advance) -> list[Chunks]:
+def _split(run: Run, bounds: list[str], folder: Path | None, each: Each, advance: Advance) -> list[Chunks]:
+    """Sort every file's lines by part, to disk or, without a folder, in memory."""
     chunks = [chunk for file in run.inputs for chunk in file.chunks(CHUNK_BYTES)]
-    paths = [folder / f"chunk-{number:06d}" for number in range(len(chunks))]
-    files = {file.source: Chunks(file.source, file.path.name, file.header, []) for file in run.inputs}
+    paths = [folder / f"chunk-{number:06d}" if folder else None for number in range(len(chunks))]
+    files = {file.source: Chunks(file.source, file.name, file.header, []) for file in run.inputs}
     for chunk, spill in zip(chunks, each(split, chunks, repeat(bounds), paths), strict=True):
         files[spill.source].spills.append(spill)
         advance(chunk.end - chunk.start)

@@ -32,20 +32,25 @@ NO_LINES = pl.DataFrame(schema={"number": pl.UInt32, "line": pl.String, "trade_i
 
 
 class Spill(msgspec.Struct, frozen=True):
-    """One chunk on disk, sorted by part."""
+    """One chunk, sorted by part: on disk, or held in memory where one process does it all.
+
+    ``lines`` is how many it has, blank ones too.
+    """
 
     source: Source
-    path: Path
+    place: Path | pl.DataFrame
     slices: dict[int, Slice]
+    lines: int
 
     def bytes_of(self, part: int) -> int:
         """How much of the chunk one part is."""
         return self.slices.get(part, _NOTHING).text_bytes
 
     def read(self, part: int) -> pl.DataFrame:
-        """The lines of one part: ``number`` in their file, ``line``, ``trade_id``."""
-        place = self.slices.get(part, _NOTHING)
-        return pl.scan_ipc(self.path).slice(place.first, place.lines).drop("part").collect()
+        """The lines of one part: ``number`` in the chunk, from 0, ``line``, ``trade_id``."""
+        rows = self.slices.get(part, _NOTHING)
+        held = self.place.lazy() if isinstance(self.place, pl.DataFrame) else pl.scan_ipc(self.place, glob=False)
+        return held.slice(rows.first, rows.lines).collect()
 
 
 def boundaries(inputs: list[Input], part_bytes: int = PART_BYTES) -> list[str]:
@@ -59,26 +64,33 @@ def boundaries(inputs: list[Input], part_bytes: int = PART_BYTES) -> list[str]:
     return sorted({seen[len(seen) * part // parts] for part in range(1, parts)}) if seen else []
 
 
-def split(chunk: Chunk, bounds: list[str], path: Path) -> Spill:
-    """Write the lines of a chunk to ``path``, sorted by part; a blank line is no line."""
-    lines = chunk.lines().filter(pl.col("line") != "")
+def split(chunk: Chunk, bounds: list[str], path: Path | None) -> Spill:
+    """Sort the lines of a chunk by part, and write them to ``path``, if given; a blank line is no line."""
+    every = chunk.lines()
+    lines = every.filter(pl.col("line") != "")
     keyed = lines.with_columns(_keys(lines["line"], Rows(chunk.file.source, chunk.file.header)).alias("trade_id"))
     part = pl.Series(bounds, dtype=pl.String).search_sorted(keyed["trade_id"], side="right")
     by_part = keyed.with_columns(part.alias("part")).sort("part", maintain_order=True)
-    by_part.write_ipc(path)
     slices = {}
     first = 0
     size = (pl.col("line").str.len_bytes() + 1).sum()
     for number, count, text_bytes in by_part.group_by("part", maintain_order=True).agg(pl.len(), size).iter_rows():
         slices[number] = Slice(first, count, text_bytes)
         first += count
-    return Spill(chunk.file.source, path, slices)
+    by_part = by_part.drop("part")
+    if path is not None:
+        by_part.write_ipc(path)
+    return Spill(chunk.file.source, path or by_part, slices, len(every))
 
 
 def _keys(lines: pl.Series, rows: Rows) -> pl.Series:
     """The trade_id of every line, as decoding will see it."""
     if rows.columns[0] != "trade_id" or lines.str.contains('"', literal=True).any():
         return lines.map_elements(rows.key, return_dtype=pl.String)
-    end = pl.col("line").str.find(",", literal=True)  # what rows.key does, for the common file
-    first = pl.when(end.is_null()).then(pl.col("line")).otherwise(pl.col("line").str.head(end))
+    # What rows.key does, for the common file; a place in bytes is one in characters where all are ASCII.
+    line = pl.col("line")
+    comma = line.str.find(",", literal=True)
+    first = pl.when(comma.is_null()).then(line).otherwise(line.str.head(comma))
+    if (lines.str.len_bytes() != lines.str.len_chars()).any():
+        first = line.str.split_exact(",", 1).struct[0]
     return lines.to_frame("line").select(first.str.strip_chars(" ")).to_series()

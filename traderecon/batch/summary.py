@@ -22,7 +22,9 @@ REJECTS_SHOWN = 100
 
 NS_PER_MINUTE = 60 * NS_PER_S
 
-_URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
+URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
+"""The most urgent severity has the lowest number."""
+
 _BREAK_STATES = frozenset({State.MISMATCHED, State.UNMATCHED})
 
 
@@ -37,7 +39,7 @@ class Break(msgspec.Struct, frozen=True):
 
     def urgency(self) -> tuple[int, Decimal, str]:
         """Sorts the most severe and largest first, then by trade_id."""
-        return _URGENCY[self.severity], -self.notional, self.trade_id
+        return URGENCY[self.severity], -self.notional, self.trade_id
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
@@ -92,7 +94,7 @@ class Summary(msgspec.Struct):
     def _broken(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
         leg = sides.execution or sides.confirmation
         notional = ZERO if leg is None else EXACT.multiply(leg.price, leg.quantity).copy_abs()
-        severity = min((STANDINGS[reason].severity for reason in verdict.reasons), key=_URGENCY.__getitem__)
+        severity = min((STANDINGS[reason].severity for reason in verdict.reasons), key=URGENCY.__getitem__)
         for reason in verdict.reasons:
             self.reasons[reason] += 1
         self.notional_at_risk = EXACT.add(self.notional_at_risk, notional)

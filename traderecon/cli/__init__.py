@@ -1,8 +1,10 @@
 """The ``traderecon`` command: one module per command group, loaded when it is used."""
 
+import os
 import sys
 import traceback
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -31,6 +33,15 @@ class _Lazy(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a reader of stdout who has gone ends it without a word."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Nothing is left to say there, not even when the process ends and flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(Exit.PIPE_CLOSED) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -44,10 +55,17 @@ def command() -> None:
 
 
 def main() -> None:
-    """Run the command; what nobody expected ends with its traceback and exit code 70."""
+    """Run the command and exit with its code; what nobody expected ends with its traceback and 70."""
     try:
-        command(prog_name="traderecon")
+        code = command(prog_name="traderecon", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        say("stopped")
+        code = Exit.INTERRUPTED
     except Exception:
         traceback.print_exc()
         say("this is a bug: please report it with the lines above")
-        sys.exit(Exit.BUG)
+        code = Exit.BUG
+    sys.exit(code or Exit.DONE)

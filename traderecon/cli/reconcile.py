@@ -4,20 +4,25 @@ import hashlib
 import json
 import os
 import webbrowser
+from collections import Counter
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from traderecon import __version__, clock
 from traderecon.batch.inputs import Input, InputError
 from traderecon.batch.outputs import Format, whole
-from traderecon.batch.reconcile import Run, processors
+from traderecon.batch.reconcile import Run
 from traderecon.batch.reconcile import reconcile as run_batch
 from traderecon.batch.summary import Summary
 from traderecon.cli.rules import effective_rules
 from traderecon.cli.talk import Exit, fail, progress, say
 from traderecon.records import Source
+from traderecon.records.words import Word
 from traderecon.settings import has_screen
+
+Code = TypeVar("Code", bound=Word)
 
 _FILE = click.Path(path_type=Path)
 _FALLBACK_REJECTS = Path("traderecon.rejects.csv")
@@ -33,7 +38,12 @@ _LONG_BYTES = 10_000_000
 @click.option("--report", type=_FILE, help="A page to read or to send on (.html).")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
 @click.option("--fail-on-breaks", is_flag=True, help="Exit 1 when a trade needs a person.")
-@click.option("--processors", "count", type=click.IntRange(1), help="How many work at once. Default: all.")
+@click.option(
+    "--processors",
+    "count",
+    type=click.IntRange(1),
+    help="How many processes share the work. Default: as many as are quickest.",
+)
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout: the results, or with --out FILE the summary.")
 def reconcile(
     *,
@@ -71,7 +81,7 @@ def reconcile(
         form=form,
         rejects=rejects_path,
         keep_empty=bool(rejects or out),
-        processors=count or processors(),
+        processors=count,
     )
     with progress(run.bytes_to_do, "reconciling", long=_LONG_BYTES) as advance:
         summary = run_batch(run, advance)
@@ -107,9 +117,9 @@ def _require_writable(outputs: list[Path], inputs: list[Path]) -> None:
 
 
 def _tell(summary: Summary, run: Run) -> None:
-    states = ", ".join(f"{count:,} {state.lower()}" for state, count in summary.states.most_common())
+    states = ", ".join(f"{count:,} {state.lower()}" for state, count in _most_first(summary.states))
     say(f"{summary.trades:,} trade{'s' * (summary.trades != 1)}" + (f": {states}" if states else ""))
-    for reason, count in summary.reasons.most_common():
+    for reason, count in _most_first(summary.reasons):
         say(f"  {count:>9,} {reason}")
     if rejected := summary.rejected.total():
         say(f"{rejected:,} rows rejected, see {run.rejects}")
@@ -122,13 +132,18 @@ def _summary(summary: Summary) -> dict[str, object]:
         "trades": summary.trades,
         "breaks": summary.broken,
         "rejected": summary.rejected.total(),
-        "states": summary.states,
-        "reasons": summary.reasons,
-        "hints": summary.hints,
-        "rejects": summary.rejected,
-        "rows": summary.rows,
-        "duplicates": summary.duplicates,
+        "states": dict(_most_first(summary.states)),
+        "reasons": dict(_most_first(summary.reasons)),
+        "hints": dict(_most_first(summary.hints)),
+        "rejects": dict(_most_first(summary.rejected)),
+        "rows": dict(_most_first(summary.rows)),
+        "duplicates": dict(_most_first(summary.duplicates)),
     }
+
+
+def _most_first(counts: Counter[Code]) -> list[tuple[Code, int]]:
+    """Counts in an order of their own: the order of the files has no part in what is said."""
+    return sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
 
 
 def _write_report(summary: Summary, run: Run, path: Path) -> None:
@@ -138,7 +153,7 @@ def _write_report(summary: Summary, run: Run, path: Path) -> None:
     for source in run.inputs:
         with source.path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        files.append(InputFile(source.source, source.path.name, summary.rows[source.source], sha256))
+        files.append(InputFile(source.source, source.name, summary.rows[source.source], sha256))
     heading = Heading(
         title="Trade reconciliation",
         generated_at_ns=clock.now_ns(),

@@ -16,7 +16,7 @@ _UPDATES = 1_000
 
 
 class Exit(IntEnum):
-    """What an exit code means. Source: CONTRACT.md."""
+    """What an exit code means. Source: CONTRACT.md; the last two are what a shell gives for the signals."""
 
     DONE = 0
     BREAKS = 1
@@ -25,6 +25,8 @@ class Exit(IntEnum):
     UNREACHABLE = 4
     BUG = 70
     REFUSED = 78
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
 
 
 class Failure(click.ClickException):

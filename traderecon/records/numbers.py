@@ -30,10 +30,12 @@ def canonical(value: Decimal) -> Decimal:
 
 
 def plain(value: Decimal) -> str:
-    """The value in digits, without an exponent.
+    """The value in as few digits as it takes, without an exponent: one text per value.
 
-    >>> plain(Decimal("1E-17"))
-    '0.00000000000000001'
+    >>> plain(Decimal("1E-17")), plain(Decimal("0.10")), plain(Decimal("100"))
+    ('0.00000000000000001', '0.1', '100')
     """
     text = str(value)
-    return format(value, "f") if "E" in text else text
+    if "E" in text:
+        text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -120,9 +120,9 @@ def _tolerance(wish: _ToleranceWish, place: str) -> Tolerance:
         case {"absolute": amount} if len(sizes) == 1:
             return Absolute(amount=amount, bound=wish.bound)
         case {"percent": share} if len(sizes) == 1:
-            return Relative(share=EXACT.multiply(share, _PER_CENT), base=wish.base, bound=wish.bound)
+            return Relative(share=canonical(EXACT.multiply(share, _PER_CENT)), base=wish.base, bound=wish.bound)
         case {"basis_points": share} if len(sizes) == 1:
-            return Relative(share=EXACT.multiply(share, _PER_BASIS_POINT), base=wish.base, bound=wish.bound)
+            return Relative(share=canonical(EXACT.multiply(share, _PER_BASIS_POINT)), base=wish.base, bound=wish.bound)
         case {"below": below, "above": above} if len(sizes) == 2:
             return Band(below=below, above=above, bound=wish.bound)
     found = " and ".join(sizes) or "nothing"

@@ -1,0 +1,70 @@
+"""``traderecon config show``: what is in force, without its secrets."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from traderecon.cli import command
+from traderecon.cli.talk import Exit
+from traderecon.settings import PREFIX, Settings, load
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and nothing configured."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+def show(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["config", "show", *arguments])
+
+
+def test_every_setting_is_a_line_that_could_be_put_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_WEB_PORT", "8080")
+    result = show()
+    assert (result.exit_code, result.stderr) == (Exit.DONE, "")
+    lines = dict(line.split("=", 1) for line in result.stdout.splitlines())
+    assert list(lines) == [PREFIX + name.upper() for name in Settings.model_fields]
+    assert lines["TRADERECON_WEB_PORT"] == "8080"
+    assert lines["TRADERECON_RULES"] == ""
+    assert lines["TRADERECON_DATABASE_URL"] == "sqlite:///traderecon-data/traderecon.db"
+
+
+def test_json_is_one_object_on_stdout(here: Path) -> None:
+    (here / "traderecon.toml").write_text('topic_prefix = "desk-7"\nrules = "desk.toml"')
+    result = show("--json")
+    assert (result.exit_code, result.stderr, result.stdout.count("\n")) == (Exit.DONE, "", 1)
+    said = json.loads(result.stdout)
+    assert said == load().shown()
+    assert (said["topic_prefix"], said["rules"], said["web_port"]) == ("desk-7", "desk.toml", 5000)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+@pytest.mark.parametrize("url", ["postgresql://u:hunter2@h/db", "postgresql://h/db?user=u&password=hunter2"])
+def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, url: str, arguments: tuple[str, ...]) -> None:
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", url)
+    result = show(*arguments)
+    assert url.replace("hunter2", "****") in result.stdout
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("TRADERECON_WEBPORT", "1", "TRADERECON_WEBPORT is no setting: did you mean TRADERECON_WEB_PORT?"),
+        ("TRADERECON_DATABASE_URL", "oracle://u:hunter2@h", "TRADERECON_DATABASE_URL: "),
+    ],
+)
+def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+    monkeypatch.setenv(name, value)
+    result = show()
+    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    assert result.stderr.startswith(f"Error: {said}")
+    assert "hunter2" not in result.stderr

@@ -1,0 +1,112 @@
+"""The command itself: quick to help, loads what it uses, and a bug ends with its traceback."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from domain import DOCS
+
+from traderecon import __version__
+from traderecon.cli import command
+from traderecon.cli.talk import Exit
+
+HEAVY = ["aiohttp", "faust", "jinja2", "mode", "msgspec", "polars", "pydantic", "rich", "sqlalchemy"]
+LOADED = """
+import sys
+heavy = sys.argv.pop().split()
+from traderecon.cli import main
+try:
+    main()
+finally:
+    print(*sorted(sys.modules.keys() & {*heavy}))
+"""
+BROKEN = 'raise ArithmeticError("the moon is in the wrong place")\n'
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(command, arguments, prog_name="traderecon")
+    return result.exit_code, result.stdout, result.stderr
+
+
+def loaded(*arguments: str) -> list[str]:
+    """Which heavy modules a command has imported when it ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, *arguments, " ".join(HEAVY)], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()[-1].split()
+
+
+def with_a_broken_library(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """The installed command where the first polars that it finds fails on import."""
+    (folder / "polars.py").write_text(BROKEN)
+    found = shutil.which("traderecon", path=str(Path(sys.executable).parent))
+    assert found
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    return subprocess.run([found, *arguments], capture_output=True, text=True, check=False, env=environment)
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_every_command_with_a_line_about_it(option: str) -> None:
+    code, out, err = run(option)
+    assert (code, err) == (Exit.DONE, "")
+    listed = [line.split(None, 1) for line in out.partition("Commands:")[2].splitlines() if line.startswith("  ")]
+    assert [name for name, _ in listed] == ["config", "reconcile", "simulate"]
+    assert all(about.endswith(".") for _, about in listed)
+
+
+def test_every_command_is_one_of_the_contract() -> None:
+    contract = (DOCS / "CONTRACT.md").read_text(encoding="utf-8")
+    _, out, _ = run("--help")
+    for line in out.partition("Commands:")[2].splitlines()[1:]:
+        assert f"| `traderecon {line.split()[0]}" in contract
+
+
+@pytest.mark.parametrize("arguments", [("config",), ("config", "show"), ("reconcile",), ("simulate",)])
+def test_every_command_has_its_help(arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments, "--help")
+    assert (code, err) == (Exit.DONE, "")
+    assert out.startswith(f"Usage: traderecon {' '.join(arguments)}")
+
+
+def test_without_a_command_there_is_help() -> None:
+    code, out, err = run()
+    assert code == Exit.USAGE
+    assert "Commands:" in out + err
+
+
+def test_the_version_is_on_stdout() -> None:
+    assert run("--version") == (Exit.DONE, f"traderecon, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize("arguments", [("reconsile",), ("--verbose",), ("config", "list")])
+def test_what_it_does_not_know_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+    code, out, err = run(*arguments)
+    assert (code, out) == (Exit.USAGE, "")
+    assert "Usage: traderecon" in err
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_imports_nothing_heavy(option: str) -> None:
+    assert loaded(option) == []
+
+
+def test_a_command_imports_what_it_uses() -> None:
+    assert loaded("config", "show") == ["pydantic"]
+    assert "polars" in loaded("reconcile", "--help")
+
+
+def test_a_broken_installation_ends_with_its_traceback(tmp_path: Path) -> None:
+    done = with_a_broken_library(tmp_path, "reconcile", "--executions", "e.csv", "--confirmations", "c.csv")
+    assert (done.returncode, done.stdout) == (Exit.BUG, "")
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    assert done.stderr.endswith(
+        "ArithmeticError: the moon is in the wrong place\nthis is a bug: please report it with the lines above\n"
+    )
+
+
+def test_a_broken_installation_still_has_its_help(tmp_path: Path) -> None:
+    assert with_a_broken_library(tmp_path, "--help").returncode == Exit.DONE

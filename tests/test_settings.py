@@ -1,0 +1,243 @@
+"""Settings: where each comes from, what is refused and how it is said, and what may never be printed."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from domain import DOCS, tables_in
+
+from traderecon.settings import PREFIX, ConfigurationError, Settings, has_screen, load
+
+CONTRACT = (DOCS / "CONTRACT.md").read_text(encoding="utf-8")
+(TABLE,) = (rows for rows in tables_in(CONTRACT) if "Variable" in rows[0])
+CODE = re.compile(r"`([^`]+)`")
+
+DEFAULTS_IN_WORDS: dict[str, Any] = {
+    "`traderecon.db` in the data dir": "sqlite:///traderecon-data/traderecon.db",
+    "empty": "",
+    "built-in founding rules": None,
+}
+
+DEFAULTS: dict[str, Any] = {
+    name: DEFAULTS_IN_WORDS.get(row["Default"], default)
+    for row in TABLE
+    for names in [CODE.findall(row["Variable"])]
+    for name, default in zip(names, CODE.findall(row["Default"]) or [""], strict=True)
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and nothing configured."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+def refused() -> str:
+    with pytest.raises(ConfigurationError) as error:
+        load()
+    return str(error.value)
+
+
+def secret(folder: Path, name: str, content: bytes) -> Path:
+    """A directory of secrets with this one in it."""
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / name).write_bytes(content)
+    return folder / "secrets"
+
+
+def test_every_setting_of_the_contract_is_a_setting_and_no_other() -> None:
+    assert {PREFIX + name.upper() for name in Settings.model_fields} == {*DEFAULTS, f"{PREFIX}SECRETS_DIR"}
+    assert f"`{PREFIX}SECRETS_DIR`" in CONTRACT
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_default_is_the_one_of_the_contract(name: str) -> None:
+    value = getattr(load(), name.removeprefix(PREFIX).lower())
+    if isinstance(value, Path):
+        assert value == Path(DEFAULTS[name])
+    else:
+        assert str(value) == str(DEFAULTS[name])
+
+
+def test_the_environment_goes_before_a_secret_before_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("topic_prefix", "data_dir"):
+        assert name not in load().model_fields_set
+    (here / "traderecon.toml").write_text('topic_prefix = "file"\nweb_port = 5001\nretention_days = 1')
+    assert (load().topic_prefix, load().web_port, load().retention_days) == ("file", 5001, 1)
+    secrets = secret(here, "TRADERECON_TOPIC_PREFIX", b"secret\n")
+    (secrets / "TRADERECON_WEB_PORT").write_text("5002")
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secrets))
+    assert (load().topic_prefix, load().web_port, load().retention_days) == ("secret", 5002, 1)
+    monkeypatch.setenv("TRADERECON_TOPIC_PREFIX", "environment")
+    assert (load().topic_prefix, load().web_port, load().retention_days) == ("environment", 5002, 1)
+
+
+@pytest.mark.parametrize("name", ["TRADERECON_DATABASE_URL", "traderecon_database_url"])
+def test_a_secret_is_a_file_named_like_the_variable(here: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secret(here, name, b" postgresql://u:hunter2@h/db \r\n")))
+    assert load().database_url == "postgresql://u:hunter2@h/db"
+
+
+def test_a_directory_of_secrets_may_be_named_in_the_file(here: Path) -> None:
+    secret(here, "TRADERECON_TOPIC_PREFIX", b"secret")
+    (here / "traderecon.toml").write_text('secrets_dir = "secrets"')
+    assert load().topic_prefix == "secret"
+
+
+def test_the_database_is_in_the_data_directory_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_DATA_DIR", "/srv/traderecon")
+    assert load().database_url == "sqlite:////srv/traderecon/traderecon.db"
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", "sqlite:///other.db")
+    assert load().database_url == "sqlite:///other.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("TRADERECON_BROKERS", "TRADERECON_BROKER"),
+        ("TRADERECON_GRACE_SECOND", "TRADERECON_GRACE_SECONDS"),
+        ("TRADERECON_DATABASE_URI", "TRADERECON_DATABASE_URL"),
+        ("TRADERECON_Broker", "TRADERECON_BROKER"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_refused_and_a_near_one_named(
+    monkeypatch: pytest.MonkeyPatch, name: str, near: str
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    assert refused() == f"{name} is no setting: did you mean {near}?"
+
+
+def test_a_variable_like_no_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_X", "1")
+    assert refused().startswith("TRADERECON_X is no setting")
+
+
+BAD = [
+    ("TRADERECON_BROKER", "hunter2"),
+    ("TRADERECON_BROKER", "kafka://"),
+    ("TRADERECON_BROKER", "kafka://a:9092;;b:9092"),
+    ("TRADERECON_DATABASE_URL", "mysql://u:hunter2@h/db"),
+    ("TRADERECON_DATABASE_URL", "postgresql://"),
+    ("TRADERECON_DATABASE_URL", "postgresql://u:hunter 2@h/db"),
+    ("TRADERECON_WEB_PORT", "0"),
+    ("TRADERECON_WEB_PORT", "65536"),
+    ("TRADERECON_WEB_PORT", "http"),
+    ("TRADERECON_TOPIC_PREFIX", "desk 7"),
+    ("TRADERECON_TOPIC_PARTITIONS", "0"),
+    ("TRADERECON_TOPIC_PARTITIONS", "4097"),
+    ("TRADERECON_GRACE_SECONDS", "-1"),
+    ("TRADERECON_GRACE_SECONDS", "1.5"),
+    ("TRADERECON_GRACE_SECONDS", ""),
+    ("TRADERECON_RETENTION_DAYS", "0"),
+    ("TRADERECON_RETENTION_DAYS", "for ever"),
+]
+
+
+@pytest.mark.parametrize("place", ["environment", "secret", "file"])
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_refused_by_name_and_never_repeated(
+    here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, place: str
+) -> None:
+    if place == "environment":
+        monkeypatch.setenv(name, value)
+    elif place == "secret":
+        monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secret(here, name, value.encode())))
+    else:
+        (here / "traderecon.toml").write_text(f'{name.removeprefix(PREFIX).lower()} = "{value}"')
+    said = refused()
+    assert said.startswith(f"{name}: ")
+    assert "hunter" not in said
+
+
+def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_WEB_PORT", "0")
+    monkeypatch.setenv("TRADERECON_RETENTION_DAYS", "0")
+    assert [sentence.partition(":")[0] for sentence in refused().split("; ")] == [
+        "TRADERECON_WEB_PORT",
+        "TRADERECON_RETENTION_DAYS",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'brokr = "x"', "TRADERECON_BROKR: "),
+        (b"broker =", "traderecon.toml: "),
+        (b'database_url = "postgresql://u:hunter2@h/db', "traderecon.toml: "),
+        (b'broker = "\xff"', "traderecon.toml: "),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(here: Path, content: bytes, said: str) -> None:
+    (here / "traderecon.toml").write_bytes(content)
+    assert refused().startswith(said)
+    assert "hunter" not in refused()
+
+
+def test_a_secret_that_is_no_text_is_refused_by_its_own_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secret(here, "TRADERECON_DATABASE_URL", b"\xff")))
+    assert "traderecon.toml" not in refused()
+    assert "database_url" in refused().lower()
+
+
+def test_a_directory_of_secrets_that_is_not_there_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(here / "nowhere"))
+    assert refused() == f"TRADERECON_SECRETS_DIR is {str(here / 'nowhere')!r}: there is no such directory"
+
+
+@pytest.mark.parametrize(
+    "value", ["embedded://", "kafka://a:9092", "kafka://a:9092;b:9092", "kafka://a:9092;kafka://b:9092;c"]
+)
+def test_brokers(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TRADERECON_BROKER", value)
+    assert load().broker == value
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:hunter2@h/db", "postgresql://u:****@h/db"),
+        ("postgresql://u:hunter2@h:5432/db?sslmode=require", "postgresql://u:****@h:5432/db?sslmode=require"),
+        ("postgresql://:hunter2@h/db", "postgresql://:****@h/db"),
+        ("postgresql://u:hun/ter:2@h/db", "postgresql://u:****@h/db"),
+        ("postgresql://h/db?user=u&password=hunter2", "postgresql://h/db?user=u&password=****"),
+        ("postgresql://h/db?password=hunter2&user=u", "postgresql://h/db?password=****&user=u"),
+        ("postgresql://u:hunter2@h/db?password=hunter3&x=1", "postgresql://u:****@h/db?password=****&x=1"),
+        ("postgresql://u@h/db", "postgresql://u@h/db"),
+        ("postgresql://h:5432/db", "postgresql://h:5432/db"),
+        ("sqlite:///a:b@c.db", "sqlite:///a:b@c.db"),
+    ],
+)
+def test_a_password_is_masked(monkeypatch: pytest.MonkeyPatch, url: str, shown: str) -> None:
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", url)
+    assert load().database_url == url
+    assert load().shown()["database_url"] == shown
+
+
+def test_all_of_a_password_with_an_at_sign_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", "postgresql://u:hunter@2@h/db")
+    assert load().shown()["database_url"] == "postgresql://u:****@h/db"
+
+
+def test_everything_is_shown_as_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
+    shown = load().shown()
+    assert shown.keys() == Settings.model_fields.keys()
+    assert all(isinstance(value, str | int | None) for value in shown.values())
+    assert shown["rules"] == "desk.toml"
+
+
+@pytest.mark.parametrize(
+    ("environment", "there"), [({}, False), ({"DISPLAY": ":0"}, True), ({"WAYLAND_DISPLAY": "wayland-0"}, True)]
+)
+def test_a_screen(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *, there: bool) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert has_screen() is there
