@@ -133,7 +133,6 @@ BAD = [
     ("TRADERECON_TOPIC_PARTITIONS", "4097"),
     ("TRADERECON_GRACE_SECONDS", "-1"),
     ("TRADERECON_GRACE_SECONDS", "1.5"),
-    ("TRADERECON_GRACE_SECONDS", ""),
     ("TRADERECON_RETENTION_DAYS", "0"),
     ("TRADERECON_RETENTION_DAYS", "for ever"),
 ]
@@ -241,3 +240,10 @@ def test_a_screen(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert has_screen() is there
+
+
+def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RULES", "GRACE_SECONDS", "SECRETS_DIR", "DATABASE_URL"):
+        monkeypatch.setenv(PREFIX + name, "")
+    assert load().rules is None
+    assert load().grace_seconds == 60

@@ -35,7 +35,7 @@ class ConfigurationError(Exception):
 class Settings(BaseSettings):
     """Every setting with its default. Read them with ``load``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
 
     broker: Annotated[str, Field(pattern=r"^(embedded://|kafka://[^\s/;]+(;(kafka://)?[^\s/;]+)*)$")] = "embedded://"
     """``embedded://``, or ``kafka://host:9092`` (several hosts: ``;`` between them)."""
@@ -95,14 +95,14 @@ def load() -> Settings:
         in_file = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigurationError(f"{FILE}: {error}") from None
-    secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR", in_file.get("secrets_dir"))
+    secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR") or in_file.get("secrets_dir")
     if secrets_dir is not None and not Path(str(secrets_dir)).is_dir():
         raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {secrets_dir!r}: there is no such directory")
     try:
         return Settings(_secrets_dir=secrets_dir)  # type: ignore[call-arg]  # pydantic-settings takes it, unannounced
     except ValidationError as error:
         raise ConfigurationError(
-            "; ".join(_sentence(detail["loc"], detail["msg"]) for detail in error.errors())
+            "; ".join(_sentence(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors())
         ) from None
     except (SettingsError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{error}: a secret is a file of UTF-8 text") from None
@@ -113,7 +113,10 @@ def has_screen() -> bool:
     return sys.platform in {"darwin", "win32"} or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
 
 
-def _sentence(place: tuple[int | str, ...], message: str) -> str:
+def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     """What is wrong with which setting; never its value, which may be secret."""
     name = ".".join(str(part) for part in place)
+    if kind == "extra_forbidden":
+        near = get_close_matches(name, Settings.model_fields, 1)
+        message = f"{FILE} names it, and it is no setting" + (f": did you mean {near[0]}?" if near else "")
     return f"{PREFIX}{name.upper()}: {message}" if name else message.removeprefix("Value error, ")

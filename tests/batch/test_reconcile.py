@@ -20,7 +20,7 @@ from traderecon.batch.inputs import Input, InputError
 from traderecon.batch.outputs import Format, put_together
 from traderecon.batch.part import Job, judge_part
 from traderecon.batch.reconcile import Run
-from traderecon.batch.split import CHUNK_BYTES, PART_BYTES
+from traderecon.batch.split import CHUNK_BYTES, PART_BYTES, boundaries
 from traderecon.batch.summary import REJECTS_SHOWN, Summary
 from traderecon.intake import COLUMNS, Rows
 from traderecon.records import Fact, Leg, Origin, RejectCode, Source, State
@@ -315,12 +315,12 @@ def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> 
         (b"T1,AAPL,1,1,2025-07-26T10:01:23Z\n", "lacks the column trade_id, ticker, quantity, price, timestamp:"),
         (
             b"trade_id;ticker;quantity;price;timestamp\n",
-            "lacks the column trade_id, ticker, quantity, price, timestamp:",
+            "has cells separated by ';': save it with commas",
         ),
         (b"trade_id,ticker,quantity,price,timestamp,price\n", "has the column price more than once"),
         (b'trade_id,ticker,quantity,price,"timestamp\n', "the line has a quote that is never closed"),
         (b"\xff\xfet\x00r\x00a\x00d\x00e\x00", "the line has bytes that are not UTF-8: save the file as UTF-8"),
-        (b"x" * 70_000, "the line has 65537 characters: send at most 65536"),
+        (b"x" * 70_000, "its first line is longer than 65536 bytes: it must name the columns"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, said: str) -> None:
@@ -347,3 +347,25 @@ def test_columns_may_come_in_any_order_with_others_among_them(tmp_path: Path, he
     files = plain_files([], [f"T1,{TERMS}"]) | {Source.EXECUTIONS: file_of([line], header)}
     (row,) = rows_of(left_by(written(tmp_path, files)).out)
     assert (row["state"], row["execution_price"]) == ("MATCHED", "190.5")
+
+
+def test_a_file_that_changes_under_the_run_is_refused(tmp_path: Path) -> None:
+    inputs = written(tmp_path, plain_files([f"T1,{TERMS}"], [f"T1,{TERMS}"], []))
+    inputs[0].path.write_bytes(file_of([f"T2,{TERMS}", f"T3,{TERMS}"], ",".join(COLUMNS[Source.EXECUTIONS])))
+    with pytest.raises(InputError, match="changed while it was read"):
+        left_by(inputs)
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_wide_lines_are_cut_into_parts_too(tmp_path: Path) -> None:
+    header = ",".join((*COLUMNS[Source.EXECUTIONS], "note"))
+    lines = [f"T{number:04d},{TERMS},{'x' * 5_000}" for number in range(400)]
+    files = {Source.EXECUTIONS: file_of(lines, header), Source.CONFIRMATIONS: file_of(lines, header)}
+    bounds = boundaries(written(tmp_path, files), part_bytes=1_000_000)
+    assert len(bounds) == sum(len(content) for content in files.values()) // 1_000_000 - 1
+
+
+def test_a_header_beyond_its_bound_is_refused_and_not_cut(tmp_path: Path) -> None:
+    header = ",".join(COLUMNS[Source.EXECUTIONS]) + "," + "é" * 40_000
+    with pytest.raises(InputError, match="its first line is longer than 65536 bytes"):
+        written(tmp_path, {Source.EXECUTIONS: file_of([f"T1,{TERMS},x"], header)})

@@ -97,6 +97,16 @@ def test_rivals_that_only_spell_differently_contest_nothing_and_pool_their_hints
     assert found.contested == frozenset()
     assert found.execution is not None
     assert found.execution.hints == (Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
+    of_two = sides(naive, ours()).execution
+    assert of_two is not None
+    assert of_two.hints == (Hint.TIMESTAMP_NO_TIMEZONE,)
+
+
+@pytest.mark.parametrize("trade_id", ["T1", "T2", "T3", "T4"])
+def test_of_rivals_that_only_spell_differently_the_finest_spelling_stands(trade_id: str) -> None:
+    found = sides(ours(trade_id=trade_id, granularity=0), ours(trade_id=trade_id, granularity=6)).execution
+    assert found is not None
+    assert found.granularity == 6
 
 
 def test_a_stale_rival_contests_nothing() -> None:

@@ -260,3 +260,9 @@ def test_a_file_that_says_something_else_has_another_stamp(old: str, new: str) -
 def test_a_share_is_exact(size: str, share: str) -> None:
     rules = parse_rules(f'name = "x"\nchecks.price.tolerance.{size}')
     assert rules.checks[2] == Price(tolerance=Relative(share=D(share), base=Base.EXECUTION))
+
+
+def test_a_grace_of_more_than_a_year_is_refused() -> None:
+    assert parse_rules('name = "x"\ngrace_seconds = 31536000').grace_ns == 31_536_000_000_000_000
+    with pytest.raises(RulesError, match="grace_seconds is 31536001: write at most 31536000, a year"):
+        parse_rules('name = "x"\ngrace_seconds = 31536001')

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Self
 
 import msgspec
@@ -27,19 +28,21 @@ class Input(msgspec.Struct, frozen=True):
     header: str
     start: int
     size: int
+    changed_at_ns: int
 
     @classmethod
     def open(cls, source: Source, path: Path) -> Self:
         """Look at a file's header; InputError when it cannot be read or lacks a column."""
-        if path.exists() and not path.is_file():
-            kind = "Is a directory" if path.is_dir() else "it is read more than once, and this is no regular file"
-            raise InputError(f"{path}: cannot be read ({kind}): name a CSV file")
         try:
+            status = path.stat()
+            if not S_ISREG(status.st_mode) and not S_ISDIR(status.st_mode):
+                raise InputError(f"{path}: cannot be read (it is read more than once, and is no file): name a CSV file")
             with path.open("rb") as file:
                 first = file.readline(MAX_BYTES + 1)
-                size = file.seek(0, 2)
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}): name a CSV file") from None
+        if len(first) > MAX_BYTES:
+            raise InputError(f"{path}: its first line is longer than {MAX_BYTES} bytes: it must name the columns")
         if not first.strip():
             raise InputError(f"{path}: is empty: its first line must name the columns")
         header = first.removeprefix(BOM).decode(errors="replace").rstrip("\r\n")
@@ -47,7 +50,13 @@ class Input(msgspec.Struct, frozen=True):
             Rows(source, header)
         except HeaderError as error:
             raise InputError(f"{path}: {error}") from None
-        return cls(source, path, header, len(first), size)
+        return cls(source, path, header, len(first), status.st_size, status.st_mtime_ns)
+
+    def require_unchanged(self) -> None:
+        """InputError when somebody wrote the file since it was opened: what was read may be neither old nor new."""
+        status = self.path.stat()
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.changed_at_ns):
+            raise InputError(f"{self.path}: changed while it was read: run again when it is complete")
 
     @property
     def name(self) -> str:
@@ -89,12 +98,13 @@ class Chunk(msgspec.Struct, frozen=True):
         return pl.read_lines(text, name="line", row_index_name="number")
 
 
-def sample(inputs: list[Input], blocks: int = 64, block_bytes: int = 2_048) -> Iterator[tuple[Input, str]]:
+def sample(inputs: list[Input], places: int = 64, lines_each: int = 16) -> Iterator[tuple[Input, str]]:
     """Whole lines from all over the files: evenly spaced, so the same files give the same lines."""
     for source in inputs:
         with source.path.open("rb") as file:
-            step = max((source.size - source.start) // blocks, 1)
+            step = max((source.size - source.start) // places, 1)
             for position in range(source.start, source.size, step):
                 file.seek(position)
-                for line in file.read(block_bytes).split(b"\n")[1:-1]:
-                    yield source, line.decode(errors="replace").rstrip("\r")
+                file.readline()
+                for line in islice(file, lines_each):
+                    yield source, line.decode(errors="replace").rstrip("\r\n")

@@ -111,6 +111,7 @@ def _join_json(parts: Sequence[Path], file: BinaryIO) -> None:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A file beside ``path`` that becomes it when the block ends well, and is gone when it does not."""
+    path = Path(os.path.realpath(path))  # a link stays a link
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         yield temporary

@@ -17,7 +17,7 @@ from traderecon.batch.table import row
 from traderecon.intake import COLUMNS as FIELDS
 from traderecon.intake import Rows
 from traderecon.matching import MAX_FACTS, Arrival, add, judge, sides_of
-from traderecon.records import Fact, Origin, RejectCode, Rejected, Source, State
+from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import Rules
 
@@ -123,7 +123,7 @@ def _judge(trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary) 
     for trade_id, facts in trades.items():
         sides = sides_of(facts)
         verdict = judge(sides, FOREVER_NS, rules)
-        if verdict.state is State.PENDING:
+        if sides.execution is None and sides.confirmation is None:
             summary.pnl_alone += 1
         else:
             summary.judged(trade_id, sides, verdict)

@@ -44,9 +44,9 @@ Each = Callable[..., Iterable[Any]]
 class Run(msgspec.Struct, frozen=True):
     """What to reconcile, under which rules, and where the outcome goes.
 
-    ``out`` None is CSV on stdout. ``rejects`` is written when there are any, and with ``keep_empty`` always, so that
-    yesterday's file is not taken for today's. ``processors`` is how many processes share the work, None the number
-    that is quickest; without ``screened`` the core judges every trade, slowly and to the same result.
+    ``out`` None is CSV on stdout. ``rejects`` is written when there are any, and with ``keep_empty`` always; without,
+    an older one is removed: yesterday's file is not taken for today's. ``processors`` is how many processes share
+    the work, None the quickest number; without ``screened`` the core judges every trade, slowly, to the same result.
     """
 
     inputs: list[Input]
@@ -77,8 +77,10 @@ def reconcile(run: Run, advance: Advance) -> Summary:
         summary = Summary()
         for part in parts:
             summary.merge(part.summary)
-        put_together(run.form, [part.rows for part in parts], run.out)
+        for file in run.inputs:
+            file.require_unchanged()
         _write_rejects(run, [part.rejects for part in parts], summary)
+        put_together(run.form, [part.rows for part in parts], run.out)
         return summary
 
 
@@ -124,6 +126,7 @@ def _write_rejects(run: Run, parts: list[Path], summary: Summary) -> None:
     in_order = merge(*(_read_rejects(part) for part in parts))
     first = next(in_order, None)
     if first is None and not run.keep_empty:
+        run.rejects.unlink(missing_ok=True)
         return
     with whole(run.rejects) as path, path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")

@@ -1,6 +1,7 @@
 """The ``traderecon`` command: one module per command group, loaded when it is used."""
 
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -56,6 +57,7 @@ def command() -> None:
 
 def main() -> None:
     """Run the command and exit with its code; what nobody expected ends with its traceback and 70."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.TERMINATED))  # an exit that cleans up
     try:
         code = command(prog_name="traderecon", standalone_mode=False)
     except click.ClickException as error:

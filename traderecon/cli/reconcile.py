@@ -65,33 +65,46 @@ def reconcile(
     """
     out = None if out is None or str(out) == "-" else out
     form = _form(out, as_json=as_json)
+    if report and report.suffix.lower() not in {".html", ".htm"}:
+        raise click.BadParameter(f"{report}: write a name that ends in .html", param_hint="--report")
     if open_report and report is None:
         raise click.UsageError("--open needs --report FILE.html")
     files = {Source.EXECUTIONS: executions, Source.CONFIRMATIONS: confirmations, Source.PNL: pnl}
     rejects_path = rejects or (out.with_suffix(".rejects.csv") if out else _FALLBACK_REJECTS)
-    _require_writable([path for path in (out, rejects_path, report) if path], [path for path in files.values() if path])
+    rules, rules_file = effective_rules()
+    _require_writable(
+        [path for path in (out, rejects_path, report) if path], [path for path in (*files.values(), rules_file) if path]
+    )
     try:
         inputs = [Input.open(source, path) for source, path in files.items() if path]
     except InputError as error:
         fail(Exit.INPUT, str(error))
     run = Run(
         inputs=inputs,
-        rules=effective_rules(),
+        rules=rules,
         out=out,
         form=form,
         rejects=rejects_path,
         keep_empty=bool(rejects or out),
         processors=count,
     )
-    with progress(run.bytes_to_do, "reconciling", long=_LONG_BYTES) as advance:
-        summary = run_batch(run, advance)
-    _tell(summary, run)
-    if as_json and out:
-        click.echo(json.dumps(_summary(summary)))
-    if report:
-        _write_report(summary, run, report)
-        if open_report and has_screen():
-            webbrowser.open(report.resolve().as_uri())
+    try:
+        with progress(run.bytes_to_do, "reconciling", long=_LONG_BYTES) as advance:
+            summary = run_batch(run, advance)
+        _tell(summary, run)
+        if as_json and out:
+            click.echo(json.dumps(_summary(summary)))
+        if report:
+            _write_report(summary, run, report)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        fail(
+            Exit.BUG,
+            f"{error.filename or 'an output'}: cannot be written ({error.strerror}); no file was replaced by half",
+        )
+    if report and open_report and has_screen():
+        webbrowser.open(report.resolve().as_uri())
     if fail_on_breaks and summary.broken:
         raise click.exceptions.Exit(Exit.BREAKS)
 
@@ -107,12 +120,17 @@ def _form(out: Path | None, *, as_json: bool) -> Format:
 
 def _require_writable(outputs: list[Path], inputs: list[Path]) -> None:
     """Refuse before the work what would fail after it, or would overwrite what it reads."""
-    taken = {path.resolve(): f"{path} is an input" for path in inputs}
+    taken: dict[str, str] = {}
+    for path in inputs:
+        if os.path.realpath(path) in taken:
+            raise click.UsageError(f"{path} is named for two inputs: each has a file of its own")
+        taken[os.path.realpath(path)] = f"{path} is an input"
     for path in outputs:
-        if path.resolve() in taken:
-            raise click.UsageError(f"{taken[path.resolve()]}: write {path} somewhere else")
-        taken[path.resolve()] = f"{path} is written already"
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
+        real = Path(os.path.realpath(path))
+        if str(real) in taken:
+            raise click.UsageError(f"{taken[str(real)]}: write {path} somewhere else")
+        taken[str(real)] = f"{path} is named for two outputs"
+        if not os.access(real.parent, os.W_OK) or (os.path.lexists(real) and not real.is_file()):
             raise click.UsageError(f"{path} cannot be written: name a file in a directory that exists and is yours")
 
 
@@ -122,7 +140,7 @@ def _tell(summary: Summary, run: Run) -> None:
     for reason, count in _most_first(summary.reasons):
         say(f"  {count:>9,} {reason}")
     if rejected := summary.rejected.total():
-        say(f"{rejected:,} rows rejected, see {run.rejects}")
+        say(f"{rejected:,} row{'s' * (rejected != 1)} rejected, see {run.rejects}")
     if run.out:
         say(f"results in {run.out}")
 

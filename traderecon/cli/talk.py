@@ -16,7 +16,7 @@ _UPDATES = 1_000
 
 
 class Exit(IntEnum):
-    """What an exit code means. Source: CONTRACT.md; the last two are what a shell gives for the signals."""
+    """What an exit code means. Source: CONTRACT.md; the last three are what a shell gives for the signals."""
 
     DONE = 0
     BREAKS = 1
@@ -27,6 +27,7 @@ class Exit(IntEnum):
     REFUSED = 78
     INTERRUPTED = 130
     PIPE_CLOSED = 141
+    TERMINATED = 143
 
 
 class Failure(click.ClickException):

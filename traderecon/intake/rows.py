@@ -40,6 +40,9 @@ class Rows:
         twice = sorted({name for name in self.columns if name and self.columns.count(name) > 1})
         if missing:
             found = ",".join(self.columns)[:200]
+            for separator in (";", "\t", "|"):
+                if separator in header and "," not in header:
+                    raise HeaderError(f"has cells separated by {separator!r}: save it with commas")
             raise HeaderError(f"lacks the column {', '.join(missing)}: its first line must name it, and is {found!a}")
         if twice:
             raise HeaderError(f"has the column {', '.join(twice)} more than once")

@@ -97,6 +97,9 @@ def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, bool]:
     if len(rivals) > 1:
         noticed = {hint for rival in rivals for hint in rival.hints}
         standing = msgspec.structs.replace(standing, hints=tuple(sorted(noticed)))
+        if not isinstance(standing, PnlSnapshot):  # the finest spelling proves least: no hash decides a verdict
+            finest = max(rival.granularity for rival in rivals if not isinstance(rival, PnlSnapshot))
+            standing = msgspec.structs.replace(standing, granularity=finest)
     return standing, contested, max(versions) - min(1, *versions) + 1 > len(versions)
 
 

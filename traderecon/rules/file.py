@@ -30,6 +30,7 @@ from traderecon.rules.rules import FOUNDING, Rule, Rules
 from traderecon.rules.terms import Price, Quantity
 from traderecon.rules.tolerance import Absolute, Band, Base, Bound, Relative, Tolerance
 
+_LONGEST_GRACE_S = 31_536_000
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
 
 
@@ -87,6 +88,8 @@ def parse_rules(text: str) -> Rules:
         raise RulesError("name is blank: results say by it which rules spoke")
     if not checks:
         raise RulesError("every check is off: every pair would match")
+    if file.grace_seconds > _LONGEST_GRACE_S:
+        raise RulesError(f"grace_seconds is {file.grace_seconds}: write at most {_LONGEST_GRACE_S}, a year")
     if file.pnl_required and not file.checks.pnl:
         raise RulesError("pnl_required, and the pnl check is off: a trade would wait for what nobody looks at")
     return Rules(
