@@ -9,8 +9,10 @@ machine, the rate does not.
 
 import argparse
 import gc
+from collections.abc import Callable
 from statistics import median
 from time import process_time_ns
+from typing import Any
 
 from traderecon.intake import Rows
 from traderecon.matching import add, result, verdict
@@ -34,9 +36,9 @@ def trades(count: int) -> list[tuple[Fact, ...]]:
     return list(facts.values())
 
 
-def as_floats(facts: tuple[Fact, ...]) -> dict[str, dict[str, object]]:
+def as_floats(facts: tuple[Fact, ...]) -> dict[str, dict[str, Any]]:
     """What the yardstick gets: a dict per source."""
-    sides: dict[str, dict[str, object]] = {}
+    sides: dict[str, dict[str, Any]] = {}
     for fact in facts:
         leg = fact.leg
         if isinstance(leg, PnlSnapshot):
@@ -48,7 +50,7 @@ def as_floats(facts: tuple[Fact, ...]) -> dict[str, dict[str, object]]:
     return sides
 
 
-def naive(sides: dict[str, dict[str, object]]) -> list[str]:
+def naive(sides: dict[str, dict[str, Any]]) -> list[str]:
     """The founding checks as they are first written."""
     reasons = []
     execution, confirmation, pnl = sides.get("execution"), sides.get("confirmation"), sides.get("pnl")
@@ -58,24 +60,24 @@ def naive(sides: dict[str, dict[str, object]]) -> list[str]:
         reasons.append("TICKER_MISMATCH")
     if execution["quantity"] != confirmation["quantity"]:
         reasons.append("QUANTITY_MISMATCH")
-    if abs(execution["price"] - confirmation["price"]) > 0.005:  # type: ignore[operator]
+    if abs(execution["price"] - confirmation["price"]) > 0.005:
         reasons.append("PRICE_MISMATCH")
-    if abs(execution["at"] - confirmation["at"]) > 0.1:  # type: ignore[operator]
+    if abs(execution["at"] - confirmation["at"]) > 0.1:
         reasons.append("TIMESTAMP_DRIFT")
     if pnl is not None:
-        expected = execution["price"] * execution["quantity"] - pnl["commission"]  # type: ignore[operator]
+        expected = execution["price"] * execution["quantity"] - pnl["commission"]
         if abs(expected - pnl["pnl_impact"]) >= 1.0:
             reasons.append("PNL_INCONSISTENT")
     return reasons
 
 
-def seconds(rounds: int, work: object, inputs: list[object]) -> list[float]:
+def seconds(rounds: int, work: Callable[[Any], object], inputs: list[Any]) -> list[float]:
     """CPU seconds of each round of ``work`` over all inputs, after one round that is not counted."""
     taken = []
     for _ in range(rounds + 1):
         start = process_time_ns()
         for each in inputs:
-            work(each)  # type: ignore[operator]
+            work(each)
         taken.append((process_time_ns() - start) / 1e9)
     return taken[1:]
 

@@ -1,6 +1,5 @@
 """Settings: where each comes from, what is refused and how it is said, and what may never be printed."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and nothing configured."""
-    monkeypatch.chdir(tmp_path)
-    for name in os.environ:
-        if name.startswith(PREFIX):
-            monkeypatch.delenv(name)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def refused() -> str:

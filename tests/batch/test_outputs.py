@@ -262,3 +262,15 @@ def test_names_of_folders_are_no_patterns(tmp_path: Path, form: Format, name: st
     out = (folder / f"out{form}").read_bytes()
     assert read(form, out) == []
     assert form is not Format.PARQUET or tuple(pl.read_parquet(out).columns) == COLUMNS
+
+
+@pytest.mark.parametrize("form", [Format.JSON, Format.PARQUET])
+def test_codes_stay_sorted_in_lists(tmp_path: Path, form: Format) -> None:
+    """Five reasons and two hints on every trade, so that an order by chance would show."""
+    ours = [f"T{number:03d},AAPL,100,190.50,2025-07-26T23:59:59.999Z" for number in range(200)]
+    theirs = [f"T{number:03d},MSFT,101,191.50,2025-07-26T00:00:00Z" for number in range(200)]
+    booked = [f"T{number:03d},95.00,0.5" for number in range(200)]
+    rows = read(form, left_by(written(tmp_path, plain_files(ours, theirs, booked)), form=form).out)
+    reasons = ["PNL_INCONSISTENT", "PRICE_MISMATCH", "QUANTITY_MISMATCH", "TICKER_MISMATCH", "TIMESTAMP_DRIFT"]
+    assert [row["reasons"] for row in rows] == [reasons] * 200
+    assert [row["hints"] for row in rows] == [["CONFIRM_BEFORE_EXECUTION", "PNL_BASIS_SUSPECT"]] * 200

@@ -369,3 +369,12 @@ def test_a_header_beyond_its_bound_is_refused_and_not_cut(tmp_path: Path) -> Non
     header = ",".join(COLUMNS[Source.EXECUTIONS]) + "," + "é" * 40_000
     with pytest.raises(InputError, match="its first line is longer than 65536 bytes"):
         written(tmp_path, {Source.EXECUTIONS: file_of([f"T1,{TERMS},x"], header)})
+
+
+def test_a_file_that_goes_away_under_the_run_is_named(tmp_path: Path) -> None:
+    (executions,) = written(
+        tmp_path, {Source.EXECUTIONS: file_of([f"T1,{TERMS}"], ",".join(COLUMNS[Source.EXECUTIONS]))}
+    )
+    executions.path.unlink()
+    with pytest.raises(InputError, match="went away while it was read"):
+        executions.require_unchanged()

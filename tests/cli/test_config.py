@@ -1,7 +1,6 @@
 """``traderecon config show``: what is in force, without its secrets."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,7 @@ from traderecon.cli import command
 from traderecon.cli.talk import Exit
 from traderecon.settings import PREFIX, Settings, load
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and nothing configured."""
-    monkeypatch.chdir(tmp_path)
-    for name in os.environ:
-        if name.startswith(PREFIX):
-            monkeypatch.delenv(name)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def show(*arguments: str) -> Result:

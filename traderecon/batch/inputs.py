@@ -54,7 +54,10 @@ class Input(msgspec.Struct, frozen=True):
 
     def require_unchanged(self) -> None:
         """InputError when somebody wrote the file since it was opened: what was read may be neither old nor new."""
-        status = self.path.stat()
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise InputError(f"{self.path}: went away while it was read ({error.strerror}): run again") from None
         if (status.st_size, status.st_mtime_ns) != (self.size, self.changed_at_ns):
             raise InputError(f"{self.path}: changed while it was read: run again when it is complete")
 

@@ -23,6 +23,7 @@ _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 _TAME = r"^[A-Za-z0-9][A-Za-z0-9._:/#-]*$"
 """Text that is no formula and needs no quotes."""
+_NO_CODES = pl.lit([], dtype=pl.List(pl.String))
 _ISO = "%Y-%m-%dT%H:%M:%S%.fZ"
 
 
@@ -62,8 +63,7 @@ def write_part(form: Format, rows: pl.DataFrame, path: Path) -> None:
             rows = rows.with_columns(pl.col(SENT_TEXT).map_elements(spreadsheet_safe, return_dtype=pl.String))
         rows.write_csv(path, include_header=False, quote_style="never" if tame else "necessary")
         return
-    lists = rows.with_columns(pl.col(name).fill_null("").str.split(";").list.drop_nulls() for name in LISTS)
-    lists = lists.with_columns(pl.col(name).list.set_difference(pl.lit([""])) for name in LISTS)
+    lists = rows.with_columns(pl.col(name).str.split(";").fill_null(_NO_CODES) for name in LISTS)
     if form is Format.JSON:
         lists.write_ndjson(path)
     else:

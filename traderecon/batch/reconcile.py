@@ -2,8 +2,9 @@
 
     files ─> chunks ─> split by range of trade_id ─> parts ─> judge each ─> outputs in order
 
-Chunks and parts are independent, so they run on as many processors as there are; memory is bounded by one chunk and
-one part per processor. The result is the same whatever the number of processors, chunks or parts.
+Chunks and parts are independent, so several processes can share them. Memory is bounded by ``HELD_BYTES`` of input, and
+by one chunk and one part per process; only a single trade of very many lines outgrows its part. The result is the same
+whatever the number of processes, chunks or parts.
 """
 
 import csv

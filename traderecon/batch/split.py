@@ -1,7 +1,7 @@
-"""Split: lines of all files -> parts by range of trade_id, on disk.
+"""Split: lines of all files -> parts by range of trade_id, on disk or held in memory.
 
 A part holds every line of its trades, so it can be judged by itself; parts in order are trades in order, so their
-outputs are simply put one behind the other. Memory is bounded by a chunk and a part, whatever the files' size.
+outputs are simply put one behind the other.
 """
 
 from pathlib import Path

@@ -112,19 +112,10 @@ class Summary(msgspec.Struct):
 
     def merge(self, other: Self) -> None:
         """Add what another part of the trades gave."""
-        for mine, theirs in (
-            (self.rows, other.rows),
-            (self.duplicates, other.duplicates),
-            (self.rejected, other.rejected),
-            (self.states, other.states),
-            (self.reasons, other.reasons),
-            (self.hints, other.hints),
-            (self.checks, other.checks),
-            (self.minutes, other.minutes),
-            (self.break_minutes, other.break_minutes),
-            (self.break_tickers, other.break_tickers),
-        ):
-            mine.update(theirs)  # type: ignore[arg-type]
+        for field in self.__struct_fields__:
+            counts = getattr(self, field)
+            if isinstance(counts, Counter):
+                counts.update(getattr(other, field))
         self.pnl_alone += other.pnl_alone
         self.notional_at_risk = EXACT.add(self.notional_at_risk, other.notional_at_risk)
         self.breaks += other.breaks
