@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from configparser import ConfigParser
 from pathlib import Path
 
 import oracle
@@ -22,6 +23,8 @@ MAY_IMPORT = {
     "intake": {"records"},
     "batch": {"records", "rules", "matching", "intake"},
     "simulator": {"records"},
+    "transport": set(),
+    "tables": {"transport"},
     "clock": set(),
     "settings": set(),
     "cli": {"records", "rules", "matching", "intake", "batch", "simulator", "clock", "settings"},
@@ -57,8 +60,11 @@ BLURRY_NAMES = {"data", "item", "items", "process", "manager", "utils", "util", 
 
 def sources() -> dict[str, str]:
     """Every module of the product by its dotted name."""
-    files = sorted(ROOT.rglob("*.py"))
-    return {".".join(("traderecon", *path.relative_to(ROOT).with_suffix("").parts)): path.read_text() for path in files}
+    return {
+        ".".join((*package, *path.relative_to(folder).with_suffix("").parts)): path.read_text()
+        for package, folder in ((("traderecon",), ROOT), (("traderecon", "tables"), ROOT.parent / "tables"))
+        for path in sorted(folder.rglob("*.py"))
+    }
 
 
 SOURCES = sources()
@@ -184,6 +190,7 @@ def run(program: str, *arguments: str) -> str:
 
 WATCHED_IMPORTS = """
 import importlib, json, os, sys, threading
+import faust  # asks what it runs on, by a subprocess; the imports of ours are what is watched
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 DEEDS = {
     "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system",
@@ -217,6 +224,13 @@ def test_and_the_watch_would_see_it(tmp_path: Path) -> None:
     )
     deeds = json.loads(run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{WATCHED_IMPORTS}", "busy"))
     assert [deed.split(" ")[1] for deed in deeds] == ["open", "thread"]
+
+
+def test_what_is_installed_is_what_is_here() -> None:
+    listed = ConfigParser()
+    listed.read(ROOT.parent / "setup.cfg")
+    packages = {name.removesuffix(".__init__") for name in SOURCES if name.endswith(".__init__")}
+    assert listed["options"]["packages"].split() == sorted(packages)
 
 
 def test_the_package_itself_imports_nothing() -> None:

@@ -1,0 +1,5 @@
+"""State: Faust tables whose writes are batches, one module each. See README.md for keys, writers and lifetimes."""
+
+from .batch_table import BatchTable, Draft
+
+__all__ = ["BatchTable", "Draft"]

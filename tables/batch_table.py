@@ -1,0 +1,147 @@
+"""A table written in batches: the changelog first, then one write of the local store.
+
+    table.draft(batch) -> get, scan, put, delete -> await write()
+        changelog acknowledged -> one RocksDB WriteBatch: rows, applied source offset, next changelog offset
+
+So the local store is a prefix of the changelog at every moment, and what it holds of a source has been published
+before. A record at or below ``applied`` is a replay. Where somebody else wrote to the changelog in between (a worker
+that was stopped and woke up late), the gap is read before anything else is written. Source: DESIGN.md 1, FAUST.md 3.5.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import faust
+from faust.types import TP
+from rocksdict import WriteBatch
+
+from traderecon.transport import MicroBatch, Outgoing, Record
+
+from .store import CHANGELOG_KEY, INTERNAL, Store, rows
+
+APPLIED_KEY = INTERNAL + b"applied\x00"
+"""Before the source topic's name: the last offset of it whose effects are in this partition."""
+
+
+class BatchTable(faust.Table[bytes, bytes]):
+    """Bytes to bytes, per partition of its source; written by one agent, through drafts."""
+
+    app: Any  # a StreamApp
+    data: Store
+
+    def __init__(self, app: faust.App, *, name: str, partitions: int, **kwargs: Any) -> None:
+        super().__init__(
+            app,
+            name=name,
+            partitions=partitions,
+            key_type=bytes,
+            value_type=bytes,
+            extra_topic_configs={
+                # Small segments, or nothing is ever compacted.
+                "segment.ms": 3_600_000,
+                "segment.bytes": 67_108_864,
+                "min.cleanable.dirty.ratio": 0.2,
+            },
+            **kwargs,
+        )
+        self._writes: dict[int, int] = {}
+
+    def _new_store(self) -> Store:
+        return Store(self.app.conf.store, self.app, self, table_name=self.name, loop=self.loop)
+
+    def draft(self, batch: MicroBatch) -> "Draft":
+        """The changes one micro-batch makes to the partition it came from."""
+        return Draft(self, batch)
+
+    def applied(self, topic: str, partition: int) -> int:
+        """The last offset of ``topic`` whose effects are in the partition; -1 when there is none."""
+        found = self.data.of(partition).get(APPLIED_KEY + topic.encode())
+        return -1 if found is None else int(found)
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        raise TypeError(f"table {self.name} is written in batches: put {key!r} into a draft, and write that")
+
+    def __delitem__(self, key: bytes) -> None:
+        raise TypeError(f"table {self.name} is written in batches: delete {key!r} in a draft, and write that")
+
+    # -- the changelog side
+
+    def next_changelog_offset(self, partition: int) -> int:
+        """The first changelog offset that the local store does not hold; 0 when it is empty."""
+        found = self.data.of(partition).get(CHANGELOG_KEY)
+        return 0 if found is None else int(found)
+
+    def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
+        """Write changelog records, in order, and that the store now holds everything below ``end``."""
+        self._store_rows(tp.partition, ((record.key, record.value) for record in records), end)
+
+    async def _write(self, partition: int, changes: dict[bytes, bytes | None]) -> None:
+        writes = self._writes[partition] = self._writes.get(partition, 0) + 1
+        changelog = TP(self.changelog_topic.get_topic_name(), partition)
+        outgoing = [Outgoing(key, value) for key, value in changes.items()]
+        spans = await self.app.append(changelog.topic, partition, outgoing)
+        if self._writes[partition] != writes:
+            raise RuntimeError(f"table {self.name}: two drafts of partition {partition} were written at once")
+        held = self.next_changelog_offset(partition)
+        if [spans[0].start, *(span.start for span in spans[1:])] == [held, *(span.stop for span in spans[:-1])]:
+            self._store_rows(partition, changes.items(), spans[-1].stop)
+            return
+        async for tp, records in self.app.transport.read({changelog: range(held, spans[-1].stop)}):
+            self.restore(tp, records, records[-1].offset + 1)
+
+    def _store_rows(self, partition: int, changes: Any, changelog_end: int) -> None:
+        batch = WriteBatch(raw_mode=True)
+        for key, value in changes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(CHANGELOG_KEY, b"%d" % changelog_end)
+        self.data.of(partition).write(batch)
+
+
+class Draft:
+    """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable, once.
+
+    No await belongs between reading and writing one row of a partition in two places; a draft is one place.
+    """
+
+    __slots__ = ("_batch", "_db", "_rows", "_table", "applied")
+
+    def __init__(self, table: BatchTable, batch: MicroBatch) -> None:
+        self._table = table
+        self._batch = batch
+        self._db = table.data.of(batch.partition)
+        self._rows: dict[bytes, bytes | None] = {}
+        self.applied = table.applied(batch.topic, batch.partition)
+        """Records of the source up to this offset are replays."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key, as of this draft."""
+        if key in self._rows:
+            return self._rows[key]
+        return self._db.get(key)
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Every key that begins with ``prefix`` and its value, as of this draft; keys in no promised order."""
+        for key, value in rows(self._db, prefix):
+            if key not in self._rows:
+                yield key, value
+        for key, drafted in self._rows.items():
+            if drafted is not None and key.startswith(prefix):
+                yield key, drafted
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Set a key. Keys that begin with NUL are the table's own."""
+        if key.startswith(INTERNAL):
+            raise ValueError(f"key {key!r} begins with NUL, which the table keeps for itself")
+        self._rows[key] = value
+
+    def delete(self, key: bytes) -> None:
+        """Forget a key."""
+        self._rows[key] = None
+
+    async def write(self) -> None:
+        """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it."""
+        applied = APPLIED_KEY + self._batch.topic.encode()
+        await self._table._write(self._batch.partition, {**self._rows, applied: b"%d" % self._batch.last_offset})

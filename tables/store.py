@@ -1,0 +1,63 @@
+"""The RocksDB files of one table: one database per partition, opened with it, closed with it, bounded in memory."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from faust.stores import rocksdb
+from faust.types import TP, CollectionT
+from rocksdict import Rdict
+
+INTERNAL = b"\x00"
+"""Keys of the table's own bookkeeping begin with it."""
+CHANGELOG_KEY = INTERNAL + b"changelog"
+"""The next changelog offset: everything below it is in the store. Local, never in the changelog."""
+
+BLOCK_CACHE_BYTES = 32 * 1024 * 1024
+WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+MAX_OPEN_FILES = 256
+
+
+class Store(rocksdb.Store):
+    """Faust's RocksDB store with bounds, and closed when a partition leaves instead of when the collector comes by."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        options = {
+            "block_cache_size": BLOCK_CACHE_BYTES,  # per database: Faust's default is 2 GiB each
+            "write_buffer_size": WRITE_BUFFER_BYTES,
+            "max_open_files": MAX_OPEN_FILES,
+        }
+        super().__init__(*args, driver="rocksdict", options=options, **kwargs)
+
+    def of(self, partition: int) -> Rdict:
+        """The open database of a partition."""
+        return cast(Rdict, self._db_for_partition(partition))
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """The last changelog offset held: in Faust's terms, one below the next."""
+        found = self.of(tp.partition).get(CHANGELOG_KEY)
+        return None if found is None else int(found) - 1
+
+    def revoke_partitions(self, table: CollectionT, tps: set[TP]) -> None:
+        """Close the databases of partitions that went to another worker."""
+        for tp in tps:
+            if tp.topic in table.changelog_topic.topics and (db := self._dbs.pop(tp.partition, None)) is not None:
+                db.close()
+
+    async def stop(self) -> None:
+        """Close every database."""
+        while self._dbs:
+            self._dbs.popitem()[1].close()
+
+    def _visible_keys(self, db: Rdict) -> Iterator[bytes]:
+        return (key for key, _ in self._visible_items(db))
+
+    def _visible_items(self, db: Rdict) -> Iterator[tuple[bytes, bytes]]:
+        return ((key, value) for key, value in rows(db) if not key.startswith(INTERNAL))
+
+
+def rows(db: Rdict, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """The rows of a database whose keys begin with ``prefix``, in the order of their keys."""
+    for key, value in cast(Iterator[tuple[bytes, bytes]], db.items(from_key=prefix)):  # raw mode: bytes, bytes
+        if not key.startswith(prefix):
+            return
+        yield key, value

@@ -1,0 +1,11 @@
+"""The transport: ordinary Faust agents, fed and drained in micro-batches that lose nothing.
+
+    log (Kafka, embedded) -> BatchConsumer -> MicroBatch -> agent -> producer.append, table draft -> ack -> commit
+
+``StreamApp`` is a ``faust.App`` on it. What must hold, and why, is in DESIGN.md 2 and 3.
+"""
+
+from traderecon.transport.app import StreamApp
+from traderecon.transport.microbatch import MicroBatch, Outgoing, Record, partition_for
+
+__all__ = ["MicroBatch", "Outgoing", "Record", "StreamApp", "partition_for"]

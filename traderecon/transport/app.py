@@ -1,0 +1,90 @@
+"""A Faust app on our transport: every setting that correctness needs, written out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import faust
+from faust.transport.drivers import TRANSPORTS
+
+from traderecon.transport.consumer import BatchConsumer, StartOffsets
+from traderecon.transport.microbatch import Outgoing
+from traderecon.transport.recovery import BatchTableManager
+from traderecon.transport.stream import BatchAgent, BatchStream
+
+SCHEMES = {
+    "kafka": "traderecon.transport.kafka:Transport",
+    "embedded": "traderecon.transport.embedded:Transport",
+}
+
+BATCH_BYTES = 900_000
+"""A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
+
+
+class StreamApp(faust.App):
+    """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
+
+    ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        broker: str,
+        data_dir: Path,
+        partitions: int = 4,
+        instance: str | None = None,
+        session_timeout_s: float = 10.0,
+        commit_interval_s: float = 0.5,
+        batch_records: int = 1_000,
+        stall_s: float = 60.0,
+        **settings: Any,
+    ) -> None:
+        TRANSPORTS.aliases.update(SCHEMES)
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.start_offsets: StartOffsets | None = None
+        super().__init__(
+            name,
+            broker=broker,
+            datadir=str(data_dir),
+            store="rocksdb://",
+            topic_partitions=partitions,
+            topic_disable_leader=True,
+            table_standby_replicas=0,  # a standby's fetches lost messages (FAUST.md 2)
+            processing_guarantee="at_least_once",
+            Stream=BatchStream,
+            Agent=BatchAgent,
+            TableManager=BatchTableManager,
+            consumer_group_instance_id=instance,
+            consumer_auto_offset_reset="earliest",
+            broker_session_timeout=session_timeout_s,
+            broker_heartbeat_interval=session_timeout_s / 4,
+            broker_request_timeout=max(30.0, session_timeout_s * 2),
+            broker_rebalance_timeout=30.0,
+            broker_commit_interval=commit_interval_s,
+            broker_max_poll_records=batch_records,
+            stream_buffer_maxsize=4,
+            stream_wait_empty=True,
+            stream_recovery_delay=0.0,
+            stream_processing_timeout=stall_s,
+            producer_acks=-1,
+            producer_max_batch_size=BATCH_BYTES,
+            producer_max_request_size=BATCH_BYTES + 100_000,
+            producer_request_timeout=30.0,
+            web_enabled=False,
+            web_bind="127.0.0.1",
+            web_tables_enabled=False,
+            **settings,
+        )
+
+    async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""
+        spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
+        return spans
+
+    def _new_consumer(self) -> Any:
+        consumer = super()._new_consumer()
+        if not isinstance(consumer, BatchConsumer):
+            raise TypeError(f"{type(consumer).__qualname__} is not a consumer of ours: it acknowledges what it lost")
+        return consumer

@@ -1,0 +1,257 @@
+"""The consumer all our logs share: micro-batches in, acknowledgements in order, commits never past what is done.
+
+    fetch -> admit (no hole) -> one event per partition and fetch -> agent -> ack -> settle -> commit
+
+It replaces Faust's delivery per record and Faust's offset bookkeeping, and keeps its conductor, channels, agents,
+assignor and rebalance protocol. A driver gives it a log: see ``Log``. Rules and their reasons: FAUST.md 3.5.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from time import monotonic
+from typing import Any, ClassVar
+
+from faust.events import Event
+from faust.transport.consumer import Consumer, ensure_TP
+from faust.types import TP, Message
+from faust.types.tuples import ConsumerMessage
+from mode import Service
+from mode.utils.futures import notify
+
+from traderecon.transport.halt import REFUSED, halt
+from traderecon.transport.microbatch import MicroBatch, Record
+from traderecon.transport.progress import Progress
+
+StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+"""Partitions just assigned -> the offset to begin at, for those that somebody else than the group keeps."""
+
+FETCH_S = 0.5
+"""A fetch that finds nothing comes back after this, so that a stop is noticed."""
+ROOM_S = 0.002
+"""How soon a full queue is looked at again. Waiting in it is no way: Faust empties it by cancelling who waits."""
+IDLE_S = 0.02
+"""How soon partitions are looked for when there are none."""
+
+
+class BatchConsumer(Consumer):
+    """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
+
+    The driver gives: ``_getmany``, ``_seek``, ``_commit`` (False: try again later), ``committed``,
+    ``earliest_offsets``, ``highwaters``, ``position``, ``assignment``, ``partition_counts``, ``subscribe``.
+    """
+
+    app: Any  # a StreamApp; its parts lean on one another's insides, which Faust's interfaces leave out
+    watch_interval_s: ClassVar[float] = 5.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._progress: dict[TP, Progress] = {}
+        self._stall_s: float = self.app.conf.stream_processing_timeout
+
+    # -- what a driver adds
+
+    async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """The group's next offset of each partition that has a commit."""
+        raise NotImplementedError
+
+    async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
+        """How many partitions each topic has; a topic that does not exist is absent."""
+        raise NotImplementedError
+
+    # -- assignment
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group, when every topic is there and fits the tables; else the process ends, 78."""
+        await self._preflight(set(topics))
+        await super().subscribe(topics)  # type: ignore[safe-super]  # the driver below has it
+
+    async def _preflight(self, topics: set[str]) -> None:
+        counts = await self.partition_counts(topics)
+        if missing := sorted(topics - counts.keys()):
+            halt(f"topics missing on the broker: {', '.join(missing)}. Create them first.", code=REFUSED)
+        if self.app.tables.changelog_topics and len(set(counts.values())) > 1:
+            found = ", ".join(f"{topic} {count}" for topic, count in sorted(counts.items()))
+            halt(f"an app with tables needs topics of one partition count, found: {found}.", code=REFUSED)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish and commit what agents are busy with; then nothing is delivered before the next seek."""
+        await super().on_partitions_revoked(revoked)
+        self._progress = {}
+
+    async def perform_seek(self) -> None:
+        """Begin every input partition where the group, or whoever keeps its offsets, left off."""
+        self._progress = {}
+        tps = {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
+        if not tps:
+            return
+        start_offsets: StartOffsets | None = getattr(self.app, "start_offsets", None)
+        given = await start_offsets(tps) if start_offsets is not None else {}
+        committed = await self.committed(tps - given.keys())
+        progress = {}
+        bounds = await self._bounds(tps)
+        starts = {tp: given.get(tp, committed.get(tp, low)) for tp, (low, _) in bounds.items()}
+        if any(start > bounds[tp][1] for tp, start in starts.items()):
+            await self.sleep(self.watch_interval_s)  # a leader just elected may not know its own end yet
+            bounds = await self._bounds(tps)
+        for tp, start in starts.items():
+            low, high = bounds[tp]
+            if not low <= start <= high:
+                halt(_beyond(tp, start, low, high), code=REFUSED)
+            await self._seek(tp, start)
+            progress[tp] = Progress(start)
+        self._progress = progress
+
+    async def _bounds(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
+        """The first offset the log still has and the next it will give, of each partition."""
+        low, high = await self.earliest_offsets(*tps), await self.highwaters(*tps)
+        return {tp: (low[tp] or 0, high[tp] or 0) for tp in tps}
+
+    # -- delivery
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                if not self.flow_active:
+                    await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
+                    continue
+                active = self._get_active_partitions()
+                fetched = await self._getmany(active, FETCH_S) if active else {}
+                for tp, records in fetched.items():
+                    await self._take_in(ensure_TP(tp), records)
+                if not fetched:
+                    await asyncio.sleep(0 if active else IDLE_S)
+        except BaseException as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            if not (isinstance(error, self.consumer_stopped_errors) and self.app.should_stop):
+                halt("fetching failed in a way nobody foresaw", error)
+
+    async def _take_in(self, tp: TP, records: list[Record]) -> None:
+        progress = self._progress.get(tp)
+        if progress is None or not self.flow_active:
+            return  # between two assignments: the seek that follows fetches it again
+        admitted = progress.admit(records)
+        if admitted.records:
+            await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, admitted.records))
+        if admitted.hole and self._progress.get(tp) is progress:
+            await self._reread(tp, progress)
+
+    async def _deliver(self, tp: TP, progress: Progress, batch: MicroBatch) -> None:
+        queues = [channel.queue for channel in self.app.topics._topic_name_index[tp.topic]]
+        while any(queue.full() for queue in queues):
+            await asyncio.sleep(ROOM_S)
+            if self._progress.get(tp) is not progress or not self.flow_active:
+                return  # the seek that follows fetches it again
+        # No await from here on: a batch is in every queue and in the books, or in none.
+        last = batch.records[-1]
+        message = ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000,
+            0,
+            None,
+            None,
+            batch,  # type: ignore[arg-type]  # Faust's message carries bytes; ours carries a micro-batch
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+        message.incref(len(queues))
+        progress.deliver(message)
+        for queue in queues:
+            queue.put_nowait(Event(self.app, None, batch, None, message))
+
+    async def _reread(self, tp: TP, progress: Progress) -> None:
+        """The fetch left out the next offset: ask the log again, and believe it then, if it was not truncated."""
+        expected = progress.reread()
+        low, high = (await self._bounds({tp}))[tp]
+        if low > expected:
+            halt(_beyond(tp, expected, low, high))
+        self.log.info("%s[%s]: no record at offset %s, reading again", tp.topic, tp.partition, expected)
+        await self._seek(tp, expected)
+
+    # -- acknowledgement and commit
+
+    def ack(self, message: Message) -> bool:
+        """An agent is done with a message, all of it."""
+        first = not message.acked
+        message.acked = True
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+        return first
+
+    async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what is done and not yet committed, when everything sent so far has been acknowledged.
+
+        A commit that fails is tried again at the next interval: what is done stays done.
+        """
+        ready = {
+            tp: (progress, progress.done)
+            for tp, progress in self._progress.items()
+            if progress.settle() > progress.committed and (topics is None or tp in topics or tp.topic in topics)
+        }
+        if not ready:
+            return False
+        await self.app.producer.flush()
+        assigned = self.assignment()
+        offsets = {
+            tp: done for tp, (progress, done) in ready.items() if self._progress.get(tp) is progress and tp in assigned
+        }
+        if not offsets or not await self._commit(offsets):
+            return False
+        for tp, done in offsets.items():
+            ready[tp][0].committed = done
+        self._committed_offset.update(offsets)
+        self.app.monitor.on_tp_commit(offsets)
+        return True
+
+    # -- the watchdog
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's own detector only logs; ours ends the process: see ``_watch``."""
+
+    @Service.task
+    async def _watch(self) -> None:
+        """Lag and no progress for too long while the log answers: something is stuck, so end, exit 70 (F14)."""
+        stands: dict[TP, tuple[Progress, int]] = {}
+        since: dict[TP, float] = {}
+        busy, restored = monotonic(), -1
+        while not self.should_stop:
+            await self.sleep(self.watch_interval_s)
+            now = monotonic()
+            watched = dict(self._progress)
+            try:
+                ends = await asyncio.wait_for(self.highwaters(*watched), self.watch_interval_s)
+            except Exception:
+                stands, since, busy = {}, {}, now  # the log does not answer: waiting is right
+                continue
+            if not self.app.rebalancing or self.app.tables.recovery.restored != restored:
+                busy, restored = now, self.app.tables.recovery.restored
+            elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
+                halt(f"a rebalance has not ended and no table recovered for {now - busy:.0f} s, the log answers")
+            for tp, progress in watched.items():
+                stand = (progress, progress.settle())
+                if stands.get(tp) != stand or not await self._lags(tp, progress, ends[tp] or 0):
+                    stands[tp], since[tp] = stand, now
+                elif now - since[tp] > self._stall_s:
+                    halt(
+                        f"{tp.topic}[{tp.partition}] has stood at {progress.done} of {ends[tp]} for "
+                        f"{now - since[tp]:.0f} s, {progress.open} open, while the log answers"
+                    )
+
+    async def _lags(self, tp: TP, progress: Progress, end: int) -> bool:
+        # The last offsets may hold no record (transaction markers): then the driver's position is past them.
+        # An end below what is done is no lag but a truncated log: it stands still too, and is reported.
+        return progress.done != end and (progress.open > 0 or await self.position(tp) != end)
+
+
+def _beyond(tp: TP, start: int, low: int, high: int) -> str:
+    """A start that the log does not have: how many records are gone, or that the topic is another one."""
+    where = f"{tp.topic}[{tp.partition}]: offset {start} is next, the log has {low} to {high}"
+    if start < low:
+        return f"{where}. {low - start} records were lost to retention."
+    return f"{where}. The topic was truncated or made anew."

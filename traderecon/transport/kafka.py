@@ -1,0 +1,175 @@
+"""The Kafka log: aiokafka for group membership, fetching and sending; ours for batches, acknowledgement, commit.
+
+librdkafka is faster at fetching, but takes no assignor of ours, and Faust's places changelogs with their partitions.
+Source: FAUST.md 2 and 3.1.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+import aiokafka
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
+from faust.exceptions import ProducerSendError
+from faust.transport.drivers import aiokafka as stock
+from faust.types import TP
+
+from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.microbatch import Outgoing, Record
+from traderecon.transport.producer import BatchProducer
+
+FETCH_MAX_WAIT_MS = 50
+"""aiokafka has one fetch under way per broker: a partition emptied meanwhile waits this long at most for its turn."""
+READ_MAX_RECORDS = 10_000
+"""Records of one step of a range read."""
+
+
+class _Thread(stock.AIOKafkaConsumerThread):
+    def _create_worker_consumer(self, transport: stock.Transport) -> aiokafka.AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        return consumer
+
+    async def commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Commit; False when the group or the broker would not have it now, to be tried again."""
+        return bool(await self.call_thread(self._commit, offsets))
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        try:
+            await self._ensure_consumer().commit({stock.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
+        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+            self.log.warning("commit refused, tried again later: %r", error)
+            return False
+        return True
+
+    async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        return dict(await self.call_thread(self._committed, list(tps)))
+
+    async def _committed(self, tps: list[TP]) -> Mapping[TP, int]:
+        asked = [stock.ensure_aiokafka_TP(tp) for tp in tps]
+        found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(asked) if asked else {}
+        return {
+            tp: found[at].offset for tp, at in zip(tps, asked, strict=True) if at in found and found[at].offset >= 0
+        }
+
+    async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
+        return dict(await self.call_thread(self._partition_counts, set(topics)))
+
+    async def _partition_counts(self, topics: set[str]) -> Mapping[str, int]:
+        cluster = await self._ensure_consumer()._client.fetch_all_metadata()
+        return {topic: len(found) for topic in topics if (found := cluster.partitions_for_topic(topic))}
+
+
+class _Listener(stock.ConsumerRebalanceListener):
+    async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
+        thread = self._thread
+        changelogs = thread.app.tables.changelog_topics
+        # Recovery reads them by range; fetching them here too would only fill memory.
+        thread._ensure_consumer().pause(*(tp for tp in assigned if tp.topic in changelogs))
+        await super().on_partitions_assigned(assigned)
+
+
+class KafkaConsumer(BatchConsumer, stock.Consumer):
+    """Micro-batches from Kafka."""
+
+    RebalanceListener = _Listener
+    _thread: _Thread
+
+    def _new_consumer_thread(self) -> _Thread:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """The group's next offset of each partition that has a commit."""
+        return await self._thread.committed(tps)
+
+    async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
+        """How many partitions each topic has; a topic that does not exist is absent."""
+        return await self._thread.partition_counts(topics)
+
+
+class KafkaProducer(BatchProducer, stock.Producer):
+    """Batches to Kafka."""
+
+    def _settings_default(self) -> Mapping[str, Any]:
+        return {**super()._settings_default(), "acks": "all"}
+
+    async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        """Write rows in order, and wait until every replica in sync has them; gives the offsets they got.
+
+        What is transient is tried again until it passes; a record the broker refuses raises ``ProducerSendError``.
+        A retry may write a record twice: readers know records by their content, not by their offset.
+        """
+        producer = self._ensure_producer()
+        spans = []
+        at = 0
+        while at < len(rows):
+            wire = producer.create_batch()
+            first = at
+            while at < len(rows):
+                if _add(wire, rows[at]) is None:
+                    break
+                at += 1
+            if at == first:
+                raise ProducerSendError(f"a record for {topic} is larger than a batch of {self.max_batch_size} bytes")
+            spans.append(await self._append(producer, topic, partition, rows[first:at], wire))
+        return spans
+
+    async def _append(self, producer: Any, topic: str, partition: int, rows: Sequence[Outgoing], wire: Any) -> range:
+        while True:
+            try:
+                written = await (await producer.send_batch(wire, topic, partition=partition))
+                return range(written.offset, written.offset + len(rows))
+            except KafkaError as error:
+                if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    raise ProducerSendError(f"{topic}[{partition}] refused {len(rows)} records: {error!r}") from error
+                self.log.warning("%s[%s]: no acknowledgement yet, sending again: %r", topic, partition, error)
+                wire = producer.create_batch()
+                for row in rows:
+                    _add(wire, row)
+
+
+def _add(wire: Any, row: Outgoing) -> Any:
+    return wire.append(key=row.key, value=row.value, timestamp=row.timestamp_ms, headers=list(row.headers))
+
+
+class Transport(stock.Transport):
+    """``kafka://host:port``, several hosts with ``;`` between them."""
+
+    Consumer = KafkaConsumer
+    Producer = KafkaProducer
+
+    async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
+        """The records of each span, in order, in steps: (partition, records); ends when every span is read.
+
+        Outside the group, on a connection of its own. Offsets of a span that hold no record are passed over.
+        """
+        open_spans = {stock.ensure_aiokafka_TP(tp): span for tp, span in spans.items() if span}
+        if not open_spans:
+            return
+        conf = self.app.conf
+        reader = aiokafka.AIOKafkaConsumer(
+            client_id=conf.broker_client_id,
+            bootstrap_servers=stock.server_list(self.url, self.default_port),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+            request_timeout_ms=int(conf.broker_request_timeout * 1000),
+            **stock.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+        )
+        reader.assign(list(open_spans))
+        await reader.start()
+        try:
+            for tp, span in open_spans.items():
+                reader.seek(tp, span.start)
+            while open_spans:
+                fetched = await reader.getmany(*open_spans, timeout_ms=500, max_records=READ_MAX_RECORDS)
+                for tp, records in fetched.items():
+                    wanted = records
+                    if records[-1].offset >= open_spans[tp].stop:
+                        wanted = [record for record in records if record.offset < open_spans[tp].stop]
+                    if wanted:
+                        yield TP(tp.topic, tp.partition), wanted
+                for tp in list(open_spans):
+                    if await reader.position(tp) >= open_spans[tp].stop:
+                        del open_spans[tp]
+        finally:
+            await reader.stop()

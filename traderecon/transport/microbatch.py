@@ -1,0 +1,79 @@
+"""What an agent receives, and what it sends: many records at a time.
+
+    Record, Record, ...  of one partition, in offset order  ->  MicroBatch  ->  one event of a Faust stream
+
+A micro-batch is never of two partitions, and never empty. Values stay bytes: decoding is the agent's business,
+so that a record that cannot be decoded is a dead letter and not a gap (RELIABILITY F1).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+from zlib import crc32
+
+
+class Record(Protocol):
+    """One record of a log, as every driver hands it over."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition, counted from 0."""
+        ...
+
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970, UTC, as the log keeps it."""
+        ...
+
+    @property
+    def key(self) -> bytes | None:
+        """The key's bytes, if it has one."""
+        ...
+
+    @property
+    def value(self) -> bytes | None:
+        """The value's bytes; None is a tombstone."""
+        ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """Name and value of every header, in order."""
+        ...
+
+
+class Outgoing(NamedTuple):
+    """One record to append. Without a timestamp the log gives it one."""
+
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+
+
+class MicroBatch:
+    """The records of one partition that one event of a stream carries: at least one, in offset order."""
+
+    __slots__ = ("partition", "records", "topic")
+
+    def __init__(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.records = records
+
+    @property
+    def last_offset(self) -> int:
+        """The offset of its last record."""
+        return self.records[-1].offset
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"{self.topic}[{self.partition}] {self.records[0].offset}..{self.last_offset}"
+
+
+def partition_for(key: bytes, partitions: int) -> int:
+    """The partition of a key in a topic of ours: CRC-32, the same on every log and in C speed (DESIGN 1)."""
+    return crc32(key) % partitions

@@ -1,0 +1,126 @@
+"""Tables brought up to date after a rebalance: each changelog read once, as a range, in batches.
+
+    local store at offset a, changelog ends at b  ->  read [a, b)  ->  table.restore(tp, records)  ->  streams begin
+
+Faust feeds changelogs through the consumer of the streams, record by record: 2,400 records/s, and a fetch dropped
+between two generations hangs the worker (FAUST.md 3.5, rule 4). A range read on a connection of its own has neither.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from faust.types import TP
+from mode import Service
+
+from traderecon.transport.halt import REFUSED, halt
+from traderecon.transport.microbatch import Record
+
+
+class Restorable(Protocol):
+    """What a table must offer to be recovered."""
+
+    def next_changelog_offset(self, partition: int) -> int:
+        """The first changelog offset that the local store does not hold; 0 when it is empty."""
+        ...
+
+    def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
+        """Write changelog records, in order, and that the store now holds everything below ``end``."""
+        ...
+
+
+class RangeRecovery(Recovery):
+    """Recovers the active partitions of every table, then lets the streams begin at their offsets."""
+
+    app: Any  # a StreamApp
+    restored = 0
+    """Changelog records read so far by this process: a sign of life."""
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type]
+            self.signal_recovery_start.clear()
+            generation, rebalances = self._generation_id, self.app.rebalancing_count
+            try:
+                self._set_recovery_started()
+                await self._wait(self._restore(set(self.active_tps)))
+                self._set_recovery_ended()
+                await self._wait(self._begin(generation, rebalances))
+            except RebalanceAgain:
+                continue
+            except ServiceStopped:
+                break
+            except Exception as error:
+                halt("a table could not be recovered", error)
+
+    async def _restore(self, tps: set[TP]) -> None:
+        consumer = self.app.consumer
+        ends = await consumer.highwaters(*tps)
+        first = await consumer.earliest_offsets(*tps)
+        spans = {}
+        for tp in tps:
+            start, end = self._table(tp).next_changelog_offset(tp.partition), ends[tp] or 0
+            if start > end:
+                halt(
+                    f"the local store of {tp.topic}[{tp.partition}] holds {start} records of a changelog of {end}: "
+                    "the topic was truncated or made anew. Remove the data directory to begin from the topic.",
+                    code=REFUSED,
+                )
+            spans[tp] = range(max(start, first[tp] or 0), end)
+        async for tp, records in self.app.transport.read(spans):
+            self._table(tp).restore(tp, records, records[-1].offset + 1)
+            self.restored += len(records)
+        for tp, span in spans.items():
+            self._table(tp).restore(tp, (), span.stop)  # the last offsets may hold no record any more
+
+    async def _begin(self, generation: int, rebalances: int) -> None:
+        app, consumer = self.app, self.app.consumer
+        await app.on_rebalance_complete.send()
+        await consumer.perform_seek()
+        if app.consumer_generation_id != generation or app.rebalancing_count != rebalances:
+            return  # the next assignment is on its way, and has its own recovery
+        # No await from here to the resumed flow: a rebalance that begins now finds it flowing, and stops it.
+        consumer.resume_partitions({tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)})
+        self.completed.set()
+        app.flow_control.resume()
+        consumer.resume_flow()
+        self.tables.on_actives_ready()
+        self.tables.on_standbys_ready()
+        app.on_rebalance_end()
+        await app._fetcher.maybe_start()
+        self.log.info("Worker ready: %s partitions, %s changelog records read", len(self.active_tps), self.restored)
+
+    def _table(self, tp: TP) -> Restorable:
+        return cast(Restorable, self.tables._changelogs[tp.topic])
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Nothing arrives here: see ``_restore``."""
+
+    @Service.task
+    async def _publish_stats(self) -> None:
+        """The watchdog of the consumer watches ``restored``."""
+
+    def flush_buffers(self) -> None:
+        """Nothing is buffered."""
+
+
+class BatchTableManager(TableManager):
+    """The tables of an app, recovered by range."""
+
+    @property
+    def recovery(self) -> RangeRecovery:
+        """The recovery service, made on first use."""
+        if self._recovery is None:
+            self._recovery = RangeRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return cast(RangeRecovery, self._recovery)
+
+    async def on_start(self) -> None:
+        """Start without Faust's second of waiting: every table is declared before the app starts."""
+        await self._update_channels()
+        await self.recovery.start()
+
+    def persist_offset_on_commit(self, *args: Any) -> None:
+        """Changelog offsets are written with their rows, never apart."""
+        raise NotImplementedError

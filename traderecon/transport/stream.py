@@ -1,0 +1,76 @@
+"""Streams and agents that acknowledge what was finished, and stop on what was not.
+
+Faust acknowledges an event in a ``finally``: also when the agent raised (RELIABILITY F1b), and also one of an
+earlier assignment that it only throws away (F14). Here an event is acknowledged when the agent's loop comes back for
+the next one, and in no other case; an exception that leaves an agent ends the process, exit 70.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from weakref import ref
+
+from faust import Agent, Stream
+from faust.events import Event
+from faust.exceptions import ImproperlyConfigured
+from faust.streams import _current_event
+from faust.topics import Topic
+from mode.utils.futures import maybe_async
+
+from traderecon.transport.halt import halt
+
+
+class BatchStream(Stream[Any]):
+    """A stream over topics: acknowledges an event after the body of the loop, never in its stead."""
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._events() if isinstance(self.channel, Topic) else super().__aiter__()
+
+    async def _events(self) -> AsyncIterator[Any]:
+        self._finalized = True
+        started_here = await self.maybe_start()
+        try:
+            while not self.should_stop:
+                event: Event = await self.channel.__anext__()
+                message = event.message
+                flowing = self.app.flow_control.is_active()
+                if not flowing or message.generation_id != self.app.consumer_generation_id:
+                    continue  # of an assignment that is over: whoever has the partition now gets it again
+                message.tracked = True
+                self.app.consumer.track_message(message)
+                sensor_state = self._on_stream_event_in(message.tp, message.offset, self, event)
+                _current_event.set(ref(event))
+                self.current_event = event
+                value = event.value
+                for processor in self._processors:
+                    value = await maybe_async(processor(value))
+                yield value
+                # Only a loop that asks for the next event comes here: not a raise, a break or a cancellation.
+                self.current_event = None
+                self._on_stream_event_out(message.tp, message.offset, self, event, sensor_state)
+                if event.ack():
+                    self._on_message_out(message.tp, message.offset, message)
+        except StopAsyncIteration:
+            return  # how Faust ends an agent that waits for its next event
+        finally:
+            self._channel_stop_iteration(self.channel)
+            if started_here:
+                await self.stop()
+                self.service_reset()
+
+
+class BatchAgent(Agent):
+    """An agent that never skips what it failed on."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._on_error = _stop_on_error
+        if self.concurrency != 1:
+            raise ImproperlyConfigured(
+                f"agent {self.name!r} asks for concurrency {self.concurrency}: one partition is one order, use 1"
+            )
+
+
+async def _stop_on_error(agent: Any, error: BaseException) -> None:
+    event = next((actor.stream.current_event for actor in agent._actors if actor.stream.current_event), None)
+    at = f" at {event.value!r}" if event is not None else ""
+    halt(f"agent {agent.name} failed{at}: {error!r}. Nothing of it is acknowledged.", error)
