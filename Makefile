@@ -20,7 +20,7 @@ demo: .venv/run.stamp ## Reconcile 20,000 simulated trades and open the report
 		--out demo/results.csv --report demo/report.html --open
 
 .PHONY: test
-test: system-packages check ## Everything CI runs: check, then every test; the pure packages covered fully
+test: system-packages check kafka ## Everything CI runs: check, then every test; the pure packages covered fully
 	$(BIN)/python -m pytest -n 2 $(PURE:%=--cov=traderecon.%) --cov-branch --cov-fail-under=100
 
 .PHONY: check
@@ -33,6 +33,9 @@ check: .venv/dev.stamp ## Format, lint and types, changing nothing
 format: .venv/dev.stamp ## Format, and fix what can be fixed safely
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+.PHONY: kafka
+kafka: .venv/kafka.stamp ## Fetch the Kafka that the tests start; nothing is fetched once it is there
 
 .PHONY: bench
 bench: .venv/bench.stamp ## Measure the core, and the batch against pandas, Polars and DuckDB
@@ -66,6 +69,7 @@ clean: ## Remove .venv, caches and what the demo made
 .PHONY: system-packages
 system-packages:
 	@.ci/system-packages chromium
+	@.ci/system-packages java
 
 # The environment. A stamp is touched when its step is done; a step that broke off is done again.
 
@@ -86,3 +90,14 @@ system-packages:
 .venv/bench.stamp: requirements/bench.txt .venv/dev.stamp
 	$(PIP) install --require-hashes --requirement requirements/bench.txt
 	@touch $@
+
+# What Maven calls a runtime: the server and what it needs, no tests. Without Maven the loud skip of
+# .ci/system-packages stands, no stamp is left, and a test that needs a Kafka fails by name.
+.venv/kafka.stamp: tests/broker/pom.xml .venv/python.stamp
+	@.ci/system-packages maven
+	@if command -v mvn >/dev/null; then \
+		rm -rf .venv/kafka && \
+		mvn --batch-mode --quiet --file tests/broker/pom.xml dependency:copy-dependencies \
+			-DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.venv/kafka' && \
+		touch $@; \
+	fi

@@ -190,7 +190,7 @@ def run(program: str, *arguments: str) -> str:
 
 WATCHED_IMPORTS = """
 import importlib, json, os, sys, threading
-import faust  # asks what it runs on, by a subprocess; the imports of ours are what is watched
+import croniter  # Faust imports it, and it asks by a subprocess what it runs on: not a deed of ours
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
 DEEDS = {
     "subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec", "os.system",
