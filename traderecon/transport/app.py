@@ -8,6 +8,7 @@ import faust
 from faust.transport.drivers import TRANSPORTS
 
 from traderecon.transport.consumer import BatchConsumer, StartOffsets
+from traderecon.transport.halt import halt
 from traderecon.transport.microbatch import Outgoing
 from traderecon.transport.recovery import BatchTableManager
 from traderecon.transport.stream import BatchAgent, BatchStream
@@ -82,6 +83,11 @@ class StreamApp(faust.App):
         """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""
         spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
         return spans
+
+    def _crash(self, reason: BaseException) -> None:
+        if not self._stopped.is_set():
+            halt(f"a part of {self.conf.id} failed: {reason!r}", reason)
+        super()._crash(reason)
 
     def _new_consumer(self) -> Any:
         consumer = super()._new_consumer()

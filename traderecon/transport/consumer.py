@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from faust.events import Event
-from faust.transport.consumer import Consumer, ensure_TP
+from faust.transport.consumer import Consumer, Fetcher, ensure_TP
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 from mode import Service
@@ -29,6 +29,8 @@ FETCH_S = 0.5
 """A fetch that finds nothing comes back after this, so that a stop is noticed."""
 ROOM_S = 0.002
 """How soon a full queue is looked at again. Waiting in it is no way: Faust empties it by cancelling who waits."""
+OUTAGE_S = 600.0
+"""A log that has not answered for so long may be well, and this process not."""
 IDLE_S = 0.02
 """How soon partitions are looked for when there are none."""
 
@@ -40,12 +42,15 @@ class BatchConsumer(Consumer):
     ``earliest_offsets``, ``highwaters``, ``position``, ``assignment``, ``partition_counts``, ``subscribe``.
     """
 
+    transient_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    """What a driver raises while its log does not answer; to be tried again."""
     app: Any  # a StreamApp; its parts lean on one another's insides, which Faust's interfaces leave out
     watch_interval_s: ClassVar[float] = 5.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._progress: dict[TP, Progress] = {}
+        self._ask_again: dict[TP, Progress] = {}
         self._stall_s: float = self.app.conf.stream_processing_timeout
 
     # -- what a driver adds
@@ -84,8 +89,7 @@ class BatchConsumer(Consumer):
         tps = {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
         if not tps:
             return
-        start_offsets: StartOffsets | None = getattr(self.app, "start_offsets", None)
-        given = await start_offsets(tps) if start_offsets is not None else {}
+        given = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
         committed = await self.committed(tps - given.keys())
         progress = {}
         bounds = await self._bounds(tps)
@@ -115,6 +119,8 @@ class BatchConsumer(Consumer):
                     await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
                     continue
                 active = self._get_active_partitions()
+                while self._ask_again:
+                    await self._reread(*self._ask_again.popitem())
                 fetched = await self._getmany(active, FETCH_S) if active else {}
                 for tp, records in fetched.items():
                     await self._take_in(ensure_TP(tp), records)
@@ -134,7 +140,7 @@ class BatchConsumer(Consumer):
         admitted = progress.admit(records)
         if admitted.records:
             await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, admitted.records))
-        if admitted.hole and self._progress.get(tp) is progress:
+        if admitted.hole or not admitted.records:
             await self._reread(tp, progress)
 
     async def _deliver(self, tp: TP, progress: Progress, batch: MicroBatch) -> None:
@@ -166,13 +172,22 @@ class BatchConsumer(Consumer):
             queue.put_nowait(Event(self.app, None, batch, None, message))
 
     async def _reread(self, tp: TP, progress: Progress) -> None:
-        """The fetch left out the next offset: ask the log again, and believe it then, if it was not truncated."""
-        expected = progress.reread()
-        low, high = (await self._bounds({tp}))[tp]
-        if low > expected:
-            halt(_beyond(tp, expected, low, high))
-        self.log.info("%s[%s]: no record at offset %s, reading again", tp.topic, tp.partition, expected)
-        await self._seek(tp, expected)
+        """A fetch did not go on with the next offset: ask the log again, and believe it then.
+
+        Between two fetches only: what a fetch begun before shows is no answer. A log that does not hold the
+        next offset between its ends has lost records, and the process ends.
+        """
+        try:
+            low, high = (await self._bounds({tp}))[tp]
+        except self.transient_errors as error:
+            self.log.warning("%s[%s]: no answer about offset %s: %r", *tp, progress.next_offset, error)
+            return  # the watchdog asks again
+        if self._progress.get(tp) is not progress or not self.flow_active:
+            return
+        if not low <= progress.next_offset <= high:
+            halt(_beyond(tp, progress.next_offset, low, high))
+        self.log.info("%s[%s]: reading again from offset %s", *tp, progress.next_offset)
+        await self._seek(tp, progress.reread())
 
     # -- acknowledgement and commit
 
@@ -219,16 +234,21 @@ class BatchConsumer(Consumer):
         """Lag and no progress for too long while the log answers: something is stuck, so end, exit 70 (F14)."""
         stands: dict[TP, tuple[Progress, int]] = {}
         since: dict[TP, float] = {}
-        busy, restored = monotonic(), -1
+        unanswered: tuple[type[Exception], ...] = (TimeoutError, *self.transient_errors)
+        answered = busy = monotonic()
+        restored = -1
         while not self.should_stop:
             await self.sleep(self.watch_interval_s)
             now = monotonic()
             watched = dict(self._progress)
             try:
                 ends = await asyncio.wait_for(self.highwaters(*watched), self.watch_interval_s)
-            except Exception:
-                stands, since, busy = {}, {}, now  # the log does not answer: waiting is right
+            except unanswered:
+                if now - answered > OUTAGE_S:
+                    halt(f"the log has not answered for {now - answered:.0f} s")
+                stands, since, busy = {}, {}, now
                 continue
+            answered = now
             if not self.app.rebalancing or self.app.tables.recovery.restored != restored:
                 busy, restored = now, self.app.tables.recovery.restored
             elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
@@ -244,9 +264,26 @@ class BatchConsumer(Consumer):
                     )
 
     async def _lags(self, tp: TP, progress: Progress, end: int) -> bool:
-        # The last offsets may hold no record (transaction markers): then the driver's position is past them.
-        # An end below what is done is no lag but a truncated log: it stands still too, and is reported.
-        return progress.done != end and (progress.open > 0 or await self.position(tp) != end)
+        if progress.open or end < progress.next_offset:
+            return True
+        if end == progress.next_offset:
+            return False
+        if await self.position(tp) == end:
+            # All was fetched and less was delivered: a fetch was dropped, or the last offsets hold no record.
+            if progress.asked_again:
+                return False
+            self._ask_again[tp] = progress
+        return True
+
+
+class BatchFetcher(Fetcher):
+    """Runs the consumer's fetching; Faust's takes a stop during a rebalance for a crash."""
+
+    app: Any
+
+    @Service.task
+    async def _fetcher(self) -> None:
+        await self.app.consumer._drain_messages(self)
 
 
 def _beyond(tp: TP, start: int, low: int, high: int) -> str:

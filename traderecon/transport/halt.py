@@ -10,6 +10,8 @@ import os
 import sys
 from typing import NoReturn
 
+UNREACHABLE = 4
+"""The log cannot be reached."""
 PROMISE = 70
 """A bug, or a promise that could not be kept: a supervisor starts the worker again."""
 REFUSED = 78

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, KafkaTimeoutError
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
-from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.consumer import BatchConsumer, BatchFetcher
+from traderecon.transport.halt import UNREACHABLE, halt
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer
 
@@ -36,7 +37,7 @@ class _Thread(stock.AIOKafkaConsumerThread):
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         try:
             await self._ensure_consumer().commit({stock.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
-        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+        except (IllegalStateError, KafkaError) as error:
             self.log.warning("commit refused, tried again later: %r", error)
             return False
         return True
@@ -72,10 +73,17 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
     """Micro-batches from Kafka."""
 
     RebalanceListener = _Listener
+    transient_errors = (KafkaError,)
     _thread: _Thread
 
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        try:
+            await super()._seek(partition, offset)
+        except IllegalStateError:
+            self.log.info("%s[%s] has just been taken away", *partition)  # the next assignment seeks
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         """The group's next offset of each partition that has a commit."""
@@ -89,8 +97,12 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
 class KafkaProducer(BatchProducer, stock.Producer):
     """Batches to Kafka."""
 
-    def _settings_default(self) -> Mapping[str, Any]:
-        return {**super()._settings_default(), "acks": "all"}
+    async def on_start(self) -> None:
+        """Connect; a broker that does not answer ends the process, exit 4."""
+        try:
+            await super().on_start()
+        except KafkaConnectionError as error:
+            halt(f"no Kafka broker answers at {', '.join(map(str, self.transport.url))}: {error}", code=UNREACHABLE)
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order, and wait until every replica in sync has them; gives the offsets they got.
@@ -135,6 +147,7 @@ class Transport(stock.Transport):
     """``kafka://host:port``, several hosts with ``;`` between them."""
 
     Consumer = KafkaConsumer
+    Fetcher = BatchFetcher
     Producer = KafkaProducer
 
     async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:

@@ -63,12 +63,17 @@ class Progress:
                 return Admitted((), hole=False)
         first = records[0].offset
         if first > self.next_offset:
-            if self._reread != self.next_offset:
+            if not self.asked_again:
                 return Admitted((), hole=True)
             self.skipped += first - self.next_offset
             self.next_offset = first
         run = _run(records)
         return Admitted(records if run == len(records) else records[:run], hole=run < len(records))
+
+    @property
+    def asked_again(self) -> bool:
+        """Whether the log has been asked once more for the offset that is next."""
+        return self._reread == self.next_offset
 
     def reread(self) -> int:
         """The log is asked again from here; what it shows next, it shows because it is so."""

@@ -17,6 +17,9 @@ from mode import Service
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Record
 
+RETRY_S = 1.0
+"""Between two attempts to recover while the log does not answer."""
+
 
 class Restorable(Protocol):
     """What a table must offer to be recovered."""
@@ -51,6 +54,10 @@ class RangeRecovery(Recovery):
                 continue
             except ServiceStopped:
                 break
+            except self.app.consumer.transient_errors as error:
+                self.log.warning("recovery begins again, the log did not answer: %r", error)
+                await self.sleep(RETRY_S)
+                self.signal_recovery_start.set()
             except Exception as error:
                 halt("a table could not be recovered", error)
 
