@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "intake": {"records"},
     "batch": {"records", "rules", "matching", "intake"},
     "simulator": {"records"},
-    "transport": set(),
+    "transport": {"clock"},
     "tables": {"transport"},
     "clock": set(),
     "settings": set(),

@@ -14,6 +14,7 @@ from pathlib import Path
 import faust
 from faust.types import StreamT
 
+from torture.bugs import BUGS
 from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch, Outgoing, StreamApp
 
@@ -56,8 +57,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--prefix", required=True)
     parser.add_argument("--data-dir", required=True, type=Path)
     parser.add_argument("--session-timeout", type=float, default=3.0)
+    parser.add_argument("--commit-interval", type=float, default=0.5)
     parser.add_argument("--instance", default=None)
+    parser.add_argument("--bug", default="", choices=("", *BUGS))
     options = parser.parse_args(arguments)
+    if options.bug:
+        BUGS[options.bug]()
     app = StreamApp(
         f"{options.prefix}-counting",
         broker=options.broker,
@@ -65,6 +70,7 @@ def main(arguments: list[str]) -> None:
         partitions=PARTITIONS,
         instance=options.instance,
         session_timeout_s=options.session_timeout,
+        commit_interval_s=options.commit_interval,
     )
     counting(app, options.prefix)
     faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()

@@ -8,7 +8,7 @@ import faust
 from faust.transport.drivers import TRANSPORTS
 
 from traderecon.transport.consumer import BatchConsumer, StartOffsets
-from traderecon.transport.halt import halt
+from traderecon.transport.halt import UNREACHABLE, halt
 from traderecon.transport.microbatch import Outgoing
 from traderecon.transport.recovery import BatchTableManager
 from traderecon.transport.stream import BatchAgent, BatchStream
@@ -27,6 +27,9 @@ class StreamApp(faust.App):
 
     ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
     """
+
+    transport: Any
+    tables: Any
 
     def __init__(
         self,
@@ -83,6 +86,15 @@ class StreamApp(faust.App):
         """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""
         spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
         return spans
+
+    async def start(self) -> None:
+        """Start every part; what cannot start ends the process: exit 4 when the log does not answer, else 70."""
+        try:
+            await super().start()
+        except self.transport.Consumer.transient_errors as error:
+            halt(f"{self.conf.id}: no answer from {', '.join(map(str, self.transport.url))}: {error}", code=UNREACHABLE)
+        except Exception as error:
+            halt(f"{self.conf.id} could not start: {error!r}", error)
 
     def _crash(self, reason: BaseException) -> None:
         if not self._stopped.is_set():

@@ -38,7 +38,7 @@ IDLE_S = 0.02
 class BatchConsumer(Consumer):
     """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
 
-    The driver gives: ``_getmany``, ``_seek``, ``_commit`` (False: try again later), ``committed``,
+    The driver gives: ``_getmany``, ``_seek``, ``_commit``, ``committed``,
     ``earliest_offsets``, ``highwaters``, ``position``, ``assignment``, ``partition_counts``, ``subscribe``.
     """
 
@@ -216,7 +216,12 @@ class BatchConsumer(Consumer):
         offsets = {
             tp: done for tp, (progress, done) in ready.items() if self._progress.get(tp) is progress and tp in assigned
         }
-        if not offsets or not await self._commit(offsets):
+        if not offsets:
+            return False
+        try:
+            await self._commit(offsets)
+        except self.transient_errors as error:
+            self.log.warning("commit refused, tried again later: %r", error)
             return False
         for tp, done in offsets.items():
             ready[tp][0].committed = done

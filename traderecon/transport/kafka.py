@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiokafka
-from aiokafka.errors import IllegalStateError, KafkaConnectionError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
-from traderecon.transport.halt import UNREACHABLE, halt
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer
 
@@ -30,16 +29,8 @@ class _Thread(stock.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
 
-    async def commit(self, offsets: Mapping[TP, int]) -> bool:
-        """Commit; False when the group or the broker would not have it now, to be tried again."""
-        return bool(await self.call_thread(self._commit, offsets))
-
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        try:
-            await self._ensure_consumer().commit({stock.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
-        except (IllegalStateError, KafkaError) as error:
-            self.log.warning("commit refused, tried again later: %r", error)
-            return False
+        await self._ensure_consumer().commit({stock.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
         return True
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
@@ -96,13 +87,6 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
 
 class KafkaProducer(BatchProducer, stock.Producer):
     """Batches to Kafka."""
-
-    async def on_start(self) -> None:
-        """Connect; a broker that does not answer ends the process, exit 4."""
-        try:
-            await super().on_start()
-        except KafkaConnectionError as error:
-            halt(f"no Kafka broker answers at {', '.join(map(str, self.transport.url))}: {error}", code=UNREACHABLE)
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order, and wait until every replica in sync has them; gives the offsets they got.

@@ -1,0 +1,161 @@
+"""Bugs to build into the workload, one for each promise: a harness that finds none of them proves nothing.
+
+Each breaks one rule of the transport at the place where the rule is kept. What would show only in a narrow moment is
+given time: ``slowly`` makes every append take longer, as a busy broker would.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from traderecon.tables import BatchTable
+from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.progress import Admitted, Progress
+
+SLOW_S = 0.3
+EVERY = 5
+"""Most bugs bite once in so many times."""
+
+
+def skip_an_offset() -> None:
+    """A record of a fetch is passed over."""
+    admit = Progress.admit
+    turn = turns()
+
+    def skipping(self: Progress, records: Sequence[Any]) -> Admitted:
+        admitted = admit(self, records)
+        if len(admitted.records) > 1 and turn():
+            return admitted._replace(records=admitted.records[1:])
+        return admitted
+
+    Progress.admit = skipping  # type: ignore[method-assign]
+
+
+def commit_early() -> None:
+    """What was delivered is committed, done or not."""
+    slowly()
+
+    def settle(self: Progress) -> int:
+        self.done = self.next_offset
+        return self.done
+
+    Progress.settle = settle  # type: ignore[method-assign]
+
+
+def deliver_a_stale_batch() -> None:
+    """Records of the batch before come in the place of new ones."""
+    deliver = BatchConsumer._deliver
+    turn = turns()
+    before: dict[Any, MicroBatch] = {}
+
+    async def stale(self: BatchConsumer, tp: Any, progress: Progress, batch: MicroBatch) -> None:
+        old = before.get(tp, batch)
+        before[tp] = batch
+        if len(batch) > 1 and turn():
+            batch = MicroBatch(batch.topic, batch.partition, [*old.records[:-1], batch.records[-1]])
+        await deliver(self, tp, progress, batch)
+
+    BatchConsumer._deliver = stale  # type: ignore[method-assign]
+
+
+def forget_results() -> None:
+    """Results are sent, and not waited for."""
+    append = StreamApp.append
+    pending = set()
+
+    async def later(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        if not topic.endswith("-out"):
+            return await append(self, topic, partition, rows)
+
+        async def send() -> None:
+            await asyncio.sleep(SLOW_S)
+            await append(self, topic, partition, rows)
+
+        pending.add(asyncio.get_running_loop().create_task(send()))
+        return []
+
+    StreamApp.append = later  # type: ignore[method-assign]
+
+
+def drop_a_changelog_record() -> None:
+    """The local store gets a row that the changelog does not."""
+    append = StreamApp.append
+    turn = turns()
+
+    async def dropping(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        kept = rows[1:] if topic.endswith("-changelog") and len(rows) > 1 and turn() else rows
+        return await append(self, topic, partition, kept)
+
+    StreamApp.append = dropping  # type: ignore[method-assign]
+
+
+def store_before_changelog() -> None:
+    """The local store is written first, and the changelog some time later."""
+    append = StreamApp.append
+    pending = set()
+
+    async def later(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        if not topic.endswith("-changelog"):
+            return await append(self, topic, partition, rows)
+
+        async def send() -> None:
+            await asyncio.sleep(SLOW_S)
+            await append(self, topic, partition, rows)
+
+        pending.add(asyncio.get_running_loop().create_task(send()))
+        return [range(0, len(rows))]
+
+    StreamApp.append = later  # type: ignore[method-assign]
+    BatchTable.next_changelog_offset = lambda self, partition: 0  # type: ignore[method-assign]
+
+
+def recover_half() -> None:
+    """A table counts as recovered when only some of its changelog has been read."""
+    restore = BatchTable.restore
+
+    def half(self: BatchTable, tp: Any, records: Sequence[Any], end: int) -> None:
+        restore(self, tp, records[::2], end)
+
+    BatchTable.restore = half  # type: ignore[method-assign]
+
+
+def judge_by_arrival() -> None:
+    """A replay is taken for news: the table forgets which records it has applied, and that it has the fact."""
+    from traderecon.tables import Draft
+
+    BatchTable.applied = lambda self, topic, partition: -1  # type: ignore[method-assign]
+    Draft.get = lambda self, key: None  # type: ignore[method-assign]
+
+
+BUGS: dict[str, Callable[[], None]] = {
+    bug.__name__.replace("_", "-"): bug
+    for bug in (
+        skip_an_offset,
+        commit_early,
+        deliver_a_stale_batch,
+        forget_results,
+        drop_a_changelog_record,
+        store_before_changelog,
+        recover_half,
+        judge_by_arrival,
+    )
+}
+
+
+def slowly() -> None:
+    """Every append takes longer."""
+    append = StreamApp.append
+
+    async def slow(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        await asyncio.sleep(SLOW_S)
+        return await append(self, topic, partition, rows)
+
+    StreamApp.append = slow  # type: ignore[method-assign]
+
+
+def turns() -> Callable[[], bool]:
+    """True once in ``EVERY`` calls."""
+    calls: Iterable[int] = iter(range(1, 1_000_000_000))
+    count = iter(calls)
+    return lambda: next(count) % EVERY == 0

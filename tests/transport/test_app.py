@@ -1,0 +1,113 @@
+"""An app of ours has no part that would acknowledge in Faust's way."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import traderecon
+
+PRODUCT = Path(traderecon.__file__).parent
+BROKERS = ["kafka://127.0.0.1:1", "embedded://"]
+
+# In a process of its own: a consumer that never starts leaves its event loop open.
+PARTS = """
+import asyncio, json, sys
+from pathlib import Path
+from faust.transport import by_url
+from traderecon.transport import StreamApp
+
+async def parts():
+    app = StreamApp("parts", broker=sys.argv[1], data_dir=Path(sys.argv[2]))
+    agent = app.agent(app.topic("in"))(lambda batches: batches)
+    found = {
+        "consumer": app._new_consumer(),
+        "producer": app._new_producer(),
+        "transport": app.transport,
+        "agent": agent,
+        "stream": app.stream(app.topic("in")),
+        "tables": app.tables,
+        "recovery": app.tables.recovery,
+    }
+    names = {part: [kind.__name__ for kind in type(value).mro()] for part, value in found.items()}
+    names["fetcher"] = [kind.__name__ for kind in app.transport.Fetcher.mro()]
+    names["scheme"] = [by_url(sys.argv[1]).__module__]
+    print(json.dumps(names))
+
+asyncio.run(parts())
+"""
+
+STOCK = """
+import asyncio, sys
+from pathlib import Path
+from faust.transport.drivers.aiokafka import Transport
+from traderecon.transport import StreamApp
+from yarl import URL
+
+async def ask():
+    app = StreamApp("stock", broker="kafka://127.0.0.1:1", data_dir=Path(sys.argv[1]))
+    app.transport = Transport([URL("kafka://127.0.0.1:1")], app)
+    app._new_consumer()
+
+asyncio.run(ask())
+"""
+
+TWO = """
+import sys
+from pathlib import Path
+from traderecon.transport import StreamApp
+app = StreamApp("two", broker="kafka://127.0.0.1:1", data_dir=Path(sys.argv[1]))
+app.agent(app.topic("in"), concurrency=2)(lambda batches: batches)
+"""
+
+
+def python(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_every_part_is_ours(broker: str, tmp_path: Path) -> None:
+    told = python(PARTS, broker, tmp_path)
+    assert told.returncode == 0, told.stderr
+    parts = json.loads(told.stdout)
+    expected = {
+        "consumer": "BatchConsumer",
+        "producer": "BatchProducer",
+        "agent": "BatchAgent",
+        "stream": "BatchStream",
+        "tables": "BatchTableManager",
+        "recovery": "RangeRecovery",
+        "fetcher": "BatchFetcher",
+    }
+    assert {part: name for part, name in expected.items() if name not in parts[part]} == {}
+    assert parts["scheme"][0].startswith("traderecon.transport.")
+
+
+def test_a_stock_consumer_is_refused(tmp_path: Path) -> None:
+    told = python(STOCK, tmp_path)
+    assert "is not a consumer of ours" in told.stderr
+    assert told.returncode != 0
+
+
+def test_two_at_a_time_are_refused(tmp_path: Path) -> None:
+    told = python(TWO, tmp_path)
+    assert "one partition is one order, use 1" in told.stderr
+    assert told.returncode != 0
+
+
+def made_apps(tree: ast.AST) -> Iterator[int]:
+    """Lines that make an app of Faust's own."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {"faust.App", "App"}:
+            yield node.lineno
+
+
+def test_nothing_in_the_product_makes_another_app() -> None:
+    files = [*PRODUCT.rglob("*.py"), *(PRODUCT.parent / "tables").rglob("*.py")]
+    assert {str(path): found for path in files if (found := list(made_apps(ast.parse(path.read_text()))))} == {}
+    assert list(made_apps(ast.parse("app = faust.App('x')"))) == [1]
