@@ -1,0 +1,198 @@
+"""Faults: do one thing that goes wrong, see that it really happened, undo it.
+
+    Fault -> Deeds.do -> what was observed
+
+A fault that nobody saw happen raises NotSeen, and is undone all the same.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from broker.kafka_server import Kafka
+
+from torture.group import Watch
+from torture.plan import Fault
+from torture.quota import throttle_ms
+from torture.seen import POLL_S, NotSeen, seen
+from torture.workers import FAIL_STOP, Worker
+
+SEEN_WITHIN_S = 60
+REFUSED_WITHIN_S = 40
+TOO_SMALL, USUAL = "10", "1048588"
+SIZE = "max.message.bytes"
+
+
+class Missed(NotSeen):
+    """The target ended by itself (70) before the fault could hit it: another try is due."""
+
+
+class Deeds:
+    """The kinds of faults. ``topics`` has the names of ``changelog``, ``out`` and ``probe``; ``jvm`` is one thread."""
+
+    def __init__(
+        self, kafka: Kafka, jvm: ThreadPoolExecutor, watch: Watch, crew: Mapping[str, Worker], topics: Mapping[str, str]
+    ) -> None:
+        self._kafka = kafka
+        self._jvm = jvm
+        self._watch = watch
+        self._crew = crew
+        self._topics = topics
+        self._deeds: dict[str, Callable[[Fault], Awaitable[str]]] = {
+            "kill": self._kill,
+            "wipe": self._wipe,
+            "stop": self._stop,
+            "leave": self._leave,
+            "join": self._join,
+            "bounce": self._bounce,
+            "quota": self._quota,
+            "refuse": self._refuse,
+        }
+
+    async def wait_for_target(self, fault: Fault) -> None:
+        """Wait until the fault would hit somebody at work. Raises NotSeen."""
+        if fault.kind == "join":
+            return
+        hit = [self._crew[fault.target]] if fault.target in self._crew else [*self._crew.values()]
+        await seen(lambda: any(worker.consuming for worker in hit), f"{fault.target} is at work", SEEN_WITHIN_S)
+
+    async def do(self, fault: Fault) -> str:
+        """Do it and undo it; what was observed. Raises NotSeen, or Missed where another try is due."""
+        return await self._deeds[fault.kind](fault)
+
+    async def _kill(self, fault: Fault) -> str:
+        worker = self._crew[fault.target]
+        try:
+            observed = await self._end(worker, signal.SIGKILL)
+            await asyncio.sleep(fault.hold_s)
+        finally:
+            worker.go()
+        return observed
+
+    async def _wipe(self, fault: Fault) -> str:
+        worker = self._crew[fault.target]
+        try:
+            observed = await self._end(worker, signal.SIGKILL)
+            files = sum(path.is_file() for path in worker.data_dir.rglob("*"))
+            if not files:
+                raise NotSeen("there was nothing on its disk")
+            await asyncio.to_thread(shutil.rmtree, worker.data_dir)
+            await asyncio.sleep(fault.hold_s)
+        finally:
+            worker.go()
+        return f"{observed}, {files} files removed"
+
+    async def _leave(self, fault: Fault) -> str:
+        worker = self._crew[fault.target]
+        try:
+            observed = await self._end(worker, signal.SIGTERM)
+            await asyncio.sleep(fault.hold_s)
+        finally:
+            worker.go()
+        return observed
+
+    async def _join(self, fault: Fault) -> str:
+        joining = [self._crew[name] for name in fault.target.split("+")]
+        for worker in joining:
+            worker.go()
+        try:
+            await seen(lambda: all(map(self._partitions, joining)), f"{fault.target} got partitions", SEEN_WITHIN_S)
+            observed = ", ".join(f"{worker.name} got {self._partitions(worker)}" for worker in joining)
+            await asyncio.sleep(fault.hold_s)
+        finally:
+            codes = await asyncio.gather(*(worker.end(signal.SIGTERM) for worker in joining))
+        if FAIL_STOP in codes:
+            raise Missed(f"ended with {codes} first")
+        if any(codes):
+            raise NotSeen(f"{observed}, but ended with {codes}")
+        return f"{observed}, exit 0"
+
+    async def _stop(self, fault: Fault) -> str:
+        worker, member_id = self._crew[fault.target], self._watch.member_id(fault.target)
+        worker.send(signal.SIGSTOP)
+        try:
+            await seen(
+                lambda: self._watch.broker_up and self._watch.member_id(fault.target) != member_id,
+                f"the group lost {fault.target}",
+                SEEN_WITHIN_S,
+            )
+            left = ", ".join(self._watch.members) or "nobody"
+            await asyncio.sleep(fault.hold_s)
+            if not worker.running:
+                raise Missed(f"{worker.name} ended first")
+        finally:
+            worker.send(signal.SIGCONT)
+        return f"the group lost it; {left} left"
+
+    async def _bounce(self, fault: Fault) -> str:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._jvm, self._kafka.kill)
+        down = time.monotonic()
+        try:
+            host, port = self._kafka.address.rsplit(":", 1)
+            with contextlib.suppress(ConnectionRefusedError):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.close()
+                raise NotSeen("somebody still listens on its port")
+            await asyncio.sleep(fault.hold_s)
+        finally:
+            await loop.run_in_executor(self._jvm, self._kafka.start)
+        return f"refused connections, up again after {time.monotonic() - down:.1f} s"
+
+    async def _quota(self, fault: Fault) -> str:
+        await seen(lambda: bool(self._watch.members), "the group has members", SEEN_WITHIN_S)
+        client_id = next(iter(self._watch.members.values())).client_id
+        await asyncio.to_thread(self._kafka.throttle, None, fault.limit)
+        try:
+            async with asyncio.timeout(SEEN_WITHIN_S):
+                while not await self._held_back_s(client_id):
+                    await asyncio.sleep(POLL_S)
+            await asyncio.sleep(fault.hold_s)
+            held_back_s = await self._held_back_s(client_id)
+        except TimeoutError:
+            raise NotSeen(f"{client_id} was never throttled at {fault.limit} B/s") from None
+        finally:
+            await asyncio.to_thread(self._kafka.throttle, None, None)
+        await asyncio.sleep(held_back_s)  # the broker keeps to it after the quota is gone
+        return f"{client_id} was held back {held_back_s:.1f} s at {fault.limit} B/s"
+
+    async def _held_back_s(self, client_id: str) -> float:
+        return await throttle_ms(self._kafka.address, client_id, self._topics["probe"]) / 1000
+
+    async def _refuse(self, fault: Fault) -> str:
+        topic, before = self._topics[fault.target], time.monotonic()
+        await asyncio.to_thread(self._kafka.alter_topic, topic, {SIZE: TOO_SMALL})
+        try:
+            await seen(lambda: self._stopped_since(before) != "", "a worker ended with 70", REFUSED_WITHIN_S)
+            await asyncio.sleep(fault.hold_s)
+        finally:
+            await asyncio.to_thread(self._kafka.alter_topic, topic, {SIZE: USUAL})
+        return f"exit 70 of {self._stopped_since(before)}"
+
+    async def _end(self, worker: Worker, number: signal.Signals) -> str:
+        """End a worker by a signal. Raises NotSeen where it ends in another way, Missed where by itself."""
+        expected = 0 if number == signal.SIGTERM else -number
+        partitions = self._partitions(worker)
+        code = await worker.end(number)
+        if code == FAIL_STOP:
+            raise Missed(f"{worker.name} ended with {code} first")
+        if code != expected:
+            raise NotSeen(f"ended with {code}, not {expected}")
+        return f"exit {code}, had {partitions}"
+
+    def _partitions(self, worker: Worker) -> str:
+        """The input partitions of this life of a worker."""
+        member = self._watch.members.get(worker.name)
+        return " ".join(map(str, sorted(member.partitions))) if member and worker.joined else ""
+
+    def _stopped_since(self, moment_s: float) -> str:
+        """Who has ended with 70 by itself since then."""
+        return " ".join(
+            worker.name
+            for worker in self._crew.values()
+            if any(end.code == FAIL_STOP and not end.asked and end.at_s >= moment_s for end in worker.exits)
+        )

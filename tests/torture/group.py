@@ -1,0 +1,95 @@
+"""Group: who is a member of the workload's consumer group, and who has been consuming.
+
+    broker's description + committed offsets  ->  Watch: members, consuming
+
+Workers are static members: the broker makes a member's id from the instance's name and a suffix that is new with every
+life. A life has been consuming once a commit moved in one of its input partitions while it had them.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.protocol.admin import DescribeGroupsRequest_v0
+from broker.kafka_server import Kafka
+from broker.kafka_wire import Refused, accepted, ask
+
+LOOK_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class Member:
+    """One life of one worker as the broker knows it."""
+
+    member_id: str
+    client_id: str
+    partitions: frozenset[int]
+
+    @property
+    def instance(self) -> str:
+        """The worker's name: the id without the suffix that makes it unique (a dash and a UUID)."""
+        return self.member_id[:-37]
+
+
+def members_of(address: str, group: str, topic: str) -> dict[str, Member]:
+    """The members by instance, with their partitions of ``topic``. Raises OSError or Refused where none can be had."""
+    ((code, _, _, _, _, described),) = ask(address, DescribeGroupsRequest_v0([group])).groups
+    accepted(code, f"describe group {group}")
+    members = {}
+    for member_id, client_id, _, _, assignment in described:
+        assigned = ConsumerProtocolMemberAssignment.decode(assignment).assignment if assignment else []
+        partitions = frozenset(number for name, numbers in assigned if name == topic for number in numbers)
+        member = Member(member_id, client_id, partitions)
+        members[member.instance] = member
+    return members
+
+
+@dataclass
+class Watch:
+    """What the broker said last, and what was seen so far. ``broker_up`` is whether it said it just now."""
+
+    kafka: Kafka
+    group: str
+    topic: str
+    partitions: int
+    members: Mapping[str, Member] = field(default_factory=dict)
+    committed: Mapping[int, int] = field(default_factory=dict)
+    broker_up: bool = False
+    silent_at_s: float = -inf
+    """When, in monotonic seconds, the broker gave no answer last."""
+    consumed: set[str] = field(default_factory=set)
+    """The member ids that have been consuming."""
+
+    def look(self) -> None:
+        """Ask the broker once. Raises OSError or Refused where it does not answer."""
+        members = members_of(self.kafka.address, self.group, self.topic)
+        committed = self.commits()
+        moved = {number for number, offset in committed.items() if offset > self.committed.get(number, 0)}
+        for member in members.values():
+            if self.members.get(member.instance) == member and member.partitions & moved:
+                self.consumed.add(member.member_id)
+        self.members, self.committed = members, committed
+
+    def commits(self) -> dict[int, int]:
+        """The committed offset per input partition, where there is one."""
+        offsets = {number: self.kafka.committed(self.group, self.topic, number) for number in range(self.partitions)}
+        return {number: offset for number, offset in offsets.items() if offset is not None}
+
+    async def keep_looking(self) -> None:
+        """Look until cancelled, over every outage of the broker."""
+        while True:
+            try:
+                await asyncio.to_thread(self.look)
+                self.broker_up = True
+            except (OSError, Refused):
+                self.broker_up = False
+                self.silent_at_s = time.monotonic()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def member_id(self, instance: str) -> str:
+        """The id of the worker's life that the broker knows, or nothing."""
+        member = self.members.get(instance)
+        return member.member_id if member else ""

@@ -1,0 +1,20 @@
+"""Seen: wait until something is so, for so long at most."""
+
+import asyncio
+from collections.abc import Callable
+
+POLL_S = 0.05
+
+
+class NotSeen(Exception):
+    """What should have happened was not observed in time."""
+
+
+async def seen(condition: Callable[[], bool], what: str, within_s: float) -> None:
+    """Wait until ``condition`` is true; ``what`` says it in words. Raises NotSeen."""
+    try:
+        async with asyncio.timeout(within_s):
+            while not condition():
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise NotSeen(f"not within {within_s:.0f} s: {what}") from None

@@ -1,0 +1,121 @@
+"""The plan: a pure function of its arguments, and everything that was asked for is in it."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from torture.plan import BROKER, KINDS, PARTITIONS, Plan, Record, joiners, make_plan, read_plan
+
+TESTS = Path(__file__).parents[1]
+
+
+def plan(seed: int = 44, kinds: tuple[str, ...] = KINDS) -> Plan:
+    return make_plan(seed, cycles=40, broker_kills=3, workers=2, records=2000, kinds=kinds)
+
+
+PRINT_PLAN = """
+from torture.plan import make_plan
+print(make_plan(44, cycles=40, broker_kills=3, workers=2, records=2000).to_json(), end="")
+"""
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1"])
+def test_the_seed_decides_every_byte_in_any_interpreter(hash_seed: str) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "PYTHONHASHSEED": hash_seed}
+    done = subprocess.run(
+        [sys.executable, "-c", PRINT_PLAN], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == plan().to_json()
+
+
+def test_another_seed_is_another_plan() -> None:
+    one, other = plan(1), plan(2)
+    assert one.digest != other.digest
+    assert [fault.kind for fault in one.faults] != [fault.kind for fault in other.faults]
+    assert one.records != other.records
+
+
+def test_a_saved_plan_is_the_plan(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(plan().to_json())
+    assert read_plan(path) == plan()
+    assert read_plan(path).digest == plan().digest
+
+
+def test_the_digest_names_the_schedule_and_the_records() -> None:
+    first, *others = plan().faults
+    assert replace(plan(), faults=(replace(first, hold_s=first.hold_s + 1), *others)).digest != plan().digest
+    assert replace(plan(), records=(Record("k1", "other"), *plan().records[1:])).digest != plan().digest
+
+
+def test_every_kind_happens_and_the_broker_dies_as_often_as_said() -> None:
+    kinds = Counter(fault.kind for fault in plan().faults)
+    assert set(kinds) == set(KINDS)
+    assert kinds["bounce"] == 3
+    assert kinds.total() == 40
+
+
+def test_only_the_kinds_asked_for_happen() -> None:
+    kills = make_plan(1, cycles=9, broker_kills=0, workers=2, records=9, kinds=["kill"])
+    assert [fault.kind for fault in kills.faults] == ["kill"] * 9
+
+
+def test_faults_come_in_time_and_hit_who_is_there() -> None:
+    times = [fault.at_s for fault in plan().faults]
+    assert times == sorted(times)
+    assert times[-1] < plan().span_s
+    targets = {kind: {fault.target for fault in plan().faults if fault.kind == kind} for kind in KINDS}
+    assert targets["kill"] == {"w1", "w2"}
+    assert targets["join"] == {"w3+w4"}
+    assert targets["bounce"] == targets["quota"] == {BROKER}
+    assert targets["refuse"] <= {"out", "changelog"}
+    assert all(fault.limit > 0 for fault in plan().faults if fault.kind == "quota")
+
+
+@pytest.mark.parametrize(("workers", "names"), [(1, ["w2"]), (2, ["w3", "w4"]), (3, ["w4"])])
+def test_so_many_join_that_they_get_a_share(workers: int, names: list[str]) -> None:
+    assert joiners(workers) == names
+
+
+def test_nobody_can_join_where_everybody_has_one_partition() -> None:
+    with pytest.raises(ValueError, match="nobody can join"):
+        joiners(PARTITIONS)
+
+
+def test_records_come_again_and_uids_under_other_keys() -> None:
+    counted = Counter(plan().records)
+    assert sum(times > 1 for times in counted.values()) > 50
+    keys_of_uid = Counter(record.uid for record in counted)
+    assert sum(keys > 1 for keys in keys_of_uid.values()) > 5
+
+
+def test_a_key_lives_in_one_partition_and_all_are_used() -> None:
+    assert {record.partition for record in plan().records} == set(range(PARTITIONS))
+    assert Record("k1", "a").partition == Record("k1", "b").partition
+
+
+def test_the_epilogue_has_news_for_every_key_and_repeats_of_both() -> None:
+    records, epilogue = set(plan().records), plan().epilogue
+    fresh = set(epilogue) - records
+    assert {record.key for record in fresh} == {record.key for record in records}
+    assert len(set(epilogue) & records) > 100
+    assert all(times == 2 for record, times in Counter(epilogue).items() if record in fresh)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "broker_kills", "words"),
+    [
+        (("kill", "flood"), 0, "unknown faults flood"),
+        (("kill",), 1, "bounce is not among the faults"),
+        (("kill", "bounce"), 11, "do not fit into 10 faults"),
+        (("bounce",), 4, "only 4 are asked for by kind"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(kinds: tuple[str, ...], broker_kills: int, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make_plan(1, cycles=10, broker_kills=broker_kills, workers=2, records=10, kinds=kinds)

@@ -1,0 +1,135 @@
+"""The report: what makes a run fail, and how runs add up."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from torture.__main__ import main
+from torture.report import Report, add_up
+
+
+def fault(kind: str, *, fired: bool = True) -> dict[str, Any]:
+    return {"at_s": 1.0, "kind": kind, "target": "w1", "hold_s": 1.0, "limit": 0, "fired": fired, "observed": "exit -9"}
+
+
+GOOD = Report(
+    seed=44,
+    plan="0123456789ab",
+    profile="ours",
+    bug="",
+    commit="abc1234",
+    circumstances={"python": "3.11.2"},
+    workers=2,
+    records=20_000,
+    faults=[fault("kill"), fault("stop"), fault("kill")],
+    defects={},
+    passing=0,
+    findings=[],
+    repeated=123,
+    fed_again=0,
+    exits={"-9": 2, "0": 4, "70": 1},
+    unasked={"70": 1},
+    disallowed={},
+    settled_s=[7.1, 0.2, 0.5],
+    still_open=[],
+    took_s=90.0,
+)
+
+
+def test_a_good_run_in_one_line() -> None:
+    assert GOOD.ok
+    assert GOOD.line == (
+        "seed 44 | commit abc1234 | 3 faults (2 kill, 1 stop) | 20000 records | LOST 0 | WRONG 0 | STATE 0 "
+        "| REPEATED 123 | settled 7.1 s | SAFE LIVE"
+    )
+
+
+def test_a_fault_that_never_fired_fails_the_run() -> None:
+    report = replace(GOOD, faults=[fault("kill"), fault("quota", fired=False)])
+    assert report.safe
+    assert report.live
+    assert not report.ok
+    assert "| 1 faults (1 kill) |" in report.line
+    assert "| fault quota w1 never fired |" in report.line
+
+
+def test_an_exit_code_nobody_allows_fails_the_run() -> None:
+    report = replace(GOOD, exits={**GOOD.exits, "78": 2}, disallowed={"78": 2})
+    assert not report.ok
+    assert "| exit code 78, 2x |" in report.line
+
+
+@pytest.mark.parametrize("defect", ["LOST", "WRONG", "STATE", "COMMIT", "INPUT"])
+def test_any_defect_is_unsafe(defect: str) -> None:
+    report = replace(GOOD, defects={defect: 3})
+    assert not report.ok
+    assert f"| {defect} 3 |" in report.line
+    assert report.line.endswith("| UNSAFE LIVE")
+
+
+def test_a_defect_that_was_gone_at_the_end_is_unsafe_too() -> None:
+    report = replace(GOOD, passing=1)
+    assert not report.ok
+    assert "| PASSING 1 |" in report.line
+    assert report.line.endswith("| UNSAFE LIVE")
+
+
+@pytest.mark.parametrize("settled_s", [[None, 0.2, 0.5], [7.1, None, 0.5], [7.1, 0.2, None]])
+def test_not_settling_is_not_live_and_still_safe(settled_s: list[float | None]) -> None:
+    report = replace(GOOD, settled_s=settled_s)
+    assert not report.ok
+    assert report.line.endswith("| SAFE NOT LIVE")
+
+
+def test_another_profile_and_a_bug_are_named() -> None:
+    assert "| profile stock |" in replace(GOOD, profile="stock").line
+    assert "| bug early-ack |" in replace(GOOD, bug="early-ack").line
+
+
+def test_a_saved_report_is_the_report() -> None:
+    assert Report.from_json(GOOD.to_json()) == GOOD
+
+
+def test_runs_add_up() -> None:
+    bad = replace(GOOD, seed=45, defects={"LOST": 2}, repeated=7, settled_s=[9.5, 1.0, 1.0], faults=[fault("bounce")])
+    line, ok = add_up([GOOD, bad, replace(GOOD, seed=46, settled_s=[None])])
+    assert not ok
+    assert line == (
+        "3 runs | commit abc1234 | 7 faults (4 kill, 2 stop, 1 bounce) | 60000 records | LOST 2 | WRONG 0 | STATE 0 "
+        "| REPEATED 253 | exits 6x -9, 12x 0, 3x 70 | settled 9.5 s at most | 4 minutes "
+        "| FAILED seed 45 | FAILED seed 46 | 2 SAFE 2 LIVE"
+    )
+    assert add_up([GOOD, GOOD])[1]
+
+
+def test_the_command_adds_up_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [tmp_path / "one.json", tmp_path / "two.json"]
+    for path in paths:
+        path.write_text(GOOD.to_json())
+    assert main(["sum", *map(str, paths)]) == 0
+    assert capsys.readouterr().out == add_up([GOOD, GOOD])[0] + "\n"
+    paths[0].write_text(replace(GOOD, defects={"WRONG": 1}).to_json())
+    assert main(["sum", *map(str, paths)]) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"seed": 1}'])
+def test_what_is_no_report_does_not_add_up(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    assert main(["sum", str(path)]) == 2
+    assert main(["sum", str(tmp_path / "none.json")]) == 2
+    assert main(["sum"]) == 2
+
+
+def test_a_plan_that_cannot_be_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--faults", "kill,flood"]) == 2
+    assert "unknown faults flood" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"seed": 1, "records": [], "epilogue": [], "faults": []}'])
+def test_a_file_that_holds_no_plan_is_a_usage_error(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text)
+    assert main(["--plan", str(path)]) == 2

@@ -1,0 +1,49 @@
+"""Short runs on a real Kafka: ours goes through every kind of fault unharmed, plain Faust does not."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parents[1]
+BOUND_S = 900
+
+
+def torture(directory: Path, *options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """Run the harness as people do; how it ended, and its report."""
+    done = subprocess.run(
+        [sys.executable, "-m", "torture", "--directory", str(directory), *options],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BOUND_S,
+    )
+    report = directory / "report.json"
+    assert report.exists(), done.stderr
+    return done, json.loads(report.read_text())
+
+
+def test_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
+    done, report = torture(tmp_path, "--seed", "5", "--cycles", "8", "--broker-kills", "1", "--records", "2000")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == report["line"] + "\n"
+    assert report["line"].endswith("| SAFE LIVE")
+    kinds = sorted(fault["kind"] for fault in report["faults"] if fault["fired"])
+    assert kinds == ["bounce", "join", "kill", "leave", "quota", "refuse", "stop", "wipe"]
+    assert report["exits"]["-9"] == 2
+    assert report["exits"]["70"] >= 1
+
+
+def test_plain_faust_loses_what_the_broker_refuses_and_the_harness_sees_it(tmp_path: Path) -> None:
+    options = ("--profile", "stock", "--seed", "5", "--cycles", "1", "--broker-kills", "0", "--faults", "refuse")
+    done, report = torture(tmp_path, *options, "--records", "600")
+    assert done.returncode == 1, done.stderr
+    assert report["faults"][0]["target"] == "out"
+    assert report["defects"]["LOST"] > 0
+    assert not report["safe"]
+    assert "fault refuse out never fired" in report["line"]
+    assert (tmp_path / "topics.jsonl").stat().st_size > 0
+    assert "LOST" in done.stderr

@@ -1,0 +1,87 @@
+"""Workers end in many ways: who is started again, and which exit codes are allowed."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from math import inf
+from pathlib import Path
+
+import pytest
+from broker.kafka_server import Kafka
+
+from torture.group import Watch
+from torture.seen import seen
+from torture.workers import Worker
+
+BOUND_S = 60
+
+
+def lived(
+    directory: Path, program: str, live: Callable[[Worker], Awaitable[None]], silent_at_s: float = -inf
+) -> Worker:
+    """A worker whose command is a program of ours, after ``live`` had its way with it."""
+    watch = Watch(Kafka(directory / "kafka"), "group", "topic", 1, silent_at_s=silent_at_s)
+    worker = Worker("w1", [sys.executable, "-c", program], directory / "disk", directory / "w1.log", watch)
+
+    async def keep() -> None:
+        keeping = asyncio.create_task(worker.keep())
+        worker.go()
+        try:
+            await live(worker)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+
+    asyncio.run(keep())
+    return worker
+
+
+async def ended_twice(worker: Worker) -> None:
+    await seen(lambda: len(worker.exits) >= 2, "two lives ended", BOUND_S)
+
+
+@pytest.mark.parametrize(
+    ("code", "broker_silent_at_s", "allowed"),
+    [
+        (70, -inf, True),
+        (0, -inf, True),
+        (1, -inf, False),
+        (78, -inf, False),
+        (4, -inf, False),
+        (4, inf, True),
+        (1, inf, False),
+    ],
+)
+def test_who_ends_unasked_is_started_again_and_its_exit_judged(
+    code: int, broker_silent_at_s: float, allowed: bool, tmp_path: Path
+) -> None:
+    worker = lived(tmp_path, f"raise SystemExit({code})", ended_twice, broker_silent_at_s)
+    assert [(end.code, end.asked, end.allowed) for end in worker.exits[:2]] == [(code, False, allowed)] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_who_is_asked_to_end_stays_down_until_it_may_go(number: signal.Signals, tmp_path: Path) -> None:
+    started = "import time; print('started', flush=True); time.sleep(600)"
+    codes = []
+
+    async def end_and_go(worker: Worker) -> None:
+        for _ in range(2):
+            worker.log.unlink(missing_ok=True)
+            worker.go()
+            await seen(lambda: worker.log.exists() and "started" in worker.log.read_text(), "it runs", BOUND_S)
+            codes.append(await worker.end(number))
+            assert not worker.running
+
+    worker = lived(tmp_path, started, end_and_go)
+    assert codes == [-number, -number]
+    assert [(end.code, end.asked, end.allowed) for end in worker.exits] == [(-number, True, True)] * 2
+
+
+def test_a_stopped_worker_is_still_killed_when_the_run_is_over(tmp_path: Path) -> None:
+    async def stop(worker: Worker) -> None:
+        await seen(lambda: worker.running, "it runs", BOUND_S)
+        worker.send(signal.SIGSTOP)
+
+    worker = lived(tmp_path, "import time; time.sleep(600)", stop)
+    assert not worker.running
