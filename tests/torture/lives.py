@@ -34,10 +34,10 @@ WIPED = 0.1
 SHORTEST_S, LONGEST_S = 0.02, 0.5
 """A worker is ready after about 0.2 s."""
 FINISH_S = 120
-STEP_S = 0.01
+STEP_S = 0.2
 
 
-def live(lives: int, seed: int, directory: Path, say: Callable[[str], object]) -> tuple[list[str], str]:
+def live(lives: int, seed: int, bug: str, directory: Path, say: Callable[[str], object]) -> tuple[list[str], str]:
     """Every life, then the judgement: what is wrong, and the run in one line."""
     rng = random.Random(seed)
     log_directory, tables = directory / "log", directory / "tables"
@@ -49,7 +49,7 @@ def live(lives: int, seed: int, directory: Path, say: Callable[[str], object]) -
     uids = iter(range(1_000_000_000))
     for life in range(lives):
         feed(log, rng, uids, acknowledged)
-        child = born(log_directory, tables, directory / "worker.log")
+        child = born(log_directory, tables, directory / "worker.log", bug)
         pause(rng.uniform(SHORTEST_S, LONGEST_S))
         ended = killed(child)
         if ended != -signal.SIGKILL:
@@ -58,10 +58,12 @@ def live(lives: int, seed: int, directory: Path, say: Callable[[str], object]) -
             shutil.rmtree(tables, ignore_errors=True)
         if life % 100 == 99:
             say(f"{life + 1} lives, {len(acknowledged)} records")
-    child = born(log_directory, tables, directory / "worker.log")
+    child = born(log_directory, tables, directory / "worker.log", bug)
     until = time.monotonic() + FINISH_S
-    while (open_ends := unsettled(history(log, acknowledged))) and time.monotonic() < until:
-        pause(STEP_S * 20)
+    while (open_ends := unsettled(found := history(log, acknowledged))) and time.monotonic() < until:
+        if found.committed == found.ends:
+            break  # what is missing now has been given up
+        pause(STEP_S)
     killed(child)
     found = history(log, acknowledged)
     wrong = [*open_ends, *(finding.line for finding in judge(found, state=True))]
@@ -84,7 +86,7 @@ def feed(log: Log, rng: random.Random, uids: Iterator[int], acknowledged: list[E
         acknowledged.append(Entry(partition, base, key, value))
 
 
-def born(log: Path, tables: Path, words: Path) -> int:
+def born(log: Path, tables: Path, words: Path, bug: str) -> int:
     """A worker, in a fork of this process."""
     child = os.fork()
     if child:
@@ -94,7 +96,7 @@ def born(log: Path, tables: Path, words: Path) -> int:
         os.dup2(said, 1)
         os.dup2(said, 2)
         place = ["--broker", f"embedded://{log}", "--prefix", PREFIX, "--data-dir", str(tables)]
-        main([*place, "--commit-interval", "0.03"])
+        main([*place, "--commit-interval", "0.03", "--bug", bug])
     finally:
         os._exit(99)  # a worker that comes back here has ended by itself
 
@@ -140,9 +142,10 @@ def run() -> int:
     parser = argparse.ArgumentParser(prog="torture.lives", description="Kill the worker on the embedded log.")
     parser.add_argument("--lives", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--bug", default="", help="a fault to build into the workload: is it found?")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="lives-"))
-    wrong, line = live(options.lives, options.seed, directory, lambda text: sys.stderr.write(f"{text}\n"))
+    wrong, line = live(options.lives, options.seed, options.bug, directory, lambda text: sys.stderr.write(f"{text}\n"))
     sys.stdout.write(f"{line}\n")
     for text in wrong[:20]:
         sys.stderr.write(f"{text}\n")
