@@ -8,6 +8,7 @@ before. A record at or below ``applied`` is a replay. Where somebody else wrote 
 that was stopped and woke up late), the gap is read before anything else is written. Source: DESIGN.md 1, FAUST.md 3.5.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -106,13 +107,14 @@ class Draft:
     No await belongs between reading and writing one row of a partition in two places; a draft is one place.
     """
 
-    __slots__ = ("_batch", "_db", "_rows", "_table", "applied")
+    __slots__ = ("_batch", "_db", "_keys", "_rows", "_table", "applied")
 
     def __init__(self, table: BatchTable, batch: MicroBatch) -> None:
         self._table = table
         self._batch = batch
         self._db = table.data.of(batch.partition)
         self._rows: dict[bytes, bytes | None] = {}
+        self._keys: list[bytes] = []  # of _rows, in order
         self.applied = table.applied(batch.topic, batch.partition)
         """Records of the source up to this offset are replays."""
 
@@ -123,23 +125,31 @@ class Draft:
         return self._db.get(key)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Every key that begins with ``prefix`` and its value, as of this draft; keys in no promised order."""
+        """Every key that begins with ``prefix`` and its value, as of this draft; stored ones first."""
         for key, value in rows(self._db, prefix):
             if key not in self._rows:
                 yield key, value
-        for key, drafted in self._rows.items():
-            if drafted is not None and key.startswith(prefix):
+        for index in range(bisect_left(self._keys, prefix), len(self._keys)):
+            key = self._keys[index]
+            if not key.startswith(prefix):
+                break
+            if (drafted := self._rows[key]) is not None:
                 yield key, drafted
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key. Keys that begin with NUL are the table's own."""
         if key.startswith(INTERNAL):
             raise ValueError(f"key {key!r} begins with NUL, which the table keeps for itself")
-        self._rows[key] = value
+        self._change(key, value)
 
     def delete(self, key: bytes) -> None:
         """Forget a key."""
-        self._rows[key] = None
+        self._change(key, None)
+
+    def _change(self, key: bytes, value: bytes | None) -> None:
+        if key not in self._rows:
+            insort(self._keys, key)
+        self._rows[key] = value
 
     async def write(self) -> None:
         """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it."""

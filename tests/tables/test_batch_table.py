@@ -1,0 +1,156 @@
+"""A table written in batches: what a draft sees, what it leaves, and what it does when somebody else wrote."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from traderecon.tables import BatchTable
+from traderecon.transport import MicroBatch, StreamApp
+
+CHANGELOG = "t-rows-changelog"
+
+
+class Row(NamedTuple):
+    offset: int
+    timestamp: int = 0
+    key: bytes | None = None
+    value: bytes | None = b""
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def batch(*offsets: int) -> MicroBatch:
+    return MicroBatch("legs", 0, [Row(offset) for offset in offsets])
+
+
+@asynccontextmanager
+async def opened(directory: Path) -> AsyncIterator[BatchTable]:
+    """A table on the embedded log of a directory, without a worker."""
+    app = StreamApp("t", broker="embedded://", data_dir=directory)
+    table = BatchTable(app, name="rows", partitions=1)
+    app.tables.add(table)
+    app.transport.open(worker=False)
+    await app.producer.start()
+    app.transport.log.create(CHANGELOG, 1, compacted=True)
+    try:
+        yield table
+    finally:
+        await app.producer.stop()
+        await table.data.stop()
+        app.transport.close()
+
+
+def play(directory: Path, story: Callable[[BatchTable], Awaitable[None]]) -> None:
+    async def told() -> None:
+        async with opened(directory) as table:
+            await story(table)
+
+    asyncio.run(told())
+
+
+def stored(table: BatchTable) -> dict[bytes, bytes]:
+    return dict(table.draft(batch(0)).scan(b"T"))
+
+
+def test_a_draft_sees_itself_over_what_is_stored(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        first = table.draft(batch(0))
+        first.put(b"T1\x00e", b"1")
+        first.put(b"T2\x00e", b"2")
+        await first.write()
+        draft = table.draft(batch(1))
+        draft.put(b"T1\x00c", b"3")
+        draft.put(b"T1\x00e", b"4")
+        draft.delete(b"T2\x00e")
+        assert draft.get(b"T1\x00e") == b"4"
+        assert draft.get(b"T2\x00e") is None
+        assert sorted(draft.scan(b"T1\x00")) == [(b"T1\x00c", b"3"), (b"T1\x00e", b"4")]
+        assert list(draft.scan(b"T2\x00")) == []
+        assert table.draft(batch(1)).get(b"T1\x00e") == b"1"  # nothing is written before it is written
+
+    play(tmp_path, story)
+
+
+def test_what_is_written_is_there_after_a_restart_with_its_offsets(tmp_path: Path) -> None:
+    async def before(table: BatchTable) -> None:
+        assert table.applied("legs", 0) == -1
+        draft = table.draft(batch(5, 6))
+        draft.put(b"T1", b"1")
+        await draft.write()
+
+    async def after(table: BatchTable) -> None:
+        assert stored(table) == {b"T1": b"1"}
+        assert table.applied("legs", 0) == 6
+        assert table.draft(batch(7)).applied == 6
+        assert table.next_changelog_offset(0) == table.app.transport.log.end(CHANGELOG, 0) == 2
+
+    play(tmp_path, before)
+    play(tmp_path, after)
+
+
+def test_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        first = table.draft(batch(0))
+        first.put(b"T1", b"1")
+        await first.write()
+        log = table.app.transport.log
+        log.append([(CHANGELOG, 0, [(b"T2", b"theirs", 0, ()), (b"T3", b"theirs", 0, ())])])
+        second = table.draft(batch(1))
+        second.put(b"T3", b"ours")
+        await second.write()
+        assert stored(table) == {b"T1": b"1", b"T2": b"theirs", b"T3": b"ours"}
+        assert table.next_changelog_offset(0) == log.end(CHANGELOG, 0)
+        assert table.applied("legs", 0) == 1
+
+    play(tmp_path, story)
+
+
+def test_two_drafts_of_a_partition_at_once_are_a_bug(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        drafts = table.draft(batch(0)), table.draft(batch(1))
+        with pytest.raises(RuntimeError, match="written at once"):
+            await asyncio.gather(*(draft.write() for draft in drafts))
+
+    play(tmp_path, story)
+
+
+def test_a_table_is_not_written_in_any_other_way(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        with pytest.raises(TypeError, match="put b'T1' into a draft"):
+            table[b"T1"] = b"1"
+        with pytest.raises(TypeError, match="delete b'T1' in a draft"):
+            del table[b"T1"]
+        with pytest.raises(ValueError, match="begins with NUL"):
+            table.draft(batch(0)).put(b"\x00applied", b"1")
+
+    play(tmp_path, story)
+
+
+def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
+    rng = random.Random(5)
+    keys = [b"%c\x00%c" % (trade, leg) for trade in b"ABC" for leg in b"abcd"]
+
+    async def story(table: BatchTable) -> None:
+        kept: dict[bytes, bytes] = {}
+        for turn in range(60):
+            draft, drafted = table.draft(batch(turn)), dict(kept)
+            for key in rng.sample(keys, rng.randrange(len(keys))):
+                if rng.random() < 0.3:
+                    draft.delete(key)
+                    drafted.pop(key, None)
+                else:
+                    draft.put(key, b"%d" % turn)
+                    drafted[key] = b"%d" % turn
+            for prefix in (b"", b"A", b"B\x00", b"C\x00d", b"D"):
+                expected = {key: value for key, value in drafted.items() if key.startswith(prefix)}
+                found = [(key, value) for key, value in draft.scan(prefix) if not key.startswith(b"\x00")]
+                assert sorted(found) == sorted(expected.items())
+            if rng.random() < 0.3:
+                await draft.write()
+                kept = drafted
+
+    play(tmp_path, story)
