@@ -50,6 +50,13 @@ def test_every_command_of_a_page_runs(page: Path, tmp_path: Path) -> None:
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_program_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    for block in blocks(page, "python"):
+        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{block}\n{done.stderr}"
+
+
 def test_the_readme_shows_what_its_example_prints(tmp_path: Path) -> None:
     page = ROOT / "README.md"
     printed = ""
