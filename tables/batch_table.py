@@ -17,6 +17,7 @@ from faust.types import TP
 from rocksdict import WriteBatch
 
 from traderecon.transport import MicroBatch, Outgoing, Record
+from traderecon.transport.halt import halt
 
 from .store import CHANGELOG_KEY, INTERNAL, Store, rows
 
@@ -84,6 +85,11 @@ class BatchTable(faust.Table[bytes, bytes]):
         if self._writes[partition] != writes:
             raise RuntimeError(f"table {self.name}: two drafts of partition {partition} were written at once")
         held = self.next_changelog_offset(partition)
+        if spans[0].start < held:
+            halt(
+                f"{changelog.topic}[{partition}] gave a write offset {spans[0].start}, the store holds {held} of "
+                "it: it was truncated or made anew. Remove the data directory to begin from the topic."
+            )
         if [spans[0].start, *(span.start for span in spans[1:])] == [held, *(span.stop for span in spans[:-1])]:
             self._store_rows(partition, changes.items(), spans[-1].stop)
             return
@@ -102,10 +108,7 @@ class BatchTable(faust.Table[bytes, bytes]):
 
 
 class Draft:
-    """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable, once.
-
-    No await belongs between reading and writing one row of a partition in two places; a draft is one place.
-    """
+    """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable."""
 
     __slots__ = ("_batch", "_db", "_keys", "_rows", "_table", "applied")
 
@@ -127,7 +130,7 @@ class Draft:
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """Every key that begins with ``prefix`` and its value, as of this draft; stored ones first."""
         for key, value in rows(self._db, prefix):
-            if key not in self._rows:
+            if key not in self._rows and not key.startswith(INTERNAL):
                 yield key, value
         for index in range(bisect_left(self._keys, prefix), len(self._keys)):
             key = self._keys[index]
@@ -138,8 +141,6 @@ class Draft:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key. Keys that begin with NUL are the table's own."""
-        if key.startswith(INTERNAL):
-            raise ValueError(f"key {key!r} begins with NUL, which the table keeps for itself")
         self._change(key, value)
 
     def delete(self, key: bytes) -> None:
@@ -147,6 +148,8 @@ class Draft:
         self._change(key, None)
 
     def _change(self, key: bytes, value: bytes | None) -> None:
+        if key.startswith(INTERNAL):
+            raise ValueError(f"key {key!r} begins with NUL, which the table keeps for itself")
         if key not in self._rows:
             insort(self._keys, key)
         self._rows[key] = value

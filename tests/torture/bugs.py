@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing, StreamApp, stream
 from traderecon.transport.consumer import BatchConsumer
-from traderecon.transport.progress import Admitted, Progress
+from traderecon.transport.progress import Fetch, Progress
 
 SLOW_S = 0.3
 EVERY = 5
@@ -20,16 +20,26 @@ EVERY = 5
 
 def skip_an_offset() -> None:
     """A record of a fetch is passed over."""
-    admit = Progress.admit
+    fresh = Progress.fresh
     turn = turns()
 
-    def skipping(self: Progress, records: Sequence[Any]) -> Admitted:
-        admitted = admit(self, records)
-        if len(admitted.records) > 1 and turn():
-            return admitted._replace(records=admitted.records[1:])
-        return admitted
+    def skipping(self: Progress, fetch: Fetch) -> Sequence[Any]:
+        records = fresh(self, fetch)
+        return records[1:] if len(records) > 1 and turn() else records
 
-    Progress.admit = skipping  # type: ignore[method-assign]
+    Progress.fresh = skipping  # type: ignore[method-assign]
+
+
+def drop_a_fetch() -> None:
+    """A fetch is dropped, and the one after it taken for the next."""
+    fresh = Progress.fresh
+    turn = turns()
+    Progress.follows = lambda self, fetch: True  # type: ignore[method-assign]
+
+    def dropping(self: Progress, fetch: Fetch) -> Sequence[Any]:
+        return () if turn() else fresh(self, fetch)
+
+    Progress.fresh = dropping  # type: ignore[method-assign]
 
 
 def commit_early() -> None:
@@ -49,12 +59,12 @@ def deliver_a_stale_batch() -> None:
     turn = turns()
     before: dict[Any, MicroBatch] = {}
 
-    async def stale(self: BatchConsumer, tp: Any, progress: Progress, batch: MicroBatch) -> None:
+    async def stale(self: BatchConsumer, tp: Any, progress: Progress, batch: MicroBatch, ended: int) -> None:
         old = before.get(tp, batch)
         before[tp] = batch
         if len(batch) > 1 and turn():
             batch = MicroBatch(batch.topic, batch.partition, [*old.records[:-1], batch.records[-1]])
-        await deliver(self, tp, progress, batch)
+        await deliver(self, tp, progress, batch, ended)
 
     BatchConsumer._deliver = stale  # type: ignore[method-assign]
 
@@ -110,6 +120,38 @@ def store_before_changelog() -> None:
     BatchTable.next_changelog_offset = lambda self, partition: 0  # type: ignore[method-assign]
 
 
+def acknowledge_failures() -> None:
+    """An agent that fails is acknowledged and goes on, as in Faust."""
+    append = StreamApp.append
+    turn = turns()
+
+    async def failing(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        if topic.endswith("-out") and turn():
+            for event in (actor.stream.current_event for agent in self.agents.values() for actor in agent._actors):
+                if event is not None:
+                    event.ack()
+            raise RuntimeError("a bug")
+        return await append(self, topic, partition, rows)
+
+    async def nothing(agent: Any, error: BaseException) -> None: ...
+
+    StreamApp.append = failing  # type: ignore[method-assign]
+    stream._stop_on_error = nothing
+
+
+def overlook_another_writer() -> None:
+    """The offset a write to the changelog got is taken for the one expected."""
+    slowly()
+    write = BatchTable._store_rows
+
+    async def unread(self: BatchTable, partition: int, changes: dict[bytes, bytes | None]) -> None:
+        topic = self.changelog_topic.get_topic_name()
+        spans = await self.app.append(topic, partition, [Outgoing(*row) for row in changes.items()])
+        write(self, partition, changes.items(), spans[-1].stop)
+
+    BatchTable._write = unread  # type: ignore[method-assign]
+
+
 def recover_half() -> None:
     """A table counts as recovered when only some of its changelog has been read."""
     restore = BatchTable.restore
@@ -132,11 +174,14 @@ BUGS: dict[str, Callable[[], None]] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
         skip_an_offset,
+        drop_a_fetch,
         commit_early,
         deliver_a_stale_batch,
         forget_results,
         drop_a_changelog_record,
         store_before_changelog,
+        acknowledge_failures,
+        overlook_another_writer,
         recover_half,
         judge_by_arrival,
     )

@@ -68,6 +68,7 @@ def main(arguments: list[str]) -> None:
         broker=options.broker,
         data_dir=options.data_dir,
         partitions=PARTITIONS,
+        writes=[f"{options.prefix}-out"],
         instance=options.instance,
         session_timeout_s=options.session_timeout,
         commit_interval_s=options.commit_interval,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from traderecon.transport.progress import Progress
+from traderecon.transport.progress import Fetch, Progress
 
 
 class Row(NamedTuple):
@@ -23,55 +23,49 @@ class Message:
         self.acked = False
 
 
-def rows(*offsets: int) -> list[Row]:
-    return [Row(offset) for offset in offsets]
+def fetch(begun: int, *offsets: int, ended: int | None = None) -> Fetch:
+    if ended is None:
+        ended = offsets[-1] + 1
+    return Fetch(begun, [Row(offset) for offset in offsets], ended)
 
 
-def offsets(progress: Progress, *fetched: int) -> tuple[list[int], bool]:
-    admitted = progress.admit(rows(*fetched))
-    return [record.offset for record in admitted.records], admitted.hole
+def offsets(progress: Progress, read: Fetch) -> list[int] | None:
+    """The offsets that come next; None when the fetch leaves something out."""
+    return [record.offset for record in progress.fresh(read)] if progress.follows(read) else None
 
 
-def test_a_fetch_that_continues_is_taken_whole() -> None:
-    assert offsets(Progress(5), 5, 6, 7) == ([5, 6, 7], False)
+def test_a_fetch_that_goes_on_is_taken_whole() -> None:
+    assert offsets(Progress(5), fetch(5, 5, 6, 7)) == [5, 6, 7]
 
 
 def test_what_was_delivered_is_not_delivered_again() -> None:
+    assert offsets(Progress(5), fetch(3, 3, 4, 5, 6)) == [5, 6]
+    assert offsets(Progress(5), fetch(3, 3, 4)) == []
+
+
+def test_a_fetch_that_begins_too_late_is_not_taken() -> None:
+    assert offsets(Progress(5), fetch(6, 6, 7)) is None
+
+
+def test_a_fetch_that_ends_too_early_is_not_taken() -> None:
+    assert offsets(Progress(5), fetch(2, 2, 3)) is None
+
+
+def test_offsets_that_hold_no_record_are_passed_over() -> None:
     progress = Progress(5)
-    assert offsets(progress, 3, 4) == ([], False)
-    assert offsets(progress, 3, 4, 5, 6) == ([5, 6], False)
-
-
-def test_a_hole_before_a_fetch_takes_nothing() -> None:
-    assert offsets(Progress(5), 6, 7) == ([], True)
-
-
-def test_a_hole_within_a_fetch_ends_it() -> None:
-    assert offsets(Progress(5), 5, 6, 8, 9) == ([5, 6], True)
-    assert offsets(Progress(5), 4, 5, 8, 9) == ([5], True)
-
-
-def test_a_hole_is_believed_when_the_log_shows_it_twice() -> None:
-    progress = Progress(5)
-    assert offsets(progress, 8, 9) == ([], True)
-    assert progress.reread() == 5
-    assert offsets(progress, 8, 9) == ([8, 9], False)
-    assert progress.skipped == 3
-
-
-def test_a_hole_believed_is_not_the_next_one() -> None:
-    progress = Progress(5)
-    progress.reread()
-    assert offsets(progress, 6) == ([6], False)
-    progress.deliver(Message(6))
-    assert offsets(progress, 9) == ([], True)
+    assert offsets(progress, fetch(5, 5, 8, ended=10)) == [5, 8]
+    progress.deliver(Message(8), 10)
+    assert progress.next_offset == 10
+    assert offsets(progress, fetch(10, ended=12)) == []
+    progress.pass_over(12)
+    assert progress.settle() == 5  # what is open is not done
 
 
 def test_done_follows_the_order_of_delivery() -> None:
     progress = Progress(0)
     first, second, third = Message(4), Message(9), Message(11)
     for message in (first, second, third):
-        progress.deliver(message)
+        progress.deliver(message, message.offset + 1)
     third.acked = second.acked = True
     assert progress.settle() == 0
     assert progress.open == 3
@@ -80,50 +74,60 @@ def test_done_follows_the_order_of_delivery() -> None:
     assert progress.open == 0
 
 
+def test_what_is_passed_over_is_done_when_nothing_is_open() -> None:
+    progress = Progress(0)
+    message = Message(0)
+    progress.deliver(message, 1)
+    progress.pass_over(3)
+    assert progress.settle() == 0
+    message.acked = True
+    assert progress.settle() == 3
+
+
 @given(
-    start=st.integers(0, 50),
-    fetched=st.lists(st.integers(0, 99), min_size=1, max_size=30, unique=True).map(sorted),
+    start=st.integers(0, 30), begun=st.integers(0, 40), length=st.integers(0, 40), removed=st.sets(st.integers(0, 80))
 )
-def test_what_is_admitted_is_a_run_from_the_next_offset(start: int, fetched: list[int]) -> None:
-    admitted, hole = offsets(Progress(start), *fetched)
-    assert admitted == list(range(start, start + len(admitted)))
-    assert set(admitted) <= set(fetched)
-    left = [offset for offset in fetched if offset >= start + len(admitted)]
-    assert hole == bool(left)
-    assert start + len(admitted) not in left
+def test_what_is_taken_is_all_there_is_from_the_next_offset(
+    start: int, begun: int, length: int, removed: set[int]
+) -> None:
+    ended = begun + length
+    read = fetch(begun, *(offset for offset in range(begun, ended) if offset not in removed), ended=ended)
+    taken = offsets(Progress(start), read)
+    if taken is None:
+        assert begun > start or ended < start
+    else:
+        assert taken == [offset for offset in range(start, ended) if offset not in removed]
 
 
 class OneAssignment(RuleBasedStateMachine):
-    """A log whose fetches come late, twice or with a piece missing, and an agent that finishes in any order."""
+    """A driver whose fetches come late, twice or not at all, and an agent that finishes in any order."""
 
     @initialize(start=st.integers(0, 5), removed=st.sets(st.integers(0, 80)))
     def begin(self, start: int, removed: set[int]) -> None:
         self.log = [offset for offset in range(90) if offset not in removed]
-        self.start = start
+        self.start = self.position = start
         self.progress = Progress(start)
-        self.at = start
         self.delivered: list[int] = []
         self.messages: list[tuple[Message, list[int]]] = []
 
-    @rule(count=st.integers(1, 9), back=st.integers(0, 6), lost=st.sets(st.integers(0, 8), max_size=2))
-    def fetch(self, count: int, back: int, lost: set[int]) -> None:
-        self.take([offset for offset in self.log if offset >= self.at - back][:count], lost)
-
-    def take(self, fetched: list[int], lost: set[int]) -> None:
-        fetched = [offset for index, offset in enumerate(fetched) if index not in lost]
-        if not fetched:
+    @rule(length=st.integers(1, 9), back=st.integers(0, 6), dropped=st.booleans())
+    def fetched(self, length: int, back: int, dropped: bool) -> None:
+        begun = max(0, self.position - back)
+        ended = self.position = begun + length
+        if dropped:
             return
-        admitted = self.progress.admit(rows(*fetched))
-        if admitted.records:
-            taken = [record.offset for record in admitted.records]
-            message = Message(taken[-1])
-            self.progress.deliver(message)
-            self.messages.append((message, taken))
-            self.delivered += taken
-        self.at = self.progress.next_offset
-        if admitted.hole:
-            self.at = self.progress.reread()
-            self.take([offset for offset in self.log if offset >= self.at][:5], set())  # a fetch from right there
+        read = fetch(begun, *(offset for offset in self.log if begun <= offset < ended), ended=ended)
+        if not self.progress.follows(read):
+            self.position = self.progress.next_offset
+            return
+        records = self.progress.fresh(read)
+        if records:
+            message = Message(records[-1].offset)
+            self.progress.deliver(message, ended)
+            self.messages.append((message, [record.offset for record in records]))
+            self.delivered += self.messages[-1][1]
+        else:
+            self.progress.pass_over(ended)
 
     @precondition(lambda self: self.messages)
     @rule(which=st.integers(0, 99))
@@ -140,7 +144,7 @@ class OneAssignment(RuleBasedStateMachine):
         done = self.progress.settle()
         unfinished = [taken[0] for message, taken in self.messages if not message.acked]
         assert all(done <= first for first in unfinished)
-        assert unfinished or done == (self.delivered[-1] + 1 if self.delivered else self.start)
+        assert unfinished or done == self.progress.next_offset
 
 
 TestOneAssignment = OneAssignment.TestCase

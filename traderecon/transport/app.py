@@ -1,6 +1,6 @@
 """A Faust app on our transport: every setting that correctness needs, written out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,6 +26,8 @@ class StreamApp(faust.App):
     """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
 
     ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
+    ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
+    Making one takes the schemes ``kafka`` and ``embedded`` of this process for our transports.
     """
 
     transport: Any
@@ -38,16 +40,20 @@ class StreamApp(faust.App):
         broker: str,
         data_dir: Path,
         partitions: int = 4,
+        writes: Iterable[str] = (),
         instance: str | None = None,
         session_timeout_s: float = 10.0,
         commit_interval_s: float = 0.5,
         batch_records: int = 1_000,
         stall_s: float = 60.0,
+        stop_s: float = 30.0,
         **settings: Any,
     ) -> None:
         TRANSPORTS.aliases.update(SCHEMES)
         data_dir.mkdir(parents=True, exist_ok=True)
         self.start_offsets: StartOffsets | None = None
+        self.writes = frozenset(writes)
+        self._stop_s = stop_s
         super().__init__(
             name,
             broker=broker,
@@ -95,6 +101,13 @@ class StreamApp(faust.App):
             halt(f"{self.conf.id}: no answer from {', '.join(map(str, self.transport.url))}: {error}", code=UNREACHABLE)
         except Exception as error:
             halt(f"{self.conf.id} could not start: {error!r}", error)
+
+    async def stop(self) -> None:
+        """Finish and commit what agents are busy with; a log that does not answer does not hold the process up."""
+        late = f"{self.conf.id} did not stop within {self._stop_s:.0f} s: what is not finished is not committed"
+        timer = self.loop.call_later(self._stop_s, halt, late)
+        await super().stop()
+        timer.cancel()
 
     def _crash(self, reason: BaseException) -> None:
         if not self._stopped.is_set():

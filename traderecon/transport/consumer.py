@@ -1,9 +1,9 @@
 """The consumer all our logs share: micro-batches in, acknowledgements in order, commits never past what is done.
 
-    fetch -> admit (no hole) -> one event per partition and fetch -> agent -> ack -> settle -> commit
+    fetch -> nothing left out -> one event per partition and fetch -> agent -> ack -> settle -> commit
 
 It replaces Faust's delivery per record and Faust's offset bookkeeping, and keeps its conductor, channels, agents,
-assignor and rebalance protocol. A driver gives it a log: see ``Log``. Rules and their reasons: FAUST.md 3.5.
+assignor and rebalance protocol. Rules and their reasons: docs/transport.md.
 """
 
 import asyncio
@@ -19,8 +19,8 @@ from mode import Service
 from mode.utils.futures import notify
 
 from traderecon.transport.halt import REFUSED, halt
-from traderecon.transport.microbatch import MicroBatch, Record
-from traderecon.transport.progress import Progress
+from traderecon.transport.microbatch import MicroBatch
+from traderecon.transport.progress import Fetch, Progress
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 """Partitions just assigned -> the offset to begin at, for those that somebody else than the group keeps."""
@@ -31,6 +31,8 @@ ROOM_S = 0.002
 """How soon a full queue is looked at again. Waiting in it is no way: Faust empties it by cancelling who waits."""
 OUTAGE_S = 600.0
 """A log that has not answered for so long may be well, and this process not."""
+METADATA_S = 5.0
+"""How long a topic that nobody knows is asked for."""
 IDLE_S = 0.02
 """How soon partitions are looked for when there are none."""
 
@@ -38,8 +40,8 @@ IDLE_S = 0.02
 class BatchConsumer(Consumer):
     """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
 
-    The driver gives: ``_getmany``, ``_seek``, ``_commit``, ``committed``,
-    ``earliest_offsets``, ``highwaters``, ``position``, ``assignment``, ``partition_counts``, ``subscribe``.
+    The driver gives: ``fetch``, ``_seek``, ``_commit``, ``committed``, ``earliest_offsets``, ``highwaters``,
+    ``assignment``, ``partition_counts``, ``subscribe``.
     """
 
     transient_errors: ClassVar[tuple[type[Exception], ...]] = ()
@@ -51,9 +53,14 @@ class BatchConsumer(Consumer):
         super().__init__(*args, **kwargs)
         self._progress: dict[TP, Progress] = {}
         self._ask_again: dict[TP, Progress] = {}
+        self._asking: asyncio.Future[Mapping[TP, int]] | None = None
         self._stall_s: float = self.app.conf.stream_processing_timeout
 
     # -- what a driver adds
+
+    async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
+        """What was read of each partition that moved, within ``timeout`` seconds."""
+        raise NotImplementedError
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         """The group's next offset of each partition that has a commit."""
@@ -71,7 +78,10 @@ class BatchConsumer(Consumer):
         await super().subscribe(topics)  # type: ignore[safe-super]  # the driver below has it
 
     async def _preflight(self, topics: set[str]) -> None:
-        counts = await self.partition_counts(topics)
+        topics |= self.app.writes
+        until = monotonic() + METADATA_S
+        while topics - (counts := await self.partition_counts(topics)).keys() and monotonic() < until:
+            await self.sleep(IDLE_S)  # a topic just made is not known everywhere at once
         if missing := sorted(topics - counts.keys()):
             halt(f"topics missing on the broker: {', '.join(missing)}. Create them first.", code=REFUSED)
         if self.app.tables.changelog_topics and len(set(counts.values())) > 1:
@@ -94,16 +104,21 @@ class BatchConsumer(Consumer):
         progress = {}
         bounds = await self._bounds(tps)
         starts = {tp: given.get(tp, committed.get(tp, low)) for tp, (low, _) in bounds.items()}
-        if any(start > bounds[tp][1] for tp, start in starts.items()):
+        needed = {tp: max(start, self._applied(tp) + 1) for tp, start in starts.items()}
+        if any(need > bounds[tp][1] for tp, need in needed.items()):
             await self.sleep(self.watch_interval_s)  # a leader just elected may not know its own end yet
             bounds = await self._bounds(tps)
         for tp, start in starts.items():
             low, high = bounds[tp]
-            if not low <= start <= high:
-                halt(_beyond(tp, start, low, high), code=REFUSED)
+            if start < low or needed[tp] > high:
+                halt(_beyond(tp, start if start < low else needed[tp], low, high), code=REFUSED)
             await self._seek(tp, start)
             progress[tp] = Progress(start)
         self._progress = progress
+
+    def _applied(self, tp: TP) -> int:
+        """The last offset whose effects are in a table; -1 when there is none."""
+        return max((table.applied(*tp) for table in self.app.tables.values()), default=-1)
 
     async def _bounds(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
         """The first offset the log still has and the next it will give, of each partition."""
@@ -111,6 +126,9 @@ class BatchConsumer(Consumer):
         return {tp: (low[tp] or 0, high[tp] or 0) for tp in tps}
 
     # -- delivery
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        raise NotImplementedError("fetch is what drains a driver here")
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -121,9 +139,9 @@ class BatchConsumer(Consumer):
                 active = self._get_active_partitions()
                 while self._ask_again:
                     await self._reread(*self._ask_again.popitem())
-                fetched = await self._getmany(active, FETCH_S) if active else {}
-                for tp, records in fetched.items():
-                    await self._take_in(ensure_TP(tp), records)
+                fetched = await self.fetch(active, FETCH_S) if active else {}
+                for tp, fetch in fetched.items():
+                    await self._take_in(tp, fetch)
                 if not fetched:
                     await asyncio.sleep(0 if active else IDLE_S)
         except BaseException as error:
@@ -133,21 +151,28 @@ class BatchConsumer(Consumer):
             if not (isinstance(error, self.consumer_stopped_errors) and self.app.should_stop):
                 halt("fetching failed in a way nobody foresaw", error)
 
-    async def _take_in(self, tp: TP, records: list[Record]) -> None:
+    async def _take_in(self, tp: TP, fetch: Fetch) -> None:
         progress = self._progress.get(tp)
         if progress is None or not self.flow_active:
             return  # between two assignments: the seek that follows fetches it again
-        admitted = progress.admit(records)
-        if admitted.records:
-            await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, admitted.records))
-        if admitted.hole or not admitted.records:
+        if not progress.follows(fetch):
             await self._reread(tp, progress)
+            return
+        # A fetch that begins with offsets without records: so it is, or the driver was put past what the log lost.
+        blank = not fetch.records or fetch.records[0].offset > fetch.begun
+        if blank and not (await self._held(tp, fetch.begun) and self._flows(tp, progress)):
+            return
+        records = progress.fresh(fetch)
+        if records:
+            await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, records), fetch.ended)
+        else:
+            progress.pass_over(fetch.ended)
 
-    async def _deliver(self, tp: TP, progress: Progress, batch: MicroBatch) -> None:
+    async def _deliver(self, tp: TP, progress: Progress, batch: MicroBatch, ended: int) -> None:
         queues = [channel.queue for channel in self.app.topics._topic_name_index[tp.topic]]
         while any(queue.full() for queue in queues):
             await asyncio.sleep(ROOM_S)
-            if self._progress.get(tp) is not progress or not self.flow_active:
+            if not self._flows(tp, progress):
                 return  # the seek that follows fetches it again
         # No await from here on: a batch is in every queue and in the books, or in none.
         last = batch.records[-1]
@@ -167,27 +192,32 @@ class BatchConsumer(Consumer):
             generation_id=self.app.consumer_generation_id,
         )
         message.incref(len(queues))
-        progress.deliver(message)
+        progress.deliver(message, ended)
         for queue in queues:
             queue.put_nowait(Event(self.app, None, batch, None, message))
 
-    async def _reread(self, tp: TP, progress: Progress) -> None:
-        """A fetch did not go on with the next offset: ask the log again, and believe it then.
+    def _flows(self, tp: TP, progress: Progress) -> bool:
+        return self._progress.get(tp) is progress and self.flow_active
 
-        Between two fetches only: what a fetch begun before shows is no answer. A log that does not hold the
-        next offset between its ends has lost records, and the process ends.
+    async def _reread(self, tp: TP, progress: Progress) -> None:
+        """A fetch was dropped, or began beyond the next offset: fetch again from there. Between two fetches only."""
+        if await self._held(tp, progress.next_offset) and self._flows(tp, progress):
+            self.log.info("%s[%s]: reading again from offset %s", *tp, progress.next_offset)
+            await self._seek(tp, progress.next_offset)
+
+    async def _held(self, tp: TP, offset: int) -> bool:
+        """Whether the log reaches from ``offset`` or below to it; False: no answer, the watchdog asks again.
+
+        A log that does not hold it has lost records, and the process ends.
         """
         try:
             low, high = (await self._bounds({tp}))[tp]
         except self.transient_errors as error:
-            self.log.warning("%s[%s]: no answer about offset %s: %r", *tp, progress.next_offset, error)
-            return  # the watchdog asks again
-        if self._progress.get(tp) is not progress or not self.flow_active:
-            return
-        if not low <= progress.next_offset <= high:
-            halt(_beyond(tp, progress.next_offset, low, high))
-        self.log.info("%s[%s]: reading again from offset %s", *tp, progress.next_offset)
-        await self._seek(tp, progress.reread())
+            self.log.warning("%s[%s]: no answer about offset %s: %r", *tp, offset, error)
+            return False
+        if not low <= offset <= high:
+            halt(_beyond(tp, offset, low, high))
+        return True
 
     # -- acknowledgement and commit
 
@@ -237,18 +267,16 @@ class BatchConsumer(Consumer):
     @Service.task
     async def _watch(self) -> None:
         """Lag and no progress for too long while the log answers: something is stuck, so end, exit 70 (F14)."""
-        stands: dict[TP, tuple[Progress, int]] = {}
+        stands: dict[TP, tuple[Progress, int, int]] = {}
         since: dict[TP, float] = {}
-        unanswered: tuple[type[Exception], ...] = (TimeoutError, *self.transient_errors)
         answered = busy = monotonic()
         restored = -1
         while not self.should_stop:
             await self.sleep(self.watch_interval_s)
-            now = monotonic()
             watched = dict(self._progress)
-            try:
-                ends = await asyncio.wait_for(self.highwaters(*watched), self.watch_interval_s)
-            except unanswered:
+            ends = await self._ends(set(watched))
+            now = monotonic()
+            if ends is None:
                 if now - answered > OUTAGE_S:
                     halt(f"the log has not answered for {now - answered:.0f} s")
                 stands, since, busy = {}, {}, now
@@ -257,28 +285,33 @@ class BatchConsumer(Consumer):
             if not self.app.rebalancing or self.app.tables.recovery.restored != restored:
                 busy, restored = now, self.app.tables.recovery.restored
             elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
-                halt(f"a rebalance has not ended and no table recovered for {now - busy:.0f} s, the log answers")
+                halt(f"a rebalance has not ended, and no table recovered, for {now - busy:.0f} s; the log answers")
             for tp, progress in watched.items():
-                stand = (progress, progress.settle())
-                if stands.get(tp) != stand or not await self._lags(tp, progress, ends[tp] or 0):
+                stand = (progress, progress.settle(), progress.committed)
+                if stands.get(tp) != stand or progress.committed == progress.done == ends[tp]:
                     stands[tp], since[tp] = stand, now
-                elif now - since[tp] > self._stall_s:
+                    continue
+                if now - since[tp] > self._stall_s:
                     halt(
-                        f"{tp.topic}[{tp.partition}] has stood at {progress.done} of {ends[tp]} for "
-                        f"{now - since[tp]:.0f} s, {progress.open} open, while the log answers"
+                        f"{tp.topic}[{tp.partition}] has stood at {progress.done} of {ends[tp]}, committed "
+                        f"{progress.committed}, {progress.open} open, for {now - since[tp]:.0f} s; the log answers"
                     )
+                if not progress.open and progress.done != ends[tp]:
+                    self._ask_again[tp] = progress  # a fetch may have been dropped
 
-    async def _lags(self, tp: TP, progress: Progress, end: int) -> bool:
-        if progress.open or end < progress.next_offset:
-            return True
-        if end == progress.next_offset:
-            return False
-        if await self.position(tp) == end:
-            # All was fetched and less was delivered: a fetch was dropped, or the last offsets hold no record.
-            if progress.asked_again:
-                return False
-            self._ask_again[tp] = progress
-        return True
+    async def _ends(self, tps: set[TP]) -> Mapping[TP, int] | None:
+        """The ends of partitions; None while the log does not answer. One question at a time is under way."""
+        if self._asking is None:
+            self._asking = asyncio.ensure_future(self.highwaters(*tps))
+        done, _ = await asyncio.wait({self._asking}, timeout=self.watch_interval_s)
+        if not done:
+            return None
+        asked, self._asking = self._asking, None
+        try:
+            ends = asked.result()
+        except self.transient_errors:
+            return None
+        return ends if tps <= ends.keys() else None
 
 
 class BatchFetcher(Fetcher):

@@ -124,7 +124,7 @@ class Transport(base.Transport):
         directory = Path(self.url[0].path or self.app.conf.datadir)
         try:
             self._opened = OpenLog.of(directory, worker=worker)
-        except LogError as error:
+        except (LogError, OSError) as error:
             halt(str(error), code=REFUSED)
 
     def close(self) -> None:

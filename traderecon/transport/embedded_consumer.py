@@ -15,6 +15,7 @@ from mode import Service
 
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.log import Busy
+from traderecon.transport.progress import Fetch
 
 POLL_S = 0.05
 """How soon a record is seen that another process appended; what this one appends wakes its readers."""
@@ -95,26 +96,28 @@ class EmbeddedConsumer(BatchConsumer, _Group):
 
     # -- reading
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Any]]:
+    async def fetch(self, active: set[TP], timeout: float) -> dict[TP, Fetch]:
+        """What was read of each partition that moved, within ``timeout`` seconds."""
         until = self.loop.time() + timeout
         while True:
             self._written.clear()
-            if (fetched := self._read(set(active_partitions or ()))) or (left := until - self.loop.time()) <= 0:
+            if (fetched := self._read(set(active))) or (left := until - self.loop.time()) <= 0:
                 return fetched
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, POLL_S)):
                     await self._written.wait()
 
-    def _read(self, active: set[TP]) -> dict[TP, list[Any]]:
+    def _read(self, active: set[TP]) -> dict[TP, Fetch]:
         state = (self.transport.log.version(), active)
         if state == self._nothing_at:
             return {}
         limits = (self.app.conf.broker_max_poll_records, self.app.conf.consumer_max_fetch_size)
-        fetched: dict[TP, list[Any]] = {}
+        fetched = {}
         for tp in sorted(active & self._positions.keys()):
-            if records := self.transport.log.read(*tp, self._positions[tp], limits[0], max_bytes=limits[1]):
-                fetched[tp] = list(records)
+            begun = self._positions[tp]
+            if records := self.transport.log.read(*tp, begun, limits[0], max_bytes=limits[1]):
                 self._positions[tp] = records[-1].offset + 1
+                fetched[tp] = Fetch(begun, records, self._positions[tp])
         self._nothing_at = None if fetched else state
         return fetched
 

@@ -1,13 +1,14 @@
 """The Kafka log: aiokafka for group membership, fetching and sending; ours for batches, acknowledgement, commit.
 
 librdkafka is faster at fetching, but takes no assignor of ours, and Faust's places changelogs with their partitions.
-Source: FAUST.md 2 and 3.1.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiokafka
+from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
@@ -16,9 +17,12 @@ from faust.types import TP
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer
+from traderecon.transport.progress import Fetch
 
 FETCH_MAX_WAIT_MS = 50
 """aiokafka has one fetch under way per broker: a partition emptied meanwhile waits this long at most for its turn."""
+COMMITTED_ONLY = "read_committed"
+"""A record of a transaction that was aborted never happened."""
 READ_MAX_RECORDS = 10_000
 """Records of one step of a range read."""
 
@@ -27,7 +31,41 @@ class _Thread(stock.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: stock.Transport) -> aiokafka.AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._isolation_level = COMMITTED_ONLY
         return consumer
+
+    async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
+        return dict(await self.call_thread(self._fetch, active, timeout))
+
+    async def _fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
+        consumer = self._ensure_consumer()
+        # Faust fetches without this question: a worker that its group gave up would go on unheard (it ends instead).
+        consumer._coordinator.check_errors()
+        begun = self._positions(active)
+        fetched = await self._fetch_records(consumer, active, timeout, consumer._max_poll_records)
+        return {
+            TP(*tp): Fetch(begun[tp], fetched.get(tp, ()), ended)
+            for tp, ended in self._positions(active).items()
+            if tp in begun and ended != begun[tp]
+        }
+
+    def _positions(self, active: set[TP]) -> dict[TopicPartition, int]:
+        """Where the next fetch of each partition begins."""
+        subscription = self._ensure_consumer()._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None or not assignment.active:
+            return {}
+        states = {
+            tp: assignment.state_value(tp) for tp in map(stock.ensure_aiokafka_TP, active) if tp in assignment.tps
+        }
+        return {tp: state.position for tp, state in states.items() if state.has_valid_position}
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group; a broker that does not answer is left all the same."""
+        try:
+            await super().on_thread_stop()
+        except (asyncio.CancelledError, KafkaError) as error:
+            self.log.warning("the group was not left in order: %r", error)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         await self._ensure_consumer().commit({stock.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
@@ -75,6 +113,10 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
             await super()._seek(partition, offset)
         except IllegalStateError:
             self.log.info("%s[%s] has just been taken away", *partition)  # the next assignment seeks
+
+    async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
+        """What was read of each partition that moved, within ``timeout`` seconds."""
+        return await self._thread.fetch(active, timeout)
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         """The group's next offset of each partition that has a commit."""
@@ -148,13 +190,14 @@ class Transport(stock.Transport):
             bootstrap_servers=stock.server_list(self.url, self.default_port),
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level=COMMITTED_ONLY,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             **stock.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
         reader.assign(list(open_spans))
-        await reader.start()
         try:
+            await reader.start()
             for tp, span in open_spans.items():
                 reader.seek(tp, span.start)
             while open_spans:

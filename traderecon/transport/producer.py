@@ -49,7 +49,7 @@ class BatchProducer(Producer):
 
     async def flush(self) -> None:
         """Wait until everything sent before this call has been acknowledged, however long it takes."""
-        while self._unsettled:
+        if self._unsettled:
             await asyncio.wait(set(self._unsettled))
 
     def _watch(self, sent: asyncio.Future[Any]) -> None:

@@ -1,10 +1,10 @@
 """How far one partition has come: what may be delivered next, what is open, what is done.
 
-    admit: records of a fetch  ->  those that come next without a hole
+    take: a fetch  ->  the records that come next
     deliver, settle: messages in order, acknowledged in any order  ->  the offset up to which all is done
 
 Pure bookkeeping of one assignment: a rebalance or a seek begins with a new Progress, so an acknowledgement of an
-earlier delivery ends in an object nobody reads any more (FAUST 3.5, rules 2 to 5).
+earlier delivery ends in an object nobody reads any more.
 """
 
 from collections import deque
@@ -12,6 +12,14 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from traderecon.transport.microbatch import Record
+
+
+class Fetch(NamedTuple):
+    """What a driver read of one partition: everything the log has from ``begun`` up to, not with, ``ended``."""
+
+    begun: int
+    records: Sequence[Record]
+    ended: int
 
 
 class Delivered(Protocol):
@@ -25,76 +33,51 @@ class Delivered(Protocol):
         ...
 
 
-class Admitted(NamedTuple):
-    """The records to deliver now; ``hole``: what was fetched goes on, but not with the next offset."""
-
-    records: Sequence[Record]
-    hole: bool
-
-
 class Progress:
     """One partition under one assignment, from ``start``, the offset of the first record to deliver."""
 
-    __slots__ = ("_open", "_reread", "committed", "done", "next_offset", "skipped")
+    __slots__ = ("_open", "committed", "done", "next_offset")
 
     def __init__(self, start: int) -> None:
         self.next_offset = start
+        """Everything below has been delivered, or holds no record: where the next fetch has to begin, or below."""
         self.done = start
-        """Every record below has been acknowledged: what may be committed."""
+        """Everything below has been acknowledged: what may be committed."""
         self.committed = start
-        self.skipped = 0
-        """Offsets that hold no record in the log itself: transaction markers, compaction."""
-        self._open: deque[Delivered] = deque()
-        self._reread = -1
+        self._open: deque[tuple[Delivered, int]] = deque()
 
     @property
     def open(self) -> int:
         """Deliveries not yet acknowledged, or acknowledged behind one that is not."""
         return len(self._open)
 
-    def admit(self, records: Sequence[Record]) -> Admitted:
-        """What of a fetch comes next: redelivered records cut off, and everything from the first hole on.
+    def follows(self, fetch: Fetch) -> bool:
+        """Whether a fetch leaves nothing out: it began at the next offset or below, and goes on beyond it.
 
-        A hole is believed only when the log shows it again to a fetch that started right at it: see ``reread``.
+        Records are not counted: offsets may hold none (transaction markers, compaction), but a fetch reads in order.
         """
-        if records[0].offset < self.next_offset:
-            records = [record for record in records if record.offset >= self.next_offset]
-            if not records:
-                return Admitted((), hole=False)
-        first = records[0].offset
-        if first > self.next_offset:
-            if not self.asked_again:
-                return Admitted((), hole=True)
-            self.skipped += first - self.next_offset
-            self.next_offset = first
-        run = _run(records)
-        return Admitted(records if run == len(records) else records[:run], hole=run < len(records))
+        return fetch.begun <= self.next_offset <= fetch.ended
 
-    @property
-    def asked_again(self) -> bool:
-        """Whether the log has been asked once more for the offset that is next."""
-        return self._reread == self.next_offset
+    def fresh(self, fetch: Fetch) -> Sequence[Record]:
+        """The records of a fetch that have not been delivered."""
+        records = fetch.records
+        if records and records[0].offset < self.next_offset:
+            return [record for record in records if record.offset >= self.next_offset]
+        return records
 
-    def reread(self) -> int:
-        """The log is asked again from here; what it shows next, it shows because it is so."""
-        self._reread = self.next_offset
-        return self.next_offset
+    def deliver(self, message: Delivered, ended: int) -> None:
+        """A message is on its way to an agent, and with it everything below ``ended``."""
+        self._open.append((message, ended))
+        self.next_offset = ended
 
-    def deliver(self, message: Delivered) -> None:
-        """A message is on its way to an agent: the next one starts after it."""
-        self._open.append(message)
-        self.next_offset = message.offset + 1
+    def pass_over(self, ended: int) -> None:
+        """Nothing is there below ``ended`` that has not been delivered."""
+        self.next_offset = ended
 
     def settle(self) -> int:
         """Take in what has been acknowledged, in the order of delivery; gives ``done``."""
-        while self._open and self._open[0].acked:
-            self.done = self._open.popleft().offset + 1
+        while self._open and self._open[0][0].acked:
+            self.done = self._open.popleft()[1]
+        if not self._open:
+            self.done = self.next_offset
         return self.done
-
-
-def _run(records: Sequence[Record]) -> int:
-    """How many records from the first have consecutive offsets."""
-    first = records[0].offset
-    if records[-1].offset - first == len(records) - 1:
-        return len(records)  # offsets rise in a log: no hole fits in between
-    return next(index for index, record in enumerate(records) if record.offset != first + index)

@@ -40,11 +40,18 @@ class RangeRecovery(Recovery):
     restored = 0
     """Changelog records read so far by this process: a sign of life."""
 
+    _rebalances = 0
+
+    async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
+        """An assignment has come: remember which one it was, and begin."""
+        self._rebalances = self.app.rebalancing_count
+        await super().on_rebalance(*args, **kwargs)
+
     @Service.task
     async def _restart_recovery(self) -> None:
         while not await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type]
             self.signal_recovery_start.clear()
-            generation, rebalances = self._generation_id, self.app.rebalancing_count
+            generation, rebalances = self._generation_id, self._rebalances
             try:
                 self._set_recovery_started()
                 await self._wait(self._restore(set(self.active_tps)))
@@ -85,7 +92,7 @@ class RangeRecovery(Recovery):
         app, consumer = self.app, self.app.consumer
         await app.on_rebalance_complete.send()
         await consumer.perform_seek()
-        if app.consumer_generation_id != generation or app.rebalancing_count != rebalances:
+        if app.consumer_generation_id != generation or app.rebalancing_count != rebalances or app.should_stop:
             return  # the next assignment is on its way, and has its own recovery
         # No await from here to the resumed flow: a rebalance that begins now finds it flowing, and stops it.
         consumer.resume_partitions({tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)})

@@ -64,9 +64,10 @@ class BatchAgent(Agent):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._on_error = _stop_on_error
-        if self.concurrency != 1:
+        if self.concurrency != 1 or self.isolated_partitions:
             raise ImproperlyConfigured(
-                f"agent {self.name!r} asks for concurrency {self.concurrency}: one partition is one order, use 1"
+                f"agent {self.name!r} asks for concurrency {self.concurrency}, isolated_partitions "
+                f"{self.isolated_partitions}: one partition is one order, use 1 and no isolation"
             )
 
 

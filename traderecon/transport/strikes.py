@@ -5,7 +5,7 @@
             raise                       # exit 70, nothing acknowledged; a supervisor starts the worker again
         ...                             # a dead letter, HANDLER_ERROR
 
-Kept in a file, since the process does not survive what is counted. Source: DESIGN.md 3, F1b.
+Kept in a file, since the process does not survive what is counted. Each worker counts for itself.
 """
 
 import json
@@ -19,22 +19,23 @@ LIMIT = 3
 
 
 class Strikes:
-    """The counts of one worker, in ``path``; at most one record per partition, the one it does not get past."""
+    """The counts of one worker, in ``path``: of the records that failed in the batch a partition does not get past."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._counts: dict[str, tuple[int, int]] = {}
+        self._counts: dict[str, dict[int, int]] = {}
         if path.exists():
-            self._counts = {place: (offset, count) for place, (offset, count) in json.loads(path.read_text()).items()}
+            found = json.loads(path.read_text())
+            self._counts = {place: {int(at): count for at, count in counts.items()} for place, counts in found.items()}
 
     def another(self, batch: MicroBatch, record: Record) -> int:
         """Count a failure on a record, durably; gives how often it has failed, this time included."""
-        place = f"{batch.topic}/{batch.partition}"
-        offset, count = self._counts.get(place, (record.offset, 0))
-        strike = count + 1 if offset == record.offset else 1
-        self._counts[place] = (record.offset, strike)
+        place, first = f"{batch.topic}/{batch.partition}", batch.records[0].offset
+        counts = {at: count for at, count in self._counts.get(place, {}).items() if at >= first}
+        counts[record.offset] = counts.get(record.offset, 0) + 1
+        self._counts[place] = counts
         self._save()
-        return strike
+        return counts[record.offset]
 
     def _save(self) -> None:
         draft = self._path.with_suffix(".draft")

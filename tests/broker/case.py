@@ -1,0 +1,69 @@
+"""An app of a finding, run as a worker in a process of its own: plain Faust, or ours.
+
+    python -m broker.case MODULE STOCK-OR-OURS ADDRESS NAME DIRECTORY MARK
+
+A module of a finding has a function ``stock`` and a function ``ours``; each makes its app, or its apps, from a Case.
+"""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import faust
+
+from traderecon.transport import StreamApp
+
+SESSION_S = 3
+COMMIT_S = 0.5
+
+
+class Case(NamedTuple):
+    """Where an app runs: broker (host:port), its own name, its directory, and a word that tells two workers apart."""
+
+    address: str
+    name: str
+    directory: Path
+    mark: str = ""
+
+    def topic(self, role: str) -> str:
+        """The full name of one of this app's topics."""
+        return f"{self.name}-{role}"
+
+
+def stock_app(case: Case, **settings: Any) -> faust.App:
+    """Faust as it comes, but for faster commits and a shorter session, so that a test is soon over."""
+    return faust.App(
+        case.name,
+        broker=f"aiokafka://{case.address}",
+        datadir=str(case.directory),
+        web_enabled=False,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 4,
+        broker_commit_interval=COMMIT_S,
+        **{"topic_partitions": 1, "store": "rocksdb://", **settings},
+    )
+
+
+def our_app(case: Case, **settings: Any) -> StreamApp:
+    """The same, ours."""
+    return StreamApp(
+        case.name,
+        broker=f"kafka://{case.address}",
+        data_dir=case.directory,
+        session_timeout_s=SESSION_S,
+        commit_interval_s=COMMIT_S,
+        **{"partitions": 1, **settings},
+    )
+
+
+def main(module: str, kind: str, *place: str) -> None:
+    """Run one worker until a signal, or until it stops itself."""
+    address, name, directory, mark = place
+    made = getattr(import_module(module), kind)(Case(address, name, Path(directory), mark))
+    apps = made if isinstance(made, list) else [made]
+    faust.Worker(*apps, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,172 @@
+"""A real Kafka for the tests: one node, broker and controller in one, on the loopback interface.
+
+    Kafka(directory) -> start -> kill, start again | pause, resume | stop
+
+``make kafka`` fetches the jars; nothing is fetched here. The node keeps its port and its
+directory over its deaths, and dies with the thread that started it.
+"""
+
+import contextlib
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+from aiokafka.protocol.coordination import FindCoordinatorRequest_v0
+from broker.kafka_topics import Topics
+from broker.kafka_wire import ask
+from broker.waiting import pause, until
+
+JARS = Path(sys.prefix) / "kafka"
+JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.level=WARN")
+STOP_S = 60
+NOBODY = "nobody"  # a group
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=CLIENT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{client}
+listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=CLIENT
+controller.listener.names=CONTROLLER
+log.dirs={log}
+
+# As in production: who needs a topic makes it.
+auto.create.topics.enable=false
+
+# A dead member, and a broker that died before, are noticed soon.
+group.min.session.timeout.ms=1000
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=1000
+broker.heartbeat.interval.ms=200
+
+# Alone and small.
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+log.cleaner.dedupe.buffer.size=2097152
+"""
+
+
+class Missing(AssertionError):
+    """What a Kafka needs is not on this machine."""
+
+
+class Died(AssertionError):
+    """The node ended by itself."""
+
+
+class Kafka(Topics):
+    """One Kafka node that keeps everything in ``directory``; it has its address at once, and runs when started."""
+
+    def __init__(self, directory: Path) -> None:
+        ports = (reserved(), reserved())
+        for port in ports:
+            weakref.finalize(self, port.close)
+        client, controller = (port.getsockname()[1] for port in ports)
+        super().__init__(f"127.0.0.1:{client}")
+        self.directory = directory
+        self._log = directory / "server.log"
+        self._properties = directory / "server.properties"
+        self._jvm: subprocess.Popen[bytes] | None = None
+        directory.mkdir(parents=True, exist_ok=True)
+        self._properties.write_text(PROPERTIES.format(client=client, controller=controller, log=directory / "log"))
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and neither stopped nor killed; it may be paused."""
+        return self._jvm is not None
+
+    def start(self) -> None:
+        """Start the node and wait until it answers, coordinator included. Raises Missing, Died, or Never."""
+        if not (self.directory / "log").exists():
+            cluster = "T" + secrets.token_urlsafe(16)[1:]  # must not begin with a dash
+            formatting = self._run("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties))
+            if status := formatting.wait(STOP_S):
+                raise Died(f"formatting ended with {status}; {self._last_words()}")
+        self._jvm = self._run("kafka.Kafka", str(self._properties))
+        until(self._answers, f"Kafka answers at {self.address}; its log is {self._log}")
+
+    def stop(self) -> None:
+        """End the node in order, or kill it where it does not end; nothing happens where it does not run."""
+        if self._jvm is None:
+            return
+        self.resume()
+        self._jvm.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._jvm.wait(STOP_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the node as a power cut would (SIGKILL), paused or not."""
+        if self._jvm is not None:
+            self._jvm.kill()
+            self._jvm.wait()
+            self._jvm = None
+
+    def pause(self) -> None:
+        """Stop the node where it is: connections stay open, nothing is answered."""
+        pause(self._running())
+
+    def resume(self) -> None:
+        """Let a paused node go on."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._jvm is None:
+            raise Died(f"the Kafka at {self.address} does not run")
+        return self._jvm
+
+    def _answers(self) -> bool:
+        if (status := self._running().poll()) is not None:
+            raise Died(f"Kafka ended with {status}; {self._last_words()}")
+        try:
+            # The first question for a coordinator makes the topic of the groups' offsets.
+            return not ask(self.address, FindCoordinatorRequest_v0(NOBODY)).error_code and self.coordinates(NOBODY)
+        except OSError:
+            return False
+
+    def _last_words(self) -> str:
+        return f"the end of {self._log}:\n{self._log.read_text()[-2000:]}"
+
+    def _run(self, *program: str) -> subprocess.Popen[bytes]:
+        if not any(JARS.glob("kafka_*.jar")):
+            raise Missing(f"there is no Kafka in {JARS}: run `make kafka`")
+        if not shutil.which("java"):
+            raise Missing("there is no java on the PATH: install the system's package, on Debian default-jre-headless")
+        # The kernel kills the node when the thread that started it is gone, however that ended.
+        bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [*bound, "java", *JVM, "-cp", f"{JARS}/*", *program],
+                cwd=self.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+
+def reserved() -> socket.socket:
+    """A free port of the loopback interface, ours while the socket lives.
+
+    Bound but not listening, and with SO_REUSEADDR as the server's own socket has it: the server
+    can listen there, and between its lives nobody else gets the port, not even as the near end of a connection.
+    """
+    port = socket.socket()
+    port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    port.bind(("127.0.0.1", 0))
+    return port

@@ -1,0 +1,169 @@
+"""Topics, records, offsets and quotas of a one-node Kafka, seen and set from outside every client under test.
+
+    Topics(address): create_topic, append, records, committed, ...       one question each
+
+Nothing here retries but ``create_topic``, which waits until the topic can be used.
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from aiokafka.protocol.admin import CreateTopicsRequest_v3, DeleteRecordsRequest_v0, DeleteTopicsRequest_v1
+from aiokafka.protocol.commit import OffsetFetchRequest_v1, OffsetFetchRequest_v3
+from aiokafka.protocol.fetch import FetchRequest_v4
+from aiokafka.protocol.metadata import MetadataRequest_v1
+from aiokafka.protocol.offset import OffsetRequest_v1
+from aiokafka.protocol.produce import ProduceRequest_v3
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from broker.kafka_wire import AlterClientQuotas, IncrementalAlterConfigs, accepted, ask
+from broker.waiting import until
+
+A_TOPIC = 2
+SET = 0
+EARLIEST, LATEST = -2, -1
+ANSWER_MS = 30_000
+FETCH_BYTES = 16 * 1024 * 1024
+
+
+class Record(NamedTuple):
+    """One record as the broker holds it."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+Value = bytes | None | tuple[bytes | None, bytes | None]
+"""A value, or a key and a value."""
+
+
+class Topics:
+    """What can be asked of, and told to, the node at ``address`` (host:port)."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Make a topic and wait until it can be used. Raises Refused, also where it exists."""
+        settings = [(key, value) for key, value in (config or {}).items()]
+        made = ask(self.address, CreateTopicsRequest_v3([(name, partitions, 1, [], settings)], ANSWER_MS, False))
+        ((_, code, message),) = made.topic_errors
+        accepted(code, f"create topic {name}", message)
+        until(lambda: self._led(name, partitions), f"topic {name} can be used")
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with its records. Raises Refused."""
+        ((_, code),) = ask(self.address, DeleteTopicsRequest_v1([name], ANSWER_MS)).topic_error_codes
+        accepted(code, f"delete topic {name}")
+
+    def topics(self) -> set[str]:
+        """The names of all topics, internal ones included."""
+        return {name for code, name, _, _ in ask(self.address, MetadataRequest_v1(None)).topics if not code}
+
+    def partitions(self, name: str) -> int:
+        """How many partitions of a topic have a leader; 0 where there is no such topic."""
+        ((_, _, _, partitions),) = ask(self.address, MetadataRequest_v1([name])).topics
+        return sum(code == 0 and leader >= 0 for code, _, leader, _, _ in partitions)
+
+    def alter_topic(self, name: str, config: Mapping[str, str]) -> None:
+        """Set some of a topic's settings, leaving the others; in force a moment later. Raises Refused."""
+        changes = [(key, SET, value) for key, value in config.items()]
+        answer = ask(self.address, IncrementalAlterConfigs([(A_TOPIC, name, changes)], False))
+        for code, message, _, _ in answer.responses:
+            accepted(code, f"alter topic {name}", message)
+
+    def throttle(self, client_id: str | None, bytes_per_second: float | None) -> None:
+        """Slow down what a client id (None: every client) produces; None lifts the quota. Raises Refused.
+
+        In force a moment later. The broker takes a request and then takes no other for a while: what is slowed down
+        is a client that keeps its connection, and sends more than one request.
+        """
+        change = ("producer_byte_rate", bytes_per_second or 0.0, bytes_per_second is None)
+        answer = ask(self.address, AlterClientQuotas([([("client-id", client_id)], [change])], False))
+        for code, message, _ in answer.entries:
+            accepted(code, f"throttle {client_id or 'every client'}", message)
+
+    def append(self, topic: str, values: Iterable[Value], partition: int = 0) -> int:
+        """Append values, or pairs of key and value, as one batch; the first one's offset. Raises Refused."""
+        request = ProduceRequest_v3(None, -1, ANSWER_MS, [(topic, [(partition, batch_of(values))])])
+        ((_, ((_, code, first, *_),)),) = ask(self.address, request).topics
+        accepted(code, f"append to {topic} {partition}")
+        return int(first)
+
+    def records(self, topic: str) -> list[Record]:
+        """Everything in a topic up to now, by partition, then offset."""
+        found: list[Record] = []
+        for partition in range(self.partitions(topic)):
+            position, end = self.earliest(topic, partition), self.end(topic, partition)
+            while position < end:
+                for record in self._fetch(topic, partition, position):
+                    if record.offset >= position:
+                        found.append(record)
+                        position = record.offset + 1
+        return found
+
+    def earliest(self, topic: str, partition: int = 0) -> int:
+        """The offset of the oldest record kept."""
+        return self._offset(topic, partition, EARLIEST)
+
+    def end(self, topic: str, partition: int = 0) -> int:
+        """The offset that the next record will get."""
+        return self._offset(topic, partition, LATEST)
+
+    def coordinates(self, group: str) -> bool:
+        """Whether a group's offsets can be asked for: soon after a start they are still being loaded."""
+        return not ask(self.address, OffsetFetchRequest_v3(group, [])).error_code
+
+    def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
+        """The next offset a group would read; None where it has committed none. Raises Refused."""
+        ((_, ((_, offset, _, code),)),) = ask(self.address, OffsetFetchRequest_v1(group, [(topic, [partition])])).topics
+        accepted(code, f"offset of {group} in {topic} {partition}")
+        return int(offset) if offset >= 0 else None
+
+    def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
+        """Delete what is below an offset, as retention would. Raises Refused."""
+        request = DeleteRecordsRequest_v0([(topic, [(partition, before)])], ANSWER_MS)
+        ((_, ((_, _, code),)),) = ask(self.address, request).topics
+        accepted(code, f"delete records of {topic} {partition}")
+
+    def _led(self, topic: str, partitions: int) -> bool:
+        # The metadata name a leader before it knows that it is one.
+        request = OffsetRequest_v1(-1, [(topic, [(partition, LATEST) for partition in range(partitions)])])
+        ((_, answers),) = ask(self.address, request).topics
+        return not any(code for _, code, _, _ in answers)
+
+    def _offset(self, topic: str, partition: int, timestamp: int) -> int:
+        request = OffsetRequest_v1(-1, [(topic, [(partition, timestamp)])])
+        ((_, ((_, code, _, offset),)),) = ask(self.address, request).topics
+        accepted(code, f"offset in {topic} {partition}")
+        return int(offset)
+
+    def _fetch(self, topic: str, partition: int, offset: int) -> Iterable[Record]:
+        request = FetchRequest_v4(-1, 100, 1, FETCH_BYTES, 0, [(topic, [(partition, offset, FETCH_BYTES)])])
+        ((_, ((_, code, _, _, _, batches),)),) = ask(self.address, request).topics
+        accepted(code, f"read {topic} {partition}")
+        records = MemoryRecords(batches)
+        while (batch := records.next_batch()) is not None:
+            for record in batch:
+                yield Record(partition, record.offset, record.key, record.value)
+
+
+def batch_of(values: Iterable[Value]) -> bytes:
+    """Values as one batch of the wire, stamped with the present."""
+    batch = DefaultRecordBatchBuilder(
+        magic=2,
+        compression_type=0,
+        is_transactional=0,
+        producer_id=-1,
+        producer_epoch=-1,
+        base_sequence=-1,
+        batch_size=FETCH_BYTES,
+    )
+    now_ms = time.time_ns() // 1_000_000
+    for offset, given in enumerate(values):
+        key, value = given if isinstance(given, tuple) else (None, given)
+        batch.append(offset, now_ms, key, value, [])
+    return bytes(batch.build())

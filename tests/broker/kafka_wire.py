@@ -1,0 +1,126 @@
+"""One question to one Kafka node over a socket of its own, without a client and without an event loop.
+
+    request -> ask(address, request) -> response
+
+A client retries, refreshes and reconnects behind the tests' back; what looks at a broker, or
+sets one up, should not. The node is controller, coordinator and leader of everything, so it
+is always the one to ask. aiokafka knows the layout of most messages; two it lacks are below.
+"""
+
+import socket
+import struct
+from typing import Any
+
+from aiokafka.errors import for_code
+from aiokafka.protocol.api import RequestStruct, Response
+from aiokafka.protocol.types import Array, Boolean, Float64, Int8, Int16, Int32, Schema, String
+
+CLIENT_ID = "traderecon-tests"
+ANSWER_S = 30
+
+
+class Refused(Exception):
+    """The broker answered with an error."""
+
+
+class IncrementalAlterConfigsAnswer(Response):
+    """Per resource: error code and message, type and name."""
+
+    API_KEY = 44
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "responses",
+            Array(
+                ("error_code", Int16),
+                ("error_message", String("utf-8")),
+                ("resource_type", Int8),
+                ("resource_name", String("utf-8")),
+            ),
+        ),
+    )
+
+
+class IncrementalAlterConfigs(RequestStruct):
+    """Set (operation 0) single settings of a resource (type 2: a topic), leaving the others."""
+
+    API_KEY = 44
+    API_VERSION = 0
+    RESPONSE_TYPE = IncrementalAlterConfigsAnswer
+    SCHEMA = Schema(
+        (
+            "resources",
+            Array(
+                ("resource_type", Int8),
+                ("resource_name", String("utf-8")),
+                (
+                    "configs",
+                    Array(("name", String("utf-8")), ("operation", Int8), ("value", String("utf-8"))),
+                ),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+class AlterClientQuotasAnswer(Response):
+    """Per entry: error code and message, and the entity."""
+
+    API_KEY = 49
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "entries",
+            Array(
+                ("error_code", Int16),
+                ("error_message", String("utf-8")),
+                ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8")))),
+            ),
+        ),
+    )
+
+
+class AlterClientQuotas(RequestStruct):
+    """Set or remove quotas of an entity; the name None is the default for all of its type."""
+
+    API_KEY = 49
+    API_VERSION = 0
+    RESPONSE_TYPE = AlterClientQuotasAnswer
+    SCHEMA = Schema(
+        (
+            "entries",
+            Array(
+                ("entity", Array(("entity_type", String("utf-8")), ("entity_name", String("utf-8")))),
+                ("ops", Array(("key", String("utf-8")), ("value", Float64), ("remove", Boolean))),
+            ),
+        ),
+        ("validate_only", Boolean),
+    )
+
+
+def ask(address: str, request: Any, *, client_id: str = CLIENT_ID, within_s: float = ANSWER_S) -> Any:
+    """The answer of the node at ``address`` (host:port). Raises OSError where nobody answers, TimeoutError included."""
+    host, port = address.rsplit(":", 1)
+    message = request.build_request_header(1, client_id).encode() + request.encode()
+    with socket.create_connection((host, int(port)), within_s) as connection:
+        connection.sendall(struct.pack(">i", len(message)) + message)
+        with connection.makefile("rb") as stream:
+            (length,) = struct.unpack(">i", exactly(stream.read(4), 4))
+            answer = exactly(stream.read(length), length)
+    # The header is the correlation id: none of our requests is of a flexible version.
+    return request.RESPONSE_TYPE.decode(answer[4:])
+
+
+def exactly(received: bytes, length: int) -> bytes:
+    """What was received, if it is all; a node that dies while answering closes early."""
+    if len(received) != length:
+        raise ConnectionError(f"the node closed after {len(received)} of {length} bytes")
+    return received
+
+
+def accepted(code: int, what: str, message: str | None = None) -> None:
+    """Raise Refused for an error code other than 0."""
+    if code:
+        raise Refused(f"{what}: {for_code(code).__name__}" + (f": {message}" if message else ""))

@@ -1,0 +1,72 @@
+"""F3: a changelog record that the broker refuses is a warning. Here it ends the process before the acknowledgement."""
+
+from typing import Any
+
+import faust
+from broker.case import Case, our_app, stock_app
+from broker.stage import Stage
+from faust.types import StreamT
+
+from traderecon.tables import BatchTable
+from traderecon.transport import MicroBatch, StreamApp
+
+BIG = (b"big", b"x" * 5_000)
+ROWS = [(b"a", b"1"), BIG, (b"c", b"3"), (b"d", b"4")]
+CHANGELOG = {"cleanup.policy": "compact", "max.message.bytes": "2000"}
+
+
+def stock(case: Case) -> faust.App:
+    app = stock_app(case)
+    rows: Any = app.Table("rows", key_type=bytes, value_type=bytes)
+
+    @app.agent(app.topic(case.topic("in"), key_serializer="raw", value_serializer="raw"))
+    async def keep(stream: Any) -> None:
+        async for key, value in stream.items():
+            rows[key] = value
+
+    return app
+
+
+def ours(case: Case) -> StreamApp:
+    app = our_app(case)
+    rows = BatchTable(app, name="rows", partitions=1)
+    app.tables.add(rows)
+
+    @app.agent(app.topic(case.topic("in")))
+    async def keep(batches: StreamT[MicroBatch]) -> None:
+        async for batch in batches:
+            draft = rows.draft(batch)
+            for record in batch:
+                draft.put(record.key or b"", record.value or b"")
+            await draft.write()
+
+    return app
+
+
+def kept(stage: Stage) -> set[bytes | None]:
+    """The keys that a worker with an empty disk would find again."""
+    return {record.key for record in stage.kafka.records(stage.topic("rows-changelog"))}
+
+
+def test_f3_stock_commits_without_the_state(stage: Stage) -> None:
+    stage.create("in")
+    stage.create("rows-changelog", config=CHANGELOG)
+    worker = stage.start_ready("stock")
+    stage.append("in", ROWS)
+    stage.until(lambda: stage.committed("in") == len(ROWS), "everything is committed")
+    assert worker.leave() == 0
+    assert BIG[0] not in kept(stage)
+
+
+def test_f3_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
+    stage.create("in")
+    changelog = stage.create("rows-changelog", config=CHANGELOG)
+    stage.append("in", ROWS)
+    worker = stage.start("ours")
+    assert worker.ended() == 70
+    assert "MessageSizeTooLarge" in worker.log
+    assert stage.committed("in") == 0
+    stage.kafka.alter_topic(changelog, {"max.message.bytes": "1000000"})
+    stage.start("ours", disk="another disk")
+    stage.until(lambda: stage.committed("in") == len(ROWS), "everything is committed")
+    assert kept(stage) >= {key for key, _ in ROWS}
