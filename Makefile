@@ -10,7 +10,7 @@ PURE := records rules matching intake
 
 .PHONY: help
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: .venv/run.stamp ## Reconcile 20,000 simulated trades and open the report
@@ -41,6 +41,11 @@ kafka: .venv/kafka.stamp ## Fetch the Kafka that the tests start; nothing is fet
 bench: .venv/bench.stamp ## Measure the core, and the batch against pandas, Polars and DuckDB
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/batch.py
+
+.PHONY: bench-transport
+bench-transport: .venv/dev.stamp kafka ## Measure the transport on a real Kafka, beside Faust as it comes
+	$(BIN)/python benchmarks/transport.py
+	$(BIN)/python benchmarks/roles.py
 
 .PHONY: mutants
 mutants: .venv/dev.stamp ## Break the rules on purpose: does a test notice?

@@ -5,7 +5,7 @@
 
 So the local store is a prefix of the changelog at every moment, and what it holds of a source has been published
 before. A record at or below ``applied`` is a replay. Where somebody else wrote to the changelog in between (a worker
-that was stopped and woke up late), the gap is read before anything else is written. Source: DESIGN.md 1, FAUST.md 3.5.
+that was stopped and woke up late), the gap is read before anything else is written.
 """
 
 from bisect import bisect_left, insort

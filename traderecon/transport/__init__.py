@@ -2,7 +2,7 @@
 
     log (Kafka, embedded) -> BatchConsumer -> MicroBatch -> agent -> producer.append, table draft -> ack -> commit
 
-``StreamApp`` is a ``faust.App`` on it. What must hold, and why, is in DESIGN.md 2 and 3.
+``StreamApp`` is a ``faust.App`` on it. What must hold is in docs/transport.md, why in docs/ARCHITECTURE.md.
 """
 
 from traderecon.transport.app import StreamApp

@@ -61,7 +61,7 @@ class StreamApp(faust.App):
             store="rocksdb://",
             topic_partitions=partitions,
             topic_disable_leader=True,
-            table_standby_replicas=0,  # a standby's fetches lost messages (FAUST.md 2)
+            table_standby_replicas=0,  # a standby's fetches lost messages
             processing_guarantee="at_least_once",
             Stream=BatchStream,
             Agent=BatchAgent,

@@ -1,9 +1,7 @@
 """The embedded log as a Faust transport: the same agents and tables without a Kafka, in one worker process.
 
-    embedded://                     the log is in the app's data directory
-    embedded:///absolute/path       the log is in this directory: apps of one process share it, and its writer
-
-Source: DESIGN.md 4.
+embedded://                     the log is in the app's data directory
+embedded:///absolute/path       the log is in this directory: apps of one process share it, and its writer
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """The consumer of the embedded log: micro-batches, and a group of one.
 
 There is one worker, so nobody takes a partition away: it is assigned everything, by Faust's own assignor, in the steps
-a Kafka's coordinator would take. Source: FAUST.md 4.
+a Kafka's coordinator would take.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
 What is not acknowledged is not committed, so the next worker begins before it. A way out that still runs code
 (flushes, callbacks, commits) would be one more place to lose something; a killed process is tested hundreds of times.
-Source: DESIGN.md 3, RELIABILITY.md F13.
+Exit codes: docs/CONTRACT.md.
 """
 
 import logging

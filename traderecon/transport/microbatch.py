@@ -3,7 +3,7 @@
     Record, Record, ...  of one partition, in offset order  ->  MicroBatch  ->  one event of a Faust stream
 
 A micro-batch is never of two partitions, and never empty. Values stay bytes: decoding is the agent's business,
-so that a record that cannot be decoded is a dead letter and not a gap (RELIABILITY F1).
+so that a record that cannot be decoded is a dead letter and not a gap (F1).
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,5 +75,5 @@ class MicroBatch:
 
 
 def partition_for(key: bytes, partitions: int) -> int:
-    """The partition of a key in a topic of ours: CRC-32, the same on every log and in C speed (DESIGN 1)."""
+    """The partition of a key in a topic of ours: CRC-32, the same on every log, and in C speed."""
     return crc32(key) % partitions

@@ -1,6 +1,6 @@
 """The producer all our logs share: what is sent is watched, and a flush means that it has arrived.
 
-Faust warns about a record the broker refused and commits all the same (RELIABILITY F3), and gives up a flush after
+Faust warns about a record the broker refused and commits all the same (F3), and gives up a flush after
 0.1 s without progress (F4). Here a refused record ends the process, and a flush waits.
 """
 

@@ -3,7 +3,7 @@
     local store at offset a, changelog ends at b  ->  read [a, b)  ->  table.restore(tp, records)  ->  streams begin
 
 Faust feeds changelogs through the consumer of the streams, record by record: 2,400 records/s, and a fetch dropped
-between two generations hangs the worker (FAUST.md 3.5, rule 4). A range read on a connection of its own has neither.
+between two generations hangs the worker. A range read on a connection of its own has neither.
 """
 
 from collections.abc import Sequence

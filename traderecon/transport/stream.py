@@ -1,6 +1,6 @@
 """Streams and agents that acknowledge what was finished, and stop on what was not.
 
-Faust acknowledges an event in a ``finally``: also when the agent raised (RELIABILITY F1b), and also one of an
+Faust acknowledges an event in a ``finally``: also when the agent raised (F1b), and also one of an
 earlier assignment that it only throws away (F14). Here an event is acknowledged when the agent's loop comes back for
 the next one, and in no other case; an exception that leaves an agent ends the process, exit 70.
 """

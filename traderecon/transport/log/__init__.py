@@ -3,7 +3,7 @@
     append([(topic, partition, entries), ...])  ->  one transaction, synced  ->  read(topic, partition, offset, ...)
 
 For installations of one worker process: ``WorkerLock`` refuses a second one. Other processes may append and read at
-the same time. Synchronous, and reads no clock: a timestamp is an argument. Source: DESIGN.md 4.
+the same time. Synchronous, and reads no clock: a timestamp is an argument.
 """
 
 from traderecon.transport.log.batches import Entry, Record
