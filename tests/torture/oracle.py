@@ -47,6 +47,7 @@ class Defect(StrEnum):
     LOST = "LOST"
     WRONG = "WRONG"
     STATE = "STATE"
+    STORE = "STORE"
     COMMIT = "COMMIT"
     INPUT = "INPUT"
 

@@ -25,6 +25,7 @@ from torture.plan import Plan
 from torture.report import Report, circumstances, commit
 from torture.seen import NotSeen
 from torture.stage import Settled, Stage
+from torture.stores import judge_stores
 
 TOLD = 5
 
@@ -73,6 +74,8 @@ async def run(plan: Plan, profile: str, bug: str, directory: Path, say: Callable
         history = settlings[-1].history
         last = await judged(history)
         await stage.end()
+        if stage.judges_state:
+            last |= set(judge_stores((worker.data_dir for worker in stage.crew.values()), history.changelog))
 
     ends = [end for worker in stage.crew.values() for end in worker.exits]
     report = Report(

@@ -70,11 +70,15 @@ class RangeRecovery(Recovery):
 
     async def _restore(self, tps: set[TP]) -> None:
         consumer = self.app.consumer
+        starts = {tp: self._table(tp).next_changelog_offset(tp.partition) for tp in tps}
         ends = await consumer.highwaters(*tps)
+        if any(start > (ends[tp] or 0) for tp, start in starts.items()):
+            await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
+            ends = await consumer.highwaters(*tps)
         first = await consumer.earliest_offsets(*tps)
         spans = {}
-        for tp in tps:
-            start, end = self._table(tp).next_changelog_offset(tp.partition), ends[tp] or 0
+        for tp, start in starts.items():
+            end = ends[tp] or 0
             if start > end:
                 halt(
                     f"the local store of {tp.topic}[{tp.partition}] holds {start} records of a changelog of {end}: "

@@ -1,0 +1,38 @@
+"""A store is judged against the changelog up to the offset it says it holds."""
+
+from pathlib import Path
+
+import pytest
+from rocksdict import Options, Rdict
+
+from torture.oracle import Defect, Entry
+from torture.stores import judge_stores
+
+CHANGELOG = [Entry(2, offset, b"k\x00u%d" % offset, b"%d" % offset) for offset in range(4)]
+WHOLE = {b"k\x00u0": b"0", b"k\x00u1": b"1", b"k\x00u2": b"2", b"\x00changelog": b"3", b"\x00applied": b"9"}
+
+
+def judged(disk: Path, rows: dict[bytes, bytes]) -> list[Defect]:
+    db = Rdict(str(disk / "v1" / "tables" / "counts-2.db"), Options(raw_mode=True))
+    for key, value in rows.items():
+        db[key] = value
+    db.close()
+    return [finding.defect for finding in judge_stores([disk], CHANGELOG)]
+
+
+def test_a_prefix_of_the_changelog_is_right(tmp_path: Path) -> None:
+    assert judged(tmp_path, WHOLE) == []
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {key: value for key, value in WHOLE.items() if key != b"k\x00u1"},
+        {**WHOLE, b"k\x00u1": b"7"},
+        {**WHOLE, b"k\x00u3": b"3"},
+        {**WHOLE, b"\x00changelog": b"4"},
+    ],
+    ids=["a row is missing", "a row differs", "a row is too much", "it says it holds more"],
+)
+def test_anything_else_is_not(tmp_path: Path, rows: dict[bytes, bytes]) -> None:
+    assert judged(tmp_path, rows) == [Defect.STORE]
