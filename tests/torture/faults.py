@@ -105,7 +105,7 @@ class Deeds:
             await asyncio.sleep(fault.hold_s)
         finally:
             codes = await asyncio.gather(*(worker.end(signal.SIGTERM) for worker in joining))
-        if FAIL_STOP in codes:
+        if {FAIL_STOP, -signal.SIGTERM} & set(codes):  # it had stopped by itself, or was just being started again
             raise Missed(f"ended with {codes} first")
         if any(codes):
             raise NotSeen(f"{observed}, but ended with {codes}")
