@@ -9,7 +9,8 @@ that was stopped and woke up late), the gap is read before anything else is writ
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -75,7 +76,7 @@ class BatchTable(faust.Table[bytes, bytes]):
 
     def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
         """Write changelog records, in order, and that the store now holds everything below ``end``."""
-        self._store_rows(tp.partition, ((record.key, record.value) for record in records), end)
+        self._store_rows(tp.partition, ((record.key or b"", record.value) for record in records), end)
 
     async def _write(self, partition: int, changes: dict[bytes, bytes | None]) -> None:
         writes = self._writes[partition] = self._writes.get(partition, 0) + 1
@@ -88,7 +89,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         if spans[0].start < held:
             halt(
                 f"{changelog.topic}[{partition}] gave a write offset {spans[0].start}, the store holds {held} of "
-                "it: it was truncated or made anew. Remove the data directory to begin from the topic."
+                f"it: it was truncated or made anew. Remove {self.store_path(partition)} to begin from the topic."
             )
         if [spans[0].start, *(span.start for span in spans[1:])] == [held, *(span.stop for span in spans[:-1])]:
             self._store_rows(partition, changes.items(), spans[-1].stop)
@@ -96,15 +97,25 @@ class BatchTable(faust.Table[bytes, bytes]):
         async for tp, records in self.app.transport.read({changelog: range(held, spans[-1].stop)}):
             self.restore(tp, records, records[-1].offset + 1)
 
-    def _store_rows(self, partition: int, changes: Any, changelog_end: int) -> None:
+    def _store_rows(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], changelog_end: int) -> None:
+        db = self.data.of(partition)
         batch = WriteBatch(raw_mode=True)
+        applied: dict[bytes, int] = {}
         for key, value in changes:
             if value is None:
                 batch.delete(key)
-            else:
+            elif not key.startswith(APPLIED_KEY):
                 batch.put(key, value)
+            else:  # never falls, whoever writes late
+                applied[key] = max(int(value), applied.get(key, -1), int(db.get(key) or -1))
+        for key, offset in applied.items():
+            batch.put(key, b"%d" % offset)
         batch.put(CHANGELOG_KEY, b"%d" % changelog_end)
-        self.data.of(partition).write(batch)
+        db.write(batch)
+
+    def store_path(self, partition: int) -> Path:
+        """The directory of a partition's local store."""
+        return self.data.partition_path(partition)
 
 
 class Draft:
@@ -157,4 +168,6 @@ class Draft:
     async def write(self) -> None:
         """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it."""
         applied = APPLIED_KEY + self._batch.topic.encode()
-        await self._table._write(self._batch.partition, {**self._rows, applied: b"%d" % self._batch.last_offset})
+        # A replay that ends before what has been applied leaves that where it is.
+        last = max(self.applied, self._batch.last_offset)
+        await self._table._write(self._batch.partition, {**self._rows, applied: b"%d" % last})

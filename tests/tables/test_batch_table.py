@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from faust.types import TP
 
 from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch, StreamApp
 
 CHANGELOG = "t-rows-changelog"
+APPLIED = b"\x00applied\x00legs"
 
 
 class Row(NamedTuple):
@@ -152,5 +154,29 @@ def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
             if rng.random() < 0.3:
                 await draft.write()
                 kept = drafted
+
+    play(tmp_path, story)
+
+
+def test_what_has_been_applied_never_falls(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        await table.draft(batch(0, 1, 2, 3, 4, 5)).write()
+        replay = table.draft(batch(0, 1, 2))  # a restart before a commit, cut in another place
+        assert replay.applied == 5
+        await replay.write()
+        assert table.applied("legs", 0) == 5
+        late = [(APPLIED, b"3", 0, ())]  # a worker that was stopped and woke
+        table.app.transport.log.append([(CHANGELOG, 0, late)])
+        await table.draft(batch(6)).write()
+        assert table.applied("legs", 0) == 6
+
+    play(tmp_path, story)
+
+
+def test_what_has_been_applied_is_recovered_as_the_highest(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        records = [Row(0, key=APPLIED, value=b"12"), Row(1, key=APPLIED, value=b"3")]
+        table.restore(TP(CHANGELOG, 0), records, 2)
+        assert table.applied("legs", 0) == 12
 
     play(tmp_path, story)

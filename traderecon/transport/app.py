@@ -47,6 +47,7 @@ class StreamApp(faust.App):
         batch_records: int = 1_000,
         stall_s: float = 60.0,
         stop_s: float = 30.0,
+        web: bool = False,
         **settings: Any,
     ) -> None:
         TRANSPORTS.aliases.update(SCHEMES)
@@ -82,11 +83,12 @@ class StreamApp(faust.App):
             producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=BATCH_BYTES + 100_000,
             producer_request_timeout=30.0,
-            web_enabled=False,
             web_bind="127.0.0.1",
             web_tables_enabled=False,
             **settings,
         )
+        # Faust's command line starts pages whatever ``web_enabled`` says; here only where they are asked for.
+        self.boot_strategy.enable_web = web
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""

@@ -83,10 +83,15 @@ class BatchConsumer(Consumer):
         while topics - (counts := await self.partition_counts(topics)).keys() and monotonic() < until:
             await self.sleep(IDLE_S)  # a topic just made is not known everywhere at once
         if missing := sorted(topics - counts.keys()):
-            halt(f"topics missing on the broker: {', '.join(missing)}. Create them first.", code=REFUSED)
+            where = ", ".join(map(str, self.transport.url))
+            halt(f"topics missing in {where}: {', '.join(missing)}. Create them first.", code=REFUSED)
         if self.app.tables.changelog_topics and len(set(counts.values())) > 1:
             found = ", ".join(f"{topic} {count}" for topic, count in sorted(counts.items()))
-            halt(f"an app with tables needs topics of one partition count, found: {found}.", code=REFUSED)
+            halt(
+                f"an app with tables needs topics of one partition count, found: {found}. A table takes the count of "
+                "its sources: BatchTable(..., partitions=...).",
+                code=REFUSED,
+            )
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what agents are busy with; then nothing is delivered before the next seek."""

@@ -119,6 +119,8 @@ class Transport(base.Transport):
 
     def open(self, *, worker: bool) -> None:
         """Open the log; one that cannot be opened, or has a worker already, ends the process, 78."""
+        if self.url[0].host:
+            halt(f"{self.url[0]} names a host: write embedded:///absolute/path, or embedded:// alone", code=REFUSED)
         directory = Path(self.url[0].path or self.app.conf.datadir)
         try:
             self._opened = OpenLog.of(directory, worker=worker)

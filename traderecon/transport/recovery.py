@@ -7,6 +7,7 @@ between two generations hangs the worker. A range read on a connection of its ow
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from faust.tables.manager import TableManager
@@ -26,6 +27,10 @@ class Restorable(Protocol):
 
     def next_changelog_offset(self, partition: int) -> int:
         """The first changelog offset that the local store does not hold; 0 when it is empty."""
+        ...
+
+    def store_path(self, partition: int) -> Path:
+        """The directory of a partition's local store."""
         ...
 
     def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
@@ -82,7 +87,8 @@ class RangeRecovery(Recovery):
             if start > end:
                 halt(
                     f"the local store of {tp.topic}[{tp.partition}] holds {start} records of a changelog of {end}: "
-                    "the topic was truncated or made anew. Remove the data directory to begin from the topic.",
+                    "the topic was truncated or made anew. "
+                    f"Remove {self._table(tp).store_path(tp.partition)} to begin from the topic.",
                     code=REFUSED,
                 )
             spans[tp] = range(max(start, first[tp] or 0), end)
