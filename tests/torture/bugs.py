@@ -152,6 +152,26 @@ def overlook_another_writer() -> None:
     BatchTable._write = unread  # type: ignore[method-assign]
 
 
+def let_applied_fall() -> None:
+    """A replay that ends before what has been applied sets that back."""
+    applied, write = b"\x00applied\x00", BatchTable._write
+
+    async def falling(self: BatchTable, partition: int, changes: dict[bytes, bytes | None]) -> None:
+        await write(self, partition, changes)
+        kept = {key: value for key, value in changes.items() if key.startswith(applied)}
+        for key in kept:
+            self.data.of(partition).put(key, b"%d" % LAST[id(self), partition])
+
+    draft = BatchTable.draft
+
+    def noting(self: BatchTable, batch: MicroBatch) -> Any:
+        LAST[id(self), batch.partition] = batch.last_offset
+        return draft(self, batch)
+
+    BatchTable._write = falling  # type: ignore[method-assign]
+    BatchTable.draft = noting  # type: ignore[method-assign]
+
+
 def recover_half() -> None:
     """A table counts as recovered when only some of its changelog has been read."""
     restore = BatchTable.restore
@@ -170,6 +190,9 @@ def judge_by_arrival() -> None:
     Draft.get = lambda self, key: None  # type: ignore[method-assign]
 
 
+LAST: dict[tuple[int, int], int] = {}
+"""The last offset of the batch a partition of a table is busy with."""
+
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
@@ -182,6 +205,7 @@ BUGS: dict[str, Callable[[], None]] = {
         store_before_changelog,
         acknowledge_failures,
         overlook_another_writer,
+        let_applied_fall,
         recover_half,
         judge_by_arrival,
     )

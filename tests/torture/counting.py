@@ -21,8 +21,12 @@ from traderecon.transport import MicroBatch, Outgoing, StreamApp
 PARTITIONS = 4
 
 
-def counting(app: StreamApp, prefix: str) -> None:
-    """Attach the workload to an app."""
+def counting(app: StreamApp, prefix: str, *, tally: bool = False) -> None:
+    """Attach the workload to an app.
+
+    ``tally``: every record is a fact, and its number is read, raised and written back. That is right as long as nobody
+    writes late, so only where there is one worker.
+    """
     source = app.topic(f"{prefix}-in", key_type=bytes, value_type=bytes)
     out = f"{prefix}-out"
     table = BatchTable(app, name="counts", partitions=PARTITIONS)
@@ -38,16 +42,26 @@ def counting(app: StreamApp, prefix: str) -> None:
                     continue  # a replay: its result has been delivered
                 key, uid = record.key or b"", record.value or b""
                 row = key + b"\x00" + uid
+                if tally:
+                    number = int(draft.get(key) or b"0") + 1
+                    draft.put(key, b"%d" % number)
+                    results.append(Outgoing(key, output(key, uid, number, record.offset)))
+                    continue
                 if draft.get(row) is not None:
                     continue  # the producer's duplicate, or a replay a stale worker made look new
                 draft.put(row, b"%d" % record.offset)
                 facts = [int(offset) for _, offset in draft.scan(key + b"\x00")]
                 number = sum(offset <= record.offset for offset in facts)
-                result = {"key": key.decode(), "uid": uid.decode(), "n": number, "at": record.offset}
-                results.append(Outgoing(key, json.dumps(result, separators=(",", ":")).encode()))
+                results.append(Outgoing(key, output(key, uid, number, record.offset)))
             if results:
                 await app.append(out, batch.partition, results)
             await draft.write()
+
+
+def output(key: bytes, uid: bytes, number: int, at: int) -> bytes:
+    """The result of a fact."""
+    result = {"key": key.decode(), "uid": uid.decode(), "n": number, "at": at}
+    return json.dumps(result, separators=(",", ":")).encode()
 
 
 def main(arguments: list[str]) -> None:
@@ -59,6 +73,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--session-timeout", type=float, default=3.0)
     parser.add_argument("--commit-interval", type=float, default=0.5)
     parser.add_argument("--instance", default=None)
+    parser.add_argument("--batch-records", type=int, default=1_000)
+    parser.add_argument("--tally", action="store_true")
     parser.add_argument("--bug", default="", choices=("", *BUGS))
     options = parser.parse_args(arguments)
     if options.bug:
@@ -72,8 +88,9 @@ def main(arguments: list[str]) -> None:
         instance=options.instance,
         session_timeout_s=options.session_timeout,
         commit_interval_s=options.commit_interval,
+        batch_records=options.batch_records,
     )
-    counting(app, options.prefix)
+    counting(app, options.prefix, tally=options.tally)
     faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
 
 

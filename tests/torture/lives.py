@@ -37,7 +37,9 @@ FINISH_S = 120
 STEP_S = 0.2
 
 
-def live(lives: int, seed: int, bug: str, directory: Path, say: Callable[[str], object]) -> tuple[list[str], str]:
+def live(
+    lives: int, seed: int, directory: Path, say: Callable[[str], object], *, tally: bool, bug: str
+) -> tuple[list[str], str]:
     """Every life, then the judgement: what is wrong, and the run in one line."""
     rng = random.Random(seed)
     log_directory, tables = directory / "log", directory / "tables"
@@ -45,11 +47,12 @@ def live(lives: int, seed: int, bug: str, directory: Path, say: Callable[[str], 
     log = Log.open(log_directory / "log.db")
     for topic in (IN, OUT):
         log.create(topic, PARTITIONS)
+    words = ["--bug", bug, *(["--tally", "--batch-records", "2"] if tally else [])]
     acknowledged: list[Entry] = []
     uids = iter(range(1_000_000_000))
     for life in range(lives):
-        feed(log, rng, uids, acknowledged)
-        child = born(log_directory, tables, directory / "worker.log", bug)
+        feed(log, rng, uids, acknowledged, twice=0 if tally else TWICE)
+        child = born(log_directory, tables, directory / "worker.log", words)
         pause(rng.uniform(SHORTEST_S, LONGEST_S))
         ended = killed(child)
         if ended != -signal.SIGKILL:
@@ -58,7 +61,7 @@ def live(lives: int, seed: int, bug: str, directory: Path, say: Callable[[str], 
             shutil.rmtree(tables, ignore_errors=True)
         if life % 100 == 99:
             say(f"{life + 1} lives, {len(acknowledged)} records")
-    child = born(log_directory, tables, directory / "worker.log", bug)
+    child = born(log_directory, tables, directory / "worker.log", words)
     until = time.monotonic() + FINISH_S
     while (open_ends := unsettled(found := history(log, acknowledged))) and time.monotonic() < until:
         if found.committed == found.ends:
@@ -66,17 +69,17 @@ def live(lives: int, seed: int, bug: str, directory: Path, say: Callable[[str], 
         pause(STEP_S)
     killed(child)
     found = history(log, acknowledged)
-    wrong = [*open_ends, *(finding.line for finding in judge(found, state=True))]
+    wrong = [*open_ends, *(finding.line for finding in judge(found, state=not tally))]
     again = repeated(found.outputs)
     log.close()
     return wrong, f"seed {seed} | {lives} lives | {len(acknowledged)} records | {len(wrong)} WRONG | REPEATED {again}"
 
 
-def feed(log: Log, rng: random.Random, uids: Iterator[int], acknowledged: list[Entry]) -> None:
+def feed(log: Log, rng: random.Random, uids: Iterator[int], acknowledged: list[Entry], *, twice: float) -> None:
     """Some records more, a few of them the producer's duplicates."""
     for _ in range(RECORDS_A_LIFE):
         key = b"k%d" % rng.randrange(KEYS)
-        if acknowledged and rng.random() < TWICE:
+        if acknowledged and rng.random() < twice:
             _, _, old, uid = rng.choice(acknowledged)
             key, value = old or key, uid or b""
         else:
@@ -86,17 +89,17 @@ def feed(log: Log, rng: random.Random, uids: Iterator[int], acknowledged: list[E
         acknowledged.append(Entry(partition, base, key, value))
 
 
-def born(log: Path, tables: Path, words: Path, bug: str) -> int:
+def born(log: Path, tables: Path, said_in: Path, words: list[str]) -> int:
     """A worker, in a fork of this process."""
     child = os.fork()
     if child:
         return child
     try:
-        said = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        said = os.open(said_in, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(said, 1)
         os.dup2(said, 2)
         place = ["--broker", f"embedded://{log}", "--prefix", PREFIX, "--data-dir", str(tables)]
-        main([*place, "--commit-interval", "0.03", "--bug", bug])
+        main([*place, "--commit-interval", "0.03", *words])
     finally:
         os._exit(99)  # a worker that comes back here has ended by itself
 
@@ -143,9 +146,19 @@ def run() -> int:
     parser.add_argument("--lives", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--bug", default="", help="a fault to build into the workload: is it found?")
+    parser.add_argument(
+        "--tally", action="store_true", help="numbers are read, raised and written back, in small batches"
+    )
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="lives-"))
-    wrong, line = live(options.lives, options.seed, options.bug, directory, lambda text: sys.stderr.write(f"{text}\n"))
+    wrong, line = live(
+        options.lives,
+        options.seed,
+        directory,
+        lambda text: sys.stderr.write(f"{text}\n"),
+        tally=options.tally,
+        bug=options.bug,
+    )
     sys.stdout.write(f"{line}\n")
     for text in wrong[:20]:
         sys.stderr.write(f"{text}\n")
