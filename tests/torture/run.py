@@ -61,16 +61,17 @@ async def run(plan: Plan, profile: str, bug: str, directory: Path, say: Callable
         settlings = [await stage.settle()]
         say(f"after the faults: {words(settlings[-1])}")
         passing |= await judged(settlings[-1].history)
-        try:
-            await stage.restart()
-            settlings.append(await stage.settle())
-            say(f"after the restart: {words(settlings[-1])}")
-            passing |= await judged(settlings[-1].history)
-            await stage.feeder.feed_at_once(plan.epilogue)
-            settlings.append(await stage.settle())
-        except NotSeen as why:
-            settlings.append(Settled(0.0, [f"after the restart: {why}"], await stage.look()))
-        say(f"after the epilogue: {words(settlings[-1])}")
+        if not (bug and passing):  # a bug that has been found need not be found again
+            try:
+                await stage.restart()
+                settlings.append(await stage.settle())
+                say(f"after the restart: {words(settlings[-1])}")
+                passing |= await judged(settlings[-1].history)
+                await stage.feeder.feed_at_once(plan.epilogue)
+                settlings.append(await stage.settle())
+            except NotSeen as why:
+                settlings.append(Settled(0.0, [f"after the restart: {why}"], await stage.look()))
+            say(f"after the epilogue: {words(settlings[-1])}")
         history = settlings[-1].history
         last = await judged(history)
         await stage.end()
