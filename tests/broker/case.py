@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import faust
+from faust.types import StreamT
 
-from traderecon.transport import StreamApp
+from traderecon.tables import BatchTable
+from traderecon.transport import MicroBatch, StreamApp
 
 SESSION_S = 3
 COMMIT_S = 0.5
@@ -55,6 +57,34 @@ def our_app(case: Case, **settings: Any) -> StreamApp:
         commit_interval_s=COMMIT_S,
         **{"partitions": 1, **settings},
     )
+
+
+def keep_in_stock(app: faust.App, case: Case) -> faust.App:
+    """Plain Faust keeps each row of ``in`` in a table, as its manual shows."""
+    rows: Any = app.Table("rows", key_type=bytes, value_type=bytes)
+
+    @app.agent(app.topic(case.topic("in"), key_serializer="raw", value_serializer="raw"))
+    async def keep(stream: Any) -> None:
+        async for key, value in stream.items():
+            rows[key] = value
+
+    return app
+
+
+def keep_in_ours(app: StreamApp, case: Case) -> StreamApp:
+    """The same, ours."""
+    rows = BatchTable(app, name="rows", partitions=1)
+    app.tables.add(rows)
+
+    @app.agent(app.topic(case.topic("in")))
+    async def keep(batches: StreamT[MicroBatch]) -> None:
+        async for batch in batches:
+            draft = rows.draft(batch)
+            for record in batch:
+                draft.put(record.key or b"", record.value or b"")
+            await draft.write()
+
+    return app
 
 
 def main(module: str, kind: str, *place: str) -> None:

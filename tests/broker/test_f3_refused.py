@@ -1,14 +1,10 @@
 """F3: a changelog record that the broker refuses is a warning. Here it ends the process before the acknowledgement."""
 
-from typing import Any
-
 import faust
-from broker.case import Case, our_app, stock_app
+from broker.case import Case, keep_in_ours, keep_in_stock, our_app, stock_app
 from broker.stage import Stage
-from faust.types import StreamT
 
-from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, StreamApp
+from traderecon.transport import StreamApp
 
 BIG = (b"big", b"x" * 5_000)
 ROWS = [(b"a", b"1"), BIG, (b"c", b"3"), (b"d", b"4")]
@@ -16,31 +12,11 @@ CHANGELOG = {"cleanup.policy": "compact", "max.message.bytes": "2000"}
 
 
 def stock(case: Case) -> faust.App:
-    app = stock_app(case)
-    rows: Any = app.Table("rows", key_type=bytes, value_type=bytes)
-
-    @app.agent(app.topic(case.topic("in"), key_serializer="raw", value_serializer="raw"))
-    async def keep(stream: Any) -> None:
-        async for key, value in stream.items():
-            rows[key] = value
-
-    return app
+    return keep_in_stock(stock_app(case), case)
 
 
 def ours(case: Case) -> StreamApp:
-    app = our_app(case)
-    rows = BatchTable(app, name="rows", partitions=1)
-    app.tables.add(rows)
-
-    @app.agent(app.topic(case.topic("in")))
-    async def keep(batches: StreamT[MicroBatch]) -> None:
-        async for batch in batches:
-            draft = rows.draft(batch)
-            for record in batch:
-                draft.put(record.key or b"", record.value or b"")
-            await draft.write()
-
-    return app
+    return keep_in_ours(our_app(case), case)
 
 
 def kept(stage: Stage) -> set[bytes | None]:

@@ -3,15 +3,11 @@
 The broker's quota makes the producer slow; the worker is killed meanwhile, and another begins with an empty disk.
 """
 
-from typing import Any
-
 import faust
-from broker.case import Case, our_app, stock_app
+from broker.case import Case, keep_in_ours, keep_in_stock, our_app, stock_app
 from broker.stage import Stage
-from faust.types import StreamT
 
-from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, StreamApp
+from traderecon.transport import StreamApp
 
 ROWS = [(b"%03d" % number, b"x" * 2_000) for number in range(300)]
 BYTES_PER_SECOND = 20_000
@@ -20,31 +16,11 @@ UNSENT = 50
 
 
 def stock(case: Case) -> faust.App:
-    app = stock_app(case, broker_client_id=case.name)
-    rows: Any = app.Table("rows", key_type=bytes, value_type=bytes)
-
-    @app.agent(app.topic(case.topic("in"), key_serializer="raw", value_serializer="raw"))
-    async def keep(stream: Any) -> None:
-        async for key, value in stream.items():
-            rows[key] = value
-
-    return app
+    return keep_in_stock(stock_app(case, broker_client_id=case.name), case)
 
 
 def ours(case: Case) -> StreamApp:
-    app = our_app(case, batch_records=10, broker_client_id=case.name)
-    rows = BatchTable(app, name="rows", partitions=1)
-    app.tables.add(rows)
-
-    @app.agent(app.topic(case.topic("in")))
-    async def keep(batches: StreamT[MicroBatch]) -> None:
-        async for batch in batches:
-            draft = rows.draft(batch)
-            for record in batch:
-                draft.put(record.key or b"", record.value or b"")
-            await draft.write()
-
-    return app
+    return keep_in_ours(our_app(case, batch_records=10, broker_client_id=case.name), case)
 
 
 def kept(stage: Stage) -> set[bytes | None]:
