@@ -79,12 +79,17 @@ def keep_in_ours(app: StreamApp, case: Case) -> StreamApp:
     @app.agent(app.topic(case.topic("in")))
     async def keep(batches: StreamT[MicroBatch]) -> None:
         async for batch in batches:
-            draft = rows.draft(batch)
-            for record in batch:
-                draft.put(record.key or b"", record.value or b"")
-            await draft.write()
+            await put_all(rows, batch)
 
     return app
+
+
+async def put_all(rows: BatchTable, batch: MicroBatch) -> None:
+    """Every record of a batch as a row of a table."""
+    draft = rows.draft(batch)
+    for record in batch:
+        draft.put(record.key or b"", record.value or b"")
+    await draft.write()
 
 
 def main(module: str, kind: str, *place: str) -> None:

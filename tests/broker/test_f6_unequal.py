@@ -3,7 +3,7 @@
 from typing import Any
 
 import faust
-from broker.case import Case, our_app, stock_app
+from broker.case import Case, our_app, put_all, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
 
@@ -33,10 +33,7 @@ def ours(case: Case) -> StreamApp:
 
     async def keep(batches: StreamT[MicroBatch]) -> None:
         async for batch in batches:
-            draft = rows.draft(batch)
-            for record in batch:
-                draft.put(record.key or b"", record.value or b"")
-            await draft.write()
+            await put_all(rows, batch)
 
     for role in PARTITIONS:
         app.agent(app.topic(case.topic(role)), name=role)(keep)

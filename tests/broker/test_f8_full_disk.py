@@ -7,7 +7,7 @@ import resource
 from typing import Any
 
 import faust
-from broker.case import Case, our_app, stock_app
+from broker.case import Case, our_app, put_all, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
 
@@ -50,10 +50,7 @@ def ours(case: Case) -> StreamApp:
     @app.agent(app.topic(case.topic("in")))
     async def keep(batches: StreamT[MicroBatch]) -> None:
         async for batch in batches:
-            draft = rows.draft(batch)
-            for record in batch:
-                draft.put(record.key or b"", record.value or b"")
-            await draft.write()
+            await put_all(rows, batch)
             await app.append(case.topic("done"), 0, [Outgoing(None, record.key) for record in batch])
 
     return app

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -180,3 +182,26 @@ def test_what_has_been_applied_is_recovered_as_the_highest(tmp_path: Path) -> No
         assert table.applied("legs", 0) == 12
 
     play(tmp_path, story)
+
+
+MADE_ANEW = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_batch_table import batch, opened
+
+async def story():
+    async with opened(Path(sys.argv[2])) as table:
+        await table.draft(batch(0)).write()
+        table.data.of(0).put(b"\\x00changelog", b"99")  # the store knows more of the changelog than there is
+        await table.draft(batch(1)).write()
+
+asyncio.run(story())
+"""
+
+
+def test_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MADE_ANEW, str(Path(__file__).parent), str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert told.returncode == 70, told.stderr
+    assert "gave a write offset 1, the store holds 99 of it" in told.stderr
