@@ -3,7 +3,8 @@
     python -m torture.lives --lives 2000 --seed 1     one line; exit 0 when nothing is lost, wrong or repeated otherwise
 
 A life is a fork of this process, which has everything imported: it starts the worker, and SIGKILL ends it after a
-moment drawn from the seed, while it starts, recovers, counts or commits. Now and then its tables are removed as well.
+moment drawn from the seed, while it starts or recovers, or, counted from its first output, while it counts or commits.
+Now and then its tables are removed as well.
 The feed goes on in the parent, which appends to the same log. The last life may finish, and the oracle judges.
 """
 
@@ -31,8 +32,14 @@ KEYS = 200
 RECORDS_A_LIFE = 12
 TWICE = 0.05
 WIPED = 0.1
-SHORTEST_S, LONGEST_S = 0.02, 0.5
+BUSY = 0.6
+"""So many are killed at work, however slow the machine is."""
+LONGEST_BUSY_S = 0.15
+SHORTEST_S, LONGEST_S = 0.02, 0.4
 """A worker is ready after about 0.2 s."""
+COMMIT_S, COMMIT_TALLY_S = 0.03, 0.3
+"""A tally that a replay must not raise: most kills come before the commit."""
+POLL_S = 0.002
 FINISH_S = 120
 STEP_S = 0.2
 
@@ -47,13 +54,21 @@ def live(
     log = Log.open(log_directory / "log.db")
     for topic in (IN, OUT):
         log.create(topic, PARTITIONS)
-    words = ["--bug", bug, *(["--tally", "--batch-records", "2"] if tally else [])]
+    words = ["--bug", bug, "--commit-interval", str(COMMIT_TALLY_S if tally else COMMIT_S)]
+    words += ["--tally", "--batch-records", "2"] if tally else []
     acknowledged: list[Entry] = []
     uids = iter(range(1_000_000_000))
     for life in range(lives):
         feed(log, rng, uids, acknowledged, twice=0 if tally else TWICE)
+        said = sum(log.end(*place) for place in places(OUT))
         child = born(log_directory, tables, directory / "worker.log", words)
-        pause(rng.uniform(SHORTEST_S, LONGEST_S))
+        if rng.random() < BUSY:
+            until = time.monotonic() + FINISH_S
+            while sum(log.end(*place) for place in places(OUT)) == said and time.monotonic() < until:
+                pause(POLL_S)
+            pause(rng.uniform(0, LONGEST_BUSY_S))
+        else:
+            pause(rng.uniform(SHORTEST_S, LONGEST_S))
         ended = killed(child)
         if ended != -signal.SIGKILL:
             return [f"life {life} ended by itself: {ended}"], f"seed {seed}: see {directory}"
@@ -99,7 +114,7 @@ def born(log: Path, tables: Path, said_in: Path, words: list[str]) -> int:
         os.dup2(said, 1)
         os.dup2(said, 2)
         place = ["--broker", f"embedded://{log}", "--prefix", PREFIX, "--data-dir", str(tables)]
-        main([*place, "--commit-interval", "0.03", *words])
+        main([*place, *words])
     finally:
         os._exit(99)  # a worker that comes back here has ended by itself
 
