@@ -1,0 +1,128 @@
+"""The tables of the database. Amounts and times are text: exact decimals, ISO 8601 UTC. Lists are JSON.
+
+What is here can be rebuilt from the topics. Migrations (``migrations/``) make it; ``traderecon db upgrade`` runs them.
+Source: CONTRACT.md, Database.
+"""
+
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+results = Table(
+    "results",
+    metadata,
+    Column("trade_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("hints", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("event_time", Text),
+    Column("decided_at", Text, nullable=False),
+    Column("ticker", Text),
+    Column("notional", Text),
+    Column("severity", Text),
+    Index("results_by_state", "state", "trade_id"),
+    Index("results_by_event_time", "event_time"),
+    comment="One row per trade: its newest version.",
+)
+
+result_history = Table(
+    "result_history",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("trade_id", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("decided_at", Text, nullable=False),
+    Column("result", Text, nullable=False, comment="the record's value, byte for byte"),
+    Column("chain", Text, nullable=False, comment="sha256 over the chain before, the coordinates and the result"),
+    UniqueConstraint("topic", "partition", "offset"),
+    Index("history_by_trade", "trade_id", "version"),
+    comment="Every result ever, append-only.",
+)
+
+breaks = Table(
+    "breaks",
+    metadata,
+    Column("break_id", Text, primary_key=True),
+    Column("trade_id", Text, nullable=False, unique=True),
+    Column("status", Text, nullable=False, comment="OPEN, REOPENED or RESOLVED"),
+    Column("state", Text, nullable=False),
+    Column("reasons", Text, nullable=False, comment="of the newest version that was a break"),
+    Column("severity", Text, nullable=False),
+    Column("ticker", Text),
+    Column("notional", Text),
+    Column("event_time", Text),
+    Column("opened_at", Text, nullable=False),
+    Column("changed_at", Text, nullable=False),
+    Column("resolved_at", Text),
+    Column("version", Integer, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Index("breaks_by_status", "status", "severity", "opened_at"),
+    comment="A trade that needed a person, followed over its versions.",
+)
+
+break_events = Table(
+    "break_events",
+    metadata,
+    Column("break_id", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("trade_id", Text, nullable=False),
+    Column("transition", Text, nullable=False, comment="opened, reclassified or resolved"),
+    Column("state", Text, nullable=False),
+    Column("reasons", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("previous_event_id", Text),
+    Column("at", Text, nullable=False),
+    comment="What moved a break, append-only; the breaks follow from it in version order.",
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("code", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("source_topic", Text, nullable=False),
+    Column("source_partition", Integer, nullable=False),
+    Column("source_offset", Integer, nullable=False),
+    Column("received_at", Text),
+    Column("sha256", Text),
+    Column("size", Integer, nullable=False),
+    Column("key", Text, comment="base64"),
+    Column("raw", Text, comment="base64; the first part of it where truncated"),
+    Column("truncated", Boolean, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("chain", Text, nullable=False),
+    UniqueConstraint("source_topic", "source_partition", "source_offset"),
+    Index("dead_letters_by_code", "code", "id"),
+    comment="Records that are no leg, with their reason and origin.",
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("watermark", Text),
+    Column("pending", Text, nullable=False, comment="JSON: how many trades wait for what"),
+    Column("oldest", Text, nullable=False, comment="JSON: the trades whose grace ends first"),
+    Column("at", Text, nullable=False),
+    comment="How far matching has got in each journal partition, and what waits there.",
+)
+
+sink_offsets = Table(
+    "sink_offsets",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", Integer, nullable=False),
+    Column("head", Text, nullable=False, comment="the chain after the last row of this partition"),
+    comment="Where the sink reads on: written in the transaction of the rows themselves.",
+)

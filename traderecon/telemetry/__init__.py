@@ -1,0 +1,5 @@
+"""Telemetry: every metric, in one place. Floats begin here, and nothing here decides anything."""
+
+from traderecon.telemetry.metrics import Metrics
+
+__all__ = ["Metrics"]

@@ -1,0 +1,77 @@
+"""Topics: every topic of the pipeline, with what it needs of its broker. Source: CONTRACT.md, Topics.
+
+A producer's topics may have any number of partitions; ours have one number, and their own timestamps.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from traderecon.records import Source
+
+DAY_MS = 86_400_000
+RESULT_BYTES = 4_194_304
+"""A result carries up to 64 legs of 64 kB, few of them large."""
+
+
+class Topic(NamedTuple):
+    """One topic: its name, whether only the newest record of a key is kept, and how long a record is (None: for ever)."""
+
+    name: str
+    compacted: bool = False
+    retention_ms: int | None = None
+    max_message_bytes: int | None = None
+
+    def config(self) -> Mapping[str, str]:
+        """What a Kafka is told. The broker gives the time: what a producer says of it may be anything."""
+        config = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "message.timestamp.type": "LogAppendTime",
+            "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
+        }
+        if self.max_message_bytes is not None:
+            config["max.message.bytes"] = str(self.max_message_bytes)
+        return config
+
+
+class Topics(NamedTuple):
+    """The names of all topics, prefix included."""
+
+    executions: str
+    broker_confirmations: str
+    pnl_snapshot: str
+    legs: str
+    reconciled: str
+    mismatch: str
+    dead_letters: str
+    standings: str
+
+    @property
+    def inputs(self) -> Mapping[str, Source]:
+        """The topics that come from outside, and which feed each one is."""
+        return {
+            self.executions: Source.EXECUTIONS,
+            self.broker_confirmations: Source.CONFIRMATIONS,
+            self.pnl_snapshot: Source.PNL,
+        }
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What the sink reads."""
+        return self.reconciled, self.mismatch, self.dead_letters, self.standings
+
+    def declared(self, retention_days: int) -> tuple[Topic, ...]:
+        """What ``topics create`` makes. Inputs and journal are kept as long as a trade, results for ever."""
+        kept = (retention_days + 7) * DAY_MS
+        return (
+            *(Topic(name, retention_ms=kept) for name in self.inputs),
+            Topic(self.legs, retention_ms=kept),
+            Topic(self.reconciled, max_message_bytes=RESULT_BYTES),
+            Topic(self.mismatch, max_message_bytes=RESULT_BYTES),
+            Topic(self.dead_letters),
+            Topic(self.standings, compacted=True),
+        )
+
+
+def topics(prefix: str = "") -> Topics:
+    """All topics under a prefix."""
+    return Topics(*(prefix + name for name in Topics._fields))
