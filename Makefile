@@ -13,11 +13,8 @@ help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: .venv/run.stamp ## Reconcile 20,000 simulated trades and open the report
-	$(BIN)/traderecon simulate --trades 20000 --seed 7 --csv demo/
-	$(BIN)/traderecon reconcile --executions demo/executions.csv \
-		--confirmations demo/broker_confirmations.csv --pnl demo/pnl_snapshot.csv \
-		--out demo/results.csv --report demo/report.html --open
+demo: .venv/run.stamp ## Run everything on simulated trades: prints the address of its pages, Ctrl-C stops it
+	@$(BIN)/traderecon demo
 
 .PHONY: test
 test: system-packages check kafka ## Everything CI runs: check, then every test; the pure packages covered fully
@@ -47,6 +44,10 @@ bench-transport: .venv/dev.stamp kafka ## Measure the transport on a real Kafka,
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/roles.py
 
+.PHONY: bench-pipeline
+bench-pipeline: .venv/dev.stamp kafka ## Measure the whole pipeline on a real Kafka
+	$(BIN)/python benchmarks/pipeline.py
+
 .PHONY: mutants
 mutants: .venv/dev.stamp ## Break the rules on purpose: does a test notice?
 	$(BIN)/mutmut run
@@ -66,15 +67,16 @@ pins: .venv/dev.stamp ## Pin what pyproject.toml asks for, with hashes, into req
 		--constraint requirements/dev.txt --output-file requirements/bench.txt
 
 .PHONY: clean
-clean: ## Remove .venv, caches and what the demo made
+clean: ## Remove .venv, and caches
 	rm -rf .venv .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		build demo htmlcov mutants *.egg-info
+		build htmlcov mutants *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: system-packages
 system-packages:
 	@.ci/system-packages chromium
 	@.ci/system-packages java
+	@.ci/system-packages prometheus
 
 # The environment. A stamp is touched when its step is done; a step that broke off is done again.
 

@@ -138,14 +138,16 @@ class Draft:
             return self._rows[key]
         return self._db.get(key)
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Every key that begins with ``prefix`` and its value, as of this draft; stored ones first."""
+    def scan(self, prefix: bytes, before: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
+        """Every key that begins with ``prefix``, and is below ``before``, and its value; stored ones first."""
         for key, value in rows(self._db, prefix):
+            if before is not None and key >= before:
+                break
             if key not in self._rows and not key.startswith(INTERNAL):
                 yield key, value
         for index in range(bisect_left(self._keys, prefix), len(self._keys)):
             key = self._keys[index]
-            if not key.startswith(prefix):
+            if not key.startswith(prefix) or (before is not None and key >= before):
                 break
             if (drafted := self._rows[key]) is not None:
                 yield key, drafted
@@ -165,9 +167,13 @@ class Draft:
             insort(self._keys, key)
         self._rows[key] = value
 
-    async def write(self) -> None:
-        """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it."""
+    async def write(self, upto: int | None = None) -> None:
+        """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it.
+
+        ``upto``: the last record of the batch that is done, where not all are. The draft goes on, empty, from there.
+        """
         applied = APPLIED_KEY + self._batch.topic.encode()
         # A replay that ends before what has been applied leaves that where it is.
-        last = max(self.applied, self._batch.last_offset)
-        await self._table._write(self._batch.partition, {**self._rows, applied: b"%d" % last})
+        self.applied = max(self.applied, self._batch.last_offset if upto is None else upto)
+        await self._table._write(self._batch.partition, {**self._rows, applied: b"%d" % self.applied})
+        self._rows, self._keys = {}, []

@@ -16,25 +16,44 @@ import traderecon
 ROOT = Path(traderecon.__file__).parent
 MAX_LINES = 400
 
+CORE = {"records", "rules", "matching", "intake"}
+
 MAY_IMPORT = {
     "records": set(),
     "rules": {"records"},
     "matching": {"records", "rules"},
     "intake": {"records"},
     "batch": {"records", "rules", "matching", "intake"},
-    "simulator": {"records"},
-    "transport": {"clock"},
-    "tables": {"transport"},
+    "simulator": {"records", "intake"},
+    "topics": {"records"},
+    "transport": {"clock", "topics"},
+    "tables": {"records", "transport"},
+    "telemetry": {"records", "transport"},
+    "sink": {"records", "telemetry", "topics", "transport", "clock"},
+    "web": {"records", "rules", "batch", "sink", "telemetry", "transport", "clock"},
+    "agent": {*CORE, "tables", "telemetry", "topics", "transport", "clock", "sink", "stage"},
+    "stage": {"telemetry", "topics", "transport"},
     "clock": set(),
     "settings": set(),
-    "cli": {"records", "rules", "matching", "intake", "batch", "simulator", "clock", "settings"},
+    "rulebook": {"records", "rules", "settings"},
+    "worker_home": {"transport"},
+    "preflight": {"rulebook", "settings", "sink", "topics", "transport", "clock", "records"},
+    "demo": {"clock", "preflight", "records", "rulebook", "settings", "simulator", "sink", "topics", "transport"},
+    "__main__": {"cli"},
+    "app": {"agent", "rulebook", "settings", "sink", "stage", "telemetry", "topics", "transport", "web", "worker_home"},
+    "cli": {*CORE, "app", "batch", "clock", "demo", "preflight", "rulebook", "settings", "simulator", "sink", "topics"}
+    | {"transport", "worker_home"},
 }
-"""Dependencies point one way; stages do not import each other. A new part gets a line here."""
+"""Dependencies point one way; stages do not import each other. A new part gets a line here.
+
+A stage is a pure core and a shell: the shell is its module ``agent``, and those are a part of their own.
+"""
 
 PURE = ("records", "rules", "matching", "intake")
 EXACT = (*PURE, "batch")
 
 PURE_LIBRARIES = {
+    "base64",
     "calendar",
     "collections",
     "csv",
@@ -72,8 +91,9 @@ TREES = {name: ast.parse(source) for name, source in SOURCES.items()}
 
 
 def part_of(module: str) -> str:
-    """The part of the product a module belongs to: the name below ``traderecon``."""
-    return module.split(".")[1]
+    """The part of the product a module belongs to: the name below ``traderecon``, or ``agent`` where it is one."""
+    names = module.split(".")
+    return "agent" if names[-1] == "agent" else names[1]
 
 
 def of(*parts: str) -> list[str]:

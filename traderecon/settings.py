@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -84,8 +85,12 @@ class Settings(BaseSettings):
         return {**plain, **{name: _PASSWORD.sub(r"\1****", plain[name]) for name in ("broker", "database_url")}}
 
 
-def load() -> Settings:
-    """The effective settings; ConfigurationError names the setting that is wrong."""
+def load(given: Mapping[str, str] | None = None) -> Settings:
+    """The effective settings; ConfigurationError names the setting that is wrong.
+
+    ``given``: settings that somebody named on the spot (``DATA_DIR``, ...), before everything else.
+    """
+    os.environ.update({PREFIX + name: value for name, value in (given or {}).items()})
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:

@@ -14,7 +14,7 @@ RESULT_BYTES = 4_194_304
 
 
 class Topic(NamedTuple):
-    """One topic: its name, whether only the newest record of a key is kept, and how long a record is (None: for ever)."""
+    """One topic: its name, whether only a key's newest record is kept, and how long a record is (None: for ever)."""
 
     name: str
     compacted: bool = False

@@ -54,7 +54,17 @@ def test_help_lists_every_command_with_a_line_about_it(option: str) -> None:
     code, out, err = run(option)
     assert (code, err) == (Exit.DONE, "")
     listed = [line.split(None, 1) for line in out.partition("Commands:")[2].splitlines() if line.startswith("  ")]
-    assert [name for name, _ in listed] == ["config", "reconcile", "simulate"]
+    assert [name for name, _ in listed] == [
+        "config",
+        "db",
+        "demo",
+        "doctor",
+        "ingest",
+        "reconcile",
+        "simulate",
+        "topics",
+        "worker",
+    ]
     assert all(about.endswith(".") for _, about in listed)
 
 
@@ -65,7 +75,22 @@ def test_every_command_is_one_of_the_contract() -> None:
         assert f"| `traderecon {line.split()[0]}" in contract
 
 
-@pytest.mark.parametrize("arguments", [("config",), ("config", "show"), ("reconcile",), ("simulate",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("config",),
+        ("config", "show"),
+        ("db",),
+        ("demo",),
+        ("doctor",),
+        ("ingest",),
+        ("reconcile",),
+        ("simulate",),
+        ("tables",),
+        ("topics", "create"),
+        ("worker",),
+    ],
+)
 def test_every_command_has_its_help(arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments, "--help")
     assert (code, err) == (Exit.DONE, "")

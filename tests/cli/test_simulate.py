@@ -1,15 +1,23 @@
-"""``traderecon simulate`` from a terminal: what it writes, what it prints, how it fails."""
+"""``traderecon simulate`` from a terminal: what it sends or writes, what it prints, how it fails."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from broker.waiting import until
 from click.testing import CliRunner, Result
 
 from traderecon.cli.simulate import simulate
+from traderecon.cli.talk import Exit
+from traderecon.records import Source
+from traderecon.simulator import PROFILES, messages
+from traderecon.transport.log import Log
 
 NAMES = {"executions.csv", "broker_confirmations.csv", "pnl_snapshot.csv"}
 
@@ -95,7 +103,98 @@ def test_wrong_usage_writes_nothing(tmp_path: Path, arguments: list[str]) -> Non
     assert written(tmp_path) == {}
 
 
-def test_the_directory_is_required() -> None:
-    result = run("--trades", "10")
-    assert result.exit_code == 2
-    assert "--csv" in result.stderr
+def records(directory: Path) -> dict[str, list[tuple[int, bytes | None, bytes | None]]]:
+    """What is in each input topic of the embedded log: partition, key and value."""
+    with Log.open(directory / "traderecon-data" / "log.db") as log:
+        return {
+            topic: [
+                (number, record.key, record.value)
+                for number in range(log.partitions(topic))
+                for record in log.read(topic, number, 0, 100_000)
+            ]
+            for topic in Source
+        }
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_without_files_the_feeds_go_to_the_broker(here: Path, profile: str) -> None:
+    result = run("--trades", "300", "--profile", profile, "--json")
+    assert result.exit_code == 0
+    found = records(here)
+    assert json.loads(result.stdout) == {
+        "trades": 300,
+        "seed": 7,
+        "profile": profile,
+        "complete": True,
+        "topics": {topic: len(sent) for topic, sent in found.items()},
+    }
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == list(Source)
+    for topic, sent in found.items():
+        day = [message for message in messages(7, 300, PROFILES[profile]) if message.source == topic]
+        assert Counter(sent) == Counter((message.partition(4), message.key, message.value) for message in day)
+        for number in range(4):
+            of_one = [message.value for message in day if message.partition(4) == number]
+            assert [value for partition, _, value in sent if partition == number] == of_one
+
+
+def test_a_rate_takes_its_time(here: Path) -> None:
+    begun = time.monotonic()
+    assert run("--trades", "50", "--rate", "100", "--profile", "clean").exit_code == 0
+    assert time.monotonic() - begun >= 49 / 100
+    assert len(records(here)["executions"]) == 50
+
+
+def test_ctrl_c_says_what_was_sent(here: Path) -> None:
+    code = "from traderecon.cli import main; main()"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "simulate",
+            "--trades",
+            "1000000",
+            "--rate",
+            "200",
+            "--profile",
+            "clean",
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: (here / "traderecon-data" / "log.db").exists() and sent_yet(here), "something was sent")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == Exit.INTERRUPTED
+    assert err.endswith("stopped\n")
+    assert "Traceback" not in err
+    said = json.loads(out)
+    assert said["complete"] is False
+    assert said["topics"] == {topic: len(sent) for topic, sent in records(here).items()}
+
+
+def sent_yet(directory: Path) -> bool:
+    with Log.open(directory / "traderecon-data" / "log.db") as log:
+        return any(topic.name == Source.EXECUTIONS and log.read(topic.name, 0, 0, 1) for topic in log.topics())
+
+
+def test_a_prefix_is_before_every_topic(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_TOPIC_PREFIX", "desk-7.")
+    assert list(json.loads(run("--trades", "5", "--json").stdout)["topics"]) == [f"desk-7.{topic}" for topic in Source]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_BROKER", "kafka://127.0.0.1:1")
+    result = run("--trades", "5")
+    assert (result.exit_code, result.stdout) == (Exit.UNREACHABLE, "")
+    assert "127.0.0.1:1" in result.stderr
+    assert "TRADERECON_BROKER" in result.stderr
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("rate", ["0", "-1", "fast"])
+def test_a_rate_that_is_none(rate: str) -> None:
+    assert run("--rate", rate).exit_code == Exit.USAGE

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from strategies import Row, Sent, facts_of
 
 from traderecon.intake import decode
-from traderecon.matching import Arrival, add, event_id, result, verdict
+from traderecon.matching import Arrival, add, decided, event_id, result, verdict
 from traderecon.records import (
     Check,
     Confirmation,
@@ -155,7 +155,7 @@ class TestConfluence:
         ]
         other = gathered(data.draw(st.permutations([*facts, *again])))
         assert judged(other) == judged(once)
-        here, there = result(once, judged(once), STAMP), result(other, judged(other), STAMP)
+        here, there = result(decided(once, judged(once)), STAMP), result(decided(other, judged(other)), STAMP)
         assert (there.event_id, there.version, there.event_time_ns) == (here.event_id, here.version, here.event_time_ns)
         assert [fact.leg for fact in there.facts] == [fact.leg for fact in here.facts]
 
@@ -167,7 +167,8 @@ class TestConfluence:
         together = gathered([fact for batch in batches for fact in batch])
         whole = gathered(facts)
         assert judged(together) == judged(whole)
-        assert result(together, judged(together), STAMP).event_id == result(whole, judged(whole), STAMP).event_id
+        here, there = decided(together, judged(together)), decided(whole, judged(whole))
+        assert result(here, STAMP).event_id == result(there, STAMP).event_id
 
     @given(rows.trades(), rule_sets(), watermarks, st.data())
     def test_before_the_grace_is_over_the_order_is_irrelevant_too(
@@ -440,7 +441,7 @@ class TestTotality:
     def test_a_verdict_never_raises(self, legs: list[Leg], rules: Rules, watermark_ns: int) -> None:
         facts = gathered([Fact(leg, Origin("t", 0, place)) for place, leg in enumerate(legs)])
         said = judged(facts, rules, watermark_ns)
-        assert result(facts, said, rules.stamp()).version == len(facts)
+        assert result(decided(facts, said), rules.stamp()).version == len(facts)
 
 
 class TestTime:
@@ -469,7 +470,7 @@ class TestEventId:
         said = judged(facts)
         hinted = msgspec.structs.replace(said, hints=(Hint.ALIAS,))
         moved = [msgspec.structs.replace(fact, origin=Origin("elsewhere", 5, 6, 7)) for fact in facts]
-        assert result(moved, hinted, STAMP).event_id == result(facts, said, STAMP).event_id
+        assert result(decided(moved, hinted), STAMP).event_id == result(decided(facts, said), STAMP).event_id
 
     @given(rows.trades(), st.data())
     def test_it_changes_with_everything_else(self, sent: list[Sent], data: st.DataObject) -> None:
@@ -500,7 +501,7 @@ class TestEventId:
         facts = facts_of([(Source.EXECUTIONS, TERMS), (Source.CONFIRMATIONS, TERMS)])
         said = judged(facts)
         renamed = RulesStamp("other", STAMP.sha256)
-        assert result(facts, said, renamed).event_id == result(facts, said, STAMP).event_id
+        assert result(decided(facts, said), renamed).event_id == result(decided(facts, said), STAMP).event_id
 
 
 TERMS = {

@@ -7,8 +7,8 @@ from itertools import permutations
 import msgspec
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching import event_id, result, verdict
-from traderecon.records import Fact, Hint, Origin, RulesStamp, State, Verdict, identity
+from traderecon.matching import break_id, decided, event_id, result, verdict
+from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, identity
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
 
@@ -24,7 +24,7 @@ def canonical(**claim: object) -> str:
 def test_an_event_id_is_the_hash_of_the_canonical_json_of_what_it_claims() -> None:
     facts = arrived(*LEGS)
     said = verdict(facts, FOREVER_NS, FOUNDING)
-    assert result(facts, said, STAMP).event_id == canonical(
+    assert result(decided(facts, said), STAMP).event_id == canonical(
         trade_id="T1",
         state="MISMATCHED",
         reasons=["PNL_INCONSISTENT", "PRICE_MISMATCH", "TICKER_MISMATCH"],
@@ -51,7 +51,7 @@ def test_a_result_has_all_its_evidence_in_one_order() -> None:
     facts = arrived(*LEGS)
     said = verdict(facts, FOREVER_NS, FOUNDING)
     expected = [theirs(price="191"), ours(), LEGS[1], booked(), LEGS[4]]
-    results = [result(order, said, STAMP) for order in permutations(facts)]
+    results = [result(decided(order, said), STAMP) for order in permutations(facts)]
     assert {one.event_id for one in results} == {results[0].event_id}
     for one in results:
         assert [fact.leg for fact in one.facts] == expected
@@ -66,36 +66,67 @@ def test_within_a_version_the_content_gives_the_order() -> None:
     facts = arrived(*rivals)
     said = verdict(facts, FOREVER_NS, FOUNDING)
     for order in (facts, facts[::-1], facts[3:] + facts[:3]):
-        assert [fact.leg for fact in result(order, said, STAMP).facts] == rivals
+        assert [fact.leg for fact in result(decided(order, said), STAMP).facts] == rivals
 
 
 def test_versions_are_ordered_as_numbers() -> None:
     facts = arrived(ours(version=10), ours(version=9), ours(version=100))
     said = verdict(facts, FOREVER_NS, FOUNDING)
-    assert [fact.leg.version for fact in result(facts, said, STAMP).facts] == [9, 10, 100]
+    assert [fact.leg.version for fact in result(decided(facts, said), STAMP).facts] == [9, 10, 100]
 
 
 def test_the_version_counts_each_fact_once() -> None:
     fact = Fact(ours(), Origin("t", 0, 1))
     again = Fact(ours(), Origin("t", 0, 2))
     said = verdict((fact, again), FOREVER_NS, FOUNDING)
-    one = result((fact, again), said, STAMP)
+    one = result(decided((fact, again), said), STAMP)
     assert (one.version, len(one.facts)) == (1, 1)
-    assert one.event_id == result((fact,), said, STAMP).event_id
+    assert one.event_id == result(decided((fact,), said), STAMP).event_id
 
 
 def test_event_time_is_the_executions_else_the_confirmations() -> None:
     said = Verdict(State.UNMATCHED)
-    assert result(arrived(ours(timestamp_ns=5), theirs(timestamp_ns=7)), said, STAMP).event_time_ns == 5
-    assert result(arrived(theirs(timestamp_ns=7)), said, STAMP).event_time_ns == 7
-    assert result(arrived(booked()), said, STAMP).event_time_ns is None
+    assert result(decided(arrived(ours(timestamp_ns=5), theirs(timestamp_ns=7)), said), STAMP).event_time_ns == 5
+    assert result(decided(arrived(theirs(timestamp_ns=7)), said), STAMP).event_time_ns == 7
+    assert result(decided(arrived(booked()), said), STAMP).event_time_ns is None
 
 
 def test_origins_hints_and_names_of_rules_make_no_other_event() -> None:
     said = Verdict(State.MATCHED)
-    here = result(arrived(ours()), said, STAMP)
+    here = result(decided(arrived(ours()), said), STAMP)
     moved = [Fact(ours(), Origin("elsewhere", 9, 9, 9), {"note": "x"})]
     hinted = msgspec.structs.replace(said, hints=(Hint.ALIAS,))
-    there = result(moved, hinted, RulesStamp("other", STAMP.sha256))
+    there = result(decided(moved, hinted), RulesStamp("other", STAMP.sha256))
     assert there.event_id == here.event_id
     assert there != here
+
+
+def broken(before: Verdict | None, now: Verdict) -> tuple[str, str | None]:
+    first, second = arrived(ours(), theirs())
+    earlier = None if before is None else decided([first], before)
+    made = result(decided([first, second], now), STAMP, earlier).broken
+    assert made.id == break_id("T1")
+    return made.transition.value, made.previous_event_id
+
+
+def test_a_break_opens_changes_is_resolved_and_opens_again() -> None:
+    pending, matched, unmatched = Verdict(State.PENDING), Verdict(State.MATCHED), Verdict(State.UNMATCHED)
+    price = Verdict(State.MISMATCHED, (Reason.PRICE_MISMATCH,))
+    quantity = Verdict(State.MISMATCHED, (Reason.QUANTITY_MISMATCH,))
+    moves = [(None, matched), (pending, price), (matched, price), (unmatched, price), (price, quantity), (price, price)]
+    assert [broken(*move)[0] for move in moves] == ["none", "opened", "opened", "reclassified", "reclassified", "none"]
+    assert broken(price, Verdict(State.CANCELLED))[0] == "resolved"
+
+
+def test_a_result_names_the_one_before_it() -> None:
+    first = decided(arrived(ours()), Verdict(State.UNMATCHED))
+    assert broken(first.verdict, Verdict(State.MATCHED)) == ("resolved", result(first, STAMP).event_id)
+    assert broken(Verdict(State.PENDING), Verdict(State.MATCHED)) == ("none", None)
+
+
+def test_one_leg_of_each_source_stands() -> None:
+    early, late = ours(price="1", granularity=0), ours(price="1", granularity=9)
+    facts = arrived(early, late, ours(version=0), theirs(), booked(), booked(version=2))
+    one = result(decided(facts, Verdict(State.MATCHED)), STAMP)
+    standing = [fact.leg for fact, stands in zip(one.facts, one.stands, strict=True) if stands]
+    assert standing == [theirs(), min(early, late, key=identity), booked(version=2)]

@@ -22,11 +22,11 @@ def sides(*legs: Leg) -> Sides:
 
 def test_each_leg_has_its_side() -> None:
     execution, confirmation, pnl = ours(), theirs(price="1"), booked()
-    assert sides(execution, confirmation, pnl) == Sides(execution, confirmation, pnl, frozenset(), 0, False, False)
+    assert sides(execution, confirmation, pnl) == Sides(execution, confirmation, pnl, frozenset(), 0, 0, False, False)
 
 
 def test_nothing_has_no_sides() -> None:
-    assert sides_of(()) == Sides(None, None, None, frozenset(), 0, True, False)
+    assert sides_of(()) == Sides(None, None, None, frozenset(), 0, 0, True, False)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from legs import SECOND_NS, booked, ours, theirs
 from strategies import Sent, as_json, facts_of, trades
 
 from traderecon.intake import decode
-from traderecon.matching import result, verdict
+from traderecon.matching import break_id, decided, result, verdict
 from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.results import State
@@ -27,7 +27,7 @@ def test_a_result() -> None:
         Fact(theirs(price="190.505", timestamp_ns=SECOND_NS - 90_000_001, granularity=9), Origin("c.csv", 0, 2)),
         Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1)),
     ]
-    one = result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     said = json.loads(result_json(one), parse_float=Decimal)
     assert list(said)[:5] == ["event_id", "trade_id", "version", "state", "reasons"]
     assert said == {
@@ -52,6 +52,7 @@ def test_a_result() -> None:
             check("pnl", "PNL_INCONSISTENT", "FAIL", "19049.5", "95", "18954.5", "1", note="net_consideration"),
         ],
         "hints": ["CONFIRM_BEFORE_EXECUTION", "PNL_BASIS_SUSPECT", "VERSION_GAP"],
+        "break": {"id": break_id("T1"), "transition": "opened", "previous_event_id": None},
         "legs": {
             "broker_confirmations": [
                 {
@@ -68,6 +69,7 @@ def test_a_result() -> None:
                     "partition": 0,
                     "offset": 2,
                     "received_at": None,
+                    "stands": True,
                 }
             ],
             "executions": [
@@ -88,6 +90,7 @@ def test_a_result() -> None:
                     "partition": 2,
                     "offset": 17,
                     "received_at": "2025-07-26T10:01:23.500Z",
+                    "stands": True,
                 }
             ],
             "pnl_snapshot": [
@@ -97,12 +100,21 @@ def test_a_result() -> None:
                     "partition": 0,
                     "offset": 1,
                     "received_at": None,
+                    "stands": True,
                 }
             ],
         },
         "rules": {"name": "founding", "sha256": FOUNDING.stamp().sha256},
         "event_time": "2025-07-26T10:01:23Z",
     }
+
+
+def test_a_result_too_large_for_a_batch_leaves_out_what_we_do_not_know() -> None:
+    note: dict[str, str | msgspec.Raw] = {"note": "x" * 60_000}
+    facts = [Fact(ours(version=version), Origin("t", 0, version), note) for version in range(1, 20)]
+    said = json.loads(result_json(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())))
+    assert len(said["legs"]["executions"]) == 19
+    assert not [leg for leg in said["legs"]["executions"] if "note" in leg["payload"]]
 
 
 def check(name: str, reason: str, outcome: str, *said: str | None, note: str = "") -> dict[str, str | None]:
@@ -113,7 +125,7 @@ def check(name: str, reason: str, outcome: str, *said: str | None, note: str = "
 
 def test_what_was_not_checked_says_nothing() -> None:
     facts = [Fact(theirs(kind=Kind.CANCEL), Origin("t", 0, 0))]
-    one = result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     said = json.loads(result_json(one))
     assert said["checks"][0] == check(
         "ticker", "TICKER_MISMATCH", "NOT_CHECKED", None, None, None, None, note="the other side is missing"
@@ -122,15 +134,15 @@ def test_what_was_not_checked_says_nothing() -> None:
 
 
 def test_a_snapshot_alone_has_no_event_time() -> None:
-    one = result([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING), FOUNDING.stamp())
+    one = result(decided([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING)), FOUNDING.stamp())
     assert json.loads(result_json(one))["event_time"] is None
 
 
 def test_the_same_result_is_the_same_bytes() -> None:
     facts = [Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))]
     said = verdict(facts, FOREVER_NS, FOUNDING)
-    once = result_json(result(facts, said, FOUNDING.stamp()))
-    assert result_json(result(facts[::-1], said, FOUNDING.stamp())) == once
+    once = result_json(result(decided(facts, said), FOUNDING.stamp()))
+    assert result_json(result(decided(facts[::-1], said), FOUNDING.stamp())) == once
 
 
 def test_operands_and_differences_as_text() -> None:
@@ -158,7 +170,7 @@ def stated(leg: Leg) -> Leg:
 @given(trades())
 def test_a_payload_is_a_message_that_says_the_same(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    one = result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     said = json.loads(result_json(one), parse_float=Decimal)
     assert [(source, leg["offset"]) for source, legs in said["legs"].items() for leg in legs] == [
         (fact.leg.source, fact.origin.offset) for fact in one.facts
@@ -173,7 +185,7 @@ def test_a_payload_is_a_message_that_says_the_same(sent: list[Sent]) -> None:
 @given(trades())
 def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    said = result_json(result(facts, verdict(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp()))
+    said = result_json(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
 
     def no_float(text: str) -> None:
         raise AssertionError(text)
@@ -193,7 +205,7 @@ def test_fields_that_we_do_not_know_are_kept(extra: dict[str, object]) -> None:
     message = f'{json.dumps({**ROW, **extra})[:-1]}, "hint": 190.500, "": [1E+2]}}'
     fact = decode(Source.EXECUTIONS, message.encode(), Origin("executions", 0, 1))
     assert isinstance(fact, Fact)
-    one = result([fact], verdict([fact], FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    one = result(decided([fact], verdict([fact], FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     (leg,) = json.loads(result_json(one), parse_float=str)["legs"]["executions"]
     sent = {**extra, "hint": "190.500", "": ["1E+2"]}
     assert {name: value for name, value in leg["payload"].items() if name in sent} == sent

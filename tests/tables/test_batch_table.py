@@ -4,56 +4,13 @@ import asyncio
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from faust.types import TP
+from tables_case import APPLIED, CHANGELOG, Row, batch, play
 
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, StreamApp
-
-CHANGELOG = "t-rows-changelog"
-APPLIED = b"\x00applied\x00legs"
-
-
-class Row(NamedTuple):
-    offset: int
-    timestamp: int = 0
-    key: bytes | None = None
-    value: bytes | None = b""
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-def batch(*offsets: int) -> MicroBatch:
-    return MicroBatch("legs", 0, [Row(offset) for offset in offsets])
-
-
-@asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[BatchTable]:
-    """A table on the embedded log of a directory, without a worker."""
-    app = StreamApp("t", broker="embedded://", data_dir=directory)
-    table = BatchTable(app, name="rows", partitions=1)
-    app.tables.add(table)
-    app.transport.open(worker=False)
-    await app.producer.start()
-    app.transport.log.create(CHANGELOG, 1, compacted=True)
-    try:
-        yield table
-    finally:
-        await app.producer.stop()
-        await table.data.stop()
-        app.transport.close()
-
-
-def play(directory: Path, story: Callable[[BatchTable], Awaitable[None]]) -> None:
-    async def told() -> None:
-        async with opened(directory) as table:
-            await story(table)
-
-    asyncio.run(told())
 
 
 def stored(table: BatchTable) -> dict[bytes, bytes]:
@@ -188,7 +145,7 @@ MADE_ANEW = """
 import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_batch_table import batch, opened
+from tables_case import batch, opened
 
 async def story():
     async with opened(Path(sys.argv[2])) as table:
@@ -201,7 +158,7 @@ asyncio.run(story())
 
 
 def test_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", MADE_ANEW, str(Path(__file__).parent), str(tmp_path)]
+    command = [sys.executable, "-c", MADE_ANEW, str(Path(__file__).parents[1]), str(tmp_path)]
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert told.returncode == 70, told.stderr
     assert "gave a write offset 1, the store holds 99 of it" in told.stderr

@@ -14,9 +14,17 @@ from traderecon.cli.talk import Exit, say
 
 _COMMANDS = {
     "config": ("traderecon.cli.config:config", "Settings: what is in force, and where it comes from."),
+    "db": ("traderecon.cli.db:db", "The database: its migrations."),
+    "demo": ("traderecon.cli.demo:demo", "Everything at once on simulated trades: pages within seconds."),
+    "doctor": ("traderecon.cli.doctor:doctor", "Broker, topics, disk, clock, database, versions: could a worker start here."),
+    "ingest": ("traderecon.cli.ingest:ingest", "CSV files into the topics."),
     "reconcile": ("traderecon.cli.reconcile:reconcile", "Reconcile three CSV files: every trade's verdict, no broker."),
+    "topics": ("traderecon.cli.topics:topics", "The topics: make them, look at them."),
+    "worker": ("traderecon.cli.worker:worker", "Run the pipeline, or some of its stages, on the broker."),
     "simulate": ("traderecon.cli.simulate:simulate", "Make the three feeds, the same bytes for the same seed."),
 }
+_FAUSTS_OWN = {name: (f"traderecon.cli.faust:{name}", "") for name in ("agents", "tables")}
+"""Not listed: they show the insides."""
 
 
 class _Lazy(click.Group):
@@ -28,9 +36,10 @@ class _Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
-        if cmd_name not in _COMMANDS:
+        known = _COMMANDS | _FAUSTS_OWN
+        if cmd_name not in known:
             return None
-        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = known[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 

@@ -1,27 +1,26 @@
-"""Which rules are in force: the file that TRADERECON_RULES names, or the founding ones."""
+"""Settings and rules for a command; what cannot be used ends it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from traderecon.cli.talk import Exit, fail
-from traderecon.records.instants import NS_PER_S
-from traderecon.rules import FOUNDING, Rules
-from traderecon.rules.file import RulesError, parse_rules
-from traderecon.settings import ConfigurationError, load
+from traderecon.rulebook import rules_in_force
+from traderecon.rules import Rules
+from traderecon.settings import ConfigurationError, Settings, load
+
+
+def effective_settings(given: Mapping[str, str] | None = None) -> Settings:
+    """The settings, see ``load``; ends the command, 78, when they cannot be used."""
+    try:
+        return load(given)
+    except ConfigurationError as error:
+        fail(Exit.REFUSED, str(error))
 
 
 def effective_rules() -> tuple[Rules, Path | None]:
-    """The rules with the grace the settings ask for, and their file; ends the command when they cannot be used."""
+    """The rules and their file; ends the command, 78, when they cannot be used."""
+    settings = effective_settings()
     try:
-        settings = load()
-        rules = parse_rules(settings.rules.read_text(encoding="utf-8")) if settings.rules else FOUNDING
+        return rules_in_force(settings), settings.rules
     except ConfigurationError as error:
         fail(Exit.REFUSED, str(error))
-    except (RulesError, UnicodeDecodeError) as error:
-        fail(Exit.REFUSED, f"{settings.rules}: {error}")
-    except OSError as error:
-        fail(Exit.REFUSED, f"{settings.rules}: cannot be read ({error.strerror}); TRADERECON_RULES names it")
-    if "grace_seconds" not in settings.model_fields_set:
-        return rules, settings.rules
-    return msgspec.structs.replace(rules, grace_ns=settings.grace_seconds * NS_PER_S), settings.rules

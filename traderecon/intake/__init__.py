@@ -4,12 +4,15 @@
                                 ├─> Fact(leg, origin) | Rejected(code, sentence, origin)
     line of a CSV    -> Rows  ──┘
 
+    line of a CSV    -> message_of -> the bytes of a topic that say the same
+
 Pure: values and text in, values out. Bad input is a value; only a bug raises.
 """
 
 from traderecon.intake.instants import UTC_FORM, EpochUnit, Form
 from traderecon.intake.legs import COLUMNS
 from traderecon.intake.messages import MAX_BYTES, decode
+from traderecon.intake.relay import message_of
 from traderecon.intake.rows import HeaderError, Rows
 
-__all__ = ["COLUMNS", "MAX_BYTES", "UTC_FORM", "EpochUnit", "Form", "HeaderError", "Rows", "decode"]
+__all__ = ["COLUMNS", "MAX_BYTES", "UTC_FORM", "EpochUnit", "Form", "HeaderError", "Rows", "decode", "message_of"]

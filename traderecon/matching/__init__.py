@@ -4,8 +4,21 @@ Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result
 """
 
 from traderecon.matching.facts import MAX_FACTS, Arrival, add
-from traderecon.matching.results import event_id, result
+from traderecon.matching.results import Decided, break_id, decided, event_id, result
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.matching.verdict import judge, verdict
 
-__all__ = ["MAX_FACTS", "Arrival", "Sides", "add", "event_id", "judge", "result", "sides_of", "verdict"]
+__all__ = [
+    "MAX_FACTS",
+    "Arrival",
+    "Decided",
+    "Sides",
+    "add",
+    "break_id",
+    "decided",
+    "event_id",
+    "judge",
+    "result",
+    "sides_of",
+    "verdict",
+]

@@ -5,25 +5,47 @@ from collections.abc import Sequence
 
 import msgspec
 
-from traderecon.matching.sides import sides_of
-from traderecon.records import Fact, Result, RulesStamp, Verdict, identity
+from traderecon.matching.sides import Sides, sides_of
+from traderecon.records import Break, Fact, Leg, Result, RulesStamp, State, Transition, Verdict, identity
 
 _encode = msgspec.json.Encoder(order="sorted").encode
+_NO_VERDICT = Verdict(State.PENDING)
 
 
-def result(facts: Sequence[Fact], verdict: Verdict, rules: RulesStamp) -> Result:
-    """The verdict on these facts (at least one), under these rules; the version is the size of the set."""
-    evidence = {identity(fact.leg): fact for fact in facts}
-    order = sorted(evidence, key=lambda known: (evidence[known].leg.source, evidence[known].leg.version, known))
+class Decided(msgspec.Struct, frozen=True):
+    """What a set of facts came to: the identity of each fact, the legs that stand, the verdict."""
+
+    facts: Sequence[Fact]
+    identities: Sequence[str]
+    sides: Sides
+    verdict: Verdict
+
+
+def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
+    """What these facts came to; of identical ones the last is kept."""
+    known = {identity(fact.leg): fact for fact in facts}
+    return Decided([*known.values()], [*known], sides_of(facts), verdict)
+
+
+def result(now: Decided, rules: RulesStamp, before: Decided | None = None) -> Result:
+    """The verdict on these facts (at least one), under these rules; the version is the size of the set.
+
+    ``before`` is what the set came to without its newest fact; None where there was none.
+    """
+    facts, identities = now.facts, now.identities
+    order = sorted(range(len(facts)), key=lambda at: (facts[at].leg.source, facts[at].leg.version, identities[at]))
+    evidence = tuple([facts[at] for at in order])
     trade_id = facts[0].leg.trade_id
     return Result(
-        event_id=event_id(trade_id, verdict, order, rules.sha256),
+        event_id=event_id(trade_id, now.verdict, identities, rules.sha256),
         trade_id=trade_id,
         version=len(evidence),
-        verdict=verdict,
-        facts=tuple([evidence[known] for known in order]),
+        verdict=now.verdict,
+        facts=evidence,
+        stands=_stands(evidence, now.sides),
+        broken=_broken(trade_id, now.verdict, rules, before),
         rules=rules,
-        event_time_ns=sides_of(facts).event_time_ns,
+        event_time_ns=now.sides.event_time_ns,
     )
 
 
@@ -41,3 +63,43 @@ def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_s
         "trade_id": trade_id,
     }
     return hashlib.sha256(_encode(claim)).hexdigest()
+
+
+def break_id(trade_id: str) -> str:
+    """The id of a trade's break: 16 hexadecimal digits, made from the trade alone."""
+    return hashlib.sha256(b"break\x00" + trade_id.encode()).hexdigest()[:16]
+
+
+def _broken(trade_id: str, verdict: Verdict, rules: RulesStamp, before: Decided | None) -> Break:
+    told = before is not None and before.verdict.state is not State.PENDING
+    old = before.verdict if before is not None else _NO_VERDICT
+    transition = Transition.NONE
+    if old.state.is_break != verdict.state.is_break:
+        transition = Transition.OPENED if verdict.state.is_break else Transition.RESOLVED
+    elif verdict.state.is_break and (old.state, old.reasons) != (verdict.state, verdict.reasons):
+        transition = Transition.RECLASSIFIED
+    previous = event_id(trade_id, old, before.identities, rules.sha256) if before is not None and told else None
+    return Break(break_id(trade_id), transition, previous)
+
+
+def _stands(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:
+    """Which fact each side took for its own: of several with one content by value, the first."""
+    standing = [leg for leg in (sides.execution, sides.confirmation, sides.pnl) if leg is not None]
+    if len(standing) == len(facts):
+        return (True,) * len(facts)
+    taken: list[bool] = []
+    for fact in facts:
+        stands = any(_same(fact.leg, leg) for leg in standing)
+        if stands:
+            standing = [leg for leg in standing if leg.source is not fact.leg.source]
+        taken.append(stands)
+    return tuple(taken)
+
+
+def _same(leg: Leg, standing: Leg) -> bool:
+    """Whether a leg is the one that stands; rivals may have lent that one their hints and granularity."""
+    return leg.source is standing.source and all(
+        getattr(leg, field) == getattr(standing, field)
+        for field in leg.__struct_fields__
+        if field not in {"hints", "granularity"}
+    )

@@ -32,8 +32,9 @@ _CANCEL = Kind.CANCEL
 class Sides(msgspec.Struct, frozen=True):
     """Who stands for each source now.
 
-    ``first_received_at_ns`` is when the first execution or confirmation arrived; ``cancels_nothing`` says that all we
-    have is a cancel, ``version_gap`` that a version below a standing one never came.
+    ``first_received_at_ns`` is when the first execution or confirmation arrived, ``paired_at_ns`` when the first leg of
+    the other side did (0: none has); ``cancels_nothing`` says that all we have is a cancel, ``version_gap`` that a
+    version below a standing one never came.
     """
 
     execution: Execution | None
@@ -41,6 +42,7 @@ class Sides(msgspec.Struct, frozen=True):
     pnl: PnlSnapshot | None
     contested: Contested
     first_received_at_ns: int
+    paired_at_ns: int
     cancels_nothing: bool
     version_gap: bool
 
@@ -56,19 +58,26 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
     executions: list[Execution] = []
     confirmations: list[Confirmation] = []
     snapshots: list[PnlSnapshot] = []
-    first_ns: int | None = None
+    ours_ns: int | None = None
+    theirs_ns: int | None = None
     for fact in facts:
         leg = fact.leg
         if isinstance(leg, PnlSnapshot):
             snapshots.append(leg)
             continue
+        received_at_ns = fact.origin.received_at_ns
         if isinstance(leg, Execution):
             executions.append(leg)
+            if ours_ns is None or received_at_ns < ours_ns:
+                ours_ns = received_at_ns
         else:
             confirmations.append(leg)
-        received_at_ns = fact.origin.received_at_ns
-        if first_ns is None or received_at_ns < first_ns:
-            first_ns = received_at_ns
+            if theirs_ns is None or received_at_ns < theirs_ns:
+                theirs_ns = received_at_ns
+    if ours_ns is None or theirs_ns is None:
+        first_ns, paired_ns = ours_ns or theirs_ns or 0, 0
+    else:
+        first_ns, paired_ns = min(ours_ns, theirs_ns), max(ours_ns, theirs_ns)
     execution, contested, gap = _standing(executions)
     confirmation, contested_there, gap_there = _standing(confirmations)
     pnl, contested_pnl, gap_pnl = _standing(snapshots)
@@ -77,7 +86,8 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
         confirmation,
         pnl,
         contested | contested_there | contested_pnl,
-        first_ns or 0,
+        first_ns,
+        paired_ns,
         not (executions and confirmations) and all(leg.kind is _CANCEL for leg in executions or confirmations),
         gap or gap_there or gap_pnl,
     )

@@ -59,6 +59,8 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
         )
     failed = [check.reason for check in checks if check.outcome is _FAIL]
     hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
+    if 0 < sides.first_received_at_ns < sides.paired_at_ns and _grace_over(sides, sides.paired_at_ns, rules):
+        hints.append(Hint.LATE_CONFIRMATION)
     if failed:
         hints.extend(failure_hints(failed, execution, confirmation, pnl, rules))
     reasons = [*failed, *_conflict(sides)]

@@ -10,12 +10,14 @@ from traderecon.records.codes import STANDINGS, Hint, Reason, RejectCode, Severi
 from traderecon.records.facts import Fact, Origin, Rejected, identity
 from traderecon.records.legs import NO_VALUE, Confirmation, Execution, Leg, PnlSnapshot
 from traderecon.records.results import (
+    Break,
     Check,
     Operand,
     Outcome,
     Result,
     RulesStamp,
     State,
+    Transition,
     Verdict,
 )
 from traderecon.records.sources import Kind, Source
@@ -23,6 +25,7 @@ from traderecon.records.sources import Kind, Source
 __all__ = [
     "NO_VALUE",
     "STANDINGS",
+    "Break",
     "Check",
     "Confirmation",
     "Execution",
@@ -43,6 +46,7 @@ __all__ = [
     "Source",
     "Standing",
     "State",
+    "Transition",
     "Verdict",
     "identity",
 ]

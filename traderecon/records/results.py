@@ -18,6 +18,14 @@ class State(Word):
     UNMATCHED = "UNMATCHED"
     CANCELLED = "CANCELLED"
 
+    @property
+    def is_break(self) -> bool:
+        """Whether a person is needed."""
+        return self in _BREAKS
+
+
+_BREAKS = frozenset({State.MISMATCHED, State.UNMATCHED})
+
 
 class Outcome(Word):
     """What one check proved."""
@@ -68,11 +76,32 @@ class RulesStamp(msgspec.Struct, frozen=True, gc=False):
     sha256: str
 
 
+class Transition(Word):
+    """What a result does to the break of its trade."""
+
+    OPENED = "opened"
+    RECLASSIFIED = "reclassified"
+    RESOLVED = "resolved"
+    NONE = "none"
+
+
+class Break(msgspec.Struct, frozen=True, gc=False):
+    """The break of a trade, one for life: it opens, changes its reasons, is resolved, and may open again.
+
+    ``previous_event_id`` is the result before this one; None for a trade's first.
+    """
+
+    id: str
+    transition: Transition
+    previous_event_id: str | None = None
+
+
 class Result(msgspec.Struct, frozen=True):
     """A verdict with its evidence, as others see it.
 
-    ``facts`` are all facts of the trade, sorted by source, version and content; ``event_time_ns`` is the execution's
-    timestamp, else the confirmation's. Source: CONTRACT.md, Topics.
+    ``facts`` are all facts of the trade, sorted by source, version and content; ``stands`` says of each whether it is
+    the one that counts for its source. ``event_time_ns`` is the execution's timestamp, else the confirmation's.
+    Source: CONTRACT.md, Topics.
     """
 
     event_id: str
@@ -80,5 +109,7 @@ class Result(msgspec.Struct, frozen=True):
     version: int
     verdict: Verdict
     facts: tuple[Fact, ...]
+    stands: tuple[bool, ...]
+    broken: Break
     rules: RulesStamp
     event_time_ns: int | None

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from traderecon.records.facts import Fact
 from traderecon.records.instants import iso, milliseconds
 from traderecon.records.legs import Leg, PnlSnapshot
 from traderecon.records.numbers import plain
@@ -17,8 +16,17 @@ from traderecon.records.results import Check, Operand, Result
 _encode = msgspec.json.Encoder().encode
 
 
+RESULT_BYTES = 800_000
+"""A result with more than this leaves out the fields of its legs that we do not know: it must fit into a batch."""
+
+
 def result_json(result: Result) -> bytes:
     """One result, the same bytes for the same result. Source: CONTRACT.md, Topics."""
+    whole = _result(result, extras=True)
+    return whole if len(whole) <= RESULT_BYTES else _result(result, extras=False)
+
+
+def _result(result: Result, *, extras: bool) -> bytes:
     return _encode(
         {
             "event_id": result.event_id,
@@ -28,7 +36,8 @@ def result_json(result: Result) -> bytes:
             "reasons": result.verdict.reasons,
             "checks": [_check(check) for check in result.verdict.checks],
             "hints": result.verdict.hints,
-            "legs": _legs(result.facts),
+            "break": result.broken,
+            "legs": _legs(result, extras=extras),
             "rules": result.rules,
             "event_time": None if result.event_time_ns is None else iso(result.event_time_ns),
         }
@@ -72,17 +81,18 @@ def _check(check: Check) -> dict[str, str | None]:
     }
 
 
-def _legs(facts: tuple[Fact, ...]) -> dict[str, list[dict[str, Any]]]:
+def _legs(result: Result, *, extras: bool) -> dict[str, list[dict[str, Any]]]:
     legs: dict[str, list[dict[str, Any]]] = {}
-    for fact in facts:
+    for fact, stands in zip(result.facts, result.stands, strict=True):
         origin = fact.origin
         legs.setdefault(fact.leg.source, []).append(
             {
-                "payload": {**_payload(fact.leg), **(fact.extra or {})},
+                "payload": {**_payload(fact.leg), **((fact.extra if extras else None) or {})},
                 "topic": origin.topic,
                 "partition": origin.partition,
                 "offset": origin.offset,
                 "received_at": iso(origin.received_at_ns) if origin.received_at_ns else None,
+                "stands": stands,
             }
         )
     return legs

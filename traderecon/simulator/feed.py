@@ -33,17 +33,21 @@ def trade_of(seed: int, index: int, profile: Profile) -> Trade:
     return twisted(trade, seed, index, profile) if profile.versioned else trade
 
 
-def feed(seed: int, trades: int, profile: Profile) -> Iterator[Message]:
-    """The messages of trades 0 to ``trades`` - 1: executions in order, the rest as late as the profile says."""
+def feed(seed: int, trades: int, profile: Profile, first: int = 0) -> Iterator[Message]:
+    """The messages of trades 0 to ``trades`` - 1: executions in order, the rest as late as the profile says.
+
+    ``first``: only those at this position or later. No trade is made that has none: a day goes on at once.
+    """
     places = profile.reach_slots + 1
     wheel: list[list[Message]] = [[] for _ in range(places)]
-    for position in range(trades + profile.reach_slots):
+    for position in range(max(0, first - profile.reach_slots), trades + profile.reach_slots):
         if position < trades:
             trade = trade_of(seed, position, profile)
             for statement in trade.statements:
                 due = position + statement.delay_slots
-                row = row_of(trade.trade_id, statement, profile)
-                wheel[due % places].append(Message(statement.source, row, due))
+                if due >= first:
+                    row = row_of(trade.trade_id, statement, profile)
+                    wheel[due % places].append(Message(statement.source, row, due))
         place = wheel[position % places]
         yield from place
         place.clear()

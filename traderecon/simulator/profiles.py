@@ -11,6 +11,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     A confirmation travels at most ``delay_slots``, a pnl row twice that, a repetition one ``delay_slots`` more.
     ``versioned`` rows have the columns ``version`` and ``kind``. Of the last five at most one befalls a trade.
+    ``odd_keys_per_mille`` counts messages: their keys are missing, in quotes, or another trade's; files have no keys.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     pnl_wrong_per_mille: int = 0
     pnl_tolerated_per_mille: int = 0
     pnl_realised_per_mille: int = 0
+    odd_keys_per_mille: int = 0
     malformed_per_mille: int = 0
     strange_per_mille: int = 0
     conflict_per_mille: int = 0
@@ -68,6 +70,7 @@ HOSTILE = msgspec.structs.replace(
     name="hostile",
     about="typical, and malformed rows, missing keys, conflicts, amends, cancels, injections",
     versioned=True,
+    odd_keys_per_mille=150,
     malformed_per_mille=60,
     strange_per_mille=20,
     conflict_per_mille=20,

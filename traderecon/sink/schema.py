@@ -24,6 +24,7 @@ results = Table(
     Column("severity", Text),
     Index("results_by_state", "state", "trade_id"),
     Index("results_by_event_time", "event_time"),
+    Index("results_by_ticker", "ticker", "trade_id"),
     comment="One row per trade: its newest version.",
 )
 

@@ -76,7 +76,5 @@ class Metrics:
         self.recovery = Gauge(
             "traderecon_table_recovery_seconds", "How long the last recovery of the tables took.", registry=registry
         )
-        build = Gauge(
-            "traderecon_build_info", "Which code this is.", ["version", "python"], registry=registry
-        )
+        build = Gauge("traderecon_build_info", "Which code this is.", ["version", "python"], registry=registry)
         build.labels(__version__, platform.python_version()).set(1)

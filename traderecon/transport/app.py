@@ -27,6 +27,7 @@ class StreamApp(faust.App):
 
     ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
     ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
+    ``streams``: False for an app that only has pages, and neither reads nor writes topics.
     Making one takes the schemes ``kafka`` and ``embedded`` of this process for our transports.
     """
 
@@ -48,6 +49,8 @@ class StreamApp(faust.App):
         stall_s: float = 60.0,
         stop_s: float = 30.0,
         web: bool = False,
+        web_host: str = "127.0.0.1",
+        streams: bool = True,
         **settings: Any,
     ) -> None:
         TRANSPORTS.aliases.update(SCHEMES)
@@ -83,12 +86,18 @@ class StreamApp(faust.App):
             producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=BATCH_BYTES + 100_000,
             producer_request_timeout=30.0,
-            web_bind="127.0.0.1",
+            web_bind=web_host,
             web_tables_enabled=False,
             **settings,
         )
         # Faust's command line starts pages whatever ``web_enabled`` says; here only where they are asked for.
         self.boot_strategy.enable_web = web
+        self.boot_strategy.enable_kafka = streams
+
+    @property
+    def ready(self) -> bool:
+        """Whether its partitions are assigned, its tables recovered, and records flow."""
+        return not self.boot_strategy.enable_kafka or (self.flow_control.is_active() and not self.rebalancing)
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""

@@ -130,6 +130,10 @@ class BatchConsumer(Consumer):
         low, high = await self.earliest_offsets(*tps), await self.highwaters(*tps)
         return {tp: (low[tp] or 0, high[tp] or 0) for tp in tps}
 
+    def readings(self) -> dict[TP, Progress]:
+        """How far each input partition of this worker has come; empty between two assignments."""
+        return dict(self._progress)
+
     # -- delivery
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:

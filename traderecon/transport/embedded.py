@@ -48,7 +48,7 @@ class _Sender(Producer):
         """Append one record; what comes back is to be awaited. ``timestamp``: seconds since 1970."""
         if partition is None:
             partition = self.transport.partition(topic, key)
-        timestamp_ms = now_ms() if timestamp is None else round(timestamp * 1000)
+        timestamp_ms = self.transport.now_ms() if timestamp is None else round(timestamp * 1000)
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
         appended = self.transport.writer.append(topic, partition, [(key, value, timestamp_ms, tuple(pairs))])
         return asyncio.ensure_future(_acknowledged(appended, TP(topic, partition), timestamp_ms))
@@ -71,6 +71,11 @@ class EmbeddedProducer(BatchProducer, _Sender):
         await super().on_shutdown()
         self.transport.close()
 
+    @property
+    def log_time_ms(self) -> int:
+        """The log's time: this machine's clock, and what the log is ahead of it."""
+        return self.transport.now_ms()
+
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order, and wait until they are synced; gives the span of offsets they got.
 
@@ -79,7 +84,7 @@ class EmbeddedProducer(BatchProducer, _Sender):
         """
         if not rows:
             return []
-        unstamped = now_ms()
+        unstamped = self.transport.now_ms()
         entries = [
             (key, value, unstamped if timestamp_ms is None else timestamp_ms, headers)
             for key, value, timestamp_ms, headers in rows
@@ -148,6 +153,10 @@ class Transport(base.Transport):
             raise NotReady("the embedded log is not open: its consumer or producer has not been started")
         return self._opened
 
+    def now_ms(self) -> int:
+        """The log's time in milliseconds since 1970, UTC, for records that nobody gave a timestamp."""
+        return now_ns() // 1_000_000 + self.log.ahead_ms()
+
     def partition(self, topic: str, key: bytes | None) -> int:
         """The partition of a key; the first for a record without one."""
         return 0 if key is None else partition_for(key, self.log.partitions(topic))
@@ -174,11 +183,6 @@ class Transport(base.Transport):
                 if wanted:
                     yield tp, wanted
                 await asyncio.sleep(0)
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970, UTC, for records that nobody gave a timestamp."""
-    return now_ns() // 1_000_000
 
 
 async def _acknowledged(appended: Future[int], tp: TP, timestamp_ms: int) -> RecordMetadata:

@@ -23,6 +23,8 @@ FETCH_MAX_WAIT_MS = 50
 """aiokafka has one fetch under way per broker: a partition emptied meanwhile waits this long at most for its turn."""
 COMMITTED_ONLY = "read_committed"
 """A record of a transaction that was aborted never happened."""
+LOG_APPEND_TIME = 1
+"""The type of a timestamp that a broker gave."""
 READ_MAX_RECORDS = 10_000
 """Records of one step of a range read."""
 
@@ -130,6 +132,15 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
 class KafkaProducer(BatchProducer, stock.Producer):
     """Batches to Kafka."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._log_time_ms = 0
+
+    @property
+    def log_time_ms(self) -> int:
+        """The newest time a broker gave to a batch of ours, in a topic whose time is the broker's."""
+        return self._log_time_ms
+
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order, and wait until every replica in sync has them; gives the offsets they got.
 
@@ -155,6 +166,8 @@ class KafkaProducer(BatchProducer, stock.Producer):
         while True:
             try:
                 written = await (await producer.send_batch(wire, topic, partition=partition))
+                if written.timestamp_type == LOG_APPEND_TIME:
+                    self._log_time_ms = max(self._log_time_ms, written.timestamp)
                 return range(written.offset, written.offset + len(rows))
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):

@@ -32,6 +32,11 @@ class BatchProducer(Producer):
         self.buffer.app = self.app
         self._unsettled: set[asyncio.Future[Any]] = set()
 
+    @property
+    def log_time_ms(self) -> int:
+        """A time by the log's own clock, not later than now; 0 as long as it has told none."""
+        raise NotImplementedError
+
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order and wait until they are durable; gives the spans of offsets they got."""
         raise NotImplementedError

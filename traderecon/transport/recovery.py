@@ -8,6 +8,7 @@ between two generations hangs the worker. A range read on a connection of its ow
 
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol, cast
 
 from faust.tables.manager import TableManager
@@ -44,6 +45,8 @@ class RangeRecovery(Recovery):
     app: Any  # a StreamApp
     restored = 0
     """Changelog records read so far by this process: a sign of life."""
+    took_s = 0.0
+    """How long the last recovery took."""
 
     _rebalances = 0
 
@@ -59,7 +62,9 @@ class RangeRecovery(Recovery):
             generation, rebalances = self._generation_id, self._rebalances
             try:
                 self._set_recovery_started()
+                began_s = monotonic()
                 await self._wait(self._restore(set(self.active_tps)))
+                self.took_s = monotonic() - began_s
                 self._set_recovery_ended()
                 await self._wait(self._begin(generation, rebalances))
             except RebalanceAgain:

@@ -15,7 +15,7 @@ from traderecon.transport.log.errors import Busy, OtherFormat, explained
 
 APPLICATION = 0x54524C47
 """In the file's header: a log of ours ("TRLG")."""
-FORMAT = 1
+FORMAT = 2
 """In the file's header: the tables below. Another number is refused, not guessed at."""
 
 CHECKPOINT_PAGES = 4_096
@@ -46,6 +46,9 @@ CREATE TABLE batches (
     place INTEGER PRIMARY KEY, -- of its last record: see the function
     checksum INTEGER NOT NULL,
     content BLOB NOT NULL
+);
+CREATE TABLE clock (
+    ahead_ms INTEGER NOT NULL -- what the log's time is ahead of the machine's
 );
 CREATE TABLE commits (
     consumers TEXT NOT NULL,
@@ -163,6 +166,7 @@ class Database:
             if not self._is_ours():
                 for statement in SCHEMA.split(";"):
                     self._writer.execute(statement)
+                self._writer.execute("INSERT INTO clock VALUES (0)")
                 self._writer.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._writer.execute(f"PRAGMA user_version = {FORMAT}")
             self._writer.execute("COMMIT")

@@ -87,6 +87,18 @@ class Log:
     ) -> None:
         self.close()
 
+    # -- time
+
+    def ahead_ms(self) -> int:
+        """What the log's time is ahead of the machine's clock, in milliseconds."""
+        with self._database.reading() as db:
+            return int(db.execute("SELECT ahead_ms FROM clock").fetchone()[0])
+
+    def advance(self, ahead_ms: int) -> None:
+        """Put the log's time ahead, for every process and for good; it never goes back."""
+        with self._database.writing() as db:
+            db.execute("UPDATE clock SET ahead_ms = max(ahead_ms, ?)", (ahead_ms,))
+
     # -- topics
 
     def create(self, name: str, partitions: int, *, compacted: bool = False) -> None:

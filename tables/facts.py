@@ -1,0 +1,45 @@
+"""The facts of trades: what every source said of a trade, one row per fact, never changed.
+
+    f trade_id NUL identity (32 bytes)  ->  journal offset, space, the journal record's value
+
+The offset tells a replay (the same record again) from a producer's duplicate (another record, the same fact).
+"""
+
+from typing import NamedTuple
+
+from traderecon.records import Fact
+from traderecon.records.journal import fact_of
+
+from .batch_table import Draft
+
+PREFIX = b"f"
+
+
+class Kept(NamedTuple):
+    """A fact in the table: the identity of its leg, and the offset of the journal record that brought it."""
+
+    identity: str
+    fact: Fact
+    journal_offset: int
+
+
+def facts(draft: Draft, trade_id: bytes) -> list[Kept]:
+    """Every fact of a trade, in the order of the journal."""
+    prefix = PREFIX + trade_id + b"\x00"
+    start = len(prefix)
+    found = []
+    for key, value in draft.scan(prefix):
+        offset, _, journalled = value.partition(b" ")
+        found.append(Kept(key[start:].hex(), fact_of(journalled), int(offset)))
+    if len(found) > 1:
+        found.sort(key=_by_offset)
+    return found
+
+
+def keep(draft: Draft, trade_id: bytes, identity: str, journal_offset: int, journalled: bytes) -> None:
+    """Add a fact."""
+    draft.put(PREFIX + trade_id + b"\x00" + bytes.fromhex(identity), b"%d %b" % (journal_offset, journalled))
+
+
+def _by_offset(kept: Kept) -> int:
+    return kept.journal_offset

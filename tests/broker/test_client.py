@@ -1,0 +1,134 @@
+"""A client on a real Kafka: what it makes, sends and is told; and a broker that does not answer."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from broker.kafka_server import Kafka
+
+from traderecon.topics import RESULT_BYTES, Topic
+from traderecon.transport import Outgoing
+from traderecon.transport.client import Client, Created, NoAnswer, NotAccepted, NoTopic, connect
+
+T = TypeVar("T")
+
+
+def ask(kafka: Kafka, question: Callable[[Client], Awaitable[T]]) -> T:
+    async def asked() -> T:
+        async with connect(f"kafka://127.0.0.1:1;{kafka.address}", Path("unused")) as client:
+            return await question(client)
+
+    return asyncio.run(asked())
+
+
+def test_a_topic_is_made_once_and_as_it_was_declared(kafka: Kafka) -> None:
+    declared = Topic("client-made", compacted=True, retention_ms=86_400_000, max_message_bytes=RESULT_BYTES)
+    assert ask(kafka, lambda client: client.create(declared, 3)) == Created("client-made", True, 3)
+    assert ask(kafka, lambda client: client.create(declared, 5)) == Created("client-made", False, 3)
+    assert ask(kafka, lambda client: client.topics())["client-made"] == 3
+    config = ask(kafka, lambda client: client.config("client-made"))
+    assert declared.config().items() <= config.items()
+
+
+def test_kafkas_own_topics_are_none_of_ours(kafka: Kafka) -> None:
+    assert not [name for name in ask(kafka, lambda client: client.topics()) if name.startswith("__")]
+
+
+def test_what_is_appended_is_there_in_order(kafka: Kafka) -> None:
+    rows = [Outgoing(b"k%d" % number, b"x" * 1000, None, (("n", b"%d" % number),)) for number in range(3000)]
+
+    async def append(client: Client) -> object:
+        await client.create(Topic("client-rows"), 2)
+        await asyncio.gather(client.append("client-rows", 0, rows), client.append("client-rows", 1, rows[:5]))
+        await client.append("client-rows", 0, [])
+        return await client.ends("client-rows")
+
+    assert ask(kafka, append) == {0: 3000, 1: 5}
+    found = [(record.partition, record.key) for record in kafka.records("client-rows")]
+    assert found == [(0, row.key) for row in rows] + [(1, row.key) for row in rows[:5]]
+
+
+def test_whether_there_are_records_since(kafka: Kafka) -> None:
+    async def since(client: Client) -> list[bool]:
+        await client.create(Topic("client-since"), 2)
+        empty = await client.has_records_since("client-since", 0)
+        await client.append("client-since", 1, [Outgoing(None, b"")])
+        now_ms = time.time_ns() // 1_000_000
+        return [empty, *[await client.has_records_since("client-since", now_ms + ms) for ms in (-60_000, 60_000)]]
+
+    assert ask(kafka, since) == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda client: client.config("client-missing"),
+        lambda client: client.ends("client-missing"),
+        lambda client: client.append("client-missing", 0, [Outgoing(None, b"")]),
+    ],
+    ids=["config", "ends", "append"],
+)
+def test_a_topic_that_is_not_there(kafka: Kafka, question: Callable[[Client], Awaitable[object]]) -> None:
+    with pytest.raises(NoTopic, match="topics create"):
+        ask(kafka, question)
+
+
+def test_a_name_the_broker_refuses(kafka: Kafka) -> None:
+    with pytest.raises(NotAccepted, match="InvalidTopicError"):
+        ask(kafka, lambda client: client.create(Topic("no/topic"), 1))
+
+
+def test_a_record_the_broker_refuses(kafka: Kafka) -> None:
+    async def append(client: Client) -> None:
+        await client.create(Topic("client-small"), 1)
+        await client.append("client-small", 0, [Outgoing(b"T1", b"x" * 2_000_000)])
+
+    with pytest.raises(NotAccepted, match=r"b'T1'.*MessageSizeTooLarge"):
+        ask(kafka, append)
+
+
+def test_a_large_record_where_the_topic_takes_it(kafka: Kafka) -> None:
+    async def append(client: Client) -> object:
+        await client.create(Topic("client-large", max_message_bytes=RESULT_BYTES), 1)
+        await client.append("client-large", 0, [Outgoing(None, b"x" * 2_000_000), Outgoing(None, b"y")])
+        return await client.ends("client-large")
+
+    assert ask(kafka, append) == {0: 2}
+
+
+def test_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
+    rows = [Outgoing(None, b"%d" % number) for number in range(100)]
+
+    async def append(client: Client) -> None:
+        await client.create(Topic("client-back"), 1)
+        await client.append("client-back", 0, rows[:50])
+        kafka.kill()
+        rest = asyncio.create_task(client.append("client-back", 0, rows[50:]))
+        await asyncio.sleep(0)
+        kafka.start()  # it dies with the thread that started it, so in this one
+        await rest
+
+    ask(kafka, append)
+    values = [record.value for record in kafka.records("client-back")]
+    assert values[:50] == [row.value for row in rows[:50]]
+    assert values[-50:] == [row.value for row in rows[50:]]
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with connect("kafka://127.0.0.1:1", tmp_path):
+            pass
+
+    with pytest.raises(NoAnswer, match=r"127\.0\.0\.1:1 .*TRADERECON_BROKER"):
+        asyncio.run(run())
+
+
+def test_somebody_listens_and_says_nothing(kafka: Kafka) -> None:
+    kafka.pause()
+    begun = time.monotonic()
+    with pytest.raises(NoAnswer, match="within 10 s"):
+        ask(kafka, lambda client: client.topics())
+    assert time.monotonic() - begun < 15

@@ -1,0 +1,68 @@
+"""``traderecon db``: where the tables stand, and bringing them up to date."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from traderecon.cli.db import db
+from traderecon.cli.talk import Exit
+
+pytestmark = pytest.mark.usefixtures("here")
+
+FILE = Path("traderecon-data/traderecon.db")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(db, [*arguments])
+
+
+def test_a_new_database_gets_its_tables() -> None:
+    before = run("current")
+    assert (before.exit_code, before.stdout) == (Exit.DONE, "none\n")
+    assert before.stderr == f"{FILE}: the newest migration is 0001: run `traderecon db upgrade`\n"
+    made = run("upgrade")
+    assert (made.exit_code, made.stdout) == (Exit.DONE, "")
+    assert made.stderr == f"{FILE}: its tables were at migration none, they are at 0001 now\n"
+    assert run("upgrade").stderr == f"{FILE}: nothing to do, its tables are at migration 0001\n"
+    after = run("current")
+    assert (after.exit_code, after.stdout, after.stderr) == (Exit.DONE, "0001\n", "")
+
+
+def test_json_is_one_object_on_stdout() -> None:
+    assert json.loads(run("current", "--json").stdout) == {"database": str(FILE), "current": None, "head": "0001"}
+    upgraded = run("upgrade", "--json")
+    assert (upgraded.exit_code, upgraded.stderr) == (Exit.DONE, "")
+    assert json.loads(upgraded.stdout) == {"database": str(FILE), "from": None, "to": "0001"}
+    assert json.loads(run("current", "--json").stdout)["current"] == "0001"
+
+
+@pytest.mark.parametrize("command", ["upgrade", "current"])
+def test_a_database_that_is_not_for_this_version(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", "postgresql://u:hunter2@h/db")
+    refused = run(command)
+    assert (refused.exit_code, refused.stdout) == (Exit.REFUSED, "")
+    assert "SQLite only" in refused.stderr
+    assert "hunter2" not in refused.output
+
+
+def test_a_newer_version_made_the_tables() -> None:
+    run("upgrade")
+    with sqlite3.connect(FILE) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0999'")
+    connection.close()
+    refused = run("upgrade")
+    assert (refused.exit_code, refused.stdout) == (Exit.REFUSED, "")
+    assert "of a newer version (migration 0999)" in refused.stderr
+
+
+def test_a_database_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", "sqlite:////proc/no/t.db")
+    assert run("upgrade").exit_code == Exit.UNREACHABLE
+
+
+def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_WEBPORT", "1")
+    assert run("current").exit_code == Exit.REFUSED

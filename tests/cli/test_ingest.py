@@ -1,0 +1,144 @@
+"""``traderecon ingest``: every line of a file is a record of its topic, good or bad."""
+
+import json
+import tracemalloc
+from pathlib import Path
+from zlib import crc32
+
+import pytest
+from click.testing import CliRunner, Result
+
+from traderecon.cli.ingest import FLUSH_LINES, LINE_BYTES, ingest
+from traderecon.cli.simulate import simulate
+from traderecon.cli.talk import Exit
+from traderecon.intake import decode
+from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
+from traderecon.transport.log import Log, Record
+
+HEADER = b"trade_id,pnl_impact,commission\n"
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(ingest, [str(argument) for argument in arguments])
+
+
+def records(directory: Path, topic: str) -> dict[int, list[Record]]:
+    with Log.open(directory / "traderecon-data" / "log.db") as log:
+        return {number: log.read(topic, number, 0, 1_000_000) for number in range(log.partitions(topic))}
+
+
+def values(directory: Path, topic: str) -> list[bytes | None]:
+    return [record.value for sent in records(directory, topic).values() for record in sent]
+
+
+def read(value: bytes | None) -> Fact | Rejected:
+    return decode(Source.PNL, value, Origin("t", 0, 0))
+
+
+def pnl(directory: Path, content: bytes) -> Path:
+    path = directory / "pnl_snapshot.csv"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("profile", ["typical", "hostile"])
+def test_files_and_simulated_feeds_are_the_same_messages(
+    here: Path, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CliRunner().invoke(simulate, ["--trades", "500", "--profile", profile, "--csv", str(here / "day")])
+    CliRunner().invoke(simulate, ["--trades", "500", "--profile", profile])
+    monkeypatch.setenv("TRADERECON_TOPIC_PREFIX", "from-files-")
+    result = run(*(here / "day" / f"{source}.csv" for source in Source), "--json")
+    assert result.exit_code == 0
+    for source in Source:
+        sent = values(here, f"from-files-{source}")
+        assert sorted(value or b"" for value in sent) == sorted(value or b"" for value in values(here, source))
+        assert json.loads(result.stdout)["topics"][f"from-files-{source}"] == len(sent)
+    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == [f"from-files-{one}" for one in Source]
+
+
+def test_malformed_lines_are_sent_and_their_neighbours_too(here: Path) -> None:
+    lines = [b"T1,1,2", b'"T2,1,2', b"T3,1,2,3", b"\xff,1,2", b"", b"T4,1.5,", b'{"trade_id":"T5"},1,2,3', b",1,2"]
+    assert run(pnl(here, HEADER + b"\n".join(lines))).exit_code == 0
+    kept = [(read(value), value) for value in values(here, "pnl_snapshot")]
+    legs = sorted(fact.leg.trade_id for fact, _ in kept if isinstance(fact, Fact))
+    assert legs == ["T1", "T4"]
+    raw = {value for fact, value in kept if isinstance(fact, Rejected)}
+    assert {b'"T2,1,2', b"T3,1,2,3", b"\xff,1,2", b"{}"} <= raw
+    assert len(kept) == len(lines)
+
+
+def test_a_key_is_the_trade_id_where_one_can_be_read(here: Path) -> None:
+    assert run(pnl(here, HEADER + b' T1 ,1,2\n"T,2",1,2\nT3,1,2,3\n"T4\n' + b",1,2\n" * 8)).exit_code == 0
+    found = records(here, "pnl_snapshot")
+    keys = {record.key: number for number, sent in found.items() for record in sent}
+    assert keys.keys() == {b"T1", b"T,2", b"T3", None}
+    assert all(number == crc32(key) % 4 for key, number in keys.items() if key)
+    assert {number for number, sent in found.items() for record in sent if record.key is None} == {0, 1, 2, 3}
+
+
+def test_a_line_without_an_end_costs_only_itself(here: Path) -> None:
+    content = HEADER + b"T1,1,2\nT2," + b"9" * (3 * LINE_BYTES) + b",2\r\nT3,1,2\r\nT4,1,2"
+    assert run(pnl(here, content)).exit_code == 0
+    found = [read(value) for value in values(here, "pnl_snapshot")]
+    assert sorted(one.leg.trade_id for one in found if isinstance(one, Fact)) == ["T1", "T3", "T4"]
+    assert [one.code for one in found if isinstance(one, Rejected)] == [RejectCode.SIZE_EXCEEDED]
+
+
+def test_memory_does_not_grow_with_the_file(here: Path) -> None:
+    peaks = []
+    for lines in (FLUSH_LINES, FLUSH_LINES, 4 * FLUSH_LINES):  # the first fills what stays
+        path = pnl(here, HEADER + b"".join(b"T%07d,1.25,0.5\n" % number for number in range(lines)))
+        tracemalloc.start()
+        assert run(path).exit_code == 0
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < peaks[1] * 3 // 2
+    assert len(values(here, "pnl_snapshot")) == 6 * FLUSH_LINES
+
+
+def test_a_topic_may_be_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_TOPIC_PREFIX", "desk-")
+    path = pnl(here, HEADER + b"T1,1,2\n").rename(here / "monday.csv")
+    assert run(path, "--topic", "pnl_snapshot").exit_code == 0
+    assert run(path, "--topic", "desk-pnl_snapshot").exit_code == 0
+    assert len(values(here, "desk-pnl_snapshot")) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "said"),
+    [
+        ("monday.csv", (), "or say --topic"),
+        ("pnl_snapshot.csv", ("--topic", "legs"), "legs is no input topic"),
+    ],
+)
+def test_a_file_of_no_feed_is_wrong_usage(here: Path, name: str, arguments: tuple[str, ...], said: str) -> None:
+    path = pnl(here, HEADER).rename(here / name)
+    result = run(path, *arguments)
+    assert (result.exit_code, result.stdout) == (Exit.USAGE, "")
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"trade_id,pnl_impact\nT1,1\n", b"", None])
+def test_a_file_that_cannot_be_read_sends_nothing_of_any(here: Path, content: bytes | None) -> None:
+    good = pnl(here, HEADER + b"T1,1,2\n")
+    wrong = here / "below" / "pnl_snapshot.csv"
+    if content is not None:
+        wrong.parent.mkdir()
+        wrong.write_bytes(content)
+    result = run(good, wrong)
+    assert (result.exit_code, result.stdout) == (Exit.INPUT, "")
+    assert str(wrong) in result.stderr
+    assert not (here / "traderecon-data").exists()
+
+
+def test_a_file_is_required() -> None:
+    assert run().exit_code == Exit.USAGE
+
+
+def test_a_file_with_a_header_alone_sends_nothing(here: Path) -> None:
+    result = run(pnl(here, b"\xef\xbb\xbf" + HEADER), "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["topics"] == {"pnl_snapshot": 0}

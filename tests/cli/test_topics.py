@@ -1,0 +1,78 @@
+"""``traderecon topics``: made once, looked at as often as one likes; on Kafka in tests/broker/test_commands.py."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from traderecon.cli.talk import Exit
+from traderecon.cli.topics import topics
+from traderecon.topics import topics as named
+from traderecon.transport.log import Log
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(topics, arguments)
+
+
+def test_create_makes_every_topic_once() -> None:
+    first, second = run("create"), run("create")
+    assert (first.exit_code, second.exit_code, first.stderr) == (0, 0, "")
+    assert first.stdout.splitlines() == [f"{name}: made, 4 partitions" for name in named()]
+    assert second.stdout.splitlines() == [f"{name}: was there, 4 partitions" for name in named()]
+
+
+def test_check_after_create_is_content() -> None:
+    assert run("create").exit_code == 0
+    result = run("check")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [f"OK {name}, 4 partitions" for name in named()]
+
+
+def test_check_names_what_is_missing_and_what_to_do() -> None:
+    result = run("check")
+    assert result.exit_code == Exit.REFUSED
+    assert result.stdout.splitlines()[0] == "MISSING executions: is missing -> run `traderecon topics create`"
+    assert "8 of 8 topics" in result.stderr
+
+
+def test_ours_must_have_the_partitions_of_the_settings(here: Path) -> None:
+    with made(here) as log:
+        log.create("executions", 7)
+        log.create("legs", 3)
+    created = run("create", "--json")
+    assert created.exit_code == Exit.REFUSED
+    assert [one["partitions"] for one in json.loads(created.stdout)][:4] == [7, 4, 4, 3]
+    assert "legs has 3 partitions" in created.stderr
+    checked = run("check", "--json")
+    assert checked.exit_code == Exit.REFUSED
+    standings = {one["topic"]: one for one in json.loads(checked.stdout)}
+    assert standings["executions"]["fitness"] == "OK"
+    assert standings["legs"]["fitness"] == "OTHER_PARTITIONS"
+    assert "TRADERECON_TOPIC_PARTITIONS=3" in standings["legs"]["todo"]
+
+
+def made(directory: Path) -> Log:
+    (directory / "traderecon-data").mkdir()
+    return Log.open(directory / "traderecon-data" / "log.db")
+
+
+def test_what_is_thrown_away_that_counts_is_a_warning(here: Path) -> None:
+    with made(here) as log:
+        log.create("reconciled", 4, compacted=True)
+        log.create("standings", 4)
+    assert run("create").exit_code == 0
+    result = run("check")
+    assert result.exit_code == 0
+    said = [line for line in result.stdout.splitlines() if line.startswith("OTHER_SETTINGS")]
+    assert [line.split()[1] for line in said] == ["reconciled,", "standings,"]
+    assert "has cleanup.policy compact, not delete: records that count are thrown away" in said[0]
+    assert "2 of 8" in result.stderr
+
+
+def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_TOPIC_PARTITIONS", "many")
+    assert run("create").exit_code == run("check").exit_code == Exit.REFUSED

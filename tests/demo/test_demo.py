@@ -1,0 +1,162 @@
+"""The demo: everything with one command; it ends when all is decided, and goes on where it was, however it ended."""
+
+import csv
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TRADERECON = [sys.executable, "-m", "traderecon"]
+BOUND_S = 120
+"""What takes seconds may take this long on a busy machine."""
+
+
+def demo(directory: Path, *options: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*TRADERECON, "demo", "--data-dir", str(directory), *options], stderr=subprocess.PIPE, text=True
+    )
+
+
+def finished(directory: Path, *options: str) -> str:
+    running = demo(directory, *options)
+    _, said = running.communicate(timeout=BOUND_S)
+    assert running.returncode == 0, said
+    return said
+
+
+@contextmanager
+def database(directory: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"file:{directory / 'traderecon.db'}?mode=ro", uri=True)) as db:
+        yield db
+
+
+def stored(directory: Path) -> dict[str, tuple[str, str]]:
+    with database(directory) as db:
+        rows = db.execute("SELECT trade_id, state, reasons FROM results")
+        return {trade: (state, ";".join(json.loads(reasons))) for trade, state, reasons in rows}
+
+
+def nothing_doubled(directory: Path) -> None:
+    with database(directory) as db:
+        twice = db.execute("SELECT event_id FROM result_history GROUP BY event_id HAVING count(*) > 1").fetchall()
+        assert twice == []
+
+
+def reconciled(trades: int, folder: Path) -> dict[str, tuple[str, str]]:
+    """What the batch says of the same day."""
+    simulate = [*TRADERECON, "simulate", "--trades", str(trades), "--seed", "7", "--csv", str(folder)]
+    subprocess.run(simulate, check=True, capture_output=True)
+    files = {"executions": "executions", "confirmations": "broker_confirmations", "pnl": "pnl_snapshot"}
+    named = [word for option, name in files.items() for word in (f"--{option}", str(folder / f"{name}.csv"))]
+    done = subprocess.run([*TRADERECON, "reconcile", *named], check=True, capture_output=True, text=True, cwd=folder)
+    return {row["trade_id"]: (row["state"], row["reasons"]) for row in csv.DictReader(done.stdout.splitlines())}
+
+
+def url_of(running: "subprocess.Popen[str]") -> str:
+    assert running.stderr is not None
+    for line in running.stderr:
+        if found := re.search(r"TradeRecon is at (\S+)/ ", line):
+            return found[1]
+    raise AssertionError("the demo ended without a word about its pages")
+
+
+def status(url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{url}/api/reconciliation_status", timeout=BOUND_S) as answer:
+        told: dict[str, int] = json.load(answer)
+        return told
+
+
+def until(url: str, trades: int) -> dict[str, int]:
+    """The counts by state as soon as so many trades have a verdict."""
+    deadline = time.monotonic() + BOUND_S
+    while time.monotonic() < deadline:
+        counts = status(url)
+        if sum(counts.values()) - counts["PENDING"] >= trades:
+            return counts
+        time.sleep(0.1)
+    raise AssertionError(f"{trades} trades were not decided: {status(url)}")
+
+
+def test_a_day_that_ends_is_what_the_batch_says(tmp_path: Path) -> None:
+    said = finished(tmp_path / "demo", "--trades", "2000", "--seed", "7")
+    assert stored(tmp_path / "demo") == reconciled(2000, tmp_path)
+    nothing_doubled(tmp_path / "demo")
+    assert re.search(r"break opened trade='S7-\d+' state=UNMATCHED severity=high reasons=MISSING_CONFIRMATION", said)
+
+
+def test_trades_are_counted_over_restarts(tmp_path: Path) -> None:
+    finished(tmp_path / "demo", "--trades", "150")
+    assert len(stored(tmp_path / "demo")) == 150
+    finished(tmp_path / "demo", "--trades", "400")
+    assert stored(tmp_path / "demo") == reconciled(400, tmp_path)
+    said = finished(tmp_path / "demo", "--trades", "400")
+    assert "break opened" not in said
+    nothing_doubled(tmp_path / "demo")
+
+
+def test_killed_and_started_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    for decided in (200, 600):
+        running = demo(tmp_path / "demo", "--rate", "300")
+        until(url_of(running), decided)
+        running.send_signal(signal.SIGKILL)
+        running.wait(BOUND_S)
+    finished(tmp_path / "demo", "--trades", "2500")
+    expected = reconciled(2500, tmp_path)
+    found = stored(tmp_path / "demo")
+    assert {trade: found.get(trade) for trade in expected} == expected
+    nothing_doubled(tmp_path / "demo")
+
+
+def test_a_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    running = demo(tmp_path / "demo", "--trades", "2000", "--rate", "400")
+    until(url_of(running), 100)
+    os.kill(int((tmp_path / "demo" / "worker.lock").read_text()), signal.SIGKILL)
+    _, said = running.communicate(timeout=BOUND_S)
+    assert running.returncode == 0, said
+    assert "is started again" in said
+    assert stored(tmp_path / "demo") == reconciled(2000, tmp_path)
+
+
+def test_interrupted_it_stops_in_order_and_goes_on(tmp_path: Path) -> None:
+    running = demo(tmp_path / "demo")
+    counts = until(url_of(running), 900)
+    assert counts["MATCHED"] > 800
+    assert counts["MISMATCHED"] > 5
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=BOUND_S)
+    assert running.returncode == 0, said
+    before = stored(tmp_path / "demo")
+    running = demo(tmp_path / "demo", "--duration", "8")
+    assert sum(status(url_of(running)).values()) >= len(before)
+    _, said = running.communicate(timeout=BOUND_S)
+    assert running.returncode == 0, said
+    assert len(stored(tmp_path / "demo")) > len(before)
+
+
+def test_a_second_demo_on_the_same_data_is_refused(tmp_path: Path) -> None:
+    first = demo(tmp_path / "demo", "--rate", "1")
+    url_of(first)
+    second = demo(tmp_path / "demo")
+    _, said = second.communicate(timeout=BOUND_S)
+    first.terminate()
+    first.communicate(timeout=BOUND_S)
+    assert second.returncode == 78
+    assert "a worker has it already, process" in said
+
+
+@pytest.mark.parametrize(("options", "code"), [(("--trades", "0"), 2), (("--seed", "x"), 2)])
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: tuple[str, ...], code: int) -> None:
+    running = demo(tmp_path, *options)
+    running.communicate(timeout=BOUND_S)
+    assert running.returncode == code

@@ -1,0 +1,95 @@
+"""A line and the message made of it say the same, or both say nothing."""
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from traderecon.intake import COLUMNS, MAX_BYTES, Rows, decode, message_of
+from traderecon.records import Fact, Leg, Origin, RejectCode, Rejected, Source
+
+ORIGIN = Origin("t", 0, 0)
+HEADERS = {
+    Source.EXECUTIONS: "trade_id,ticker,quantity,price,timestamp,version,kind,note",
+    Source.CONFIRMATIONS: "timestamp, price ,quantity,ticker,trade_id,side,schema_version,",
+    Source.PNL: "trade_id,pnl_impact,commission,version,note",
+}
+CELLS = (
+    "T1",
+    "AAPL",
+    "100",
+    "190.50",
+    "2025-07-26T10:01:23Z",
+    "",
+    " ",
+    "1",
+    "new",
+    "cancel",
+    "12,5",
+    "NaN",
+    "é",
+    "{",
+    "}",
+)
+ODD = ("\ufffd", "\udcff", "\x00", "\r", '"', '""', '" ', ",", "\u2028", "=1+1", '{"trade_id":"T1"}', "\\", "\x7f")
+
+
+def leg_of(decoded: Fact | Rejected) -> Leg | None:
+    return decoded.leg if isinstance(decoded, Fact) else None
+
+
+def both(source: Source, header: str, line: str) -> tuple[Fact | Rejected, Fact | Rejected]:
+    """What is read from the line, and from the message."""
+    rows = Rows(source, header)
+    return rows.decode(line, ORIGIN), decode(source, message_of(rows.columns, line), ORIGIN)
+
+
+lines = st.lists(
+    st.sampled_from(CELLS) | st.lists(st.sampled_from((*CELLS, *ODD)), max_size=3).map("".join), max_size=9
+).map(",".join)
+
+
+@given(st.sampled_from(Source), lines)
+@example(Source.EXECUTIONS, "T1,AAPL,100,190.50,2025-07-26T10:01:23Z,2,cancel,odd")
+@example(Source.EXECUTIONS, '"T,1", AAPL ,100,190.50,2025-07-26T10:01:23Z')
+@example(Source.CONFIRMATIONS, "2025-07-26T10:01:23Z,190.5,100,AAPL,T1,buy,2,x")
+@example(Source.PNL, "T1,95,0.5,,")
+@example(Source.PNL, "")
+def test_a_message_says_what_its_line_says(source: Source, line: str) -> None:
+    of_line, of_message = both(source, HEADERS[source], line)
+    assert leg_of(of_line) == leg_of(of_message)
+
+
+@pytest.mark.parametrize("source", Source)
+def test_and_a_plain_line_says_something(source: Source) -> None:
+    values = {"trade_id": "T1", "ticker": "A", "quantity": "1", "price": "2", "timestamp": "2025-07-26T10:01:23Z"}
+    header = ",".join(COLUMNS[source])
+    line = ",".join(values.get(name, "3") for name in COLUMNS[source])
+    of_line, of_message = both(source, header, line)
+    assert leg_of(of_line) == leg_of(of_message) is not None
+
+
+def test_an_empty_cell_was_not_sent() -> None:
+    assert message_of(("trade_id", "pnl_impact", "commission"), "T1,,0.5") == b'{"trade_id":"T1","commission":"0.5"}'
+
+
+@pytest.mark.parametrize("line", ["T1,1,2,one,more", '"T1,1,2', "T1,\udcff,2"])
+def test_a_line_that_is_no_row_is_sent_byte_for_byte(line: str) -> None:
+    assert message_of(COLUMNS[Source.PNL], line) == line.encode(errors="surrogateescape")
+
+
+def test_an_object_in_a_csv_file_does_not_slip_in() -> None:
+    line = '  {"trade_id":"T1","pnl_impact":"1","commission":"2","note":"this is no CSV"}'
+    value = message_of(COLUMNS[Source.PNL], line)
+    read = decode(Source.PNL, value, ORIGIN)
+    assert isinstance(read, Rejected)
+    assert read.code is RejectCode.MALFORMED_JSON
+    assert b'\\"T1\\"' in value
+
+
+def test_what_is_too_long_to_be_read_stays_as_it_is() -> None:
+    line = "{" + "x" * MAX_BYTES
+    value = message_of(COLUMNS[Source.PNL], line)
+    assert value == line.encode()
+    read = decode(Source.PNL, value, ORIGIN)
+    assert isinstance(read, Rejected)
+    assert read.code is RejectCode.SIZE_EXCEEDED

@@ -1,0 +1,185 @@
+"""The course of a trade: what the stream publishes on the way, against what a batch says in the end."""
+
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from legs import arrived, booked, ours, theirs
+from scenario import Grace, Scenario, Step, as_messages, play, stories
+from strategies import Sent, facts_of, trades
+
+from traderecon.matching import Arrival
+from traderecon.matching.course import Awaited, Known, Turn, awaited, expire, join
+from traderecon.records import Fact, Hint, Leg, Origin, Result, State, Transition, identity
+from traderecon.records.instants import FOREVER_NS, NS_PER_S
+from traderecon.rules import FOUNDING, Rules
+
+STAMP = FOUNDING.stamp()
+STORIES = stories()
+
+
+class Stream:
+    """One trade in the stream, without its tables: facts come, time passes, results are published."""
+
+    def __init__(self, rules: Rules = FOUNDING) -> None:
+        self.rules = rules
+        self.known: list[Known] = []
+        self.published: list[Result] = []
+        self.watermark_ns = 0
+        self.due_ns: int | None = None
+
+    def arrive(self, fact: Fact) -> Turn:
+        new = Known(identity(fact.leg), fact)
+        turn = join(self.known, new, self.watermark_ns, self.rules)
+        if turn.after is not None:
+            self.known.append(new)
+            assert turn.was_due_ns == self.due_ns
+            self.due_ns = turn.due_ns
+        return self._turned(turn)
+
+    def arrive_all(self, facts: Iterable[Fact]) -> None:
+        for fact in facts:
+            self.arrive(fact)
+
+    def wait(self, watermark_ns: int) -> None:
+        if self.due_ns is not None and self.due_ns <= watermark_ns:
+            self._turned(expire(self.known, self.watermark_ns, watermark_ns, self.rules))
+            self.due_ns = None
+        self.watermark_ns = watermark_ns
+
+    def _turned(self, turn: Turn) -> Turn:
+        if (result := turn.result(self.rules.stamp())) is not None:
+            self.published.append(result)
+        return turn
+
+
+def streamed(steps: Iterable[Step], rules: Rules) -> dict[str, Stream]:
+    found: dict[str, Stream] = {}
+    for step in steps:
+        if isinstance(step, Fact):
+            found.setdefault(step.leg.trade_id, Stream(rules)).arrive(step)
+        elif step is Grace.OVER:
+            for stream in found.values():
+                stream.wait(FOREVER_NS)
+    return found
+
+
+def consistent(published: list[Result]) -> None:
+    """Versions rise, each result names the one before it, and the break moves as the states do."""
+    before: Result | None = None
+    for result in published:
+        assert result.verdict.state is not State.PENDING
+        assert before is None or before.version < result.version
+        assert result.broken.previous_event_id == (before.event_id if before else None)
+        was = before is not None and before.verdict.state.is_break
+        moves = {
+            (False, True): {Transition.OPENED},
+            (True, False): {Transition.RESOLVED},
+            (False, False): {Transition.NONE},
+            (True, True): {Transition.NONE, Transition.RECLASSIFIED},
+        }
+        assert result.broken.transition in moves[was, result.verdict.state.is_break]
+        before = result
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+def test_a_story_in_the_stream_ends_as_in_the_batch(story: Scenario) -> None:
+    steps = as_messages(story)
+    told = play(steps, story.parsed_rules).results
+    for trade_id, stream in streamed([*steps, Grace.OVER], story.parsed_rules).items():
+        consistent(stream.published)
+        if told[trade_id].verdict.state is State.PENDING:
+            assert stream.published == []
+            continue
+        last = stream.published[-1]
+        assert (last.event_id, last.version, last.facts) == (
+            told[trade_id].event_id,
+            told[trade_id].version,
+            told[trade_id].facts,
+        )
+
+
+@given(trades(), st.data())
+def test_any_order_with_time_passing_anywhere_ends_in_the_same_result(sent: list[Sent], data: st.DataObject) -> None:
+    facts = facts_of(sent)
+    order = data.draw(st.permutations([*facts, *data.draw(st.lists(st.sampled_from(facts), max_size=3))]))
+    over = data.draw(st.integers(0, len(order)))
+    stream = Stream()
+    for place, fact in enumerate(order):
+        if place == over:
+            stream.wait(FOREVER_NS)
+        stream.arrive(fact)
+    stream.wait(FOREVER_NS)
+    consistent(stream.published)
+    other = Stream()
+    for fact in facts:
+        other.arrive(fact)
+    other.wait(FOREVER_NS)
+    assert [one.event_id for one in stream.published[-1:]] == [one.event_id for one in other.published[-1:]]
+
+
+@given(trades())
+def test_the_newest_result_holds_every_fact(sent: list[Sent]) -> None:
+    stream = Stream()
+    for fact in facts_of(sent):
+        stream.arrive(fact)
+    stream.wait(FOREVER_NS)
+    if stream.published:
+        assert len(stream.published[-1].facts) == len(stream.known)
+
+
+def test_a_late_confirmation_resolves_the_break_and_is_called_late() -> None:
+    stream = Stream()
+    stream.arrive_all(arrived(ours(), received_at_ns=1))
+    stream.wait(60 * NS_PER_S)
+    assert stream.published == []
+    stream.wait(60 * NS_PER_S + 1)
+    stream.arrive_all(arrived(theirs(), received_at_ns=60 * NS_PER_S + 1))
+    first, second = stream.published
+    assert (first.verdict.state, first.broken.transition) == (State.UNMATCHED, Transition.OPENED)
+    assert (second.verdict.state, second.broken.transition) == (State.MATCHED, Transition.RESOLVED)
+    assert second.verdict.hints == (Hint.LATE_CONFIRMATION,)
+
+
+def test_one_that_comes_within_the_grace_is_not() -> None:
+    stream = Stream()
+    stream.arrive_all(arrived(theirs(), received_at_ns=1))
+    stream.arrive_all(arrived(ours(), received_at_ns=60 * NS_PER_S))
+    (only,) = stream.published
+    assert only.verdict.hints == ()
+
+
+def test_what_a_trade_waits_for() -> None:
+    required = msgspec.structs.replace(FOUNDING, pnl_required=True)
+    cases: list[tuple[Awaited, list[Leg]]] = [
+        (Awaited.CONFIRMATION, [ours()]),
+        (Awaited.EXECUTION, [theirs()]),
+        (Awaited.PNL, [ours(), theirs()]),
+    ]
+    for wanted, sent in cases:
+        stream = Stream(required)
+        for fact in arrived(*sent):
+            turn = stream.arrive(fact)
+        assert turn.after is not None
+        assert awaited(turn.after.sides) is wanted
+        assert stream.due_ns == required.grace_ns
+
+
+def test_a_snapshot_alone_waits_for_nobody() -> None:
+    stream = Stream()
+    stream.arrive_all(arrived(booked()))
+    assert stream.due_ns is None
+    stream.wait(FOREVER_NS)
+    assert stream.published == []
+
+
+def test_the_same_fact_and_one_too_many_turn_nothing() -> None:
+    stream = Stream()
+    for version in range(64):
+        stream.arrive(Fact(ours(version=version), Origin("t", 0, version)))
+    assert stream.arrive(Fact(ours(version=7), Origin("t", 0, 99))) == Turn(Arrival.IDENTICAL)
+    turn = stream.arrive(Fact(ours(version=64), Origin("t", 0, 99)))
+    assert (turn, turn.result(STAMP)) == (Turn(Arrival.TOO_MANY), None)
+    assert len(stream.known) == 64

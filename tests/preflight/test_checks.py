@@ -1,0 +1,202 @@
+"""The preflight on this machine and the embedded log; on Kafka in tests/broker/test_commands.py."""
+
+import asyncio
+import os
+import socket
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from traderecon.preflight import Finding, Level, checks, exit_code, machine
+from traderecon.preflight.findings import bad, ok, warn
+from traderecon.preflight.topics import make
+from traderecon.settings import load
+from traderecon.sink.store import Store
+from traderecon.transport.client import connect
+from traderecon.transport.log import Log
+
+pytestmark = pytest.mark.usefixtures("here")
+
+
+def found() -> dict[str, Finding]:
+    """The finding of each check; the worst where there are several."""
+    findings = asyncio.run(checks(load()))
+    order = list(Level)
+    return {one.check: one for one in sorted(findings, key=lambda one: order.index(one.level))}
+
+
+def set_up() -> None:
+    async def run() -> None:
+        settings = load()
+        async with connect(settings.broker, settings.data_dir) as client:
+            await make(client, settings)
+
+    asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def address(here: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A loopback address of this process alone, so that nobody else takes the port of the pages."""
+    address = f"127.77.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
+    monkeypatch.setenv("TRADERECON_WEB_HOST", address)
+    return address
+
+
+def test_on_a_fresh_machine_all_is_well_and_nothing_is_made(here: Path) -> None:
+    findings = found()
+    assert {one.level for one in findings.values()} == {Level.OK}
+    assert list(here.iterdir()) == []
+    for name in ("aiokafka", "faust-streaming", "rocksdict", "Python"):
+        assert name in findings["versions"].text
+
+
+def test_and_where_everything_was_made() -> None:
+    set_up()
+    store = Store.open(load().database_url)
+    assert found()["database"].text.endswith("the first worker makes its tables")
+    store.upgrade()
+    store.close()
+    findings = found()
+    assert {one.level for one in findings.values()} == {Level.OK}
+    assert "all 8 topics" in findings["topics"].text
+    assert "at migration" in findings["database"].text
+
+
+def test_topics_that_are_missing_on_the_embedded_log_are_a_warning(here: Path) -> None:
+    (here / "traderecon-data").mkdir()
+    with Log.open(here / "traderecon-data" / "log.db") as log:
+        log.create("executions", 1)
+    topics = found()["topics"]
+    assert topics.level is Level.WARN
+    assert "executions" not in topics.text
+    assert "legs" in topics.text
+    assert "topics create" in topics.todo
+
+
+def test_topics_of_other_partitions_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up()
+    monkeypatch.setenv("TRADERECON_TOPIC_PARTITIONS", "5")
+    topics = found()["topics"]
+    assert topics.level is Level.FAIL
+    assert "TRADERECON_TOPIC_PARTITIONS=4" in topics.todo
+
+
+def test_a_data_directory_that_is_a_file(here: Path) -> None:
+    (here / "traderecon-data").write_text("in the way")
+    findings = found()
+    assert findings["data directory"].level is Level.FAIL
+    assert "TRADERECON_DATA_DIR" in findings["data directory"].todo
+
+
+@pytest.mark.parametrize(
+    ("limits", "level"), [({"WARN_BYTES": 2**62}, Level.WARN), ({"FAIL_BYTES": 2**62}, Level.FAIL)]
+)
+def test_a_disk_without_much_room(limits: dict[str, int], level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, limit in limits.items():
+        monkeypatch.setattr(machine, name, limit)
+    disk = found()["disk"]
+    assert disk.level is level
+    assert "MiB free" in disk.text
+
+
+@pytest.mark.parametrize("content", [b"grace_seconds = 'soon'", b"\xff", None])
+def test_a_rules_file_that_cannot_be_read(here: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_RULES", str(here / "desk.toml"))
+    if content is not None:
+        (here / "desk.toml").write_bytes(content)
+    rules = found()["rules"]
+    assert rules.level is Level.FAIL
+    assert "desk.toml" in rules.text
+
+
+def test_a_database_that_is_none(here: Path) -> None:
+    (here / "traderecon-data").mkdir()
+    (here / "traderecon-data" / "traderecon.db").write_text("no database" * 1000)
+    database = found()["database"]
+    assert (database.level, database.unreachable) == (Level.FAIL, False)
+
+
+def test_a_database_of_another_version(here: Path) -> None:
+    store = Store.open(load().database_url)
+    store.upgrade()
+    store.close()
+    with sqlite3.connect(here / "traderecon-data" / "traderecon.db") as other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    other.close()
+    database = found()["database"]
+    assert database.level is Level.FAIL
+    assert "9999" in database.text
+    assert "db upgrade" in database.todo
+
+
+def test_a_port_that_is_taken_is_a_warning(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as listener:
+        listener.bind((address, 5000))
+        listener.listen()
+        by_default = found()["web port"]
+        monkeypatch.setenv("TRADERECON_WEB_PORT", "5000")
+        by_name = found()["web port"]
+    assert {by_default.level, by_name.level} == {Level.WARN}
+    assert f"{address}:5000 is taken" in by_name.text
+    assert "next free one" in by_default.todo
+    assert "TRADERECON_WEB_PORT" in by_name.todo
+
+
+def test_a_host_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_WEB_HOST", "192.0.2.1")
+    assert found()["web port"].level is Level.FAIL
+
+
+def test_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_BROKER", "kafka://127.0.0.1:1")
+    broker = found()["broker"]
+    assert (broker.level, broker.unreachable) == (Level.FAIL, True)
+    assert "127.0.0.1:1" in broker.text
+
+
+def test_a_log_that_is_none(here: Path) -> None:
+    (here / "traderecon-data").mkdir()
+    (here / "traderecon-data" / "log.db").write_text("no log" * 1000)
+    broker = found()["broker"]
+    assert (broker.level, broker.unreachable) == (Level.FAIL, False)
+
+
+def test_an_installation_of_other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "LEANED_ON", ("click", "no-such-thing"))
+    monkeypatch.setattr(machine, "_asked", lambda: {"click": ">=99"})
+    (versions, _) = machine.versions()
+    assert versions.level is Level.FAIL
+    assert "and must be >=99" in versions.text
+    assert "no-such-thing is not installed" in versions.text
+
+
+def test_what_is_leaned_on_is_asked_for() -> None:
+    assert machine._asked().keys() >= set(machine.LEANED_ON)
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "fit"),
+    [
+        ("0.15.3", "==0.15.3", True),
+        ("0.15.4", "==0.15.3", False),
+        ("8.4.1", "<8.4,>=8.1", False),
+        ("8.3", ">=8.1,<8.4", True),
+        ("0.3.30", ">=0.3.29", True),
+        ("2.0", "<=2.0", True),
+        ("2.0", ">2.0", False),
+        ("1.0", "", True),
+    ],
+)
+def test_versions_are_compared_as_numbers(version: str, asked: str, fit: bool) -> None:
+    assert machine.fits(version, asked) is fit
+
+
+def test_the_exit_code_is_that_of_the_worst() -> None:
+    fine, odd, wrong, gone = (
+        ok("a", ""),
+        warn("b", "", ""),
+        bad("c", "", ""),
+        bad("d", "", "", unreachable=True),
+    )
+    assert [exit_code(some) for some in ([], [fine, odd], [fine, wrong], [gone, wrong])] == [0, 0, 78, 4]

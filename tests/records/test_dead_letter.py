@@ -1,0 +1,47 @@
+"""A dead letter keeps the record as it was sent, or says what is left of it. Source: CONTRACT.md, Topics."""
+
+import hashlib
+import json
+from base64 import b64decode
+
+from traderecon.records import Origin, RejectCode, Rejected
+from traderecon.records.dead_letter import dead_letter, failed
+
+REJECTED = Rejected(RejectCode.MALFORMED_JSON, "no object", Origin("executions", 2, 17, 1_753_524_083_000_000_000))
+
+
+def test_a_letter() -> None:
+    value = b'\xff{"quantity": <script>'
+    assert json.loads(dead_letter(REJECTED, b"k\x00", value)) == {
+        "code": "MALFORMED_JSON",
+        "text": "no object",
+        "topic": "executions",
+        "partition": 2,
+        "offset": 17,
+        "received_at": "2025-07-26T10:01:23Z",
+        "sha256": hashlib.sha256(value).hexdigest(),
+        "size": 22,
+        "key": "awA=",
+        "raw": "/3sicXVhbnRpdHkiOiA8c2NyaXB0Pg==",
+        "truncated": False,
+    }
+
+
+def test_a_tombstone_has_nothing_to_keep() -> None:
+    said = json.loads(dead_letter(REJECTED, None, None))
+    assert (said["key"], said["raw"], said["sha256"], said["size"]) == (None, None, None, 0)
+
+
+def test_a_record_too_large_leaves_its_hash_and_its_beginning() -> None:
+    value = b"x" * 500_001
+    said = json.loads(dead_letter(REJECTED, None, value))
+    assert (said["truncated"], said["size"], len(b64decode(said["raw"]))) == (True, 500_001, 4_096)
+    assert said["sha256"] == hashlib.sha256(value).hexdigest()
+    whole = json.loads(dead_letter(REJECTED, None, value[:500_000]))
+    assert (whole["truncated"], len(b64decode(whole["raw"]))) == (False, 500_000)
+
+
+def test_a_bug_of_ours_is_said_in_a_sentence() -> None:
+    rejected = failed(REJECTED.origin, ValueError("x" * 9_999))
+    assert rejected.code is RejectCode.HANDLER_ERROR
+    assert len(rejected.text) < 600

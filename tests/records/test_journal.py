@@ -1,0 +1,32 @@
+"""The journal's records give back what was put into them."""
+
+from hypothesis import given
+from strategies import Sent, facts_of, trades
+
+from traderecon.intake import decode
+from traderecon.records import Fact, Origin, Source
+from traderecon.records.journal import Progress, fact_of, journalled, progress_of
+
+
+@given(trades())
+def test_a_fact_comes_back_as_it_was(sent: list[Sent]) -> None:
+    for fact in facts_of(sent):
+        assert fact_of(journalled(fact)) == fact
+
+
+def test_fields_that_we_do_not_know_come_back_as_they_were_sent() -> None:
+    row = (
+        b'{"trade_id":"T1","ticker":"A","quantity":1,"price":2,"timestamp":"2025-07-26T10:01:23Z","venue":"X","n":1.50}'
+    )
+    fact = decode(Source.EXECUTIONS, row, Origin("executions", 1, 2, 3))
+    assert isinstance(fact, Fact)
+    once = journalled(fact)
+    again = fact_of(once)
+    assert (again.leg, again.origin) == (fact.leg, fact.origin)
+    assert journalled(again) == once
+    assert b'"extra":{"venue":"X","n":1.50}' in once
+
+
+def test_progress_comes_back_as_it_was() -> None:
+    progress = Progress(5, {"executions": [0, 2]}, {"executions": 4})
+    assert progress_of(journalled(progress)) == progress

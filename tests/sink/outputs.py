@@ -1,0 +1,170 @@
+"""What matching publishes, made from real legs: the outputs of trades as a log, and a database's rows to compare.
+
+legs of a trade, one after the other -> results -> Outputs({(topic, partition): records})
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from zlib import crc32
+
+import msgspec
+from legs import SECOND_NS, booked, ours, theirs
+from sqlalchemy import Engine, select
+
+from traderecon.matching import decided, result, verdict
+from traderecon.records import Fact, Kind, Leg, Origin, Result, State
+from traderecon.records.instants import FOREVER_NS, NS_PER_MS
+from traderecon.records.wire import result_json
+from traderecon.rules import FOUNDING
+from traderecon.sink.schema import metadata
+from traderecon.sink.store import Store
+from traderecon.topics import topics
+from traderecon.transport import MicroBatch, Record
+from traderecon.transport.log import Record as Kept
+
+PARTITIONS = 2
+TOPICS = topics()
+START_MS = SECOND_NS // NS_PER_MS
+SEED = 11
+
+LEGS: tuple[Leg, ...] = (
+    ours(),
+    theirs(),
+    theirs(price="191"),
+    theirs(price="190.50", version=2, kind=Kind.AMEND),
+    ours(price="191", version=2, kind=Kind.AMEND),
+    ours(quantity="101", version=3, kind=Kind.AMEND),
+    theirs(version=4, kind=Kind.CANCEL),
+    ours(version=4, kind=Kind.CANCEL),
+    booked(),
+)
+"""In some order they match, break, are mended, break again and are cancelled."""
+
+Place = tuple[str, int]
+
+
+def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
+    """What is published of a trade whose legs come one after the other, its graces over."""
+    facts: list[Fact] = []
+    published: list[Result] = []
+    before = None
+    for offset, leg in enumerate(legs):
+        received_at_ns = SECOND_NS + offset * NS_PER_MS
+        facts.append(Fact(msgspec.structs.replace(leg, trade_id=trade_id), Origin("in", 0, offset, received_at_ns)))
+        now = decided(tuple(facts), verdict(facts, FOREVER_NS, FOUNDING))
+        if now.verdict.state is not State.PENDING:
+            published.append(result(now, FOUNDING.stamp(), before))
+        before = now
+    return published
+
+
+def letter(offset: int, text: str = "not JSON", *, topic: str = "executions") -> bytes:
+    """A dead letter."""
+    return msgspec.json.encode(
+        {
+            "code": "MALFORMED_JSON",
+            "text": text,
+            "topic": topic,
+            "partition": 0,
+            "offset": offset,
+            "received_at": None,
+            "sha256": "0" * 64,
+            "size": 3,
+            "key": None,
+            "raw": "e30K",
+            "truncated": False,
+        }
+    )
+
+
+def standing(partition: int, pending: int) -> bytes:
+    """A standing."""
+    return msgspec.json.encode(
+        {
+            "partition": partition,
+            "watermark": "2025-07-26T10:01:23Z",
+            "pending": {"confirmation": pending, "execution": 0, "pnl": 0},
+            "oldest": [{"trade_id": "T1", "waiting_for": "confirmation", "due": "2025-07-26T10:02:23Z"}][:pending],
+        }
+    )
+
+
+class Outputs:
+    """The output topics as a log that has holes in its offsets."""
+
+    def __init__(self, seed: int = SEED) -> None:
+        self.places: dict[Place, list[Kept]] = {}
+        self._rng = random.Random(seed)
+        self._clock_ms = START_MS
+
+    def publish(self, one: Result, before: Result | None = None) -> None:
+        """A result to its home, and to where its trade was before."""
+        at_home = {home(one), *([] if before is None else [home(before)])}
+        for topic in sorted(at_home):
+            self.append(topic, crc32(one.trade_id.encode()) % PARTITIONS, one.trade_id.encode(), result_json(one))
+
+    def trade(self, trade_id: str, legs: Iterable[Leg], *, again: bool = False) -> None:
+        """Every result of a trade; ``again``: the last ones come twice."""
+        published = results_of(trade_id, legs)
+        pairs = [*zip(published, [None, *published], strict=False)]
+        for one, before in [*pairs, *(pairs[-2:] if again else [])]:
+            self.publish(one, before)
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+        """One record."""
+        records = self.places.setdefault((topic, partition), [])
+        offset = records[-1].offset + 1 if records else 0
+        self._clock_ms += 1
+        hole = self._rng.random() < 0.1
+        records.append(Kept(offset + hole, self._clock_ms, key, value, ()))
+
+    def others(self, count: int) -> None:
+        """Dead letters, some of them twice, and standings."""
+        for number in range(count):
+            for _ in range(self._rng.choice((1, 1, 2))):
+                self.append(TOPICS.dead_letters, number % PARTITIONS, None, letter(number, f"not JSON, {number}"))
+            partition = number % PARTITIONS
+            self.append(TOPICS.standings, partition, b"%d" % partition, standing(partition, number % 2))
+
+    def batch(self, place: Place, first: int, count: int) -> MicroBatch:
+        """So many records of a partition, from that one on."""
+        records: Sequence[Record] = self.places[place][first : first + count]
+        return MicroBatch(*place, records)
+
+    def into(self, store: Store, batch_records: int = 1_000) -> None:
+        """All of it, topic by topic."""
+        for place in self.places:
+            for first in range(0, len(self.places[place]), batch_records):
+                store.take(self.batch(place, first, batch_records))
+
+    @property
+    def ends(self) -> dict[Place, int]:
+        """The next offset of every partition."""
+        return {place: records[-1].offset + 1 for place, records in self.places.items()}
+
+
+def home(one: Result) -> str:
+    """The topic a result counts on."""
+    return TOPICS.mismatch if one.verdict.state.is_break else TOPICS.reconciled
+
+
+def simulated(trades: int, seed: int = SEED) -> Outputs:
+    """The outputs of so many trades, one in three with a life of its own, the others matched at once."""
+    rng, outputs = random.Random(seed), Outputs(seed)
+    for number in range(trades):
+        legs = rng.sample(LEGS, rng.randrange(2, 7)) if rng.random() < 0.3 else LEGS[:2]
+        outputs.trade(f"T-{number}", legs, again=rng.random() < 0.05)
+    outputs.others(trades // 20)
+    return outputs
+
+
+def rows(engine: Engine) -> Mapping[str, list[tuple[Any, ...]]]:
+    """Everything in the database but the numbers it gave itself."""
+    with engine.connect() as connection:
+        return {
+            table.name: sorted(
+                map(tuple, connection.execute(select(*(c for c in table.columns if c.name != "id")))), key=repr
+            )
+            for table in metadata.sorted_tables
+        }

@@ -1,0 +1,32 @@
+"""A worker with the sink alone on the embedded log, in a process of its own; ended, it prints its metrics.
+
+python -m sink.sink_app DIRECTORY
+"""
+
+import sys
+from pathlib import Path
+
+import faust
+from prometheus_client import generate_latest
+
+from traderecon.sink.agent import attach
+from traderecon.sink.store import Store
+from traderecon.telemetry.metrics import Metrics
+from traderecon.topics import topics
+from traderecon.transport import StreamApp
+
+
+def main(directory: Path) -> None:
+    """One worker, until a signal or a halt."""
+    app = StreamApp("sink", broker=f"embedded://{directory}", data_dir=directory / "tables", batch_records=100)
+    store, metrics = Store.open(f"sqlite:///{directory / 't.db'}"), Metrics()
+    store.ready()
+    attach(app, store, topics(), metrics)
+    try:
+        faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
+    finally:
+        sys.stdout.write(generate_latest(metrics.registry).decode())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

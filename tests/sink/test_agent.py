@@ -1,0 +1,148 @@
+"""The sink as a worker on the embedded log: killed or not, what is on the topics is in the database, once."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sink.outputs import PARTITIONS, TOPICS, Outputs, rows, simulated
+
+from traderecon.sink.store import Store
+from traderecon.transport.log import Log
+
+TESTS = Path(__file__).parents[1]
+END_S = 60
+UNREACHABLE = 4
+PROMISE = 70
+
+
+class Stage:
+    """A log with the output topics, a database, and the workers on them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = Log.open(directory / "log.db")
+        for topic in TOPICS.outputs:
+            self.log.create(topic, PARTITIONS)
+        self.store = Store.open(f"sqlite:///{directory / 't.db'}")
+        self.store.ready()
+        self._said = directory / "said"
+        self._workers: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        with self._said.open("ab") as out:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "sink.sink_app", str(self.directory)],
+                env={**os.environ, "PYTHONPATH": str(TESTS)},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        self._workers.append(worker)
+        return worker
+
+    @property
+    def said(self) -> str:
+        return self._said.read_text()
+
+    def publish(self, outputs: Outputs) -> None:
+        """Everything, without the holes: the log gives the offsets."""
+        for (topic, partition), records in outputs.places.items():
+            self.log.append([(topic, partition, [(one.key, one.value, one.timestamp, ()) for one in records])])
+
+    def until(self, found: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + END_S
+        while not found():
+            assert time.monotonic() < deadline, f"not within {END_S} s: {what}\n{self.said[-4000:]}"
+            assert self._workers[-1].poll() is None or found(), f"the worker ended before: {what}\n{self.said[-4000:]}"
+            time.sleep(0.02)
+
+    def done(self) -> bool:
+        ends = {(topic, at): self.log.end(topic, at) for topic in TOPICS.outputs for at in range(PARTITIONS)}
+        return self.store.offsets() == {place: end for place, end in ends.items() if end}
+
+    def counted(self, metric: str) -> float:
+        """What the last worker that ended by itself counted."""
+        return float(re.findall(rf"^{metric} (\S+)$", self.said, re.MULTILINE)[-1])
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.kill()
+            worker.wait()
+        self.log.close()
+        self.store.close()
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    stage.close()
+
+
+def test_what_is_published_is_stored_and_counted(stage: Stage) -> None:
+    stage.publish(simulated(300))
+    worker = stage.start()
+    stage.until(stage.done, "everything is stored")
+    worker.terminate()
+    assert worker.wait(END_S) == 0
+    found = rows(stage.store.engine)
+    stored = sum(len(found[name]) for name in ("result_history", "dead_letters"))
+    assert stage.counted("traderecon_sink_rows_total") >= stored + len(found["standings"])
+    assert stage.counted("traderecon_result_conflicts_total") == 0
+    assert stage.counted("traderecon_sink_batch_seconds_count") >= len(found["sink_offsets"])
+    assert 0 < stage.counted("traderecon_end_to_end_seconds_count") <= len(found["result_history"])
+
+
+def test_a_worker_goes_on_where_the_database_is_whatever_its_group_committed(stage: Stage) -> None:
+    outputs = simulated(300)
+    stage.publish(outputs)
+    worker = stage.start()
+    stage.until(stage.store.offsets, "something is stored")
+    worker.kill()
+    worker.wait()
+    # A commit ahead of the database, as of a group that has read into a database since lost.
+    stage.log.commit(
+        "sink", {(TOPICS.reconciled, at): stage.log.end(TOPICS.reconciled, at) for at in range(PARTITIONS)}
+    )
+    for name in ("t.db", "t.db-wal", "t.db-shm"):
+        (stage.directory / name).unlink(missing_ok=True)
+    stage.store.close()
+    stage.store = Store.open(f"sqlite:///{stage.directory / 't.db'}")
+    stage.store.ready()
+    stage.start()
+    stage.until(stage.done, "everything is stored")
+    published = sum(len(records) for (topic, _), records in outputs.places.items() if topic == TOPICS.reconciled)
+    history = [row for row in rows(stage.store.engine)["result_history"] if TOPICS.reconciled in row]
+    assert 0 < len(history) <= published
+    before = rows(stage.store.engine)
+    stage._workers[-1].kill()
+    stage._workers[-1].wait()
+    stage.publish(outputs)
+    stage.start()
+    stage.until(stage.done, "and all of it again")
+    after = rows(stage.store.engine)
+    assert {name: found for name, found in after.items() if name not in {"sink_offsets", "standings"}} == {
+        name: found for name, found in before.items() if name not in {"sink_offsets", "standings"}
+    }
+
+
+def test_a_record_that_is_no_result_ends_the_process(stage: Stage) -> None:
+    stage.log.append([(TOPICS.mismatch, 0, [(b"T", b"{}", 0, ())])])
+    assert stage.start().wait(END_S) == PROMISE
+    assert "mismatch[0] offset 0, key b'T': Object missing required field" in stage.said
+    assert stage.store.offsets() == {}
+
+
+def test_a_sink_that_was_overtaken_ends_the_process(stage: Stage) -> None:
+    outputs = simulated(50)
+    stage.start()
+    stage.until(lambda: "Worker ready" in stage.said, "the worker is ready")
+    stage.store.take(outputs.batch((TOPICS.reconciled, 0), 0, 5))
+    stage.publish(outputs)
+    assert stage._workers[-1].wait(END_S) == PROMISE
+    assert "another sink has it now" in stage.said

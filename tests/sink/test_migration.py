@@ -1,0 +1,150 @@
+"""Migrations make exactly the tables of the schema, once, and touch nothing that is not theirs."""
+
+import re
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine
+
+from traderecon.sink import migration
+from traderecon.sink.database import StoreError, opened
+from traderecon.sink.schema import metadata
+from traderecon.sink.store import Store
+from traderecon.transport.halt import REFUSED, UNREACHABLE
+
+
+def url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def definitions(path: Path) -> list[tuple[str, str, str]]:
+    """Every table and index as SQLite has it, blanks apart."""
+    found = sqlite3.connect(path)
+    try:
+        rows = found.execute("SELECT type, name, sql FROM sqlite_schema WHERE tbl_name != 'alembic_version'").fetchall()
+    finally:
+        found.close()
+    return sorted((kind, name, re.sub(r"\s+", "", sql or "")) for kind, name, sql in rows)
+
+
+def test_migrations_make_the_schema(tmp_path: Path) -> None:
+    engine = opened(url(tmp_path / "t.db"))
+    assert migration.current(engine) is None
+    migration.upgrade(engine)
+    assert migration.current(engine) == migration.head() == "0001"
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+    made = create_engine(url(tmp_path / "made.db"))
+    metadata.create_all(made)
+    made.dispose()
+    assert definitions(tmp_path / "t.db") == definitions(tmp_path / "made.db")
+
+
+def test_and_a_difference_would_be_seen(tmp_path: Path) -> None:
+    engine = opened(url(tmp_path / "t.db"))
+    migration.upgrade(engine)
+    with engine.connect() as connection:
+        connection.exec_driver_sql("DROP INDEX results_by_state")
+        connection.exec_driver_sql("ALTER TABLE breaks ADD COLUMN note TEXT")
+        found = compare_metadata(MigrationContext.configure(connection), metadata)
+        assert {one[0] for one in found} == {"add_index", "remove_column"}
+    engine.dispose()
+
+
+def test_stores_that_start_at_once_make_the_tables_once(tmp_path: Path) -> None:
+    def started(number: int) -> str | None:
+        store = Store.open(url(tmp_path / "new" / "folder" / "t.db"))
+        try:
+            store.ready()
+            return store.migration()
+        finally:
+            store.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        assert [*threads.map(started, range(8))] == ["0001"] * 8
+
+
+def test_a_database_behind_or_ahead_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    store = Store.open(url(tmp_path / "t.db"))
+    store.ready()
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
+    with pytest.raises(
+        StoreError, match=r"at migration 0999, this version works with 0001.*`traderecon db upgrade`"
+    ) as at:
+        store.ready()
+    assert at.value.code == REFUSED
+    with pytest.raises(StoreError, match=r"tables are of a newer version \(migration 0999\)") as at:
+        store.upgrade()
+    assert at.value.code == REFUSED
+    store.close()
+
+
+def test_tables_of_something_else_are_left_alone(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "t.db")
+    other.execute("CREATE TABLE results (id)")
+    other.close()
+    store = Store.open(url(tmp_path / "t.db"))
+    with pytest.raises(StoreError, match=r"has tables of something else \(results, \.\.\.\): name another file"):
+        store.ready()
+    store.close()
+    assert [name for _, name, _ in definitions(tmp_path / "t.db")] == ["results"]
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "said"),
+    [
+        (
+            "postgresql://u:hunter2@h/db",
+            REFUSED,
+            r"postgresql://u:\*\*\*@h/db: this version keeps its database in SQLite",
+        ),
+        ("no url", REFUSED, "'no url' is no database: write sqlite:///path"),
+        ("sqlite://", REFUSED, "names no file"),
+        ("sqlite:///:memory:", REFUSED, "names no file"),
+        ("sqlite:////proc/no/t.db", UNREACHABLE, "its directory cannot be made"),
+        ("sqlite:////proc/t.db", UNREACHABLE, "cannot be opened"),
+    ],
+)
+def test_a_database_that_cannot_be_used(address: str, code: int, said: str) -> None:
+    with pytest.raises(StoreError, match=said) as error:
+        Store.open(address)
+    assert error.value.code == code
+    assert "hunter2" not in error.value.sentence
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.db").write_bytes(b"a letter to the desk, and no database at all" * 100)
+    with pytest.raises(StoreError, match="no database that can be read") as error:
+        Store.open(url(tmp_path / "t.db"))
+    assert error.value.code == REFUSED
+
+
+def test_a_database_somebody_keeps_to_himself_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traderecon.sink.database.PATIENCE_S", 0.05)
+    store = Store.open(url(tmp_path / "t.db"))
+    other = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="another process") as error:
+        store.upgrade()
+    assert error.value.code == UNREACHABLE
+    other.execute("ROLLBACK")
+    other.close()
+    store.upgrade()
+    store.close()
+
+
+def test_what_the_database_promises_is_switched_on(tmp_path: Path) -> None:
+    engine = opened(url(tmp_path / "t.db"))
+    with engine.connect() as connection:
+        options = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    engine.dispose()
+    assert options == {"journal_mode": "wal", "synchronous": 1, "foreign_keys": 1, "busy_timeout": 30_000}

@@ -1,0 +1,394 @@
+"""The store: whatever is read in whatever order, however often, and whoever is killed: the same rows."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from legs import SECOND_NS, booked, ours, theirs
+from sink.outputs import (
+    LEGS,
+    PARTITIONS,
+    TOPICS,
+    Outputs,
+    Place,
+    letter,
+    results_of,
+    rows,
+    simulated,
+    standing,
+)
+
+from traderecon.records import Fact, Kind, Leg, Result
+from traderecon.records.instants import NS_PER_MS
+from traderecon.records.wire import result_json
+from traderecon.sink.chain import START
+from traderecon.sink.messages import NotOurs
+from traderecon.sink.store import Fenced, Store
+from traderecon.transport import MicroBatch
+from traderecon.transport.log import Record
+
+TESTS = Path(__file__).parents[1]
+KILLS = 30
+END_S = 60
+HOSTILE = (
+    "'; DROP TABLE results; --",
+    '"quoted" and \\ back',
+    "zażółć 📈",
+    "\u202eright to left",
+    "a\u0301 é",
+    "\x01\t\r\n",
+    "NULL",
+    "%s ? :x {}",
+    "",
+)
+
+
+def fresh(path: Path) -> Store:
+    store = Store.open(f"sqlite:///{path}")
+    store.ready()
+    return store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = fresh(tmp_path / "t.db")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables, to copy: each example wants two."""
+    path = tmp_path_factory.mktemp("store") / "empty.db"
+    fresh(path).close()
+    return path
+
+
+def table(store: Store, name: str) -> list[dict[str, Any]]:
+    with store.engine.connect() as connection:
+        return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {name}").mappings()]
+
+
+def one(store: Store, name: str) -> dict[str, Any]:
+    [row] = table(store, name)
+    return row
+
+
+def published(store: Store, results: list[Result], *, backwards: bool = False) -> None:
+    """Publish results in order, and read the topics, ``reconciled`` first where ``backwards``."""
+    outputs = Outputs()
+    for result, before in zip(results, [None, *results], strict=False):
+        outputs.publish(result, before)
+    for place in sorted(outputs.places, reverse=backwards):
+        store.take(outputs.batch(place, 0, 1_000))
+
+
+def recomputed(outputs: Outputs) -> dict[Place, str]:
+    """The head of every chain, by the topics alone."""
+    heads = {}
+    letters: set[tuple[str, int, int]] = set()
+    for (topic, partition), records in outputs.places.items():
+        head, seen = START, set[str]()
+        for record in records:
+            assert record.value
+            said = json.loads(record.value)
+            if topic == TOPICS.standings:
+                continue
+            if topic == TOPICS.dead_letters:
+                origin = (said["topic"], said["partition"], said["offset"])
+                if origin in letters:
+                    continue
+                letters.add(origin)
+            else:
+                broken = said["state"] in {"MISMATCHED", "UNMATCHED"}
+                if broken != (topic == TOPICS.mismatch) or said["event_id"] in seen:
+                    continue
+                seen.add(said["event_id"])
+            content = hashlib.sha256(record.value).hexdigest()
+            head = hashlib.sha256(f"{head} {topic} {partition} {record.offset} {content}".encode()).hexdigest()
+        heads[topic, partition] = head
+    return heads
+
+
+def heads(store: Store) -> dict[Place, str]:
+    return {(row["topic"], row["partition"]): row["head"] for row in table(store, "sink_offsets")}
+
+
+@given(
+    lives=st.lists(
+        st.tuples(st.lists(st.sampled_from(LEGS), min_size=1, max_size=6), st.booleans()), min_size=1, max_size=6
+    ),
+    seed=st.integers(0, 2**32),
+)
+def test_whatever_is_read_in_whatever_order_and_however_often_the_rows_are_the_same(
+    empty: Path, lives: list[tuple[list[Leg], bool]], seed: int
+) -> None:
+    outputs, rng = Outputs(seed), random.Random(seed)
+    for number, (legs, again) in enumerate(lives):
+        outputs.trade(f"T{number}", legs, again=again)
+    outputs.others(4)
+    with in_copy(empty, "in-order") as in_order, in_copy(empty, "shuffled") as shuffled:
+        outputs.into(in_order)
+        at = dict.fromkeys(outputs.places, 0)
+        while left := [place for place, records in outputs.places.items() if at[place] < len(records)]:
+            place = rng.choice(left)
+            first = max(0, at[place] - rng.choice((0, 0, 1, 3)))
+            batch = outputs.batch(place, first, rng.randint(1, 6))
+            shuffled.take(batch)
+            at[place] = max(at[place], first + len(batch))
+            if rng.random() < 0.1:
+                shuffled.offsets()  # as a sink does that gets its partitions anew
+        assert rows(shuffled.engine) == rows(in_order.engine)
+        assert heads(shuffled) == recomputed(outputs)
+        assert shuffled.offsets() == outputs.ends
+
+
+@contextmanager
+def in_copy(empty: Path, name: str) -> Iterator[Store]:
+    """A store on a copy of an empty database, gone afterwards."""
+    path = empty.with_name(f"{name}.db")
+    shutil.copy(empty, path)
+    store = Store.open(f"sqlite:///{path}")
+    try:
+        yield store
+    finally:
+        store.close()
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{path}{ending}").unlink(missing_ok=True)
+
+
+def test_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path, store: Store) -> None:
+    trades = 2_000
+    done = subprocess.run(
+        [sys.executable, "-m", "sink.taking", f"sqlite:///{tmp_path / 'killed.db'}", str(trades), str(KILLS)],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=END_S,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{KILLS}\n"), done.stderr
+    outputs = simulated(trades)
+    outputs.into(store)
+    survivor = Store.open(f"sqlite:///{tmp_path / 'killed.db'}")
+    assert rows(survivor.engine) == rows(store.engine)
+    assert heads(survivor) == recomputed(outputs)
+    assert survivor.offsets() == outputs.ends
+    survivor.close()
+
+
+def test_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
+    outputs = simulated(50)
+    place = (TOPICS.mismatch, 0)
+    other = Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    assert store.offsets() == other.offsets() == {}
+    assert store.take(outputs.batch(place, 0, 10)).rows
+    before = rows(store.engine)
+    with pytest.raises(Fenced, match=r"mismatch\[0\]: this sink left it at offset 0, the database says \d+"):
+        other.take(outputs.batch(place, 0, 20))
+    assert rows(store.engine) == before
+    other.offsets()
+    other.take(outputs.batch(place, 0, 20))
+    with pytest.raises(Fenced):
+        store.take(outputs.batch(place, 10, 10))
+    store.offsets()
+    assert store.take(outputs.batch(place, 10, 10)).rows == 0
+    outputs.into(store)
+    assert heads(store) == recomputed(outputs)
+    other.close()
+
+
+def test_a_batch_that_cannot_be_taken_whole_is_not_taken_at_all(store: Store) -> None:
+    outputs = simulated(20)
+    place = (TOPICS.reconciled, 0)
+    outputs.append(*place, b"T", b'{"event_id": "e"}')
+    before = rows(store.engine)
+    with pytest.raises(NotOurs, match=r"^reconciled\[0\] offset \d+, key b'T': .*missing required field"):
+        store.take(outputs.batch(place, 0, 1_000))
+    assert rows(store.engine) == before
+    assert store.offsets() == {}
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b'{"state": "PENDING"}'])
+@pytest.mark.parametrize("topic", TOPICS.outputs)
+def test_a_record_that_is_none_of_ours_names_its_place(store: Store, topic: str, value: bytes | None) -> None:
+    with pytest.raises(NotOurs, match=rf"^{topic}\[3\] offset 17, key None: "):
+        store.take(MicroBatch(topic, 3, [Record(17, 0, None, value, ())]))
+
+
+def test_pending_is_no_result(store: Store) -> None:
+    value = result_json(results_of("T1", [ours()])[0]).replace(b'"UNMATCHED"', b'"PENDING"')
+    with pytest.raises(NotOurs, match=r"mismatch\[0\] offset 0, key b'T1': Invalid enum value 'PENDING'"):
+        store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())]))
+
+
+def test_a_topic_of_somebody_elses_is_refused(store: Store) -> None:
+    with pytest.raises(ValueError, match="legs is none of the topics"):
+        store.take(MicroBatch("legs", 0, [Record(0, 0, None, b"{}", ())]))
+
+
+def test_hostile_text_is_stored_as_it_came(store: Store) -> None:
+    results = [results_of(text, [ours(ticker=text), theirs(price="191", ticker=text)])[-1] for text in HOSTILE]
+    records = [Record(at, 0, None, result_json(result), ()) for at, result in enumerate(results)]
+    store.take(MicroBatch(TOPICS.mismatch, 0, records))
+    letters = [Record(at, 0, None, letter(at, text), ()) for at, text in enumerate(HOSTILE)]
+    store.take(MicroBatch(TOPICS.dead_letters, 0, letters))
+    for name in ("results", "breaks"):
+        assert {row["trade_id"]: row["ticker"] for row in table(store, name)} == dict(
+            zip(HOSTILE, HOSTILE, strict=True)
+        )
+    assert [row["result"].encode() for row in table(store, "result_history")] == [record.value for record in records]
+    assert [row["text"] for row in table(store, "dead_letters")] == list(HOSTILE)
+
+
+def test_a_matched_trade(store: Store) -> None:
+    [_, result] = results_of("T1", [ours(price="-190.505", quantity="3"), theirs(price="-190.50", quantity="3")])
+    taken = store.take(MicroBatch("desk.reconciled", 1, [Record(7, 1_753_524_084_250, b"T1", result_json(result), ())]))
+    assert taken == (1, 0, 0, 0, 1, [SECOND_NS + NS_PER_MS])
+    assert one(store, "results") == {
+        "trade_id": "T1",
+        "version": 2,
+        "state": "MATCHED",
+        "reasons": "[]",
+        "hints": json.dumps(result.verdict.hints, separators=(",", ":")),
+        "event_id": result.event_id,
+        "event_time": "2025-07-26T10:01:23Z",
+        "decided_at": "2025-07-26T10:01:24.250Z",
+        "ticker": "AAPL",
+        "notional": "571.515",
+        "severity": None,
+    }
+    assert one(store, "sink_offsets")["next_offset"] == 8
+    assert table(store, "breaks") == []  # its opening is on the other topic, and not read yet
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_break_opens_is_resolved_and_opens_again(store: Store, *, backwards: bool) -> None:
+    lives = results_of("T1", [ours(), theirs(price="191"), theirs(version=2), theirs(version=3, quantity="90")])
+    assert [result.broken.transition for result in lives] == ["opened", "reclassified", "resolved", "opened"]
+    published(store, lives, backwards=backwards)
+    row = one(store, "breaks")
+    assert (row["status"], row["state"], row["version"]) == ("REOPENED", "MISMATCHED", 4)
+    assert (row["reasons"], row["severity"]) == ('["QUANTITY_MISMATCH"]', "high")
+    events = table(store, "break_events")
+    assert sorted(event["version"] for event in events) == [1, 2, 3, 4]
+    last = max(events, key=lambda event: event["version"])
+    assert row["opened_at"] == row["changed_at"] == last["at"]
+    assert (row["resolved_at"], row["event_id"], row["notional"]) == (None, last["event_id"], "19050")
+    assert last["previous_event_id"] == lives[2].event_id
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_late_confirmation_resolves_the_break(store: Store, *, backwards: bool) -> None:
+    lives = results_of("T1", [ours(), theirs(ticker="AAPL")])
+    published(store, lives, backwards=backwards)
+    row = one(store, "breaks")
+    assert (row["status"], row["state"], row["reasons"]) == ("RESOLVED", "MATCHED", '["MISSING_CONFIRMATION"]')
+    assert row["resolved_at"] == row["changed_at"] > row["opened_at"]
+    assert one(store, "results")["state"] == "MATCHED"
+    assert [row["topic"] for row in sorted(table(store, "result_history"), key=lambda row: row["version"])] == [
+        "mismatch",
+        "reconciled",
+    ]
+
+
+def test_of_two_results_with_one_version_the_first_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = results_of("T1", [ours()])[0], results_of("T1", [ours(price="7")])[0]
+    records = [
+        Record(at, 0, b"T1", result_json(result), ()) for at, result in enumerate((first, second, first, second))
+    ]
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, records)) == (2, 1, 1, 0, 0, [])
+    assert "trade 'T1' has version 1 already" in caplog.text
+    assert one(store, "results")["event_id"] == one(store, "breaks")["event_id"] == first.event_id
+    third = results_of("T1", [ours(price="8")])[0]
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(9, 0, b"T1", result_json(third), ())])).conflicts == 1
+    assert len(table(store, "result_history")) == 3
+
+
+def test_an_event_that_comes_with_other_bytes_is_a_conflict(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    value = result_json(results_of("T1", [ours()])[0])
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())])).conflicts == 0
+    again = [Record(1, 5, b"T1", value, ()), Record(2, 0, b"T1", value + b" ", ())]
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, again)) == (0, 1, 0, 0, 0, [])
+    assert "mismatch[0] offset 2: event" in caplog.text
+    assert one(store, "result_history")["offset"] == 0
+
+
+def test_fields_that_we_do_not_know_are_passed_over(store: Store) -> None:
+    said = json.loads(result_json(results_of("T1", [ours(), theirs(), booked("1")])[-1]))
+    said |= {"approved_by": {"name": "a"}, "": None}
+    said["legs"]["actions"] = [{"kind": "approve"}]
+    said["legs"]["executions"][0]["payload"]["venue"] = [1.5]
+    value = json.dumps(said).encode()
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())])).rows == 1
+    assert one(store, "result_history")["result"].encode() == value
+
+
+def test_the_leg_that_stands_says_what_a_trade_is_about(store: Store) -> None:
+    legs: list[Leg] = [ours(), ours(version=2, price="0.000000000000000001", ticker="MSFT", kind=Kind.AMEND), theirs()]
+    store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, None, result_json(results_of("T1", legs)[-1]), ())]))
+    row = one(store, "results")
+    assert (row["ticker"], row["notional"]) == ("MSFT", "0.0000000000000001")
+    assert json.loads(row["reasons"]) == ["PRICE_MISMATCH", "TICKER_MISMATCH"]
+    assert row["severity"] == "critical"
+
+
+def test_no_digit_of_an_amount_is_lost(store: Store) -> None:
+    legs = [ours(price="-123456789012345678.123456789012345678", quantity="999999999999999999.000000000000000001")]
+    store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, None, result_json(results_of("T1", legs)[-1]), ())]))
+    exact = 123456789012345678_123456789012345678 * 999999999999999999_000000000000000001
+    assert one(store, "results")["notional"] == f"{exact // 10**36}.{exact % 10**36:036d}".rstrip("0")
+
+
+def test_a_dead_letter_is_kept_once(store: Store) -> None:
+    batch = [Record(at, 0, None, letter(origin), ()) for at, origin in enumerate((4, 4, 5))]
+    assert store.take(MicroBatch(TOPICS.dead_letters, 0, batch)).rows == 2
+    assert store.take(MicroBatch(TOPICS.dead_letters, 0, [Record(3, 0, None, letter(5, "again"), ())])).rows == 0
+    elsewhere = Record(4, 0, None, letter(5, topic="pnl_snapshot"), ())
+    assert store.take(MicroBatch(TOPICS.dead_letters, 0, [elsewhere])).rows == 1
+    places = [(row["source_topic"], row["source_offset"], row["offset"]) for row in table(store, "dead_letters")]
+    assert places == [("executions", 4, 0), ("executions", 5, 2), ("pnl_snapshot", 5, 4)]
+
+
+def test_the_newest_standing_of_a_partition_stands(store: Store) -> None:
+    batch = [Record(at, at, b"1", standing(1, pending), ()) for at, pending in enumerate((3, 1, 0))]
+    assert store.take(MicroBatch(TOPICS.standings, 1, batch)).rows == 1
+    row = one(store, "standings")
+    assert (row["partition"], row["watermark"], row["at"]) == (1, "2025-07-26T10:01:23Z", "1970-01-01T00:00:00.002Z")
+    assert json.loads(row["pending"]) == {"confirmation": 0, "execution": 0, "pnl": 0}
+    assert json.loads(row["oldest"]) == []
+    assert heads(store) == {("standings", 1): START}
+
+
+def test_amounts_and_times_are_text(store: Store) -> None:
+    simulated(50).into(store)
+    with store.engine.connect() as connection:
+        for name in ("results", "breaks"):
+            kinds = connection.exec_driver_sql(
+                f"SELECT DISTINCT typeof(notional), typeof(event_time) FROM {name}"
+            ).all()
+            assert kinds == [("text", "text")]
+
+
+def test_the_outputs_are_what_they_should_be() -> None:
+    """What these tests build on: repeats, copies, holes, and breaks of every kind."""
+    outputs = simulated(400)
+    said = [msgspec.json.decode(one.value or b"") for place in outputs.places for one in outputs.places[place]]
+    seen = {one["break"]["transition"] for one in said if "break" in one}
+    assert seen == {"opened", "reclassified", "resolved", "none"}
+    assert {one["state"] for one in said if "state" in one} == {"MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"}
+    assert len(outputs.places) == 4 * PARTITIONS
+    assert any(records[-1].offset >= len(records) for records in outputs.places.values())
+    assert isinstance(results_of("T", [ours()])[0].facts[0], Fact)

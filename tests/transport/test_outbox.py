@@ -1,0 +1,67 @@
+"""The outbox: what it says was sent is in the log, in order, and nothing else is."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from traderecon.topics import Topic
+from traderecon.transport import Outgoing
+from traderecon.transport.client import NoTopic, connect
+from traderecon.transport.log import Log
+from traderecon.transport.outbox import Outbox
+
+
+def values(directory: Path, topic: str, partition: int) -> list[bytes | None]:
+    with Log.open(directory / "log.db") as log:
+        return [record.value for record in log.read(topic, partition, 0, 1000)]
+
+
+def test_rows_keep_the_order_of_their_partition(tmp_path: Path) -> None:
+    async def run() -> Outbox:
+        async with connect("embedded://", tmp_path) as client:
+            await client.create(Topic("a"), 2)
+            outbox = Outbox(client)
+            for number in range(9):
+                outbox.put("a", number % 2, Outgoing(None, b"%d" % number))
+                if number % 4 == 3:
+                    await outbox.flush()
+            await outbox.flush()
+            await outbox.flush()
+            return outbox
+
+    assert asyncio.run(run()).sent == {"a": 9}
+    assert values(tmp_path, "a", 0) == [b"0", b"2", b"4", b"6", b"8"]
+    assert values(tmp_path, "a", 1) == [b"1", b"3", b"5", b"7"]
+
+
+def test_what_one_topic_refuses_does_not_uncount_the_others(tmp_path: Path) -> None:
+    async def run() -> Outbox:
+        async with connect("embedded://", tmp_path) as client:
+            await client.create(Topic("a"), 1)
+            outbox = Outbox(client)
+            outbox.put("missing", 0, Outgoing(None, b""))
+            outbox.put("a", 0, Outgoing(None, b"1"))
+            with pytest.raises(NoTopic):
+                await outbox.flush()
+            return outbox
+
+    assert asyncio.run(run()).sent == {"a": 1}
+
+
+def test_who_is_cancelled_still_counts_what_was_sent(tmp_path: Path) -> None:
+    async def run() -> Outbox:
+        async with connect("embedded://", tmp_path) as client:
+            await client.create(Topic("a"), 1)
+            outbox = Outbox(client)
+            for number in range(500):
+                outbox.put("a", 0, Outgoing(None, b"%d" % number))
+            sending = asyncio.create_task(outbox.flush())
+            await asyncio.sleep(0)
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+            return outbox
+
+    assert asyncio.run(run()).sent == {"a": 500}
+    assert len(values(tmp_path, "a", 0)) == 500

@@ -1,0 +1,90 @@
+"""The row of a result is the row of a batch over the same legs, byte for byte."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from legs import booked, ours, theirs
+from strategies import Sent, facts_of, trades
+
+from traderecon.batch import table
+from traderecon.batch.outputs import Format, frame, put_together, write_part
+from traderecon.matching import add, decided, judge, result, sides_of
+from traderecon.records import Fact, Kind, Leg, Origin, State
+from traderecon.records.instants import FOREVER_NS
+from traderecon.records.wire import result_json
+from traderecon.rules import FOUNDING
+from traderecon.web import columns
+
+
+def told(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | None:
+    """What the stream publishes of these facts, and the row a batch makes of them; None where it is no result."""
+    sides = sides_of(facts)
+    verdict = judge(sides, FOREVER_NS, FOUNDING)
+    if verdict.state is State.PENDING:
+        return None
+    published = result(decided(facts, verdict), FOUNDING.stamp())
+    return result_json(published), table.row(facts[0].leg.trade_id, sides, verdict)
+
+
+def gathered(sent: list[Sent]) -> tuple[Fact, ...]:
+    facts: tuple[Fact, ...] = ()
+    for fact in facts_of(sent):
+        facts, _ = add(facts, fact)
+    return facts
+
+
+@given(trades())
+def test_a_result_has_the_row_of_the_batch(sent: list[Sent]) -> None:
+    pair = told(gathered(sent))
+    if pair is not None:
+        assert columns.row(pair[0]) == pair[1]
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        (ours(), theirs(price="191"), theirs(version=2, kind=Kind.AMEND)),
+        (ours(), theirs(), booked(None, "0.5")),
+        (ours(), ours(quantity="101"), theirs()),
+        (theirs(kind=Kind.CANCEL),),
+    ],
+)
+def test_the_leg_that_stands_is_the_one_in_the_row(legs: tuple[Leg, ...]) -> None:
+    pair = told(tuple(Fact(leg, Origin("t", 0, place)) for place, leg in enumerate(legs)))
+    assert pair is not None
+    assert columns.row(pair[0]) == pair[1]
+
+
+def test_a_field_of_one_feed_is_a_strangers_in_another() -> None:
+    """An execution may well bring a field ``commission`` of its own, as a number."""
+    pair = told((Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))))
+    assert pair is not None
+    document = json.loads(pair[0], parse_float=Decimal)
+    document["legs"]["executions"][0]["payload"] |= {"commission": 5, "pnl_impact": [1]}
+    assert columns.row(json.dumps(document)) == pair[1]
+
+
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20) | st.sampled_from(
+    ("=1+1", ' "=x', "@SUM(A1)", "a,b", 'say "x"', "-1", "＝1", "#1", "'", '"', " ")
+)
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_the_lines_are_those_of_the_batch(
+    tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[str, str]]
+) -> None:
+    pairs = []
+    for trade_id, ticker in sent:
+        legs: tuple[Leg, ...] = (ours(trade_id=trade_id, ticker=ticker), theirs(trade_id=trade_id))
+        pair = told(tuple(Fact(leg, Origin("t", 0, place)) for place, leg in enumerate(legs)))
+        assert pair is not None
+        pairs.append(pair)
+    folder: Path = tmp_path_factory.getbasetemp()
+    part, out = folder / "part", folder / "out.csv"
+    write_part(Format.CSV, frame([row for _, row in pairs]), part)
+    put_together(Format.CSV, [part], out)
+    assert columns.header() + columns.lines(published for published, _ in pairs) == out.read_bytes()

@@ -1,0 +1,44 @@
+"""What pages read: never written through, and quick where a list is long."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+from web.desk import filled
+
+from traderecon.sink.database import StoreError
+from traderecon.sink.filters import BreakFilter, DeadLetterFilter, TradeFilter
+from traderecon.sink.queries import Queries
+
+
+def test_no_query_can_write(tmp_path: Path) -> None:
+    queries = Queries.open(filled(tmp_path))
+    with queries.engine.connect() as connection, pytest.raises(OperationalError, match="readonly"):
+        connection.execute(text("DELETE FROM results"))
+    assert queries.count(TradeFilter()) > 0
+    queries.close()
+
+
+def test_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:
+    queries = Queries.open(filled(tmp_path))
+    for wanted in (TradeFilter(), BreakFilter(), BreakFilter(status="all"), DeadLetterFilter()):
+        streamed = [row for rows in queries.stream(wanted) for row in rows]
+        assert streamed == queries.rows(wanted, limit=1_000)
+        assert len(streamed) == queries.count(wanted) > 0
+    queries.close()
+
+
+def test_one_trade_is_found_by_an_index(tmp_path: Path) -> None:
+    queries = Queries.open(filled(tmp_path))
+    with queries.engine.connect() as connection:
+        for table, column in (("results", "trade_id"), ("breaks", "trade_id"), ("result_history", "event_id")):
+            plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {column} = 'x'")).all()
+            assert [row.detail.split()[0] for row in plan] == ["SEARCH"]
+    queries.close()
+
+
+def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_text("no database, whatever its name is " * 100)
+    with pytest.raises(StoreError, match="no database that can be read"):
+        Queries.open(f"sqlite:///{tmp_path / 'x.db'}")

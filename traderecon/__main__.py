@@ -1,0 +1,5 @@
+"""``python -m traderecon``: the command."""
+
+from traderecon.cli import main
+
+main()

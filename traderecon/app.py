@@ -1,0 +1,143 @@
+"""The composition root: settings -> one Faust app per role, on one log, with what each stage needs handed to it.
+
+    intake ─> legs ─> matching ─> reconciled, mismatch, dead_letters, standings ─> sink ─> SQL ─> web
+
+``faust -A traderecon.app:matching worker`` runs one role; ``traderecon worker`` runs several in one process.
+"""
+
+import socket
+from collections.abc import Collection, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from aiohttp.web import SockSite
+
+from traderecon import web
+from traderecon.intake import agent as intake_agent
+from traderecon.matching import agent as matching_agent
+from traderecon.rulebook import rules_in_force
+from traderecon.settings import Settings, load
+from traderecon.sink import agent as sink_agent
+from traderecon.sink.queries import Queries
+from traderecon.sink.store import Store
+from traderecon.stage import Stage
+from traderecon.telemetry import Metrics, lag
+from traderecon.topics import Topics, topics
+from traderecon.transport import StreamApp
+from traderecon.transport.strikes import Strikes
+from traderecon.worker_home import WorkerHome, take_home
+
+ROLES = ("intake", "matching", "sink", "web")
+
+
+class Parts(NamedTuple):
+    """What the apps of one worker share."""
+
+    settings: Settings
+    home: WorkerHome
+    topics: Topics
+    metrics: Metrics
+
+
+def apps(
+    settings: Settings, home: WorkerHome, roles: Collection[str], *, listening: socket.socket | None
+) -> list[StreamApp]:
+    """One app per role, and the one that serves metrics and health; ConfigurationError when the rules are unusable.
+
+    ``listening``: the socket that one serves; None: it opens its own, on the host and port of the settings.
+    """
+    parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
+    made = {role: _STAGES[role](parts) for role in ROLES if role in roles and role in _STAGES}
+    for app in made.values():
+        lag.attach(app, parts.metrics)
+    return [*made.values(), _web(parts, made, listening, pages="web" in roles)]
+
+
+def broker_url(settings: Settings) -> str:
+    """The broker as the transports want it: ``embedded://`` alone is the log of the data directory."""
+    if settings.broker == "embedded://":
+        return f"embedded://{settings.data_dir.resolve()}"
+    return settings.broker
+
+
+def _intake(parts: Parts) -> StreamApp:
+    stage = _stage(parts, "intake", writes=(parts.topics.legs, parts.topics.dead_letters))
+    intake_agent.attach(stage)
+    return stage.app
+
+
+def _matching(parts: Parts) -> StreamApp:
+    stage = _stage(parts, "matching", writes=parts.topics.outputs)
+    matching_agent.attach(stage, rules_in_force(parts.settings))
+    return stage.app
+
+
+def _sink(parts: Parts) -> StreamApp:
+    app = _app(parts, "sink")
+    store = Store.open(parts.settings.database_url)
+    store.ready()
+    sink_agent.attach(app, store, parts.topics, parts.metrics)
+    return app
+
+
+def _web(parts: Parts, running: Mapping[str, StreamApp], listening: socket.socket | None, *, pages: bool) -> StreamApp:
+    settings = parts.settings
+    app = _app(
+        parts,
+        "web",
+        web=True,
+        web_host=settings.web_host,
+        web_port=settings.web_port,
+        streams=False,
+        web_application_options={"middlewares": web.middlewares()},
+    )
+
+    if listening is not None:
+        server: Any = app.web
+        server._transport_handlers["tcp"] = lambda: SockSite(server._runner, listening)
+
+    def health() -> Mapping[str, Mapping[str, bool]]:
+        return {role: {"ready": one.ready} for role, one in running.items()}
+
+    queries = Queries.open(settings.database_url) if pages else None
+    web.attach(app, queries, parts.metrics, pages=pages, health=health, broker=_told(settings))
+    return app
+
+
+_STAGES = {"intake": _intake, "matching": _matching, "sink": _sink}
+
+
+def _app(parts: Parts, role: str, **more: Any) -> StreamApp:
+    settings, home = parts.settings, parts.home
+    return StreamApp(
+        f"{settings.topic_prefix}traderecon-{role}",
+        broker=broker_url(settings),
+        data_dir=home.directory / role,
+        partitions=settings.topic_partitions,
+        instance=home.name,
+        **more,
+    )
+
+
+def _stage(parts: Parts, role: str, writes: Collection[str]) -> Stage:
+    app = _app(parts, role, writes=writes)
+    strikes = Strikes(parts.home.directory / role / "strikes.json")
+    return Stage(app, parts.topics, parts.settings.topic_partitions, parts.metrics, strikes)
+
+
+def _told(settings: Settings) -> str:
+    return "embedded log, one process" if settings.broker == "embedded://" else "Kafka"
+
+
+@cache
+def _alone(role: str) -> StreamApp:
+    settings = load()
+    parts = Parts(settings, take_home(settings.data_dir), topics(settings.topic_prefix), Metrics())
+    return _web(parts, {}, None, pages=True) if role == "web" else _STAGES[role](parts)
+
+
+def __getattr__(name: str) -> StreamApp:
+    """One role as an app of its own, for Faust's command line: made when it is asked for."""
+    if name not in ROLES:
+        raise AttributeError(name)
+    return _alone(name)

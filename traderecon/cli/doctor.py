@@ -1,0 +1,44 @@
+"""``traderecon doctor``: whether a worker could start here, and what to do where it could not."""
+
+import asyncio
+import json
+import logging
+
+import click
+import msgspec
+
+from traderecon.cli.talk import Exit
+from traderecon.preflight import Finding, checks, exit_code
+from traderecon.preflight.findings import bad, ok
+from traderecon.settings import ConfigurationError, load
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+def doctor(*, as_json: bool) -> None:
+    """Look at broker, topics, clock, disk, database, rules and versions; changes nothing.
+
+    Exit code 0 where a worker could start, 4 where the broker or the database does not answer, else 78.
+    """
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say, a finding says
+    findings = _findings()
+    if as_json:
+        click.echo(json.dumps([msgspec.to_builtins(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            click.echo(_line(finding))
+    if code := exit_code(findings):
+        raise click.exceptions.Exit(Exit(code))
+
+
+def _findings() -> list[Finding]:
+    try:
+        settings = load()
+    except ConfigurationError as error:
+        return [bad("settings", str(error), "mend it; `traderecon config show` reads them again")]
+    return [ok("settings", f"broker {settings.shown()['broker']}"), *asyncio.run(checks(settings))]
+
+
+def _line(finding: Finding) -> str:
+    todo = f" -> {finding.todo}" if finding.todo else ""
+    return f"{finding.level:<4} {finding.check}: {finding.text}{todo}"

@@ -1,0 +1,75 @@
+"""``traderecon topics create``, ``topics check``: the topics of the pipeline, made and looked at."""
+
+import json
+
+import click
+import msgspec
+
+from traderecon.cli.broker import run
+from traderecon.cli.rules import effective_settings
+from traderecon.cli.talk import Exit, fail, say
+from traderecon.preflight.topics import Fitness, Standing, inspect, make, other_partitions
+from traderecon.settings import Settings
+from traderecon.topics import topics as named
+from traderecon.transport.client import Created, connect
+
+
+@click.group()
+def topics() -> None:
+    """Topics: what the pipeline needs of its broker."""
+
+
+@topics.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+def create(*, as_json: bool) -> None:
+    """Make every topic that is missing; a topic that is there stays as it is."""
+    settings = effective_settings()
+    created = run(_create(settings))
+    names = named(settings.topic_prefix)
+    differing = {
+        one.topic: f"{said.text}: {said.todo}"
+        for one in created
+        if (said := other_partitions(names, one.topic, one.partitions, settings.topic_partitions))
+    }
+    if as_json:
+        click.echo(json.dumps([{**one._asdict(), "text": differing.get(one.topic, "")} for one in created]))
+    else:
+        for one in created:
+            count = f"{one.partitions} partition{'s' * (one.partitions != 1)}"
+            click.echo(f"{one.topic}: {'made' if one.made else 'was there'}, {count}")
+    if differing:
+        fail(Exit.REFUSED, "\n".join(f"{topic} {said}" for topic, said in differing.items()))
+
+
+@topics.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+def check(*, as_json: bool) -> None:
+    """Say of each topic whether a worker can run with it; changes nothing."""
+    settings = effective_settings()
+    standings = run(_inspect(settings))
+    if as_json:
+        click.echo(json.dumps([msgspec.to_builtins(one) for one in standings]))
+    else:
+        for one in standings:
+            click.echo(_line(one))
+    bad = [one for one in standings if one.fitness.refuses]
+    if bad:
+        fail(Exit.REFUSED, f"{len(bad)} of {len(standings)} topics are not as they must be: no worker will start")
+    if warned := sum(one.fitness is not Fitness.OK for one in standings):
+        say(f"{warned} of {len(standings)} topics have settings to look at; a worker starts all the same")
+
+
+async def _create(settings: Settings) -> tuple[Created, ...]:
+    async with connect(settings.broker, settings.data_dir) as client:
+        return await make(client, settings)
+
+
+async def _inspect(settings: Settings) -> tuple[Standing, ...]:
+    async with connect(settings.broker, settings.data_dir) as client:
+        return await inspect(client, settings)
+
+
+def _line(standing: Standing) -> str:
+    count = f", {standing.partitions} partitions" if standing.partitions is not None else ""
+    said = f": {standing.text} -> {standing.todo}" if standing.text else ""
+    return f"{standing.fitness} {standing.topic}{count}{said}"

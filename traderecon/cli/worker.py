@@ -1,0 +1,128 @@
+"""``traderecon worker``: the stages of the pipeline, in this process, until it is told to stop."""
+
+import os
+import socket
+import sys
+import threading
+from typing import Any
+
+import click
+
+from traderecon.cli.rules import effective_settings
+from traderecon.cli.talk import Exit, fail, say
+from traderecon.settings import ConfigurationError, Settings
+
+ROLES = ("intake", "matching", "sink", "web")
+PORTS_TRIED = 100
+
+
+class _Roles(click.ParamType):
+    name = "roles"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        roles = tuple(role.strip() for role in value.split(",")) if isinstance(value, str) else tuple(value)
+        if unknown := [role for role in roles if role not in ROLES]:
+            self.fail(f"{', '.join(map(repr, unknown))}: choose among {', '.join(ROLES)}", param, ctx)
+        return roles
+
+
+@click.command()
+@click.option("--roles", type=_Roles(), default=",".join(ROLES), show_default=True, help="Stages this worker runs.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Where pages, metrics and health are served.")
+@click.option(
+    "-l",
+    "--loglevel",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    default="info",
+    show_default=True,
+)
+@click.option("--tied", is_flag=True, hidden=True, help="End at once when standard input does.")
+def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: bool) -> None:
+    """Run a worker on the configured broker.
+
+    More workers with the same settings share the work; each takes a free directory ``worker-<k>`` of the data
+    directory. Ctrl-C or SIGTERM ends it in order. Exit 70: a promise could not be kept, and nothing was acknowledged;
+    start it again.
+    """
+    if tied:
+        threading.Thread(target=_end_with_input, daemon=True).start()
+    settings = effective_settings()
+    run(settings, roles, listener(settings, port), loglevel)
+
+
+def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, loglevel: str) -> None:
+    """Check what can be checked, then work until a signal."""
+    # Faust and what comes with it: `--help` is quick.
+    from mode import loop
+
+    loop.use("uvloop")
+    import faust
+
+    from traderecon.app import apps
+    from traderecon.sink.database import StoreError
+    from traderecon.worker_home import take_home
+
+    _preflight(settings)
+    try:
+        made = apps(settings, take_home(settings.data_dir), roles, listening=listening)
+    except ConfigurationError as error:
+        fail(Exit.REFUSED, str(error))
+    except StoreError as error:
+        fail(error.code, str(error))
+    except OSError as error:
+        fail(Exit.REFUSED, f"{settings.data_dir}: {error.strerror or error}; TRADERECON_DATA_DIR names it")
+    host, port = listening.getsockname()[:2]
+    what = "TradeRecon is" if "web" in roles else "metrics and health are"
+    log = "the embedded log, one process" if settings.broker.startswith("embedded") else settings.shown()["broker"]
+    say(f"{what} at http://{f'[{host}]' if ':' in host else host}:{port}/ ({', '.join(roles)} on {log})")
+    worker = faust.Worker(*made, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
+    worker.spinner = None
+    worker.execute_from_commandline()
+
+
+def _preflight(settings: Settings) -> None:
+    """Make what is ours to make, and refuse what could only fail later; warnings are told."""
+    from traderecon.cli.broker import run as ask
+    from traderecon.preflight import Level, checks, exit_code
+    from traderecon.preflight.topics import make
+    from traderecon.transport.client import EMBEDDED, connect
+
+    async def prepared() -> None:
+        async with connect(settings.broker, settings.data_dir) as client:
+            await make(client, settings)
+
+    if settings.broker.startswith(EMBEDDED):
+        ask(prepared())
+    findings = [finding for finding in ask(checks(settings)) if finding.check != "web port"]
+    for finding in findings:
+        if finding.level is Level.WARN:
+            say(f"warning: {finding}")
+    if code := exit_code(findings):
+        fail(code, "\n".join(str(finding) for finding in findings if finding.level is Level.FAIL))
+
+
+def listener(settings: Settings, asked: int | None) -> socket.socket:
+    """A socket that listens: on the port asked for, by option or setting, or else on the first free one.
+
+    Exit 4 where a port that was asked for is taken.
+    """
+    if asked is not None or "web_port" in settings.model_fields_set:
+        ports = range(asked or settings.web_port, (asked or settings.web_port) + 1)
+    else:
+        ports = range(settings.web_port, settings.web_port + PORTS_TRIED)
+    family = socket.AF_INET6 if ":" in settings.web_host else socket.AF_INET
+    for port in ports:
+        try:
+            return socket.create_server((settings.web_host, port), family=family)
+        except OSError as error:
+            if port == ports[-1]:
+                found = f"nothing can listen on {settings.web_host}, port {ports[0]} to {port} ({error.strerror})"
+                fail(Exit.UNREACHABLE, f"{found}: stop what has it, or name another: --port, TRADERECON_WEB_PORT")
+    raise AssertionError("there is at least one port")
+
+
+def _end_with_input() -> None:
+    """Who started us is gone, and perhaps starts another: nothing that is left to do here may get in its way."""
+    while os.read(sys.stdin.fileno(), 4_096):
+        pass
+    os._exit(Exit.BUG)

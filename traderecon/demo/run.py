@@ -1,0 +1,111 @@
+"""One run of the demo: a worker under its supervisor, the day sent into the log, until it is stopped or decided."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing, closing
+from pathlib import Path
+from time import monotonic
+from typing import NamedTuple
+
+from traderecon.demo.day import Day
+from traderecon.demo.decided import decided
+from traderecon.demo.supervisor import Supervisor
+from traderecon.preflight.topics import make
+from traderecon.records.instants import NS_PER_MS
+from traderecon.rulebook import rules_in_force
+from traderecon.settings import Settings
+from traderecon.sink.queries import Queries
+from traderecon.sink.store import Store
+from traderecon.topics import topics
+from traderecon.transport.embedded_client import EmbeddedClient
+from traderecon.transport.log import WorkerLock, WorkerRunning
+
+MARGIN_MS = 1_000
+LOOK_S = 0.25
+BEFORE_US_S = 10.0
+"""A worker whose demo has been killed is gone after this at the latest."""
+
+
+class Plan(NamedTuple):
+    """What to send: ``trades`` in total (None: without an end), ``rate`` a second (None: at once), for how long."""
+
+    seed: int
+    trades: int | None
+    rate: float | None
+    duration_s: float | None
+
+
+class Ended(Exception):
+    """The worker is gone for good; ``code`` is what it ended with."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the worker has ended with exit code {code}; its last words are above")
+        self.code = code
+
+
+async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[str], None]) -> bool:
+    """Send and wait: True when all is decided and stored, False when the time was up.
+
+    ``port``: where the pages are to be, None for the first that is free. ``tell`` is given what a person wants to know.
+    Raises Ended, StoreError, ClientError, WorkerRunning (another worker has the data directory).
+    """
+    await _alone(settings.data_dir)
+    async with EmbeddedClient.opened(settings.data_dir) as client:
+        await make(client, settings)
+        with closing(Store.open(settings.database_url)) as store:
+            store.ready()
+        supervisor = Supervisor(port)
+        watched = asyncio.create_task(_watched(supervisor))
+        work = asyncio.create_task(_work(settings, plan, client, tell))
+        try:
+            await asyncio.wait({watched, work}, timeout=plan.duration_s, return_when=asyncio.FIRST_COMPLETED)
+            if watched.done():
+                raise Ended(watched.result())
+            if work.done():
+                work.result()
+            return work.done()
+        finally:
+            for task in (watched, work):
+                task.cancel()
+            await asyncio.to_thread(supervisor.stop)
+
+
+async def _work(settings: Settings, plan: Plan, client: EmbeddedClient, tell: Callable[[str], None]) -> None:
+    names = topics(settings.topic_prefix)
+    counts = await client.topics()
+    day = Day(settings.data_dir, plan.seed)
+    partitions = {name: counts[name] for name in names.inputs}
+    async with aclosing(day.send(client, names, partitions, trades=plan.trades, rate=plan.rate)) as sent:
+        async for _ in sent:
+            pass
+    # Nobody waits for a minute to pass: the log's time is put behind the last grace.
+    grace_ms = rules_in_force(settings).grace_ns // NS_PER_MS
+    await client.advance(grace_ms + MARGIN_MS)
+    at_ns = await client.now_ms() * NS_PER_MS
+    tell(f"{plan.trades:,} trades sent; waiting until every one is decided and stored")
+    with closing(Queries.open(settings.database_url)) as queries:
+        while not await decided(client, queries, names, at_ns):
+            await asyncio.sleep(LOOK_S)
+        states = await asyncio.to_thread(queries.states)
+    tell(", ".join(f"{count:,} {state.lower()}" for state, count in states.items() if count))
+
+
+async def _watched(supervisor: Supervisor) -> int:
+    while (code := supervisor.look()) is None:
+        await asyncio.sleep(LOOK_S)
+    return code
+
+
+async def _alone(directory: Path) -> None:
+    """Wait for the worker of a demo that was killed to be gone; WorkerRunning: there is one that stays."""
+    directory.mkdir(parents=True, exist_ok=True)
+    until = monotonic() + BEFORE_US_S
+    while True:
+        try:
+            WorkerLock(directory).release()
+        except WorkerRunning:
+            if monotonic() > until:
+                raise
+            await asyncio.sleep(LOOK_S)
+        else:
+            return

@@ -1,0 +1,145 @@
+"""Intake: one agent per input topic, and the journal's clock.
+
+    record -> decode -> a fact for ``legs``, under its trade's key     or a dead letter
+    a source partition read to its end -> progress, in every partition of ``legs``
+
+It keeps no table: what was forwarded twice is one fact. Time comes from the log: a source partition has got as far as
+T when everything it held at T stands in the journal, so no grace ends on a leg that waits unread in a topic.
+"""
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from faust.types import TP, StreamT
+
+from traderecon import clock
+from traderecon.intake.instants import UTC_FORM, Form
+from traderecon.intake.messages import decode
+from traderecon.records import Fact, Origin, Rejected, Source
+from traderecon.records.dead_letter import dead_letter, failed
+from traderecon.records.instants import NS_PER_MS
+from traderecon.records.journal import Progress, journalled
+from traderecon.stage import Stage
+from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
+from traderecon.transport.progress import Progress as Reading
+from traderecon.transport.strikes import LIMIT
+
+PROGRESS_S = 1.0
+"""How often the journal is told how far time has got."""
+
+logger = logging.getLogger(__name__)
+
+Outbox = dict[tuple[str, int], list[Outgoing]]
+
+
+def attach(stage: Stage, forms: Mapping[Source, Form] | None = None) -> None:
+    """Give the stage's app the three intake agents and the progress."""
+    app = stage.app
+    for name, source in stage.topics.inputs.items():
+        intake = _Intake(stage, source, (forms or {}).get(source, UTC_FORM))
+        app.agent(app.topic(name, key_type=bytes, value_type=bytes), name=f"intake-{source}")(intake.run)
+    progress = _ProgressTeller(stage)
+    app.timer(interval=PROGRESS_S, name="progress")(progress.tell)
+
+
+class _Intake:
+    """One input topic: its records, decoded, and sent on."""
+
+    def __init__(self, stage: Stage, source: Source, form: Form) -> None:
+        self._stage, self._source, self._form = stage, source, form
+
+    async def run(self, batches: StreamT[MicroBatch]) -> None:
+        """Records of one input topic become facts for the journal, or dead letters."""
+        async for batch in batches:
+            outbox, rejected = self._sorted(batch)
+            await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
+            self._count(batch, rejected)
+
+    def _sorted(self, batch: MicroBatch) -> tuple[Outbox, Counter[str]]:
+        """Every record of a batch as what it becomes, by topic and partition, and why how many are no leg."""
+        outbox: Outbox = defaultdict(list)
+        rejected: Counter[str] = Counter()
+        now_ns = clock.now_ns()
+        legs, partitions = self._stage.topics.legs, self._stage.partitions
+        for record in batch:
+            # A timestamp in the future would let a grace never end: some producers give their own.
+            origin = Origin(batch.topic, batch.partition, record.offset, min(record.timestamp * NS_PER_MS, now_ns))
+            read = self._read(batch, record, origin)
+            if isinstance(read, Fact):
+                key = read.leg.trade_id.encode()
+                outbox[legs, partition_for(key, partitions)].append(Outgoing(key, journalled(read)))
+            else:
+                rejected[read.code] += 1
+                letter = Outgoing(record.key, dead_letter(read, record.key, record.value))
+                outbox[self._stage.topics.dead_letters, partition_for(record.key or b"", partitions)].append(letter)
+        return outbox, rejected
+
+    def _read(self, batch: MicroBatch, record: Record, origin: Origin) -> Fact | Rejected:
+        try:
+            return decode(self._source, record.value, origin, self._form)
+        except Exception as error:
+            if self._stage.strikes.another(batch, record) < LIMIT:
+                raise
+            return failed(origin, error)
+
+    def _count(self, batch: MicroBatch, rejected: Counter[str]) -> None:
+        self._stage.metrics.consumed.labels(self._source).inc(len(batch))
+        self._stage.metrics.last_message.labels(self._source).set(batch.records[-1].timestamp / 1000)
+        for code, count in rejected.items():
+            self._stage.metrics.rejected.labels(self._source, code).inc(count)
+
+
+class _Mark(NamedTuple):
+    """At ``at_ms`` of the log's time, or later, a source partition ended at ``end``."""
+
+    reading: Reading
+    at_ms: int
+    end: int
+
+
+class _ProgressTeller:
+    """Tells the journal up to when each source partition of this worker stands in it.
+
+    The time of a mark is one the log gave to a record before the partition's end was asked for; no clock of ours has a
+    part in it. The mark is told when everything below that end is acknowledged.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._app: Any = stage.app
+        self._topics, self._partitions = stage.topics, stage.partitions
+        self._marks: dict[TP, _Mark] = {}
+
+    async def tell(self, *_: object) -> None:
+        app, consumer = self._app, self._app.consumer
+        readings: dict[TP, Reading] = consumer.readings()
+        at_ms: int = app.producer.log_time_ms
+        marks = {tp: mark for tp, mark in self._marks.items() if readings.get(tp) is mark.reading}
+        reached = {tp: mark.at_ms for tp, mark in marks.items() if mark.reading.settle() >= mark.end}
+        if not at_ms:  # nothing has come back yet that would tell the time
+            reached = dict.fromkeys(readings, 0)
+        unmarked = readings.keys() - (marks.keys() - reached.keys())
+        try:
+            counts = await consumer.partition_counts(self._topics.inputs)
+            ends = await consumer.highwaters(*unmarked) if unmarked else {}
+        except consumer.transient_errors as error:
+            logger.warning("how far time has got is told later, the log did not answer: %r", error)
+            return
+        self._marks = {tp: mark for tp, mark in marks.items() if tp not in reached}
+        self._marks |= {tp: _Mark(readings[tp], at_ms, end or 0) for tp, end in ends.items()}
+        told = [Outgoing(None, journalled(progress)) for progress in _grouped(reached, counts)]
+        if told:
+            legs = self._topics.legs
+            await asyncio.gather(*(app.append(legs, number, told) for number in range(self._partitions)))
+
+
+def _grouped(reached: Mapping[TP, int], counts: Mapping[str, int]) -> Iterator[Progress]:
+    """One progress per time, the earliest first."""
+    for at_ms in sorted(set(reached.values())):
+        topics: dict[str, list[int]] = defaultdict(list)
+        for tp, when_ms in sorted(reached.items()):
+            if when_ms == at_ms:
+                topics[tp.topic].append(tp.partition)
+        yield Progress(at_ms * NS_PER_MS, topics, {topic: counts[topic] for topic in topics if topic in counts})

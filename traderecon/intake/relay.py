@@ -1,0 +1,47 @@
+"""Relay: a line of a CSV file as the message that says the same.
+
+    T1,AAPL,100,190.50,2025-07-26T10:01:23Z   ->   {"trade_id":"T1","ticker":"AAPL","quantity":"100",...}
+
+``decode`` of the message and ``Rows.decode`` of the line give the same leg, or both are Rejected. One exception: a line
+below ``MAX_BYTES`` whose message, which names every field, is above it, is SIZE_EXCEEDED as a message. Source:
+docs/files.md.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from traderecon.intake.messages import MAX_BYTES
+from traderecon.intake.refusal import Refusal
+from traderecon.intake.rows import cells_of
+
+_encode = msgspec.json.Encoder().encode
+
+
+def message_of(columns: Sequence[str], line: str) -> bytes:
+    """The bytes to send for one line without its line break, under a header with these columns.
+
+    An empty cell is left out: it was not sent. A line that is no row goes as it is, to be rejected where its neighbours
+    are decoded; bytes that were no UTF-8 stand in it as lone surrogates (``surrogateescape``), and are sent as such.
+
+    >>> message_of(("trade_id", "pnl_impact", "commission"), "T1,95.00,")
+    b'{"trade_id":"T1","pnl_impact":"95.00"}'
+    >>> message_of(("trade_id", "pnl_impact", "commission"), "T1,95.00,0.5,7")
+    b'T1,95.00,0.5,7'
+    """
+    try:
+        cells = cells_of(line)
+    except Refusal:
+        return _as_it_is(line)
+    if len(cells) > len(columns):
+        return _as_it_is(line)
+    fields = dict(zip(columns, cells, strict=False))
+    return _encode({name: cell for name, cell in fields.items() if cell})
+
+
+def _as_it_is(line: str) -> bytes:
+    """The line's own bytes; as a JSON string where they might be read as an object."""
+    raw = line.encode(errors="surrogateescape")
+    if raw.lstrip().startswith(b"{") and len(raw) <= MAX_BYTES:
+        return _encode(raw.decode(errors="replace"))
+    return raw

@@ -1,0 +1,251 @@
+"""Matching: the journal's agent. Facts join their trades, time passes, and what comes of it is published.
+
+    legs -> facts, deadlines, watermark (tables) -> the pure core -> reconciled, mismatch, dead_letters, standings
+
+Per batch: results acknowledged, then the changelog, then one write of the local store, then the acknowledgement. So
+what is in the tables has had its results delivered, and a record at or below the applied offset is a replay. Each
+record is judged by itself, over the facts up to it: what is published never depends on where a batch was cut.
+"""
+
+import asyncio
+import logging
+from collections import Counter, defaultdict
+from time import monotonic
+from typing import NamedTuple
+
+import msgspec
+from faust.types import StreamT
+
+from traderecon import clock
+from traderecon.matching.course import Awaited, Known, Turn, awaited, expire, join
+from traderecon.matching.facts import MAX_FACTS, Arrival
+from traderecon.records import Fact, Origin, RejectCode, Rejected, Result, Source, State, Transition, identity
+from traderecon.records.dead_letter import dead_letter, failed
+from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
+from traderecon.records.journal import fact_of, journalled, progress_of
+from traderecon.records.wire import result_json
+from traderecon.rules import Rules
+from traderecon.stage import Stage
+from traderecon.tables import BatchTable, Draft, deadlines, facts, watermarks
+from traderecon.telemetry.break_line import break_line
+from traderecon.topics import Topics
+from traderecon.transport import MicroBatch, Outgoing, Record
+from traderecon.transport.strikes import LIMIT
+
+SWEPT_AT_ONCE = 2_000
+"""Trades whose grace is over are published in steps, however many there are."""
+STANDING_S = 2
+"""A partition tells how it stands this often, in the log's time."""
+OLDEST_SHOWN = 100
+SCAN_SHARE = 20
+"""Counting who waits takes one part in this many of the time."""
+
+logger = logging.getLogger(__name__)
+
+_NOT_NEW = {Arrival.IDENTICAL: "identical", Arrival.STALE: "stale", Arrival.CONFLICTING: "conflicting"}
+_encode = msgspec.json.Encoder().encode
+
+
+def attach(stage: Stage, rules: Rules) -> None:
+    """Give the stage's app the matching agent and its table."""
+    app = stage.app
+    table = BatchTable(app, name="trades", partitions=stage.partitions, help="facts, deadlines, watermarks")
+    app.tables.add(table)
+    matching = _Matching(stage, table, rules)
+    app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
+
+
+class _Published(NamedTuple):
+    """A result on its way, and when the leg that decided it was received; None where time did."""
+
+    result: Result
+    received_at_ns: int | None
+
+
+class _Matching:
+    """The agent, and what it needs."""
+
+    def __init__(self, stage: Stage, table: BatchTable, rules: Rules) -> None:
+        self._app, self._topics, self._metrics, self._strikes = stage.app, stage.topics, stage.metrics, stage.strikes
+        self._table, self._rules, self._stamp = table, rules, rules.stamp()
+        self._stands_at_ns: dict[int, int] = {}
+        self._pending: dict[int, Counter[str]] = {}
+
+    async def run(self, batches: StreamT[MicroBatch]) -> None:
+        """The journal: facts join their trades, time passes."""
+        async for batch in batches:
+            turns = _Turns(self._table.draft(batch), batch, self._topics)
+            for record in batch:
+                if record.offset <= turns.draft.applied:
+                    continue  # a replay: what came of it has been delivered
+                try:
+                    if record.key is None:
+                        await self._pass_time(turns, record)
+                    else:
+                        self._join(turns, record.key, record)
+                except Exception as error:
+                    if self._strikes.another(batch, record) < LIMIT:
+                        raise
+                    turns.reject(failed(_place(batch, record), error), record)
+            await self._publish(turns)
+            await turns.draft.write()
+
+    def _join(self, turns: "_Turns", trade_id: bytes, record: Record) -> None:
+        """A fact comes to its trade."""
+        value = record.value or b""
+        fact = fact_of(value)
+        new = Known(identity(fact.leg), fact)
+        known = [kept for kept in facts.facts(turns.draft, trade_id) if kept.journal_offset <= record.offset]
+        if any(kept.journal_offset == record.offset for kept in known):
+            return  # a replay that a worker stopped for too long made look new
+        if fact.origin.received_at_ns < turns.watermark_ns:
+            # Its time has passed already, by its producer's clock: it waits as long as any other all the same.
+            origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
+            fact = msgspec.structs.replace(fact, origin=origin)
+            new, value = Known(new.identity, fact), journalled(fact)
+        turn = join([Known(kept.identity, kept.fact) for kept in known], new, turns.watermark_ns, self._rules)
+        if turn.arrival is Arrival.TOO_MANY:
+            turns.reject(_too_many(fact, _place(turns.batch, record)), record)
+            return
+        if turn.arrival in _NOT_NEW:
+            turns.not_new[fact.leg.source, _NOT_NEW[turn.arrival]] += 1
+        if turn.after is None:
+            return
+        facts.keep(turns.draft, trade_id, new.identity, record.offset, value)
+        if turn.was_due_ns is not None and turn.was_due_ns != turn.due_ns:
+            deadlines.forget(turns.draft, turn.was_due_ns, trade_id)
+        if turn.due_ns is not None:
+            deadlines.await_until(turns.draft, turn.due_ns, trade_id, awaited(turn.after.sides))
+        if (result := turn.result(self._stamp)) is not None:
+            turns.publish(result, turn, fact.origin.received_at_ns if fact.leg.source is not Source.PNL else None)
+
+    async def _pass_time(self, turns: "_Turns", record: Record) -> None:
+        """Time has got further: graces end, and the partition tells how it stands."""
+        progress = progress_of(record.value or b"")
+        draft, was_ns = turns.draft, turns.watermark_ns
+        watermark_ns = watermarks.watermark_ns(draft, self._topics.inputs, progress)
+        while over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE):
+            for waiting in over:
+                deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
+                known = [
+                    Known(kept.identity, kept.fact)
+                    for kept in facts.facts(draft, waiting.trade_id)
+                    if kept.journal_offset < record.offset
+                ]
+                turn = expire(known, was_ns, watermark_ns, self._rules)
+                if (result := turn.result(self._stamp)) is not None:
+                    turns.publish(result, turn, None)
+            if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
+                await self._publish(turns)
+                await draft.write(upto=record.offset - 1)
+        watermarks.advance(draft, progress)
+        turns.watermark_ns = watermark_ns
+        partition = turns.batch.partition
+        if progress.at_ns >= self._stands_at_ns.get(partition, 0):
+            turns.standing = self._standing(turns, partition, progress.at_ns)
+
+    def _standing(self, turns: "_Turns", partition: int, at_ns: int) -> bytes:
+        """How the partition stands: the watermark, and who waits for what. Told more seldom where many wait."""
+        began_s = monotonic()
+        counts: Counter[str] = Counter(dict.fromkeys(Awaited, 0))
+        oldest: list[deadlines.Waiting] = []
+        for waiting in deadlines.waiting(turns.draft):
+            counts[waiting.awaited] += 1
+            if len(oldest) < OLDEST_SHOWN:
+                oldest.append(waiting)
+        took_ns = int((monotonic() - began_s) * NS_PER_S)
+        self._stands_at_ns[partition] = at_ns + max(STANDING_S * NS_PER_S, SCAN_SHARE * took_ns)
+        self._pending[partition] = counts
+        for awaited_leg in Awaited:
+            self._metrics.pending.labels(awaited_leg).set(sum(each[awaited_leg] for each in self._pending.values()))
+        self._metrics.watermark.labels(partition).set(turns.watermark_ns / NS_PER_S)
+        return _encode(
+            {
+                "partition": partition,
+                "watermark": iso(turns.watermark_ns) if turns.watermark_ns else None,
+                "pending": counts,
+                "oldest": [
+                    {"trade_id": one.trade_id.decode(), "waiting_for": one.awaited, "due": iso(one.due_ns)}
+                    for one in oldest
+                ],
+            }
+        )
+
+    async def _publish(self, turns: "_Turns") -> None:
+        """Everything that came of the records so far, acknowledged; then counted and logged."""
+        await asyncio.gather(*(self._app.append(*place, rows) for place, rows in turns.outbox.items()))
+        if turns.standing is not None:
+            partition = turns.batch.partition
+            standing = Outgoing(b"%d" % partition, turns.standing)
+            await self._app.append(self._topics.standings, partition, [standing])
+        self._count(turns)
+        turns.sent()
+
+    def _count(self, turns: "_Turns") -> None:
+        metrics = self._metrics
+        now_ns = clock.now_ns()
+        states = Counter(result.verdict.state for result, _ in turns.published)
+        reasons = Counter(reason for result, _ in turns.published for reason in result.verdict.reasons)
+        for state, count in states.items():
+            metrics.results.labels(state).inc(count)
+        for reason, count in reasons.items():
+            metrics.reasons.labels(reason).inc(count)
+        for (source, kind), count in turns.not_new.items():
+            metrics.duplicates.labels(source, kind).inc(count)
+        for code, count in turns.rejected.items():
+            metrics.rejected.labels(self._topics.legs, code).inc(count)
+        for result, received_at_ns in turns.published:
+            if received_at_ns is not None:
+                metrics.decision.observe(max(0, now_ns - received_at_ns) / NS_PER_S)
+            if result.broken.transition is not Transition.NONE:
+                logger.warning("%s", break_line(result))
+
+
+class _Turns:
+    """What the records of one micro-batch have come to so far."""
+
+    def __init__(self, draft: Draft, batch: MicroBatch, topics: Topics) -> None:
+        self.draft, self.batch, self._topics = draft, batch, topics
+        self.watermark_ns = watermarks.watermark_ns(draft, topics.inputs)
+        self.sent()
+
+    def sent(self) -> None:
+        """Nothing is on its way."""
+        self.outbox: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+        self.published: list[_Published] = []
+        self.not_new: Counter[tuple[Source, str]] = Counter()
+        self.rejected: Counter[RejectCode] = Counter()
+        self.standing: bytes | None = None
+
+    def publish(self, result: Result, turn: Turn, received_at_ns: int | None) -> None:
+        """To the topic of its state, and to the one it leaves."""
+        row = Outgoing(result.trade_id.encode(), result_json(result))
+        homes = {self._home(result.verdict.state)}
+        if turn.before is not None and turn.before.verdict.state is not State.PENDING:
+            homes.add(self._home(turn.before.verdict.state))
+        for topic in homes:
+            self.outbox[topic, self.batch.partition].append(row)
+        self.published.append(_Published(result, received_at_ns))
+
+    def reject(self, rejected: Rejected, record: Record) -> None:
+        """A journal record that no trade takes."""
+        self.rejected[rejected.code] += 1
+        letter = Outgoing(record.key, dead_letter(rejected, record.key, record.value))
+        self.outbox[self._topics.dead_letters, self.batch.partition].append(letter)
+
+    def _home(self, state: State) -> str:
+        return self._topics.mismatch if state.is_break else self._topics.reconciled
+
+
+def _place(batch: MicroBatch, record: Record) -> Origin:
+    return Origin(batch.topic, batch.partition, record.offset, record.timestamp * NS_PER_MS)
+
+
+def _too_many(fact: Fact, place: Origin) -> Rejected:
+    leg, origin = fact.leg, fact.origin
+    return Rejected(
+        RejectCode.TOO_MANY_FACTS,
+        f"trade {leg.trade_id!r} has {MAX_FACTS} facts: the one from {origin.topic}[{origin.partition}] at "
+        f"{origin.offset} is not taken. Who sends so many versions of one trade?",
+        place,
+    )

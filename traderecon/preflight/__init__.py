@@ -1,0 +1,19 @@
+"""The preflight: what a worker leans on, looked at before it starts. Nothing is changed, no record is sent.
+
+checks(settings) -> [Finding(check, level, text, todo), ...] -> exit_code
+"""
+
+from traderecon.preflight.findings import Finding, Level, exit_code
+from traderecon.preflight.machine import data_directory, rules_file, versions
+from traderecon.preflight.services import broker, database, web_port
+from traderecon.settings import Settings
+
+__all__ = ["Finding", "Level", "checks", "exit_code"]
+
+
+async def checks(settings: Settings) -> list[Finding]:
+    """Everything, in the order in which one would mend it; about ten seconds where a broker does not answer."""
+    findings = [*versions(), *data_directory(settings), *rules_file(settings)]
+    findings += [finding async for finding in broker(settings)]
+    findings += [finding async for finding in database(settings)]
+    return [*findings, *web_port(settings)]

@@ -1,0 +1,51 @@
+"""A finding: what one check of the preflight found, and what to do about it."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+from traderecon.transport.halt import REFUSED, UNREACHABLE
+
+DONE = 0
+
+
+class Level(StrEnum):
+    """OK; WARN: it works, and somebody should look; FAIL: no worker may start."""
+
+    OK = "OK"
+    WARN = "WARN"
+    FAIL = "FAIL"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One sentence about one thing, and what to do; ``unreachable``: somebody who should answer does not."""
+
+    check: str
+    level: Level
+    text: str
+    todo: str = ""
+    unreachable: bool = False
+
+
+def ok(check: str, text: str) -> Finding:
+    """All is well."""
+    return Finding(check, Level.OK, text)
+
+
+def warn(check: str, text: str, todo: str) -> Finding:
+    """It works, and somebody should look."""
+    return Finding(check, Level.WARN, text, todo)
+
+
+def bad(check: str, text: str, todo: str, *, unreachable: bool = False) -> Finding:
+    """No worker may start."""
+    return Finding(check, Level.FAIL, text, todo, unreachable)
+
+
+def exit_code(findings: Iterable[Finding]) -> int:
+    """4 where something does not answer, else 78 where something failed, else 0. Source: CONTRACT.md."""
+    failed = [finding for finding in findings if finding.level is Level.FAIL]
+    if any(finding.unreachable for finding in failed):
+        return UNREACHABLE
+    return REFUSED if failed else DONE

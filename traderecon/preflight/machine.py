@@ -1,0 +1,112 @@
+"""This machine and what is installed on it: versions, the data directory, room on its disk, the rules file."""
+
+import platform
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+
+from traderecon.preflight.findings import Finding, bad, ok, warn
+from traderecon.rulebook import rules_in_force
+from traderecon.settings import ConfigurationError, Settings
+
+LEANED_ON = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
+"""Whose insides we use: another version may lose records."""
+OLDEST_SQLITE = (3, 35)
+"""The first with RETURNING."""
+WARN_BYTES = 1024**3
+FAIL_BYTES = 200 * 1024**2
+REINSTALL = "install again from requirements/run.txt"
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^;)]*)\)?(?:;.*)?")
+_CLAUSE = re.compile(r"(==|>=|<=|<|>)\s*([0-9][0-9.]*)")
+
+
+def versions() -> Iterator[Finding]:
+    """Whether what we lean on is installed in the version we were tested with."""
+    found = [f"Python {platform.python_version()}"]
+    asked = _asked()
+    wrong = []
+    for name in LEANED_ON:
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            wrong.append(f"{name} is not installed")
+            continue
+        found.append(f"{name} {version}")
+        if not fits(version, asked.get(name, "")):
+            wrong.append(f"{name} is {version}, and must be {asked[name]}")
+    if wrong:
+        yield bad("versions", "; ".join(wrong), REINSTALL)
+    else:
+        yield ok("versions", ", ".join(found))
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        oldest = ".".join(map(str, OLDEST_SQLITE))
+        yield bad("sqlite", f"SQLite {sqlite3.sqlite_version} is older than {oldest}", "use a Python with a newer one")
+    else:
+        yield ok("sqlite", f"SQLite {sqlite3.sqlite_version}")
+
+
+def fits(version: str, asked: str) -> bool:
+    """Whether a version is one that a requirement asks for.
+
+    >>> fits("0.15.3", "==0.15.3"), fits("8.4.1", ">=8.1,<8.4"), fits("0.3.30", ">=0.3.29")
+    (True, False, True)
+    """
+    have = _numbers(version)
+    for relation, wanted in _CLAUSE.findall(asked):
+        want = _numbers(wanted)
+        holds = {"==": have == want, ">=": have >= want, "<=": have <= want, "<": have < want, ">": have > want}
+        if not holds[relation]:
+            return False
+    return True
+
+
+def data_directory(settings: Settings) -> Iterator[Finding]:
+    """Whether the data directory can be written, and how much room its disk has."""
+    directory = settings.data_dir.resolve()
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    move = "name a directory that is yours in TRADERECON_DATA_DIR"
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        yield bad("data directory", f"{directory} cannot be written ({error.strerror})", move)
+        return
+    made = "" if there == directory else " (not there yet: made by whoever needs it first)"
+    yield ok("data directory", f"{directory} can be written{made}")
+    free_bytes = shutil.disk_usage(there).free
+    text = f"{free_bytes // 1024**2:,} MiB free where {directory} is"
+    room = f"make room, or {move}"
+    if free_bytes < FAIL_BYTES:
+        yield bad("disk", f"{text}, and a worker stops when there is none", room)
+    elif free_bytes < WARN_BYTES:
+        yield warn("disk", text, room)
+    else:
+        yield ok("disk", text)
+
+
+def rules_file(settings: Settings) -> Iterator[Finding]:
+    """Whether the rules can be read."""
+    try:
+        rules = rules_in_force(settings)
+    except ConfigurationError as error:
+        yield bad("rules", str(error), "mend the file, or name another in TRADERECON_RULES")
+    else:
+        yield ok("rules", f"{rules.name}, from {settings.rules}" if settings.rules else "the founding rules")
+
+
+def _asked() -> dict[str, str]:
+    """What this distribution requires, by name: ``{"aiokafka": "==0.14.0", ...}``."""
+    try:
+        requirements = metadata.requires("traderecon") or []
+    except metadata.PackageNotFoundError:
+        return {}
+    matches = (_REQUIREMENT.fullmatch(one) for one in requirements if "extra ==" not in one)
+    return {match[1].lower(): match[2].strip() for match in matches if match}
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))

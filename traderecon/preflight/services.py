@@ -1,0 +1,122 @@
+"""What a worker talks to: the broker with its topics and its clock, the database, the port of the pages."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from traderecon.clock import now_ns
+from traderecon.preflight.findings import Finding, bad, ok, warn
+from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
+from traderecon.settings import Settings
+from traderecon.transport.client import EMBEDDED, Client, ClientError, NoAnswer, connect
+from traderecon.transport.halt import UNREACHABLE
+from traderecon.transport.log.open_log import NAME as LOG_NAME
+
+NS_PER_MS = 1_000_000
+WARN_AHEAD_MS = 1_000
+FAIL_AHEAD_MS = 30_000
+SQLITE = "sqlite:///"
+
+
+async def broker(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the broker answers, has the topics, and keeps our time."""
+    embedded = settings.broker.startswith(EMBEDDED)
+    if embedded and not (settings.data_dir / LOG_NAME).exists():
+        yield ok("broker", f"the embedded log in {settings.data_dir}: not there yet, made by whoever needs it first")
+        return
+    try:
+        async with connect(settings.broker, settings.data_dir) as client:
+            standings = await inspect(client, settings)
+            yield ok("broker", f"{client.where} answers")
+            for finding in _topics(standings, embedded=embedded):
+                yield finding
+            if not embedded:
+                yield await _clock(client, standings)
+    except NoAnswer as error:
+        yield bad("broker", str(error), "start it, or mend TRADERECON_BROKER", unreachable=True)
+    except ClientError as error:
+        yield bad("broker", str(error), "mend TRADERECON_BROKER or TRADERECON_DATA_DIR")
+
+
+def _topics(standings: tuple[Standing, ...], *, embedded: bool) -> Iterator[Finding]:
+    differing = [standing for standing in standings if standing.fitness is not Fitness.OK]
+    if not differing:
+        count = f"ours with {standings[-1].partitions} partitions each"
+        yield ok("topics", f"all {len(standings)} topics are there, {count}")
+    if missing := [standing.topic for standing in differing if standing.fitness is Fitness.MISSING]:
+        text = f"missing: {', '.join(missing)}"
+        if embedded:
+            yield warn("topics", text, f"{MAKE}; `simulate` and `ingest` do it as well")
+        else:
+            yield bad("topics", text, MAKE)
+    for standing in differing:
+        text = f"{standing.topic} {standing.text}"
+        if standing.fitness is Fitness.OTHER_PARTITIONS:
+            yield bad("topics", text, standing.todo)
+        elif standing.fitness is Fitness.OTHER_SETTINGS:
+            yield warn("topics", text, standing.todo)
+
+
+async def _clock(client: Client, standings: tuple[Standing, ...]) -> Finding:
+    """Compare clocks without a record of our own: what the broker has stamped should not lie in our future."""
+    stamped = [standing.topic for standing in standings if standing.fitness is Fitness.OK]
+    for ahead_ms in (FAIL_AHEAD_MS, WARN_AHEAD_MS):
+        now_ms = now_ns() // NS_PER_MS
+        for topic in stamped:
+            if await client.has_records_since(topic, now_ms + ahead_ms):
+                text = f"{topic} has a record that the broker stamped more than {ahead_ms // 1000} s in our future"
+                todo = "set both clocks by NTP; graces are counted from the broker's time"
+                return bad("clock", text, todo) if ahead_ms == FAIL_AHEAD_MS else warn("clock", text, todo)
+    return ok("clock", "the broker has stamped nothing in our future; whether we are ahead shows only when it writes")
+
+
+async def database(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the database can be opened, and has the tables of this version."""
+    url = settings.database_url
+    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
+        yield ok("database", f"{url.removeprefix(SQLITE)}: not there yet, made by the first worker")
+        return
+    yield await asyncio.to_thread(_database, url)
+
+
+def _database(url: str) -> Finding:
+    # SQLAlchemy and its migrations are slow to import.
+    from traderecon.sink.database import StoreError
+    from traderecon.sink.migration import head
+    from traderecon.sink.store import Store
+
+    try:
+        store = Store.open(url)
+        try:
+            at, newest = store.migration(), head()
+            where = store.path
+        finally:
+            store.close()
+    except StoreError as error:
+        return bad("database", str(error), "TRADERECON_DATABASE_URL names it", unreachable=error.code == UNREACHABLE)
+    if at is None:
+        return ok("database", f"{where}: empty, the first worker makes its tables")
+    if at != newest:
+        return bad("database", f"{where} is at migration {at}, this version at {newest}", "run `traderecon db upgrade`")
+    return ok("database", f"{where}, at migration {at}")
+
+
+def web_port(settings: Settings) -> Iterator[Finding]:
+    """Whether the pages can listen."""
+    host, port = settings.web_host, settings.web_port
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            named = "web_port" in settings.model_fields_set
+            todo = "name another in TRADERECON_WEB_PORT" if named else "nothing: the pages take the next free one"
+            yield warn("web port", f"{host}:{port} is taken, perhaps by a worker that runs already", todo)
+        else:
+            yield bad("web port", f"nothing can listen on {host}:{port} ({error.strerror})", "mend TRADERECON_WEB_HOST")
+    else:
+        yield ok("web port", f"{host}:{port} is free")

@@ -1,0 +1,105 @@
+"""The topics of the pipeline on a broker: made where they are missing, and looked at before anybody leans on them.
+
+    make(client, settings) -> (Created, ...)        inspect(client, settings) -> (Standing, ...)
+
+Inputs may have any number of partitions: the journal repairs them. Ours have one number, the one of the settings.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from traderecon.settings import Settings
+from traderecon.topics import Topic, Topics, topics
+from traderecon.transport.client import Client, Created
+
+MAKE = "run `traderecon topics create`"
+
+
+class Fitness(StrEnum):
+    """Whether a topic is as it must be."""
+
+    OK = "OK"
+    MISSING = "MISSING"
+    OTHER_PARTITIONS = "OTHER_PARTITIONS"
+    OTHER_SETTINGS = "OTHER_SETTINGS"
+
+    @property
+    def refuses(self) -> bool:
+        """Whether no worker may run with it."""
+        return self in {Fitness.MISSING, Fitness.OTHER_PARTITIONS}
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One topic as it is on the broker; where it is not OK, what is wrong with it and what to do."""
+
+    topic: str
+    fitness: Fitness
+    partitions: int | None
+    text: str = ""
+    todo: str = ""
+
+
+async def make(client: Client, settings: Settings) -> tuple[Created, ...]:
+    """Make every topic that is missing; one that is there stays as it is. Raises ``ClientError``."""
+    declared = topics(settings.topic_prefix).declared(settings.retention_days)
+    return tuple([await client.create(topic, settings.topic_partitions) for topic in declared])
+
+
+async def inspect(client: Client, settings: Settings) -> tuple[Standing, ...]:
+    """Every topic of the pipeline, in its order. Raises ``ClientError``."""
+    names = topics(settings.topic_prefix)
+    counts = await client.topics()
+    return tuple(
+        [
+            await _standing(client, names, topic, counts.get(topic.name), settings.topic_partitions)
+            for topic in names.declared(settings.retention_days)
+        ]
+    )
+
+
+def other_partitions(names: Topics, topic: str, found: int, asked: int) -> Standing | None:
+    """What to say of a topic that has another number of partitions; None where it may have any."""
+    if found == asked or topic in names.inputs:
+        return None
+    return Standing(
+        topic,
+        Fitness.OTHER_PARTITIONS,
+        found,
+        f"has {found} partitions, and must have {asked} as all topics of ours",
+        f"set TRADERECON_TOPIC_PARTITIONS={found} where all of them have so many, or begin with a "
+        "TRADERECON_TOPIC_PREFIX of its own",
+    )
+
+
+async def _standing(client: Client, names: Topics, topic: Topic, found: int | None, asked: int) -> Standing:
+    if found is None:
+        return Standing(topic.name, Fitness.MISSING, None, "is missing", MAKE)
+    if differs := other_partitions(names, topic.name, found, asked):
+        return differs
+    wrong = list(_other_settings(names, topic, await client.config(topic.name)))
+    if not wrong:
+        return Standing(topic.name, Fitness.OK, found)
+    return Standing(
+        topic.name,
+        Fitness.OTHER_SETTINGS,
+        found,
+        "; ".join(f"has {name} {is_set}, not {wanted}: {costs}" for name, is_set, wanted, costs in wrong),
+        f"set {', '.join(f'{name}={wanted}' for name, _, wanted, _ in wrong)} with Kafka's own tools (kafka-configs)",
+    )
+
+
+def _other_settings(names: Topics, topic: Topic, config: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    """What is set otherwise than it should be: its name, what it is, what it should be, and what that costs."""
+    wanted = topic.config()
+    stamped, policy, limit = "message.timestamp.type", "cleanup.policy", "max.message.bytes"
+    if topic.name in names.inputs and config.get(stamped) != wanted[stamped]:
+        costs = "graces are counted from the broker's time, and now every producer's clock decides when they are over"
+        yield stamped, config.get(stamped, "unknown"), wanted[stamped], costs
+    if ("compact" in config.get(policy, "")) != topic.compacted:
+        costs = "it grows without need" if topic.compacted else "records that count are thrown away"
+        yield policy, config.get(policy, "unknown"), wanted[policy], costs
+    if int(config.get(limit) or 0) < int(wanted.get(limit, 0)):
+        costs = "a trade with many legs may not fit, and stops the worker"
+        yield limit, config.get(limit, "unknown"), wanted[limit], costs

@@ -1,0 +1,53 @@
+"""The journal's records: a fact under its trade's key, or how far time has got in one source partition.
+
+    key trade_id   {"leg": {...}, "origin": {...}, "extra": {...}}
+    no key         {"at_ns": ..., "reached": {"executions": [0, 1]}, "partitions": {"executions": 4}}
+
+Source: DESIGN of the journal in docs/ARCHITECTURE.md.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+
+import msgspec
+
+from traderecon.records.facts import Fact, Origin
+from traderecon.records.legs import Leg
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Every record these source partitions got up to ``at_ns``, the log's time, stands in the journal before this one.
+
+    ``reached`` has partitions by topic, ``partitions`` how many a topic has: time has got as far as the last of them.
+    """
+
+    at_ns: int
+    reached: dict[str, list[int]]
+    partitions: dict[str, int]
+
+
+class _Journalled(msgspec.Struct, frozen=True):
+    leg: Leg
+    origin: Origin
+    extra: dict[str, msgspec.Raw] | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_fact = msgspec.json.Decoder(_Journalled).decode
+_decode_progress = msgspec.json.Decoder(Progress).decode
+
+
+def journalled(said: Fact | Progress) -> bytes:
+    """A record's value."""
+    return _encode(said)
+
+
+def fact_of(value: bytes) -> Fact:
+    """The fact in a record that has a key."""
+    read = _decode_fact(value)
+    return Fact(read.leg, read.origin, cast(Mapping[str, str | msgspec.Raw] | None, read.extra))
+
+
+def progress_of(value: bytes) -> Progress:
+    """The progress in a record that has none."""
+    return _decode_progress(value)

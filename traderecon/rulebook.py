@@ -1,0 +1,23 @@
+"""The rules in force: those of the file in TRADERECON_RULES, or the founding ones, with the grace of the settings."""
+
+import msgspec
+
+from traderecon.records.instants import NS_PER_S
+from traderecon.rules import FOUNDING, Rules
+from traderecon.rules.file import RulesError, parse_rules
+from traderecon.settings import ConfigurationError, Settings
+
+
+def rules_in_force(settings: Settings) -> Rules:
+    """The rules; ConfigurationError names the file and what is wrong in it."""
+    try:
+        rules = parse_rules(settings.rules.read_text(encoding="utf-8")) if settings.rules else FOUNDING
+    except (RulesError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{settings.rules}: {error}") from None
+    except OSError as error:
+        raise ConfigurationError(
+            f"{settings.rules}: cannot be read ({error.strerror}); TRADERECON_RULES names it"
+        ) from None
+    if "grace_seconds" not in settings.model_fields_set:
+        return rules
+    return msgspec.structs.replace(rules, grace_ns=settings.grace_seconds * NS_PER_S)

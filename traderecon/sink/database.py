@@ -1,0 +1,124 @@
+"""The SQLite file behind the sink: how it is opened, and what it promises. Everybody who opens it does it here.
+
+WAL: who reads never waits for who writes. ``synchronous = NORMAL``: a commit survives the death of any process; a power
+cut may take the last ones, whole, and their offsets with them, so the sink reads those records again.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE
+
+PATIENCE_S = 30.0
+"""How long to wait for another process that writes."""
+CACHE_KIB = 65_536
+"""The pages a connection keeps: the ids of events are random, and so is where they go in their index."""
+CHECKPOINT_PAGES = 8_192
+AGAIN_S = 0.01
+"""How soon SQLite is asked again where its own waiting does not apply."""
+
+OPTIONS = (
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+    f"PRAGMA cache_size = -{CACHE_KIB}",
+    f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
+)
+
+_UNREACHABLE = {"SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_AUTH"}
+_NOT_OURS = {"SQLITE_NOTADB", "SQLITE_CORRUPT"}
+
+
+class StoreError(Exception):
+    """A database that cannot be used: what was found, where, and what to do. ``code``: the exit code this ends in."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+def opened(url: str) -> Engine:
+    """The engine on ``sqlite:///path``, its directory made; the file need not be there yet.
+
+    A transaction takes the right to write at once where ``execution_options(writes=True)`` asks for it. StoreError: it
+    cannot be reached (4), or is none this version can use (78).
+    """
+    place = _place(url)
+    try:
+        Path(place.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(UNREACHABLE, f"{place.database}: its directory cannot be made ({error.strerror})") from None
+    # The driver begins no transaction of its own: ``_begin`` says when, and which.
+    try:
+        _write_ahead(place.database or "")
+    except sqlite3.Error as error:
+        raise explained(place.database, error) from error
+    # The driver begins no transaction of its own: ``_begin`` says when, and which.
+    engine = create_engine(place, pool_use_lifo=True, connect_args={"timeout": PATIENCE_S, "isolation_level": None})
+    event.listen(engine, "connect", _configure)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def explained(where: str | None, error: BaseException | None) -> StoreError:
+    """What the database said, in a sentence, with the exit code it ends in."""
+    name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
+    if name == "SQLITE_BUSY":
+        return StoreError(
+            UNREACHABLE, f"{where}: another process has written for {PATIENCE_S:.0f} s without end ({error})"
+        )
+    if name == "SQLITE_FULL":
+        return StoreError(PROMISE, f"{where}: no room on its disk ({error}): make room, and start again")
+    if name in _NOT_OURS:
+        return StoreError(
+            REFUSED, f"{where}: no database that can be read ({error}): name another file, or move this one away"
+        )
+    if name in _UNREACHABLE:
+        return StoreError(UNREACHABLE, f"{where}: cannot be opened, read or written ({error})")
+    return StoreError(PROMISE, f"{where}: {error}")
+
+
+def _place(url: str) -> URL:
+    try:
+        place = make_url(url)
+    except ArgumentError:
+        raise StoreError(REFUSED, f"{url!r} is no database: write sqlite:///path") from None
+    if place.get_backend_name() != "sqlite":
+        raise StoreError(
+            REFUSED,
+            f"{place.render_as_string()}: this version keeps its database in SQLite only: set "
+            "TRADERECON_DATABASE_URL to sqlite:///path, or leave it empty",
+        )
+    if place.database in {None, "", ":memory:"}:
+        raise StoreError(REFUSED, f"{url} names no file, and others must be able to read it: write sqlite:///path")
+    return place
+
+
+def _configure(connection: Any, record: Any) -> None:
+    for option in OPTIONS:
+        connection.execute(option)
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _write_ahead(path: str) -> None:
+    """Turn the file to WAL, where it stays. Another process may be doing the same: for that SQLite does not wait."""
+    until = monotonic() + PATIENCE_S
+    with closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as connection:
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or monotonic() > until:
+                    raise
+                sleep(AGAIN_S)
+            else:
+                return

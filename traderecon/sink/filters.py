@@ -1,0 +1,64 @@
+"""Filters: which rows of a list are wanted, and in which order. An empty field asks for nothing."""
+
+import msgspec
+
+from traderecon.records.words import Word
+
+
+class Status(Word):
+    """Which breaks a list has."""
+
+    OPEN = "open"
+    RESOLVED = "resolved"
+    ALL = "all"
+
+
+class BreakSort(Word):
+    """The order of a list of breaks."""
+
+    SEVERITY = "severity"
+    OLDEST = "oldest"
+    NEWEST = "newest"
+    NOTIONAL = "notional"
+    TRADE_ID = "trade_id"
+
+
+class TradeSort(Word):
+    """The order of a list of trades; oldest and newest by event time."""
+
+    TRADE_ID = "trade_id"
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
+class BreakFilter(msgspec.Struct, frozen=True):
+    """Which breaks, in which order; ``trade_id`` is how it begins."""
+
+    status: str = Status.OPEN
+    reason: str = ""
+    severity: str = ""
+    state: str = ""
+    ticker: str = ""
+    trade_id: str = ""
+    sort: str = BreakSort.SEVERITY
+
+
+class TradeFilter(msgspec.Struct, frozen=True):
+    """Which trades, in which order; ``date`` is the UTC day of the event time, ``trade_id`` how it begins."""
+
+    state: str = ""
+    reason: str = ""
+    ticker: str = ""
+    date: str = ""
+    trade_id: str = ""
+    sort: str = TradeSort.TRADE_ID
+
+
+class DeadLetterFilter(msgspec.Struct, frozen=True):
+    """Which dead letters, newest first."""
+
+    code: str = ""
+    topic: str = ""
+
+
+Filter = BreakFilter | TradeFilter | DeadLetterFilter

@@ -1,0 +1,190 @@
+"""Messages: what the sink reads of a record, only the fields that become columns; the rest is passed over.
+
+bytes -> ResultMessage | Letter | Standing          a record that is none of them is a bug of its writer: NotOurs
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from traderecon.records import STANDINGS, Break, Reason, Severity
+from traderecon.records.numbers import EXACT, plain
+from traderecon.transport import Record
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NS_PER_US = 1_000
+_URGENCY = {severity: place for place, severity in enumerate(Severity)}
+
+Message = TypeVar("Message")
+
+
+class NotOurs(Exception):
+    """A record on a topic of ours that is not what the topic carries: which one, and what is wrong with it."""
+
+
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """What a leg says of the trade: instrument and amounts, as digits. A snapshot says none of it."""
+
+    ticker: str | None = None
+    quantity: str | None = None
+    price: str | None = None
+
+
+class SentLeg(msgspec.Struct, frozen=True, gc=False):
+    """A leg in a result: its terms, when the log got it, whether it counts for its source."""
+
+    payload: Terms
+    stands: bool
+    received_at: datetime | None = None
+
+
+class Legs(msgspec.Struct, frozen=True, gc=False):
+    """The legs of a result, by source."""
+
+    executions: tuple[SentLeg, ...] = ()
+    broker_confirmations: tuple[SentLeg, ...] = ()
+    pnl_snapshot: tuple[SentLeg, ...] = ()
+
+
+class Size(NamedTuple):
+    """What a trade is about: instrument, |price * quantity| in digits, when (ISO 8601); None where nobody said."""
+
+    ticker: str | None
+    notional: str | None
+    event_time: str | None
+
+
+class ResultMessage(msgspec.Struct, frozen=True, gc=False):
+    """A result."""
+
+    event_id: str
+    trade_id: str
+    version: int
+    state: Literal["MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"]
+    reasons: tuple[Reason, ...]
+    hints: tuple[str, ...]
+    broken: Break = msgspec.field(name="break")
+    legs: Legs
+    event_time: str | None
+
+    @property
+    def size(self) -> Size:
+        """Of the execution that stands, else of the confirmation."""
+        for leg in (*self.legs.executions, *self.legs.broker_confirmations):
+            if leg.stands:
+                return Size(leg.payload.ticker, _notional(leg.payload), self.event_time)
+        return Size(None, None, self.event_time)
+
+    @property
+    def received_at_ns(self) -> int | None:
+        """When the leg came that decided: the last one. None where a side is missing: there it is time that decides."""
+        legs = self.legs
+        if not (legs.executions and legs.broker_confirmations):
+            return None
+        every = (*legs.executions, *legs.broker_confirmations, *legs.pnl_snapshot)
+        known = [leg.received_at for leg in every if leg.received_at is not None]
+        return (max(known) - _EPOCH) // _MICROSECOND * _NS_PER_US if known else None
+
+
+class Letter(msgspec.Struct, frozen=True, gc=False):
+    """A dead letter: why a record is no leg, where that record lies, and its bytes (base64)."""
+
+    code: str
+    text: str
+    topic: str
+    partition: int
+    offset: int
+    received_at: str | None
+    sha256: str | None
+    size: int
+    key: str | None
+    raw: str | None
+    truncated: bool
+
+    @property
+    def content(self) -> bytes:
+        """Its fields as JSON, in their order here: what the chain covers, by the topic and by the table."""
+        return _encode(self)
+
+
+class Standing(msgspec.Struct, frozen=True, gc=False):
+    """How far matching has got in one journal partition; counts and list as the JSON they came in."""
+
+    partition: int
+    watermark: str | None
+    pending: msgspec.Raw
+    oldest: msgspec.Raw
+
+
+_encode = msgspec.json.Encoder().encode
+_result = msgspec.json.Decoder(ResultMessage).decode
+_letter = msgspec.json.Decoder(Letter).decode
+_standing = msgspec.json.Decoder(Standing).decode
+_reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
+
+
+def result_of(topic: str, partition: int, record: Record) -> ResultMessage:
+    """The result a record carries."""
+    return _read(_result, topic, partition, record)
+
+
+def letter_of(topic: str, partition: int, record: Record) -> Letter:
+    """The dead letter a record carries."""
+    return _read(_letter, topic, partition, record)
+
+
+def standing_of(topic: str, partition: int, record: Record) -> Standing:
+    """The standing a record carries."""
+    return _read(_standing, topic, partition, record)
+
+
+@lru_cache(maxsize=4_096)
+def listed(codes: tuple[str, ...]) -> str:
+    """Codes as a JSON list.
+
+    >>> listed(("PRICE_MISMATCH", "TIMESTAMP_DRIFT"))
+    '["PRICE_MISMATCH","TIMESTAMP_DRIFT"]'
+    """
+    return _encode(codes).decode()
+
+
+def unlisted(text: str) -> tuple[Reason, ...]:
+    """The reasons of such a list.
+
+    >>> unlisted('["PRICE_MISMATCH"]')
+    (<Reason.PRICE_MISMATCH: 'PRICE_MISMATCH'>,)
+    """
+    return _reasons(text)
+
+
+def size_in(result: bytes) -> Size:
+    """The size of a trade by a result as it lies in the history."""
+    return _result(result).size
+
+
+@lru_cache(maxsize=4_096)
+def severity_of(reasons: tuple[Reason, ...]) -> str | None:
+    """How urgent the most urgent of them is; None without a reason.
+
+    >>> severity_of((Reason.PRICE_MISMATCH, Reason.TIMESTAMP_DRIFT))
+    'high'
+    """
+    return min((STANDINGS[reason].severity for reason in reasons), key=_URGENCY.__getitem__).value if reasons else None
+
+
+def _notional(terms: Terms) -> str | None:
+    if terms.price is None or terms.quantity is None:
+        return None
+    return plain(EXACT.multiply(Decimal(terms.price), Decimal(terms.quantity)).copy_abs())  # ``abs`` would round
+
+
+def _read(decode: Callable[[bytes], Message], topic: str, partition: int, record: Record) -> Message:
+    try:
+        return decode(record.value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise NotOurs(f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}") from error

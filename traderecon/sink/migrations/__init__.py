@@ -1,0 +1,1 @@
+"""Migrations: the steps that make the tables of the database; ``sink.migration`` runs them."""

@@ -1,0 +1,154 @@
+"""The store: every record of the outputs becomes rows once, in one transaction with the offset to read on from.
+
+    MicroBatch -> BEGIN IMMEDIATE -> is the offset still ours? -> rows, history, chain, next offset -> COMMIT -> Taken
+
+A batch that comes again, whole or in part, changes nothing; one cut off in the middle has never been there. Where two
+sinks write, the one that was overtaken finds another offset than it left, and stops: ``Fenced``.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, Self
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DatabaseError, IntegrityError
+
+from traderecon.sink.chain import START
+from traderecon.sink.database import StoreError, explained, opened
+from traderecon.sink.letters import take_letters
+from traderecon.sink.migration import current, head, upgrade
+from traderecon.sink.results import take_results
+from traderecon.sink.standings import take_standings
+from traderecon.sink.statements import statements
+from traderecon.sink.taken import Feed, Taken
+from traderecon.transport import MicroBatch
+from traderecon.transport.halt import REFUSED
+
+Place = tuple[str, int]
+"""A topic and a partition."""
+
+NOTHING = Taken()
+
+_OFFSETS = "SELECT topic, partition, next_offset FROM sink_offsets"
+_POSITION = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"
+
+
+class Fenced(Exception):
+    """Another sink has written to a partition that this one thought was its own."""
+
+
+class _Position(NamedTuple):
+    """Where a partition is read on, and the last link of its chain."""
+
+    next_offset: int
+    head: str
+
+
+class Store:
+    """The database of results. One thread at a time takes batches; whoever reads uses ``engine``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writing = engine.execution_options(writes=True)
+        self._sql = statements()
+        self._next: dict[Place, int] | None = None
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open ``sqlite:///path``. StoreError says what is in the way."""
+        return cls(opened(url))
+
+    def close(self) -> None:
+        """Close every connection. A second time does nothing."""
+        self.engine.dispose()
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.engine.url.database or ""
+
+    def ready(self) -> None:
+        """Make the tables in an empty database; StoreError for one that is not at the newest migration (78)."""
+        with self._explained():
+            at, newest = current(self.engine), head()
+            if at is None:
+                upgrade(self.engine)
+            elif at != newest:
+                raise StoreError(
+                    REFUSED,
+                    f"{self.path}: its tables are at migration {at}, this version works with {newest}: run "
+                    "`traderecon db upgrade`",
+                )
+
+    def migration(self) -> str | None:
+        """The migration its tables are at; None: there are none of ours."""
+        with self._explained():
+            return current(self.engine)
+
+    def upgrade(self) -> None:
+        """Run the migrations that are missing; StoreError for tables of something else, or of a newer version (78)."""
+        with self._explained():
+            upgrade(self.engine)
+
+    def offsets(self) -> dict[Place, int]:
+        """The next offset of every partition; from here on this store takes batches from there."""
+        with self._explained(), self.engine.connect() as connection:
+            found = connection.exec_driver_sql(_OFFSETS).all()
+        self._next = {(topic, partition): next_offset for topic, partition, next_offset in found}
+        return dict(self._next)
+
+    def take(self, batch: MicroBatch) -> Taken:
+        """Write what is new in a batch, all of it or nothing; gives what came of it.
+
+        Offsets may have holes. Fenced: another sink wrote meanwhile. NotOurs: a record that the topic must not carry.
+        """
+        if self._next is None:
+            self._next = self.offsets()
+        place = (batch.topic, batch.partition)
+        expected = self._next.get(place)
+        records = [record for record in batch if expected is None or record.offset >= expected]
+        if not records:
+            return NOTHING
+        with self._explained(), self._writing.begin() as connection:
+            position = _claimed(connection, place, expected)
+            taken, head = self._take(connection, Feed(*place, records, position.head))
+            connection.exec_driver_sql(self._sql.position, (*place, batch.last_offset + 1, head))
+        self._next[place] = batch.last_offset + 1
+        return taken
+
+    def _take(self, connection: Connection, feed: Feed) -> tuple[Taken, str]:
+        # No name of these ends another, so whatever the prefix is, one fits.
+        if feed.topic.endswith("mismatch"):
+            return take_results(connection, self._sql, feed, breaks=True)
+        if feed.topic.endswith("reconciled"):
+            return take_results(connection, self._sql, feed, breaks=False)
+        if feed.topic.endswith("dead_letters"):
+            return take_letters(connection, self._sql, feed)
+        if feed.topic.endswith("standings"):
+            return take_standings(connection, self._sql, feed)
+        raise ValueError(f"{feed.topic} is none of the topics a sink reads")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What the database refuses is a StoreError; what its constraints refuse is a bug."""
+        try:
+            yield
+        except IntegrityError:
+            raise
+        except DatabaseError as error:
+            raise explained(self.path, error.orig) from error
+        except sqlite3.DatabaseError as error:  # while it connects
+            raise explained(self.path, error) from error
+
+
+def _claimed(connection: Connection, place: Place, expected: int | None) -> _Position:
+    row = connection.exec_driver_sql(_POSITION, place).first()
+    found = None if row is None else row[0]
+    if found != expected:
+        topic, partition = place
+        raise Fenced(
+            f"{topic}[{partition}]: this sink left it at offset {expected or 0}, the database says {found or 0}: "
+            "another sink has it now, and this one stops"
+        )
+    return _Position(0, START) if row is None else _Position(*row)

@@ -1,0 +1,108 @@
+"""A client of the log: what stands outside every worker and makes topics, looks at them and appends to them.
+
+    async with connect("kafka://host:9092", data_dir) as client:
+        await client.create(topic, 4)
+        await client.append("executions", 0, [Outgoing(b"T1", b"{...}")])     acknowledged when it returns
+
+The same calls on Kafka and on the embedded log. Trouble has a class per exit code: ``NoAnswer`` 4, ``NotAccepted`` 78.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from traderecon.topics import Topic
+from traderecon.transport.microbatch import Outgoing
+
+EMBEDDED = "embedded://"
+KAFKA = "kafka://"
+
+CONNECT_S = 10.0
+"""A broker that says nothing for so long is not there."""
+PATIENCE_S = 60.0
+"""An append that nobody acknowledges is given up after this long."""
+
+
+class ClientError(Exception):
+    """The log could not do what was asked: what, where, and what to do."""
+
+
+class NoAnswer(ClientError):
+    """The broker does not answer."""
+
+
+class NotAccepted(ClientError):
+    """The log answers, and does not take it."""
+
+
+class NoTopic(NotAccepted):
+    """There is no such topic."""
+
+
+class Created(NamedTuple):
+    """What became of a request to make a topic: whether it is new, and how many partitions it has now."""
+
+    topic: str
+    made: bool
+    partitions: int
+
+
+class Client(Protocol):
+    """A connection to the log. Every call raises a ``ClientError`` when it cannot be answered."""
+
+    @property
+    def where(self) -> str:
+        """The log's address as a person would write it, without secrets."""
+        ...
+
+    async def topics(self) -> Mapping[str, int]:
+        """Every topic and its number of partitions."""
+        ...
+
+    async def create(self, topic: Topic, partitions: int) -> Created:
+        """Make a topic, or find it; one that is there keeps the partitions and settings it has."""
+        ...
+
+    async def config(self, topic: str) -> Mapping[str, str]:
+        """A topic's settings: ``cleanup.policy``, ``message.timestamp.type``, ``max.message.bytes`` at least."""
+        ...
+
+    async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
+        """Write rows to a partition, in order, and wait until they are durable.
+
+        Tried again while trouble is transient, so a row may come twice.
+        """
+        ...
+
+    async def ends(self, topic: str) -> Mapping[int, int]:
+        """The offset of the next record of each partition."""
+        ...
+
+    async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
+        """Whether a record has this timestamp (ms since 1970, UTC) or a later one."""
+        ...
+
+
+@asynccontextmanager
+async def connect(broker: str, data_dir: Path) -> AsyncIterator[Client]:
+    """A client of ``kafka://host:port`` (several: ``;``) or ``embedded://``, the log in ``data_dir``.
+
+    ``embedded:///absolute/path`` is the log of that directory. NoAnswer after ``CONNECT_S``; NotAccepted where the
+    embedded log cannot be opened.
+    """
+    if broker.startswith(KAFKA):
+        from traderecon.transport.kafka_client import KafkaClient
+
+        async with KafkaClient.connected(broker) as kafka:
+            yield kafka
+    elif broker.startswith(EMBEDDED):
+        from traderecon.transport.embedded_client import EmbeddedClient
+
+        place = broker.removeprefix(EMBEDDED)
+        if place and not place.startswith("/"):
+            raise NotAccepted(f"{broker} names a host: write embedded:// alone, the log is in the data directory")
+        async with EmbeddedClient.opened(Path(place) if place else data_dir) as embedded:
+            yield embedded
+    else:
+        raise NotAccepted(f"{broker!r} is no broker: write embedded:// or kafka://host:9092")

@@ -1,0 +1,117 @@
+"""The client of the embedded log: the file of a data directory, beside the worker that may be running on it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+from traderecon.clock import now_ns
+from traderecon.topics import Topic
+from traderecon.transport.client import Created, NotAccepted, NoTopic
+from traderecon.transport.log import LogError, NoSuchPartition, OpenLog
+from traderecon.transport.log.batches import MAX_RECORD_BYTES
+from traderecon.transport.microbatch import Outgoing
+
+NS_PER_MS = 1_000_000
+
+T = TypeVar("T")
+
+
+class EmbeddedClient:
+    """A client on an open log, see ``Client``."""
+
+    def __init__(self, directory: Path, opened: OpenLog) -> None:
+        self.where = f"the embedded log in {directory}"
+        self._writer = opened.writer
+        self._log = opened.log
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, directory: Path) -> AsyncIterator[Self]:
+        """The log of a directory, both made if missing; NotAccepted where it cannot be opened."""
+        try:
+            opened = OpenLog.of(directory, worker=False)
+        except LogError as error:
+            raise NotAccepted(str(error)) from error
+        except OSError as error:
+            raise NotAccepted(
+                f"{directory}: cannot be the data directory ({error.strerror}); TRADERECON_DATA_DIR names it"
+            ) from error
+        try:
+            yield cls(directory, opened)
+        finally:
+            opened.release()
+
+    async def topics(self) -> Mapping[str, int]:
+        """Every topic and its number of partitions."""
+        return {topic.name: topic.partitions for topic in await _told(self._log.topics)}
+
+    async def create(self, topic: Topic, partitions: int) -> Created:
+        """Make a topic, or find it; one that is there keeps the partitions it has."""
+        there = (await self.topics()).get(topic.name)
+        if there is None:
+            await _told(lambda: self._log.create(topic.name, partitions, compacted=topic.compacted))
+        return Created(topic.name, there is None, partitions if there is None else there)
+
+    async def config(self, topic: str) -> Mapping[str, str]:
+        """The settings, in Kafka's words; time is given by whoever appends, which is always this machine."""
+        for found in await _told(self._log.topics):
+            if found.name == topic:
+                return {
+                    "cleanup.policy": "compact" if found.compacted else "delete",
+                    "max.message.bytes": str(MAX_RECORD_BYTES),
+                    "message.timestamp.type": "LogAppendTime",
+                }
+        raise NoTopic(f"there is no topic {topic} in {self.where}: make it with `traderecon topics create`")
+
+    async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
+        """Write rows to a partition, in order, and wait until they are synced."""
+        if not rows:
+            return
+        now_ms = await self.now_ms()
+        entries = [
+            (key, value, now_ms if timestamp_ms is None else timestamp_ms, headers)
+            for key, value, timestamp_ms, headers in rows
+        ]
+        try:
+            await asyncio.wrap_future(self._writer.append(topic, partition, entries))
+        except LogError as error:
+            raise _said(error) from error
+
+    async def now_ms(self) -> int:
+        """The log's time, in milliseconds since 1970, UTC."""
+        return now_ns() // NS_PER_MS + await _told(self._log.ahead_ms)
+
+    async def advance(self, ms: int) -> None:
+        """Put the log's time ahead by so much, for every process and for good."""
+        await _told(lambda: self._log.advance(self._log.ahead_ms() + ms))
+
+    async def ends(self, topic: str) -> Mapping[int, int]:
+        """The offset of the next record of each partition."""
+        return await _told(
+            lambda: {number: self._log.end(topic, number) for number in range(self._log.partitions(topic))}
+        )
+
+    async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
+        """Whether the last record of a partition has this timestamp or a later one."""
+        for number, end in (await self.ends(topic)).items():
+            last = await _told(partial(self._log.read, topic, number, max(0, end - 1), 1))
+            if last and last[0].timestamp >= timestamp_ms:
+                return True
+        return False
+
+
+async def _told(call: Callable[[], T]) -> T:
+    """What a call to the log gives, on a thread of its own; its refusal as a ``ClientError``."""
+    try:
+        return await asyncio.to_thread(call)
+    except LogError as error:
+        raise _said(error) from error
+
+
+def _said(error: LogError) -> NotAccepted:
+    if isinstance(error, NoSuchPartition):
+        return NoTopic(f"{error} (`traderecon topics create` does)")
+    return NotAccepted(str(error))

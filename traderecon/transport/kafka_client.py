@@ -1,0 +1,230 @@
+"""The client of a Kafka: topics by its admin protocol, records in batches that every replica in sync acknowledges."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from time import monotonic
+from typing import Any, Self, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+
+from traderecon.topics import Topic
+from traderecon.transport.client import CONNECT_S, KAFKA, PATIENCE_S, Created, NoAnswer, NotAccepted, NoTopic
+from traderecon.transport.microbatch import Outgoing
+
+BATCH_BYTES = 900_000
+"""A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
+AS_THE_BROKER_SAYS = -1
+"""A replication factor: the broker's ``default.replication.factor``."""
+AGAIN_S = 0.1
+CLIENT_ID = "traderecon"
+
+T = TypeVar("T")
+
+
+class KafkaClient:
+    """A client of the brokers at ``servers``, see ``Client``."""
+
+    def __init__(self, servers: Sequence[str], admin: Any, parts: AsyncExitStack) -> None:
+        self.where = f"the Kafka at {', '.join(servers)}"
+        self._servers = list(servers)
+        self._admin = admin
+        self._parts = parts
+        self._producer: Any = None
+        self._reader: Any = None
+        self._starting = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, broker: str, *, within_s: float = CONNECT_S) -> AsyncIterator[Self]:
+        """A client of ``kafka://host:port;host:port``; NoAnswer when none of them answers in time."""
+        servers = _servers(broker)
+        async with AsyncExitStack() as parts:
+            admin = AIOKafkaAdminClient(
+                bootstrap_servers=servers, client_id=CLIENT_ID, request_timeout_ms=int(within_s * 1000)
+            )
+            client = cls(servers, admin, parts)
+            parts.push_async_callback(admin.close)
+            await client._answered(admin.start(), within_s)
+            yield client
+
+    async def topics(self) -> Mapping[str, int]:
+        """Every topic and its number of partitions; Kafka's own topics are left out."""
+        return {
+            topic["topic"]: len(topic["partitions"])
+            for topic in await self._answered(self._admin.describe_topics())
+            if not topic["error_code"] and not topic["is_internal"]
+        }
+
+    async def create(self, topic: Topic, partitions: int) -> Created:
+        """Make a topic with its settings, and wait until it can be used; or find it as it is."""
+        if (there := (await self.topics()).get(topic.name)) is not None:
+            return Created(topic.name, False, there)
+        wanted = NewTopic(topic.name, partitions, AS_THE_BROKER_SAYS, {}, dict(topic.config()))
+        until = monotonic() + CONNECT_S
+        while True:
+            answer = await self._answered(self._admin.create_topics([wanted]))
+            _, code, *said = answer.topic_errors[0]
+            if code == 0:
+                await self._usable(topic.name, until)
+                return Created(topic.name, True, partitions)
+            error = for_code(code)
+            if error is TopicAlreadyExistsError:  # somebody else has just made it
+                await self._usable(topic.name, until)
+                return Created(topic.name, False, (await self.topics())[topic.name])
+            if not error.retriable or monotonic() > until:
+                raise NotAccepted(
+                    f"{self.where} did not make the topic {topic.name}: {error.__name__}, {said[0] if said else ''}. "
+                    "Make it with Kafka's own tools, or as a user who may."
+                )
+            await asyncio.sleep(AGAIN_S)
+
+    async def config(self, topic: str) -> Mapping[str, str]:
+        """A topic's settings as the broker has them, defaults included."""
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
+        (answer,) = await self._answered(self._admin.describe_configs(asked))
+        code, said, _, _, entries = answer.resources[0]
+        if for_code(code) is UnknownTopicOrPartitionError:
+            raise self._no_topic(topic)
+        if code:
+            raise NotAccepted(f"{self.where} does not show the settings of {topic}: {for_code(code).__name__}, {said}")
+        return {entry[0]: entry[1] or "" for entry in entries}
+
+    async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
+        """Write rows to a partition, in order; what is transient is tried again for ``PATIENCE_S``."""
+        if not rows:
+            return
+        producer = await self._sending(topic, partition)
+        until = monotonic() + PATIENCE_S
+        for wire, batch in _batches(producer, rows):
+            await self._append(producer, topic, partition, batch, wire, until)
+
+    async def ends(self, topic: str) -> Mapping[int, int]:
+        """The offset of the next record of each partition."""
+        reader = await self._reading()
+        ends = await self._answered(reader.end_offsets(await self._partitions(topic)))
+        return {tp.partition: end for tp, end in ends.items()}
+
+    async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
+        """Whether a record has this timestamp or a later one, by the broker's index: nothing is read."""
+        reader = await self._reading()
+        asked = dict.fromkeys(await self._partitions(topic), timestamp_ms)
+        found = await self._answered(reader.offsets_for_times(asked))
+        return any(place is not None for place in found.values())
+
+    async def _append(  # noqa: PLR0917  # one batch, and where it goes
+        self, producer: Any, topic: str, partition: int, rows: Sequence[Outgoing], wire: Any, until: float
+    ) -> None:
+        while True:
+            try:
+                await (await producer.send_batch(wire, topic, partition=partition))
+                return
+            except KafkaError as error:
+                if not (error.retriable or isinstance(error, KafkaTimeoutError)):
+                    raise NotAccepted(
+                        f"{topic}[{partition}] of {self.where} refused {len(rows)} records, the first with the key "
+                        f"{rows[0].key!r}: {error}. Look at the topic's settings and rights."
+                    ) from error
+                if monotonic() > until:
+                    raise NoAnswer(
+                        f"{self.where} did not acknowledge {len(rows)} records for {topic}[{partition}] "
+                        f"within {PATIENCE_S:.0f} s ({error}): is it up, are its replicas in sync?"
+                    ) from error
+                await asyncio.sleep(AGAIN_S)
+                wire = producer.create_batch()
+                for row in rows:
+                    _add(wire, row)
+
+    async def _usable(self, topic: str, until: float) -> None:
+        """Wait until every partition of a new topic has a leader."""
+        while monotonic() < until:
+            (found,) = await self._answered(self._admin.describe_topics([topic]))
+            if not found["error_code"] and all(not one["error_code"] for one in found["partitions"]):
+                return
+            await asyncio.sleep(AGAIN_S)
+        raise NoAnswer(f"{self.where} has no leader for the new topic {topic} after {CONNECT_S:.0f} s: look at its log")
+
+    async def _partitions(self, topic: str) -> list[TopicPartition]:
+        count = (await self.topics()).get(topic)
+        if count is None:
+            raise self._no_topic(topic)
+        return [TopicPartition(topic, number) for number in range(count)]
+
+    async def _sending(self, topic: str, partition: int) -> Any:
+        """The producer, started by the first append; NoTopic where it would wait for a topic that never comes."""
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._servers,
+                    client_id=CLIENT_ID,
+                    acks="all",
+                    max_batch_size=BATCH_BYTES,
+                    max_request_size=BATCH_BYTES + 100_000,
+                    request_timeout_ms=int(PATIENCE_S * 500),
+                )
+                self._parts.push_async_callback(producer.stop)
+                await self._answered(producer.start())
+                self._producer = producer
+            if partition not in (self._producer.client.cluster.partitions_for_topic(topic) or ()):
+                if partition >= (await self.topics()).get(topic, 0):
+                    raise self._no_topic(f"{topic}[{partition}]")
+                await self._answered(self._producer.partitions_for(topic))
+        return self._producer
+
+    async def _reading(self) -> Any:
+        async with self._starting:
+            if self._reader is None:
+                reader = AIOKafkaConsumer(
+                    bootstrap_servers=self._servers, client_id=CLIENT_ID, request_timeout_ms=int(CONNECT_S * 1000)
+                )
+                self._parts.push_async_callback(reader.stop)
+                await self._answered(reader.start())
+                self._reader = reader
+        return self._reader
+
+    async def _answered(self, call: Awaitable[T], within_s: float = CONNECT_S) -> T:
+        """What the broker answers; NoAnswer when it does not, in time."""
+        try:
+            return await asyncio.wait_for(call, within_s)
+        except (KafkaError, OSError, TimeoutError) as error:
+            why = f"{error}" or "nothing came back"
+            raise NoAnswer(
+                f"no answer from {self.where} within {within_s:.0f} s ({why}): "
+                "is it running, and is TRADERECON_BROKER right?"
+            ) from error
+
+    def _no_topic(self, topic: str) -> NoTopic:
+        return NoTopic(f"there is no {topic} in {self.where}: `traderecon topics create` makes what is missing")
+
+
+def _servers(broker: str) -> list[str]:
+    """Each host and port; what stands before an ``@`` is nobody's business."""
+    hosts = (part.removeprefix(KAFKA).rstrip("/") for part in broker.split(";"))
+    return [host.rpartition("@")[2] for host in hosts if host]
+
+
+def _batches(producer: Any, rows: Sequence[Outgoing]) -> Iterator[tuple[Any, Sequence[Outgoing]]]:
+    """The rows in as few batches as fit ``BATCH_BYTES``: each as it goes on the wire, and its rows.
+
+    A row that is larger is a batch of its own, and the topic's to take or to refuse.
+    """
+    at = 0
+    while at < len(rows):
+        wire = producer.create_batch()
+        first = at
+        while at < len(rows) and (_add(wire, rows[at]) is not None or at == first):
+            at += 1
+        yield wire, rows[first:at]
+
+
+def _add(wire: Any, row: Outgoing) -> Any:
+    return wire.append(key=row.key, value=row.value, timestamp=row.timestamp_ms, headers=list(row.headers))

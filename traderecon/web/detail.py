@@ -1,0 +1,99 @@
+"""Detail: one trade with all its evidence, as a page, as JSON and as the row of ``reconcile --out``."""
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from traderecon.sink.queries import Queries
+from traderecon.sink.rows import Trade, Waiting
+from traderecon.web import columns
+from traderecon.web.doors import Refused
+from traderecon.web.downloads import Chunks, download
+from traderecon.web.evidence import evidence, reasons
+from traderecon.web.templates import moment, page
+
+encode = msgspec.json.Encoder().encode
+
+
+async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
+    """The page, or its twin where the path ends in .json or .csv; a / at the end asks for the page, whatever the id."""
+    if request.query:
+        raise Refused(400, f"{next(iter(request.query))} is no parameter here: a trade's page has none.")
+    said = request.match_info["trade_id"]
+    form = next((form for form in (".json", ".csv", "/") if said.endswith(form)), "")
+    trade_id = said.removesuffix(form).strip(" ")
+    found = await asyncio.to_thread(_find, queries, trade_id)
+    if not isinstance(found, Trade):
+        raise Refused(404, _unknown(trade_id, found))
+    if form == ".json":
+        return web.Response(body=_json(found), content_type="application/json")
+    if form == ".csv":
+        return await download(request, _csv(found), "trade.csv")
+    text = page(
+        "trade.html.j2",
+        trade=found,
+        row=found.row,
+        newest=evidence(newest(found)),
+        reasons={one.event_id: reasons(one.result) for one in found.history},
+        here="/trades",
+    )
+    return web.Response(text=text, content_type="text/html")
+
+
+def newest(found: Trade) -> str:
+    """The JSON of the result that the row of the trade is of."""
+    return next(one.result for one in found.history if one.event_id == found.row.event_id)
+
+
+def _find(queries: Queries, trade_id: str) -> Trade | Waiting | None:
+    """The trade; else what it waits for, as far as that is known."""
+    if not trade_id.isprintable() and any(character < " " for character in trade_id):
+        return None  # no id has a control character, and a database may refuse to look for one
+    found = queries.trade(trade_id)
+    if found is not None:
+        return found
+    waiting = (waiting for standing in queries.standings() for waiting in standing.oldest)
+    return next((one for one in waiting if one.trade_id == trade_id), None)
+
+
+def _unknown(trade_id: str, waiting: Waiting | None) -> str:
+    if waiting is None:
+        return (
+            f"No result is known of a trade {trade_id}. It may still wait for its other side, be written otherwise, "
+            "or lie among the dead letters."
+        )
+    return f"{trade_id} has no result yet: it waits for its {waiting.waiting_for} until {moment(waiting.due)} UTC."
+
+
+def _csv(found: Trade) -> Chunks:
+    yield columns.header()
+    yield columns.lines([newest(found)])
+
+
+def _json(found: Trade) -> bytes:
+    return encode(
+        {
+            "trade_id": found.row.trade_id,
+            "result": msgspec.Raw(newest(found).encode()),
+            "severity": found.row.severity,
+            "notional": found.row.notional,
+            "decided_at": found.row.decided_at,
+            "break": found.broken,
+            "break_events": found.events,
+            "history": [
+                {
+                    "event_id": one.event_id,
+                    "version": one.version,
+                    "state": one.state,
+                    "reasons": reasons(one.result),
+                    "decided_at": one.decided_at,
+                    "topic": one.topic,
+                    "partition": one.partition,
+                    "offset": one.offset,
+                    "chain": one.chain,
+                }
+                for one in found.history
+            ],
+        }
+    )

@@ -1,0 +1,87 @@
+"""Exposition: the worker's metrics as Prometheus reads them; open breaks are counted when they are asked for."""
+
+import logging
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from traderecon.clock import now_ns
+from traderecon.records import STANDINGS, Reason, Severity
+from traderecon.records.instants import NS_PER_S
+from traderecon.sink.queries import UNREADABLE, Queries
+
+AGES_S = (60, 300, 900, 3_600, 14_400, 28_800, 86_400, 172_800, 432_000)
+"""A minute to five days: how long a break has been open."""
+
+log = logging.getLogger(__name__)
+
+
+class BreakCollector(Collector):
+    """Open breaks by reason and severity, and by age. Where the database does not answer, neither is there."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def describe(self) -> list[Metric]:
+        """The names, without asking the database."""
+        return [_open(), _age()]
+
+    def collect(self) -> Iterator[Metric]:
+        """Both families, as of now."""
+        try:
+            reasons, opened = self._queries.open_breaks().reasons, self._queries.opened_at()
+        except UNREADABLE as error:
+            log.warning("breaks cannot be counted: %s", error)
+            return
+        counts = {(reason, standing.severity): 0 for reason, standing in STANDINGS.items()}
+        for (reason, severity), number in reasons.items():
+            if reason in Reason.__members__ and severity in set(Severity):
+                counts[Reason(reason), Severity(severity)] = number
+        family = _open()
+        for labels, number in sorted(counts.items()):
+            family.add_metric(labels, number)
+        yield family
+        buckets, total_s = ages(opened, now_ns())
+        histogram = _age()
+        histogram.add_metric([], buckets, total_s)
+        yield histogram
+
+
+def ages(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str, float]], int]:
+    """Buckets of ages, cumulative, and the sum of all ages in seconds; ``opened``: seconds (UTC), breaks in each.
+
+    >>> ages([("1970-01-01T00:00:00", 2), ("1970-01-01T00:01:40", 1)], 100 * NS_PER_S)[0][:2]
+    [('60', 1), ('300', 3)]
+    """
+    counts = [0] * (len(AGES_S) + 1)
+    total_s = 0
+    for second, number in opened:
+        opened_s = int(datetime.fromisoformat(f"{second}+00:00").timestamp())
+        age_s = max(0, now_ns // NS_PER_S - opened_s)
+        counts[bisect_left(AGES_S, age_s)] += number
+        total_s += number * age_s
+    names = [*map(str, AGES_S), "+Inf"]
+    return [(name, sum(counts[: place + 1])) for place, name in enumerate(names)], total_s
+
+
+def exposition(registry: CollectorRegistry, accepted: str) -> tuple[bytes, str]:
+    """All metrics in the form a scraper accepts, and that form's content type."""
+    encoder, content_type = choose_encoder(accepted)
+    return encoder(registry), content_type
+
+
+def _open() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "traderecon_breaks_open",
+        "Breaks that are open; one with several reasons counts in each.",
+        labels=["reason", "severity"],
+    )
+
+
+def _age() -> HistogramMetricFamily:
+    return HistogramMetricFamily("traderecon_break_age_seconds", "How long the open breaks have been open.", labels=[])

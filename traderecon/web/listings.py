@@ -1,0 +1,125 @@
+"""Listings: breaks, trades and dead letters, each as a page, as JSON and as CSV, by the same query string."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from traderecon.sink.filters import BreakFilter, DeadLetterFilter, Filter, TradeFilter
+from traderecon.sink.queries import Queries
+from traderecon.sink.rows import BreakRow, DeadLetterRow, Struct, TradeRow
+from traderecon.web import raw
+from traderecon.web.columns import csv_lines
+from traderecon.web.downloads import Chunks, download
+from traderecon.web.filters import CHOICES, Asked, asked
+from traderecon.web.templates import page
+
+encode = msgspec.json.Encoder().encode
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """One list: where it is, what it filters by, what its rows are, and which columns hold a sender's text."""
+
+    path: str
+    title: str
+    filter: type[Filter]
+    columns: tuple[str, ...]
+    sent: frozenset[str]
+    template: str
+
+
+def _columns(kind: type[Struct]) -> tuple[str, ...]:
+    return kind.__struct_fields__
+
+
+BREAKS = Listing(
+    "/breaks", "Breaks", BreakFilter, _columns(BreakRow), frozenset({"trade_id", "ticker"}), "breaks.html.j2"
+)
+TRADES = Listing(
+    "/trades", "Trades", TradeFilter, _columns(TradeRow), frozenset({"trade_id", "ticker"}), "trades.html.j2"
+)
+DEAD_LETTERS = Listing(
+    "/dead-letters",
+    "Dead letters",
+    DeadLetterFilter,
+    _columns(DeadLetterRow),
+    frozenset({"text", "key", "raw"}),
+    "dead-letters.html.j2",
+)
+LISTINGS = (BREAKS, TRADES, DEAD_LETTERS)
+
+
+async def html(listing: Listing, queries: Queries, request: web.Request) -> web.StreamResponse:
+    """One page of a list, with its form."""
+    question = ask(listing, request)
+    rows, total = await asyncio.to_thread(_read, queries, question)
+    pages = _pages(total, question.per_page)
+    text = page(
+        listing.template,
+        listing=listing,
+        asked=question,
+        wanted=question.wanted,
+        choices=CHOICES[listing.filter],
+        rows=rows,
+        total=total,
+        pages=pages,
+        shown=raw.shown,
+        here=listing.path,
+    )
+    return web.Response(text=text, content_type="text/html")
+
+
+async def json(listing: Listing, queries: Queries, request: web.Request) -> web.StreamResponse:
+    """The same page as JSON: how many rows there are, which page this is, its rows."""
+    question = ask(listing, request)
+    rows, total = await asyncio.to_thread(_read, queries, question)
+    pages = _pages(total, question.per_page)
+    answer = {"count": total, "page": question.page, "pages": pages, "per_page": question.per_page, "rows": rows}
+    return web.Response(body=encode(answer), content_type="application/json")
+
+
+async def csv(listing: Listing, queries: Queries, request: web.Request) -> web.StreamResponse:
+    """All rows the filter lets through, not one page of them, as CSV."""
+    question = ask(listing, request)
+    guarded = tuple(place for place, name in enumerate(listing.columns) if name in listing.sent)
+
+    def chunks() -> Chunks:
+        yield csv_lines([listing.columns], guarded=())
+        for rows in queries.stream(question.wanted):
+            yield csv_lines((tuple(_cells(row, listing.columns)) for row in rows), guarded)
+
+    return await download(request, chunks(), f"{listing.path.strip('/')}.csv")
+
+
+def ask(listing: Listing, request: web.Request) -> Asked[Any]:
+    """What the query string asks of a list."""
+    return asked(listing.filter, {name: request.query.getall(name) for name in request.query})
+
+
+def _read(queries: Queries, question: Asked[Any]) -> tuple[Sequence[Struct], int]:
+    offset = (question.page - 1) * question.per_page
+    rows = queries.rows(question.wanted, limit=question.per_page, offset=offset)
+    return rows, queries.count(question.wanted)
+
+
+def _pages(total: int, per_page: int) -> int:
+    return max(1, -(-total // per_page))
+
+
+def _cells(row: Struct, columns: Sequence[str]) -> Iterator[str]:
+    for name in columns:
+        value = getattr(row, name)
+        special: dict[str, Callable[[Any], str]] = {
+            "raw": lambda encoded: raw.shown(encoded, size=getattr(row, "size", 0)),
+            "key": lambda encoded: raw.shown(encoded, size=0),
+        }
+        if name in special:
+            yield special[name](value)
+        elif isinstance(value, tuple):
+            yield ";".join(value)
+        elif isinstance(value, bool):
+            yield "true" if value else "false"
+        else:
+            yield "" if value is None else str(value)

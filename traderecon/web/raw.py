@@ -1,0 +1,26 @@
+"""Raw bytes as text that is safe to look at: what is no plain character is spelled out."""
+
+import base64
+
+from traderecon.sink.rows import RAW_SHOWN
+
+
+def shown(encoded: str | None, *, size: int) -> str:
+    r"""The first bytes of a record (base64) as text; ``size`` is how many the record has.
+
+    >>> shown("eyJhIjogMX0=", size=8), shown("AP8K4oCu", size=6)
+    ('{"a": 1}', '\\x00\\xff\\x0a\\u202e')
+    """
+    if encoded is None:
+        return ""
+    start = base64.b64decode(encoded)[:RAW_SHOWN]
+    text = "".join(map(_spelled, start.decode("utf-8", "backslashreplace")))
+    return text + "…" if size > len(start) else text
+
+
+def _spelled(character: str) -> str:
+    """A character that prints stays; blanks other than the space, controls and marks of direction do not."""
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
