@@ -34,6 +34,10 @@ format: .venv/dev.stamp ## Format, and fix what can be fixed safely
 .PHONY: kafka
 kafka: .venv/kafka.stamp ## Fetch the Kafka that the tests start; nothing is fetched once it is there
 
+.PHONY: picture
+picture: .venv/dev.stamp ## Take the README's picture of the overview anew
+	PYTHONPATH=tests $(BIN)/python -m web.picture docs/overview.png
+
 .PHONY: bench
 bench: .venv/bench.stamp ## Measure the core, and the batch against pandas, Polars and DuckDB
 	$(BIN)/python benchmarks/core.py

@@ -36,7 +36,9 @@ class ConfigurationError(Exception):
 class Settings(BaseSettings):
     """Every setting with its default. Read them with ``load``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+    )
 
     broker: Annotated[str, Field(pattern=r"^(embedded://|kafka://[^\s/;]+(;(kafka://)?[^\s/;]+)*)$")] = "embedded://"
     """``embedded://``, or ``kafka://host:9092`` (several hosts: ``;`` between them)."""
@@ -55,7 +57,7 @@ class Settings(BaseSettings):
     grace_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = 60
     """One leg waits this long for the other."""
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 35
-    """A trade is kept this long after its last fact."""
+    """How long a trade is kept after its last fact; the input topics and the journal keep records a week longer."""
     rules: Path | None = None
     """A rules file (TOML); none: the founding rules."""
     secrets_dir: Path | None = None

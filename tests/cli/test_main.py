@@ -65,7 +65,7 @@ def test_help_lists_every_command_with_a_line_about_it(option: str) -> None:
         "topics",
         "worker",
     ]
-    assert all(about.endswith(".") for _, about in listed)
+    assert all(about.endswith((".", "?")) for _, about in listed)
 
 
 def test_every_command_is_one_of_the_contract() -> None:

@@ -110,7 +110,7 @@ def test_killed_and_started_again_loses_and_doubles_nothing(tmp_path: Path) -> N
         running = demo(tmp_path / "demo", "--rate", "300")
         until(url_of(running), decided)
         running.send_signal(signal.SIGKILL)
-        running.wait(BOUND_S)
+        running.communicate(timeout=BOUND_S)
     finished(tmp_path / "demo", "--trades", "2500")
     expected = reconciled(2500, tmp_path)
     found = stored(tmp_path / "demo")

@@ -16,7 +16,7 @@ _COMMANDS = {
     "config": ("traderecon.cli.config:config", "Settings: what is in force, and where it comes from."),
     "db": ("traderecon.cli.db:db", "The database: its migrations."),
     "demo": ("traderecon.cli.demo:demo", "Everything at once on simulated trades: pages within seconds."),
-    "doctor": ("traderecon.cli.doctor:doctor", "Broker, topics, disk, clock, database, versions: could a worker start here."),
+    "doctor": ("traderecon.cli.doctor:doctor", "Broker, topics, disk, clock, database: could a worker start?"),
     "ingest": ("traderecon.cli.ingest:ingest", "CSV files into the topics."),
     "reconcile": ("traderecon.cli.reconcile:reconcile", "Reconcile three CSV files: every trade's verdict, no broker."),
     "topics": ("traderecon.cli.topics:topics", "The topics: make them, look at them."),

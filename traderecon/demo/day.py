@@ -20,7 +20,6 @@ UNBOUNDED = 2**40
 """Trades of a day that goes on until it is stopped."""
 AT_ONCE = 1_000
 """So many trades open the day, as if it had begun a while ago."""
-RATE = 20.0
 
 
 class Day:

@@ -15,6 +15,9 @@ from traderecon.records.results import Check, Operand, Result
 
 _encode = msgspec.json.Encoder().encode
 
+_OPTIONAL_TERMS = ("side", "currency", "account", "broker", "counterparty", "order_id")
+_PNL_AMOUNTS = ("pnl_impact", "commission", "open_price", "mark_price")
+
 
 RESULT_BYTES = 800_000
 """A result with more than this leaves out the fields of its legs that we do not know: it must fit into a batch."""
@@ -100,12 +103,26 @@ def _legs(result: Result, *, extras: bool) -> dict[str, list[dict[str, Any]]]:
 
 def _payload(leg: Leg) -> dict[str, str | int]:
     """The leg in the names of its topic; what was not sent is left out."""
-    names = (name for name in leg.__struct_fields__ if name not in {"timestamp_ns", "granularity", "hints"})
-    payload = {name: getattr(leg, name) for name in names}
-    if not isinstance(leg, PnlSnapshot):
-        payload["timestamp"] = iso(leg.timestamp_ns)
-    return {
-        name: plain(value) if isinstance(value, Decimal) else value
-        for name, value in payload.items()
-        if value is not None
+    payload: dict[str, str | int]
+    if isinstance(leg, PnlSnapshot):
+        payload = {"trade_id": leg.trade_id}
+        for name in _PNL_AMOUNTS:
+            if (amount := getattr(leg, name)) is not None:
+                payload[name] = plain(amount)
+        payload["version"] = leg.version
+        if leg.currency is not None:
+            payload["currency"] = leg.currency
+        return payload
+    payload = {
+        "trade_id": leg.trade_id,
+        "ticker": leg.ticker,
+        "quantity": plain(leg.quantity),
+        "price": plain(leg.price),
+        "timestamp": iso(leg.timestamp_ns),
+        "version": leg.version,
+        "kind": leg.kind,
     }
+    for name in _OPTIONAL_TERMS:
+        if (text := getattr(leg, name)) is not None:
+            payload[name] = text
+    return payload
