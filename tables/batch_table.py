@@ -27,12 +27,18 @@ APPLIED_KEY = INTERNAL + b"applied\x00"
 
 
 class BatchTable(faust.Table[bytes, bytes]):
-    """Bytes to bytes, per partition of its source; written by one agent, through drafts."""
+    """Bytes to bytes, per partition of its source; written by one agent, through drafts.
+
+    Rows whose keys begin with one of ``rising`` hold numbers with blanks between them, and none of these ever falls: of
+    two writers the one that has got further wins, whichever comes last. What has been applied is such a row.
+    """
 
     app: Any  # a StreamApp
     data: Store
 
-    def __init__(self, app: faust.App, *, name: str, partitions: int, **kwargs: Any) -> None:
+    def __init__(
+        self, app: faust.App, *, name: str, partitions: int, rising: tuple[bytes, ...] = (), **kwargs: Any
+    ) -> None:
         super().__init__(
             app,
             name=name,
@@ -48,6 +54,7 @@ class BatchTable(faust.Table[bytes, bytes]):
             **kwargs,
         )
         self._writes: dict[int, int] = {}
+        self._rising = (APPLIED_KEY, *rising)
 
     def _new_store(self) -> Store:
         return Store(self.app.conf.store, self.app, self, table_name=self.name, loop=self.loop)
@@ -100,22 +107,29 @@ class BatchTable(faust.Table[bytes, bytes]):
     def _store_rows(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], changelog_end: int) -> None:
         db = self.data.of(partition)
         batch = WriteBatch(raw_mode=True)
-        applied: dict[bytes, int] = {}
+        risen: dict[bytes, bytes] = {}
         for key, value in changes:
             if value is None:
                 batch.delete(key)
-            elif not key.startswith(APPLIED_KEY):
+            elif not key.startswith(self._rising):
                 batch.put(key, value)
-            else:  # never falls, whoever writes late
-                applied[key] = max(int(value), applied.get(key, -1), int(db.get(key) or -1))
-        for key, offset in applied.items():
-            batch.put(key, b"%d" % offset)
+            else:
+                risen[key] = _highest(value, risen.get(key) or db.get(key))
+        for key, value in risen.items():
+            batch.put(key, value)
         batch.put(CHANGELOG_KEY, b"%d" % changelog_end)
         db.write(batch)
 
     def store_path(self, partition: int) -> Path:
         """The directory of a partition's local store."""
         return self.data.partition_path(partition)
+
+
+def _highest(value: bytes, held: bytes | None) -> bytes:
+    """The higher of each pair of numbers."""
+    if held is None:
+        return value
+    return b" ".join(b"%d" % max(int(one), int(other)) for one, other in zip(value.split(), held.split(), strict=True))
 
 
 class Draft:

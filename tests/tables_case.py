@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from traderecon.tables import BatchTable
+from traderecon.tables import BatchTable, watermarks
 from traderecon.transport import MicroBatch, StreamApp
 
 CHANGELOG = "t-rows-changelog"
@@ -29,7 +29,7 @@ def batch(*offsets: int) -> MicroBatch:
 async def opened(directory: Path) -> AsyncIterator[BatchTable]:
     """A table on the embedded log of a directory, without a worker."""
     app = StreamApp("t", broker="embedded://", data_dir=directory)
-    table = BatchTable(app, name="rows", partitions=1)
+    table = BatchTable(app, name="rows", partitions=1, rising=watermarks.RISING)
     app.tables.add(table)
     app.transport.open(worker=False)
     await app.producer.start()

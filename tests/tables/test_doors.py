@@ -61,21 +61,38 @@ def test_time_has_got_as_far_as_the_last_partition_of_all(tmp_path: Path) -> Non
     async def story(table: BatchTable) -> None:
         draft = table.draft(batch(0))
         assert watermarks.watermark_ns(draft, SOURCES) == 0
-        watermarks.advance(draft, Progress(50, {"executions": [0, 1]}, {"executions": 2}))
+        watermarks.advance(draft, Progress(50, {"executions": [0, 1]}, {"executions": 2}), SOURCES)
         assert watermarks.watermark_ns(draft, SOURCES) == 0, "the other topic has told nothing"
         pnl = Progress(40, {"pnl": [0]}, {"pnl": 1})
         assert watermarks.watermark_ns(draft, SOURCES, pnl) == 40
         assert watermarks.watermark_ns(draft, SOURCES) == 0, "what is asked is not told"
-        watermarks.advance(draft, pnl)
+        watermarks.advance(draft, pnl, SOURCES)
         await draft.write()
         draft = table.draft(batch(1))
         assert watermarks.watermark_ns(draft, SOURCES) == 40
-        watermarks.advance(draft, Progress(45, {"pnl": [0], "executions": [0]}, {"pnl": 1, "executions": 2}))
+        both = Progress(45, {"pnl": [0], "executions": [0]}, {"pnl": 1, "executions": 2})
+        watermarks.advance(draft, both, SOURCES)
         assert watermarks.watermark_ns(draft, SOURCES) == 45
-        watermarks.advance(draft, Progress(20, {"pnl": [0]}, {"pnl": 1}))
+        watermarks.advance(draft, Progress(20, {"pnl": [0]}, {"pnl": 1}), SOURCES)
         assert watermarks.watermark_ns(draft, SOURCES) == 45, "it never goes back"
-        watermarks.advance(draft, Progress(60, {"pnl": [0]}, {"pnl": 2}))
-        assert watermarks.watermark_ns(draft, SOURCES) == 0, "a partition came that has told nothing"
+        watermarks.advance(draft, Progress(60, {"pnl": [0], "executions": [0]}, {"pnl": 2}), SOURCES)
+        assert watermarks.watermark_ns(draft, SOURCES) == 45, "a partition came that has told nothing"
+        watermarks.advance(draft, Progress(70, {"pnl": [1]}, {"pnl": 2}), SOURCES)
+        assert watermarks.watermark_ns(draft, SOURCES) == 50
+
+    play(tmp_path, story)
+
+
+def test_a_worker_that_writes_late_does_not_turn_time_back(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        ahead, behind = table.draft(batch(0)), table.draft(batch(0))
+        watermarks.advance(ahead, Progress(50, {"executions": [0], "pnl": [0]}, {}), SOURCES)
+        watermarks.advance(behind, Progress(30, {"executions": [0], "pnl": [0]}, {"pnl": 1}), SOURCES)
+        await ahead.write()
+        await behind.write()
+        draft = table.draft(batch(1))
+        assert watermarks.watermark_ns(draft, SOURCES) == 50
+        assert draft.get(b"ppnl\x000") == b"50 1"
 
     play(tmp_path, story)
 

@@ -49,7 +49,8 @@ _encode = msgspec.json.Encoder().encode
 def attach(stage: Stage, rules: Rules) -> None:
     """Give the stage's app the matching agent and its table."""
     app = stage.app
-    table = BatchTable(app, name="trades", partitions=stage.partitions, help="facts, deadlines, watermarks")
+    told = {"name": "trades", "help": "facts, deadlines, watermarks"}
+    table = BatchTable(app, partitions=stage.partitions, rising=watermarks.RISING, **told)
     app.tables.add(table)
     matching = _Matching(stage, table, rules)
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
@@ -138,7 +139,7 @@ class _Matching:
             if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
                 await self._publish(turns)
                 await draft.write(upto=record.offset - 1)
-        watermarks.advance(draft, progress)
+        watermarks.advance(draft, progress, self._topics.inputs)
         turns.watermark_ns = watermark_ns
         partition = turns.batch.partition
         if progress.at_ns >= self._stands_at_ns.get(partition, 0):

@@ -53,7 +53,7 @@ def _topics(standings: tuple[Standing, ...], *, embedded: bool) -> Iterator[Find
             yield bad("topics", text, MAKE)
     for standing in differing:
         text = f"{standing.topic} {standing.text}"
-        if standing.fitness is Fitness.OTHER_PARTITIONS:
+        if standing.fitness in {Fitness.OTHER_PARTITIONS, Fitness.NO_TIME}:
             yield bad("topics", text, standing.todo)
         elif standing.fitness is Fitness.OTHER_SETTINGS:
             yield warn("topics", text, standing.todo)

@@ -15,6 +15,7 @@ from traderecon.topics import Topic, Topics, topics
 from traderecon.transport.client import Client, Created
 
 MAKE = "run `traderecon topics create`"
+STAMPED = "message.timestamp.type"
 
 
 class Fitness(StrEnum):
@@ -24,11 +25,12 @@ class Fitness(StrEnum):
     MISSING = "MISSING"
     OTHER_PARTITIONS = "OTHER_PARTITIONS"
     OTHER_SETTINGS = "OTHER_SETTINGS"
+    NO_TIME = "NO_TIME"
 
     @property
     def refuses(self) -> bool:
         """Whether no worker may run with it."""
-        return self in {Fitness.MISSING, Fitness.OTHER_PARTITIONS}
+        return self in {Fitness.MISSING, Fitness.OTHER_PARTITIONS, Fitness.NO_TIME}
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -78,7 +80,12 @@ async def _standing(client: Client, names: Topics, topic: Topic, found: int | No
         return Standing(topic.name, Fitness.MISSING, None, "is missing", MAKE)
     if differs := other_partitions(names, topic.name, found, asked):
         return differs
-    wrong = list(_other_settings(names, topic, await client.config(topic.name)))
+    config = await client.config(topic.name)
+    if topic.name == names.legs and config.get(STAMPED) != topic.config()[STAMPED]:
+        stamped = config.get(STAMPED, "unknown")
+        text = f"has {STAMPED} {stamped}: time comes from this topic, and no grace would ever end"
+        return Standing(topic.name, Fitness.NO_TIME, found, text, f"set {STAMPED}=LogAppendTime with kafka-configs")
+    wrong = list(_other_settings(names, topic, config))
     if not wrong:
         return Standing(topic.name, Fitness.OK, found)
     return Standing(
@@ -93,10 +100,10 @@ async def _standing(client: Client, names: Topics, topic: Topic, found: int | No
 def _other_settings(names: Topics, topic: Topic, config: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
     """What is set otherwise than it should be: its name, what it is, what it should be, and what that costs."""
     wanted = topic.config()
-    stamped, policy, limit = "message.timestamp.type", "cleanup.policy", "max.message.bytes"
-    if topic.name in names.inputs and config.get(stamped) != wanted[stamped]:
+    policy, limit = "cleanup.policy", "max.message.bytes"
+    if topic.name in names.inputs and config.get(STAMPED) != wanted[STAMPED]:
         costs = "graces are counted from the broker's time, and now every producer's clock decides when they are over"
-        yield stamped, config.get(stamped, "unknown"), wanted[stamped], costs
+        yield STAMPED, config.get(STAMPED, "unknown"), wanted[STAMPED], costs
     if ("compact" in config.get(policy, "")) != topic.compacted:
         costs = "it grows without need" if topic.compacted else "records that count are thrown away"
         yield policy, config.get(policy, "unknown"), wanted[policy], costs

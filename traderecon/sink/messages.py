@@ -11,9 +11,11 @@ from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 
-from traderecon.records import STANDINGS, Break, Reason, Severity
+from traderecon.records import STANDINGS, Break, Reason, Severity, State
 from traderecon.records.numbers import EXACT, plain
 from traderecon.transport import Record
+
+BREAK_STATES = frozenset(state.value for state in State if state.is_break)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -125,6 +127,7 @@ _encode = msgspec.json.Encoder().encode
 _result = msgspec.json.Decoder(ResultMessage).decode
 _letter = msgspec.json.Decoder(Letter).decode
 _standing = msgspec.json.Decoder(Standing).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
 
 
@@ -162,9 +165,22 @@ def unlisted(text: str) -> tuple[Reason, ...]:
     return _reasons(text)
 
 
-def size_in(result: bytes) -> Size:
-    """The size of a trade by a result as it lies in the history."""
-    return _result(result).size
+def read(result: str) -> ResultMessage:
+    """A result as it lies in the history."""
+    return _result(result)
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Whether two results say the same.
+
+    A worker that was stopped, and woke up before it noticed, may not know that the grace was over: then they differ in
+    ``break``, which is why nothing here follows from it.
+    """
+    return one == other or _settled(one) == _settled(other)
+
+
+def _settled(result: bytes) -> dict[str, msgspec.Raw]:
+    return {name: value for name, value in _members(result).items() if name != "break"}
 
 
 @lru_cache(maxsize=4_096)

@@ -10,10 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from traderecon.records import State, Transition
-from traderecon.sink.breaks import BreakEvent
+from traderecon.records import Transition
 from traderecon.sink.chain import link
-from traderecon.sink.messages import ResultMessage, Size, listed, result_of, severity_of
+from traderecon.sink.messages import BREAK_STATES, ResultMessage, listed, result_of, same, severity_of
 from traderecon.sink.moves import write_moves
 from traderecon.sink.statements import Statements
 from traderecon.sink.taken import Feed, Taken, asked, at, wrote
@@ -21,9 +20,8 @@ from traderecon.transport import Record
 
 logger = logging.getLogger(__name__)
 
-_BY_TRADE = "SELECT trade_id, version, event_id FROM result_history WHERE trade_id IN (...)"
+_BY_TRADE = "SELECT trade_id, version, event_id, state FROM result_history WHERE trade_id IN (...)"
 _BY_EVENT = "SELECT event_id, result FROM result_history WHERE event_id IN (...)"
-BREAK_STATES = frozenset(state.value for state in State if state.is_break)
 Rows = list[tuple[Any, ...]]
 
 
@@ -41,8 +39,7 @@ def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks:
     known = _Known(connection, {result.trade_id for _, result in came})
     history: Rows = []
     newest: Rows = []
-    moves: list[BreakEvent] = []
-    sizes: dict[str, Size] = {}
+    moved: set[str] = set()
     received_at_ns: list[int] = []
     head = feed.head
     for record, result in came:
@@ -54,21 +51,16 @@ def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks:
         history.append(_history_row(feed, record, result, decided_at, head))
         if not known.first(result, value, place):
             continue
-        size, reasons = result.size, listed(result.reasons)
-        newest.append(_newest_row(result, size, reasons, decided_at))
-        if result.broken.transition is not Transition.NONE:
-            moves.append(_move(result, reasons, decided_at))
-            sizes[result.event_id] = size
+        newest.append(_newest_row(result, decided_at))
+        if breaks or result.trade_id in known.broken or result.broken.transition is not Transition.NONE:
+            moved.add(result.trade_id)
         if (instant_ns := result.received_at_ns) is not None:
             received_at_ns.append(instant_ns)
     wrote(connection, sql.history, history)
     wrote(connection, sql.result, newest)
-    write_moves(connection, sql, moves, sizes)
-    opened, reclassified, resolved = (
-        sum(move.transition == transition for move in moves)
-        for transition in (Transition.OPENED, Transition.RECLASSIFIED, Transition.RESOLVED)
-    )
-    return Taken(len(history), known.conflicts, opened, reclassified, resolved, received_at_ns), head
+    if moved:
+        write_moves(connection, sql, moved)
+    return Taken(len(history), known.conflicts, received_at_ns), head
 
 
 class _Known:
@@ -79,21 +71,24 @@ class _Known:
         self._connection = connection
         self._values: dict[str, bytes | None] = {}
         self._events: dict[tuple[str, int], str] = {}
-        for trade_id, version, event_id in asked(connection, _BY_TRADE, trade_ids):
+        self.broken: set[str] = set()
+        for trade_id, version, event_id, state in asked(connection, _BY_TRADE, trade_ids):
             self._values[event_id] = None
             self._events[trade_id, version] = event_id
+            if state in BREAK_STATES:
+                self.broken.add(trade_id)
 
     def has(self, event_id: str, value: bytes, place: str) -> bool:
-        """Whether this result is there; with other bytes it is a conflict."""
+        """Whether this result is there; one that says something else is a conflict."""
         if event_id not in self._values:
             return False
         before = self._values[event_id]
         if before is None:
             [(_, text)] = asked(self._connection, _BY_EVENT, [event_id])
             before = self._values[event_id] = text.encode()
-        if value != before:
+        if not same(value, before):
             self.conflicts += 1
-            logger.error("%s: event %s is known with other bytes: the first ones stay", place, event_id)
+            logger.error("%s: event %s is known with another content: the first one stays", place, event_id)
         return True
 
     def first(self, result: ResultMessage, value: bytes, place: str) -> bool:
@@ -129,12 +124,13 @@ def _history_row(feed: Feed, record: Record, result: ResultMessage, decided_at: 
     )
 
 
-def _newest_row(result: ResultMessage, size: Size, reasons: str, decided_at: str) -> tuple[Any, ...]:
+def _newest_row(result: ResultMessage, decided_at: str) -> tuple[Any, ...]:
+    size = result.size
     return (
         result.trade_id,
         result.version,
         result.state,
-        reasons,
+        listed(result.reasons),
         listed(result.hints),
         result.event_id,
         result.event_time,
@@ -142,18 +138,4 @@ def _newest_row(result: ResultMessage, size: Size, reasons: str, decided_at: str
         size.ticker,
         size.notional,
         severity_of(result.reasons),
-    )
-
-
-def _move(result: ResultMessage, reasons: str, decided_at: str) -> BreakEvent:
-    return BreakEvent(
-        result.broken.id,
-        result.version,
-        result.trade_id,
-        result.broken.transition.value,
-        result.state,
-        reasons,
-        result.event_id,
-        result.broken.previous_event_id,
-        decided_at,
     )

@@ -80,7 +80,7 @@ break_events = Table(
     Column("event_id", Text, nullable=False),
     Column("previous_event_id", Text),
     Column("at", Text, nullable=False),
-    comment="What moved a break, append-only; the breaks follow from it in version order.",
+    comment="What moved a break: follows from the results of its trade, in version order.",
 )
 
 dead_letters = Table(

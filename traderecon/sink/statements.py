@@ -48,7 +48,7 @@ def statements() -> Statements:
     return Statements(
         history=_added(result_history),
         result=_put(results, newer=True),
-        break_event=_text(insert(break_events).on_conflict_do_nothing(), break_events),
+        break_event=_added(break_events),
         break_row=_put(breaks),
         letter=_added(dead_letters),
         standing=_put(standings),

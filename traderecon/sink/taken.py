@@ -21,9 +21,6 @@ class Taken(NamedTuple):
 
     rows: int = 0
     conflicts: int = 0
-    opened: int = 0
-    reclassified: int = 0
-    resolved: int = 0
     received_at_ns: Sequence[int] = ()
 
 

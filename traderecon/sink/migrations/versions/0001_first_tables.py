@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("previous_event_id", sa.Text(), nullable=True),
         sa.Column("at", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("break_id", "version"),
-        comment="What moved a break, append-only; the breaks follow from it in version order.",
+        comment="What moved a break: follows from the results of its trade, in version order.",
     )
     op.create_table(
         "breaks",
