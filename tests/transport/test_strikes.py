@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from traderecon.transport import MicroBatch
-from traderecon.transport.strikes import LIMIT, Strikes
+from traderecon.transport.strikes import KEPT, LIMIT, Strikes
 
 
 class Row(NamedTuple):
@@ -15,19 +15,19 @@ class Row(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def batch(partition: int, *offsets: int) -> MicroBatch:
-    return MicroBatch("legs", partition, [Row(offset) for offset in offsets])
+def batch(topic: str, *values: bytes, first: int = 7) -> MicroBatch:
+    return MicroBatch(topic, 0, [Row(offset, value=value) for offset, value in enumerate(values, first)])
 
 
 def test_strikes_survive_the_process_they_end(tmp_path: Path) -> None:
     path = tmp_path / "strikes.json"
-    legs = batch(0, 7, 8)
+    legs = batch("legs", b"a", b"b")
     assert [Strikes(path).another(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
 
 
 def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None:
     path = tmp_path / "strikes.json"
-    legs = batch(0, 7, 8)
+    legs = batch("legs", b"a", b"b")
     seen = []
     for _ in range(LIMIT):
         strikes = Strikes(path)
@@ -35,17 +35,24 @@ def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None
     assert seen == [[1, 1], [2, 2], [LIMIT, LIMIT]]
 
 
-def test_a_record_that_was_got_past_is_forgotten(tmp_path: Path) -> None:
+def test_a_record_that_comes_again_elsewhere_is_the_same_record(tmp_path: Path) -> None:
     strikes = Strikes(tmp_path / "strikes.json")
-    before, after = batch(0, 7, 8), batch(0, 8, 9)
-    assert strikes.another(before, before.records[0]) == 1
-    assert strikes.another(after, after.records[0]) == 1
-    assert strikes.another(before, before.records[0]) == 1
+    once, again = batch("legs", b"a"), batch("legs", b"a", first=900)
+    assert strikes.another(once, once.records[0]) == 1
+    assert strikes.another(again, again.records[0]) == 2
 
 
-def test_partitions_are_counted_apart(tmp_path: Path) -> None:
+def test_topics_are_counted_apart(tmp_path: Path) -> None:
     strikes = Strikes(tmp_path / "strikes.json")
-    here, there = batch(0, 7), batch(1, 7)
+    here, there = batch("legs", b"a"), batch("executions", b"a")
     assert strikes.another(here, here.records[0]) == 1
     assert strikes.another(there, there.records[0]) == 1
     assert strikes.another(here, here.records[0]) == 2
+
+
+def test_only_the_last_that_failed_are_remembered(tmp_path: Path) -> None:
+    strikes = Strikes(tmp_path / "strikes.json")
+    legs = batch("legs", *(b"%d" % number for number in range(KEPT + 1)))
+    assert {strikes.another(legs, record) for record in legs.records} == {1}
+    assert strikes.another(legs, legs.records[-1]) == 2
+    assert strikes.another(legs, legs.records[0]) == 1

@@ -1,5 +1,6 @@
 """``traderecon worker``: the stages of the pipeline, in this process, until it is told to stop."""
 
+import gc
 import os
 import socket
 import sys
@@ -14,6 +15,8 @@ from traderecon.settings import ConfigurationError, Settings
 
 ROLES = ("intake", "matching", "sink", "web")
 PORTS_TRIED = 100
+COLLECT = (100_000, 20, 50)
+"""Objects, and collections, until the next one: a batch of a thousand legs makes tens of thousands of objects."""
 
 
 class _Roles(click.ParamType):
@@ -75,6 +78,9 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     what = "TradeRecon is" if "web" in roles else "metrics and health are"
     log = "the embedded log, one process" if settings.broker.startswith("embedded") else settings.shown()["broker"]
     say(f"{what} at http://{f'[{host}]' if ':' in host else host}:{port}/ ({', '.join(roles)} on {log})")
+    # What is here now stays, and most of what comes goes with its batch: not worth being looked for so often.
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
     worker = faust.Worker(*made, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
     worker.spinner = None
     worker.execute_from_commandline()

@@ -1,7 +1,7 @@
 """A break: a trade that needs a person, followed over its versions.
 
-It follows from the trade's results alone: not from the order in which they were read, nor from what whoever published one
-of them thought had been before it.
+It follows from the trade's results alone: not from the order in which they were read, nor from what whoever published
+one of them thought had been before it.
 
     Told, Told, ...   the results of one trade, in version order  ->  events  ->  Course      Pure.
 """

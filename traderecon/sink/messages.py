@@ -30,19 +30,24 @@ class NotOurs(Exception):
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
-    """What a leg says of the trade: instrument and amounts, as digits. A snapshot says none of it."""
+    """What a leg says of the trade: instrument and amounts, as digits."""
 
-    ticker: str | None = None
-    quantity: str | None = None
-    price: str | None = None
+    ticker: str
+    quantity: str
+    price: str
 
 
-class SentLeg(msgspec.Struct, frozen=True, gc=False):
-    """A leg in a result: its terms, when the log got it, whether it counts for its source."""
+class SentSnapshot(msgspec.Struct, frozen=True, gc=False):
+    """A leg in a result: when the log got it, whether it counts for its source. A snapshot's other words are its own."""
 
-    payload: Terms
     stands: bool
     received_at: datetime | None = None
+
+
+class SentLeg(SentSnapshot, frozen=True, gc=False, kw_only=True):
+    """An execution or a confirmation: its terms, too."""
+
+    payload: Terms
 
 
 class Legs(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +55,7 @@ class Legs(msgspec.Struct, frozen=True, gc=False):
 
     executions: tuple[SentLeg, ...] = ()
     broker_confirmations: tuple[SentLeg, ...] = ()
-    pnl_snapshot: tuple[SentLeg, ...] = ()
+    pnl_snapshot: tuple[SentSnapshot, ...] = ()
 
 
 class Size(NamedTuple):
@@ -88,7 +93,7 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
         legs = self.legs
         if not (legs.executions and legs.broker_confirmations):
             return None
-        every = (*legs.executions, *legs.broker_confirmations, *legs.pnl_snapshot)
+        every: tuple[SentSnapshot, ...] = (*legs.executions, *legs.broker_confirmations, *legs.pnl_snapshot)
         known = [leg.received_at for leg in every if leg.received_at is not None]
         return (max(known) - _EPOCH) // _MICROSECOND * _NS_PER_US if known else None
 
@@ -193,9 +198,7 @@ def severity_of(reasons: tuple[Reason, ...]) -> str | None:
     return min((STANDINGS[reason].severity for reason in reasons), key=_URGENCY.__getitem__).value if reasons else None
 
 
-def _notional(terms: Terms) -> str | None:
-    if terms.price is None or terms.quantity is None:
-        return None
+def _notional(terms: Terms) -> str:
     return plain(EXACT.multiply(Decimal(terms.price), Decimal(terms.quantity)).copy_abs())  # ``abs`` would round
 
 

@@ -305,7 +305,7 @@ class BatchConsumer(Consumer):
                         f"{tp.topic}[{tp.partition}] has stood at {progress.done} of {ends[tp]}, committed "
                         f"{progress.committed}, {progress.open} open, for {now - since[tp]:.0f} s; the log answers"
                     )
-                if not progress.open and progress.done != ends[tp]:
+                if not progress.open and progress.done != ends[tp] and now - since[tp] > self._stall_s / 4:
                     self._ask_again[tp] = progress  # a fetch may have been dropped
 
     async def _ends(self, tps: set[TP]) -> Mapping[TP, int] | None:

@@ -45,6 +45,10 @@ class _Thread(stock.AIOKafkaConsumerThread):
         consumer._coordinator.check_errors()
         begun = self._positions(active)
         fetched = await self._fetch_records(consumer, active, timeout, consumer._max_poll_records)
+        # Partitions take turns: else one with a megabyte fetched is emptied before the others get any.
+        buffered = consumer._fetcher._records
+        for tp in fetched.keys() & buffered.keys():
+            buffered.move_to_end(tp)
         return {
             TP(*tp): Fetch(begun[tp], fetched.get(tp, ()), ended)
             for tp, ended in self._positions(active).items()

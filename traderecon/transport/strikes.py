@@ -5,37 +5,39 @@
             raise                       # exit 70, nothing acknowledged; a supervisor starts the worker again
         ...                             # a dead letter, HANDLER_ERROR
 
-Kept in a file, since the process does not survive what is counted. Each worker counts for itself.
+Kept in a file, since the process does not survive what is counted. Each worker counts for itself. A record is known by
+its content: a stage that dies may have it written by the stage before it once more, at another offset.
 """
 
 import json
 import os
+from hashlib import sha256
 from pathlib import Path
 
 from traderecon.transport.microbatch import MicroBatch, Record
 
 LIMIT = 3
 """The strike at which a record is put aside."""
+KEPT = 1_000
+"""So many records of a worker are remembered, the last that failed."""
 
 
 class Strikes:
-    """The counts of one worker, in ``path``: of the records that failed in the batch a partition does not get past."""
+    """The counts of one worker, in ``path``."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._counts: dict[str, dict[int, int]] = {}
-        if path.exists():
-            found = json.loads(path.read_text())
-            self._counts = {place: {int(at): count for at, count in counts.items()} for place, counts in found.items()}
+        self._counts: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
 
     def another(self, batch: MicroBatch, record: Record) -> int:
         """Count a failure on a record, durably; gives how often it has failed, this time included."""
-        place, first = f"{batch.topic}/{batch.partition}", batch.records[0].offset
-        counts = {at: count for at, count in self._counts.get(place, {}).items() if at >= first}
-        counts[record.offset] = counts.get(record.offset, 0) + 1
-        self._counts[place] = counts
+        content = sha256(b"%r %r" % (record.key, record.value)).hexdigest()
+        name = f"{batch.topic} {content}"
+        self._counts[name] = count = self._counts.pop(name, 0) + 1
+        for oldest in [*self._counts][: max(0, len(self._counts) - KEPT)]:
+            del self._counts[oldest]
         self._save()
-        return counts[record.offset]
+        return count
 
     def _save(self) -> None:
         draft = self._path.with_suffix(".draft")

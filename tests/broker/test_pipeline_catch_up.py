@@ -1,0 +1,87 @@
+"""Catching up: workers come to topics in which one source is far ahead of the others; no break is false.
+
+A trade is UNMATCHED only where a leg is missing from the log, however much later that leg lies in it, by its place or
+by its time.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from broker.feeding import produce
+from broker.kafka_server import Kafka
+from broker.waiting import until
+from pipeline_case import Installation
+from pipeline_truth import Day, Truth, assert_history_holds, batch_of
+
+from traderecon.records import Source
+from traderecon.topics import topics
+
+DAY = Day(trades=8_000, profile="typical")
+GRACE_S = 5
+"""Less than the time in which a group misses a member."""
+AHEAD_MS = 600_000
+REST = (Source.CONFIRMATIONS, Source.PNL)
+
+
+@pytest.fixture
+def installation(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """Topics of this test's own; the inputs take the time the test asks for."""
+    prefix = f"{request.node.originalname[-40:]}."
+    for name in topics(prefix).inputs:
+        kafka.create_topic(name, 4, {"message.timestamp.type": request.param})
+    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=prefix, grace_seconds=GRACE_S)
+    installation.create_topics()
+    yield installation
+    installation.close()
+
+
+@pytest.mark.parametrize("installation", ["CreateTime"], indirect=True)
+def test_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS], timestamp_ms=now_ms - AHEAD_MS)
+    produce(kafka, installation.prefix, DAY, sources=REST, timestamp_ms=now_ms)
+    assert_no_false_break(installation, batch_of(installation, DAY))
+
+
+@pytest.mark.parametrize("installation", ["LogAppendTime"], indirect=True)
+def test_confirmations_long_after_the_grace_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
+    produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS])
+    sent_at_s = time.time()
+    truth = batch_of(installation, DAY)
+    until(lambda: time.time() > sent_at_s + 2 * GRACE_S, "every grace would be over")
+    produce(kafka, installation.prefix, DAY, sources=REST)
+    assert_no_false_break(installation, truth)
+
+
+@pytest.mark.parametrize("installation", ["LogAppendTime"], indirect=True)
+def test_a_worker_that_stands_still_holds_all_graces_back(kafka: Kafka, installation: Installation) -> None:
+    """It has source partitions that nobody else reads; it goes on before its group has noticed."""
+    truth = batch_of(installation, DAY)
+    workers = [installation.start_ready(), installation.start_ready()]
+    workers[0].pause()
+    produce(kafka, installation.prefix, DAY)
+    sent_at_s = time.time()
+    installation.until(lambda: time.time() > sent_at_s + 1.2 * GRACE_S, "every grace would be over")
+    assert installation.one("SELECT count(*) FROM result_history WHERE state = 'UNMATCHED'") == 0
+    assert installation.one("SELECT count(*) FROM result_history") > 0
+    workers[0].resume()
+    assert_only_true_breaks(installation, truth)
+
+
+def assert_no_false_break(installation: Installation, truth: Truth) -> None:
+    """Two workers, started one after the other, so that they share the partitions in the midst of it."""
+    workers = [installation.start_ready(), installation.start_ready()]
+    assert_only_true_breaks(installation, truth)
+    assert [worker.leave() for worker in workers] == [0, 0]
+
+
+def assert_only_true_breaks(installation: Installation, truth: Truth) -> None:
+    installation.until_decided()
+    missing = {trade_id for trade_id, row in truth.rows.items() if row["state"] == "UNMATCHED"}
+    told = installation.rows("SELECT trade_id FROM result_history WHERE state = 'UNMATCHED'")
+    assert sorted(trade_id for (trade_id,) in told) == sorted(missing)
+    states = installation.rows("SELECT trade_id, state FROM results")
+    assert dict(states) == {trade_id: row["state"] for trade_id, row in truth.rows.items()}
+    assert_history_holds(installation)

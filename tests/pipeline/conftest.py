@@ -1,0 +1,16 @@
+"""An installation on the embedded log for each test; its workers end with it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pipeline_case import Installation
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """Its topics are made, nothing runs."""
+    installation = Installation(tmp_path)
+    installation.create_topics()
+    yield installation
+    installation.close()

@@ -1,0 +1,117 @@
+"""Bad input of every kind: each message a dead letter with its reason and origin, its neighbours reconciled."""
+
+import hashlib
+import json
+from base64 import b64decode
+from typing import NamedTuple
+
+from pipeline_case import Installation
+from pipeline_truth import assert_history_holds
+from scenario import Message, as_messages, stories
+
+from traderecon.matching.facts import MAX_FACTS
+from traderecon.records import RejectCode, Rejected
+
+NO_MESSAGE = {RejectCode.HANDLER_ERROR, RejectCode.TOO_MANY_FACTS, RejectCode.TIMESTAMP_AMBIGUOUS}
+"""Codes that no message has by itself; the last one needs a feed that writes local time."""
+
+
+class Bad(NamedTuple):
+    """A message that no story lets in."""
+
+    topic: str
+    value: bytes | None
+    code: str
+
+
+def bad_messages() -> list[Bad]:
+    """Every message that is rejected in a story whose feeds are declared as they are by default, and two more."""
+    found = [
+        Bad("executions", good("T1").replace(b"2025-07-26", b"2025-02-30"), RejectCode.TIMESTAMP_INVALID),
+        Bad("executions", b"9" * 600_000, RejectCode.SIZE_EXCEEDED),
+    ]
+    for story in stories().values():
+        if story.sources:
+            continue
+        for message, step in zip(story.messages, as_messages(story), strict=True):
+            if isinstance(message, Message) and isinstance(step, Rejected):
+                found.append(Bad(message.topic, message.value, step.code))
+    return found
+
+
+def good(trade_id: str, topic: str = "executions") -> bytes:
+    """A leg of a trade that all three agree on."""
+    if topic == "pnl_snapshot":
+        return json.dumps({"trade_id": trade_id, "pnl_impact": "19050", "commission": "0"}).encode()
+    terms = {"ticker": "AAPL", "quantity": 100, "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
+    return json.dumps({"trade_id": trade_id, **terms}).encode()
+
+
+def test_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(installation: Installation) -> None:
+    worker = installation.start_ready()
+    sent: dict[tuple[str, int], Bad] = {}
+    messages = bad_messages()
+    for topic in installation.topics.inputs:
+        values: list[bytes | None] = []
+        for number, bad in enumerate(messages):
+            if bad.topic == topic:
+                sent[topic, len(values)] = bad
+                values.append(bad.value)
+            values.append(good(f"N{number}", topic))
+        installation.append(topic, values, key=b"T1")
+    installation.until_decided()
+    columns = "source_topic, source_partition, source_offset, code, text, sha256, size, raw, truncated"
+    letters = installation.rows(f"SELECT {columns} FROM dead_letters")
+    assert {(topic, offset): code for topic, _, offset, code, *_ in letters} == {
+        place: bad.code for place, bad in sent.items()
+    }
+    for topic, partition, offset, _, text, sha256, size, raw, truncated in letters:
+        value = sent[topic, offset].value
+        assert partition == 0
+        assert len(text.split()) > 3
+        assert size == len(value or b"")
+        if value is None:
+            assert (sha256, raw) == (None, None)
+        else:
+            assert sha256 == hashlib.sha256(value).hexdigest()
+            assert value.startswith(b64decode(raw))
+            assert truncated or len(b64decode(raw)) == size
+    states = installation.rows("SELECT trade_id, state, version FROM results")
+    assert sorted(states) == sorted((f"N{number}", "MATCHED", 3) for number in range(len(messages)))
+    page = json.loads(worker.get("/dead-letters.json?per_page=100"))
+    assert page["count"] == len(sent)
+    shown = {(row["source_topic"], row["source_offset"]): row["code"] for row in page["rows"]}
+    assert shown.items() <= {place: bad.code for place, bad in sent.items()}.items()
+    assert_history_holds(installation)
+
+
+def test_there_is_a_bad_message_for_every_code() -> None:
+    assert {bad.code for bad in bad_messages()} == set(RejectCode) - NO_MESSAGE
+
+
+def test_what_a_source_adds_of_its_own_may_be_of_any_type(installation: Installation) -> None:
+    """A field of one source is a stranger's in another: kept as it was sent, and no business of anybody's."""
+    strange = {"ticker": 7, "quantity": [1], "price": {"amount": None}, "timestamp": True, "pnl_impact": "1", "id": 1.0}
+    worker = installation.start_ready()
+    for topic in installation.topics.inputs:
+        leg = json.loads(good("T1", topic))
+        installation.append(topic, [json.dumps({**strange, **leg}).encode()])
+    installation.until_decided()
+    assert installation.rows("SELECT trade_id, state, ticker FROM results") == [("T1", "MATCHED", "AAPL")]
+    for path in ("/trades/T1", "/download/csv", "/trades.json", "/breaks.csv"):
+        worker.get(path)
+
+
+def test_the_fact_too_many_is_a_dead_letter(installation: Installation) -> None:
+    installation.start_ready()
+    execution = json.loads(good("T1"))
+    versions = [json.dumps({**execution, "version": version}).encode() for version in range(1, MAX_FACTS + 2)]
+    installation.append("executions", [*versions, good("N1")])
+    installation.append("broker_confirmations", [good("T1"), good("N1")])
+    installation.until_decided()
+    letters = installation.rows("SELECT source_topic, code, text FROM dead_letters")
+    assert {letter[:2] for letter in letters} == {(installation.topics.legs, "TOO_MANY_FACTS")}
+    assert len(letters) == len(versions) + 1 - MAX_FACTS
+    assert all("'T1' has 64 facts" in text for *_, text in letters)
+    assert installation.one("SELECT version FROM results WHERE trade_id = 'T1'") == MAX_FACTS
+    assert installation.one("SELECT state FROM results WHERE trade_id = 'N1'") == "MATCHED"

@@ -1,0 +1,89 @@
+"""Graces: what waits, what time decides, what a late leg changes, and what holds time back."""
+
+import json
+import time
+
+from pipeline_case import Installation
+from pipeline_truth import assert_history_holds
+
+from traderecon.intake import decode
+from traderecon.records import Fact, Origin, Source
+from traderecon.records.instants import NS_PER_S
+from traderecon.records.journal import Progress, journalled
+from traderecon.transport import partition_for
+
+TERMS = {"ticker": "AAPL", "quantity": 100, "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
+STATE = "SELECT state, reasons, hints FROM results WHERE trade_id = ?"
+
+
+def leg(trade_id: str, **terms: object) -> bytes:
+    return json.dumps({"trade_id": trade_id, **TERMS, **terms}).encode()
+
+
+def said(installation: Installation, trade_id: str) -> tuple[str, list[str], list[str]] | None:
+    """State, reasons and hints of a trade's newest result."""
+    for state, reasons, hints in installation.rows(STATE, trade_id):
+        return state, json.loads(reasons), json.loads(hints)
+    return None
+
+
+def test_a_late_confirmation_resolves_the_break(installation: Installation) -> None:
+    installation.start_ready()
+    installation.append("executions", [leg("T1")])
+    installation.until(lambda: said(installation, "T1"), "the grace of T1 is over")
+    assert said(installation, "T1") == ("UNMATCHED", ["MISSING_CONFIRMATION"], [])
+    assert installation.rows("SELECT trade_id, status FROM breaks") == [("T1", "OPEN")]
+    installation.append("broker_confirmations", [leg("T1")])
+    installation.until(lambda: said(installation, "T1") == ("MATCHED", [], ["LATE_CONFIRMATION"]), "T1 is matched")
+    installation.until_decided()
+    assert installation.rows("SELECT trade_id, status FROM breaks") == [("T1", "RESOLVED")]
+    transitions = installation.rows("SELECT version, transition, state FROM break_events ORDER BY version")
+    assert transitions == [(1, "opened", "UNMATCHED"), (2, "resolved", "MATCHED")]
+    topics = installation.rows("SELECT topic, version FROM result_history ORDER BY version")
+    assert topics[0] == (installation.topics.mismatch, 1)
+    assert_history_holds(installation)
+
+
+def test_a_confirmation_alone_waits_as_long(installation: Installation) -> None:
+    installation.start_ready()
+    sent_at_s = time.time()
+    installation.append("broker_confirmations", [leg("T1")])
+    installation.until(lambda: said(installation, "T1"), "the grace of T1 is over")
+    assert time.time() >= sent_at_s + installation.grace_s
+    assert said(installation, "T1") == ("UNMATCHED", ["MISSING_EXECUTION"], [])
+
+
+def test_a_source_that_nobody_reads_holds_graces_back(installation: Installation) -> None:
+    """The journal as intake would write it, were the snapshots' topic out of its reach."""
+    topics, legs = installation.topics, installation.topics.legs
+    installation.start_ready("matching,sink,web")
+    now_ns = time.time_ns()
+    later_ns = now_ns + 3600 * NS_PER_S
+    fact = decode(Source.EXECUTIONS, leg("T1"), Origin(topics.executions, 0, 0, now_ns))
+    assert isinstance(fact, Fact)
+    home = partition_for(b"T1", installation.partitions)
+    installation.append(legs, [journalled(fact)], partition=home, key=b"T1")
+    installation.append(legs, [progress(installation, later_ns, topics.executions)], partition=home)
+    installation.append(legs, [progress(installation, later_ns, topics.broker_confirmations)], partition=home)
+    installation.until(lambda: oldest(installation) == "T1", "T1 waits")
+    assert installation.rows("SELECT watermark FROM standings") == [(None,)]
+    assert said(installation, "T1") is None
+    installation.append(legs, [progress(installation, now_ns, topics.pnl_snapshot)], partition=home)
+    over_ns = now_ns + installation.grace_s * NS_PER_S
+    installation.append(legs, [progress(installation, over_ns - 1, topics.pnl_snapshot)], partition=home)
+    installation.append(legs, [progress(installation, over_ns, topics.pnl_snapshot)], partition=home)
+    installation.until(lambda: said(installation, "T1"), "the grace of T1 is over")
+    assert said(installation, "T1") == ("UNMATCHED", ["MISSING_CONFIRMATION"], [])
+
+
+def progress(installation: Installation, at_ns: int, topic: str) -> bytes:
+    """All partitions of a topic stand in the journal up to then."""
+    numbers = list(range(installation.partitions))
+    return journalled(Progress(at_ns, {topic: numbers}, {topic: len(numbers)}))
+
+
+def oldest(installation: Installation) -> str | None:
+    """The trade that waits longest."""
+    for (waiting,) in installation.rows("SELECT oldest FROM standings WHERE oldest <> '[]'"):
+        return str(json.loads(waiting)[0]["trade_id"])
+    return None
