@@ -2,5 +2,6 @@
 
     seed -> plan -> broker + feeder + workers + faults -> history -> oracle -> report
 
-``python -m torture --help``. Nothing here imports the product: the workload runs in processes of its own.
+What is tortured is a workload (workload.py): the counting app, which leans on the transport as hard as it can, or the
+whole pipeline. It runs in processes of its own: nothing here imports the product. ``python -m torture --help``.
 """

@@ -1,7 +1,8 @@
 """Torture from the command line.
 
-    python -m torture --seed 44 --cycles 60 --broker-kills 4     one run
-    python -m torture sum report*.json                           several runs in one line
+    python -m torture --seed 44 --cycles 60 --broker-kills 4           one run of the counting app
+    python -m torture --workload pipeline --cycles 25 --records 8000   one of the whole pipeline
+    python -m torture sum report*.json                                 several runs in one line
 
 Exit codes: 0 safe, live, and every fault fired; 1 not; 2 usage. stdout has the line, stderr what happens.
 """
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is down is known
     report = None
     try:
-        report = asyncio.run(run(plan, options.profile, options.bug, directory, say))
+        report = asyncio.run(run(plan, options.bug, directory, say))
     except* NotSeen as why:
         say(f"torture: {'; '.join(map(str, why.exceptions))}; everything is in {directory}")
     if report is None:
@@ -62,12 +63,15 @@ def planned(options: argparse.Namespace) -> Plan:
     """The plan in the file, or a new one, kept there if a file was named. Raises what ``read_plan`` does."""
     if options.plan and options.plan.exists():
         return read_plan(options.plan)
+    workload = WORKLOADS[options.workload]
     plan = make_plan(
         options.seed,
+        options.workload,
+        workload.feed(options.seed, options.records),
+        workload.ways,
         cycles=options.cycles,
         broker_kills=options.broker_kills,
         workers=options.workers,
-        records=options.records,
         kinds=options.faults.split(","),
     )
     if options.plan:
@@ -89,7 +93,7 @@ def parsed(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--plan", type=Path, help="a plan to run again; where there is none it is written")
     parser.add_argument("--json", type=Path, help="where the report goes")
     parser.add_argument("--directory", type=Path, help="an empty one for broker, disks and logs; kept")
-    parser.add_argument("--profile", choices=sorted(WORKLOADS), default="ours", help="the workload to break")
+    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="ours", help="what to break")
     parser.add_argument("--bug", default="", help="a fault to build into the workload: is it found?")
     return parser.parse_args(given)
 

@@ -7,7 +7,6 @@ A fault that nobody saw happen raises NotSeen, and is undone all the same.
 
 import asyncio
 import contextlib
-import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,21 +17,17 @@ from broker.kafka_server import Kafka
 from torture.group import Watch
 from torture.plan import Fault
 from torture.quota import throttle_ms
-from torture.seen import POLL_S, NotSeen, seen
-from torture.workers import FAIL_STOP, Worker
+from torture.seen import POLL_S, Missed, NotSeen, seen
+from torture.workers import FAIL_STOP, TERMINATED, Worker
 
 SEEN_WITHIN_S = 60
 REFUSED_WITHIN_S = 40
-TOO_SMALL, USUAL = "10", "1048588"
+TOO_SMALL, AMPLE = "10", "4194304"
 SIZE = "max.message.bytes"
 
 
-class Missed(NotSeen):
-    """The target ended by itself (70) before the fault could hit it: another try is due."""
-
-
 class Deeds:
-    """The kinds of faults. ``topics`` has the names of ``changelog``, ``out`` and ``probe``; ``jvm`` is one thread."""
+    """The kinds of faults. ``topics`` has the names of ``probe`` and what a plan refuses; ``jvm`` is one thread."""
 
     def __init__(
         self, kafka: Kafka, jvm: ThreadPoolExecutor, watch: Watch, crew: Mapping[str, Worker], topics: Mapping[str, str]
@@ -77,10 +72,9 @@ class Deeds:
         worker = self._crew[fault.target]
         try:
             observed = await self._end(worker, signal.SIGKILL)
-            files = sum(path.is_file() for path in worker.data_dir.rglob("*"))
+            files = await asyncio.to_thread(worker.wipe)
             if not files:
                 raise NotSeen("there was nothing on its disk")
-            await asyncio.to_thread(shutil.rmtree, worker.data_dir)
             await asyncio.sleep(fault.hold_s)
         finally:
             worker.go()
@@ -100,23 +94,31 @@ class Deeds:
         for worker in joining:
             worker.go()
         try:
-            await seen(lambda: all(map(self._partitions, joining)), f"{fault.target} got partitions", SEEN_WITHIN_S)
-            observed = ", ".join(f"{worker.name} got {self._partitions(worker)}" for worker in joining)
+            await seen(
+                lambda: all(worker.partitions for worker in joining), f"{fault.target} got partitions", SEEN_WITHIN_S
+            )
+            observed = ", ".join(f"{worker.name} got {worker.partitions}" for worker in joining)
             await asyncio.sleep(fault.hold_s)
         finally:
             codes = await asyncio.gather(*(worker.end(signal.SIGTERM) for worker in joining))
-        if {FAIL_STOP, -signal.SIGTERM} & set(codes):  # it had stopped by itself, or was just being started again
+        if {FAIL_STOP, TERMINATED, -signal.SIGTERM} & set(
+            codes
+        ):  # it had stopped by itself, or was just being started again
             raise Missed(f"ended with {codes} first")
         if any(codes):
             raise NotSeen(f"{observed}, but ended with {codes}")
         return f"{observed}, exit 0"
 
     async def _stop(self, fault: Fault) -> str:
-        worker, member_id = self._crew[fault.target], self._watch.member_id(fault.target)
+        worker = self._crew[fault.target]
+        if (member := worker.member) is None:
+            raise Missed(f"{worker.name} is no member")
         worker.send(signal.SIGSTOP)
         try:
             await seen(
-                lambda: self._watch.broker_up and self._watch.member_id(fault.target) != member_id,
+                lambda: (
+                    self._watch.broker_up and (worker.member is None or worker.member.member_id != member.member_id)
+                ),
                 f"the group lost {fault.target}",
                 SEEN_WITHIN_S,
             )
@@ -170,24 +172,19 @@ class Deeds:
             await seen(lambda: self._stopped_since(before) != "", "a worker ended with 70", REFUSED_WITHIN_S)
             await asyncio.sleep(fault.hold_s)
         finally:
-            await asyncio.to_thread(self._kafka.alter_topic, topic, {SIZE: USUAL})
+            await asyncio.to_thread(self._kafka.alter_topic, topic, {SIZE: AMPLE})
         return f"exit 70 of {self._stopped_since(before)}"
 
     async def _end(self, worker: Worker, number: signal.Signals) -> str:
         """End a worker by a signal. Raises NotSeen where it ends in another way, Missed where by itself."""
         expected = 0 if number == signal.SIGTERM else -number
-        partitions = self._partitions(worker)
+        partitions = worker.partitions
         code = await worker.end(number)
-        if code == FAIL_STOP:
+        if code in {FAIL_STOP, TERMINATED}:
             raise Missed(f"{worker.name} ended with {code} first")
         if code != expected:
             raise NotSeen(f"ended with {code}, not {expected}")
         return f"exit {code}, had {partitions}"
-
-    def _partitions(self, worker: Worker) -> str:
-        """The input partitions of this life of a worker."""
-        member = self._watch.members.get(worker.name)
-        return " ".join(map(str, sorted(member.partitions))) if member and worker.joined else ""
 
     def _stopped_since(self, moment_s: float) -> str:
         """Who has ended with 70 by itself since then."""

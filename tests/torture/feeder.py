@@ -1,18 +1,21 @@
 """Feeder: produce the plan's records as the plan's clock goes, and keep what the broker acknowledged.
 
-    Plan.records + PlanClock -> input topic, acknowledged entries
+    Plan.records + PlanClock -> input topics, acknowledged entries by role
 
 It outlives the broker: a record that fails is sent again, so the log may hold one twice or late. The log is the truth;
 what was acknowledged must be in it.
 """
 
 import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from torture.clock import PlanClock
-from torture.oracle import Entry
+from torture.findings import Entry
 from torture.plan import Plan, Record
 
 TICK_S = 0.05
@@ -21,13 +24,15 @@ GIVE_UP_S = 300
 
 
 class Feeder:
-    """One producer and its history."""
+    """One producer and its history. ``topics`` has the full names of the inputs."""
 
-    def __init__(self, address: str, topic: str) -> None:
+    def __init__(self, address: str, topics: Mapping[str, str]) -> None:
         self._address = address
-        self._topic = topic
+        self._topics = topics
         self._room = asyncio.Semaphore(IN_FLIGHT)
-        self.acknowledged: list[Entry] = []
+        self.acknowledged: defaultdict[str, list[Entry]] = defaultdict(list)
+        self.fed_at_s = time.time()
+        """When, on the wall clock, a record was acknowledged last."""
         self.retries = 0
 
     async def feed(self, plan: Plan, clock: PlanClock) -> None:
@@ -40,7 +45,7 @@ class Feeder:
                 await self._room.acquire()
                 sending.create_task(self._send(producer, record))
 
-    async def feed_at_once(self, records: tuple[Record, ...]) -> None:
+    async def feed_at_once(self, records: Sequence[Record]) -> None:
         """Produce records as fast as they go, in their order."""
         async with self._producer() as producer:
             for record in records:
@@ -51,17 +56,18 @@ class Feeder:
         return AIOKafkaProducer(bootstrap_servers=self._address, client_id="torture-feeder", acks="all", linger_ms=5)
 
     async def _send(self, producer: AIOKafkaProducer, record: Record) -> None:
-        key, value, partition = record.key.encode(), record.uid.encode(), record.partition
+        role, partition, key, value = record
         try:
             async with asyncio.timeout(GIVE_UP_S):
                 while True:
                     try:
-                        sent = await producer.send_and_wait(self._topic, value, key=key, partition=partition)
+                        sent = await producer.send_and_wait(self._topics[role], value, key=key, partition=partition)
                     except KafkaError:
                         self.retries += 1
                         await asyncio.sleep(TICK_S)
                     else:
-                        self.acknowledged.append(Entry(partition, sent.offset, key, value))
+                        self.acknowledged[role].append(Entry(partition, sent.offset, key, value))
+                        self.fed_at_s = time.time()
                         return
         finally:
             self._room.release()

@@ -62,6 +62,8 @@ class Watch:
     """When, in monotonic seconds, the broker gave no answer last."""
     consumed: set[str] = field(default_factory=set)
     """The member ids that have been consuming."""
+    known: set[str] = field(default_factory=set)
+    """Every member id there ever was."""
 
     def look(self) -> None:
         """Ask the broker once. Raises OSError or Refused where it does not answer."""
@@ -72,6 +74,7 @@ class Watch:
             if self.members.get(member.instance) == member and member.partitions & moved:
                 self.consumed.add(member.member_id)
         self.members, self.committed = members, committed
+        self.known |= {member.member_id for member in members.values()}
 
     def commits(self) -> dict[int, int]:
         """The committed offset per input partition, where there is one."""
@@ -88,8 +91,3 @@ class Watch:
                 self.broker_up = False
                 self.silent_at_s = time.monotonic()
             await asyncio.sleep(LOOK_EVERY_S)
-
-    def member_id(self, instance: str) -> str:
-        """The id of the worker's life that the broker knows, or nothing."""
-        member = self.members.get(instance)
-        return member.member_id if member else ""

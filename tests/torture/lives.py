@@ -17,11 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
 from torture.counting import PARTITIONS, main
-from torture.oracle import Entry, History, judge, repeated, unsettled
+from torture.findings import Entry
+from torture.oracle import History, judge, repeated, unsettled
 from traderecon.transport.log import Log
 
 PREFIX = "lives"
@@ -54,14 +56,15 @@ def live(
     log = Log.open(log_directory / "log.db")
     for topic in (IN, OUT):
         log.create(topic, PARTITIONS)
-    words = ["--bug", bug, "--commit-interval", str(COMMIT_TALLY_S if tally else COMMIT_S)]
+    words = ["--broker", f"embedded://{log_directory}", "--prefix", PREFIX, "--data-dir", str(tables)]
+    words += ["--bug", bug, "--commit-interval", str(COMMIT_TALLY_S if tally else COMMIT_S)]
     words += ["--tally", "--batch-records", "2"] if tally else []
     acknowledged: list[Entry] = []
     uids = iter(range(1_000_000_000))
     for life in range(lives):
         feed(log, rng, uids, acknowledged, twice=0 if tally else TWICE)
         said = sum(log.end(*place) for place in places(OUT))
-        child = born(log_directory, tables, directory / "worker.log", words)
+        child = born(directory / "worker.log", partial(main, words))
         if rng.random() < BUSY:
             until = time.monotonic() + FINISH_S
             while sum(log.end(*place) for place in places(OUT)) == said and time.monotonic() < until:
@@ -76,7 +79,7 @@ def live(
             shutil.rmtree(tables, ignore_errors=True)
         if life % 100 == 99:
             say(f"{life + 1} lives, {len(acknowledged)} records")
-    child = born(log_directory, tables, directory / "worker.log", words)
+    child = born(directory / "worker.log", partial(main, words))
     until = time.monotonic() + FINISH_S
     while (open_ends := unsettled(found := history(log, acknowledged))) and time.monotonic() < until:
         if found.committed == found.ends:
@@ -104,7 +107,7 @@ def feed(log: Log, rng: random.Random, uids: Iterator[int], acknowledged: list[E
         acknowledged.append(Entry(partition, base, key, value))
 
 
-def born(log: Path, tables: Path, said_in: Path, words: list[str]) -> int:
+def born(said_in: Path, work: Callable[[], None]) -> int:
     """A worker, in a fork of this process."""
     child = os.fork()
     if child:
@@ -113,8 +116,7 @@ def born(log: Path, tables: Path, said_in: Path, words: list[str]) -> int:
         said = os.open(said_in, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(said, 1)
         os.dup2(said, 2)
-        place = ["--broker", f"embedded://{log}", "--prefix", PREFIX, "--data-dir", str(tables)]
-        main([*place, *words])
+        work()
     finally:
         os._exit(99)  # a worker that comes back here has ended by itself
 
@@ -142,7 +144,7 @@ def history(log: Log, acknowledged: list[Entry]) -> History:
 def entries(log: Log, topic: str) -> list[Entry]:
     """Every record of a topic."""
     found = []
-    for _, partition in places(topic):
+    for partition in range(log.partitions(topic)):
         at = 0
         while records := log.read(topic, partition, at, 10_000):
             found += [Entry(partition, record.offset, record.key, record.value) for record in records]

@@ -17,9 +17,9 @@ from aiokafka.errors import KafkaError
 from broker.kafka_wire import Refused
 
 from torture.clock import PlanClock
-from torture.faults import Deeds, Missed
+from torture.faults import Deeds
 from torture.plan import Fault, Plan
-from torture.seen import NotSeen
+from torture.seen import Missed, NotSeen
 
 TRIES = 3
 

@@ -12,23 +12,15 @@ Pure: lists in, findings out. It shares no code with what it judges.
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import chain
 from typing import NamedTuple
 
+from torture.findings import Defect, Entry, Finding
+
 INTERNAL = b"\x00"
 """How rows start that a table keeps for itself."""
-
-
-class Entry(NamedTuple):
-    """One record as a topic has it."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
 
 
 class Fact(NamedTuple):
@@ -41,37 +33,12 @@ class Fact(NamedTuple):
     output: bytes
 
 
-class Defect(StrEnum):
-    """What can be wrong. Any of them makes a run unsafe."""
-
-    LOST = "LOST"
-    WRONG = "WRONG"
-    STATE = "STATE"
-    STORE = "STORE"
-    COMMIT = "COMMIT"
-    INPUT = "INPUT"
-
-
-class Finding(NamedTuple):
-    """One defect, and where it is seen."""
-
-    defect: Defect
-    partition: int
-    offset: int
-    text: str
-
-    @property
-    def line(self) -> str:
-        """The finding for people."""
-        return f"{self.defect} {self.partition}/{self.offset}: {self.text}"
-
-
 @dataclass
 class History:
     """Everything there is to judge by. Entries of a partition are in offset order.
 
     ``acknowledged`` is what the feeder was told is in the input. ``committed`` (if it is) and ``ends``: the next
-    offset per input partition.
+    offset per input partition. ``state`` says whether the changelog is judged.
     """
 
     inputs: list[Entry] = field(default_factory=list)
@@ -80,6 +47,30 @@ class History:
     acknowledged: list[Entry] = field(default_factory=list)
     committed: dict[int, int] = field(default_factory=dict)
     ends: dict[int, int] = field(default_factory=dict)
+    state: bool = True
+
+    def findings(self) -> list[Finding]:
+        """Every defect."""
+        return judge(self, state=self.state)
+
+    def unsettled(self) -> list[str]:
+        """What keeps it from being settled."""
+        return unsettled(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether some input is not committed."""
+        return self.committed != self.ends
+
+    @property
+    def repeated(self) -> int:
+        """How many outputs came again."""
+        return repeated(self.outputs)
+
+    @property
+    def entries(self) -> Mapping[str, Sequence[Entry]]:
+        """Every record, by topic."""
+        return {"in": self.inputs, "out": self.outputs, "changelog": self.changelog}
 
 
 def facts_of(inputs: Iterable[Entry]) -> Iterator[Fact]:

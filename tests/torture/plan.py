@@ -1,23 +1,21 @@
 """Plan: everything a run is going to do, drawn from one seed before it starts, and kept as JSON.
 
-    seed, numbers, kinds -> Plan(faults, records, epilogue) <-> plan.json
+    seed, numbers, kinds, a workload's feed and ways -> Plan(faults, records, epilogue) <-> plan.json
 
 The same arguments give the same plan, byte for byte; what really happens depends on the machine,
-so the times are those of the plan's own clock (clock.py). Records are keys and uids; a
-partition is crc32(key) modulo the partitions.
+so the times are those of the plan's own clock (clock.py).
 """
 
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from zlib import crc32
+from typing import NamedTuple
 
 PARTITIONS = 4
-KEYS = 200
 BROKER = "broker"
 
 KINDS = ("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse")
@@ -36,22 +34,18 @@ HOLD_S = {
     "quota": (3.0, 6.0),
     "refuse": (0.5, 3.0),
 }
-"""How long each kind lasts once it has been observed."""
+"""How long each kind lasts once it has been observed, unless the workload says otherwise."""
 
-QUOTA_BYTES_PER_SECOND = (1500, 3000)
 FIRST_FAULT_S = 3.0
 GAP_S = (3.0, 8.0)
-AGAIN = 0.06
-ELSEWHERE = 0.01
-RECENT = 50
 
 
 @dataclass(frozen=True)
 class Fault:
     """One thing that goes wrong: when by the plan's clock, what, to whom, for how long.
 
-    ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic (``changelog`` or ``out``),
-    or ``broker``. ``limit`` is the quota in bytes per second, else 0.
+    ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic by its role, or ``broker``.
+    ``limit`` is the quota in bytes per second, else 0.
     """
 
     at_s: float
@@ -66,24 +60,36 @@ class Fault:
         return BROKER if self.kind in {"bounce", "quota", "refuse"} else self.target
 
 
-@dataclass(frozen=True)
-class Record:
-    """One record to produce."""
+class Record(NamedTuple):
+    """One record to produce; ``topic`` is a role."""
 
-    key: str
-    uid: str
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
 
-    @property
-    def partition(self) -> int:
-        """Where it goes: a key lives in one partition."""
-        return crc32(self.key.encode()) % PARTITIONS
+
+class Feed(NamedTuple):
+    """What is produced. ``epilogue`` comes after the last restart: what it makes needs all that went before."""
+
+    records: tuple[Record, ...]
+    epilogue: tuple[Record, ...]
+
+
+class Ways(NamedTuple):
+    """What a workload wants of the faults: topics that can refuse, by role, a quota that hurts, other holds."""
+
+    refusable: tuple[str, ...]
+    quota_bytes_per_s: tuple[int, int]
+    hold_s: Mapping[str, tuple[float, float]] = {}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A whole run. ``epilogue`` is produced after the last restart: its counts need all that went before."""
+    """A whole run of a workload."""
 
     seed: int
+    workload: str
     workers: int
     span_s: float
     faults: tuple[Fault, ...]
@@ -91,10 +97,10 @@ class Plan:
     epilogue: tuple[Record, ...]
 
     def to_json(self) -> str:
-        """The plan as text; a record is ``key uid``."""
+        """The plan as text; bytes are Latin-1."""
         rows = asdict(self)
         for name in ("records", "epilogue"):
-            rows[name] = [f"{row['key']} {row['uid']}" for row in rows[name]]
+            rows[name] = [(row.topic, row.partition, _text(row.key), _text(row.value)) for row in getattr(self, name)]
         return json.dumps(rows, indent=1)
 
     @classmethod
@@ -102,7 +108,7 @@ class Plan:
         """The plan that ``to_json`` wrote."""
         rows = json.loads(text)
         for name in ("records", "epilogue"):
-            rows[name] = tuple(Record(*row.split(" ")) for row in rows[name])
+            rows[name] = tuple(Record(*row[:2], *map(_bytes, row[2:])) for row in rows[name])
         rows["faults"] = tuple(Fault(**row) for row in rows["faults"])
         return cls(**rows)
 
@@ -118,7 +124,15 @@ def read_plan(path: Path) -> Plan:
 
 
 def make_plan(
-    seed: int, *, cycles: int, broker_kills: int, workers: int, records: int, kinds: Sequence[str] = KINDS
+    seed: int,
+    workload: str,
+    feed: Feed,
+    ways: Ways,
+    *,
+    cycles: int,
+    broker_kills: int,
+    workers: int,
+    kinds: Sequence[str] = KINDS,
 ) -> Plan:
     """Draw a plan: ``cycles`` faults, ``broker_kills`` of them bounces, each other kind at least once if it fits.
 
@@ -130,16 +144,14 @@ def make_plan(
         raise ValueError(f"{broker_kills} broker kills, but bounce is not among the faults")
     if broker_kills > cycles:
         raise ValueError(f"{broker_kills} broker kills do not fit into {cycles} faults")
-    chance = random.Random(seed)
-    faults, span_s = draw_faults(chance, cycles, broker_kills, workers, kinds)
-    produced = draw_records(chance, seed, records)
-    keys = sorted({record.key for record in produced})
-    fresh = [Record(key, f"s{seed}-e{number:05d}") for number, key in enumerate(keys)]
-    return Plan(seed, workers, span_s, faults, produced, (*fresh, *chance.sample(produced, min(KEYS, records)), *fresh))
+    faults, span_s = draw_faults(
+        random.Random(seed), ways, cycles=cycles, broker_kills=broker_kills, workers=workers, kinds=kinds
+    )
+    return Plan(seed, workload, workers, span_s, faults, *feed)
 
 
 def draw_faults(
-    chance: random.Random, cycles: int, broker_kills: int, workers: int, kinds: Sequence[str]
+    chance: random.Random, ways: Ways, *, cycles: int, broker_kills: int, workers: int, kinds: Sequence[str]
 ) -> tuple[tuple[Fault, ...], float]:
     """The schedule, and when by the plan's clock it is over."""
     drawn = [kind for kind in KINDS if kind in kinds and kind in WEIGHTS][: cycles - broker_kills]
@@ -156,16 +168,16 @@ def draw_faults(
             Fault(
                 at_s=round(at_s, 2),
                 kind=kind,
-                target=target_of(chance, kind, workers),
-                hold_s=round(chance.uniform(*HOLD_S[kind]), 2),
-                limit=chance.randint(*QUOTA_BYTES_PER_SECOND) if kind == "quota" else 0,
+                target=target_of(chance, kind, workers, ways.refusable),
+                hold_s=round(chance.uniform(*ways.hold_s.get(kind, HOLD_S[kind])), 2),
+                limit=chance.randint(*ways.quota_bytes_per_s) if kind == "quota" else 0,
             )
         )
         at_s += chance.uniform(*GAP_S)
     return tuple(faults), round(at_s, 2)
 
 
-def target_of(chance: random.Random, kind: str, workers: int) -> str:
+def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequence[str]) -> str:
     """Who is hit."""
     match kind:
         case "join":
@@ -173,7 +185,7 @@ def target_of(chance: random.Random, kind: str, workers: int) -> str:
         case "bounce" | "quota":
             return BROKER
         case "refuse":
-            return chance.choice(("changelog", "out"))
+            return chance.choice(refusable)
         case _:
             return f"w{chance.randint(1, workers)}"
 
@@ -190,17 +202,9 @@ def joiners(workers: int) -> list[str]:
     raise ValueError(f"{workers} workers have a partition of {PARTITIONS} each: nobody can join")
 
 
-def draw_records(chance: random.Random, seed: int, count: int) -> tuple[Record, ...]:
-    """New records, some of them again soon or much later, and some uids under a second key, where they are new."""
-    drawn: list[Record] = []
-    for number in range(count):
-        key, dice = f"k{chance.randrange(KEYS)}", chance.random()
-        if drawn and dice < AGAIN:
-            drawn.append(
-                drawn[chance.randrange(len(drawn))] if chance.random() < 0.5 else chance.choice(drawn[-RECENT:])
-            )
-        elif drawn and dice < AGAIN + ELSEWHERE:
-            drawn.append(Record(key, chance.choice(drawn).uid))
-        else:
-            drawn.append(Record(key, f"s{seed}-{number:06d}"))
-    return tuple(drawn)
+def _text(field: bytes | None) -> str | None:
+    return None if field is None else field.decode("latin-1")
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("latin-1")

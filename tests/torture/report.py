@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,7 +17,7 @@ from typing import Any
 
 from broker.kafka_server import JARS
 
-from torture.oracle import Defect
+from torture.findings import Defect
 
 LIBRARIES = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
 
@@ -26,18 +26,20 @@ LIBRARIES = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
 class Report:
     """Everything worth keeping of a run. ``passing``: defects seen on the way and gone at the end, unsafe as well.
 
+    ``counted``: the defects that are named also where there are none, as the workload wants it.
     ``settled_s``: after the faults, after the restart, after the epilogue; None where it did not.
     """
 
     seed: int
     plan: str
-    profile: str
+    workload: str
     bug: str
     commit: str
     circumstances: dict[str, str]
     workers: int
     records: int
     faults: list[dict[str, Any]]
+    counted: list[str]
     defects: dict[str, int]
     passing: int
     findings: list[str]
@@ -83,11 +85,11 @@ class Report:
         parts = [
             f"seed {self.seed}",
             f"commit {self.commit}",
-            *([f"profile {self.profile}"] if self.profile != "ours" else []),
+            *([f"workload {self.workload}"] if self.workload != "ours" else []),
             *([f"bug {self.bug}"] if self.bug else []),
-            counted(self.kinds),
+            by_kind(self.kinds),
             f"{self.records} records",
-            *figures(self.defects, self.passing, self.repeated),
+            *figures(self.counted, self.defects, self.passing, self.repeated),
             f"settled {settled_s:.1f} s" if settled_s is not None else "NOT SETTLED",
             *self.complaints,
             f"{'SAFE' if self.safe else 'UNSAFE'} {'LIVE' if self.live else 'NOT LIVE'}",
@@ -106,18 +108,16 @@ class Report:
         return cls(**{name: row[name] for name in cls.__dataclass_fields__ if name in row})
 
 
-def counted(kinds: Counter[str]) -> str:
+def by_kind(kinds: Counter[str]) -> str:
     """Faults by kind, the most frequent first: ``60 faults (20 kill, 9 stop)``."""
-    by_kind = ", ".join(
-        f"{times} {kind}" for kind, times in sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0]))
-    )
-    return f"{kinds.total()} faults" + (f" ({by_kind})" if by_kind else "")
+    listed = ", ".join(f"{times} {kind}" for kind, times in sorted(kinds.items(), key=lambda pair: (-pair[1], pair[0])))
+    return f"{kinds.total()} faults" + (f" ({listed})" if listed else "")
 
 
-def figures(defects: dict[str, int], passing: int, repeated: int) -> list[str]:
+def figures(counted: Sequence[str], defects: Mapping[str, int], passing: int, repeated: int) -> list[str]:
     """The figures of the line: always those one asks for, the others where there are any."""
-    always = [f"{defect} {defects.get(defect, 0)}" for defect in (Defect.LOST, Defect.WRONG, Defect.STATE)]
-    seldom = [f"{defect} {defects[defect]}" for defect in (Defect.COMMIT, Defect.INPUT) if defects.get(defect)]
+    always = [f"{defect} {defects.get(defect, 0)}" for defect in counted]
+    seldom = [f"{defect} {defects[defect]}" for defect in Defect if defects.get(defect) and defect not in counted]
     return [*always, *seldom, *([f"PASSING {passing}"] if passing else []), f"REPEATED {repeated}"]
 
 
@@ -131,13 +131,16 @@ def add_up(reports: Sequence[Report]) -> tuple[str, bool]:
         defects.update(report.defects)
         exits.update(report.exits)
     settled = [settled_s for report in reports for settled_s in report.settled_s[:1] if settled_s is not None]
+    counted = list(dict.fromkeys(defect for report in reports for defect in report.counted))
     failed = [f"FAILED seed {report.seed}" for report in reports if not report.ok]
     parts = [
         f"{len(reports)} runs",
         f"commit {', '.join(sorted({report.commit for report in reports}))}",
-        counted(kinds),
+        by_kind(kinds),
         f"{sum(report.records for report in reports)} records",
-        *figures(defects, sum(report.passing for report in reports), sum(report.repeated for report in reports)),
+        *figures(
+            counted, defects, sum(report.passing for report in reports), sum(report.repeated for report in reports)
+        ),
         f"exits {', '.join(f'{times}x {code}' for code, times in sorted(exits.items()))}",
         f"settled {max(settled):.1f} s at most" if settled else "never settled",
         f"{sum(report.took_s for report in reports) / 60:.0f} minutes",

@@ -19,26 +19,26 @@ from broker.kafka_wire import Refused
 
 from torture.clock import PlanClock
 from torture.faults import Deeds
+from torture.findings import Finding
 from torture.nemesis import Outcome, strike
-from torture.oracle import Finding, History, judge, repeated
 from torture.plan import Plan
 from torture.report import Report, circumstances, commit
 from torture.seen import NotSeen
 from torture.stage import Settled, Stage
-from torture.stores import judge_stores
+from torture.workload import History
 
 TOLD = 5
 
 
-async def run(plan: Plan, profile: str, bug: str, directory: Path, say: Callable[[str], None]) -> Report:
+async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None]) -> Report:
     """Run a plan in an empty directory; ``say`` hears a line per fault. Raises NotSeen if no worker starts."""
     began = time.monotonic()
-    stage = Stage(plan, profile, bug, directory)
+    stage = Stage(plan, bug, directory)
     outcomes: list[Outcome] = []
     passing: set[Finding] = set()
 
     async def judged(history: History) -> set[Finding]:
-        return set(await asyncio.to_thread(judge, history, state=stage.judges_state))
+        return set(await asyncio.to_thread(history.findings))
 
     async def tell(outcome: Outcome) -> None:
         outcomes.append(outcome)
@@ -54,7 +54,7 @@ async def run(plan: Plan, profile: str, bug: str, directory: Path, say: Callable
     async with stage.open():
         say(f"{plan.workers} workers at work on {stage.kafka.address}; the plan takes {plan.span_s:.0f} s")
         clock = PlanClock()
-        deeds = Deeds(stage.kafka, stage.jvm, stage.watch, stage.crew, stage.topics)
+        deeds = Deeds(stage.kafka, stage.jvm, stage.watch, stage.crew, stage.workload.topics)
         async with asyncio.TaskGroup() as at_work:
             at_work.create_task(stage.feeder.feed(plan, clock))
             at_work.create_task(strike(plan, clock, deeds, tell))
@@ -75,14 +75,14 @@ async def run(plan: Plan, profile: str, bug: str, directory: Path, say: Callable
         history = settlings[-1].history
         last = await judged(history)
         await stage.end()
-        if stage.judges_state:
-            last |= set(judge_stores((worker.data_dir for worker in stage.crew.values()), history.changelog))
+        last |= set(stage.workload.judge_disks(history, stage.crew))
 
     ends = [end for worker in stage.crew.values() for end in worker.exits]
     report = Report(
         seed=plan.seed,
         plan=plan.digest,
-        profile=profile,
+        workload=plan.workload,
+        counted=[*stage.workload.counted],
         bug=bug,
         commit=commit(),
         circumstances=circumstances(),
@@ -92,7 +92,7 @@ async def run(plan: Plan, profile: str, bug: str, directory: Path, say: Callable
         defects=dict(Counter(str(finding.defect) for finding in last)),
         passing=len(passing - last),
         findings=[finding.line for finding in sorted(last) + sorted(passing - last)],
-        repeated=repeated(history.outputs),
+        repeated=history.repeated,
         fed_again=stage.feeder.retries,
         exits=dict(Counter(str(end.code) for end in ends)),
         unasked=dict(Counter(str(end.code) for end in ends if not end.asked)),
@@ -115,9 +115,8 @@ def words(settled: Settled) -> str:
 
 def dump(history: History, path: Path) -> None:
     """Write every record the oracle saw, a line of JSON each, bytes as Latin-1."""
-    topics = {"in": history.inputs, "out": history.outputs, "changelog": history.changelog}
     with path.open("w") as lines:
-        for topic, entries in topics.items():
+        for topic, entries in history.entries.items():
             for partition, offset, key, value in entries:
                 texts = [None if field is None else field.decode("latin-1") for field in (key, value)]
                 lines.write(json.dumps([topic, partition, offset, *texts]) + "\n")

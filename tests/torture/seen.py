@@ -10,6 +10,10 @@ class NotSeen(Exception):
     """What should have happened was not observed in time."""
 
 
+class Missed(NotSeen):
+    """The target was gone before the fault could hit it, by itself (70) or by another fault: another try is due."""
+
+
 async def seen(condition: Callable[[], bool], what: str, within_s: float) -> None:
     """Wait until ``condition`` is true; ``what`` says it in words. Raises NotSeen."""
     try:

@@ -1,6 +1,6 @@
 """Stage: the broker, the workers and everybody who watches, for one run in one directory.
 
-    Plan + profile -> Stage: open -> look, settle, restart, end
+    Plan + workload -> Stage: open -> look, settle, restart, end
 
 The oracle gets what was read here, straight from the broker, by nobody's client.
 """
@@ -8,7 +8,6 @@ The oracle gets what was read here, straight from the broker, by nobody's client
 import asyncio
 import contextlib
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,19 +17,20 @@ from typing import NamedTuple
 from broker.kafka_server import Kafka
 from broker.kafka_wire import Refused
 
+from torture.counting_workload import Counting, Stock
 from torture.feeder import Feeder
 from torture.group import Watch
-from torture.oracle import Entry, History, unsettled
-from torture.plan import PARTITIONS, Plan, joiners
+from torture.pipeline_workload import Pipeline
+from torture.plan import Plan, joiners
 from torture.seen import NotSeen, seen
 from torture.workers import Worker
+from torture.workload import History, Workload
 
 SETTLE_S = 60
 GIVE_UP_S = 10
 START_S = 90
 LOOK_EVERY_S = 0.25
-SESSION_S = 3
-WORKLOADS = {"ours": "torture.counting", "stock": "torture.counting_stock"}
+WORKLOADS: dict[str, type[Workload]] = {"ours": Counting, "stock": Stock, "pipeline": Pipeline}
 
 
 class Settled(NamedTuple):
@@ -44,28 +44,18 @@ class Settled(NamedTuple):
 class Stage:
     """Everything a run needs. Made it is silent; ``open`` starts it."""
 
-    def __init__(self, plan: Plan, profile: str, bug: str, directory: Path) -> None:
+    def __init__(self, plan: Plan, bug: str, directory: Path) -> None:
         self.plan = plan
-        self.judges_state = profile == "ours"
-        self.prefix = f"t{plan.seed}"
-        self.group = f"{self.prefix}-counting"
-        self.topics = {
-            "in": f"{self.prefix}-in",
-            "out": f"{self.prefix}-out",
-            "changelog": f"{self.group}-counts-changelog",
-            "probe": f"{self.prefix}-probe",
-        }
         self.directory = directory
         self.kafka = Kafka(directory / "kafka")
         self.jvm = ThreadPoolExecutor(1, "jvm")
-        self.feeder = Feeder(self.kafka.address, self.topics["in"])
-        self.watch = Watch(self.kafka, self.group, self.topics["in"], PARTITIONS)
+        self.workload = WORKLOADS[plan.workload](f"t{plan.seed}", bug, directory, self.kafka)
+        self.feeder = Feeder(self.kafka.address, self.workload.topics)
+        self.watch = Watch(self.kafka, self.workload.group, self.workload.watched, self.workload.partitions)
         names = [f"w{number}" for number in range(1, plan.workers + 1)]
         more = joiners(plan.workers) if any(fault.kind == "join" for fault in plan.faults) else []
-        command = [sys.executable, "-m", WORKLOADS[profile], "--broker", f"kafka://{self.kafka.address}"]
-        command += ["--prefix", self.prefix, "--session-timeout", str(SESSION_S), *(("--bug", bug) if bug else ())]
         self.crew = {
-            name: Worker(name, command, directory / f"{name}-disk", directory / f"{name}.log", self.watch)
+            name: Worker(name, self.workload.start(name), directory / f"{name}.log", self.watch)
             for name in (*names, *more)
         }
         self.staff = [self.crew[name] for name in names]
@@ -76,8 +66,7 @@ class Stage:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self.jvm, self.kafka.start)
-            for name, partitions in (("in", PARTITIONS), ("out", PARTITIONS), ("probe", 1)):
-                await asyncio.to_thread(self.kafka.create_topic, self.topics[name], partitions)
+            await asyncio.to_thread(self.workload.create)
             async with asyncio.TaskGroup() as tasks:
                 keeping = [tasks.create_task(self.watch.keep_looking())]
                 keeping += [tasks.create_task(worker.keep()) for worker in self.crew.values()]
@@ -95,20 +84,17 @@ class Stage:
         """Wait until every worker of the staff is at work on its partitions. Raises NotSeen."""
 
         def all_have_theirs() -> bool:
-            members = [self.watch.members.get(worker.name) for worker in self.staff if worker.joined]
+            members = [worker.member for worker in self.staff]
             taken = {number for member in members if member for number in member.partitions}
-            return len(members) == len(self.staff) and len(taken) == PARTITIONS
+            return None not in members and len(taken) == self.workload.partitions
 
-        await seen(all_have_theirs, f"{len(self.staff)} workers share {PARTITIONS} partitions", START_S)
+        what = f"{len(self.staff)} workers share {self.workload.partitions} partitions"
+        await seen(all_have_theirs, what, START_S)
 
     def read(self) -> History:
-        """Everything in the topics, in the order the oracle asks for. Raises OSError or Refused."""
-        acknowledged, committed = list(self.feeder.acknowledged), self.watch.commits()
-        outputs, changelog, inputs = (self._entries(self.topics[name]) for name in ("out", "changelog", "in"))
-        ends = dict.fromkeys(range(PARTITIONS), 0)
-        for entry in inputs:
-            ends[entry.partition] = entry.offset + 1
-        return History(inputs, outputs, changelog, acknowledged, committed, ends)
+        """What is there to judge by now. Raises OSError or Refused."""
+        acknowledged = {role: list(entries) for role, entries in self.feeder.acknowledged.items()}
+        return self.workload.read(acknowledged, self.feeder.fed_at_s)
 
     async def look(self) -> History:
         """What ``read`` says as soon as the broker answers. Raises NotSeen where it stays silent."""
@@ -121,9 +107,6 @@ class Stage:
                     raise NotSeen(f"the broker does not answer: {why}") from why
             await asyncio.sleep(LOOK_EVERY_S)
 
-    def _entries(self, topic: str) -> list[Entry]:
-        return [Entry(*record) for record in self.kafka.records(topic)]
-
     async def settle(self) -> Settled:
         """Wait until everything is committed and every output there, for SETTLE_S at most.
 
@@ -134,8 +117,8 @@ class Stage:
         while True:
             history = await self.look()
             now = time.monotonic()
-            settled = Settled(now - began, unsettled(history), history)
-            if history.committed != history.ends:
+            settled = Settled(now - began, await asyncio.to_thread(history.unsettled), history)
+            if history.busy:
                 busy = now
             if not settled.still_open or settled.took_s > SETTLE_S or now - busy > GIVE_UP_S:
                 return settled

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rocksdict import AccessType, Options, Rdict
 
-from torture.oracle import INTERNAL, Defect, Entry, Finding, newest
+from torture.findings import Defect, Entry, Finding
+from torture.oracle import INTERNAL, newest
 
 HELD = INTERNAL + b"changelog"
 

@@ -31,8 +31,8 @@ def harness() -> list[str]:
 
 
 def test_the_harness_is_all_there() -> None:
-    assert {"oracle", "plan", "faults", "workers", "feeder", "report", "stage"} <= set(harness())
-    assert not {"counting", "counting_stock"} & set(harness())
+    assert {"oracle", "pipeline_oracle", "plan", "faults", "workers", "feeder", "report", "stage"} <= set(harness())
+    assert not {"counting", "counting_stock", "pipeline_worker", "simulated"} & set(harness())
 
 
 @pytest.mark.parametrize("module", harness())
@@ -41,6 +41,11 @@ def test_the_harness_imports_nothing_of_the_product_or_of_faust(module: str) -> 
     assert not {"traderecon", "tables", "faust", "mode"} & first_names
 
 
-@pytest.mark.parametrize("module", ["oracle", "plan"])
-def test_the_oracle_and_the_plan_import_the_standard_library_only(module: str) -> None:
-    assert {name.split(".")[0] for name in imports(HERE / f"{module}.py")} <= sys.stdlib_module_names
+PURE = ("findings", "oracle", "plan", "pipeline_input", "pipeline_oracle")
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_oracles_and_the_plan_import_the_standard_library_and_each_other_only(module: str) -> None:
+    each_other = {f"torture.{name}" for name in PURE} | {"oracle"}
+    others = set(imports(HERE / f"{module}.py")) - each_other
+    assert {name.split(".")[0] for name in others} <= sys.stdlib_module_names

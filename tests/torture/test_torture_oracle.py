@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from torture.oracle import Defect, Entry, History, judge, repeated, unsettled
+from torture.findings import Defect, Entry
+from torture.oracle import History, judge, repeated, unsettled
 
 INPUTS = [
     Entry(0, 0, b"k1", b"a"),

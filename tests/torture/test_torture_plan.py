@@ -4,23 +4,29 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from torture.plan import BROKER, KINDS, PARTITIONS, Plan, Record, joiners, make_plan, read_plan
+from torture.counting_feed import counted, drawn
+from torture.plan import BROKER, KINDS, PARTITIONS, Plan, Ways, joiners, make_plan, read_plan
 
 TESTS = Path(__file__).parents[1]
 
 
-def plan(seed: int = 44, kinds: tuple[str, ...] = KINDS) -> Plan:
-    return make_plan(seed, cycles=40, broker_kills=3, workers=2, records=2000, kinds=kinds)
+WAYS = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000))
+
+
+def plan(seed: int = 44, kinds: Sequence[str] = KINDS, *, cycles: int = 40, broker_kills: int = 3) -> Plan:
+    feed = drawn(seed, 2000)
+    return make_plan(seed, "ours", feed, WAYS, cycles=cycles, broker_kills=broker_kills, workers=2, kinds=kinds)
 
 
 PRINT_PLAN = """
-from torture.plan import make_plan
-print(make_plan(44, cycles=40, broker_kills=3, workers=2, records=2000).to_json(), end="")
+from torture.test_torture_plan import plan
+print(plan().to_json(), end="")
 """
 
 
@@ -50,7 +56,7 @@ def test_a_saved_plan_is_the_plan(tmp_path: Path) -> None:
 def test_the_digest_names_the_schedule_and_the_records() -> None:
     first, *others = plan().faults
     assert replace(plan(), faults=(replace(first, hold_s=first.hold_s + 1), *others)).digest != plan().digest
-    assert replace(plan(), records=(Record("k1", "other"), *plan().records[1:])).digest != plan().digest
+    assert replace(plan(), records=(counted(b"k1", b"other"), *plan().records[1:])).digest != plan().digest
 
 
 def test_every_kind_happens_and_the_broker_dies_as_often_as_said() -> None:
@@ -61,7 +67,7 @@ def test_every_kind_happens_and_the_broker_dies_as_often_as_said() -> None:
 
 
 def test_only_the_kinds_asked_for_happen() -> None:
-    kills = make_plan(1, cycles=9, broker_kills=0, workers=2, records=9, kinds=["kill"])
+    kills = plan(1, ["kill"], cycles=9, broker_kills=0)
     assert [fault.kind for fault in kills.faults] == ["kill"] * 9
 
 
@@ -87,16 +93,24 @@ def test_nobody_can_join_where_everybody_has_one_partition() -> None:
         joiners(PARTITIONS)
 
 
+def test_a_workload_says_what_refuses_and_how_long_a_fault_lasts() -> None:
+    ways = Ways(refusable=("legs",), quota_bytes_per_s=(5, 5), hold_s={"kill": (20.0, 30.0)})
+    faults = make_plan(1, "pipeline", drawn(1, 9), ways, cycles=30, broker_kills=0, workers=2).faults
+    assert {fault.target for fault in faults if fault.kind == "refuse"} == {"legs"}
+    assert {fault.limit for fault in faults if fault.kind == "quota"} == {5}
+    assert min(fault.hold_s for fault in faults if fault.kind == "kill") >= 20
+
+
 def test_records_come_again_and_uids_under_other_keys() -> None:
-    counted = Counter(plan().records)
-    assert sum(times > 1 for times in counted.values()) > 50
-    keys_of_uid = Counter(record.uid for record in counted)
+    times_of = Counter(plan().records)
+    assert sum(times > 1 for times in times_of.values()) > 50
+    keys_of_uid = Counter(record.value for record in times_of)
     assert sum(keys > 1 for keys in keys_of_uid.values()) > 5
 
 
 def test_a_key_lives_in_one_partition_and_all_are_used() -> None:
     assert {record.partition for record in plan().records} == set(range(PARTITIONS))
-    assert Record("k1", "a").partition == Record("k1", "b").partition
+    assert counted(b"k1", b"a").partition == counted(b"k1", b"b").partition
 
 
 def test_the_epilogue_has_news_for_every_key_and_repeats_of_both() -> None:
@@ -118,4 +132,4 @@ def test_the_epilogue_has_news_for_every_key_and_repeats_of_both() -> None:
 )
 def test_what_cannot_be_planned_is_refused(kinds: tuple[str, ...], broker_kills: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        make_plan(1, cycles=10, broker_kills=broker_kills, workers=2, records=10, kinds=kinds)
+        plan(1, kinds, cycles=10, broker_kills=broker_kills)

@@ -17,13 +17,14 @@ def fault(kind: str, *, fired: bool = True) -> dict[str, Any]:
 GOOD = Report(
     seed=44,
     plan="0123456789ab",
-    profile="ours",
+    workload="ours",
     bug="",
     commit="abc1234",
     circumstances={"python": "3.11.2"},
     workers=2,
     records=20_000,
     faults=[fault("kill"), fault("stop"), fault("kill")],
+    counted=["LOST", "WRONG", "STATE"],
     defects={},
     passing=0,
     findings=[],
@@ -83,9 +84,14 @@ def test_not_settling_is_not_live_and_still_safe(settled_s: list[float | None]) 
     assert report.line.endswith("| SAFE NOT LIVE")
 
 
-def test_another_profile_and_a_bug_are_named() -> None:
-    assert "| profile stock |" in replace(GOOD, profile="stock").line
+def test_another_workload_and_a_bug_are_named() -> None:
+    assert "| workload stock |" in replace(GOOD, workload="stock").line
     assert "| bug early-ack |" in replace(GOOD, bug="early-ack").line
+
+
+def test_a_workload_says_which_figures_are_always_there() -> None:
+    line = replace(GOOD, counted=["LOST", "DOUBLED"], defects={"CHAIN": 2}).line
+    assert "| LOST 0 | DOUBLED 0 | CHAIN 2 | REPEATED 123 |" in line
 
 
 def test_a_saved_report_is_the_report() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rocksdict import Options, Rdict
 
-from torture.oracle import Defect, Entry
+from torture.findings import Defect, Entry
 from torture.stores import judge_stores
 
 CHANGELOG = [Entry(2, offset, b"k\x00u%d" % offset, b"%d" % offset) for offset in range(4)]

@@ -11,8 +11,10 @@ import pytest
 from broker.kafka_server import Kafka
 
 from torture.group import Watch
+from torture.homes import OwnHome
 from torture.seen import seen
 from torture.workers import Worker
+from torture.workload import Start
 
 BOUND_S = 60
 
@@ -22,7 +24,8 @@ def lived(
 ) -> Worker:
     """A worker whose command is a program of ours, after ``live`` had its way with it."""
     watch = Watch(Kafka(directory / "kafka"), "group", "topic", 1, silent_at_s=silent_at_s)
-    worker = Worker("w1", [sys.executable, "-c", program], directory / "disk", directory / "w1.log", watch)
+    how = Start([sys.executable, "-c", program], {}, OwnHome("w1", directory / "disk"))
+    worker = Worker("w1", how, directory / "w1.log", watch)
 
     async def keep() -> None:
         keeping = asyncio.create_task(worker.keep())

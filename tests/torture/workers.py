@@ -3,8 +3,9 @@
     Worker: go -> running -> end(signal) -> go
 
 Whoever ends without being asked is started again after a pause and counted. 70 is a worker's way to say that it
-cannot keep its promise, 4 that there is no broker. An exit code outside ALLOWED fails the run, and so does a 4 while
-the broker is there, and a worker that has to be killed because it does not leave.
+cannot keep its promise, 143 that it was told to end before it had begun, 4 that there is no broker. An exit code
+outside ALLOWED fails the run, and so does a 4 while the broker is there, and a worker that has to be killed because it
+does not leave.
 """
 
 import asyncio
@@ -12,20 +13,19 @@ import contextlib
 import shutil
 import signal
 import time
-from collections.abc import Sequence
-from os import environ
 from pathlib import Path
 from typing import NamedTuple
 
-from torture.group import Watch
+from torture.group import Member, Watch
+from torture.workload import Start
 
 AGAIN_S = 0.5
 LEAVE_S = 40
-ALLOWED = frozenset({0, 70, -9, -15})
 FAIL_STOP = 70
+TERMINATED = 143
+ALLOWED = frozenset({0, FAIL_STOP, TERMINATED, -9, -15})
 UNREACHABLE = 4
 JUST_NOW_S = 5
-TESTS = Path(__file__).parents[1]
 
 
 class Exit(NamedTuple):
@@ -40,18 +40,17 @@ class Exit(NamedTuple):
 class Worker:
     """One worker over its lives. It is down until ``go``, and after ``end``."""
 
-    def __init__(self, name: str, command: Sequence[str], data_dir: Path, log: Path, watch: Watch) -> None:
+    def __init__(self, name: str, how: Start, log: Path, watch: Watch) -> None:
         self.name = name
-        self.command = [*command, "--instance", name, "--data-dir", str(data_dir)]
-        self.data_dir = data_dir
         self.log = log
         self.exits: list[Exit] = []
+        self._how = how
         self._watch = watch
         self._wanted = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._ended = asyncio.Event()
         self._ended.set()
-        self._member_before = ""
+        self._known_before: frozenset[str] = frozenset()
         self._hangs = False
 
     def go(self) -> None:
@@ -64,10 +63,10 @@ class Worker:
             while True:
                 await self._wanted.wait()
                 self._ended.clear()
+                # The broker counts a dead worker as a member for a while: that is not the next life.
+                self._known_before = frozenset(self._watch.known)
                 self._process = await self._start()
                 code = await self._process.wait()
-                # The broker counts a dead worker as a member for a while: that is not the next life.
-                self._member_before = self._watch.member_id(self.name)
                 now_s = time.monotonic()
                 alone = code == UNREACHABLE and now_s - self._watch.silent_at_s < JUST_NOW_S
                 asked = not self._wanted.is_set()
@@ -87,14 +86,27 @@ class Worker:
         return not self._ended.is_set() and self._process is not None and self._process.returncode is None
 
     @property
-    def joined(self) -> bool:
-        """Whether the broker knows this life."""
-        return self.running and self._watch.member_id(self.name) not in {"", self._member_before}
+    def member(self) -> Member | None:
+        """What the broker says of this life; None where it does not know it, or has lost it."""
+        if not self.running or self._process is None:
+            return None
+        member = self._watch.members.get(self._how.home.instance(self._process.pid))
+        return member if member is not None and member.member_id not in self._known_before else None
+
+    @property
+    def partitions(self) -> str:
+        """The partitions of the watched topic that this life has."""
+        member = self.member
+        return " ".join(map(str, sorted(member.partitions))) if member else ""
 
     @property
     def consuming(self) -> bool:
         """Whether this life has been seen to consume."""
-        return self.joined and self._watch.member_id(self.name) in self._watch.consumed
+        return self.member is not None and self.member.member_id in self._watch.consumed
+
+    def wipe(self) -> int:
+        """Remove what its last life left on disk; how many files. Raises Missed where another worker has it."""
+        return self._how.home.wipe(self._process.pid) if self._process is not None else 0
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal; who has ended gets none."""
@@ -120,9 +132,9 @@ class Worker:
         with self.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
                 *bound,
-                *self.command,
+                *self._how.command,
                 cwd=self.log.parent,
-                env={**environ, "PYTHONPATH": str(TESTS)},
+                env=self._how.surroundings(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

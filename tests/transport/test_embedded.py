@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from embedded_apps import JOINS
-from torture.oracle import Entry, History, judge, repeated, unsettled
+from torture.findings import Entry
+from torture.oracle import History, judge, repeated, unsettled
 
 from traderecon.transport import partition_for
 from traderecon.transport.log import Log, Record

@@ -40,5 +40,4 @@ def _findings() -> list[Finding]:
 
 
 def _line(finding: Finding) -> str:
-    todo = f" -> {finding.todo}" if finding.todo else ""
-    return f"{finding.level:<4} {finding.check}: {finding.text}{todo}"
+    return f"{finding.level:<4} {finding}"

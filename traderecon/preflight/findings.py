@@ -27,6 +27,10 @@ class Finding(msgspec.Struct, frozen=True):
     todo: str = ""
     unreachable: bool = False
 
+    def __str__(self) -> str:
+        """The finding for people."""
+        return f"{self.check}: {self.text}" + (f" -> {self.todo}" if self.todo else "")
+
 
 def ok(check: str, text: str) -> Finding:
     """All is well."""

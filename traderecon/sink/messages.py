@@ -38,7 +38,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 class SentSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """A leg in a result: when the log got it, whether it counts for its source. A snapshot's other words are its own."""
+    """A leg in a result: when the log got it, whether it counts for its source. The rest a snapshot's sender may say."""
 
     stands: bool
     received_at: datetime | None = None

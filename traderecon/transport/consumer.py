@@ -18,7 +18,7 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
-from traderecon.transport.halt import REFUSED, halt
+from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.microbatch import MicroBatch
 from traderecon.transport.progress import Fetch, Progress
 
@@ -73,8 +73,11 @@ class BatchConsumer(Consumer):
     # -- assignment
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Join the group, when every topic is there and fits the tables; else the process ends, 78."""
-        await self._preflight(set(topics))
+        """Join the group, when every topic is there and fits the tables; else the process ends: 78, or 4 unanswered."""
+        try:
+            await self._preflight(set(topics))
+        except self.transient_errors as error:
+            halt(f"no answer about the topics: {error}", code=UNREACHABLE)
         await super().subscribe(topics)  # type: ignore[safe-super]  # the driver below has it
 
     async def _preflight(self, topics: set[str]) -> None:

@@ -55,6 +55,10 @@ class _Thread(stock.AIOKafkaConsumerThread):
             if tp in begun and ended != begun[tp]
         }
 
+    async def seek_here(self, partition: TP, offset: int) -> None:
+        """Seek in the consumer's thread: Faust seeks from another one, and a fetch under way breaks off."""
+        await self.call_thread(self._ensure_consumer().seek, stock.ensure_aiokafka_TP(partition), offset)
+
     def _positions(self, active: set[TP]) -> dict[TopicPartition, int]:
         """Where the next fetch of each partition begins."""
         subscription = self._ensure_consumer()._subscription.subscription
@@ -116,7 +120,7 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
 
     async def _seek(self, partition: TP, offset: int) -> None:
         try:
-            await super()._seek(partition, offset)
+            await self._thread.seek_here(partition, offset)
         except IllegalStateError:
             self.log.info("%s[%s] has just been taken away", *partition)  # the next assignment seeks
 

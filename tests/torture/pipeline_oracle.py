@@ -1,0 +1,308 @@
+"""The pipeline's oracle: what topics and database must say of the trades in the inputs.
+
+    inputs -> rows -> verdict per trade (tests/oracle.py)     against     journal, results, dead letters, SQL
+
+At any moment: what is committed has been handed on, one trade and version has one event, the same event has the same
+bytes, the database has what the topics have, and its chains recompute. Once everything is settled, every grace over:
+the newest row of each trade is the verdict on all its legs, and every malformed record has its dead letter.
+
+Pure: lists in, findings out. It shares no code with what it judges. Source: CONTRACT.md, Topics, Database.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from itertools import chain, pairwise
+from typing import Any, NamedTuple
+
+from oracle import FOUNDING, find
+
+from torture.findings import Defect, Entry, Finding
+from torture.pipeline_input import CONFIRMATIONS, EXECUTIONS, PNL, Row, row_of
+
+INPUTS = (EXECUTIONS, CONFIRMATIONS, PNL)
+LEGS, RECONCILED, MISMATCH, LETTERS, STANDINGS = "legs", "reconciled", "mismatch", "dead_letters", "standings"
+BREAKS = frozenset({"MISMATCHED", "UNMATCHED"})
+PARTITIONS = 4
+START = "0" * 64
+NOWHERE = -1
+
+Place = tuple[str, int, int]
+"""Role, partition, offset."""
+
+
+@dataclass
+class Database:
+    """What the sink's database says, every table by its columns; topics are full names."""
+
+    results: list[dict[str, Any]] = field(default_factory=list)
+    result_history: list[dict[str, Any]] = field(default_factory=list)
+    dead_letters: list[dict[str, Any]] = field(default_factory=list)
+    breaks: list[dict[str, Any]] = field(default_factory=list)
+    standings: list[dict[str, Any]] = field(default_factory=list)
+    sink_offsets: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Result(NamedTuple):
+    """A result on a topic."""
+
+    role: str
+    entry: Entry
+    event_id: str
+    trade_id: str
+    version: int
+    state: str
+
+    @property
+    def home(self) -> str:
+        """The topic it has to be on."""
+        return MISMATCH if self.state in BREAKS else RECONCILED
+
+
+@dataclass
+class PipelineHistory:
+    """Everything there is to judge by; read in the order of the fields, so that what is later knows more.
+
+    ``names`` has full names by role, ``topics`` records by role. ``committed`` has the next offsets of intake (inputs)
+    and matching (legs). ``over_at_s``: when, in seconds since 1970, the grace of the last record fed is over.
+    """
+
+    names: Mapping[str, str]
+    over_at_s: float
+    acknowledged: Mapping[str, Sequence[Entry]]
+    committed: Mapping[tuple[str, int], int]
+    database: Database
+    topics: Mapping[str, Sequence[Entry]]
+
+    def findings(self) -> list[Finding]:
+        """Every defect there is by now; whether trades are decided right is asked when everything is settled."""
+        return list(
+            chain(
+                self._judge_inputs(),
+                self._judge_intake(),
+                self._judge_results(),
+                self._judge_database(),
+                self._judge_chains(),
+                *(() if self._open else (self._judge_trades(), self._judge_letters())),
+            )
+        )
+
+    def unsettled(self) -> list[str]:
+        """What is not committed, not decided, or not in the database yet."""
+        return self._open
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is not settled: what is missing then is told by the database."""
+        return bool(self._open)
+
+    @property
+    def repeated(self) -> int:
+        """How many results came again on one topic."""
+        return sum(times - 1 for times in Counter((result.role, result.event_id) for result in self.results).values())
+
+    @property
+    def entries(self) -> Mapping[str, Sequence[Entry]]:
+        """Every record, by topic."""
+        return self.topics
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """Every result, in the order of the topics."""
+        return [_result(role, entry) for role in (RECONCILED, MISMATCH) for entry in self.topics[role]]
+
+    @cached_property
+    def rows(self) -> dict[Place, Row | None]:
+        """What every input record says."""
+        return {
+            (role, entry.partition, entry.offset): row_of(role, entry.value)
+            for role in INPUTS
+            for entry in self.topics[role]
+        }
+
+    @cached_property
+    def _open(self) -> list[str]:
+        said = []
+        for role in INPUTS:
+            behind = sum(
+                end - self.committed.get((role, number), 0) for number, end in _ends(self.topics[role]).items()
+            )
+            said += [f"intake has {behind} of {role} to commit"] if behind else []
+        facts = [entry for entry in self.topics[LEGS] if entry.key is not None]
+        behind = sum(max(0, end - self.committed.get((LEGS, number), 0)) for number, end in _ends(facts).items())
+        said += [f"matching has {behind} of the journal to commit"] if behind else []
+        told = [json.loads(row["pending"]) for row in self.database.standings if self._is_over(row["watermark"])]
+        if len(told) < PARTITIONS:
+            said.append(f"the last grace is over in {len(told)} of {PARTITIONS} partitions")
+        elif waiting := sum(sum(pending.values()) for pending in told):
+            said.append(f"{waiting} trades wait")
+        stored = {(row["topic"], row["partition"]): row["next_offset"] for row in self.database.sink_offsets}
+        for role in (RECONCILED, MISMATCH, LETTERS):
+            ends = _ends(self.topics[role])
+            behind = sum(max(0, end - stored.get((self.names[role], number), 0)) for number, end in ends.items())
+            said += [f"the sink has {behind} of {role} to store"] if behind else []
+        return said
+
+    def _is_over(self, watermark: str | None) -> bool:
+        return watermark is not None and datetime.fromisoformat(watermark).timestamp() >= self.over_at_s
+
+    def _judge_inputs(self) -> Iterator[Finding]:
+        """INPUT: an acknowledged record is not in the log: then nobody can be judged by this log."""
+        for role, told in self.acknowledged.items():
+            log = {(entry.partition, entry.offset): entry for entry in self.topics[role]}
+            for entry in told:
+                if log.get((entry.partition, entry.offset)) != entry:
+                    yield Finding(Defect.INPUT, entry.partition, entry.offset, f"acknowledged in {role}, and gone")
+
+    def _judge_intake(self) -> Iterator[Finding]:
+        """LOST: a committed record is neither in the journal nor a dead letter. WRONG: it is not what it should be."""
+        facts = {self._place(json.loads(entry.value or b"")["origin"]) for entry in self.topics[LEGS] if entry.key}
+        letters = {self._place(json.loads(entry.value or b"")) for entry in self.topics[LETTERS]}
+        for place, row in self.rows.items():
+            role, partition, offset = place
+            said = f"{role} {'has a leg of ' + row['trade_id'] if row else 'has a malformed record'}"
+            if (row and place in letters) or (not row and place in facts):
+                yield Finding(Defect.WRONG, partition, offset, f"{said}, and intake took it for the other")
+            elif place not in (facts if row else letters) and offset < self.committed.get((role, partition), 0):
+                yield Finding(Defect.LOST, partition, offset, f"{said}, committed, and intake handed nothing on")
+        for place in (facts | letters) - self.rows.keys():
+            yield Finding(Defect.WRONG, *place[1:], f"intake made something of a record that {place[0]} does not have")
+
+    def _place(self, origin: Mapping[str, Any]) -> Place:
+        return self._roles.get(origin["topic"], origin["topic"]), origin["partition"], origin["offset"]
+
+    @cached_property
+    def _roles(self) -> dict[str, str]:
+        return {name: role for role, name in self.names.items()}
+
+    def _judge_results(self) -> Iterator[Finding]:
+        """CONFLICT: two events of one version, two texts of one event. LOST: it is not on a topic it has to be on."""
+        events: dict[tuple[str, int], str] = {}
+        values: dict[str, bytes | None] = {}
+        places: dict[str, set[str]] = defaultdict(set)
+        versions: dict[str, dict[int, Result]] = defaultdict(dict)
+        for result in self.results:
+            where, what = result.entry[:2], f"{result.trade_id} version {result.version} on {result.role}"
+            if events.setdefault((result.trade_id, result.version), result.event_id) != result.event_id:
+                yield Finding(Defect.CONFLICT, *where, f"{what}: two events")
+            if values.setdefault(result.event_id, result.entry.value) != result.entry.value:
+                yield Finding(Defect.CONFLICT, *where, f"{what}: two texts")
+            places[result.event_id].add(result.role)
+            versions[result.trade_id].setdefault(result.version, result)
+        # The results of one trade are in order only where nothing is on its way to the other topic any more.
+        for trade_id, course in versions.items() if not self._open else ():
+            in_order = [course[version] for version in sorted(course)]
+            for before, result in pairwise([in_order[0], *in_order]):
+                missing = {before.home, result.home} - places[result.event_id]
+                if missing:
+                    text = f"{trade_id} version {result.version} is not on {' and '.join(sorted(missing))}"
+                    yield Finding(Defect.LOST, *result.entry[:2], text)
+
+    def _judge_database(self) -> Iterator[Finding]:
+        """WRONG: a row that the topics do not ask for. DOUBLED: an event or a letter twice."""
+        database = self.database
+        for event_id, times in Counter(row["event_id"] for row in database.result_history).items():
+            if times > 1:
+                yield Finding(Defect.DOUBLED, NOWHERE, NOWHERE, f"event {event_id} is in the history {times} times")
+        origins = Counter(
+            (row["source_topic"], row["source_partition"], row["source_offset"]) for row in database.dead_letters
+        )
+        for origin, times in origins.items():
+            if times > 1:
+                yield Finding(Defect.DOUBLED, NOWHERE, NOWHERE, f"{origin} has {times} dead letters")
+        highest: dict[str, tuple[int, str, str]] = {}
+        for row in database.result_history:
+            known = highest.get(row["trade_id"])
+            if known is None or row["version"] > known[0]:
+                highest[row["trade_id"]] = (row["version"], row["event_id"], row["state"])
+        newest = {row["trade_id"]: (row["version"], row["event_id"], row["state"]) for row in database.results}
+        open_breaks = {row["trade_id"] for row in database.breaks if row["status"] != "RESOLVED"}
+        for trade_id in sorted(highest.keys() | newest.keys()):
+            there, top = newest.get(trade_id), highest.get(trade_id)
+            if there != top:
+                text = f"the row of {trade_id} is {there}, the newest in its history {top}"
+                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text)
+            elif there and (there[2] in BREAKS) != (trade_id in open_breaks) and not self._open:
+                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, f"{trade_id} is {there[2]}, its break says otherwise")
+
+    def _judge_chains(self) -> Iterator[Finding]:
+        """CHAIN: a link that does not follow from the one before, or from what lies on the topic."""
+        records = {
+            (self.names[role], entry.partition, entry.offset): entry.value or b""
+            for role in (RECONCILED, MISMATCH, LETTERS)
+            for entry in self.topics[role]
+        }
+        heads: dict[tuple[str, int], str] = {}
+        rows = [*self.database.result_history, *self.database.dead_letters]
+        for row in sorted(rows, key=lambda row: (row["topic"], row["partition"], row["offset"])):
+            topic, partition, offset = place = row["topic"], row["partition"], row["offset"]
+            content = records.get(place, b"")
+            if "result" in row and row["result"].encode() != content:
+                yield Finding(Defect.CHAIN, partition, offset, f"{topic} has another text than the history")
+            claim = f"{heads.get(place[:2], START)} {topic} {partition} {offset} {hashlib.sha256(content).hexdigest()}"
+            heads[place[:2]] = hashlib.sha256(claim.encode()).hexdigest()
+            if row["chain"] != heads[place[:2]]:
+                yield Finding(Defect.CHAIN, partition, offset, f"the link of {topic} does not follow")
+                heads[place[:2]] = row["chain"]
+        for row in self.database.sink_offsets:
+            head = heads.get((row["topic"], row["partition"]), START)
+            if row["head"] != head:
+                text = f"the head of {row['topic']} is not its last link"
+                yield Finding(Defect.CHAIN, row["partition"], row["next_offset"], text)
+
+    def _judge_trades(self) -> Iterator[Finding]:
+        """LOST: a trade without a row. WRONG: a row that is not the verdict on all legs, or not the newest version."""
+        legs: dict[str, dict[str, list[Row]]] = defaultdict(lambda: {role: [] for role in INPUTS})
+        for (role, _, _), leg in self.rows.items():
+            if leg is not None:
+                legs[leg["trade_id"]][role].append(leg)
+        rows = {row["trade_id"]: row for row in self.database.results}
+        texts = {row["event_id"]: row["result"] for row in self.database.result_history}
+        on_topics: dict[str, int] = defaultdict(int)
+        for result in self.results:
+            on_topics[result.trade_id] = max(result.version, on_topics[result.trade_id])
+        for trade_id in sorted(legs.keys() | rows.keys()):
+            sent = legs[trade_id]
+            verdict = find(sent[EXECUTIONS], sent[CONFIRMATIONS], sent[PNL], FOUNDING)
+            row, version = rows.get(trade_id), on_topics[trade_id]
+            if row is None:
+                if verdict.state != "PENDING":
+                    text = f"{trade_id} has no row; its newest version on the topics is {version or None}"
+                    yield Finding(Defect.LOST, NOWHERE, NOWHERE, text)
+                continue
+            checks = {check["name"]: check["outcome"] for check in json.loads(texts[row["event_id"]])["checks"]}
+            said = (row["state"], json.loads(row["reasons"]), checks)
+            if said != (verdict.state, verdict.reasons, verdict.outcomes):
+                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, f"{trade_id} is {said}, must be {verdict}")
+            if row["version"] != version:
+                text = f"{trade_id} has version {row['version']}, the topics have {version}"
+                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text)
+
+    def _judge_letters(self) -> Iterator[Finding]:
+        """LOST: a malformed record without a row. WRONG: a row of a record that is not there, or not malformed."""
+        letters = {
+            (self._roles.get(row["source_topic"], ""), row["source_partition"], row["source_offset"])
+            for row in self.database.dead_letters
+        }
+        malformed = {place for place, row in self.rows.items() if row is None}
+        for role, partition, offset in sorted(malformed - letters):
+            yield Finding(Defect.LOST, partition, offset, f"{role} has a malformed record, dead_letters no row of it")
+        for role, partition, offset in sorted(letters - malformed):
+            yield Finding(Defect.WRONG, partition, offset, f"a dead letter for a record of {role} that is none")
+
+
+def _result(role: str, entry: Entry) -> Result:
+    said = json.loads(entry.value or b"")
+    return Result(role, entry, said["event_id"], said["trade_id"], said["version"], said["state"])
+
+
+def _ends(entries: Iterable[Entry]) -> dict[int, int]:
+    """The offset after the last of these, per partition."""
+    ends: dict[int, int] = {}
+    for entry in entries:
+        ends[entry.partition] = max(ends.get(entry.partition, 0), entry.offset + 1)
+    return ends

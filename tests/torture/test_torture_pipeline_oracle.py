@@ -1,0 +1,246 @@
+"""The pipeline's oracle on histories made by hand: a good one passes, each kind of defect is caught."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from torture.findings import Defect, Entry
+from torture.pipeline_oracle import START, Database, PipelineHistory
+
+NAMES = {
+    role: f"t-{role}"
+    for role in ("executions", "broker_confirmations", "pnl_snapshot", "legs", "reconciled", "mismatch", "dead_letters")
+}
+OVER_AT_S = 1_000.0
+TOLD, LATER = "1970-01-01T00:16:40Z", "1970-01-01T00:20:00Z"
+CHECKED = ("ticker", "quantity", "price", "timestamp", "pnl")
+
+
+def leg(trade_id: str, quantity: int = 100) -> bytes:
+    terms = {"ticker": "AAPL", "quantity": str(quantity), "price": "190.5", "timestamp": "2025-07-26T10:01:23Z"}
+    return json.dumps({"trade_id": trade_id, **terms}).encode()
+
+
+def result(trade_id: str, version: int, state: str, reasons: tuple[str, ...] = (), **outcomes: str) -> bytes:
+    checks = [{"name": name, "outcome": outcomes.get(name, "NOT_CHECKED")} for name in CHECKED]
+    said = {"trade_id": trade_id, "version": version, "state": state, "reasons": reasons, "checks": checks}
+    return json.dumps({"event_id": f"{trade_id}-{version}", **said}).encode()
+
+
+def fact(role: str, partition: int, offset: int) -> bytes:
+    return json.dumps({"origin": {"topic": NAMES[role], "partition": partition, "offset": offset}}).encode()
+
+
+PASSED = dict.fromkeys(("ticker", "quantity", "price", "timestamp"), "PASS")
+ALONE = result("T1", 1, "UNMATCHED", ("MISSING_CONFIRMATION",))
+MATCHED = result("T1", 2, "MATCHED", (), **PASSED)
+MISSING = result("T2", 1, "UNMATCHED", ("MISSING_EXECUTION",))
+LETTER = json.dumps({"topic": NAMES["executions"], "partition": 0, "offset": 1}).encode()
+TOPICS = {
+    "executions": [Entry(0, 0, b"T1", leg("T1")), Entry(0, 1, None, b"not JSON")],
+    "broker_confirmations": [Entry(0, 0, b"T1", leg("T1")), Entry(1, 0, b"T9", leg("T2"))],
+    "pnl_snapshot": [Entry(0, 0, b"T3", b'{"trade_id":"T3","pnl_impact":"1","commission":"2"}')],
+    "legs": [
+        Entry(0, 0, b"T1", fact("executions", 0, 0)),
+        Entry(0, 1, None, b"{}"),
+        Entry(0, 2, b"T1", fact("broker_confirmations", 0, 0)),
+        Entry(1, 0, b"T2", fact("broker_confirmations", 1, 0)),
+        Entry(1, 1, b"T3", fact("pnl_snapshot", 0, 0)),
+    ],
+    "reconciled": [Entry(0, 0, b"T1", MATCHED)],
+    "mismatch": [Entry(0, 0, b"T1", ALONE), Entry(0, 1, b"T1", MATCHED), Entry(1, 0, b"T2", MISSING)],
+    "dead_letters": [Entry(0, 0, None, LETTER)],
+}
+COMMITTED = {("executions", 0): 2, ("broker_confirmations", 0): 1, ("broker_confirmations", 1): 1} | {
+    ("pnl_snapshot", 0): 1,
+    ("legs", 0): 2 + 1,
+    ("legs", 1): 2,
+}
+STORED = (("mismatch", 0, 0, ALONE), ("mismatch", 1, 0, MISSING), ("reconciled", 0, 0, MATCHED))
+
+
+def link(before: str, role: str, partition: int, offset: int, content: bytes) -> str:
+    claim = f"{before} {NAMES[role]} {partition} {offset} {hashlib.sha256(content).hexdigest()}"
+    return hashlib.sha256(claim.encode()).hexdigest()
+
+
+def history_row(role: str, partition: int, offset: int, value: bytes) -> dict[str, Any]:
+    said = json.loads(value)
+    place = {"topic": NAMES[role], "partition": partition, "offset": offset}
+    chain = link(START, role, partition, offset, value)
+    named = {name: said[name] for name in ("event_id", "trade_id", "version", "state")}
+    return {**named, **place, "result": value.decode(), "chain": chain}
+
+
+def newest(value: bytes) -> dict[str, Any]:
+    said = json.loads(value)
+    return {**said, "reasons": json.dumps(said["reasons"])}
+
+
+def database() -> Database:
+    letter_chain = link(START, "dead_letters", 0, 0, LETTER)
+    heads = {(role, number): link(START, role, number, at, value) for role, number, at, value in STORED}
+    next_offsets = {("mismatch", 0): 2, ("mismatch", 1): 1, ("reconciled", 0): 1}
+    positions = [(role, number, next_offsets[role, number], head) for (role, number), head in heads.items()]
+    positions.append(("dead_letters", 0, 1, letter_chain))
+    origin = {"source_topic": NAMES["executions"], "source_partition": 0, "source_offset": 1}
+    place = {"topic": NAMES["dead_letters"], "partition": 0, "offset": 0, "chain": letter_chain}
+    return Database(
+        results=[newest(MATCHED), newest(MISSING)],
+        result_history=[history_row(*stored) for stored in STORED],
+        dead_letters=[{**origin, **place}],
+        breaks=[{"trade_id": "T1", "status": "RESOLVED"}, {"trade_id": "T2", "status": "OPEN"}],
+        standings=[{"partition": number, "watermark": LATER, "pending": '{"pnl":0}'} for number in range(4)],
+        sink_offsets=[
+            {"topic": NAMES[role], "partition": number, "next_offset": following, "head": head}
+            for role, number, following, head in positions
+        ],
+    )
+
+
+def good() -> PipelineHistory:
+    acknowledged = {"executions": TOPICS["executions"][:1]}
+    return PipelineHistory(NAMES, OVER_AT_S, acknowledged, dict(COMMITTED), database(), copy.deepcopy(TOPICS))
+
+
+def without(role: str, index: int) -> PipelineHistory:
+    history = good()
+    entries = [entry for number, entry in enumerate(history.topics[role]) if number != index]
+    return replace(history, topics={**history.topics, role: entries})
+
+
+def with_one_more(role: str, entry: Entry) -> PipelineHistory:
+    history = good()
+    return replace(history, topics={**history.topics, role: [*history.topics[role], entry]})
+
+
+def stored_otherwise(change: Callable[[Database], object]) -> PipelineHistory:
+    history = good()
+    change(history.database)
+    return history
+
+
+def defects(history: PipelineHistory) -> set[Defect]:
+    return {finding.defect for finding in history.findings()}
+
+
+def test_a_good_history_is_safe_and_settled() -> None:
+    assert good().findings() == []
+    assert good().unsettled() == []
+    assert not good().busy
+    assert good().repeated == 0
+
+
+BROKEN: dict[str, tuple[Callable[[], PipelineHistory], set[Defect]]] = {
+    "an acknowledged record is gone": (lambda: without("executions", 0), {Defect.INPUT, Defect.WRONG}),
+    "intake dropped a leg": (lambda: without("legs", 3), {Defect.LOST}),
+    "intake dropped a letter": (
+        lambda: replace(
+            without("dead_letters", 0),
+            database=replace(database(), dead_letters=[], sink_offsets=database().sink_offsets[:-1]),
+        ),
+        {Defect.LOST},
+    ),
+    "intake made a leg of what is none": (
+        lambda: with_one_more("legs", Entry(0, 2, b"T", fact("executions", 0, 1))),
+        {Defect.WRONG},
+    ),
+    "a leg of a record that is not there": (
+        lambda: with_one_more("legs", Entry(0, 2, b"T", fact("executions", 0, 7))),
+        {Defect.WRONG},
+    ),
+    "a moved trade is not told where it was": (lambda: without("mismatch", 1), {Defect.LOST}),
+    "one version, two events": (
+        lambda: with_one_more("mismatch", Entry(0, 5, b"T1", ALONE.replace(b"T1-1", b"T1-x"))),
+        {Defect.CONFLICT},
+    ),
+    "one event, two texts": (
+        lambda: with_one_more("mismatch", Entry(0, 0, b"T1", ALONE + b" ")),
+        {Defect.CONFLICT, Defect.CHAIN},
+    ),
+    "a trade without a row": (
+        lambda: stored_otherwise(lambda found: (found.results.pop(), found.result_history.pop(1))),
+        {Defect.LOST, Defect.CHAIN},
+    ),
+    "an old row": (lambda: stored_otherwise(lambda found: found.results.__setitem__(0, newest(ALONE))), {Defect.WRONG}),
+    "a wrong reason": (
+        lambda: stored_otherwise(lambda found: found.results[1].__setitem__("reasons", '["MISSING_CONFIRMATION"]')),
+        {Defect.WRONG},
+    ),
+    "a break that stays open": (
+        lambda: stored_otherwise(lambda found: found.breaks[0].__setitem__("status", "OPEN")),
+        {Defect.WRONG},
+    ),
+    "an event twice": (
+        lambda: stored_otherwise(lambda found: found.result_history.append(found.result_history[0])),
+        {Defect.DOUBLED, Defect.CHAIN},
+    ),
+    "a dead letter twice": (
+        lambda: stored_otherwise(lambda found: found.dead_letters.append(found.dead_letters[0])),
+        {Defect.DOUBLED, Defect.CHAIN},
+    ),
+    "a malformed record without a row": (
+        lambda: stored_otherwise(lambda found: found.dead_letters.clear()),
+        {Defect.LOST, Defect.CHAIN},
+    ),
+    "a broken chain": (
+        lambda: stored_otherwise(lambda found: found.result_history[0].__setitem__("chain", START)),
+        {Defect.CHAIN},
+    ),
+    "a changed text": (
+        lambda: stored_otherwise(lambda found: found.result_history[0].__setitem__("result", MATCHED.decode())),
+        {Defect.CHAIN},
+    ),
+    "a head that is not the last link": (
+        lambda: stored_otherwise(lambda found: found.sink_offsets[0].__setitem__("head", START)),
+        {Defect.CHAIN},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_is_broken_is_found(name: str) -> None:
+    history, expected = BROKEN[name]
+    assert defects(history()) == expected
+
+
+def test_a_repeat_byte_for_byte_is_counted_and_allowed() -> None:
+    again = with_one_more("mismatch", Entry(0, 1, b"T1", ALONE))
+    assert again.findings() == []
+    assert again.repeated == 1
+
+
+def test_what_is_not_committed_yet_is_neither_lost_nor_settled() -> None:
+    flying = replace(without("legs", 3), committed={**COMMITTED, ("broker_confirmations", 1): 0})
+    assert flying.findings() == []
+    assert flying.unsettled() == ["intake has 1 of broker_confirmations to commit"]
+    assert flying.busy
+
+
+OPEN: dict[str, tuple[Callable[[Database], object], list[str]]] = {
+    "a partition has told nothing": (
+        lambda found: found.standings.pop(),
+        ["the last grace is over in 3 of 4 partitions"],
+    ),
+    "time has not got there": (
+        lambda found: found.standings[0].__setitem__("watermark", "1970-01-01T00:16:39Z"),
+        ["the last grace is over in 3 of 4 partitions"],
+    ),
+    "time has just got there": (lambda found: found.standings[0].__setitem__("watermark", TOLD), []),
+    "trades wait": (
+        lambda found: found.standings[0].__setitem__("pending", '{"pnl":2,"execution":1}'),
+        ["3 trades wait"],
+    ),
+    "the sink is behind": (lambda found: found.sink_offsets.pop(), ["the sink has 1 of dead_letters to store"]),
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_time_and_the_sink_have_to_get_there(name: str) -> None:
+    change, said = OPEN[name]
+    assert stored_otherwise(change).unsettled() == said

@@ -1,0 +1,117 @@
+"""A workload: what is tortured. It says which topics there are, what a worker is, what is fed, and how it is judged.
+
+    Workload.feed(seed, records) -> Feed     in a plan
+    Workload(prefix, bug, directory, kafka): create -> start per worker -> read -> History: findings, unsettled
+
+Everything else, the faults and when they strike, is the same for every workload.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Protocol
+
+from broker.kafka_server import Kafka
+
+from torture.findings import Defect, Entry, Finding
+from torture.plan import Feed, Ways
+
+TESTS = Path(__file__).parents[1]
+
+Acknowledged = Mapping[str, Sequence[Entry]]
+"""What the feeder was told is in the inputs, by the topic's role."""
+
+
+class Home(Protocol):
+    """Where a worker keeps what it has."""
+
+    def instance(self, pid: int) -> str:
+        """The name by which the group knows the process; nothing while that is open."""
+        ...
+
+    def wipe(self, pid: int) -> int:
+        """Remove what the dead process kept; how many files. Raises Missed where somebody else has it by now."""
+        ...
+
+
+class Start(NamedTuple):
+    """How a worker is started: the command, and what its environment has besides ours."""
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    home: Home
+
+    def surroundings(self) -> dict[str, str]:
+        """Our own environment, the tests first on the path, and this."""
+        path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
+        return {**os.environ, "PYTHONPATH": path, **self.environment}
+
+
+class History(Protocol):
+    """What topics, offsets and databases said at one moment."""
+
+    def findings(self) -> list[Finding]:
+        """Every defect: also where work goes on, and more where everything is settled."""
+        ...
+
+    def unsettled(self) -> list[str]:
+        """What keeps it from being settled."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is not committed yet; what is committed is not read again."""
+        ...
+
+    @property
+    def repeated(self) -> int:
+        """How many outputs came again, byte for byte."""
+        ...
+
+    @property
+    def entries(self) -> Mapping[str, Sequence[Entry]]:
+        """Every record, by the topic's role."""
+        ...
+
+
+class Workload(ABC):
+    """One workload on the stage of one run. The group that is watched has the workers as static members."""
+
+    counted: ClassVar[Sequence[Defect]]
+    """The defects that a report names also where there are none."""
+    ways: ClassVar[Ways]
+
+    group: str
+    watched: str
+    """The group that shows who is at work, and the full name of its source, with ``partitions`` partitions."""
+    partitions: int
+    topics: Mapping[str, str]
+    """Full names by role: the inputs, what can be refused, and ``probe``, which takes any record."""
+
+    def __init__(self, prefix: str, bug: str, directory: Path, kafka: Kafka) -> None:
+        self.prefix, self.bug, self.directory, self.kafka = prefix, bug, directory, kafka
+
+    @classmethod
+    @abstractmethod
+    def feed(cls, seed: int, records: int) -> Feed:
+        """What is produced: so many records, and the epilogue."""
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make the topics."""
+
+    @abstractmethod
+    def start(self, name: str) -> Start:
+        """How the worker of this name is started."""
+
+    @abstractmethod
+    def read(self, acknowledged: Acknowledged, fed_at_s: float) -> History:
+        """Everything there is to judge by. ``fed_at_s``: when, on the wall clock, the last record was acknowledged.
+
+        Raises OSError or Refused where the broker does not answer.
+        """
+
+    def judge_disks(self, history: History, names: Collection[str]) -> Iterable[Finding]:
+        """What is wrong on the disks of these workers, which have ended."""
+        return ()
