@@ -11,7 +11,7 @@ that was stopped and woke up late), the gap is read before anything else is writ
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.types import TP
@@ -29,8 +29,8 @@ APPLIED_KEY = INTERNAL + b"applied\x00"
 class BatchTable(faust.Table[bytes, bytes]):
     """Bytes to bytes, per partition of its source; written by one agent, through drafts.
 
-    Rows whose keys begin with one of ``rising`` hold numbers with blanks between them, and none of these ever falls: of
-    two writers the one that has got further wins, whichever comes last. What has been applied is such a row.
+    Rows whose keys begin with one of ``rising`` begin with a number, alone or before a blank, that never falls: of two
+    writers the one that has got further wins, whichever comes last. What has been applied is such a row.
     """
 
     app: Any  # a StreamApp
@@ -114,7 +114,8 @@ class BatchTable(faust.Table[bytes, bytes]):
             elif not key.startswith(self._rising):
                 batch.put(key, value)
             else:
-                risen[key] = _highest(value, risen.get(key) or db.get(key))
+                held = risen.get(key) or db.get(key)
+                risen[key] = value if held is None or _number(value) >= _number(held) else held
         for key, value in risen.items():
             batch.put(key, value)
         batch.put(CHANGELOG_KEY, b"%d" % changelog_end)
@@ -125,11 +126,8 @@ class BatchTable(faust.Table[bytes, bytes]):
         return self.data.partition_path(partition)
 
 
-def _highest(value: bytes, held: bytes | None) -> bytes:
-    """The higher of each pair of numbers."""
-    if held is None:
-        return value
-    return b" ".join(b"%d" % max(int(one), int(other)) for one, other in zip(value.split(), held.split(), strict=True))
+def _number(value: bytes) -> int:
+    return int(value.partition(b" ")[0])
 
 
 class Draft:
@@ -166,12 +164,33 @@ class Draft:
             if (drafted := self._rows[key]) is not None:
                 yield key, drafted
 
+    def rows(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """What ``scan`` gives, at once: for the few rows of one trade."""
+        drafted = self._rows
+        found: list[tuple[bytes, bytes]] = []
+        for row in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=prefix)):
+            if not row[0].startswith(prefix):
+                break
+            if row[0] not in drafted:
+                found.append(row)
+        keys = self._keys
+        for index in range(bisect_left(keys, prefix), len(keys)):
+            if not keys[index].startswith(prefix):
+                break
+            if (value := drafted[keys[index]]) is not None:
+                found.append((keys[index], value))
+        return found
+
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key. Keys that begin with NUL are the table's own."""
         self._change(key, value)
 
     def delete(self, key: bytes) -> None:
-        """Forget a key."""
+        """Forget a key; one that came with this draft leaves no trace."""
+        if self._rows.get(key) is not None and self._db.get(key) is None:
+            del self._rows[key]
+            del self._keys[bisect_left(self._keys, key)]
+            return
         self._change(key, None)
 
     def _change(self, key: bytes, value: bytes | None) -> None:
@@ -189,5 +208,7 @@ class Draft:
         applied = APPLIED_KEY + self._batch.topic.encode()
         # A replay that ends before what has been applied leaves that where it is.
         self.applied = max(self.applied, self._batch.last_offset if upto is None else upto)
-        await self._table._write(self._batch.partition, {**self._rows, applied: b"%d" % self.applied})
+        # In the order of their keys: where a write is cut, what begins with an earlier letter is there.
+        rows = {key: self._rows[key] for key in self._keys}
+        await self._table._write(self._batch.partition, {**rows, applied: b"%d" % self.applied})
         self._rows, self._keys = {}, []

@@ -28,7 +28,7 @@ def facts(draft: Draft, trade_id: bytes) -> list[Kept]:
     prefix = PREFIX + trade_id + b"\x00"
     start = len(prefix)
     found = []
-    for key, value in draft.scan(prefix):
+    for key, value in draft.rows(prefix):
         offset, _, journalled = value.partition(b" ")
         found.append(Kept(key[start:].hex(), fact_of(journalled), int(offset)))
     if len(found) > 1:

@@ -27,6 +27,8 @@ from traderecon.transport import StreamApp
 from traderecon.transport.strikes import Strikes
 from traderecon.worker_home import WorkerHome, take_home
 
+BATCH_RECORDS = 4_000
+"""A backlog is read in batches of so many: each waits twice for an acknowledgement, whatever its size."""
 ROLES = ("intake", "matching", "sink", "web")
 
 
@@ -114,6 +116,7 @@ def _app(parts: Parts, role: str, **more: Any) -> StreamApp:
         broker=broker_url(settings),
         data_dir=home.directory / role,
         partitions=settings.topic_partitions,
+        batch_records=BATCH_RECORDS,
         instance=home.name,
         **more,
     )

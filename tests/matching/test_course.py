@@ -11,8 +11,9 @@ from scenario import Grace, Scenario, Step, as_messages, play, stories
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Arrival
-from traderecon.matching.course import Awaited, Known, Turn, awaited, expire, join
-from traderecon.records import Fact, Hint, Leg, Origin, Result, State, Transition, identity
+from traderecon.matching import told as telling
+from traderecon.matching.course import Awaited, Known, New, Turn, awaited, expire, join
+from traderecon.records import Fact, Hint, Leg, Origin, Result, State, Told, Transition, identity
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING, Rules
 
@@ -27,15 +28,16 @@ class Stream:
         self.rules = rules
         self.known: list[Known] = []
         self.published: list[Result] = []
+        self.told: Told | None = None
         self.watermark_ns = 0
         self.due_ns: int | None = None
 
     def arrive(self, fact: Fact) -> Turn:
-        new = Known(identity(fact.leg), fact)
-        turn = join(self.known, new, self.watermark_ns, self.rules)
+        new = New(identity(fact.leg), fact)
+        turn = join(self.known, self.told, new, self.watermark_ns, self.rules)
         if turn.after is not None:
             self.known.append(new)
-            assert turn.was_due_ns == self.due_ns
+            assert self.due_ns is None or turn.was_due_ns == self.due_ns
             self.due_ns = turn.due_ns
         return self._turned(turn)
 
@@ -45,13 +47,14 @@ class Stream:
 
     def wait(self, watermark_ns: int) -> None:
         if self.due_ns is not None and self.due_ns <= watermark_ns:
-            self._turned(expire(self.known, self.watermark_ns, watermark_ns, self.rules))
-            self.due_ns = None
+            turn = self._turned(expire(self.known, self.told, watermark_ns, self.rules))
+            self.due_ns = turn.due_ns
         self.watermark_ns = watermark_ns
 
     def _turned(self, turn: Turn) -> Turn:
         if (result := turn.result(self.rules.stamp())) is not None:
             self.published.append(result)
+            self.told = telling(result)
         return turn
 
 
@@ -149,6 +152,51 @@ def test_one_that_comes_within_the_grace_is_not() -> None:
     stream.arrive_all(arrived(ours(), received_at_ns=60 * NS_PER_S))
     (only,) = stream.published
     assert only.verdict.hints == ()
+
+
+def waiting(rules: Rules, *legs: Leg) -> Stream:
+    stream = Stream(rules)
+    stream.arrive_all(arrived(*legs, received_at_ns=1))
+    assert stream.published == []
+    return stream
+
+
+def test_a_trade_that_waits_while_the_rules_change_is_told_by_the_new_ones() -> None:
+    """The deadline is of the old rules, the verdict of the new: no trade may fall between them."""
+    shorter = msgspec.structs.replace(FOUNDING, grace_ns=5 * NS_PER_S)
+    longer = msgspec.structs.replace(FOUNDING, grace_ns=90 * NS_PER_S)
+    for rules in (shorter, longer):
+        stream = waiting(FOUNDING, ours())
+        stream.watermark_ns, stream.rules = 30 * NS_PER_S, rules
+        for seconds in (61, 91):
+            stream.wait(seconds * NS_PER_S)
+        assert [one.verdict.state for one in stream.published] == [State.UNMATCHED]
+
+
+def test_a_pair_that_waited_for_a_snapshot_no_longer_required_is_told() -> None:
+    stream = waiting(msgspec.structs.replace(FOUNDING, pnl_required=True), ours(), theirs(price="191"))
+    stream.rules = FOUNDING
+    stream.wait(61 * NS_PER_S)
+    assert [one.verdict.state for one in stream.published] == [State.MISMATCHED]
+
+
+def test_what_was_told_stays_told_when_the_rules_change() -> None:
+    stream = Stream()
+    stream.arrive_all(arrived(ours(), received_at_ns=1))
+    stream.wait(61 * NS_PER_S)
+    stream.rules = msgspec.structs.replace(FOUNDING, grace_ns=900 * NS_PER_S)
+    stream.arrive_all(arrived(theirs(), received_at_ns=62 * NS_PER_S))
+    consistent(stream.published)
+    assert [one.broken.transition for one in stream.published] == [Transition.OPENED, Transition.RESOLVED]
+
+
+def test_what_is_told_already_is_not_told_again() -> None:
+    stream = Stream()
+    stream.arrive_all(arrived(ours(), theirs()))
+    (only,) = stream.published
+    one, other = stream.known
+    assert join([one], telling(only), other, 0, FOUNDING).result(STAMP) is None
+    assert expire(stream.known, telling(only), FOREVER_NS, FOUNDING).result(STAMP) is None
 
 
 def test_what_a_trade_waits_for() -> None:

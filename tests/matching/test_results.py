@@ -7,7 +7,7 @@ from itertools import permutations
 import msgspec
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching import break_id, decided, event_id, result, verdict
+from traderecon.matching import break_id, decided, event_id, result, told, verdict
 from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, identity
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -103,17 +103,17 @@ def test_origins_hints_and_names_of_rules_make_no_other_event() -> None:
 
 def broken(before: Verdict | None, now: Verdict) -> tuple[str, str | None]:
     first, second = arrived(ours(), theirs())
-    earlier = None if before is None else decided([first], before)
+    earlier = None if before is None else told(result(decided([first], before), STAMP))
     made = result(decided([first, second], now), STAMP, earlier).broken
     assert made.id == break_id("T1")
     return made.transition.value, made.previous_event_id
 
 
 def test_a_break_opens_changes_is_resolved_and_opens_again() -> None:
-    pending, matched, unmatched = Verdict(State.PENDING), Verdict(State.MATCHED), Verdict(State.UNMATCHED)
+    matched, unmatched = Verdict(State.MATCHED), Verdict(State.UNMATCHED)
     price = Verdict(State.MISMATCHED, (Reason.PRICE_MISMATCH,))
     quantity = Verdict(State.MISMATCHED, (Reason.QUANTITY_MISMATCH,))
-    moves = [(None, matched), (pending, price), (matched, price), (unmatched, price), (price, quantity), (price, price)]
+    moves = [(None, matched), (None, price), (matched, price), (unmatched, price), (price, quantity), (price, price)]
     assert [broken(*move)[0] for move in moves] == ["none", "opened", "opened", "reclassified", "reclassified", "none"]
     assert broken(price, Verdict(State.CANCELLED))[0] == "resolved"
 
@@ -121,7 +121,7 @@ def test_a_break_opens_changes_is_resolved_and_opens_again() -> None:
 def test_a_result_names_the_one_before_it() -> None:
     first = decided(arrived(ours()), Verdict(State.UNMATCHED))
     assert broken(first.verdict, Verdict(State.MATCHED)) == ("resolved", result(first, STAMP).event_id)
-    assert broken(Verdict(State.PENDING), Verdict(State.MATCHED)) == ("none", None)
+    assert broken(None, Verdict(State.MATCHED)) == ("none", None)
 
 
 def test_one_leg_of_each_source_stands() -> None:

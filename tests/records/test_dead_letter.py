@@ -5,7 +5,7 @@ import json
 from base64 import b64decode
 
 from traderecon.records import Origin, RejectCode, Rejected
-from traderecon.records.dead_letter import dead_letter, failed
+from traderecon.records.dead_letter import dead_letter, failed, letter_key
 
 REJECTED = Rejected(RejectCode.MALFORMED_JSON, "no object", Origin("executions", 2, 17, 1_753_524_083_000_000_000))
 
@@ -39,6 +39,13 @@ def test_a_record_too_large_leaves_its_hash_and_its_beginning() -> None:
     assert said["sha256"] == hashlib.sha256(value).hexdigest()
     whole = json.loads(dead_letter(REJECTED, None, value[:500_000]))
     assert (whole["truncated"], len(b64decode(whole["raw"]))) == (False, 500_000)
+
+
+def test_a_long_key_is_in_the_letter_and_not_its_key() -> None:
+    long = b"k" * 480_000
+    assert (letter_key(None), letter_key(b"k"), letter_key(long)) == (None, b"k", hashlib.sha256(long).digest())
+    said = json.loads(dead_letter(REJECTED, long, b"{"))
+    assert b64decode(said["key"]) == long
 
 
 def test_a_bug_of_ours_is_said_in_a_sentence() -> None:

@@ -19,7 +19,7 @@ from traderecon import clock
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.messages import decode
 from traderecon.records import Fact, Origin, Rejected, Source
-from traderecon.records.dead_letter import dead_letter, failed
+from traderecon.records.dead_letter import dead_letter, failed, letter_key
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.journal import Progress, journalled
 from traderecon.stage import Stage
@@ -32,7 +32,7 @@ PROGRESS_S = 1.0
 
 logger = logging.getLogger(__name__)
 
-Outbox = dict[tuple[str, int], list[Outgoing]]
+Rows = dict[tuple[str, int], list[Outgoing]]
 
 
 def attach(stage: Stage, forms: Mapping[Source, Form] | None = None) -> None:
@@ -58,9 +58,9 @@ class _Intake:
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
             self._count(batch, rejected)
 
-    def _sorted(self, batch: MicroBatch) -> tuple[Outbox, Counter[str]]:
+    def _sorted(self, batch: MicroBatch) -> tuple[Rows, Counter[str]]:
         """Every record of a batch as what it becomes, by topic and partition, and why how many are no leg."""
-        outbox: Outbox = defaultdict(list)
+        outbox: Rows = defaultdict(list)
         rejected: Counter[str] = Counter()
         now_ns = clock.now_ns()
         legs, partitions = self._stage.topics.legs, self._stage.partitions
@@ -73,8 +73,9 @@ class _Intake:
                 outbox[legs, partition_for(key, partitions)].append(Outgoing(key, journalled(read)))
             else:
                 rejected[read.code] += 1
-                letter = Outgoing(record.key, dead_letter(read, record.key, record.value))
-                outbox[self._stage.topics.dead_letters, partition_for(record.key or b"", partitions)].append(letter)
+                sent_under = letter_key(record.key)
+                place = self._stage.topics.dead_letters, partition_for(sent_under or b"", partitions)
+                outbox[place].append(Outgoing(sent_under, dead_letter(read, record.key, record.value)))
         return outbox, rejected
 
     def _read(self, batch: MicroBatch, record: Record, origin: Origin) -> Fact | Rejected:

@@ -4,7 +4,7 @@ Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result
 """
 
 from traderecon.matching.facts import MAX_FACTS, Arrival, add
-from traderecon.matching.results import Decided, break_id, decided, event_id, result
+from traderecon.matching.results import Decided, break_id, decided, event_id, result, told
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.matching.verdict import judge, verdict
 
@@ -20,5 +20,6 @@ __all__ = [
     "judge",
     "result",
     "sides_of",
+    "told",
     "verdict",
 ]

@@ -11,22 +11,23 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from faust.types import StreamT
 
 from traderecon import clock
-from traderecon.matching.course import Awaited, Known, Turn, awaited, expire, join
+from traderecon.matching.course import Awaited, New, awaited, expire, join
 from traderecon.matching.facts import MAX_FACTS, Arrival
-from traderecon.records import Fact, Origin, RejectCode, Rejected, Result, Source, State, Transition, identity
-from traderecon.records.dead_letter import dead_letter, failed
+from traderecon.matching.results import told as telling
+from traderecon.records import Fact, Origin, RejectCode, Rejected, Result, Source, State, Told, Transition, identity
+from traderecon.records.dead_letter import dead_letter, failed, letter_key
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
 from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.stage import Stage
-from traderecon.tables import BatchTable, Draft, deadlines, facts, watermarks
+from traderecon.tables import BatchTable, Draft, deadlines, facts, told, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record
@@ -49,8 +50,8 @@ _encode = msgspec.json.Encoder().encode
 def attach(stage: Stage, rules: Rules) -> None:
     """Give the stage's app the matching agent and its table."""
     app = stage.app
-    told = {"name": "trades", "help": "facts, deadlines, watermarks"}
-    table = BatchTable(app, partitions=stage.partitions, rising=watermarks.RISING, **told)
+    table = BatchTable(app, name="trades", partitions=stage.partitions, rising=(*told.RISING, *watermarks.RISING))
+    table.help = "facts, deadlines, watermarks, what was told"
     app.tables.add(table)
     matching = _Matching(stage, table, rules)
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
@@ -95,7 +96,7 @@ class _Matching:
         """A fact comes to its trade."""
         value = record.value or b""
         fact = fact_of(value)
-        new = Known(identity(fact.leg), fact)
+        new = New(identity(fact.leg), fact)
         known = [kept for kept in facts.facts(turns.draft, trade_id) if kept.journal_offset <= record.offset]
         if any(kept.journal_offset == record.offset for kept in known):
             return  # a replay that a worker stopped for too long made look new
@@ -103,8 +104,9 @@ class _Matching:
             # Its time has passed already, by its producer's clock: it waits as long as any other all the same.
             origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
-            new, value = Known(new.identity, fact), journalled(fact)
-        turn = join([Known(kept.identity, kept.fact) for kept in known], new, turns.watermark_ns, self._rules)
+            new, value = New(new.identity, fact), journalled(fact)
+        before = told.last(turns.draft, trade_id)
+        turn = join(known, before, new, turns.watermark_ns, self._rules)
         if turn.arrival is Arrival.TOO_MANY:
             turns.reject(_too_many(fact, _place(turns.batch, record)), record)
             return
@@ -118,24 +120,24 @@ class _Matching:
         if turn.due_ns is not None:
             deadlines.await_until(turns.draft, turn.due_ns, trade_id, awaited(turn.after.sides))
         if (result := turn.result(self._stamp)) is not None:
-            turns.publish(result, turn, fact.origin.received_at_ns if fact.leg.source is not Source.PNL else None)
+            by_pnl = fact.leg.source is Source.PNL
+            turns.publish(result, before, None if by_pnl else fact.origin.received_at_ns)
 
     async def _pass_time(self, turns: "_Turns", record: Record) -> None:
         """Time has got further: graces end, and the partition tells how it stands."""
         progress = progress_of(record.value or b"")
-        draft, was_ns = turns.draft, turns.watermark_ns
+        draft = turns.draft
         watermark_ns = watermarks.watermark_ns(draft, self._topics.inputs, progress)
         while over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE):
             for waiting in over:
                 deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
-                known = [
-                    Known(kept.identity, kept.fact)
-                    for kept in facts.facts(draft, waiting.trade_id)
-                    if kept.journal_offset < record.offset
-                ]
-                turn = expire(known, was_ns, watermark_ns, self._rules)
+                known = [kept for kept in facts.facts(draft, waiting.trade_id) if kept.journal_offset < record.offset]
+                before = told.last(draft, waiting.trade_id)
+                turn = expire(known, before, watermark_ns, self._rules)
+                if turn.due_ns is not None:  # the rules have changed: it waits longer
+                    deadlines.await_until(draft, turn.due_ns, waiting.trade_id, waiting.awaited)
                 if (result := turn.result(self._stamp)) is not None:
-                    turns.publish(result, turn, None)
+                    turns.publish(result, before, None)
             if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
                 await self._publish(turns)
                 await draft.write(upto=record.offset - 1)
@@ -157,6 +159,9 @@ class _Matching:
         took_ns = int((monotonic() - began_s) * NS_PER_S)
         self._stands_at_ns[partition] = at_ns + max(STANDING_S * NS_PER_S, SCAN_SHARE * took_ns)
         self._pending[partition] = counts
+        for gone in self._pending.keys() - self._assigned():
+            del self._pending[gone]
+            self._metrics.watermark.remove(gone)
         for awaited_leg in Awaited:
             self._metrics.pending.labels(awaited_leg).set(sum(each[awaited_leg] for each in self._pending.values()))
         self._metrics.watermark.labels(partition).set(turns.watermark_ns / NS_PER_S)
@@ -171,6 +176,10 @@ class _Matching:
                 ],
             }
         )
+
+    def _assigned(self) -> set[int]:
+        consumer: Any = self._app.consumer
+        return {partition for _, partition in consumer.readings()}
 
     async def _publish(self, turns: "_Turns") -> None:
         """Everything that came of the records so far, acknowledged; then counted and logged."""
@@ -218,12 +227,14 @@ class _Turns:
         self.rejected: Counter[RejectCode] = Counter()
         self.standing: bytes | None = None
 
-    def publish(self, result: Result, turn: Turn, received_at_ns: int | None) -> None:
+    def publish(self, result: Result, before: Told | None, received_at_ns: int | None) -> None:
         """To the topic of its state, and to the one it leaves."""
-        row = Outgoing(result.trade_id.encode(), result_json(result))
+        key = result.trade_id.encode()
+        row = Outgoing(key, result_json(result))
+        told.tell(self.draft, key, telling(result))
         homes = {self._home(result.verdict.state)}
-        if turn.before is not None and turn.before.verdict.state is not State.PENDING:
-            homes.add(self._home(turn.before.verdict.state))
+        if before is not None:
+            homes.add(self._home(before.state))
         for topic in homes:
             self.outbox[topic, self.batch.partition].append(row)
         self.published.append(_Published(result, received_at_ns))
@@ -231,7 +242,7 @@ class _Turns:
     def reject(self, rejected: Rejected, record: Record) -> None:
         """A journal record that no trade takes."""
         self.rejected[rejected.code] += 1
-        letter = Outgoing(record.key, dead_letter(rejected, record.key, record.value))
+        letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value))
         self.outbox[self._topics.dead_letters, self.batch.partition].append(letter)
 
     def _home(self, state: State) -> str:

@@ -1,27 +1,43 @@
 """The course of a trade: what one more fact makes of it, and what time does.
 
-    known facts + a fact  -> join   -> Turn       known facts + a later watermark -> expire -> Turn
+    known facts, what was told, a fact             -> join   -> Turn
+    known facts, what was told, a later watermark  -> expire -> Turn
 
-Every fact that joins a decided trade gives a result, so the newest result holds every fact there is, and the result
-before it is the one over the set without that fact. Time gives one result at most: it ends the waiting.
+Every fact that joins a decided trade gives a result, so the newest result holds every fact there is. Time gives one
+result at most: it ends the waiting. What was told before is an argument, and not the verdict of today's rules on
+yesterday's facts: rules may have changed in between.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Decided, result
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.matching.verdict import judge
-from traderecon.records import Fact, Result, RulesStamp, Source, State
+from traderecon.records import Fact, Result, RulesStamp, Source, State, Told
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
 _UNREFUSED = frozenset(Arrival) - {Arrival.IDENTICAL, Arrival.TOO_MANY}
 
 
-class Known(NamedTuple):
+class Known(Protocol):
     """A fact, and the identity of its leg."""
+
+    @property
+    def identity(self) -> str:
+        """See ``records.identity``."""
+        ...
+
+    @property
+    def fact(self) -> Fact:
+        """The fact."""
+        ...
+
+
+class New(NamedTuple):
+    """A fact that comes."""
 
     identity: str
     fact: Fact
@@ -36,44 +52,44 @@ class Awaited(Word):
 
 
 class Turn(NamedTuple):
-    """What came of it. ``due_ns``: when the trade's grace is over, while it waits; ``was_due_ns``: the same, before.
+    """What came of it. ``due_ns``: when the trade's grace is over, where it waits now; ``was_due_ns``: where it waited.
 
     ``arrival`` is None where time turned it. A fact that is IDENTICAL or TOO_MANY changed nothing: no ``after``.
     """
 
     arrival: Arrival | None
-    before: Decided | None = None
     after: Decided | None = None
+    told: Told | None = None
     was_due_ns: int | None = None
     due_ns: int | None = None
 
     def result(self, rules: RulesStamp) -> Result | None:
-        """The result to publish; None while the trade waits, or where nothing changed."""
+        """The result to publish; None while the trade waits, where nothing changed, and where it is told already."""
         if self.after is None or self.after.verdict.state is State.PENDING:
             return None
-        return result(self.after, rules, self.before)
+        if self.told is not None and self.told.version >= len(self.after.facts):
+            return None
+        return result(self.after, rules, self.told)
 
 
-def join(known: Sequence[Known], new: Known, watermark_ns: int, rules: Rules) -> Turn:
+def join(known: Sequence[Known], told: Told | None, new: Known, watermark_ns: int, rules: Rules) -> Turn:
     """A fact joins those that are known."""
     facts = tuple([each.fact for each in known])
     together, arrival = add(facts, new.fact)
     if arrival not in _UNREFUSED:
         return Turn(arrival)
-    identities = [each.identity for each in known]
-    before = _decided(facts, identities, watermark_ns, rules) if known else None
-    after = _decided(together, [*identities, new.identity], watermark_ns, rules)
-    return Turn(arrival, before, after, due_ns(before, rules), due_ns(after, rules))
+    after = _decided(together, [*[each.identity for each in known], new.identity], watermark_ns, rules)
+    was_due_ns = None if told is not None or not known else _due_ns(facts, rules)
+    return Turn(arrival, after, told, was_due_ns, due_ns(after, rules))
 
 
-def expire(known: Sequence[Known], was_ns: int, watermark_ns: int, rules: Rules) -> Turn:
-    """Time passes from ``was_ns`` to ``watermark_ns``; what was decided before stays so."""
-    facts, identities = tuple([each.fact for each in known]), [each.identity for each in known]
-    sides = sides_of(facts)
-    before = Decided(facts, identities, sides, judge(sides, was_ns, rules))
-    if before.verdict.state is not State.PENDING:
+def expire(known: Sequence[Known], told: Told | None, watermark_ns: int, rules: Rules) -> Turn:
+    """Time has got as far as ``watermark_ns``, and the trade's grace was to be over by then; what was told stays."""
+    if not known or (told is not None and told.version >= len(known)):
         return Turn(None)
-    return Turn(None, before, Decided(facts, identities, sides, judge(sides, watermark_ns, rules)))
+    facts, identities = tuple([each.fact for each in known]), [each.identity for each in known]
+    after = _decided(facts, identities, watermark_ns, rules)
+    return Turn(None, after, told, None, due_ns(after, rules))
 
 
 def awaited(sides: Sides) -> Awaited:
@@ -83,13 +99,18 @@ def awaited(sides: Sides) -> Awaited:
     return Awaited.CONFIRMATION if sides.confirmation is None else Awaited.PNL
 
 
-def due_ns(decided: Decided | None, rules: Rules) -> int | None:
+def due_ns(decided: Decided, rules: Rules) -> int | None:
     """When the grace of a waiting trade is over; None where nothing waits. A snapshot alone waits for nobody."""
-    if decided is None or decided.verdict.state is not State.PENDING:
+    sides = decided.sides
+    if decided.verdict.state is not State.PENDING or (sides.execution is None and sides.confirmation is None):
         return None
-    if all(fact.leg.source is Source.PNL for fact in decided.facts):
-        return None
-    return decided.sides.first_received_at_ns + rules.grace_ns
+    return sides.first_received_at_ns + rules.grace_ns
+
+
+def _due_ns(facts: Sequence[Fact], rules: Rules) -> int | None:
+    """When the grace of these facts is over, however they are judged."""
+    received = [fact.origin.received_at_ns for fact in facts if fact.leg.source is not Source.PNL]
+    return min(received) + rules.grace_ns if received else None
 
 
 def _decided(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Decided:

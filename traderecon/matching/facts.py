@@ -25,14 +25,16 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
     The first of identical facts stays, with its origin. Any other is kept, as evidence: STALE below the version that
     stands, RESPELT with the same values written otherwise, CONFLICTING with other values.
     """
-    leg = fact.leg
-    rivals = [other.leg for other in facts if other.leg.source is leg.source]
+    leg, source = fact.leg, fact.leg.source
+    rivals = [other.leg for other in facts if other.leg.source is source]
+    if not rivals:
+        return ((*facts, fact), Arrival.NEW) if len(facts) < MAX_FACTS else (facts, Arrival.TOO_MANY)
     if leg in rivals:
         return facts, Arrival.IDENTICAL
     if len(facts) >= MAX_FACTS:
         return facts, Arrival.TOO_MANY
     precedence = (leg.version, leg.kind.rank)
-    highest = max(((rival.version, rival.kind.rank) for rival in rivals), default=precedence)
+    highest = max((rival.version, rival.kind.rank) for rival in rivals)
     if precedence < highest:
         arrival = Arrival.STALE
     else:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.matching.sides import Sides, sides_of
-from traderecon.records import Break, Fact, Leg, Result, RulesStamp, State, Transition, Verdict, identity
+from traderecon.records import Break, Fact, Leg, Result, RulesStamp, Told, Transition, Verdict, identity
 
 _encode = msgspec.json.Encoder(order="sorted").encode
-_NO_VERDICT = Verdict(State.PENDING)
 
 
 class Decided(msgspec.Struct, frozen=True):
@@ -21,16 +20,21 @@ class Decided(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
+def told(result: Result) -> Told:
+    """What a result tells."""
+    return Told(result.version, result.verdict.state, result.verdict.reasons, result.event_id)
+
+
 def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
     """What these facts came to; of identical ones the last is kept."""
     known = {identity(fact.leg): fact for fact in facts}
     return Decided([*known.values()], [*known], sides_of(facts), verdict)
 
 
-def result(now: Decided, rules: RulesStamp, before: Decided | None = None) -> Result:
+def result(now: Decided, rules: RulesStamp, told: Told | None = None) -> Result:
     """The verdict on these facts (at least one), under these rules; the version is the size of the set.
 
-    ``before`` is what the set came to without its newest fact; None where there was none.
+    ``told`` is what was published of the trade last; None where nothing was.
     """
     facts, identities = now.facts, now.identities
     order = sorted(range(len(facts)), key=lambda at: (facts[at].leg.source, facts[at].leg.version, identities[at]))
@@ -43,7 +47,7 @@ def result(now: Decided, rules: RulesStamp, before: Decided | None = None) -> Re
         verdict=now.verdict,
         facts=evidence,
         stands=_stands(evidence, now.sides),
-        broken=_broken(trade_id, now.verdict, rules, before),
+        broken=_broken(trade_id, now.verdict, told),
         rules=rules,
         event_time_ns=now.sides.event_time_ns,
     )
@@ -70,16 +74,14 @@ def break_id(trade_id: str) -> str:
     return hashlib.sha256(b"break\x00" + trade_id.encode()).hexdigest()[:16]
 
 
-def _broken(trade_id: str, verdict: Verdict, rules: RulesStamp, before: Decided | None) -> Break:
-    told = before is not None and before.verdict.state is not State.PENDING
-    old = before.verdict if before is not None else _NO_VERDICT
+def _broken(trade_id: str, verdict: Verdict, told: Told | None) -> Break:
+    was = told is not None and told.state.is_break
     transition = Transition.NONE
-    if old.state.is_break != verdict.state.is_break:
-        transition = Transition.OPENED if verdict.state.is_break else Transition.RESOLVED
-    elif verdict.state.is_break and (old.state, old.reasons) != (verdict.state, verdict.reasons):
+    if was != verdict.state.is_break:
+        transition = Transition.RESOLVED if was else Transition.OPENED
+    elif told is not None and was and (told.state, told.reasons) != (verdict.state, verdict.reasons):
         transition = Transition.RECLASSIFIED
-    previous = event_id(trade_id, old, before.identities, rules.sha256) if before is not None and told else None
-    return Break(break_id(trade_id), transition, previous)
+    return Break(break_id(trade_id), transition, None if told is None else told.event_id)
 
 
 def _stands(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:

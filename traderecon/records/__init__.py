@@ -17,6 +17,7 @@ from traderecon.records.results import (
     Result,
     RulesStamp,
     State,
+    Told,
     Transition,
     Verdict,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Source",
     "Standing",
     "State",
+    "Told",
     "Transition",
     "Verdict",
     "identity",

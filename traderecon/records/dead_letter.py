@@ -39,6 +39,11 @@ def dead_letter(rejected: Rejected, key: bytes | None, value: bytes | None) -> b
     )
 
 
+def letter_key(key: bytes | None) -> bytes | None:
+    """The key a letter is sent under: the record's own, or its sha256 where that is long. The letter has it whole."""
+    return key if key is None or len(key) <= SHOWN_BYTES else hashlib.sha256(key).digest()
+
+
 def failed(origin: Origin, error: Exception) -> Rejected:
     """A record on which our own code failed, time and again: put aside, so that its neighbours get through."""
     found = f"{type(error).__name__}: {error}"[:500]

@@ -18,6 +18,7 @@ def _second(epoch_s: int) -> str:
     return (_EPOCH + timedelta(seconds=epoch_s)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=16_384)  # a result says each of its times several times
 def iso(instant_ns: int) -> str:
     """ISO 8601 in UTC, with 0, 3, 6 or 9 fraction digits: as many as the instant needs.
 

@@ -1,6 +1,7 @@
 """Exact decimals: the only arithmetic between the wire and the verdict."""
 
 from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from functools import lru_cache
 
 INTEGER_DIGITS = 18
 FRACTION_DIGITS = 18
@@ -29,6 +30,7 @@ def canonical(value: Decimal) -> Decimal:
     return shortest
 
 
+@lru_cache(maxsize=16_384)  # a result says each of its amounts several times
 def plain(value: Decimal) -> str:
     """The value in as few digits as it takes, without an exponent: one text per value.
 

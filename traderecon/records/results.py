@@ -96,6 +96,15 @@ class Break(msgspec.Struct, frozen=True, gc=False):
     previous_event_id: str | None = None
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What was published of a trade last. It is kept: neither rules of today nor a watermark say what it was."""
+
+    version: int
+    state: State
+    reasons: tuple[Reason, ...]
+    event_id: str
+
+
 class Result(msgspec.Struct, frozen=True):
     """A verdict with its evidence, as others see it.
 

@@ -72,14 +72,15 @@ def difference_text(value: Decimal | int | None) -> str:
 
 
 def _check(check: Check) -> dict[str, str | None]:
+    ours, theirs, difference, tolerance = check.execution, check.confirmation, check.difference, check.tolerance
     return {
         "name": check.name,
         "reason": check.reason,
         "outcome": check.outcome,
-        "execution": operand_text(check.execution) or None,
-        "confirmation": operand_text(check.confirmation) or None,
-        "difference": difference_text(check.difference) or None,
-        "tolerance": difference_text(check.tolerance) or None,
+        "execution": None if ours is None else operand_text(ours) or None,
+        "confirmation": None if theirs is None else operand_text(theirs) or None,
+        "difference": None if difference is None else difference_text(difference),
+        "tolerance": None if tolerance is None else difference_text(tolerance),
         "note": check.note,
     }
 

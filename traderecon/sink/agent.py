@@ -58,4 +58,4 @@ def _count(metrics: Metrics, taken: Taken) -> None:
     metrics.conflicts.inc(taken.conflicts)
     committed_at_ns = now_ns()
     for received_at_ns in taken.received_at_ns:
-        metrics.end_to_end.observe((committed_at_ns - received_at_ns) / NS_PER_S)
+        metrics.end_to_end.observe(max(0, committed_at_ns - received_at_ns) / NS_PER_S)

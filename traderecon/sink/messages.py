@@ -38,7 +38,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 class SentSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """A leg in a result: when the log got it, whether it counts for its source. The rest a snapshot's sender may say."""
+    """A leg in a result: when the log got it, and whether it counts for its source."""
 
     stands: bool
     received_at: datetime | None = None

@@ -27,6 +27,7 @@ def attach(app: StreamApp, metrics: Metrics) -> None:
         for tp, end in ends.items():
             metrics.lag.labels(*tp).set(max(0, (end or 0) - readings[tp].settle()))
             told.add(tp)
-        metrics.recovery.set(app.tables.recovery.took_s)
+        if app.tables:
+            metrics.recovery.set(app.tables.recovery.took_s)
 
     app.timer(interval=LAG_S, name="lag")(tell)

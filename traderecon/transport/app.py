@@ -22,6 +22,10 @@ BATCH_BYTES = 900_000
 """A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
 
 
+METADATA_MS = 10_000
+"""A partition that a topic gets is read after this."""
+
+
 class StreamApp(faust.App):
     """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
 
@@ -77,6 +81,7 @@ class StreamApp(faust.App):
             broker_request_timeout=max(30.0, session_timeout_s * 2),
             broker_rebalance_timeout=30.0,
             broker_commit_interval=commit_interval_s,
+            consumer_metadata_max_age_ms=METADATA_MS,
             broker_max_poll_records=batch_records,
             stream_buffer_maxsize=4,
             stream_wait_empty=True,
