@@ -29,6 +29,14 @@ FILE = Path("traderecon.toml")
 _PASSWORD = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
 
 
+_WRITTEN = {
+    "broker": "write embedded:// or kafka://host:9092, several hosts with ; between them",
+    "database_url": "write sqlite:///path or postgresql://host/name",
+    "topic_prefix": "write at most 100 letters, digits, points, underscores and hyphens",
+}
+"""What to write where a text has another form."""
+
+
 class ConfigurationError(Exception):
     """A setting that cannot be used: which, what was found, and what to write."""
 
@@ -96,8 +104,8 @@ def load(given: Mapping[str, str] | None = None) -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in known:
-            near = get_close_matches(name, known, 1)
-            raise ConfigurationError(f"{name} is no setting" + (f": did you mean {near[0]}?" if near else ""))
+            near = get_close_matches(name.removeprefix(PREFIX).upper(), [one.removeprefix(PREFIX) for one in known], 1)
+            raise ConfigurationError(f"{name} is no setting" + (f": did you mean {PREFIX}{near[0]}?" if near else ""))
     try:
         in_file = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -123,6 +131,10 @@ def has_screen() -> bool:
 def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     """What is wrong with which setting; never its value, which may be secret."""
     name = ".".join(str(part) for part in place)
+    if kind == "string_pattern_mismatch":
+        message = _WRITTEN[name]
+    elif kind in {"int_parsing", "int_from_float"}:
+        message = "write a whole number"
     if kind == "extra_forbidden":
         near = get_close_matches(name, Settings.model_fields, 1)
         message = f"{FILE} names it, and it is no setting" + (f": did you mean {near[0]}?" if near else "")

@@ -122,13 +122,13 @@ def test_nobody_listens(tmp_path: Path) -> None:
         async with connect("kafka://127.0.0.1:1", tmp_path):
             pass
 
-    with pytest.raises(NoAnswer, match=r"127\.0\.0\.1:1 .*TRADERECON_BROKER"):
+    with pytest.raises(NoAnswer, match=r"127\.0\.0\.1:1: .*TRADERECON_BROKER"):
         asyncio.run(run())
 
 
 def test_somebody_listens_and_says_nothing(kafka: Kafka) -> None:
     kafka.pause()
     begun = time.monotonic()
-    with pytest.raises(NoAnswer, match="within 10 s"):
+    with pytest.raises(NoAnswer, match="no answer from .*: is it running"):
         ask(kafka, lambda client: client.topics())
     assert time.monotonic() - begun < 15

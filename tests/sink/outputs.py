@@ -12,8 +12,8 @@ import msgspec
 from legs import SECOND_NS, booked, ours, theirs
 from sqlalchemy import Engine, select
 
-from traderecon.matching import decided, result, verdict
-from traderecon.records import Fact, Kind, Leg, Origin, Result, State
+from traderecon.matching import decided, result, told, verdict
+from traderecon.records import Fact, Kind, Leg, Origin, Result, State, Told
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
 from traderecon.records.wire import result_json
 from traderecon.rules import FOUNDING
@@ -48,14 +48,14 @@ def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
     """What is published of a trade whose legs come one after the other, its graces over."""
     facts: list[Fact] = []
     published: list[Result] = []
-    before = None
+    before: Told | None = None
     for offset, leg in enumerate(legs):
         received_at_ns = SECOND_NS + offset * NS_PER_MS
         facts.append(Fact(msgspec.structs.replace(leg, trade_id=trade_id), Origin("in", 0, offset, received_at_ns)))
         now = decided(tuple(facts), verdict(facts, FOREVER_NS, FOUNDING))
         if now.verdict.state is not State.PENDING:
             published.append(result(now, FOUNDING.stamp(), before))
-        before = now
+            before = told(published[-1])
     return published
 
 

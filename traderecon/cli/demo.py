@@ -44,9 +44,18 @@ def demo(
     """Run the whole pipeline on simulated trades: simulator, log, matching, database, pages.
 
     Nothing is needed but this package: the log is a file, one process. Ctrl-C stops it; started again it goes on where
-    it was. --trades ends it when every trade, one-sided ones included, is decided and stored.
+    it was. --trades ends it when every trade, one-sided ones included, is decided and stored. Of the settings, broker
+    and database are not used.
     """
-    settings = effective_settings({"BROKER": "embedded://", **({"DATA_DIR": str(data_dir)} if data_dir else {})})
+    asked = effective_settings({"DATA_DIR": str(data_dir)} if data_dir else {})
+    database = f"sqlite:///{asked.data_dir / 'traderecon.db'}"
+    for name, found, ours in (
+        ("BROKER", asked.broker, "embedded://"),
+        ("DATABASE_URL", asked.database_url, database),
+    ):
+        if found != ours:
+            say(f"TRADERECON_{name} is not used here: the demo has a log and a database of its own in {asked.data_dir}")
+    settings = effective_settings({"BROKER": "embedded://", "DATABASE_URL": database})
     # Faust comes with them, and `--help` is quick.
     from traderecon.demo.run import Ended, Plan, run
     from traderecon.sink.database import StoreError
@@ -60,6 +69,9 @@ def demo(
         say("stopped; the next start goes on from here")
     except Ended as ended:
         fail(ended.code, str(ended))
+    except OSError as error:
+        what = f"{settings.data_dir}: cannot be the data directory ({error.strerror or error})"
+        fail(Exit.REFUSED, f"{what}; --data-dir or TRADERECON_DATA_DIR names it")
     except StoreError as error:
         fail(error.code, str(error))
     except (WorkerRunning, ClientError) as error:

@@ -1,5 +1,6 @@
 """``traderecon worker``: the stages of the pipeline, in this process, until it is told to stop."""
 
+import errno
 import gc
 import os
 import socket
@@ -36,8 +37,9 @@ class _Roles(click.ParamType):
     "-l",
     "--loglevel",
     type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
-    default="info",
+    default="warning",
     show_default=True,
+    help="Breaks are told at warning; info has the parts of Faust as they start and stop.",
 )
 @click.option("--tied", is_flag=True, hidden=True, help="End at once when standard input does.")
 def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: bool) -> None:
@@ -77,6 +79,8 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     host, port = listening.getsockname()[:2]
     what = "TradeRecon is" if "web" in roles else "metrics and health are"
     log = "the embedded log, one process" if settings.broker.startswith("embedded") else settings.shown()["broker"]
+    if not host.startswith("127.") and host != "::1":
+        say(f"warning: {host} is not loopback, and there is no authentication yet: whoever reaches it sees every trade")
     say(f"{what} at http://{f'[{host}]' if ':' in host else host}:{port}/ ({', '.join(roles)} on {log})")
     # What is here now stays, and most of what comes goes with its batch: not worth being looked for so often.
     gc.freeze()
@@ -92,6 +96,7 @@ def _preflight(settings: Settings) -> None:
     from traderecon.preflight import Level, checks, exit_code
     from traderecon.preflight.topics import make
     from traderecon.transport.client import EMBEDDED, connect
+    from traderecon.transport.log import WorkerLock, WorkerRunning
 
     async def prepared() -> None:
         async with connect(settings.broker, settings.data_dir) as client:
@@ -99,6 +104,10 @@ def _preflight(settings: Settings) -> None:
 
     if settings.broker.startswith(EMBEDDED):
         ask(prepared())
+        try:
+            WorkerLock(settings.data_dir).release()
+        except WorkerRunning as error:
+            fail(Exit.REFUSED, str(error))
     findings = [finding for finding in ask(checks(settings)) if finding.check != "web port"]
     for finding in findings:
         if finding.level is Level.WARN:
@@ -121,8 +130,10 @@ def listener(settings: Settings, asked: int | None) -> socket.socket:
         try:
             return socket.create_server((settings.web_host, port), family=family)
         except OSError as error:
+            if isinstance(error, socket.gaierror) or error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+                fail(Exit.UNREACHABLE, f"nothing can listen on {settings.web_host}: TRADERECON_WEB_HOST names it")
             if port == ports[-1]:
-                found = f"nothing can listen on {settings.web_host}, port {ports[0]} to {port} ({error.strerror})"
+                found = f"port {port} is taken" if len(ports) == 1 else f"ports {ports[0]} to {port} are taken"
                 fail(Exit.UNREACHABLE, f"{found}: stop what has it, or name another: --port, TRADERECON_WEB_PORT")
     raise AssertionError("there is at least one port")
 

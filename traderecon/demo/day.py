@@ -28,6 +28,8 @@ class Day:
     def __init__(self, directory: Path, seed: int) -> None:
         self._file = directory / FILE
         self._seed = str(seed)
+        self.sent = 0
+        """Messages sent by this process."""
         self.positions: dict[str, int] = {}
         if self._file.exists():
             self.positions = msgspec.json.decode(self._file.read_bytes(), type=dict[str, int])
@@ -52,6 +54,7 @@ class Day:
                 topic = topic_of[message.source]
                 outbox.put(topic, message.partition(partitions[topic]), Outgoing(message.key, message.value))
             await outbox.flush()
+            self.sent += len(due)
             # Others may have this position too: the next start sends it again. Beyond the last trade a longer day
             # would have more to say.
             self._reached(min(due[-1].position, trades or UNBOUNDED))

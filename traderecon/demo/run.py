@@ -1,7 +1,7 @@
 """One run of the demo: a worker under its supervisor, the day sent into the log, until it is stopped or decided."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing, closing
 from pathlib import Path
 from time import monotonic
@@ -11,6 +11,7 @@ from traderecon.demo.day import Day
 from traderecon.demo.decided import decided
 from traderecon.demo.supervisor import Supervisor
 from traderecon.preflight.topics import make
+from traderecon.records import State
 from traderecon.records.instants import NS_PER_MS
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import Settings
@@ -22,6 +23,7 @@ from traderecon.transport.log import WorkerLock, WorkerRunning
 
 MARGIN_MS = 1_000
 LOOK_S = 0.25
+COUNTED_S = 10.0
 BEFORE_US_S = 10.0
 """A worker whose demo has been killed is gone after this at the latest."""
 
@@ -49,7 +51,7 @@ async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[
     ``port``: where the pages are to be, None for the first that is free. ``tell`` is given what a person wants to know.
     Raises Ended, StoreError, ClientError, WorkerRunning (another worker has the data directory).
     """
-    await _alone(settings.data_dir)
+    await _alone(settings.data_dir, tell)
     async with EmbeddedClient.opened(settings.data_dir) as client:
         await make(client, settings)
         with closing(Store.open(settings.database_url)) as store:
@@ -57,6 +59,7 @@ async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[
         supervisor = Supervisor(port)
         watched = asyncio.create_task(_watched(supervisor))
         work = asyncio.create_task(_work(settings, plan, client, tell))
+        counted = asyncio.create_task(_counted(settings, tell))
         try:
             await asyncio.wait({watched, work}, timeout=plan.duration_s, return_when=asyncio.FIRST_COMPLETED)
             if watched.done():
@@ -65,7 +68,7 @@ async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[
                 work.result()
             return work.done()
         finally:
-            for task in (watched, work):
+            for task in (watched, work, counted):
                 task.cancel()
             await asyncio.to_thread(supervisor.stop)
 
@@ -82,12 +85,12 @@ async def _work(settings: Settings, plan: Plan, client: EmbeddedClient, tell: Ca
     grace_ms = rules_in_force(settings).grace_ns // NS_PER_MS
     await client.advance(grace_ms + MARGIN_MS)
     at_ns = await client.now_ms() * NS_PER_MS
-    tell(f"{plan.trades:,} trades sent; waiting until every one is decided and stored")
+    tell(f"{plan.trades:,} trades are sent ({day.sent:,} messages now); waiting until each is decided and stored")
     with closing(Queries.open(settings.database_url)) as queries:
         while not await decided(client, queries, names, at_ns):
             await asyncio.sleep(LOOK_S)
         states = await asyncio.to_thread(queries.states)
-    tell(", ".join(f"{count:,} {state.lower()}" for state, count in states.items() if count))
+    tell(_line(states))
 
 
 async def _watched(supervisor: Supervisor) -> int:
@@ -96,16 +99,32 @@ async def _watched(supervisor: Supervisor) -> int:
     return code
 
 
-async def _alone(directory: Path) -> None:
+async def _counted(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Say from time to time what there is."""
+    with closing(Queries.open(settings.database_url)) as queries:
+        while True:
+            await asyncio.sleep(COUNTED_S)
+            tell(_line(await asyncio.to_thread(queries.states)))
+
+
+def _line(states: Mapping[State, int]) -> str:
+    return ", ".join(f"{count:,} {state.lower()}" for state, count in states.items() if count) or "nothing yet"
+
+
+async def _alone(directory: Path, tell: Callable[[str], None]) -> None:
     """Wait for the worker of a demo that was killed to be gone; WorkerRunning: there is one that stays."""
     directory.mkdir(parents=True, exist_ok=True)
     until = monotonic() + BEFORE_US_S
+    told = False
     while True:
         try:
             WorkerLock(directory).release()
         except WorkerRunning:
             if monotonic() > until:
                 raise
+            if not told:
+                tell(f"another worker has {directory}: waiting {BEFORE_US_S:g} s for it to end")
+                told = True
             await asyncio.sleep(LOOK_S)
         else:
             return

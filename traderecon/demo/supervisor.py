@@ -19,7 +19,7 @@ class Supervisor:
     """Keeps ``traderecon worker`` running, on ``port``, under our own settings."""
 
     def __init__(self, port: int | None) -> None:
-        self._command = [sys.executable, "-m", "traderecon", "worker", "--tied", "--loglevel", "warning"]
+        self._command = [sys.executable, "-m", "traderecon", "worker", "--tied", "--loglevel", "error"]
         self._command += ["--port", str(port)] if port else []
         self._starts: list[float] = []
         self._worker = self._started()

@@ -21,5 +21,6 @@ def break_line(result: Result) -> str:
             ours, theirs = operand_text(check.execution), operand_text(check.confirmation)
             words.append(f"{check.name}={ours!a}/{theirs!a}")
             if check.difference is not None:
-                words.append(f"{check.name}_difference={difference_text(check.difference)}")
+                unit = "_ms" if isinstance(check.difference, int) else ""
+                words.append(f"{check.name}_difference{unit}={difference_text(check.difference)}")
     return " ".join([*words, f"version={result.version}", f"event={result.event_id[:12]}"])

@@ -196,10 +196,9 @@ class KafkaClient:
         try:
             return await asyncio.wait_for(call, within_s)
         except (KafkaError, OSError, TimeoutError) as error:
-            why = f"{error}" or "nothing came back"
+            late = f" within {within_s:.0f} s" if isinstance(error, TimeoutError) else ""
             raise NoAnswer(
-                f"no answer from {self.where} within {within_s:.0f} s ({why}): "
-                "is it running, and is TRADERECON_BROKER right?"
+                f"no answer from {self.where}{late}: is it running, and is TRADERECON_BROKER right?"
             ) from error
 
     def _no_topic(self, topic: str) -> NoTopic:

@@ -1,0 +1,103 @@
+"""``traderecon worker`` refuses in words what could only fail later, with the exit codes of the contract."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+BOUND_S = 60
+
+
+def worker(folder: Path, *options: str, **settings: str) -> "subprocess.Popen[str]":
+    environment = {f"TRADERECON_{name.upper()}": value for name, value in settings.items()}
+    return subprocess.Popen(
+        [sys.executable, "-m", "traderecon", "worker", *options],
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def refused(folder: Path, *options: str, **settings: str) -> tuple[int, str]:
+    running = worker(folder, *options, **settings)
+    _, said = running.communicate(timeout=BOUND_S)
+    return running.returncode, said
+
+
+def address(running: "subprocess.Popen[str]") -> str:
+    assert running.stderr is not None
+    return next(found[0] for line in running.stderr if (found := re.search(r"http://[^ ]+(?=/ )", line)))
+
+
+def test_it_tells_where_it_is_and_stops_in_order(tmp_path: Path) -> None:
+    running = worker(tmp_path)
+    with urllib.request.urlopen(f"{address(running)}/healthz/live", timeout=BOUND_S) as answer:
+        assert answer.status == 200
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=BOUND_S)
+    assert running.returncode == 0
+
+
+def test_without_the_web_role_there_are_metrics_and_no_pages(tmp_path: Path) -> None:
+    running = worker(tmp_path, "--roles", "intake, matching")
+    at = address(running)
+    with urllib.request.urlopen(f"{at}/metrics", timeout=BOUND_S) as answer:
+        assert b"traderecon_build_info" in answer.read()
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{at}/", timeout=BOUND_S)
+    running.terminate()
+    running.communicate(timeout=BOUND_S)
+    assert running.returncode == 0
+
+
+def test_a_second_worker_on_the_embedded_log_is_refused(tmp_path: Path) -> None:
+    first = worker(tmp_path)
+    address(first)
+    code, said = refused(tmp_path)
+    first.terminate()
+    first.communicate(timeout=BOUND_S)
+    assert code == 78
+    assert re.search(r"a worker has it already, process \d+", said)
+
+
+def test_a_port_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for found in (refused(tmp_path, "--port", port), refused(tmp_path, web_port=port)):
+            assert found == (
+                4,
+                f"Error: port {port} is taken: stop what has it, or name another: --port, TRADERECON_WEB_PORT\n",
+            )
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "words"),
+    [
+        ({"broker": "kafka://127.0.0.1:1"}, 4, "broker: no answer from the Kafka at 127.0.0.1:1: is it running"),
+        ({"broker": "localhost:9092"}, 78, "TRADERECON_BROKER: write embedded:// or kafka://host:9092"),
+        ({"database_url": "postgresql://x/y"}, 78, "postgresql"),
+        ({"rules": "no.toml"}, 78, "no.toml"),
+        ({"web_host": "no-such-host.invalid"}, 4, "nothing can listen on no-such-host.invalid: TRADERECON_WEB_HOST"),
+        ({"data_dir": "/proc/nope"}, 78, "/proc/nope"),
+        ({"grace_seconds": "abc"}, 78, "TRADERECON_GRACE_SECONDS: write a whole number"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_words(tmp_path: Path, settings: dict[str, str], code: int, words: str) -> None:
+    found, said = refused(tmp_path, **settings)
+    assert found == code, said
+    assert words in said
+    assert "Traceback" not in said
+    assert "Finding(" not in said
+
+
+def test_a_role_that_is_none(tmp_path: Path) -> None:
+    code, said = refused(tmp_path, "--roles", "intake,matchmaking")
+    assert code == 2
+    assert "'matchmaking': choose among intake, matching, sink, web" in said

@@ -1,0 +1,42 @@
+"""One line of log has what whoever clears a break needs first, and nothing a sender could smuggle in."""
+
+from legs import SECOND_NS, arrived, ours, theirs
+
+from traderecon.matching import decided, result, told, verdict
+from traderecon.records import Leg
+from traderecon.records.instants import FOREVER_NS
+from traderecon.rules import FOUNDING
+from traderecon.telemetry.break_line import break_line
+
+STAMP = FOUNDING.stamp()
+
+
+def line(*legs: Leg) -> str:
+    facts = arrived(*legs)
+    return break_line(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), STAMP))
+
+
+def test_a_break_says_what_differs_by_how_much() -> None:
+    assert line(ours(price="10"), theirs(price="10.5", timestamp_ns=SECOND_NS + 101_000_000)).startswith(
+        "break opened trade='T1' state=MISMATCHED severity=high reasons=PRICE_MISMATCH,TIMESTAMP_DRIFT "
+        "price='10'/'10.5' price_difference=0.5 timestamp='2025-07-26T10:01:23Z'/'2025-07-26T10:01:23.101Z' "
+        "timestamp_difference_ms=101 version=2 event="
+    )
+
+
+def test_a_side_that_is_missing_has_nothing_to_differ() -> None:
+    assert "UNMATCHED severity=critical reasons=MISSING_EXECUTION version=1 event=" in line(theirs())
+
+
+def test_a_break_that_is_resolved_has_no_reasons() -> None:
+    first = result(decided(arrived(ours()), verdict(arrived(ours()), FOREVER_NS, FOUNDING)), STAMP)
+    both = arrived(ours(), theirs())
+    resolved = result(decided(both, verdict(both, FOREVER_NS, FOUNDING)), STAMP, told(first))
+    assert break_line(resolved).startswith("break resolved trade='T1' state=MATCHED version=2 event=")
+
+
+def test_what_a_sender_wrote_breaks_no_line_and_speaks_to_no_terminal() -> None:
+    said = line(ours(trade_id="T\n1\x1b[2J", ticker="\u202eX"), theirs(trade_id="T\n1\x1b[2J", ticker="東京"))
+    assert said.isascii()
+    assert said.isprintable()
+    assert r"trade='T\n1\x1b[2J'" in said

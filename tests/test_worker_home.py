@@ -1,0 +1,16 @@
+"""A worker takes the lowest free home, and finds its name and its tables again."""
+
+from pathlib import Path
+
+from traderecon.worker_home import take_home
+
+
+def test_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path) -> None:
+    first, second = take_home(tmp_path), take_home(tmp_path)
+    assert [home.directory.name for home in (first, second)] == ["worker-0", "worker-1"]
+    assert first.name != second.name
+    first.lock.release()
+    again = take_home(tmp_path)
+    assert (again.directory, again.name) == (first.directory, first.name)
+    second.lock.release()
+    again.lock.release()
