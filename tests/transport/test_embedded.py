@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -255,6 +256,23 @@ def test_records_that_retention_took_are_missed(stage: Stage) -> None:
     assert stage.start("count").wait(END_S) == 78
     assert "t-in[2]: offset 3 is next" in stage.said
     assert "5 records were lost to retention" in stage.said
+
+
+def test_records_that_retention_took_are_missed_also_where_the_commit_is_gone(stage: Stage) -> None:
+    stage.create("t-in", "t-out")
+    stage.feed(100)
+    worker = stage.start("count")
+    stage.until(lambda: stage.committed("t-counting") == stage.ends(), "everything is committed")
+    worker.terminate()
+    worker.wait(END_S)
+    done = stage.ends()[2]
+    stage.feed(100)
+    with sqlite3.connect(stage.directory / "log.db") as db:
+        db.execute("DELETE FROM commits")
+    db.close()
+    stage.log.trim("t-in", 2, done + 4)
+    assert stage.start("count").wait(END_S) == 78
+    assert f"t-in[2]: offset {done} is next" in stage.said
 
 
 def test_a_topic_that_is_not_there_is_refused(stage: Stage) -> None:

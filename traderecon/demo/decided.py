@@ -8,6 +8,10 @@ from traderecon.topics import Topics
 from traderecon.transport.client import Client
 
 
+SECONDS = len("2025-07-26T10:01:23")
+"""ISO times of unequal fractions are in order up to here."""
+
+
 async def decided(client: Client, queries: Queries, names: Topics, at_ns: int) -> bool:
     """Time has got to ``at_ns`` in every journal partition, nobody waits there, and the sink is at the topics' ends.
 
@@ -16,7 +20,7 @@ async def decided(client: Client, queries: Queries, names: Topics, at_ns: int) -
     standings = await asyncio.to_thread(queries.standings)
     journal = await client.ends(names.legs)
     if len(standings) < len(journal) or any(
-        not standing.watermark or standing.watermark < iso(at_ns) or sum(standing.pending.values())
+        (standing.watermark or "")[:SECONDS] < iso(at_ns)[:SECONDS] or sum(standing.pending.values())
         for standing in standings
     ):
         return False

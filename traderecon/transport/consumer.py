@@ -118,8 +118,11 @@ class BatchConsumer(Consumer):
             bounds = await self._bounds(tps)
         for tp, start in starts.items():
             low, high = bounds[tp]
-            if start < low or needed[tp] > high:
-                halt(_beyond(tp, start if start < low else needed[tp], low, high), code=REFUSED)
+            # Where nobody has committed, or the commit has expired, a table may know where we were.
+            first = self._applied(tp) + 1 if tp not in given.keys() | committed.keys() else 0
+            missed = min(start, first or start)
+            if missed < low or needed[tp] > high:
+                halt(_beyond(tp, missed if missed < low else needed[tp], low, high), code=REFUSED)
             await self._seek(tp, start)
             progress[tp] = Progress(start)
         self._progress = progress
