@@ -75,11 +75,11 @@ def _matching(parts: Parts) -> StreamApp:
 
 
 def _sink(parts: Parts) -> StreamApp:
-    app = _app(parts, "sink")
+    stage = _stage(parts, "sink", writes=(parts.topics.dead_letters,))
     store = Store.open(parts.settings.database_url)
     store.ready()
-    sink_agent.attach(app, store, parts.topics, parts.metrics)
-    return app
+    sink_agent.attach(stage, store)
+    return stage.app
 
 
 def _web(parts: Parts, running: Mapping[str, StreamApp], listening: socket.socket | None, *, pages: bool) -> StreamApp:

@@ -11,17 +11,25 @@ from prometheus_client import generate_latest
 
 from traderecon.sink.agent import attach
 from traderecon.sink.store import Store
+from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
 from traderecon.topics import topics
 from traderecon.transport import StreamApp
+from traderecon.transport.strikes import Strikes
 
 
 def main(directory: Path) -> None:
     """One worker, until a signal or a halt."""
-    app = StreamApp("sink", broker=f"embedded://{directory}", data_dir=directory / "tables", batch_records=100)
+    app = StreamApp(
+        "sink",
+        broker=f"embedded://{directory}",
+        data_dir=directory / "tables",
+        writes=(topics().dead_letters,),
+        batch_records=100,
+    )
     store, metrics = Store.open(f"sqlite:///{directory / 't.db'}"), Metrics()
     store.ready()
-    attach(app, store, topics(), metrics)
+    attach(Stage(app, topics(), 2, metrics, Strikes(directory / "strikes.json")), store)
     try:
         faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
     finally:

@@ -1,7 +1,9 @@
 """The sink as a worker on the embedded log: killed or not, what is on the topics is in the database, once."""
 
+import base64
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 from sink.outputs import PARTITIONS, TOPICS, Outputs, rows, simulated
 
+from traderecon.sink.filters import TradeFilter
+from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.transport.log import Log
 
@@ -136,6 +140,49 @@ def test_a_record_that_is_no_result_ends_the_process(stage: Stage) -> None:
     assert stage.start().wait(END_S) == PROMISE
     assert "mismatch[0] offset 0, key b'T': Object missing required field" in stage.said
     assert stage.store.offsets() == {}
+
+
+def test_a_record_that_is_no_result_is_a_dead_letter_the_third_time(stage: Stage, tmp_path: Path) -> None:
+    place, value = (TOPICS.mismatch, 0), b'{"trade_id": "T"}'
+    stage.log.append([(*place, [(b"T", value, 7, ())])])
+    stage.publish(simulated(300))
+    for _ in range(2):
+        assert stage.start().wait(END_S) == PROMISE
+        assert place not in stage.store.offsets()
+    worker = stage.start()
+    stage.until(stage.done, "everything is stored")
+    worker.terminate()
+    assert worker.wait(END_S) == 0
+    assert stage.counted('traderecon_messages_rejected_total{reason="HANDLER_ERROR",topic="mismatch"}') == 1
+    found = dict(rows(stage.store.engine))
+    ours = [row for row in found["dead_letters"] if row[0] == "HANDLER_ERROR"]
+    [(_, text, *origin, received_at, _, size, key, raw, _, _, _, _, _)] = ours
+    assert (origin, received_at, size) == ([*place, 0], "1970-01-01T00:00:00.007Z", len(value))
+    assert "three times on this record: NotOurs: mismatch[0] offset 0, key b'T': Object missing" in text
+    assert (base64.b64decode(key), base64.b64decode(raw)) == (b"T", value)
+    other = Store.open(f"sqlite:///{tmp_path / 'other.db'}")
+    other.ready()
+    simulated(300).into(other)
+    expected = rows(other.engine)
+    other.close()
+    for table in ("results", "breaks", "break_events"):
+        assert found[table] == expected[table]
+
+
+def test_a_worker_that_was_stopped_leaves_one_file(stage: Stage, tmp_path: Path) -> None:
+    stage.publish(simulated(300))
+    queries = Queries.open(f"sqlite:///{stage.directory / 't.db'}")
+    worker = stage.start()
+    stage.until(stage.done, "everything is stored")
+    assert queries.count(TradeFilter()) == 300  # and the connection stays open
+    worker.terminate()
+    assert worker.wait(END_S) == 0
+    shutil.copy(stage.directory / "t.db", tmp_path / "copy.db")
+    copy = Store.open(f"sqlite:///{tmp_path / 'copy.db'}")
+    assert rows(copy.engine) == rows(stage.store.engine)
+    assert copy.offsets() == stage.store.offsets()
+    copy.close()
+    queries.close()
 
 
 def test_a_sink_that_was_overtaken_ends_the_process(stage: Stage) -> None:

@@ -229,6 +229,63 @@ def test_a_record_that_is_none_of_ours_names_its_place(store: Store, topic: str,
         store.take(MicroBatch(topic, 3, [Record(17, 0, None, value, ())]))
 
 
+@pytest.mark.parametrize(
+    ("ours_said", "said"),
+    [
+        (b'"price":"190.5"', b'"price":"a lot"'),
+        (b'"price":"190.5"', b'"price":"NaN"'),
+        (b'"price":"190.5"', b'"price":"1E+999999"'),
+        (b'"version":1,"state"', b'"version":9223372036854775808,"state"'),
+        (b'"version":1,"state"', b'"version":-1,"state"'),
+        (b'"received_at":"2025-07-26T10:01:23Z"', b'"received_at":"2025-07-26T10:01:23"'),
+        (b'"name":"founding"', b'"name":"\xff"'),
+    ],
+)
+def test_a_result_that_would_not_fit_a_row_is_passed_over_where_told(
+    store: Store, ours_said: bytes, said: bytes
+) -> None:
+    good = result_json(results_of("T1", [ours()])[0])
+    assert ours_said in good
+    records = [Record(0, 0, b"T1", good.replace(ours_said, said, 1), ()), Record(1, 0, b"T1", good, ())]
+    batch = MicroBatch(TOPICS.mismatch, 0, records)
+    with pytest.raises(NotOurs, match=r"mismatch\[0\] offset 0") as found:
+        store.take(batch)
+    assert found.value.record is records[0]
+    assert store.take(batch, {0}).rows == 1
+    assert one(store, "result_history")["offset"] == 1
+
+
+def test_a_batch_of_which_nothing_is_left_moves_on(store: Store) -> None:
+    batch = MicroBatch(TOPICS.mismatch, 0, [Record(4, 0, b"T1", b"{}", ())])
+    assert store.take(batch, {4}).rows == 0
+    assert store.offsets() == {(TOPICS.mismatch, 0): 5}
+
+
+def test_a_store_that_is_closed_has_everything_in_its_file(tmp_path: Path) -> None:
+    store, readers = fresh(tmp_path / "t.db"), Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    simulated(200).into(store)
+    expected = rows(readers.engine)
+    store.close()
+    store.close()
+    shutil.copy(tmp_path / "t.db", tmp_path / "copy.db")
+    copy = Store.open(f"sqlite:///{tmp_path / 'copy.db'}")
+    assert rows(copy.engine) == expected
+    for each in (copy, readers):
+        each.close()
+
+
+def test_who_still_reads_does_not_hold_the_end_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traderecon.sink.database.GATHER_MS", 20)
+    store, readers = fresh(tmp_path / "t.db"), Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    with readers.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar() == 0
+        simulated(200).into(store)
+        store.close()
+        assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar() == 0
+    assert len(table(readers, "results")) == 200
+    readers.close()
+
+
 def test_pending_is_no_result(store: Store) -> None:
     value = result_json(results_of("T1", [ours()])[0]).replace(b'"UNMATCHED"', b'"PENDING"')
     with pytest.raises(NotOurs, match=r"mismatch\[0\] offset 0, key b'T1': Invalid enum value 'PENDING'"):

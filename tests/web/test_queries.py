@@ -32,7 +32,7 @@ def test_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:
 def test_one_trade_is_found_by_an_index(tmp_path: Path) -> None:
     queries = Queries.open(filled(tmp_path))
     with queries.engine.connect() as connection:
-        for table, column in (("results", "trade_id"), ("breaks", "trade_id"), ("result_history", "event_id")):
+        for table, column in (("results", "trade_id"), ("breaks", "trade_id"), ("result_history", "trade_id")):
             plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {column} = 'x'")).all()
             assert [row.detail.split()[0] for row in plan] == ["SEARCH"]
     queries.close()

@@ -1,6 +1,7 @@
 """The sink's agent: every output topic into the store, batch by batch, and on from where the database says.
 
-The store works in a thread of its own, so the loop goes on meanwhile; a batch is acknowledged after its commit.
+The store works in a thread of its own, so the loop goes on meanwhile; a batch is acknowledged after its commit. It ends
+with the app: then the database is one file.
 """
 
 import asyncio
@@ -13,20 +14,29 @@ from typing import TypeVar
 from faust.types import TP, StreamT
 
 from traderecon.clock import now_ns
-from traderecon.records.instants import NS_PER_S
+from traderecon.records import Origin
+from traderecon.records.dead_letter import dead_letter, failed, letter_key
+from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.sink.database import StoreError
+from traderecon.sink.messages import NotOurs
 from traderecon.sink.store import Store
 from traderecon.sink.taken import Taken
+from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
-from traderecon.topics import Topics
-from traderecon.transport import MicroBatch, StreamApp
+from traderecon.transport import MicroBatch, Outgoing, Record
 from traderecon.transport.halt import halt
+from traderecon.transport.strikes import LIMIT
 
 Answer = TypeVar("Answer")
 
 
-def attach(app: StreamApp, store: Store, topics: Topics, metrics: Metrics) -> None:
-    """Give an app the sink's agent, and its partitions the offsets of the database. The store is ready."""
+def attach(stage: Stage, store: Store) -> None:
+    """Give the stage's app the sink's agent, and its partitions the offsets of the database.
+
+    The store is ready, and closed when the app stops. The app writes dead letters: of a record that is none of ours,
+    the third time that it ends the process.
+    """
+    app, topics, metrics = stage.app, stage.topics, stage.metrics
     # One thread: what a cancelled agent left in it ends before anything else is asked of the store.
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sink")
 
@@ -45,12 +55,37 @@ def attach(app: StreamApp, store: Store, topics: Topics, metrics: Metrics) -> No
     async def sink(batches: StreamT[MicroBatch]) -> None:
         async for batch in batches:
             started_s = monotonic()
-            taken = await stored(partial(store.take, batch))
+            aside: set[int] = set()
+            while True:
+                try:
+                    taken = await stored(partial(store.take, batch, aside))
+                except NotOurs as error:
+                    if stage.strikes.another(batch, error.record) < LIMIT:
+                        raise
+                    await put_aside(batch, error)
+                    aside.add(error.record.offset)
+                else:
+                    break
             metrics.sink_batch.observe(monotonic() - started_s)
             _count(metrics, taken)
 
+    async def put_aside(batch: MicroBatch, error: NotOurs) -> None:
+        rejected, record = failed(_place(batch, error.record), error), error.record
+        letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value))
+        await app.append(topics.dead_letters, batch.partition, [letter])
+        metrics.rejected.labels(batch.topic, rejected.code).inc()
+
+    async def close() -> None:
+        await stored(store.close)
+        thread.shutdown()
+
     app.start_offsets = start_offsets
+    app.async_exit_stack.push_async_callback(close)  # left when the agents have ended
     app.agent(app.topic(*topics.outputs, key_type=bytes, value_type=bytes), name="sink")(sink)
+
+
+def _place(batch: MicroBatch, record: Record) -> Origin:
+    return Origin(batch.topic, batch.partition, record.offset, record.timestamp * NS_PER_MS)
 
 
 def _count(metrics: Metrics, taken: Taken) -> None:

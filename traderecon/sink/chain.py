@@ -12,6 +12,8 @@ import hashlib
 START = "0" * 64
 """What the first link follows."""
 
+_empty = hashlib.sha256()  # a copy of it is made in half the time of a new one
+
 
 def link(before: str, topic: str, partition: int, offset: int, content: bytes) -> str:
     """The next link, in hexadecimal.
@@ -19,5 +21,10 @@ def link(before: str, topic: str, partition: int, offset: int, content: bytes) -
     >>> link(START, "mismatch", 0, 7, b"{}")
     '28f24eabcce24f35ae3c55aa1c83629e96f35578b2514d420deb2d807a112129'
     """
-    claim = f"{before} {topic} {partition} {offset} {hashlib.sha256(content).hexdigest()}"
-    return hashlib.sha256(claim.encode()).hexdigest()
+    return _sha256(f"{before} {topic} {partition} {offset} {_sha256(content)}".encode())
+
+
+def _sha256(content: bytes) -> str:
+    digest = _empty.copy()
+    digest.update(content)
+    return digest.hexdigest()

@@ -17,9 +17,14 @@ from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE
 
 PATIENCE_S = 30.0
 """How long to wait for another process that writes."""
+PAGE_BYTES = 16_384
+"""Seven results of 2 kB fill such a page; in one of 4 kB a single one would lie. A file keeps what it began with."""
 CACHE_KIB = 65_536
-"""The pages a connection keeps: the ids of events are random, and so is where they go in their index."""
-CHECKPOINT_PAGES = 8_192
+"""The pages a connection keeps."""
+CHECKPOINT_PAGES = 2_048
+"""The log of the file is moved into it when it has so many."""
+GATHER_MS = 2_000
+"""How long the last move waits for who still reads or writes."""
 AGAIN_S = 0.01
 """How soon SQLite is asked again where its own waiting does not apply."""
 
@@ -54,7 +59,6 @@ def opened(url: str) -> Engine:
         Path(place.database or "").parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(UNREACHABLE, f"{place.database}: its directory cannot be made ({error.strerror})") from None
-    # The driver begins no transaction of its own: ``_begin`` says when, and which.
     try:
         _write_ahead(place.database or "")
     except sqlite3.Error as error:
@@ -64,6 +68,18 @@ def opened(url: str) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def gathered(engine: Engine) -> None:
+    """Move what was committed from the file's log into the file, which can be copied alone then.
+
+    Who still reads what was there before holds it up: after GATHER_MS the rest stays in the log.
+    """
+    with closing(engine.raw_connection()) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {GATHER_MS}")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.invalidate()  # its patience is not the others'
 
 
 def explained(where: str | None, error: BaseException | None) -> StoreError:
@@ -115,6 +131,7 @@ def _write_ahead(path: str) -> None:
     with closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as connection:
         while True:
             try:
+                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorname != "SQLITE_BUSY" or monotonic() > until:

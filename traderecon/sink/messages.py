@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal, NamedTuple, TypeVar
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -20,13 +20,21 @@ BREAK_STATES = frozenset(state.value for state in State if state.is_break)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NS_PER_US = 1_000
+_MOST = 2**63 - 1
 _URGENCY = {severity: place for place, severity in enumerate(Severity)}
 
 Message = TypeVar("Message")
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+
 
 class NotOurs(Exception):
     """A record on a topic of ours that is not what the topic carries: which one, and what is wrong with it."""
+
+    def __init__(self, sentence: str, record: Record) -> None:
+        super().__init__(sentence)
+        self.record = record
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +49,7 @@ class SentSnapshot(msgspec.Struct, frozen=True, gc=False):
     """A leg in a result: when the log got it, and whether it counts for its source."""
 
     stands: bool
-    received_at: datetime | None = None
+    received_at: Instant | None = None
 
 
 class SentLeg(SentSnapshot, frozen=True, gc=False, kw_only=True):
@@ -71,7 +79,7 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
 
     event_id: str
     trade_id: str
-    version: int
+    version: Count
     state: Literal["MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"]
     reasons: tuple[Reason, ...]
     hints: tuple[str, ...]
@@ -81,10 +89,12 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def size(self) -> Size:
-        """Of the execution that stands, else of the confirmation."""
-        for leg in (*self.legs.executions, *self.legs.broker_confirmations):
-            if leg.stands:
-                return Size(leg.payload.ticker, _notional(leg.payload), self.event_time)
+        """Of the execution that stands, else of the confirmation. ArithmeticError: its amounts are none."""
+        legs = self.legs
+        for side in (legs.executions, legs.broker_confirmations):
+            for leg in side:
+                if leg.stands:
+                    return Size(leg.payload.ticker, _notional(leg.payload), self.event_time)
         return Size(None, None, self.event_time)
 
     @property
@@ -93,9 +103,12 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
         legs = self.legs
         if not (legs.executions and legs.broker_confirmations):
             return None
-        every: tuple[SentSnapshot, ...] = (*legs.executions, *legs.broker_confirmations, *legs.pnl_snapshot)
-        known = [leg.received_at for leg in every if leg.received_at is not None]
-        return (max(known) - _EPOCH) // _MICROSECOND * _NS_PER_US if known else None
+        last = _EPOCH
+        for side in (legs.executions, legs.broker_confirmations, legs.pnl_snapshot):
+            for leg in side:
+                if leg.received_at is not None and leg.received_at > last:
+                    last = leg.received_at
+        return (last - _EPOCH) // _MICROSECOND * _NS_PER_US if last is not _EPOCH else None
 
 
 class Letter(msgspec.Struct, frozen=True, gc=False):
@@ -104,11 +117,11 @@ class Letter(msgspec.Struct, frozen=True, gc=False):
     code: str
     text: str
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     received_at: str | None
     sha256: str | None
-    size: int
+    size: Count
     key: str | None
     raw: str | None
     truncated: bool
@@ -122,10 +135,15 @@ class Letter(msgspec.Struct, frozen=True, gc=False):
 class Standing(msgspec.Struct, frozen=True, gc=False):
     """How far matching has got in one journal partition; counts and list as the JSON they came in."""
 
-    partition: int
+    partition: Count
     watermark: str | None
     pending: msgspec.Raw
     oldest: msgspec.Raw
+
+    @property
+    def waiting(self) -> tuple[str, str]:
+        """Counts and list, as text."""
+        return bytes(self.pending).decode(), bytes(self.oldest).decode()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -136,9 +154,9 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
 
 
-def result_of(topic: str, partition: int, record: Record) -> ResultMessage:
-    """The result a record carries."""
-    return _read(_result, topic, partition, record)
+def result_of(topic: str, partition: int, record: Record) -> tuple[ResultMessage, Size, str]:
+    """The result a record carries, what its trade is about, and the record's value as text."""
+    return _read(_whole, topic, partition, record)
 
 
 def letter_of(topic: str, partition: int, record: Record) -> Letter:
@@ -148,7 +166,17 @@ def letter_of(topic: str, partition: int, record: Record) -> Letter:
 
 def standing_of(topic: str, partition: int, record: Record) -> Standing:
     """The standing a record carries."""
-    return _read(_standing, topic, partition, record)
+    return _read(_stood, topic, partition, record)
+
+
+def _whole(value: bytes) -> tuple[ResultMessage, Size, str]:
+    result = _result(value)
+    return result, result.size, value.decode()
+
+
+def _stood(value: bytes) -> Standing:
+    value.decode()  # what is passed on as it is has not been read
+    return _standing(value)
 
 
 @lru_cache(maxsize=4_096)
@@ -199,11 +227,15 @@ def severity_of(reasons: tuple[Reason, ...]) -> str | None:
 
 
 def _notional(terms: Terms) -> str:
-    return plain(EXACT.multiply(Decimal(terms.price), Decimal(terms.quantity)).copy_abs())  # ``abs`` would round
+    product = EXACT.multiply(Decimal(terms.price), Decimal(terms.quantity)).copy_abs()  # ``abs`` would round
+    if not product.is_finite():
+        raise ArithmeticError(f"{terms.quantity!r} at {terms.price!r} is no amount")
+    return plain(product)
 
 
 def _read(decode: Callable[[bytes], Message], topic: str, partition: int, record: Record) -> Message:
     try:
         return decode(record.value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise NotOurs(f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError) as error:
+        sentence = f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}"
+        raise NotOurs(sentence, record) from error

@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 from traderecon.sink.breaks import BreakEvent, Course, Told, course, events
 from traderecon.sink.messages import BREAK_STATES, ResultMessage, listed, read, severity_of, unlisted
 from traderecon.sink.statements import Statements
-from traderecon.sink.taken import asked, wrote
+from traderecon.sink.taken import asked, forgot, wrote
 
 _HISTORY = (
     "SELECT trade_id, version, decided_at, result FROM result_history WHERE trade_id IN (...) "
     "ORDER BY trade_id, version, id"
 )
-_FORGET = "DELETE FROM break_events WHERE break_id = ?"
+_FORGET = "DELETE FROM break_events WHERE break_id IN (...)"
 
 
 class _Broken(NamedTuple):
@@ -29,7 +29,7 @@ class _Broken(NamedTuple):
 def write_moves(connection: Connection, sql: Statements, trade_ids: Iterable[str]) -> None:
     """Make the events and rows of these trades' breaks; of two results with one version the first counts."""
     broken = [*_broken(connection, trade_ids)]
-    wrote(connection, _FORGET, [(each.course.newest.break_id,) for each in broken])
+    forgot(connection, _FORGET, [each.course.newest.break_id for each in broken])
     wrote(connection, sql.break_event, [event for each in broken for event in each.moved])
     wrote(connection, sql.break_row, [_row(each) for each in broken])
 

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Self, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, Numeric, Select, Table, case, event, func, select
+from sqlalchemy import ColumnElement, Engine, Numeric, Select, Table, and_, case, event, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -131,7 +131,8 @@ class Queries:
 
     def newest_results(self) -> Iterator[list[str]]:
         """The newest result of every trade as JSON, by trade_id (in the order of its UTF-8 bytes), some at a time."""
-        newest = results.join(result_history, result_history.c.event_id == results.c.event_id)
+        same = [result_history.c[name] == results.c[name] for name in ("trade_id", "version", "event_id")]
+        newest = results.join(result_history, and_(*same))
         for rows in self._batches(select(result_history.c.result).select_from(newest).order_by(results.c.trade_id)):
             yield [text for (text,) in rows]
 

@@ -8,11 +8,12 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records import Transition
 from traderecon.sink.chain import link
-from traderecon.sink.messages import BREAK_STATES, ResultMessage, listed, result_of, same, severity_of
+from traderecon.sink.messages import BREAK_STATES, listed, result_of, same, severity_of
 from traderecon.sink.moves import write_moves
 from traderecon.sink.statements import Statements
 from traderecon.sink.taken import Feed, Taken, asked, at, wrote
@@ -21,7 +22,7 @@ from traderecon.transport import Record
 logger = logging.getLogger(__name__)
 
 _BY_TRADE = "SELECT trade_id, version, event_id, state FROM result_history WHERE trade_id IN (...)"
-_BY_EVENT = "SELECT event_id, result FROM result_history WHERE event_id IN (...)"
+_TEXT = "SELECT result FROM result_history WHERE trade_id = ? AND event_id = ?"
 Rows = list[tuple[Any, ...]]
 
 
@@ -31,31 +32,31 @@ def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks:
     Of two results with one version the first counts; both are in the history. An event id that is there already is the
     same result again.
     """
-    came = [
-        (record, result)
-        for record in feed.records
-        if ((result := result_of(feed.topic, feed.partition, record)).state in BREAK_STATES) is breaks
-    ]
-    known = _Known(connection, {result.trade_id for _, result in came})
+    topic, partition = feed.topic, feed.partition
+    came = [one for record in feed.records if (one := _came(topic, partition, record)).is_break is breaks]
+    known = _Known(connection, feed, {one.trade_id for one in came})
     history: Rows = []
     newest: Rows = []
     moved: set[str] = set()
     received_at_ns: list[int] = []
     head = feed.head
-    for record, result in came:
-        place = f"{feed.topic}[{feed.partition}] offset {record.offset}"
-        value = record.value or b""
-        if known.has(result.event_id, value, place):
+    for one in came:
+        earlier = known.earlier.get(one.trade_id)
+        if earlier is None:  # as it is of nearly all
+            known.earlier[one.trade_id] = [one]
+        elif known.has(one, earlier):
             continue
-        head, decided_at = link(head, feed.topic, feed.partition, record.offset, value), at(record)
-        history.append(_history_row(feed, record, result, decided_at, head))
-        if not known.first(result, value, place):
+        value, offset = one.value, one.offset
+        head = link(head, topic, partition, offset, value)
+        place = (topic, partition, offset)
+        history.append((one.event_id, one.trade_id, one.version, one.state, *place, one.decided_at, one.text, head))
+        if earlier is not None and not known.first(one, earlier):
             continue
-        newest.append(_newest_row(result, decided_at))
-        if breaks or result.trade_id in known.broken or result.broken.transition is not Transition.NONE:
-            moved.add(result.trade_id)
-        if (instant_ns := result.received_at_ns) is not None:
-            received_at_ns.append(instant_ns)
+        newest.append(one.row)
+        if breaks or one.moves or (earlier is not None and any(before.is_break for before in earlier)):
+            moved.add(one.trade_id)
+        if one.received_at_ns is not None:
+            received_at_ns.append(one.received_at_ns)
     wrote(connection, sql.history, history)
     wrote(connection, sql.result, newest)
     if moved:
@@ -63,79 +64,109 @@ def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks:
     return Taken(len(history), known.conflicts, received_at_ns), head
 
 
-class _Known:
-    """The results of these trades that the database has, and those of the batch so far."""
+class _Came(msgspec.Struct, frozen=True, gc=False):
+    """A result as it came, and its row, should it be the newest of its trade."""
 
-    def __init__(self, connection: Connection, trade_ids: Iterable[str]) -> None:
-        self.conflicts = 0
-        self._connection = connection
-        self._values: dict[str, bytes | None] = {}
-        self._events: dict[tuple[str, int], str] = {}
-        self.broken: set[str] = set()
-        for trade_id, version, event_id, state in asked(connection, _BY_TRADE, trade_ids):
-            self._values[event_id] = None
-            self._events[trade_id, version] = event_id
-            if state in BREAK_STATES:
-                self.broken.add(trade_id)
-
-    def has(self, event_id: str, value: bytes, place: str) -> bool:
-        """Whether this result is there; one that says something else is a conflict."""
-        if event_id not in self._values:
-            return False
-        before = self._values[event_id]
-        if before is None:
-            [(_, text)] = asked(self._connection, _BY_EVENT, [event_id])
-            before = self._values[event_id] = text.encode()
-        if not same(value, before):
-            self.conflicts += 1
-            logger.error("%s: event %s is known with another content: the first one stays", place, event_id)
-        return True
-
-    def first(self, result: ResultMessage, value: bytes, place: str) -> bool:
-        """Take note of a new result; False: another one has its version, a conflict."""
-        self._values[result.event_id] = value
-        first = self._events.setdefault((result.trade_id, result.version), result.event_id)
-        if first == result.event_id:
-            return True
-        self.conflicts += 1
-        logger.error(
-            "%s: trade %r has version %s already, as event %s: event %s is in the history only",
-            place,
-            result.trade_id,
-            result.version,
-            first,
-            result.event_id,
-        )
-        return False
+    event_id: str
+    trade_id: str
+    version: int
+    state: str
+    is_break: bool
+    moves: bool
+    offset: int
+    decided_at: str
+    value: bytes
+    text: str
+    row: tuple[Any, ...]
+    received_at_ns: int | None
 
 
-def _history_row(feed: Feed, record: Record, result: ResultMessage, decided_at: str, chain: str) -> tuple[Any, ...]:
-    return (
-        result.event_id,
-        result.trade_id,
-        result.version,
-        result.state,
-        feed.topic,
-        feed.partition,
-        record.offset,
-        decided_at,
-        (record.value or b"").decode(),
-        chain,
-    )
-
-
-def _newest_row(result: ResultMessage, decided_at: str) -> tuple[Any, ...]:
-    size = result.size
-    return (
-        result.trade_id,
-        result.version,
-        result.state,
+def _came(topic: str, partition: int, record: Record) -> _Came:
+    # All that is wanted of a message at once: thousands of them, kept with their parts, would fall out of every cache.
+    result, size, text = result_of(topic, partition, record)
+    event_id, trade_id, version, state = result.event_id, result.trade_id, result.version, result.state
+    decided_at = at(record)
+    row = (
+        trade_id,
+        version,
+        state,
         listed(result.reasons),
         listed(result.hints),
-        result.event_id,
+        event_id,
         result.event_time,
         decided_at,
         size.ticker,
         size.notional,
         severity_of(result.reasons),
     )
+    return _Came(
+        event_id,
+        trade_id,
+        version,
+        state,
+        state in BREAK_STATES,
+        result.broken.transition is not Transition.NONE,
+        record.offset,
+        decided_at,
+        record.value or b"",
+        text,
+        row,
+        result.received_at_ns,
+    )
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    """A result that the database has."""
+
+    event_id: str
+    version: int
+    is_break: bool
+
+
+Earlier = list[_Kept | _Came]
+
+
+class _Known:
+    """The results of these trades that the database has, and those of the batch so far."""
+
+    def __init__(self, connection: Connection, feed: Feed, trade_ids: Iterable[str]) -> None:
+        self.conflicts = 0
+        self.earlier: dict[str, Earlier] = {}
+        self._connection, self._feed = connection, feed
+        for trade_id, version, event_id, state in asked(connection, _BY_TRADE, trade_ids):
+            self.earlier.setdefault(trade_id, []).append(_Kept(event_id, version, state in BREAK_STATES))
+
+    def has(self, one: _Came, earlier: Earlier) -> bool:
+        """Whether this result is there; one that says something else is a conflict."""
+        before = next((each for each in earlier if each.event_id == one.event_id), None)
+        if before is None:
+            return False
+        value = before.value if isinstance(before, _Came) else self._value(one)
+        if not same(one.value, value):
+            self.conflicts += 1
+            logger.error("%s: event %s is known with another content: the first one stays", self._at(one), one.event_id)
+        return True
+
+    def first(self, one: _Came, earlier: Earlier) -> bool:
+        """Take note of a new result; False: another one has its version, a conflict."""
+        first = next((each for each in earlier if each.version == one.version), None)
+        earlier.append(one)
+        if first is None:
+            return True
+        self.conflicts += 1
+        logger.error(
+            "%s: trade %r has version %s already, as event %s: event %s is in the history only",
+            self._at(one),
+            one.trade_id,
+            one.version,
+            first.event_id,
+            one.event_id,
+        )
+        return False
+
+    def _value(self, one: _Came) -> bytes:
+        [(text,)] = self._connection.exec_driver_sql(_TEXT, (one.trade_id, one.event_id))
+        return str(text).encode()
+
+    def _at(self, one: _Came) -> str:
+        return f"{self._feed.topic}[{self._feed.partition}] offset {one.offset}"

@@ -25,6 +25,7 @@ results = Table(
     Index("results_by_state", "state", "trade_id"),
     Index("results_by_event_time", "event_time"),
     Index("results_by_ticker", "ticker", "trade_id"),
+    sqlite_with_rowid=False,
     comment="One row per trade: its newest version.",
 )
 
@@ -32,7 +33,7 @@ result_history = Table(
     "result_history",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("event_id", Text, nullable=False, unique=True),
+    Column("event_id", Text, nullable=False),
     Column("trade_id", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("state", Text, nullable=False),
@@ -42,9 +43,10 @@ result_history = Table(
     Column("decided_at", Text, nullable=False),
     Column("result", Text, nullable=False, comment="the record's value, byte for byte"),
     Column("chain", Text, nullable=False, comment="sha256 over the chain before, the coordinates and the result"),
-    UniqueConstraint("topic", "partition", "offset"),
-    Index("history_by_trade", "trade_id", "version"),
-    comment="Every result ever, append-only.",
+    # No index of event ids alone: they are random, each would be written to a page of its own, and the trade leads to
+    # them. None of offsets: the sink takes each once because of ``sink_offsets``.
+    UniqueConstraint("trade_id", "version", "event_id"),
+    comment="Every result ever, append-only, in the order it was stored.",
 )
 
 breaks = Table(

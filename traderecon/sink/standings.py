@@ -14,6 +14,5 @@ def take_standings(connection: Connection, sql: Statements, feed: Feed) -> tuple
     newest: dict[int, tuple[Any, ...]] = {}
     for record in feed.records:
         standing = standing_of(feed.topic, feed.partition, record)
-        waiting = (bytes(standing.pending).decode(), bytes(standing.oldest).decode())
-        newest[standing.partition] = (standing.partition, standing.watermark, *waiting, at(record))
+        newest[standing.partition] = (standing.partition, standing.watermark, *standing.waiting, at(record))
     return Taken(wrote(connection, sql.standing, [*newest.values()])), feed.head

@@ -1,8 +1,10 @@
-"""The sink's statements, made from the tables, as text for the driver: a batch is one call each.
+"""The sink's statements, made from the tables, as text for the driver: one statement writes hundreds of rows.
 
-A row is a tuple in the order of its table's columns, without the ``id`` the database gives.
+A row is a tuple in the order of its table's columns, without the ``id`` the database gives. SQLite works on a statement
+without the interpreter's lock: with a statement per row, whoever else runs Python would wait for each.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 from sqlalchemy import Executable, Table
@@ -11,36 +13,55 @@ from sqlalchemy.dialects.sqlite import dialect, insert
 from traderecon.sink.schema import break_events, breaks, dead_letters, result_history, results, sink_offsets, standings
 
 
-class Statements(NamedTuple):
-    """SQL with a mark for each column of its row."""
+class Statement(NamedTuple):
+    """SQL that writes rows: before their marks, the marks of one row, behind them."""
 
-    history: str
-    result: str
-    break_event: str
-    break_row: str
-    letter: str
-    standing: str
-    position: str
+    before: str
+    marks: str
+    behind: str
+
+    def rows(self, count: int) -> str:
+        """The text that writes so many."""
+        return _repeated(self, count)
+
+
+class Statements(NamedTuple):
+    """Every table's."""
+
+    history: Statement
+    result: Statement
+    break_event: Statement
+    break_row: Statement
+    letter: Statement
+    standing: Statement
+    position: Statement
+
+
+@cache
+def _repeated(statement: Statement, count: int) -> str:
+    return statement.before + ", ".join([statement.marks] * count) + statement.behind
 
 
 def _columns(table: Table) -> list[str]:
     return [column.name for column in table.columns if column.name != "id"]
 
 
-def _text(statement: Executable, table: Table) -> str:
-    return str(statement.compile(dialect=dialect(), column_keys=_columns(table)))  # type: ignore[attr-defined]
+def _statement(statement: Executable, table: Table) -> Statement:
+    columns = _columns(table)
+    text = str(statement.compile(dialect=dialect(), column_keys=columns))  # type: ignore[attr-defined]
+    return Statement(*text.partition(f"({', '.join('?' * len(columns))})"))
 
 
-def _added(table: Table) -> str:
-    return _text(insert(table), table)
+def _added(table: Table) -> Statement:
+    return _statement(insert(table), table)
 
 
-def _put(table: Table, *, newer: bool = False) -> str:
+def _put(table: Table, *, newer: bool = False) -> Statement:
     """Insert, or replace the row of that key; ``newer``: only where the version rises."""
     row = insert(table)
     rest = {name: row.excluded[name] for name in _columns(table) if not table.columns[name].primary_key}
     rises = row.excluded["version"] > table.columns["version"] if newer else None
-    return _text(row.on_conflict_do_update(index_elements=table.primary_key, set_=rest, where=rises), table)
+    return _statement(row.on_conflict_do_update(index_elements=table.primary_key, set_=rest, where=rises), table)
 
 
 def statements() -> Statements:

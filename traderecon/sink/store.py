@@ -7,15 +7,15 @@ sinks write, the one that was overtaken finds another offset than it left, and s
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, Self
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from traderecon.sink.chain import START
-from traderecon.sink.database import StoreError, explained, opened
+from traderecon.sink.database import StoreError, explained, gathered, opened
 from traderecon.sink.letters import take_letters
 from traderecon.sink.migration import current, head, upgrade
 from traderecon.sink.results import take_results
@@ -60,7 +60,12 @@ class Store:
         return cls(opened(url))
 
     def close(self) -> None:
-        """Close every connection. A second time does nothing."""
+        """Close every connection, and leave what was taken in the file itself. A second time does nothing."""
+        if self._next is not None:
+            self._next = None
+            # Where that fails, all of it is in the log beside the file: whoever opens it next moves it.
+            with suppress(sqlite3.DatabaseError):
+                gathered(self.engine)
         self.engine.dispose()
 
     @property
@@ -98,10 +103,11 @@ class Store:
         self._next = {(topic, partition): next_offset for topic, partition, next_offset in found}
         return dict(self._next)
 
-    def take(self, batch: MicroBatch) -> Taken:
+    def take(self, batch: MicroBatch, aside: Collection[int] = ()) -> Taken:
         """Write what is new in a batch, all of it or nothing; gives what came of it.
 
-        Offsets may have holes. Fenced: another sink wrote meanwhile. NotOurs: a record that the topic must not carry.
+        ``aside``: offsets of records to pass over. Offsets may have holes. Fenced: another sink wrote meanwhile.
+        NotOurs: a record that the topic must not carry.
         """
         if self._next is None:
             self._next = self.offsets()
@@ -112,8 +118,9 @@ class Store:
             return NOTHING
         with self._explained(), self._writing.begin() as connection:
             position = _claimed(connection, place, expected)
-            taken, head = self._take(connection, Feed(*place, records, position.head))
-            connection.exec_driver_sql(self._sql.position, (*place, batch.last_offset + 1, head))
+            wanted = [record for record in records if record.offset not in aside] if aside else records
+            taken, head = self._take(connection, Feed(*place, wanted, position.head))
+            connection.exec_driver_sql(self._sql.position.rows(1), (*place, batch.last_offset + 1, head))
         self._next[place] = batch.last_offset + 1
         return taken
 

@@ -1,15 +1,19 @@
 """What a micro-batch came to in the database: counts for the metrics, and what the next link of its chain follows."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from traderecon.records.instants import NS_PER_MS, iso
+from traderecon.sink.statements import Statement
 from traderecon.transport import Record
 
 MARKS = 500
 """Keys of one question to the database."""
+STEPS = (512, 128, 32, 8, 1)
+"""Rows of one statement: few sizes, so that the driver knows the statement when it comes again."""
 
 
 class Taken(NamedTuple):
@@ -40,14 +44,29 @@ def at(record: Record) -> str:
 
 def asked(connection: Connection, question: str, keys: Iterable[str]) -> Iterator[Sequence[Any]]:
     """The rows of a question that ends in ``IN (...)``, for these keys."""
+    for text, some in _asking(question, keys):
+        yield from connection.exec_driver_sql(text, some)
+
+
+def wrote(connection: Connection, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Write rows, in order; gives how many."""
+    first = 0
+    for step in STEPS:
+        while first + step <= len(rows):
+            cells = tuple(chain.from_iterable(rows[first : first + step]))
+            connection.exec_driver_sql(statement.rows(step), cells)
+            first += step
+    return first
+
+
+def forgot(connection: Connection, statement: str, keys: Iterable[str]) -> None:
+    """Delete by a statement that ends in ``IN (...)``, for these keys."""
+    for text, some in _asking(statement, keys):
+        connection.exec_driver_sql(text, some)
+
+
+def _asking(question: str, keys: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     every = list(keys)
     for first in range(0, len(every), MARKS):
         some = tuple(every[first : first + MARKS])
-        yield from connection.exec_driver_sql(question.replace("...", ",".join("?" * len(some))), some)
-
-
-def wrote(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> int:
-    """Write rows; gives how many."""
-    if rows:
-        connection.exec_driver_sql(statement, rows)
-    return len(rows)
+        yield question.replace("...", ",".join("?" * len(some))), some

@@ -85,11 +85,9 @@ def upgrade() -> None:
             "chain", sa.Text(), nullable=False, comment="sha256 over the chain before, the coordinates and the result"
         ),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("topic", "partition", "offset"),
-        sa.UniqueConstraint("event_id"),
-        comment="Every result ever, append-only.",
+        sa.UniqueConstraint("trade_id", "version", "event_id"),
+        comment="Every result ever, append-only, in the order it was stored.",
     )
-    op.create_index("history_by_trade", "result_history", ["trade_id", "version"], unique=False)
     op.create_table(
         "results",
         sa.Column("trade_id", sa.Text(), nullable=False),
@@ -104,6 +102,7 @@ def upgrade() -> None:
         sa.Column("notional", sa.Text(), nullable=True),
         sa.Column("severity", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("trade_id"),
+        sqlite_with_rowid=False,
         comment="One row per trade: its newest version.",
     )
     op.create_index("results_by_event_time", "results", ["event_time"], unique=False)
