@@ -36,9 +36,10 @@ def facts(draft: Draft, trade_id: bytes) -> list[Kept]:
     return found
 
 
-def keep(draft: Draft, trade_id: bytes, identity: str, journal_offset: int, journalled: bytes) -> None:
-    """Add a fact."""
-    draft.put(PREFIX + trade_id + b"\x00" + bytes.fromhex(identity), b"%d %b" % (journal_offset, journalled))
+def keep(draft: Draft, trade_id: bytes, kept: Kept, journalled: bytes) -> None:
+    """Add a fact; ``journalled`` is the value of its journal record."""
+    key = PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity)
+    draft.put(key, b"%d %b" % (kept.journal_offset, journalled))
 
 
 def _by_offset(kept: Kept) -> int:

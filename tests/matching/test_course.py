@@ -12,10 +12,11 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Arrival
 from traderecon.matching import told as telling
-from traderecon.matching.course import Awaited, Known, New, Turn, awaited, expire, join
+from traderecon.matching.course import Awaited, Known, Turn, awaited, expire, join
 from traderecon.records import Fact, Hint, Leg, Origin, Result, State, Told, Transition, identity
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING, Rules
+from traderecon.tables import facts as kept_facts
 
 STAMP = FOUNDING.stamp()
 STORIES = stories()
@@ -33,7 +34,7 @@ class Stream:
         self.due_ns: int | None = None
 
     def arrive(self, fact: Fact) -> Turn:
-        new = New(identity(fact.leg), fact)
+        new = kept_facts.Kept(identity(fact.leg), fact, fact.origin.offset)
         turn = join(self.known, self.told, new, self.watermark_ns, self.rules)
         if turn.after is not None:
             self.known.append(new)

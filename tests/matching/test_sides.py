@@ -3,9 +3,12 @@
 from itertools import permutations
 
 import pytest
+from hypothesis import given
 from legs import SECOND_NS, arrived, booked, ours, theirs
+from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Sides, sides_of
+from traderecon.matching.sides import _sides_of_many
 from traderecon.records import Fact, Hint, Kind, Leg, Origin, Source
 
 NEW, AMEND, CANCEL = Kind.NEW, Kind.AMEND, Kind.CANCEL
@@ -185,3 +188,11 @@ def test_event_time_is_the_executions_else_the_confirmations() -> None:
     assert sides(execution, confirmation).event_time_ns == 5
     assert sides(confirmation, booked()).event_time_ns == 7
     assert sides(booked()).event_time_ns is None
+
+
+@given(trades())
+def test_the_quick_way_for_one_fact_of_each_source_is_the_same(sent: list[Sent]) -> None:
+    facts = facts_of(sent)
+    firsts = list({fact.leg.source: fact for fact in reversed(facts)}.values())
+    for some in (facts, firsts, firsts[:1], firsts[:2]):
+        assert sides_of(some) == _sides_of_many(some)

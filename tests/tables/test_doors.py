@@ -21,11 +21,11 @@ def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
         first, second, third = arrived(ours(), theirs(), booked())
         draft = table.draft(batch(0))
         for offset, fact in ((30, first), (4, second)):
-            facts.keep(draft, b"T1", identity(fact.leg), offset, journalled(fact))
+            facts.keep(draft, b"T1", facts.Kept(identity(fact.leg), fact, offset), journalled(fact))
         await draft.write()
         draft = table.draft(batch(1))
-        facts.keep(draft, b"T1", identity(third.leg), 7, journalled(third))
-        facts.keep(draft, b"T11", identity(first.leg), 8, journalled(first))
+        facts.keep(draft, b"T1", facts.Kept(identity(third.leg), third, 7), journalled(third))
+        facts.keep(draft, b"T11", facts.Kept(identity(first.leg), first, 8), journalled(first))
         assert kept(draft, "T1") == [(4, second), (7, third), (30, first)]
         assert facts.facts(draft, b"T1")[0].identity == identity(second.leg)
         assert kept(draft, "T11") == [(8, first)]

@@ -17,7 +17,7 @@ import msgspec
 from faust.types import StreamT
 
 from traderecon import clock
-from traderecon.matching.course import Awaited, New, awaited, expire, join
+from traderecon.matching.course import Awaited, awaited, expire, join
 from traderecon.matching.facts import MAX_FACTS, Arrival
 from traderecon.matching.results import told as telling
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Result, Source, State, Told, Transition, identity
@@ -96,16 +96,19 @@ class _Matching:
         """A fact comes to its trade."""
         value = record.value or b""
         fact = fact_of(value)
-        new = New(identity(fact.leg), fact)
-        known = [kept for kept in facts.facts(turns.draft, trade_id) if kept.journal_offset <= record.offset]
-        if any(kept.journal_offset == record.offset for kept in known):
-            return  # a replay that a worker stopped for too long made look new
+        draft = turns.draft
+        known = facts.facts(draft, trade_id)
+        if known and known[-1].journal_offset >= record.offset:
+            if any(kept.journal_offset == record.offset for kept in known):
+                return  # a replay that a worker stopped for too long made look new
+            known = [kept for kept in known if kept.journal_offset < record.offset]
+        new = facts.Kept(identity(fact.leg), fact, record.offset)
         if fact.origin.received_at_ns < turns.watermark_ns:
             # Its time has passed already, by its producer's clock: it waits as long as any other all the same.
             origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
-            new, value = New(new.identity, fact), journalled(fact)
-        before = told.last(turns.draft, trade_id)
+            new, value = facts.Kept(new.identity, fact, record.offset), journalled(fact)
+        before = told.last(draft, trade_id)
         turn = join(known, before, new, turns.watermark_ns, self._rules)
         if turn.arrival is Arrival.TOO_MANY:
             turns.reject(_too_many(fact, _place(turns.batch, record)), record)
@@ -114,11 +117,11 @@ class _Matching:
             turns.not_new[fact.leg.source, _NOT_NEW[turn.arrival]] += 1
         if turn.after is None:
             return
-        facts.keep(turns.draft, trade_id, new.identity, record.offset, value)
+        facts.keep(draft, trade_id, new, value)
         if turn.was_due_ns is not None and turn.was_due_ns != turn.due_ns:
-            deadlines.forget(turns.draft, turn.was_due_ns, trade_id)
+            deadlines.forget(draft, turn.was_due_ns, trade_id)
         if turn.due_ns is not None:
-            deadlines.await_until(turns.draft, turn.due_ns, trade_id, awaited(turn.after.sides))
+            deadlines.await_until(draft, turn.due_ns, trade_id, awaited(turn.after.sides))
         if (result := turn.result(self._stamp)) is not None:
             by_pnl = fact.leg.source is Source.PNL
             turns.publish(result, before, None if by_pnl else fact.origin.received_at_ns)
@@ -232,11 +235,10 @@ class _Turns:
         key = result.trade_id.encode()
         row = Outgoing(key, result_json(result))
         told.tell(self.draft, key, telling(result))
-        homes = {self._home(result.verdict.state)}
-        if before is not None:
-            homes.add(self._home(before.state))
-        for topic in homes:
-            self.outbox[topic, self.batch.partition].append(row)
+        home, partition = self._home(result.verdict.state), self.batch.partition
+        self.outbox[home, partition].append(row)
+        if before is not None and (left := self._home(before.state)) != home:
+            self.outbox[left, partition].append(row)
         self.published.append(_Published(result, received_at_ns))
 
     def reject(self, rejected: Rejected, record: Record) -> None:

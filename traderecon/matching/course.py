@@ -9,7 +9,9 @@ yesterday's facts: rules may have changed in between.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Decided, result
@@ -19,7 +21,7 @@ from traderecon.records import Fact, Result, RulesStamp, Source, State, Told
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
-_UNREFUSED = frozenset(Arrival) - {Arrival.IDENTICAL, Arrival.TOO_MANY}
+_REFUSED = frozenset({Arrival.IDENTICAL, Arrival.TOO_MANY})
 
 
 class Known(Protocol):
@@ -36,13 +38,6 @@ class Known(Protocol):
         ...
 
 
-class New(NamedTuple):
-    """A fact that comes."""
-
-    identity: str
-    fact: Fact
-
-
 class Awaited(Word):
     """What a trade waits for within its grace."""
 
@@ -51,7 +46,7 @@ class Awaited(Word):
     PNL = "pnl"
 
 
-class Turn(NamedTuple):
+class Turn(msgspec.Struct, frozen=True):
     """What came of it. ``due_ns``: when the trade's grace is over, where it waits now; ``was_due_ns``: where it waited.
 
     ``arrival`` is None where time turned it. A fact that is IDENTICAL or TOO_MANY changed nothing: no ``after``.
@@ -76,7 +71,7 @@ def join(known: Sequence[Known], told: Told | None, new: Known, watermark_ns: in
     """A fact joins those that are known."""
     facts = tuple([each.fact for each in known])
     together, arrival = add(facts, new.fact)
-    if arrival not in _UNREFUSED:
+    if arrival in _REFUSED:
         return Turn(arrival)
     after = _decided(together, [*[each.identity for each in known], new.identity], watermark_ns, rules)
     was_due_ns = None if told is not None or not known else _due_ns(facts, rules)

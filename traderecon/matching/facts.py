@@ -25,6 +25,8 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
     The first of identical facts stays, with its origin. Any other is kept, as evidence: STALE below the version that
     stands, RESPELT with the same values written otherwise, CONFLICTING with other values.
     """
+    if not facts:
+        return (fact,), Arrival.NEW
     leg, source = fact.leg, fact.leg.source
     rivals = [other.leg for other in facts if other.leg.source is source]
     if not rivals:

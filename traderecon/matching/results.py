@@ -6,7 +6,20 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.matching.sides import Sides, sides_of
-from traderecon.records import Break, Fact, Leg, Result, RulesStamp, Told, Transition, Verdict, identity
+from traderecon.records import (
+    Break,
+    Fact,
+    Leg,
+    Outcome,
+    Reason,
+    Result,
+    RulesStamp,
+    State,
+    Told,
+    Transition,
+    Verdict,
+    identity,
+)
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -18,6 +31,17 @@ class Decided(msgspec.Struct, frozen=True):
     identities: Sequence[str]
     sides: Sides
     verdict: Verdict
+
+
+class _Claim(msgspec.Struct):
+    """What an event id is made from; its names are part of it."""
+
+    checks: dict[str, Outcome]
+    facts: list[str]
+    reasons: tuple[Reason, ...]
+    rules: str
+    state: State
+    trade_id: str
 
 
 def told(result: Result) -> Told:
@@ -37,8 +61,8 @@ def result(now: Decided, rules: RulesStamp, told: Told | None = None) -> Result:
     ``told`` is what was published of the trade last; None where nothing was.
     """
     facts, identities = now.facts, now.identities
-    order = sorted(range(len(facts)), key=lambda at: (facts[at].leg.source, facts[at].leg.version, identities[at]))
-    evidence = tuple([facts[at] for at in order])
+    keys = [(fact.leg.source, fact.leg.version, identities[at], at) for at, fact in enumerate(facts)]
+    evidence = tuple([facts[key[3]] for key in sorted(keys)])
     trade_id = facts[0].leg.trade_id
     return Result(
         event_id=event_id(trade_id, now.verdict, identities, rules.sha256),
@@ -58,14 +82,8 @@ def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_s
 
     No offsets, arrival times, version or hints. Source: CONTRACT.md, Topics.
     """
-    claim = {
-        "checks": {check.name: check.outcome for check in verdict.checks},
-        "facts": sorted(identities),
-        "reasons": verdict.reasons,
-        "rules": rules_sha256,
-        "state": verdict.state,
-        "trade_id": trade_id,
-    }
+    checks = {check.name: check.outcome for check in verdict.checks}
+    claim = _Claim(checks, sorted(identities), verdict.reasons, rules_sha256, verdict.state, trade_id)
     return hashlib.sha256(_encode(claim)).hexdigest()
 
 
@@ -75,9 +93,9 @@ def break_id(trade_id: str) -> str:
 
 
 def _broken(trade_id: str, verdict: Verdict, told: Told | None) -> Break:
-    was = told is not None and told.state.is_break
+    was, is_break = told is not None and told.state.is_break, verdict.state.is_break
     transition = Transition.NONE
-    if was != verdict.state.is_break:
+    if was != is_break:
         transition = Transition.RESOLVED if was else Transition.OPENED
     elif told is not None and was and (told.state, told.reasons) != (verdict.state, verdict.reasons):
         transition = Transition.RECLASSIFIED

@@ -55,6 +55,50 @@ class Sides(msgspec.Struct, frozen=True):
 
 def sides_of(facts: Sequence[Fact]) -> Sides:
     """Split the facts of one trade by source, and let the right version stand; the order of the facts is irrelevant."""
+    # Nearly every trade has one fact per source at most: nothing to choose, and no lists to make.
+    execution: Execution | None = None
+    confirmation: Confirmation | None = None
+    pnl: PnlSnapshot | None = None
+    first_ns = paired_ns = 0
+    for fact in facts:
+        leg = fact.leg
+        if isinstance(leg, Execution):
+            if execution is not None:
+                return _sides_of_many(facts)
+            execution = leg
+        elif isinstance(leg, Confirmation):
+            if confirmation is not None:
+                return _sides_of_many(facts)
+            confirmation = leg
+        else:
+            if pnl is not None:
+                return _sides_of_many(facts)
+            pnl = leg
+            continue
+        received_at_ns = fact.origin.received_at_ns
+        if execution is None or confirmation is None:
+            first_ns = received_at_ns
+        elif received_at_ns < first_ns:
+            first_ns, paired_ns = received_at_ns, first_ns
+        else:
+            paired_ns = received_at_ns
+    only = execution or confirmation
+    return Sides(
+        execution,
+        confirmation,
+        pnl,
+        _NONE,
+        first_ns,
+        paired_ns,
+        (execution is None or confirmation is None) and (only is None or only.kind is _CANCEL),
+        (execution is not None and execution.version > 1)
+        or (confirmation is not None and confirmation.version > 1)
+        or (pnl is not None and pnl.version > 1),
+    )
+
+
+def _sides_of_many(facts: Sequence[Fact]) -> Sides:
+    """The same where a source has more than one fact: the right one has to be found."""
     executions: list[Execution] = []
     confirmations: list[Confirmation] = []
     snapshots: list[PnlSnapshot] = []

@@ -28,12 +28,13 @@ def iso(instant_ns: int) -> str:
     epoch_s, fraction_ns = divmod(instant_ns, NS_PER_S)
     if not fraction_ns:
         return f"{_second(epoch_s)}Z"
-    digits = f"{fraction_ns:09d}"
+    digits = str(NS_PER_S + fraction_ns)[1:]
     if digits.endswith("000"):
         digits = digits[:3] if digits.endswith("000000") else digits[:6]
     return f"{_second(epoch_s)}.{digits}Z"
 
 
+@lru_cache(maxsize=4_096)
 def milliseconds(duration_ns: int) -> str:
     """A duration as decimal milliseconds.
 

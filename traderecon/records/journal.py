@@ -6,9 +6,6 @@
 Source: DESIGN of the journal in docs/ARCHITECTURE.md.
 """
 
-from collections.abc import Mapping
-from typing import cast
-
 import msgspec
 
 from traderecon.records.facts import Fact, Origin
@@ -45,7 +42,7 @@ def journalled(said: Fact | Progress) -> bytes:
 def fact_of(value: bytes) -> Fact:
     """The fact in a record that has a key."""
     read = _decode_fact(value)
-    return Fact(read.leg, read.origin, cast(Mapping[str, str | msgspec.Raw] | None, read.extra))
+    return Fact(read.leg, read.origin, read.extra)
 
 
 def progress_of(value: bytes) -> Progress:

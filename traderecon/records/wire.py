@@ -4,23 +4,85 @@ Decimals are strings of digits, times ISO 8601 UTC, the drift and its tolerance 
 """
 
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
+from traderecon.records.codes import Hint, Reason
 from traderecon.records.instants import iso, milliseconds
-from traderecon.records.legs import Leg, PnlSnapshot
+from traderecon.records.legs import Confirmation, Execution, PnlSnapshot
 from traderecon.records.numbers import plain
-from traderecon.records.results import Check, Operand, Result
+from traderecon.records.results import Break, Check, Operand, Outcome, Result, RulesStamp, State
+from traderecon.records.sources import Kind, Source
 
 _encode = msgspec.json.Encoder().encode
-
-_OPTIONAL_TERMS = ("side", "currency", "account", "broker", "counterparty", "order_id")
-_PNL_AMOUNTS = ("pnl_impact", "commission", "open_price", "mark_price")
 
 
 RESULT_BYTES = 800_000
 """A result with more than this leaves out the fields of its legs that we do not know: it must fit into a batch."""
+
+
+class _SaidTerms(msgspec.Struct, gc=False, omit_defaults=True):
+    """A leg in the names of its topic; what was not sent is left out."""
+
+    trade_id: str
+    ticker: str
+    quantity: str
+    price: str
+    timestamp: str
+    version: int
+    kind: Kind
+    side: str | None = None
+    currency: str | None = None
+    account: str | None = None
+    broker: str | None = None
+    counterparty: str | None = None
+    order_id: str | None = None
+
+
+class _SaidSnapshot(msgspec.Struct, gc=False, omit_defaults=True):
+    """A snapshot in the names of its topic."""
+
+    trade_id: str
+    pnl_impact: str | None = None
+    commission: str | None = None
+    open_price: str | None = None
+    mark_price: str | None = None
+    version: int = -1  # always said: no version is below 0
+    currency: str | None = None
+
+
+class _SaidLeg(msgspec.Struct):
+    payload: _SaidTerms | _SaidSnapshot | msgspec.Raw
+    topic: str
+    partition: int
+    offset: int
+    received_at: str | None
+    stands: bool
+
+
+class _SaidCheck(msgspec.Struct, gc=False):
+    name: str
+    reason: Reason
+    outcome: Outcome
+    execution: str | None
+    confirmation: str | None
+    difference: str | None
+    tolerance: str | None
+    note: str
+
+
+class _SaidResult(msgspec.Struct, rename={"broken": "break"}):
+    event_id: str
+    trade_id: str
+    version: int
+    state: State
+    reasons: tuple[Reason, ...]
+    checks: list[_SaidCheck]
+    hints: tuple[Hint, ...]
+    broken: Break
+    legs: dict[Source, list[_SaidLeg]]
+    rules: RulesStamp
+    event_time: str | None
 
 
 def result_json(result: Result) -> bytes:
@@ -30,20 +92,21 @@ def result_json(result: Result) -> bytes:
 
 
 def _result(result: Result, *, extras: bool) -> bytes:
+    verdict = result.verdict
     return _encode(
-        {
-            "event_id": result.event_id,
-            "trade_id": result.trade_id,
-            "version": result.version,
-            "state": result.verdict.state,
-            "reasons": result.verdict.reasons,
-            "checks": [_check(check) for check in result.verdict.checks],
-            "hints": result.verdict.hints,
-            "break": result.broken,
-            "legs": _legs(result, extras=extras),
-            "rules": result.rules,
-            "event_time": None if result.event_time_ns is None else iso(result.event_time_ns),
-        }
+        _SaidResult(
+            result.event_id,
+            result.trade_id,
+            result.version,
+            verdict.state,
+            verdict.reasons,
+            [_check(check) for check in verdict.checks],
+            verdict.hints,
+            result.broken,
+            _legs(result, extras=extras),
+            result.rules,
+            None if result.event_time_ns is None else iso(result.event_time_ns),
+        )
     )
 
 
@@ -71,59 +134,70 @@ def difference_text(value: Decimal | int | None) -> str:
     return "" if value is None else plain(value)
 
 
-def _check(check: Check) -> dict[str, str | None]:
-    ours, theirs, difference, tolerance = check.execution, check.confirmation, check.difference, check.tolerance
-    return {
-        "name": check.name,
-        "reason": check.reason,
-        "outcome": check.outcome,
-        "execution": None if ours is None else operand_text(ours) or None,
-        "confirmation": None if theirs is None else operand_text(theirs) or None,
-        "difference": None if difference is None else difference_text(difference),
-        "tolerance": None if tolerance is None else difference_text(tolerance),
-        "note": check.note,
-    }
+def _check(check: Check) -> _SaidCheck:
+    ours, theirs, apart, limit = check.execution, check.confirmation, check.difference, check.tolerance
+    if isinstance(ours, Decimal) and isinstance(theirs, Decimal):  # most checks, and most of them pass
+        execution: str | None = plain(ours)
+        confirmation = execution if ours == theirs else plain(theirs)
+    else:
+        execution = None if ours is None else operand_text(ours) or None
+        confirmation = None if theirs is None else operand_text(theirs) or None
+    return _SaidCheck(
+        check.name,
+        check.reason,
+        check.outcome,
+        execution,
+        confirmation,
+        None if apart is None else difference_text(apart),
+        None if limit is None else difference_text(limit),
+        check.note,
+    )
 
 
-def _legs(result: Result, *, extras: bool) -> dict[str, list[dict[str, Any]]]:
-    legs: dict[str, list[dict[str, Any]]] = {}
+def _legs(result: Result, *, extras: bool) -> dict[Source, list[_SaidLeg]]:
+    legs: dict[Source, list[_SaidLeg]] = {}
     for fact, stands in zip(result.facts, result.stands, strict=True):
-        origin = fact.origin
-        legs.setdefault(fact.leg.source, []).append(
-            {
-                "payload": {**_payload(fact.leg), **((fact.extra if extras else None) or {})},
-                "topic": origin.topic,
-                "partition": origin.partition,
-                "offset": origin.offset,
-                "received_at": iso(origin.received_at_ns) if origin.received_at_ns else None,
-                "stands": stands,
-            }
+        leg, origin = fact.leg, fact.origin
+        said: _SaidTerms | _SaidSnapshot = _snapshot(leg) if isinstance(leg, PnlSnapshot) else _terms(leg)
+        legs.setdefault(leg.source, []).append(
+            _SaidLeg(
+                # The two have no name in common: what we do not know goes behind what we do.
+                msgspec.Raw(_encode(said)[:-1] + b"," + _encode(fact.extra)[1:]) if extras and fact.extra else said,
+                origin.topic,
+                origin.partition,
+                origin.offset,
+                iso(origin.received_at_ns) if origin.received_at_ns else None,
+                stands,
+            )
         )
     return legs
 
 
-def _payload(leg: Leg) -> dict[str, str | int]:
-    """The leg in the names of its topic; what was not sent is left out."""
-    payload: dict[str, str | int]
-    if isinstance(leg, PnlSnapshot):
-        payload = {"trade_id": leg.trade_id}
-        for name in _PNL_AMOUNTS:
-            if (amount := getattr(leg, name)) is not None:
-                payload[name] = plain(amount)
-        payload["version"] = leg.version
-        if leg.currency is not None:
-            payload["currency"] = leg.currency
-        return payload
-    payload = {
-        "trade_id": leg.trade_id,
-        "ticker": leg.ticker,
-        "quantity": plain(leg.quantity),
-        "price": plain(leg.price),
-        "timestamp": iso(leg.timestamp_ns),
-        "version": leg.version,
-        "kind": leg.kind,
-    }
-    for name in _OPTIONAL_TERMS:
-        if (text := getattr(leg, name)) is not None:
-            payload[name] = text
-    return payload
+def _terms(leg: Execution | Confirmation) -> _SaidTerms:
+    return _SaidTerms(
+        leg.trade_id,
+        leg.ticker,
+        plain(leg.quantity),
+        plain(leg.price),
+        iso(leg.timestamp_ns),
+        leg.version,
+        leg.kind,
+        leg.side,
+        leg.currency,
+        leg.account,
+        leg.broker,
+        leg.counterparty,
+        leg.order_id,
+    )
+
+
+def _snapshot(leg: PnlSnapshot) -> _SaidSnapshot:
+    return _SaidSnapshot(
+        leg.trade_id,
+        None if leg.pnl_impact is None else plain(leg.pnl_impact),
+        None if leg.commission is None else plain(leg.commission),
+        None if leg.open_price is None else plain(leg.open_price),
+        None if leg.mark_price is None else plain(leg.mark_price),
+        leg.version,
+        leg.currency,
+    )
