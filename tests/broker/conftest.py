@@ -24,6 +24,7 @@ def kafka(node: Kafka) -> Iterator[Kafka]:
     yield node
     if node.running:
         node.resume()
+        node.settle()
 
 
 @pytest.fixture

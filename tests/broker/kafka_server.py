@@ -126,6 +126,12 @@ class Kafka(Topics):
         """Let a paused node go on."""
         self._running().send_signal(signal.SIGCONT)
 
+    def settle(self) -> None:
+        """Wait until a node that was paused is a broker again for its controller, which gave it up meanwhile."""
+        name = f"settled-{secrets.token_hex(4)}"
+        self.create_topic(name)
+        self.delete_topic(name)
+
     def _running(self) -> subprocess.Popen[bytes]:
         if self._jvm is None:
             raise Died(f"the Kafka at {self.address} does not run")

@@ -40,6 +40,10 @@ Value = bytes | None | tuple[bytes | None, bytes | None]
 """A value, or a key and a value."""
 
 
+FENCED = 38
+"""INVALID_REPLICATION_FACTOR: with one node, that the controller thinks it is gone."""
+
+
 class Topics:
     """What can be asked of, and told to, the node at ``address`` (host:port)."""
 
@@ -49,9 +53,15 @@ class Topics:
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Make a topic and wait until it can be used. Raises Refused, also where it exists."""
         settings = [(key, value) for key, value in (config or {}).items()]
-        made = ask(self.address, CreateTopicsRequest_v3([(name, partitions, 1, [], settings)], ANSWER_MS, False))
-        ((_, code, message),) = made.topic_errors
-        accepted(code, f"create topic {name}", message)
+        request = CreateTopicsRequest_v3([(name, partitions, 1, [], settings)], ANSWER_MS, False)
+
+        def answered() -> tuple[str, int, str | None] | None:
+            (answer,) = ask(self.address, request).topic_errors
+            return None if answer[1] == FENCED else answer
+
+        answer = until(answered, f"topic {name} has a place: a node just resumed is no broker for a moment")
+        assert answer
+        accepted(answer[1], f"create topic {name}", answer[2])
         until(lambda: self._led(name, partitions), f"topic {name} can be used")
 
     def delete_topic(self, name: str) -> None:

@@ -487,9 +487,9 @@ def test_a_database_of_something_else(path: Path) -> None:
 def test_a_log_of_another_version(log: Log, path: Path) -> None:
     log.close()
     database = sqlite3.connect(path)
-    database.execute("PRAGMA user_version = 2")
+    database.execute("PRAGMA user_version = 1")
     database.close()
-    with pytest.raises(OtherFormat, match="a log of format 2, this version reads 1"):
+    with pytest.raises(OtherFormat, match="a log of format 1, this version reads 2"):
         Log.open(path)
 
 
