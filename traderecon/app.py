@@ -15,6 +15,7 @@ from aiohttp.web import SockSite
 from traderecon import web
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
+from traderecon.roles import ROLES
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import Settings, load
 from traderecon.sink import agent as sink_agent
@@ -29,7 +30,6 @@ from traderecon.worker_home import WorkerHome, take_home
 
 BATCH_RECORDS = 4_000
 """A backlog is read in batches of so many: each waits twice for an acknowledgement, whatever its size."""
-ROLES = ("intake", "matching", "sink", "web")
 
 
 class Parts(NamedTuple):

@@ -2,7 +2,7 @@
 
 import click
 
-from traderecon.cli.worker import ROLES
+from traderecon.roles import ROLES
 
 
 def passed_on(name: str) -> click.Command:

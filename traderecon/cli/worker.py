@@ -12,9 +12,9 @@ import click
 
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, fail, say
+from traderecon.roles import ROLES
 from traderecon.settings import ConfigurationError, Settings
 
-ROLES = ("intake", "matching", "sink", "web")
 PORTS_TRIED = 100
 COLLECT = (100_000, 20, 50)
 """Objects, and collections, until the next one: a batch of a thousand legs makes tens of thousands of objects."""

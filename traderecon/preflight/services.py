@@ -9,12 +9,12 @@ from pathlib import Path
 from traderecon.clock import now_ns
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
+from traderecon.records.instants import NS_PER_MS
 from traderecon.settings import Settings
 from traderecon.transport.client import EMBEDDED, Client, ClientError, NoAnswer, connect
 from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 
-NS_PER_MS = 1_000_000
 WARN_AHEAD_MS = 1_000
 FAIL_AHEAD_MS = 30_000
 SQLITE = "sqlite:///"

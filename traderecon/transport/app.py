@@ -9,7 +9,7 @@ from faust.transport.drivers import TRANSPORTS
 
 from traderecon.transport.consumer import BatchConsumer, StartOffsets
 from traderecon.transport.halt import UNREACHABLE, halt
-from traderecon.transport.microbatch import Outgoing
+from traderecon.transport.microbatch import BATCH_BYTES, Outgoing
 from traderecon.transport.recovery import BatchTableManager
 from traderecon.transport.stream import BatchAgent, BatchStream
 
@@ -17,10 +17,6 @@ SCHEMES = {
     "kafka": "traderecon.transport.kafka:Transport",
     "embedded": "traderecon.transport.embedded:Transport",
 }
-
-BATCH_BYTES = 900_000
-"""A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
-
 
 METADATA_MS = 10_000
 """A partition that a topic gets is read after this."""

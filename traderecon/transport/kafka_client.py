@@ -19,10 +19,8 @@ from aiokafka.errors import (
 
 from traderecon.topics import Topic
 from traderecon.transport.client import CONNECT_S, KAFKA, PATIENCE_S, Created, NoAnswer, NotAccepted, NoTopic
-from traderecon.transport.microbatch import Outgoing
+from traderecon.transport.microbatch import BATCH_BYTES, Outgoing
 
-BATCH_BYTES = 900_000
-"""A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
 AS_THE_BROKER_SAYS = -1
 """A replication factor: the broker's ``default.replication.factor``."""
 AGAIN_S = 0.1

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
+BATCH_BYTES = 900_000
+"""A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
+
 
 class Record(Protocol):
     """One record of a log, as every driver hands it over."""
