@@ -4,6 +4,7 @@ What waits long is taken for a fetch that was dropped, and read again: then it i
 in the end the watchdog stops a worker that is well. 200,000 trades in twelve partitions were enough.
 """
 
+from itertools import groupby
 from typing import Any
 
 from broker.case import Case, our_app
@@ -29,7 +30,7 @@ def ours(case: Case) -> StreamApp:
     return app
 
 
-def test_every_partition_gets_its_turn_before_one_gets_its_third(stage: Stage) -> None:
+def test_no_partition_is_emptied_while_the_others_wait(stage: Stage) -> None:
     stage.create("in", PARTITIONS)
     stage.create("out")
     for number in range(PARTITIONS):
@@ -37,5 +38,6 @@ def test_every_partition_gets_its_turn_before_one_gets_its_third(stage: Stage) -
     stage.start("ours")
     stage.until(lambda: all(stage.committed("in", each) == BACKLOG for each in range(PARTITIONS)), "all is done")
     told = stage.values("out")
-    third = next(at for at in range(len(told)) if told[: at + 1].count(told[at]) == 3)
-    assert len(set(told[:third])) == PARTITIONS, f"the first batches were of partitions {told[: third + 1]}"
+    emptied = [each for each, run in groupby(told) if len(list(run)) == told.count(each) > 1]
+    # The first may come alone: what the broker sends first is its own affair. Without turns it is every one of them.
+    assert len(emptied) <= 1, f"the batches were of partitions {told}"
