@@ -29,6 +29,20 @@ def wrong(*given, **named):
 setattr(import_module(module), name, wrong)
 main()
 """
+HALFWAY = """
+from traderecon.cli import main
+from traderecon.matching import agent
+
+right = agent.result_json
+
+def wrong(result):
+    if result.trade_id == "T13" and result.verdict.state == "MATCHED":
+        raise ZeroDivisionError("a bug")
+    return right(result)
+
+agent.result_json = wrong
+main()
+"""
 NEIGHBOURS = [f"N{number}" for number in range(20)]
 
 
@@ -81,6 +95,25 @@ def test_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_le
     assert all("ZeroDivisionError: a bug" in text for *_, text in letters)
     states = installation.rows("SELECT trade_id, state FROM results ORDER BY trade_id")
     assert states == [(trade_id, "MATCHED") for trade_id in sorted(NEIGHBOURS)]
+    assert_history_holds(installation)
+    assert_stays(worker)
+
+
+def test_a_leg_our_code_fails_on_halfway_leaves_its_trade_as_it_was(installation: Installation) -> None:
+    """The leg that would have made the pair is put aside; the one that waits is still waited for, and told."""
+    trades = [*NEIGHBOURS, "T13"]
+    for topic in ("executions", "broker_confirmations"):
+        installation.append(topic, [leg(trade_id) for trade_id in trades])
+    forward(installation, 2 * len(trades))
+    for _ in range(LIMIT - 1):
+        assert installation.start(program=[sys.executable, "-c", HALFWAY]).ended() == Exit.BUG
+    worker = installation.start(program=[sys.executable, "-c", HALFWAY])
+    until(worker.ready, "the worker is ready")
+    installation.until_decided()
+    assert installation.rows("SELECT code, source_topic FROM dead_letters") == [("HANDLER_ERROR", "legs")]
+    states = dict(installation.rows("SELECT trade_id, state FROM results"))
+    assert states == {**dict.fromkeys(NEIGHBOURS, "MATCHED"), "T13": "UNMATCHED"}
+    assert installation.rows("SELECT trade_id, status FROM breaks") == [("T13", "OPEN")]
     assert_history_holds(installation)
     assert_stays(worker)
 

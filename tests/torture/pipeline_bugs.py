@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from torture.bugs import BUGS as OF_THE_TRANSPORT
 from torture.bugs import turns
 from traderecon.intake.agent import _Intake
-from traderecon.matching.agent import _Turns
-from traderecon.records import Result, Told
+from traderecon.matching.agent import _Telling, _Turns
+from traderecon.records import Told
 from traderecon.records.journal import Progress
 from traderecon.sink import results as sunk
 from traderecon.sink.chain import START, link
@@ -72,8 +72,8 @@ def leave_the_old_home() -> None:
     """A result that moves a trade is not told on the topic it leaves."""
     publish = _Turns.publish
 
-    def leaving(self: _Turns, result: Result, before: Told | None, received_at_ns: int | None) -> None:
-        publish(self, result, None, received_at_ns)
+    def leaving(self: _Turns, telling: _Telling, before: Told | None, received_at_ns: int | None) -> None:
+        publish(self, telling, None, received_at_ns)
 
     _Turns.publish = leaving  # type: ignore[method-assign]
 

@@ -17,9 +17,9 @@ import msgspec
 from faust.types import StreamT
 
 from traderecon import clock
-from traderecon.matching.course import Awaited, awaited, expire, join
+from traderecon.matching.course import Awaited, Turn, awaited, expire, join
 from traderecon.matching.facts import MAX_FACTS, Arrival
-from traderecon.matching.results import told as telling
+from traderecon.matching.results import told as told_by
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Result, Source, State, Told, Transition, identity
 from traderecon.records.dead_letter import dead_letter, failed, letter_key
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
@@ -55,6 +55,13 @@ def attach(stage: Stage, rules: Rules) -> None:
     app.tables.add(table)
     matching = _Matching(stage, table, rules)
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
+
+
+class _Telling(NamedTuple):
+    """A result, and its record's value."""
+
+    result: Result
+    value: bytes
 
 
 class _Published(NamedTuple):
@@ -117,14 +124,16 @@ class _Matching:
             turns.not_new[fact.leg.source, _NOT_NEW[turn.arrival]] += 1
         if turn.after is None:
             return
+        telling = self._telling(turn)
+        # Everything that may fail has been done: a record put aside leaves its trade as it was.
         facts.keep(draft, trade_id, new, value)
         if turn.was_due_ns is not None and turn.was_due_ns != turn.due_ns:
             deadlines.forget(draft, turn.was_due_ns, trade_id)
         if turn.due_ns is not None:
             deadlines.await_until(draft, turn.due_ns, trade_id, awaited(turn.after.sides))
-        if (result := turn.result(self._stamp)) is not None:
+        if telling is not None:
             by_pnl = fact.leg.source is Source.PNL
-            turns.publish(result, before, None if by_pnl else fact.origin.received_at_ns)
+            turns.publish(telling, before, None if by_pnl else fact.origin.received_at_ns)
 
     async def _pass_time(self, turns: "_Turns", record: Record) -> None:
         """Time has got further: graces end, and the partition tells how it stands."""
@@ -133,14 +142,15 @@ class _Matching:
         watermark_ns = watermarks.watermark_ns(draft, self._topics.inputs, progress)
         while over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE):
             for waiting in over:
-                deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
                 known = [kept for kept in facts.facts(draft, waiting.trade_id) if kept.journal_offset < record.offset]
                 before = told.last(draft, waiting.trade_id)
                 turn = expire(known, before, watermark_ns, self._rules)
+                telling = self._telling(turn)
+                deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
                 if turn.due_ns is not None:  # the rules have changed: it waits longer
                     deadlines.await_until(draft, turn.due_ns, waiting.trade_id, waiting.awaited)
-                if (result := turn.result(self._stamp)) is not None:
-                    turns.publish(result, before, None)
+                if telling is not None:
+                    turns.publish(telling, before, None)
             if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
                 await self._publish(turns)
                 await draft.write(upto=record.offset - 1)
@@ -149,6 +159,11 @@ class _Matching:
         partition = turns.batch.partition
         if progress.at_ns >= self._stands_at_ns.get(partition, 0):
             turns.standing = self._standing(turns, partition, progress.at_ns)
+
+    def _telling(self, turn: Turn) -> "_Telling | None":
+        """The result of a turn as it is to be sent; None where there is nothing to tell."""
+        result = turn.result(self._stamp)
+        return None if result is None else _Telling(result, result_json(result))
 
     def _standing(self, turns: "_Turns", partition: int, at_ns: int) -> bytes:
         """How the partition stands: the watermark, and who waits for what. Told more seldom where many wait."""
@@ -230,11 +245,12 @@ class _Turns:
         self.rejected: Counter[RejectCode] = Counter()
         self.standing: bytes | None = None
 
-    def publish(self, result: Result, before: Told | None, received_at_ns: int | None) -> None:
+    def publish(self, telling: _Telling, before: Told | None, received_at_ns: int | None) -> None:
         """To the topic of its state, and to the one it leaves."""
+        result = telling.result
         key = result.trade_id.encode()
-        row = Outgoing(key, result_json(result))
-        told.tell(self.draft, key, telling(result))
+        row = Outgoing(key, telling.value)
+        told.tell(self.draft, key, told_by(result))
         home, partition = self._home(result.verdict.state), self.batch.partition
         self.outbox[home, partition].append(row)
         if before is not None and (left := self._home(before.state)) != home:
