@@ -1,16 +1,15 @@
 """The report in a browser, from a file: asks for nothing, fits every window, can be read in light, dark and print."""
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from runs import clean, long, mixed, odd
+from web.chromium import FAINT, chromium
 
 from traderecon.batch.report import Heading, render
 from traderecon.batch.summary import Summary
@@ -18,53 +17,13 @@ from traderecon.rules import FOUNDING
 
 HEADING = Heading(title="Trades of 26 July", generated_at_ns=1, version="1.2.3", inputs=(), output="results.csv")
 RUNS: dict[str, Callable[[], Summary]] = {"clean": clean, "mixed": mixed, "odd": odd, "empty": Summary, "long": long}
-ARGUMENTS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 Scheme = Literal["light", "dark"]
-
-FAINT = """() => {
-    // Every text that is shown, whose contrast to what is behind it is below 4.5 (WCAG 2, AA).
-    const channels = colour => colour.match(/[0-9.]+/g).map(Number);
-    const linear = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-    const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-    const behind = element => {
-        for (; element; element = element.parentElement) {
-            const colour = channels(getComputedStyle(element).backgroundColor);
-            if (colour.length === 3) return colour;
-        }
-        return [255, 255, 255];
-    };
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    const faint = [];
-    let shown = 0;
-    while (texts.nextNode()) {
-        const element = texts.currentNode.parentElement, style = getComputedStyle(element);
-        if (!texts.currentNode.data.trim() || !element.checkVisibility({visibilityProperty: true})
-            || element.closest("svg")) continue;
-        const [low, high] = [luminance(channels(style.color)), luminance(behind(element))].sort((a, b) => a - b);
-        shown += 1;
-        if ((high + 0.05) / (low + 0.05) < 4.5) faint.push(`${element.className}: ${texts.currentNode.data}`);
-    }
-    return {shown, faint};
-}"""
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    assert path, "no chromium on the PATH: install the system's package"
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *sandbox])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,33 @@ ARGUMENTS = (
 )
 
 
+FAINT = """() => {
+    // Every text that is shown, whose contrast to what is behind it is below 4.5 (WCAG 2, AA).
+    const channels = colour => colour.match(/[0-9.]+/g).map(Number);
+    const linear = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+    const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    const behind = element => {
+        for (; element; element = element.parentElement) {
+            const colour = channels(getComputedStyle(element).backgroundColor);
+            if (colour.length === 3) return colour;
+        }
+        return [255, 255, 255];
+    };
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const faint = [];
+    let shown = 0;
+    while (texts.nextNode()) {
+        const element = texts.currentNode.parentElement, style = getComputedStyle(element);
+        if (!texts.currentNode.data.trim() || !element.checkVisibility({visibilityProperty: true})
+            || element.closest("svg")) continue;
+        const [low, high] = [luminance(channels(style.color)), luminance(behind(element))].sort((a, b) => a - b);
+        shown += 1;
+        if ((high + 0.05) / (low + 0.05) < 4.5) faint.push(`${element.className}: ${texts.currentNode.data}`);
+    }
+    return {shown, faint};
+}"""
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser while the block runs."""
