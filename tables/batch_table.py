@@ -11,11 +11,11 @@ that was stopped and woke up late), the gap is read before anything else is writ
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import faust
 from faust.types import TP
-from rocksdict import WriteBatch
+from rocksdict import Rdict, WriteBatch
 
 from traderecon.transport import MicroBatch, Outgoing, Record
 from traderecon.transport.halt import halt
@@ -54,6 +54,7 @@ class BatchTable(faust.Table[bytes, bytes]):
             **kwargs,
         )
         self._writes: dict[int, int] = {}
+        self._restored: dict[int, int] = {}
         self._rising = (APPLIED_KEY, *rising)
 
     def _new_store(self) -> Store:
@@ -67,6 +68,10 @@ class BatchTable(faust.Table[bytes, bytes]):
         """The last offset of ``topic`` whose effects are in the partition; -1 when there is none."""
         found = self.data.of(partition).get(APPLIED_KEY + topic.encode())
         return -1 if found is None else int(found)
+
+    def held(self, partition: int) -> "Held":
+        """What drafts find; equal as long as nobody but drafts has written to it."""
+        return Held(self.data.of(partition), self._restored.get(partition, 0))
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
         raise TypeError(f"table {self.name} is written in batches: put {key!r} into a draft, and write that")
@@ -83,6 +88,7 @@ class BatchTable(faust.Table[bytes, bytes]):
 
     def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
         """Write changelog records, in order, and that the store now holds everything below ``end``."""
+        self._restored[tp.partition] = self._restored.get(tp.partition, 0) + 1
         self._store_rows(tp.partition, ((record.key or b"", record.value) for record in records), end)
 
     async def _write(self, partition: int, changes: dict[bytes, bytes | None]) -> None:
@@ -126,6 +132,13 @@ class BatchTable(faust.Table[bytes, bytes]):
         return self.data.partition_path(partition)
 
 
+class Held(NamedTuple):
+    """A store as it was opened, and how often changelog records have been written into it since."""
+
+    store: Rdict
+    restored: int
+
+
 def _number(value: bytes) -> int:
     return int(value.partition(b" ")[0])
 
@@ -133,16 +146,23 @@ def _number(value: bytes) -> int:
 class Draft:
     """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable."""
 
-    __slots__ = ("_batch", "_db", "_keys", "_rows", "_table", "applied")
+    __slots__ = ("_batch", "_db", "_keys", "_rows", "_table", "applied", "held", "partition")
 
     def __init__(self, table: BatchTable, batch: MicroBatch) -> None:
         self._table = table
         self._batch = batch
-        self._db = table.data.of(batch.partition)
+        self.partition = batch.partition
+        self.held = table.held(batch.partition)
+        self._db = self.held.store
         self._rows: dict[bytes, bytes | None] = {}
         self._keys: list[bytes] = []  # of _rows, in order
         self.applied = table.applied(batch.topic, batch.partition)
         """Records of the source up to this offset are replays."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether it has rows that are not written."""
+        return bool(self._rows)
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, as of this draft."""
@@ -183,7 +203,12 @@ class Draft:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key. Keys that begin with NUL are the table's own."""
-        self._change(key, value)
+        if key.startswith(INTERNAL):
+            raise ValueError(f"key {key!r} begins with NUL, which the table keeps for itself")
+        rows = self._rows
+        if key not in rows:
+            insort(self._keys, key)
+        rows[key] = value
 
     def delete(self, key: bytes) -> None:
         """Forget a key; one that came with this draft leaves no trace."""
@@ -191,14 +216,9 @@ class Draft:
             del self._rows[key]
             del self._keys[bisect_left(self._keys, key)]
             return
-        self._change(key, None)
-
-    def _change(self, key: bytes, value: bytes | None) -> None:
-        if key.startswith(INTERNAL):
-            raise ValueError(f"key {key!r} begins with NUL, which the table keeps for itself")
         if key not in self._rows:
             insort(self._keys, key)
-        self._rows[key] = value
+        self._rows[key] = None
 
     async def write(self, upto: int | None = None) -> None:
         """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it.
@@ -212,3 +232,4 @@ class Draft:
         rows = {key: self._rows[key] for key in self._keys}
         await self._table._write(self._batch.partition, {**rows, applied: b"%d" % self.applied})
         self._rows, self._keys = {}, []
+        self.held = self._table.held(self.partition)

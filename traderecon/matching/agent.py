@@ -27,7 +27,7 @@ from traderecon.records.journal import fact_of, journalled, progress_of
 from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.stage import Stage
-from traderecon.tables import BatchTable, Draft, deadlines, facts, told, watermarks
+from traderecon.tables import BatchTable, Draft, deadlines, facts, told, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record
@@ -77,13 +77,15 @@ class _Matching:
     def __init__(self, stage: Stage, table: BatchTable, rules: Rules) -> None:
         self._app, self._topics, self._metrics, self._strikes = stage.app, stage.topics, stage.metrics, stage.strikes
         self._table, self._rules, self._stamp = table, rules, rules.stamp()
+        self._memory = trades.Memory()
         self._stands_at_ns: dict[int, int] = {}
         self._pending: dict[int, Counter[str]] = {}
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
         """The journal: facts join their trades, time passes."""
         async for batch in batches:
-            turns = _Turns(self._table.draft(batch), batch, self._topics)
+            draft = self._table.draft(batch)
+            turns = _Turns(draft, self._memory.trades(draft), batch, self._topics)
             for record in batch:
                 if record.offset <= turns.draft.applied:
                     continue  # a replay: what came of it has been delivered
@@ -104,7 +106,8 @@ class _Matching:
         value = record.value or b""
         fact = fact_of(value)
         draft = turns.draft
-        known = facts.facts(draft, trade_id)
+        trade = turns.trades.of(trade_id)
+        known = trade.facts
         if known and known[-1].journal_offset >= record.offset:
             if any(kept.journal_offset == record.offset for kept in known):
                 return  # a replay that a worker stopped for too long made look new
@@ -115,7 +118,7 @@ class _Matching:
             origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
             new, value = facts.Kept(new.identity, fact, record.offset), journalled(fact)
-        before = told.last(draft, trade_id)
+        before = trade.told
         turn = join(known, before, new, turns.watermark_ns, self._rules)
         if turn.arrival is Arrival.TOO_MANY:
             turns.reject(_too_many(fact, _place(turns.batch, record)), record)
@@ -126,7 +129,7 @@ class _Matching:
             return
         telling = self._telling(turn)
         # Everything that may fail has been done: a record put aside leaves its trade as it was.
-        facts.keep(draft, trade_id, new, value)
+        turns.trades.keep(trade_id, new, value)
         if turn.was_due_ns is not None and turn.was_due_ns != turn.due_ns:
             deadlines.forget(draft, turn.was_due_ns, trade_id)
         if turn.due_ns is not None:
@@ -142,8 +145,9 @@ class _Matching:
         watermark_ns = watermarks.watermark_ns(draft, self._topics.inputs, progress)
         while over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE):
             for waiting in over:
-                known = [kept for kept in facts.facts(draft, waiting.trade_id) if kept.journal_offset < record.offset]
-                before = told.last(draft, waiting.trade_id)
+                trade = turns.trades.of(waiting.trade_id)
+                known = [kept for kept in trade.facts if kept.journal_offset < record.offset]
+                before = trade.told
                 turn = expire(known, before, watermark_ns, self._rules)
                 telling = self._telling(turn)
                 deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
@@ -154,6 +158,7 @@ class _Matching:
             if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
                 await self._publish(turns)
                 await draft.write(upto=record.offset - 1)
+                turns.trades = self._memory.trades(draft)
         watermarks.advance(draft, progress, self._topics.inputs)
         turns.watermark_ns = watermark_ns
         partition = turns.batch.partition
@@ -232,8 +237,8 @@ class _Matching:
 class _Turns:
     """What the records of one micro-batch have come to so far."""
 
-    def __init__(self, draft: Draft, batch: MicroBatch, topics: Topics) -> None:
-        self.draft, self.batch, self._topics = draft, batch, topics
+    def __init__(self, draft: Draft, trades: trades.Trades, batch: MicroBatch, topics: Topics) -> None:
+        self.draft, self.trades, self.batch, self._topics = draft, trades, batch, topics
         self.watermark_ns = watermarks.watermark_ns(draft, topics.inputs)
         self.sent()
 
@@ -250,7 +255,7 @@ class _Turns:
         result = telling.result
         key = result.trade_id.encode()
         row = Outgoing(key, telling.value)
-        told.tell(self.draft, key, told_by(result))
+        self.trades.tell(key, told_by(result))
         home, partition = self._home(result.verdict.state), self.batch.partition
         self.outbox[home, partition].append(row)
         if before is not None and (left := self._home(before.state)) != home:

@@ -159,12 +159,8 @@ class KafkaProducer(BatchProducer, stock.Producer):
         spans = []
         at = 0
         while at < len(rows):
-            wire = producer.create_batch()
-            first = at
-            while at < len(rows):
-                if _add(wire, rows[at]) is None:
-                    break
-                at += 1
+            wire, first = producer.create_batch(), at
+            at += _fill(wire, rows[first:] if first else rows)
             if at == first:
                 raise ProducerSendError(f"a record for {topic} is larger than a batch of {self.max_batch_size} bytes")
             spans.append(await self._append(producer, topic, partition, rows[first:at], wire))
@@ -182,12 +178,22 @@ class KafkaProducer(BatchProducer, stock.Producer):
                     raise ProducerSendError(f"{topic}[{partition}] refused {len(rows)} records: {error!r}") from error
                 self.log.warning("%s[%s]: no acknowledgement yet, sending again: %r", topic, partition, error)
                 wire = producer.create_batch()
-                for row in rows:
-                    _add(wire, row)
+                _fill(wire, rows)
 
 
-def _add(wire: Any, row: Outgoing) -> Any:
-    return wire.append(key=row.key, value=row.value, timestamp=row.timestamp_ms, headers=list(row.headers))
+def _fill(wire: Any, rows: Sequence[Outgoing]) -> int:
+    """Put as many rows as fit into a batch of aiokafka's; gives how many did.
+
+    Past the batch, into its builder: its own ``append`` costs as much again for every record.
+    """
+    add, at = wire._builder.append, 0
+    for key, value, timestamp_ms, headers in rows:
+        if add(at, timestamp_ms, key, value, [*headers]) is None:
+            wire.close()
+            break
+        at += 1
+    wire._relative_offset = at
+    return at
 
 
 class Transport(stock.Transport):

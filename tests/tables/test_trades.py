@@ -1,0 +1,95 @@
+"""What is remembered of the trades is what their rows say, whoever wrote them."""
+
+import random
+from pathlib import Path
+
+import pytest
+from legs import arrived, ours
+from tables_case import CHANGELOG, batch, play
+
+from traderecon.records import State, Told, identity
+from traderecon.records.journal import journalled
+from traderecon.tables import BatchTable, Draft, facts, told, trades
+from traderecon.tables.store import INTERNAL
+from traderecon.transport import Outgoing
+
+IDS = [b"T1", b"T2", b"T3"]
+
+
+def fact(offset: int) -> tuple[facts.Kept, bytes]:
+    """The fact that a journal record at this offset brings."""
+    (one,) = arrived(ours(version=offset + 1))
+    return facts.Kept(identity(one.leg), one, offset), journalled(one)
+
+
+def agree(found: trades.Trades, draft: Draft) -> None:
+    for trade_id in IDS:
+        trade = found.of(trade_id)
+        assert (trade.facts, trade.told) == (facts.facts(draft, trade_id), told.last(draft, trade_id))
+
+
+def test_a_trade_that_moved_last_is_not_read_again(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        memory = trades.Memory()
+        draft = table.draft(batch(0))
+        found = memory.trades(draft)
+        trade = found.of(b"T1")
+        found.keep(b"T1", *fact(0))
+        await draft.write()
+        again = table.draft(batch(1))
+        assert memory.trades(again).of(b"T1") is trade
+        agree(memory.trades(again), again)
+
+    play(tmp_path, story)
+
+
+def test_no_more_is_remembered_than_the_last_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trades, "REMEMBERED", 2)
+
+    async def story(table: BatchTable) -> None:
+        memory = trades.Memory()
+        first = table.draft(batch(0))
+        seen = [memory.trades(first).of(trade_id) for trade_id in IDS]
+        second = memory.trades(table.draft(batch(1)))
+        assert second.of(b"T3") is seen[2]
+        assert second.of(b"T1") is not seen[0]
+
+    play(tmp_path, story)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+
+    async def story(table: BatchTable) -> None:
+        memory = trades.Memory()
+        offset = 0
+        draft = table.draft(batch(0))
+        found = memory.trades(draft)
+        for _ in range(150):
+            step = rng.choice(
+                ["keep", "keep", "keep", "tell", "late", "write", "go on", "abandon", "stranger", "reopen"]
+            )
+            trade_id = rng.choice(IDS)
+            offset += 10
+            if step in {"keep", "late"}:
+                found.of(trade_id)
+                # A record that somebody else's later facts overtook: its offset lies below what is known.
+                found.keep(trade_id, *fact(offset if step == "keep" else offset - 15))
+            elif step == "tell":
+                found.tell(trade_id, Told(offset, State.MATCHED, (), f"{offset:064x}"))
+            elif step == "stranger":
+                kept, value = fact(offset)
+                row = Outgoing(b"f" + trade_id + b"\x00" + bytes.fromhex(kept.identity), b"%d %b" % (offset, value))
+                await table.app.append(CHANGELOG, 0, [row, Outgoing(INTERNAL + b"applied\x00legs", b"%d" % offset)])
+            else:
+                if step != "abandon":
+                    await draft.write()
+                if step == "reopen":
+                    await table.data.stop()
+                if step != "go on":
+                    draft = table.draft(batch(offset))
+                found = memory.trades(draft)
+            agree(found, draft)
+
+    play(tmp_path, story)
