@@ -81,6 +81,7 @@ system-packages:
 	@.ci/system-packages chromium
 	@.ci/system-packages java
 	@.ci/system-packages prometheus
+	@.ci/system-packages faketime
 
 # The environment. A stamp is touched when its step is done; a step that broke off is done again.
 

@@ -10,6 +10,7 @@ that was stopped and woke up late), the gap is read before anything else is writ
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,9 +20,13 @@ from rocksdict import Rdict, WriteBatch
 
 from traderecon.transport import MicroBatch, Outgoing, Record
 from traderecon.transport.halt import halt
+from traderecon.transport.points import Point, passed
 
-from .store import CHANGELOG_KEY, INTERNAL, Store, rows
+from .quarantine import condemn, unreadable
+from .store import CHANGELOG_KEY, INTERNAL, Store, rows, same_format, whole
 
+STORES = ".db/"
+"""Where RocksDB names a file, the store it is of stands before this."""
 APPLIED_KEY = INTERNAL + b"applied\x00"
 """Before the source topic's name: the last offset of it whose effects are in this partition."""
 
@@ -67,7 +72,12 @@ class BatchTable(faust.Table[bytes, bytes]):
     def applied(self, topic: str, partition: int) -> int:
         """The last offset of ``topic`` whose effects are in the partition; -1 when there is none."""
         found = self.data.of(partition).get(APPLIED_KEY + topic.encode())
-        return -1 if found is None else int(found)
+        if found is None:
+            return -1
+        offset, _, other = found.partition(b" ")
+        if other:  # the first format says nothing of itself
+            same_format(f"{self.changelog_topic.get_topic_name()}[{partition}]", int(other))
+        return int(offset)
 
     def held(self, partition: int) -> "Held":
         """What drafts find; equal as long as nobody but drafts has written to it."""
@@ -95,7 +105,9 @@ class BatchTable(faust.Table[bytes, bytes]):
         writes = self._writes[partition] = self._writes.get(partition, 0) + 1
         changelog = TP(self.changelog_topic.get_topic_name(), partition)
         outgoing = [Outgoing(key, value) for key, value in changes.items()]
+        passed(Point.CHANGELOG_NEXT, changelog.topic)
         spans = await self.app.append(changelog.topic, partition, outgoing)
+        passed(Point.CHANGELOG_ACKED, changelog.topic)
         if self._writes[partition] != writes:
             raise RuntimeError(f"table {self.name}: two drafts of partition {partition} were written at once")
         held = self.next_changelog_offset(partition)
@@ -130,6 +142,13 @@ class BatchTable(faust.Table[bytes, bytes]):
     def store_path(self, partition: int) -> Path:
         """The directory of a partition's local store."""
         return self.data.partition_path(partition)
+
+    def distrust(self, partition: int, error: BaseException) -> None:
+        """After an error: where the local store could not be read, it is put aside at the next start."""
+        path = self.store_path(partition)
+        if unreadable(error) and (str(path) in str(error) or STORES not in str(error)):
+            with suppress(OSError):  # then it is found again
+                condemn(path, str(error))
 
 
 class Held(NamedTuple):
@@ -193,6 +212,8 @@ class Draft:
                 break
             if row[0] not in drafted:
                 found.append(row)
+        else:
+            whole(self._db, prefix)
         keys = self._keys
         for index in range(bisect_left(keys, prefix), len(keys)):
             if not keys[index].startswith(prefix):
@@ -231,5 +252,6 @@ class Draft:
         # In the order of their keys: where a write is cut, what begins with an earlier letter is there.
         rows = {key: self._rows[key] for key in self._keys}
         await self._table._write(self._batch.partition, {**rows, applied: b"%d" % self.applied})
+        passed(Point.STORED, self._batch.topic)
         self._rows, self._keys = {}, []
         self.held = self._table.held(self.partition)

@@ -1,4 +1,8 @@
-"""The RocksDB files of one table: one database per partition, opened with it, closed with it, bounded in memory."""
+"""The RocksDB files of one table: one database per partition, opened with it, closed with it, bounded in memory.
+
+A database that cannot be read is put aside (``quarantine.py``), and begins again from the changelog. One of another
+format is refused.
+"""
 
 from collections.abc import Iterator
 from typing import Any, cast
@@ -7,10 +11,18 @@ from faust.stores import rocksdb
 from faust.types import TP, CollectionT
 from rocksdict import Rdict
 
+from traderecon.transport.halt import REFUSED, halt
+
+from .quarantine import condemned, put_aside, unreadable, without_files
+
 INTERNAL = b"\x00"
 """Keys of the table's own bookkeeping begin with it."""
 CHANGELOG_KEY = INTERNAL + b"changelog"
 """The next changelog offset: everything below it is in the store. Local, never in the changelog."""
+FORMAT_KEY = INTERNAL + b"format"
+"""The format of the rows. Local; in the changelog it stands behind what has been applied, where it is not the first."""
+FORMAT = 1
+"""Another number is refused, not guessed at. A store without one is of the first."""
 
 BLOCK_CACHE_BYTES = 32 * 1024 * 1024
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
@@ -31,6 +43,42 @@ class Store(rocksdb.Store):
     def of(self, partition: int) -> Rdict:
         """The open database of a partition."""
         return cast(Rdict, self._db_for_partition(partition))
+
+    def _open_for_partition(self, partition: int) -> Rdict:
+        path = self.partition_path(partition)
+        if (said := condemned(path)) is not None:
+            self._put_aside(partition, said)
+        try:
+            return self._opened(partition)
+        except Exception as error:
+            if without_files(error):
+                halt(f"{path}: the limit of open files is too low ({error}): raise it (ulimit -n 4096)", code=REFUSED)
+            if not unreadable(error):
+                raise
+            self._put_aside(partition, str(error))
+            return self._opened(partition)
+
+    def _opened(self, partition: int) -> Rdict:
+        db = cast(Rdict, super()._open_for_partition(partition))
+        try:
+            found = db.get(FORMAT_KEY)
+        except Exception:
+            db.close()
+            raise
+        if found is None:
+            db.put(FORMAT_KEY, b"%d" % FORMAT)
+        else:
+            same_format(str(self.partition_path(partition)), int(cast(bytes, found)))
+        return db
+
+    def _put_aside(self, partition: int, said: str) -> None:
+        aside = put_aside(self.partition_path(partition))
+        self.log.critical(
+            "%s cannot be read: %s. It is put aside as %s, and made anew from the changelog.",
+            self.partition_path(partition),
+            said,
+            aside,
+        )
 
     def persisted_offset(self, tp: TP) -> int | None:
         """The last changelog offset held: in Faust's terms, one below the next."""
@@ -61,3 +109,26 @@ def rows(db: Rdict, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         if not key.startswith(prefix):
             return
         yield key, value
+    whole(db, prefix)
+
+
+def whole(db: Rdict, start: bytes) -> None:
+    """The rows from ``start`` ended where the database does; raises where they only could not be read any further.
+
+    To whoever iterates, a block that cannot be read looks like the end.
+    """
+    walk = db.iter()
+    walk.seek(start)
+    while walk.valid():
+        walk.next()
+    walk.status()
+
+
+def same_format(where: str, found: int) -> None:
+    """Refuse rows of a format this version does not know, 78."""
+    if found != FORMAT:
+        halt(
+            f"{where} has rows of format {found}, this version reads {FORMAT}: install the version that wrote them, or "
+            "remove that directory where the changelog is of this format",
+            code=REFUSED,
+        )

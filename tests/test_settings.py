@@ -1,6 +1,7 @@
 """Settings: where each comes from, what is refused and how it is said, and what may never be printed."""
 
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ DEFAULTS_IN_WORDS: dict[str, Any] = {
     "`traderecon.db` in the data dir": "sqlite:///traderecon-data/traderecon.db",
     "empty": "",
     "built-in founding rules": None,
+    "none": None,
 }
 
 DEFAULTS: dict[str, Any] = {
@@ -114,6 +116,10 @@ BAD = [
     ("TRADERECON_BROKER", "hunter2"),
     ("TRADERECON_BROKER", "kafka://"),
     ("TRADERECON_BROKER", "kafka://a:9092;;b:9092"),
+    ("TRADERECON_BROKER", "kafka://u:hunter2@h:9092"),
+    ("TRADERECON_BROKER", "kafka://h:9092;kafka://hunter2@h:9092"),
+    ("TRADERECON_KAFKA_SECURITY", "hunter2"),
+    ("TRADERECON_KAFKA_SASL_MECHANISM", "PLAIN"),
     ("TRADERECON_DATABASE_URL", "mysql://u:hunter2@h/db"),
     ("TRADERECON_DATABASE_URL", "postgresql://"),
     ("TRADERECON_DATABASE_URL", "postgresql://u:hunter 2@h/db"),
@@ -213,6 +219,85 @@ def test_a_password_is_masked(monkeypatch: pytest.MonkeyPatch, url: str, shown: 
 def test_all_of_a_password_with_an_at_sign_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_DATABASE_URL", "postgresql://u:hunter@2@h/db")
     assert load().shown()["database_url"] == "postgresql://u:****@h/db"
+
+
+SASL = {"KAFKA_SECURITY": "sasl_ssl", "KAFKA_USERNAME": "worker", "KAFKA_PASSWORD": "hunter2"}
+TLS = {"KAFKA_SECURITY": "ssl", "KAFKA_CERT_FILE": "ours.pem", "KAFKA_KEY_FILE": "ours.key"}
+
+
+def set_all(monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(PREFIX + name, value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({**SASL, "KAFKA_USERNAME": ""}, "KAFKA_USERNAME: TRADERECON_KAFKA_SECURITY is sasl_ssl, which needs it"),
+        ({**SASL, "KAFKA_PASSWORD": ""}, "KAFKA_PASSWORD: TRADERECON_KAFKA_SECURITY is sasl_ssl, which needs it"),
+        ({"KAFKA_PASSWORD": "hunter2"}, "KAFKA_PASSWORD: TRADERECON_KAFKA_SECURITY is plaintext, where nobody asks"),
+        ({**TLS, "KAFKA_USERNAME": "hunter2"}, "KAFKA_USERNAME: TRADERECON_KAFKA_SECURITY is ssl, where nobody asks"),
+        ({"KAFKA_CA_FILE": "hunter2"}, "KAFKA_CA_FILE: TRADERECON_KAFKA_SECURITY is plaintext, which is not encrypted"),
+        ({**TLS, "KAFKA_KEY_FILE": ""}, "KAFKA_KEY_FILE: TRADERECON_KAFKA_CERT_FILE is set, and needs it"),
+        ({**TLS, "KAFKA_CERT_FILE": ""}, "KAFKA_CERT_FILE: TRADERECON_KAFKA_KEY_FILE is set, and needs it"),
+        (
+            {**SASL, "KAFKA_SECURITY": "sasl_plaintext", "BROKER": "kafka://localhost:9092;kafka://kafka.example:9092"},
+            "KAFKA_SECURITY: sasl_plaintext is for a broker on loopback; write sasl_ssl",
+        ),
+    ],
+)
+def test_security_that_is_not_whole_is_refused_by_the_name_of_what_is_missing_or_too_much(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
+) -> None:
+    set_all(monkeypatch, settings)
+    assert refused().startswith(PREFIX + said)
+    assert "hunter2" not in refused()
+
+
+@pytest.mark.parametrize("broker", ["kafka://127.0.0.1:9092", "kafka://localhost:1;[::1]:2", "embedded://"])
+def test_a_password_in_the_clear_goes_no_further_than_this_machine(
+    monkeypatch: pytest.MonkeyPatch, broker: str
+) -> None:
+    set_all(monkeypatch, {**SASL, "KAFKA_SECURITY": "sasl_plaintext", "BROKER": broker})
+    assert load().kafka_security == "sasl_plaintext"
+
+
+def test_the_password_of_kafka_is_a_file_of_its_own_and_nowhere_printed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_all(monkeypatch, {**SASL, "KAFKA_PASSWORD": ""})
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secret(here, "TRADERECON_KAFKA_PASSWORD", b"hunter2\n")))
+    settings = load()
+    assert settings.kafka_password is not None
+    assert settings.kafka_password.get_secret_value() == "hunter2"
+    assert settings.shown()["kafka_password"] == "****"
+    assert "hunter2" not in f"{settings!r} {settings} {settings.shown()} {settings.model_dump_json()}"
+
+
+def test_the_password_of_kafka_does_not_belong_in_the_file(here: Path) -> None:
+    (here / "traderecon.toml").write_text('kafka_password = "hunter2"')
+    assert refused().startswith("TRADERECON_KAFKA_PASSWORD: traderecon.toml is no place for it")
+    assert "hunter2" not in refused()
+
+
+def test_a_secret_that_every_user_of_the_machine_can_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        file = Path(folder) / "TRADERECON_KAFKA_PASSWORD"
+        file.write_text("hunter2")
+        file.chmod(0o644)
+        Path(folder).chmod(0o755)
+        set_all(monkeypatch, {**SASL, "KAFKA_PASSWORD": "", "SECRETS_DIR": folder})
+        assert refused() == (
+            f"TRADERECON_KAFKA_PASSWORD: every user of this machine can read {file}; chmod o-r it, or its directory"
+        )
+        Path(folder).chmod(0o700)
+        assert load().kafka_password is not None
+        Path(folder).chmod(0o755)
+        file.chmod(0o640)
+        assert load().kafka_password is not None
+        file.chmod(0o644)
+        set_all(monkeypatch, {"SECRETS_DIR": "", **TLS, "KAFKA_USERNAME": "", "KAFKA_KEY_FILE": str(file)})
+        assert refused().startswith("TRADERECON_KAFKA_KEY_FILE: every user of this machine can read")
 
 
 def test_everything_is_shown_as_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 
+from traderecon.identity import Identity
 from traderecon.worker_home import take_home
 
+LOG = Identity("a", "", 4)
 
-def test_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path) -> None:
-    first, second = take_home(tmp_path), take_home(tmp_path)
+
+def test_z3_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path) -> None:
+    first, second = take_home(tmp_path, LOG), take_home(tmp_path, LOG)
     assert [home.directory.name for home in (first, second)] == ["worker-0", "worker-1"]
     assert first.name != second.name
     first.lock.release()
-    again = take_home(tmp_path)
+    again = take_home(tmp_path, LOG)
     assert (again.directory, again.name) == (first.directory, first.name)
     second.lock.release()
     again.lock.release()

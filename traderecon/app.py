@@ -5,6 +5,8 @@
 ``faust -A traderecon.app:matching worker`` runs one role; ``traderecon worker`` runs several in one process.
 """
 
+import asyncio
+import logging
 import socket
 from collections.abc import Collection, Mapping
 from functools import cache
@@ -12,7 +14,11 @@ from typing import Any, NamedTuple
 
 from aiohttp.web import SockSite
 
-from traderecon import web
+from traderecon import free_space, web
+from traderecon.audit import agent as audit_agent
+from traderecon.audit import checkpoint
+from traderecon.connection import connected, security
+from traderecon.identity import Identity, OtherIdentity, unexpected
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.roles import ROLES
@@ -30,6 +36,8 @@ from traderecon.worker_home import WorkerHome, take_home
 
 BATCH_RECORDS = 4_000
 """A backlog is read in batches of so many: each waits twice for an acknowledgement, whatever its size."""
+
+logger = logging.getLogger(__name__)
 
 
 class Parts(NamedTuple):
@@ -52,7 +60,9 @@ def apps(
     made = {role: _STAGES[role](parts) for role in ROLES if role in roles and role in _STAGES}
     for app in made.values():
         lag.attach(app, parts.metrics)
-    return [*made.values(), _web(parts, made, listening, pages="web" in roles)]
+    pages = _web(parts, made, listening, pages="web" in roles)
+    free_space.attach(pages, made, parts.metrics, settings.data_dir, settings.min_free_mb)
+    return [*made.values(), pages]
 
 
 def broker_url(settings: Settings) -> str:
@@ -62,23 +72,42 @@ def broker_url(settings: Settings) -> str:
     return settings.broker
 
 
+async def identity_of(settings: Settings) -> Identity:
+    """The log these settings lead to. Raises ``ClientError``; OtherIdentity where it is not the one expected."""
+    async with connected(settings) as client:
+        identity = Identity(await client.cluster_id(), settings.topic_prefix, settings.topic_partitions)
+    if said := unexpected(identity, settings.cluster_id):
+        raise OtherIdentity(said)
+    return identity
+
+
 def _intake(parts: Parts) -> StreamApp:
-    stage = _stage(parts, "intake", writes=(parts.topics.legs, parts.topics.dead_letters))
+    stage = _stage(parts, "intake", writes=(parts.topics.legs, parts.topics.dead_letters, parts.topics.accounts))
     intake_agent.attach(stage)
     return stage.app
 
 
 def _matching(parts: Parts) -> StreamApp:
-    stage = _stage(parts, "matching", writes=parts.topics.outputs)
+    stage = _stage(parts, "matching", writes=parts.topics.published)
     matching_agent.attach(stage, rules_in_force(parts.settings))
     return stage.app
 
 
 def _sink(parts: Parts) -> StreamApp:
-    stage = _stage(parts, "sink", writes=(parts.topics.dead_letters,))
+    stage = _stage(parts, "sink", writes=(parts.topics.dead_letters, parts.topics.checkpoints))
     store = Store.open(parts.settings.database_url)
     store.ready()
+    identity = parts.home.identity
+    if store.pin(identity.cluster, identity.topic_prefix):
+        logger.warning(
+            "%s is from a version that did not note which log it belongs to: taken to be cluster %r, prefix %r, from "
+            "now on",
+            store.path,
+            identity.cluster,
+            identity.topic_prefix,
+        )
     sink_agent.attach(stage, store)
+    audit_agent.attach(stage, store.engine, parts.settings.data_dir / checkpoint.NAME)
     return stage.app
 
 
@@ -99,7 +128,7 @@ def _web(parts: Parts, running: Mapping[str, StreamApp], listening: socket.socke
         server._transport_handlers["tcp"] = lambda: SockSite(server._runner, listening)
 
     def health() -> Mapping[str, Mapping[str, bool]]:
-        return {role: {"ready": one.ready} for role, one in running.items()}
+        return {role: {"ready": one.ready, "taking_in": not one.holds} for role, one in running.items()}
 
     queries = Queries.open(settings.database_url) if pages else None
     web.attach(app, queries, parts.metrics, pages=pages, health=health, broker=_told(settings))
@@ -114,6 +143,7 @@ def _app(parts: Parts, role: str, **more: Any) -> StreamApp:
     return StreamApp(
         f"{settings.topic_prefix}traderecon-{role}",
         broker=broker_url(settings),
+        security=security(settings),
         data_dir=home.directory / role,
         partitions=settings.topic_partitions,
         batch_records=BATCH_RECORDS,
@@ -123,7 +153,7 @@ def _app(parts: Parts, role: str, **more: Any) -> StreamApp:
 
 
 def _stage(parts: Parts, role: str, writes: Collection[str]) -> Stage:
-    app = _app(parts, role, writes=writes)
+    app = _app(parts, role, writes=writes, fixed=(parts.topics.legs, *parts.topics.outputs))
     strikes = Strikes(parts.home.directory / role / "strikes.json")
     return Stage(app, parts.topics, parts.settings.topic_partitions, parts.metrics, strikes)
 
@@ -135,7 +165,8 @@ def _told(settings: Settings) -> str:
 @cache
 def _alone(role: str) -> StreamApp:
     settings = load()
-    parts = Parts(settings, take_home(settings.data_dir), topics(settings.topic_prefix), Metrics())
+    home = take_home(settings.data_dir, asyncio.run(identity_of(settings)))
+    parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
     return _web(parts, {}, None, pages=True) if role == "web" else _STAGES[role](parts)
 
 

@@ -9,12 +9,12 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,14 +27,24 @@ PREFIX = "TRADERECON_"
 FILE = Path("traderecon.toml")
 
 _PASSWORD = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
+_LOOPBACK = re.compile(r"(kafka://)?(localhost|127(\.\d+){3}|\[::1\])(:\d+)?/?")
+_HIDDEN = "****"
+_WORLD_READS, _WORLD_ENTERS = 0o004, 0o001
 
+Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
+Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256"]
 
 _WRITTEN = {
-    "broker": "write embedded:// or kafka://host:9092, several hosts with ; between them",
+    "broker": "write embedded:// or kafka://host:9092, several hosts with ; between them, without a name or password: "
+    f"{PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD are for them",
     "database_url": "write sqlite:///path or postgresql://host/name",
     "topic_prefix": "write at most 100 letters, digits, points, underscores and hyphens",
+    "cluster_id": "write the id as `traderecon doctor` shows it: letters, digits, points, underscores and hyphens",
 }
 """What to write where a text has another form."""
+
+
+_PLACES = f"set the variable, or write a file of that name in {PREFIX}SECRETS_DIR"
 
 
 class ConfigurationError(Exception):
@@ -48,8 +58,22 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
     )
 
-    broker: Annotated[str, Field(pattern=r"^(embedded://|kafka://[^\s/;]+(;(kafka://)?[^\s/;]+)*)$")] = "embedded://"
+    broker: Annotated[str, Field(pattern=r"^(embedded://|kafka://[^\s/;@]+(;(kafka://)?[^\s/;@]+)*)$")] = "embedded://"
     """``embedded://``, or ``kafka://host:9092`` (several hosts: ``;`` between them)."""
+    kafka_security: Protocol = "plaintext"
+    """``sasl_ssl`` (TLS, name and password), ``ssl`` (TLS), ``sasl_plaintext`` (loopback only) or ``plaintext``."""
+    kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
+    """Or ``SCRAM-SHA-256``."""
+    kafka_username: str = ""
+    """Who we are for the broker: its principal ``User:<name>``."""
+    kafka_password: SecretStr | None = None
+    """A secret: from the environment or a file of its own, never from ``traderecon.toml``."""
+    kafka_ca_file: Path | None = None
+    """PEM, who signs the broker's certificate; none: whom this system trusts."""
+    kafka_cert_file: Path | None = None
+    """PEM, our own certificate, where the broker asks for one."""
+    kafka_key_file: Path | None = None
+    """PEM, its key, without a password and not readable by everybody."""
     data_dir: Path = Path("traderecon-data")
     """Embedded log, database and tables."""
     database_url: Annotated[str, Field(pattern=r"^(|sqlite:///\S.*|postgresql://\S+)$")] = ""
@@ -66,6 +90,10 @@ class Settings(BaseSettings):
     """One leg waits this long for the other."""
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 35
     """How long a trade is kept after its last fact; the input topics and the journal keep records a week longer."""
+    cluster_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    """The id of the Kafka cluster, or of the embedded log, that is meant: another one is refused. Empty: any."""
+    min_free_mb: Annotated[int, Field(ge=0, le=1_000_000_000)] = 512
+    """Below so many MiB free on the disk of the data directory nothing more is taken in; 0: not looked at."""
     rules: Path | None = None
     """A rules file (TOML); none: the founding rules."""
     secrets_dir: Path | None = None
@@ -76,6 +104,33 @@ class Settings(BaseSettings):
         if not self.database_url:
             object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'traderecon.db'}")
         return self
+
+    @model_validator(mode="after")
+    def _security_is_whole(self) -> Self:
+        if wrong := next(self._contradictions(), None):
+            raise ValueError(wrong)
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
+        """What is missing or too much for the security that is asked for, by the name of the setting."""
+        asked = f"{PREFIX}KAFKA_SECURITY is {self.kafka_security}"
+        sasl, tls = self.kafka_security.startswith("sasl_"), self.kafka_security.endswith("ssl")
+        for name in ("kafka_username", "kafka_password"):
+            if sasl and not getattr(self, name):
+                yield f"{PREFIX}{name.upper()}: {asked}, which needs it"
+            if not sasl and getattr(self, name):
+                yield f"{PREFIX}{name.upper()}: {asked}, where nobody asks for it; write sasl_ssl, or leave it out"
+        for name in ("kafka_ca_file", "kafka_cert_file", "kafka_key_file"):
+            if not tls and getattr(self, name) is not None:
+                yield f"{PREFIX}{name.upper()}: {asked}, which is not encrypted; write ssl or sasl_ssl, or leave it out"
+        if (self.kafka_cert_file is None) != (self.kafka_key_file is None):
+            there, missing = ("CERT", "KEY") if self.kafka_key_file is None else ("KEY", "CERT")
+            yield f"{PREFIX}KAFKA_{missing}_FILE: {PREFIX}KAFKA_{there}_FILE is set, and needs it"
+        hosts = [] if self.broker == "embedded://" else self.broker.split(";")
+        if sasl and not tls and not all(_LOOPBACK.fullmatch(host) for host in hosts):
+            yield f"{PREFIX}KAFKA_SECURITY: sasl_plaintext is for a broker on loopback; write sasl_ssl"
+        if self.kafka_key_file is not None and everybody_reads(self.kafka_key_file):
+            yield f"{PREFIX}KAFKA_KEY_FILE: {_open_to_all(self.kafka_key_file)}"
 
     @classmethod
     def settings_customise_sources(
@@ -90,8 +145,9 @@ class Settings(BaseSettings):
         return env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls, toml_file=FILE)
 
     def shown(self) -> dict[str, Any]:
-        """Every setting as text that may be printed: a password in a URL is masked."""
+        """Every setting as text that may be printed: a password is masked, also in a URL."""
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in self}
+        plain["kafka_password"] = None if self.kafka_password is None else _HIDDEN
         return {**plain, **{name: _PASSWORD.sub(r"\1****", plain[name]) for name in ("broker", "database_url")}}
 
 
@@ -111,8 +167,10 @@ def load(given: Mapping[str, str] | None = None) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigurationError(f"{FILE}: {error}") from None
     secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR") or in_file.get("secrets_dir")
-    if secrets_dir is not None and not Path(str(secrets_dir)).is_dir():
-        raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {secrets_dir!r}: there is no such directory")
+    if secrets_dir is not None:
+        _look_at_secrets(Path(str(secrets_dir)))
+    if "kafka_password" in in_file:
+        raise ConfigurationError(f"{PREFIX}KAFKA_PASSWORD: {FILE} is no place for it; {_PLACES}")
     try:
         return Settings(_secrets_dir=secrets_dir)  # type: ignore[call-arg]  # pydantic-settings takes it, unannounced
     except ValidationError as error:
@@ -121,6 +179,28 @@ def load(given: Mapping[str, str] | None = None) -> Settings:
         ) from None
     except (SettingsError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{error}: a secret is a file of UTF-8 text") from None
+
+
+def everybody_reads(file: Path) -> bool:
+    """Whether any user of this machine can read a file: it says so, and so does every directory on the way to it."""
+    try:
+        real = file.resolve(strict=True)
+        way = all(folder.stat().st_mode & _WORLD_ENTERS for folder in real.parents)
+        return way and bool(real.stat().st_mode & _WORLD_READS)
+    except OSError:
+        return False
+
+
+def _look_at_secrets(folder: Path) -> None:
+    if not folder.is_dir():
+        raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {str(folder)!r}: there is no such directory")
+    for file in sorted(folder.iterdir()):
+        if file.name.upper().startswith(PREFIX) and everybody_reads(file):
+            raise ConfigurationError(f"{file.name.upper()}: {_open_to_all(file)}")
+
+
+def _open_to_all(file: Path) -> str:
+    return f"every user of this machine can read {file}; chmod o-r it, or its directory"
 
 
 def has_screen() -> bool:

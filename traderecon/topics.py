@@ -44,6 +44,9 @@ class Topics(NamedTuple):
     mismatch: str
     dead_letters: str
     standings: str
+    accounts: str
+    actions: str
+    checkpoints: str
 
     @property
     def inputs(self) -> Mapping[str, Source]:
@@ -57,10 +60,19 @@ class Topics(NamedTuple):
     @property
     def outputs(self) -> tuple[str, ...]:
         """What the sink reads."""
-        return self.reconciled, self.mismatch, self.dead_letters, self.standings
+        return self.reconciled, self.mismatch, self.dead_letters, self.standings, self.accounts, self.actions
+
+    @property
+    def published(self) -> tuple[str, ...]:
+        """What matching writes."""
+        return self.reconciled, self.mismatch, self.dead_letters, self.standings, self.accounts
 
     def declared(self, retention_days: int) -> tuple[Topic, ...]:
-        """What ``topics create`` makes. Inputs and journal are kept as long as a trade, results for ever."""
+        """What ``topics create`` makes.
+
+        Inputs, the journal and the accounts of both are kept as long as a trade; results, and what people decide, for
+        ever.
+        """
         kept = (retention_days + 7) * DAY_MS
         return (
             *(Topic(name, retention_ms=kept) for name in self.inputs),
@@ -69,6 +81,9 @@ class Topics(NamedTuple):
             Topic(self.mismatch, max_message_bytes=RESULT_BYTES),
             Topic(self.dead_letters),
             Topic(self.standings, compacted=True),
+            Topic(self.accounts, retention_ms=kept),
+            Topic(self.actions),
+            Topic(self.checkpoints),
         )
 
 

@@ -83,6 +83,7 @@ class Kafka(Topics):
         self._log = directory / "server.log"
         self._properties = directory / "server.properties"
         self._jvm: subprocess.Popen[bytes] | None = None
+        self._format: tuple[str, ...] = ()
         directory.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(PROPERTIES.format(client=client, controller=controller, log=directory / "log"))
 
@@ -95,7 +96,8 @@ class Kafka(Topics):
         """Start the node and wait until it answers, coordinator included. Raises Missing, Died, or Never."""
         if not (self.directory / "log").exists():
             cluster = "T" + secrets.token_urlsafe(16)[1:]  # must not begin with a dash
-            formatting = self._run("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties))
+            files = ("-t", cluster, "-c", str(self._properties))
+            formatting = self._run("kafka.tools.StorageTool", "format", *files, *self._format)
             if status := formatting.wait(STOP_S):
                 raise Died(f"formatting ended with {status}; {self._last_words()}")
         self._jvm = self._run("kafka.Kafka", str(self._properties))

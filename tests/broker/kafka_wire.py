@@ -4,7 +4,7 @@
 
 A client retries, refreshes and reconnects behind the tests' back; what looks at a broker, or
 sets one up, should not. The node is controller, coordinator and leader of everything, so it
-is always the one to ask. aiokafka knows the layout of most messages; two it lacks are below.
+is always the one to ask. aiokafka knows the layout of most messages; four it lacks are below.
 """
 
 import socket
@@ -98,6 +98,79 @@ class AlterClientQuotas(RequestStruct):
         ),
         ("validate_only", Boolean),
     )
+
+
+class CreateAclsAnswer(Response):
+    """Per ACL: error code and message."""
+
+    API_KEY = 30
+    API_VERSION = 1
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("results", Array(("error_code", Int16), ("error_message", String("utf-8")))),
+    )
+
+
+class CreateAcls(RequestStruct):
+    """Add ACLs: whom (``User:name``, from which host) is what allowed (permission 3), on what."""
+
+    API_KEY = 30
+    API_VERSION = 1
+    RESPONSE_TYPE = CreateAclsAnswer
+    SCHEMA = Schema(
+        (
+            "creations",
+            Array(
+                ("resource_type", Int8),
+                ("resource_name", String("utf-8")),
+                ("pattern_type", Int8),
+                ("principal", String("utf-8")),
+                ("host", String("utf-8")),
+                ("operation", Int8),
+                ("permission", Int8),
+            ),
+        ),
+    )
+
+
+class DeleteAclsAnswer(Response):
+    """Per filter: error code and message, and the ACLs that fitted it."""
+
+    API_KEY = 31
+    API_VERSION = 1
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "filters",
+            Array(
+                ("error_code", Int16),
+                ("error_message", String("utf-8")),
+                (
+                    "found",
+                    Array(
+                        ("error_code", Int16),
+                        ("error_message", String("utf-8")),
+                        ("resource_type", Int8),
+                        ("resource_name", String("utf-8")),
+                        ("pattern_type", Int8),
+                        ("principal", String("utf-8")),
+                        ("host", String("utf-8")),
+                        ("operation", Int8),
+                        ("permission", Int8),
+                    ),
+                ),
+            ),
+        ),
+    )
+
+
+class DeleteAcls(RequestStruct):
+    """Remove the ACLs that fit a filter; its fields are those of ``CreateAcls``."""
+
+    API_KEY = 31
+    API_VERSION = 1
+    RESPONSE_TYPE = DeleteAclsAnswer
+    SCHEMA = Schema(("filters", CreateAcls.SCHEMA.fields[0]))
 
 
 def ask(address: str, request: Any, *, client_id: str = CLIENT_ID, within_s: float = ANSWER_S) -> Any:

@@ -99,7 +99,7 @@ def test_a_large_record_where_the_topic_takes_it(kafka: Kafka) -> None:
     assert ask(kafka, append) == {0: 2}
 
 
-def test_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
+def test_b2_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
     rows = [Outgoing(None, b"%d" % number) for number in range(100)]
 
     async def append(client: Client) -> None:

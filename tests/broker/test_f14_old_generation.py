@@ -76,7 +76,7 @@ def test_f14_stock_commits_past_what_it_skipped(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
-def test_f14_ours_keeps_what_it_skipped_open(tmp_path: Path) -> None:
+def test_z5_f14_ours_keeps_what_it_skipped_open(tmp_path: Path) -> None:
     async def play() -> None:
         app = our_app(Case(NOWHERE, "f14-ours", tmp_path))
         progress = Progress(COMMITTED)
@@ -90,7 +90,7 @@ def test_f14_ours_keeps_what_it_skipped_open(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
-def test_f14_ours_ends_when_it_stands_still(stage: Stage) -> None:
+def test_z5_f14_ours_ends_when_it_stands_still(stage: Stage) -> None:
     stage.create("in")
     stage.append("in", [b"a", b"b"])
     worker = stage.start("ours")

@@ -78,7 +78,7 @@ def test_f1_stock_loses_valid_neighbours(stage: Stage) -> None:
     assert b"2" not in stage.values("seen")
 
 
-def test_f1_ours_sees_every_valid_value_once(stage: Stage) -> None:
+def test_d4_f1_ours_sees_every_valid_value_once(stage: Stage) -> None:
     for role in ("in", "seen", "dead"):
         stage.create(role)
     stage.append("in", VALUES)

@@ -90,7 +90,7 @@ def test_f1b_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
     assert stage.values("seen") == VALUES
 
 
-def test_f1b_ours_puts_it_aside_the_third_time(stage: Stage) -> None:
+def test_k14_f1b_ours_puts_it_aside_the_third_time(stage: Stage) -> None:
     prepare(stage)
     stage.append("in", VALUES)
     for _ in range(LIMIT - 1):

@@ -34,7 +34,7 @@ def test_f3_stock_commits_without_the_state(stage: Stage) -> None:
     assert BIG[0] not in kept(stage)
 
 
-def test_f3_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
+def test_b7_f3_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
     stage.create("in")
     changelog = stage.create("rows-changelog", config=CHANGELOG)
     stage.append("in", ROWS)

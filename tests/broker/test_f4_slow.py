@@ -45,7 +45,7 @@ def test_f4_stock_commits_ahead_of_the_changelog(stage: Stage) -> None:
     assert nobody_reads_again - kept(stage)
 
 
-def test_f4_ours_never_commits_ahead_of_the_changelog(stage: Stage) -> None:
+def test_b5_k3_f4_ours_never_commits_ahead_of_the_changelog(stage: Stage) -> None:
     prepare(stage)
     stage.append("in", ROWS)
     first = stage.start("ours")

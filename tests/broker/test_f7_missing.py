@@ -40,7 +40,7 @@ def test_f7_stock_is_ready_without_its_topic(stage: Stage) -> None:
     assert worker.leave() == 0
 
 
-def test_f7_ours_refuses_to_start(stage: Stage) -> None:
+def test_t1_f7_ours_refuses_to_start(stage: Stage) -> None:
     stage.create("here")
     worker = stage.start("ours")
     assert worker.ended() == 78

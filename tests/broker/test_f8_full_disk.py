@@ -78,7 +78,7 @@ def test_f8_stock_commits_what_found_no_room(stage: Stage) -> None:
     assert KEYS[2] not in stage.values("done")
 
 
-def test_f8_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
+def test_s1_f8_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
     prepare(stage)
     append(stage)
     first = stage.start("ours")

@@ -38,7 +38,7 @@ def installation(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -
 
 
 @pytest.mark.parametrize("installation", ["CreateTime"], indirect=True)
-def test_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
+def test_c2_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
     now_ms = time.time_ns() // 1_000_000
     produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS], timestamp_ms=now_ms - AHEAD_MS)
     produce(kafka, installation.prefix, DAY, sources=REST, timestamp_ms=now_ms)

@@ -30,7 +30,7 @@ def installation(kafka: Kafka, tmp_path: Path) -> Iterator[Installation]:
     installation.close()
 
 
-def test_two_workers_come_to_the_batch_verdict(kafka: Kafka, installation: Installation) -> None:
+def test_t4_two_workers_come_to_the_batch_verdict(kafka: Kafka, installation: Installation) -> None:
     workers = [installation.start(), installation.start()]
     for worker in workers:
         until(worker.ready, "both are ready", READY_S)

@@ -29,7 +29,7 @@ def echo(case: Case, role: str) -> StreamApp:
     return app
 
 
-def test_an_app_that_is_stuck_leaves_the_other_alone(stage: Stage) -> None:
+def test_z6_an_app_that_is_stuck_leaves_the_other_alone(stage: Stage) -> None:
     for role in ROLES:
         stage.create(f"{role}-in")
         stage.create(f"{role}-out")

@@ -302,7 +302,7 @@ class TestSchema:
         what = {value: said.split("(it is ")[1].split(",")[0] for value, said in whole.items()}
         assert what == {b"1": "a number", b'"x"': "a string", b"null": "null", b"true": "true or false"}
 
-    def test_unknown_fields_are_kept_and_ignored(self) -> None:
+    def test_d7_unknown_fields_are_kept_and_ignored(self) -> None:
         fact = taken(message(__proto__='{"x": [1.10, null, "é"]}', __faust="1e5", note='"a b"'))
         assert fact.leg == execution()
         assert fact.extra is not None
@@ -327,7 +327,7 @@ class TestSchema:
             ("[]", "SCHEMA_INVALID"),
         ],
     )
-    def test_another_schema_is_never_half_read(self, token: str, code: str) -> None:
+    def test_d7_another_schema_is_never_half_read(self, token: str, code: str) -> None:
         assert refused(message(schema_version=token))[0] == code
         assert refused(snapshot(schema_version=token, pnl_impact="1"), Source.PNL)[0] == code
 
@@ -611,7 +611,7 @@ class TestNumbers:
         assert refusal_of(number, sent) == "VALUE_NOT_FINITE"
 
     @pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity"])
-    def test_not_finite_in_a_message(self, token: str) -> None:
+    def test_d8_not_finite_in_a_message(self, token: str) -> None:
         for name in ("quantity", "price"):
             assert refused(message(**{name: token}))[0] == "VALUE_NOT_FINITE"
             assert refused(message(**{name: f'"{token}"'}))[0] == "VALUE_NOT_FINITE"
@@ -705,7 +705,7 @@ class TestTimestamps:
         assert instant(sent).ns == SECOND_NS
         assert instant(sent).hints == (Hint.TIMESTAMP_NO_TIMEZONE,)
 
-    def test_naive_by_the_zone_of_its_source(self) -> None:
+    def test_c3_naive_by_the_zone_of_its_source(self) -> None:
         naive = instant("2025-07-26T06:01:23", NEW_YORK)
         assert naive == Instant(SECOND_NS, 0, (Hint.TIMESTAMP_NO_TIMEZONE,))
         winter = instant("2025-01-26T05:01:23.25", NEW_YORK)
@@ -739,13 +739,13 @@ class TestTimestamps:
             ("2025-11-02T01:30:00-05:00", None),
         ],
     )
-    def test_where_clocks_are_set(self, sent: str, code: str | None) -> None:
+    def test_c3_where_clocks_are_set(self, sent: str, code: str | None) -> None:
         if code:
             assert refusal_of(instant, sent, NEW_YORK) == code
         else:
             assert instant(sent, NEW_YORK).granularity == 0
 
-    def test_a_leap_second_is_the_last_nanosecond_of_its_minute(self) -> None:
+    def test_c3_a_leap_second_is_the_last_nanosecond_of_its_minute(self) -> None:
         new_year_ns = 1_483_228_800_000_000_000
         for sent in ("2016-12-31T23:59:60Z", "2017-01-01T01:59:60+02:00", "20161231-23:59:60"):
             assert instant(sent) == Instant(new_year_ns - 1, 0, (Hint.LEAP_SECOND,))

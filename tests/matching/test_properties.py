@@ -146,7 +146,9 @@ class TestConfluence:
     """P1: permutations, duplicates and batches change neither the verdict nor the event id."""
 
     @given(rows.trades(), st.data())
-    def test_any_order_with_any_duplicates_gives_the_same_result(self, sent: list[Sent], data: st.DataObject) -> None:
+    def test_d1_d3_any_order_with_any_duplicates_gives_the_same_result(
+        self, sent: list[Sent], data: st.DataObject
+    ) -> None:
         facts = facts_of(sent)
         once = gathered(facts)
         again = [

@@ -46,6 +46,8 @@ def work(metrics: Metrics, breaks_open: Gauge, break_age: Histogram) -> None:
         break_age.observe(1_000 * seconds)
     metrics.sink_rows.inc(60)
     metrics.recovery.set(1.5)
+    metrics.disk_free.set(40 * 1024**3)
+    metrics.held.labels("intake", "disk").set(0)
 
 
 class Scrape(BaseHTTPRequestHandler):
@@ -68,7 +70,8 @@ class Scrape(BaseHTTPRequestHandler):
 def steps() -> Iterator[bytes]:
     """What /metrics says, scrape by scrape."""
     metrics = Metrics()
-    # The web role's collector gives these two; here they are made by the names of the contract.
+    # The web role's collector gives these three; here they are made by the names of the contract.
+    Gauge("traderecon_unaccounted_offsets", "Offsets nobody told of.", registry=metrics.registry)
     breaks_open = Gauge("traderecon_breaks_open", "Open breaks.", ["reason", "severity"], registry=metrics.registry)
     break_age = Histogram(
         "traderecon_break_age_seconds",

@@ -1,16 +1,20 @@
 """Bad input of every kind: each message a dead letter with its reason and origin, its neighbours reconciled."""
 
+import asyncio
 import hashlib
 import json
 from base64 import b64decode
 from typing import NamedTuple
 
+from bad_inputs import assert_outcomes, corpus, sequences, table
 from pipeline_case import Installation
 from pipeline_truth import assert_history_holds
 from scenario import Message, as_messages, stories
 
 from traderecon.matching.facts import MAX_FACTS
 from traderecon.records import RejectCode, Rejected
+from traderecon.transport import Outgoing
+from traderecon.transport.client import connect
 
 NO_MESSAGE = {RejectCode.HANDLER_ERROR, RejectCode.TOO_MANY_FACTS, RejectCode.TIMESTAMP_AMBIGUOUS}
 """Codes that no message has by itself; the last one needs a feed that writes local time."""
@@ -47,7 +51,29 @@ def good(trade_id: str, topic: str = "executions") -> bytes:
     return json.dumps({"trade_id": trade_id, **terms}).encode()
 
 
-def test_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(installation: Installation) -> None:
+def test_d4_d5_d6_d8_t5_every_bad_input_of_the_table_becomes_what_it_says(
+    installation: Installation,
+) -> None:
+    installation.start_ready()
+
+    async def send() -> None:
+        async with connect(installation.broker, installation.data_dir) as client:
+            for topic, lines in sequences().items():
+                rows = [Outgoing(sent.key, sent.value, None, tuple(sent.headers)) for sent, _ in lines]
+                await client.append(topic, 0, rows)
+
+    asyncio.run(send())
+    installation.until_decided()
+    assert_outcomes(installation)
+
+
+def test_d4_every_number_of_the_table_is_sent_and_all_forty_five_are_there() -> None:
+    assert [bad.row for bad in corpus()] == list(table())
+    assert {int(row[:2]) for row in table()} == set(range(1, 46))
+    assert all(bool(bad.trades) != table()[bad.row].is_letter for bad in corpus())
+
+
+def test_d4_d5_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(installation: Installation) -> None:
     worker = installation.start_ready()
     sent: dict[tuple[str, int], Bad] = {}
     messages = bad_messages()
@@ -102,7 +128,7 @@ def test_what_a_source_adds_of_its_own_may_be_of_any_type(installation: Installa
         worker.get(path)
 
 
-def test_the_fact_too_many_is_a_dead_letter(installation: Installation) -> None:
+def test_d10_the_fact_too_many_is_a_dead_letter(installation: Installation) -> None:
     installation.start_ready()
     execution = json.loads(good("T1"))
     versions = [json.dumps({**execution, "version": version}).encode() for version in range(1, MAX_FACTS + 2)]

@@ -72,7 +72,7 @@ def leg(trade_id: str) -> bytes:
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.role for bug in BUGS])
-def test_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_letter(
+def test_k14_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_letter(
     installation: Installation, bug: Bug
 ) -> None:
     trades = [*NEIGHBOURS[:10], "T13", *NEIGHBOURS[10:]]

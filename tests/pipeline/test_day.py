@@ -33,7 +33,7 @@ def test_ingested_files_come_to_the_batch_verdict(installation: Installation) ->
     assert_as_in_batch(installation, truth._replace(rejects=rejects), worker)
 
 
-def test_a_worker_killed_at_work_loses_and_doubles_nothing(installation: Installation) -> None:
+def test_k1_a_worker_killed_at_work_loses_and_doubles_nothing(installation: Installation) -> None:
     truth = batch_of(installation, LONG_DAY)
     worker = installation.start_ready()
     with ThreadPoolExecutor(1) as feeder:

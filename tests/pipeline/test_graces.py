@@ -27,7 +27,7 @@ def said(installation: Installation, trade_id: str) -> tuple[str, list[str], lis
     return None
 
 
-def test_a_late_confirmation_resolves_the_break(installation: Installation) -> None:
+def test_d2_a_late_confirmation_resolves_the_break(installation: Installation) -> None:
     installation.start_ready()
     installation.append("executions", [leg("T1")])
     installation.until(lambda: said(installation, "T1"), "the grace of T1 is over")

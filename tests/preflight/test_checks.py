@@ -13,6 +13,7 @@ from traderecon.preflight.findings import bad, ok, warn
 from traderecon.preflight.topics import make
 from traderecon.settings import load
 from traderecon.sink.store import Store
+from traderecon.topics import topics
 from traderecon.transport.client import connect
 from traderecon.transport.log import Log
 
@@ -59,7 +60,8 @@ def test_and_where_everything_was_made() -> None:
     store.close()
     findings = found()
     assert {one.level for one in findings.values()} == {Level.OK}
-    assert "all 8 topics" in findings["topics"].text
+    assert f"all {len(topics())} topics" in findings["topics"].text
+    assert findings["cluster"].text.startswith("log-")
     assert "at migration" in findings["database"].text
 
 
@@ -90,11 +92,20 @@ def test_a_data_directory_that_is_a_file(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "level"), [({"WARN_BYTES": 2**62}, Level.WARN), ({"FAIL_BYTES": 2**62}, Level.FAIL)]
+    ("limits", "floor_mb", "level"),
+    [
+        ({"WARN_BYTES": 2**62}, "1", Level.WARN),
+        ({}, "900000000", Level.WARN),
+        ({"FAIL_BYTES": 2**62}, "900000000", Level.FAIL),
+        ({"FAIL_BYTES": 2**62}, "0", Level.OK),
+    ],
 )
-def test_a_disk_without_much_room(limits: dict[str, int], level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_without_much_room(
+    limits: dict[str, int], floor_mb: str, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, limit in limits.items():
         monkeypatch.setattr(machine, name, limit)
+    monkeypatch.setenv("TRADERECON_MIN_FREE_MB", floor_mb)
     disk = found()["disk"]
     assert disk.level is level
     assert "MiB free" in disk.text

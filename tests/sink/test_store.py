@@ -170,7 +170,7 @@ def in_copy(empty: Path, name: str) -> Iterator[Store]:
             Path(f"{path}{ending}").unlink(missing_ok=True)
 
 
-def test_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path, store: Store) -> None:
+def test_k9_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path, store: Store) -> None:
     trades = 2_000
     done = subprocess.run(
         [sys.executable, "-m", "sink.taking", f"sqlite:///{tmp_path / 'killed.db'}", str(trades), str(KILLS)],
@@ -190,7 +190,7 @@ def test_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_pat
     survivor.close()
 
 
-def test_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
+def test_z1_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
     outputs = simulated(50)
     place = (TOPICS.mismatch, 0)
     other = Store.open(f"sqlite:///{tmp_path / 't.db'}")

@@ -53,7 +53,7 @@ def test_what_is_written_is_there_after_a_restart_with_its_offsets(tmp_path: Pat
     play(tmp_path, after)
 
 
-def test_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
+def test_z1_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         first = table.draft(batch(0))
         first.put(b"T1", b"1")
@@ -157,7 +157,7 @@ asyncio.run(story())
 """
 
 
-def test_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
+def test_b8_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MADE_ANEW, str(Path(__file__).parents[1]), str(tmp_path)]
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert told.returncode == 70, told.stderr

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import pytest
 from legs import arrived, ours
-from tables_case import CHANGELOG, batch, play
+from tables_case import APPLIED, CHANGELOG, batch, play
 
 from traderecon.records import State, Told, identity
 from traderecon.records.journal import journalled
 from traderecon.tables import BatchTable, Draft, facts, told, trades
-from traderecon.tables.store import INTERNAL
 from traderecon.transport import Outgoing
 
 IDS = [b"T1", b"T2", b"T3"]
@@ -81,7 +80,7 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
             elif step == "stranger":
                 kept, value = fact(offset)
                 row = Outgoing(b"f" + trade_id + b"\x00" + bytes.fromhex(kept.identity), b"%d %b" % (offset, value))
-                await table.app.append(CHANGELOG, 0, [row, Outgoing(INTERNAL + b"applied\x00legs", b"%d" % offset)])
+                await table.app.append(CHANGELOG, 0, [row, Outgoing(APPLIED, b"%d" % offset)])
             else:
                 if step != "abandon":
                     await draft.write()

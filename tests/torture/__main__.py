@@ -1,8 +1,9 @@
-"""Torture from the command line.
+"""Torture from the command line. ``traderecon torture`` is the same over the whole pipeline.
 
     python -m torture --seed 44 --cycles 60 --broker-kills 4           one run of the counting app
     python -m torture --workload pipeline --cycles 25 --records 8000   one of the whole pipeline
-    python -m torture sum report*.json                                 several runs in one line
+    python -m torture --minutes 40 --reports DIR --resume              several, and on with them another day
+    python -m torture sum DIR [--json FILE]                            what they come to
 
 Exit codes: 0 safe, live, and every fault fired; 1 not; 2 usage. stdout has the line, stderr what happens.
 """
@@ -15,98 +16,149 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from torture.plan import KINDS, Plan, make_plan, read_plan
-from torture.report import Report, add_up
-from torture.run import run
-from torture.seen import NotSeen
-from torture.stage import WORKLOADS
+from torture.options import kinds_of, parsed
+
+if TYPE_CHECKING:
+    from torture.plan import Plan
+    from torture.report import Report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a plan, or add up reports; 0 success, 1 failure, 2 usage."""
+    """Run a plan or several, or add up reports; 0 success, 1 failure, 2 usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["sum"]:
         return summed(given[1:])
     options = parsed(given)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is down is known
     try:
-        plan = planned(options)
+        return several(options) if options.several else once(options)
     except (OSError, ValueError, KeyError, TypeError) as why:
         say(f"torture: no plan: {why}")
         return 2
-    directory = options.directory or Path(tempfile.mkdtemp(prefix="torture-"))
+
+
+def once(options: argparse.Namespace) -> int:
+    """One run. Raises what ``planned`` does."""
+    report = played(planned(options), options, options.directory)
+    if report is None:
+        return 1
+    if options.json:
+        options.json.write_text(report.to_json())
+    sys.stdout.write(f"{report.line}\n")
+    return 0 if report.ok else 1
+
+
+def several(options: argparse.Namespace) -> int:
+    """Runs until there is enough of them, and their sum. Raises what ``planned`` does."""
+    from torture.campaign import run_several
+
+    def play(plan: "Plan") -> "Report | None":
+        under = options.directory and options.directory / f"{plan.seed}-{plan.fault_seed}"
+        return played(plan, options, under)
+
+    def draw(seed: int, fault_seed: int, counts: Any) -> "Plan":
+        return drawn(options, seed, fault_seed, counts)
+
+    reports = run_several(options, draw, play, say)
+    return told(reports, options.json)
+
+
+def told(reports: Sequence["Report"], path: Path | None) -> int:
+    """Print several reports as one line, and write the sum. Raises ValueError where there are none."""
+    from torture.report import Total
+
+    total = Total(reports)
+    if path:
+        path.write_text(total.to_json())
+    sys.stdout.write(f"{total.line}\n")
+    return 0 if total.ok else 1
+
+
+def played(plan: "Plan", options: argparse.Namespace, kept: Path | None) -> "Report | None":
+    """Run a plan; None where no worker started. Its directory stays where it was named, or where the run failed."""
+    from torture.run import run
+    from torture.seen import NotSeen
+    from torture.tight_disk import mount_for_oneself
+
+    if any(fault.kind == "disk" for fault in plan.faults):
+        mount_for_oneself()
+    directory = kept or Path(tempfile.mkdtemp(prefix="torture-"))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "plan.json").write_text(plan.to_json())
-    say(
-        f"seed {plan.seed} | plan {plan.digest} | {len(plan.faults)} faults | {len(plan.records)} records | {directory}"
-    )
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is down is known
+    seeds = f"{plan.seed}" if plan.fault_seed in {-1, plan.seed} else f"{plan.seed}/{plan.fault_seed}"
+    say(f"seed {seeds} | plan {plan.digest} | {len(plan.faults)} faults | {len(plan.records)} records | {directory}")
     report = None
     try:
         report = asyncio.run(run(plan, options.bug, directory, say))
     except* NotSeen as why:
         say(f"torture: {'; '.join(map(str, why.exceptions))}; everything is in {directory}")
     if report is None:
-        return 1
-    for path in filter(None, (options.json, directory / "report.json")):
-        path.write_text(report.to_json())
-    sys.stdout.write(f"{report.line}\n")
+        return None
+    (directory / "report.json").write_text(report.to_json())
     if not report.ok:
+        for text in report.findings[:10]:
+            say(text)
         say(f"everything is in {directory}")
-        return 1
-    if options.directory is None:
+    elif kept is None:
         shutil.rmtree(directory)
-    return 0
+    return report
 
 
-def planned(options: argparse.Namespace) -> Plan:
+def planned(options: argparse.Namespace) -> "Plan":
     """The plan in the file, or a new one, kept there if a file was named. Raises what ``read_plan`` does."""
+    from torture.plan import read_plan
+
     if options.plan and options.plan.exists():
         return read_plan(options.plan)
-    workload = WORKLOADS[options.workload]
-    plan = make_plan(
-        options.seed,
-        options.workload,
-        workload.feed(options.seed, options.records),
-        workload.ways,
-        cycles=options.cycles,
-        broker_kills=options.broker_kills,
-        workers=options.workers,
-        kinds=options.faults.split(","),
-    )
+    plan = drawn(options, options.seed, options.fault_seed, None)
     if options.plan:
         options.plan.write_text(plan.to_json())
     return plan
 
 
-def parsed(given: Sequence[str]) -> argparse.Namespace:
-    """The options of a run."""
-    parser = argparse.ArgumentParser(
-        prog="torture", description="Break a workload on a real Kafka by plan, and judge it."
+def drawn(options: argparse.Namespace, seed: int, fault_seed: int | None, counts: Any) -> "Plan":
+    """A new plan. Raises ValueError for one that cannot be."""
+    from torture.plan import make_plan
+    from torture.stage import WORKLOADS
+
+    workload = WORKLOADS[options.workload]
+    kinds = kinds_of(",".join(counts) if counts else options.faults, workload.ways.without)
+    bounces = options.broker_kills
+    if bounces is None:
+        bounces = -(-options.cycles // 15) if "bounce" in kinds else 0
+    return make_plan(
+        seed,
+        options.workload,
+        workload.feed(seed, options.records),
+        workload.ways,
+        cycles=options.cycles,
+        broker_kills=bounces,
+        workers=options.workers,
+        kinds=kinds,
+        counts=counts,
+        fault_seed=fault_seed,
     )
-    parser.add_argument("--seed", type=int, default=1, help="decides the plan")
-    parser.add_argument("--cycles", type=int, default=60, help="faults, broker kills included; about ten a minute")
-    parser.add_argument("--broker-kills", type=int, default=4, help="how many of them kill the broker")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--records", type=int, default=20_000)
-    parser.add_argument("--faults", default=",".join(KINDS), help="the kinds to draw from (default: all)")
-    parser.add_argument("--plan", type=Path, help="a plan to run again; where there is none it is written")
-    parser.add_argument("--json", type=Path, help="where the report goes")
-    parser.add_argument("--directory", type=Path, help="an empty one for broker, disks and logs; kept")
-    parser.add_argument("--workload", choices=sorted(WORKLOADS), default="ours", help="what to break")
-    parser.add_argument("--bug", default="", help="a fault to build into the workload: is it found?")
-    return parser.parse_args(given)
 
 
-def summed(paths: Sequence[str]) -> int:
-    """Print several reports as one line."""
+def summed(words: Sequence[str]) -> int:
+    """Print several reports, files or directories of them, as one line."""
+    from torture.campaign import reports_in
+    from torture.report import Report
+
+    parser = argparse.ArgumentParser(prog="torture sum", description="Add up the reports of several runs.")
+    parser.add_argument("places", nargs="*", type=Path, help="directories of reports, or reports")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where the sum goes")
+    options = parser.parse_args(words)
     try:
-        line, ok = add_up([Report.from_json(Path(path).read_text()) for path in paths])
+        reports = []
+        for place in options.places:
+            reports += reports_in(place) if place.is_dir() else [Report.from_json(place.read_text())]
+        return told(reports, options.json)
     except (OSError, ValueError, TypeError) as why:
         say(f"torture: {why}")
         return 2
-    sys.stdout.write(f"{line}\n")
-    return 0 if ok else 1
 
 
 def say(text: str) -> None:

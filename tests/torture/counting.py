@@ -15,6 +15,7 @@ import faust
 from faust.types import StreamT
 
 from torture.bugs import BUGS
+from torture.told_time import tell_time
 from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch, Outgoing, StreamApp
 
@@ -77,6 +78,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--tally", action="store_true")
     parser.add_argument("--bug", default="", choices=("", *BUGS))
     options = parser.parse_args(arguments)
+    tell_time()
     if options.bug:
         BUGS[options.bug]()
     app = StreamApp(

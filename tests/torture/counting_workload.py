@@ -22,7 +22,7 @@ class Counting(Workload):
     """The app on our transport. Each worker has a disk of its own."""
 
     counted = (Defect.LOST, Defect.WRONG, Defect.STATE)
-    ways = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000))
+    ways = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000), without=("slow-db",))
     module: ClassVar[str] = "torture.counting"
     judges_state: ClassVar[bool] = True
 
@@ -50,7 +50,7 @@ class Counting(Workload):
     def start(self, name: str) -> Start:
         """A worker by this name."""
         home = self._disk(name)
-        command = [sys.executable, "-m", self.module, "--broker", f"kafka://{self.kafka.address}"]
+        command = [sys.executable, "-m", self.module, "--broker", f"kafka://{self.address}"]
         command += ["--prefix", self.prefix, "--session-timeout", str(SESSION_S), "--instance", name]
         command += ["--data-dir", str(home), *(("--bug", self.bug) if self.bug else ())]
         return Start(command, {}, OwnHome(name, home))
@@ -70,7 +70,7 @@ class Counting(Workload):
             yield from judge_stores(map(self._disk, names), history.changelog)
 
     def _disk(self, name: str) -> Path:
-        return self.directory / f"{name}-disk"
+        return self.data_dir / f"{name}-disk"
 
     def _commits(self) -> dict[int, int]:
         found = {number: self.kafka.committed(self.group, self.watched, number) for number in range(PARTITIONS)}

@@ -11,32 +11,55 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 from broker.kafka_server import Kafka
 
-from torture.group import Watch
+from torture.group import UNREACHABLE, Watch
+from torture.held_database import HeldDatabase
 from torture.plan import Fault
+from torture.proxy import HELD, Proxy
 from torture.quota import throttle_ms
 from torture.seen import POLL_S, Missed, NotSeen, seen
+from torture.tight_disk import TightDisk
+from torture.told_time import JumpingClock
 from torture.workers import FAIL_STOP, TERMINATED, Worker
 
 SEEN_WITHIN_S = 60
 REFUSED_WITHIN_S = 40
 TOO_SMALL, AMPLE = "10", "4194304"
 SIZE = "max.message.bytes"
+STILL_S = 4
+"""Nothing is committed for so long: the workers stand still."""
+REFUSED = 78
+CLOCK_WITHIN_S = 1.0
+
+
+class Means(NamedTuple):
+    """What some kinds of faults need, there where the plan has them.
+
+    ``jvm``: the one thread that starts the broker. ``backlog``: outputs that are not in the database yet.
+    """
+
+    jvm: ThreadPoolExecutor
+    proxy: Proxy | None
+    disk: TightDisk | None
+    clocks: Mapping[str, JumpingClock]
+    database: HeldDatabase | None
+    backlog: Callable[[], int]
 
 
 class Deeds:
-    """The kinds of faults. ``topics`` has the names of ``probe`` and what a plan refuses; ``jvm`` is one thread."""
+    """The kinds of faults. ``topics`` has the names of ``probe`` and what a plan refuses."""
 
     def __init__(
-        self, kafka: Kafka, jvm: ThreadPoolExecutor, watch: Watch, crew: Mapping[str, Worker], topics: Mapping[str, str]
+        self, kafka: Kafka, watch: Watch, crew: Mapping[str, Worker], topics: Mapping[str, str], means: Means
     ) -> None:
         self._kafka = kafka
-        self._jvm = jvm
         self._watch = watch
         self._crew = crew
         self._topics = topics
+        self._means = means
         self._deeds: dict[str, Callable[[Fault], Awaitable[str]]] = {
             "kill": self._kill,
             "wipe": self._wipe,
@@ -46,6 +69,10 @@ class Deeds:
             "bounce": self._bounce,
             "quota": self._quota,
             "refuse": self._refuse,
+            "proxy": self._proxy,
+            "disk": self._disk,
+            "clock": self._clock,
+            "slow-db": self._slow_db,
         }
 
     async def wait_for_target(self, fault: Fault) -> None:
@@ -113,15 +140,14 @@ class Deeds:
         worker = self._crew[fault.target]
         if (member := worker.member) is None:
             raise Missed(f"{worker.name} is no member")
+
+        def lost() -> bool:
+            now = worker.member  # looked up once: who watches the group does so in a thread
+            return self._watch.broker_up and (now is None or now.member_id != member.member_id)
+
         worker.send(signal.SIGSTOP)
         try:
-            await seen(
-                lambda: (
-                    self._watch.broker_up and (worker.member is None or worker.member.member_id != member.member_id)
-                ),
-                f"the group lost {fault.target}",
-                SEEN_WITHIN_S,
-            )
+            await seen(lost, f"the group lost {fault.target}", SEEN_WITHIN_S)
             left = ", ".join(self._watch.members) or "nobody"
             await asyncio.sleep(fault.hold_s)
             if not worker.running:
@@ -132,7 +158,7 @@ class Deeds:
 
     async def _bounce(self, fault: Fault) -> str:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._jvm, self._kafka.kill)
+        await loop.run_in_executor(self._means.jvm, self._kafka.kill)
         down = time.monotonic()
         try:
             host, port = self._kafka.address.rsplit(":", 1)
@@ -142,7 +168,7 @@ class Deeds:
                 raise NotSeen("somebody still listens on its port")
             await asyncio.sleep(fault.hold_s)
         finally:
-            await loop.run_in_executor(self._jvm, self._kafka.start)
+            await loop.run_in_executor(self._means.jvm, self._kafka.start)
         return f"refused connections, up again after {time.monotonic() - down:.1f} s"
 
     async def _quota(self, fault: Fault) -> str:
@@ -174,6 +200,85 @@ class Deeds:
         finally:
             await asyncio.to_thread(self._kafka.alter_topic, topic, {SIZE: AMPLE})
         return f"exit 70 of {self._stopped_since(before)}"
+
+    async def _proxy(self, fault: Fault) -> str:
+        proxy, how = self._means.proxy, fault.target
+        assert proxy is not None
+        with self._watch.excused(UNREACHABLE):
+            proxy.cut(how, fault.limit)
+            try:
+                ways = HELD.get(how, {how})
+                await seen(lambda: all(proxy.seen[way] for way in ways), f"{how} touched something", SEEN_WITHIN_S)
+                await asyncio.sleep(fault.hold_s)
+            finally:
+                proxy.heal()
+        match how:
+            case "reset":
+                return f"{proxy.seen[how]} connections reset"
+            case "delay":
+                return f"{proxy.seen[how]} chunks came {fault.limit} ms late"
+            case _:
+                return f"held {', '.join(f'{proxy.seen[way]} bytes of {way}' for way in sorted(ways))}"
+
+    async def _disk(self, fault: Fault) -> str:
+        disk, before = self._means.disk, time.monotonic()
+        assert disk is not None
+
+        def standing_still() -> bool:
+            return time.monotonic() - max(before, self._watch.moved_at_s) > STILL_S
+
+        with self._watch.excused(UNREACHABLE, REFUSED):
+            try:
+                # What others give up meanwhile is taken away as well.
+                async with asyncio.timeout(SEEN_WITHIN_S):
+                    while True:
+                        used = await asyncio.to_thread(disk.fill)
+                        if disk.full and (standing_still() or self._stopped_since(before)):
+                            break
+                        await asyncio.sleep(POLL_S)
+                await asyncio.sleep(fault.hold_s)
+            except TimeoutError:
+                raise NotSeen("the workers went on without a disk") from None
+            finally:
+                await asyncio.to_thread(disk.empty)
+        stopped = self._stopped_since(before)
+        return f"full with {used} bytes, {f'exit 70 of {stopped}' if stopped else 'nobody went on'}"
+
+    async def _clock(self, fault: Fault) -> str:
+        clock, worker = self._means.clocks[fault.target], self._crew[fault.target]
+
+        def shown(shift_s: int) -> bool:
+            said = clock.shift_s
+            return said is not None and abs(said - shift_s) < CLOCK_WITHIN_S
+
+        clock.jump(fault.limit)
+        try:
+            what = f"{worker.name} reads a clock {fault.limit:+d} s off"
+            await seen(lambda: shown(fault.limit) or not worker.running, what, SEEN_WITHIN_S)
+            await asyncio.sleep(fault.hold_s)
+            if not worker.running:
+                raise Missed(f"{worker.name} ended first")
+            observed = f"it read {clock.shift_s:+.1f} s" if clock.shift_s is not None else "it said nothing"
+        finally:
+            clock.jump(0)
+        return f"{observed} for {fault.hold_s} s"
+
+    async def _slow_db(self, fault: Fault) -> str:
+        database = self._means.database
+        assert database is not None
+        await asyncio.to_thread(database.hold)
+        try:
+            held = time.monotonic()
+            async with asyncio.timeout(SEEN_WITHIN_S):
+                while not await asyncio.to_thread(self._means.backlog):
+                    await asyncio.sleep(POLL_S)
+            await asyncio.sleep(fault.hold_s)
+            behind = await asyncio.to_thread(self._means.backlog)
+        except TimeoutError:
+            raise NotSeen("nothing waited for the database") from None
+        finally:
+            await asyncio.to_thread(database.release)
+        return f"locked {time.monotonic() - held:.1f} s, {behind} records waited"
 
     async def _end(self, worker: Worker, number: signal.Signals) -> str:
         """End a worker by a signal. Raises NotSeen where it ends in another way, Missed where by itself."""

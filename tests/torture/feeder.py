@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain, cycle
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -33,17 +34,25 @@ class Feeder:
         self.acknowledged: defaultdict[str, list[Entry]] = defaultdict(list)
         self.fed_at_s = time.time()
         """When, on the wall clock, a record was acknowledged last."""
+        self.fed = 0
         self.retries = 0
 
-    async def feed(self, plan: Plan, clock: PlanClock) -> None:
-        """Produce the records evenly over the plan's span. Raises TimeoutError where the broker stays away."""
-        span = [(plan.span_s * number / len(plan.records), record) for number, record in enumerate(plan.records)]
+    async def feed(self, plan: Plan, clock: PlanClock, over: asyncio.Event) -> None:
+        """Produce the records evenly over the plan's span, and some of them again until the faults are ``over``.
+
+        A fault strikes who is at work: where the faults take longer than planned, repeats keep the workers busy.
+        Raises TimeoutError where the broker stays away.
+        """
+        every_s = plan.span_s / len(plan.records)
         async with self._producer() as producer, asyncio.TaskGroup() as sending:
-            for at_s, record in span:
-                if at_s > clock.now_s:
+            for number, record in enumerate(chain(plan.records, cycle(plan.records))):
+                if number >= len(plan.records) and over.is_set():
+                    return
+                if (at_s := every_s * number) > clock.now_s:
                     await clock.reach(at_s + TICK_S)
                 await self._room.acquire()
                 sending.create_task(self._send(producer, record))
+                self.fed += 1
 
     async def feed_at_once(self, records: Sequence[Record]) -> None:
         """Produce records as fast as they go, in their order."""
@@ -51,6 +60,7 @@ class Feeder:
             for record in records:
                 await self._room.acquire()
                 await self._send(producer, record)
+                self.fed += 1
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(bootstrap_servers=self._address, client_id="torture-feeder", acks="all", linger_ms=5)

@@ -25,18 +25,27 @@ class Defect(StrEnum):
     STORE = "STORE"
     COMMIT = "COMMIT"
     INPUT = "INPUT"
+    PAGES = "PAGES"
+    HYGIENE = "HYGIENE"
+
+
+NOWHERE = -1
 
 
 class Finding(NamedTuple):
-    """One defect, and where it is seen: in a partition, at an offset; -1 where it has no such place."""
+    """One defect, and where it is seen: in a partition, at an offset; -1 where it has no such place.
+
+    ``invariant``: which of the pipeline's is broken (docs/torture.md), I1 to I14; empty where it is none of them.
+    """
 
     defect: Defect
     partition: int
     offset: int
     text: str
+    invariant: str = ""
 
     @property
     def line(self) -> str:
         """The finding for people."""
         place = "" if self.partition < 0 else f" {self.partition}/{self.offset}"
-        return f"{self.defect}{place}: {self.text}"
+        return f"{f'{self.invariant} ' if self.invariant else ''}{self.defect}{place}: {self.text}"

@@ -7,8 +7,9 @@ life. A life has been consuming once a commit moved in one of its input partitio
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf
 
@@ -18,6 +19,8 @@ from broker.kafka_server import Kafka
 from broker.kafka_wire import Refused, accepted, ask
 
 LOOK_EVERY_S = 0.2
+UNREACHABLE = 4
+JUST_NOW_S = 5
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,23 @@ class Watch:
     """The member ids that have been consuming."""
     known: set[str] = field(default_factory=set)
     """Every member id there ever was."""
+    moved_at_s: float = -inf
+    """When, in monotonic seconds, a commit was seen to move last."""
+    _excuses: dict[int, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def excused(self, *codes: int) -> Iterator[None]:
+        """While it lasts, and just after, a worker may end with these codes."""
+        self._excuses |= dict.fromkeys(codes, inf)
+        try:
+            yield
+        finally:
+            self._excuses |= dict.fromkeys(codes, time.monotonic() + JUST_NOW_S)
+
+    def excuses(self, code: int, now_s: float) -> bool:
+        """Whether there is a reason outside the worker to end with this code now."""
+        alone = code == UNREACHABLE and now_s - self.silent_at_s < JUST_NOW_S
+        return alone or now_s < self._excuses.get(code, -inf)
 
     def look(self) -> None:
         """Ask the broker once. Raises OSError or Refused where it does not answer."""
@@ -73,6 +93,8 @@ class Watch:
         for member in members.values():
             if self.members.get(member.instance) == member and member.partitions & moved:
                 self.consumed.add(member.member_id)
+        if moved:
+            self.moved_at_s = time.monotonic()
         self.members, self.committed = members, committed
         self.known |= {member.member_id for member in members.values()}
 

@@ -39,7 +39,7 @@ class Outcome:
         """One line for the person who watches."""
         fault = self.fault
         sign = "" if self.fired else "NEVER FIRED: "
-        return f"{self.began_s:7.1f} s  {fault.kind:<7}{fault.target:<10}{sign}{self.observed} ({self.took_s:.1f} s)"
+        return f"{self.began_s:7.1f} s  {fault.kind:<8}{fault.target:<10}{sign}{self.observed} ({self.took_s:.1f} s)"
 
     def to_row(self) -> dict[str, Any]:
         """The outcome for the report."""

@@ -62,6 +62,10 @@ class History:
         """Whether some input is not committed."""
         return self.committed != self.ends
 
+    digest = ""
+    """Where records stand decides the outputs: another schedule has others."""
+    trades = 0
+
     @property
     def repeated(self) -> int:
         """How many outputs came again."""

@@ -3,11 +3,16 @@
 Each breaks one rule at the place where the rule is kept, mostly once in so many times.
 """
 
+import asyncio
+import hashlib
+import json
+import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import prometheus_client
 from sqlalchemy import Connection
 
 from torture.bugs import BUGS as OF_THE_TRANSPORT
@@ -21,7 +26,9 @@ from traderecon.sink.chain import START, link
 from traderecon.sink.store import Store
 from traderecon.sink.taken import Feed, Taken
 from traderecon.tables import Draft, deadlines, watermarks
-from traderecon.transport import MicroBatch
+from traderecon.transport import MicroBatch, Outgoing, StreamApp
+
+RESULTS = ("reconciled", "mismatch")
 
 
 def drop_a_record() -> None:
@@ -111,9 +118,106 @@ def start_chains_anew() -> None:
 
     def linked(before: str, topic: str, partition: int, offset: int, content: bytes) -> str:
         began[topic] += 1
-        return link(START if began[topic] % 50 == 0 else before, topic, partition, offset, content)
+        return link(START if began[topic] % 10 == 0 else before, topic, partition, offset, content)
 
     vars(sunk)["link"] = linked
+
+
+def show_a_leg_less() -> None:
+    """The evidence of some results lacks what the broker said, though it was judged."""
+
+    def without(said: dict[str, Any]) -> None:
+        if len(said["legs"]) > 1 and said["event_id"] < "5":
+            said["legs"].pop("broker_confirmations", None)
+
+    _edit(RESULTS, without)
+
+
+def number_versions_anew() -> None:
+    """Every result of a trade is its first version."""
+    _edit(RESULTS, lambda said: said.update(version=1))
+
+
+def mistake_the_digest() -> None:
+    """A dead letter names the digest of other bytes."""
+    _edit(("dead_letters",), lambda said: said.update(sha256=hashlib.sha256(b"other").hexdigest()))
+
+
+def forget_how_far() -> None:
+    """The changelog is not told up to where the journal has been applied."""
+    append = StreamApp.append
+
+    async def silent(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        kept = [row for row in rows if not (row.key or b"").startswith(b"\x00applied\x00")]
+        return await append(self, topic, partition, kept if topic.endswith("-changelog") and kept else rows)
+
+    StreamApp.append = silent  # type: ignore[method-assign]
+
+
+def count_twice() -> None:
+    """A record that is read counts for two."""
+    count = prometheus_client.Counter.inc
+
+    def twice(self: prometheus_client.Counter, amount: float = 1, exemplar: Any = None) -> None:
+        count(self, amount * 2 if self._name == "traderecon_messages_consumed" else amount, exemplar)
+
+    prometheus_client.Counter.inc = twice  # type: ignore[method-assign]
+
+
+def never_be_ready() -> None:
+    """A worker that works, and never says so."""
+    StreamApp.ready = property(lambda self: False)  # type: ignore[assignment,method-assign]
+
+
+def tell_twice() -> None:
+    """Each break has two lines in the log."""
+    warning = logging.Logger.warning
+
+    def twice(self: logging.Logger, text: object, *values: object, **more: Any) -> None:
+        for _ in range(2 if str(values[0] if values else "").startswith("break ") else 1):
+            warning(self, text, *values, **more)
+
+    logging.Logger.warning = twice  # type: ignore[method-assign,assignment]
+
+
+def leave_an_exception() -> None:
+    """Something fails beside the work, and nobody is told."""
+    start = StreamApp.start
+
+    async def failing() -> None:
+        raise RuntimeError("a bug")
+
+    async def begin(self: StreamApp) -> None:
+        asyncio.get_running_loop().create_task(failing())  # nobody keeps it: that is the bug
+        await start(self)
+
+    StreamApp.start = begin  # type: ignore[method-assign]
+
+
+def sign_by_the_clock() -> None:
+    """An event's id depends on when its worker was started."""
+    started = str(time.time_ns())
+
+    def signed(said: dict[str, Any]) -> None:
+        said["event_id"] = hashlib.sha256((said["event_id"] + started).encode()).hexdigest()
+
+    _edit(RESULTS, signed)
+
+
+def _edit(topics: Sequence[str], change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what is written to these topics, on its way."""
+    append = StreamApp.append
+
+    def changed(row: Outgoing) -> Outgoing:
+        said = json.loads(row.value or b"")
+        change(said)
+        return Outgoing(row.key, json.dumps(said, separators=(",", ":")).encode())
+
+    async def editing(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        wanted = topic.endswith(tuple(topics))
+        return await append(self, topic, partition, [changed(row) for row in rows] if wanted else rows)
+
+    StreamApp.append = editing  # type: ignore[method-assign]
 
 
 BUGS: dict[str, Callable[[], None]] = OF_THE_TRANSPORT | {
@@ -127,5 +231,31 @@ BUGS: dict[str, Callable[[], None]] = OF_THE_TRANSPORT | {
         commit_without_rows,
         commit_rows_first,
         start_chains_anew,
+        show_a_leg_less,
+        number_versions_anew,
+        mistake_the_digest,
+        forget_how_far,
+        count_twice,
+        never_be_ready,
+        tell_twice,
+        leave_an_exception,
+        sign_by_the_clock,
     )
 }
+
+OF_INVARIANTS = {
+    "I1": "drop-a-record",
+    "I2": "show-a-leg-less",
+    "I3": "number-versions-anew",
+    "I4": "commit-without-rows",
+    "I5": "mistake-the-digest",
+    "I6": "start-chains-anew",
+    "I7": "forget-how-far",
+    "I8": "drop-a-changelog-record",
+    "I9": "count-twice",
+    "I10": "never-be-ready",
+    "I11": "tell-twice",
+    "I12": "leave-an-exception",
+    "I13": "sign-by-the-clock",
+}
+"""A bug for each invariant, which bites in every run. I14 is of access logs, which are to come."""

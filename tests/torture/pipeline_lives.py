@@ -9,6 +9,7 @@ may finish, and the oracle judges.
 """
 
 import argparse
+import logging
 import os
 import random
 import shutil
@@ -16,29 +17,45 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from torture.findings import Entry
+from torture.findings import Entry, Finding
 from torture.lives import born, entries, killed, pause
 from torture.pipeline_bugs import BUGS
 from torture.pipeline_database import read_database
 from torture.pipeline_feed import simulated
-from torture.pipeline_oracle import INPUTS, LEGS, LETTERS, MISMATCH, PARTITIONS, RECONCILED, STANDINGS, PipelineHistory
-from torture.pipeline_workload import INPUT_PARTITIONS
+from torture.pipeline_logs import judge_logs
+from torture.pipeline_oracle import (
+    ACCOUNTS,
+    CHANGELOG,
+    CHECKPOINTS,
+    INPUTS,
+    LEGS,
+    OUTPUTS,
+    PARTITIONS,
+    STANDINGS,
+    PipelineHistory,
+)
+from torture.pipeline_pages import judge_pages
+from torture.pipeline_workload import INPUT_PARTITIONS, RISING
 from torture.plan import Record
+from torture.stores import judge_stores
 from traderecon import app, cli, preflight
 from traderecon.transport.log import Log
 from traderecon.transport.log.open_log import NAME
 
 READY = (app, preflight)
 """What a worker imports late is imported here, so that a life begins at once."""
-OUTPUTS = (RECONCILED, MISMATCH, LETTERS)
 NAMES = {role: role for role in (*INPUTS, LEGS, *OUTPUTS, STANDINGS)}
-GROUPS = {**dict.fromkeys(INPUTS, "traderecon-intake"), LEGS: "traderecon-matching"}
+GROUPS = {**dict.fromkeys(INPUTS, "traderecon-intake"), LEGS: "traderecon-matching"} | dict.fromkeys(
+    OUTPUTS, "traderecon-sink"
+)
+BESIDE = {ACCOUNTS: ACCOUNTS, CHECKPOINTS: CHECKPOINTS, CHANGELOG: "traderecon-matching-trades-changelog"}
+"""What workers make for themselves, and what is judged where it is there."""
 GRACE_S = 1
 WORDS = ["traderecon", "worker"]
 
@@ -94,8 +111,12 @@ class Desk:
             for (_, number), offset in self.log.committed(group, self._places(role)).items()
         }
         database = read_database(self.directory / "traderecon.db")
-        topics = {role: entries(self.log, role) for role in reversed(NAMES)}
-        return PipelineHistory(NAMES, self.fed_at_s + GRACE_S, self.acknowledged, committed, database, topics)
+        there = {topic.name for topic in self.log.topics()}
+        beside = {role: entries(self.log, name) for role, name in BESIDE.items() if name in there}
+        topics = {**beside, **{role: entries(self.log, role) for role in reversed(NAMES)}}
+        return PipelineHistory(
+            NAMES | {ACCOUNTS: ACCOUNTS}, self.fed_at_s + GRACE_S, self.acknowledged, committed, database, topics
+        )
 
     def _places(self, role: str) -> list[tuple[str, int]]:
         return [(role, number) for number in range(self.log.partitions(role))]
@@ -108,13 +129,17 @@ def begin(directory: Path, bug: str) -> None:
     if bug:
         BUGS[bug]()
     sys.argv = WORDS
-    cli.main()
+    try:
+        cli.main()
+    except SystemExit as end:
+        logging.shutdown()
+        os._exit(end.code if isinstance(end.code, int) else 0)
 
 
-def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object]) -> tuple[list[str], str]:
-    """Every life, then the judgement: what is wrong, and the run in one line."""
-    rng = random.Random(seed)
-    feed = simulated(seed, lives * RECORDS_A_LIFE)
+def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object], *, death_seed: int) -> tuple[list[str], str]:
+    """Every life, then the judgement: what is wrong, and the run in one line. ``death_seed`` decides the deaths."""
+    rng = random.Random(death_seed)
+    feed = simulated(seed, max(lives, 1) * RECORDS_A_LIFE)
     rest = iter(feed.records)
     for life in range(lives):
         desk.feed(islice(rest, RECORDS_A_LIFE))
@@ -136,15 +161,41 @@ def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object]) -> tup
                 path.unlink()
         if life % 10 == 9:
             say(f"{life + 1} lives, {desk.fed} records, {desk.produced} outputs")
-    desk.feed(feed.epilogue)
+    desk.feed((*rest, *feed.epilogue))
+    before = desk.history()
+    worker_log = desk.directory / "worker.log"
+    born_at = worker_log.stat().st_size if worker_log.exists() else 0
     child = desk.worker()
     until = time.monotonic() + FINISH_S
     while (found := desk.history()).unsettled() and time.monotonic() < until:
         pause(STEP_S)
-    killed(child)
+    last_words = worker_log.read_bytes()[born_at:].decode()
+    shown = list(judge_pages([last_words], before, found)) if not found.unsettled() else []
+    code = stopped(child)
     found = desk.history()
-    wrong = [*found.unsettled(), *(finding.line for finding in found.findings())]
-    return wrong, f"seed {seed} | {lives} lives | {desk.fed} records | {len(wrong)} WRONG | REPEATED {found.repeated}"
+    outside = [*shown, *judge_logs([worker_log.read_text()], found.results), *judge_homes(desk, found)]
+    wrong = [f"I10 {text}" for text in found.unsettled()]
+    wrong += [f"I12 the last life ended with {code}"] if code else []
+    wrong += [finding.line for finding in (*found.findings(), *outside)]
+    figures = f"{len(wrong)} WRONG | REPEATED {found.repeated} | digest {found.digest}"
+    return wrong, f"seed {seed} | {lives} lives | {desk.fed} records | {figures}"
+
+
+def judge_homes(desk: Desk, found: PipelineHistory) -> Iterator[Finding]:
+    """The store of the one worker against the changelog."""
+    return judge_stores([desk.directory / "worker-0"], list(found.topics.get(CHANGELOG, ())), "trades", RISING)
+
+
+def stopped(child: int) -> int:
+    """End a worker in order; how it ended."""
+    os.kill(child, signal.SIGTERM)
+    until = time.monotonic() + FINISH_S
+    while time.monotonic() < until:
+        gone, status = os.waitpid(child, os.WNOHANG)
+        if gone:
+            return os.waitstatus_to_exitcode(status)
+        pause(POLL_S)
+    return killed(child)
 
 
 def run() -> int:
@@ -154,12 +205,16 @@ def run() -> int:
     )
     parser.add_argument("--lives", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--death-seed", type=int, help="decides the deaths alone: the same records, other lives")
     parser.add_argument("--bug", default="", help="a fault to build into the pipeline: is it found?")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="lives-"))
     desk = Desk(directory, options.bug)
     with closing(desk.log):
-        wrong, line = live(options.lives, options.seed, desk, lambda text: sys.stderr.write(f"{text}\n"))
+        death_seed = options.seed if options.death_seed is None else options.death_seed
+        wrong, line = live(
+            options.lives, options.seed, desk, lambda text: sys.stderr.write(f"{text}\n"), death_seed=death_seed
+        )
     sys.stdout.write(f"{line}\n")
     for text in wrong[:20]:
         sys.stderr.write(f"{text}\n")

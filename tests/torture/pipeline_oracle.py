@@ -21,15 +21,26 @@ from typing import Any, NamedTuple
 
 from oracle import FOUNDING, find
 
-from torture.findings import Defect, Entry, Finding
+from torture.completeness import judge_completeness
+from torture.findings import NOWHERE, Defect, Entry, Finding
+from torture.pipeline_evidence import (
+    applied_in,
+    judge_accounts,
+    judge_checkpoints,
+    judge_courses,
+    judge_evidence,
+    judge_letters,
+    judge_offsets,
+)
 from torture.pipeline_input import CONFIRMATIONS, EXECUTIONS, PNL, Row, row_of
 
 INPUTS = (EXECUTIONS, CONFIRMATIONS, PNL)
 LEGS, RECONCILED, MISMATCH, LETTERS, STANDINGS = "legs", "reconciled", "mismatch", "dead_letters", "standings"
+ACCOUNTS, CHECKPOINTS, CHANGELOG = "accounts", "checkpoints", "changelog"
+OUTPUTS = (RECONCILED, MISMATCH, LETTERS)
 BREAKS = frozenset({"MISMATCHED", "UNMATCHED"})
 PARTITIONS = 4
 START = "0" * 64
-NOWHERE = -1
 
 Place = tuple[str, int, int]
 """Role, partition, offset."""
@@ -45,6 +56,7 @@ class Database:
     breaks: list[dict[str, Any]] = field(default_factory=list)
     standings: list[dict[str, Any]] = field(default_factory=list)
     sink_offsets: list[dict[str, Any]] = field(default_factory=list)
+    ledger: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Result(NamedTuple):
@@ -67,8 +79,9 @@ class Result(NamedTuple):
 class PipelineHistory:
     """Everything there is to judge by; read in the order of the fields, so that what is later knows more.
 
-    ``names`` has full names by role, ``topics`` records by role. ``committed`` has the next offsets of intake (inputs)
-    and matching (legs). ``over_at_s``: when, in seconds since 1970, the grace of the last record fed is over.
+    ``names`` has full names by role, ``topics`` records by role. ``committed`` has the next offsets of intake (inputs),
+    matching (legs) and the sink (its topics). ``over_at_s``: when, in seconds since 1970, the grace of the last record
+    fed is over.
     """
 
     names: Mapping[str, str]
@@ -87,7 +100,15 @@ class PipelineHistory:
                 self._judge_results(),
                 self._judge_database(),
                 self._judge_chains(),
-                *(() if self._open else (self._judge_trades(), self._judge_letters())),
+                self._judge_checkpoints(),
+                self._judge_offsets(),
+                self._judge_accounts(),
+                judge_letters(self.database.dead_letters, self._sources, self._roles),
+                *(
+                    ()
+                    if self._open
+                    else (self._judge_trades(), self._judge_letters(), self._judge_courses(), self._judge_ledger())
+                ),
             )
         )
 
@@ -99,6 +120,18 @@ class PipelineHistory:
     def busy(self) -> bool:
         """Whether it is not settled: what is missing then is told by the database."""
         return bool(self._open)
+
+    @property
+    def digest(self) -> str:
+        """What a schedule must not change: the newest result of every trade. Twelve hexadecimal digits."""
+        columns = ("trade_id", "version", "event_id", "state", "reasons")
+        newest = sorted([str(row[name]) for name in columns] for row in self.database.results)
+        return hashlib.sha256(json.dumps(newest).encode()).hexdigest()[:12]
+
+    @property
+    def trades(self) -> int:
+        """How many trades the inputs speak of."""
+        return len({row["trade_id"] for row in self.rows.values() if row is not None})
 
     @property
     def repeated(self) -> int:
@@ -141,8 +174,8 @@ class PipelineHistory:
         elif waiting := sum(sum(pending.values()) for pending in told):
             said.append(f"{waiting} trades wait")
         stored = {(row["topic"], row["partition"]): row["next_offset"] for row in self.database.sink_offsets}
-        for role in (RECONCILED, MISMATCH, LETTERS):
-            ends = _ends(self.topics[role])
+        for role in (*OUTPUTS, *((ACCOUNTS,) if self.database.ledger else ())):
+            ends = _ends(self.topics.get(role, ()))
             behind = sum(max(0, end - stored.get((self.names[role], number), 0)) for number, end in ends.items())
             said += [f"the sink has {behind} of {role} to store"] if behind else []
         return said
@@ -166,11 +199,13 @@ class PipelineHistory:
             role, partition, offset = place
             said = f"{role} {'has a leg of ' + row['trade_id'] if row else 'has a malformed record'}"
             if (row and place in letters) or (not row and place in facts):
-                yield Finding(Defect.WRONG, partition, offset, f"{said}, and intake took it for the other")
+                yield Finding(Defect.WRONG, partition, offset, f"{said}, and intake took it for the other", "I1")
             elif place not in (facts if row else letters) and offset < self.committed.get((role, partition), 0):
-                yield Finding(Defect.LOST, partition, offset, f"{said}, committed, and intake handed nothing on")
+                yield Finding(Defect.LOST, partition, offset, f"{said}, committed, and intake handed nothing on", "I1")
         for place in (facts | letters) - self.rows.keys():
-            yield Finding(Defect.WRONG, *place[1:], f"intake made something of a record that {place[0]} does not have")
+            yield Finding(
+                Defect.WRONG, *place[1:], f"intake made something of a record that {place[0]} does not have", "I1"
+            )
 
     def _place(self, origin: Mapping[str, Any]) -> Place:
         return self._roles.get(origin["topic"], origin["topic"]), origin["partition"], origin["offset"]
@@ -188,9 +223,9 @@ class PipelineHistory:
         for result in self.results:
             where, what = result.entry[:2], f"{result.trade_id} version {result.version} on {result.role}"
             if events.setdefault((result.trade_id, result.version), result.event_id) != result.event_id:
-                yield Finding(Defect.CONFLICT, *where, f"{what}: two events")
+                yield Finding(Defect.CONFLICT, *where, f"{what}: two events", "I3")
             if values.setdefault(result.event_id, result.entry.value) != result.entry.value:
-                yield Finding(Defect.CONFLICT, *where, f"{what}: two texts")
+                yield Finding(Defect.CONFLICT, *where, f"{what}: two texts", "I3")
             places[result.event_id].add(result.role)
             versions[result.trade_id].setdefault(result.version, result)
         # The results of one trade are in order only where nothing is on its way to the other topic any more.
@@ -200,20 +235,22 @@ class PipelineHistory:
                 missing = {before.home, result.home} - places[result.event_id]
                 if missing:
                     text = f"{trade_id} version {result.version} is not on {' and '.join(sorted(missing))}"
-                    yield Finding(Defect.LOST, *result.entry[:2], text)
+                    yield Finding(Defect.LOST, *result.entry[:2], text, "I3")
 
     def _judge_database(self) -> Iterator[Finding]:
         """WRONG: a row that the topics do not ask for. DOUBLED: an event or a letter twice."""
         database = self.database
         for event_id, times in Counter(row["event_id"] for row in database.result_history).items():
             if times > 1:
-                yield Finding(Defect.DOUBLED, NOWHERE, NOWHERE, f"event {event_id} is in the history {times} times")
+                yield Finding(
+                    Defect.DOUBLED, NOWHERE, NOWHERE, f"event {event_id} is in the history {times} times", "I4"
+                )
         origins = Counter(
             (row["source_topic"], row["source_partition"], row["source_offset"]) for row in database.dead_letters
         )
         for origin, times in origins.items():
             if times > 1:
-                yield Finding(Defect.DOUBLED, NOWHERE, NOWHERE, f"{origin} has {times} dead letters")
+                yield Finding(Defect.DOUBLED, NOWHERE, NOWHERE, f"{origin} has {times} dead letters", "I4")
         highest: dict[str, tuple[int, str, str]] = {}
         for row in database.result_history:
             known = highest.get(row["trade_id"])
@@ -225,9 +262,11 @@ class PipelineHistory:
             there, top = newest.get(trade_id), highest.get(trade_id)
             if there != top:
                 text = f"the row of {trade_id} is {there}, the newest in its history {top}"
-                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text)
+                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text, "I4")
             elif there and (there[2] in BREAKS) != (trade_id in open_breaks) and not self._open:
-                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, f"{trade_id} is {there[2]}, its break says otherwise")
+                yield Finding(
+                    Defect.WRONG, NOWHERE, NOWHERE, f"{trade_id} is {there[2]}, its break says otherwise", "I4"
+                )
 
     def _judge_chains(self) -> Iterator[Finding]:
         """CHAIN: a link that does not follow from the one before, or from what lies on the topic."""
@@ -242,17 +281,72 @@ class PipelineHistory:
             topic, partition, offset = place = row["topic"], row["partition"], row["offset"]
             content = records.get(place, b"")
             if "result" in row and row["result"].encode() != content:
-                yield Finding(Defect.CHAIN, partition, offset, f"{topic} has another text than the history")
+                yield Finding(Defect.CHAIN, partition, offset, f"{topic} has another text than the history", "I6")
             claim = f"{heads.get(place[:2], START)} {topic} {partition} {offset} {hashlib.sha256(content).hexdigest()}"
             heads[place[:2]] = hashlib.sha256(claim.encode()).hexdigest()
             if row["chain"] != heads[place[:2]]:
-                yield Finding(Defect.CHAIN, partition, offset, f"the link of {topic} does not follow")
+                yield Finding(Defect.CHAIN, partition, offset, f"the link of {topic} does not follow", "I6")
                 heads[place[:2]] = row["chain"]
         for row in self.database.sink_offsets:
             head = heads.get((row["topic"], row["partition"]), START)
             if row["head"] != head:
                 text = f"the head of {row['topic']} is not its last link"
-                yield Finding(Defect.CHAIN, row["partition"], row["next_offset"], text)
+                yield Finding(Defect.CHAIN, row["partition"], row["next_offset"], text, "I6")
+
+    @cached_property
+    def _sources(self) -> dict[Place, bytes | None]:
+        return {(role, entry.partition, entry.offset): entry.value for role in INPUTS for entry in self.topics[role]}
+
+    def _judge_checkpoints(self) -> Iterator[Finding]:
+        heads: dict[tuple[str, int], dict[int, str]] = defaultdict(lambda: {0: START})
+        for row in (*self.database.result_history, *self.database.dead_letters):
+            heads[row["topic"], row["partition"]][row["offset"] + 1] = row["chain"]
+        for row in self.database.sink_offsets:
+            heads[row["topic"], row["partition"]][row["next_offset"]] = row["head"]
+        return judge_checkpoints(self.topics.get(CHECKPOINTS, ()), heads)
+
+    def _judge_offsets(self) -> Iterator[Finding]:
+        stored = {
+            (self._roles[row["topic"]], row["partition"]): row["next_offset"]
+            for row in self.database.sink_offsets
+            if self._roles.get(row["topic"]) in OUTPUTS
+        }
+        ends = {(role, number): end for role in OUTPUTS for number, end in _ends(self.topics[role]).items()}
+        sent = {place: offset for place, offset in self.committed.items() if place[0] in (*OUTPUTS, LEGS)}
+        if CHANGELOG not in self.topics:
+            sent = {place: offset for place, offset in sent.items() if place[0] != LEGS}
+        applied = applied_in(self.topics.get(CHANGELOG, ()), self.names[LEGS])
+        return judge_offsets(sent, stored, ends, applied, LEGS)
+
+    def _judge_accounts(self) -> Iterator[Finding]:
+        if not (accounts := self.topics.get(ACCOUNTS)):
+            return iter(())
+        return judge_accounts(accounts, self.rows, self._roles, self.committed)
+
+    def _judge_ledger(self) -> Iterator[Finding]:
+        """I1: the ledger against the log, where the database has one."""
+        if self.database.ledger:
+            sources = {self.names[role]: self.topics[role] for role in INPUTS}
+            committed = {(self.names[role], at): offset for (role, at), offset in self.committed.items()}
+            rows, letters, journal = self.database.ledger, self.database.dead_letters, self.names[LEGS]
+            legs = self.topics[LEGS]
+            for finding in judge_completeness(sources, committed, legs, rows, letters, legs_topic=journal):
+                yield finding._replace(invariant="I1")
+
+    def _judge_courses(self) -> Iterator[Finding]:
+        """I2, I3: evidence and breaks. LOST: a result that is on its topic, and not in the history."""
+        courses: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+        stored = {row["event_id"] for row in self.database.result_history}
+        for result in self.results:
+            if result.version not in courses[result.trade_id]:
+                courses[result.trade_id][result.version] = json.loads(result.entry.value or b"")
+            if result.event_id not in stored:
+                text = f"{result.trade_id} version {result.version} is on {result.role}, and not in the history"
+                yield Finding(Defect.LOST, *result.entry[:2], text, "I4")
+        in_order = {trade_id: [course[at] for at in sorted(course)] for trade_id, course in courses.items()}
+        yield from judge_courses(in_order)
+        newest = {trade_id: course[-1] for trade_id, course in in_order.items()}
+        yield from judge_evidence(self.rows, newest, {role: self.names[role] for role in INPUTS})
 
     def _judge_trades(self) -> Iterator[Finding]:
         """LOST: a trade without a row. WRONG: a row that is not the verdict on all legs, or not the newest version."""
@@ -272,15 +366,15 @@ class PipelineHistory:
             if row is None:
                 if verdict.state != "PENDING":
                     text = f"{trade_id} has no row; its newest version on the topics is {version or None}"
-                    yield Finding(Defect.LOST, NOWHERE, NOWHERE, text)
+                    yield Finding(Defect.LOST, NOWHERE, NOWHERE, text, "I4")
                 continue
             checks = {check["name"]: check["outcome"] for check in json.loads(texts[row["event_id"]])["checks"]}
             said = (row["state"], json.loads(row["reasons"]), checks)
             if said != (verdict.state, verdict.reasons, verdict.outcomes):
-                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, f"{trade_id} is {said}, must be {verdict}")
+                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, f"{trade_id} is {said}, must be {verdict}", "I4")
             if row["version"] != version:
                 text = f"{trade_id} has version {row['version']}, the topics have {version}"
-                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text)
+                yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text, "I4")
 
     def _judge_letters(self) -> Iterator[Finding]:
         """LOST: a malformed record without a row. WRONG: a row of a record that is not there, or not malformed."""
@@ -290,9 +384,11 @@ class PipelineHistory:
         }
         malformed = {place for place, row in self.rows.items() if row is None}
         for role, partition, offset in sorted(malformed - letters):
-            yield Finding(Defect.LOST, partition, offset, f"{role} has a malformed record, dead_letters no row of it")
+            yield Finding(
+                Defect.LOST, partition, offset, f"{role} has a malformed record, dead_letters no row of it", "I5"
+            )
         for role, partition, offset in sorted(letters - malformed):
-            yield Finding(Defect.WRONG, partition, offset, f"a dead letter for a record of {role} that is none")
+            yield Finding(Defect.WRONG, partition, offset, f"a dead letter for a record of {role} that is none", "I5")
 
 
 def _result(role: str, entry: Entry) -> Result:

@@ -1,20 +1,29 @@
-"""``traderecon``, with a bug built in where one is asked for.
+"""``traderecon``, with a bug built in where one is asked for, and quicker to be missed by its groups.
 
-python -m torture.pipeline_worker [--bug NAME] -- worker ...
+python -m torture.pipeline_worker [--bug NAME] [--session SECONDS] -- worker ...
 """
 
 import sys
 
-from torture.pipeline_bugs import BUGS
-from traderecon.cli import main
+from torture.told_time import tell_time
 
 
 def run(words: list[str]) -> None:
     """Build the bug in, and be the command."""
-    ours = words[: words.index("--")]
-    if ours:
-        BUGS[ours[1]]()
-    sys.argv[1:] = words[len(ours) + 1 :]
+    end = words.index("--")
+    ours = dict(zip(words[:end:2], words[1:end:2], strict=True))
+    tell_time()
+    from torture.pipeline_bugs import BUGS
+    from traderecon.cli import main
+    from traderecon.transport import StreamApp
+
+    if "--session" in ours:
+        defaults = StreamApp.__init__.__kwdefaults__
+        assert defaults
+        defaults["session_timeout_s"] = float(ours["--session"])
+    if "--bug" in ours:
+        BUGS[ours["--bug"]]()
+    sys.argv[1:] = words[end + 1 :]
     main()
 
 

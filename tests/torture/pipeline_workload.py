@@ -7,23 +7,46 @@ All workers share a data directory: each takes the lowest free home in it, so a 
 
 import subprocess
 import sys
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from broker.kafka_server import Kafka
 
-from torture.findings import Defect, Entry
-from torture.homes import SharedHome
-from torture.pipeline_database import read_database
+from torture.findings import Defect, Entry, Finding
+from torture.homes import SharedHome, text_of
+from torture.pipeline_database import offsets_in, read_database
 from torture.pipeline_feed import simulated
-from torture.pipeline_oracle import INPUTS, LEGS, LETTERS, MISMATCH, PARTITIONS, RECONCILED, STANDINGS, PipelineHistory
+from torture.pipeline_logs import judge_logs
+from torture.pipeline_oracle import (
+    ACCOUNTS,
+    CHANGELOG,
+    CHECKPOINTS,
+    INPUTS,
+    LEGS,
+    LETTERS,
+    MISMATCH,
+    OUTPUTS,
+    PARTITIONS,
+    RECONCILED,
+    STANDINGS,
+    PipelineHistory,
+)
+from torture.pipeline_pages import judge_pages
 from torture.plan import Feed, Ways
-from torture.workload import Acknowledged, Start, Workload
+from torture.stores import judge_stores
+from torture.workload import Acknowledged, Lives, Start, Workload
 
 GRACE_S = 3
+SESSION_S = 4
+"""A worker's own is ten seconds: then most of a run would be waiting for it."""
 INPUT_PARTITIONS = dict(zip(INPUTS, (4, 3, 2), strict=True))
 """An input has as many as its producer likes; simulated.py sends to so many."""
 COMMAND = (sys.executable, "-m", "torture.pipeline_worker")
 OURS = (LEGS, RECONCILED, MISMATCH, LETTERS, STANDINGS)
+BESIDE = (CHANGELOG, ACCOUNTS, CHECKPOINTS)
+"""What is read to judge the others by; not there where a worker has not made it."""
+RISING = (b"e", b"p", b"w")
+"""Rows of the table that never fall. Source: tables/README.md."""
 
 
 class Pipeline(Workload):
@@ -33,21 +56,22 @@ class Pipeline(Workload):
     ways = Ways(
         refusable=("changelog", LEGS, MISMATCH),
         quota_bytes_per_s=(15_000, 30_000),
-        # A session is ten seconds: some are killed for longer, some come back within it.
-        hold_s={"kill": (0.0, 12.0), "wipe": (0.0, 12.0), "stop": (0.5, 5.0), "leave": (0.0, 4.0)},
+        # Some are killed for longer than a session, some come back within it.
+        hold_s={"kill": (0.0, 7.0), "wipe": (0.0, 7.0), "stop": (0.5, 3.0)},
     )
 
     def __init__(self, prefix: str, bug: str, directory: Path, kafka: Kafka) -> None:
         super().__init__(prefix, bug, directory, kafka)
         before = f"{prefix}-"
         self.group = f"{before}traderecon-matching"
-        self.names = {role: before + role for role in (*INPUTS, *OURS)}
+        self.names = {role: before + role for role in (*INPUTS, *OURS, ACCOUNTS)}
         self.topics = {**self.names, "changelog": f"{self.group}-trades-changelog", "probe": f"{before}probe"}
+        self.topics[CHECKPOINTS] = before + CHECKPOINTS
         self.watched, self.partitions = self.topics[LEGS], PARTITIONS
-        self._data_dir = directory / "homes"
+        self.database = self._file = self.data_dir / "traderecon.db"
         self._environment = {
-            "TRADERECON_BROKER": f"kafka://{kafka.address}",
-            "TRADERECON_DATA_DIR": str(self._data_dir),
+            "TRADERECON_BROKER": f"kafka://{self.address}",
+            "TRADERECON_DATA_DIR": str(self.data_dir),
             "TRADERECON_TOPIC_PREFIX": before,
             "TRADERECON_TOPIC_PARTITIONS": str(PARTITIONS),
             "TRADERECON_GRACE_SECONDS": str(GRACE_S),
@@ -76,16 +100,41 @@ class Pipeline(Workload):
             for stage, role, count in (
                 *(("intake", role, count) for role, count in INPUT_PARTITIONS.items()),
                 ("matching", LEGS, PARTITIONS),
+                *(("sink", role, PARTITIONS) for role in OUTPUTS),
             )
             for number in range(count)
         }
-        database = read_database(self._data_dir / "traderecon.db")
-        topics = {role: self._entries(role) for role in reversed((*INPUTS, *OURS))}
+        database = read_database(self._file)
+        topics = {role: self._entries(role) for role in reversed((*INPUTS, *OURS, *BESIDE))}
         return PipelineHistory(self.names, fed_at_s + GRACE_S, acknowledged, committed, database, topics)
 
+    def backlog(self) -> int:
+        """What the outputs have, and ``sink_offsets`` has not."""
+        stored = {(row["topic"], row["partition"]): row["next_offset"] for row in offsets_in(self._file)}
+        return sum(
+            max(0, self.kafka.end(self.names[role], number) - stored.get((self.names[role], number), 0))
+            for role in OUTPUTS
+            for number in range(PARTITIONS)
+        )
+
+    def judge_workers(self, crew: Mapping[str, Lives], before: object, after: object) -> Iterator[Finding]:
+        """Pages, metrics, and the lines of log."""
+        assert isinstance(before, PipelineHistory)
+        assert isinstance(after, PipelineHistory)
+        running = [worker for worker in crew.values() if worker.running]
+        lives = [text_of(worker.log)[worker.born_at :] for worker in running]
+        yield from judge_pages(lives, before, after)
+        yield from judge_logs([text_of(worker.log) for worker in crew.values()], after.results)
+
+    def judge_disks(self, history: object, names: Collection[str]) -> Iterator[Finding]:
+        """The store in every home against the changelog, whoever had it last."""
+        if isinstance(history, PipelineHistory):
+            homes = sorted(self.data_dir.glob("worker-*"))
+            yield from judge_stores(homes, list(history.topics[CHANGELOG]), "trades", RISING)
+
     def _how(self, *words: str) -> Start:
-        bug = ("--bug", self.bug) if self.bug else ()
-        return Start([*COMMAND, *bug, "--", *words], self._environment, SharedHome(self._data_dir))
+        bug = ("--session", str(SESSION_S), *(("--bug", self.bug) if self.bug else ()))
+        return Start([*COMMAND, *bug, "--", *words], self._environment, SharedHome(self.data_dir))
 
     def _entries(self, role: str) -> list[Entry]:
-        return [Entry(*record) for record in self.kafka.records(self.names[role])]
+        return [Entry(*record) for record in self.kafka.records(self.topics[role])]

@@ -1,14 +1,16 @@
-"""Plan: everything a run is going to do, drawn from one seed before it starts, and kept as JSON.
+"""Plan: everything a run is going to do, drawn from two seeds before it starts, and kept as JSON.
 
-    seed, numbers, kinds, a workload's feed and ways -> Plan(faults, records, epilogue) <-> plan.json
+    seeds, numbers, kinds, a workload's feed and ways -> Plan(faults, records, epilogue) <-> plan.json
 
-The same arguments give the same plan, byte for byte; what really happens depends on the machine,
-so the times are those of the plan's own clock (clock.py).
+The feed has a seed, the faults have one: the same records can go through another schedule. The same arguments give the
+same plan, byte for byte; what really happens depends on the machine, so the times are those of the plan's own clock
+(clock.py).
 """
 
 import hashlib
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -18,10 +20,13 @@ from typing import NamedTuple
 PARTITIONS = 4
 BROKER = "broker"
 
-KINDS = ("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse")
+ON_WORKERS = ("kill", "stop", "wipe", "leave", "clock")
+KINDS = ("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse", "proxy", "disk", "clock", "slow-db")
 """What can happen, as faults.py does it."""
 
-WEIGHTS = {"kill": 5, "stop": 3, "wipe": 3, "leave": 2, "join": 1, "quota": 1, "refuse": 1}
+WEIGHTS = {"kill": 8, "stop": 3, "wipe": 2} | dict.fromkeys(
+    ("leave", "join", "quota", "refuse", "proxy", "disk", "clock", "slow-db"), 1
+)
 """How often each kind is drawn; how often the broker dies is said, not drawn."""
 
 HOLD_S = {
@@ -33,19 +38,30 @@ HOLD_S = {
     "bounce": (1.0, 4.0),
     "quota": (3.0, 6.0),
     "refuse": (0.5, 3.0),
+    "proxy": (1.0, 8.0),
+    "disk": (1.0, 4.0),
+    "clock": (2.0, 6.0),
+    "slow-db": (2.0, 8.0),
 }
 """How long each kind lasts once it has been observed, unless the workload says otherwise."""
 
+WAYS_OF_THE_WIRE = ("delay", "hole", "requests", "answers", "reset")
+"""What a proxy does to the bytes: late, held both ways, held one way, connections cut."""
+DELAY_MS = (100, 600)
+SHIFTS_S = (86_400, -3_600, 300, -300)
+"""How far a clock jumps."""
+
 FIRST_FAULT_S = 3.0
-GAP_S = (3.0, 8.0)
+GAP_S = (2.0, 6.0)
 
 
 @dataclass(frozen=True)
 class Fault:
     """One thing that goes wrong: when by the plan's clock, what, to whom, for how long.
 
-    ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic by its role, or ``broker``.
-    ``limit`` is the quota in bytes per second, else 0.
+    ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic by its role, for ``proxy`` what
+    happens to the bytes, else ``broker``, ``disk`` or ``database``. ``limit`` is the quota in bytes per second, the
+    delay in milliseconds, the jump of a clock in seconds, else 0.
     """
 
     at_s: float
@@ -57,7 +73,7 @@ class Fault:
     @property
     def lane(self) -> str:
         """Who is busy with it: faults of one lane come one after another, lanes run side by side."""
-        return BROKER if self.kind in {"bounce", "quota", "refuse"} else self.target
+        return self.target if self.kind in {*ON_WORKERS, "join"} else BROKER
 
 
 class Record(NamedTuple):
@@ -77,11 +93,15 @@ class Feed(NamedTuple):
 
 
 class Ways(NamedTuple):
-    """What a workload wants of the faults: topics that can refuse, by role, a quota that hurts, other holds."""
+    """What a workload wants of the faults: topics that can refuse, by role, a quota that hurts, other holds.
+
+    ``without``: the kinds that have nothing to hit there.
+    """
 
     refusable: tuple[str, ...]
     quota_bytes_per_s: tuple[int, int]
     hold_s: Mapping[str, tuple[float, float]] = {}
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +115,7 @@ class Plan:
     faults: tuple[Fault, ...]
     records: tuple[Record, ...]
     epilogue: tuple[Record, ...]
+    fault_seed: int = -1
 
     def to_json(self) -> str:
         """The plan as text; bytes are Latin-1."""
@@ -117,6 +138,11 @@ class Plan:
         """Twelve hex digits that name the plan."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
+    @property
+    def feed(self) -> str:
+        """Twelve hex digits that name what is fed, whatever goes wrong meanwhile."""
+        return hashlib.sha256(repr((self.records, self.epilogue)).encode()).hexdigest()[:12]
+
 
 def read_plan(path: Path) -> Plan:
     """The plan in a file. Raises OSError, ValueError, KeyError or TypeError for what is none."""
@@ -133,44 +159,65 @@ def make_plan(
     broker_kills: int,
     workers: int,
     kinds: Sequence[str] = KINDS,
+    counts: Mapping[str, int] | None = None,
+    fault_seed: int | None = None,
 ) -> Plan:
     """Draw a plan: ``cycles`` faults, ``broker_kills`` of them bounces, each other kind at least once if it fits.
 
-    Raises ValueError for a kind nobody knows, and where the bounces leave no room or are not asked for.
+    ``counts``: exactly so many of each kind instead. ``fault_seed`` decides the schedule; None: the seed does.
+    Raises ValueError for a kind nobody knows or the workload has no use for, and where the bounces leave no room or are
+    not asked for.
     """
-    if unknown := set(kinds) - set(KINDS):
+    if unknown := set(counts or kinds) - set(KINDS):
         raise ValueError(f"unknown faults {', '.join(sorted(unknown))}: there are {', '.join(KINDS)}")
-    if broker_kills and "bounce" not in kinds:
+    if kinds is KINDS:
+        kinds = [kind for kind in KINDS if kind not in ways.without]
+    if useless := set(counts or kinds) & set(ways.without):
+        raise ValueError(f"{', '.join(sorted(useless))}: there is nothing to hit in workload {workload}")
+    if counts is None and broker_kills and "bounce" not in kinds:
         raise ValueError(f"{broker_kills} broker kills, but bounce is not among the faults")
-    if broker_kills > cycles:
+    if counts is None and broker_kills > cycles:
         raise ValueError(f"{broker_kills} broker kills do not fit into {cycles} faults")
-    faults, span_s = draw_faults(
-        random.Random(seed), ways, cycles=cycles, broker_kills=broker_kills, workers=workers, kinds=kinds
-    )
-    return Plan(seed, workload, workers, span_s, faults, *feed)
+    fault_seed = seed if fault_seed is None else fault_seed
+    chance = random.Random(fault_seed)
+    if counts is None:
+        drawn = drawn_kinds(chance, cycles=cycles, broker_kills=broker_kills, kinds=kinds)
+    else:
+        drawn = [kind for kind in KINDS for _ in range(counts.get(kind, 0))]
+    chance.shuffle(drawn)
+    faults, span_s = draw_faults(chance, ways, drawn, workers=workers)
+    return Plan(seed, workload, workers, span_s, faults, *feed, fault_seed)
 
 
-def draw_faults(
-    chance: random.Random, ways: Ways, *, cycles: int, broker_kills: int, workers: int, kinds: Sequence[str]
-) -> tuple[tuple[Fault, ...], float]:
-    """The schedule, and when by the plan's clock it is over."""
+def drawn_kinds(chance: random.Random, *, cycles: int, broker_kills: int, kinds: Sequence[str]) -> list[str]:
+    """What happens, in no order: each kind once, then by weight."""
     drawn = [kind for kind in KINDS if kind in kinds and kind in WEIGHTS][: cycles - broker_kills]
     if len(drawn) < cycles - broker_kills:
         if not drawn:
             raise ValueError(f"{cycles} faults, but only {broker_kills} are asked for by kind")
         weights = [WEIGHTS[kind] for kind in drawn]
         drawn += chance.choices(drawn, weights, k=cycles - broker_kills - len(drawn))
-    drawn += ["bounce"] * broker_kills
-    chance.shuffle(drawn)
-    faults, at_s = [], FIRST_FAULT_S
+    return drawn + ["bounce"] * broker_kills
+
+
+def draw_faults(
+    chance: random.Random, ways: Ways, drawn: Sequence[str], *, workers: int
+) -> tuple[tuple[Fault, ...], float]:
+    """The schedule, and when by the plan's clock it is over. Nobody is hit twice running where there is another."""
+    faults, at_s, before = [], FIRST_FAULT_S, ""
+    crew = [f"w{number}" for number in range(1, workers + 1)]
     for kind in drawn:
+        if kind in ON_WORKERS:
+            target = before = chance.choice([name for name in crew if name != before] or crew)
+        else:
+            target = target_of(chance, kind, workers, ways.refusable)
         faults.append(
             Fault(
                 at_s=round(at_s, 2),
                 kind=kind,
-                target=target_of(chance, kind, workers, ways.refusable),
+                target=target,
                 hold_s=round(chance.uniform(*ways.hold_s.get(kind, HOLD_S[kind])), 2),
-                limit=chance.randint(*ways.quota_bytes_per_s) if kind == "quota" else 0,
+                limit=limit_of(chance, kind, ways),
             )
         )
         at_s += chance.uniform(*GAP_S)
@@ -178,16 +225,46 @@ def draw_faults(
 
 
 def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequence[str]) -> str:
-    """Who is hit."""
+    """What is hit, where it is no single worker."""
     match kind:
         case "join":
             return "+".join(joiners(workers))
-        case "bounce" | "quota":
-            return BROKER
         case "refuse":
             return chance.choice(refusable)
+        case "proxy":
+            return chance.choice(WAYS_OF_THE_WIRE)
+        case "disk":
+            return "disk"
+        case "slow-db":
+            return "database"
         case _:
-            return f"w{chance.randint(1, workers)}"
+            return BROKER
+
+
+def limit_of(chance: random.Random, kind: str, ways: Ways) -> int:
+    """How much, where a kind has a measure."""
+    match kind:
+        case "quota":
+            return chance.randint(*ways.quota_bytes_per_s)
+        case "proxy":
+            return chance.randint(*DELAY_MS)
+        case "clock":
+            return chance.choice(SHIFTS_S)
+        case _:
+            return 0
+
+
+def share_of(wanted: Mapping[str, int], most: int) -> Counter[str]:
+    """At most so many faults out of those wanted, in their proportions; all of them where they fit."""
+    total = sum(wanted.values())
+    if total <= most:
+        return Counter(wanted)
+    # The largest remainders get what rounding down left over.
+    exact = {kind: count * most / total for kind, count in wanted.items()}
+    share = Counter({kind: int(part) for kind, part in exact.items()})
+    for kind in sorted(exact, key=lambda kind: (share[kind] - exact[kind], kind))[: most - share.total()]:
+        share[kind] += 1
+    return +share
 
 
 def joiners(workers: int) -> list[str]:

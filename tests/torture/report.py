@@ -9,10 +9,11 @@ import platform
 import subprocess
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from broker.kafka_server import JARS
@@ -27,7 +28,8 @@ class Report:
     """Everything worth keeping of a run. ``passing``: defects seen on the way and gone at the end, unsafe as well.
 
     ``counted``: the defects that are named also where there are none, as the workload wants it.
-    ``settled_s``: after the faults, after the restart, after the epilogue; None where it did not.
+    ``settled_s``: after the faults, after the restart, after the epilogue; None where it did not. ``digest``: what
+    another schedule over the same ``feed`` must not change. ``broken``: findings by invariant.
     """
 
     seed: int
@@ -51,6 +53,13 @@ class Report:
     settled_s: list[float | None]
     still_open: list[str]
     took_s: float
+    fault_seed: int = -1
+    feed: str = ""
+    digest: str = ""
+    trades: int = 0
+    most_rss_mb: int = 0
+    most_files: int = 0
+    broken: dict[str, int] = field(default_factory=dict)
 
     @property
     def safe(self) -> bool:
@@ -83,14 +92,17 @@ class Report:
         """The run in one line."""
         settled_s = self.settled_s[0]
         parts = [
-            f"seed {self.seed}",
+            f"seed {self.seed}" + (f"/{self.fault_seed}" if self.fault_seed not in {-1, self.seed} else ""),
             f"commit {self.commit}",
             *([f"workload {self.workload}"] if self.workload != "ours" else []),
             *([f"bug {self.bug}"] if self.bug else []),
             by_kind(self.kinds),
             f"{self.records} records",
+            *([f"{self.trades} trades"] if self.trades else []),
             *figures(self.counted, self.defects, self.passing, self.repeated),
             f"settled {settled_s:.1f} s" if settled_s is not None else "NOT SETTLED",
+            *([f"digest {self.digest}"] if self.digest else []),
+            *([f"broken {', '.join(sorted(self.broken))}"] if self.broken else []),
             *self.complaints,
             f"{'SAFE' if self.safe else 'UNSAFE'} {'LIVE' if self.live else 'NOT LIVE'}",
         ]
@@ -121,33 +133,100 @@ def figures(counted: Sequence[str], defects: Mapping[str, int], passing: int, re
     return [*always, *seldom, *([f"PASSING {passing}"] if passing else []), f"REPEATED {repeated}"]
 
 
-def add_up(reports: Sequence[Report]) -> tuple[str, bool]:
-    """Several runs in one line, and whether all of them are successes. Raises ValueError where there are none."""
-    if not reports:
-        raise ValueError("no reports to add up")
-    kinds, defects, exits = Counter[str](), Counter[str](), Counter[str]()
-    for report in reports:
-        kinds.update(report.kinds)
-        defects.update(report.defects)
-        exits.update(report.exits)
-    settled = [settled_s for report in reports for settled_s in report.settled_s[:1] if settled_s is not None]
-    counted = list(dict.fromkeys(defect for report in reports for defect in report.counted))
-    failed = [f"FAILED seed {report.seed}" for report in reports if not report.ok]
-    parts = [
-        f"{len(reports)} runs",
-        f"commit {', '.join(sorted({report.commit for report in reports}))}",
-        by_kind(kinds),
-        f"{sum(report.records for report in reports)} records",
-        *figures(
-            counted, defects, sum(report.passing for report in reports), sum(report.repeated for report in reports)
-        ),
-        f"exits {', '.join(f'{times}x {code}' for code, times in sorted(exits.items()))}",
-        f"settled {max(settled):.1f} s at most" if settled else "never settled",
-        f"{sum(report.took_s for report in reports) / 60:.0f} minutes",
-        *failed,
-        f"{sum(report.safe for report in reports)} SAFE {sum(report.live for report in reports)} LIVE",
-    ]
-    return " | ".join(parts), not failed
+@dataclass(frozen=True)
+class Total:
+    """Several runs added up. Raises ValueError where there are none."""
+
+    reports: Sequence[Report]
+
+    def __post_init__(self) -> None:
+        if not self.reports:
+            raise ValueError("no reports to add up")
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How often each kind of fault fired."""
+        return Counter(kind for report in self.reports for kind in report.kinds.elements())
+
+    @property
+    def pairs(self) -> dict[str, list[Report]]:
+        """The runs that fed the same records under different schedules, by feed."""
+        by_feed: dict[str, dict[str, Report]] = {}
+        for report in self.reports:
+            if report.digest:
+                by_feed.setdefault(report.feed, {})[report.plan] = report
+        return {feed: list(plans.values()) for feed, plans in by_feed.items() if len(plans) > 1}
+
+    @property
+    def unlike(self) -> list[str]:
+        """I13: the feeds of which two schedules made different results."""
+        return [feed for feed, runs in self.pairs.items() if len({report.digest for report in runs}) > 1]
+
+    @property
+    def settled_s(self) -> list[float]:
+        """How long it took after the last fault, ascending; runs that did not settle are left out."""
+        return sorted(
+            settled_s for report in self.reports for settled_s in report.settled_s[:1] if settled_s is not None
+        )
+
+    @property
+    def took_s(self) -> float:
+        """How long the runs took together."""
+        return sum(report.took_s for report in self.reports)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of them are successes, and schedules make no difference."""
+        return all(report.ok for report in self.reports) and not self.unlike
+
+    @property
+    def line(self) -> str:
+        """All of them in one line."""
+        reports, settled = self.reports, self.settled_s
+        defects, exits = Counter[str](), Counter[str]()
+        for report in reports:
+            defects.update(report.defects)
+            exits.update(report.exits)
+        counted = list(dict.fromkeys(defect for report in reports for defect in report.counted))
+        trades = sum(report.trades for report in reports)
+        parts = [
+            f"{len(reports)} runs",
+            f"commit {', '.join(sorted({report.commit for report in reports}))}",
+            by_kind(self.kinds),
+            f"{sum(report.records for report in reports)} records",
+            *([f"{trades} trades"] if trades else []),
+            *figures(
+                counted, defects, sum(report.passing for report in reports), sum(report.repeated for report in reports)
+            ),
+            f"exits {', '.join(f'{times}x {code}' for code, times in sorted(exits.items()))}",
+            f"settled p50 {median(settled):.1f} s, {settled[-1]:.1f} s at most" if settled else "never settled",
+            *([f"{len(self.pairs)} pairs, {len(self.unlike)} UNLIKE"] if self.pairs else []),
+            f"{self.took_s / 60:.0f} minutes",
+            *(f"FAILED seed {report.seed}" for report in reports if not report.ok),
+            f"{sum(report.safe for report in reports)} SAFE {sum(report.live for report in reports)} LIVE",
+        ]
+        return " | ".join(parts)
+
+    def to_json(self) -> str:
+        """The sum as text, and what each run came to."""
+        said = {
+            "ok": self.ok,
+            "line": self.line,
+            "runs": len(self.reports),
+            "seeds": [report.seed for report in self.reports],
+            "commits": sorted({report.commit for report in self.reports}),
+            "circumstances": self.reports[-1].circumstances,
+            "faults": dict(self.kinds),
+            "records": sum(report.records for report in self.reports),
+            "trades": sum(report.trades for report in self.reports),
+            "defects": dict(sum((Counter(report.defects) for report in self.reports), Counter[str]())),
+            "settled_p50_s": median(self.settled_s) if self.settled_s else None,
+            "settled_most_s": self.settled_s[-1] if self.settled_s else None,
+            "pairs": {feed: sorted({report.digest for report in runs}) for feed, runs in self.pairs.items()},
+            "took_s": round(self.took_s, 1),
+            "lines": [report.line for report in self.reports],
+        }
+        return json.dumps(said, indent=1)
 
 
 def commit() -> str:

@@ -3,8 +3,9 @@
     feeder | faults -> settle -> judge -> restart all -> judge -> epilogue -> judge -> Report
 
 Safety and liveness are two verdicts. Live: within a minute of the last fault, and again after the restart, everything
-is committed and every output is there. Safe: the oracle finds nothing, neither after any fault nor at the end. The
-epilogue counts on: its outputs are right only if the restarted workers have their whole state back.
+is committed and every output is there. Safe: the oracle finds nothing, neither after any fault nor at the end, nor does
+who looks at the workers' pages, logs, memory and stores. The epilogue counts on: its outputs are right only if the
+restarted workers have their whole state back.
 """
 
 import asyncio
@@ -36,6 +37,7 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
     stage = Stage(plan, bug, directory)
     outcomes: list[Outcome] = []
     passing: set[Finding] = set()
+    outside: set[Finding] = set()
 
     async def judged(history: History) -> set[Finding]:
         return set(await asyncio.to_thread(history.findings))
@@ -54,28 +56,33 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
     async with stage.open():
         say(f"{plan.workers} workers at work on {stage.kafka.address}; the plan takes {plan.span_s:.0f} s")
         clock = PlanClock()
-        deeds = Deeds(stage.kafka, stage.jvm, stage.watch, stage.crew, stage.workload.topics)
+        deeds = Deeds(stage.kafka, stage.watch, stage.crew, stage.workload.topics, stage.means)
+        over = asyncio.Event()
         async with asyncio.TaskGroup() as at_work:
-            at_work.create_task(stage.feeder.feed(plan, clock))
-            at_work.create_task(strike(plan, clock, deeds, tell))
+            at_work.create_task(stage.feeder.feed(plan, clock, over))
+            await strike(plan, clock, deeds, tell)
+            over.set()
         settlings = [await stage.settle()]
         say(f"after the faults: {words(settlings[-1])}")
         passing |= await judged(settlings[-1].history)
         if not (bug and passing):  # a bug that has been found need not be found again
             try:
                 await stage.restart()
+                quiet = await stage.look()
                 settlings.append(await stage.settle())
                 say(f"after the restart: {words(settlings[-1])}")
                 passing |= await judged(settlings[-1].history)
                 await stage.feeder.feed_at_once(plan.epilogue)
                 settlings.append(await stage.settle())
+                told = stage.workload.judge_workers(stage.crew, quiet, settlings[-1].history)
+                outside |= set(await asyncio.to_thread(list, told))
             except NotSeen as why:
                 settlings.append(Settled(0.0, [f"after the restart: {why}"], await stage.look()))
             say(f"after the epilogue: {words(settlings[-1])}")
         history = settlings[-1].history
         last = await judged(history)
         await stage.end()
-        last |= set(stage.workload.judge_disks(history, stage.crew))
+        last |= outside | set(stage.workload.judge_disks(history, stage.crew)) | set(stage.hygiene.findings())
 
     ends = [end for worker in stage.crew.values() for end in worker.exits]
     report = Report(
@@ -87,7 +94,7 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
         commit=commit(),
         circumstances=circumstances(),
         workers=plan.workers,
-        records=len(plan.records) + len(plan.epilogue),
+        records=stage.feeder.fed,
         faults=[outcome.to_row() for outcome in outcomes],
         defects=dict(Counter(str(finding.defect) for finding in last)),
         passing=len(passing - last),
@@ -100,6 +107,13 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
         settled_s=[None if settled.still_open else round(settled.took_s, 2) for settled in settlings],
         still_open=[text for settled in settlings for text in settled.still_open],
         took_s=round(time.monotonic() - began, 1),
+        fault_seed=plan.fault_seed,
+        feed=plan.feed,
+        digest="" if settlings[-1].still_open else history.digest,
+        trades=history.trades,
+        most_rss_mb=stage.hygiene.most_rss_mb,
+        most_files=stage.hygiene.most_files,
+        broken=dict(Counter(finding.invariant for finding in last | passing if finding.invariant)),
     )
     if not report.ok:
         dump(history, directory / "topics.jsonl")

@@ -18,13 +18,19 @@ from broker.kafka_server import Kafka
 from broker.kafka_wire import Refused
 
 from torture.counting_workload import Counting, Stock
+from torture.faults import Means
 from torture.feeder import Feeder
 from torture.group import Watch
+from torture.held_database import HeldDatabase
+from torture.hygiene import Hygiene
 from torture.pipeline_workload import Pipeline
 from torture.plan import Plan, joiners
+from torture.proxy import ProxiedKafka
 from torture.seen import NotSeen, seen
+from torture.tight_disk import TightDisk
+from torture.told_time import JumpingClock
 from torture.workers import Worker
-from torture.workload import History, Workload
+from torture.workload import History, Start, Workload
 
 SETTLE_S = 60
 GIVE_UP_S = 10
@@ -47,28 +53,44 @@ class Stage:
     def __init__(self, plan: Plan, bug: str, directory: Path) -> None:
         self.plan = plan
         self.directory = directory
-        self.kafka = Kafka(directory / "kafka")
+        kinds = {fault.kind for fault in plan.faults}
+        self.kafka = ProxiedKafka(directory / "kafka") if "proxy" in kinds else Kafka(directory / "kafka")
+        self.hygiene = Hygiene()
         self.jvm = ThreadPoolExecutor(1, "jvm")
         self.workload = WORKLOADS[plan.workload](f"t{plan.seed}", bug, directory, self.kafka)
         self.feeder = Feeder(self.kafka.address, self.workload.topics)
         self.watch = Watch(self.kafka, self.workload.group, self.workload.watched, self.workload.partitions)
         names = [f"w{number}" for number in range(1, plan.workers + 1)]
-        more = joiners(plan.workers) if any(fault.kind == "join" for fault in plan.faults) else []
-        self.crew = {
-            name: Worker(name, self.workload.start(name), directory / f"{name}.log", self.watch)
-            for name in (*names, *more)
-        }
+        names += joiners(plan.workers) if "join" in kinds else []
+        self.clocks = {name: JumpingClock(directory, name) for name in names if "clock" in kinds}
+        self.disk = TightDisk(self.workload.data_dir) if "disk" in kinds else None
+        database = self.workload.database
+        self.means = Means(
+            self.jvm,
+            self.kafka.proxy if isinstance(self.kafka, ProxiedKafka) else None,
+            self.disk,
+            self.clocks,
+            None if database is None else HeldDatabase(database),
+            self.workload.backlog,
+        )
+        self.crew = {name: Worker(name, self._start(name), directory / f"{name}.log", self.watch) for name in names}
+        names = names[: plan.workers]
         self.staff = [self.crew[name] for name in names]
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Start the broker and the workers, and end all of them however the run ends."""
         loop = asyncio.get_running_loop()
+        if self.disk is not None:
+            self.disk.mount()
         try:
+            if self.means.proxy is not None:
+                await self.means.proxy.start()
             await loop.run_in_executor(self.jvm, self.kafka.start)
             await asyncio.to_thread(self.workload.create)
             async with asyncio.TaskGroup() as tasks:
                 keeping = [tasks.create_task(self.watch.keep_looking())]
+                keeping.append(tasks.create_task(self.hygiene.keep_looking(self.crew.values())))
                 keeping += [tasks.create_task(worker.keep()) for worker in self.crew.values()]
                 for worker in self.staff:
                     worker.go()
@@ -79,6 +101,10 @@ class Stage:
         finally:
             await loop.run_in_executor(self.jvm, self.kafka.stop)
             self.jvm.shutdown()
+            if self.means.proxy is not None:
+                await self.means.proxy.stop()
+            if self.disk is not None:
+                self.disk.unmount()
 
     async def assigned(self) -> None:
         """Wait until every worker of the staff is at work on its partitions. Raises NotSeen."""
@@ -130,6 +156,12 @@ class Stage:
         for worker in self.staff:
             worker.go()
         await self.assigned()
+
+    def _start(self, name: str) -> Start:
+        """How a worker is started, its clock included where one jumps."""
+        how = self.workload.start(name)
+        clock = self.clocks.get(name)
+        return how._replace(environment={**how.environment, **clock.environment}) if clock is not None else how
 
     async def end(self) -> None:
         """End every worker in order, for good."""

@@ -31,7 +31,17 @@ def harness() -> list[str]:
 
 
 def test_the_harness_is_all_there() -> None:
-    assert {"oracle", "pipeline_oracle", "plan", "faults", "workers", "feeder", "report", "stage"} <= set(harness())
+    assert {
+        "oracle",
+        "pipeline_oracle",
+        "pipeline_evidence",
+        "plan",
+        "faults",
+        "workers",
+        "feeder",
+        "report",
+        "stage",
+    } <= set(harness())
     assert not {"counting", "counting_stock", "pipeline_worker", "simulated"} & set(harness())
 
 
@@ -41,7 +51,16 @@ def test_the_harness_imports_nothing_of_the_product_or_of_faust(module: str) -> 
     assert not {"traderecon", "tables", "faust", "mode"} & first_names
 
 
-PURE = ("findings", "oracle", "plan", "pipeline_input", "pipeline_oracle")
+PURE = (
+    "completeness",
+    "findings",
+    "oracle",
+    "plan",
+    "pipeline_input",
+    "pipeline_evidence",
+    "pipeline_logs",
+    "pipeline_oracle",
+)
 
 
 @pytest.mark.parametrize("module", PURE)

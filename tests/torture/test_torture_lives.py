@@ -20,7 +20,7 @@ def lives(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_sixty_lives_leave_nothing_lost_or_wrong() -> None:
+def test_k1_sixty_lives_leave_nothing_lost_or_wrong() -> None:
     done = lives("--lives", "60", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("seed 3 | 60 lives | 720 records | 0 WRONG")

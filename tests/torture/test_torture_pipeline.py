@@ -1,19 +1,20 @@
 """The whole pipeline under torture: two workers on a real Kafka, and lives that are killed on the embedded log."""
 
 import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from torture.options import kinds_of
+from torture.pipeline_bugs import BUGS, OF_INVARIANTS
 from torture.test_torture_run import torture
 
 TESTS = Path(__file__).parents[1]
 BOUND_S = 900
-
-WHATEVER_HAPPENS = ("drop-a-record", "forget-deadlines", "commit-without-rows")
-"""Bugs that bite in every run, one of each stage. The others: ``--bug NAME`` with more lives."""
 
 
 def lives(*options: str) -> subprocess.CompletedProcess[str]:
@@ -27,29 +28,49 @@ def lives(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_two_workers_lose_nothing_get_nothing_wrong_and_double_nothing(tmp_path: Path) -> None:
-    options = ("--workload", "pipeline", "--seed", "6", "--cycles", "5", "--broker-kills", "1", "--records", "1500")
-    done, report = torture(tmp_path, *options, "--faults", "kill,stop,wipe,refuse,bounce")
+KINDS = ("kill", "stop", "wipe", "refuse", "bounce", "proxy", "disk", "clock", "slow-db")
+
+
+def test_k1_k10_z1_b2_b6_b7_s1_s5_s6_c1_two_workers_lose_nothing_get_nothing_wrong_and_double_nothing(
+    tmp_path: Path,
+) -> None:
+    kinds = [kind for kind in KINDS if kind in kinds_of(None, ())]  # without root there is no full disk
+    options = ["--workload", "pipeline", "--seed", "6", "--cycles", str(len(kinds)), "--broker-kills", "1"]
+    done, report = torture(tmp_path, *options, "--records", "1500", "--faults", ",".join(kinds))
     assert done.returncode == 0, done.stderr
     assert "| LOST 0 | WRONG 0 | DOUBLED 0 |" in report["line"]
     assert report["line"].endswith("| SAFE LIVE")
-    assert sorted(fault["kind"] for fault in report["faults"] if fault["fired"]) == [
-        "bounce",
-        "kill",
-        "refuse",
-        "stop",
-        "wipe",
-    ]
+    assert sorted(fault["kind"] for fault in report["faults"] if fault["fired"]) == sorted(kinds)
+    assert report["trades"] > 500
 
 
-def test_two_dozen_lives_leave_every_trade_decided() -> None:
+def test_k1_two_dozen_lives_leave_every_trade_decided() -> None:
     done = lives("--lives", "24", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("seed 3 | 24 lives | 860 records | 0 WRONG")
 
 
-@pytest.mark.parametrize("bug", WHATEVER_HAPPENS)
-def test_a_bug_in_a_stage_is_found(bug: str) -> None:
-    done = lives("--lives", "2", "--seed", "3", "--bug", bug)
+@pytest.mark.parametrize(("invariant", "bug"), [pair for pair in OF_INVARIANTS.items() if pair[0] != "I13"])
+def test_a_bug_that_breaks_an_invariant_is_found_by_it(invariant: str, bug: str) -> None:
+    done = lives("--lives", "0", "--seed", "3", "--bug", bug)
     assert done.returncode == 1
-    assert "LOST" in done.stderr or "WRONG" in done.stderr
+    found = [line for line in done.stderr.splitlines() if line.startswith(f"{invariant} ")]
+    assert found, done.stderr
+
+
+def digests_of(*runs: str) -> list[str]:
+    with ThreadPoolExecutor() as at_once:
+        done = at_once.map(lambda words: lives("--seed", "4", *words.split()), runs)
+        return [re.findall(r"digest ([0-9a-f]{12})", run.stdout)[0] for run in done]
+
+
+def test_i13_other_deaths_come_to_the_same_results_and_a_bug_that_does_not_is_found() -> None:
+    one, other = digests_of("--lives 2 --death-seed 1", "--lives 2 --death-seed 2")
+    assert one == other
+    one, other = digests_of(*[f"--lives 0 --bug {OF_INVARIANTS['I13']}"] * 2)
+    assert one != other
+
+
+def test_every_invariant_has_a_bug() -> None:
+    assert list(OF_INVARIANTS) == [f"I{number}" for number in range(1, 14)]
+    assert set(OF_INVARIANTS.values()) <= set(BUGS)

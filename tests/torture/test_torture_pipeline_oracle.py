@@ -1,5 +1,6 @@
 """The pipeline's oracle on histories made by hand: a good one passes, each kind of defect is caught."""
 
+import base64
 import copy
 import hashlib
 import json
@@ -26,10 +27,19 @@ def leg(trade_id: str, quantity: int = 100) -> bytes:
     return json.dumps({"trade_id": trade_id, **terms}).encode()
 
 
-def result(trade_id: str, version: int, state: str, reasons: tuple[str, ...] = (), **outcomes: str) -> bytes:
+Legs = dict[str, tuple[int, int]]
+
+
+def result(trade_id: str, version: int, state: str, moved: tuple[str, str | None], legs: Legs, **more: Any) -> bytes:
+    outcomes, reasons = more.get("outcomes", {}), more.get("reasons", ())
     checks = [{"name": name, "outcome": outcomes.get(name, "NOT_CHECKED")} for name in CHECKED]
     said = {"trade_id": trade_id, "version": version, "state": state, "reasons": reasons, "checks": checks}
-    return json.dumps({"event_id": f"{trade_id}-{version}", **said}).encode()
+    evidence = {
+        role: [{"payload": json.loads(leg(trade_id)), "topic": NAMES[role], "partition": at[0], "offset": at[1]}]
+        for role, at in legs.items()
+    }
+    broken = {"transition": moved[0], "previous_event_id": moved[1]}
+    return json.dumps({"event_id": f"{trade_id}-{version}", **said, "break": broken, "legs": evidence}).encode()
 
 
 def fact(role: str, partition: int, offset: int) -> bytes:
@@ -37,9 +47,12 @@ def fact(role: str, partition: int, offset: int) -> bytes:
 
 
 PASSED = dict.fromkeys(("ticker", "quantity", "price", "timestamp"), "PASS")
-ALONE = result("T1", 1, "UNMATCHED", ("MISSING_CONFIRMATION",))
-MATCHED = result("T1", 2, "MATCHED", (), **PASSED)
-MISSING = result("T2", 1, "UNMATCHED", ("MISSING_EXECUTION",))
+OURS: Legs = {"executions": (0, 0)}
+BOTH: Legs = {**OURS, "broker_confirmations": (0, 0)}
+THEIRS: Legs = {"broker_confirmations": (1, 0)}
+ALONE = result("T1", 1, "UNMATCHED", ("opened", None), OURS, reasons=("MISSING_CONFIRMATION",))
+MATCHED = result("T1", 2, "MATCHED", ("resolved", "T1-1"), BOTH, outcomes=PASSED)
+MISSING = result("T2", 1, "UNMATCHED", ("opened", None), THEIRS, reasons=("MISSING_EXECUTION",))
 LETTER = json.dumps({"topic": NAMES["executions"], "partition": 0, "offset": 1}).encode()
 TOPICS = {
     "executions": [Entry(0, 0, b"T1", leg("T1")), Entry(0, 1, None, b"not JSON")],
@@ -90,10 +103,11 @@ def database() -> Database:
     positions.append(("dead_letters", 0, 1, letter_chain))
     origin = {"source_topic": NAMES["executions"], "source_partition": 0, "source_offset": 1}
     place = {"topic": NAMES["dead_letters"], "partition": 0, "offset": 0, "chain": letter_chain}
+    said = {"sha256": hashlib.sha256(b"not JSON").hexdigest(), "size": 8, "raw": base64.b64encode(b"not JSON").decode()}
     return Database(
         results=[newest(MATCHED), newest(MISSING)],
         result_history=[history_row(*stored) for stored in STORED],
-        dead_letters=[{**origin, **place}],
+        dead_letters=[{**origin, **place, **said}],
         breaks=[{"trade_id": "T1", "status": "RESOLVED"}, {"trade_id": "T2", "status": "OPEN"}],
         standings=[{"partition": number, "watermark": LATER, "pending": '{"pnl":0}'} for number in range(4)],
         sink_offsets=[
@@ -125,6 +139,46 @@ def stored_otherwise(change: Callable[[Database], object]) -> PipelineHistory:
     return history
 
 
+APPLIED = b"\x00applied\x00t-legs"
+
+
+def with_beside(role: str, *entries: Entry) -> PipelineHistory:
+    history = good()
+    return replace(history, topics={**history.topics, role: list(entries)})
+
+
+def accounts(**runs: list[list[Any]]) -> list[Entry]:
+    told = {
+        ("executions", 0): runs.get("executions", [["leg", 1], ["rejected", 1]]),
+        ("broker_confirmations", 0): [["leg", 1]],
+        ("broker_confirmations", 1): [["leg", 1]],
+        ("pnl_snapshot", 0): [["leg", 1]],
+    }
+    values = [
+        {"topic": NAMES[role], "partition": number, "first": 0, "runs": became}
+        for (role, number), became in told.items()
+    ]
+    return [Entry(0, offset, None, json.dumps(value).encode()) for offset, value in enumerate(values)]
+
+
+def checkpoint(head: str) -> Entry:
+    said = {"topic": NAMES["reconciled"], "partition": 0, "next_offset": 1, "head": head}
+    return Entry(0, 0, None, json.dumps(said).encode())
+
+
+def test_accounts_checkpoints_and_a_changelog_that_agree_are_fine() -> None:
+    assert with_beside("accounts", *accounts()).findings() == []
+    head = database().result_history[-1]["chain"]
+    assert with_beside("checkpoints", checkpoint(head)).findings() == []
+    assert with_beside("changelog", Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")).findings() == []
+
+
+def test_the_digest_names_the_newest_result_of_every_trade() -> None:
+    assert good().digest == with_one_more("mismatch", Entry(0, 1, b"T1", ALONE)).digest
+    assert stored_otherwise(lambda found: found.results.pop()).digest != good().digest
+    assert good().trades == 3
+
+
 def defects(history: PipelineHistory) -> set[Defect]:
     return {finding.defect for finding in history.findings()}
 
@@ -154,7 +208,7 @@ BROKEN: dict[str, tuple[Callable[[], PipelineHistory], set[Defect]]] = {
         lambda: with_one_more("legs", Entry(0, 2, b"T", fact("executions", 0, 7))),
         {Defect.WRONG},
     ),
-    "a moved trade is not told where it was": (lambda: without("mismatch", 1), {Defect.LOST}),
+    "a moved trade is not told where it was": (lambda: without("mismatch", 1), {Defect.LOST, Defect.COMMIT}),
     "one version, two events": (
         lambda: with_one_more("mismatch", Entry(0, 5, b"T1", ALONE.replace(b"T1-1", b"T1-x"))),
         {Defect.CONFLICT},
@@ -194,6 +248,42 @@ BROKEN: dict[str, tuple[Callable[[], PipelineHistory], set[Defect]]] = {
     ),
     "a changed text": (
         lambda: stored_otherwise(lambda found: found.result_history[0].__setitem__("result", MATCHED.decode())),
+        {Defect.CHAIN},
+    ),
+    "a dead letter of other bytes": (
+        lambda: stored_otherwise(lambda found: found.dead_letters[0].__setitem__("raw", "AAAA")),
+        {Defect.WRONG},
+    ),
+    "a dead letter with another digest": (
+        lambda: stored_otherwise(lambda found: found.dead_letters[0].__setitem__("sha256", START)),
+        {Defect.WRONG},
+    ),
+    "the sink has committed what it has not stored": (
+        lambda: replace(good(), committed={**COMMITTED, ("mismatch", 0): 3}),
+        {Defect.COMMIT},
+    ),
+    "the database is ahead of the log": (
+        lambda: stored_otherwise(lambda found: found.sink_offsets[0].__setitem__("next_offset", 3)),
+        {Defect.COMMIT},
+    ),
+    "matching has committed what the changelog has not": (
+        lambda: with_beside("changelog", Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"0")),
+        {Defect.COMMIT},
+    ),
+    "an account of another class": (
+        lambda: with_beside("accounts", *accounts(executions=[["leg", 2]])),
+        {Defect.WRONG},
+    ),
+    "two accounts of one offset": (
+        lambda: with_beside("accounts", *accounts(), *accounts(executions=[["control", 1]])),
+        {Defect.WRONG},
+    ),
+    "an offset without an account": (
+        lambda: with_beside("accounts", *accounts(executions=[["leg", 1]])),
+        {Defect.LOST},
+    ),
+    "a checkpoint that is not on the chain": (
+        lambda: with_beside("checkpoints", checkpoint(START)),
         {Defect.CHAIN},
     ),
     "a head that is not the last link": (

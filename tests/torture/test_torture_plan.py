@@ -6,12 +6,24 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from torture.counting_feed import counted, drawn
-from torture.plan import BROKER, KINDS, PARTITIONS, Plan, Ways, joiners, make_plan, read_plan
+from torture.plan import (
+    BROKER,
+    KINDS,
+    ON_WORKERS,
+    PARTITIONS,
+    WAYS_OF_THE_WIRE,
+    Plan,
+    Ways,
+    joiners,
+    make_plan,
+    read_plan,
+)
 
 TESTS = Path(__file__).parents[1]
 
@@ -77,7 +89,9 @@ def test_faults_come_in_time_and_hit_who_is_there() -> None:
     assert times[-1] < plan().span_s
     targets = {kind: {fault.target for fault in plan().faults if fault.kind == kind} for kind in KINDS}
     assert targets["kill"] == {"w1", "w2"}
+    assert targets["clock"] <= {"w1", "w2"}
     assert targets["join"] == {"w3+w4"}
+    assert targets["proxy"] <= set(WAYS_OF_THE_WIRE)
     assert targets["bounce"] == targets["quota"] == {BROKER}
     assert targets["refuse"] <= {"out", "changelog"}
     assert all(fault.limit > 0 for fault in plan().faults if fault.kind == "quota")
@@ -99,6 +113,35 @@ def test_a_workload_says_what_refuses_and_how_long_a_fault_lasts() -> None:
     assert {fault.target for fault in faults if fault.kind == "refuse"} == {"legs"}
     assert {fault.limit for fault in faults if fault.kind == "quota"} == {5}
     assert min(fault.hold_s for fault in faults if fault.kind == "kill") >= 20
+
+
+def test_nobody_is_hit_twice_running_where_there_is_another() -> None:
+    hit = [fault.target for fault in plan().faults if fault.kind in ON_WORKERS]
+    assert all(one != other for one, other in pairwise(hit))
+
+
+def test_the_fault_seed_decides_the_schedule_and_not_the_feed() -> None:
+    feed = drawn(1, 100)
+    one, other = (
+        make_plan(1, "ours", feed, WAYS, cycles=9, broker_kills=0, workers=2, fault_seed=seed) for seed in (7, 8)
+    )
+    assert (one.records, one.feed) == (other.records, other.feed)
+    assert one.faults != other.faults
+    assert one.digest != other.digest
+
+
+def test_so_many_of_each_kind_are_drawn_where_that_is_asked_for() -> None:
+    counts = Counter(kill=5, bounce=2)
+    made = make_plan(1, "ours", drawn(1, 9), WAYS, cycles=0, broker_kills=0, workers=2, counts=counts)
+    assert Counter(fault.kind for fault in made.faults) == counts
+
+
+def test_a_workload_that_has_nothing_to_hit_is_not_hit_there() -> None:
+    ways = WAYS._replace(without=("slow-db",))
+    made = make_plan(1, "ours", drawn(1, 9), ways, cycles=40, broker_kills=0, workers=2)
+    assert "slow-db" not in {fault.kind for fault in made.faults}
+    with pytest.raises(ValueError, match="slow-db: there is nothing to hit in workload ours"):
+        make_plan(1, "ours", drawn(1, 9), ways, cycles=4, broker_kills=0, workers=2, kinds=["slow-db"])
 
 
 def test_records_come_again_and_uids_under_other_keys() -> None:

@@ -1,5 +1,6 @@
 """The report: what makes a run fail, and how runs add up."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from torture.__main__ import main
-from torture.report import Report, add_up
+from torture.report import Report, Total
 
 
 def fault(kind: str, *, fired: bool = True) -> dict[str, Any]:
@@ -100,24 +101,52 @@ def test_a_saved_report_is_the_report() -> None:
 
 def test_runs_add_up() -> None:
     bad = replace(GOOD, seed=45, defects={"LOST": 2}, repeated=7, settled_s=[9.5, 1.0, 1.0], faults=[fault("bounce")])
-    line, ok = add_up([GOOD, bad, replace(GOOD, seed=46, settled_s=[None])])
-    assert not ok
-    assert line == (
+    total = Total([GOOD, bad, replace(GOOD, seed=46, settled_s=[None])])
+    assert not total.ok
+    assert total.line == (
         "3 runs | commit abc1234 | 7 faults (4 kill, 2 stop, 1 bounce) | 60000 records | LOST 2 | WRONG 0 | STATE 0 "
-        "| REPEATED 253 | exits 6x -9, 12x 0, 3x 70 | settled 9.5 s at most | 4 minutes "
+        "| REPEATED 253 | exits 6x -9, 12x 0, 3x 70 | settled p50 8.3 s, 9.5 s at most | 4 minutes "
         "| FAILED seed 45 | FAILED seed 46 | 2 SAFE 2 LIVE"
     )
-    assert add_up([GOOD, GOOD])[1]
+    assert Total([GOOD, GOOD]).ok
+    with pytest.raises(ValueError, match="no reports"):
+        Total([])
 
 
-def test_the_command_adds_up_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def schedule(plan: str, digest: str) -> Report:
+    return replace(GOOD, feed="f1", plan=plan, digest=digest)
+
+
+def test_two_schedules_over_one_feed_must_come_to_one_digest() -> None:
+    alike = Total([schedule("p1", "d1"), schedule("p2", "d1"), replace(GOOD, feed="f2", digest="d3")])
+    assert alike.ok
+    assert "| 1 pairs, 0 UNLIKE |" in alike.line
+    unlike = Total([schedule("p1", "d1"), schedule("p2", "d2")])
+    assert not unlike.ok
+    assert "| 1 pairs, 1 UNLIKE |" in unlike.line
+
+
+def test_one_plan_run_twice_is_no_pair() -> None:
+    assert not Total([schedule("p1", "d1"), schedule("p1", "d1")]).pairs
+
+
+def test_an_invariant_that_broke_is_named() -> None:
+    report = replace(GOOD, defects={"LOST": 1}, broken={"I2": 1, "I1": 3}, digest="d1", fault_seed=9)
+    assert report.line.startswith("seed 44/9 | ")
+    assert "| digest d1 | broken I1, I2 |" in report.line
+
+
+def test_the_command_adds_up_files_and_directories(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [tmp_path / "one.json", tmp_path / "two.json"]
     for path in paths:
         path.write_text(GOOD.to_json())
-    assert main(["sum", *map(str, paths)]) == 0
-    assert capsys.readouterr().out == add_up([GOOD, GOOD])[0] + "\n"
+    for places in (map(str, paths), [str(tmp_path)]):
+        assert main(["sum", *places]) == 0
+        assert capsys.readouterr().out == Total([GOOD, GOOD]).line + "\n"
     paths[0].write_text(replace(GOOD, defects={"WRONG": 1}).to_json())
-    assert main(["sum", *map(str, paths)]) == 1
+    assert main(["sum", str(tmp_path), "--json", str(tmp_path / "sum.txt")]) == 1
+    said = json.loads((tmp_path / "sum.txt").read_text())
+    assert (said["runs"], said["ok"], said["defects"], said["settled_most_s"]) == (2, False, {"WRONG": 1}, 7.1)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"seed": 1}'])

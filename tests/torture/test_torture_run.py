@@ -26,13 +26,14 @@ def torture(directory: Path, *options: str) -> tuple[subprocess.CompletedProcess
     return done, json.loads(report.read_text())
 
 
-def test_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
-    done, report = torture(tmp_path, "--seed", "5", "--cycles", "8", "--broker-kills", "1", "--records", "2000")
+def test_k1_z1_z2_z7_b2_b5_b7_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
+    kinds = ["bounce", "join", "kill", "leave", "quota", "refuse", "stop", "wipe"]
+    options = ("--seed", "5", "--cycles", "8", "--broker-kills", "1", "--records", "2000")
+    done, report = torture(tmp_path, *options, "--faults", ",".join(kinds))
     assert done.returncode == 0, done.stderr
     assert done.stdout == report["line"] + "\n"
     assert report["line"].endswith("| SAFE LIVE")
-    kinds = sorted(fault["kind"] for fault in report["faults"] if fault["fired"])
-    assert kinds == ["bounce", "join", "kill", "leave", "quota", "refuse", "stop", "wipe"]
+    assert sorted(fault["kind"] for fault in report["faults"] if fault["fired"]) == kinds
     assert report["exits"]["-9"] == 2
     assert report["exits"]["70"] >= 1
 

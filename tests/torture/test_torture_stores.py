@@ -24,6 +24,15 @@ def test_a_prefix_of_the_changelog_is_right(tmp_path: Path) -> None:
     assert judged(tmp_path, WHOLE) == []
 
 
+def test_rows_that_only_rise_are_not_compared(tmp_path: Path) -> None:
+    db = Rdict(str(tmp_path / "trades-2.db"), Options(raw_mode=True))
+    db[b"e-late"], db[b"\x00changelog"] = b"7", b"9"
+    db.close()
+    changelog = [Entry(2, 0, b"e-late", b"7"), Entry(2, 1, b"e-late", b"6")]
+    assert list(judge_stores([tmp_path], changelog, "trades", (b"e",))) == []
+    assert list(judge_stores([tmp_path], changelog, "trades"))
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -4,7 +4,7 @@
 
 Whoever ends without being asked is started again after a pause and counted. 70 is a worker's way to say that it
 cannot keep its promise, 143 that it was told to end before it had begun, 4 that there is no broker. An exit code
-outside ALLOWED fails the run, and so does a 4 while the broker is there, and a worker that has to be killed because it
+outside ALLOWED fails the run, and so does a 4 where nothing excuses it, and a worker that has to be killed because it
 does not leave.
 """
 
@@ -24,8 +24,6 @@ LEAVE_S = 40
 FAIL_STOP = 70
 TERMINATED = 143
 ALLOWED = frozenset({0, FAIL_STOP, TERMINATED, -9, -15})
-UNREACHABLE = 4
-JUST_NOW_S = 5
 
 
 class Exit(NamedTuple):
@@ -44,6 +42,8 @@ class Worker:
         self.name = name
         self.log = log
         self.exits: list[Exit] = []
+        self.born_at = 0
+        """Where in the log its present life begins, in bytes."""
         self._how = how
         self._watch = watch
         self._wanted = asyncio.Event()
@@ -68,9 +68,8 @@ class Worker:
                 self._process = await self._start()
                 code = await self._process.wait()
                 now_s = time.monotonic()
-                alone = code == UNREACHABLE and now_s - self._watch.silent_at_s < JUST_NOW_S
                 asked = not self._wanted.is_set()
-                allowed = (alone or code in ALLOWED) and not self._hangs
+                allowed = (code in ALLOWED or self._watch.excuses(code, now_s)) and not self._hangs
                 self.exits.append(Exit(now_s, code, asked, allowed))
                 self._hangs = False
                 self._ended.set()
@@ -84,6 +83,11 @@ class Worker:
     def running(self) -> bool:
         """Whether there is a process."""
         return not self._ended.is_set() and self._process is not None and self._process.returncode is None
+
+    @property
+    def pid(self) -> int:
+        """Its process, 0 where there is none."""
+        return self._process.pid if self.running and self._process is not None else 0
 
     @property
     def member(self) -> Member | None:
@@ -102,7 +106,8 @@ class Worker:
     @property
     def consuming(self) -> bool:
         """Whether this life has been seen to consume."""
-        return self.member is not None and self.member.member_id in self._watch.consumed
+        member = self.member
+        return member is not None and member.member_id in self._watch.consumed
 
     def wipe(self) -> int:
         """Remove what its last life left on disk; how many files. Raises Missed where another worker has it."""
@@ -130,6 +135,7 @@ class Worker:
         # The kernel kills it when the harness is gone, however that ended.
         bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
         with self.log.open("ab") as log:
+            self.born_at = log.tell()
             return await asyncio.create_subprocess_exec(
                 *bound,
                 *self._how.command,

@@ -16,6 +16,7 @@ from broker.kafka_server import Kafka
 
 from torture.findings import Defect, Entry, Finding
 from torture.plan import Feed, Ways
+from torture.proxy import ProxiedKafka
 
 TESTS = Path(__file__).parents[1]
 
@@ -32,6 +33,22 @@ class Home(Protocol):
 
     def wipe(self, pid: int) -> int:
         """Remove what the dead process kept; how many files. Raises Missed where somebody else has it by now."""
+        ...
+
+
+class Lives(Protocol):
+    """A worker over its lives, as far as a workload may look: what it logged, and how often it ended by itself."""
+
+    log: Path
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        ...
+
+    @property
+    def born_at(self) -> int:
+        """Where in the log its present life begins, in bytes."""
         ...
 
 
@@ -65,6 +82,16 @@ class History(Protocol):
         ...
 
     @property
+    def digest(self) -> str:
+        """What another schedule over the same feed must not change; empty where there is no such thing."""
+        ...
+
+    @property
+    def trades(self) -> int:
+        """How many trades the inputs speak of."""
+        ...
+
+    @property
     def repeated(self) -> int:
         """How many outputs came again, byte for byte."""
         ...
@@ -88,9 +115,13 @@ class Workload(ABC):
     partitions: int
     topics: Mapping[str, str]
     """Full names by role: the inputs, what can be refused, and ``probe``, which takes any record."""
+    database: Path | None = None
+    """The file of the database, where there is one."""
 
     def __init__(self, prefix: str, bug: str, directory: Path, kafka: Kafka) -> None:
         self.prefix, self.bug, self.directory, self.kafka = prefix, bug, directory, kafka
+        self.data_dir = directory / "homes"
+        self.address = kafka.proxy.address if isinstance(kafka, ProxiedKafka) else kafka.address
 
     @classmethod
     @abstractmethod
@@ -111,6 +142,14 @@ class Workload(ABC):
 
         Raises OSError or Refused where the broker does not answer.
         """
+
+    def backlog(self) -> int:
+        """How many records of the outputs are not in the database yet. Raises OSError or Refused."""
+        return 0
+
+    def judge_workers(self, crew: Mapping[str, Lives], before: History, after: History) -> Iterable[Finding]:
+        """What the workers themselves say and said, once everything is settled; ``before``: when they were started."""
+        return ()
 
     def judge_disks(self, history: History, names: Collection[str]) -> Iterable[Finding]:
         """What is wrong on the disks of these workers, which have ended."""

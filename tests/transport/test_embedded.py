@@ -145,7 +145,7 @@ def test_everything_is_counted_and_what_was_done_is_not_done_again(stage: Stage)
     assert "Worker ready: 4 partitions, 0 changelog records read" in stage.said[stage.said.index("Stopping") :]
 
 
-def test_a_worker_killed_again_and_again(stage: Stage) -> None:
+def test_k1_b9_a_worker_killed_again_and_again(stage: Stage) -> None:
     rng = random.Random(SEED)
     stage.create("t-in", "t-out")
     stage.feed(500)
@@ -175,7 +175,7 @@ def test_a_worker_killed_again_and_again(stage: Stage) -> None:
     assert judge(stage.history(), state=True) == []
 
 
-def test_results_that_were_cut_off_from_their_state_come_again_byte_for_byte(stage: Stage) -> None:
+def test_k6_results_that_were_cut_off_from_their_state_come_again_byte_for_byte(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(2_000)
     assert stage.start("cut").wait(END_S) == -signal.SIGKILL
@@ -187,7 +187,7 @@ def test_results_that_were_cut_off_from_their_state_come_again_byte_for_byte(sta
     assert 0 < repeated(history.outputs) < cut_off
 
 
-def test_partitions_that_are_given_anew(stage: Stage) -> None:
+def test_z2_partitions_that_are_given_anew(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(4_000)
     stage.start("rejoin")
@@ -197,7 +197,7 @@ def test_partitions_that_are_given_anew(stage: Stage) -> None:
     assert judge(stage.history(), state=True) == []
 
 
-def test_a_full_disk_ends_the_process_and_loses_nothing(stage: Stage) -> None:
+def test_s1_a_full_disk_ends_the_process_and_loses_nothing(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(8_000)
     assert stage.start("full").wait(END_S) == 70
@@ -239,7 +239,7 @@ def test_an_agent_that_fails_ends_the_process_and_acknowledges_nothing(stage: St
     assert stage.log.end("t-out", 0) == 1
 
 
-def test_a_second_worker_is_refused(stage: Stage) -> None:
+def test_z3_a_second_worker_is_refused(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     first = stage.start("count")
     stage.ready()
@@ -248,7 +248,7 @@ def test_a_second_worker_is_refused(stage: Stage) -> None:
     assert first.poll() is None
 
 
-def test_records_that_retention_took_are_missed(stage: Stage) -> None:
+def test_b11_records_that_retention_took_are_missed(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(100)
     stage.log.commit("t-counting", {("t-in", 2): 3})
@@ -258,7 +258,7 @@ def test_records_that_retention_took_are_missed(stage: Stage) -> None:
     assert "5 records were lost to retention" in stage.said
 
 
-def test_records_that_retention_took_are_missed_also_where_the_commit_is_gone(stage: Stage) -> None:
+def test_b10_b11_records_that_retention_took_are_missed_also_where_the_commit_is_gone(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(100)
     worker = stage.start("count")
@@ -275,14 +275,14 @@ def test_records_that_retention_took_are_missed_also_where_the_commit_is_gone(st
     assert f"t-in[2]: offset {done} is next" in stage.said
 
 
-def test_a_topic_that_is_not_there_is_refused(stage: Stage) -> None:
+def test_t1_a_topic_that_is_not_there_is_refused(stage: Stage) -> None:
     stage.create("t-out")
     assert stage.start("count").wait(END_S) == 78
     assert "topics missing" in stage.said
     assert "t-in" in stage.said
 
 
-def test_a_changelog_of_other_partitions_is_refused(stage: Stage) -> None:
+def test_s3_a_changelog_of_other_partitions_is_refused(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.log.create("t-counting-counts-changelog", 2, compacted=True)
     assert stage.start("count").wait(END_S) == 78

@@ -104,7 +104,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
 
 @given(kept=st.fractions(0, 1))
 @example(kept=Fraction(1))
-def test_a_power_cut_leaves_whole_appends(kept: Fraction, written: tuple[bytes, bytes]) -> None:
+def test_s8_a_power_cut_leaves_whole_appends(kept: Fraction, written: tuple[bytes, bytes]) -> None:
     file, wal = written
     with TemporaryDirectory() as directory:
         path = Path(directory, "log.db")

@@ -249,7 +249,7 @@ def test_an_unknown_trade_is_not_found_and_a_waiting_one_says_for_what(desk: Des
 
 def test_dead_letters_are_shown_with_their_first_bytes(desk: Desk) -> None:
     page = tree(desk, "/dead-letters")
-    assert "KEY_MISSING =1+1 executions 0 @ 1" in page.text
+    assert "KEY_MISSING open =1+1 executions 0 @ 1" in page.text
     assert r"\x00\xff<b>\u202e" in page.text
     assert ids(tree(desk, "/dead-letters?code=SCHEMA_INVALID")) == []
     told = rows(desk.text("/dead-letters.csv"))
@@ -356,7 +356,7 @@ def test_a_name_that_is_not_this_machines_is_refused(desk: Desk, host: str, stat
         assert answer.status == (404 if path == "/nothing" and status == 200 else status)
 
 
-def test_a_reader_that_goes_away_does_no_harm(desk: Desk) -> None:
+def test_p6_a_reader_that_goes_away_does_no_harm(desk: Desk) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", desk.port), timeout=30) as reader:
             reader.sendall(b"GET /download/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -20,7 +20,7 @@ def test_no_query_can_write(tmp_path: Path) -> None:
     queries.close()
 
 
-def test_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:
+def test_p6_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:
     queries = Queries.open(filled(tmp_path))
     for wanted in (TradeFilter(), BreakFilter(), BreakFilter(status="all"), DeadLetterFilter()):
         streamed = [row for rows in queries.stream(wanted) for row in rows]

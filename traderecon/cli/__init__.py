@@ -13,12 +13,18 @@ from traderecon import __version__
 from traderecon.cli.talk import Exit, say
 
 _COMMANDS = {
+    "audit": ("traderecon.cli.audit:audit", "Audit: the database against its chains, a trade proven."),
     "config": ("traderecon.cli.config:config", "Settings: what is in force, and where it comes from."),
-    "db": ("traderecon.cli.db:db", "The database: its migrations."),
+    "db": ("traderecon.cli.db:db", "The database: migrations, backup, a new one."),
+    "dead-letters": ("traderecon.cli.dead_letters:dead_letters", "What was rejected: look, send again, put away."),
     "demo": ("traderecon.cli.demo:demo", "Everything at once on simulated trades: pages within seconds."),
     "doctor": ("traderecon.cli.doctor:doctor", "Broker, topics, disk, clock, database: could a worker start?"),
     "ingest": ("traderecon.cli.ingest:ingest", "CSV files into the topics."),
     "reconcile": ("traderecon.cli.reconcile:reconcile", "Reconcile three CSV files: every trade's verdict, no broker."),
+    "torture": (
+        "traderecon.cli.torture:torture",
+        "For a checkout: break the pipeline by plan, and judge what is left.",
+    ),
     "topics": ("traderecon.cli.topics:topics", "The topics: make them, look at them."),
     "worker": ("traderecon.cli.worker:worker", "Run the pipeline, or some of its stages, on the broker."),
     "simulate": ("traderecon.cli.simulate:simulate", "Make the three feeds, the same bytes for the same seed."),

@@ -10,18 +10,20 @@ import msgspec
 from traderecon.cli.talk import Exit
 from traderecon.preflight import Finding, checks, exit_code
 from traderecon.preflight.findings import bad, ok
+from traderecon.roles import ROLES
 from traderecon.settings import ConfigurationError, load
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
-def doctor(*, as_json: bool) -> None:
+@click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="What this one needs; default: all.")
+def doctor(*, as_json: bool, roles: tuple[str, ...]) -> None:
     """Look at broker, topics, clock, disk, database, rules and versions; changes nothing.
 
     Exit code 0 where a worker could start, 4 where the broker or the database does not answer, else 78.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say, a finding says
-    findings = _findings()
+    findings = _findings(roles or ROLES)
     if as_json:
         click.echo(json.dumps([msgspec.to_builtins(finding) for finding in findings]))
     else:
@@ -31,12 +33,12 @@ def doctor(*, as_json: bool) -> None:
         raise click.exceptions.Exit(Exit(code))
 
 
-def _findings() -> list[Finding]:
+def _findings(roles: tuple[str, ...]) -> list[Finding]:
     try:
         settings = load()
     except ConfigurationError as error:
         return [bad("settings", str(error), "mend it; `traderecon config show` reads them again")]
-    return [ok("settings", f"broker {settings.shown()['broker']}"), *asyncio.run(checks(settings))]
+    return [ok("settings", f"broker {settings.shown()['broker']}"), *asyncio.run(checks(settings, roles))]
 
 
 def _line(finding: Finding) -> str:

@@ -13,11 +13,11 @@ from traderecon.batch.inputs import Input, InputError
 from traderecon.cli.broker import input_partitions, run
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.connection import connected
 from traderecon.intake import Rows, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings
 from traderecon.topics import topics
-from traderecon.transport.client import connect
 from traderecon.transport.microbatch import Outgoing
 from traderecon.transport.outbox import Outbox
 
@@ -86,7 +86,7 @@ def _opened(path: Path, source: Source, topic: str) -> _Part:
 
 
 async def _send(parts: list[_Part], settings: Settings, sent: Counter[str], advance: Callable[[int], None]) -> None:
-    async with connect(settings.broker, settings.data_dir) as client:
+    async with connected(settings) as client:
         partitions = await input_partitions(client, settings)
         outbox = Outbox(client, sent)
         for part in parts:

@@ -89,8 +89,8 @@ def _send(
     """Send the day; however it ends, say what the broker has acknowledged."""
     # Faust comes with them, and files need neither.
     from traderecon.cli.broker import input_partitions, run
+    from traderecon.connection import connected
     from traderecon.topics import topics
-    from traderecon.transport.client import connect
     from traderecon.transport.microbatch import Outgoing
     from traderecon.transport.outbox import Outbox
 
@@ -99,7 +99,7 @@ def _send(
     sent: Counter[str] = Counter(dict.fromkeys(topic_of.values(), 0))
 
     async def send(advance: Callable[[int], None]) -> None:
-        async with connect(settings.broker, settings.data_dir) as client:
+        async with connected(settings) as client:
             partitions = await input_partitions(client, settings)
             outbox = Outbox(client, sent)
             told = 0

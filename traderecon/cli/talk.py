@@ -43,6 +43,11 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def printable(text: str) -> str:
+    """A sender's text, or a cell somebody may have changed: it must not speak to the terminal."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
 def fail(code: int, text: str) -> NoReturn:
     """End the command with this exit code; ``text`` says what was found, where, and what to do."""
     raise Failure(code, text)

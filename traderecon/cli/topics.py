@@ -1,4 +1,4 @@
-"""``traderecon topics create``, ``topics check``: the topics of the pipeline, made and looked at."""
+"""``traderecon topics create``, ``check``, ``acls``: the topics of the pipeline made, looked at, and who may what."""
 
 import json
 
@@ -7,11 +7,14 @@ import msgspec
 
 from traderecon.cli.broker import run
 from traderecon.cli.rules import effective_settings
+from traderecon.cli.skip import skip
 from traderecon.cli.talk import Exit, fail, say
+from traderecon.connection import connected
+from traderecon.preflight.rights import GRANTED, Right, gathered, grant, needed, servers
 from traderecon.preflight.topics import Fitness, Standing, inspect, make, other_partitions
 from traderecon.settings import Settings
 from traderecon.topics import topics as named
-from traderecon.transport.client import Created, connect
+from traderecon.transport.client import Created
 
 
 @click.group()
@@ -59,13 +62,37 @@ def check(*, as_json: bool) -> None:
         say(f"{warned} of {len(standings)} topics have settings to look at; a worker starts all the same")
 
 
+@topics.command()
+@click.option("--principal", help="One for all, as Kafka writes it (User:name). Default: each role's own, User:<role>.")
+@click.option("--role", "roles", multiple=True, type=click.Choice(GRANTED), help="Only this one; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+def acls(*, principal: str | None, roles: tuple[str, ...], as_json: bool) -> None:
+    """Print the commands that grant what each role needs, and no more; asks nobody.
+
+    `operator` makes topics and replays dead letters; `feed` sends messages; `web` needs no rights.
+    """
+    settings = effective_settings()
+    for_whom: dict[str, list[Right]] = {}
+    for role in roles or GRANTED:
+        for_whom.setdefault(principal or f"User:{role}", []).extend(needed(settings, [role]))
+    granted = [(whom, rights) for whom, all_of in for_whom.items() for rights in gathered(dict.fromkeys(all_of))]
+    if as_json:
+        click.echo(json.dumps([{"principal": whom, **rights._asdict()} for whom, rights in granted]))
+        return
+    for whom, rights in granted:
+        click.echo(grant(whom, rights, servers(settings)))
+
+
+topics.add_command(skip)
+
+
 async def _create(settings: Settings) -> tuple[Created, ...]:
-    async with connect(settings.broker, settings.data_dir) as client:
+    async with connected(settings) as client:
         return await make(client, settings)
 
 
 async def _inspect(settings: Settings) -> tuple[Standing, ...]:
-    async with connect(settings.broker, settings.data_dir) as client:
+    async with connected(settings) as client:
         return await inspect(client, settings)
 
 

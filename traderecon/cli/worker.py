@@ -63,14 +63,17 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     loop.use("uvloop")
     import faust
 
-    from traderecon.app import apps
+    from traderecon.app import apps, identity_of
+    from traderecon.cli.broker import run as ask
+    from traderecon.identity import OtherIdentity
     from traderecon.sink.database import StoreError
     from traderecon.worker_home import take_home
 
-    _preflight(settings)
+    _preflight(settings, roles)
     try:
-        made = apps(settings, take_home(settings.data_dir), roles, listening=listening)
-    except ConfigurationError as error:
+        home = take_home(settings.data_dir, ask(identity_of(settings)))
+        made = apps(settings, home, roles, listening=listening)
+    except (ConfigurationError, OtherIdentity) as error:
         fail(Exit.REFUSED, str(error))
     except StoreError as error:
         fail(error.code, str(error))
@@ -90,30 +93,44 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     worker.execute_from_commandline()
 
 
-def _preflight(settings: Settings) -> None:
+def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
     """Make what is ours to make, and refuse what could only fail later; warnings are told."""
     from traderecon.cli.broker import run as ask
+    from traderecon.connection import connected
     from traderecon.preflight import Level, checks, exit_code
     from traderecon.preflight.topics import make
-    from traderecon.transport.client import EMBEDDED, connect
+    from traderecon.transport.client import EMBEDDED
     from traderecon.transport.log import WorkerLock, WorkerRunning
 
     async def prepared() -> None:
-        async with connect(settings.broker, settings.data_dir) as client:
+        async with connected(settings) as client:
             await make(client, settings)
 
     if settings.broker.startswith(EMBEDDED):
+        _belonging(settings)
         ask(prepared())
         try:
             WorkerLock(settings.data_dir).release()
         except WorkerRunning as error:
             fail(Exit.REFUSED, str(error))
-    findings = [finding for finding in ask(checks(settings)) if finding.check != "web port"]
+    findings = [finding for finding in ask(checks(settings, roles)) if finding.check != "web port"]
     for finding in findings:
         if finding.level is Level.WARN:
             say(f"warning: {finding}")
     if code := exit_code(findings):
         fail(code, "\n".join(str(finding) for finding in findings if finding.level is Level.FAIL))
+
+
+def _belonging(settings: Settings) -> None:
+    """Refuse a data directory of another log before topics are made for it."""
+    from traderecon.app import identity_of
+    from traderecon.cli.broker import run as ask
+    from traderecon.identity import OtherIdentity, verify
+
+    try:
+        verify(settings.data_dir, ask(identity_of(settings)))
+    except OtherIdentity as error:
+        fail(Exit.REFUSED, str(error))
 
 
 def listener(settings: Settings, asked: int | None) -> socket.socket:

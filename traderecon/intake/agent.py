@@ -1,6 +1,7 @@
 """Intake: one agent per input topic, and the journal's clock.
 
     record -> decode -> a fact for ``legs``, under its trade's key     or a dead letter
+    every offset of a batch -> an account of what it became, when all of that is durable
     a source partition read to its end -> progress, in every partition of ``legs``
 
 It keeps no table: what was forwarded twice is one fact. Time comes from the log: a source partition has got as far as
@@ -18,7 +19,8 @@ from faust.types import TP, StreamT
 from traderecon import clock
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.messages import decode
-from traderecon.records import Fact, Origin, Rejected, Source
+from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
+from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, letter_key
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.journal import Progress, journalled
@@ -43,6 +45,8 @@ def attach(stage: Stage, forms: Mapping[Source, Form] | None = None) -> None:
         app.agent(app.topic(name, key_type=bytes, value_type=bytes), name=f"intake-{source}")(intake.run)
     progress = _ProgressTeller(stage)
     app.timer(interval=PROGRESS_S, name="progress")(progress.tell)
+    rests = _RestTeller(stage)
+    app.timer(interval=PROGRESS_S, name="rests")(rests.tell)
 
 
 class _Intake:
@@ -56,12 +60,16 @@ class _Intake:
         async for batch in batches:
             outbox, rejected = self._sorted(batch)
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
+            offsets = [record.offset for record in batch]
+            others = [(offset, Became.REJECTED) for offset in rejected]
+            runs = runs_of(batch.span.start, batch.span.stop, offsets, others)
+            await _tell(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
             self._count(batch, rejected)
 
-    def _sorted(self, batch: MicroBatch) -> tuple[Rows, Counter[str]]:
-        """Every record of a batch as what it becomes, by topic and partition, and why how many are no leg."""
+    def _sorted(self, batch: MicroBatch) -> tuple[Rows, dict[int, RejectCode]]:
+        """Every record of a batch as what it becomes, by topic and partition; and why which offsets are no leg."""
         outbox: Rows = defaultdict(list)
-        rejected: Counter[str] = Counter()
+        rejected: dict[int, RejectCode] = {}
         now_ns = clock.now_ns()
         legs, partitions = self._stage.topics.legs, self._stage.partitions
         for record in batch:
@@ -72,10 +80,10 @@ class _Intake:
                 key = read.leg.trade_id.encode()
                 outbox[legs, partition_for(key, partitions)].append(Outgoing(key, journalled(read)))
             else:
-                rejected[read.code] += 1
+                rejected[record.offset] = read.code
                 sent_under = letter_key(record.key)
                 place = self._stage.topics.dead_letters, partition_for(sent_under or b"", partitions)
-                outbox[place].append(Outgoing(sent_under, dead_letter(read, record.key, record.value)))
+                outbox[place].append(Outgoing(sent_under, dead_letter(read, record.key, record.value, record.headers)))
         return outbox, rejected
 
     def _read(self, batch: MicroBatch, record: Record, origin: Origin) -> Fact | Rejected:
@@ -86,11 +94,38 @@ class _Intake:
                 raise
             return failed(origin, error)
 
-    def _count(self, batch: MicroBatch, rejected: Counter[str]) -> None:
+    def _count(self, batch: MicroBatch, rejected: Mapping[int, RejectCode]) -> None:
         self._stage.metrics.consumed.labels(self._source).inc(len(batch))
         self._stage.metrics.last_message.labels(self._source).set(batch.records[-1].timestamp / 1000)
-        for code, count in rejected.items():
+        for code, count in Counter(rejected.values()).items():
             self._stage.metrics.rejected.labels(self._source, code).inc(count)
+
+
+class _RestTeller:
+    """Tells the offsets without a record that no batch has brought along: a transaction may end behind the last one."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._app = stage, stage.app
+        self._told: dict[TP, tuple[Reading, int]] = {}
+
+    async def tell(self, *_: object) -> None:
+        consumer: Any = self._app.consumer
+        readings: dict[TP, Reading] = consumer.readings()
+        self._told = {tp: told for tp, told in self._told.items() if readings.get(tp) is told[0]}
+        for tp, reading in readings.items():
+            told = self._told[tp][1] if tp in self._told else 0
+            first, ended = max(reading.delivered, told), reading.next_offset
+            # What is delivered is accounted for before it is done.
+            if first < ended and reading.settle() == ended:
+                await _tell(self._stage, Account(*tp, first, ((Became.CONTROL, ended - first),)))
+                self._told[tp] = reading, ended
+
+
+async def _tell(stage: Stage, account: Account) -> None:
+    """An account, acknowledged."""
+    key = account.key
+    place = stage.topics.accounts, partition_for(key, stage.partitions)
+    await stage.app.append(*place, [Outgoing(key, account_json(account))])
 
 
 class _Mark(NamedTuple):

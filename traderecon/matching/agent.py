@@ -21,7 +21,9 @@ from traderecon.matching.course import Awaited, Turn, awaited, expire, join
 from traderecon.matching.facts import MAX_FACTS, Arrival
 from traderecon.matching.results import told as told_by
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Result, Source, State, Told, Transition, identity
+from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, letter_key
+from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
 from traderecon.records.wire import result_json
@@ -30,7 +32,7 @@ from traderecon.stage import Stage
 from traderecon.tables import BatchTable, Draft, deadlines, facts, told, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
-from traderecon.transport import MicroBatch, Outgoing, Record
+from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.strikes import LIMIT
 
 SWEPT_AT_ONCE = 2_000
@@ -94,10 +96,13 @@ class _Matching:
                         await self._pass_time(turns, record)
                     else:
                         self._join(turns, record.key, record)
+                except OtherFormat:
+                    raise
                 except Exception as error:
                     if self._strikes.another(batch, record) < LIMIT:
                         raise
                     turns.reject(failed(_place(batch, record), error), record)
+            turns.account(batch.span.stop, self._app.conf.topic_partitions)
             await self._publish(turns)
             await turns.draft.write()
 
@@ -123,6 +128,8 @@ class _Matching:
         if turn.arrival is Arrival.TOO_MANY:
             turns.reject(_too_many(fact, _place(turns.batch, record)), record)
             return
+        if turn.arrival is Arrival.IDENTICAL:
+            turns.others.append((record.offset, Became.DUPLICATE))
         if turn.arrival in _NOT_NEW:
             turns.not_new[fact.leg.source, _NOT_NEW[turn.arrival]] += 1
         if turn.after is None:
@@ -156,9 +163,11 @@ class _Matching:
                 if telling is not None:
                     turns.publish(telling, before, None)
             if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
+                turns.account(record.offset, self._app.conf.topic_partitions)
                 await self._publish(turns)
                 await draft.write(upto=record.offset - 1)
                 turns.trades = self._memory.trades(draft)
+        turns.others.append((record.offset, Became.CONTROL))
         watermarks.advance(draft, progress, self._topics.inputs)
         turns.watermark_ns = watermark_ns
         partition = turns.batch.partition
@@ -240,6 +249,8 @@ class _Turns:
     def __init__(self, draft: Draft, trades: trades.Trades, batch: MicroBatch, topics: Topics) -> None:
         self.draft, self.trades, self.batch, self._topics = draft, trades, batch, topics
         self.watermark_ns = watermarks.watermark_ns(draft, topics.inputs)
+        self.first = max(batch.span.start, draft.applied + 1)
+        self.others: list[tuple[int, Became]] = []
         self.sent()
 
     def sent(self) -> None:
@@ -262,10 +273,21 @@ class _Turns:
             self.outbox[left, partition].append(row)
         self.published.append(_Published(result, received_at_ns))
 
+    def account(self, ended: int, partitions: int) -> None:
+        """What became of the offsets below ``ended``; those at or below the applied one were accounted for then."""
+        first, batch = self.first, self.batch
+        if first < ended:
+            offsets = [record.offset for record in batch if first <= record.offset < ended]
+            account = Account(batch.topic, batch.partition, first, runs_of(first, ended, offsets, self.others))
+            place = self._topics.accounts, partition_for(account.key, partitions)
+            self.outbox[place].append(Outgoing(account.key, account_json(account)))
+            self.first, self.others = ended, []
+
     def reject(self, rejected: Rejected, record: Record) -> None:
         """A journal record that no trade takes."""
         self.rejected[rejected.code] += 1
-        letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value))
+        self.others.append((record.offset, Became.REJECTED))
+        letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value, record.headers))
         self.outbox[self._topics.dead_letters, self.batch.partition].append(letter)
 
     def _home(self, state: State) -> str:

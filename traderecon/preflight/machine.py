@@ -18,6 +18,7 @@ OLDEST_SQLITE = (3, 35)
 """The first with RETURNING."""
 WARN_BYTES = 1024**3
 FAIL_BYTES = 200 * 1024**2
+MIB = 1024**2
 REINSTALL = "install again from requirements/run.txt"
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^;)]*)\)?(?:;.*)?")
@@ -80,8 +81,10 @@ def data_directory(settings: Settings) -> Iterator[Finding]:
     free_bytes = shutil.disk_usage(there).free
     text = f"{free_bytes // 1024**2:,} MiB free where {directory} is"
     room = f"make room, or {move}"
-    if free_bytes < FAIL_BYTES:
+    if free_bytes < min(FAIL_BYTES, settings.min_free_mb * MIB // 2):
         yield bad("disk", f"{text}, and a worker stops when there is none", room)
+    elif free_bytes < settings.min_free_mb * MIB:
+        yield warn("disk", f"{text}: a worker takes in nothing before there are {settings.min_free_mb:,}", room)
     elif free_bytes < WARN_BYTES:
         yield warn("disk", text, room)
     else:

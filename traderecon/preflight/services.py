@@ -3,15 +3,19 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 
 from traderecon.clock import now_ns
+from traderecon.connection import connected
+from traderecon.identity import Identity, OtherIdentity, unexpected, verify
 from traderecon.preflight.findings import Finding, bad, ok, warn
+from traderecon.preflight.rights import Right, gathered, grant, lacking, needed, servers
 from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
 from traderecon.records.instants import NS_PER_MS
+from traderecon.roles import ROLES
 from traderecon.settings import Settings
-from traderecon.transport.client import EMBEDDED, Client, ClientError, NoAnswer, connect
+from traderecon.transport.client import EMBEDDED, TOPIC, Client, ClientError, NoAnswer
 from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 
@@ -20,16 +24,21 @@ FAIL_AHEAD_MS = 30_000
 SQLITE = "sqlite:///"
 
 
-async def broker(settings: Settings) -> AsyncIterator[Finding]:
-    """Whether the broker answers, has the topics, and keeps our time."""
+async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Finding]:
+    """Whether the broker answers, lets us do what these roles do, has their topics, and keeps our time."""
     embedded = settings.broker.startswith(EMBEDDED)
     if embedded and not (settings.data_dir / LOG_NAME).exists():
         yield ok("broker", f"the embedded log in {settings.data_dir}: not there yet, made by whoever needs it first")
         return
     try:
-        async with connect(settings.broker, settings.data_dir) as client:
-            standings = await inspect(client, settings)
+        async with connected(settings) as client:
+            wanted = needed(settings, roles)
+            refused = await lacking(client, wanted)
             yield ok("broker", f"{client.where} answers")
+            for finding in _rights(settings, client, refused):
+                yield finding
+            standings = await inspect(client, settings, _visible(roles, wanted, refused))
+            yield _cluster(settings, await client.cluster_id())
             for finding in _topics(standings, embedded=embedded):
                 yield finding
             if not embedded:
@@ -37,12 +46,41 @@ async def broker(settings: Settings) -> AsyncIterator[Finding]:
     except NoAnswer as error:
         yield bad("broker", str(error), "start it, or mend TRADERECON_BROKER", unreachable=True)
     except ClientError as error:
-        yield bad("broker", str(error), "mend TRADERECON_BROKER or TRADERECON_DATA_DIR")
+        mend = "mend TRADERECON_BROKER or TRADERECON_DATA_DIR" if embedded else "docs/security.md says what it asks for"
+        yield bad("broker", str(error), mend)
+
+
+def _rights(settings: Settings, client: Client, refused: Collection[Right]) -> Iterator[Finding]:
+    principal = client.principal
+    for rights in gathered(refused):
+        text = f"the principal {principal} may not {rights}"
+        yield bad("rights", text, f"grant it: {grant(principal, rights, servers(settings))}")
+
+
+def _visible(roles: Collection[str], wanted: Collection[Right], refused: Collection[Right]) -> Collection[str] | None:
+    """The topics to look at: those of the roles, without the ones that nothing can be seen of. None: all."""
+    if set(roles) >= set(ROLES) and not refused:
+        return None
+    hidden = {right.name for right in refused}
+    return {right.name for right in wanted if right.kind == TOPIC} - hidden
+
+
+def _cluster(settings: Settings, cluster: str) -> Finding:
+    """Whether this log is the one that is meant, and the one the data directory belongs to."""
+    now = Identity(cluster, settings.topic_prefix, settings.topic_partitions)
+    todo = "a worker refuses to start"
+    if said := unexpected(now, settings.cluster_id):
+        return bad("cluster", said, todo)
+    try:
+        verify(settings.data_dir, now)
+    except (OtherIdentity, OSError) as error:
+        return bad("cluster", str(error), todo)
+    return ok("cluster", f"{cluster}, as it must be")
 
 
 def _topics(standings: tuple[Standing, ...], *, embedded: bool) -> Iterator[Finding]:
     differing = [standing for standing in standings if standing.fitness is not Fitness.OK]
-    if not differing:
+    if standings and not differing:
         count = f"ours with {standings[-1].partitions} partitions each"
         yield ok("topics", f"all {len(standings)} topics are there, {count}")
     if missing := [standing.topic for standing in differing if standing.fitness is Fitness.MISSING]:

@@ -5,7 +5,7 @@
 Inputs may have any number of partitions: the journal repairs them. Ours have one number, the one of the settings.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -49,14 +49,15 @@ async def make(client: Client, settings: Settings) -> tuple[Created, ...]:
     return tuple([await client.create(topic, settings.topic_partitions) for topic in declared])
 
 
-async def inspect(client: Client, settings: Settings) -> tuple[Standing, ...]:
-    """Every topic of the pipeline, in its order. Raises ``ClientError``."""
+async def inspect(client: Client, settings: Settings, only: Collection[str] | None = None) -> tuple[Standing, ...]:
+    """Every topic of the pipeline, or ``only`` these, in its order. Raises ``ClientError``."""
     names = topics(settings.topic_prefix)
     counts = await client.topics()
     return tuple(
         [
             await _standing(client, names, topic, counts.get(topic.name), settings.topic_partitions)
             for topic in names.declared(settings.retention_days)
+            if only is None or topic.name in only
         ]
     )
 

@@ -1,7 +1,13 @@
-"""A dead letter: a record that is no leg, as it was sent, with why and where it lies. Source: CONTRACT.md, Topics."""
+"""A dead letter: a record that is no leg, as it was sent, with why and where it lies. Source: CONTRACT.md, Topics.
+
+Its id are the coordinates of that record: ``executions/0/17``. A record that was sent again from a letter says so in a
+header, and where it is no leg either, its own letter says which letter it comes from.
+"""
 
 import hashlib
+import re
 from base64 import b64encode
+from collections.abc import Sequence
 
 import msgspec
 
@@ -14,11 +20,33 @@ KEPT_BYTES = 500_000
 SHOWN_BYTES = 4_096
 """That part."""
 
+REPLAY_OF = "traderecon-replay-of"
+"""The header of a record that was sent again: the id of the first letter it had."""
+REPLAY_ATTEMPT = "traderecon-replay-attempt"
+"""Beside it: which attempt this is, from 1."""
+
+Headers = Sequence[tuple[str, bytes]]
+
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}")
 _encode = msgspec.json.Encoder().encode
 
 
-def dead_letter(rejected: Rejected, key: bytes | None, value: bytes | None) -> bytes:
-    """The letter's value; the same bytes for the same record."""
+def letter_id(topic: str, partition: int, offset: int) -> str:
+    """The id of the letter of a record, by where that lies.
+
+    >>> letter_id("executions", 0, 17)
+    'executions/0/17'
+    """
+    return f"{topic}/{partition}/{offset}"
+
+
+def replay_of(headers: Headers) -> str | None:
+    """The first letter of a record that was sent again; None where it was not, or what is said is no id."""
+    return next((said.decode() for name, said in headers if name == REPLAY_OF and _ID.fullmatch(said or b"")), None)
+
+
+def dead_letter(rejected: Rejected, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bytes:
+    """The letter's value; the same bytes for the same record. ``headers`` are the record's."""
     truncated = len(value or b"") + len(key or b"") > KEPT_BYTES
     kept = SHOWN_BYTES if truncated else None
     origin = rejected.origin
@@ -35,6 +63,7 @@ def dead_letter(rejected: Rejected, key: bytes | None, value: bytes | None) -> b
             "key": _base64(key, kept),
             "raw": _base64(value, kept),
             "truncated": truncated,
+            **({} if (first := replay_of(headers)) is None else {"replay_of": first}),
         }
     )
 

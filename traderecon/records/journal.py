@@ -9,10 +9,11 @@ Source: DESIGN of the journal in docs/ARCHITECTURE.md.
 import msgspec
 
 from traderecon.records.facts import Fact, Origin
+from traderecon.records.formats import FORMAT, OtherFormat, known
 from traderecon.records.legs import Leg
 
 
-class Progress(msgspec.Struct, frozen=True):
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """Every record these source partitions got up to ``at_ns``, the log's time, stands in the journal before this one.
 
     ``reached`` has partitions by topic, ``partitions`` how many a topic has: time has got as far as the last of them.
@@ -21,12 +22,14 @@ class Progress(msgspec.Struct, frozen=True):
     at_ns: int
     reached: dict[str, list[int]]
     partitions: dict[str, int]
+    format: int = FORMAT
 
 
 class _Journalled(msgspec.Struct, frozen=True):
     leg: Leg
     origin: Origin
     extra: dict[str, msgspec.Raw] | None = None
+    format: int = FORMAT
 
 
 _encode = msgspec.json.Encoder().encode
@@ -40,11 +43,24 @@ def journalled(said: Fact | Progress) -> bytes:
 
 
 def fact_of(value: bytes) -> Fact:
-    """The fact in a record that has a key."""
-    read = _decode_fact(value)
+    """The fact in a record that has a key; OtherFormat where a newer version wrote it."""
+    try:
+        read = _decode_fact(value)
+    except msgspec.MsgspecError:
+        known(value)
+        raise
+    if read.format != FORMAT:
+        raise OtherFormat(read.format)
     return Fact(read.leg, read.origin, read.extra)
 
 
 def progress_of(value: bytes) -> Progress:
-    """The progress in a record that has none."""
-    return _decode_progress(value)
+    """The progress in a record that has none; OtherFormat where a newer version wrote it."""
+    try:
+        read = _decode_progress(value)
+    except msgspec.MsgspecError:
+        known(value)
+        raise
+    if read.format != FORMAT:
+        raise OtherFormat(read.format)
+    return read

@@ -27,6 +27,10 @@ from traderecon.transport import MicroBatch, Outgoing, Record
 from traderecon.transport.halt import halt
 from traderecon.transport.strikes import LIMIT
 
+SLOW_S = 5.0
+"""A transaction takes milliseconds: after this long the sink says that it waits."""
+HOLD = "database"
+
 Answer = TypeVar("Answer")
 
 
@@ -41,10 +45,22 @@ def attach(stage: Stage, store: Store) -> None:
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sink")
 
     async def stored(work: Callable[[], Answer]) -> Answer:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(thread, work)
-        except StoreError as error:
-            halt(error.sentence, error, code=error.code)
+        """What the store answers, however long it takes: a database that somebody keeps to himself is waited for."""
+        began_s = monotonic()
+        while True:
+            asked = asyncio.get_running_loop().run_in_executor(thread, work)
+            while not (await asyncio.wait({asked}, timeout=SLOW_S))[0]:
+                waited = f"{store.path} has not answered for {monotonic() - began_s:.0f} s: who keeps it?"
+                app.holds.put(HOLD, f"{waited} Nothing is lost: the topics keep what comes.")
+            try:
+                answer = asked.result()
+            except StoreError as error:
+                if not error.passes:
+                    halt(error.sentence, error, code=error.code)
+                app.holds.put(HOLD, error.sentence)
+            else:
+                app.holds.lift(HOLD)
+                return answer
 
     async def start_offsets(tps: set[TP]) -> Mapping[TP, int]:
         kept = await stored(store.offsets)

@@ -40,12 +40,16 @@ _NOT_OURS = {"SQLITE_NOTADB", "SQLITE_CORRUPT"}
 
 
 class StoreError(Exception):
-    """A database that cannot be used: what was found, where, and what to do. ``code``: the exit code this ends in."""
+    """A database that cannot be used: what was found, where, and what to do. ``code``: the exit code this ends in.
 
-    def __init__(self, code: int, sentence: str) -> None:
+    ``passes``: somebody else has it, and will let go of it; nothing of the call was kept.
+    """
+
+    def __init__(self, code: int, sentence: str, *, passes: bool = False) -> None:
         super().__init__(sentence)
         self.code = code
         self.sentence = sentence
+        self.passes = passes
 
 
 def opened(url: str) -> Engine:
@@ -87,7 +91,9 @@ def explained(where: str | None, error: BaseException | None) -> StoreError:
     name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
     if name == "SQLITE_BUSY":
         return StoreError(
-            UNREACHABLE, f"{where}: another process has written for {PATIENCE_S:.0f} s without end ({error})"
+            UNREACHABLE,
+            f"{where}: another process has written for {PATIENCE_S:.0f} s without end ({error})",
+            passes=True,
         )
     if name == "SQLITE_FULL":
         return StoreError(PROMISE, f"{where}: no room on its disk ({error}): make room, and start again")

@@ -31,6 +31,14 @@ class TradeSort(Word):
     NEWEST = "newest"
 
 
+class LetterState(Word):
+    """What was decided about a dead letter last."""
+
+    OPEN = "open"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
+
+
 class BreakFilter(msgspec.Struct, frozen=True):
     """Which breaks, in which order; ``trade_id`` is how it begins."""
 
@@ -59,6 +67,7 @@ class DeadLetterFilter(msgspec.Struct, frozen=True):
 
     code: str = ""
     topic: str = ""
+    state: str = ""
 
 
 Filter = BreakFilter | TradeFilter | DeadLetterFilter

@@ -39,6 +39,7 @@ def take_letters(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
                 feed.partition,
                 record.offset,
                 head,
+                letter.replay_of,
             )
         )
     return Taken(wrote(connection, sql.letter, rows)), head

@@ -12,6 +12,9 @@ from typing import Annotated, Literal, NamedTuple, TypeVar
 import msgspec
 
 from traderecon.records import STANDINGS, Break, Reason, Severity, State
+from traderecon.records.account import Account, account_of
+from traderecon.records.action import Action, action_of
+from traderecon.records.formats import FORMAT, known, ours
 from traderecon.records.numbers import EXACT, plain
 from traderecon.transport import Record
 
@@ -86,6 +89,7 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
     broken: Break = msgspec.field(name="break")
     legs: Legs
     event_time: str | None
+    format: int = FORMAT
 
     @property
     def size(self) -> Size:
@@ -111,8 +115,11 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
         return (last - _EPOCH) // _MICROSECOND * _NS_PER_US if last is not _EPOCH else None
 
 
-class Letter(msgspec.Struct, frozen=True, gc=False):
-    """A dead letter: why a record is no leg, where that record lies, and its bytes (base64)."""
+class Letter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """A dead letter: why a record is no leg, where that record lies, and its bytes (base64).
+
+    ``replay_of``: the first letter's id, where the record was sent again from one.
+    """
 
     code: str
     text: str
@@ -125,6 +132,7 @@ class Letter(msgspec.Struct, frozen=True, gc=False):
     key: str | None
     raw: str | None
     truncated: bool
+    replay_of: str | None = None
 
     @property
     def content(self) -> bytes:
@@ -169,9 +177,25 @@ def standing_of(topic: str, partition: int, record: Record) -> Standing:
     return _read(_stood, topic, partition, record)
 
 
+def account_told(topic: str, partition: int, record: Record) -> Account:
+    """The account a record carries."""
+    return _read(account_of, topic, partition, record)
+
+
+def action_told(topic: str, partition: int, record: Record) -> Action | None:
+    """The action a record carries; None where it is about no dead letter."""
+    return _read(_acted, topic, partition, record)
+
+
 def _whole(value: bytes) -> tuple[ResultMessage, Size, str]:
     result = _result(value)
+    ours(result.format)
     return result, result.size, value.decode()
+
+
+def _acted(value: bytes) -> Action | None:
+    value.decode()  # it is kept as it came
+    return action_of(value)
 
 
 def _stood(value: bytes) -> Standing:
@@ -237,5 +261,6 @@ def _read(decode: Callable[[bytes], Message], topic: str, partition: int, record
     try:
         return decode(record.value or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError) as error:
+        known(record.value or b"")
         sentence = f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}"
         raise NotOurs(sentence, record) from error

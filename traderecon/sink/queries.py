@@ -16,12 +16,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from traderecon.records import Severity, State
 from traderecon.sink.database import opened
 from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
+from traderecon.sink.letter_queries import letter_columns, letter_state
 from traderecon.sink.rows import (
-    RAW_SHOWN,
     BreakEventRow,
     BreakRow,
     DeadLetterRow,
     HistoryRow,
+    LedgerRow,
     OffsetRow,
     OpenBreaks,
     StandingRow,
@@ -30,7 +31,16 @@ from traderecon.sink.rows import (
     TradeRow,
     Waiting,
 )
-from traderecon.sink.schema import break_events, breaks, dead_letters, result_history, results, sink_offsets, standings
+from traderecon.sink.schema import (
+    break_events,
+    breaks,
+    dead_letters,
+    ledger,
+    result_history,
+    results,
+    sink_offsets,
+    standings,
+)
 
 UNREADABLE = (DBAPIError, PoolTimeout)
 """What a query raises where the database does not answer, or has no connection left."""
@@ -112,6 +122,15 @@ class Queries:
         order = (sink_offsets.c.topic, sink_offsets.c.partition)
         return [_read(OffsetRow, row) for row in self._all(_of(OffsetRow, sink_offsets).order_by(*order))]
 
+    def ledger(self) -> list[LedgerRow]:
+        """What became of the offsets of inputs and journal, partition by partition."""
+        order = (ledger.c.topic, ledger.c.partition)
+        return [_read(LedgerRow, row) for row in self._all(_of(LedgerRow, ledger).order_by(*order))]
+
+    def unaccounted(self) -> int:
+        """How many of these offsets nobody has told of; in health 0."""
+        return int(self._all(select(func.coalesce(func.sum(ledger.c.unaccounted), 0)))[0][0])
+
     def count(self, wanted: Filter) -> int:
         """How many rows a filter lets through."""
         table, _, conditions, _ = _wanted(wanted)
@@ -184,8 +203,10 @@ def _wanted(wanted: Filter) -> tuple[Table, type[Struct], list[ColumnElement[boo
         case TradeFilter():
             return results, TradeRow, _trade_conditions(wanted), _trade_order(wanted.sort)
         case DeadLetterFilter():
-            asked = ((dead_letters.c.code, wanted.code), (dead_letters.c.source_topic, wanted.topic))
-            return dead_letters, DeadLetterRow, _equal(*asked), [dead_letters.c.id.desc()]
+            columns = dead_letters.c
+            asked = ((columns.code, wanted.code), (columns.source_topic, wanted.topic))
+            state = _equal((letter_state(), wanted.state)) if wanted.state else []
+            return dead_letters, DeadLetterRow, [*_equal(*asked), *state], [columns.id.desc()]
 
 
 def _break_conditions(wanted: BreakFilter) -> list[ColumnElement[bool]]:
@@ -249,12 +270,10 @@ def _trade_order(sort: str) -> list[Any]:
 
 @cache
 def _of(kind: type[Struct], table: Table) -> Select[Any]:
-    """The columns of a row, in its order; of a dead letter's record only the beginning, which may be long."""
-    columns: list[Any] = [table.c[name] for name in kind.__struct_fields__]
+    """The columns of a row, in its order."""
     if kind is DeadLetterRow:
-        shown = (RAW_SHOWN // 3 + 1) * 4
-        columns = [func.substr(column, 1, shown).label("raw") if column.name == "raw" else column for column in columns]
-    return select(*columns)
+        return select(*letter_columns())
+    return select(*(table.c[name] for name in kind.__struct_fields__))
 
 
 _decode = msgspec.json.Decoder(tuple[str, ...]).decode

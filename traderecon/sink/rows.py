@@ -78,7 +78,10 @@ class HistoryRow(Struct, frozen=True):
 
 
 class DeadLetterRow(Struct, frozen=True):
-    """A record that is no leg; ``key`` and ``raw`` are base64, ``raw`` the first bytes (``RAW_SHOWN``, or one more)."""
+    """A record that is no leg; ``key`` and ``raw`` are base64, ``raw`` the first bytes (``RAW_SHOWN``, or one more).
+
+    ``state``: open, replayed or discarded, as was decided last; ``replay_of`` the first letter of a record sent again.
+    """
 
     id: int
     code: str
@@ -92,6 +95,48 @@ class DeadLetterRow(Struct, frozen=True):
     key: str | None
     raw: str | None
     truncated: bool
+    state: str
+    replay_of: str | None
+
+
+class ActionRow(Struct, frozen=True):
+    """What somebody decided about a dead letter; ``attempt`` counts the replays of one record, from 1."""
+
+    action_id: str
+    deed: str
+    letter: str
+    root: str
+    attempt: int | None
+    by: str
+    at: str
+    reason: str
+
+
+class SentRecord(msgspec.Struct, frozen=True):
+    """A dead letter's record, whole where it was kept whole: ``key`` and ``raw`` are base64."""
+
+    row: DeadLetterRow
+    root: str
+    """The id of the first letter of this record: its own, unless it was sent again from another."""
+    key: str | None
+    raw: str | None
+    actions: tuple[ActionRow, ...]
+    """What was decided about the record, about any of its letters, in order."""
+
+
+class LedgerRow(Struct, frozen=True):
+    """What became of every offset of a partition from ``start`` to ``next_offset``; ``unaccounted``: nobody said."""
+
+    topic: str
+    partition: int
+    start: int
+    next_offset: int
+    legs: int
+    duplicates: int
+    rejected: int
+    control: int
+    skipped: int
+    unaccounted: int
 
 
 class Waiting(msgspec.Struct, frozen=True):

@@ -104,6 +104,7 @@ dead_letters = Table(
     Column("partition", Integer, nullable=False),
     Column("offset", Integer, nullable=False),
     Column("chain", Text, nullable=False),
+    Column("replay_of", Text),
     UniqueConstraint("source_topic", "source_partition", "source_offset"),
     Index("dead_letters_by_code", "code", "id"),
     comment="Records that are no leg, with their reason and origin.",
@@ -128,4 +129,52 @@ sink_offsets = Table(
     Column("next_offset", Integer, nullable=False),
     Column("head", Text, nullable=False, comment="the chain after the last row of this partition"),
     comment="Where the sink reads on: written in the transaction of the rows themselves.",
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("start", Integer, nullable=False),
+    Column("next_offset", Integer, nullable=False),
+    Column("legs", Integer, nullable=False),
+    Column("duplicates", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("control", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False, comment="gone before they were read: somebody decided to go on"),
+    Column("unaccounted", Integer, nullable=False),
+    Column("gaps", Text, nullable=False, comment="JSON: the unaccounted offsets, [first, the one after the last]"),
+    comment="What became of every offset of inputs and journal, from start to next_offset.",
+)
+
+dead_letter_actions = Table(
+    "dead_letter_actions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("action_id", Text, nullable=False, unique=True),
+    Column("deed", Text, nullable=False, comment="replay or discard"),
+    Column("letter", Text, nullable=False),
+    Column("root", Text, nullable=False, comment="the first letter of the record"),
+    Column("attempt", Integer, comment="of a replay: which one of its root, from 1; beyond 3 nothing was sent"),
+    Column("by", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("action", Text, nullable=False, comment="the record's value, byte for byte"),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+    Column("chain", Text, nullable=False),
+    Index("dead_letter_actions_by_letter", "letter", "offset"),
+    Index("dead_letter_actions_by_root", "root", "deed"),
+    comment="What people decided about dead letters, append-only.",
+)
+
+log_identity = Table(
+    "log_identity",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("cluster", Text, nullable=False),
+    Column("topic_prefix", Text, nullable=False),
+    comment="Which log the offsets are of; written once, by the first sink.",
 )

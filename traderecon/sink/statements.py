@@ -10,7 +10,17 @@ from typing import NamedTuple
 from sqlalchemy import Executable, Table
 from sqlalchemy.dialects.sqlite import dialect, insert
 
-from traderecon.sink.schema import break_events, breaks, dead_letters, result_history, results, sink_offsets, standings
+from traderecon.sink.schema import (
+    break_events,
+    breaks,
+    dead_letter_actions,
+    dead_letters,
+    ledger,
+    result_history,
+    results,
+    sink_offsets,
+    standings,
+)
 
 
 class Statement(NamedTuple):
@@ -35,6 +45,8 @@ class Statements(NamedTuple):
     letter: Statement
     standing: Statement
     position: Statement
+    account: Statement
+    action: Statement
 
 
 @cache
@@ -74,4 +86,6 @@ def statements() -> Statements:
         letter=_added(dead_letters),
         standing=_put(standings),
         position=_put(sink_offsets),
+        account=_put(ledger),
+        action=_added(dead_letter_actions),
     )

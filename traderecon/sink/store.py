@@ -14,8 +14,11 @@ from typing import NamedTuple, Self
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+from traderecon.sink.actions import take_actions
+from traderecon.sink.belonging import belongs, pinned
 from traderecon.sink.chain import START
 from traderecon.sink.database import StoreError, explained, gathered, opened
+from traderecon.sink.ledger import take_accounts
 from traderecon.sink.letters import take_letters
 from traderecon.sink.migration import current, head, upgrade
 from traderecon.sink.results import take_results
@@ -24,6 +27,7 @@ from traderecon.sink.statements import statements
 from traderecon.sink.taken import Feed, Taken
 from traderecon.transport import MicroBatch
 from traderecon.transport.halt import REFUSED
+from traderecon.transport.points import Point, passed
 
 Place = tuple[str, int]
 """A topic and a partition."""
@@ -86,6 +90,18 @@ class Store:
                     "`traderecon db upgrade`",
                 )
 
+    def pin(self, cluster: str, topic_prefix: str) -> bool:
+        """Have the database belong to a log; True where it was in use before anybody noted which.
+
+        StoreError: it belongs to another one (78). Every sink asks before it asks for offsets.
+        """
+        with self._explained():
+            with self.engine.connect() as connection:
+                if belongs(connection, self.path, cluster, topic_prefix):
+                    return False
+            with self._writing.begin() as connection:
+                return pinned(connection, self.path, cluster, topic_prefix)
+
     def migration(self) -> str | None:
         """The migration its tables are at; None: there are none of ours."""
         with self._explained():
@@ -116,12 +132,16 @@ class Store:
         records = [record for record in batch if expected is None or record.offset >= expected]
         if not records:
             return NOTHING
+        passed(Point.SINK_BEGIN, batch.topic)
         with self._explained(), self._writing.begin() as connection:
+            passed(Point.SINK_BEGUN, batch.topic)
             position = _claimed(connection, place, expected)
             wanted = [record for record in records if record.offset not in aside] if aside else records
             taken, head = self._take(connection, Feed(*place, wanted, position.head))
             connection.exec_driver_sql(self._sql.position.rows(1), (*place, batch.last_offset + 1, head))
+            passed(Point.SINK_WRITTEN, batch.topic)
         self._next[place] = batch.last_offset + 1
+        passed(Point.SINK_COMMITTED, batch.topic)
         return taken
 
     def _take(self, connection: Connection, feed: Feed) -> tuple[Taken, str]:
@@ -134,6 +154,10 @@ class Store:
             return take_letters(connection, self._sql, feed)
         if feed.topic.endswith("standings"):
             return take_standings(connection, self._sql, feed)
+        if feed.topic.endswith("accounts"):
+            return take_accounts(connection, self._sql, feed)
+        if feed.topic.endswith("actions"):
+            return take_actions(connection, self._sql, feed)
         raise ValueError(f"{feed.topic} is none of the topics a sink reads")
 
     @contextmanager

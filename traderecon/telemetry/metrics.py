@@ -76,5 +76,14 @@ class Metrics:
         self.recovery = Gauge(
             "traderecon_table_recovery_seconds", "How long the last recovery of the tables took.", registry=registry
         )
+        self.disk_free = Gauge(
+            "traderecon_disk_free_bytes", "Free on the disk of the data directory.", registry=registry
+        )
+        self.held = Gauge(
+            "traderecon_held",
+            "1 while a role takes in nothing more: for want of room on the disk, or of its database.",
+            ["role", "reason"],
+            registry=registry,
+        )
         build = Gauge("traderecon_build_info", "Which code this is.", ["version", "python"], registry=registry)
         build.labels(__version__, platform.python_version()).set(1)

@@ -5,12 +5,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import faust
+from faust.exceptions import ProducerSendError
 from faust.transport.drivers import TRANSPORTS
 
 from traderecon.transport.consumer import BatchConsumer, StartOffsets
-from traderecon.transport.halt import UNREACHABLE, halt
+from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
+from traderecon.transport.holds import Holds
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing
+from traderecon.transport.points import Point, passed
 from traderecon.transport.recovery import BatchTableManager
+from traderecon.transport.security import PLAINTEXT, Security, denied
 from traderecon.transport.stream import BatchAgent, BatchStream
 
 SCHEMES = {
@@ -27,6 +31,8 @@ class StreamApp(faust.App):
 
     ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
     ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
+    ``fixed``: topics that keep the ``partitions`` they have; where one gets more, the process ends: keys have moved.
+    ``security``: how its Kafka is spoken to, and as whom; for its consumer, its producer and the reader of recovery.
     ``streams``: False for an app that only has pages, and neither reads nor writes topics.
     Making one takes the schemes ``kafka`` and ``embedded`` of this process for our transports.
     """
@@ -39,9 +45,11 @@ class StreamApp(faust.App):
         name: str,
         *,
         broker: str,
+        security: Security = PLAINTEXT,
         data_dir: Path,
         partitions: int = 4,
         writes: Iterable[str] = (),
+        fixed: Iterable[str] = (),
         instance: str | None = None,
         session_timeout_s: float = 10.0,
         commit_interval_s: float = 0.5,
@@ -57,10 +65,14 @@ class StreamApp(faust.App):
         data_dir.mkdir(parents=True, exist_ok=True)
         self.start_offsets: StartOffsets | None = None
         self.writes = frozenset(writes)
+        self.fixed = frozenset(fixed)
+        self.holds = Holds(name)
+        self.security = security
         self._stop_s = stop_s
         super().__init__(
             name,
             broker=broker,
+            broker_credentials=security.credentials(),
             datadir=str(data_dir),
             store="rocksdb://",
             topic_partitions=partitions,
@@ -102,14 +114,24 @@ class StreamApp(faust.App):
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""
-        spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
+        try:
+            spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
+        except ProducerSendError as error:
+            if said := denied(error, self.security.principal, operation="Write"):
+                halt(f"{self.conf.id}: {said}. Nothing of what it follows from is acknowledged.", error)
+            raise
         return spans
 
     async def start(self) -> None:
-        """Start every part; what cannot start ends the process: exit 4 when the log does not answer, else 70."""
+        """Start every part; what cannot start ends the process.
+
+        Exit 4 when the log does not answer, 78 when it does not let us, else 70.
+        """
         try:
             await super().start()
         except self.transport.Consumer.transient_errors as error:
+            if said := denied(error, self.security.principal, operation="Create"):
+                halt(f"{self.conf.id}: {said}", code=REFUSED)
             halt(f"{self.conf.id}: no answer from {', '.join(map(str, self.transport.url))}: {error}", code=UNREACHABLE)
         except Exception as error:
             halt(f"{self.conf.id} could not start: {error!r}", error)
@@ -118,7 +140,9 @@ class StreamApp(faust.App):
         """Finish and commit what agents are busy with; a log that does not answer does not hold the process up."""
         late = f"{self.conf.id} did not stop within {self._stop_s:.0f} s: what is not finished is not committed"
         timer = self.loop.call_later(self._stop_s, halt, late)
+        passed(Point.STOPPING, self.conf.id)
         await super().stop()
+        passed(Point.STOPPED, self.conf.id)
         timer.cancel()
 
     def _crash(self, reason: BaseException) -> None:

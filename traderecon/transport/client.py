@@ -7,13 +7,16 @@
 The same calls on Kafka and on the embedded log. Trouble has a class per exit code: ``NoAnswer`` 4, ``NotAccepted`` 78.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from traderecon.topics import Topic
-from traderecon.transport.microbatch import Outgoing
+from traderecon.transport.microbatch import Outgoing, Record
+
+if TYPE_CHECKING:
+    from traderecon.transport.security import Security
 
 EMBEDDED = "embedded://"
 KAFKA = "kafka://"
@@ -22,6 +25,12 @@ CONNECT_S = 10.0
 """A broker that says nothing for so long is not there."""
 PATIENCE_S = 60.0
 """An append that nobody acknowledges is given up after this long."""
+
+
+TOPIC, GROUP = "topic", "group"
+
+Rights = Mapping[tuple[str, str], frozenset[str] | None]
+"""(``topic`` or ``group``, its name) -> what we may do with it (``Read``, ``Write``, ...); None: a topic to be made."""
 
 
 class ClientError(Exception):
@@ -48,12 +57,29 @@ class Created(NamedTuple):
     partitions: int
 
 
+class GroupPosition(NamedTuple):
+    """Where a group reads on in a partition (None: it has never read it), and what the log has: from low up to high."""
+
+    committed: int | None
+    low: int
+    high: int
+
+
 class Client(Protocol):
     """A connection to the log. Every call raises a ``ClientError`` when it cannot be answered."""
 
     @property
     def where(self) -> str:
         """The log's address as a person would write it, without secrets."""
+        ...
+
+    @property
+    def principal(self) -> str:
+        """Who the log takes us for, as its ACLs write it."""
+        ...
+
+    async def cluster_id(self) -> str:
+        """What tells this log from any other: the cluster's id, or the id an embedded log was given when made."""
         ...
 
     async def topics(self) -> Mapping[str, int]:
@@ -68,6 +94,10 @@ class Client(Protocol):
         """A topic's settings: ``cleanup.policy``, ``message.timestamp.type``, ``max.message.bytes`` at least."""
         ...
 
+    async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
+        """What our principal may do with these; one that is left out is not asked about by anybody here."""
+        ...
+
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
         """Write rows to a partition, in order, and wait until they are durable.
 
@@ -79,22 +109,36 @@ class Client(Protocol):
         """The offset of the next record of each partition."""
         ...
 
+    def read(self, topic: str, partition: int, first: int = 0) -> AsyncIterator[Sequence[Record]]:
+        """The records from an offset on, up to the end as it is now, in order, some at a time; one read at a time."""
+        ...
+
+    async def position(self, group: str, topic: str, partition: int) -> GroupPosition:
+        """Where a group reads on in a partition."""
+        ...
+
+    async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
+        """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""
+        ...
+
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
         """Whether a record has this timestamp (ms since 1970, UTC) or a later one."""
         ...
 
 
 @asynccontextmanager
-async def connect(broker: str, data_dir: Path) -> AsyncIterator[Client]:
+async def connect(broker: str, data_dir: Path, security: "Security | None" = None) -> AsyncIterator[Client]:
     """A client of ``kafka://host:port`` (several: ``;``) or ``embedded://``, the log in ``data_dir``.
 
     ``embedded:///absolute/path`` is the log of that directory. NoAnswer after ``CONNECT_S``; NotAccepted where the
-    embedded log cannot be opened.
+    embedded log cannot be opened, or a Kafka does not let us in. ``security``: None is plain text. Who has settings
+    calls ``traderecon.connection.connected``.
     """
     if broker.startswith(KAFKA):
         from traderecon.transport.kafka_client import KafkaClient
+        from traderecon.transport.security import PLAINTEXT
 
-        async with KafkaClient.connected(broker) as kafka:
+        async with KafkaClient.connected(broker, security or PLAINTEXT) as kafka:
             yield kafka
     elif broker.startswith(EMBEDDED):
         from traderecon.transport.embedded_client import EmbeddedClient

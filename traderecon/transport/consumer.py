@@ -18,8 +18,10 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
+from traderecon.transport.fixed_counts import FixedCounts
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.microbatch import MicroBatch
+from traderecon.transport.points import Point, passed
 from traderecon.transport.progress import Fetch, Progress
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
@@ -35,6 +37,8 @@ METADATA_S = 5.0
 """How long a topic that nobody knows is asked for."""
 IDLE_S = 0.02
 """How soon partitions are looked for when there are none."""
+HELD_S = 0.1
+"""How soon it is seen that nothing holds the app any more."""
 
 
 class BatchConsumer(Consumer):
@@ -52,8 +56,11 @@ class BatchConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._progress: dict[TP, Progress] = {}
+        self._left_off: Mapping[TP, int] = {}
         self._ask_again: dict[TP, Progress] = {}
         self._asking: asyncio.Future[Mapping[TP, int]] | None = None
+        self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
+        self._counts = FixedCounts(self.app.conf.id)
         self._stall_s: float = self.app.conf.stream_processing_timeout
 
     # -- what a driver adds
@@ -95,20 +102,36 @@ class BatchConsumer(Consumer):
                 "its sources: BatchTable(..., partitions=...).",
                 code=REFUSED,
             )
+        if self.app.tables:
+            self._fixed |= topics
+        await self._watch_counts()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what agents are busy with; then nothing is delivered before the next seek."""
+        passed(Point.REVOKING, "")
         await super().on_partitions_revoked(revoked)
         self._progress = {}
+        passed(Point.REVOKED, "")
+
+    async def note_committed(self) -> None:
+        """Ask where the group left off, before any changelog's end is asked for: what is committed by then is in it.
+
+        A worker stopped in its recovery would else begin behind what another has done since, on a table without it.
+        """
+        self._left_off = await self.committed(self._inputs())
+
+    def _inputs(self) -> set[TP]:
+        return {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
 
     async def perform_seek(self) -> None:
         """Begin every input partition where the group, or whoever keeps its offsets, left off."""
         self._progress = {}
-        tps = {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
+        tps = self._inputs()
         if not tps:
             return
+        await self._watch_counts()  # what a topic has got more than it had brings an assignment as well
         given = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
-        committed = await self.committed(tps - given.keys())
+        committed = {tp: self._left_off[tp] for tp in (tps - given.keys()) & self._left_off.keys()}
         progress = {}
         bounds = await self._bounds(tps)
         starts = {tp: given.get(tp, committed.get(tp, low)) for tp, (low, _) in bounds.items()}
@@ -151,6 +174,9 @@ class BatchConsumer(Consumer):
                 if not self.flow_active:
                     await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
                     continue
+                if self.app.holds:
+                    await asyncio.sleep(HELD_S)
+                    continue
                 active = self._get_active_partitions()
                 while self._ask_again:
                     await self._reread(*self._ask_again.popitem())
@@ -179,11 +205,13 @@ class BatchConsumer(Consumer):
             return
         records = progress.fresh(fetch)
         if records:
-            await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, records), fetch.ended)
+            span = range(progress.delivered, fetch.ended)
+            await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, records, span), fetch.ended)
         else:
             progress.pass_over(fetch.ended)
 
     async def _deliver(self, tp: TP, progress: Progress, batch: MicroBatch, ended: int) -> None:
+        passed(Point.FETCHED, tp.topic)
         queues = [channel.queue for channel in self.app.topics._topic_name_index[tp.topic]]
         while any(queue.full() for queue in queues):
             await asyncio.sleep(ROOM_S)
@@ -231,7 +259,7 @@ class BatchConsumer(Consumer):
             self.log.warning("%s[%s]: no answer about offset %s: %r", *tp, offset, error)
             return False
         if not low <= offset <= high:
-            halt(_beyond(tp, offset, low, high))
+            halt(_beyond(tp, offset, low, high), code=REFUSED)
         return True
 
     # -- acknowledgement and commit
@@ -242,6 +270,7 @@ class BatchConsumer(Consumer):
         message.acked = True
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
+        passed(Point.DONE, message.topic)
         return first
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
@@ -263,11 +292,13 @@ class BatchConsumer(Consumer):
         }
         if not offsets:
             return False
+        passed(Point.COMMITTING, self.app.conf.id)
         try:
             await self._commit(offsets)
         except self.transient_errors as error:
             self.log.warning("commit refused, tried again later: %r", error)
             return False
+        passed(Point.COMMITTED, self.app.conf.id)
         for tp, done in offsets.items():
             ready[tp][0].committed = done
         self._committed_offset.update(offsets)
@@ -297,6 +328,10 @@ class BatchConsumer(Consumer):
                 stands, since, busy = {}, {}, now
                 continue
             answered = now
+            await self._watch_counts()
+            if self.app.holds:  # whoever holds it says so
+                stands, since, busy = {}, {}, now
+                continue
             if not self.app.rebalancing or self.app.tables.recovery.restored != restored:
                 busy, restored = now, self.app.tables.recovery.restored
             elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
@@ -313,6 +348,15 @@ class BatchConsumer(Consumer):
                     )
                 if not progress.open and progress.done != ends[tp] and now - since[tp] > self._stall_s / 4:
                     self._ask_again[tp] = progress  # a fetch may have been dropped
+
+    async def _watch_counts(self) -> None:
+        """Where a topic got more partitions that must keep theirs, its keys belong elsewhere now: 78."""
+        try:
+            counts = await self.partition_counts(self._fixed | self.app.tables.changelog_topics)
+        except self.transient_errors:
+            return
+        if said := self._counts.changed(counts):
+            halt(said, code=REFUSED)
 
     async def _ends(self, tps: set[TP]) -> Mapping[TP, int] | None:
         """The ends of partitions; None while the log does not answer. One question at a time is under way."""
@@ -343,5 +387,8 @@ def _beyond(tp: TP, start: int, low: int, high: int) -> str:
     """A start that the log does not have: how many records are gone, or that the topic is another one."""
     where = f"{tp.topic}[{tp.partition}]: offset {start} is next, the log has {low} to {high}"
     if start < low:
-        return f"{where}. {low - start} records were lost to retention."
+        return (
+            f"{where}. {low - start} records were lost to retention. To go on without them is a decision: `traderecon "
+            f"topics skip --topic {tp.topic} --partition {tp.partition} --to {low} --reason ...` writes it down."
+        )
     return f"{where}. The topic was truncated or made anew."

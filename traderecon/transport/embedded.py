@@ -23,6 +23,7 @@ from traderecon.transport.embedded_consumer import EmbeddedConsumer
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import Log, LogError, OpenLog, TopicDiffers, Writer
 from traderecon.transport.microbatch import Outgoing, Record, partition_for
+from traderecon.transport.points import Point, passed
 from traderecon.transport.producer import BatchProducer
 
 READ_RECORDS = 10_000
@@ -90,7 +91,9 @@ class EmbeddedProducer(BatchProducer, _Sender):
             for key, value, timestamp_ms, headers in rows
         ]
         try:
-            base = await asyncio.wrap_future(self.transport.writer.append(topic, partition, entries))
+            appended = asyncio.wrap_future(self.transport.writer.append(topic, partition, entries))
+            passed(Point.SENT, topic)
+            base = await appended
         except LogError as error:
             raise ProducerSendError(f"{topic}[{partition}] did not take {len(rows)} records: {error}") from error
         return [range(base, base + len(rows))]

@@ -1,7 +1,7 @@
 """The client of the embedded log: the file of a data directory, beside the worker that may be running on it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -9,12 +9,13 @@ from typing import Self, TypeVar
 
 from traderecon.clock import now_ns
 from traderecon.topics import Topic
-from traderecon.transport.client import Created, NotAccepted, NoTopic
-from traderecon.transport.log import LogError, NoSuchPartition, OpenLog
+from traderecon.transport.client import Created, GroupPosition, NotAccepted, NoTopic, Rights
+from traderecon.transport.log import LogError, NoSuchPartition, OpenLog, WorkerLock
 from traderecon.transport.log.batches import MAX_RECORD_BYTES
-from traderecon.transport.microbatch import Outgoing
+from traderecon.transport.microbatch import Outgoing, Record
 
 NS_PER_MS = 1_000_000
+READ_RECORDS = 1_000
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ class EmbeddedClient:
         self.where = f"the embedded log in {directory}"
         self._writer = opened.writer
         self._log = opened.log
+        self._directory = directory
 
     @classmethod
     @asynccontextmanager
@@ -44,6 +46,15 @@ class EmbeddedClient:
         finally:
             opened.release()
 
+    @property
+    def principal(self) -> str:
+        """Who the log takes us for: it asks nobody."""
+        return "User:ANONYMOUS"
+
+    async def cluster_id(self) -> str:
+        """The id the log was given when it was made."""
+        return await _told(self._log.cluster_id)
+
     async def topics(self) -> Mapping[str, int]:
         """Every topic and its number of partitions."""
         return {topic.name: topic.partitions for topic in await _told(self._log.topics)}
@@ -54,6 +65,10 @@ class EmbeddedClient:
         if there is None:
             await _told(lambda: self._log.create(topic.name, partitions, compacted=topic.compacted))
         return Created(topic.name, there is None, partitions if there is None else there)
+
+    async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
+        """Who can open the file may do everything: nobody is asked."""
+        return {}
 
     async def config(self, topic: str) -> Mapping[str, str]:
         """The settings, in Kafka's words; time is given by whoever appends, which is always this machine."""
@@ -93,6 +108,33 @@ class EmbeddedClient:
         return await _told(
             lambda: {number: self._log.end(topic, number) for number in range(self._log.partitions(topic))}
         )
+
+    async def read(self, topic: str, partition: int, first: int = 0) -> AsyncIterator[Sequence[Record]]:
+        """The records from an offset on, up to the end as it is now, in order, some at a time."""
+        end = await _told(lambda: self._log.end(topic, partition))
+        at = max(first, await _told(lambda: self._log.earliest(topic, partition)))
+        while at < end:
+            records = await _told(partial(self._log.read, topic, partition, at, READ_RECORDS))
+            if not records:
+                return
+            at = records[-1].offset + 1
+            yield [record for record in records if record.offset < end]
+
+    async def position(self, group: str, topic: str, partition: int) -> GroupPosition:
+        """Where a group reads on in a partition."""
+        place, log = (topic, partition), self._log
+        return await _told(
+            lambda: GroupPosition(log.committed(group, [place]).get(place), log.earliest(*place), log.end(*place))
+        )
+
+    async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
+        """Have a group read on at an offset; NotAccepted while a worker has the log."""
+
+        def moved() -> None:
+            with WorkerLock(self._directory):
+                self._log.commit(group, {(topic, partition): offset})
+
+        await _told(moved)
 
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
         """Whether the last record of a partition has this timestamp or a later one."""

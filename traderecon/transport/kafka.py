@@ -5,19 +5,23 @@ librdkafka is faster at fetching, but takes no assignor of ours, and Faust's pla
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError
+from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
+from traderecon.transport.halt import halt
+from traderecon.transport.hangup import hangs_up
+from traderecon.transport.header_names import read_any
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer
 from traderecon.transport.progress import Fetch
+from traderecon.transport.security import denied
 
 FETCH_MAX_WAIT_MS = 50
 """aiokafka has one fetch under way per broker: a partition emptied meanwhile waits this long at most for its turn."""
@@ -31,10 +35,18 @@ READ_MAX_RECORDS = 10_000
 
 class _Thread(stock.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: stock.Transport) -> aiokafka.AIOKafkaConsumer:
-        consumer = super()._create_worker_consumer(transport)
+        consumer = hangs_up(super()._create_worker_consumer(transport), cast(Any, self.app).security)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         consumer._isolation_level = COMMITTED_ONLY
         return consumer
+
+    async def call_thread(self, *args: Any, **kwargs: Any) -> Any:
+        """Ask in the consumer's thread. A right that we have no more ends the process: it does not come back."""
+        try:
+            return await super().call_thread(*args, **kwargs)
+        except KafkaError as error:
+            _stop_where_denied(self.app, error)
+            raise
 
     async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
         return dict(await self.call_thread(self._fetch, active, timeout))
@@ -102,6 +114,10 @@ class _Thread(stock.AIOKafkaConsumerThread):
 class _Listener(stock.ConsumerRebalanceListener):
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         thread = self._thread
+        # What cannot even be seen any more is not assigned to anybody, and would stand still without a word.
+        hidden = thread._ensure_consumer()._client.cluster.unauthorized_topics
+        if hidden:
+            _stop_where_denied(thread.app, TopicAuthorizationFailedError(hidden))
         changelogs = thread.app.tables.changelog_topics
         # Recovery reads them by range; fetching them here too would only fill memory.
         thread._ensure_consumer().pause(*(tp for tp in assigned if tp.topic in changelogs))
@@ -143,6 +159,9 @@ class KafkaProducer(BatchProducer, stock.Producer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._log_time_ms = 0
+
+    def _new_producer(self, transactional_id: str | None = None) -> aiokafka.AIOKafkaProducer:
+        return hangs_up(super()._new_producer(transactional_id), cast(Any, self.app).security)
 
     @property
     def log_time_ms(self) -> int:
@@ -196,12 +215,22 @@ def _fill(wire: Any, rows: Sequence[Outgoing]) -> int:
     return at
 
 
+def _stop_where_denied(app: Any, error: KafkaError) -> None:
+    """End the process, 70, where a broker said that we may not: to ask again would be to stand still."""
+    if said := denied(error, app.security.principal):
+        halt(f"{app.conf.id}: {said}. Nothing that is not done is acknowledged.", error)
+
+
 class Transport(stock.Transport):
     """``kafka://host:port``, several hosts with ``;`` between them."""
 
     Consumer = KafkaConsumer
     Fetcher = BatchFetcher
     Producer = KafkaProducer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        read_any()
 
     async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
         """The records of each span, in order, in steps: (partition, records); ends when every span is read.
@@ -220,8 +249,9 @@ class Transport(stock.Transport):
             isolation_level=COMMITTED_ONLY,
             fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
-            **stock.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
+            **cast(Any, self.app).security.arguments(),
         )
+        hangs_up(reader, cast(Any, self.app).security)
         reader.assign(list(open_spans))
         try:
             await reader.start()
@@ -238,5 +268,8 @@ class Transport(stock.Transport):
                 for tp in list(open_spans):
                     if await reader.position(tp) >= open_spans[tp].stop:
                         del open_spans[tp]
+        except KafkaError as error:
+            _stop_where_denied(self.app, error)
+            raise
         finally:
             await reader.stop()

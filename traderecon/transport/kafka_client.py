@@ -1,7 +1,7 @@
 """The client of a Kafka: topics by its admin protocol, records in batches that every replica in sync acknowledges."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -10,21 +10,44 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    CommitFailedError,
+    IllegalGenerationError,
     KafkaError,
     KafkaTimeoutError,
+    RebalanceInProgressError,
     TopicAlreadyExistsError,
+    UnknownMemberIdError,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
 from traderecon.topics import Topic
-from traderecon.transport.client import CONNECT_S, KAFKA, PATIENCE_S, Created, NoAnswer, NotAccepted, NoTopic
-from traderecon.transport.microbatch import BATCH_BYTES, Outgoing
+from traderecon.transport.client import (
+    CONNECT_S,
+    KAFKA,
+    PATIENCE_S,
+    Created,
+    GroupPosition,
+    NoAnswer,
+    NotAccepted,
+    NoTopic,
+    Rights,
+)
+from traderecon.transport.hangup import hangs_up
+from traderecon.transport.header_names import read_any
+from traderecon.transport.kafka_rights import rights_of_groups, rights_of_topics
+from traderecon.transport.microbatch import BATCH_BYTES, Outgoing, Record
+from traderecon.transport.refusal import refusal
+from traderecon.transport.security import PLAINTEXT, Security, denied
 
 AS_THE_BROKER_SAYS = -1
 """A replication factor: the broker's ``default.replication.factor``."""
 AGAIN_S = 0.1
 CLIENT_ID = "traderecon"
+LEFT_S = 15.0
+"""A worker keeps its place in a group for ten seconds after it has ended."""
+MEMBERS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+"""What a broker says to who would commit for a group that has members."""
 
 T = TypeVar("T")
 
@@ -32,9 +55,11 @@ T = TypeVar("T")
 class KafkaClient:
     """A client of the brokers at ``servers``, see ``Client``."""
 
-    def __init__(self, servers: Sequence[str], admin: Any, parts: AsyncExitStack) -> None:
+    def __init__(self, servers: Sequence[str], security: Security, admin: Any, parts: AsyncExitStack) -> None:
+        read_any()
         self.where = f"the Kafka at {', '.join(servers)}"
         self._servers = list(servers)
+        self._security = security
         self._admin = admin
         self._parts = parts
         self._producer: Any = None
@@ -43,17 +68,38 @@ class KafkaClient:
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, broker: str, *, within_s: float = CONNECT_S) -> AsyncIterator[Self]:
-        """A client of ``kafka://host:port;host:port``; NoAnswer when none of them answers in time."""
+    async def connected(
+        cls, broker: str, security: Security = PLAINTEXT, *, within_s: float = CONNECT_S
+    ) -> AsyncIterator[Self]:
+        """A client of ``kafka://host:port;host:port``; NoAnswer when none of them answers in time.
+
+        NotAccepted says why one that answers does not let us in.
+        """
         servers = _servers(broker)
         async with AsyncExitStack() as parts:
             admin = AIOKafkaAdminClient(
-                bootstrap_servers=servers, client_id=CLIENT_ID, request_timeout_ms=int(within_s * 1000)
+                bootstrap_servers=servers,
+                client_id=CLIENT_ID,
+                request_timeout_ms=int(within_s * 1000),
+                **security.arguments(),
             )
-            client = cls(servers, admin, parts)
+            hangs_up(admin, security)
+            client = cls(servers, security, admin, parts)
             parts.push_async_callback(admin.close)
             await client._answered(admin.start(), within_s)
             yield client
+
+    @property
+    def principal(self) -> str:
+        """Who the broker takes us for, see ``Security``."""
+        return self._security.principal
+
+    async def cluster_id(self) -> str:
+        """The id the cluster was formatted with."""
+        found = (await self._answered(self._admin.describe_cluster())).get("cluster_id")
+        if not found:
+            raise NotAccepted(f"{self.where} does not tell the id of its cluster: it is older than Kafka 0.10.1")
+        return str(found)
 
     async def topics(self) -> Mapping[str, int]:
         """Every topic and its number of partitions; Kafka's own topics are left out."""
@@ -79,6 +125,8 @@ class KafkaClient:
             if error is TopicAlreadyExistsError:  # somebody else has just made it
                 await self._usable(topic.name, until)
                 return Created(topic.name, False, (await self.topics())[topic.name])
+            if said_no := denied(error(topic.name), self._security.principal, operation="Create"):
+                raise NotAccepted(said_no)
             if not error.retriable or monotonic() > until:
                 raise NotAccepted(
                     f"{self.where} did not make the topic {topic.name}: {error.__name__}, {said[0] if said else ''}. "
@@ -93,9 +141,16 @@ class KafkaClient:
         code, said, _, _, entries = answer.resources[0]
         if for_code(code) is UnknownTopicOrPartitionError:
             raise self._no_topic(topic)
+        if said_no := denied(for_code(code)(topic), self._security.principal, operation="DescribeConfigs"):
+            raise NotAccepted(said_no)
         if code:
             raise NotAccepted(f"{self.where} does not show the settings of {topic}: {for_code(code).__name__}, {said}")
         return {entry[0]: entry[1] or "" for entry in entries}
+
+    async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
+        """What our principal may do; nothing is said of what a broker before 2.3 is silent about."""
+        found = await self._answered(rights_of_topics(self._admin, topics))
+        return {**found, **await self._answered(rights_of_groups(self._admin, groups))}
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
         """Write rows to a partition, in order; what is transient is tried again for ``PATIENCE_S``."""
@@ -112,6 +167,64 @@ class KafkaClient:
         ends = await self._answered(reader.end_offsets(await self._partitions(topic)))
         return {tp.partition: end for tp, end in ends.items()}
 
+    async def read(self, topic: str, partition: int, first: int = 0) -> AsyncIterator[Sequence[Record]]:
+        """The records from an offset on, up to the end as it is now, in order, some at a time; one read at a time."""
+        if partition >= len(await self._partitions(topic)):
+            raise self._no_topic(f"{topic}[{partition}]")
+        reader, place = await self._reading(), TopicPartition(topic, partition)
+        end = (await self._answered(reader.end_offsets([place])))[place]
+        low = (await self._answered(reader.beginning_offsets([place])))[place]
+        reader.assign([place])
+        reader.seek(place, max(first, low))
+        until = monotonic() + PATIENCE_S
+        while await self._answered(reader.position(place)) < end:
+            found = await self._answered(reader.getmany(place, timeout_ms=500))
+            if records := [record for record in found.get(place, ()) if record.offset < end]:
+                yield records
+                until = monotonic() + PATIENCE_S
+            elif monotonic() > until:
+                raise NoAnswer(f"{self.where} gave nothing of {topic}[{partition}] for {PATIENCE_S:.0f} s: is it up?")
+
+    async def position(self, group: str, topic: str, partition: int) -> GroupPosition:
+        """Where a group reads on in a partition."""
+        reader, place = await self._reading(), TopicPartition(topic, partition)
+        if partition >= len(await self._partitions(topic)):
+            raise self._no_topic(f"{topic}[{partition}]")
+        low = (await self._answered(reader.beginning_offsets([place])))[place]
+        high = (await self._answered(reader.end_offsets([place])))[place]
+        found = await self._answered(self._admin.list_consumer_group_offsets(group, partitions=[place]))
+        at = found[place].offset if place in found else -1
+        return GroupPosition(at if at >= 0 else None, low, high)
+
+    async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
+        """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""
+        mover = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            client_id=CLIENT_ID,
+            group_id=group,
+            enable_auto_commit=False,
+            request_timeout_ms=int(CONNECT_S * 1000),
+            **self._security.arguments(),
+        )
+        place, until = TopicPartition(topic, partition), monotonic() + LEFT_S
+        try:
+            await self._answered(mover.start())
+            mover.assign([place])
+            while True:
+                try:
+                    await asyncio.wait_for(mover.commit({place: offset}), CONNECT_S)
+                    return
+                except MEMBERS:
+                    if monotonic() > until:
+                        raise
+                    await asyncio.sleep(AGAIN_S)
+        except MEMBERS as error:
+            raise NotAccepted(f"{self.where}: the group {group} has members: stop who reads {topic}") from error
+        except (KafkaError, TimeoutError) as error:
+            raise NotAccepted(f"{self.where} did not move {group} in {topic}[{partition}]: {error!r}") from error
+        finally:
+            await mover.stop()
+
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
         """Whether a record has this timestamp or a later one, by the broker's index: nothing is read."""
         reader = await self._reading()
@@ -127,6 +240,8 @@ class KafkaClient:
                 await (await producer.send_batch(wire, topic, partition=partition))
                 return
             except KafkaError as error:
+                if said_no := denied(error, self._security.principal, operation="Write"):
+                    raise NotAccepted(said_no) from error
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):
                     raise NotAccepted(
                         f"{topic}[{partition}] of {self.where} refused {len(rows)} records, the first with the key "
@@ -168,8 +283,9 @@ class KafkaClient:
                     max_batch_size=BATCH_BYTES,
                     max_request_size=BATCH_BYTES + 100_000,
                     request_timeout_ms=int(PATIENCE_S * 500),
+                    **self._security.arguments(),
                 )
-                self._parts.push_async_callback(producer.stop)
+                self._parts.push_async_callback(hangs_up(producer, self._security).stop)
                 await self._answered(producer.start())
                 self._producer = producer
             if partition not in (self._producer.client.cluster.partitions_for_topic(topic) or ()):
@@ -182,22 +298,36 @@ class KafkaClient:
         async with self._starting:
             if self._reader is None:
                 reader = AIOKafkaConsumer(
-                    bootstrap_servers=self._servers, client_id=CLIENT_ID, request_timeout_ms=int(CONNECT_S * 1000)
+                    bootstrap_servers=self._servers,
+                    client_id=CLIENT_ID,
+                    request_timeout_ms=int(CONNECT_S * 1000),
+                    **self._security.arguments(),
                 )
-                self._parts.push_async_callback(reader.stop)
+                self._parts.push_async_callback(hangs_up(reader, self._security).stop)
                 await self._answered(reader.start())
                 self._reader = reader
         return self._reader
 
     async def _answered(self, call: Awaitable[T], within_s: float = CONNECT_S) -> T:
-        """What the broker answers; NoAnswer when it does not, in time."""
+        """What the broker answers; NoAnswer when it does not, in time; NotAccepted when it says that we may not."""
         try:
             return await asyncio.wait_for(call, within_s)
         except (KafkaError, OSError, TimeoutError) as error:
+            if said_no := denied(error, self._security.principal, operation="Describe"):
+                raise NotAccepted(said_no) from error
+            if not isinstance(error, TimeoutError) and (said_no := await self._refused(within_s)):
+                raise NotAccepted(said_no) from error
             late = f" within {within_s:.0f} s" if isinstance(error, TimeoutError) else ""
             raise NoAnswer(
                 f"no answer from {self.where}{late}: is it running, and is TRADERECON_BROKER right?"
             ) from error
+
+    async def _refused(self, within_s: float) -> str | None:
+        """Why a server, or a broker that it named to us, does not let us in; None where none of them says so."""
+        known = self._admin._client
+        servers = [(host, port) for host, port, _ in known.hosts]
+        named = [(broker.host, broker.port) for broker in known.cluster.brokers()]
+        return await refusal(dict.fromkeys(servers + named), self._security, within_s)
 
     def _no_topic(self, topic: str) -> NoTopic:
         return NoTopic(f"there is no {topic} in {self.where}: `traderecon topics create` makes what is missing")

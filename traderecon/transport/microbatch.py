@@ -53,14 +53,19 @@ class Outgoing(NamedTuple):
 
 
 class MicroBatch:
-    """The records of one partition that one event of a stream carries: at least one, in offset order."""
+    """The records of one partition that one event of a stream carries: at least one, in offset order.
 
-    __slots__ = ("partition", "records", "topic")
+    ``span`` has them all, and every offset beside them at which the log holds no record: of one assignment the spans of
+    all batches follow one another. Without one it goes from the first record to the last.
+    """
 
-    def __init__(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+    __slots__ = ("partition", "records", "span", "topic")
+
+    def __init__(self, topic: str, partition: int, records: Sequence[Record], span: range | None = None) -> None:
         self.topic = topic
         self.partition = partition
         self.records = records
+        self.span = range(records[0].offset, records[-1].offset + 1) if span is None else span
 
     @property
     def last_offset(self) -> int:

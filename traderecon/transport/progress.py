@@ -36,7 +36,7 @@ class Delivered(Protocol):
 class Progress:
     """One partition under one assignment, from ``start``, the offset of the first record to deliver."""
 
-    __slots__ = ("_open", "committed", "done", "next_offset")
+    __slots__ = ("_open", "committed", "delivered", "done", "next_offset")
 
     def __init__(self, start: int) -> None:
         self.next_offset = start
@@ -44,6 +44,8 @@ class Progress:
         self.done = start
         """Everything below has been acknowledged: what may be committed."""
         self.committed = start
+        self.delivered = start
+        """The end of what the last message brought along; from here to ``next_offset`` the log holds no record."""
         self._open: deque[tuple[Delivered, int]] = deque()
 
     @property
@@ -68,7 +70,7 @@ class Progress:
     def deliver(self, message: Delivered, ended: int) -> None:
         """A message is on its way to an agent, and with it everything below ``ended``."""
         self._open.append((message, ended))
-        self.next_offset = ended
+        self.next_offset = self.delivered = ended
 
     def pass_over(self, ended: int) -> None:
         """Nothing is there below ``ended`` that has not been delivered."""

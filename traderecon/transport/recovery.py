@@ -18,6 +18,7 @@ from mode import Service
 
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Record
+from traderecon.transport.points import Point, passed
 
 RETRY_S = 1.0
 """Between two attempts to recover while the log does not answer."""
@@ -36,6 +37,10 @@ class Restorable(Protocol):
 
     def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
         """Write changelog records, in order, and that the store now holds everything below ``end``."""
+        ...
+
+    def distrust(self, partition: int, error: BaseException) -> None:
+        """After an error: where the local store could not be read, it is put aside at the next start."""
         ...
 
 
@@ -76,11 +81,16 @@ class RangeRecovery(Recovery):
                 await self.sleep(RETRY_S)
                 self.signal_recovery_start.set()
             except Exception as error:
+                for tp in self.active_tps:  # which one it was, nobody says
+                    self._table(tp).distrust(tp.partition, error)
                 halt("a table could not be recovered", error)
 
     async def _restore(self, tps: set[TP]) -> None:
         consumer = self.app.consumer
+        await consumer.note_committed()
+        passed(Point.OPENING, "")
         starts = {tp: self._table(tp).next_changelog_offset(tp.partition) for tp in tps}
+        passed(Point.OPENED, "")
         ends = await consumer.highwaters(*tps)
         if any(start > (ends[tp] or 0) for tp, start in starts.items()):
             await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
@@ -98,10 +108,12 @@ class RangeRecovery(Recovery):
                 )
             spans[tp] = range(max(start, first[tp] or 0), end)
         async for tp, records in self.app.transport.read(spans):
+            passed(Point.RECOVERING, tp.topic)
             self._table(tp).restore(tp, records, records[-1].offset + 1)
             self.restored += len(records)
         for tp, span in spans.items():
             self._table(tp).restore(tp, (), span.stop)  # the last offsets may hold no record any more
+        passed(Point.RECOVERED, "")
 
     async def _begin(self, generation: int, rebalances: int) -> None:
         app, consumer = self.app, self.app.consumer

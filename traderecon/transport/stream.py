@@ -16,7 +16,7 @@ from faust.streams import _current_event
 from faust.topics import Topic
 from mode.utils.futures import maybe_async
 
-from traderecon.transport.halt import halt
+from traderecon.transport.halt import PROMISE, halt
 
 
 class BatchStream(Stream[Any]):
@@ -74,4 +74,9 @@ class BatchAgent(Agent):
 async def _stop_on_error(agent: Any, error: BaseException) -> None:
     event = next((actor.stream.current_event for actor in agent._actors if actor.stream.current_event), None)
     at = f" at {event.value!r}" if event is not None else ""
-    halt(f"agent {agent.name} failed{at}: {error!r}. Nothing of it is acknowledged.", error)
+    if event is not None:
+        for table in agent.app.tables.values():
+            table.distrust(event.value.partition, error)
+    # Some errors are a refusal, by their own word: who starts again meets the same record.
+    code = getattr(error, "exit_code", PROMISE)
+    halt(f"agent {agent.name} failed{at}: {error!r}. Nothing of it is acknowledged.", error, code=code)

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from traderecon.transport.microbatch import MicroBatch, Record
+from traderecon.transport.points import Point, passed
 
 LIMIT = 3
 """The strike at which a record is put aside."""
@@ -37,6 +38,7 @@ class Strikes:
         for oldest in [*self._counts][: max(0, len(self._counts) - KEPT)]:
             del self._counts[oldest]
         self._save()
+        passed(Point.STRUCK, batch.topic)
         return count
 
     def _save(self) -> None:

@@ -22,19 +22,23 @@ log = logging.getLogger(__name__)
 
 
 class BreakCollector(Collector):
-    """Open breaks by reason and severity, and by age. Where the database does not answer, neither is there."""
+    """Open breaks by reason and severity, and by age, and offsets nobody accounted for: what the database knows.
+
+    Where it does not answer, none of them is there.
+    """
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
     def describe(self) -> list[Metric]:
         """The names, without asking the database."""
-        return [_open(), _age()]
+        return [_open(), _age(), _unaccounted()]
 
     def collect(self) -> Iterator[Metric]:
-        """Both families, as of now."""
+        """All families, as of now."""
         try:
             reasons, opened = self._queries.open_breaks().reasons, self._queries.opened_at()
+            unaccounted = self._queries.unaccounted()
         except UNREADABLE as error:
             log.warning("breaks cannot be counted: %s", error)
             return
@@ -50,6 +54,9 @@ class BreakCollector(Collector):
         histogram = _age()
         histogram.add_metric([], buckets, total_s)
         yield histogram
+        offsets = _unaccounted()
+        offsets.add_metric([], unaccounted)
+        yield offsets
 
 
 def ages(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str, float]], int]:
@@ -80,6 +87,14 @@ def _open() -> GaugeMetricFamily:
         "traderecon_breaks_open",
         "Breaks that are open; one with several reasons counts in each.",
         labels=["reason", "severity"],
+    )
+
+
+def _unaccounted() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "traderecon_unaccounted_offsets",
+        "Offsets of inputs and journal of which nobody has told what became of them; in health 0.",
+        labels=[],
     )
 
 

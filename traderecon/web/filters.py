@@ -14,7 +14,16 @@ from typing import Generic, TypeVar
 import msgspec
 
 from traderecon.records import Reason, RejectCode, Severity, State
-from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
+from traderecon.sink.filters import (
+    BreakFilter,
+    BreakSort,
+    DeadLetterFilter,
+    Filter,
+    LetterState,
+    Status,
+    TradeFilter,
+    TradeSort,
+)
 from traderecon.web.doors import Refused
 from traderecon.web.templates import query
 
@@ -37,7 +46,7 @@ CHOICES: Mapping[type, Mapping[str, Sequence[str]]] = {
         "sort": tuple(BreakSort),
     },
     TradeFilter: {"state": RESULT_STATES, "reason": tuple(Reason), "sort": tuple(TradeSort)},
-    DeadLetterFilter: {"code": tuple(RejectCode)},
+    DeadLetterFilter: {"code": tuple(RejectCode), "state": tuple(LetterState)},
 }
 """Of each list, the fields that take one of a few values, in the order they are offered."""
 

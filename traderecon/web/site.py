@@ -142,11 +142,17 @@ async def _status_csv(queries: Queries, request: web.Request) -> web.StreamRespo
 def _standing(queries: Queries, request: web.Request) -> dict[str, Any]:
     if request.query:
         raise Refused(400, f"{next(iter(request.query))} is no parameter here: the status has none.")
+    ledger = queries.ledger()
+    unaccounted = sum(one.unaccounted for one in ledger)
     return {
         "database": queries.engine.url.render_as_string(hide_password=True),
         "last_result_at": queries.last_result_at(),
         "standings": queries.standings(),
         "offsets": queries.offsets(),
+        "ledger": ledger,
+        "accounted": sum(one.next_offset - one.start for one in ledger) - unaccounted,
+        "skipped": sum(one.skipped for one in ledger),
+        "unaccounted": unaccounted,
     }
 
 

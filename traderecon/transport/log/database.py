@@ -3,6 +3,7 @@
 In WAL mode a read never waits for a write, nor a write for a read. Options that correctness needs are written here.
 """
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,9 @@ CREATE TABLE batches (
 );
 CREATE TABLE clock (
     ahead_ms INTEGER NOT NULL -- what the log's time is ahead of the machine's
+);
+CREATE TABLE identity (
+    cluster TEXT NOT NULL -- drawn when the log was made: no other log has it
 );
 CREATE TABLE commits (
     consumers TEXT NOT NULL,
@@ -133,6 +137,16 @@ class Database:
         connection.execute(f"PRAGMA journal_size_limit = {MAX_IDLE_WAL_BYTES}")
         return connection
 
+    def identity(self) -> str:
+        """What tells this log from any other. One that was made before logs had an id is given one, once."""
+        with self.reading() as connection:
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'identity'").fetchone():
+                return str(connection.execute("SELECT cluster FROM identity").fetchone()[0])
+        with self.writing() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS identity (cluster TEXT NOT NULL)")
+            connection.execute("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", (_drawn(),))
+            return str(connection.execute("SELECT cluster FROM identity").fetchone()[0])
+
     def _prepare(self) -> None:
         """Make the tables in a new file; refuse one that is not ours."""
         until = monotonic() + self._patience_s
@@ -167,6 +181,7 @@ class Database:
                 for statement in SCHEMA.split(";"):
                     self._writer.execute(statement)
                 self._writer.execute("INSERT INTO clock VALUES (0)")
+                self._writer.execute("INSERT INTO identity VALUES (?)", (_drawn(),))
                 self._writer.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._writer.execute(f"PRAGMA user_version = {FORMAT}")
             self._writer.execute("COMMIT")
@@ -174,3 +189,7 @@ class Database:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise
+
+
+def _drawn() -> str:
+    return f"log-{secrets.token_hex(8)}"

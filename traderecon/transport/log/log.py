@@ -87,6 +87,10 @@ class Log:
     ) -> None:
         self.close()
 
+    def cluster_id(self) -> str:
+        """What tells this log from any other: drawn when it was made."""
+        return self._database.identity()
+
     # -- time
 
     def ahead_ms(self) -> int:

@@ -1,0 +1,129 @@
+"""An installation whose sink has something to keep: outputs on the topics, a worker that stores them, and its files."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from pipeline_case import TRADERECON, Installation
+from sink.outputs import PARTITIONS, Outputs, rows
+
+from traderecon.connection import connected
+from traderecon.settings import Settings
+from traderecon.sink.store import Store
+from traderecon.transport import Outgoing
+from traderecon.transport.client import connect
+
+DATABASE = "traderecon.db"
+
+
+class Kept(Installation):
+    """An installation of which only the sink runs; what it reads is published here."""
+
+    def __init__(self, directory: Path, broker: str = "embedded://", **settings: object) -> None:
+        super().__init__(directory, broker, topic_partitions=PARTITIONS, **settings)
+        self.create_topics()
+
+    @property
+    def database(self) -> Path:
+        """The file."""
+        return self.data_dir / DATABASE
+
+    def publish(self, outputs: Outputs) -> None:
+        """Everything, without the holes: the log gives the offsets."""
+        asyncio.run(publish(self.broker, self.data_dir, outputs))
+
+    def read_all(self) -> bool:
+        """Whether the sink has read every topic to its end."""
+        offsets = self.rows("SELECT topic, partition, next_offset FROM sink_offsets")
+        kept = {(topic, partition): offset for topic, partition, offset in offsets}
+        return all(kept.get(place, 0) == end for place, end in self.ends(*self.topics.outputs).items())
+
+    def store(self) -> None:
+        """Have a worker store what is published, and stop."""
+        worker = self.start_ready("sink")
+        self.until(self.read_all, "everything is stored")
+        assert worker.leave() == 0
+
+    def asked(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+        """What a command says, however it ends."""
+        return subprocess.run(
+            [str(TRADERECON), *map(str, arguments)],
+            cwd=self.directory,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def verified(self) -> dict[str, Any]:
+        """What ``audit verify`` finds."""
+        return dict(json.loads(self.asked("audit", "verify", "--json").stdout))
+
+    def stored_rows_of_a_copy(self) -> dict[str, list[tuple[Any, ...]]]:
+        """The same, without touching the file or its log."""
+        copy = self.directory / "copy"
+        copy.mkdir()
+        for path in self.data_dir.glob(f"{DATABASE}*"):
+            shutil.copy(path, copy / path.name)
+        return self.stored_rows(copy / DATABASE)
+
+    def stored_rows(self, file: Path | None = None) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything in the database but the numbers it gave itself."""
+        store = Store.open(f"sqlite:///{file or self.database}")
+        found = dict(rows(store.engine))
+        store.engine.dispose()
+        return found
+
+    def remove_database(self) -> None:
+        """The file, and what lies beside it."""
+        for suffix in ("", "-wal", "-shm"):
+            self.database.with_name(DATABASE + suffix).unlink(missing_ok=True)
+
+    def restore(self, backup: Path) -> None:
+        """As docs/audit.md says."""
+        self.remove_database()
+        shutil.copy(backup, self.database)
+
+
+async def publish(broker: str, data_dir: Path, outputs: Outputs, prefix: str = "") -> None:
+    """Everything to the topics, without the holes: the log gives the offsets."""
+    async with connect(broker, data_dir) as client:
+        for (topic, partition), records in outputs.places.items():
+            several = [Outgoing(one.key or b"none", one.value) for one in records]
+            await client.append(prefix + topic, partition, several)
+
+
+def halves(outputs: Outputs) -> tuple[Outputs, Outputs]:
+    """Outputs in two: what comes first, and what comes later."""
+    first, later = Outputs(), Outputs()
+    for place, records in outputs.places.items():
+        half = len(records) // 2
+        first.places[place], later.places[place] = records[:half], records[half:]
+    return first, later
+
+
+def topic_lines(kept: Kept) -> list[bytes]:
+    """The values of the topic of checkpoints."""
+
+    async def read() -> list[bytes]:
+        found: list[bytes] = []
+        settings = Settings.model_construct(broker=kept.broker, data_dir=kept.data_dir, kafka_security="plaintext")
+        async with connected(settings) as client:
+            for partition in range(PARTITIONS):
+                async for records in client.read(kept.topics.checkpoints, partition):
+                    found += [record.value or b"" for record in records]
+        return found
+
+    return asyncio.run(read())
+
+
+def by_chain(lines: list[bytes]) -> dict[tuple[str, int], list[bytes]]:
+    """Checkpoints of each chain, in their order."""
+    chains: dict[tuple[str, int], list[bytes]] = {}
+    for line in lines:
+        said = json.loads(line)
+        chains.setdefault((said["topic"], said["partition"]), []).append(line)
+    return chains

@@ -1,0 +1,468 @@
+"""Random tamperings with a database of results: each one is made, looked for, and taken back.
+
+python -m audit.tamperings --trials 10000 --seed 1          prints how many of each kind were made and found
+"""
+
+import argparse
+import json
+import random
+import sqlite3
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+from sink.outputs import LEGS as SENT
+from sink.outputs import PARTITIONS, TOPICS, Outputs
+
+from traderecon.audit.checkpoint import Checkpoint, Known
+from traderecon.audit.database import text
+from traderecon.audit.links import table_of
+from traderecon.audit.notary import Notary
+from traderecon.audit.verify import examine
+from traderecon.records import Leg
+from traderecon.records.action import Action, Deed, action_json
+from traderecon.records.numbers import canonical
+from traderecon.sink.chain import START, link
+from traderecon.sink.messages import Letter
+from traderecon.sink.store import Store
+
+SIZES = (6, 14, 40)
+"""Trades of a database: some 12, 30 and 90 rows of history."""
+TABLES = ("result_history", "dead_letters", "dead_letter_actions")
+CONTENT = {"result_history": "result", "dead_letter_actions": "action"}
+
+COLUMNS = {
+    "result_history": "event_id trade_id version state topic partition offset result chain id",
+    "dead_letters": "code text source_topic source_partition source_offset received_at sha256 size key raw truncated "
+    "topic partition offset chain replay_of id",
+    "dead_letter_actions": "action_id deed letter root attempt by at reason action topic partition offset chain id",
+    "results": "trade_id version state reasons hints event_id event_time decided_at ticker notional severity",
+    "breaks": "break_id trade_id status state reasons severity ticker notional event_time opened_at changed_at "
+    "resolved_at version event_id",
+    "break_events": "break_id version trade_id transition state reasons event_id previous_event_id at",
+    "sink_offsets": "topic partition head",
+}
+"""What is flipped. Of the history ``decided_at`` is apart: it is in no chain (see ``flip_time``)."""
+
+
+def as_sent(leg: Leg) -> Leg:
+    """The leg as decoding gives it: amounts in their canonical form."""
+    amounts = {name: getattr(leg, name) for name in leg.__struct_fields__}
+    return replace(leg, **{name: canonical(one) for name, one in amounts.items() if isinstance(one, Decimal)})
+
+
+LEGS = tuple(as_sent(leg) for leg in SENT)
+
+
+class Subject(NamedTuple):
+    """A database to tamper with, in memory, and the checkpoints of it."""
+
+    connection: sqlite3.Connection
+    checkpoints: Known
+
+
+class Nothing(Exception):
+    """This tampering changes nothing here, or the database does not take it: draw another."""
+
+
+def outputs_of(trades: int, seed: int) -> Outputs:
+    """Results, dead letters, standings, and what people decided about the letters."""
+    outputs, rng = Outputs(seed), random.Random(seed)
+    for number in range(trades):
+        legs = rng.sample(LEGS, rng.randrange(2, 7)) if rng.random() < 0.4 else LEGS[:2]
+        outputs.trade(f"T-{number}", legs, again=rng.random() < 0.1)
+    outputs.others(10)
+    for number in range(10):
+        root = f"executions/0/{rng.randrange(4)}"
+        deed = rng.choice((Deed.REPLAY, Deed.REPLAY, Deed.DISCARD))
+        action = Action(f"a-{number}", deed, root, root, "ana", "2025-07-26T12:00:00Z", "sent again by the desk")
+        outputs.append(TOPICS.actions, int(root[-1]) % PARTITIONS, action.key, action_json(action))
+    return outputs
+
+
+@contextmanager
+def subject(trades: int, seed: int) -> Iterator[Subject]:
+    """A database of so many trades, told of after some of it and after all of it."""
+    with TemporaryDirectory() as directory, closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
+        store = Store.open(f"sqlite:///{directory}/t.db")
+        store.ready()
+        outputs = outputs_of(trades, seed)
+        notary = Notary(store.engine, Path(directory) / "none", lambda: "2025-07-26T12:00:00Z")
+        told: dict[tuple[str, int], list[Checkpoint]] = {}
+        for place, records in outputs.places.items():
+            for first, count in ((0, len(records) // 2), (len(records) // 2, len(records))):
+                if records[first : first + count]:
+                    store.take(outputs.batch(place, first, count))
+                due = notary.due([place])
+                notary.told(due)
+                told.setdefault(place, []).extend(due)
+        store.close()
+        with closing(sqlite3.connect(f"{directory}/t.db")) as kept:
+            kept.backup(memory)
+        memory.text_factory = text
+        yield Subject(memory, Known({place: told[place] for place in told if told[place]}))
+
+
+# -- the tamperings: each changes something, or raises Nothing
+
+
+def flip_cell(rng: random.Random, db: sqlite3.Connection) -> str:
+    """One cell of one row."""
+    table = rng.choice([*COLUMNS, "result_history", "dead_letters"])
+    column = rng.choice(COLUMNS[table].split())
+    row = drawn(rng, db, table)
+    if table == "sink_offsets" and column != "head" and table_of(row["topic"]) is None:
+        raise Nothing  # an offset of standings somewhere else is nobody's: no row hangs on it
+    cell = row[column]
+    put(db, table, row, column, other(rng, db, table, column, cell))
+    return f"{table}.{column}"
+
+
+def flip_time(rng: random.Random, db: sqlite3.Connection) -> str:
+    """When the newest result of a trade was decided, where two tables say so."""
+    row = drawn(rng, db, "results")
+    there = "trade_id = ? AND version = ? AND event_id = ?"
+    said = (row["trade_id"], row["version"], row["event_id"])
+    db.execute(f"UPDATE result_history SET decided_at = ? WHERE {there}", ("2024-01-01T00:00:00Z", *said))
+    return "result_history.decided_at"
+
+
+def delete_rows(rng: random.Random, db: sqlite3.Connection) -> str:
+    """One row, or some that follow each other."""
+    table = rng.choice([*COLUMNS, *TABLES])
+    if table in TABLES:
+        row = drawn(rng, db, table)
+        db.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (row["id"], row["id"] + rng.choice((0, 0, 1, 3))))
+    else:
+        row = drawn(rng, db, table)
+        if table == "sink_offsets" and table_of(row["topic"]) is None:
+            raise Nothing
+        delete(db, table, row)
+    return table
+
+
+def delete_and_close(rng: random.Random, db: sqlite3.Connection) -> str:
+    """A row, with the numbers behind it moved up, so that none is missing."""
+    table = rng.choice(TABLES)
+    row = drawn(rng, db, table)
+    db.execute(f"DELETE FROM {table} WHERE id = ?", (row["id"],))
+    for (number,) in db.execute(f"SELECT id FROM {table} WHERE id > ? ORDER BY id", (row["id"],)).fetchall():
+        db.execute(f"UPDATE {table} SET id = id - 1 WHERE id = ?", (number,))
+    return table
+
+
+def swap_rows(rng: random.Random, db: sqlite3.Connection) -> str:
+    """Two rows of one chain change places."""
+    table = rng.choice(TABLES)
+    one = drawn(rng, db, table)
+    rest = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? AND id <> ?", *where(one), one["id"])
+    two = rng.choice(rest or nothing())
+    swap_ids(db, table, one["id"], two["id"])
+    return table
+
+
+def swap_contents(rng: random.Random, db: sqlite3.Connection) -> str:
+    """Two rows say each other's, with or without the columns that follow from it."""
+    table = rng.choice([*CONTENT])
+    one, two = drawn(rng, db, table), drawn(rng, db, table)
+    if one[CONTENT[table]] == two[CONTENT[table]]:
+        raise Nothing
+    names = ["chain"] if rng.random() < 0.3 else [CONTENT[table]]
+    for name in names:
+        put(db, table, one, name, two[name])
+        put(db, table, two, name, one[name])
+    return table
+
+
+def insert_row(rng: random.Random, db: sqlite3.Connection) -> str:
+    """A row that never was: a copy with another id, somewhere, its link forged or not."""
+    table = rng.choice(TABLES)
+    row = dict(drawn(rng, db, table))
+    last = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? ORDER BY id DESC LIMIT 1", *where(row))[0]
+    row["id"] = rows(db, f"SELECT max(id) AS id FROM {table}")[0]["id"] + 1
+    row["offset"] = last["offset"] + rng.choice((0, 1, 5))
+    forged(rng, table, row)
+    row["chain"] = rng.choice((row["chain"], linked(table, row, last["chain"])))
+    insert(db, table, row)
+    if rng.random() < 0.5:
+        before = rng.randint(1, row["id"] - 1)
+        numbers = [
+            number for (number,) in db.execute(f"SELECT id FROM {table} WHERE id >= ? ORDER BY id DESC", (before,))
+        ]
+        for number in numbers[1:]:
+            swap_ids(db, table, number, number + 1)
+    return table
+
+
+def insert_derived(rng: random.Random, db: sqlite3.Connection) -> str:
+    """A trade or a break that never was."""
+    table = rng.choice(("results", "breaks", "break_events"))
+    row = dict(drawn(rng, db, table))
+    row["trade_id"] = rng.choice((row["trade_id"], "T-never", "\x00", "zzz"))
+    if "break_id" in row:
+        row["break_id"] = rng.choice((row["break_id"], "0" * 16))
+    row["version"] += 1
+    insert(db, table, row)
+    return table
+
+
+def truncate(rng: random.Random, db: sqlite3.Connection) -> str:
+    """The end of a chain cut off, as if it had never been: rows, head, offset, and what follows from them."""
+    table, place, tail = chain_tail(rng, db)
+    first = tail[0]
+    before = rows(
+        db,
+        f'SELECT chain, "offset" FROM {table} WHERE topic = ? AND partition = ? AND id < ? ORDER BY id DESC LIMIT 1',
+        *place,
+        first["id"],
+    )
+    for row in tail:
+        db.execute(f"DELETE FROM {table} WHERE id = ?", (row["id"],))
+    renumber(db, table)
+    head, following = (before[0]["chain"], before[0]["offset"] + 1) if before else (START, 0)
+    if before or rng.random() < 0.5:
+        there = (head, following, *place)
+        db.execute("UPDATE sink_offsets SET head = ?, next_offset = ? WHERE topic = ? AND partition = ?", there)
+    else:
+        db.execute("DELETE FROM sink_offsets WHERE topic = ? AND partition = ?", place)
+    if table == "result_history":
+        forget_trades(db, {row["trade_id"] for row in tail})
+    return table
+
+
+def rewrite(rng: random.Random, db: sqlite3.Connection) -> str:
+    """A row forged, and every link behind it computed anew, the head as well."""
+    table, place, tail = chain_tail(rng, db)
+    head = rows(
+        db,
+        f"SELECT chain FROM {table} WHERE topic = ? AND partition = ? AND id < ? ORDER BY id DESC LIMIT 1",
+        *place,
+        tail[0]["id"],
+    )
+    before = head[0]["chain"] if head else START
+    forged(rng, table, tail[0])
+    for row in tail:
+        row["chain"] = before = linked(table, row, before)
+        delete(db, table, row)
+        insert(db, table, row)
+    db.execute("UPDATE sink_offsets SET head = ? WHERE topic = ? AND partition = ?", (before, *place))
+    return table
+
+
+def move_head(rng: random.Random, db: sqlite3.Connection) -> str:
+    """A head that belongs elsewhere, or an offset that is behind its rows."""
+    row = drawn(rng, db, "sink_offsets")
+    if rng.random() < 0.7 or table_of(row["topic"]) is None:
+        heads = [one["chain"] for table in TABLES for one in rows(db, f"SELECT chain FROM {table}")]
+        put(
+            db, "sink_offsets", row, "head", rng.choice([one for one in [*heads, "0" * 63 + "1"] if one != row["head"]])
+        )
+        return "sink_offsets.head"
+    [last] = rows(
+        db,
+        f'SELECT max("offset") AS last FROM {table_of(row["topic"])} WHERE topic = ? AND partition = ?',
+        *where(row),
+    )
+    if last["last"] is None:
+        raise Nothing
+    put(db, "sink_offsets", row, "next_offset", rng.randint(0, last["last"]))
+    return "sink_offsets.next_offset"
+
+
+TAMPERINGS: tuple[Callable[[random.Random, sqlite3.Connection], str], ...] = (
+    *(flip_cell, flip_cell, flip_cell, flip_cell, flip_time, delete_rows, delete_and_close, swap_rows, swap_contents),
+    *(insert_row, insert_derived, truncate, rewrite, move_head),
+)
+
+
+# -- what they are made of
+
+Row = dict[str, Any]
+
+
+def rows(db: sqlite3.Connection, question: str, *values: object) -> list[Row]:
+    """Rows by the names of their columns."""
+    found = db.execute(question, values)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
+def nothing() -> Any:
+    raise Nothing
+
+
+def drawn(rng: random.Random, db: sqlite3.Connection, table: str) -> Row:
+    return rng.choice(rows(db, f"SELECT * FROM {table}") or nothing())
+
+
+def where(row: Row) -> tuple[Any, Any]:
+    return row["topic"], row["partition"]
+
+
+def keys(table: str) -> tuple[str, ...]:
+    return {
+        "results": ("trade_id",),
+        "breaks": ("break_id",),
+        "break_events": ("break_id", "version"),
+        "sink_offsets": ("topic", "partition"),
+    }.get(table, ("id",))
+
+
+def put(db: sqlite3.Connection, table: str, row: Row, column: str, cell: object) -> None:
+    if cell == row[column]:
+        raise Nothing
+    asked = " AND ".join(f'"{name}" = ?' for name in keys(table))
+    db.execute(f'UPDATE {table} SET "{column}" = ? WHERE {asked}', (cell, *(row[name] for name in keys(table))))
+
+
+def delete(db: sqlite3.Connection, table: str, row: Row) -> None:
+    asked = " AND ".join(f'"{name}" = ?' for name in keys(table))
+    db.execute(f"DELETE FROM {table} WHERE {asked}", [row[name] for name in keys(table)])
+
+
+def insert(db: sqlite3.Connection, table: str, row: Row) -> None:
+    names = ", ".join(f'"{name}"' for name in row)
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
+
+
+def swap_ids(db: sqlite3.Connection, table: str, one: int, two: int) -> None:
+    for old, new in ((one, -1), (two, one), (-1, two)):
+        db.execute(f"UPDATE {table} SET id = ? WHERE id = ?", (new, old))
+
+
+def renumber(db: sqlite3.Connection, table: str) -> None:
+    for number, (old,) in enumerate(db.execute(f"SELECT id FROM {table} ORDER BY id").fetchall(), 1):
+        if number != old:
+            db.execute(f"UPDATE {table} SET id = ? WHERE id = ?", (number, old))
+
+
+def chain_tail(rng: random.Random, db: sqlite3.Connection) -> tuple[str, tuple[str, int], list[Row]]:
+    """A table, a chain of it, and its rows from some row on."""
+    table = rng.choice(TABLES)
+    place = where(drawn(rng, db, table))
+    chain = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? ORDER BY id", *place)
+    return table, place, chain[rng.randrange(len(chain)) :]
+
+
+def content_of(table: str, row: Row) -> bytes:
+    if table in CONTENT:
+        return str(row[CONTENT[table]]).encode()
+    names = ("code", "text", "source_topic", "source_partition", "source_offset", "received_at", "sha256", "size")
+    said = dict(zip(Letter.__struct_fields__, [row[name] for name in (*names, "key", "raw")], strict=False))
+    return Letter(**said, truncated=bool(row["truncated"]), replay_of=row["replay_of"]).content
+
+
+def linked(table: str, row: Row, before: str) -> str:
+    return link(before, row["topic"], row["partition"], row["offset"], content_of(table, row))
+
+
+def forged(rng: random.Random, table: str, row: Row) -> None:
+    """Another content, and the columns that follow from it."""
+    if table == "result_history":
+        said = json.loads(row["result"])
+        said["event_id"] = row["event_id"] = rng.randbytes(32).hex()
+        said["hints"] = ["LATE_CONFIRMATION"]
+        row["result"] = msgspec.json.encode(said).decode()
+    elif table == "dead_letters":
+        row["source_offset"] += 1_000
+        row["text"] = "all is well"
+    else:
+        said = json.loads(row["action"])
+        said["action_id"] = row["action_id"] = f"x-{rng.random()}"
+        said["by"] = row["by"] = "nobody"
+        row["action"] = msgspec.json.encode(said).decode()
+
+
+def forget_trades(db: sqlite3.Connection, trade_ids: set[str]) -> None:
+    """Whoever cuts off results removes what follows from them: here, trades that are left without any."""
+    for trade_id in trade_ids:
+        if not rows(db, "SELECT 1 FROM result_history WHERE trade_id = ?", trade_id):
+            for table in ("results", "breaks", "break_events"):
+                db.execute(f"DELETE FROM {table} WHERE trade_id = ?", (trade_id,))
+
+
+def other(rng: random.Random, db: sqlite3.Connection, table: str, column: str, cell: Any) -> Any:
+    """Another value for a cell: another row's, a bit flipped, one more, none."""
+    there = [row[column] for row in rows(db, f'SELECT DISTINCT "{column}" FROM {table}') if row[column] != cell]
+    choices: list[Any] = [*there[:3], None]
+    if isinstance(cell, int):
+        choices += [cell + 1, cell + rng.randrange(1, 1_000), -1, "many"]
+    elif isinstance(cell, str) and cell:
+        at = rng.randrange(len(cell))
+        flipped = chr(ord(cell[at]) ^ (1 << rng.randrange(6)))
+        choices += [cell[:at] + flipped + cell[at + 1 :]] * 4
+        choices += [cell[:at] + cell[at + 1 :], cell + " ", cell.encode(), cell.encode() + b"\xff"]
+    else:
+        choices += ["", "x", 0]
+    return rng.choice(choices)
+
+
+# -- the trials
+
+
+class Trial(NamedTuple):
+    """One tampering: how it was made, on what, and whether it was found."""
+
+    kind: str
+    target: str
+    found: bool
+
+
+def trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
+    """So many tamperings of this database, each found or not, each taken back."""
+    db = subject.connection
+    made = 0
+    while made < count:
+        tampering = rng.choice(TAMPERINGS)
+        db.execute("BEGIN")
+        try:
+            target = tampering(rng, db)
+            found = not examine(db, subject.checkpoints).intact
+        except (Nothing, sqlite3.IntegrityError):
+            continue
+        finally:
+            db.execute("ROLLBACK")
+        made += 1
+        yield Trial(tampering.__name__, target, found)
+
+
+def run(seed: int, count: int) -> tuple[Counter[str], list[Trial]]:
+    """So many over databases of every size; gives how many of each kind, and those that were not found."""
+    rng = random.Random(seed)
+    kinds: Counter[str] = Counter()
+    missed: list[Trial] = []
+    for number, trades in enumerate(SIZES):
+        share = count // len(SIZES) + (number < count % len(SIZES))
+        with subject(trades, seed + number) as one:
+            if not examine(one.connection, one.checkpoints).intact:
+                raise AssertionError(examine(one.connection, one.checkpoints))
+            for trial in trials(one, rng, share):
+                kinds[trial.kind] += 1
+                if not trial.found:
+                    missed.append(trial)
+    return kinds, missed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=1_500)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    kinds, missed = run(arguments.seed, arguments.trials)
+    for kind, count in sorted(kinds.items()):
+        sys.stdout.write(f"{kind:<18}{count:>7}\n")
+    sys.stdout.write(f"seed {arguments.seed}: {kinds.total()} made, {kinds.total() - len(missed)} found\n")
+    for trial in missed[:20]:
+        sys.stdout.write(f"NOT FOUND: {trial}\n")
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,226 @@
+"""The proof of one trade: an auditor checks it in an empty directory, with Python alone; a changed byte ends that."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from audit.tamperings import LEGS, Subject, as_sent, subject
+from hypothesis import given
+from hypothesis import strategies as st
+from legs import booked, ours, theirs
+from sink.outputs import results_of
+from test_architecture import imports  # what a module imports
+
+from traderecon.audit import verify_proof
+from traderecon.audit.checkpoint import Known
+from traderecon.audit.claims import Origin, claim_of
+from traderecon.audit.proof import Unproven, proof_of, written
+from traderecon.records import Hint, Kind, Leg
+from traderecon.records.wire import result_json
+from traderecon.rules import FOUNDING
+
+SCRIPT = Path(verify_proof.__file__)
+RULES = {FOUNDING.stamp().sha256: msgspec.json.Encoder(order="sorted").encode(FOUNDING).decode()}
+NOW = "2025-07-26T12:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Subject]:
+    with subject(40, 5) as one:
+        yield one
+
+
+def lived(made: Subject) -> str:
+    """The trade with the most results."""
+    [(trade_id,)] = made.connection.execute(
+        "SELECT trade_id FROM result_history GROUP BY trade_id ORDER BY count(*) DESC, trade_id LIMIT 1"
+    )
+    return str(trade_id)
+
+
+def proven(made: Subject, trade_id: str, known: Known | None = None) -> bytes:
+    proof = proof_of(made.connection, trade_id, made.checkpoints if known is None else known, RULES, NOW)
+    assert proof is not None
+    return proof
+
+
+@cache
+def sample() -> bytes:
+    with subject(40, 5) as one:
+        return proven(one, lived(one))
+
+
+def checked(directory: Path, proof: bytes, checkpoints: str = "") -> "subprocess.CompletedProcess[str]":
+    """What the script says in a directory of its own."""
+    (directory / "proof.json").write_bytes(proof)
+    (directory / "verify_proof.py").write_bytes(SCRIPT.read_bytes())
+    more = []
+    if checkpoints:
+        (directory / "told.jsonl").write_text(checkpoints)
+        more = ["told.jsonl"]
+    command = [sys.executable, "-I", "verify_proof.py", "proof.json", *more]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+
+
+def verdict(proof: bytes, directory: Path) -> str:
+    """What the script says, within this process: "" where it is proven."""
+    file = directory / "proof.json"
+    file.write_bytes(proof)
+    try:
+        verify_proof.main(str(file))
+    except SystemExit as error:
+        return str(error.code)
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        return repr(error)
+    return ""
+
+
+def forged(whole: dict[str, Any]) -> bytes:
+    """A proof with its digest made anew."""
+    proof = written(whole["proof"])
+    return written({"proof": whole["proof"], "sha256": verify_proof.sha256(proof.decode())}) + b"\n"
+
+
+def test_the_script_is_short_and_needs_nothing_of_ours() -> None:
+    import ast
+
+    assert len(SCRIPT.read_text().splitlines()) < 100
+    modules = {name.split(".")[0] for name in imports(ast.parse(SCRIPT.read_text()))}
+    assert modules <= set(sys.stdlib_module_names)
+
+
+def test_an_auditor_checks_a_trade_in_an_empty_directory(made: Subject, tmp_path: Path) -> None:
+    trade_id = lived(made)
+    lines = "".join(one.line.decode() + "\n" for chain in made.checkpoints.chains.values() for one in chain)
+    done = checked(tmp_path, proven(made, trade_id), lines)
+    assert (done.returncode, done.stderr) == (0, "")
+    count = len(made.connection.execute("SELECT 1 FROM result_history WHERE trade_id = ?", (trade_id,)).fetchall())
+    assert done.stdout.endswith(f"PROVEN: {count} results of {trade_id!r}, up to checkpoints\n")
+    assert done.stdout.count("follows from its") == count
+    refused = checked(tmp_path, proven(made, trade_id), lines.replace('"head":"', '"head":"0'))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "no checkpoint says" in refused.stderr
+
+
+def test_every_trade_is_proven_and_every_event_id_recomputed(made: Subject, tmp_path: Path) -> None:
+    for (trade_id,) in made.connection.execute("SELECT trade_id FROM results").fetchall():
+        whole = json.loads(proven(made, trade_id))["proof"]
+        sent = [link["result"] for one in whole["chains"] for link in one["links"] if "result" in link]
+        events = {json.loads(result)["event_id"] for result in sent}
+        assert events == set(whole["claims"])
+        assert verdict(proven(made, trade_id), tmp_path) == ""
+
+
+def test_without_checkpoints_the_heads_of_the_database_are_what_it_comes_to(made: Subject, tmp_path: Path) -> None:
+    proof = proven(made, lived(made), Known())
+    assert {one["until"]["from"] for one in json.loads(proof)["proof"]["chains"]} == {"database"}
+    assert verdict(proof, tmp_path) == ""
+
+
+def test_no_other_trade_is_in_it(made: Subject) -> None:
+    mine = lived(made)
+    proof = proven(made, mine).decode()
+    others = [trade for (trade,) in made.connection.execute("SELECT trade_id FROM results") if trade not in mine]
+    assert [trade for trade in others if f'"{trade}"' in proof or f'\\"{trade}\\"' in proof] == []
+
+
+@given(st.integers(0, 10**9), st.integers(1, 255))
+def test_a_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, at: int, by: int) -> None:
+    proof = bytearray(sample())
+    proof[at % len(proof)] ^= by
+    assert verdict(bytes(proof), tmp_path_factory.getbasetemp()) != ""
+
+
+@given(st.integers(0, 10**9))
+def test_a_byte_less_or_more_is_found(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
+    proof, directory = sample(), tmp_path_factory.getbasetemp()
+    place = at % len(proof)
+    assert verdict(proof[:place], directory) != ""
+    assert verdict(proof[:place] + proof[place + 1 :], directory) != ""
+    assert verdict(proof[:place] + b" " + proof[place:], directory) != ""
+
+
+def test_the_script_itself_ends_with_1(tmp_path: Path) -> None:
+    for proof in (b"", b"{}", b"[]", sample()[:-2], sample().replace(b'"state', b'"stat3', 1)):
+        done = checked(tmp_path, proof)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("NOT PROVEN: ")
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("a result", "the links come to"),
+        ("a digest", "the links come to"),
+        ("an offset", "the links come to"),
+        ("a link", "the links come to"),
+        ("the start", "the links come to"),
+        ("a head", "the links come to"),
+        ("the rules", "the text of the rules"),
+        ("a fact", "in its fact"),
+        ("a claim", "its event id"),
+    ],
+)
+def test_who_makes_the_digest_anew_is_found_by_the_links(tmp_path: Path, what: str, said: str) -> None:
+    whole = json.loads(sample())
+    proof = whole["proof"]
+    chain = proof["chains"][0]
+    link = next(one for one in chain["links"] if "result" in one)
+    claim = proof["claims"][json.loads(link["result"])["event_id"]]
+    if what == "a result":
+        link["result"] = link["result"].replace("AAPL", "MSFT", 1)
+    elif what == "a digest":
+        next(one for each in proof["chains"] for one in each["links"] if "sha256" in one)["sha256"] = "0" * 64
+    elif what == "an offset":
+        link["offset"] -= 0.5
+    elif what == "a link":
+        chain["links"].remove(link)
+    elif what == "the start":
+        chain["before"] = "1" * 64
+    elif what == "a head":
+        chain["until"]["head"] = "1" * 64
+    elif what == "the rules":
+        proof["rules"][0]["text"] += " "
+    elif what == "a fact":
+        claim["facts"][0] = claim["facts"][0].replace("AAPL", "MSFT").replace("190.505", "7").replace("190.50", "7")
+        claim["facts"][0] = claim["facts"][0].replace('"trade_id":"', '"trade_id":"x')
+    elif what == "a claim":
+        claim["text"] += " "
+    assert said in verdict(forged(whole), tmp_path)
+
+
+def test_a_chain_that_is_broken_there_is_not_proven(made: Subject) -> None:
+    trade_id = lived(made)
+    made.connection.execute("BEGIN")
+    made.connection.execute("UPDATE result_history SET chain = ? WHERE trade_id = ?", ("0" * 64, trade_id))
+    with pytest.raises(Unproven, match="does not follow"):
+        proven(made, trade_id)
+    made.connection.execute("ROLLBACK")
+    assert proof_of(made.connection, "T-nobody", made.checkpoints, RULES, NOW) is None
+
+
+def test_an_event_id_is_found_again_whatever_the_legs_did_not_say() -> None:
+    odd: list[Leg] = [
+        ours(granularity=3, hints=(Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)),
+        theirs(granularity=9, hints=(Hint.LEAP_SECOND,), price="0.000000000000000001"),
+        ours(version=2, price="7", kind=Kind.AMEND, side="BUY", account='a\u2028\x7f\x01"\\', granularity=0),
+        booked("-12.50", hints=(Hint.NORMALISED,)),
+    ]
+    cases: tuple[Sequence[Leg], ...] = (odd, odd[::-1], LEGS)
+    for legs in cases:
+        known: dict[Origin, bytes] = {}
+        for result in results_of('T "1"\u00e9\n', [as_sent(leg) for leg in legs]):
+            claim = claim_of(json.loads(result_json(result)), known)
+            assert claim is not None
+            assert verify_proof.sha256(claim.text.decode()) == result.event_id
+
+
+def test_an_event_id_of_something_else_is_not_recomputed() -> None:
+    said = json.loads(result_json(results_of("T1", LEGS[:1])[0]))
+    assert claim_of({**said, "event_id": "0" * 64}, {}) is None

@@ -1,0 +1,217 @@
+"""A database made from the topics alone: the same rows and heads; and copies of one, taken and refused."""
+
+import asyncio
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from audit.kept import halves, publish
+from audit.tamperings import outputs_of
+from sink.outputs import PARTITIONS, TOPICS, Outputs, rows
+
+from traderecon.audit.backup import backup
+from traderecon.audit.checkpoint import Known
+from traderecon.audit.database import looked_at, text
+from traderecon.audit.findings import Kind
+from traderecon.audit.rebuild import Rebuilt, rebuild
+from traderecon.audit.verify import examine
+from traderecon.cli.talk import Exit
+from traderecon.sink.database import StoreError
+from traderecon.sink.messages import NotOurs
+from traderecon.sink.store import Store
+from traderecon.transport import MicroBatch
+from traderecon.transport.client import connect
+from traderecon.transport.log import Log
+
+TRADES = 60
+SEED = 8
+PAGE_BYTES = 16_384
+
+
+class Place:
+    """A directory with a log and a database that was made from it, as a sink makes it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.file = directory / "t.db"
+        self.url = f"sqlite:///{self.file}"
+        with Log.open(directory / "log.db") as log:
+            for topic in TOPICS.outputs:
+                log.create(topic, PARTITIONS, compacted=topic == TOPICS.standings)
+
+    def publish(self, outputs: Outputs) -> None:
+        asyncio.run(publish("embedded://", self.directory, outputs))
+
+    def store(self, *, into: Path | None = None) -> None:
+        """Whatever is on the topics and not in the database yet, partition by partition in any order."""
+        store = Store.open(f"sqlite:///{into or self.file}")
+        store.ready()
+        kept = store.offsets()
+        places = [(topic, at) for topic in TOPICS.outputs for at in range(PARTITIONS)]
+        random.Random(3).shuffle(places)
+        with Log.open(self.directory / "log.db") as log:
+            for topic, at in places:
+                while records := log.read(topic, at, kept.get((topic, at), 0), 50):
+                    take(store, MicroBatch(topic, at, records))
+                    kept[topic, at] = records[-1].offset + 1
+        store.close()
+
+    def rebuild(self, file: Path) -> Rebuilt:
+        async def made() -> Rebuilt:
+            async with connect("embedded://", self.directory) as client:
+                return await rebuild(client, TOPICS, self.url, file)
+
+        return asyncio.run(made())
+
+    def edit(self, statement: str, *values: object) -> None:
+        with closing(sqlite3.connect(self.file)) as database, database:
+            database.execute(statement, values)
+
+    def damage(self, at: int) -> None:
+        content = bytearray(self.file.read_bytes())
+        content[at : at + 2_000] = b"\xa5" * 2_000
+        self.file.write_bytes(content)
+
+
+def take(store: Store, batch: MicroBatch) -> None:
+    """As the sink does: what is none of ours is put aside."""
+    aside: set[int] = set()
+    while True:
+        try:
+            store.take(batch, aside)
+        except NotOurs as error:
+            aside.add(error.record.offset)
+        else:
+            return
+
+
+def found(file: Path) -> dict[str, object]:
+    store = Store.open(f"sqlite:///{file}")
+    try:
+        return {name: kept for name, kept in rows(store.engine).items() if name != "log_identity"}
+    finally:
+        store.engine.dispose()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    directory = tmp_path / "data"
+    directory.mkdir()
+    return Place(directory)
+
+
+def test_a_rebuilt_database_has_the_same_chains_and_rows(place: Place, tmp_path: Path) -> None:
+    first, later = halves(outputs_of(TRADES, SEED))
+    place.publish(first)
+    with Log.open(place.directory / "log.db") as log:
+        log.append([(TOPICS.mismatch, 0, [(b"T", b"{}", 0, ())])])
+    place.store()
+    place.publish(later)  # which the old one does not have yet
+    made = place.rebuild(tmp_path / "new.db")
+    assert made.compared is not None
+    assert (made.same, made.aside, made.times, made.why) == (True, 1, 0, "")
+    assert {one.topic for one in made.compared} == {*TOPICS.outputs} - {TOPICS.standings, TOPICS.accounts}
+    assert sorted(path.name for path in tmp_path.glob("new.db*")) == ["new.db"]
+    place.store()
+    assert found(tmp_path / "new.db") == found(place.file)
+    with looked_at(f"sqlite:///{tmp_path / 'new.db'}") as connection:
+        assert examine(connection, Known()).intact
+
+
+def test_a_rebuild_says_which_chain_the_old_database_has_otherwise(place: Place, tmp_path: Path) -> None:
+    place.publish(outputs_of(TRADES, SEED))
+    place.store()
+    place.edit("UPDATE sink_offsets SET head = ? WHERE topic = 'mismatch' AND partition = 1", "1" * 64)
+    place.edit("UPDATE result_history SET decided_at = '2020-01-01T00:00:00Z' WHERE id = 3")
+    made = place.rebuild(tmp_path / "new.db")
+    assert (made.same, made.times) == (False, 1)
+    assert [(one.topic, one.partition) for one in made.compared or () if not one.same] == [("mismatch", 1)]
+
+
+def test_a_skipped_offset_is_found_by_a_rebuild_alone(place: Place, tmp_path: Path) -> None:
+    """Whoever moves the next offset forward has the sink pass over records: no row is there to tell of them."""
+    first, later = halves(outputs_of(TRADES, SEED))
+    place.publish(first)
+    place.store()
+    place.edit("UPDATE sink_offsets SET next_offset = next_offset + 5 WHERE topic = 'mismatch' AND partition = 0")
+    place.publish(later)
+    place.store()
+    with looked_at(place.url) as connection:
+        assert examine(connection, Known()).intact
+    assert not place.rebuild(tmp_path / "new.db").same
+
+
+def test_a_topic_without_its_beginning_makes_no_database(place: Place, tmp_path: Path) -> None:
+    place.publish(outputs_of(TRADES, SEED))
+    with Log.open(place.directory / "log.db") as log:
+        log.trim(TOPICS.mismatch, 1, 3)
+    with pytest.raises(StoreError, match=r"mismatch\[1\] .* begins at offset 3: what was before is gone") as refused:
+        place.rebuild(tmp_path / "new.db")
+    assert refused.value.code == Exit.REFUSED
+    with Log.open(place.directory / "log.db") as log:
+        log.trim(TOPICS.mismatch, 1, log.end(TOPICS.mismatch, 1))
+    with pytest.raises(StoreError, match="what was before is gone"):
+        place.rebuild(tmp_path / "new.db")
+    assert [*tmp_path.glob("new*")] == []
+
+
+def test_nothing_is_overwritten(place: Place, tmp_path: Path) -> None:
+    place.store()
+    (tmp_path / "mine").write_text("mine")
+    calls: list[Callable[[], object]] = [
+        lambda: place.rebuild(tmp_path / "mine"),
+        lambda: backup(place.url, tmp_path / "mine"),
+    ]
+    for call in calls:
+        with pytest.raises(StoreError, match="is not overwritten"):
+            call()
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_backup_is_one_file_with_everything_in_it(place: Place, tmp_path: Path) -> None:
+    place.publish(outputs_of(TRADES, SEED))
+    place.store()
+    with closing(sqlite3.connect(place.file)) as open_:  # and not everything has to be in the file yet
+        open_.execute("UPDATE results SET hints = hints")
+        open_.commit()
+        told = backup(place.url, tmp_path / "b.db")
+    assert sorted(path.name for path in tmp_path.glob("b.db*")) == ["b.db"]
+    assert found(tmp_path / "b.db") == found(place.file)
+    with closing(sqlite3.connect(place.file)) as database:
+        heads = database.execute("SELECT topic, partition, next_offset, head FROM sink_offsets").fetchall()
+    assert sorted((one.topic, one.partition, one.next_offset, one.head) for one in told.heads) == sorted(heads)
+
+
+def test_s7_a_database_replaced_by_an_older_copy_comes_to_the_same(place: Place, tmp_path: Path) -> None:
+    first, later = halves(outputs_of(TRADES, SEED))
+    place.publish(first)
+    place.store()
+    shutil.copy(place.file, tmp_path / "older.db")
+    place.publish(later)
+    place.store()
+    expected = found(place.file)
+    shutil.copy(tmp_path / "older.db", place.file)
+    place.store()
+    assert found(place.file) == expected
+
+
+@pytest.mark.parametrize("page", [0, 4])
+def test_s7_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, page: int) -> None:
+    place.publish(outputs_of(TRADES, SEED))
+    place.store()
+    place.damage(page * PAGE_BYTES)
+    with pytest.raises(StoreError, match=r"damaged|no database that can be read") as refused:
+        backup(place.url, tmp_path / "b.db")
+    assert refused.value.code == Exit.REFUSED
+    assert [*tmp_path.glob("b.db*")] == []
+    if page:
+        with closing(sqlite3.connect(place.file)) as connection:
+            connection.text_factory = text
+            assert Kind.DAMAGED in {one.kind for one in examine(connection, Known()).findings}
+    made = place.rebuild(tmp_path / "new.db")
+    assert (made.compared is None) == (not page)
+    assert made.why or page

@@ -1,0 +1,186 @@
+"""Verify: what was committed is intact, and whatever was done to it since is found, where it was done."""
+
+import random
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from audit.tamperings import SIZES, TAMPERINGS, Subject, rows, run, subject
+from sink.outputs import TOPICS
+
+from traderecon.audit.checkpoint import Known
+from traderecon.audit.findings import KEPT, Finding, Kind
+from traderecon.audit.verify import Examined, examine
+
+TRIALS = 600
+Tamper = Callable[[sqlite3.Connection], object]
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Subject]:
+    with subject(40, 5) as one:
+        yield one
+
+
+@pytest.fixture
+def db(made: Subject) -> Iterator[sqlite3.Connection]:
+    """The database; whatever a test does to it is taken back."""
+    made.connection.execute("BEGIN")
+    yield made.connection
+    made.connection.execute("ROLLBACK")
+
+
+def row(db: sqlite3.Connection, table: str, at: int = 5) -> dict[str, object]:
+    return rows(db, f"SELECT * FROM {table} ORDER BY id")[at]
+
+
+def first(examined: Examined) -> Finding:
+    assert not examined.intact
+    return examined.findings[0]
+
+
+def test_what_was_committed_is_intact(made: Subject) -> None:
+    examined = examine(made.connection, made.checkpoints)
+    assert (examined.intact, examined.found, examined.trades) == (True, 0, 40)
+    [(history,)] = made.connection.execute("SELECT count(*) FROM result_history")
+    assert (
+        sum(chain.rows for chain in examined.chains if chain.topic in {TOPICS.reconciled, TOPICS.mismatch}) == history
+    )
+    assert all(chain.checkpoint for chain in examined.chains)
+    heads = dict(made.connection.execute("SELECT topic || partition, head FROM sink_offsets"))
+    assert {f"{one.topic}{one.partition}": one.head for one in examined.chains}.items() <= heads.items()
+
+
+@pytest.mark.parametrize("seed", range(len(SIZES)))
+def test_every_tampering_is_found(seed: int) -> None:
+    kinds, missed = run(100 + seed, TRIALS // len(SIZES))
+    assert missed == []
+    assert set(kinds) == {one.__name__ for one in TAMPERINGS}
+
+
+def test_a_changed_amount_names_its_row(db: sqlite3.Connection, made: Subject) -> None:
+    there = row(db, "result_history")
+    db.execute("UPDATE result_history SET result = replace(result, '190', '191') WHERE id = ?", (there["id"],))
+    found = first(examine(db, made.checkpoints))
+    assert (found.kind, found.table, found.row) == (Kind.BROKEN, "result_history", there["id"])
+    assert (found.topic, found.offset, found.trade_id) == (there["topic"], there["offset"], there["trade_id"])
+    assert f"row {there['id']}" in str(found)
+
+
+def test_a_deleted_row_is_named(db: sqlite3.Connection, made: Subject) -> None:
+    db.execute("DELETE FROM dead_letters WHERE id = 2")
+    found = first(examine(db, made.checkpoints))
+    assert (found.kind, found.table, found.row, found.text) == (
+        Kind.MISSING,
+        "dead_letters",
+        3,
+        "row 2 before it missing: deleted, or moved",
+    )
+
+
+def test_a_state_that_the_result_does_not_say_is_named(db: sqlite3.Connection, made: Subject) -> None:
+    there = row(db, "result_history")
+    db.execute("UPDATE result_history SET state = 'MATCHED!' WHERE id = ?", (there["id"],))
+    assert f"state is 'MATCHED!', and the result says {there['state']!r}" in first(examine(db, made.checkpoints)).text
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [("results", "state", "MATCHED?"), ("breaks", "status", "GONE"), ("break_events", "at", "2001-01-01T00:00:00Z")],
+)
+def test_what_follows_from_the_history_is_compared_with_it(
+    db: sqlite3.Connection, made: Subject, table: str, column: str, value: str
+) -> None:
+    [(trade_id,)] = db.execute(f"SELECT trade_id FROM {table} LIMIT 1")
+    db.execute(f"UPDATE {table} SET {column} = ? WHERE trade_id = ?", (value, trade_id))
+    found = first(examine(db, made.checkpoints))
+    assert (found.kind, found.table, found.trade_id) == (Kind.DERIVED, table, trade_id)
+    assert f"{column} is {value!r}, and the history makes it" in found.text
+
+
+def test_one_change_is_one_finding(db: sqlite3.Connection, made: Subject) -> None:
+    db.execute("UPDATE dead_letters SET text = 'all is well' WHERE id = 3")
+    assert [(one.kind, one.row) for one in examine(db, made.checkpoints).findings] == [(Kind.BROKEN, 3)]
+
+
+def test_an_end_cut_off_with_its_offset_is_found_by_a_checkpoint_alone(db: sqlite3.Connection, made: Subject) -> None:
+    last = rows(db, "SELECT * FROM dead_letters ORDER BY id DESC LIMIT 1")[0]
+    question = 'SELECT chain, "offset" FROM dead_letters WHERE topic = ? AND partition = ? AND id < ? ORDER BY id'
+    [*_, (before, offset)] = db.execute(question, (last["topic"], last["partition"], last["id"]))
+    db.execute("DELETE FROM dead_letters WHERE id = ?", (last["id"],))
+    db.execute(
+        "UPDATE sink_offsets SET head = ?, next_offset = ? WHERE topic = ? AND partition = ?",
+        (before, offset + 1, last["topic"], last["partition"]),
+    )
+    assert examine(db, Known()).intact  # nothing in the database speaks of the row
+    found = first(examine(db, made.checkpoints))
+    assert (found.kind, found.topic, found.partition) == (Kind.TRUNCATED, last["topic"], last["partition"])
+    assert "its end was cut off" in found.text
+
+
+def test_when_a_result_was_decided_is_compared_where_two_tables_say_it_and_nowhere_else(
+    db: sqlite3.Connection, made: Subject
+) -> None:
+    """The time is in no chain. docs/audit.md says so; ``db rebuild`` compares it with the topic's."""
+    older = (
+        "SELECT h.id FROM result_history h JOIN results r USING (trade_id) "
+        "LEFT JOIN break_events e USING (trade_id, version) WHERE h.version < r.version AND e.version IS NULL {}"
+    )
+    [(number,)] = db.execute(older.format("LIMIT 1"))
+    db.execute("UPDATE result_history SET decided_at = '2020-01-01T00:00:00Z' WHERE id = ?", (number,))
+    assert examine(db, made.checkpoints).intact
+    db.execute("UPDATE result_history SET decided_at = 'yesterday' WHERE id = ?", (number,))
+    assert "no ISO 8601 instant" in first(examine(db, made.checkpoints)).text
+
+
+def test_cells_that_are_no_text_are_found_and_end_nothing(db: sqlite3.Connection, made: Subject) -> None:
+    for table, column in (("result_history", "result"), ("dead_letters", "text")):
+        db.execute(f"UPDATE {table} SET {column} = CAST(x'ff00fe' AS TEXT) WHERE id = 1")
+    db.execute("UPDATE results SET trade_id = CAST(x'ff00fe' AS TEXT) WHERE trade_id = 'T-7'")
+    found = {one.table for one in examine(db, made.checkpoints).findings}
+    assert {"result_history", "dead_letters", "results"} <= found
+
+
+def test_findings_without_end_are_counted_and_the_first_kept(db: sqlite3.Connection, made: Subject) -> None:
+    rng = random.Random(1)
+    for (number,) in db.execute("SELECT id FROM result_history").fetchall():
+        db.execute("UPDATE result_history SET chain = ? WHERE id = ?", (rng.randbytes(32).hex(), number))
+    examined = examine(db, made.checkpoints)
+    assert examined.found >= len(examined.findings) > 20
+    assert len(examined.findings) <= KEPT
+
+
+def test_a_damaged_file_is_a_finding(tmp_path: Path, made: Subject) -> None:
+    file = tmp_path / "t.db"
+    with sqlite3.connect(file) as copy:
+        made.connection.backup(copy)
+    copy.close()
+    content = bytearray(file.read_bytes())
+    content[16_384 * 3 : 16_384 * 3 + 4_000] = b"\xff" * 4_000
+    file.write_bytes(content)
+    with sqlite3.connect(file) as damaged:
+        damaged.text_factory = lambda cell: cell.decode(errors="surrogateescape")
+        examined = examine(damaged, made.checkpoints)
+    damaged.close()
+    assert Kind.DAMAGED in {one.kind for one in examined.findings}
+
+
+@pytest.mark.parametrize("column", ["topic", "chain"])
+@pytest.mark.parametrize("table", ["result_history", "dead_letters", "dead_letter_actions"])
+def test_a_cell_that_is_no_utf8_is_a_finding(made: Subject, db: sqlite3.Connection, table: str, column: str) -> None:
+    db.execute(f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT) WHERE id = 2")
+    examined = examine(db, made.checkpoints)
+    assert [(one.table, one.row) for one in examined.findings if one.row == 2]
+
+
+@pytest.mark.parametrize(
+    "made_by_hand",
+    [
+        "CREATE TRIGGER nice AFTER INSERT ON results BEGIN UPDATE results SET state = 'MATCHED'; END",
+        "CREATE VIEW nice AS SELECT * FROM results",
+    ],
+)
+def test_what_would_change_later_rows_is_a_finding(made: Subject, db: sqlite3.Connection, made_by_hand: str) -> None:
+    db.execute(made_by_hand)
+    assert "'nice', and we make none" in first(examine(db, made.checkpoints)).text

@@ -1,0 +1,139 @@
+"""The sink's worker tells checkpoints; its database is looked at, copied, restored, lost, damaged and made anew."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audit.kept import Kept, by_chain, halves, topic_lines
+from audit.tamperings import outputs_of
+
+from traderecon.audit.checkpoint import NAME
+from traderecon.cli.talk import Exit
+
+TRADES = 120
+PAGE_BYTES = 16_384
+SEED = 8
+VOLATILE = {"standings", "sink_offsets"}
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[Kept]:
+    installation = Kept(tmp_path)
+    yield installation
+    installation.close()
+
+
+def chains(found: dict[str, Any]) -> set[tuple[object, ...]]:
+    """The chains of ``audit verify --json``, without when they were told."""
+    return {(one["topic"], one["partition"], one["rows"], one["head"]) for one in found["chains"]}
+
+
+def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_path: Path) -> None:
+    kept.publish(outputs_of(TRADES, SEED))
+    worker = kept.start("sink")
+    kept.until(lambda: kept.one("SELECT count(*) FROM result_history"), "something is stored")
+    assert kept.verified()["intact"]  # while it writes
+    kept.run("db", "backup", tmp_path / "b.db")
+    kept.until(lambda: kept.read_all() and worker.ready(), "everything is stored")
+    assert worker.leave() == Exit.DONE
+
+    lines = (kept.data_dir / NAME).read_bytes().splitlines()
+    assert by_chain(topic_lines(kept)) == by_chain(lines)
+    whole = kept.asked("audit", "verify")
+    tables = ("result_history", "dead_letters", "dead_letter_actions")
+    count = sum(kept.one(f"SELECT count(*) FROM {table}") for table in tables)
+    assert (whole.returncode, whole.stderr) == (Exit.DONE, "")
+    assert f"intact: {count} rows in" in whole.stdout
+    assert f"{TRADES} trades, {len(lines)} checkpoints" in whole.stdout
+    last = {place: json.loads(several[-1]) for place, several in by_chain(lines).items()}
+    for topic, partition, rows, head in chains(kept.verified()):
+        said = last[str(topic), int(str(partition))]
+        assert (said["head"], said["rows"]) == (head, rows)
+
+    trade_id = kept.one("SELECT trade_id FROM breaks LIMIT 1")
+    proven = kept.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence")
+    assert (proven.returncode, proven.stdout) == (Exit.DONE, "")
+    command = [sys.executable, "-I", "verify_proof.py", "proof.json", str(kept.data_dir / NAME)]
+    auditor = subprocess.run(command, cwd=tmp_path / "evidence", capture_output=True, text=True, check=False)
+    assert (auditor.returncode, auditor.stderr) == (0, "")
+    assert "up to checkpoints" in auditor.stdout
+    assert kept.asked("audit", "prove", "T-nobody").returncode == Exit.INPUT
+
+    with closing(sqlite3.connect(kept.database)) as database, database:
+        database.execute("UPDATE result_history SET state = 'MATCHED' WHERE state = 'MISMATCHED'")
+    broken = kept.asked("audit", "verify")
+    assert broken.returncode == Exit.BREAKS
+    assert "state is 'MATCHED', and the result says 'MISMATCHED'" in broken.stdout
+
+    with closing(sqlite3.connect(kept.database)) as database, database:
+        database.execute("UPDATE result_history SET topic = CAST(x'ff1b5b324a' AS TEXT) WHERE id = 2")
+        database.execute("UPDATE result_history SET result = 'none' WHERE trade_id = ?", (trade_id,))
+    broken = kept.asked("audit", "verify")
+    assert broken.returncode == Exit.BREAKS
+    assert r"\udcff\x1b[2J[" in broken.stdout
+    unproven = kept.asked("audit", "prove", trade_id)
+    assert (unproven.returncode, unproven.stdout) == (Exit.BREAKS, "")
+    assert "run `traderecon audit verify`" in unproven.stderr
+
+
+def test_p11_a_backup_of_yesterday_comes_to_today(kept: Kept, tmp_path: Path) -> None:
+    first, later = halves(outputs_of(TRADES, SEED))
+    kept.publish(first)
+    kept.store()
+    kept.run("db", "backup", tmp_path / "yesterday.db")
+    kept.publish(later)
+    kept.store()
+    today, rows = kept.verified(), kept.stored_rows()
+    kept.restore(tmp_path / "yesterday.db")
+    older = kept.verified()  # the checkpoints of today know of more
+    assert {one["kind"] for one in older["findings"]} == {"TRUNCATED"}
+    kept.store()
+    assert kept.stored_rows() == rows
+    after = kept.verified()
+    assert (today["intact"], after["intact"]) == (True, True)
+    assert chains(after) == chains(today)
+
+
+def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(kept: Kept) -> None:
+    kept.publish(outputs_of(TRADES, SEED))
+    worker = kept.start("sink")
+    kept.until(kept.read_all, "everything is stored")
+    worker.kill()
+    rows = kept.stored_rows_of_a_copy()
+    assert kept.database.with_name("traderecon.db-wal").stat().st_size > 0
+    for suffix in ("-wal", "-shm"):
+        kept.database.with_name(f"traderecon.db{suffix}").unlink(missing_ok=True)
+    kept.store()
+    for name, found in kept.stored_rows().items():
+        assert name in VOLATILE or found == rows[name]
+    assert kept.verified()["intact"]
+
+
+def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(kept: Kept) -> None:
+    first, later = halves(outputs_of(TRADES, SEED))
+    kept.publish(first)
+    kept.store()
+    content = bytearray(kept.database.read_bytes())
+    for at in range(1, len(content) // PAGE_BYTES):
+        content[at * PAGE_BYTES : at * PAGE_BYTES + 2_000] = b"\xa5" * 2_000
+    kept.database.write_bytes(content)
+    kept.publish(later)
+    worker = kept.start("sink")
+    assert worker.ended() == Exit.REFUSED
+    assert "traderecon.db: no database that can be read" in worker.log
+    broken = kept.asked("audit", "verify", "--json")
+    assert broken.returncode == Exit.BREAKS
+    assert {one["kind"] for one in json.loads(broken.stdout)["findings"]} == {"DAMAGED"}
+    refused = kept.asked("db", "backup", kept.directory / "b.db")
+    assert refused.returncode == Exit.REFUSED
+    made = kept.asked("db", "rebuild")
+    assert made.returncode == Exit.DONE, made.stderr
+    kept.restore(kept.data_dir / "traderecon.rebuilt.db")
+    kept.store()
+    assert kept.verified()["intact"]

@@ -1,0 +1,78 @@
+"""On Kafka: what transactions took back, and their markers, are accounted for; a dead letter is sent again."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from broker.kafka_server import Kafka
+from click.testing import CliRunner
+from pipeline_case import Installation
+
+from traderecon.cli.dead_letters import dead_letters
+
+PREFIX = "accounted."
+EXECUTIONS = f"{PREFIX}executions"
+TRANSACTIONS = 20
+ABORTED = 4
+
+
+@pytest.fixture
+def installation(kafka: Kafka, tmp_path: Path) -> Iterator[Installation]:
+    """Its topics are made, with one partition each; nothing runs."""
+    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX, topic_partitions=1)
+    installation.create_topics()
+    yield installation
+    installation.close()
+
+
+async def transactions(address: str) -> None:
+    """One record each, no leg; every fifth one is taken back, the last one too."""
+    async with AIOKafkaProducer(bootstrap_servers=address, transactional_id=EXECUTIONS) as producer:
+        for number in range(TRANSACTIONS):
+            await producer.begin_transaction()
+            await producer.send_and_wait(EXECUTIONS, b"no leg %d" % number, key=b"k")
+            if number % 5 == 4:
+                await producer.abort_transaction()
+            else:
+                await producer.commit_transaction()
+
+
+def book(installation: Installation) -> dict[str, int]:
+    """The ledger's row of the executions."""
+    names = "start, next_offset, legs, rejected, control, unaccounted"
+    rows = installation.rows(f"SELECT {names} FROM ledger WHERE topic = ?", EXECUTIONS)
+    return dict(zip(names.split(", "), rows[0], strict=True)) if rows else {"next_offset": 0}
+
+
+def test_offsets_that_hold_no_record_are_accounted_for_and_a_letter_is_replayed(
+    kafka: Kafka, installation: Installation
+) -> None:
+    worker = installation.start_ready()
+    asyncio.run(transactions(kafka.address))
+    end = kafka.end(EXECUTIONS, 0)
+    installation.until(lambda: book(installation)["next_offset"] == end, "every offset is accounted for, markers too")
+    rejected = TRANSACTIONS - ABORTED
+    assert book(installation) == {
+        "start": 0,
+        "next_offset": end,
+        "legs": 0,
+        "rejected": rejected,
+        "control": end - rejected,
+        "unaccounted": 0,
+    }
+    assert installation.one("SELECT count(*) FROM dead_letters") == rejected
+    installation.until(lambda: kafka.committed(f"{PREFIX}traderecon-intake", EXECUTIONS, 0) == end, "all is committed")
+    assert worker.metric("traderecon_unaccounted_offsets") == 0
+
+    letter = f"{EXECUTIONS}/0/0"
+    done = CliRunner(env=installation.environment).invoke(dead_letters, ["replay", letter, "--json"])
+    assert done.exit_code == 0, done.stderr
+    assert [one["attempt"] for one in json.loads(done.stdout)] == [1]
+    found = "SELECT source_offset, sha256 FROM dead_letters WHERE replay_of = ?"
+    installation.until(lambda: installation.rows(found, letter), "it is a dead letter again, and says of which")
+    original = installation.rows("SELECT sha256 FROM dead_letters WHERE source_offset = 0")
+    assert installation.rows(found, letter) == [(end, *original[0])]
+    installation.until(lambda: installation.rows("SELECT 1 FROM dead_letter_actions"), "the sink knows of the replay")

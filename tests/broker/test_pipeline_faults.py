@@ -1,0 +1,96 @@
+"""A day on a broker that restarts, with workers that come and go, and with clocks that jump: the batch's verdict."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from broker.feeding import produce
+from broker.kafka_server import Kafka
+from broker.waiting import until
+from pipeline_case import READY_S, Installation
+from pipeline_truth import Day, Truth, assert_as_in_batch, batch_of
+
+DAY = Day(trades=2_500, profile="typical")
+KILLS = 2
+OTHER_CLOCK = """
+import time
+from traderecon import clock
+from traderecon.cli import main
+
+def now_ns():
+    return time.time_ns() + int({shift_s}) * 10**9
+
+clock.now_ns = now_ns
+main()
+"""
+JUMPS = "(86_400, 0, -3_600)[int(time.monotonic() / 2) % 3]"
+"""A day ahead, right, an hour behind, two seconds each."""
+BEHIND = "-300"
+
+
+@pytest.fixture
+def installation(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
+    """Topics of this test's own; nothing runs."""
+    prefix = f"{request.node.name.removeprefix('test_')[:20]}."
+    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=prefix, grace_seconds=5)
+    installation.create_topics()
+    yield installation
+    installation.close()
+
+
+def stored(installation: Installation, truth: Truth, share: float) -> bool:
+    """Whether the database has so much of the day."""
+    return bool(installation.one("SELECT count(*) >= ? FROM results", int(share * len(truth.rows))))
+
+
+def test_b1_b3_a_broker_that_restarts_again_and_again_loses_and_doubles_nothing(
+    kafka: Kafka, installation: Installation
+) -> None:
+    worker, truth = installation.start_ready(), batch_of(installation, DAY)
+    kafka.stop()
+    kafka.start()
+    produce(kafka, installation.prefix, DAY)
+    for kill in range(KILLS):
+        installation.until(lambda: stored(installation, truth, 0.3 * kill), "some of it is stored")  # noqa: B023
+        kafka.kill()
+        kafka.start()
+    installation.until_decided()
+    assert_as_in_batch(installation, truth, worker)
+    assert worker.leave() == 0
+
+
+def test_z7_workers_that_come_and_go_under_load_lose_and_double_nothing(
+    kafka: Kafka, installation: Installation
+) -> None:
+    truth = batch_of(installation, DAY)
+    first = installation.start_ready()
+    produce(kafka, installation.prefix, DAY)
+    second, third = installation.start(), installation.start()
+    for worker in (second, third):
+        until(worker.ready, "all three are ready", READY_S)
+    produce(kafka, installation.prefix, DAY)
+    assert [worker.leave() for worker in (first, second)] == [0, 0]
+    installation.until_decided()
+    twice = truth._replace(rejects=truth.rejects + truth.rejects)
+    assert_as_in_batch(installation, twice, third)
+    assert third.leave() == 0
+
+
+def test_c1_c4_workers_whose_clocks_jump_and_differ_come_to_the_batch_verdict(
+    kafka: Kafka, installation: Installation
+) -> None:
+    truth = batch_of(installation, DAY)
+    workers = [
+        installation.start(program=[sys.executable, "-c", OTHER_CLOCK.format(shift_s=shift_s)])
+        for shift_s in (JUMPS, BEHIND)
+    ]
+    for worker in workers:
+        until(worker.ready, "both are ready", READY_S)
+    produce(kafka, installation.prefix, DAY)
+    installation.until_decided()
+    assert_as_in_batch(installation, truth, workers[0])
+    missing = {trade_id for trade_id, row in truth.rows.items() if row["state"] == "UNMATCHED"}
+    told = installation.rows("SELECT DISTINCT trade_id FROM result_history WHERE state = 'UNMATCHED'")
+    assert {trade_id for (trade_id,) in told} == missing
+    assert [worker.leave() for worker in workers] == [0, 0]

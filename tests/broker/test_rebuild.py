@@ -1,0 +1,42 @@
+"""The database made anew from a Kafka's topics, on the connection that every command has."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from audit.kept import Kept, halves, publish
+from audit.tamperings import outputs_of
+from broker.kafka_server import Kafka
+
+from traderecon.cli.talk import Exit
+
+PREFIX = "rebuilt."
+TRADES = 120
+
+
+@pytest.fixture
+def kept(kafka: Kafka, tmp_path: Path) -> Iterator[Kept]:
+    installation = Kept(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
+    yield installation
+    installation.close()
+
+
+def test_the_topics_of_a_kafka_make_the_same_database(kept: Kept, tmp_path: Path) -> None:
+    first, later = halves(outputs_of(TRADES, 8))
+    asyncio.run(publish(kept.broker, kept.data_dir, first, PREFIX))
+    kept.store()
+    asyncio.run(publish(kept.broker, kept.data_dir, later, PREFIX))
+    made = kept.asked("db", "rebuild", "--out", tmp_path / "new.db", "--json")
+    assert made.returncode == Exit.DONE, made.stderr
+    told = json.loads(made.stdout)
+    assert (told["same"], told["aside"]) == (True, 0)
+    assert len(told["compared"]) == 8
+    kept.store()
+    rows, old = kept.stored_rows(), kept.verified()
+    assert old["intact"]
+    assert old["checkpoints"] > 0
+    kept.restore(tmp_path / "new.db")
+    assert kept.stored_rows() == rows
+    assert kept.verified()["intact"]

@@ -1,0 +1,60 @@
+"""``traderecon torture``: the harness of a checkout by the name people know; elsewhere a sentence."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from torture.test_torture_report import GOOD
+
+from traderecon.cli import command, torture
+from traderecon.cli.talk import Exit
+
+
+def run(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "traderecon", "torture", *words],
+        cwd=here,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_its_options_are_those_of_the_harness(tmp_path: Path) -> None:
+    done = run(tmp_path, "--help")
+    assert done.returncode == 0, done.stderr
+    for option in (
+        "--seed",
+        "--minutes",
+        "--until",
+        "--workers",
+        "--trades",
+        "--faults",
+        "--plan",
+        "--resume",
+        "--json",
+    ):
+        assert option in done.stdout
+
+
+def test_it_adds_up_the_reports_of_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(GOOD.to_json())
+    done = run(tmp_path, "sum", ".")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("1 runs | commit abc1234 | 3 faults (2 kill, 1 stop) | ")
+
+
+def test_without_a_kind_that_anybody_knows_it_is_a_usage_error(tmp_path: Path) -> None:
+    done = run(tmp_path, "--faults", "flood")
+    assert done.returncode == Exit.USAGE
+    assert "unknown faults flood" in done.stderr
+
+
+def test_where_there_is_no_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torture, "__file__", str(tmp_path / "site" / "traderecon" / "cli" / "torture.py"))
+    done = CliRunner().invoke(command, ["torture", "--seed", "1"])
+    assert done.exit_code == Exit.REFUSED
+    assert "torture is for a checkout of the source" in done.output

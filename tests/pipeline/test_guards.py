@@ -1,0 +1,318 @@
+"""Guards of a worker: state of another log, a disk without room, a database somebody keeps, a damaged store."""
+
+import json
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+from broker.waiting import until
+from pipeline.trades import doubled, matched, send
+from pipeline_case import TRADERECON, Ended, Installation, Running
+from torture.stores import rows_of
+
+from traderecon.transport.log import Log
+
+REFUSED = 78
+PROMISE = 70
+SHM = Path("/dev/shm")
+
+
+def begun(installation: Installation, trades: int = 20) -> None:
+    """A life in which so many trades were matched, ended in order."""
+    worker = installation.start_ready()
+    send(installation, range(trades))
+    installation.until(lambda: matched(installation) == trades, "all are matched")
+    assert worker.leave() == 0
+
+
+def refused(installation: Installation, **changed: object) -> str:
+    """What a worker says that is refused, with these settings changed."""
+    environment = {f"TRADERECON_{name.upper()}": str(value) for name, value in changed.items()}
+    done = subprocess.run(
+        [TRADERECON, "worker"],
+        cwd=installation.directory,
+        env={**installation.environment, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == REFUSED, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def signs(worker: Running) -> dict[str, dict[str, bool]]:
+    """What ``/healthz/ready`` says of each role, ready or not."""
+    try:
+        answer = worker.get("/healthz/ready")
+    except HTTPError as error:
+        answer = error.read()
+    roles: dict[str, dict[str, bool]] = json.loads(answer)["roles"]
+    return roles
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation that has worked, and rests: for the tests that are refused, and change nothing."""
+    installation = Installation(tmp_path_factory.mktemp("used"))
+    installation.create_topics()
+    begun(installation)
+    yield installation
+    installation.close()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("topic_prefix", "uat.", "belongs to the topic prefix '', and TRADERECON_TOPIC_PREFIX leads to 'uat.'"),
+        ("topic_partitions", 5, "belongs to the number of partitions 4, and TRADERECON_TOPIC_PARTITIONS leads to 5"),
+    ],
+)
+def test_s3_a_data_directory_of_another_layout(used: Installation, setting: str, value: object, words: str) -> None:
+    before = state(used)
+    assert words in refused(used, **{setting: value})
+    assert state(used) == before
+
+
+def state(installation: Installation) -> dict[str, bytes]:
+    """Every file of the worker's home."""
+    home = installation.data_dir / "worker-0"
+    return {str(path.relative_to(home)): path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
+
+
+def test_s3_a_data_directory_of_another_log(used: Installation) -> None:
+    aside = used.directory / "aside"
+    aside.mkdir()
+    logs = sorted(used.data_dir.glob("log.db*"))
+    for path in logs:
+        path.rename(aside / path.name)
+    before = state(used)
+    said = refused(used)
+    assert re.search(r"belongs to the cluster 'log-\w+', and TRADERECON_BROKER leads to 'log-\w+'", said)
+    assert state(used) == before
+    for path in used.data_dir.glob("log.db*"):
+        path.unlink()
+    for path in logs:
+        (aside / path.name).rename(path)
+
+
+def test_t6_a_cluster_that_was_not_expected(used: Installation) -> None:
+    said = refused(used, cluster_id="production", data_dir=used.directory / "fresh")
+    assert re.search(r"this is the cluster 'log-[0-9a-f]{16}', and TRADERECON_CLUSTER_ID expects 'production'", said)
+    assert not (used.directory / "fresh" / "worker-0").exists()
+
+
+def test_t6_a_database_of_another_log(used: Installation) -> None:
+    database = used.data_dir / "traderecon.db"
+    before = database.read_bytes()
+    said = refused(used, data_dir=used.directory / "second", database_url=f"sqlite:///{database}")
+    assert "belongs to the cluster 'log-" in said
+    assert "TRADERECON_DATABASE_URL" in said
+    assert database.read_bytes() == before
+
+
+def test_a_database_from_before_is_taken_over_once_and_said(used: Installation) -> None:
+    with closing(sqlite3.connect(used.data_dir / "traderecon.db")) as database, database:
+        database.execute("DELETE FROM log_identity")
+    sentence = "is from a version that did not note which log it belongs to"
+    said = []
+    for _ in range(2):
+        worker = used.start_ready("sink")
+        assert worker.leave() == 0
+        said.append(worker.log.count(sentence))
+    assert said == [1, 0]
+
+
+@pytest.fixture
+def on_a_quiet_disk(tmp_path: Path) -> Iterator[Installation]:
+    """An installation where nobody else makes or takes room, if there is such a place."""
+    place = SHM / f"traderecon-{os.getpid()}" if os.access(SHM, os.W_OK) else tmp_path / "quiet"
+    place.mkdir()
+    free_mb = shutil.disk_usage(place).free // 1024**2
+    installation = Installation(place, min_free_mb=free_mb - FILLER_MB // 2)
+    installation.create_topics()
+    yield installation
+    installation.close()
+    shutil.rmtree(place)
+
+
+FILLER_MB = 400
+
+
+def test_s1_f8_a_disk_that_fills_holds_intake_until_there_is_room(on_a_quiet_disk: Installation) -> None:
+    installation = on_a_quiet_disk
+    worker = installation.start_ready()
+    send(installation, range(5))
+    installation.until(lambda: matched(installation) == 5, "the first are matched")
+    filler = installation.directory / "filler"
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, FILLER_MB * 1024**2)
+    installation.until(lambda: not worker.ready(), "it is not ready any more")
+    assert signs(worker)["intake"] == {"ready": True, "taking_in": False}
+    assert signs(worker)["matching"]["taking_in"]
+    assert b"TradeRecon" in worker.get("/")
+    assert worker.metric("traderecon_held") == 1
+    assert worker.metric("traderecon_disk_free_bytes") > 0
+    send(installation, range(5, 10))
+    ends = installation.ends(installation.topics.executions)
+    assert sum(ends.values()) == 10
+    assert matched(installation) == 5
+    assert worker.log.count("traderecon-intake takes in nothing more") == 1
+    filler.unlink()
+    installation.until(lambda: matched(installation) == 10, "with room it goes on by itself")
+    installation.until(worker.ready, "and is ready")
+    assert worker.leave() == 0
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[None]:
+    """Somebody keeps the database to himself."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+PATIENT = """
+import sys
+from traderecon.sink import agent, database
+from traderecon.transport import app, consumer
+agent.SLOW_S = 0.5
+database.PATIENCE_S = 1.0
+consumer.BatchConsumer.watch_interval_s = 0.5
+whole = app.StreamApp.__init__
+def shorter(self, *args, **settings):
+    whole(self, *args, **{**settings, "stall_s": 4.0})
+app.StreamApp.__init__ = shorter
+from traderecon.cli import main
+sys.exit(main())
+"""
+"""A worker whose minute is four seconds: a database that is kept for ten is kept past every patience there is."""
+
+
+def test_s6_a_database_that_is_locked_for_long_is_waited_for(installation: Installation) -> None:
+    worker = installation.start(program=(str(TRADERECON.with_name("python")), "-c", PATIENT))
+    installation.until(worker.ready, "it is ready")
+    send(installation, range(5))
+    installation.until(lambda: matched(installation) == 5, "the first are matched")
+    with kept(installation.data_dir / "traderecon.db"):
+        send(installation, range(5, 10))
+        installation.until(lambda: not signs(worker)["sink"]["taking_in"], "the sink says that it waits")
+        # Intake and matching go on, and time with them: far past what would end a worker that stands still.
+        ends = installation.ends(installation.topics.standings)
+        installation.until(
+            lambda: sum(installation.ends(installation.topics.standings).values()) > sum(ends.values()) + 8,
+            "matching has told eight times more how it stands",
+        )
+        assert sum(installation.ends(installation.topics.reconciled).values()) == 10
+        assert signs(worker)["matching"] == {"ready": True, "taking_in": True}
+        assert b"TradeRecon" in worker.get("/")  # reads go on
+        assert matched(installation) == 5
+        assert "traderecon-sink takes in nothing more" in worker.log
+    installation.until(lambda: matched(installation) == 10, "it goes on by itself")
+    installation.until(worker.ready, "and is ready")
+    assert doubled(installation) == 0
+    assert worker.leave() == 0
+
+
+SLOW = """
+import sys, time
+from traderecon.sink.store import Store
+whole = Store.take
+def slowly(self, *arguments):
+    time.sleep(0.5)
+    return whole(self, *arguments)
+Store.take = slowly
+from traderecon.cli import main
+sys.exit(main())
+"""
+
+
+def test_s9_a_slow_database_holds_back_the_sink_alone(installation: Installation) -> None:
+    worker = installation.start(program=(str(TRADERECON.with_name("python")), "-c", SLOW))
+    installation.until(worker.ready, "it is ready")
+    for first in range(0, 200, 40):
+        send(installation, range(first, first + 40))
+    results = (installation.topics.reconciled, installation.topics.mismatch)
+    installation.until(lambda: sum(installation.ends(*results).values()) >= 200, "matching is done with all of it")
+    assert signs(worker)["matching"] == {"ready": True, "taking_in": True}
+    installation.until(lambda: matched(installation) == 200, "and the sink in its own time")
+    assert doubled(installation) == 0
+    assert worker.leave() == 0
+
+
+def stores(installation: Installation) -> list[Path]:
+    """The local stores of matching."""
+    return sorted((installation.data_dir / "worker-0" / "matching").glob("v1/tables/*.db"))
+
+
+def facts_and_told(installation: Installation) -> list[tuple[bytes, bytes]]:
+    """What the stores hold of trades; no worker runs."""
+    held = [row for store in stores(installation) for row in rows_of(store).items()]
+    return sorted(row for row in held if row[0].startswith((b"f", b"e")))
+
+
+def rows_by_changelog(installation: Installation) -> list[tuple[bytes, bytes]]:
+    """The same as the changelog says it."""
+    newest: dict[bytes, bytes | None] = {}
+    with Log.open(installation.data_dir / "log.db") as log:
+        for topic in log.topics():
+            if topic.name.endswith("-changelog"):
+                for partition in range(topic.partitions):
+                    at = 0
+                    while records := log.read(topic.name, partition, at, 10_000):
+                        newest |= {record.key or b"": record.value for record in records}
+                        at = records[-1].offset + 1
+    return sorted((key, value) for key, value in newest.items() if value is not None and key.startswith((b"f", b"e")))
+
+
+def ended_before(worker: Running, done: Callable[[], bool]) -> bool:
+    """Whether the worker kept no promise rather than come to this point."""
+    try:
+        until(lambda: worker.alive() and done(), "it ends, or is done", 120)
+    except Ended:
+        assert worker.ended() == PROMISE
+        return True
+    return False
+
+
+def test_s2_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installation: Installation) -> None:
+    begun(installation, 400)
+    before = facts_and_told(installation)
+    for store in stores(installation)[:1]:
+        file = max(store.glob("*.sst"), key=lambda path: path.stat().st_size)
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    send(installation, range(420))  # the first are known: every fact of them is looked up
+    lives = 1
+    while ended_before(worker := installation.start(), lambda: matched(installation) == 420):
+        assert "Corruption" in worker.log
+        lives += 1
+    assert lives > 1
+    assert "It is put aside as" in worker.log
+    assert worker.leave() == 0
+    assert doubled(installation) == 0
+    held = facts_and_told(installation)
+    assert [row for row in held if row in set(before)] == before
+    assert rows_by_changelog(installation) == held
+
+
+@pytest.mark.parametrize("topic", ["legs", "reconciled"])
+def test_p10_a_record_of_a_newer_version_stops_the_worker_and_is_no_dead_letter(
+    installation: Installation, topic: str
+) -> None:
+    installation.append(topic, [b'{"format": 2, "moon": "full"}'], key=b"T1")
+    for _ in range(3):  # the third failure of our own code would put a record aside
+        worker = installation.start()
+        assert worker.ended() == REFUSED
+        assert "a record of format 2, this version reads 1" in worker.log
+    assert sum(installation.ends(installation.topics.dead_letters).values()) == 0

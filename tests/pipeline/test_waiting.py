@@ -1,0 +1,22 @@
+"""Legs that never match cost disk, and little memory: a part of the long run of ``never_matching``."""
+
+from pathlib import Path
+
+from pipeline.never_matching import waiting, watched
+
+LEGS = 10_000
+MOST_MIB_PER_1000_LEGS = 8
+"""Caches and write buffers fill first: a million legs are watched by hand, docs/operations.md has the figures."""
+
+
+def test_d9_legs_that_never_match_are_held_in_bounded_memory(tmp_path: Path) -> None:
+    installation = waiting(tmp_path)
+    installation.create_topics()
+    try:
+        worker = installation.start_ready("intake,matching,sink")
+        first, *_, last = watched(installation, worker, LEGS, within_s=120)
+        assert last.legs == LEGS
+        assert last.now_mib - first.now_mib < MOST_MIB_PER_1000_LEGS * LEGS / 1_000
+        assert worker.leave() == 0
+    finally:
+        installation.close()

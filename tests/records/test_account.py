@@ -1,0 +1,99 @@
+"""Accounts: told in any order, cut in any way, twice: each offset counts once, and what nobody told is seen."""
+
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traderecon.records.account import Account, Became, Book, account_json, account_of, runs_of
+
+FIRST = 1_000
+
+became = st.lists(st.sampled_from(Became), min_size=1, max_size=40)
+
+
+def told(truth: Sequence[Became], begun: int, ended: int) -> Account:
+    """The account of these offsets of a partition whose offsets became this, from ``FIRST`` on."""
+    runs = tuple((kind, len([*same])) for kind, same in groupby(truth[begun:ended]))
+    return Account("executions", 0, FIRST + begun, runs)
+
+
+def counts(book: Book) -> Counter[Became]:
+    named = zip(Became, (book.legs, book.duplicates, book.rejected, book.control, book.skipped), strict=True)
+    return Counter({kind: count for kind, count in named if count})
+
+
+@given(became, st.data())
+def test_whoever_tells_it_in_whatever_order_each_offset_counts_once(truth: list[Became], data: st.DataObject) -> None:
+    places = st.integers(0, len(truth))
+    cuts = data.draw(st.lists(st.tuples(places, places), min_size=1, max_size=12))
+    spans = [(min(cut), max(cut)) for cut in cuts if cut[0] != cut[1]] or [(0, len(truth))]
+    book = Book.opened(told(truth, *spans[0]))
+    for span in spans:
+        book = book.entered(told(truth, *span))
+    known = {offset for span in spans for offset in range(*span)}
+    assert counts(book) == Counter(truth[offset] for offset in known)
+    assert (book.start, book.next_offset) == (FIRST + min(known), FIRST + max(known) + 1)
+    assert {offset for gap in book.gaps for offset in range(*gap)} == {
+        FIRST + offset for offset in range(min(known), max(known)) if offset not in known
+    }
+    assert book.next_offset - book.start == counts(book).total() + book.unaccounted
+    assert book.entered(told(truth, 0, len(truth))).gaps == ()
+
+
+def test_an_account_that_begins_too_late_leaves_a_gap_and_a_later_one_fills_it() -> None:
+    truth = [Became.LEG] * 10
+    book = Book.opened(told(truth, 0, 3)).entered(told(truth, 0, 3)).entered(told(truth, 7, 10))
+    assert (book.gaps, book.unaccounted) == (((FIRST + 3, FIRST + 7),), 4)
+    book = book.entered(told(truth, 4, 5))
+    assert (book.gaps, book.unaccounted) == (((FIRST + 3, FIRST + 4), (FIRST + 5, FIRST + 7)), 3)
+    assert book.entered(told(truth, 2, 8)) == Book(FIRST, FIRST + 10, legs=10)
+
+
+def test_what_nobody_told_of_below_an_offset_is_known_before_an_account_comes_behind_it() -> None:
+    truth = [Became.LEG] * 10
+    book = Book.opened(told(truth, 0, 3)).entered(told(truth, 0, 3)).entered(told(truth, 5, 7))
+    assert book.untold(FIRST + 4) == ((FIRST + 3, FIRST + 4),)
+    assert book.untold(FIRST + 9) == ((FIRST + 3, FIRST + 5), (FIRST + 7, FIRST + 9))
+    skipped = Account("executions", 0, FIRST, ((Became.SKIPPED, 9),))
+    assert book.entered(skipped) == Book(FIRST, FIRST + 9, legs=5, skipped=4)
+    assert book.entered(skipped).untold(FIRST + 9) == ()
+
+
+@given(became)
+def test_runs_say_what_became_of_each_offset(truth: list[Became]) -> None:
+    records = [FIRST + place for place, kind in enumerate(truth) if kind is not Became.CONTROL]
+    others = [(offset, truth[offset - FIRST]) for offset in records if truth[offset - FIRST] is not Became.LEG]
+    runs = runs_of(FIRST, FIRST + len(truth), records, others)
+    assert [kind for kind, count in runs for _ in range(count)] == truth
+    assert all(one[0] is not following[0] for one, following in pairwise(runs))
+
+
+def test_an_account_is_small_whatever_the_log_does_not_hold() -> None:
+    account = Account("executions", 3, 0, runs_of(0, 2**40, [5], [(5, Became.REJECTED)]))
+    assert account_json(account) == (
+        b'{"topic":"executions","partition":3,"first":0,'
+        b'"runs":[["control",5],["rejected",1],["control",1099511627770]],"format":1}'
+    )
+    assert account_of(account_json(account)) == account
+    assert (account.next_offset, account.key) == (2**40, b"executions/3")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b'{"topic":"t","partition":0,"first":0,"runs":[["leg",1]],"format":2}',
+        b'{"topic":"t","partition":0,"first":-1,"runs":[["leg",1]]}',
+        b'{"topic":"t","partition":0,"first":0,"runs":[["leg",0]]}',
+        b'{"topic":"t","partition":0,"first":0,"runs":[["lost",1]]}',
+        b'{"topic":"t","partition":0,"first":9223372036854775807,"runs":[["leg",1]]}',
+    ],
+)
+def test_an_account_of_another_format_is_refused(value: bytes) -> None:
+    with pytest.raises(msgspec.MsgspecError):
+        account_of(value)

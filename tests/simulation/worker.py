@@ -1,0 +1,608 @@
+"""A worker: the real agents, table, store and consumer of every role, without Faust's services, in one address space.
+
+    Worker(slot) -> intake, matching, sink, each with a consumer of its group -> works until it dies
+
+It hears from the outside through one door: so it can be stopped, woken late, and killed at any point. What it has sent
+by then lands all the same.
+"""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextvars import ContextVar, copy_context
+from functools import partial
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from weakref import WeakSet
+
+from faust.transport.consumer import Consumer
+from faust.types import TP
+
+from simulation.broker import NoAnswer, Unheard
+from traderecon.intake import agent as intake_agent
+from traderecon.matching import agent as matching_agent
+from traderecon.sink import agent as sink_agent
+from traderecon.stage import Stage
+from traderecon.telemetry import Metrics
+from traderecon.transport import Outgoing, Record, StreamApp
+from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.holds import Holds
+from traderecon.transport.points import Point, passed
+from traderecon.transport.producer import BatchProducer
+from traderecon.transport.progress import Fetch
+from traderecon.transport.recovery import RangeRecovery
+from traderecon.transport.stream import BatchStream
+from traderecon.transport.strikes import Strikes
+
+if TYPE_CHECKING:
+    from simulation.broker import Group
+    from simulation.world import Home, World
+
+Answer = TypeVar("Answer")
+
+AT_WORK: ContextVar["Worker | None"] = ContextVar("at work", default=None)
+"""Whose code is running."""
+QUEUE = 4
+AGAIN_S = 0.5
+
+
+class Died(BaseException):
+    """The process has ended: nothing of it runs any more."""
+
+
+class Worker:
+    """One life of one slot, on the slot's home."""
+
+    def __init__(self, world: "World", home: "Home") -> None:
+        self.world, self.home = world, home
+        self.dead = False
+        self._awake = asyncio.Event()
+        self._awake.set()
+        self._context = copy_context()
+        self._context.run(AT_WORK.set, self)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._thread = asyncio.Lock()
+        self.metrics = Metrics()
+        self.roles = [Role(self, name) for name in world.groups]
+
+    def start(self) -> None:
+        """Be there, and ask for partitions."""
+        for role in self.roles:
+            role.start()
+
+    # -- tasks
+
+    def spawn(self, work: Coroutine[Any, Any, Answer], *, watched: bool = True) -> "asyncio.Task[Answer]":
+        """Run something as this worker; when it fails, the worker ends."""
+        task = self.world.loop.create_task(work, context=self._context.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended if watched else self._done)
+        return task
+
+    def _done(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Died):
+            self.die(error)
+
+    def die(self, why: object) -> None:
+        """End, here and now."""
+        if self.dead:
+            return
+        self.dead = True
+        for task in [*self._tasks]:
+            task.cancel()
+        self.home.store.close()
+        self.world.buried(self, why)
+
+    def work(self, call: Callable[[], Answer]) -> "asyncio.Task[Answer]":
+        """What a thread of its own would do, one thing after the other."""
+
+        async def done() -> Answer:
+            async with self._thread:
+                await asyncio.sleep(self.world.database_s())
+                await self.awake()
+                return call()
+
+        return self.spawn(done(), watched=False)
+
+    # -- sleep
+
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self._awake.clear()
+
+    def wake(self) -> None:
+        """SIGCONT."""
+        self._awake.set()
+
+    @property
+    def asleep(self) -> bool:
+        """Whether it is stopped."""
+        return not self._awake.is_set()
+
+    async def awake(self) -> None:
+        """Return once it is not stopped."""
+        while not self._awake.is_set():
+            await self._awake.wait()
+        if self.dead:
+            raise Died
+
+    async def hears(self, answer: "asyncio.Future[Answer]") -> Answer:
+        """The answer to something that was sent: it comes whether or not anybody hears it."""
+        try:
+            return await asyncio.shield(answer)
+        finally:
+            await self.awake()
+
+    async def asks(self, question: Callable[[], Answer]) -> Answer:
+        """Have the broker answer a question."""
+        await self.awake()
+
+        async def answered() -> Answer:
+            await self.world.broker.travel()
+            return question()
+
+        return await self.hears(self.world.broker.apart(answered()))
+
+
+class _Tables(dict[str, Any]):
+    """An app's tables by name."""
+
+    _changelogs: dict[str, Any]
+    recovery: Any
+
+    def add(self, table: Any) -> Any:
+        self[table.name] = table
+        self._changelogs = {table.changelog_topic.get_topic_name(): table}
+        return table
+
+    @property
+    def changelog_topics(self) -> set[str]:
+        return set(vars(self).get("_changelogs", ()))
+
+    def on_actives_ready(self) -> None: ...
+
+    def on_standbys_ready(self) -> None: ...
+
+
+class _Flow:
+    """Whether records flow."""
+
+    def __init__(self) -> None:
+        self._active = False
+
+    def is_active(self) -> bool:
+        return self._active
+
+    def resume(self) -> None:
+        self._active = True
+
+    def suspend(self) -> None:
+        self._active = False
+
+
+async def _nothing(*given: Any) -> None:
+    """Nobody waits for this."""
+
+
+class _Conf:
+    """An app's settings, under another name."""
+
+    def __init__(self, conf: Any, name: str) -> None:
+        self._conf, self.id = conf, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conf, name)
+
+
+class RoleApp:
+    """What the parts of one role see of their app."""
+
+    def __init__(self, role: "Role", name: str) -> None:
+        self.role = role
+        self._whole = role.worker.world.bench.wholes[role.worker.world.plan.day.ours]
+        self.conf = _Conf(self._whole.conf, name)
+        self.tables = _Tables()
+        self.topics = SimpleNamespace(_topic_name_index={})
+        self.flow_control = _Flow()
+        self.monitor = SimpleNamespace(on_tp_commit=lambda offsets: None)
+        self.on_rebalance_complete = SimpleNamespace(send=_nothing)
+        self._fetcher = SimpleNamespace(maybe_start=_nothing, should_stop=False)
+        self.async_exit_stack = SimpleNamespace(push_async_callback=_nothing_sync)
+        self.start_offsets: Any = None
+        self.writes: frozenset[str] = frozenset()
+        self.holds = Holds(name)
+        self.consumer_generation_id = 0
+        self.rebalancing_count = 0
+        self.rebalancing = False
+        self.agents: dict[str, Any] = {}
+        self.timers: list[Callable[[], Awaitable[None]]] = []
+        self.transport = SimpleNamespace(read=role.read, url=["simulation://"])
+        self.producer: Any = Producer(role)
+        self.consumer: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        """What an app has that nothing here replaces."""
+        return getattr(self._whole, name)
+
+    @property
+    def should_stop(self) -> bool:
+        return self.role.worker.dead
+
+    def on_rebalance_end(self) -> None:
+        self.rebalancing = False
+
+    async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        return await StreamApp.append(cast(Any, self), topic, partition, rows)
+
+    def topic(self, *names: str, **kwargs: Any) -> Any:
+        return SimpleNamespace(names=names)
+
+    def agent(self, topic: Any, name: str) -> Callable[[Any], Any]:
+        def made(run: Any) -> Any:
+            stream = Stream(self)
+            for each in topic.names:
+                self.topics._topic_name_index[each] = [stream.channel]
+            self.agents[name] = SimpleNamespace(run=run, name=name, _actors=[SimpleNamespace(stream=stream)])
+            return run
+
+        return made
+
+    def timer(self, *, interval: float, name: str) -> Callable[[Any], Any]:
+        def made(tell: Any) -> Any:
+            self.timers.append(tell)
+            return tell
+
+        return made
+
+
+def _nothing_sync(*given: Any) -> None:
+    """Nobody asks for this."""
+
+
+class Channel:
+    """Where an agent's events wait."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[Any] = asyncio.Queue(QUEUE)
+
+    async def __anext__(self) -> Any:
+        return await self.queue.get()
+
+
+class Stream:
+    """What ``BatchStream`` needs of a stream, to say what is acknowledged."""
+
+    def __init__(self, app: RoleApp) -> None:
+        self.app, self.channel = app, Channel()
+        self._processors: list[Any] = []
+        self.current_event: Any = None
+        self._finalized = False
+
+    @property
+    def should_stop(self) -> bool:
+        return self.app.should_stop
+
+    async def maybe_start(self) -> bool:
+        return False
+
+    def _on_stream_event_in(self, *given: Any) -> None: ...
+
+    def _on_stream_event_out(self, *given: Any) -> None: ...
+
+    def _on_message_out(self, *given: Any) -> None: ...
+
+    def _channel_stop_iteration(self, channel: Any) -> None: ...
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return BatchStream._events(cast(Any, self))
+
+
+class _Quiet:
+    """A log nobody reads."""
+
+    def info(self, *said: Any) -> None: ...
+
+    warning = dev = critical = error = info
+
+
+QUIET = _Quiet()
+
+
+class Producer:
+    """Writes as the Kafka producer does: in pieces, each sent again until its acknowledgement is heard."""
+
+    def __init__(self, role: "Role") -> None:
+        self._worker, self._broker = role.worker, role.worker.world.broker
+        self.log_time_ms = 0
+        self._unsettled: set[Any] = set()
+
+    async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
+        spans = []
+        for piece in self._pieces(rows):
+            entries = [(key, value, at_ms or 0, tuple(headers)) for key, value, at_ms, headers in piece]
+            while True:
+                await self._worker.awake()
+                sent = self._broker.send(topic, partition, entries)
+                passed(Point.SENT, topic)
+                try:
+                    base, at_ms = await self._worker.hears(sent)
+                except Unheard:
+                    continue
+                break
+            self.log_time_ms = max(self.log_time_ms, at_ms)
+            spans.append(range(base, base + len(entries)))
+        return spans
+
+    def _pieces(self, rows: Sequence[Outgoing]) -> list[Sequence[Outgoing]]:
+        chance, share = self._broker.chance, self._broker.conditions.cut
+        if len(rows) < 2 or not share or chance.random() >= share:
+            return [rows] if rows else []
+        at = chance.randrange(1, len(rows))
+        return [rows[:at], rows[at:]]
+
+    flush = BatchProducer.flush
+
+
+class _Member(Consumer):
+    """A member of a simulated group, as ``BatchConsumer`` sees Faust's consumer."""
+
+    app: Any
+
+    def __init__(self, app: RoleApp) -> None:  # Faust's own starts services
+        self.app, self.transport = app, cast(Any, app.transport)
+        self._unacked_messages = WeakSet()
+        self._waiting_for_ack = None
+        self._committed_offset = {}
+        self._committing = asyncio.Lock()
+        self.can_resume_flow, self.suspend_flow, self.not_waiting_next_records = (asyncio.Event() for _ in range(3))
+        self._active_partitions, self._paused_partitions, self._buffered_partitions = set(), set(), set()
+        self.flow_active = False
+        self._on_message_in = lambda *given: None
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """What Faust does: nothing new begins, what has begun is done and committed."""
+        app = self.app
+        self.stop_flow()
+        app.flow_control.suspend()
+        self.pause_partitions(revoked)
+        for [channel] in app.topics._topic_name_index.values():
+            while not channel.queue.empty():
+                channel.queue.get_nowait()
+        while any(not message.acked for message in [*self._unacked_messages]):
+            self._waiting_for_ack = asyncio.get_running_loop().create_future()
+            await self._waiting_for_ack
+        await self.commit_in_turn()
+
+    async def commit_in_turn(self) -> None:
+        """One commit at a time, as Faust does it."""
+        async with self._committing:
+            await cast(Any, self).force_commit()
+
+
+class SimulatedConsumer(BatchConsumer, _Member):
+    """Micro-batches from the simulated broker; everything that decides is ``BatchConsumer``."""
+
+    transient_errors = (NoAnswer,)
+
+    def __init__(self, role: "Role", app: RoleApp) -> None:
+        self._role, self._worker, self._broker = role, role.worker, role.worker.world.broker
+        self._positions: dict[TP, int] = {}
+        self.assigned: set[TP] = set()
+        super().__init__(app)
+
+    log = QUIET  # type: ignore[assignment]
+
+    @property
+    def should_stop(self) -> bool:
+        return self._worker.dead
+
+    async def sleep(self, n: Any, **kwargs: Any) -> None:
+        await asyncio.sleep(min(float(n), 1.0))
+
+    async def wait(self, *events: Any, **kwargs: Any) -> Any:
+        await events[0].wait()
+
+    def assignment(self) -> set[TP]:
+        return set(self.assigned)
+
+    async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
+        await self._worker.awake()
+        wanted = sorted(active & self._positions.keys())
+        log, ends = self._broker.log, self._broker.ends
+        if not any(ends[tp] > self._positions[tp] for tp in wanted):
+            await self._broker.grows({tp.topic for tp in wanted}, timeout)
+        most = self._broker.chance.randint(1, self._broker.conditions.most_fetched)
+        begun = {tp: at for tp in wanted if (at := self._positions[tp]) < ends[tp]}
+        if not begun:
+            return {}
+        found = await self._worker.asks(lambda: {tp: log.read(*tp, at, most) for tp, at in begun.items()})
+        fetched = {}
+        for tp, records in found.items():
+            if records and self._positions.get(tp) == begun[tp]:
+                self._positions[tp] = records[-1].offset + 1
+                fetched[tp] = Fetch(begun[tp], records, self._positions[tp])
+        return fetched
+
+    async def _seek(self, partition: Any, offset: int) -> None:
+        self._positions[partition] = offset
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        generation = self._role.generation
+        await self._worker.asks(lambda: self._role.group.commit(self._role, generation, offsets))
+        return True
+
+    async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        asked, log = sorted(tps), self._broker.log
+        found = await self._worker.asks(lambda: log.committed(self._role.group.name, asked))
+        return {TP(*place): offset for place, offset in found.items()}
+
+    async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
+        counts = self._worker.world.partitions
+        return {topic: counts[topic] for topic in sorted(topics)}
+
+    async def earliest_offsets(self, *partitions: Any) -> Mapping[TP, int]:
+        log = self._broker.log
+        return await self._worker.asks(lambda: {tp: log.earliest(*tp) for tp in sorted(partitions)})
+
+    async def highwaters(self, *partitions: Any) -> Mapping[TP, int]:
+        log = self._broker.log
+        return await self._worker.asks(lambda: {tp: log.end(*tp) for tp in sorted(partitions)})
+
+
+SimulatedConsumer.__abstractmethods__ = frozenset()  # what Faust asks of a driver besides, nobody calls here
+
+
+class SimulatedRecovery(RangeRecovery):
+    """The real recovery, asked for by name instead of by a signal."""
+
+    def __init__(self, app: RoleApp) -> None:
+        self.app, self.tables = app, cast(Any, app.tables)
+        self.active_tps = set()
+        self.completed = cast(Any, asyncio.Event())
+
+    log = QUIET  # type: ignore[assignment]
+
+    async def sleep(self, n: Any, **kwargs: Any) -> None:
+        await asyncio.sleep(float(n))
+
+    async def restore(self) -> None:
+        """Bring the tables up to date."""
+        await self._restore(set(self.active_tps))
+
+    async def begin(self) -> None:
+        """Let the streams begin."""
+        await self._begin(self.app.consumer_generation_id, self.app.rebalancing_count)
+
+
+class Role:
+    """One stage of one worker, and its place in its group."""
+
+    def __init__(self, worker: Worker, name: str) -> None:
+        self.worker, self.name = worker, name
+        world = worker.world
+        self.group: Group = world.groups[name]
+        self.app = RoleApp(self, self.group.name)
+        self.generation = 0
+        self._beginning: asyncio.Task[None] | None = None
+        self._giving = asyncio.Lock()
+        strikes = Strikes(worker.home.directory / f"{name}.json")
+        stage = Stage(cast(Any, self.app), world.topics, world.partitions[world.topics.legs], worker.metrics, strikes)
+        self.store = None
+        match name:
+            case "intake":
+                intake_agent.attach(stage)
+            case "matching":
+                matching_agent.attach(stage, world.rules)
+            case _:
+                sink_agent.attach(stage, world.new_store())
+        self.consumer = SimulatedConsumer(self, self.app)  # type: ignore[abstract]
+        self.app.consumer = self.consumer
+        self.recovery = self.app.tables.recovery = SimulatedRecovery(self.app)
+
+    def start(self) -> None:
+        """Run the agents, and join."""
+        spawn = self.worker.spawn
+        for agent in self.app.agents.values():
+            spawn(agent.run(agent._actors[0].stream))
+        spawn(self.consumer._drain_messages(cast(Any, self.app._fetcher)))
+        spawn(self._commits())
+        for tell in self.app.timers:
+            spawn(self._tells(tell))
+        self.group.join(self)
+
+    async def _commits(self) -> None:
+        while True:
+            await asyncio.sleep(self.worker.world.commit_s)
+            await self.worker.awake()
+            await self.consumer.commit_in_turn()
+
+    async def _tells(self, tell: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self.worker.world.progress_s)
+            await self.worker.awake()
+            await tell()
+
+    # -- the group
+
+    async def give_up(self) -> None:
+        """The group wants its partitions back."""
+        overslept, generation = self.worker.asleep, self.generation
+        await self.worker.awake()
+        if overslept or self not in self.group.members:
+            # It was stopped, and has not noticed yet what it missed.
+            await asyncio.sleep(self.worker.world.chance.uniform(0, 1.5))
+        async with self._giving:
+            if generation == self.generation:
+                await self._revoked()
+        if self not in self.group.members:
+            self.group.join(self)
+
+    async def _revoked(self) -> None:
+        if self._beginning is not None:
+            self._beginning.cancel()
+        self.app.rebalancing = True
+        self.app.rebalancing_count += 1
+        await self.consumer.on_partitions_revoked(self.consumer.assignment())
+
+    def take(self, share: set[TP], generation: int) -> None:
+        """The group gives it these."""
+        self.generation = self.app.consumer_generation_id = generation
+        self._beginning = self.worker.spawn(self._begin(share, generation))
+
+    async def _begin(self, share: set[TP], generation: int) -> None:
+        await self.worker.awake()
+        if generation != self.generation:
+            return
+        consumer, changelogs = self.consumer, self.app.tables.changelog_topics
+        changes = {TP(topic, tp.partition) for topic in changelogs for tp in share}
+        consumer.assigned = share | changes
+        consumer._set_active_tps(share)
+        self.recovery.active_tps = changes
+        while True:
+            try:
+                await self.recovery.restore()
+                await self.recovery.begin()
+            except NoAnswer:
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
+    async def leave(self) -> None:
+        """Stop in order."""
+        passed(Point.STOPPING, self.app.conf.id)
+        async with self._giving:
+            await self._revoked()
+        self.group.leave(self)
+        passed(Point.STOPPED, self.app.conf.id)
+
+    # -- the log, beside the group
+
+    async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
+        """The records of each span, in steps."""
+        broker = self.worker.world.broker
+        for tp in sorted(spans):
+            span = spans[tp]
+            at = span.start
+            while at < span.stop:
+                most = broker.chance.randint(1, 40)
+                records = await self.worker.asks(partial(broker.log.read, *tp, at, most))
+                wanted = [record for record in records if record.offset < span.stop]
+                if not wanted:
+                    break
+                at = records[-1].offset + 1
+                yield tp, wanted
+
+
+def table_from(prototype: Any, app: RoleApp) -> Any:
+    """The table as ``attach`` made it once on a whole app, on another app and another home."""
+    table = copy.copy(vars(prototype))
+    made = object.__new__(type(prototype))
+    vars(made).update(table)
+    made.app, made._data, made._writes = app, app.role.worker.home.store, {}
+    return made

@@ -1,0 +1,69 @@
+"""The ledger: the same rows from the same accounts, however they are cut, repeated or killed in between."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from traderecon.records.account import Account, Became, account_json
+from traderecon.sink.queries import Queries
+from traderecon.sink.store import Store
+from traderecon.transport import MicroBatch
+from traderecon.transport.log import Record
+
+ROUND = [(Became.LEG, 120), (Became.REJECTED, 1), (Became.CONTROL, 2)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    made.ready()
+    yield made
+    made.close()
+
+
+def batch(accounts: Sequence[Account], first: int = 0, topic: str = "accounts") -> MicroBatch:
+    return MicroBatch(
+        topic, 0, [Record(first + at, 0, one.key, account_json(one), ()) for at, one in enumerate(accounts)]
+    )
+
+
+def ledger(store: Store) -> list[dict[str, Any]]:
+    with store.engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT * FROM ledger ORDER BY topic, partition").mappings()
+        return [dict(row) for row in found]
+
+
+def test_every_partition_has_its_row(store: Store) -> None:
+    places = [("executions", 0), ("executions", 1), ("desk.pnl_snapshot", 0)]
+    store.take(batch([Account(*place, 100 * step, ((Became.LEG, 100),)) for step in (0, 1) for place in places]))
+    assert [(row["topic"], row["partition"], row["next_offset"], row["legs"]) for row in ledger(store)] == [
+        (*place, 200, 200) for place in sorted(places)
+    ]
+    assert store.offsets() == {("accounts", 0): 6}
+
+
+def test_accounts_that_come_again_cut_otherwise_change_nothing(store: Store) -> None:
+    store.take(batch([Account("executions", 0, 100, tuple(ROUND))]))
+    before = ledger(store)
+    again = [
+        Account("executions", 0, 100, ((Became.LEG, 50),)),
+        Account("executions", 0, 130, ((Became.LEG, 90), (Became.REJECTED, 1))),
+        Account("executions", 0, 219, ((Became.LEG, 1), (Became.REJECTED, 1), (Became.CONTROL, 2))),
+    ]
+    store.take(batch(again, 1))
+    assert ledger(store) == before
+    assert [(row["legs"], row["rejected"], row["control"], row["gaps"]) for row in before] == [(120, 1, 2, "[]")]
+
+
+def test_a_hole_is_unaccounted_until_it_is_told(store: Store, tmp_path: Path) -> None:
+    queries = Queries.open(f"sqlite:///{tmp_path / 't.db'}")
+    store.take(batch([Account("executions", 0, 0, ((Became.LEG, 10),)), Account("executions", 0, 15, tuple(ROUND))]))
+    assert queries.unaccounted() == 5
+    assert [row["gaps"] for row in ledger(store)] == ["[[10,15]]"]
+    store.take(batch([Account("executions", 0, 8, ((Became.LEG, 2), (Became.CONTROL, 4), (Became.LEG, 9)))], 2))
+    assert queries.unaccounted() == 0
+    (row,) = queries.ledger()
+    assert (row.start, row.next_offset, row.legs, row.rejected, row.control) == (0, 138, 131, 1, 6)
+    queries.close()

@@ -1,0 +1,50 @@
+"""Hygiene: how much memory and how many files the workers had, looked at while they lived.
+
+crew -> Hygiene.keep_looking -> most_rss_mb, most_files; complaints against the bounds
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from torture.findings import NOWHERE, Defect, Finding
+from torture.workers import Worker
+
+LOOK_EVERY_S = 2
+MOST_RSS_MB = 1_000
+MOST_FILES = 600
+KB_PER_MB = 1024
+
+
+class Hygiene:
+    """The most that any worker had at any look."""
+
+    def __init__(self) -> None:
+        self.most_rss_mb = 0
+        self.most_files = 0
+
+    async def keep_looking(self, crew: Iterable[Worker]) -> None:
+        """Look until cancelled."""
+        while True:
+            for worker in crew:
+                if worker.pid:
+                    with contextlib.suppress(OSError):  # it may end meanwhile
+                        self._look(worker.pid)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def findings(self) -> list[Finding]:
+        """I12: what is above a bound."""
+        said = []
+        if self.most_rss_mb > MOST_RSS_MB:
+            said.append(f"a worker had {self.most_rss_mb} MB, {MOST_RSS_MB} are allowed")
+        if self.most_files > MOST_FILES:
+            said.append(f"a worker had {self.most_files} files open, {MOST_FILES} are allowed")
+        return [Finding(Defect.HYGIENE, NOWHERE, NOWHERE, text, "I12") for text in said]
+
+    def _look(self, pid: int) -> None:
+        status = Path(f"/proc/{pid}/status").read_text()
+        for line in status.splitlines():
+            if line.startswith("VmRSS:"):
+                self.most_rss_mb = max(self.most_rss_mb, int(line.split()[1]) // KB_PER_MB)
+        self.most_files = max(self.most_files, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))

@@ -1,0 +1,77 @@
+"""The tools of the faults: a disk that is full, a clock that jumps, a database that is held."""
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from torture.held_database import HeldDatabase
+from torture.tight_disk import TightDisk
+from torture.told_time import JumpingClock
+
+TESTS = Path(__file__).parents[1]
+BOUND_S = 60
+DAY_S = 86_400
+
+
+def test_a_disk_that_is_full_takes_no_byte_and_has_everything_when_it_is_taken_away(tmp_path: Path) -> None:
+    if TightDisk.missing():
+        assert os.geteuid() != 0
+        return
+    disk = TightDisk(tmp_path / "disk")
+    disk.mount()
+    try:
+        (disk.directory / "kept").write_bytes(b"x" * 50_000)
+        assert disk.fill() >= 50_000
+        assert disk.full
+        with pytest.raises(OSError, match="No space left") as refused:
+            (disk.directory / "more").write_bytes(b"y" * 50_000)
+        assert refused.value.errno == errno.ENOSPC
+        disk.empty()
+        (disk.directory / "more").write_bytes(b"y" * 50_000)
+    finally:
+        disk.unmount()
+    assert {path.name: path.stat().st_size for path in disk.directory.iterdir()} == {"kept": 50_000, "more": 50_000}
+
+
+TELLING = "import time; from torture.told_time import tell_time; tell_time(); time.sleep(0.1); input()"
+
+
+def test_c1_a_clock_that_jumps_is_read_as_it_was_set(tmp_path: Path) -> None:
+    if why := JumpingClock.missing():
+        assert "libfaketime" in why
+        return
+    clock = JumpingClock(tmp_path, "w1")
+    environment = {**os.environ, **clock.environment, "PYTHONPATH": str(TESTS)}
+    with subprocess.Popen([sys.executable, "-c", TELLING], env=environment, stdin=subprocess.PIPE) as telling:
+        try:
+            for shift_s in (0, DAY_S, -300):
+                clock.jump(shift_s)
+                until = time.monotonic() + BOUND_S
+                while (said := clock.shift_s) is None or abs(said - shift_s) > 1:
+                    assert time.monotonic() < until, said
+                    assert telling.poll() is None
+        finally:
+            telling.kill()
+
+
+def test_a_held_database_can_be_read_and_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "one.db"
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE rows (number)")
+        held = HeldDatabase(path)
+        held.hold()
+        assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            connection.execute("INSERT INTO rows VALUES (1)")
+        held.release()
+        connection.execute("INSERT INTO rows VALUES (1)")
+    with pytest.raises(OSError, match="there is no database"):
+        HeldDatabase(tmp_path / "none.db").hold()

@@ -1,0 +1,59 @@
+"""Points: nothing in production; each is passed somewhere in the product, and no other is."""
+
+import re
+import timeit
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import traderecon
+from traderecon.transport import points
+from traderecon.transport.points import POINTS, Point, passed
+
+ROOT = Path(traderecon.__file__).parent
+BOUND_NS = 2_000
+"""Measured: 40. A machine that has other things to do may be slow; a point that waits for something is slower still."""
+
+
+@pytest.fixture
+def told() -> Iterator[list[tuple[str, str]]]:
+    """What a listener hears."""
+    heard: list[tuple[str, str]] = []
+    points.listen(lambda point, topic: heard.append((point, topic)))
+    yield heard
+    points.listen(None)
+
+
+def test_who_listens_is_told_every_point_and_its_topic(told: list[tuple[str, str]]) -> None:
+    passed(Point.SENT, "legs")
+    passed(Point.REVOKED, "")
+    assert told == [("sent", "legs"), ("revoked", "")]
+
+
+def test_a_listener_may_end_whoever_passes() -> None:
+    class Ended(BaseException):
+        pass
+
+    def end(point: str, topic: str) -> None:
+        raise Ended
+
+    points.listen(end)
+    try:
+        with pytest.raises(Ended):
+            passed(Point.STORED, "legs")
+    finally:
+        points.listen(None)
+    passed(Point.STORED, "legs")
+
+
+def test_every_point_is_passed_in_the_product() -> None:
+    sources = [*ROOT.rglob("*.py"), *(ROOT.parent / "tables").rglob("*.py")]
+    found = {name for path in sources for name in re.findall(r"passed\(Point\.(\w+),", path.read_text())}
+    assert {getattr(Point, name) for name in found} == set(POINTS)
+
+
+def test_a_point_costs_nothing_worth_mentioning() -> None:
+    times = 10_000
+    best_s = min(timeit.repeat(lambda: passed(Point.SENT, "legs"), number=times, repeat=5))
+    assert best_s / times * 1e9 < BOUND_NS

@@ -1,0 +1,74 @@
+"""The notary at work beside the sink: about once a minute, and when the worker stops, what is committed is told.
+
+First the file, synced, then the topic: what a checkpoint says was in the database before either of them.
+"""
+
+import asyncio
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from faust.exceptions import ConsumerNotStarted
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
+
+from traderecon.audit.checkpoint import NAME, Checkpoint, Place, append
+from traderecon.audit.notary import Notary
+from traderecon.clock import now_ns
+from traderecon.records.formats import OtherFormat
+from traderecon.records.instants import iso
+from traderecon.sink.database import explained
+from traderecon.stage import Stage
+from traderecon.transport import Outgoing
+from traderecon.transport.halt import PROMISE, halt
+
+EVERY_S = 60.0
+
+
+def attach(stage: Stage, engine: Engine, path: Path) -> None:
+    """Give the sink's app the timer; ``path`` is the file of checkpoints, and the app writes the topic of them."""
+    app = stage.app
+    notary = Notary(engine, path, lambda: iso(now_ns()))
+    places: set[Place] = set()
+    one_at_a_time = asyncio.Lock()
+
+    async def tell() -> None:
+        async with one_at_a_time:
+            # What this worker has read, also when its partitions are gone already, or it never got any.
+            with suppress(ConsumerNotStarted):
+                places.update((tp.topic, tp.partition) for tp in app.consumer.assignment())
+            due = await asyncio.to_thread(_due, notary, places, engine.url.database)
+            if not due:
+                return
+            try:
+                await asyncio.to_thread(append, path, due)
+            except OSError as error:
+                halt(
+                    f"{path}: a checkpoint cannot be written ({error.strerror}): make room, and start again",
+                    code=PROMISE,
+                )
+            for one in due:
+                await app.append(stage.topics.checkpoints, one.partition, [Outgoing(one.key, one.line)])
+            notary.told(due)
+
+    async def last(*_: Any, **__: Any) -> None:
+        await tell()
+
+    app.timer(EVERY_S)(tell)
+    app.on_before_shutdown.connect(last, weak=False)
+
+
+def _due(notary: Notary, places: set[Place], where: str | None) -> list[Checkpoint]:
+    try:
+        due = notary.due(places)
+    except (DatabaseError, sqlite3.DatabaseError) as error:  # of the engine, of its bare connection
+        trouble = explained(where, getattr(error, "orig", error))
+        if trouble.passes:
+            return []  # they are told next time
+        halt(trouble.sentence, error, code=trouble.code)
+    except OtherFormat as error:
+        halt(f"{NAME}: {error}", code=error.exit_code)
+    except OSError as error:
+        halt(f"{error.filename}: cannot be read ({error.strerror})", error, code=PROMISE)
+    return due

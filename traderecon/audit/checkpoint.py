@@ -1,0 +1,110 @@
+"""A checkpoint: what one chain had come to at one moment, kept where whoever edits the database does not reach.
+
+    {"topic": "mismatch", "partition": 0, "next_offset": 812, "head": "...", "rows": 640, "last_row": 2210, "at": "..."}
+
+One JSON line each in ``checkpoints.jsonl`` of the data directory, and a record of the topic ``checkpoints`` under the
+key ``<topic>/<partition>``. It speaks of what is committed: a chain that is shorter, or other, was tampered with.
+"""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from traderecon.records.formats import FORMAT, OtherFormat
+
+NAME = "checkpoints.jsonl"
+MOST = 4_096
+"""Checkpoints of one chain that are held against it: of more, every second is left out, never the last."""
+
+Place = tuple[str, int]
+"""A topic and a partition."""
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Checkpoint(msgspec.Struct, frozen=True, gc=False):
+    """``rows``: how many the chain has; ``last_row``: the ``id`` of its last, 0 for none; ``at``: ISO 8601 UTC."""
+
+    topic: str
+    partition: Count
+    next_offset: Count
+    head: str
+    rows: Count
+    last_row: Count
+    at: str
+    format: int = FORMAT
+
+    @property
+    def place(self) -> Place:
+        """Of which chain."""
+        return self.topic, self.partition
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record."""
+        return f"{self.topic}/{self.partition}".encode()
+
+    @property
+    def line(self) -> bytes:
+        """Its JSON."""
+        return _encode(self)
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What files of checkpoints say: by chain, in the order of their offsets; ``unread``: lines that are none."""
+
+    chains: Mapping[Place, Sequence[Checkpoint]] = {}
+    unread: Sequence[str] = ()
+
+    @property
+    def count(self) -> int:
+        """How many are held against the database."""
+        return sum(map(len, self.chains.values()))
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Checkpoint).decode
+
+
+def append(path: Path, checkpoints: Iterable[Checkpoint]) -> None:
+    """Add lines to the file, synced when this returns. OSError: it cannot be written."""
+    lines = b"".join(checkpoint.line + b"\n" for checkpoint in checkpoints)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        size = os.fstat(file).st_size
+        if size and os.pread(file, 1, size - 1) != b"\n":
+            lines = b"\n" + lines  # the last one was cut off by a power cut: it is no line
+        while lines:
+            lines = lines[os.write(file, lines) :]
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def read(paths: Iterable[Path]) -> Known:
+    """The checkpoints of these files, all together. OSError: one cannot be read; OtherFormat: a newer version's."""
+    chains: dict[Place, list[Checkpoint]] = {}
+    unread: list[str] = []
+    for path in paths:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    checkpoint = _decode(line)
+                except (msgspec.MsgspecError, UnicodeDecodeError):
+                    if line.strip() and len(unread) < MOST:
+                        unread.append(f"{path} line {number}")
+                    continue
+                if checkpoint.format != FORMAT:
+                    raise OtherFormat(checkpoint.format)
+                chain = chains.setdefault(checkpoint.place, [])
+                chain.append(checkpoint)
+                if len(chain) > MOST:
+                    last = max(chain, key=_order)
+                    chains[checkpoint.place] = [*[one for one in chain[::2] if one is not last], last]
+    return Known({place: sorted(chain, key=_order) for place, chain in chains.items()}, unread)
+
+
+def _order(checkpoint: Checkpoint) -> tuple[int, int, str]:
+    return checkpoint.next_offset, checkpoint.rows, checkpoint.at

@@ -1,0 +1,100 @@
+"""A claim: the canonical JSON an event id is the sha256 of, found again from a result alone. Pure.
+
+A result says all of it but two things of each leg: the digits its sender gave the time, and what decoding noticed.
+There are few possibilities, and only one gives the event id; the legs of a first result are known for the next ones.
+"""
+
+import hashlib
+import re
+from calendar import timegm
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import chain, combinations, islice, product
+from typing import Any, NamedTuple
+
+import msgspec
+
+from traderecon.records import Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, Source
+from traderecon.records.instants import NS_PER_S
+from traderecon.records.numbers import canonical
+
+TRIES = 300_000
+"""So many possibilities are tried: a few seconds."""
+NOTICED = (Hint.LEAP_SECOND, Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
+"""What decoding notices of a leg, in the order it is said."""
+FINEST = 9
+
+_INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
+_AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"}
+_TYPES: Mapping[str, type[Leg]] = {
+    Source.EXECUTIONS: Execution,
+    Source.CONFIRMATIONS: Confirmation,
+    Source.PNL: PnlSnapshot,
+}
+
+Origin = tuple[str, str, int, int]
+"""Source, topic, partition, offset: which leg."""
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Claim(NamedTuple):
+    """``text`` is what the event id is the sha256 of; ``facts`` the JSON of each leg, in the order of the result."""
+
+    text: bytes
+    facts: tuple[bytes, ...]
+
+
+def claim_of(result: Mapping[str, Any], known: dict[Origin, bytes]) -> Claim | None:
+    """The claim of a result (its JSON, read); None where no possibility among ``TRIES`` gives its event id.
+
+    ``known``: the legs that are certain by now; those of this result are added.
+    """
+    legs = [(source, sent) for source, several in result["legs"].items() for sent in several]
+    origins = [(source, sent["topic"], sent["partition"], sent["offset"]) for source, sent in legs]
+    possible = [
+        [known[origin]] if origin in known else [*_possible(source, sent["payload"])]
+        for origin, (source, sent) in zip(origins, legs, strict=True)
+    ]
+    checks = {check["name"]: check["outcome"] for check in result["checks"]}
+    said = {"checks": checks, "reasons": result["reasons"], "rules": result["rules"]["sha256"]}
+    said |= {"state": result["state"], "trade_id": result["trade_id"]}
+    digests = {one: hashlib.sha256(one).hexdigest() for one in chain.from_iterable(possible)}
+    for facts in islice(product(*possible), TRIES):
+        text = _encode({**said, "facts": sorted([digests[fact] for fact in facts])})
+        if hashlib.sha256(text).hexdigest() == result["event_id"]:
+            known.update(zip(origins, facts, strict=True))
+            return Claim(text, facts)
+    return None
+
+
+def _possible(source: str, payload: Mapping[str, Any]) -> Iterator[bytes]:
+    """The JSON of the leg, for everything that the payload does not say, the likeliest first."""
+    kind = _TYPES[source]
+    names = set(kind.__struct_fields__) - {"granularity", "hints", "timestamp_ns"}
+    said: dict[str, Any] = {name: payload[name] for name in names if name in payload}
+    said |= {name: canonical(Decimal(said[name])) for name in _AMOUNTS & said.keys() if said[name] is not None}
+    if "kind" in said:
+        said["kind"] = Kind(said["kind"])
+    for noticed in chain.from_iterable(combinations(NOTICED, size) for size in range(len(NOTICED) + 1)):
+        if kind is PnlSnapshot:
+            yield _encode(PnlSnapshot(**{"pnl_impact": None, "commission": None, **said}, hints=noticed))
+            continue
+        timestamp_ns, digits = _instant(payload["timestamp"])
+        for granularity in (digits, *[other for other in range(FINEST + 1) if other != digits]):
+            said |= {"timestamp_ns": timestamp_ns, "granularity": granularity, "hints": noticed}
+            yield _encode(kind(**said))
+
+
+def _instant(text: str) -> tuple[int, int]:
+    """Nanoseconds since 1970, and how many digits of the second were said.
+
+    >>> _instant("2025-07-26T10:01:23.100000001Z"), _instant("2025-07-26T10:01:23Z")
+    ((1753524083100000001, 9), (1753524083000000000, 0))
+    """
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no instant as results say them")
+    *parts, fraction = found.groups()
+    fraction = fraction or ""
+    return timegm(tuple(map(int, parts))) * NS_PER_S + int(fraction.ljust(9, "0") or 0), len(fraction)

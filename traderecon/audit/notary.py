@@ -1,0 +1,71 @@
+"""The notary: what each chain has come to, read from what is committed, whenever it has moved.
+
+due(places) -> Checkpoint, ...          one read transaction; a chain that stands still has been told already
+"""
+
+import sqlite3
+from collections.abc import Callable, Collection
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from traderecon.audit.checkpoint import Checkpoint, Place, read
+from traderecon.audit.links import table_of
+
+_OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets"
+_IS_HEAD = 'SELECT 1 FROM {table} WHERE id = ? AND topic = ? AND partition = ? AND chain = ? AND "offset" < ?'
+_BEHIND = "SELECT count(*), max(id) FROM {table} WHERE id > ? AND topic = ? AND partition = ?"
+
+
+class Notary:
+    """Reads the database of ``engine``; ``path`` is the file of what it has told before, which need not be there.
+
+    The rows of a chain are counted from its last checkpoint on, where the database still has that one, else from the
+    start: so it counts a long history once, not at every start.
+    """
+
+    def __init__(self, engine: Engine, path: Path, now: Callable[[], str]) -> None:
+        self._engine = engine
+        self._path = path
+        self._now = now
+        self._told: dict[Place, Checkpoint] | None = None
+
+    def due(self, places: Collection[Place]) -> list[Checkpoint]:
+        """A checkpoint of each of these chains that has moved since ``told`` last. DatabaseError; OSError: the file."""
+        if self._told is None:
+            known = read([self._path] if self._path.exists() else [])
+            self._told = {place: chain[-1] for place, chain in known.chains.items()}
+        with closing(self._engine.raw_connection()) as connection:
+            cursor: Any = connection.cursor()
+            cursor.execute("BEGIN")
+            try:
+                cursor.execute(_OFFSETS)
+                found = {(row[0], row[1]): (row[2], row[3]) for row in cursor.fetchall()}
+                return [
+                    self._checkpoint(cursor, place, *found[place])
+                    for place in sorted(places)
+                    if place in found and table_of(place[0]) is not None and self._moved(place, *found[place])
+                ]
+            finally:
+                cursor.execute("ROLLBACK")
+
+    def told(self, checkpoints: Collection[Checkpoint]) -> None:
+        """These are durable: the next ones follow them."""
+        self._told = {**(self._told or {}), **{one.place: one for one in checkpoints}}
+
+    def _moved(self, place: Place, next_offset: int, head: str) -> bool:
+        before = (self._told or {}).get(place)
+        return before is None or (before.next_offset, before.head) != (next_offset, head)
+
+    def _checkpoint(self, cursor: sqlite3.Cursor, place: Place, next_offset: int, head: str) -> Checkpoint:
+        table = table_of(place[0])
+        rows, last = 0, 0
+        before = (self._told or {}).get(place)
+        if before is not None and before.rows:
+            mine = (before.last_row, *place, before.head, before.next_offset)
+            if cursor.execute(_IS_HEAD.format(table=table), mine).fetchone():
+                rows, last = before.rows, before.last_row
+        more, newest = cursor.execute(_BEHIND.format(table=table), (last, *place)).fetchone()
+        return Checkpoint(*place, next_offset, head, rows + more, newest or last, self._now())

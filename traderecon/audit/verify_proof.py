@@ -1,0 +1,99 @@
+"""Check the proof of one trade, with nothing but Python: python3 -I verify_proof.py proof.json [checkpoints.jsonl].
+
+Exit 0: every link, event id and rule holds. Exit 1: something was changed; the sentence says what. The heads the chains
+come to are as good as the checkpoints they are compared with: take those from a copy that you trust.
+"""
+
+import hashlib
+import json
+import sys
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"}
+DEFAULTS: dict[str, Any] = dict.fromkeys(("side", "currency", "account", "broker", "counterparty", "order_id"))
+DEFAULTS |= {"version": 1, "kind": "new", "open_price": None, "mark_price": None}
+written = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # the form of a proof
+
+
+def sha256(text: str) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def require(holds: bool, sentence: str) -> None:
+    """End with the sentence where it does not hold."""
+    if not holds:
+        sys.exit(f"NOT PROVEN: {sentence}")
+
+
+def check_fact(fact: dict[str, Any], source: str, payload: dict[str, Any]) -> None:
+    """A fact is what its leg says; but no leg says the digits of its time, and what was noticed when it was read."""
+    whole, _, fraction = payload.get("timestamp", "1970-01-01").rstrip("Z").partition(".")
+    since = datetime.fromisoformat(whole) - datetime.fromisoformat("1970-01-01")
+    timestamp_ns = (since.days * 86400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0"))
+    said = {**DEFAULTS, **payload, "source": source, "timestamp_ns": timestamp_ns}
+    for name, value in {**{name: DEFAULTS[name] for name in DEFAULTS if name in payload}, **fact}.items():
+        if name not in {"granularity", "hints"}:
+            amount = name in AMOUNTS and None not in {value, said.get(name)}
+            same = Decimal(value) == Decimal(said[name]) if amount else value == said.get(name)
+            require(same, f"{name} of {source} is {said.get(name)!r} in the result, {value!r} in its fact")
+
+
+def check_chain(chain: dict[str, Any], results: list[tuple[str, dict[str, Any]]]) -> str:
+    """The links come to the head; what they hold of the trade is added to the results."""
+    head, last, until, where = chain["before"], -1, chain["until"], f"{chain['topic']}[{chain['partition']}]"
+    for link in chain["links"]:
+        require(last < link["offset"] < until["next_offset"], f"{where}: the offsets do not rise to the end")
+        last, content = link["offset"], link.get("sha256") or sha256(link["result"])
+        head = sha256(f"{head} {chain['topic']} {chain['partition']} {last} {content}")
+        results += [(f"{where} offset {last}", json.loads(link["result"]))] if "sha256" not in link else []
+    require(head == until["head"], f"{where}: the links come to {head}, not to {until['head']}")
+    return f"{where}: {len(chain['links'])} links come to {head}, the {until['from']} at {until['next_offset']}\n"
+
+
+def check_result(where: str, result: dict[str, Any], proof: dict[str, Any]) -> str:
+    """The result is of this trade, and its event id follows from its legs, checks, verdict and rules."""
+    said = f"{where}: version {result['version']}, {result['state']} {result['reasons']}"
+    require(result["trade_id"] == proof["trade_id"], f"{where} is of another trade")
+    rules, claim = result["rules"]["sha256"], proof["claims"].get(result["event_id"])
+    require(rules in {rule["sha256"] for rule in proof["rules"]}, f"{where}: its rules are not in the proof")
+    if claim is None:
+        return f"{said}; its event id was not recomputed\n"
+    legs = [(source, leg["payload"]) for source, legs in result["legs"].items() for leg in legs]
+    for (source, payload), fact in zip(legs, claim["facts"], strict=True):
+        check_fact(json.loads(fact), source, payload)
+    expected = {name: result[name] for name in ("reasons", "state", "trade_id")} | {"rules": rules}
+    expected |= {"checks": {check["name"]: check["outcome"] for check in result["checks"]}}
+    expected |= {"facts": sorted(map(sha256, claim["facts"]))}
+    require(json.loads(claim["text"]) == expected, f"{where}: its event id is made from something else than it says")
+    require(sha256(claim["text"]) == result["event_id"], f"{where}: its event id is not {result['event_id']}")
+    return f"{said}; event id {result['event_id'][:16]} follows from its {len(legs)} legs, its checks and rules\n"
+
+
+def main(path: str, checkpoints: str = "") -> None:
+    """Check all of it; what was proven goes to stdout."""
+    raw, results = Path(path).read_bytes().decode(), list[tuple[str, dict[str, Any]]]()
+    proof, digest = json.loads(raw)["proof"], sha256(written(json.loads(raw)["proof"]))
+    require(raw == written({"proof": proof, "sha256": digest}) + "\n", "the file was changed")
+    require(proof["format"] == 1, f"format {proof['format']} is of a later version")
+    for rule in proof["rules"]:
+        require(rule["text"] is None or sha256(rule["text"]) == rule["sha256"], f"the text of the rules {rule['name']}")
+    said = [check_chain(chain, results) for chain in proof["chains"]]
+    said += [check_result(where, result, proof) for where, result in results]
+    lines = [json.loads(line) for line in Path(checkpoints).read_bytes().splitlines()] if checkpoints else []
+    told = [(line["topic"], line["partition"], line["next_offset"], line["head"]) for line in lines]
+    for chain in proof["chains"] if checkpoints else []:
+        mine = (chain["topic"], chain["partition"], chain["until"]["next_offset"], chain["until"]["head"])
+        require(mine in told, f"no checkpoint says {mine}")
+    end = f"PROVEN: {len(results)} results of {proof['trade_id']!r}" + (", up to checkpoints" if checkpoints else "")
+    sys.stdout.write("".join(said) + end + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        sys.exit(f"NOT PROVEN: not a proof: {error!r}")

@@ -1,0 +1,176 @@
+"""``traderecon audit``: whether the database is what was committed to it, and the proof of one trade."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import click
+import msgspec
+
+from traderecon.audit import verify_proof
+from traderecon.audit.checkpoint import NAME, Known, read
+from traderecon.audit.database import looked_at
+from traderecon.audit.findings import Finding, Kind
+from traderecon.audit.proof import Unproven, proof_of
+from traderecon.audit.verify import Examined, examine
+from traderecon.cli.talk import Exit, fail, printable, progress, say
+from traderecon.clock import now_ns
+from traderecon.records.formats import OtherFormat
+from traderecon.records.instants import iso
+from traderecon.rulebook import rules_in_force
+from traderecon.rules import FOUNDING
+from traderecon.settings import ConfigurationError, Settings, load
+from traderecon.sink.database import StoreError
+
+SHOWN = 20
+"""So many findings are printed; ``--json`` has more."""
+PROOF = "proof.json"
+
+CHECKPOINTS = click.option(
+    "--checkpoints",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help=f"Files of checkpoints, several if you like. Default: {NAME} in the data directory.",
+)
+
+
+@click.group()
+def audit() -> None:
+    """Audit: every row against its chain, and evidence of one trade."""
+
+
+@audit.command()
+@CHECKPOINTS
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def verify(*, files: tuple[Path, ...], as_json: bool) -> None:
+    """Walk every chain of the database from its start; nothing is written, workers may run.
+
+    Exit code 0 where everything is as it was committed, else 1, with each row that is not.
+    """
+    settings = _settings()
+    checkpoints = _checkpoints(settings, files)
+    try:
+        with looked_at(settings.database_url) as connection:
+            total = _size(connection)
+            with progress(total, "verifying") as advance:
+                examined = examine(connection, checkpoints, advance)
+    except StoreError as error:
+        fail(error.code, error.sentence)
+    except sqlite3.DatabaseError as error:  # not even its tables can be read
+        examined = Examined(
+            intact=False,
+            rows=0,
+            trades=0,
+            checkpoints=0,
+            chains=[],
+            found=1,
+            findings=[Finding(kind=Kind.DAMAGED, text=f"{settings.database_url}: {error}")],
+        )
+    for line in checkpoints.unread:
+        say(f"{line} is no checkpoint: cut off when it was written, or changed since; passed over")
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(examined), default=repr))
+    else:
+        _print(examined)
+    if not examined.intact:
+        fail(Exit.BREAKS, f"{examined.found:,} findings: docs/audit.md says what each means, and what to do")
+
+
+@audit.command()
+@click.argument("trade")
+@CHECKPOINTS
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help=f"Where to write: a directory ({PROOF} and {verify_proof.__name__.rpartition('.')[2]}.py in it), or a .json "
+    "file with the script beside it. Default: the proof on stdout.",
+)
+def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
+    """Write what it takes to check the results of one TRADE without us.
+
+    The proof holds the trade's results and rules, and of the rows between them and the next checkpoint the digests
+    only. `python3 -I verify_proof.py proof.json` checks it.
+    """
+    settings = _settings()
+    checkpoints = _checkpoints(settings, files)
+    try:
+        with looked_at(settings.database_url) as connection:
+            proof = proof_of(connection, trade, checkpoints, _rules(settings), iso(now_ns()))
+    except StoreError as error:
+        fail(error.code, error.sentence)
+    except Unproven as error:
+        fail(Exit.BREAKS, printable(str(error)))
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        fail(Exit.BREAKS, f"what is stored of {trade!r} is not what was ({error!r}): run `traderecon audit verify`")
+    except sqlite3.DatabaseError as error:
+        fail(Exit.BREAKS, f"{settings.database_url}: damaged ({error}): run `traderecon audit verify`")
+    if proof is None:
+        fail(Exit.INPUT, f"{settings.database_url} has no result of a trade {trade!r}: it is pending, or not spelt so")
+    if out is None:
+        click.echo(proof, nl=False)
+        return
+    file = out if out.suffix == ".json" else out / PROOF
+    script = Path(verify_proof.__file__)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(proof)
+        (file.parent / script.name).write_bytes(script.read_bytes())
+    except OSError as error:
+        fail(Exit.INPUT, f"{error.filename}: cannot be written ({error.strerror})")
+    say(f"{file}: {len(proof):,} bytes; python3 -I {file.parent / script.name} {file}")
+
+
+def _settings() -> Settings:
+    try:
+        return load()
+    except ConfigurationError as error:
+        fail(Exit.REFUSED, str(error))
+
+
+def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
+    default = settings.data_dir / NAME
+    if not files and not default.exists():
+        say(f"{default}: no checkpoints there: a chain whose end was cut off, or that was made anew, is not found")
+        return Known()
+    try:
+        return read(files or [default])
+    except OtherFormat as error:
+        fail(Exit.REFUSED, f"among the checkpoints is {error}")
+    except OSError as error:
+        fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
+
+
+def _rules(settings: Settings) -> dict[str, str]:
+    """The rules whose text is known here: those in force, and the founding ones."""
+    encode = msgspec.json.Encoder(order="sorted").encode
+    try:
+        known = [FOUNDING, rules_in_force(settings)]
+    except ConfigurationError as error:
+        say(f"{error}: the proof goes without their text")
+        known = [FOUNDING]
+    return {rules.stamp().sha256: encode(rules).decode() for rules in known}
+
+
+def _size(connection: sqlite3.Connection) -> int:
+    with closing(
+        connection.execute("SELECT (SELECT max(id) FROM result_history), (SELECT max(id) FROM dead_letters)")
+    ) as found:
+        results, letters = found.fetchone()
+    return 2 * (results if isinstance(results, int) else 0) + (letters if isinstance(letters, int) else 0)
+
+
+def _print(examined: Examined) -> None:
+    for chain in examined.chains:
+        told = f", last checkpoint {chain.checkpoint}" if chain.checkpoint else ", no checkpoint"
+        click.echo(printable(f"{chain.topic}[{chain.partition}]: {chain.rows:,} rows, head {chain.head}{told}"))
+    for finding in examined.findings[:SHOWN]:
+        click.echo(printable(str(finding)))
+    if examined.found > SHOWN:
+        click.echo(f"... and {examined.found - SHOWN:,} more findings: --json has the first of them")
+    if examined.intact:
+        click.echo(
+            f"intact: {examined.rows:,} rows in {len(examined.chains)} chains, {examined.trades:,} trades, "
+            f"{examined.checkpoints:,} checkpoints"
+        )

@@ -1,0 +1,48 @@
+"""The format of a record: a number in it, where it is not of the first; one we do not know is refused.
+
+    {"format": 2, ...}     known(value)  ->  OtherFormat: a newer version wrote it, and this one must not go on
+
+Fields that we do not know are passed over: a field more makes no new format.
+"""
+
+import msgspec
+
+FORMAT = 1
+
+
+class OtherFormat(Exception):
+    """A record of a format that this version does not know; ``exit_code``: what a worker that meets it ends with."""
+
+    exit_code = 78
+
+    def __init__(self, found: int) -> None:
+        super().__init__(
+            f"a record of format {found}, this version reads {FORMAT}: install the version that wrote it, on every host"
+        )
+        self.found = found
+
+
+class _Tagged(msgspec.Struct, frozen=True):
+    format: int = FORMAT
+
+
+_decode = msgspec.json.Decoder(_Tagged).decode
+
+
+def known(value: bytes) -> None:
+    """OtherFormat where a record says that it is of another; what says nothing, or is no JSON, may be of ours.
+
+    >>> known(b'{"format":1}'), known(b"{}"), known(b"no json")
+    (None, None, None)
+    """
+    try:
+        found = _decode(value).format
+    except msgspec.MsgspecError:
+        return
+    ours(found)
+
+
+def ours(found: int) -> None:
+    """OtherFormat for another number than ours."""
+    if found != FORMAT:
+        raise OtherFormat(found)

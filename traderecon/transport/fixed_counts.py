@@ -1,0 +1,27 @@
+"""Fixed counts: topics whose number of partitions must stay, since it says where a key belongs.
+
+FixedCounts(app).changed({"legs": 6})  ->  a sentence, where it had 4 when it was first looked at
+"""
+
+from collections.abc import Mapping
+
+
+class FixedCounts:
+    """The counts of one app's topics, as they were when they were first looked at."""
+
+    def __init__(self, app: str) -> None:
+        self._app = app
+        self._first: dict[str, int] = {}
+
+    def changed(self, counts: Mapping[str, int]) -> str | None:
+        """What to say where a topic has another count than it had; None where all are as they were."""
+        wrong = {topic: count for topic, count in sorted(counts.items()) if count != self._first.get(topic, count)}
+        if wrong:
+            found = ", ".join(f"{topic} has {count}, and had {self._first[topic]}" for topic, count in wrong.items())
+            return (
+                f"{self._app}: the number of partitions was changed: {found}. Keys belong to other partitions now, and "
+                "what is stored of them does not move along. A topic cannot be given fewer: begin with a topic prefix "
+                "and a data directory of their own, docs/operations.md says how."
+            )
+        self._first.update(counts)
+        return None
