@@ -55,14 +55,17 @@ def test_help_lists_every_command_with_a_line_about_it(option: str) -> None:
     assert (code, err) == (Exit.DONE, "")
     listed = [line.split(None, 1) for line in out.partition("Commands:")[2].splitlines() if line.startswith("  ")]
     assert [name for name, _ in listed] == [
+        "audit",
         "config",
         "db",
+        "dead-letters",
         "demo",
         "doctor",
         "ingest",
         "reconcile",
         "simulate",
         "topics",
+        "torture",
         "worker",
     ]
     assert all(about.endswith((".", "?")) for _, about in listed)

@@ -97,3 +97,8 @@ def test_an_account_is_small_whatever_the_log_does_not_hold() -> None:
 def test_an_account_of_another_format_is_refused(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         account_of(value)
+
+
+def test_an_account_of_nothing_changes_nothing() -> None:
+    book = Book(FIRST, FIRST + 5, legs=5)
+    assert book.entered(Account("executions", 0, FIRST + 9, ())) == book

@@ -1,5 +1,7 @@
 """The journal's records give back what was put into them."""
 
+import msgspec
+import pytest
 from hypothesis import given
 from strategies import Sent, facts_of, trades
 
@@ -30,3 +32,10 @@ def test_fields_that_we_do_not_know_come_back_as_they_were_sent() -> None:
 def test_progress_comes_back_as_it_was() -> None:
     progress = Progress(5, {"executions": [0, 2]}, {"executions": 4})
     assert progress_of(journalled(progress)) == progress
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b'{"leg":7}', b"no json"])
+def test_what_is_neither_is_a_bug_and_no_newer_format(value: bytes) -> None:
+    for read in (fact_of, progress_of):
+        with pytest.raises(msgspec.MsgspecError):
+            read(value)

@@ -94,8 +94,11 @@ def drop_a_changelog_record() -> None:
     turn = turns()
 
     async def dropping(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        kept = rows[1:] if topic.endswith("-changelog") and len(rows) > 1 and turn() else rows
-        return await append(self, topic, partition, kept)
+        if not topic.endswith("-changelog") or len(rows) < 2 or not turn():
+            return await append(self, topic, partition, rows)
+        # A fact where there is one: other rows are written again or deleted, and nobody would ever know.
+        lost = next((at for at, row in enumerate(rows) if (row.key or b"").startswith(b"f")), 0)
+        return await append(self, topic, partition, [*rows[:lost], *rows[lost + 1 :]])
 
     StreamApp.append = dropping  # type: ignore[method-assign]
 

@@ -9,7 +9,7 @@ Source: DESIGN of the journal in docs/ARCHITECTURE.md.
 import msgspec
 
 from traderecon.records.facts import Fact, Origin
-from traderecon.records.formats import FORMAT, OtherFormat, known
+from traderecon.records.formats import FORMAT, known, ours
 from traderecon.records.legs import Leg
 
 
@@ -49,8 +49,7 @@ def fact_of(value: bytes) -> Fact:
     except msgspec.MsgspecError:
         known(value)
         raise
-    if read.format != FORMAT:
-        raise OtherFormat(read.format)
+    ours(read.format)
     return Fact(read.leg, read.origin, read.extra)
 
 
@@ -61,6 +60,5 @@ def progress_of(value: bytes) -> Progress:
     except msgspec.MsgspecError:
         known(value)
         raise
-    if read.format != FORMAT:
-        raise OtherFormat(read.format)
+    ours(read.format)
     return read
