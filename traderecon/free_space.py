@@ -41,7 +41,7 @@ def attach(app: StreamApp, running: Mapping[str, StreamApp], metrics: Metrics, d
         metrics.disk_free.set(free_bytes)
         for role, one in running.items():
             judge(one.holds, free_bytes, floor_bytes(role, floor_mb), str(directory))
-            for reason in one.holds.ever:
+            for reason in {HOLD, *one.holds.ever}:
                 metrics.held.labels(role, reason).set(reason in one.holds.said)
 
     app.timer(interval=LOOK_S, on_leader=False, name="free-space")(look)
