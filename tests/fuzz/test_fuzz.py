@@ -17,7 +17,7 @@ def test_d4_every_fuzzed_message_is_a_leg_or_a_dead_letter_and_every_trade_is_wh
     figures = fuzz(tmp_path, 1, MESSAGES, MESSAGES // 2)
     assert figures["legs"] + figures["rejected"] == figures["sent"] == MESSAGES
     assert figures["legs"] > MESSAGES // 3
-    assert figures["judged"] > 3_000
+    assert figures["judged"] > 1_000
     assert len(figures["codes"]) > 12
     assert "lost 0, crashes 0" in line(figures)
 
