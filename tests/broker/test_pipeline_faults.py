@@ -1,4 +1,4 @@
-"""A day with workers that come and go, and with clocks that jump: the batch's verdict."""
+"""A day on a broker that restarts, with workers that come and go, and with clocks that jump: the batch's verdict."""
 
 import sys
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from broker.feeding import produce
 from broker.kafka_server import Kafka
 from broker.waiting import until
 from pipeline_case import READY_S, Installation
-from pipeline_truth import Day, assert_as_in_batch, batch_of
+from pipeline_truth import Day, Truth, assert_as_in_batch, batch_of
 
 DAY = Day(trades=2_500, profile="typical")
+KILLS = 2
 OTHER_CLOCK = """
 import time
 from traderecon import clock
@@ -36,6 +37,27 @@ def installation(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -
     installation.create_topics()
     yield installation
     installation.close()
+
+
+def stored(installation: Installation, truth: Truth, share: float) -> bool:
+    """Whether the database has so much of the day."""
+    return bool(installation.one("SELECT count(*) >= ? FROM results", int(share * len(truth.rows))))
+
+
+def test_b1_b3_a_broker_that_restarts_again_and_again_loses_and_doubles_nothing(
+    kafka: Kafka, installation: Installation
+) -> None:
+    worker, truth = installation.start_ready(), batch_of(installation, DAY)
+    kafka.stop()
+    kafka.start()
+    produce(kafka, installation.prefix, DAY)
+    for kill in range(KILLS):
+        installation.until(lambda: stored(installation, truth, 0.3 * kill), "some of it is stored")  # noqa: B023
+        kafka.kill()
+        kafka.start()
+    installation.until_decided()
+    assert_as_in_batch(installation, truth, worker)
+    assert worker.leave() == 0
 
 
 def test_z7_workers_that_come_and_go_under_load_lose_and_double_nothing(

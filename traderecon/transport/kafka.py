@@ -14,10 +14,9 @@ from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
+from traderecon.transport import connections, header_names
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
 from traderecon.transport.halt import halt
-from traderecon.transport.hangup import hangs_up
-from traderecon.transport.header_names import read_any
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer
 from traderecon.transport.progress import Fetch
@@ -35,7 +34,7 @@ READ_MAX_RECORDS = 10_000
 
 class _Thread(stock.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: stock.Transport) -> aiokafka.AIOKafkaConsumer:
-        consumer = hangs_up(super()._create_worker_consumer(transport), cast(Any, self.app).security)
+        consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         consumer._isolation_level = COMMITTED_ONLY
         return consumer
@@ -160,9 +159,6 @@ class KafkaProducer(BatchProducer, stock.Producer):
         super().__init__(*args, **kwargs)
         self._log_time_ms = 0
 
-    def _new_producer(self, transactional_id: str | None = None) -> aiokafka.AIOKafkaProducer:
-        return hangs_up(super()._new_producer(transactional_id), cast(Any, self.app).security)
-
     @property
     def log_time_ms(self) -> int:
         """The newest time a broker gave to a batch of ours, in a topic whose time is the broker's."""
@@ -230,7 +226,8 @@ class Transport(stock.Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        read_any()
+        connections.take_over()
+        header_names.read_any()
 
     async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
         """The records of each span, in order, in steps: (partition, records); ends when every span is read.
@@ -251,7 +248,6 @@ class Transport(stock.Transport):
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             **cast(Any, self.app).security.arguments(),
         )
-        hangs_up(reader, cast(Any, self.app).security)
         reader.assign(list(open_spans))
         try:
             await reader.start()

@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 
 from traderecon.topics import Topic
+from traderecon.transport import connections, header_names
 from traderecon.transport.client import (
     CONNECT_S,
     KAFKA,
@@ -33,8 +34,6 @@ from traderecon.transport.client import (
     NoTopic,
     Rights,
 )
-from traderecon.transport.hangup import hangs_up
-from traderecon.transport.header_names import read_any
 from traderecon.transport.kafka_rights import rights_of_groups, rights_of_topics
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing, Record
 from traderecon.transport.refusal import refusal
@@ -56,7 +55,8 @@ class KafkaClient:
     """A client of the brokers at ``servers``, see ``Client``."""
 
     def __init__(self, servers: Sequence[str], security: Security, admin: Any, parts: AsyncExitStack) -> None:
-        read_any()
+        connections.take_over()
+        header_names.read_any()
         self.where = f"the Kafka at {', '.join(servers)}"
         self._servers = list(servers)
         self._security = security
@@ -83,7 +83,6 @@ class KafkaClient:
                 request_timeout_ms=int(within_s * 1000),
                 **security.arguments(),
             )
-            hangs_up(admin, security)
             client = cls(servers, security, admin, parts)
             parts.push_async_callback(admin.close)
             await client._answered(admin.start(), within_s)
@@ -285,7 +284,7 @@ class KafkaClient:
                     request_timeout_ms=int(PATIENCE_S * 500),
                     **self._security.arguments(),
                 )
-                self._parts.push_async_callback(hangs_up(producer, self._security).stop)
+                self._parts.push_async_callback(producer.stop)
                 await self._answered(producer.start())
                 self._producer = producer
             if partition not in (self._producer.client.cluster.partitions_for_topic(topic) or ()):
@@ -303,7 +302,7 @@ class KafkaClient:
                     request_timeout_ms=int(CONNECT_S * 1000),
                     **self._security.arguments(),
                 )
-                self._parts.push_async_callback(hangs_up(reader, self._security).stop)
+                self._parts.push_async_callback(reader.stop)
                 await self._answered(reader.start())
                 self._reader = reader
         return self._reader
