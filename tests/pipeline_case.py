@@ -24,7 +24,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
 from broker.kafka_server import reserved
-from broker.waiting import pause, until
+from broker.waiting import until
 
 from traderecon.settings import PREFIX
 from traderecon.topics import topics
@@ -39,6 +39,8 @@ DECIDED_S = 240
 END_S = 60
 ANSWER_S = 30
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+STATE, GROUP, USER_TICKS, SYSTEM_TICKS = 0, 2, 11, 12
+"""Places in a process's figures, behind its name."""
 
 
 class Ended(AssertionError):
@@ -46,7 +48,7 @@ class Ended(AssertionError):
 
 
 class Running:
-    """One ``traderecon worker`` process, with its log and its port; started at once."""
+    """One ``traderecon worker``, a group of processes, with its log and its port; started at once."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], directory: Path, log: Path) -> None:
         port = reserved()
@@ -61,12 +63,18 @@ class Running:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
+                process_group=0,
             )
 
     @property
     def pid(self) -> int:
-        """The process."""
+        """The process that was started."""
         return self._process.pid
+
+    @property
+    def pids(self) -> list[int]:
+        """All its processes, the one that was started first."""
+        return sorted(members(self.pid), key=lambda pid: (pid != self.pid, pid))
 
     @property
     def log(self) -> str:
@@ -98,16 +106,22 @@ class Running:
 
     def kill(self) -> None:
         """End it as a power cut would."""
-        self._process.kill()
+        self._send(signal.SIGKILL)
         self._process.wait()
+        until(lambda: not self.pids, "all its processes are gone", END_S)
 
     def pause(self) -> None:
         """Stop it where it is."""
-        pause(self._process)
+        self._send(signal.SIGSTOP)
+        until(lambda: all(field(pid, STATE) in "TZ" for pid in self.pids), "all its processes stand still", END_S)
 
     def resume(self) -> None:
         """Let it go on."""
-        self._process.send_signal(signal.SIGCONT)
+        self._send(signal.SIGCONT)
+
+    def _send(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
     def leave(self) -> int:
         """Ask it to end (SIGTERM), and wait; its exit code."""
@@ -120,13 +134,33 @@ class Running:
 
     def cpu_s(self) -> float:
         """Seconds of processor time so far, its own and the system's for it."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+        return sum(int(field(pid, at)) for pid in self.pids for at in (USER_TICKS, SYSTEM_TICKS)) / TICKS_PER_S
 
     def peak_mib(self) -> float:
-        """The most memory it has had resident."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+        """The most memory each of its processes has had resident, in sum; what they share counts in each."""
+        return sum(peak_mib(pid) for pid in self.pids)
+
+
+def members(group: int) -> set[int]:
+    """The processes of a group that have not ended."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                if int(field(int(entry.name), GROUP)) == group and field(int(entry.name), STATE) != "Z":
+                    found.add(int(entry.name))
+    return found
+
+
+def field(pid: int, place: int) -> str:
+    """One of a process's figures, as the kernel counts them behind its name. Source: proc(5), stat."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[place]
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory a process has had resident."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 class Installation:

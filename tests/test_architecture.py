@@ -42,6 +42,7 @@ MAY_IMPORT = {
     "identity": set(),
     "free_space": {"telemetry", "transport"},
     "worker_home": {"identity", "transport"},
+    "processes": {"roles", "transport"},
     "preflight": {
         "clock",
         "connection",
@@ -83,6 +84,7 @@ MAY_IMPORT = {
         "demo",
         "identity",
         "preflight",
+        "processes",
         "roles",
         "rulebook",
         "settings",

@@ -50,17 +50,23 @@ class Parts(NamedTuple):
 
 
 def apps(
-    settings: Settings, home: WorkerHome, roles: Collection[str], *, listening: socket.socket | None
+    settings: Settings,
+    home: WorkerHome,
+    roles: Collection[str],
+    *,
+    listening: socket.socket | None,
+    elsewhere: Mapping[str, int],
 ) -> list[StreamApp]:
     """One app per role, and the one that serves metrics and health; ConfigurationError when the rules are unusable.
 
     ``listening``: the socket that one serves; None: it opens its own, on the host and port of the settings.
+    ``elsewhere``: roles of this worker in other processes, and the ports of loopback where they tell how they are.
     """
     parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
     made = {role: _STAGES[role](parts) for role in ROLES if role in roles and role in _STAGES}
     for app in made.values():
         lag.attach(app, parts.metrics)
-    pages = _web(parts, made, listening, pages="web" in roles)
+    pages = _web(parts, made, listening, web.Elsewhere(elsewhere), pages="web" in roles)
     free_space.attach(pages, made, parts.metrics, settings.data_dir, settings.min_free_mb)
     return [*made.values(), pages]
 
@@ -111,7 +117,14 @@ def _sink(parts: Parts) -> StreamApp:
     return stage.app
 
 
-def _web(parts: Parts, running: Mapping[str, StreamApp], listening: socket.socket | None, *, pages: bool) -> StreamApp:
+def _web(
+    parts: Parts,
+    running: Mapping[str, StreamApp],
+    listening: socket.socket | None,
+    elsewhere: web.Elsewhere,
+    *,
+    pages: bool,
+) -> StreamApp:
     settings = parts.settings
     app = _app(
         parts,
@@ -131,7 +144,7 @@ def _web(parts: Parts, running: Mapping[str, StreamApp], listening: socket.socke
         return {role: {"ready": one.ready, "taking_in": not one.holds} for role, one in running.items()}
 
     queries = Queries.open(settings.database_url) if pages else None
-    web.attach(app, queries, parts.metrics, pages=pages, health=health, broker=_told(settings))
+    web.attach(app, queries, parts.metrics, pages=pages, health=health, elsewhere=elsewhere, broker=_told(settings))
     return app
 
 
@@ -167,7 +180,7 @@ def _alone(role: str) -> StreamApp:
     settings = load()
     home = take_home(settings.data_dir, asyncio.run(identity_of(settings)))
     parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
-    return _web(parts, {}, None, pages=True) if role == "web" else _STAGES[role](parts)
+    return _web(parts, {}, None, web.Elsewhere({}), pages=True) if role == "web" else _STAGES[role](parts)
 
 
 def __getattr__(name: str) -> StreamApp:

@@ -28,9 +28,8 @@ class Hygiene:
         """Look until cancelled."""
         while True:
             for worker in crew:
-                if worker.pid:
-                    with contextlib.suppress(OSError):  # it may end meanwhile
-                        self._look(worker.pid)
+                with contextlib.suppress(OSError):  # it may end meanwhile
+                    self._look(worker.pids)
             await asyncio.sleep(LOOK_EVERY_S)
 
     def findings(self) -> list[Finding]:
@@ -42,9 +41,11 @@ class Hygiene:
             said.append(f"a worker had {self.most_files} files open, {MOST_FILES} are allowed")
         return [Finding(Defect.HYGIENE, NOWHERE, NOWHERE, text, "I12") for text in said]
 
-    def _look(self, pid: int) -> None:
-        status = Path(f"/proc/{pid}/status").read_text()
-        for line in status.splitlines():
-            if line.startswith("VmRSS:"):
-                self.most_rss_mb = max(self.most_rss_mb, int(line.split()[1]) // KB_PER_MB)
-        self.most_files = max(self.most_files, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))
+    def _look(self, pids: Iterable[int]) -> None:
+        rss_kb = files = 0
+        for pid in pids:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            rss_kb += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+            files += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+        self.most_rss_mb = max(self.most_rss_mb, rss_kb // KB_PER_MB)
+        self.most_files = max(self.most_files, files)

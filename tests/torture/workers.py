@@ -10,11 +10,14 @@ does not leave.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+from pipeline_case import members
 
 from torture.group import Member, Watch
 from torture.workload import Start
@@ -85,9 +88,9 @@ class Worker:
         return not self._ended.is_set() and self._process is not None and self._process.returncode is None
 
     @property
-    def pid(self) -> int:
-        """Its process, 0 where there is none."""
-        return self._process.pid if self.running and self._process is not None else 0
+    def pids(self) -> set[int]:
+        """Its processes."""
+        return members(self._process.pid) if self.running and self._process is not None else set()
 
     @property
     def member(self) -> Member | None:
@@ -114,10 +117,10 @@ class Worker:
         return self._how.home.wipe(self._process.pid) if self._process is not None else 0
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal; who has ended gets none."""
+        """Send a signal to all its processes, a request to end to the first; who has ended gets none."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                (os.kill if number is signal.SIGTERM else os.killpg)(self._process.pid, number)
 
     async def end(self, number: signal.Signals) -> int:
         """Send a signal, wait for the end and stay down; after LEAVE_S it is killed. The exit code."""
@@ -144,4 +147,5 @@ class Worker:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                process_group=0,
             )

@@ -166,7 +166,15 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
     pages = "bare" not in words
     signs = {"sink": {"recovered": True, "assigned": "unwell" not in words}}
     queries = Queries.open(url) if pages else None
-    web.attach(app, queries, Metrics(), pages=pages, health=lambda: signs, broker="embedded log, one process")
+    web.attach(
+        app,
+        queries,
+        Metrics(),
+        pages=pages,
+        health=lambda: signs,
+        elsewhere=web.Elsewhere({}),
+        broker="embedded log, one process",
+    )
     faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
 
 

@@ -14,6 +14,7 @@ from traderecon.clock import now_ns
 from traderecon.records import STANDINGS, Reason, Severity
 from traderecon.records.instants import NS_PER_S
 from traderecon.sink.queries import UNREADABLE, Queries
+from traderecon.telemetry import Merged
 
 AGES_S = (60, 300, 900, 3_600, 14_400, 28_800, 86_400, 172_800, 432_000)
 """A minute to five days: how long a break has been open."""
@@ -76,10 +77,10 @@ def ages(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str
     return [(name, sum(counts[: place + 1])) for place, name in enumerate(names)], total_s
 
 
-def exposition(registry: CollectorRegistry, accepted: str) -> tuple[bytes, str]:
-    """All metrics in the form a scraper accepts, and that form's content type."""
+def exposition(registry: CollectorRegistry, elsewhere: Sequence[str], accepted: str) -> tuple[bytes, str]:
+    """All metrics in the form a scraper accepts, and that form's content type; ``elsewhere``: see ``Merged``."""
     encoder, content_type = choose_encoder(accepted)
-    return encoder(registry), content_type
+    return encoder(Merged(registry, elsewhere) if elsewhere else registry), content_type
 
 
 def _open() -> GaugeMetricFamily:

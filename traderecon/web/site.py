@@ -20,6 +20,7 @@ from traderecon.transport.app import StreamApp
 from traderecon.web import columns, detail, listings
 from traderecon.web.doors import LOOPBACK, OURS, Refused, safe_headers
 from traderecon.web.downloads import Chunks, download
+from traderecon.web.elsewhere import Elsewhere
 from traderecon.web.exposition import BreakCollector, exposition
 from traderecon.web.templates import icon, page, style
 
@@ -33,17 +34,25 @@ encode = msgspec.json.Encoder().encode
 
 
 def attach(
-    app: StreamApp, queries: Queries | None, metrics: Metrics, *, pages: bool, health: Health, broker: str = ""
+    app: StreamApp,
+    queries: Queries | None,
+    metrics: Metrics,
+    *,
+    pages: bool,
+    health: Health,
+    elsewhere: Elsewhere,
+    broker: str = "",
 ) -> None:
     """Put up health and metrics, and the pages where ``pages`` says so: then ``queries`` must be there.
 
-    ``health`` says of each role of the process what is well (``{"matching": {"recovered": True}}``), ``broker`` is
-    how the overview calls the log. The app needs ``middlewares()`` in its ``web_application_options``.
+    ``health`` says of each role of the process what is well (``{"matching": {"recovered": True}}``), ``elsewhere``
+    knows the other processes of this worker, ``broker`` is how the overview calls the log. The app needs
+    ``middlewares()`` in its ``web_application_options``.
     """
     routes: dict[str, Answer] = {
-        "/metrics": partial(_metrics, metrics),
-        "/healthz/live": partial(_live, health),
-        "/healthz/ready": partial(_ready, health, queries if pages else None),
+        "/metrics": partial(_metrics, metrics, elsewhere),
+        "/healthz/live": partial(_live, health, elsewhere),
+        "/healthz/ready": partial(_ready, health, elsewhere, queries if pages else None),
     }
     if pages:
         if queries is None:
@@ -179,20 +188,22 @@ async def _icon(_request: web.Request) -> web.StreamResponse:
     return web.Response(body=icon(), content_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
-async def _metrics(metrics: Metrics, request: web.Request) -> web.StreamResponse:
+async def _metrics(metrics: Metrics, elsewhere: Elsewhere, request: web.Request) -> web.StreamResponse:
     accepted = request.headers.get("Accept", "")
-    body, content_type = await asyncio.to_thread(exposition, metrics.registry, accepted)
+    body, content_type = await asyncio.to_thread(exposition, metrics.registry, await elsewhere.metrics(), accepted)
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
-async def _live(health: Health, _request: web.Request) -> web.StreamResponse:
+async def _live(health: Health, elsewhere: Elsewhere, _request: web.Request) -> web.StreamResponse:
     """The process answers: that is all, and enough for whoever would restart it."""
-    return web.json_response({"live": True, "roles": health()})
+    return web.json_response({"live": True, "roles": {**health(), **await elsewhere.health()}})
 
 
-async def _ready(health: Health, queries: Queries | None, _request: web.Request) -> web.StreamResponse:
+async def _ready(
+    health: Health, elsewhere: Elsewhere, queries: Queries | None, _request: web.Request
+) -> web.StreamResponse:
     """Every role is well, and the pages' database answers: 200, else 503."""
-    roles: dict[str, Mapping[str, bool]] = dict(health())
+    roles: dict[str, Mapping[str, bool]] = {**health(), **await elsewhere.health()}
     if queries is not None:
         roles["database"] = {"reachable": await asyncio.to_thread(_reaches, queries)}
     ready = all(all(signs.values()) for signs in roles.values())

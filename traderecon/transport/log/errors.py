@@ -40,7 +40,11 @@ class Busy(LogError):
 
 
 class WorkerRunning(LogError):
-    """Another worker has the directory."""
+    """Another worker has the directory: ``holder`` is the process that took it, 0 where that is not known."""
+
+    def __init__(self, sentence: str, holder: int = 0) -> None:
+        super().__init__(sentence)
+        self.holder = holder
 
 
 class TopicDiffers(LogError):

@@ -1,0 +1,64 @@
+"""Metrics of several processes read as those of one: what is counted adds up, what is told stands, each family once."""
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from traderecon.telemetry import Merged, Metrics
+
+OPEN, _ = choose_encoder("application/openmetrics-text")
+
+
+def exposed(metrics: Metrics) -> str:
+    return OPEN(metrics.registry).decode()
+
+
+def read(registry: CollectorRegistry | Merged) -> dict[tuple[str, str], float]:
+    return {
+        (sample.name, ",".join(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(generate_latest(registry).decode())
+        for sample in family.samples
+    }
+
+
+def test_counters_and_histograms_add_up_and_a_gauge_is_what_most_is_told() -> None:
+    here, there = Metrics(), Metrics()
+    here.results.labels("MATCHED").inc(3)
+    there.results.labels("MATCHED").inc(4)
+    there.results.labels("UNMATCHED").inc()
+    for metrics, seconds in ((here, 0.003), (there, 0.02), (there, 100.0)):
+        metrics.decision.observe(seconds)
+    for metrics in (here, there):
+        metrics.duplicates.labels("executions", "IDENTICAL").inc()
+    there.recovery.set(1.5)
+    here.lag.labels("legs", 0).set(7)
+    there.lag.labels("executions", 0).set(2)
+    found = read(Merged(here.registry, [exposed(there)]))
+    assert found["traderecon_results_total", "MATCHED"] == 7
+    assert found["traderecon_results_total", "UNMATCHED"] == 1
+    assert found["traderecon_decision_seconds_count", ""] == 3
+    assert found["traderecon_decision_seconds_sum", ""] == 100.023
+    assert found["traderecon_decision_seconds_bucket", "0.005"] == 1
+    assert found["traderecon_decision_seconds_bucket", "0.025"] == 2
+    assert found["traderecon_decision_seconds_bucket", "+Inf"] == 3
+    assert found["traderecon_table_recovery_seconds", ""] == 1.5
+    assert found["traderecon_consumer_lag_messages", "0,legs"] == 7
+    assert found["traderecon_consumer_lag_messages", "0,executions"] == 2
+    assert found["traderecon_duplicates_total", "IDENTICAL,executions"] == 2
+    assert found["traderecon_sink_rows_total", ""] == 0
+
+
+def test_what_nobody_adds_to_is_as_it_was() -> None:
+    alone, silent = Metrics(), Metrics()
+    alone.results.labels("MATCHED").inc(3)
+    alone.decision.observe(0.2)
+    ours = read(alone.registry)
+    together = read(Merged(alone.registry, [exposed(silent)]))
+    assert together == ours
+    assert list(together) == list(ours)
+
+
+def test_a_family_is_told_once() -> None:
+    three = Merged(Metrics().registry, [exposed(Metrics()), exposed(Metrics())])
+    told = [line for line in OPEN(three).decode().splitlines() if line.startswith("# TYPE")]
+    assert len(told) == len(set(told)) > 10
