@@ -18,7 +18,7 @@ demo: .venv/run.stamp ## Run everything on simulated trades: prints the address 
 
 .PHONY: test
 test: system-packages check kafka ## Everything CI runs: check, then every test; the pure packages covered fully
-	$(BIN)/python -m pytest -n 2 $(PURE:%=--cov=traderecon.%) --cov-branch --cov-fail-under=100
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PURE:%=--cov=traderecon.%) --cov-branch --cov-fail-under=100
 
 .PHONY: check
 check: .venv/dev.stamp ## Format, lint and types, changing nothing

@@ -296,6 +296,14 @@ def test_and_the_watch_would_see_it(tmp_path: Path) -> None:
     assert [deed.split(" ")[1] for deed in deeds] == ["open", "thread"]
 
 
+def test_what_a_worker_loads_starts_no_thread() -> None:
+    """It forks: a thread would be gone in the forks, with whatever lock it holds."""
+    loads = "import os, faust, traderecon.app, traderecon.preflight, traderecon.processes, traderecon.cli.worker"
+    count = "print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([sys.executable, "-c", f"{loads}; {count}"], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+
+
 def test_what_is_installed_is_what_is_here() -> None:
     listed = ConfigParser()
     listed.read(ROOT.parent / "setup.cfg")

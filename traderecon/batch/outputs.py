@@ -15,11 +15,8 @@ from typing import BinaryIO
 
 import polars as pl
 
-from traderecon.batch.table import COLUMNS, LISTS, SENT_TEXT
+from traderecon.batch.table import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
 from traderecon.records.words import Word
-
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What begins a formula, in both widths; control characters never get this far."""
 
 _TAME = r"^[A-Za-z0-9][A-Za-z0-9._:/#-]*$"
 """Text that is no formula and needs no quotes."""
@@ -33,15 +30,6 @@ class Format(Word):
     CSV = ".csv"
     JSON = ".json"
     PARQUET = ".parquet"
-
-
-def spreadsheet_safe(text: str) -> str:
-    """Text that a spreadsheet shows and never runs: a quote before what would begin a formula.
-
-    >>> spreadsheet_safe("=1+1"), spreadsheet_safe(" @x"), spreadsheet_safe("AAPL")
-    ("'=1+1", "' @x", 'AAPL')
-    """
-    return f"'{text}" if text.lstrip(" \"'").startswith(_FORMULA) else text
 
 
 def frame(rows: Sequence[tuple[str, ...]]) -> pl.DataFrame:

@@ -22,11 +22,12 @@ from typing import Any
 import msgspec
 
 from traderecon.batch.inputs import Input
-from traderecon.batch.outputs import Format, put_together, spreadsheet_safe, whole
+from traderecon.batch.outputs import Format, put_together, whole
 from traderecon.batch.part import Chunks, Job, Judged, judge_part, start_worker
 from traderecon.batch.screen import Screen
 from traderecon.batch.split import CHUNK_BYTES, boundaries, split
 from traderecon.batch.summary import Reject, Summary
+from traderecon.batch.table import spreadsheet_safe
 from traderecon.records import RejectCode
 from traderecon.rules import Rules
 

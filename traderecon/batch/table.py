@@ -34,8 +34,20 @@ LISTS = ("reasons", "hints")
 SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker")
 """The columns that carry a sender's own text."""
 
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What begins a formula, in both widths; control characters never get this far."""
+
 _NOBODY = ("", "", "", "")
 _UNKNOWN = ("", "")
+
+
+def spreadsheet_safe(text: str) -> str:
+    """Text that a spreadsheet shows and never runs: a quote before what would begin a formula.
+
+    >>> spreadsheet_safe("=1+1"), spreadsheet_safe(" @x"), spreadsheet_safe("AAPL")
+    ("'=1+1", "' @x", 'AAPL')
+    """
+    return f"'{text}" if text.lstrip(" \"'").startswith(_FORMULA) else text
 
 
 def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from traderecon.batch.outputs import spreadsheet_safe
-from traderecon.batch.table import COLUMNS, SENT_TEXT
+from traderecon.batch.table import COLUMNS, SENT_TEXT, spreadsheet_safe
 
 
 class _Terms(msgspec.Struct, frozen=True):
