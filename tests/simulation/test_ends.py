@@ -1,18 +1,12 @@
 """Real workers ended by SIGKILL at each point; a test is named by its row of the fault matrix."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-TESTS = Path(__file__).parents[1]
-BOUND_S = 900
+from programs import program
 
 Row = Mapping[str, Any]
 
@@ -20,14 +14,7 @@ Row = Mapping[str, Any]
 @pytest.fixture(scope="module")
 def rows() -> dict[str, Row]:
     """Every row of one run: an installation that lives through all of them."""
-    done = subprocess.run(
-        [sys.executable, "-m", "simulation.ends"],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BOUND_S,
-    )
+    done = program("simulation.ends")
     found = {row["row"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert "settled" in found, done.stderr
     return found

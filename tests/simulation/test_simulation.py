@@ -1,16 +1,11 @@
 """The simulation: every pass of every point of a small day, a hundred and twenty schedules, and bugs that it finds."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-TESTS = Path(__file__).parents[1]
-BOUND_S = 900
+from programs import program
 
 FOUND_AT_ONCE = (
     "commit-early",
@@ -22,23 +17,12 @@ FOUND_AT_ONCE = (
 """Bugs that a few schedules find, of every stage. The others, and how soon: docs/simulation.md."""
 
 
-def simulation(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "simulation", *options],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BOUND_S,
-    )
-
-
 def report(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
 def test_a_small_day_survives_an_end_at_every_pass_of_every_point(tmp_path: Path) -> None:
-    done = simulation("--points", "--processes", "2", "--json", str(tmp_path / "report"))
+    done = program("simulation", "--points", "--processes", "2", "--json", str(tmp_path / "report"))
     assert done.returncode == 0, done.stderr
     told = report(tmp_path / "report")
     # Which points there are is asked of the product by name, so that a new one must be passed here too.
@@ -49,15 +33,17 @@ def test_a_small_day_survives_an_end_at_every_pass_of_every_point(tmp_path: Path
 
 
 def test_a_hundred_and_twenty_schedules_lose_nothing_and_come_to_the_same() -> None:
-    done = simulation("--schedules", "120", "--seed", "8000", "--processes", "2")
+    done = program("simulation", "--schedules", "120", "--seed", "8000", "--processes", "2")
     assert done.returncode == 0, done.stderr
 
 
 def test_a_seed_is_the_same_schedule_every_time(tmp_path: Path) -> None:
     paths = [tmp_path / "one", tmp_path / "other"]
-    assert simulation("--replay", "8011", "--json", str(paths[0])).returncode == 0
-    assert simulation("--schedules", "12", "--seed", "8000", "--json", str(tmp_path / "before")).returncode == 0
-    assert simulation("--replay", "8011", "--json", str(paths[1])).returncode == 0
+    assert program("simulation", "--replay", "8011", "--json", str(paths[0])).returncode == 0
+    assert (
+        program("simulation", "--schedules", "12", "--seed", "8000", "--json", str(tmp_path / "before")).returncode == 0
+    )
+    assert program("simulation", "--replay", "8011", "--json", str(paths[1])).returncode == 0
     first, second = map(report, paths)
     assert first["passes"] == second["passes"]
     assert first["ends"] == second["ends"]
@@ -65,6 +51,6 @@ def test_a_seed_is_the_same_schedule_every_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bug", FOUND_AT_ONCE)
 def test_a_bug_is_found(bug: str) -> None:
-    done = simulation("--schedules", "60", "--until-wrong", "--bug", bug)
+    done = program("simulation", "--schedules", "60", "--until-wrong", "--bug", bug)
     assert done.returncode == 1, f"{bug} was not found"
     assert done.stdout.endswith("1 WRONG\n")

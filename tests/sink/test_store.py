@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from legs import SECOND_NS, booked, ours, theirs
 from msgspec.structs import replace
+from programs import program
 from sink.outputs import (
     LEGS,
     PARTITIONS,
@@ -172,14 +170,7 @@ def in_copy(empty: Path, name: str) -> Iterator[Store]:
 
 def test_k9_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path, store: Store) -> None:
     trades = 2_000
-    done = subprocess.run(
-        [sys.executable, "-m", "sink.taking", f"sqlite:///{tmp_path / 'killed.db'}", str(trades), str(KILLS)],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=END_S,
-    )
+    done = program("sink.taking", f"sqlite:///{tmp_path / 'killed.db'}", str(trades), str(KILLS))
     assert (done.returncode, done.stdout) == (0, f"{KILLS}\n"), done.stderr
     outputs = simulated(trades)
     outputs.into(store)

@@ -1,32 +1,15 @@
 """The whole pipeline under torture: two workers on a real Kafka, and lives that are killed on the embedded log."""
 
-import os
 import re
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from programs import program
 
 from torture.options import kinds_of
 from torture.pipeline_bugs import BUGS, OF_INVARIANTS
 from torture.test_torture_run import torture
-
-TESTS = Path(__file__).parents[1]
-BOUND_S = 900
-
-
-def lives(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "torture.pipeline_lives", *options],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BOUND_S,
-    )
-
 
 KINDS = ("kill", "stop", "wipe", "refuse", "bounce", "proxy", "disk", "clock", "slow-db")
 
@@ -45,14 +28,14 @@ def test_k1_k10_z1_b2_b6_b7_s1_s5_s6_c1_two_workers_lose_nothing_get_nothing_wro
 
 
 def test_k1_two_dozen_lives_leave_every_trade_decided() -> None:
-    done = lives("--lives", "24", "--seed", "3")
+    done = program("torture.pipeline_lives", "--lives", "24", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("seed 3 | 24 lives | 860 records | 0 WRONG")
 
 
 @pytest.mark.parametrize(("invariant", "bug"), [pair for pair in OF_INVARIANTS.items() if pair[0] != "I13"])
 def test_a_bug_that_breaks_an_invariant_is_found_by_it(invariant: str, bug: str) -> None:
-    done = lives("--lives", "0", "--seed", "3", "--bug", bug)
+    done = program("torture.pipeline_lives", "--lives", "0", "--seed", "3", "--bug", bug)
     assert done.returncode == 1
     found = [line for line in done.stderr.splitlines() if line.startswith(f"{invariant} ")]
     assert found, done.stderr
@@ -60,7 +43,7 @@ def test_a_bug_that_breaks_an_invariant_is_found_by_it(invariant: str, bug: str)
 
 def digests_of(*runs: str) -> list[str]:
     with ThreadPoolExecutor() as at_once:
-        done = at_once.map(lambda words: lives("--seed", "4", *words.split()), runs)
+        done = at_once.map(lambda words: program("torture.pipeline_lives", "--seed", "4", *words.split()), runs)
         return [re.findall(r"digest ([0-9a-f]{12})", run.stdout)[0] for run in done]
 
 

@@ -1,26 +1,16 @@
 """Short runs on a real Kafka: ours goes through every kind of fault unharmed, plain Faust does not."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).parents[1]
-BOUND_S = 900
+from programs import program
 
 
 def torture(directory: Path, *options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
     """Run the harness as people do; how it ended, and its report."""
-    done = subprocess.run(
-        [sys.executable, "-m", "torture", "--directory", str(directory), *options],
-        env={**os.environ, "PYTHONPATH": str(TESTS)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BOUND_S,
-    )
+    done = program("torture", "--directory", str(directory), *options)
     report = directory / "report.json"
     assert report.exists(), done.stderr
     return done, json.loads(report.read_text())
