@@ -1,16 +1,14 @@
 """The whole pipeline on a real Kafka: how fast does it come through what lies in the topics?
 
-    python benchmarks/pipeline.py [--trades 200000] [--profile typical] [--rounds 1] [--only one two] [--hot 25]
+    python benchmarks/pipeline.py [--trades 200000] [--profile typical] [--rounds 1] [--hot 25]
 
 The day's messages are in the input topics; then ``traderecon worker`` is started as a user would start it, and watched
 from outside. Time runs from the last look at which nothing was in the journal to the look at which the last result was
 in the database. Graces are longer than the run: whoever waits for a missing leg still waits at the end.
 
-    one     a worker with all roles
-    two     intake and matching in one process, sink and web in another
-
-CPU is of all processes of ours, the kernel's work for them included, over the same span and per input message; memory
-is the most a process had resident. ``--hot`` runs ``one`` once more under cProfile, and prints what took longest.
+CPU is of all processes of the worker, the kernel's work for them included, over the same span and per input message;
+memory is the most each had resident, in sum: what they share counts in each. ``--hot`` runs once more under cProfile,
+and prints what took longest.
 """
 
 import argparse
@@ -18,7 +16,7 @@ import os
 import pstats
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -37,16 +35,14 @@ GRACE_S = 86_400
 LIMIT_S = 900
 LOOK_S = 0.25
 APPEND_RECORDS = 2_000
-ALL_ROLES = "intake,matching,sink,web"
-SPLITS = {"one": (ALL_ROLES,), "two": ("intake,matching", "sink,web")}
 PROFILED = """
-import cProfile, sys, time
+import cProfile, os, sys, time
 from traderecon.cli import main
 path, profile = sys.argv.pop(1), cProfile.Profile(time.thread_time)  # of the loop's thread: others may want the machine
 try:
     profile.runcall(main)
 finally:
-    profile.dump_stats(path)
+    profile.dump_stats(f"{path}-{os.getpid()}")
 """
 
 Row = tuple[bytes | None, bytes]
@@ -55,12 +51,12 @@ Day = Mapping[tuple[str, int], list[Row]]
 
 
 class Figures(NamedTuple):
-    """One run. ``ends_s``: when each stage was done with the last record; memory in MiB, of each process."""
+    """One run. ``ends_s``: when each stage was done with the last record."""
 
     messages: int
     cpu_s: float
     ends_s: Mapping[str, float]
-    peaks_mib: list[float]
+    peak_mib: float
 
     @property
     def rate(self) -> float:
@@ -115,32 +111,30 @@ class Watch:
         return all((self._kafka.committed(group, *place) or 0) >= end for place, end in ends.items())
 
 
-def measure(watch: Watch, workers: list[Running], records: int) -> Figures:
+def measure(watch: Watch, worker: Running, records: int) -> Figures:
     """Watch a run from its first record to its last row."""
     limit = time.monotonic() + LIMIT_S
-    cpu_s: Callable[[], float] = lambda: sum(worker.cpu_s() for worker in workers)  # noqa: E731
     while True:
-        begun, before_s = time.monotonic(), cpu_s()
+        begun, before_s = time.monotonic(), worker.cpu_s()
         if not watch.idle():
             break
-        patiently(workers, limit)
+        patiently(worker, limit)
     ends_s: dict[str, float] = {}
     stored, legs = 0, {}
     while "matching" not in ends_s or stored < watch.published():
-        patiently(workers, limit)
+        patiently(worker, limit)
         if (now := watch.stored()) > stored:
-            stored, ends_s["sink"], after_s = now, time.monotonic() - begun, cpu_s()
+            stored, ends_s["sink"], after_s = now, time.monotonic() - begun, worker.cpu_s()
         if "intake" not in ends_s and watch.read():
             ends_s["intake"], legs = time.monotonic() - begun, watch.journal()
         if legs and "matching" not in ends_s and watch.matched(legs):
             ends_s["matching"] = time.monotonic() - begun
-    return Figures(records, after_s - before_s, ends_s, [worker.peak_mib() for worker in workers])
+    return Figures(records, after_s - before_s, ends_s, worker.peak_mib())
 
 
-def patiently(workers: list[Running], limit: float) -> None:
-    """Wait a little; the end of the benchmark where a worker has died, or nothing comes to an end."""
-    for worker in workers:
-        worker.alive()
+def patiently(worker: Running, limit: float) -> None:
+    """Wait a little; the end of the benchmark where the worker has died, or nothing comes to an end."""
+    worker.alive()
     if time.monotonic() > limit:
         raise SystemExit(f"not done after {LIMIT_S} s")
     time.sleep(LOOK_S)
@@ -156,9 +150,9 @@ class Bench:
             self._day.setdefault((sent.source, sent.partition(PARTITIONS)), []).append((sent.key, sent.value))
         self.records = sum(map(len, self._day.values()))
 
-    def run(self, split: str, number: int, profile: Path | None = None) -> Figures:
+    def run(self, number: int, profile: Path | None = None) -> Figures:
         """One run, on topics and a data directory of its own."""
-        prefix = f"{split}-{number}-"
+        prefix = f"run-{number}-"
         directory = self._directory / prefix
         settings = {"topic_prefix": prefix, "topic_partitions": PARTITIONS, "grace_seconds": GRACE_S}
         installation = Installation(directory, self._kafka.url, **settings)
@@ -169,25 +163,22 @@ class Bench:
                 self._kafka.append(topic, rows[first : first + APPEND_RECORDS], partition)
         program = [sys.executable, "-c", PROFILED, str(profile)] if profile else []
         try:
-            workers = [installation.start(roles, program=program) for roles in SPLITS[split]]
-            figures = measure(Watch(self._kafka, installation, day), workers, self.records)
-            for worker in workers:
-                if worker.leave():
-                    raise SystemExit(f"a worker was asked to stop, and did not end well:\n{worker.log[-2000:]}")
+            worker = installation.start(program=program)
+            figures = measure(Watch(self._kafka, installation, day), worker, self.records)
+            if worker.leave():
+                raise SystemExit(f"the worker was asked to stop, and did not end well:\n{worker.log[-2000:]}")
         finally:
             installation.close()
         return figures
 
 
-def table(runs: Mapping[str, list[Figures]]) -> Iterator[str]:
+def table(runs: list[Figures]) -> Iterator[str]:
     """The lines of the report."""
-    yield f"{'':6} {'messages/s':>26} {'CPU us/message':>20} {'intake s':>10} {'matching s':>10} {'sink s':>8}  MiB"
-    for split, found in runs.items():
-        last = found[-1]
-        ends = f"{last.ends_s['intake']:10.1f} {last.ends_s['matching']:10.1f} {last.ends_s['sink']:8.1f}"
-        peaks = " + ".join(f"{peak:.0f}" for peak in last.peaks_mib)
-        rates, costs = (spread((getattr(each, name) for each in found), form) for name, form in FORMS.items())
-        yield f"{split:6} {rates:>26} {costs:>20} {ends}  {peaks}"
+    yield f"{'messages/s':>26} {'CPU us/message':>20} {'intake s':>10} {'matching s':>10} {'sink s':>8}  MiB"
+    last = runs[-1]
+    ends = f"{last.ends_s['intake']:10.1f} {last.ends_s['matching']:10.1f} {last.ends_s['sink']:8.1f}"
+    rates, costs = (spread((getattr(each, name) for each in runs), form) for name, form in FORMS.items())
+    yield f"{rates:>26} {costs:>20} {ends}  {last.peak_mib:.0f}"
 
 
 FORMS = {"rate": ",.0f", "cpu_us": ".1f"}
@@ -199,25 +190,23 @@ def main() -> None:
     arguments.add_argument("--trades", type=int, default=200_000)
     arguments.add_argument("--profile", choices=PROFILES, default="typical")
     arguments.add_argument("--rounds", type=int, default=1)
-    arguments.add_argument("--only", nargs="*", choices=SPLITS, default=list(SPLITS))
     arguments.add_argument("--hot", type=int, metavar="LINES", help="what took longest, so many lines of it")
     chosen = arguments.parse_args()
-    runs: dict[str, list[Figures]] = {}
+    runs: list[Figures] = []
     with TemporaryDirectory(prefix="traderecon-bench-") as folder:
         kafka = KafkaLog(Path(folder) / "kafka")
         try:
             kafka.start()
             bench = Bench(kafka, Path(folder), chosen.trades, chosen.profile)
             for number in range(chosen.rounds):
-                for split in chosen.only:
-                    figures = bench.run(split, number)
-                    runs.setdefault(split, []).append(figures)
-                    print(f"round {number + 1}: {split} {figures.rate:,.0f}/s", file=sys.stderr)
+                runs.append(bench.run(number))
+                print(f"round {number + 1}: {runs[-1].rate:,.0f}/s", file=sys.stderr)
             if chosen.hot:
                 profile = Path(folder) / "profile"
-                bench.run("one", chosen.rounds, profile)
+                bench.run(chosen.rounds, profile)
+                found = pstats.Stats(*map(str, Path(folder).glob("profile-*")))
                 for order in ("cumulative", "tottime"):
-                    pstats.Stats(str(profile)).sort_stats(order).print_stats(chosen.hot)
+                    found.sort_stats(order).print_stats(chosen.hot)
         finally:
             kafka.stop()
     print(

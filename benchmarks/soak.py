@@ -12,7 +12,6 @@ million: a cache is full by then, a leak is not. At the end everything must be d
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections import defaultdict
@@ -97,13 +96,8 @@ class Soak:
         if now or not self.samples or at_s - self.samples[-1].at_s > SAMPLE_S:
             read = int(self.worker.metric("traderecon_messages_consumed_total"))
             waiting = int(self.worker.metric("traderecon_pending_trades"))
-            self.samples.append(Sample(at_s, read, resident_mib(self.worker.pid), waiting))
+            self.samples.append(Sample(at_s, read, self.worker.resident_mib(), waiting))
         return self.samples[-1]
-
-
-def resident_mib(pid: int) -> float:
-    """Memory a process has resident."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1_048_576
 
 
 def slope(samples: Sequence[Sample]) -> float:

@@ -136,6 +136,10 @@ class Running:
         """Seconds of processor time so far, its own and the system's for it."""
         return sum(int(field(pid, at)) for pid in self.pids for at in (USER_TICKS, SYSTEM_TICKS)) / TICKS_PER_S
 
+    def resident_mib(self) -> float:
+        """Memory its processes have resident; what they share counts once."""
+        return sum(resident_mib(pid) for pid in self.pids)
+
     def peak_mib(self) -> float:
         """The most memory each of its processes has had resident, in sum; what they share counts in each."""
         return sum(peak_mib(pid) for pid in self.pids)
@@ -155,6 +159,12 @@ def members(group: int) -> set[int]:
 def field(pid: int, place: int) -> str:
     """One of a process's figures, as the kernel counts them behind its name. Source: proc(5), stat."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[place]
+
+
+def resident_mib(pid: int) -> float:
+    """Memory a process has resident, its part of what it shares."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def peak_mib(pid: int) -> float:

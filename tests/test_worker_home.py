@@ -1,6 +1,5 @@
 """A worker takes the lowest free home, and finds its name and its tables again."""
 
-import os
 from pathlib import Path
 
 from traderecon.identity import Identity
@@ -18,17 +17,3 @@ def test_z3_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path
     assert (again.directory, again.name) == (first.directory, first.name)
     second.lock.release()
     again.lock.release()
-
-
-def test_z3_a_home_whose_worker_was_killed_is_waited_for_until_its_forks_have_ended(tmp_path: Path) -> None:
-    heard, held = os.pipe()
-    if not (worker := os.fork()):
-        take_home(tmp_path, LOG)
-        if not os.fork():
-            os.read(heard, 1)
-            os._exit(0)
-        os._exit(0)
-    os.waitpid(worker, 0)
-    assert take_home(tmp_path, LOG).directory.name == "worker-1"
-    os.write(held, b"e")
-    assert take_home(tmp_path, LOG).directory.name == "worker-0"

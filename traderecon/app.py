@@ -2,7 +2,7 @@
 
     intake ─> legs ─> matching ─> reconciled, mismatch, dead_letters, standings ─> sink ─> SQL ─> web
 
-``faust -A traderecon.app:matching worker`` runs one role; ``traderecon worker`` runs several in one process.
+``faust -A traderecon.app:matching worker`` runs one role; ``traderecon worker`` runs several: see ``processes``.
 """
 
 import asyncio
@@ -130,7 +130,7 @@ def _web(
         parts,
         "web",
         web=True,
-        web_host=settings.web_host,
+        web_host=settings.web_host if listening is None else listening.getsockname()[0],
         web_port=settings.web_port,
         streams=False,
         web_application_options={"middlewares": web.middlewares()},

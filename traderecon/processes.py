@@ -5,20 +5,22 @@
                        └─ sink, web          the process that was started: it asks the others, and answers for all
 
 One Python process runs one thread at a time: with its stages in three a worker comes through a backlog 1.6 times as
-fast. They share nothing but the worker's home, and live and end together: a fork ends with the process that was
-started, however that ends, and that one ends with the exit code of a fork that failed. The home is held until the last
-of them is gone.
+fast. They share nothing but the worker's home, and live and end together: the kernel kills a fork with the process that
+was started, however that ends, and that one ends with the exit code of a fork that failed. Linux only, as that signal
+is; elsewhere, and on the embedded log, a worker is one process.
 """
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
-import threading
+import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import faust
 from mode import Service
 
 from traderecon.roles import ROLES
@@ -27,8 +29,10 @@ from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE, halt
 LOOK_S = 0.2
 LEAVE_S = 40.0
 """A stage that is told to stop ends by itself within 30 s: see ``StreamApp``."""
-TOLD = (0, 128 + signal.SIGTERM, -signal.SIGTERM)
+ASKED = {0, *(code for number in (signal.SIGTERM, signal.SIGINT) for code in (-number, 128 + number))}
 """How a process ends that was asked to, before or after it had begun."""
+DIES_WITH_PARENT = 1
+"""What prctl is told. Source: prctl(2), PR_SET_PDEATHSIG."""
 
 
 class Fork(NamedTuple):
@@ -48,64 +52,67 @@ class Here(NamedTuple):
 
 def stages_apart(roles: Collection[str]) -> Sequence[str]:
     """The roles that get a process of their own: all stages but the last, which stays with the pages."""
-    return [role for role in ROLES if role in roles and role != "web"][:-1]
+    stages = [role for role in ROLES if role in roles and role != "web"]
+    return stages[:-1] if sys.platform == "linux" else []
 
 
 def divided(roles: Sequence[str], apart: Sequence[str]) -> Here:
-    """Fork a process for each role of ``apart``; returns in all of them.
+    """Fork a process for each role of ``apart``; returns in all of them. What cannot be forked ends the process: 70.
 
-    To be called before there is a thread or an event loop. A fork ends at once when this process is gone.
+    To be called before there is a thread or an event loop.
     """
     forks: dict[str, Fork] = {}
-    heard, held = os.pipe()
+    parent = os.getpid()
+    # Whoever started us may ignore the ends of children: then nobody could tell how they ended.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for role in apart:
-        listening = socket.create_server(("127.0.0.1", 0))
-        if not (pid := os.fork()):
-            os.close(held)
-            threading.Thread(target=end_with, args=(heard,), daemon=True).start()
+        try:
+            listening = socket.create_server(("127.0.0.1", 0))
+            pid = os.fork()
+        except OSError as error:
+            halt(f"there is no process for {role}: {error.strerror or error}", error)
+        if not pid:
+            ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(PROMISE)
             return Here((role,), {}, listening)
         forks[role] = Fork(pid, listening.getsockname()[1])
         listening.close()
-    os.close(heard)  # ``held`` stays open as long as this process lives
     return Here([role for role in roles if role not in forks], forks, None)
 
 
-def end_with(file: int) -> None:
-    """End this process at once when nobody can write to ``file`` any more: nothing left to do may get in their way."""
-    while os.read(file, 4_096):
-        pass
-    os._exit(PROMISE)
+class Worker(faust.Worker):
+    """The Faust worker of the process that was started: it watches the forks, and has them end with it."""
 
-
-class Forks(Service):
-    """Watches the forks while the worker runs, and has them end with it."""
-
-    def __init__(self, forks: Mapping[str, Fork], **more: Any) -> None:
-        super().__init__(**more)
+    def __init__(self, forks: Mapping[str, Fork], *apps: faust.App, **more: Any) -> None:
+        super().__init__(*apps, **more)
         self._left = dict(forks)
+        self._until = float("inf")
 
     @Service.task
     async def _watch(self) -> None:
-        while not self.should_stop:
+        while self._left and not self.should_stop:
             await self.sleep(LOOK_S)
             for role, code in self._ended():
-                if code not in TOLD:
+                if code not in ASKED:
                     halt(f"the process of {role} ended with {code}, so this worker does", code=_passed_on(code))
                 os.kill(os.getpid(), signal.SIGTERM)
 
     async def on_stop(self) -> None:
-        """Tell them to end."""
+        """Tell the forks to end, before anything here does."""
+        self._until = time.monotonic() + LEAVE_S
         for fork in self._left.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(fork.pid, signal.SIGTERM)
+        await super().on_stop()
 
     def join(self) -> int:
-        """Wait until they have ended, killing who does not within 40 s; 0, or the exit code of one that failed."""
-        worst, until = 0, time.monotonic() + LEAVE_S
+        """Wait for the forks to end, and kill who has not 40 s after it was told; 0, or the code of one that failed."""
+        worst = 0
         while self._left:
             for _, code in self._ended():
-                worst = worst or (0 if code in TOLD else _passed_on(code))
-            if time.monotonic() > until:
+                worst = worst or (0 if code in ASKED else _passed_on(code))
+            if time.monotonic() > self._until:
                 for fork in self._left.values():
                     os.kill(fork.pid, signal.SIGKILL)
             time.sleep(LOOK_S / 10)

@@ -6,26 +6,21 @@ Directory and homes belong to one log: see ``identity``.
 """
 
 import logging
-import os
 import uuid
 from itertools import count
 from pathlib import Path
-from time import monotonic, sleep
 from typing import NamedTuple
 
 from traderecon.identity import Identity, OtherIdentity, pin
 from traderecon.transport.log import WorkerLock, WorkerRunning
 
 NAME = "name"
-LEAVING_S = 2.0
-"""How long the forks of a worker that was killed may take to end: they hold its home until they have."""
-LOOK_S = 0.02
 
 logger = logging.getLogger(__name__)
 
 
 class WorkerHome(NamedTuple):
-    """The directory, held by its lock for as long as this process lives, the worker's name, and the log it is for."""
+    """The directory, held by its lock until this process and its forks have ended, its name, and the log it is for."""
 
     directory: Path
     name: str
@@ -44,7 +39,9 @@ def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
     for number in count():
         directory = data_dir / f"worker-{number}"
         directory.mkdir(parents=True, exist_ok=True)
-        if (lock := _free(directory)) is None:
+        try:
+            lock = WorkerLock(directory)
+        except WorkerRunning:
             continue
         name = directory / NAME
         try:
@@ -56,28 +53,6 @@ def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
             name.write_text(f"{uuid.uuid4().hex[:12]}\n")
         return WorkerHome(directory, f"worker-{name.read_text().strip()}", lock, identity)
     raise AssertionError("numbers do not end")
-
-
-def _free(directory: Path) -> WorkerLock | None:
-    """The lock of a home, also where whoever took it has just ended; None: a worker has it."""
-    until = monotonic() + LEAVING_S
-    while True:
-        try:
-            return WorkerLock(directory)
-        except WorkerRunning as running:
-            if _lives(running.holder) or monotonic() > until:
-                return None
-        sleep(LOOK_S)
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _pin(directory: Path, identity: Identity, *, old: bool) -> None:

@@ -3,18 +3,47 @@
 import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from broker.feeding import produce
 from broker.kafka_server import Kafka
 from broker.waiting import until
-from pipeline_case import READY_S, Installation, Running
+from pipeline_case import READY_S, TRADERECON, Installation, Running
 from pipeline_truth import Day, assert_as_in_batch, batch_of
 
 DAY = Day(trades=200, profile="typical")
 GONE_S = 5
+TOLD_AT_ONCE = """
+import os, signal
+from traderecon import processes
+from traderecon.cli import main
+
+divided = processes.divided
+
+def told(roles, apart):
+    print("threads:", len(os.listdir("/proc/self/task")), flush=True)
+    here = divided(roles, apart)
+    if here.forks:
+        os.killpg(os.getpid(), signal.SIGINT)
+    return here
+
+processes.divided = told
+main()
+"""
+NO_PROCESS = """
+import errno, os
+from traderecon.cli import main
+
+def fork():
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+os.fork = fork
+main()
+"""
 
 
 @pytest.fixture
@@ -93,11 +122,36 @@ def test_a_worker_ends_in_order_when_one_of_its_processes_is_told_to(installatio
     assert gone(worker)
 
 
-def test_a_process_that_does_not_answer_is_not_well(installation: Installation) -> None:
+def test_a_worker_whose_process_does_not_answer_is_neither_live_nor_scraped(installation: Installation) -> None:
     worker = installation.start_ready()
     os.kill(worker.pids[1], signal.SIGSTOP)
-    until(lambda: not worker.ready(), "it is not ready", READY_S)
-    assert b"traderecon_sink_rows" in worker.get("/metrics")
+    for path in ("/healthz/live", "/healthz/ready", "/metrics"):
+        with pytest.raises(HTTPError) as answer:
+            worker.get(path)
+        with answer.value as said:
+            assert said.code == 503
     os.kill(worker.pids[1], signal.SIGCONT)
     until(worker.ready, "it is ready again", READY_S)
+    assert worker.metric("traderecon_build_info") == 1
     assert worker.leave() == 0
+
+
+def test_a_worker_forks_before_there_is_a_thread_and_told_to_end_then_it_does(installation: Installation) -> None:
+    installation.environment["TRADERECON_BROKER"] = installation.broker.replace("127.0.0.1", "localhost")
+    worker = installation.start(program=[sys.executable, "-c", TOLD_AT_ONCE])
+    assert worker.ended() in {0, 130}
+    assert "threads: 1\n" in worker.log
+    assert gone(worker)
+
+
+def test_a_worker_whose_parent_ignores_the_ends_of_children_knows_of_them(installation: Installation) -> None:
+    worker = installation.start(program=["env", "--ignore-signal=CHLD", str(TRADERECON)])
+    until(worker.ready, "it is ready", READY_S)
+    os.kill(worker.pids[1], signal.SIGKILL)
+    assert worker.ended() == 70
+
+
+def test_a_worker_that_gets_no_process_says_so(installation: Installation) -> None:
+    worker = installation.start(program=[sys.executable, "-c", NO_PROCESS])
+    assert worker.ended() == 70
+    assert "there is no process for intake: Resource temporarily unavailable" in worker.log

@@ -42,7 +42,7 @@ def watched(installation: Installation, worker: Running, legs: int, *, within_s:
         first, last = legs * (tenth - 1) // 10, legs * tenth // 10
         asyncio.run(_sent(installation, range(first, last)))
         installation.until(lambda last=last: pending(worker) == last, f"{last} wait", within_s)  # type: ignore[misc]
-        yield Reading(last, _resident_mib(worker), worker.peak_mib(), time.monotonic() - began_s)
+        yield Reading(last, worker.resident_mib(), worker.peak_mib(), time.monotonic() - began_s)
 
 
 def pending(worker: Running) -> int:
@@ -61,11 +61,6 @@ async def _sent(installation: Installation, numbers: Sequence[int]) -> None:
                 place = by_partition.setdefault(partition_for(key, count), [])
                 place.append(Outgoing(key, execution(number)))
             await asyncio.gather(*(client.append(topic, place, rows) for place, rows in by_partition.items()))
-
-
-def _resident_mib(worker: Running) -> float:
-    lines = Path(f"/proc/{worker.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def main(legs: int, directory: Path) -> None:

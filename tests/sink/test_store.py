@@ -38,9 +38,7 @@ from traderecon.sink.store import Fenced, Store
 from traderecon.transport import MicroBatch
 from traderecon.transport.log import Record
 
-TESTS = Path(__file__).parents[1]
 KILLS = 30
-END_S = 60
 HOSTILE = (
     "'; DROP TABLE results; --",
     '"quoted" and \\ back',

@@ -5,8 +5,10 @@ crew -> Hygiene.keep_looking -> most_rss_mb, most_files; complaints against the 
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
+
+from pipeline_case import resident_mib
 
 from torture.findings import NOWHERE, Defect, Finding
 from torture.workers import Worker
@@ -14,7 +16,6 @@ from torture.workers import Worker
 LOOK_EVERY_S = 2
 MOST_RSS_MB = 1_000
 MOST_FILES = 600
-KB_PER_MB = 1024
 
 
 class Hygiene:
@@ -41,11 +42,7 @@ class Hygiene:
             said.append(f"a worker had {self.most_files} files open, {MOST_FILES} are allowed")
         return [Finding(Defect.HYGIENE, NOWHERE, NOWHERE, text, "I12") for text in said]
 
-    def _look(self, pids: Iterable[int]) -> None:
-        rss_kb = files = 0
-        for pid in pids:
-            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            rss_kb += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-            files += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
-        self.most_rss_mb = max(self.most_rss_mb, rss_kb // KB_PER_MB)
-        self.most_files = max(self.most_files, files)
+    def _look(self, pids: Collection[int]) -> None:
+        resident = sum(map(resident_mib, pids))
+        files = sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
+        self.most_rss_mb, self.most_files = max(self.most_rss_mb, int(resident)), max(self.most_files, files)

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import os
 import socket
 import sys
 import threading
@@ -48,36 +49,33 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     directory. Ctrl-C or SIGTERM ends it in order. Exit 70: a promise could not be kept, and nothing was acknowledged;
     start it again.
     """
+    if tied:
+        threading.Thread(target=_end_with_input, daemon=True).start()
     settings = effective_settings()
-    run(settings, roles, listener(settings, port), loglevel, tied=tied)
+    run(settings, roles, listener(settings, port), loglevel)
 
 
-def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, loglevel: str, *, tied: bool) -> None:
+def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, loglevel: str) -> None:
     """Check what can be checked, then work until a signal."""
     # Faust and what comes with it: `--help` is quick.
     from mode import loop
 
-    loop.use("uvloop")
-    import faust
-
     from traderecon.app import apps, identity_of
     from traderecon.cli.broker import run as ask
     from traderecon.identity import OtherIdentity
-    from traderecon.processes import Forks, divided, end_with, stages_apart
+    from traderecon.processes import Worker, divided, stages_apart
     from traderecon.sink.database import StoreError
     from traderecon.worker_home import take_home
 
-    embedded = settings.broker.startswith("embedded")
     _preflight(settings, roles)
     try:
         home = take_home(settings.data_dir, ask(identity_of(settings)))
         # What is here now stays, and most of what comes goes with its batch: not worth being looked for so often.
         gc.freeze()
         gc.set_threshold(*COLLECT)
-        here = divided(roles, () if embedded else stages_apart(roles))
+        here = divided(roles, () if settings.broker.startswith("embedded") else stages_apart(roles))
+        loop.use("uvloop")  # not before: it starts threads
         ports = {role: fork.port for role, fork in here.forks.items()}
-        if tied:
-            threading.Thread(target=end_with, args=(sys.stdin.fileno(),), daemon=True).start()
         made = apps(settings, home, here.roles, listening=here.listening or listening, elsewhere=ports)
     except (ConfigurationError, OtherIdentity) as error:
         fail(Exit.REFUSED, str(error))
@@ -89,13 +87,12 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
         listening.close()
     else:
         _said(settings, roles, *listening.getsockname()[:2])
-    forks = Forks(here.forks)
-    worker = faust.Worker(*made, forks, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
+    worker = Worker(here.forks, *made, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
     worker.spinner = None
     try:
         worker.execute_from_commandline()
     finally:
-        if code := forks.join():
+        if code := worker.join():
             sys.exit(code)
 
 
@@ -168,3 +165,10 @@ def listener(settings: Settings, asked: int | None) -> socket.socket:
                 found = f"port {port} is taken" if len(ports) == 1 else f"ports {ports[0]} to {port} are taken"
                 fail(Exit.UNREACHABLE, f"{found}: stop what has it, or name another: --port, TRADERECON_WEB_PORT")
     raise AssertionError("there is at least one port")
+
+
+def _end_with_input() -> None:
+    """Who started us is gone, and perhaps starts another: nothing that is left to do here may get in its way."""
+    while os.read(sys.stdin.fileno(), 4_096):
+        pass
+    os._exit(Exit.BUG)

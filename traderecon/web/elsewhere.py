@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
 WITHIN = ClientTimeout(total=2)
-"""A process that has not answered by then is not well; what it has counted shows when it answers again."""
+"""A process that has not answered by then is not well."""
 OPEN_METRICS = "application/openmetrics-text"
 UNWELL = {"answers": False}
 
@@ -20,18 +20,24 @@ class Elsewhere:
 
     async def health(self) -> dict[str, Mapping[str, bool]]:
         """What each role says of itself; one that does not answer is not well."""
+        answers = await self._asked("/healthz/live")
         signs: dict[str, Mapping[str, bool]] = {}
-        for role, answer in zip(self._ports, await self._asked("/healthz/live"), strict=True):
+        for role, answer in answers.items():
             signs |= {role: UNWELL} if answer is None else json.loads(answer)["roles"]
         return signs
 
-    async def metrics(self) -> list[str]:
-        """What each process exposes (OpenMetrics); one that does not answer is left out."""
-        return [answer for answer in await self._asked("/metrics") if answer is not None]
+    async def metrics(self) -> list[str] | None:
+        """What each process exposes (OpenMetrics); None when one does not answer: counters must not seem to fall."""
+        answers = await self._asked("/metrics")
+        told = [answer for answer in answers.values() if answer is not None]
+        return told if len(told) == len(answers) else None
 
-    async def _asked(self, path: str) -> list[str | None]:
-        async with ClientSession(timeout=WITHIN, headers={"Accept": OPEN_METRICS}) as session:
-            return await asyncio.gather(*(_answer(session, port, path) for port in self._ports.values()))
+    async def _asked(self, path: str) -> dict[str, str | None]:
+        if not self._ports:
+            return {}
+        async with ClientSession(timeout=WITHIN, headers={"Accept": OPEN_METRICS}, raise_for_status=True) as session:
+            answers = await asyncio.gather(*(_answer(session, port, path) for port in self._ports.values()))
+        return dict(zip(self._ports, answers, strict=True))
 
 
 async def _answer(session: ClientSession, port: int, path: str) -> str | None:

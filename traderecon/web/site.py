@@ -20,7 +20,7 @@ from traderecon.transport.app import StreamApp
 from traderecon.web import columns, detail, listings
 from traderecon.web.doors import LOOPBACK, OURS, Refused, safe_headers
 from traderecon.web.downloads import Chunks, download
-from traderecon.web.elsewhere import Elsewhere
+from traderecon.web.elsewhere import UNWELL, Elsewhere
 from traderecon.web.exposition import BreakCollector, exposition
 from traderecon.web.templates import icon, page, style
 
@@ -189,14 +189,20 @@ async def _icon(_request: web.Request) -> web.StreamResponse:
 
 
 async def _metrics(metrics: Metrics, elsewhere: Elsewhere, request: web.Request) -> web.StreamResponse:
+    """Of all processes of the worker; 503 while one does not answer, so that whoever scrapes it sees it down."""
+    told = await elsewhere.metrics()
+    if told is None:
+        return web.Response(text="a process of this worker does not answer: /healthz/live has its role\n", status=503)
     accepted = request.headers.get("Accept", "")
-    body, content_type = await asyncio.to_thread(exposition, metrics.registry, await elsewhere.metrics(), accepted)
+    body, content_type = await asyncio.to_thread(exposition, metrics.registry, told, accepted)
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 async def _live(health: Health, elsewhere: Elsewhere, _request: web.Request) -> web.StreamResponse:
-    """The process answers: that is all, and enough for whoever would restart it."""
-    return web.json_response({"live": True, "roles": {**health(), **await elsewhere.health()}})
+    """Every process answers: 200, enough for whoever would restart the worker; else 503."""
+    others = await elsewhere.health()
+    live = UNWELL not in others.values()
+    return web.json_response({"live": live, "roles": {**health(), **others}}, status=200 if live else 503)
 
 
 async def _ready(

@@ -40,11 +40,7 @@ class Busy(LogError):
 
 
 class WorkerRunning(LogError):
-    """Another worker has the directory: ``holder`` is the process that took it, 0 where that is not known."""
-
-    def __init__(self, sentence: str, holder: int = 0) -> None:
-        super().__init__(sentence)
-        self.holder = holder
+    """Another worker has the directory."""
 
 
 class TopicDiffers(LogError):

@@ -12,7 +12,7 @@ NAME = "worker.lock"
 
 
 class WorkerLock:
-    """Held until ``release``, or until the process and its forks have ended; as a context, until it is left.
+    """Held from when it is made until ``release``, or until the process ends; as a context, until it is left.
 
     WorkerRunning, with the process id of the first, when another has the directory. The directory must exist.
     A lock of its own file: SQLite's locks on the log would be lost with the first of its files that is closed.
@@ -25,12 +25,11 @@ class WorkerLock:
             os.ftruncate(self._file, 0)
             os.write(self._file, b"%d\n" % os.getpid())
         except BlockingIOError:
-            holder = int(os.read(self._file, 20) or 0)
+            holder = os.read(self._file, 20).decode().strip() or "unknown"
             self.release()
             raise WorkerRunning(
-                f"{directory}: a worker has it already, process {holder or 'unknown'}. "
-                "Stop that one, or give this one a directory of its own.",
-                holder,
+                f"{directory}: a worker has it already, process {holder}. "
+                "Stop that one, or give this one a directory of its own."
             ) from None
         except OSError:
             self.release()
