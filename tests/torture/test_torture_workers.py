@@ -63,6 +63,14 @@ def test_who_ends_unasked_is_started_again_and_its_exit_judged(
     assert [(end.code, end.asked, end.allowed) for end in worker.exits[:2]] == [(code, False, allowed)] * 2
 
 
+def test_who_leaves_a_process_behind_is_not_allowed_to(tmp_path: Path) -> None:
+    async def ended(worker: Worker) -> None:
+        await seen(lambda: bool(worker.exits), "a life ended", BOUND_S)
+
+    worker = lived(tmp_path, "import os, time; os.fork() or time.sleep(600)", ended)
+    assert [(end.code, end.allowed) for end in worker.exits[:1]] == [(0, False)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_who_is_asked_to_end_stays_down_until_it_may_go(number: signal.Signals, tmp_path: Path) -> None:
     started = "import time; print('started', flush=True); time.sleep(600)"

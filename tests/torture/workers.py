@@ -4,8 +4,8 @@
 
 Whoever ends without being asked is started again after a pause and counted. 70 is a worker's way to say that it
 cannot keep its promise, 143 that it was told to end before it had begun, 4 that there is no broker. An exit code
-outside ALLOWED fails the run, and so does a 4 where nothing excuses it, and a worker that has to be killed because it
-does not leave.
+outside ALLOWED fails the run, and so does a 4 where nothing excuses it, and a worker that has to be killed because it,
+or a process of it, does not leave.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from torture.group import Member, Watch
 from torture.workload import Start
 
 AGAIN_S = 0.5
+LOOK_S = 0.02
+ALL_GONE_S = 10
 LEAVE_S = 40
 FAIL_STOP = 70
 TERMINATED = 143
@@ -71,6 +73,7 @@ class Worker:
                 self._process = await self._start()
                 code = await self._process.wait()
                 now_s = time.monotonic()
+                await self._all_gone(self._process.pid)
                 asked = not self._wanted.is_set()
                 allowed = (code in ALLOWED or self._watch.excuses(code, now_s)) and not self._hangs
                 self.exits.append(Exit(now_s, code, asked, allowed))
@@ -81,6 +84,7 @@ class Worker:
             self.send(signal.SIGKILL)
             if self._process is not None:
                 await self._process.wait()
+                await self._all_gone(self._process.pid)
 
     @property
     def running(self) -> bool:
@@ -133,6 +137,16 @@ class Worker:
             self.send(signal.SIGKILL)
             await self._ended.wait()
         return self.exits[-1].code if self.exits else 0
+
+    async def _all_gone(self, group: int) -> None:
+        """Wait for the rest of its processes, which the kernel ends with the first; one that stays has to be killed."""
+        until = time.monotonic() + ALL_GONE_S
+        while members(group) and time.monotonic() < until:
+            await asyncio.sleep(LOOK_S)
+        if members(group):
+            self._hangs = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
 
     async def _start(self) -> asyncio.subprocess.Process:
         # The kernel kills it when the harness is gone, however that ended.
