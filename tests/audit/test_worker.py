@@ -63,6 +63,11 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
     auditor = subprocess.run(command, cwd=tmp_path / "evidence", capture_output=True, text=True, check=False)
     assert (auditor.returncode, auditor.stderr) == (0, "")
     assert "up to checkpoints" in auditor.stdout
+    command[-1] = "nowhere.jsonl"
+    auditor = subprocess.run(command, cwd=tmp_path / "evidence", capture_output=True, text=True, check=False)
+    assert (auditor.returncode, auditor.stdout) == (1, "")
+    assert "No such file or directory: 'nowhere.jsonl'" in auditor.stderr
+    assert kept.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence").returncode == Exit.REFUSED
     assert kept.asked("audit", "prove", "T-nobody").returncode == Exit.INPUT
 
     with closing(sqlite3.connect(kept.database)) as database, database:
@@ -80,6 +85,20 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
     unproven = kept.asked("audit", "prove", trade_id)
     assert (unproven.returncode, unproven.stdout) == (Exit.BREAKS, "")
     assert "run `traderecon audit verify`" in unproven.stderr
+
+
+def test_what_an_auditor_names_is_there_and_is_not_overwritten(kept: Kept, tmp_path: Path) -> None:
+    kept.publish(outputs_of(TRADES, SEED))
+    kept.store()
+    (tmp_path / "none.jsonl").write_text("\n")
+    empty = kept.asked("audit", "verify", "--checkpoints", tmp_path / "none.jsonl")
+    assert (empty.returncode, empty.stdout) == (Exit.INPUT, "")
+    assert "none.jsonl: no line is a checkpoint, so there is nothing to compare with" in empty.stderr
+    for command in (("backup", tmp_path / "no" / "b.db"), ("rebuild", "--out", tmp_path / "no" / "b.db")):
+        refused = kept.asked("db", *command)
+        assert refused.returncode == Exit.REFUSED
+        assert f"there is no directory {tmp_path / 'no'}" in refused.stderr
+    assert not (tmp_path / "no").exists()
 
 
 def test_p11_a_backup_of_yesterday_comes_to_today(kept: Kept, tmp_path: Path) -> None:
@@ -133,7 +152,8 @@ def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(kept: Kept) -> 
     refused = kept.asked("db", "backup", kept.directory / "b.db")
     assert refused.returncode == Exit.REFUSED
     made = kept.asked("db", "rebuild")
-    assert made.returncode == Exit.DONE, made.stderr
+    assert made.returncode == Exit.BREAKS
+    assert "nothing was compared, the old database cannot be read" in made.stderr
     kept.restore(kept.data_dir / "traderecon.rebuilt.db")
     kept.store()
     assert kept.verified()["intact"]

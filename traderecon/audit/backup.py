@@ -62,7 +62,9 @@ def backup(url: str, file: Path) -> Backup:
 
 
 def require_new(file: Path) -> None:
-    """StoreError where a file is there already: nothing is overwritten."""
+    """StoreError where a file is there already, or its directory is not: nothing is overwritten, or made on the way."""
+    if not file.parent.is_dir():
+        raise StoreError(REFUSED, f"{file}: there is no directory {file.parent}: make it, or name another")
     if file.exists():
         raise StoreError(REFUSED, f"{file}: is there already, and is not overwritten: name another, or move it away")
 

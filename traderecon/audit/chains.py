@@ -91,7 +91,8 @@ class Walk:
             if told.head not in chain.heads or told.rows != chain.rows:
                 text = (
                     f"the checkpoint of {told.at} says {told.rows} rows and head {told.head[:12]} below offset "
-                    f"{told.next_offset}; here are {chain.rows}, head {chain.head[:12]}: the chain was rewritten"
+                    f"{told.next_offset}; here are {chain.rows}, head {chain.head[:12]}: rows were removed or put in, "
+                    "the chain was written anew, or the checkpoint was changed: compare with another copy of it"
                 )
                 yield Finding(
                     kind=Kind.CHECKPOINT, table=self.table, topic=place[0], partition=place[1], offset=None, text=text

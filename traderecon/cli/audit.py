@@ -68,8 +68,10 @@ def verify(*, files: tuple[Path, ...], as_json: bool) -> None:
             found=1,
             findings=[Finding(kind=Kind.DAMAGED, text=f"{settings.database_url}: {error}")],
         )
-    for line in checkpoints.unread:
+    for line in checkpoints.unread[:SHOWN]:
         say(f"{line} is no checkpoint: cut off when it was written, or changed since; passed over")
+    if len(checkpoints.unread) > SHOWN:
+        say(f"... and {len(checkpoints.unread) - SHOWN:,} lines more")
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(examined), default=repr))
     else:
@@ -107,11 +109,17 @@ def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
     except sqlite3.DatabaseError as error:
         fail(Exit.BREAKS, f"{settings.database_url}: damaged ({error}): run `traderecon audit verify`")
     if proof is None:
-        fail(Exit.INPUT, f"{settings.database_url} has no result of a trade {trade!r}: it is pending, or not spelt so")
+        fail(
+            Exit.INPUT,
+            f"{settings.database_url} has no result of a trade {trade!r}: it is pending, rejected "
+            "(`traderecon dead-letters list`), or not spelt so",
+        )
     if out is None:
         click.echo(proof, nl=False)
         return
     file = out if out.suffix == ".json" else out / PROOF
+    if file.exists():
+        fail(Exit.REFUSED, f"{file}: is there already, and is not overwritten: name another, or move it away")
     script = Path(verify_proof.__file__)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -120,6 +128,8 @@ def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
     except OSError as error:
         fail(Exit.INPUT, f"{error.filename}: cannot be written ({error.strerror})")
     say(f"{file}: {len(proof):,} bytes; python3 -I {file.parent / script.name} {file}")
+    if any(chain["until"]["from"] != "checkpoint" for chain in json.loads(proof)["proof"]["chains"]):
+        say("it is newer than the last checkpoint: to be compared with checkpoints, prove it again in two minutes")
 
 
 def _settings() -> Settings:
@@ -135,11 +145,14 @@ def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
         say(f"{default}: no checkpoints there: a chain whose end was cut off, or that was made anew, is not found")
         return Known()
     try:
-        return read(files or [default])
+        known = read(files or [default])
     except OtherFormat as error:
         fail(Exit.REFUSED, f"among the checkpoints is {error}")
     except OSError as error:
         fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
+    if files and not known.count:
+        fail(Exit.INPUT, f"{', '.join(map(str, files))}: no line is a checkpoint, so there is nothing to compare with")
+    return known
 
 
 def _rules(settings: Settings) -> dict[str, str]:

@@ -84,8 +84,10 @@ def backup(*, file: Path, as_json: bool) -> None:
 def rebuild(*, out: Path | None, as_json: bool) -> None:
     """Make a new database from the topics, beside the old one, and compare the two; workers may run.
 
-    Exit code 0 where both have the same chains, or there is no old one; 1 where they differ; 78 where a topic no longer
-    has its beginning. The old database stays as it is: to use the new one, stop the workers and put it in its place.
+    Compared are the heads as the old one has them, and when each result was decided; its rows are for `audit verify`.
+    Exit code 0 where they are the same, or there is no old one; 1 where they differ, or it cannot be read; 78 where a
+    topic no longer has its beginning. The old database stays as it is: to use the new one, stop the workers and put it
+    in its place.
     """
     settings = _settings()
     old = Path(settings.database_url.removeprefix("sqlite:///"))
@@ -105,6 +107,8 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
     if rebuilt.aside:
         say(f"{rebuilt.aside} of them are none of ours, and were passed over as the sink passes over them")
     if rebuilt.compared is None:
+        if old.exists():
+            fail(Exit.BREAKS, f"nothing was compared, the old database cannot be read: {rebuilt.why}")
         say(f"there is no old database to compare it with: {rebuilt.why}")
         return
     if not rebuilt.same:
@@ -117,7 +121,10 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
         if rebuilt.times:
             lines.append(f"{rebuilt.times} results have another decided_at in the old database")
         fail(Exit.BREAKS, "\n".join([*lines, "the old database is not what the topics say: `traderecon audit verify`"]))
-    say(f"all {len(rebuilt.compared)} chains are those of the old database")
+    say(
+        f"all {len(rebuilt.compared)} chains come to the heads the old database has; whether its rows do: `traderecon "
+        "audit verify`"
+    )
 
 
 async def _rebuilt(settings: Settings, file: Path) -> Rebuilt:

@@ -65,6 +65,8 @@ def list_(*, code: str | None, topic: str, state: str | None, limit: int, as_jso
     else:
         for row in rows:
             click.echo(f"{_id(row)}  {row.state}  {row.code}  {printable(row.text)}")
+    if not rows:
+        say("no dead letter is like this")
     if total > len(rows):
         say(f"{len(rows)} of {total:,} dead letters; --limit shows more")
 
@@ -105,7 +107,7 @@ def replay(
 ) -> None:
     """Send the records of these letters to their topics again, as they were; each at most three times.
 
-    Exit 3 where one of them was not sent; the others are.
+    Exit 3 where one cannot be sent; the others are. Where one is not there, none is.
     """
     if bool(letters) == (code is not None):
         raise click.UsageError("say which: one ID or several, or --code")

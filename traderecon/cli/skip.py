@@ -50,6 +50,8 @@ async def _skip(settings: Settings, topic: str, partition: int, following: int, 
     names = named(settings.topic_prefix)
     group = _group(settings, names, topic)
     async with connected(settings) as client:
+        if partition >= (count := (await client.topics()).get(topic, partition + 1)):
+            fail(Exit.USAGE, f"{topic} has {count} partitions: 0 to {count - 1}")
         at = await client.position(group, topic, partition)
         untold: tuple[Span, ...] = ()
         if at.committed is None or at.committed >= at.low:  # what was read up to is for the ledger to say
@@ -86,11 +88,8 @@ def _group(settings: Settings, names: Topics, topic: str) -> str:
     if topic == names.legs:
         return f"{settings.topic_prefix}traderecon-matching"
     known = ", ".join([*names.inputs, names.legs])
-    return fail(
-        Exit.USAGE,
-        f"{topic!r}: of {known} records can be left out. What the sink reads is rebuilt instead: move the database "
-        "away, and it begins with what the topics still have",
-    )
+    instead = ". What the sink reads is rebuilt instead: move the database away, and it begins with what is there still"
+    return fail(Exit.USAGE, f"{topic!r}: of {known} records can be left out{instead if topic in names.outputs else ''}")
 
 
 def _checked(topic: str, partition: int, following: int, at: GroupPosition, untold: tuple[Span, ...]) -> int:
