@@ -117,10 +117,11 @@ def test_k1_killed_and_started_again_loses_and_doubles_nothing(tmp_path: Path) -
     nothing_doubled(tmp_path / "demo")
 
 
-def test_a_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_worker_that_somebody_ends_is_started_again(number: signal.Signals, tmp_path: Path) -> None:
     running = demo(tmp_path / "demo", "--trades", "2000", "--rate", "400")
     until(url_of(running), 100)
-    os.kill(int((tmp_path / "demo" / "worker.lock").read_text()), signal.SIGKILL)
+    os.kill(int((tmp_path / "demo" / "worker.lock").read_text()), number)
     _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 0, said
     assert "is started again" in said

@@ -25,12 +25,12 @@ class Supervisor:
         self._worker = self._started()
 
     def look(self) -> int | None:
-        """Start a worker again that could not keep a promise, or was killed; its exit code where that is no use."""
+        """Start a worker again that could not keep a promise, or was ended; its exit code where that is no use."""
         code = self._worker.poll()
         if code is None:
             return None
         self._starts = [at_s for at_s in self._starts if monotonic() - at_s < PATIENT_S]
-        if (code != PROMISE and code >= 0) or len(self._starts) >= MOST_STARTS:
+        if (code > 0 and code != PROMISE) or len(self._starts) >= MOST_STARTS:
             return code if code > 0 else PROMISE
         sys.stderr.write(f"the worker ended with exit code {code} and is started again\n")
         self._worker = self._started()
