@@ -9,7 +9,8 @@ from web.desk import filled
 
 from traderecon.sink.database import StoreError
 from traderecon.sink.filters import BreakFilter, DeadLetterFilter, TradeFilter
-from traderecon.sink.queries import Queries
+from traderecon.sink.queries import CACHE_KIB, Queries
+from traderecon.sink.store import Store
 
 
 def test_no_query_can_write(tmp_path: Path) -> None:
@@ -18,6 +19,14 @@ def test_no_query_can_write(tmp_path: Path) -> None:
         connection.execute(text("DELETE FROM results"))
     assert queries.count(TradeFilter()) > 0
     queries.close()
+
+
+def test_a_reader_keeps_few_pages_and_the_sink_many(tmp_path: Path) -> None:
+    url = filled(tmp_path)
+    for opened, pages_kib in ((Queries.open(url), CACHE_KIB), (Store.open(url), 65_536)):
+        with opened.engine.connect() as connection:
+            assert connection.execute(text("PRAGMA cache_size")).scalar() == -pages_kib
+        opened.close()
 
 
 def test_p6_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:

@@ -48,6 +48,8 @@ UNREADABLE = (DBAPIError, PoolTimeout)
 OPEN = ("OPEN", "REOPENED")
 BATCH_ROWS = 1_000
 """A stream gives this many rows at a time."""
+CACHE_KIB = 4_096
+"""The pages a reader keeps: there are several, and what they read is in the system's cache all the same."""
 
 _LAST = "\U0010ffff"
 
@@ -65,7 +67,7 @@ class Queries:
     def open(cls, url: str) -> Self:
         """Open ``sqlite:///path`` with connections that cannot write; StoreError says what is in the way."""
         engine = opened(url)
-        event.listen(engine, "connect", _query_only)
+        event.listen(engine, "connect", _reader)
         engine.dispose()  # the connection that was made before
         return cls(engine)
 
@@ -192,8 +194,9 @@ class Queries:
             yield from connection.execution_options(yield_per=BATCH_ROWS).execute(statement).partitions()
 
 
-def _query_only(connection: Any, record: Any) -> None:
+def _reader(connection: Any, record: Any) -> None:
     connection.execute("PRAGMA query_only = ON")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
 
 def _wanted(wanted: Filter) -> tuple[Table, type[Struct], list[ColumnElement[bool]], list[Any]]:
