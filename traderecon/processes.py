@@ -87,7 +87,7 @@ class Worker(faust.Worker):
     def __init__(self, forks: Mapping[str, Fork], *apps: faust.App, **more: Any) -> None:
         super().__init__(*apps, **more)
         self._left = dict(forks)
-        self._until = float("inf")
+        self._until: float | None = None
 
     @Service.task
     async def _watch(self) -> None:
@@ -100,23 +100,29 @@ class Worker(faust.Worker):
 
     async def on_stop(self) -> None:
         """Tell the forks to end, before anything here does."""
-        self._until = time.monotonic() + LEAVE_S
-        for fork in self._left.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(fork.pid, signal.SIGTERM)
+        self._tell()
         await super().on_stop()
 
     def join(self) -> int:
         """Wait for the forks to end, and kill who has not 40 s after it was told; 0, or the code of one that failed."""
-        worst = 0
+        worst, until = 0, self._tell()
         while self._left:
             for _, code in self._ended():
                 worst = worst or (0 if code in ASKED else _passed_on(code))
-            if time.monotonic() > self._until:
+            if time.monotonic() > until:
                 for fork in self._left.values():
                     os.kill(fork.pid, signal.SIGKILL)
             time.sleep(LOOK_S / 10)
         return worst
+
+    def _tell(self) -> float:
+        """Tell the forks once; until when they may take, by the monotonic clock."""
+        if self._until is None:
+            self._until = time.monotonic() + LEAVE_S
+            for fork in self._left.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(fork.pid, signal.SIGTERM)
+        return self._until
 
     def _ended(self) -> list[tuple[str, int]]:
         ended = []

@@ -141,7 +141,7 @@ def test_a_worker_forks_before_there_is_a_thread_and_told_to_end_then_it_does(in
     worker = installation.start(program=[sys.executable, "-c", TOLD_AT_ONCE])
     assert worker.ended() in {0, 130}
     assert "threads: 1\n" in worker.log
-    assert gone(worker)
+    until(lambda: gone(worker), "all are gone", GONE_S)
 
 
 def test_a_worker_whose_parent_ignores_the_ends_of_children_knows_of_them(installation: Installation) -> None:
