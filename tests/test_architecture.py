@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "free_space": {"telemetry", "transport"},
     "worker_home": {"identity", "transport"},
     "processes": {"roles", "transport"},
+    "memory": set(),
     "preflight": {
         "clock",
         "connection",
@@ -83,6 +84,7 @@ MAY_IMPORT = {
         "connection",
         "demo",
         "identity",
+        "memory",
         "preflight",
         "processes",
         "roles",

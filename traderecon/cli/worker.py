@@ -1,7 +1,6 @@
 """``traderecon worker``: the stages of the pipeline, in this process and its forks, until it is told to stop."""
 
 import errno
-import gc
 import os
 import socket
 import sys
@@ -16,8 +15,6 @@ from traderecon.roles import ROLES
 from traderecon.settings import ConfigurationError, Settings
 
 PORTS_TRIED = 100
-COLLECT = (100_000, 20, 50)
-"""Objects, and collections, until the next one: a batch of a thousand legs makes tens of thousands of objects."""
 
 
 class _Roles(click.ParamType):
@@ -63,6 +60,7 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     from traderecon.app import apps, identity_of
     from traderecon.cli.broker import run as ask
     from traderecon.identity import OtherIdentity
+    from traderecon.memory import settle
     from traderecon.processes import Worker, divided, stages_apart
     from traderecon.sink.database import StoreError
     from traderecon.worker_home import take_home
@@ -70,9 +68,7 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     _preflight(settings, roles)
     try:
         home = take_home(settings.data_dir, ask(identity_of(settings)))
-        # What is here now stays, and most of what comes goes with its batch: not worth being looked for so often.
-        gc.freeze()
-        gc.set_threshold(*COLLECT)
+        settle()
         here = divided(roles, () if settings.broker.startswith("embedded") else stages_apart(roles))
         loop.use("uvloop")  # not before: it starts threads
         ports = {role: fork.port for role, fork in here.forks.items()}
