@@ -16,6 +16,7 @@ from pipeline_case import READY_S, TRADERECON, Installation, Running
 from pipeline_truth import Day, assert_as_in_batch, batch_of
 
 DAY = Day(trades=200, profile="typical")
+LONG_DAY = Day(trades=2_500, profile="typical")
 GONE_S = 5
 TOLD_AT_ONCE = """
 import os, signal
@@ -103,6 +104,21 @@ def test_k1_a_worker_ends_when_one_of_its_processes_is_killed(installation: Inst
     assert worker.ended() == 70
     until(lambda: gone(worker), "all are gone", GONE_S)
     assert "the process of intake ended with -9, so this worker does" in worker.log
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_k1_a_process_killed_at_work_loses_and_doubles_nothing(
+    kafka: Kafka, installation: Installation, place: int
+) -> None:
+    worker, truth = installation.start_ready(), batch_of(installation, LONG_DAY)
+    produce(kafka, installation.prefix, LONG_DAY)
+    installation.until(lambda: installation.one("SELECT count(*) > 100 FROM results"), "some of it is stored")
+    os.kill(worker.pids[place], signal.SIGKILL)
+    assert worker.ended() == 70
+    heir = installation.start_ready()
+    installation.until_decided()
+    assert_as_in_batch(installation, truth, heir)
+    assert heir.leave() == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
