@@ -13,11 +13,14 @@ COLLECT = (100_000, 20, 50)
 """Objects, and collections, until the next one: a batch of a thousand legs makes tens of thousands of objects."""
 
 
-def settle() -> None:
-    """Before there are threads: one arena; and what is here now is never looked at again by the collector."""
+def share_one_arena() -> None:
+    """For every thread from now on. Before the first one starts: an arena that is there is given to the next thread."""
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it
     if set_option is not None:
         set_option(ARENAS, 1)
-    # What is here now stays, and most of what comes goes with its batch: not worth being looked for so often.
+
+
+def settle() -> None:
+    """What is here now stays, and most of what comes goes with its batch: not worth being looked for so often."""
     gc.freeze()
     gc.set_threshold(*COLLECT)
