@@ -1,32 +1,16 @@
 """The bad inputs of docs/bad-input.md as a producer on Kafka can send them: any key, any headers, any size."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from bad_inputs import LARGE, assert_outcomes, sequences
 from broker.kafka_server import Kafka
 from confluent_kafka import Producer
 from pipeline_case import Installation
 
-from traderecon.topics import topics
-
-PREFIX = "bad-input."
 SENT_S = 120
 ROOM = 2 * LARGE
 
 
-@pytest.fixture
-def installation(kafka: Kafka, tmp_path: Path) -> Iterator[Installation]:
-    """Inputs that take records of any size; nothing runs."""
-    for name in topics(PREFIX).inputs:
-        kafka.create_topic(name, 2, {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(ROOM)})
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
-    installation.create_topics()
-    yield installation
-    installation.close()
-
-
+@pytest.mark.installation(inputs=(2, 2, 2), input_config={"max.message.bytes": str(ROOM)})
 def test_d4_d5_d6_t5_every_bad_input_on_kafka_becomes_what_the_table_says(
     kafka: Kafka, installation: Installation
 ) -> None:
@@ -34,7 +18,7 @@ def test_d4_d5_d6_t5_every_bad_input_on_kafka_becomes_what_the_table_says(
     producer = Producer({"bootstrap.servers": kafka.address, "message.max.bytes": ROOM, "linger.ms": 5})
     for topic, lines in sequences().items():
         for sent, _ in lines:
-            producer.produce(PREFIX + topic, sent.value, sent.key, partition=0, headers=list(sent.headers))
+            producer.produce(installation.prefix + topic, sent.value, sent.key, partition=0, headers=list(sent.headers))
     assert producer.flush(SENT_S) == 0
     installation.until_decided()
     assert_outcomes(installation)

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -13,27 +11,16 @@ from pipeline_case import Installation
 
 from traderecon.cli.dead_letters import dead_letters
 
-PREFIX = "accounted."
-EXECUTIONS = f"{PREFIX}executions"
 TRANSACTIONS = 20
 ABORTED = 4
 
 
-@pytest.fixture
-def installation(kafka: Kafka, tmp_path: Path) -> Iterator[Installation]:
-    """Its topics are made, with one partition each; nothing runs."""
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX, topic_partitions=1)
-    installation.create_topics()
-    yield installation
-    installation.close()
-
-
-async def transactions(address: str) -> None:
+async def transactions(address: str, topic: str) -> None:
     """One record each, no leg; every fifth one is taken back, the last one too."""
-    async with AIOKafkaProducer(bootstrap_servers=address, transactional_id=EXECUTIONS) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=address, transactional_id=topic) as producer:
         for number in range(TRANSACTIONS):
             await producer.begin_transaction()
-            await producer.send_and_wait(EXECUTIONS, b"no leg %d" % number, key=b"k")
+            await producer.send_and_wait(topic, b"no leg %d" % number, key=b"k")
             if number % 5 == 4:
                 await producer.abort_transaction()
             else:
@@ -43,16 +30,17 @@ async def transactions(address: str) -> None:
 def book(installation: Installation) -> dict[str, int]:
     """The ledger's row of the executions."""
     names = "start, next_offset, legs, rejected, control, unaccounted"
-    rows = installation.rows(f"SELECT {names} FROM ledger WHERE topic = ?", EXECUTIONS)
+    rows = installation.rows(f"SELECT {names} FROM ledger WHERE topic = ?", installation.topics.executions)
     return dict(zip(names.split(", "), rows[0], strict=True)) if rows else {"next_offset": 0}
 
 
+@pytest.mark.installation(topic_partitions=1)
 def test_offsets_that_hold_no_record_are_accounted_for_and_a_letter_is_replayed(
     kafka: Kafka, installation: Installation
 ) -> None:
-    worker = installation.start_ready()
-    asyncio.run(transactions(kafka.address))
-    end = kafka.end(EXECUTIONS, 0)
+    worker, executions = installation.start_ready(), installation.topics.executions
+    asyncio.run(transactions(kafka.address, executions))
+    end = kafka.end(executions, 0)
     installation.until(lambda: book(installation)["next_offset"] == end, "every offset is accounted for, markers too")
     rejected = TRANSACTIONS - ABORTED
     assert book(installation) == {
@@ -64,10 +52,11 @@ def test_offsets_that_hold_no_record_are_accounted_for_and_a_letter_is_replayed(
         "unaccounted": 0,
     }
     assert installation.one("SELECT count(*) FROM dead_letters") == rejected
-    installation.until(lambda: kafka.committed(f"{PREFIX}traderecon-intake", EXECUTIONS, 0) == end, "all is committed")
+    group = f"{installation.prefix}traderecon-intake"
+    installation.until(lambda: kafka.committed(group, executions, 0) == end, "all is committed")
     assert worker.metric("traderecon_unaccounted_offsets") == 0
 
-    letter = f"{EXECUTIONS}/0/0"
+    letter = f"{executions}/0/0"
     done = CliRunner(env=installation.environment).invoke(dead_letters, ["replay", letter, "--json"])
     assert done.exit_code == 0, done.stderr
     assert [one["attempt"] for one in json.loads(done.stdout)] == [1]

@@ -3,8 +3,6 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from broker.administration import add_partitions, forget_offsets
@@ -12,21 +10,8 @@ from broker.kafka_server import Kafka
 from pipeline.trades import doubled, execution, matched, send
 from pipeline_case import TRADERECON, Installation, Running
 
-from traderecon.topics import topics
-
 REFUSED = 78
-
-
-@pytest.fixture
-def installation(kafka: Kafka, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Installation]:
-    """Topics of its own, inputs of one partition; nothing runs."""
-    prefix = f"{re.sub('[^a-z0-9]+', '-', request.node.name.removeprefix('test_'))[:60]}."
-    for name in topics(prefix).inputs:
-        kafka.create_topic(name, 1, {"message.timestamp.type": "LogAppendTime"})
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=prefix, topic_partitions=2)
-    installation.create_topics()
-    yield installation
-    installation.close()
+pytestmark = pytest.mark.installation(inputs=(1, 1, 1), topic_partitions=2)
 
 
 def begun(installation: Installation, trades: int = 10) -> Running:

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiokafka
@@ -13,9 +11,6 @@ from aiokafka.record._crc32c import crc as crc32c
 from broker.kafka_server import Kafka
 from pipeline_case import Installation
 
-from traderecon.topics import topics
-
-PREFIX = "header-names."
 PLACEHOLDER = "abcdefgh"
 LEG = {"ticker": "AAPL", "quantity": "100", "price": "190.5", "timestamp": "2025-07-26T10:01:23Z"}
 CRC_AT, COVERED_FROM = 17, 21
@@ -51,19 +46,10 @@ async def send(address: str, topic: str, trades: list[str]) -> None:
     await producer.stop()
 
 
-@pytest.fixture
-def installation(kafka: Kafka, tmp_path: Path) -> Iterator[Installation]:
-    for name in topics(PREFIX).inputs:
-        kafka.create_topic(name, 1, {"message.timestamp.type": "LogAppendTime"})
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
-    installation.create_topics()
-    yield installation
-    installation.close()
-
-
+@pytest.mark.installation(inputs=(1, 1, 1))
 def test_d4_a_header_whose_name_is_no_text_stops_nothing(kafka: Kafka, installation: Installation) -> None:
-    for topic in ("executions", "broker_confirmations"):
-        asyncio.run(send(kafka.address, PREFIX + topic, ["T1", "T2"]))
+    for topic in (installation.topics.executions, installation.topics.broker_confirmations):
+        asyncio.run(send(kafka.address, topic, ["T1", "T2"]))
     worker = installation.start_ready()
     installation.until_decided()
     assert installation.rows("SELECT trade_id, state FROM results ORDER BY 1") == [("T1", "MATCHED"), ("T2", "MATCHED")]

@@ -5,8 +5,6 @@ by its time.
 """
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from broker.feeding import produce
@@ -16,28 +14,18 @@ from pipeline_case import Installation
 from pipeline_truth import Day, Truth, assert_history_holds, batch_of
 
 from traderecon.records import Source
-from traderecon.topics import topics
 
 DAY = Day(trades=8_000, profile="typical")
 GRACE_S = 5
 """Less than the time in which a group misses a member."""
 AHEAD_MS = 600_000
 REST = (Source.CONFIRMATIONS, Source.PNL)
+pytestmark = pytest.mark.installation(grace_seconds=GRACE_S)
 
 
-@pytest.fixture
-def installation(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """Topics of this test's own; the inputs take the time the test asks for."""
-    prefix = f"{request.node.originalname[-40:]}."
-    for name in topics(prefix).inputs:
-        kafka.create_topic(name, 4, {"message.timestamp.type": request.param})
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=prefix, grace_seconds=GRACE_S)
-    installation.create_topics()
-    yield installation
-    installation.close()
-
-
-@pytest.mark.parametrize("installation", ["CreateTime"], indirect=True)
+@pytest.mark.installation(
+    inputs=(4, 4, 4), input_config={"message.timestamp.type": "CreateTime"}, grace_seconds=GRACE_S
+)
 def test_c2_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
     now_ms = time.time_ns() // 1_000_000
     produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS], timestamp_ms=now_ms - AHEAD_MS)
@@ -45,7 +33,6 @@ def test_c2_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, insta
     assert_no_false_break(installation, batch_of(installation, DAY))
 
 
-@pytest.mark.parametrize("installation", ["LogAppendTime"], indirect=True)
 def test_confirmations_long_after_the_grace_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
     produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS])
     sent_at_s = time.time()
@@ -55,7 +42,6 @@ def test_confirmations_long_after_the_grace_make_no_false_break(kafka: Kafka, in
     assert_no_false_break(installation, truth)
 
 
-@pytest.mark.parametrize("installation", ["LogAppendTime"], indirect=True)
 def test_a_worker_that_stands_still_holds_all_graces_back(kafka: Kafka, installation: Installation) -> None:
     """It has source partitions that nobody else reads; it goes on before its group has noticed."""
     truth = batch_of(installation, DAY)

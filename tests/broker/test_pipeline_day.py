@@ -1,8 +1,6 @@
 """A hostile day on Kafka, two workers: what they make of it together is what the batch makes of its files."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from broker.feeding import produce
@@ -11,30 +9,15 @@ from broker.waiting import until
 from pipeline_case import READY_S, Installation
 from pipeline_truth import Day, assert_as_in_batch, batch_of
 
-from traderecon.topics import topics
-
 DAY = Day(trades=3_000)
-COUNTS = (4, 3, 6)
-"""Partitions of the input topics: those of a producer may have any number."""
-PREFIX = "hostile."
 
 
-@pytest.fixture
-def installation(kafka: Kafka, tmp_path: Path) -> Iterator[Installation]:
-    """Topics whose inputs have unequal numbers of partitions; nothing runs."""
-    for name, partitions in zip(topics(PREFIX).inputs, COUNTS, strict=True):
-        kafka.create_topic(name, partitions, {"message.timestamp.type": "LogAppendTime"})
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
-    installation.create_topics()
-    yield installation
-    installation.close()
-
-
+@pytest.mark.installation(inputs=(4, 3, 6))  # those of a producer may have any number of partitions
 def test_t4_two_workers_come_to_the_batch_verdict(kafka: Kafka, installation: Installation) -> None:
     workers = [installation.start(), installation.start()]
     for worker in workers:
         until(worker.ready, "both are ready", READY_S)
-    sent = produce(kafka, PREFIX, DAY)
+    sent = produce(kafka, installation.prefix, DAY)
     truth = batch_of(installation, DAY)
     installation.until_decided()
     for worker in workers:
@@ -43,15 +26,15 @@ def test_t4_two_workers_come_to_the_batch_verdict(kafka: Kafka, installation: In
     assert min(shares) > 0
     assert sum(shares) >= sent.total()  # more where a partition changed hands
     assert sum(worker.metric("traderecon_result_conflicts_total") for worker in workers) == 0
-    assert_results_agree(kafka)
+    assert_results_agree(kafka, installation)
     assert [worker.leave() for worker in workers] == [0, 0]
 
 
-def assert_results_agree(kafka: Kafka) -> None:
+def assert_results_agree(kafka: Kafka, installation: Installation) -> None:
     """All results of a trade are in one partition; a version has one result, and that the same bytes wherever it is."""
     homes: dict[bytes | None, int] = {}
     said: dict[tuple[bytes | None, int], bytes | None] = {}
-    for topic in (topics(PREFIX).reconciled, topics(PREFIX).mismatch):
+    for topic in (installation.topics.reconciled, installation.topics.mismatch):
         for record in kafka.records(topic):
             version = json.loads(record.value or b"")["version"]
             assert homes.setdefault(record.key, record.partition) == record.partition

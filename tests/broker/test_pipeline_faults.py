@@ -1,8 +1,6 @@
 """A day on a broker that restarts, with workers that come and go, and with clocks that jump: the batch's verdict."""
 
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from broker.feeding import produce
@@ -27,16 +25,7 @@ main()
 JUMPS = "(86_400, 0, -3_600)[int(time.monotonic() / 2) % 3]"
 """A day ahead, right, an hour behind, two seconds each."""
 BEHIND = "-300"
-
-
-@pytest.fixture
-def installation(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """Topics of this test's own; nothing runs."""
-    prefix = f"{request.node.name.removeprefix('test_')[:20]}."
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=prefix, grace_seconds=5)
-    installation.create_topics()
-    yield installation
-    installation.close()
+pytestmark = pytest.mark.installation(grace_seconds=5)
 
 
 def stored(installation: Installation, truth: Truth, share: float) -> bool:

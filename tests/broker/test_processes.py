@@ -4,8 +4,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
@@ -18,6 +16,7 @@ from pipeline_truth import Day, assert_as_in_batch, batch_of
 DAY = Day(trades=200, profile="typical")
 LONG_DAY = Day(trades=2_500, profile="typical")
 GONE_S = 5
+pytestmark = pytest.mark.installation(grace_seconds=2)
 TOLD_AT_ONCE = """
 import os, signal
 from traderecon import processes
@@ -45,16 +44,6 @@ def fork():
 os.fork = fork
 main()
 """
-
-
-@pytest.fixture
-def installation(kafka: Kafka, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installation]:
-    """Topics of this test's own; nothing runs."""
-    prefix = f"{request.node.name.removeprefix('test_')[:20]}."
-    installation = Installation(tmp_path, f"kafka://{kafka.address}", topic_prefix=prefix, grace_seconds=2)
-    installation.create_topics()
-    yield installation
-    installation.close()
 
 
 def gone(worker: Running) -> bool:
