@@ -17,3 +17,12 @@ def test_z3_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path
     assert (again.directory, again.name) == (first.directory, first.name)
     second.lock.release()
     again.lock.release()
+
+
+def test_each_process_of_a_stage_has_a_place_and_a_name_of_its_own(tmp_path: Path) -> None:
+    home = take_home(tmp_path, LOG)
+    first, second = home.share(1), home.share(2)
+    assert first is home
+    assert second.directory.parent == home.directory
+    assert second.name == f"{home.name}-2"
+    home.lock.release()

@@ -8,7 +8,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ def apps(
     roles: Collection[str],
     *,
     listening: socket.socket | None,
-    elsewhere: Mapping[str, int],
+    elsewhere: Sequence[tuple[str, int]],
 ) -> list[StreamApp]:
     """One app per role, and the one that serves metrics and health; ConfigurationError when the rules are unusable.
 
@@ -180,7 +180,7 @@ def _alone(role: str) -> StreamApp:
     settings = load()
     home = take_home(settings.data_dir, asyncio.run(identity_of(settings)))
     parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
-    return _web(parts, {}, None, web.Elsewhere({}), pages=True) if role == "web" else _STAGES[role](parts)
+    return _web(parts, {}, None, web.Elsewhere(()), pages=True) if role == "web" else _STAGES[role](parts)
 
 
 def __getattr__(name: str) -> StreamApp:

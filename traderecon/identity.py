@@ -14,7 +14,8 @@ import msgspec
 
 NAME = "identity.json"
 FORMAT = 1
-"""Of the file, and of the directories beside it: ``worker-<k>/<role>/`` with tables and strikes. Another is refused."""
+"""Of the file, and of the directories beside it: ``worker-<k>/<role>/`` with tables and strikes, and
+``worker-<k>/2/<role>/`` where a stage has a second process. Another is refused."""
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -27,6 +27,12 @@ class WorkerHome(NamedTuple):
     lock: WorkerLock
     identity: Identity
 
+    def share(self, number: int) -> "WorkerHome":
+        """The part of it for the first, second, ... process of one stage: the first has the home itself."""
+        if number == 1:
+            return self
+        return self._replace(directory=self.directory / str(number), name=f"{self.name}-{number}")
+
 
 def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
     """The lowest free home in the data directory, made if missing. OSError: it cannot be made or written.

@@ -31,6 +31,8 @@ def test_counters_and_histograms_add_up_and_a_gauge_is_what_most_is_told() -> No
     for metrics in (here, there):
         metrics.duplicates.labels("executions", "IDENTICAL").inc()
     there.recovery.set(1.5)
+    here.pending.labels("pnl").set(3)
+    there.pending.labels("pnl").set(4)
     here.lag.labels("legs", 0).set(7)
     there.lag.labels("executions", 0).set(2)
     found = read(Merged(here.registry, [exposed(there)]))
@@ -44,6 +46,7 @@ def test_counters_and_histograms_add_up_and_a_gauge_is_what_most_is_told() -> No
     assert found["traderecon_table_recovery_seconds", ""] == 1.5
     assert found["traderecon_consumer_lag_messages", "0,legs"] == 7
     assert found["traderecon_consumer_lag_messages", "0,executions"] == 2
+    assert found["traderecon_pending_trades", "pnl"] == 7, "each trade waits in one process"
     assert found["traderecon_duplicates_total", "IDENTICAL,executions"] == 2
     assert found["traderecon_sink_rows_total", ""] == 0
 

@@ -64,7 +64,7 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     from traderecon.cli.broker import run as ask
     from traderecon.identity import OtherIdentity
     from traderecon.memory import settle
-    from traderecon.processes import Worker, divided, stages_apart
+    from traderecon.processes import Worker, divided, shares
     from traderecon.sink.database import StoreError
     from traderecon.worker_home import take_home
 
@@ -72,10 +72,12 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     try:
         home = take_home(settings.data_dir, ask(identity_of(settings)))
         settle()
-        here = divided(roles, () if settings.broker.startswith("embedded") else stages_apart(roles))
+        here = divided(roles, () if settings.broker.startswith("embedded") else shares(roles))
         loop.use("uvloop")  # not before: it starts threads
-        ports = {role: fork.port for role, fork in here.forks.items()}
-        made = apps(settings, home, here.roles, listening=here.listening or listening, elsewhere=ports)
+        elsewhere = [(share.role, fork.port) for share, fork in here.forks.items()]
+        made = apps(
+            settings, home.share(here.share), here.roles, listening=here.listening or listening, elsewhere=elsewhere
+        )
     except (ConfigurationError, OtherIdentity) as error:
         fail(Exit.REFUSED, str(error))
     except StoreError as error:

@@ -1,7 +1,7 @@
 """Metrics of several processes as those of one worker.
 
-A record is counted by one process, so counters and histograms add up; a gauge is told by the process that knows, and
-is what most say at most; a series was created when the first of them was.
+A record is counted by one process, so counters and histograms add up, and so do trades, which wait in one; any other
+gauge is told by the process that knows, and is what most say at most; a series was created when the first of them was.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 ADDED_UP = {"counter", "histogram"}
+WAITING = "traderecon_pending_trades"
 
 
 class Merged(Collector):
@@ -29,14 +30,15 @@ class Merged(Collector):
             families.setdefault(family.name, []).append(family)
         for first, *others in families.values():
             whole = Metric(first.name, first.documentation, first.type)
-            whole.samples = list(_samples(first.type, chain(first.samples, *(other.samples for other in others))))
+            whole.samples = list(_samples(first, chain(first.samples, *(other.samples for other in others))))
             yield whole
 
 
-def _samples(kind: str, samples: Iterable[Sample]) -> Iterator[Sample]:
+def _samples(family: Metric, samples: Iterable[Sample]) -> Iterator[Sample]:
+    whole = sum if family.type in ADDED_UP or family.name == WAITING else max
     series: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
     for sample in samples:
         series.setdefault((sample.name, tuple(sorted(sample.labels.items()))), []).append(sample.value)
     for (name, labels), values in series.items():
-        combine = min if name.endswith("_created") else sum if kind in ADDED_UP else max
+        combine = min if name.endswith("_created") else whole
         yield Sample(name, dict(labels), combine(values))

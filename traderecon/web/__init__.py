@@ -1,7 +1,7 @@
 """Web: the pages, their JSON and CSV twins, health and metrics. They read the database and nothing else.
 
 app = StreamApp(..., web=True, web_application_options={"middlewares": middlewares()})
-attach(app, Queries.open(url), metrics, pages=True, health=..., elsewhere=Elsewhere({}))
+attach(app, Queries.open(url), metrics, pages=True, health=..., elsewhere=Elsewhere(()))
 """
 
 from traderecon.web.doors import middlewares

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
@@ -13,31 +13,33 @@ UNWELL = {"answers": False}
 
 
 class Elsewhere:
-    """``ports``: role -> the port of loopback where its process answers."""
+    """``places``: a role, and the port of loopback where a process of it answers; a role may have several."""
 
-    def __init__(self, ports: Mapping[str, int]) -> None:
-        self._ports = ports
+    def __init__(self, places: Sequence[tuple[str, int]]) -> None:
+        self._places = places
 
-    async def health(self) -> dict[str, Mapping[str, bool]]:
-        """What each role says of itself; one that does not answer is not well."""
-        answers = await self._asked("/healthz/live")
+    async def health(self) -> Mapping[str, Mapping[str, bool]]:
+        """What each role says of itself; of several processes all have to be well, and each has to answer."""
         signs: dict[str, Mapping[str, bool]] = {}
-        for role, answer in answers.items():
-            signs |= {role: UNWELL} if answer is None else json.loads(answer)["roles"]
+        for role, answer in await self._asked("/healthz/live"):
+            said = UNWELL if answer is None else json.loads(answer)["roles"][role]
+            before = signs.get(role, said)
+            known = UNWELL not in (said, before)
+            signs[role] = {sign: well and before[sign] for sign, well in said.items()} if known else UNWELL
         return signs
 
     async def metrics(self) -> list[str] | None:
         """What each process exposes (OpenMetrics); None when one does not answer: counters must not seem to fall."""
         answers = await self._asked("/metrics")
-        told = [answer for answer in answers.values() if answer is not None]
+        told = [answer for _, answer in answers if answer is not None]
         return told if len(told) == len(answers) else None
 
-    async def _asked(self, path: str) -> dict[str, str | None]:
-        if not self._ports:
-            return {}
+    async def _asked(self, path: str) -> list[tuple[str, str | None]]:
+        if not self._places:
+            return []
         async with ClientSession(timeout=WITHIN, headers={"Accept": OPEN_METRICS}, raise_for_status=True) as session:
-            answers = await asyncio.gather(*(_answer(session, port, path) for port in self._ports.values()))
-        return dict(zip(self._ports, answers, strict=True))
+            answers = await asyncio.gather(*(_answer(session, port, path) for _, port in self._places))
+        return [(role, answer) for (role, _), answer in zip(self._places, answers, strict=True)]
 
 
 async def _answer(session: ClientSession, port: int, path: str) -> str | None:
