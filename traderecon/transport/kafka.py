@@ -14,7 +14,7 @@ from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
-from traderecon.transport import connections, header_names
+from traderecon.transport import connections, fetched_records
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
 from traderecon.transport.halt import halt
 from traderecon.transport.microbatch import Outgoing, Record
@@ -227,7 +227,7 @@ class Transport(stock.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         connections.take_over()
-        header_names.read_any()
+        fetched_records.take_over()
 
     async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
         """The records of each span, in order, in steps: (partition, records); ends when every span is read.

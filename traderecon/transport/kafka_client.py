@@ -22,7 +22,7 @@ from aiokafka.errors import (
 )
 
 from traderecon.topics import Topic
-from traderecon.transport import connections, header_names
+from traderecon.transport import connections, fetched_records
 from traderecon.transport.client import (
     CONNECT_S,
     KAFKA,
@@ -56,7 +56,7 @@ class KafkaClient:
 
     def __init__(self, servers: Sequence[str], security: Security, admin: Any, parts: AsyncExitStack) -> None:
         connections.take_over()
-        header_names.read_any()
+        fetched_records.take_over()
         self.where = f"the Kafka at {', '.join(servers)}"
         self._servers = list(servers)
         self._security = security

@@ -1,12 +1,17 @@
-"""Header names: any bytes to Kafka, text to aiokafka, whose fetch would end at a name that is no UTF-8, time and again.
+"""Fetched records: aiokafka's, handed over as they were read, whatever their headers are called.
 
-read_any()      from now on such a batch is read once more, in Python; the bytes in the name become backslashes
+A header's name is any bytes to Kafka and text to aiokafka, whose fetch would end at one that is no UTF-8, time and
+again: such a batch is read once more, in Python, and the bytes in the name become backslashes.
+
+Of each record aiokafka makes another one, with its topic, partition and sizes: two thirds of the time that a fetch
+takes to read (1.6 us a record, 0.6 without). Ours are of one partition, and nobody asks for the sizes.
 """
 
 from collections.abc import Iterator
 from struct import unpack_from
 from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record._crecords import MemoryRecords
 from aiokafka.record.default_records import _DefaultRecordBatchPy
@@ -15,9 +20,17 @@ _LENGTH_AT, _BEHIND_LENGTH = 8, 12
 """Where a batch says how many bytes follow. Source: Kafka's protocol, Record Batch."""
 
 
-def read_any() -> None:
-    """Have every consumer of this process read what it is sent, whatever its headers are called."""
+def take_over() -> None:
+    """Have every consumer of this process read so."""
     fetcher.MemoryRecords = Batches
+    fetcher.PartitionRecords = Records
+
+
+class Records(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types
+    """The records of one partition in one fetch."""
+
+    def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
+        return record
 
 
 class Batches:
