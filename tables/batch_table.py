@@ -8,7 +8,7 @@ before. A record at or below ``applied`` is a replay. Where somebody else wrote 
 that was stopped and woke up late), the gap is read before anything else is written.
 """
 
-from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -163,9 +163,12 @@ def _number(value: bytes) -> int:
 
 
 class Draft:
-    """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable."""
+    """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable.
 
-    __slots__ = ("_batch", "_db", "_keys", "_rows", "_table", "applied", "held", "partition")
+    No key is empty: its first byte says what kind of row it is of.
+    """
+
+    __slots__ = ("_batch", "_db", "_kinds", "_table", "applied", "held", "partition")
 
     def __init__(self, table: BatchTable, batch: MicroBatch) -> None:
         self._table = table
@@ -173,73 +176,58 @@ class Draft:
         self.partition = batch.partition
         self.held = table.held(batch.partition)
         self._db = self.held.store
-        self._rows: dict[bytes, bytes | None] = {}
-        self._keys: list[bytes] = []  # of _rows, in order
+        self._kinds: defaultdict[int, dict[bytes, bytes | None]] = defaultdict(dict)
         self.applied = table.applied(batch.topic, batch.partition)
         """Records of the source up to this offset are replays."""
 
     @property
     def pending(self) -> bool:
         """Whether it has rows that are not written."""
-        return bool(self._rows)
+        return any(self._kinds.values())
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, as of this draft."""
-        if key in self._rows:
-            return self._rows[key]
+        rows = self._kinds[key[0]]
+        if key in rows:
+            return rows[key]
         return self._db.get(key)
 
     def scan(self, prefix: bytes, before: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
         """Every key that begins with ``prefix``, and is below ``before``, and its value; stored ones first."""
+        drafted = self._kinds[prefix[0]]
         for key, value in rows(self._db, prefix):
             if before is not None and key >= before:
                 break
-            if key not in self._rows and not key.startswith(INTERNAL):
+            if key not in drafted and not key.startswith(INTERNAL):
                 yield key, value
-        for index in range(bisect_left(self._keys, prefix), len(self._keys)):
-            key = self._keys[index]
-            if not key.startswith(prefix) or (before is not None and key >= before):
-                break
-            if (drafted := self._rows[key]) is not None:
-                yield key, drafted
+        for key, change in sorted(drafted.items()):
+            if change is not None and key.startswith(prefix) and (before is None or key < before):
+                yield key, change
 
-    def rows(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
-        """What ``scan`` gives, at once: for the few rows of one trade."""
-        drafted = self._rows
+    def stored(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """What ``scan`` gives, at once, and without what this draft changes: for the few rows of one trade."""
         found: list[tuple[bytes, bytes]] = []
         for row in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=prefix)):
             if not row[0].startswith(prefix):
                 break
-            if row[0] not in drafted:
-                found.append(row)
+            found.append(row)
         else:
             whole(self._db, prefix)
-        keys = self._keys
-        for index in range(bisect_left(keys, prefix), len(keys)):
-            if not keys[index].startswith(prefix):
-                break
-            if (value := drafted[keys[index]]) is not None:
-                found.append((keys[index], value))
         return found
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key. Keys that begin with NUL are the table's own."""
         if key.startswith(INTERNAL):
             raise ValueError(f"key {key!r} begins with NUL, which the table keeps for itself")
-        rows = self._rows
-        if key not in rows:
-            insort(self._keys, key)
-        rows[key] = value
+        self._kinds[key[0]][key] = value
 
     def delete(self, key: bytes) -> None:
         """Forget a key; one that came with this draft leaves no trace."""
-        if self._rows.get(key) is not None and self._db.get(key) is None:
-            del self._rows[key]
-            del self._keys[bisect_left(self._keys, key)]
-            return
-        if key not in self._rows:
-            insort(self._keys, key)
-        self._rows[key] = None
+        rows = self._kinds[key[0]]
+        if rows.get(key) is not None and self._db.get(key) is None:
+            del rows[key]
+        else:
+            rows[key] = None
 
     async def write(self, upto: int | None = None) -> None:
         """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it.
@@ -250,8 +238,8 @@ class Draft:
         # A replay that ends before what has been applied leaves that where it is.
         self.applied = max(self.applied, self._batch.last_offset if upto is None else upto)
         # In the order of their keys: where a write is cut, what begins with an earlier letter is there.
-        rows = {key: self._rows[key] for key in self._keys}
+        rows = {key: value for _, kind in sorted(self._kinds.items()) for key, value in sorted(kind.items())}
         await self._table._write(self._batch.partition, {**rows, applied: b"%d" % self.applied})
         passed(Point.STORED, self._batch.topic)
-        self._rows, self._keys = {}, []
+        self._kinds.clear()
         self.held = self._table.held(self.partition)

@@ -5,7 +5,7 @@
 The offset tells a replay (the same record again) from a producer's duplicate (another record, the same fact).
 """
 
-from typing import NamedTuple
+import msgspec
 
 from traderecon.records import Fact
 from traderecon.records.journal import fact_of
@@ -15,7 +15,7 @@ from .batch_table import Draft
 PREFIX = b"f"
 
 
-class Kept(NamedTuple):
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """A fact in the table: the identity of its leg, and the offset of the journal record that brought it."""
 
     identity: str
@@ -23,16 +23,16 @@ class Kept(NamedTuple):
     journal_offset: int
 
 
-def facts(draft: Draft, trade_id: bytes) -> list[Kept]:
-    """Every fact of a trade, in the order of the journal."""
+def stored(draft: Draft, trade_id: bytes) -> list[Kept]:
+    """Every fact of a trade, in the order of the journal, without those that came with this draft."""
     prefix = PREFIX + trade_id + b"\x00"
     start = len(prefix)
     found = []
-    for key, value in draft.rows(prefix):
+    for key, value in draft.stored(prefix):
         offset, _, journalled = value.partition(b" ")
         found.append(Kept(key[start:].hex(), fact_of(journalled), int(offset)))
     if len(found) > 1:
-        found.sort(key=_by_offset)
+        found.sort(key=by_offset)
     return found
 
 
@@ -42,5 +42,6 @@ def keep(draft: Draft, trade_id: bytes, kept: Kept, journalled: bytes) -> None:
     draft.put(key, b"%d %b" % (kept.journal_offset, journalled))
 
 
-def _by_offset(kept: Kept) -> int:
+def by_offset(kept: Kept) -> int:
+    """The order of the journal."""
     return kept.journal_offset

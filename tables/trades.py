@@ -4,6 +4,8 @@ What is remembered of a partition is what its rows say. All of it is forgotten w
 a worker that was stopped and woke up), when the store was opened anew, and when a draft was not written to its end.
 """
 
+from bisect import insort
+
 from traderecon.records import Told
 
 from . import facts, told
@@ -24,7 +26,7 @@ class Trade:
 
 
 class Trades:
-    """The trades of a partition's draft."""
+    """The trades of a partition's draft: it is new, or has just been written, and only this changes facts in it."""
 
     def __init__(self, draft: Draft, remembered: dict[bytes, Trade]) -> None:
         self._draft, self._remembered = draft, remembered
@@ -33,7 +35,8 @@ class Trades:
         """A trade; without facts where nothing is known of it."""
         found = self._remembered.get(trade_id)
         if found is None:
-            found = Trade(facts.facts(self._draft, trade_id), told.last(self._draft, trade_id))
+            # What this draft has of a trade is remembered: the rest is stored.
+            found = Trade(facts.stored(self._draft, trade_id), told.last(self._draft, trade_id))
             self._remembered[trade_id] = found
         return found
 
@@ -41,16 +44,16 @@ class Trades:
         """Add a fact; ``journalled`` is the value of its journal record."""
         facts.keep(self._draft, trade_id, kept, journalled)
         known = self._remembered[trade_id].facts
-        if known and known[-1].journal_offset > kept.journal_offset:
-            del self._remembered[trade_id]  # out of turn: the rows say what it is now
+        if known and known[-1].journal_offset > kept.journal_offset:  # out of turn, and perhaps in another one's row
+            known[:] = [one for one in known if one.identity != kept.identity]
+            insort(known, kept, key=facts.by_offset)
         else:
             known.append(kept)
 
     def tell(self, trade_id: bytes, last: Told) -> None:
         """This result is published."""
         told.tell(self._draft, trade_id, last)
-        if (found := self._remembered.get(trade_id)) is not None:
-            found.told = last
+        self.of(trade_id).told = last
 
 
 class Memory:

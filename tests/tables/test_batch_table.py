@@ -106,7 +106,7 @@ def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
                 else:
                     draft.put(key, b"%d" % turn)
                     drafted[key] = b"%d" % turn
-            for prefix in (b"", b"A", b"B\x00", b"C\x00d", b"D"):
+            for prefix in (b"A", b"B\x00", b"C\x00d", b"D"):
                 expected = {key: value for key, value in drafted.items() if key.startswith(prefix)}
                 found = [(key, value) for key, value in draft.scan(prefix) if not key.startswith(b"\x00")]
                 assert sorted(found) == sorted(expected.items())

@@ -13,7 +13,7 @@ SOURCES = ("executions", "pnl")
 
 
 def kept(draft: object, trade: str) -> list[tuple[int, Fact]]:
-    return [(one.journal_offset, one.fact) for one in facts.facts(draft, trade.encode())]  # type: ignore[arg-type]
+    return [(one.journal_offset, one.fact) for one in facts.stored(draft, trade.encode())]  # type: ignore[arg-type]
 
 
 def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
@@ -26,8 +26,10 @@ def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
         draft = table.draft(batch(1))
         facts.keep(draft, b"T1", facts.Kept(identity(third.leg), third, 7), journalled(third))
         facts.keep(draft, b"T11", facts.Kept(identity(first.leg), first, 8), journalled(first))
+        assert kept(draft, "T1") == [(4, second), (30, first)]  # what is stored
+        await draft.write()
         assert kept(draft, "T1") == [(4, second), (7, third), (30, first)]
-        assert facts.facts(draft, b"T1")[0].identity == identity(second.leg)
+        assert facts.stored(draft, b"T1")[0].identity == identity(second.leg)
         assert kept(draft, "T11") == [(8, first)]
         assert kept(draft, "T") == []
 

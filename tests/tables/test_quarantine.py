@@ -65,11 +65,11 @@ def test_s2_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> No
         with pytest.raises(Exception, match="Corruption"):
             dict(draft.scan(b"T"))
         with pytest.raises(Exception, match="Corruption"):
-            draft.rows(b"T")
+            draft.stored(b"T")
         for key in KEYS:  # each is as it was, or is not given at all
             found = [(key, key * 40)]
             with suppress(Exception):
-                found = draft.rows(key)
+                found = draft.stored(key)
             assert found == [(key, key * 40)]
 
     play(tmp_path, read)

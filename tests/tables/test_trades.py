@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 from legs import arrived, ours
+from msgspec.structs import replace
 from tables_case import APPLIED, CHANGELOG, batch, play
 
 from traderecon.records import State, Told, identity
-from traderecon.records.journal import journalled
+from traderecon.records.journal import fact_of, journalled
 from traderecon.tables import BatchTable, Draft, facts, told, trades
 from traderecon.transport import Outgoing
 
@@ -23,8 +24,11 @@ def fact(offset: int) -> tuple[facts.Kept, bytes]:
 
 def agree(found: trades.Trades, draft: Draft) -> None:
     for trade_id in IDS:
-        trade = found.of(trade_id)
-        assert (trade.facts, trade.told) == (facts.facts(draft, trade_id), told.last(draft, trade_id))
+        trade, prefix = found.of(trade_id), b"f" + trade_id + b"\x00"
+        rows = [(key.removeprefix(prefix).hex(), value.partition(b" ")) for key, value in draft.scan(prefix)]
+        kept = [facts.Kept(identity, fact_of(said), int(offset)) for identity, (offset, _, said) in rows]
+        assert trade.facts == sorted(kept, key=facts.by_offset)
+        assert trade.told == told.last(draft, trade_id)
 
 
 def test_a_trade_that_moved_last_is_not_read_again(tmp_path: Path) -> None:
@@ -67,7 +71,7 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
         found = memory.trades(draft)
         for _ in range(150):
             step = rng.choice(
-                ["keep", "keep", "keep", "tell", "late", "write", "go on", "abandon", "stranger", "reopen"]
+                ["keep", "keep", "keep", "tell", "late", "twin", "write", "go on", "abandon", "stranger", "reopen"]
             )
             trade_id = rng.choice(IDS)
             offset += 10
@@ -75,6 +79,10 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
                 found.of(trade_id)
                 # A record that somebody else's later facts overtook: its offset lies below what is known.
                 found.keep(trade_id, *fact(offset if step == "keep" else offset - 15))
+            elif step == "twin":  # the same fact, in a record before the one that is known
+                known = [one for one in found.of(trade_id).facts if one.journal_offset > offset - 12]
+                for one in known[:1]:
+                    found.keep(trade_id, replace(one, journal_offset=offset - 12), journalled(one.fact))
             elif step == "tell":
                 found.tell(trade_id, Told(offset, State.MATCHED, (), f"{offset:064x}"))
             elif step == "stranger":
