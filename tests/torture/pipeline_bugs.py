@@ -79,8 +79,8 @@ def leave_the_old_home() -> None:
     """A result that moves a trade is not told on the topic it leaves."""
     publish = _Turns.publish
 
-    def leaving(self: _Turns, telling: _Telling, before: Told | None, received_at_ns: int | None) -> None:
-        publish(self, telling, None, received_at_ns)
+    def leaving(self: _Turns, trade_id: bytes, telling: _Telling, before: Told | None) -> None:
+        publish(self, trade_id, telling, None)
 
     _Turns.publish = leaving  # type: ignore[method-assign]
 

@@ -20,7 +20,19 @@ from traderecon import clock
 from traderecon.matching.course import Awaited, Turn, awaited, expire, join
 from traderecon.matching.facts import MAX_FACTS, Arrival
 from traderecon.matching.results import told as told_by
-from traderecon.records import Fact, Origin, RejectCode, Rejected, Result, Source, State, Told, Transition, identity
+from traderecon.records import (
+    Fact,
+    Origin,
+    Reason,
+    RejectCode,
+    Rejected,
+    Result,
+    Source,
+    State,
+    Told,
+    Transition,
+    identity,
+)
 from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, letter_key
 from traderecon.records.formats import OtherFormat
@@ -64,13 +76,6 @@ class _Telling(NamedTuple):
 
     result: Result
     value: bytes
-
-
-class _Published(NamedTuple):
-    """A result on its way, and when the leg that decided it was received; None where time did."""
-
-    result: Result
-    received_at_ns: int | None
 
 
 class _Matching:
@@ -142,8 +147,9 @@ class _Matching:
         if turn.due_ns is not None:
             deadlines.await_until(draft, turn.due_ns, trade_id, awaited(turn.after.sides))
         if telling is not None:
-            by_pnl = fact.leg.source is Source.PNL
-            turns.publish(telling, before, None if by_pnl else fact.origin.received_at_ns)
+            turns.publish(trade_id, telling, before)
+            if fact.leg.source is not Source.PNL:
+                turns.decided_ns.append(fact.origin.received_at_ns)
 
     async def _pass_time(self, turns: "_Turns", record: Record) -> None:
         """Time has got further: graces end, and the partition tells how it stands."""
@@ -161,7 +167,7 @@ class _Matching:
                 if turn.due_ns is not None:  # the rules have changed: it waits longer
                     deadlines.await_until(draft, turn.due_ns, waiting.trade_id, waiting.awaited)
                 if telling is not None:
-                    turns.publish(telling, before, None)
+                    turns.publish(waiting.trade_id, telling, before)
             if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
                 turns.account(record.offset, self._app.conf.topic_partitions)
                 await self._publish(turns)
@@ -226,21 +232,18 @@ class _Matching:
     def _count(self, turns: "_Turns") -> None:
         metrics = self._metrics
         now_ns = clock.now_ns()
-        states = Counter(result.verdict.state for result, _ in turns.published)
-        reasons = Counter(reason for result, _ in turns.published for reason in result.verdict.reasons)
-        for state, count in states.items():
+        for state, count in turns.states.items():
             metrics.results.labels(state).inc(count)
-        for reason, count in reasons.items():
+        for reason, count in turns.reasons.items():
             metrics.reasons.labels(reason).inc(count)
         for (source, kind), count in turns.not_new.items():
             metrics.duplicates.labels(source, kind).inc(count)
         for code, count in turns.rejected.items():
             metrics.rejected.labels(self._topics.legs, code).inc(count)
-        for result, received_at_ns in turns.published:
-            if received_at_ns is not None:
-                metrics.decision.observe(max(0, now_ns - received_at_ns) / NS_PER_S)
-            if result.broken.transition is not Transition.NONE:
-                logger.warning("%s", break_line(result))
+        for received_at_ns in turns.decided_ns:
+            metrics.decision.observe(max(0, now_ns - received_at_ns) / NS_PER_S)
+        for line in turns.lines:
+            logger.warning("%s", line)
 
 
 class _Turns:
@@ -256,22 +259,29 @@ class _Turns:
     def sent(self) -> None:
         """Nothing is on its way."""
         self.outbox: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
-        self.published: list[_Published] = []
+        self.states: Counter[State] = Counter()
+        self.reasons: Counter[Reason] = Counter()
+        self.decided_ns: list[int] = []  # when the legs that decided were received
+        self.lines: list[str] = []
         self.not_new: Counter[tuple[Source, str]] = Counter()
         self.rejected: Counter[RejectCode] = Counter()
         self.standing: bytes | None = None
 
-    def publish(self, telling: _Telling, before: Told | None, received_at_ns: int | None) -> None:
+    def publish(self, trade_id: bytes, telling: _Telling, before: Told | None) -> None:
         """To the topic of its state, and to the one it leaves."""
-        result = telling.result
-        key = result.trade_id.encode()
-        row = Outgoing(key, telling.value)
-        self.trades.tell(key, told_by(result))
-        home, partition = self._home(result.verdict.state), self.batch.partition
+        result, verdict = telling.result, telling.result.verdict
+        row = Outgoing(trade_id, telling.value)
+        self.trades.tell(trade_id, told_by(result))
+        home, partition = self._home(verdict.state), self.batch.partition
         self.outbox[home, partition].append(row)
         if before is not None and (left := self._home(before.state)) != home:
             self.outbox[left, partition].append(row)
-        self.published.append(_Published(result, received_at_ns))
+        # Of a result that is on its way only this is kept.
+        self.states[verdict.state] += 1
+        if verdict.reasons:
+            self.reasons.update(verdict.reasons)
+        if result.broken.transition is not Transition.NONE:
+            self.lines.append(break_line(result))
 
     def account(self, ended: int, partitions: int) -> None:
         """What became of the offsets below ``ended``; those at or below the applied one were accounted for then."""

@@ -46,7 +46,7 @@ class Awaited(Word):
     PNL = "pnl"
 
 
-class Turn(msgspec.Struct, frozen=True):
+class Turn(msgspec.Struct, frozen=True, gc=False):
     """What came of it. ``due_ns``: when the trade's grace is over, where it waits now; ``was_due_ns``: where it waited.
 
     ``arrival`` is None where time turned it. A fact that is IDENTICAL or TOO_MANY changed nothing: no ``after``.

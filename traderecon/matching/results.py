@@ -1,6 +1,5 @@
 """A result: a verdict with its evidence and an id made from its content alone."""
 
-import hashlib
 from collections.abc import Sequence
 
 import msgspec
@@ -20,11 +19,12 @@ from traderecon.records import (
     Verdict,
     identity,
 )
+from traderecon.records.digest import sha256
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-class Decided(msgspec.Struct, frozen=True):
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """What a set of facts came to: the identity of each fact, the legs that stand, the verdict."""
 
     facts: Sequence[Fact]
@@ -33,7 +33,7 @@ class Decided(msgspec.Struct, frozen=True):
     verdict: Verdict
 
 
-class _Claim(msgspec.Struct):
+class _Claim(msgspec.Struct, gc=False):
     """What an event id is made from; its names are part of it."""
 
     checks: dict[str, Outcome]
@@ -84,12 +84,12 @@ def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_s
     """
     checks = {check.name: check.outcome for check in verdict.checks}
     claim = _Claim(checks, sorted(identities), verdict.reasons, rules_sha256, verdict.state, trade_id)
-    return hashlib.sha256(_encode(claim)).hexdigest()
+    return sha256(_encode(claim))
 
 
 def break_id(trade_id: str) -> str:
     """The id of a trade's break: 16 hexadecimal digits, made from the trade alone."""
-    return hashlib.sha256(b"break\x00" + trade_id.encode()).hexdigest()[:16]
+    return sha256(b"break\x00" + trade_id.encode())[:16]
 
 
 def _broken(trade_id: str, verdict: Verdict, told: Told | None) -> Break:

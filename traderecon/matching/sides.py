@@ -29,7 +29,7 @@ _NONE: Contested = frozenset()
 _CANCEL = Kind.CANCEL
 
 
-class Sides(msgspec.Struct, frozen=True):
+class Sides(msgspec.Struct, frozen=True, gc=False):
     """Who stands for each source now.
 
     ``first_received_at_ns`` is when the first execution or confirmation arrived, ``paired_at_ns`` when the first leg of

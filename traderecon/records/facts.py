@@ -1,11 +1,11 @@
 """A fact: a leg, and where it came from. A trade is a grow-only set of facts."""
 
-import hashlib
 from collections.abc import Mapping
 
 import msgspec
 
 from traderecon.records.codes import RejectCode
+from traderecon.records.digest import sha256
 from traderecon.records.legs import Leg
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -23,7 +23,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     received_at_ns: int = 0
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """One leg as it arrived; ``extra`` holds the producer's fields that we do not know."""
 
     leg: Leg
@@ -41,4 +41,4 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 def identity(leg: Leg) -> str:
     """sha256 of the leg's content: equal for equal content, however, whenever and how often it arrives."""
-    return hashlib.sha256(_encode(leg)).hexdigest()
+    return sha256(_encode(leg))

@@ -25,7 +25,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int = FORMAT
 
 
-class _Journalled(msgspec.Struct, frozen=True):
+class _Journalled(msgspec.Struct, frozen=True, gc=False):
     leg: Leg
     origin: Origin
     extra: dict[str, msgspec.Raw] | None = None

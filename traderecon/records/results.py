@@ -57,7 +57,7 @@ class Check(msgspec.Struct, frozen=True, gc=False):
     note: str = ""
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a set of facts proves at one watermark: a state, and everything that led to it.
 
     ``reasons`` and ``hints`` are sorted; ``reasons`` is empty when MATCHED, CANCELLED or PENDING.
@@ -96,7 +96,7 @@ class Break(msgspec.Struct, frozen=True, gc=False):
     previous_event_id: str | None = None
 
 
-class Told(msgspec.Struct, frozen=True):
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What was published of a trade last. It is kept: neither rules of today nor a watermark say what it was."""
 
     version: int
@@ -105,7 +105,7 @@ class Told(msgspec.Struct, frozen=True):
     event_id: str
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """A verdict with its evidence, as others see it.
 
     ``facts`` are all facts of the trade, sorted by source, version and content; ``stands`` says of each whether it is

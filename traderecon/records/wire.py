@@ -3,7 +3,9 @@
 Decimals are strings of digits, times ISO 8601 UTC, the drift and its tolerance decimal milliseconds.
 """
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -51,7 +53,7 @@ class _SaidSnapshot(msgspec.Struct, gc=False, omit_defaults=True):
     currency: str | None = None
 
 
-class _SaidLeg(msgspec.Struct):
+class _SaidLeg(msgspec.Struct, gc=False):
     payload: _SaidTerms | _SaidSnapshot | msgspec.Raw
     topic: str
     partition: int
@@ -71,7 +73,7 @@ class _SaidCheck(msgspec.Struct, gc=False):
     note: str
 
 
-class _SaidResult(msgspec.Struct, rename={"broken": "break"}):
+class _SaidResult(msgspec.Struct, gc=False, rename={"broken": "break"}):
     event_id: str
     trade_id: str
     version: int
@@ -116,11 +118,7 @@ def operand_text(value: Operand) -> str:
     >>> operand_text(Decimal("1E-7")), operand_text(1_753_524_083_000_000_000), operand_text(None)
     ('0.0000001', '2025-07-26T10:01:23Z', '')
     """
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, int):
-        return iso(value)
-    return value or ""
+    return _OPERANDS[type(value)](value) or ""
 
 
 def difference_text(value: Decimal | int | None) -> str:
@@ -129,27 +127,30 @@ def difference_text(value: Decimal | int | None) -> str:
     >>> difference_text(Decimal("0.005")), difference_text(100_000_001), difference_text(None)
     ('0.005', '100.000001', '')
     """
-    if isinstance(value, int):
-        return milliseconds(value)
-    return "" if value is None else plain(value)
+    return _DIFFERENCES[type(value)](value) or ""
+
+
+def _text(text: str | None) -> str | None:
+    return text or None
+
+
+_Said = Mapping[type, Callable[[Any], str | None]]
+
+_OPERANDS: _Said = {Decimal: plain, int: iso, str: _text, type(None): _text}
+_DIFFERENCES: _Said = {Decimal: plain, int: milliseconds, type(None): _text}
 
 
 def _check(check: Check) -> _SaidCheck:
     ours, theirs, apart, limit = check.execution, check.confirmation, check.difference, check.tolerance
-    if isinstance(ours, Decimal) and isinstance(theirs, Decimal):  # most checks, and most of them pass
-        execution: str | None = plain(ours)
-        confirmation = execution if ours == theirs else plain(theirs)
-    else:
-        execution = None if ours is None else operand_text(ours) or None
-        confirmation = None if theirs is None else operand_text(theirs) or None
+    execution = _OPERANDS[type(ours)](ours)
     return _SaidCheck(
         check.name,
         check.reason,
         check.outcome,
         execution,
-        confirmation,
-        None if apart is None else difference_text(apart),
-        None if limit is None else difference_text(limit),
+        execution if theirs == ours else _OPERANDS[type(theirs)](theirs),
+        _DIFFERENCES[type(apart)](apart),
+        _DIFFERENCES[type(limit)](limit),
         check.note,
     )
 

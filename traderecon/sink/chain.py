@@ -7,12 +7,10 @@ they lie on the topic, or a dead letter's ``content``. The time of the insert is
 same chains.
 """
 
-import hashlib
+from traderecon.records.digest import sha256
 
 START = "0" * 64
 """What the first link follows."""
-
-_empty = hashlib.sha256()  # a copy of it is made in half the time of a new one
 
 
 def link(before: str, topic: str, partition: int, offset: int, content: bytes) -> str:
@@ -21,10 +19,4 @@ def link(before: str, topic: str, partition: int, offset: int, content: bytes) -
     >>> link(START, "mismatch", 0, 7, b"{}")
     '28f24eabcce24f35ae3c55aa1c83629e96f35578b2514d420deb2d807a112129'
     """
-    return _sha256(f"{before} {topic} {partition} {offset} {_sha256(content)}".encode())
-
-
-def _sha256(content: bytes) -> str:
-    digest = _empty.copy()
-    digest.update(content)
-    return digest.hexdigest()
+    return sha256(f"{before} {topic} {partition} {offset} {sha256(content)}".encode())
