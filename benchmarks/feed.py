@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
-from traderecon.transport.log import Log
+from traderecon.transport.log import Log, Writer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the Kafka of the tests
 
@@ -70,9 +70,11 @@ class EmbeddedLog:
     def start(self) -> None:
         """Make the file."""
         self._log = Log.open(self._path)
+        self._writer = Writer(self._log)
 
     def stop(self) -> None:
         """Close it."""
+        self._writer.close()
         self._log.close()
 
     def create_topic(self, name: str, partitions: int) -> None:
@@ -80,9 +82,9 @@ class EmbeddedLog:
         self._log.create(name, partitions)
 
     def append(self, topic: str, pairs: Sequence[Row], partition: int) -> None:
-        """Append keys and values."""
+        """Append keys and values, however long the worker keeps the log to itself."""
         now_ms = time.time_ns() // 1_000_000
-        self._log.append([(topic, partition, [(key, value, now_ms, ()) for key, value in pairs])])
+        self._writer.append(topic, partition, [(key, value, now_ms, ()) for key, value in pairs]).result()
 
     def end(self, topic: str, partition: int) -> int:
         """The offset that the next record will get."""
