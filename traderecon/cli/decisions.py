@@ -65,7 +65,7 @@ class Decider:
         await self._catch_up({partition_for(one.root.encode(), partitions) for one in asked})
         for one in asked:
             under_way = sum(action.root == one.root for action in written.values())
-            if decision.deed is Deed.REPLAY and (why_not := self._why_not(one, under_way)):
+            if why_not := self._why_not(decision.deed, one, under_way):
                 outcomes[one.letter] = Outcome(one.letter, None, why_not)
                 continue
             by, reason = decision.by, decision.reason
@@ -107,18 +107,20 @@ class Decider:
             await self._client.append(*place, some)
         return outcomes
 
-    def _why_not(self, one: _Asked, under_way: int) -> str:
-        """Why a letter cannot be replayed; empty where it can."""
+    def _why_not(self, deed: Deed, one: _Asked, under_way: int) -> str:
+        """Why it cannot be done with a letter; empty where it can."""
         row = one.sent.row
         so_far = self._so_far.get(one.root, [])
+        if discarded := [each for each in so_far if each.deed is Deed.DISCARD and each.letter == one.letter]:
+            return f"it was discarded by {discarded[-1].by} at {discarded[-1].at}: {discarded[-1].reason}"
+        if deed is Deed.DISCARD:
+            return ""
         if row.source_topic not in {*self._names.inputs, self._names.legs}:
             return f"{row.source_topic} is written by us: mend what wrote it, then rebuild the database from the topics"
         if row.truncated:
             return "it is kept in part only (over 500 kB): have its sender send it again, in smaller records"
         if _sha256(bytes_of(one.sent.raw)) != row.sha256:
             return "its bytes are not those that were rejected: the database was changed, see `traderecon audit verify`"
-        if discarded := [each for each in so_far if each.deed is Deed.DISCARD and each.letter == one.letter]:
-            return f"it was discarded by {discarded[-1].by} at {discarded[-1].at}: {discarded[-1].reason}"
         if len(_replays(so_far)) + under_way >= MOST_REPLAYS:
             return f"it was replayed {MOST_REPLAYS} times: have its sender mend and send it, or discard it"
         return ""
