@@ -138,12 +138,11 @@ class Deeds:
 
     async def _stop(self, fault: Fault) -> str:
         worker = self._crew[fault.target]
-        if (member := worker.member) is None:
+        if not (before := {member.member_id for member in worker.members}):
             raise Missed(f"{worker.name} is no member")
 
         def lost() -> bool:
-            now = worker.member  # looked up once: who watches the group does so in a thread
-            return self._watch.broker_up and (now is None or now.member_id != member.member_id)
+            return self._watch.broker_up and not before & {member.member_id for member in worker.members}
 
         worker.send(signal.SIGSTOP)
         try:

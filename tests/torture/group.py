@@ -25,7 +25,7 @@ JUST_NOW_S = 5
 
 @dataclass(frozen=True)
 class Member:
-    """One life of one worker as the broker knows it."""
+    """One life of one process of a worker as the broker knows it."""
 
     member_id: str
     client_id: str
@@ -33,8 +33,13 @@ class Member:
 
     @property
     def instance(self) -> str:
-        """The worker's name: the id without the suffix that makes it unique (a dash and a UUID)."""
+        """The member's name: the id without the suffix that makes it unique (a dash and a UUID)."""
         return self.member_id[:-37]
+
+    def of(self, worker: str) -> bool:
+        """Whether it is a process of this worker: the first has the worker's name, the others a number behind it."""
+        name, _, number = self.instance.rpartition("-")
+        return self.instance == worker or (name == worker and number.isdecimal())
 
 
 def members_of(address: str, group: str, topic: str) -> dict[str, Member]:
@@ -97,6 +102,10 @@ class Watch:
             self.moved_at_s = time.monotonic()
         self.members, self.committed = members, committed
         self.known |= {member.member_id for member in members.values()}
+
+    def members_of(self, worker: str) -> list[Member]:
+        """The members that are processes of one worker."""
+        return [member for member in self.members.values() if member.of(worker)]
 
     def commits(self) -> dict[int, int]:
         """The committed offset per input partition, where there is one."""

@@ -110,9 +110,9 @@ class Stage:
         """Wait until every worker of the staff is at work on its partitions. Raises NotSeen."""
 
         def all_have_theirs() -> bool:
-            members = [worker.member for worker in self.staff]
-            taken = {number for member in members if member for number in member.partitions}
-            return None not in members and len(taken) == self.workload.partitions
+            members = [worker.members for worker in self.staff]
+            taken = {number for each in members for member in each for number in member.partitions}
+            return all(members) and len(taken) == self.workload.partitions
 
         what = f"{len(self.staff)} workers share {self.workload.partitions} partitions"
         await seen(all_have_theirs, what, START_S)

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline_case import members
+from pipeline_case import members as processes_of
 
 from torture.group import Member, Watch
 from torture.workload import Start
@@ -94,27 +94,25 @@ class Worker:
     @property
     def pids(self) -> set[int]:
         """Its processes."""
-        return members(self._process.pid) if self.running and self._process is not None else set()
+        return processes_of(self._process.pid) if self.running and self._process is not None else set()
 
     @property
-    def member(self) -> Member | None:
-        """What the broker says of this life; None where it does not know it, or has lost it."""
+    def members(self) -> list[Member]:
+        """What the broker says of this life, process by process; nothing where it does not know it, or has lost it."""
         if not self.running or self._process is None:
-            return None
-        member = self._watch.members.get(self._how.home.instance(self._process.pid))
-        return member if member is not None and member.member_id not in self._known_before else None
+            return []
+        named = self._watch.members_of(self._how.home.instance(self._process.pid))
+        return [member for member in named if member.member_id not in self._known_before]
 
     @property
     def partitions(self) -> str:
         """The partitions of the watched topic that this life has."""
-        member = self.member
-        return " ".join(map(str, sorted(member.partitions))) if member else ""
+        return " ".join(map(str, sorted({number for member in self.members for number in member.partitions})))
 
     @property
     def consuming(self) -> bool:
         """Whether this life has been seen to consume."""
-        member = self.member
-        return member is not None and member.member_id in self._watch.consumed
+        return any(member.member_id in self._watch.consumed for member in self.members)
 
     def wipe(self) -> int:
         """Remove what its last life left on disk; how many files. Raises Missed where another worker has it."""
@@ -141,9 +139,9 @@ class Worker:
     async def _all_gone(self, group: int) -> None:
         """Wait for the rest of its processes, which the kernel ends with the first; one that stays has to be killed."""
         until = time.monotonic() + ALL_GONE_S
-        while members(group) and time.monotonic() < until:
+        while processes_of(group) and time.monotonic() < until:
             await asyncio.sleep(LOOK_S)
-        if members(group):
+        if processes_of(group):
             self._hangs = True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
