@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from faust.stores import rocksdb
 from faust.types import TP, CollectionT
-from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict
+from rocksdict import Rdict
 
 from traderecon.transport.halt import REFUSED, halt
 
@@ -29,23 +29,6 @@ WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 MAX_OPEN_FILES = 256
 
 
-class _Options(rocksdb.RocksDBOptions):
-    """Faust's, with indexes and filters in the block cache, piece by piece: else they grow with what is stored."""
-
-    def as_options(self) -> Any:
-        """For rocksdict."""
-        options = super().as_options()
-        blocks = BlockBasedOptions()
-        blocks.set_block_cache(Cache(self.block_cache_size))
-        blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
-        blocks.set_bloom_filter(self.bloom_filter_size, block_based=False)
-        blocks.set_partition_filters(True)
-        blocks.set_cache_index_and_filter_blocks(True)
-        blocks.set_pin_top_level_index_and_filter(True)
-        options.set_block_based_table_factory(blocks)
-        return options
-
-
 class Store(rocksdb.Store):
     """Faust's RocksDB store with bounds, and closed when a partition leaves instead of when the collector comes by."""
 
@@ -56,7 +39,6 @@ class Store(rocksdb.Store):
             "max_open_files": MAX_OPEN_FILES,
         }
         super().__init__(*args, driver="rocksdict", options=options, **kwargs)
-        self.rocksdb_options = _Options(use_rocksdict=True, **options)
 
     def of(self, partition: int) -> Rdict:
         """The open database of a partition."""
