@@ -21,8 +21,6 @@ from broker.kafka_wire import Refused, accepted, ask
 LOOK_EVERY_S = 0.2
 UNREACHABLE = 4
 JUST_NOW_S = 5
-ASKING_S = 20
-"""A worker that starts asks no longer than this before it ends."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +85,9 @@ class Watch:
         finally:
             self._excuses |= dict.fromkeys(codes, time.monotonic() + JUST_NOW_S)
 
-    def excuses(self, code: int, now_s: float, began_s: float) -> bool:
+    def excuses(self, code: int, now_s: float) -> bool:
         """Whether there is a reason outside the worker to end with this code now."""
-        # Who asked while it was silent may say so after it is back.
-        since_s = min(now_s - JUST_NOW_S, max(began_s, now_s - ASKING_S))
-        alone = code == UNREACHABLE and self.silent_at_s > since_s
+        alone = code == UNREACHABLE and now_s - self.silent_at_s < JUST_NOW_S
         return alone or now_s < self._excuses.get(code, -inf)
 
     def look(self) -> None:

@@ -70,13 +70,12 @@ class Worker:
                 self._ended.clear()
                 # The broker counts a dead worker as a member for a while: that is not the next life.
                 self._known_before = frozenset(self._watch.known)
-                began_s = time.monotonic()
                 self._process = await self._start()
                 code = await self._process.wait()
                 now_s = time.monotonic()
                 await self._all_gone(self._process.pid)
                 asked = not self._wanted.is_set()
-                allowed = (code in ALLOWED or self._watch.excuses(code, now_s, began_s)) and not self._hangs
+                allowed = (code in ALLOWED or self._watch.excuses(code, now_s)) and not self._hangs
                 self.exits.append(Exit(now_s, code, asked, allowed))
                 self._hangs = False
                 self._ended.set()
