@@ -6,7 +6,6 @@ Of the rows between a result and the checkpoint behind it only the digests are t
 is binding: whoever has the checkpoint from elsewhere knows that the result was there when it was made.
 """
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 from traderecon.audit.checkpoint import Known, Place
 from traderecon.audit.claims import Origin, claim_of
 from traderecon.audit.database import bytes_of
+from traderecon.records.digest import sha256
 from traderecon.sink.chain import START, link
 
 FORMAT = 1
@@ -57,9 +57,7 @@ def proof_of(  # the trade, and what is held against it
         "format": FORMAT,
         "trade_id": trade_id,
         "made_at": made_at,
-        "rules": [
-            {"name": name, "sha256": sha256, "text": rules.get(sha256)} for sha256, name in sorted(stamps.items())
-        ],
+        "rules": [{"name": name, "sha256": stamp, "text": rules.get(stamp)} for stamp, name in sorted(stamps.items())],
         "claims": {
             result["event_id"]: {"text": claim.text.decode(), "facts": [fact.decode() for fact in claim.facts]}
             for result, claim in zip(results, claims, strict=True)
@@ -70,8 +68,7 @@ def proof_of(  # the trade, and what is held against it
             for place, until in sorted(targets)
         ],
     }
-    digest = hashlib.sha256(written(proof)).hexdigest()
-    return written({"proof": proof, "sha256": digest}) + b"\n"
+    return written({"proof": proof, "sha256": sha256(written(proof))}) + b"\n"
 
 
 def written(proof: object) -> bytes:
@@ -103,7 +100,7 @@ def _segment(  # a part of a chain
         head = link(head, *place, offset, content)
         if head != chain:
             raise Unproven(f"{place[0]}[{place[1]}] offset {offset} does not follow: run `traderecon audit verify`")
-        mine = {"result": result} if owner == trade_id else {"sha256": hashlib.sha256(content).hexdigest()}
+        mine = {"result": result} if owner == trade_id else {"sha256": sha256(content)}
         links.append({"offset": offset, **mine})
     if head != target["head"]:
         raise Unproven(

@@ -6,7 +6,6 @@ The order of the topic decides, and nobody can pass it by: whoever finds three r
 nothing. Who dies between action and record has used up an attempt; what is sent twice is one leg all the same.
 """
 
-import hashlib
 import uuid
 from base64 import b64decode
 from collections import defaultdict
@@ -18,6 +17,7 @@ import msgspec
 from traderecon.clock import now_ns
 from traderecon.records.action import MOST_REPLAYS, Action, Deed, action_json, action_of
 from traderecon.records.dead_letter import REPLAY_ATTEMPT, REPLAY_OF, letter_id
+from traderecon.records.digest import sha256
 from traderecon.records.formats import known
 from traderecon.records.instants import iso
 from traderecon.sink.rows import SentRecord
@@ -171,4 +171,4 @@ def bytes_of(base64: str | None) -> bytes | None:
 
 
 def _sha256(value: bytes | None) -> str | None:
-    return None if value is None else hashlib.sha256(value).hexdigest()
+    return None if value is None else sha256(value)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.records.codes import RejectCode
+from traderecon.records.digest import sha256
 from traderecon.records.facts import Origin, Rejected
 from traderecon.records.instants import iso
 
@@ -58,7 +59,7 @@ def dead_letter(rejected: Rejected, key: bytes | None, value: bytes | None, head
             "partition": origin.partition,
             "offset": origin.offset,
             "received_at": iso(origin.received_at_ns) if origin.received_at_ns else None,
-            "sha256": None if value is None else hashlib.sha256(value).hexdigest(),
+            "sha256": None if value is None else sha256(value),
             "size": len(value or b""),
             "key": _base64(key, kept),
             "raw": _base64(value, kept),
