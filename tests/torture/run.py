@@ -103,7 +103,7 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
         fed_again=stage.feeder.retries,
         exits=dict(Counter(str(end.code) for end in ends)),
         unasked=dict(Counter(str(end.code) for end in ends if not end.asked)),
-        disallowed=dict(Counter(str(end.code) for end in ends if not end.allowed)),
+        disallowed=[end.line for end in ends if not end.allowed],
         settled_s=[None if settled.still_open else round(settled.took_s, 2) for settled in settlings],
         still_open=[text for settled in settlings for text in settled.still_open],
         took_s=round(time.monotonic() - began, 1),

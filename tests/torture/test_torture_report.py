@@ -33,7 +33,7 @@ GOOD = Report(
     fed_again=0,
     exits={"-9": 2, "0": 4, "70": 1},
     unasked={"70": 1},
-    disallowed={},
+    disallowed=[],
     settled_s=[7.1, 0.2, 0.5],
     still_open=[],
     took_s=90.0,
@@ -58,9 +58,9 @@ def test_a_fault_that_never_fired_fails_the_run() -> None:
 
 
 def test_an_exit_code_nobody_allows_fails_the_run() -> None:
-    report = replace(GOOD, exits={**GOOD.exits, "78": 2}, disallowed={"78": 2})
+    report = replace(GOOD, exits={**GOOD.exits, "78": 2}, disallowed=["exit code 78 after 2.1 s: no rights"])
     assert not report.ok
-    assert "| exit code 78, 2x |" in report.line
+    assert "| exit code 78 after 2.1 s: no rights |" in report.line
 
 
 @pytest.mark.parametrize("defect", ["LOST", "WRONG", "STATE", "COMMIT", "INPUT"])

@@ -1,6 +1,7 @@
 """Workers end in many ways: who is started again, and which exit codes are allowed."""
 
 import asyncio
+import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -61,6 +62,12 @@ def test_who_ends_unasked_is_started_again_and_its_exit_judged(
 ) -> None:
     worker = lived(tmp_path, f"raise SystemExit({code})", ended_twice, broker_silent_at_s)
     assert [(end.code, end.asked, end.allowed) for end in worker.exits[:2]] == [(code, False, allowed)] * 2
+
+
+def test_an_end_tells_after_how_long_it_came_and_the_last_words(tmp_path: Path) -> None:
+    worker = lived(tmp_path, "print('one'); print('no answer'); print(); raise SystemExit(4)", ended_twice)
+    found = [re.sub(r"[0-9.]+ s", "N s", end.line) for end in worker.exits[:2]]
+    assert found == ["exit code 4 after N s: no answer"] * 2
 
 
 def test_who_leaves_a_process_behind_is_not_allowed_to(tmp_path: Path) -> None:

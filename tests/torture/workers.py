@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import time
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,12 +33,25 @@ ALLOWED = frozenset({0, FAIL_STOP, TERMINATED, -9, -15})
 
 
 class Exit(NamedTuple):
-    """The end of one life: when (monotonic seconds), how, whether the harness asked for it, whether it may be."""
+    """The end of one life: when (monotonic seconds), how, whether the harness asked for it, whether it may be.
+
+    ``lived_s``: after how long. ``silent_s``: how long the broker had always answered by then, infinite where it never
+    failed to. ``words``: the last it said.
+    """
 
     at_s: float
     code: int
     asked: bool
     allowed: bool
+    lived_s: float
+    silent_s: float
+    words: str
+
+    @property
+    def line(self) -> str:
+        """For who has to know why."""
+        silent = f", the broker silent {self.silent_s:.1f} s before" if self.silent_s < inf else ""
+        return f"exit code {self.code} after {self.lived_s:.1f} s{silent}: {self.words or 'without a word'}"
 
 
 class Worker:
@@ -70,13 +84,15 @@ class Worker:
                 self._ended.clear()
                 # The broker counts a dead worker as a member for a while: that is not the next life.
                 self._known_before = frozenset(self._watch.known)
+                began_s = time.monotonic()
                 self._process = await self._start()
                 code = await self._process.wait()
                 now_s = time.monotonic()
                 await self._all_gone(self._process.pid)
                 asked = not self._wanted.is_set()
                 allowed = (code in ALLOWED or self._watch.excuses(code, now_s)) and not self._hangs
-                self.exits.append(Exit(now_s, code, asked, allowed))
+                times_s = now_s - began_s, now_s - self._watch.silent_at_s
+                self.exits.append(Exit(now_s, code, asked, allowed, *times_s, self._last_words()))
                 self._hangs = False
                 self._ended.set()
                 await asyncio.sleep(AGAIN_S)
@@ -145,6 +161,13 @@ class Worker:
             self._hangs = True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
+
+    def _last_words(self) -> str:
+        """The last line that its present life has written."""
+        with self.log.open("rb") as log:
+            log.seek(self.born_at)
+            lines = log.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     async def _start(self) -> asyncio.subprocess.Process:
         # The kernel kills it when the harness is gone, however that ended.
