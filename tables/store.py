@@ -24,7 +24,7 @@ FORMAT_KEY = INTERNAL + b"format"
 FORMAT = 1
 """Another number is refused, not guessed at. A store without one is of the first."""
 
-BLOCK_CACHE_BYTES = 32 * 1024 * 1024
+BLOCK_CACHE_BYTES = 8 * 1024 * 1024
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 MAX_OPEN_FILES = 256
 

@@ -1,12 +1,14 @@
-"""A worker's threads share one arena of memory."""
+"""A worker's threads share one arena of memory, and large blocks lie beside it."""
 
+import re
 import sys
 from pathlib import Path
 
 from pipeline.trades import matched, send
 from pipeline_case import Installation
 
-TELLS_ITS_ARENAS = """
+LARGE = 10
+TELLS_ITS_MEMORY = f"""
 import ctypes
 from traderecon.cli import main
 
@@ -14,18 +16,21 @@ try:
     main()
 finally:
     libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    libc.free(libc.malloc(1 << 20))  # from the first one that is freed on, glibc would keep them in the arena
+    [libc.malloc(1 << 20) for _ in range({LARGE})]
     libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stderr"))
     libc.fflush(None)
 """
 AS_GLIBC_WOULD = """
 from traderecon import memory
 
-memory.share_one_arena = lambda: None
+memory.give_back = lambda: None
 """
 
 
-def arenas(directory: Path, program: str) -> int:
-    """Of a worker that has matched some trades."""
+def arenas_and_blocks(directory: Path, program: str) -> tuple[int, int]:
+    """Of a worker that has matched some trades: its arenas, and the blocks outside of them at the end."""
     installation = Installation(directory, topic_partitions=1)
     installation.create_topics()
     worker = installation.start(program=[sys.executable, "-c", program])
@@ -33,12 +38,17 @@ def arenas(directory: Path, program: str) -> int:
     installation.until(lambda: matched(installation) == 50, "all are matched")
     assert worker.leave() == 0
     installation.close()
-    return worker.log.count("<heap nr=")
+    (blocks,) = re.findall(r'type="mmap" count="(\d+)"', worker.log)
+    return worker.log.count("<heap nr="), int(blocks)
 
 
-def test_a_worker_has_one_arena(tmp_path: Path) -> None:
-    assert arenas(tmp_path, TELLS_ITS_ARENAS) == 1
+def test_a_worker_has_one_arena_and_no_large_block_in_it(tmp_path: Path) -> None:
+    arenas, blocks = arenas_and_blocks(tmp_path, TELLS_ITS_MEMORY)
+    assert arenas == 1
+    assert blocks >= LARGE
 
 
-def test_and_would_have_several(tmp_path: Path) -> None:
-    assert arenas(tmp_path, AS_GLIBC_WOULD + TELLS_ITS_ARENAS) > 1
+def test_and_would_have_several_with_large_blocks_in_them(tmp_path: Path) -> None:
+    arenas, blocks = arenas_and_blocks(tmp_path, AS_GLIBC_WOULD + TELLS_ITS_MEMORY)
+    assert arenas > 1
+    assert blocks < LARGE

@@ -113,7 +113,7 @@ def _sink(parts: Parts) -> StreamApp:
             identity.topic_prefix,
         )
     sink_agent.attach(stage, store)
-    audit_agent.attach(stage, store.engine, parts.settings.data_dir / checkpoint.NAME)
+    audit_agent.attach(stage, store.readers, parts.settings.data_dir / checkpoint.NAME)
     return stage.app
 
 

@@ -7,9 +7,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from web.desk import filled
 
-from traderecon.sink.database import StoreError
+from traderecon.sink.database import READER_CACHE_KIB, WRITER_CACHE_KIB, StoreError
 from traderecon.sink.filters import BreakFilter, DeadLetterFilter, TradeFilter
-from traderecon.sink.queries import CACHE_KIB, Queries
+from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 
 
@@ -23,10 +23,16 @@ def test_no_query_can_write(tmp_path: Path) -> None:
 
 def test_a_reader_keeps_few_pages_and_the_sink_many(tmp_path: Path) -> None:
     url = filled(tmp_path)
-    for opened, pages_kib in ((Queries.open(url), CACHE_KIB), (Store.open(url), 65_536)):
-        with opened.engine.connect() as connection:
+    queries, store = Queries.open(url), Store.open(url)
+    for engine, pages_kib in (
+        (queries.engine, READER_CACHE_KIB),
+        (store.readers, READER_CACHE_KIB),
+        (store.engine, WRITER_CACHE_KIB),
+    ):
+        with engine.connect() as connection:
             assert connection.execute(text("PRAGMA cache_size")).scalar() == -pages_kib
-        opened.close()
+    queries.close()
+    store.close()
 
 
 def test_p6_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     directory. Ctrl-C or SIGTERM ends it in order. Exit 70: a promise could not be kept, and nothing was acknowledged;
     start it again.
     """
-    from traderecon.memory import share_one_arena
+    from traderecon.memory import give_back
 
-    share_one_arena()
+    give_back()
     if tied:
         threading.Thread(target=_end_with_input, daemon=True).start()
     settings = effective_settings()

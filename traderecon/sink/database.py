@@ -5,6 +5,7 @@ cut may take the last ones, whole, and their offsets with them, so the sink read
 """
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
@@ -19,8 +20,9 @@ PATIENCE_S = 30.0
 """How long to wait for another process that writes."""
 PAGE_BYTES = 16_384
 """Seven results of 2 kB fill such a page; in one of 4 kB a single one would lie. A file keeps what it began with."""
-CACHE_KIB = 65_536
-"""The pages a connection keeps."""
+WRITER_CACHE_KIB = 65_536
+READER_CACHE_KIB = 4_096
+"""The pages a connection keeps. There are several readers, and what they read is in the system's cache all the same."""
 CHECKPOINT_PAGES = 2_048
 """The log of the file is moved into it when it has so many."""
 GATHER_MS = 2_000
@@ -28,12 +30,13 @@ GATHER_MS = 2_000
 AGAIN_S = 0.01
 """How soon SQLite is asked again where its own waiting does not apply."""
 
-OPTIONS = (
+WRITER = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
-    f"PRAGMA cache_size = -{CACHE_KIB}",
+    f"PRAGMA cache_size = -{WRITER_CACHE_KIB}",
     f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
 )
+READER = ("PRAGMA query_only = ON", f"PRAGMA cache_size = -{READER_CACHE_KIB}")
 
 _UNREACHABLE = {"SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_AUTH"}
 _NOT_OURS = {"SQLITE_NOTADB", "SQLITE_CORRUPT"}
@@ -67,11 +70,12 @@ def opened(url: str) -> Engine:
         _write_ahead(place.database or "")
     except sqlite3.Error as error:
         raise explained(place.database, error) from error
-    # The driver begins no transaction of its own: ``_begin`` says when, and which.
-    engine = create_engine(place, pool_use_lifo=True, connect_args={"timeout": PATIENCE_S, "isolation_level": None})
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    return engine
+    return _engine(place, WRITER)
+
+
+def readers(engine: Engine) -> Engine:
+    """Another engine on the same file: its connections cannot write, and keep few pages."""
+    return _engine(engine.url, READER)
 
 
 def gathered(engine: Engine) -> None:
@@ -122,9 +126,16 @@ def _place(url: str) -> URL:
     return place
 
 
-def _configure(connection: Any, record: Any) -> None:
-    for option in OPTIONS:
-        connection.execute(option)
+def _engine(place: URL, options: Sequence[str]) -> Engine:
+    def configure(connection: Any, record: Any) -> None:
+        for option in options:
+            connection.execute(option)
+
+    # The driver begins no transaction of its own: ``_begin`` says when, and which.
+    engine = create_engine(place, pool_use_lifo=True, connect_args={"timeout": PATIENCE_S, "isolation_level": None})
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _begin(connection: Connection) -> None:

@@ -9,12 +9,12 @@ from functools import cache
 from typing import Any, Self, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, Numeric, Select, Table, and_, case, event, func, select
+from sqlalchemy import ColumnElement, Engine, Numeric, Select, Table, and_, case, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from traderecon.records import Severity, State
-from traderecon.sink.database import opened
+from traderecon.sink.database import opened, readers
 from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
 from traderecon.sink.letter_queries import letter_columns, letter_state
 from traderecon.sink.rows import (
@@ -48,8 +48,6 @@ UNREADABLE = (DBAPIError, PoolTimeout)
 OPEN = ("OPEN", "REOPENED")
 BATCH_ROWS = 1_000
 """A stream gives this many rows at a time."""
-CACHE_KIB = 4_096
-"""The pages a reader keeps: there are several, and what they read is in the system's cache all the same."""
 
 _LAST = "\U0010ffff"
 
@@ -66,10 +64,7 @@ class Queries:
     @classmethod
     def open(cls, url: str) -> Self:
         """Open ``sqlite:///path`` with connections that cannot write; StoreError says what is in the way."""
-        engine = opened(url)
-        event.listen(engine, "connect", _reader)
-        engine.dispose()  # the connection that was made before
-        return cls(engine)
+        return cls(readers(opened(url)))
 
     def close(self) -> None:
         """Close every connection. A second time does nothing."""
@@ -192,11 +187,6 @@ class Queries:
     def _batches(self, statement: Select[Any]) -> Iterator[Sequence[Any]]:
         with self.engine.connect() as connection:
             yield from connection.execution_options(yield_per=BATCH_ROWS).execute(statement).partitions()
-
-
-def _reader(connection: Any, record: Any) -> None:
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
 
 def _wanted(wanted: Filter) -> tuple[Table, type[Struct], list[ColumnElement[bool]], list[Any]]:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from traderecon.sink.actions import take_actions
 from traderecon.sink.belonging import belongs, pinned
 from traderecon.sink.chain import START
-from traderecon.sink.database import StoreError, explained, gathered, opened
+from traderecon.sink.database import StoreError, explained, gathered, opened, readers
 from traderecon.sink.ledger import take_accounts
 from traderecon.sink.letters import take_letters
 from traderecon.sink.migration import current, head, upgrade
@@ -50,10 +50,14 @@ class _Position(NamedTuple):
 
 
 class Store:
-    """The database of results. One thread at a time takes batches; whoever reads uses ``engine``."""
+    """The database of results. One thread at a time takes batches; who reads beside it uses ``readers``.
+
+    So there is one connection that writes, and one cache of the size it needs.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.readers = readers(engine)
         self._writing = engine.execution_options(writes=True)
         self._sql = statements()
         self._next: dict[Place, int] | None = None
@@ -65,6 +69,7 @@ class Store:
 
     def close(self) -> None:
         """Close every connection, and leave what was taken in the file itself. A second time does nothing."""
+        self.readers.dispose()
         if self._next is not None:
             self._next = None
             # Where that fails, all of it is in the log beside the file: whoever opens it next moves it.
