@@ -117,6 +117,12 @@ def test_b2_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
     assert values[-50:] == [row.value for row in rows[50:]]
 
 
+def test_b2_a_broker_that_has_no_coordinator_yet_is_asked_again_until_it_has(kafka: Kafka) -> None:
+    kafka.delete_topic("__consumer_offsets")  # as on a new cluster: the first question for a coordinator makes it
+    found = ask(kafka, lambda client: client.rights((), ("client-rights",)))
+    assert "Read" in (found["group", "client-rights"] or ())
+
+
 def test_nobody_listens(tmp_path: Path) -> None:
     async def run() -> None:
         async with connect("kafka://127.0.0.1:1", tmp_path):

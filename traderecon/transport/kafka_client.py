@@ -1,7 +1,7 @@
 """The client of a Kafka: topics by its admin protocol, records in batches that every replica in sync acknowledges."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    BrokerResponseError,
     CommitFailedError,
     IllegalGenerationError,
     KafkaError,
@@ -149,7 +150,7 @@ class KafkaClient:
     async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
         """What our principal may do; nothing is said of what a broker before 2.3 is silent about."""
         found = await self._answered(rights_of_topics(self._admin, topics))
-        return {**found, **await self._answered(rights_of_groups(self._admin, groups))}
+        return {**found, **await self._answered(_once_ready(lambda: rights_of_groups(self._admin, groups)))}
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
         """Write rows to a partition, in order; what is transient is tried again for ``PATIENCE_S``."""
@@ -191,7 +192,9 @@ class KafkaClient:
             raise self._no_topic(f"{topic}[{partition}]")
         low = (await self._answered(reader.beginning_offsets([place])))[place]
         high = (await self._answered(reader.end_offsets([place])))[place]
-        found = await self._answered(self._admin.list_consumer_group_offsets(group, partitions=[place]))
+        found = await self._answered(
+            _once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
+        )
         at = found[place].offset if place in found else -1
         return GroupPosition(at if at >= 0 else None, low, high)
 
@@ -330,6 +333,20 @@ class KafkaClient:
 
     def _no_topic(self, topic: str) -> NoTopic:
         return NoTopic(f"there is no {topic} in {self.where}: `traderecon topics create` makes what is missing")
+
+
+async def _once_ready(question: Callable[[], Awaitable[T]]) -> T:
+    """What a broker answers about groups, when it can: a new one has to make their topic, one just started to read it.
+
+    It says so, and is asked again for as long as the caller waits.
+    """
+    while True:
+        try:
+            return await question()
+        except BrokerResponseError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(AGAIN_S)
 
 
 def _servers(broker: str) -> list[str]:
