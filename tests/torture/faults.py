@@ -157,17 +157,18 @@ class Deeds:
 
     async def _bounce(self, fault: Fault) -> str:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._means.jvm, self._kafka.kill)
-        down = time.monotonic()
-        try:
-            host, port = self._kafka.address.rsplit(":", 1)
-            with contextlib.suppress(ConnectionRefusedError):
-                _, writer = await asyncio.open_connection(host, int(port))
-                writer.close()
-                raise NotSeen("somebody still listens on its port")
-            await asyncio.sleep(fault.hold_s)
-        finally:
-            await loop.run_in_executor(self._means.jvm, self._kafka.start)
+        with self._watch.excused(UNREACHABLE):  # whoever talks to it knows before the watch has looked
+            await loop.run_in_executor(self._means.jvm, self._kafka.kill)
+            down = time.monotonic()
+            try:
+                host, port = self._kafka.address.rsplit(":", 1)
+                with contextlib.suppress(ConnectionRefusedError):
+                    _, writer = await asyncio.open_connection(host, int(port))
+                    writer.close()
+                    raise NotSeen("somebody still listens on its port")
+                await asyncio.sleep(fault.hold_s)
+            finally:
+                await loop.run_in_executor(self._means.jvm, self._kafka.start)
         return f"refused connections, up again after {time.monotonic() - down:.1f} s"
 
     async def _quota(self, fault: Fault) -> str:

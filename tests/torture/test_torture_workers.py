@@ -5,14 +5,17 @@ import re
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from math import inf
 from pathlib import Path
 
 import pytest
 from broker.kafka_server import Kafka
 
+from torture.faults import Deeds, Means
 from torture.group import Watch
 from torture.homes import OwnHome
+from torture.plan import Fault
 from torture.seen import seen
 from torture.workers import Worker
 from torture.workload import Start
@@ -20,11 +23,15 @@ from torture.workload import Start
 BOUND_S = 60
 
 
+def watching(kafka: Kafka, silent_at_s: float = -inf) -> Watch:
+    return Watch(kafka, "group", "topic", 1, silent_at_s=silent_at_s)
+
+
 def lived(
-    directory: Path, program: str, live: Callable[[Worker], Awaitable[None]], silent_at_s: float = -inf
+    directory: Path, program: str, live: Callable[[Worker], Awaitable[None]], watch: Watch | None = None
 ) -> Worker:
     """A worker whose command is a program of ours, after ``live`` had its way with it."""
-    watch = Watch(Kafka(directory / "kafka"), "group", "topic", 1, silent_at_s=silent_at_s)
+    watch = watch or watching(Kafka(directory / "kafka"))
     how = Start([sys.executable, "-c", program], {}, OwnHome("w1", directory / "disk"))
     worker = Worker("w1", how, directory / "w1.log", watch)
 
@@ -60,8 +67,36 @@ async def ended_twice(worker: Worker) -> None:
 def test_who_ends_unasked_is_started_again_and_its_exit_judged(
     code: int, broker_silent_at_s: float, allowed: bool, tmp_path: Path
 ) -> None:
-    worker = lived(tmp_path, f"raise SystemExit({code})", ended_twice, broker_silent_at_s)
+    worker = lived(
+        tmp_path, f"raise SystemExit({code})", ended_twice, watching(Kafka(tmp_path / "kafka"), broker_silent_at_s)
+    )
     assert [(end.code, end.asked, end.allowed) for end in worker.exits[:2]] == [(code, False, allowed)] * 2
+
+
+ENDS_WITH_ITS_BROKER = """
+import socket
+with socket.create_connection(({host!r}, {port})) as broker:
+    print("connected", flush=True)
+    broker.recv(1)
+raise SystemExit(4)
+"""
+
+
+def test_who_ends_with_4_as_soon_as_its_broker_is_killed_is_allowed_to(tmp_path: Path) -> None:
+    kafka = Kafka(tmp_path / "kafka")
+    watch = watching(kafka)  # it never looks
+    host, port = kafka.address.rsplit(":", 1)
+    with ThreadPoolExecutor(1) as jvm:
+        jvm.submit(kafka.start).result()
+
+        async def bounced(worker: Worker) -> None:
+            await seen(lambda: worker.log.exists() and "connected" in worker.log.read_text(), "it runs", BOUND_S)
+            deeds = Deeds(kafka, watch, {}, {}, Means(jvm, None, None, {}, None, lambda: 0))
+            await deeds.do(Fault(0.0, "bounce", "broker", 0.1))
+
+        worker = lived(tmp_path, ENDS_WITH_ITS_BROKER.format(host=host, port=port), bounced, watch)
+        jvm.submit(kafka.stop).result()
+    assert (worker.exits[0].code, worker.exits[0].asked, worker.exits[0].allowed) == (4, False, True)
 
 
 def test_an_end_tells_after_how_long_it_came_and_the_last_words(tmp_path: Path) -> None:
