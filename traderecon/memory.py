@@ -12,7 +12,7 @@ ARENAS, APART = -8, -3
 """What mallopt is told. Source: mallopt(3), M_ARENA_MAX, M_MMAP_THRESHOLD."""
 LARGE_BYTES = 512 * 1024
 """The tables of RocksDB in memory are made of blocks of a MiB, which come and go by the dozen."""
-COLLECT = (100_000, 20, 50)
+COLLECT = (100_000, 5, 5)
 """Objects, and collections, until the next one: a batch of a thousand legs makes tens of thousands of objects."""
 
 

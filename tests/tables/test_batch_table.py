@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from faust.types import TP
+from rocksdict import Rdict
 from tables_case import APPLIED, CHANGELOG, Row, batch, play
 
 from traderecon.tables import BatchTable
@@ -162,3 +163,26 @@ def test_b8_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
     told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert told.returncode == 70, told.stderr
     assert "gave a write offset 1, the store holds 99 of it" in told.stderr
+
+
+def told(db: Rdict, name: str) -> int:
+    return db.property_int_value(f"rocksdb.{name}") or 0
+
+
+def test_all_partitions_share_one_cache_that_holds_their_indexes_too(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        one, other = table.data.of(0), table.data.of(1)
+        for db in (one, other):
+            for number in range(20_000):
+                db.put(b"T%05d" % number, b"%05d" % number * 20)
+            db.flush()
+        assert told(one, "block-cache-capacity") == 32 * 1024 * 1024
+        kept = []
+        for db in (one, one, other):
+            list(db.items())
+            kept.append([told(place, "block-cache-usage") for place in (one, other)])
+        assert all(ours == theirs for ours, theirs in kept)
+        assert kept[0] == kept[1] < kept[2]
+        assert told(one, "estimate-table-readers-mem") < told(one, "estimate-live-data-size") / 100
+
+    play(tmp_path, story)
