@@ -75,7 +75,7 @@ class Report:
     def complaints(self) -> list[str]:
         """What else fails the run: a fault that never fired, an exit nobody allows."""
         dead = [f"fault {fault['kind']} {fault['target']} never fired" for fault in self.faults if not fault["fired"]]
-        return dead + self.disallowed
+        return [*dead, *self.disallowed]
 
     @property
     def ok(self) -> bool:
