@@ -33,7 +33,7 @@ MAX_OPEN_FILES = 256
 class _Options(rocksdb.RocksDBOptions):
     """Faust's, with one cache for every database opened with them, and indexes and filters in it.
 
-    Outside of it these grow with what is stored, a MiB for sixty; cut in pieces, none is too large for it.
+    Outside of it these grow with what is stored, a MiB for fifty; cut in pieces, none is too large for it.
     """
 
     def __init__(self, **options: Any) -> None:

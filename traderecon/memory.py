@@ -2,7 +2,7 @@
 
 glibc gives a thread an arena of its own and keeps what is freed there, and puts large blocks among the small ones,
 where a hole is left of each. Of 1,200,000 messages a worker came to hold 93 MiB more in the second half, and 8 with one
-arena for all; of 4,000,000 the heap was 366 MiB with 106 of holes (``benchmarks/soak.py``).
+arena for all; after some 3,500,000 the heap was 366 MiB, 106 of it holes (``benchmarks/soak.py``).
 """
 
 import ctypes
