@@ -91,16 +91,16 @@ system-packages:
 	@touch $@
 
 .venv/run.stamp: requirements/run.txt pyproject.toml setup.cfg .venv/python.stamp
-	$(PIP) install --require-hashes --requirement requirements/run.txt
+	$(PIP) install --no-deps --require-hashes --requirement requirements/run.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.txt .venv/run.stamp
-	$(PIP) install --require-hashes --requirement requirements/dev.txt
+	$(PIP) install --no-deps --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
 .venv/bench.stamp: requirements/bench.txt .venv/dev.stamp
-	$(PIP) install --require-hashes --requirement requirements/bench.txt
+	$(PIP) install --no-deps --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
 # What Maven calls a runtime: the server and what it needs, no tests. Without Maven the loud skip of
