@@ -59,16 +59,18 @@ mutants: .venv/dev.stamp ## Break the rules on purpose: does a test notice?
 
 # Constraints keep the three files of one mind: what is shared has one version.
 # `make pins UPGRADE=--upgrade` takes the newest of everything, without it only what is asked for.
-COMPILE = UV_CUSTOM_COMPILE_COMMAND='make pins' $(BIN)/uv pip compile pyproject.toml --quiet \
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make pins' $(BIN)/uv pip compile --quiet \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE)
 
 .PHONY: pins
 pins: .venv/dev.stamp ## Pin what pyproject.toml asks for, with hashes, into requirements/
-	$(COMPILE) --group build --output-file requirements/run.txt
-	$(COMPILE) --group build --extra dev \
+	$(COMPILE) pyproject.toml --group build --output-file requirements/run.txt
+	$(COMPILE) pyproject.toml --group build --extra dev \
 		--constraint requirements/run.txt --output-file requirements/dev.txt
-	$(COMPILE) --extra bench \
+	$(COMPILE) pyproject.toml --extra bench \
 		--constraint requirements/dev.txt --output-file requirements/bench.txt
+	echo pip==23.0.1 | $(COMPILE) - --output-file requirements/pip-oldest.txt # Debian 12 brings it
+	echo pip | $(COMPILE) - --output-file requirements/pip-current.txt
 
 .PHONY: clean
 clean: ## Remove .venv, and caches
