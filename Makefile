@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PURE := records rules matching intake
+KAFKAS := 4.0.2 4.1.2 4.2.2 4.3.1 4.4.0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -33,6 +34,14 @@ format: .venv/dev.stamp ## Format, and fix what can be fixed safely
 
 .PHONY: kafka
 kafka: .venv/kafka.stamp ## Fetch the Kafka that the tests start; nothing is fetched once it is there
+
+.PHONY: kafka-matrix
+kafka-matrix: .venv/dev.stamp $(KAFKAS:%=.venv/kafka-%.stamp) ## Run the broker tests on each version of Kafka from 4.0 on
+	PYTHONPATH=tests $(BIN)/python -m broker.matrix $(KAFKAS)
+
+.PHONY: pythons
+pythons: .venv/kafka.stamp ## Run the tests that need no browser on every other Python >= 3.11 that this machine has
+	$(PYTHON) tests/pythons.py
 
 .PHONY: picture
 picture: .venv/dev.stamp ## Take the README's picture of the overview anew
@@ -107,11 +116,18 @@ system-packages:
 
 # What Maven calls a runtime: the server and what it needs, no tests. Without Maven the loud skip of
 # .ci/system-packages stands, no stamp is left, and a test that needs a Kafka fails by name.
-.venv/kafka.stamp: tests/broker/pom.xml .venv/python.stamp
+define FETCH_KAFKA
 	@.ci/system-packages maven
 	@if command -v mvn >/dev/null; then \
-		rm -rf .venv/kafka && \
+		rm -rf $(@:.stamp=) && \
 		mvn --batch-mode --quiet --file tests/broker/pom.xml dependency:copy-dependencies \
-			-DincludeScope=runtime -DoutputDirectory='$(CURDIR)/.venv/kafka' && \
+			-DincludeScope=runtime -DoutputDirectory='$(CURDIR)/$(@:.stamp=)' $(1) && \
 		touch $@; \
 	fi
+endef
+
+.venv/kafka.stamp: tests/broker/pom.xml .venv/python.stamp
+	$(call FETCH_KAFKA)
+
+.venv/kafka-%.stamp: tests/broker/pom.xml .venv/python.stamp
+	$(call FETCH_KAFKA,-Dkafka.version=$*)

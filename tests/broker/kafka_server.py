@@ -2,11 +2,12 @@
 
     Kafka(directory) -> start -> kill, start again | pause, resume | stop
 
-``make kafka`` fetches the jars; nothing is fetched here. The node keeps its port and its
+``make kafka`` fetches the jars; nothing is fetched here. KAFKA_JARS names a directory with those of another version. The node keeps its port and its
 directory over its deaths, and dies with the thread that started it.
 """
 
 import contextlib
+import os
 import secrets
 import shutil
 import signal
@@ -21,7 +22,7 @@ from broker.kafka_topics import Topics
 from broker.kafka_wire import ask
 from broker.waiting import pause, until
 
-JARS = Path(sys.prefix) / "kafka"
+JARS = Path(os.environ.get("KAFKA_JARS") or Path(sys.prefix) / "kafka")
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.level=WARN")
 STOP_S = 60
 NOBODY = "nobody"  # a group
