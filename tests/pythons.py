@@ -2,9 +2,9 @@
 
     python tests/pythons.py
 
-Looks for ``python3.11`` to ``python3.14`` on the PATH and where pyenv keeps its versions. Each gets an environment of its own in
-``.venv/python-<version>``, from the same hashed lists. The browser and the tools of the operating system are the same for all,
-so what drives them runs once, with the Python of `.venv`. Exit code 1 where a test failed.
+Looks for ``python3.11`` to ``python3.14`` on the PATH and where pyenv keeps its versions. Each gets an environment of
+its own in ``.venv/python-<version>``, from the same hashed lists. The browser and the tools of the operating system are
+the same for all, so what drives them runs once, with the Python of ``.venv``. Exit code 1 where a test failed.
 """
 
 import os

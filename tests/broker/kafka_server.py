@@ -2,8 +2,8 @@
 
     Kafka(directory) -> start -> kill, start again | pause, resume | stop
 
-``make kafka`` fetches the jars; nothing is fetched here. KAFKA_JARS names a directory with those of another version. The node keeps its port and its
-directory over its deaths, and dies with the thread that started it.
+``make kafka`` fetches the jars; nothing is fetched here. KAFKA_JARS names a directory with those of another
+version. The node keeps its port and its directory over its deaths, and dies with the thread that started it.
 """
 
 import contextlib
