@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from aiokafka.protocol.admin import CreateTopicsRequest_v3, DeleteRecordsRequest_v0, DeleteTopicsRequest_v1
 from aiokafka.protocol.commit import OffsetFetchRequest_v1, OffsetFetchRequest_v3
-from aiokafka.protocol.fetch import FetchRequest_v4
+from aiokafka.protocol.fetch import FetchRequest_v10
 from aiokafka.protocol.metadata import MetadataRequest_v1
 from aiokafka.protocol.offset import OffsetRequest_v1
 from aiokafka.protocol.produce import ProduceRequest_v3
@@ -20,11 +20,13 @@ from aiokafka.record.memory_records import MemoryRecords
 from broker.kafka_wire import AlterClientQuotas, IncrementalAlterConfigs, accepted, ask
 from broker.waiting import until
 
-A_TOPIC = 2
-SET = 0
+A_TOPIC, A_BROKER = 2, 4
+SET, DELETE = 0, 1
 EARLIEST, LATEST = -2, -1
 ANSWER_MS = 30_000
 FETCH_BYTES = 16 * 1024 * 1024
+LARGEST_BYTES = 1024 * 1024 * 1024
+"""Of a batch, before it is compressed."""
 
 
 class Record(NamedTuple):
@@ -85,6 +87,25 @@ class Topics:
         for code, message, _, _ in answer.responses:
             accepted(code, f"alter topic {name}", message)
 
+    def alter_broker(self, config: Mapping[str, str]) -> None:
+        """Set some of the node's own settings while it runs; an empty value is the default again. Raises Refused."""
+        changes = [(key, SET if value else DELETE, value or None) for key, value in config.items()]
+        answer = ask(self.address, IncrementalAlterConfigs([(A_BROKER, "1", changes)], False))
+        for code, message, _, _ in answer.responses:
+            accepted(code, "alter broker", message)
+
+    def codecs(self, topic: str) -> set[int]:
+        """How the batches of a topic are compressed, as their attributes say."""
+        found: set[int] = set()
+        for partition in range(self.partitions(topic)):
+            position, end = self.earliest(topic, partition), self.end(topic, partition)
+            while position < end:
+                batches = MemoryRecords(self._fetched(topic, partition, position))
+                while (batch := batches.next_batch()) is not None:
+                    found.add(batch.compression_type)
+                    position = batch.next_offset
+        return found
+
     def throttle(self, client_id: str | None, bytes_per_second: float | None) -> None:
         """Slow down what a client id (None: every client) produces; None lifts the quota. Raises Refused.
 
@@ -96,9 +117,12 @@ class Topics:
         for code, message, _ in answer.entries:
             accepted(code, f"throttle {client_id or 'every client'}", message)
 
-    def append(self, topic: str, values: Iterable[Value], partition: int = 0) -> int:
-        """Append values, or pairs of key and value, as one batch; the first one's offset. Raises Refused."""
-        request = ProduceRequest_v3(None, -1, ANSWER_MS, [(topic, [(partition, batch_of(values))])])
+    def append(self, topic: str, values: Iterable[Value], partition: int = 0, *, codec: int = 0) -> int:
+        """Append values, or pairs of key and value, as one batch; the first one's offset. Raises Refused.
+
+        ``codec`` as a batch's attributes say it, but zstd, which needs a newer request.
+        """
+        request = ProduceRequest_v3(None, -1, ANSWER_MS, [(topic, [(partition, batch_of(values, codec))])])
         ((_, ((_, code, first, *_),)),) = ask(self.address, request).topics
         accepted(code, f"append to {topic} {partition}")
         return int(first)
@@ -151,26 +175,30 @@ class Topics:
         accepted(code, f"offset in {topic} {partition}")
         return int(offset)
 
-    def _fetch(self, topic: str, partition: int, offset: int) -> Iterable[Record]:
-        request = FetchRequest_v4(-1, 100, 1, FETCH_BYTES, 0, [(topic, [(partition, offset, FETCH_BYTES)])])
-        ((_, ((_, code, _, _, _, batches),)),) = ask(self.address, request).topics
+    def _fetched(self, topic: str, partition: int, offset: int) -> bytes:
+        asked = [(topic, [(partition, -1, offset, -1, FETCH_BYTES)])]
+        request = FetchRequest_v10(-1, 100, 1, FETCH_BYTES, 0, 0, -1, asked, [])  # older ones get no zstd
+        ((_, ((_, code, _, _, _, _, batches),)),) = ask(self.address, request).topics
         accepted(code, f"read {topic} {partition}")
-        records = MemoryRecords(batches)
+        return bytes(batches)
+
+    def _fetch(self, topic: str, partition: int, offset: int) -> Iterable[Record]:
+        records = MemoryRecords(self._fetched(topic, partition, offset))
         while (batch := records.next_batch()) is not None:
             for record in batch:
                 yield Record(partition, record.offset, record.key, record.value)
 
 
-def batch_of(values: Iterable[Value]) -> bytes:
-    """Values as one batch of the wire, stamped with the present."""
+def batch_of(values: Iterable[Value], codec: int = 0) -> bytes:
+    """Values as one batch of the wire, stamped with the present; ``codec`` as its attributes say it."""
     batch = DefaultRecordBatchBuilder(
         magic=2,
-        compression_type=0,
+        compression_type=codec,
         is_transactional=0,
         producer_id=-1,
         producer_epoch=-1,
         base_sequence=-1,
-        batch_size=FETCH_BYTES,
+        batch_size=LARGEST_BYTES,
     )
     now_ms = time.time_ns() // 1_000_000
     for offset, given in enumerate(values):

@@ -218,7 +218,7 @@ def test_a_record_kept_in_part_is_not_replayed(desk: Installation) -> None:
     letter = rejected(desk, b"9" * 600_000)
     done = run(desk, "replay", letter)
     assert done.exit_code == Exit.INPUT
-    assert "it is kept in part only (over 500 kB): have its sender send it again" in done.stderr
+    assert "it is kept in part only (over 64 kB): have its sender send it again" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_on_a_fresh_machine_all_is_well_and_nothing_is_made(here: Path) -> None:
     assert list(here.iterdir()) == []
     for name in ("aiokafka", "faust-streaming", "rocksdict", "Python"):
         assert name in findings["versions"].text
+
+
+def test_a_codec_that_cannot_be_read_refuses_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found()["codecs"].text == "gzip, snappy, lz4, zstd can be read"
+    monkeypatch.setitem(sys.modules, "cramjam", None)
+    finding = found()["codecs"]
+    assert finding.level is Level.FAIL
+    assert "compressed with snappy, lz4, zstd cannot be read" in finding.text
+    assert "requirements/run.txt" in finding.todo
 
 
 def test_and_where_everything_was_made() -> None:

@@ -102,3 +102,27 @@ def test_an_account_of_another_format_is_refused(value: bytes) -> None:
 def test_an_account_of_nothing_changes_nothing() -> None:
     book = Book(FIRST, FIRST + 5, legs=5)
     assert book.entered(Account("executions", 0, FIRST + 9, ())) == book
+
+
+@given(st.lists(st.tuples(st.sampled_from(["leg", "rejected", "hole", "batch"]), st.integers(1, 5)), min_size=1))
+def test_a_batch_that_is_not_read_counts_with_all_its_offsets(pieces: list[tuple[str, int]]) -> None:
+    truth: list[Became] = []
+    offsets: list[int] = []
+    others: list[tuple[int, Became]] = []
+    widths: dict[int, int] = {}
+    for kind, width in pieces:
+        truth += [{"leg": Became.LEG, "hole": Became.CONTROL}.get(kind, Became.REJECTED)] * width
+        ended = FIRST + len(truth)
+        if kind in {"leg", "rejected"}:
+            offsets += range(ended - width, ended)
+        if kind == "rejected":
+            others += [(offset, Became.REJECTED) for offset in range(ended - width, ended)]
+        if kind == "batch":
+            offsets.append(ended - 1)
+            others.append((ended - 1, Became.REJECTED))
+            widths[ended - 1] = width
+    assert runs_of(FIRST, FIRST + len(truth), offsets, others, widths) == told(truth, 0, len(truth)).runs
+
+
+def test_of_a_batch_that_begins_below_only_what_is_asked_for_counts() -> None:
+    assert runs_of(5, 8, [6, 7], [(6, Became.REJECTED)], {6: 7}) == ((Became.REJECTED, 2), (Became.LEG, 1))

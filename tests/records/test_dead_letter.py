@@ -5,7 +5,7 @@ import json
 from base64 import b64decode
 
 from traderecon.records import Origin, RejectCode, Rejected
-from traderecon.records.dead_letter import dead_letter, failed, letter_key
+from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
 
 REJECTED = Rejected(RejectCode.MALFORMED_JSON, "no object", Origin("executions", 2, 17, 1_753_524_083_000_000_000))
 
@@ -33,19 +33,31 @@ def test_a_tombstone_has_nothing_to_keep() -> None:
 
 
 def test_a_record_too_large_leaves_its_hash_and_its_beginning() -> None:
-    value = b"x" * 500_001
+    value = b"x" * 65_537
     said = json.loads(dead_letter(REJECTED, None, value))
-    assert (said["truncated"], said["size"], len(b64decode(said["raw"]))) == (True, 500_001, 4_096)
+    assert (said["truncated"], said["size"], len(b64decode(said["raw"]))) == (True, 65_537, 4_096)
     assert said["sha256"] == hashlib.sha256(value).hexdigest()
-    whole = json.loads(dead_letter(REJECTED, None, value[:500_000]))
-    assert (whole["truncated"], len(b64decode(whole["raw"]))) == (False, 500_000)
+    whole = json.loads(dead_letter(REJECTED, None, value[:65_536]))
+    assert (whole["truncated"], len(b64decode(whole["raw"]))) == (False, 65_536)
 
 
 def test_a_long_key_is_in_the_letter_and_not_its_key() -> None:
-    long = b"k" * 480_000
+    long = b"k" * 65_536
     assert (letter_key(None), letter_key(b"k"), letter_key(long)) == (None, b"k", hashlib.sha256(long).digest())
     said = json.loads(dead_letter(REJECTED, long, b"{"))
-    assert b64decode(said["key"]) == long
+    assert (b64decode(said["key"]), said["truncated"]) == (long, False)
+    said = json.loads(dead_letter(REJECTED, long + b"k", b"{"))
+    assert (b64decode(said["key"]), b64decode(said["raw"]), said["truncated"]) == (long[:4_096], b"{", True)
+
+
+def test_bytes_that_are_no_record_s_own_are_never_whole() -> None:
+    said = json.loads(dead_letter(REJECTED, None, b"batch", whole=False))
+    assert (b64decode(said["raw"]), said["size"], said["truncated"]) == (b"batch", 5, True)
+
+
+def test_a_batch_that_nobody_reads_is_rejected_for_what_it_is() -> None:
+    for too_large, code in ((True, RejectCode.SIZE_EXCEEDED), (False, RejectCode.MALFORMED_JSON)):
+        assert unread(REJECTED.origin, "a batch", too_large=too_large) == Rejected(code, "a batch", REJECTED.origin)
 
 
 def test_a_bug_of_ours_is_said_in_a_sentence() -> None:

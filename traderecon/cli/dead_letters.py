@@ -30,7 +30,7 @@ from traderecon.topics import topics
 
 SHOWN_BYTES = 4_096
 AT_ONCE = 100
-"""So many letters are decided in one step: a record may have 500 kB."""
+"""So many letters are decided in one step: a record may have 64 kB."""
 SQLITE = "sqlite:///"
 
 _CODE = click.option(

@@ -118,7 +118,7 @@ class Decider:
         if row.source_topic not in {*self._names.inputs, self._names.legs}:
             return f"{row.source_topic} is written by us: mend what wrote it, then rebuild the database from the topics"
         if row.truncated:
-            return "it is kept in part only (over 500 kB): have its sender send it again, in smaller records"
+            return "it is kept in part only (over 64 kB): have its sender send it again, in smaller records"
         if _sha256(bytes_of(one.sent.raw)) != row.sha256:
             return "its bytes are not those that were rejected: the database was changed, see `traderecon audit verify`"
         if len(_replays(so_far)) + under_way >= MOST_REPLAYS:

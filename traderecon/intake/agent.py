@@ -21,13 +21,14 @@ from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.messages import decode
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Became, account_json, runs_of
-from traderecon.records.dead_letter import dead_letter, failed, letter_key
+from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.journal import Progress, journalled
 from traderecon.stage import Stage
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.progress import Progress as Reading
 from traderecon.transport.strikes import LIMIT
+from traderecon.transport.unreadable import UnreadableBatch, widths_of
 
 PROGRESS_S = 1.0
 """How often the journal is told how far time has got."""
@@ -62,7 +63,8 @@ class _Intake:
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
             offsets = [record.offset for record in batch]
             others = [(offset, Became.REJECTED) for offset in rejected]
-            runs = runs_of(batch.span.start, batch.span.stop, offsets, others)
+            widths = widths_of(batch) if rejected else {}
+            runs = runs_of(batch.span.start, batch.span.stop, offsets, others, widths)
             await _tell(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
             self._count(batch, rejected)
 
@@ -79,11 +81,16 @@ class _Intake:
             if isinstance(read, Fact):
                 key = read.leg.trade_id.encode()
                 outbox[legs, partition_for(key, partitions)].append(Outgoing(key, journalled(read)))
+                continue
+            if isinstance(record, UnreadableBatch):
+                read = unread(origin, record.sentence(batch.topic, batch.partition), too_large=record.too_large)
+                letter = dead_letter(read, None, record.content, whole=False)
             else:
-                rejected[record.offset] = read.code
-                sent_under = letter_key(record.key)
-                place = self._stage.topics.dead_letters, partition_for(sent_under or b"", partitions)
-                outbox[place].append(Outgoing(sent_under, dead_letter(read, record.key, record.value, record.headers)))
+                letter = dead_letter(read, record.key, record.value, record.headers)
+            rejected[record.offset] = read.code
+            sent_under = letter_key(record.key)
+            place = self._stage.topics.dead_letters, partition_for(sent_under or b"", partitions)
+            outbox[place].append(Outgoing(sent_under, letter))
         return outbox, rejected
 
     def _read(self, batch: MicroBatch, record: Record, origin: Origin) -> Fact | Rejected:

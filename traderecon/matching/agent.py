@@ -34,7 +34,7 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.account import Account, Became, account_json, runs_of
-from traderecon.records.dead_letter import dead_letter, failed, letter_key
+from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
@@ -46,6 +46,7 @@ from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.strikes import LIMIT
+from traderecon.transport.unreadable import UnreadableBatch, widths_of
 
 SWEPT_AT_ONCE = 2_000
 """Trades whose grace is over are published in steps, however many there are."""
@@ -97,7 +98,10 @@ class _Matching:
                 if record.offset <= turns.draft.applied:
                     continue  # a replay: what came of it has been delivered
                 try:
-                    if record.key is None:
+                    if isinstance(record, UnreadableBatch):
+                        text = record.sentence(batch.topic, batch.partition)
+                        turns.reject(unread(_place(batch, record), text, too_large=record.too_large), record)
+                    elif record.key is None:
                         await self._pass_time(turns, record)
                     else:
                         self._join(turns, record.key, record)
@@ -288,7 +292,8 @@ class _Turns:
         first, batch = self.first, self.batch
         if first < ended:
             offsets = [record.offset for record in batch if first <= record.offset < ended]
-            account = Account(batch.topic, batch.partition, first, runs_of(first, ended, offsets, self.others))
+            runs = runs_of(first, ended, offsets, self.others, widths_of(batch) if self.rejected else {})
+            account = Account(batch.topic, batch.partition, first, runs)
             place = self._topics.accounts, partition_for(account.key, partitions)
             self.outbox[place].append(Outgoing(account.key, account_json(account)))
             self.first, self.others = ended, []
@@ -297,7 +302,10 @@ class _Turns:
         """A journal record that no trade takes."""
         self.rejected[rejected.code] += 1
         self.others.append((record.offset, Became.REJECTED))
-        letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value, record.headers))
+        if isinstance(record, UnreadableBatch):
+            letter = Outgoing(None, dead_letter(rejected, None, record.content, whole=False))
+        else:
+            letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value, record.headers))
         self.outbox[self._topics.dead_letters, self.batch.partition].append(letter)
 
     def _home(self, state: State) -> str:

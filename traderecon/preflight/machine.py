@@ -11,6 +11,7 @@ from importlib import metadata
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import ConfigurationError, Settings
+from traderecon.transport import codecs
 
 LEANED_ON = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
 """Whose insides we use: another version may lose records."""
@@ -48,6 +49,15 @@ def versions() -> Iterator[Finding]:
         yield bad("sqlite", f"SQLite {sqlite3.sqlite_version} is older than {oldest}", "use a Python with a newer one")
     else:
         yield ok("sqlite", f"SQLite {sqlite3.sqlite_version}")
+
+
+def readable_codecs() -> Iterator[Finding]:
+    """Whether every compression a producer, a topic or a broker may use can be read here."""
+    if lacking := codecs.missing():
+        text = f"batches compressed with {', '.join(lacking)} cannot be read: the package cramjam is missing or broken"
+        yield bad("codecs", text, REINSTALL)
+    else:
+        yield ok("codecs", f"{', '.join(codecs.NAMES.values())} can be read")
 
 
 def fits(version: str, asked: str) -> bool:

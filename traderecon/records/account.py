@@ -9,7 +9,7 @@ Source: docs/completeness.md.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 import msgspec
@@ -151,17 +151,28 @@ def account_of(value: bytes) -> Account:
     return account
 
 
-def runs_of(first: int, ended: int, offsets: Sequence[int], others: Iterable[tuple[int, Became]]) -> Runs:
+def runs_of(  # where, and what lies there
+    first: int,
+    ended: int,
+    offsets: Sequence[int],
+    others: Iterable[tuple[int, Became]],
+    widths: Mapping[int, int] | None = None,
+) -> Runs:
     """The offsets from ``first`` up to ``ended``: a record at each of ``offsets``, the rest is CONTROL.
 
-    ``others`` are the records that are no LEG, in order.
+    ``others`` are the records that are no LEG, in order. ``widths``: at these of them end so many offsets of a batch
+    that was not read, which all become the same.
 
     >>> [f"{count} {became}" for became, count in runs_of(5, 12, [5, 6, 8, 9, 10], [(8, Became.REJECTED)])]
     ['2 leg', '1 control', '1 rejected', '2 leg', '1 control']
     """
-    exceptions = [(offset, 1, became) for offset, became in others]
+    if widths:
+        wide = {offset: min(width, offset - first + 1) for offset, width in widths.items()}
+        exceptions = [(offset + 1 - wide.get(offset, 1), wide.get(offset, 1), became) for offset, became in others]
+    else:
+        wide, exceptions = {}, [(offset, 1, became) for offset, became in others]
     if len(offsets) != ended - first:
-        exceptions += [(hole, count, Became.CONTROL) for hole, count in _holes(first, ended, offsets)]
+        exceptions += [(hole, count, Became.CONTROL) for hole, count in _holes(first, ended, offsets, wide)]
         exceptions.sort()
     runs: list[tuple[Became, int]] = []
     at = first
@@ -180,9 +191,10 @@ def _extend(runs: list[tuple[Became, int]], became: Became, count: int) -> None:
         runs.append((became, count))
 
 
-def _holes(first: int, ended: int, offsets: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _holes(first: int, ended: int, offsets: Sequence[int], wide: Mapping[int, int]) -> Iterator[tuple[int, int]]:
     at = first
     for offset in (*offsets, ended):
-        if offset > at:
-            yield at, offset - at
+        begun = offset + 1 - wide.get(offset, 1)
+        if begun > at:
+            yield at, begun - at
         at = offset + 1

@@ -16,10 +16,9 @@ from traderecon.records.digest import sha256
 from traderecon.records.facts import Origin, Rejected
 from traderecon.records.instants import iso
 
-KEPT_BYTES = 500_000
-"""A longer record leaves its sha256 and its first part."""
+KEPT_BYTES = 65_536
+"""Of a longer key or value the letter has the sha256, and the first ``SHOWN_BYTES``."""
 SHOWN_BYTES = 4_096
-"""That part."""
 
 REPLAY_OF = "traderecon-replay-of"
 """The header of a record that was sent again: the id of the first letter it had."""
@@ -46,10 +45,14 @@ def replay_of(headers: Headers) -> str | None:
     return next((said.decode() for name, said in headers if name == REPLAY_OF and _ID.fullmatch(said or b"")), None)
 
 
-def dead_letter(rejected: Rejected, key: bytes | None, value: bytes | None, headers: Headers = ()) -> bytes:
-    """The letter's value; the same bytes for the same record. ``headers`` are the record's."""
-    truncated = len(value or b"") + len(key or b"") > KEPT_BYTES
-    kept = SHOWN_BYTES if truncated else None
+def dead_letter(
+    rejected: Rejected, key: bytes | None, value: bytes | None, headers: Headers = (), *, whole: bool = True
+) -> bytes:
+    """The letter's value; the same bytes for the same record. ``headers`` are the record's.
+
+    Without ``whole`` the value is not a record's own, and is never sent again: its beginning is kept.
+    """
+    kept_key, kept = _kept(key, whole=True), _kept(value, whole=whole)
     origin = rejected.origin
     return _encode(
         {
@@ -61,9 +64,9 @@ def dead_letter(rejected: Rejected, key: bytes | None, value: bytes | None, head
             "received_at": iso(origin.received_at_ns) if origin.received_at_ns else None,
             "sha256": None if value is None else sha256(value),
             "size": len(value or b""),
-            "key": _base64(key, kept),
-            "raw": _base64(value, kept),
-            "truncated": truncated,
+            "key": _base64(kept_key),
+            "raw": _base64(kept),
+            "truncated": not whole or kept_key != key or kept != value,
             **({} if (first := replay_of(headers)) is None else {"replay_of": first}),
         }
     )
@@ -80,5 +83,14 @@ def failed(origin: Origin, error: Exception) -> Rejected:
     return Rejected(RejectCode.HANDLER_ERROR, f"a bug of ours, three times on this record: {found}", origin)
 
 
-def _base64(sent: bytes | None, kept: int | None) -> str | None:
-    return None if sent is None else b64encode(sent[:kept]).decode()
+def unread(origin: Origin, sentence: str, *, too_large: bool) -> Rejected:
+    """A batch whose records nobody reads: larger than the bound, or not what its codec writes."""
+    return Rejected(RejectCode.SIZE_EXCEEDED if too_large else RejectCode.MALFORMED_JSON, sentence, origin)
+
+
+def _kept(sent: bytes | None, *, whole: bool) -> bytes | None:
+    return sent if sent is None or (whole and len(sent) <= KEPT_BYTES) else sent[:SHOWN_BYTES]
+
+
+def _base64(sent: bytes | None) -> str | None:
+    return None if sent is None else b64encode(sent).decode()

@@ -15,12 +15,14 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
 from traderecon.transport import connections, fetched_records
+from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
-from traderecon.transport.halt import halt
+from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer
 from traderecon.transport.progress import Fetch
 from traderecon.transport.security import denied
+from traderecon.transport.unreadable import UnreadableBatch
 
 FETCH_MAX_WAIT_MS = 50
 """aiokafka has one fetch under way per broker: a partition emptied meanwhile waits this long at most for its turn."""
@@ -43,6 +45,8 @@ class _Thread(stock.AIOKafkaConsumerThread):
         """Ask in the consumer's thread. A right that we have no more ends the process: it does not come back."""
         try:
             return await super().call_thread(*args, **kwargs)
+        except MissingCodec as error:
+            halt(f"{self.app.conf.id}: {error}", code=REFUSED)
         except KafkaError as error:
             _stop_where_denied(self.app, error)
             raise
@@ -217,6 +221,17 @@ def _stop_where_denied(app: Any, error: KafkaError) -> None:
         halt(f"{app.conf.id}: {said}. Nothing that is not done is acknowledged.", error)
 
 
+def _require_readable(tp: TopicPartition, records: Sequence[Record]) -> None:
+    """A changelog is written by its table alone: a batch of it that is not read is somebody else's, and state."""
+    for record in records:
+        if isinstance(record, UnreadableBatch):
+            halt(
+                f"{record.sentence(*tp)}, and nothing in a changelog may be left out. No table writes such a batch: "
+                "find out who did, and who may write to this topic.",
+                code=REFUSED,
+            )
+
+
 class Transport(stock.Transport):
     """``kafka://host:port``, several hosts with ``;`` between them."""
 
@@ -256,6 +271,7 @@ class Transport(stock.Transport):
             while open_spans:
                 fetched = await reader.getmany(*open_spans, timeout_ms=500, max_records=READ_MAX_RECORDS)
                 for tp, records in fetched.items():
+                    _require_readable(tp, records)
                     wanted = records
                     if records[-1].offset >= open_spans[tp].stop:
                         wanted = [record for record in records if record.offset < open_spans[tp].stop]
@@ -264,6 +280,8 @@ class Transport(stock.Transport):
                 for tp in list(open_spans):
                     if await reader.position(tp) >= open_spans[tp].stop:
                         del open_spans[tp]
+        except MissingCodec as error:
+            halt(f"{self.app.conf.id}: {error}", code=REFUSED)
         except KafkaError as error:
             _stop_where_denied(self.app, error)
             raise

@@ -35,6 +35,7 @@ from traderecon.transport.client import (
     NoTopic,
     Rights,
 )
+from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.kafka_rights import rights_of_groups, rights_of_topics
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing, Record
 from traderecon.transport.refusal import refusal
@@ -178,7 +179,10 @@ class KafkaClient:
         reader.seek(place, max(first, low))
         until = monotonic() + PATIENCE_S
         while await self._answered(reader.position(place)) < end:
-            found = await self._answered(reader.getmany(place, timeout_ms=500))
+            try:
+                found = await self._answered(reader.getmany(place, timeout_ms=500))
+            except MissingCodec as error:
+                raise NotAccepted(f"{topic}[{partition}] of {self.where}: {error}") from error
             if records := [record for record in found.get(place, ()) if record.offset < end]:
                 yield records
                 until = monotonic() + PATIENCE_S
