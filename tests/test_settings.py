@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from domain import DOCS, tables_in
+from pydantic import SecretStr
 
 from traderecon.settings import PREFIX, ConfigurationError, Settings, has_screen, load
 
@@ -188,11 +189,159 @@ def test_a_directory_of_secrets_that_is_not_there_is_refused(here: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    "value", ["embedded://", "kafka://a:9092", "kafka://a:9092;b:9092", "kafka://a:9092;kafka://b:9092;c"]
+    ("written", "broker"),
+    [
+        ("embedded://", "embedded://"),
+        ("EMBEDDED://", "embedded://"),
+        ("embedded:///", "embedded://"),
+        ("kafka://a:9092", "kafka://a:9092"),
+        ("kafka://a:9092;b:9092", "kafka://a:9092;b:9092"),
+        ("kafka://a:9092;kafka://b:9092;c", "kafka://a:9092;b:9092;c:9092"),
+        ("kafka://a,b", "kafka://a:9092;b:9092"),
+        ("kafka://a:9093,kafka://b:9094", "kafka://a:9093;b:9094"),
+        ("kafka://a:9092, b:9092,", "kafka://a:9092;b:9092"),
+        (" kafka://a:9092/\r", "kafka://a:9092"),
+        ("KAFKA://Broker-1.Example_2:9092/", "kafka://Broker-1.Example_2:9092"),
+        ("kafka://a;a:9092", "kafka://a:9092"),
+        ("kafka://[::1]:9092,[fe80::1%eth0]", "kafka://[::1]:9092;[fe80::1%eth0]:9092"),
+    ],
 )
-def test_brokers(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    monkeypatch.setenv("TRADERECON_BROKER", value)
-    assert load().broker == value
+def test_brokers_as_people_write_them(monkeypatch: pytest.MonkeyPatch, written: str, broker: str) -> None:
+    monkeypatch.setenv("TRADERECON_BROKER", written)
+    assert load().broker == broker
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        ("kafka://::1:9092", "write an IPv6 address in brackets: kafka://[::1]:9092"),
+        ("kafka://a:0", "a broker's port is a number from 1 to 65535"),
+        ("kafka://a:65536", "a broker's port is a number from 1 to 65535"),
+        ("kafka://a:9092/topic", "write embedded:// or kafka://host:9092"),
+        ("kafka://a b", "write embedded:// or kafka://host:9092"),
+        ("a:9092", "write embedded:// or kafka://host:9092; several hosts: kafka://a:9092,b:9092"),
+        ("SASL_SSL://a:9093", "how it is encrypted is for TRADERECON_KAFKA_SECURITY to say"),
+        ("kafka://a;embedded://", "write embedded:// or kafka://host:9092"),
+        ("embedded:///srv/log", "the embedded log is in the directory of TRADERECON_DATA_DIR"),
+        ("kafka://u:p@a", "TRADERECON_KAFKA_USERNAME and TRADERECON_KAFKA_PASSWORD are for them"),
+    ],
+)
+def test_a_broker_that_cannot_be_meant_is_refused_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, written: str, words: str
+) -> None:
+    monkeypatch.setenv("TRADERECON_BROKER", written)
+    assert refused().startswith("TRADERECON_BROKER: ")
+    assert words in refused()
+
+
+KUBERNETES = {
+    "TRADERECON_SERVICE_HOST": "10.96.7.1",
+    "TRADERECON_SERVICE_PORT": "5000",
+    "TRADERECON_SERVICE_PORT_HTTP": "5000",
+    "TRADERECON_PORT": "tcp://10.96.7.1:5000",
+    "TRADERECON_PORT_5000_TCP": "tcp://10.96.7.1:5000",
+    "TRADERECON_PORT_5000_TCP_PROTO": "tcp",
+    "TRADERECON_PORT_5000_TCP_PORT": "5000",
+    "TRADERECON_PORT_5000_TCP_ADDR": "10.96.7.1",
+    "TRADERECON_PORT_53_UDP": "udp://[fd00::1]:53",
+    "TRADERECON_PORT_53_UDP_ADDR": "fd00::1",
+    "TRADERECON_WEB_SERVICE_HOST": "10.96.7.2",
+    "TRADERECON_WEB_PORT": "tcp://10.96.7.2:80",
+    "TRADERECON_WEB_PORT_80_TCP": "tcp://10.96.7.2:80",
+}
+"""What a pod of a namespace with the Services ``traderecon`` and ``traderecon-web`` finds in its environment."""
+
+
+def test_what_kubernetes_says_of_a_service_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    assert load().web_port == 5000
+    assert "web_port" not in load().model_fields_set
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "near"),
+    [
+        ("TRADERECON_PORT", "5001", "TRADERECON_WEB_PORT"),
+        ("TRADERECON_SERVICE_HOST", "localhost:5000", "TRADERECON_WEB_HOST"),
+        ("TRADERECON_PORT_5000_TCP", "5000", None),
+        ("TRADERECON_SERVICE_HOSTS", "10.0.0.1", None),
+    ],
+)
+def test_what_only_looks_like_kubernetes_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, near: str | None
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert refused().startswith(f"{name} is no setting")
+    assert near is None or near in refused()
+
+
+@pytest.mark.parametrize(
+    ("written", "port"), [("5_001", 5001), (" 5001 ", 5001), ("+5001", 5001), ("5001\r", 5001), ("05001", 5001)]
+)
+def test_numbers_as_people_write_them(monkeypatch: pytest.MonkeyPatch, written: str, port: int) -> None:
+    monkeypatch.setenv("TRADERECON_WEB_PORT", written)
+    assert load().web_port == port
+
+
+@pytest.mark.parametrize("written", ["1e3", "5001.5", "0x1389", "five", "true", "９９９.1", "9" * 5000])
+def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("TRADERECON_WEB_PORT", written)
+    assert refused() == "TRADERECON_WEB_PORT: write a whole number"
+
+
+def test_words_in_kafkas_own_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_all(monkeypatch, {**SASL, "KAFKA_SECURITY": " SASL_SSL", "KAFKA_SASL_MECHANISM": "scram-sha-256"})
+    assert (load().kafka_security, load().kafka_sasl_mechanism) == ("sasl_ssl", "SCRAM-SHA-256")
+
+
+def test_a_value_in_quotation_marks_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_BROKER", '"kafka://hunter2:9092"')
+    assert refused() == "TRADERECON_BROKER: the quotation marks are a part of the value: leave them out"
+
+
+@pytest.mark.parametrize("password", ['" hunter2 "', " hunter2 "])
+def test_a_password_keeps_its_quotation_marks_and_blanks(monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+    set_all(monkeypatch, {**SASL, "KAFKA_PASSWORD": password})
+    assert load().kafka_password == SecretStr(password)
+
+
+def test_a_home_directory_is_found_where_no_shell_looked_for_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    set_all(monkeypatch, {"DATA_DIR": "~/trades", "SECRETS_DIR": "~"})
+    assert load().data_dir == here / "trades"
+    assert load().database_url == f"sqlite:///{here}/trades/traderecon.db"
+    monkeypatch.setenv("TRADERECON_DATA_DIR", "~nobody-of-this-name/trades")
+    assert refused().startswith("TRADERECON_DATA_DIR: the ~ in it")
+
+
+@pytest.mark.parametrize("written", [" ", "\r"])
+def test_a_path_of_blanks_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    monkeypatch.setenv("TRADERECON_DATA_DIR", written)
+    assert refused() == "TRADERECON_DATA_DIR: write the path of a file or directory"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("web_port = true", "TRADERECON_WEB_PORT: write a whole number"),
+        ("broker = 9092", "TRADERECON_BROKER: write UTF-8 text"),
+        ("data_dir = 1", "TRADERECON_DATA_DIR: write UTF-8 text"),
+        ('data_dir = "a\\u0000b"', "TRADERECON_DATA_DIR: write the path"),
+        ("[web]\nport = 1", "TRADERECON_WEB: traderecon.toml names it, and it is no setting"),
+        ("secrets_dir = 7", "TRADERECON_SECRETS_DIR is '7': there is no such directory"),
+    ],
+)
+def test_a_value_of_another_type_in_the_file_is_refused(here: Path, text: str, said: str) -> None:
+    (here / "traderecon.toml").write_text(text)
+    assert refused().startswith(said)
+
+
+def test_a_file_that_is_a_directory_is_refused(here: Path) -> None:
+    (here / "traderecon.toml").mkdir()
+    assert refused() == (
+        "traderecon.toml: cannot be read (Is a directory): make it a file that this user can read, or move it away"
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from aiohttp.web import SockSite
 
 from traderecon import free_space, web
+from traderecon.addresses import embedded_url
 from traderecon.audit import agent as audit_agent
 from traderecon.audit import checkpoint
 from traderecon.connection import connected, security
@@ -74,7 +75,7 @@ def apps(
 def broker_url(settings: Settings) -> str:
     """The broker as the transports want it: ``embedded://`` alone is the log of the data directory."""
     if settings.broker == "embedded://":
-        return f"embedded://{settings.data_dir.resolve()}"
+        return embedded_url(settings.data_dir.resolve())
     return settings.broker
 
 

@@ -6,8 +6,9 @@ settings -> security -> connected(settings) -> Client          the only way: nob
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from traderecon.addresses import KAFKA
 from traderecon.settings import Settings
-from traderecon.transport.client import KAFKA, Client, connect
+from traderecon.transport.client import Client, connect
 from traderecon.transport.security import PLAINTEXT, Security, secured
 
 

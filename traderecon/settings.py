@@ -14,30 +14,46 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
     TomlConfigSettingsSource,
 )
 
+from traderecon.addresses import brokers, sqlite_url
+from traderecon.kubernetes import injected
+
 PREFIX = "TRADERECON_"
 FILE = Path("traderecon.toml")
 
 _PASSWORD = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
 _LOOPBACK = re.compile(r"(kafka://)?(localhost|127(\.\d+){3}|\[::1\])(:\d+)?/?")
+_QUOTED = re.compile(r"([\"']).*\1", re.DOTALL)
 _HIDDEN = "****"
 _WORLD_READS, _WORLD_ENTERS = 0o004, 0o001
 
-Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
-Mechanism = Literal["SCRAM-SHA-512", "SCRAM-SHA-256"]
+Protocol = Annotated[
+    Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], BeforeValidator(lambda text: str(text).strip().lower())
+]
+Mechanism = Annotated[
+    Literal["SCRAM-SHA-512", "SCRAM-SHA-256"], BeforeValidator(lambda text: str(text).strip().upper())
+]
 
 _WRITTEN = {
-    "broker": "write embedded:// or kafka://host:9092, several hosts with ; between them, without a name or password: "
-    f"{PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD are for them",
-    "database_url": "write sqlite:///path or postgresql://host/name",
+    "database_url": "write sqlite:///path",
     "topic_prefix": "write at most 100 letters, digits, points, underscores and hyphens",
     "cluster_id": "write the id as `traderecon doctor` shows it: letters, digits, points, underscores and hyphens",
 }
@@ -45,6 +61,16 @@ _WRITTEN = {
 
 
 _PLACES = f"set the variable, or write a file of that name in {PREFIX}SECRETS_DIR"
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("write a whole number")  # pydantic takes a ValueError for its own
+    return value
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True)]
+Whole = Annotated[int, BeforeValidator(_no_truth)]
 
 
 class ConfigurationError(Exception):
@@ -55,16 +81,20 @@ class Settings(BaseSettings):
     """Every setting with its default. Read them with ``load``."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, env_ignore_empty=True, use_attribute_docstrings=True
+        env_prefix=PREFIX,
+        extra="forbid",
+        frozen=True,
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
-    broker: Annotated[str, Field(pattern=r"^(embedded://|kafka://[^\s/;@]+(;(kafka://)?[^\s/;@]+)*)$")] = "embedded://"
-    """``embedded://``, or ``kafka://host:9092`` (several hosts: ``;`` between them)."""
+    broker: Annotated[Text, AfterValidator(brokers)] = "embedded://"
+    """``embedded://``, or ``kafka://host:9092`` (several hosts: ``kafka://a:9092,b:9092``; no port: 9092)."""
     kafka_security: Protocol = "plaintext"
     """``sasl_ssl`` (TLS, name and password), ``ssl`` (TLS), ``sasl_plaintext`` (loopback only) or ``plaintext``."""
     kafka_sasl_mechanism: Mechanism = "SCRAM-SHA-512"
     """Or ``SCRAM-SHA-256``."""
-    kafka_username: str = ""
+    kafka_username: Text = ""
     """Who we are for the broker: its principal ``User:<name>``."""
     kafka_password: SecretStr | None = None
     """A secret: from the environment or a file of its own, never from ``traderecon.toml``."""
@@ -76,33 +106,40 @@ class Settings(BaseSettings):
     """PEM, its key, without a password and not readable by everybody."""
     data_dir: Path = Path("traderecon-data")
     """Embedded log, database and tables."""
-    database_url: Annotated[str, Field(pattern=r"^(|sqlite:///\S.*|postgresql://\S+)$")] = ""
-    """``sqlite:///path`` or ``postgresql://...``; empty: ``traderecon.db`` in the data directory."""
-    web_host: str = "127.0.0.1"
+    database_url: Annotated[Text, Field(pattern=r"^(|sqlite:///\S.*|postgresql://\S+)$")] = ""
+    """``sqlite:///path`` (``%23`` for a ``#``, ``%3F`` for a ``?``); empty: ``traderecon.db`` in the data directory."""
+    web_host: Text = "127.0.0.1"
     """Where the pages listen; loopback unless authentication is on."""
-    web_port: Annotated[int, Field(ge=1, le=65_535)] = 5000
+    web_port: Annotated[Whole, Field(ge=1, le=65_535)] = 5000
     """The port; taken and not asked for by name: the next free one."""
-    topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    topic_prefix: Annotated[Text, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     """Before every topic name and application id."""
-    topic_partitions: Annotated[int, Field(ge=1, le=4_096)] = 4
+    topic_partitions: Annotated[Whole, Field(ge=1, le=4_096)] = 4
     """Partitions of the topics that are ours to create."""
-    grace_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = 60
+    grace_seconds: Annotated[Whole, Field(ge=0, le=31_536_000)] = 60
     """One leg waits this long for the other."""
-    retention_days: Annotated[int, Field(ge=1, le=36_500)] = 35
+    retention_days: Annotated[Whole, Field(ge=1, le=36_500)] = 35
     """How long a trade is kept after its last fact; the input topics and the journal keep records a week longer."""
-    cluster_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
+    cluster_id: Annotated[Text, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     """The id of the Kafka cluster, or of the embedded log, that is meant: another one is refused. Empty: any."""
-    min_free_mb: Annotated[int, Field(ge=0, le=1_000_000_000)] = 512
+    min_free_mb: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 512
     """Below so many MiB free on the disk of the data directory nothing more is taken in; 0: not looked at."""
     rules: Path | None = None
     """A rules file (TOML); none: the founding rules."""
     secrets_dir: Path | None = None
     """A directory with one file per secret, named like the variable."""
 
+    @field_validator(
+        "kafka_ca_file", "kafka_cert_file", "kafka_key_file", "data_dir", "rules", "secrets_dir", mode="before"
+    )
+    @classmethod
+    def _usable_path(cls, path: Any) -> Any:
+        return _usable(str(path)) if isinstance(path, str | Path) else path
+
     @model_validator(mode="after")
     def _database_beside_the_data(self) -> Self:
         if not self.database_url:
-            object.__setattr__(self, "database_url", f"sqlite:///{self.data_dir / 'traderecon.db'}")
+            object.__setattr__(self, "database_url", sqlite_url(self.data_dir / "traderecon.db"))
         return self
 
     @model_validator(mode="after")
@@ -142,6 +179,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment first, then secrets, then the file."""
+        if isinstance(env_settings, EnvSettingsSource):
+            env_settings.env_vars = {
+                name: value for name, value in env_settings.env_vars.items() if not injected(name.upper(), value or "")
+            }
         return env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls, toml_file=FILE)
 
     def shown(self) -> dict[str, Any]:
@@ -157,18 +198,15 @@ def load(given: Mapping[str, str] | None = None) -> Settings:
     ``given``: settings that somebody named on the spot (``DATA_DIR``, ...), before everything else.
     """
     os.environ.update({PREFIX + name: value for name, value in (given or {}).items()})
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known:
-            near = get_close_matches(name.removeprefix(PREFIX).upper(), [one.removeprefix(PREFIX) for one in known], 1)
-            raise ConfigurationError(f"{name} is no setting" + (f": did you mean {PREFIX}{near[0]}?" if near else ""))
-    try:
-        in_file = tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigurationError(f"{FILE}: {error}") from None
+    _look_at_variables()
+    in_file = _in_file()
     secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR") or in_file.get("secrets_dir")
     if secrets_dir is not None:
-        _look_at_secrets(Path(str(secrets_dir)))
+        try:
+            secrets_dir = _usable(str(secrets_dir))
+        except ValueError as error:
+            raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {error}") from None
+        _look_at_secrets(secrets_dir)
     if "kafka_password" in in_file:
         raise ConfigurationError(f"{PREFIX}KAFKA_PASSWORD: {FILE} is no place for it; {_PLACES}")
     try:
@@ -191,10 +229,52 @@ def everybody_reads(file: Path) -> bool:
         return False
 
 
+def _look_at_variables() -> None:
+    """Refuse variables that are meant for us and would not do what they say."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name, value in sorted(os.environ.items()):
+        if not name.startswith(PREFIX) or injected(name, value):
+            continue
+        if name not in known:
+            near = get_close_matches(name.removeprefix(PREFIX).upper(), [one.removeprefix(PREFIX) for one in known], 1)
+            raise ConfigurationError(f"{name} is no setting" + (f": did you mean {PREFIX}{near[0]}?" if near else ""))
+        if _QUOTED.fullmatch(value) and name != PREFIX + "KAFKA_PASSWORD":
+            raise ConfigurationError(f"{name}: the quotation marks are a part of the value: leave them out")
+
+
+def _usable(text: str) -> Path:
+    """The path without what an editor or a shell would have seen to: ``~``, the end of a line written on Windows."""
+    written = text.rstrip("\r")
+    if "\0" in written or not written.strip():
+        raise ValueError("write the path of a file or directory")
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        raise ValueError("the ~ in it stands for no known home directory: write the whole path") from None
+
+
+def _in_file() -> dict[str, Any]:
+    """What ``traderecon.toml`` says; empty where there is none."""
+    try:
+        return tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+    except OSError as error:
+        raise ConfigurationError(
+            f"{FILE}: cannot be read ({error.strerror}): make it a file that this user can read, or move it away"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{FILE}: is not UTF-8 text: save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{FILE}: {error}") from None
+
+
 def _look_at_secrets(folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {str(folder)!r}: there is no such directory")
-    for file in sorted(folder.iterdir()):
+    try:
+        files = sorted(folder.iterdir())
+    except OSError as error:
+        raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {str(folder)!r}: cannot be read ({error.strerror})") from None
+    for file in files:
         if file.name.upper().startswith(PREFIX) and everybody_reads(file):
             raise ConfigurationError(f"{file.name.upper()}: {_open_to_all(file)}")
 
@@ -211,11 +291,14 @@ def has_screen() -> bool:
 def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
     """What is wrong with which setting; never its value, which may be secret."""
     name = ".".join(str(part) for part in place)
+    message = message.removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         message = _WRITTEN[name]
-    elif kind in {"int_parsing", "int_from_float"}:
+    elif kind in {"int_parsing", "int_from_float", "int_type", "int_parsing_size"}:
         message = "write a whole number"
+    elif kind in {"string_type", "path_type", "string_unicode"}:
+        message = "write UTF-8 text"
     if kind == "extra_forbidden":
         near = get_close_matches(name, Settings.model_fields, 1)
         message = f"{FILE} names it, and it is no setting" + (f": did you mean {near[0]}?" if near else "")
-    return f"{PREFIX}{name.upper()}: {message}" if name else message.removeprefix("Value error, ")
+    return f"{PREFIX}{name.upper()}: {message}" if name else message

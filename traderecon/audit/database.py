@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
-
+from traderecon.addresses import sqlite_path
 from traderecon.sink.database import PATIENCE_S, StoreError
 from traderecon.sink.migration import head
 from traderecon.transport.halt import REFUSED, UNREACHABLE
@@ -29,13 +27,9 @@ def looked_at(url: str) -> Iterator[sqlite3.Connection]:
 
 def file_of(url: str) -> Path:
     """The file of ``sqlite:///path``. StoreError: another kind of database, or there is none."""
-    try:
-        place = make_url(url)
-    except ArgumentError:
-        raise StoreError(REFUSED, f"{url!r} is no database: write sqlite:///path") from None
-    if place.get_backend_name() != "sqlite" or place.database in {None, "", ":memory:"}:
+    path = sqlite_path(url)
+    if path is None:
         raise StoreError(REFUSED, "the chains of a SQLite file are what can be walked: write sqlite:///path")
-    path = Path(place.database or "")
     if not path.is_file():
         raise StoreError(UNREACHABLE, f"{path}: there is no such file; TRADERECON_DATABASE_URL names it")
     return path

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from traderecon.addresses import sqlite_url
 from traderecon.audit.backup import Head, heads, require_new, settle
 from traderecon.audit.database import file_of, looked_at
 from traderecon.audit.links import table_of
@@ -83,7 +84,7 @@ async def rebuild(
     old, why = await asyncio.to_thread(_old, old_url)
     part = file.with_name(file.name + ".part")
     forget(part)
-    store = Store.open(f"sqlite:///{part}")
+    store = Store.open(sqlite_url(part))
     try:
         store.ready()
         store.pin(await client.cluster_id(), prefix)

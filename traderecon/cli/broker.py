@@ -5,10 +5,11 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from traderecon.addresses import EMBEDDED
 from traderecon.cli.talk import Exit, fail
 from traderecon.settings import Settings
 from traderecon.topics import topics
-from traderecon.transport.client import EMBEDDED, Client, ClientError, NoAnswer
+from traderecon.transport.client import Client, ClientError, NoAnswer
 
 T = TypeVar("T")
 

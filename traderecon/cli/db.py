@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from traderecon.addresses import sqlite_path
 from traderecon.audit.backup import Head
 from traderecon.audit.backup import backup as copied
 from traderecon.audit.rebuild import Rebuilt
@@ -90,7 +91,7 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
     in its place.
     """
     settings = _settings()
-    old = Path(settings.database_url.removeprefix("sqlite:///"))
+    old = sqlite_path(settings.database_url) or Path(settings.data_dir, "traderecon.db")
     file = out or old.with_name(f"{old.stem}.rebuilt{old.suffix}")
     try:
         rebuilt = run(_rebuilt(settings, file))

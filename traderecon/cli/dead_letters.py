@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from traderecon.addresses import sqlite_path
 from traderecon.cli import signature
 from traderecon.cli.broker import run
 from traderecon.cli.decisions import Decider, Decision, Outcome, bytes_of
@@ -31,7 +31,6 @@ from traderecon.topics import topics
 SHOWN_BYTES = 4_096
 AT_ONCE = 100
 """So many letters are decided in one step: a record may have 64 kB."""
-SQLITE = "sqlite:///"
 
 _CODE = click.option(
     "--code", type=click.Choice([code.value for code in RejectCode]), help="Only what was rejected with this code."
@@ -194,8 +193,8 @@ def _open(queries: Queries, code: str) -> list[str]:
 @contextmanager
 def _database(settings: Settings) -> Iterator[Queries]:
     """The database, to be read; ends the command where that is not possible."""
-    path = settings.database_url.removeprefix(SQLITE)
-    if settings.database_url.startswith(SQLITE) and not Path(path).exists():
+    path = sqlite_path(settings.database_url)
+    if path is not None and not path.exists():
         fail(Exit.UNREACHABLE, f"{path}: there is no database yet; the first worker makes it")
     try:
         store = Store.open(settings.database_url)
@@ -213,7 +212,7 @@ def _database(settings: Settings) -> Iterator[Queries]:
     except OtherFormat as error:
         fail(error.exit_code, str(error))
     except UNREADABLE as error:
-        told = explained(path, getattr(error, "orig", error))
+        told = explained(str(path), getattr(error, "orig", error))
         fail(told.code, told.sentence)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from traderecon.addresses import sqlite_url
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, fail, say
 
@@ -48,7 +49,7 @@ def demo(
     and database are not used.
     """
     asked = effective_settings({"DATA_DIR": str(data_dir)} if data_dir else {})
-    database = f"sqlite:///{asked.data_dir / 'traderecon.db'}"
+    database = sqlite_url(asked.data_dir / "traderecon.db")
     for name, found, ours in (
         ("BROKER", asked.broker, "embedded://"),
         ("DATABASE_URL", asked.database_url, database),

@@ -108,11 +108,11 @@ def _said(settings: Settings, roles: tuple[str, ...], host: str, port: int) -> N
 
 def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
     """Make what is ours to make, and refuse what could only fail later; warnings are told."""
+    from traderecon.addresses import EMBEDDED
     from traderecon.cli.broker import run as ask
     from traderecon.connection import connected
     from traderecon.preflight import Level, checks, exit_code
     from traderecon.preflight.topics import make
-    from traderecon.transport.client import EMBEDDED
     from traderecon.transport.log import WorkerLock, WorkerRunning
 
     async def prepared() -> None:

@@ -8,9 +8,11 @@ import shlex
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
+from traderecon.addresses import KAFKA
+from traderecon.addresses import servers as servers_of
 from traderecon.settings import Settings
 from traderecon.topics import Topics, topics
-from traderecon.transport.client import GROUP, KAFKA, TOPIC, Client
+from traderecon.transport.client import GROUP, TOPIC, Client
 
 TABLES = ("trades",)
 """What matching keeps; each table has a changelog, which the worker makes."""
@@ -82,7 +84,7 @@ def servers(settings: Settings) -> str:
     """The brokers as Kafka's own commands take them; a place to fill in where the settings name none."""
     if not settings.broker.startswith(KAFKA):
         return "HOST:9092"
-    return settings.broker.removeprefix(KAFKA).replace(f";{KAFKA}", ",").replace(";", ",")
+    return ",".join(servers_of(settings.broker))
 
 
 def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:

@@ -4,8 +4,8 @@ import asyncio
 import errno
 import socket
 from collections.abc import AsyncIterator, Collection, Iterator
-from pathlib import Path
 
+from traderecon.addresses import EMBEDDED, sqlite_path
 from traderecon.clock import now_ns
 from traderecon.connection import connected
 from traderecon.identity import Identity, OtherIdentity, unexpected, verify
@@ -15,13 +15,12 @@ from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
 from traderecon.records.instants import NS_PER_MS
 from traderecon.roles import ROLES
 from traderecon.settings import Settings
-from traderecon.transport.client import EMBEDDED, TOPIC, Client, ClientError, NoAnswer
+from traderecon.transport.client import TOPIC, Client, ClientError, NoAnswer
 from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 
 WARN_AHEAD_MS = 1_000
 FAIL_AHEAD_MS = 30_000
-SQLITE = "sqlite:///"
 
 
 async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Finding]:
@@ -113,8 +112,9 @@ async def _clock(client: Client, standings: tuple[Standing, ...]) -> Finding:
 async def database(settings: Settings) -> AsyncIterator[Finding]:
     """Whether the database can be opened, and has the tables of this version."""
     url = settings.database_url
-    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
-        yield ok("database", f"{url.removeprefix(SQLITE)}: not there yet, made by the first worker")
+    path = sqlite_path(url)
+    if path is not None and not path.exists():
+        yield ok("database", f"{path}: not there yet, made by the first worker")
         return
     yield await asyncio.to_thread(_database, url)
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from traderecon.addresses import sqlite_path
 from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE
 
 PATIENCE_S = 30.0
@@ -111,19 +111,16 @@ def explained(where: str | None, error: BaseException | None) -> StoreError:
 
 
 def _place(url: str) -> URL:
-    try:
-        place = make_url(url)
-    except ArgumentError:
-        raise StoreError(REFUSED, f"{url!r} is no database: write sqlite:///path") from None
-    if place.get_backend_name() != "sqlite":
+    path = sqlite_path(url)
+    if path is None and url.startswith("sqlite:"):
+        raise StoreError(REFUSED, f"{url} names no file, and others must be able to read it: write sqlite:///path")
+    if path is None:
         raise StoreError(
             REFUSED,
-            f"{place.render_as_string()}: this version keeps its database in SQLite only: set "
-            "TRADERECON_DATABASE_URL to sqlite:///path, or leave it empty",
+            f"{url.partition(':')[0]}: this version keeps its database in SQLite only: set TRADERECON_DATABASE_URL to "
+            "sqlite:///path, or leave it empty",
         )
-    if place.database in {None, "", ":memory:"}:
-        raise StoreError(REFUSED, f"{url} names no file, and others must be able to read it: write sqlite:///path")
-    return place
+    return URL.create("sqlite", database=str(path))
 
 
 def _engine(place: URL, options: Sequence[str]) -> Engine:

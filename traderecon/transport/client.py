@@ -12,14 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from traderecon.addresses import EMBEDDED, KAFKA, embedded_directory
 from traderecon.topics import Topic
 from traderecon.transport.microbatch import Outgoing, Record
 
 if TYPE_CHECKING:
     from traderecon.transport.security import Security
-
-EMBEDDED = "embedded://"
-KAFKA = "kafka://"
 
 CONNECT_S = 10.0
 """A broker that says nothing for so long is not there."""
@@ -143,10 +141,11 @@ async def connect(broker: str, data_dir: Path, security: "Security | None" = Non
     elif broker.startswith(EMBEDDED):
         from traderecon.transport.embedded_client import EmbeddedClient
 
-        place = broker.removeprefix(EMBEDDED)
-        if place and not place.startswith("/"):
-            raise NotAccepted(f"{broker} names a host: write embedded:// alone, the log is in the data directory")
-        async with EmbeddedClient.opened(Path(place) if place else data_dir) as embedded:
+        try:
+            directory = embedded_directory(broker) or data_dir
+        except ValueError as error:
+            raise NotAccepted(str(error)) from None
+        async with EmbeddedClient.opened(directory) as embedded:
             yield embedded
     else:
         raise NotAccepted(f"{broker!r} is no broker: write embedded:// or kafka://host:9092")

@@ -1,7 +1,8 @@
 """The embedded log as a Faust transport: the same agents and tables without a Kafka, in one worker process.
 
 embedded://                     the log is in the app's data directory
-embedded:///absolute/path       the log is in this directory: apps of one process share it, and its writer
+embedded:///absolute/path       the log is in this directory: apps of one process share it, and its writer; what a URL
+                                has a use for is quoted, see ``traderecon.addresses``
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from faust.transport.producer import Producer
 from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
+from traderecon.addresses import EMBEDDED, embedded_directory
 from traderecon.clock import now_ns
 from traderecon.transport.consumer import BatchFetcher
 from traderecon.transport.embedded_consumer import EmbeddedConsumer
@@ -129,7 +131,7 @@ class Transport(base.Transport):
         """Open the log; one that cannot be opened, or has a worker already, ends the process, 78."""
         if self.url[0].host:
             halt(f"{self.url[0]} names a host: write embedded:///absolute/path, or embedded:// alone", code=REFUSED)
-        directory = Path(self.url[0].path or self.app.conf.datadir)
+        directory = embedded_directory(EMBEDDED + self.url[0].raw_path) or Path(self.app.conf.datadir)
         try:
             self._opened = OpenLog.of(directory, worker=worker)
         except (LogError, OSError) as error:

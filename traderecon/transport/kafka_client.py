@@ -22,11 +22,11 @@ from aiokafka.errors import (
     for_code,
 )
 
+from traderecon.addresses import servers as servers_of
 from traderecon.topics import Topic
 from traderecon.transport import connections, fetched_records
 from traderecon.transport.client import (
     CONNECT_S,
-    KAFKA,
     PATIENCE_S,
     Created,
     GroupPosition,
@@ -77,7 +77,7 @@ class KafkaClient:
 
         NotAccepted says why one that answers does not let us in.
         """
-        servers = _servers(broker)
+        servers = servers_of(broker)
         async with AsyncExitStack() as parts:
             admin = AIOKafkaAdminClient(
                 bootstrap_servers=servers,
@@ -351,12 +351,6 @@ async def _once_ready(question: Callable[[], Awaitable[T]]) -> T:
             if not error.retriable:
                 raise
             await asyncio.sleep(AGAIN_S)
-
-
-def _servers(broker: str) -> list[str]:
-    """Each host and port; what stands before an ``@`` is nobody's business."""
-    hosts = (part.removeprefix(KAFKA).rstrip("/") for part in broker.split(";"))
-    return [host.rpartition("@")[2] for host in hosts if host]
 
 
 def _batches(producer: Any, rows: Sequence[Outgoing]) -> Iterator[tuple[Any, Sequence[Outgoing]]]:
