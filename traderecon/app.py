@@ -26,6 +26,7 @@ from traderecon.roles import ROLES
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import Settings, load
 from traderecon.sink import agent as sink_agent
+from traderecon.sink.database import file_path
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.stage import Stage
@@ -68,7 +69,9 @@ def apps(
     for app in made.values():
         lag.attach(app, parts.metrics)
     pages = _web(parts, made, listening, web.Elsewhere(elsewhere), pages="web" in roles)
-    free_space.attach(pages, made, parts.metrics, settings.data_dir, settings.min_free_mb)
+    database = file_path(settings.database_url) if {"sink", "web"} & set(roles) else None
+    disks = free_space.Disks(settings.data_dir, home.directory, database)
+    free_space.attach(pages, made, parts.metrics, disks, settings.min_free_mb)
     return [*made.values(), pages]
 
 

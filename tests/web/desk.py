@@ -1,16 +1,20 @@
 """A desk's morning: a database as the sink fills it, and a server of our pages over it, in a process of its own.
 
-python -m web.desk FOLDER DATABASE_URL PORT [bare] [unwell]     ``bare``: without pages; ``unwell``: a role is not ready
+python -m web.desk FOLDER DATABASE_URL PORT [bare] [unwell] [impatient]
+
+``bare``: without pages; ``unwell``: a role is not ready; ``impatient``: slow readers and silent connections are cut off
+within a second.
 """
 
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -78,6 +82,25 @@ def filled(folder: Path, trades: dict[str, tuple[Leg, ...]] = MORNING) -> str:
     outputs.into(store)
     store.close()
     return url
+
+
+def multiplied(folder: Path, times: int) -> None:
+    """Every trade of a database so many times more: its newest result under other ids."""
+    with closing(sqlite3.connect(folder / "traderecon.db")) as database, database:
+        for table in ("results", "result_history"):
+            names = [name for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
+            kept = [f'"{name}"' for name in names if name != "id"]
+            said = ["trade_id || '+' || n" if name == '"trade_id"' else name for name in kept]
+            if table == "result_history":
+                join = "JOIN results AS r USING (trade_id, version, event_id)"
+                said = [one if one.startswith("trade_id ||") else f"h.{one}" for one in said]
+                source = f"{table} AS h {join}"
+            else:
+                source = table
+            database.execute(
+                f"WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {times}) "
+                f"INSERT INTO {table} ({', '.join(kept)}) SELECT {', '.join(said)} FROM {source}, many"
+            )
 
 
 class Desk:
@@ -154,6 +177,7 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
     from traderecon.sink.queries import Queries
     from traderecon.telemetry import Metrics
     from traderecon.transport import StreamApp
+    from traderecon.web import downloads
 
     app = StreamApp(
         "t-web",
@@ -163,6 +187,8 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
         web_port=int(port),
         web_application_options={"middlewares": web.middlewares()},
     )
+    if "impatient" in words:
+        downloads.PATIENCE_S, downloads.LEAST_BYTES_PER_S = 0.5, 10**6
     pages = "bare" not in words
     signs = {"sink": {"recovered": True, "assigned": "unwell" not in words}}
     queries = Queries.open(url) if pages else None

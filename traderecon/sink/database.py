@@ -27,6 +27,13 @@ CHECKPOINT_PAGES = 2_048
 """The log of the file is moved into it when it has so many."""
 GATHER_MS = 2_000
 """How long the last move waits for who still reads or writes."""
+WAL_BYTES = 256 * 1024**2
+"""A log that is longer, because somebody read for long, is moved into the file and cut to nothing: see ``shrunk``."""
+WAL_KEPT_BYTES = 64 * 1024**2
+"""Of a log that is begun anew SQLite keeps no more than this."""
+SHRINK_MS = 250
+"""How long that waits for who still reads: the sink stands still meanwhile."""
+SHRINK_EVERY_S = 10.0
 AGAIN_S = 0.01
 """How soon SQLite is asked again where its own waiting does not apply."""
 
@@ -35,6 +42,7 @@ WRITER = (
     "PRAGMA foreign_keys = ON",
     f"PRAGMA cache_size = -{WRITER_CACHE_KIB}",
     f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}",
+    f"PRAGMA journal_size_limit = {WAL_KEPT_BYTES}",
 )
 READER = ("PRAGMA query_only = ON", f"PRAGMA cache_size = -{READER_CACHE_KIB}")
 
@@ -73,21 +81,40 @@ def opened(url: str) -> Engine:
     return _engine(place, WRITER)
 
 
-def readers(engine: Engine) -> Engine:
-    """Another engine on the same file: its connections cannot write, and keep few pages."""
-    return _engine(engine.url, READER)
+def readers(engine: Engine, connections: int | None = None) -> Engine:
+    """Another engine on the same file: its connections cannot write, and keep few pages.
+
+    ``connections``: so many and no more; None: as many as SQLAlchemy gives by default, 5 and 10 more for a while.
+    """
+    return _engine(engine.url, READER, **({} if connections is None else {"pool_size": connections, "max_overflow": 0}))
 
 
-def gathered(engine: Engine) -> None:
-    """Move what was committed from the file's log into the file, which can be copied alone then.
+def gathered(engine: Engine, wait_ms: int = GATHER_MS) -> None:
+    """Move what was committed from the file's log into the file, which can be copied alone then, and cut the log off.
 
-    Who still reads what was there before holds it up: after GATHER_MS the rest stays in the log.
+    Who still reads what was there before holds it up: after ``wait_ms`` the rest stays in the log. Only who writes
+    may do this: a second connection that moves the log while another writes is what older SQLites are damaged by.
     """
     with closing(engine.raw_connection()) as connection:
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {GATHER_MS}")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        connection.invalidate()  # its patience is not the others'
+        cursor.execute(f"PRAGMA busy_timeout = {wait_ms}")
+        try:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        finally:
+            cursor.execute(f"PRAGMA busy_timeout = {PATIENCE_S * 1_000:.0f}")
+
+
+def file_path(url: str) -> Path:
+    """The file of ``sqlite:///path``. StoreError: it names none."""
+    return Path(_place(url).database or "")
+
+
+def wal_bytes(path: str | Path) -> int:
+    """How long the log beside the file is; 0 where there is none."""
+    try:
+        return Path(f"{path}-wal").stat().st_size
+    except OSError:
+        return 0
 
 
 def explained(where: str | None, error: BaseException | None) -> StoreError:
@@ -123,13 +150,14 @@ def _place(url: str) -> URL:
     return URL.create("sqlite", database=str(path))
 
 
-def _engine(place: URL, options: Sequence[str]) -> Engine:
+def _engine(place: URL, options: Sequence[str], **pool: int) -> Engine:
     def configure(connection: Any, record: Any) -> None:
         for option in options:
             connection.execute(option)
 
     # The driver begins no transaction of its own: ``_begin`` says when, and which.
-    engine = create_engine(place, pool_use_lifo=True, connect_args={"timeout": PATIENCE_S, "isolation_level": None})
+    patient = {"timeout": PATIENCE_S, "isolation_level": None}
+    engine = create_engine(place, pool_use_lifo=True, connect_args=patient, **pool)
     event.listen(engine, "connect", configure)
     event.listen(engine, "begin", _begin)
     return engine

@@ -47,7 +47,9 @@ UNREADABLE = (DBAPIError, PoolTimeout)
 
 OPEN = ("OPEN", "REOPENED")
 BATCH_ROWS = 1_000
-"""A stream gives this many rows at a time."""
+"""A stream reads, and gives, this many rows at a time."""
+MOST_SORTED = 1_000_000
+"""Rows that a stream gives in an order that may change while it is read: their ids are kept until it has ended."""
 
 _LAST = "\U0010ffff"
 
@@ -55,8 +57,15 @@ _LAST = "\U0010ffff"
 AnyRow = TypeVar("AnyRow", bound=Struct)
 
 
+class TooManyRows(Exception):
+    """More than ``MOST_SORTED`` rows in an order other than that of their keys."""
+
+
 class Queries:
-    """Reads the database of ``engine``; every method is one short transaction, for a thread of its own."""
+    """Reads the database of ``engine``, for a thread of its own; every read is one short transaction.
+
+    A stream is many of them: between two of its pages neither a transaction nor a connection is held.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -65,6 +74,10 @@ class Queries:
     def open(cls, url: str) -> Self:
         """Open ``sqlite:///path`` with connections that cannot write; StoreError says what is in the way."""
         return cls(readers(opened(url)))
+
+    def apart(self, connections: int) -> "Queries":
+        """The same database on so many connections of its own, so that who uses them takes none from others."""
+        return Queries(readers(self.engine, connections))
 
     def close(self) -> None:
         """Close every connection. A second time does nothing."""
@@ -140,17 +153,31 @@ class Queries:
         return [_read(kind, row) for row in self._all(page)]
 
     def stream(self, wanted: Filter) -> Iterator[list[Struct]]:
-        """All rows of a list, some at a time, as they were when the first was read."""
+        """All rows of a list, a page at a time.
+
+        A row that the filter lets through from the first page to its own is there exactly once, as it is when its
+        page is read. One that comes to fit or ceases to fit meanwhile may be missing. TooManyRows.
+        """
         table, kind, conditions, order = _wanted(wanted)
-        for rows in self._batches(_of(kind, table).where(*conditions).order_by(*order)):
+        columns, key = _of(kind, table), dead_letters.c.id if table is dead_letters else table.c.trade_id
+        if len(order) == 1:
+            pages = self._following(columns.where(*conditions), key, descending=table is dead_letters)
+        else:
+            pages = self._listed(columns, key, conditions, order)
+        for rows in pages:
             yield [_read(kind, row) for row in rows]
 
     def newest_results(self) -> Iterator[list[str]]:
-        """The newest result of every trade as JSON, by trade_id (in the order of its UTF-8 bytes), some at a time."""
+        """The newest result of every trade as JSON, by trade_id (in the order of its UTF-8 bytes), a page at a time.
+
+        Each trade that had a result when the first page was read is there once, in the version of its page's read.
+        """
         same = [result_history.c[name] == results.c[name] for name in ("trade_id", "version", "event_id")]
-        newest = results.join(result_history, and_(*same))
-        for rows in self._batches(select(result_history.c.result).select_from(newest).order_by(results.c.trade_id)):
-            yield [text for (text,) in rows]
+        newest = select(result_history.c.result, results.c.trade_id).select_from(
+            results.join(result_history, and_(*same))
+        )
+        for rows in self._following(newest, results.c.trade_id, descending=False):
+            yield [text for text, _ in rows]
 
     def trade(self, trade_id: str) -> Trade | None:
         """One trade with its history; None where nothing is known of it."""
@@ -184,9 +211,32 @@ class Queries:
         with self.engine.connect() as connection:
             return connection.execute(statement).all()
 
-    def _batches(self, statement: Select[Any]) -> Iterator[Sequence[Any]]:
-        with self.engine.connect() as connection:
-            yield from connection.execution_options(yield_per=BATCH_ROWS).execute(statement).partitions()
+    def _following(self, statement: Select[Any], key: Any, *, descending: bool) -> Iterator[Sequence[Any]]:
+        """Pages in the order of a key that no row ever changes: each begins behind the last row of the one before."""
+        page = statement.order_by(key.desc() if descending else key).limit(BATCH_ROWS)
+        rows = self._all(page)
+        while rows:
+            yield rows
+            if len(rows) < BATCH_ROWS:
+                return
+            last = getattr(rows[-1], key.name)
+            rows = self._all(page.where(key < last if descending else key > last))
+
+    def _listed(
+        self, columns: Select[Any], key: Any, conditions: list[ColumnElement[bool]], order: list[Any]
+    ) -> Iterator[Sequence[Any]]:
+        """Pages in an order that a row may leave between two reads: the ids are read first, the rows by their ids."""
+        ids = self._all(select(key).where(*conditions).order_by(*order).limit(MOST_SORTED + 1))
+        if len(ids) > MOST_SORTED:
+            raise TooManyRows
+        packed = [
+            "\n".join(one for (one,) in ids[first : first + BATCH_ROWS]) for first in range(0, len(ids), BATCH_ROWS)
+        ]
+        del ids
+        for page in packed:
+            wanted = page.split("\n")  # no id has a control character
+            found = {getattr(row, key.name): row for row in self._all(columns.where(key.in_(wanted), *conditions))}
+            yield [found[one] for one in wanted if one in found]
 
 
 def _wanted(wanted: Filter) -> tuple[Table, type[Struct], list[ColumnElement[bool]], list[Any]]:

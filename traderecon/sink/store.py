@@ -9,6 +9,7 @@ sinks write, the one that was overtaken finds another offset than it left, and s
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import NamedTuple, Self
 
 from sqlalchemy import Connection, Engine
@@ -17,7 +18,17 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 from traderecon.sink.actions import take_actions
 from traderecon.sink.belonging import belongs, pinned
 from traderecon.sink.chain import START
-from traderecon.sink.database import StoreError, explained, gathered, opened, readers
+from traderecon.sink.database import (
+    SHRINK_EVERY_S,
+    SHRINK_MS,
+    WAL_BYTES,
+    StoreError,
+    explained,
+    gathered,
+    opened,
+    readers,
+    wal_bytes,
+)
 from traderecon.sink.ledger import take_accounts
 from traderecon.sink.letters import take_letters
 from traderecon.sink.migration import current, head, upgrade
@@ -61,6 +72,7 @@ class Store:
         self._writing = engine.execution_options(writes=True)
         self._sql = statements()
         self._next: dict[Place, int] | None = None
+        self._shrunk_s = 0.0
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -147,7 +159,16 @@ class Store:
             passed(Point.SINK_WRITTEN, batch.topic)
         self._next[place] = batch.last_offset + 1
         passed(Point.SINK_COMMITTED, batch.topic)
+        self._shrink()
         return taken
+
+    def _shrink(self) -> None:
+        """Cut off the log of the file where a long reader has made it long and is gone by now."""
+        if wal_bytes(self.path) <= WAL_BYTES or monotonic() - self._shrunk_s < SHRINK_EVERY_S:
+            return
+        with suppress(sqlite3.OperationalError):  # somebody else writes: it is tried again
+            gathered(self.engine, SHRINK_MS)
+        self._shrunk_s = monotonic()
 
     def _take(self, connection: Connection, feed: Feed) -> tuple[Taken, str]:
         # No name of these ends another, so whatever the prefix is, one fits.

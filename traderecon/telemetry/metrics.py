@@ -79,6 +79,14 @@ class Metrics:
         self.disk_free = Gauge(
             "traderecon_disk_free_bytes", "Free on the disk of the data directory.", registry=registry
         )
+        self.database_disk_free = Gauge(
+            "traderecon_database_disk_free_bytes", "Free on the disk of the database.", ["file"], registry=registry
+        )
+        self.database_wal = Gauge(
+            "traderecon_database_wal_bytes",
+            "Length of the write-ahead log beside the database: it grows while somebody reads for long.",
+            registry=registry,
+        )
         self.held = Gauge(
             "traderecon_held",
             "1 while a role takes in nothing more: for want of room on the disk, or of its database.",

@@ -9,7 +9,7 @@ from traderecon.sink.queries import Queries
 from traderecon.sink.rows import Trade, Waiting
 from traderecon.web import columns
 from traderecon.web.doors import Refused
-from traderecon.web.downloads import Chunks, download
+from traderecon.web.downloads import short_file
 from traderecon.web.evidence import evidence, reasons
 from traderecon.web.templates import moment, page
 
@@ -29,7 +29,7 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
     if form == ".json":
         return web.Response(body=_json(found), content_type="application/json")
     if form == ".csv":
-        return await download(request, _csv(found), "trade.csv")
+        return short_file("trade.csv", columns.header() + columns.lines([newest(found)]))
     text = page(
         "trade.html.j2",
         trade=found,
@@ -64,11 +64,6 @@ def _unknown(trade_id: str, waiting: Waiting | None) -> str:
             "or lie among the dead letters."
         )
     return f"{trade_id} has no result yet: it waits for its {waiting.waiting_for} until {moment(waiting.due)} UTC."
-
-
-def _csv(found: Trade) -> Chunks:
-    yield columns.header()
-    yield columns.lines([newest(found)])
 
 
 def _json(found: Trade) -> bytes:

@@ -34,12 +34,16 @@ HEADERS = {
     "Server": "TradeRecon",
 }
 
+AGAIN_S = {429: 30, 503: 5}
+"""After which somebody who was refused may ask again."""
+
 _HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _TITLES = {
     400: "This question cannot be answered",
     404: "Not found",
     405: "Not allowed",
     421: "Not by this name",
+    429: "Too many downloads at once",
     500: "Something broke here",
     503: "The database cannot be read",
 }
@@ -103,12 +107,12 @@ async def safe_headers(request: web.Request, response: web.StreamResponse) -> No
 def told(request: web.Request, status: int, text: str, *, allowed: str | None = None) -> web.Response:
     """An answer that says what is wrong, in the form that was asked for."""
     headers = {"Allow": allowed} if allowed else {}
-    if status == 503:
-        headers["Retry-After"] = "5"
+    if status in AGAIN_S:
+        headers["Retry-After"] = str(AGAIN_S[status])
     path = request.path.rstrip("/")
     if path.endswith(".json") or path.startswith(("/api/", "/healthz/")):
         return web.json_response({"status": status, "error": text}, status=status, headers=headers)
-    if path.endswith(".csv") or path == "/metrics":
+    if path.endswith(".csv") or path in {"/metrics", "/download/csv"}:
         return web.Response(text=f"{text}\n", status=status, headers=headers)
     title = _TITLES.get(status) or HTTPStatus(status).phrase
     html = page("error.html.j2", title=title, status=status, text=text)

@@ -12,7 +12,7 @@ from traderecon.sink.queries import Queries
 from traderecon.sink.rows import BreakRow, DeadLetterRow, Struct, TradeRow
 from traderecon.web import raw
 from traderecon.web.columns import csv_lines
-from traderecon.web.downloads import Chunks, download
+from traderecon.web.downloads import Chunks, Downloads
 from traderecon.web.filters import CHOICES, Asked, asked
 from traderecon.web.templates import page
 
@@ -80,17 +80,17 @@ async def json(listing: Listing, queries: Queries, request: web.Request) -> web.
     return web.Response(body=encode(answer), content_type="application/json")
 
 
-async def csv(listing: Listing, queries: Queries, request: web.Request) -> web.StreamResponse:
+async def csv(listing: Listing, downloads: Downloads, request: web.Request) -> web.StreamResponse:
     """All rows the filter lets through, not one page of them, as CSV."""
     question = ask(listing, request)
     guarded = tuple(place for place, name in enumerate(listing.columns) if name in listing.sent)
 
-    def chunks() -> Chunks:
+    def chunks(queries: Queries) -> Chunks:
         yield csv_lines([listing.columns], guarded=())
         for rows in queries.stream(question.wanted):
             yield csv_lines((tuple(_cells(row, listing.columns)) for row in rows), guarded)
 
-    return await download(request, chunks(), f"{listing.path.strip('/')}.csv")
+    return await downloads.send(request, f"{listing.path.strip('/')}.csv", chunks)
 
 
 def ask(listing: Listing, request: web.Request) -> Asked[Any]:

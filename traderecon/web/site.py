@@ -19,7 +19,7 @@ from traderecon.telemetry import Metrics
 from traderecon.transport.app import StreamApp
 from traderecon.web import columns, detail, listings
 from traderecon.web.doors import LOOPBACK, OURS, Refused, safe_headers
-from traderecon.web.downloads import Chunks, download
+from traderecon.web.downloads import Chunks, Downloads, short_file
 from traderecon.web.elsewhere import UNWELL, Elsewhere
 from traderecon.web.exposition import BreakCollector, exposition
 from traderecon.web.templates import icon, page, style
@@ -78,20 +78,21 @@ def _serve(app: StreamApp, path: str, answer: Answer) -> None:
 
 
 def _pages(queries: Queries, broker: str) -> dict[str, Answer]:
+    downloads = Downloads(queries)
     routes: dict[str, Answer] = {
         "/": partial(_overview, queries, broker),
         "/status": partial(_status, queries, broker),
         "/status.json": partial(_status_json, queries),
         "/status.csv": partial(_status_csv, queries),
         "/api/reconciliation_status": partial(_reconciliation_status, queries),
-        "/download/csv": partial(_download_csv, queries),
+        "/download/csv": partial(_download_csv, downloads),
         "/style.css": _style,
         "/icon.svg": _icon,
     }
     for listing in listings.LISTINGS:
         routes[listing.path] = partial(listings.html, listing, queries)
         routes[f"{listing.path}.json"] = partial(listings.json, listing, queries)
-        routes[f"{listing.path}.csv"] = partial(listings.csv, listing, queries)
+        routes[f"{listing.path}.csv"] = partial(listings.csv, listing, downloads)
     routes["/trades/{trade_id:.+}"] = partial(detail.trade, queries)
     return routes
 
@@ -133,19 +134,11 @@ async def _status_csv(queries: Queries, request: web.Request) -> web.StreamRespo
     """One line per partition of the journal."""
     known = await asyncio.to_thread(_standing, queries, request)
     waits = ("confirmation", "execution", "pnl")
-
-    def chunks() -> Chunks:
-        names = ("partition", "watermark", *(f"pending_{name}" for name in waits), "at")
-        yield columns.csv_lines([names], guarded=())
-        yield columns.csv_lines(
-            (
-                (str(one.partition), one.watermark or "", *(str(one.pending.get(name, 0)) for name in waits), one.at)
-                for one in known["standings"]
-            ),
-            guarded=(),
-        )
-
-    return await download(request, chunks(), "status.csv")
+    rows: list[tuple[str, ...]] = [("partition", "watermark", *(f"pending_{name}" for name in waits), "at")]
+    for one in known["standings"]:
+        counts = (str(one.pending.get(name, 0)) for name in waits)
+        rows.append((str(one.partition), one.watermark or "", *counts, one.at))
+    return short_file("status.csv", columns.csv_lines(rows, guarded=()))
 
 
 def _standing(queries: Queries, request: web.Request) -> dict[str, Any]:
@@ -170,14 +163,14 @@ async def _reconciliation_status(queries: Queries, _request: web.Request) -> web
     return web.Response(body=encode(await asyncio.to_thread(queries.states)), content_type="application/json")
 
 
-async def _download_csv(queries: Queries, request: web.Request) -> web.StreamResponse:
+async def _download_csv(downloads: Downloads, request: web.Request) -> web.StreamResponse:
     """Every trade in the columns of ``reconcile --out``."""
 
-    def chunks() -> Chunks:
+    def chunks(queries: Queries) -> Chunks:
         yield columns.header()
         yield from map(columns.lines, queries.newest_results())
 
-    return await download(request, chunks(), "reconciliation.csv")
+    return await downloads.send(request, "reconciliation.csv", chunks)
 
 
 async def _style(_request: web.Request) -> web.StreamResponse:
