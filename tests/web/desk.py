@@ -177,7 +177,7 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
     from traderecon.sink.queries import Queries
     from traderecon.telemetry import Metrics
     from traderecon.transport import StreamApp
-    from traderecon.web import downloads
+    from traderecon.web import downloads, server
 
     app = StreamApp(
         "t-web",
@@ -188,6 +188,7 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
         web_application_options={"middlewares": web.middlewares()},
     )
     if "impatient" in words:
+        server.SILENT_S = 1.0
         downloads.PATIENCE_S, downloads.LEAST_BYTES_PER_S = 0.5, 10**6
     pages = "bare" not in words
     signs = {"sink": {"recovered": True, "assigned": "unwell" not in words}}

@@ -47,8 +47,10 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     start it again.
     """
     from traderecon.memory import give_back
+    from traderecon.open_files import raise_limit
 
     give_back()
+    raise_limit()
     if tied:
         threading.Thread(target=_end_with_input, daemon=True).start()
     settings = effective_settings()

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 
+from traderecon import open_files
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import ConfigurationError, Settings
@@ -73,6 +74,18 @@ def fits(version: str, asked: str) -> bool:
         if not holds[relation]:
             return False
     return True
+
+
+def files() -> Iterator[Finding]:
+    """Whether this machine lets a worker open enough files."""
+    limit = open_files.limit()
+    text = f"a process may open {limit:,} files"
+    if limit < open_files.FEWEST:
+        yield bad("open files", text, f"raise the limit: ulimit -n {open_files.ENOUGH}")
+    elif limit < open_files.ENOUGH:
+        yield warn("open files", text, f"raise the limit: ulimit -n {open_files.ENOUGH}")
+    else:
+        yield ok("open files", text)
 
 
 def data_directory(settings: Settings) -> Iterator[Finding]:

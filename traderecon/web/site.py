@@ -22,6 +22,7 @@ from traderecon.web.doors import LOOPBACK, OURS, Refused, safe_headers
 from traderecon.web.downloads import Chunks, Downloads, short_file
 from traderecon.web.elsewhere import UNWELL, Elsewhere
 from traderecon.web.exposition import BreakCollector, exposition
+from traderecon.web.server import Runner
 from traderecon.web.templates import icon, page, style
 
 OLDEST_BREAKS = 10
@@ -59,7 +60,9 @@ def attach(
             raise ValueError("pages read the database: give them its queries")
         metrics.registry.register(BreakCollector(queries))
         routes |= _pages(queries, broker)
-    server = app.web.web_app  # type: ignore[attr-defined]  # aiohttp's, below Faust's driver
+    driver: Any = app.web
+    server = driver.web_app  # aiohttp's, below Faust's driver
+    driver._runner = Runner(server)
     server[LOOPBACK] = str(app.conf.web_bind) in {"localhost", "::1"} or str(app.conf.web_bind).startswith("127.")
     server.on_response_prepare.append(safe_headers)
     for path, answer in routes.items():
