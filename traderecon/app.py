@@ -18,13 +18,14 @@ from traderecon import free_space, web
 from traderecon.addresses import embedded_url
 from traderecon.audit import agent as audit_agent
 from traderecon.audit import checkpoint
+from traderecon.audit.signing import KeyTrouble, Signer
 from traderecon.connection import connected, security
 from traderecon.identity import Identity, OtherIdentity, unexpected
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.roles import ROLES
 from traderecon.rulebook import rules_in_force
-from traderecon.settings import Settings, load
+from traderecon.settings import ConfigurationError, Settings, load
 from traderecon.sink import agent as sink_agent
 from traderecon.sink.database import file_path
 from traderecon.sink.queries import Queries
@@ -117,8 +118,17 @@ def _sink(parts: Parts) -> StreamApp:
             identity.topic_prefix,
         )
     sink_agent.attach(stage, store)
-    audit_agent.attach(stage, store.readers, parts.settings.data_dir / checkpoint.NAME)
+    audit_agent.attach(stage, store.readers, parts.settings.data_dir / checkpoint.NAME, _signer(parts.settings))
     return stage.app
+
+
+def _signer(settings: Settings) -> Signer | None:
+    if settings.checkpoint_key_file is None:
+        return None
+    try:
+        return Signer.of(settings.checkpoint_key_file)
+    except KeyTrouble as error:
+        raise ConfigurationError(f"TRADERECON_CHECKPOINT_KEY_FILE: {error}") from None
 
 
 def _web(

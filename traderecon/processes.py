@@ -1,18 +1,21 @@
-"""The processes of one worker: on a Kafka each stage has its own, so that none waits for another's turn.
+"""The processes of one worker: on a Kafka each stage has its own, and so have the pages; one more watches them.
 
-    traderecon worker ─┬─ intake                   a fork, with metrics and health on a port of loopback
-                       ├─ matching, matching-2     two more, each with partitions of its own
-                       └─ sink, web                the process that was started: it asks the others, answers for all
+    traderecon worker ─┬─ intake                   with metrics and health on a port of loopback
+     (watches)         ├─ matching, matching-2     two, each with partitions of its own
+                       ├─ sink
+                       └─ web                      on the worker's own address: it asks the others, answers for all
 
-One Python process runs one thread at a time: with its stages in three a worker comes through a backlog 1.6 times as
+One Python process runs one thread at a time: with its stages in processes a worker comes through a backlog 1.6 times as
 fast, and 1.2 times as fast again with two for matching, which takes longest then. They share nothing but the worker's
-home, and live and end together: the kernel kills a fork with the process that was started, however that ends, and that
-one ends with the exit code of a fork that failed. Linux only, as that signal is; elsewhere, and on the embedded log, a
-worker is one process.
+home. Stages live and end together: the kernel kills them with the process that was started, however that ends, and
+that one ends with the exit code of a stage that failed. Pages hold nothing of the pipeline: where their process fails
+it is started again. Linux only, as that signal is; elsewhere, on the embedded log, and with one role, a worker is one
+process.
 """
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import socket
@@ -21,27 +24,29 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import faust
-from mode import Service
-
 from traderecon.roles import ROLES
 from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE, halt
 
-LOOK_S = 0.2
+LOOK_S = 0.1
 LEAVE_S = 40.0
 """A stage that is told to stop ends by itself within 30 s: see ``StreamApp``."""
+AGAIN_S = 1.0
+"""So long after pages have failed they are started again."""
 ASKED = {0, *(code for number in (signal.SIGTERM, signal.SIGINT) for code in (-number, 128 + number))}
 """How a process ends that was asked to, before or after it had begun."""
 DIES_WITH_PARENT = 1
 """What prctl is told. Source: prctl(2), PR_SET_PDEATHSIG."""
+PAGES = "web"
 
 
 MATCHING = 2
 """Processes of matching, where there are so many processors: it takes twice as long as the sink."""
 
+logger = logging.getLogger(__name__)
+
 
 class Share(NamedTuple):
-    """What a fork does: a stage, or the first, second, ... part of one."""
+    """What a fork does: a stage, or the first, second, ... part of one, or the pages."""
 
     role: str
     number: int
@@ -51,42 +56,68 @@ class Share(NamedTuple):
 
 
 class Fork(NamedTuple):
-    """Another process of this worker, as the one that was started sees it."""
+    """Another process of this worker, as the one that answers for all sees it."""
 
     pid: int
     port: int
 
 
 class Here(NamedTuple):
-    """What this process is: roles of its own, and the forks it answers for; ``listening`` only where it is one."""
+    """What this process is: roles of its own, where it listens, and the others, where it answers for them."""
 
     roles: Sequence[str]
     share: int
     forks: Mapping[Share, Fork]
-    listening: socket.socket | None
+    listening: socket.socket
 
 
 def shares(roles: Collection[str]) -> Sequence[Share]:
-    """What is done in a process of its own: all stages but the last, which stays with the pages."""
-    stages = [role for role in ROLES if role in roles and role != "web"]
-    if sys.platform != "linux":
+    """What is done in a process of its own; nothing where all is done in the one that was started."""
+    chosen = [role for role in ROLES if role in roles]
+    if sys.platform != "linux" or len(chosen) == 1:
         return []
     counts = {"matching": min(MATCHING, len(os.sched_getaffinity(0)))}
-    return [Share(role, number) for role in stages[:-1] for number in range(1, counts.get(role, 1) + 1)]
+    counts[chosen[-1]] = 1  # it answers for the others
+    return [Share(role, number) for role in chosen for number in range(1, counts.get(role, 1) + 1)]
 
 
-def divided(roles: Sequence[str], apart: Sequence[Share]) -> Here:
-    """Fork a process for each share of ``apart``; returns in all of them. What cannot be forked ends the process: 70.
+def divided(roles: Sequence[str], apart: Sequence[Share], listening: socket.socket) -> Here:
+    """Fork a process for each share, the last of them for ``listening``; returns in them, never in the one that forks.
 
-    To be called before there is a thread or an event loop.
+    That one watches, and ends with their exit code. What cannot be forked ends it: 70. To be called before there is a
+    thread or an event loop.
     """
-    forks: dict[Share, Fork] = {}
-    parent = os.getpid()
+    if not apart:
+        return Here(roles, 1, {}, listening)
     # Whoever started us may ignore the ends of children: then nobody could tell how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    watch = _Watch(listening)
     for share in apart:
+        if (here := watch.fork(share, last=share == apart[-1])) is not None:
+            return here
+    if (here := watch.until_the_end()) is not None:
+        return here  # pages that were started again
+    sys.exit(watch.worst)
+
+
+class _Watch:
+    """The process that was started: it has no role, no thread and no loop, so it may fork at any time."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self.worst = 0
+        self._listening = listening
+        self._forks: dict[Share, Fork] = {}
+        self._left: dict[Share, Fork] = {}
+        self._told = False
+        self._until = 0.0
+        self._again: dict[Share, float] = {}
+        self._handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def fork(self, share: Share, *, last: bool) -> Here | None:
+        """Fork one; what it is, in the fork, None here. The last listens on the worker's address."""
+        parent = os.getpid()
         try:
-            listening = socket.create_server(("127.0.0.1", 0))
+            own = self._listening if last else socket.create_server(("127.0.0.1", 0))
             pid = os.fork()
         except OSError as error:
             halt(f"there is no process for {share}: {error.strerror or error}", error)
@@ -94,55 +125,53 @@ def divided(roles: Sequence[str], apart: Sequence[Share]) -> Here:
             ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(PROMISE)
-            return Here((share.role,), share.number, {}, listening)
-        forks[share] = Fork(pid, listening.getsockname()[1])
-        listening.close()
-    gone = {share.role for share in forks}
-    return Here([role for role in roles if role not in gone], 1, forks, None)
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            if not last:
+                self._listening.close()
+            return Here((share.role,), share.number, dict(self._forks) if last else {}, own)
+        fork = Fork(pid, own.getsockname()[1])
+        self._left[share] = fork
+        if not last:
+            self._forks[share] = fork
+            own.close()
+        return None
 
-
-class Worker(faust.Worker):
-    """The Faust worker of the process that was started: it watches the forks, and has them end with it."""
-
-    def __init__(self, forks: Mapping[Share, Fork], *apps: faust.App, **more: Any) -> None:
-        super().__init__(*apps, **more)
-        self._left = dict(forks)
-        self._until: float | None = None
-
-    @Service.task
-    async def _watch(self) -> None:
-        while self._left and not self.should_stop:
-            await self.sleep(LOOK_S)
+    def until_the_end(self) -> Here | None:
+        """Watch until all have ended; in pages that are started again, what they are."""
+        for number in self._handlers:
+            signal.signal(number, self._asked)
+        while self._left or self._again:
             for share, code in self._ended():
+                if share.role == PAGES and not self._told and code not in {*ASKED, REFUSED}:
+                    logger.error("the pages ended with %d: they are started again, and the pipeline goes on", code)
+                    self._again[share] = time.monotonic() + AGAIN_S
+                    continue
                 if code not in ASKED:
-                    halt(f"the process of {share} ended with {code}, so this worker does", code=_passed_on(code))
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    async def on_stop(self) -> None:
-        """Tell the forks to end, before anything here does."""
-        self._tell()
-        await super().on_stop()
-
-    def join(self) -> int:
-        """Wait for the forks to end, and kill who has not 40 s after it was told; 0, or the code of one that failed."""
-        worst, until = 0, self._tell()
-        while self._left:
-            for _, code in self._ended():
-                worst = worst or (0 if code in ASKED else _passed_on(code))
-            if time.monotonic() > until:
+                    if not self._told:
+                        halt(f"the process of {share} ended with {code}, so this worker does", code=_passed_on(code))
+                    self.worst = self.worst or _passed_on(code)
+                self._tell()
+            for share in [share for share, at in self._again.items() if self._told or time.monotonic() > at]:
+                del self._again[share]
+                if not self._told and (here := self.fork(share, last=True)) is not None:
+                    return here
+            if self._told and time.monotonic() > self._until:
                 for fork in self._left.values():
                     os.kill(fork.pid, signal.SIGKILL)
-            time.sleep(LOOK_S / 10)
-        return worst
+            time.sleep(LOOK_S)
+        return None
 
-    def _tell(self) -> float:
-        """Tell the forks once; until when they may take, by the monotonic clock."""
-        if self._until is None:
-            self._until = time.monotonic() + LEAVE_S
+    def _asked(self, *_: Any) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell the others to end, once."""
+        if not self._told:
+            self._told, self._until = True, time.monotonic() + LEAVE_S
             for fork in self._left.values():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(fork.pid, signal.SIGTERM)
-        return self._until
 
     def _ended(self) -> list[tuple[Share, int]]:
         ended = []

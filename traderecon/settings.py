@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     """The id of the Kafka cluster, or of the embedded log, that is meant: another one is refused. Empty: any."""
     min_free_mb: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 512
     """Below so many MiB free on the disk of the data directory nothing more is taken in; 0: not looked at."""
+    checkpoint_key_file: Path | None = None
+    """The key that signs checkpoints, outside of the data directory: ``traderecon audit key FILE`` makes one."""
     rules: Path | None = None
     """A rules file (TOML); none: the founding rules."""
     secrets_dir: Path | None = None
@@ -168,6 +170,12 @@ class Settings(BaseSettings):
             yield f"{PREFIX}KAFKA_SECURITY: sasl_plaintext is for a broker on loopback; write sasl_ssl"
         if self.kafka_key_file is not None and everybody_reads(self.kafka_key_file):
             yield f"{PREFIX}KAFKA_KEY_FILE: {_open_to_all(self.kafka_key_file)}"
+        if (key := self.checkpoint_key_file) is not None:
+            if everybody_reads(key):
+                yield f"{PREFIX}CHECKPOINT_KEY_FILE: {_open_to_all(key)}"
+            if key.resolve().is_relative_to(self.data_dir.resolve()):
+                text = "lies in the data directory, and who edits that must not have it"
+                yield f"{PREFIX}CHECKPOINT_KEY_FILE: {key} {text}"
 
     @classmethod
     def settings_customise_sources(

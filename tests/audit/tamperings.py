@@ -9,23 +9,27 @@ import random
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 from sink.outputs import LEGS as SENT
 from sink.outputs import PARTITIONS, TOPICS, Outputs
 
 from traderecon.audit.checkpoint import Checkpoint, Known
 from traderecon.audit.database import text
+from traderecon.audit.evidence import Source, compared, held
 from traderecon.audit.links import table_of
 from traderecon.audit.notary import Notary
-from traderecon.audit.verify import examine
+from traderecon.audit.signing import Keys, Signer
+from traderecon.audit.verify import Examined, examine
 from traderecon.records import Leg
 from traderecon.records.action import Action, Deed, action_json
 from traderecon.records.numbers import canonical
@@ -33,6 +37,9 @@ from traderecon.sink.chain import START, link
 from traderecon.sink.messages import Letter
 from traderecon.sink.store import Store
 
+SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+THIEF = Signer(Ed25519PrivateKey.from_private_bytes(bytes(31) + b"1"))
+KEYS = Keys.of([SIGNER.public])
 SIZES = (6, 14, 40)
 """Trades of a database: some 12, 30 and 90 rows of history."""
 TABLES = ("result_history", "dead_letters", "dead_letter_actions")
@@ -66,6 +73,27 @@ class Subject(NamedTuple):
 
     connection: sqlite3.Connection
     checkpoints: Known
+
+
+class Papers:
+    """Checkpoints where they lie, as lines: in the file, on the topic, and in an anchor taken half way."""
+
+    def __init__(self, file: Iterable[bytes], topic: Iterable[bytes], anchor: Iterable[bytes]) -> None:
+        self.file, self.topic, self.anchor = [*file], [*topic], [*anchor]
+
+    @classmethod
+    def of(cls, known: Known) -> Self:
+        """Signed, as a sink with a key leaves them."""
+        lines = [SIGNER.signed(one).line for several in known.chains.values() for one in several]
+        return cls(lines, lines, [SIGNER.signed(several[0]).line for several in known.chains.values()])
+
+    def look(self, db: sqlite3.Connection) -> Examined:
+        """What ``audit verify`` comes to, with the public key."""
+        file, topic, anchor = Source("the file"), Source("the topic"), Source("the anchor")
+        for source, lines in ((file, self.file), (topic, self.topic), (anchor, self.anchor)):
+            for number, line in enumerate(lines):
+                source.add(line, f"line {number}")
+        return examine(db, held(file, topic, [anchor]), beforehand=compared(file, topic, [anchor], KEYS))
 
 
 class Nothing(Exception):
@@ -282,6 +310,133 @@ TAMPERINGS: tuple[Callable[[random.Random, sqlite3.Connection], str], ...] = (
 )
 
 
+# -- tamperings with the checkpoints, each with a database that fits them
+
+
+def delete_file(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """The file is gone, or empty; and the anchor, which nobody took."""
+    papers.file.clear()
+    papers.anchor.clear()
+    return "file"
+
+
+def shorten_file(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """The last lines of the file are gone."""
+    del papers.file[-rng.randint(1, len(papers.file) - 1) :]
+    return "file"
+
+
+def cut_line(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """A line of the file loses its end: no checkpoint is in it any more."""
+    at = rng.randrange(len(papers.file))
+    papers.file[at] = papers.file[at][: rng.randrange(len(papers.file[at]))]
+    return "file"
+
+
+def delete_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """File and topic are gone."""
+    papers.file.clear()
+    papers.topic.clear()
+    if rng.random() < 0.5:
+        papers.anchor.clear()
+    return "file and topic"
+
+
+def empty_topic(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """The topic was made anew."""
+    papers.topic.clear()
+    return "topic"
+
+
+def change_topic(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """A checkpoint of the topic says something else."""
+    at = rng.randrange(len(papers.topic))
+    papers.topic[at] = changed(rng, papers.topic[at])
+    return "topic"
+
+
+def change_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """A checkpoint says something else, the same on all places."""
+    old = rng.choice(papers.file)
+    new = changed(rng, old)
+    for lines in (papers.file, papers.topic, papers.anchor):
+        lines[:] = [new if line == old else line for line in lines]
+    return "file and topic"
+
+
+def strip_signatures(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """No checkpoint is signed, as if there had never been a key; or none from some place on."""
+    first = rng.choice((0, rng.randrange(len(papers.file))))
+    for lines in (papers.file, papers.topic):
+        lines[first:] = [unsigned(line).line for line in lines[first:]]
+    papers.anchor.clear()
+    return "file and topic"
+
+
+def sign_with_another_key(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """All checkpoints are signed by somebody else, who may have changed the database before."""
+    if rng.random() < 0.5:
+        rewrite_all(rng, db, papers, THIEF)
+    for lines in (papers.file, papers.topic):
+        lines[:] = [THIEF.signed(unsigned(line)).line for line in lines]
+    papers.anchor.clear()
+    return "file and topic"
+
+
+def forge_event_id(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+    """A result with another event id, and everything made anew behind it: links, heads, checkpoints, by our own key."""
+    rewrite_all(rng, db, papers, SIGNER)
+    papers.anchor.clear()
+    return "everything"
+
+
+PAPER_TAMPERINGS: tuple[Callable[[random.Random, sqlite3.Connection, Papers], str], ...] = (
+    *(delete_file, shorten_file, cut_line, delete_everywhere, empty_topic, change_topic, change_everywhere),
+    *(strip_signatures, sign_with_another_key, forge_event_id),
+)
+
+
+def unsigned(line: bytes) -> Checkpoint:
+    checkpoint = msgspec.json.decode(line, type=Checkpoint)
+    return replace(checkpoint, signed_by=msgspec.UNSET, signature=msgspec.UNSET)
+
+
+def changed(rng: random.Random, line: bytes) -> bytes:
+    checkpoint = msgspec.json.decode(line, type=Checkpoint)
+    return rng.choice(
+        (
+            replace(checkpoint, head=rng.randbytes(32).hex()).line,
+            replace(checkpoint, rows=checkpoint.rows + 1).line,
+            replace(checkpoint, at="2020-01-01T00:00:00Z").line,
+        )
+    )
+
+
+def rewrite_all(rng: random.Random, db: sqlite3.Connection, papers: Papers, signer: Signer) -> None:
+    """Another event id wherever it stands, and what follows from it."""
+    old, new = drawn(rng, db, "result_history")["event_id"], rng.randbytes(32).hex()
+    db.execute("UPDATE result_history SET result = replace(result, ?, ?)", (old, new))
+    for table in ("result_history", "results", "breaks", "break_events"):
+        db.execute(f"UPDATE {table} SET event_id = ? WHERE event_id = ?", (new, old))
+    db.execute("UPDATE break_events SET previous_event_id = ? WHERE previous_event_id = ?", (new, old))
+    heads: dict[tuple[str, int], list[tuple[int, str]]] = {}
+    for row in rows(db, "SELECT * FROM result_history ORDER BY id"):
+        before = heads.setdefault(where(row), [])
+        head = linked("result_history", row, before[-1][1] if before else START)
+        before.append((row["offset"], head))
+        db.execute("UPDATE result_history SET chain = ? WHERE id = ?", (head, row["id"]))
+    for place, several in heads.items():
+        db.execute("UPDATE sink_offsets SET head = ? WHERE topic = ? AND partition = ?", (several[-1][1], *place))
+
+    def anew(line: bytes) -> bytes:
+        checkpoint = unsigned(line)
+        below = [head for offset, head in heads.get(checkpoint.place, ()) if offset < checkpoint.next_offset]
+        return signer.signed(replace(checkpoint, head=below[-1]) if below else checkpoint).line
+
+    for lines in (papers.file, papers.topic):
+        lines[:] = map(anew, lines)
+
+
 # -- what they are made of
 
 Row = dict[str, Any]
@@ -347,8 +502,8 @@ def chain_tail(rng: random.Random, db: sqlite3.Connection) -> tuple[str, tuple[s
     """A table, a chain of it, and its rows from some row on."""
     table = rng.choice(TABLES)
     place = where(drawn(rng, db, table))
-    chain = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? ORDER BY id", *place)
-    return table, place, chain[rng.randrange(len(chain)) :]
+    found = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? ORDER BY id", *place)
+    return table, place, found[rng.randrange(len(found)) :]
 
 
 def content_of(table: str, row: Row) -> bytes:
@@ -433,6 +588,24 @@ def trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
         yield Trial(tampering.__name__, target, found)
 
 
+def paper_trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
+    """So many tamperings with the checkpoints of this database, each found or not, each taken back."""
+    db = subject.connection
+    for _ in range(count):
+        tampering, papers = rng.choice(PAPER_TAMPERINGS), Papers.of(subject.checkpoints)
+        db.execute("BEGIN")
+        try:
+            target = tampering(rng, db, papers)
+            found = not papers.look(db).intact
+        finally:
+            db.execute("ROLLBACK")
+        yield Trial(tampering.__name__, target, found)
+
+
+PAPER_SHARE = 4
+"""Of so many tamperings one is with the checkpoints."""
+
+
 def run(seed: int, count: int) -> tuple[Counter[str], list[Trial]]:
     """So many over databases of every size; gives how many of each kind, and those that were not found."""
     rng = random.Random(seed)
@@ -443,7 +616,8 @@ def run(seed: int, count: int) -> tuple[Counter[str], list[Trial]]:
         with subject(trades, seed + number) as one:
             if not examine(one.connection, one.checkpoints).intact:
                 raise AssertionError(examine(one.connection, one.checkpoints))
-            for trial in trials(one, rng, share):
+            with_papers = paper_trials(one, rng, share // PAPER_SHARE)
+            for trial in chain(trials(one, rng, share - share // PAPER_SHARE), with_papers):
                 kinds[trial.kind] += 1
                 if not trial.found:
                     missed.append(trial)

@@ -6,7 +6,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from audit.tamperings import SIZES, TAMPERINGS, Subject, rows, run, subject
+from audit.tamperings import (
+    PAPER_TAMPERINGS,
+    SIZES,
+    TAMPERINGS,
+    Papers,
+    Subject,
+    delete_everywhere,
+    delete_file,
+    forge_event_id,
+    rows,
+    run,
+    sign_with_another_key,
+    strip_signatures,
+    subject,
+    unsigned,
+)
 from sink.outputs import TOPICS
 
 from traderecon.audit.checkpoint import Known
@@ -56,7 +71,39 @@ def test_what_was_committed_is_intact(made: Subject) -> None:
 def test_every_tampering_is_found(seed: int) -> None:
     kinds, missed = run(100 + seed, TRIALS // len(SIZES))
     assert missed == []
-    assert set(kinds) == {one.__name__ for one in TAMPERINGS}
+    assert set(kinds) == {one.__name__ for one in (*TAMPERINGS, *PAPER_TAMPERINGS)}
+
+
+@pytest.mark.parametrize(
+    ("tampering", "said"),
+    [
+        (delete_file, "are not in the file, which is written first: they were removed from it, or changed"),
+        (delete_everywhere, "no checkpoint speaks of its"),
+        (strip_signatures, "has no signature, and should have one"),
+        (sign_with_another_key, "which is not trusted"),
+        (forge_event_id, "its event id does not follow from its legs, checks, verdict and rules"),
+    ],
+)
+def test_s12_what_was_done_to_the_checkpoints_is_said(
+    made: Subject, db: sqlite3.Connection, tampering: Callable[..., str], said: str
+) -> None:
+    papers = Papers.of(made.checkpoints)
+    assert papers.look(db).intact
+    tampering(random.Random(3), db, papers)
+    assert any(said in one.text for one in papers.look(db).findings)
+
+
+def test_s12_without_any_checkpoint_nothing_is_intact(made: Subject, db: sqlite3.Connection) -> None:
+    found = first(examine(db, Known()))
+    assert (found.kind, found.text.partition(":")[0][:25]) == (Kind.CHECKPOINT, "no checkpoint speaks of i")
+
+
+def test_s12_checkpoints_from_before_there_was_a_key_need_no_signature(made: Subject, db: sqlite3.Connection) -> None:
+    papers = Papers.of(made.checkpoints)
+    last = {unsigned(line).place: line for line in papers.file}
+    older = [line if last[unsigned(line).place] == line else unsigned(line).line for line in papers.file]
+    papers.file, papers.topic, papers.anchor = older, [*older], []
+    assert papers.look(db).intact
 
 
 def test_a_changed_amount_names_its_row(db: sqlite3.Connection, made: Subject) -> None:
@@ -113,7 +160,8 @@ def test_an_end_cut_off_with_its_offset_is_found_by_a_checkpoint_alone(db: sqlit
         "UPDATE sink_offsets SET head = ?, next_offset = ? WHERE topic = ? AND partition = ?",
         (before, offset + 1, last["topic"], last["partition"]),
     )
-    assert examine(db, Known()).intact  # nothing in the database speaks of the row
+    without = {one.text.partition(":")[0] for one in examine(db, Known()).findings}
+    assert all(text.startswith("no checkpoint speaks of") for text in without)  # and nothing else of the row
     found = first(examine(db, made.checkpoints))
     assert (found.kind, found.topic, found.partition) == (Kind.TRUNCATED, last["topic"], last["partition"])
     assert "its end was cut off" in found.text

@@ -38,7 +38,7 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
     kept.publish(outputs_of(TRADES, SEED))
     worker = kept.start("sink")
     kept.until(lambda: kept.one("SELECT count(*) FROM result_history"), "something is stored")
-    assert kept.verified()["intact"]  # while it writes
+    kept.until(lambda: kept.verified()["intact"], "its first checkpoints are there")  # while it writes
     kept.run("db", "backup", tmp_path / "b.db")
     kept.until(lambda: kept.read_all() and worker.ready(), "everything is stored")
     assert worker.leave() == Exit.DONE
@@ -48,7 +48,8 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
     whole = kept.asked("audit", "verify")
     tables = ("result_history", "dead_letters", "dead_letter_actions")
     count = sum(kept.one(f"SELECT count(*) FROM {table}") for table in tables)
-    assert (whole.returncode, whole.stderr) == (Exit.DONE, "")
+    assert whole.returncode == Exit.DONE
+    assert f"{len(lines)} of {len(lines)} checkpoints are not signed" in whole.stderr
     assert f"intact: {count} rows in" in whole.stdout
     assert f"{TRADES} trades, {len(lines)} checkpoints" in whole.stdout
     last = {place: json.loads(several[-1]) for place, several in by_chain(lines).items()}
@@ -85,6 +86,63 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
     unproven = kept.asked("audit", "prove", trade_id)
     assert (unproven.returncode, unproven.stdout) == (Exit.BREAKS, "")
     assert "run `traderecon audit verify`" in unproven.stderr
+
+
+def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_are_missed(
+    kept: Kept, tmp_path: Path
+) -> None:
+    made = kept.asked("audit", "key", tmp_path / "key.pem")
+    public = made.stdout.strip()
+    assert (made.returncode, len(public)) == (Exit.DONE, 64)
+    assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
+    assert kept.asked("audit", "key", tmp_path / "key.pem").returncode == Exit.REFUSED
+    inside = kept.data_dir / "key.pem"
+    inside.write_bytes((tmp_path / "key.pem").read_bytes())
+    kept.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(inside)
+    refused = kept.asked("audit", "verify")
+    assert refused.returncode == Exit.REFUSED
+    assert "lies in the data directory" in refused.stderr
+    inside.unlink()
+    kept.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(tmp_path / "key.pem")
+    kept.publish(outputs_of(TRADES, SEED))
+    kept.store()
+    file = kept.data_dir / NAME
+    whole = file.read_bytes()
+    assert all(json.loads(line)["signature"] for line in whole.splitlines())
+    sound = kept.asked("audit", "verify")
+    assert (sound.returncode, sound.stderr) == (Exit.DONE, "")
+    anchor, also = tmp_path / "anchor.jsonl", tmp_path / "anchor.json"
+    assert kept.asked("audit", "anchor", "--out", anchor).returncode == Exit.DONE
+    also.write_text(kept.asked("audit", "anchor", "--json").stdout)
+    for taken in (anchor, also):
+        assert kept.asked("audit", "verify", "--anchor", taken, "--public-key", public).returncode == Exit.DONE
+
+    def found(content: bytes | None, *more: str | Path) -> set[str]:
+        """What is said of a file with this content, or of none."""
+        file.unlink()
+        if content is not None:
+            file.write_bytes(content)
+        said = kept.asked("audit", "verify", "--json", *more)
+        assert said.returncode == Exit.BREAKS
+        file.write_bytes(whole)
+        return {one["text"] for one in json.loads(said.stdout)["findings"]}
+
+    first, _, rest = whole.partition(b"\n")
+    for content in (None, b"", rest, first[:-9] + b"\n" + rest):
+        assert any("were removed from it, or changed" in text for text in found(content))
+        assert any("the anchor" in text for text in found(content, "--offline", "--anchor", anchor))
+        assert kept.asked("audit", "verify").returncode == Exit.DONE
+    for content in (None, b""):
+        assert any("no checkpoint speaks of" in text for text in found(content, "--offline"))
+    other = kept.asked("audit", "key", tmp_path / "other.pem").stdout.strip()
+    untrusted = kept.asked("audit", "verify", "--public-key", other)
+    assert untrusted.returncode == Exit.BREAKS
+    assert "which is not trusted" in untrusted.stdout
+    kept.environment["TRADERECON_DATA_DIR"] = str(tmp_path / "elsewhere")
+    kept.environment["TRADERECON_DATABASE_URL"] = f"sqlite:///{kept.database}"
+    (tmp_path / "elsewhere").mkdir()
+    assert kept.asked("audit", "verify", "--checkpoints", file).returncode == Exit.UNREACHABLE
+    assert kept.asked("audit", "verify", "--checkpoints", file, "--offline").returncode == Exit.DONE
 
 
 def test_what_an_auditor_names_is_there_and_is_not_overwritten(kept: Kept, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from pipeline_truth import Day, assert_as_in_batch, batch_of
 DAY = Day(trades=200, profile="typical")
 LONG_DAY = Day(trades=2_500, profile="typical")
 GONE_S = 5
-MATCHING = min(2, len(os.sched_getaffinity(0)))
+STAGES = 2 + min(2, len(os.sched_getaffinity(0)))
+"""Processes of intake, matching and sink; there are two more, the one that watches and the pages'."""
 pytestmark = pytest.mark.installation(grace_seconds=2)
 TOLD_AT_ONCE = """
 import os, signal
@@ -25,9 +26,9 @@ from traderecon.cli import main
 
 divided = processes.divided
 
-def told(roles, apart):
+def told(roles, apart, listening):
     print("threads:", len(os.listdir("/proc/self/task")), flush=True)
-    here = divided(roles, apart)
+    here = divided(roles, apart, listening)
     if here.forks:
         os.killpg(os.getpid(), signal.SIGINT)
     return here
@@ -53,7 +54,7 @@ def gone(worker: Running) -> bool:
 
 def test_a_worker_answers_for_all_its_processes(kafka: Kafka, installation: Installation) -> None:
     worker, truth = installation.start_ready(), batch_of(installation, DAY)
-    assert len(worker.pids) == 2 + MATCHING
+    assert len(worker.pids) == STAGES + 2
     produce(kafka, installation.prefix, DAY)
     installation.until_decided()
     assert_as_in_batch(installation, truth, worker)
@@ -96,7 +97,7 @@ def test_k1_a_worker_ends_when_one_of_its_processes_is_killed(installation: Inst
     assert "the process of intake ended with -9, so this worker does" in worker.log
 
 
-@pytest.mark.parametrize("place", range(1, 2 + MATCHING))
+@pytest.mark.parametrize("place", range(1, 1 + STAGES))
 def test_k1_a_process_killed_at_work_loses_and_doubles_nothing(
     kafka: Kafka, installation: Installation, place: int
 ) -> None:
@@ -109,6 +110,23 @@ def test_k1_a_process_killed_at_work_loses_and_doubles_nothing(
     installation.until_decided()
     assert_as_in_batch(installation, truth, heir)
     assert heir.leave() == 0
+
+
+def test_p5_pages_that_are_killed_take_nothing_with_them_and_come_back(
+    kafka: Kafka, installation: Installation
+) -> None:
+    worker, truth = installation.start_ready(), batch_of(installation, LONG_DAY)
+    before = worker.pids
+    produce(kafka, installation.prefix, LONG_DAY)
+    installation.until(lambda: installation.one("SELECT count(*) > 100 FROM results"), "some of it is stored")
+    os.kill(before[-1], signal.SIGKILL)
+    installation.until_decided()
+    until(worker.ready, "the pages answer again", READY_S)
+    assert "the pages ended with -9: they are started again" in worker.log
+    assert worker.pids[: 1 + STAGES] == before[: 1 + STAGES]
+    assert_as_in_batch(installation, truth, worker)
+    assert worker.leave() == 0
+    assert gone(worker)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -128,7 +146,7 @@ def test_a_worker_ends_in_order_when_one_of_its_processes_is_told_to(installatio
     assert gone(worker)
 
 
-@pytest.mark.parametrize("place", range(1, 2 + MATCHING))
+@pytest.mark.parametrize("place", range(1, 1 + STAGES))
 def test_a_worker_whose_process_does_not_answer_is_neither_live_nor_scraped(
     installation: Installation, place: int
 ) -> None:

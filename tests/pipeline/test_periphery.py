@@ -18,6 +18,7 @@ from pipeline_truth import Day, assert_as_in_batch, assert_history_holds, batch_
 
 DAY = Day(trades=1_500)
 IDLE = 200
+FILES = 400
 ASKED = 400
 END_S = 60
 LARGE_BYTES = 60_000
@@ -117,6 +118,17 @@ def test_p3_p5_who_asks_all_the_time_or_too_much_or_never_ends_holds_nothing_els
         assert all(b"traderecon_build_info" in one.result() for one in asked)
         assert json.loads(worker.get("/healthz/ready"))["ready"]
     assert_as_in_batch(installation, batch_of(installation, DAY), worker)
+
+
+def test_p5_s11_more_half_open_connections_than_it_may_open_files_end_no_worker(installation: Installation) -> None:
+    worker = installation.start(program=["prlimit", f"--nofile={FILES}:{FILES}", str(TRADERECON)])
+    until(worker.ready, "it is ready", 5 * END_S)
+    with idle(worker.port, FILES + FILES // 2):
+        installation.run("simulate", *DAY.arguments)
+        installation.until_decided()
+        assert json.loads(worker.get("/healthz/ready"))["ready"]
+    assert_as_in_batch(installation, batch_of(installation, DAY), worker)
+    assert worker.leave() == 0
 
 
 @contextmanager

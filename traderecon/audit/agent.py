@@ -15,6 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from traderecon.audit.checkpoint import NAME, Checkpoint, Place, append
 from traderecon.audit.notary import Notary
+from traderecon.audit.signing import Signer
 from traderecon.clock import now_ns
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso
@@ -24,21 +25,23 @@ from traderecon.transport import Outgoing
 from traderecon.transport.halt import PROMISE, halt
 
 EVERY_S = 60.0
+FIRST_S = 2.0
+"""A chain that has no checkpoint yet gets its first so soon: until then nothing shows that its rows were there."""
 
 
-def attach(stage: Stage, engine: Engine, path: Path) -> None:
-    """Give the sink's app the timer; ``path`` is the file of checkpoints, and the app writes the topic of them."""
+def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = None) -> None:
+    """Give the sink's app the timers; ``path`` is the file of checkpoints, and the app writes the topic of them."""
     app = stage.app
-    notary = Notary(engine, path, lambda: iso(now_ns()))
+    notary = Notary(engine, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,)))
     places: set[Place] = set()
     one_at_a_time = asyncio.Lock()
 
-    async def tell() -> None:
+    async def tell(*, first_only: bool = False) -> None:
         async with one_at_a_time:
             # What this worker has read, also when its partitions are gone already, or it never got any.
             with suppress(ConsumerNotStarted):
                 places.update((tp.topic, tp.partition) for tp in app.consumer.assignment())
-            due = await asyncio.to_thread(_due, notary, places, engine.url.database)
+            due = await asyncio.to_thread(_due, notary, places, engine.url.database, first_only=first_only)
             if not due:
                 return
             try:
@@ -55,13 +58,20 @@ def attach(stage: Stage, engine: Engine, path: Path) -> None:
     async def last(*_: Any, **__: Any) -> None:
         await tell()
 
-    app.timer(EVERY_S)(tell)
+    async def all_that_moved() -> None:
+        await tell()
+
+    async def first() -> None:
+        await tell(first_only=True)
+
+    app.timer(EVERY_S, name="checkpoints")(all_that_moved)
+    app.timer(FIRST_S, name="first-checkpoints")(first)
     app.on_before_shutdown.connect(last, weak=False)
 
 
-def _due(notary: Notary, places: set[Place], where: str | None) -> list[Checkpoint]:
+def _due(notary: Notary, places: set[Place], where: str | None, *, first_only: bool) -> list[Checkpoint]:
     try:
-        due = notary.due(places)
+        due = notary.due(places, first_only=first_only)
     except (DatabaseError, sqlite3.DatabaseError) as error:  # of the engine, of its bare connection
         trouble = explained(where, getattr(error, "orig", error))
         if trouble.passes:

@@ -138,6 +138,14 @@ def ended(walk: Walk, offsets: Mapping[Place, tuple[Any, Any]]) -> Iterator[Find
                 "rows at its end were deleted or inserted, or the head was moved"
             )
             yield Finding(kind=Kind.HEAD, text=text, **where)
+        if chain.rows and not chain.checkpoints:
+            text = (
+                f"no checkpoint speaks of its {chain.rows} rows: they were removed; or the sink has just begun, and "
+                "writes the first within seconds: verify again"
+            )
+            yield Finding(
+                kind=Kind.CHECKPOINT, table=walk.table, topic=place[0], partition=place[1], offset=None, text=text
+            )
         until = next_offset if type(next_offset) is int else 0
         yield from walk.compared(place, chain, before=until)
         if chain.passed < len(chain.checkpoints):

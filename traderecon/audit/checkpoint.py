@@ -4,15 +4,17 @@
 
 One JSON line each in ``checkpoints.jsonl`` of the data directory, and a record of the topic ``checkpoints`` under the
 key ``<topic>/<partition>``. It speaks of what is committed: a chain that is shorter, or other, was tampered with.
+Where the sink has a key, ``signed_by`` says which, and ``signature`` is over the line without it: see ``signing``.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
+from traderecon.durable import sync_directory
 from traderecon.records.formats import FORMAT, OtherFormat
 
 NAME = "checkpoints.jsonl"
@@ -35,6 +37,8 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False):
     last_row: Count
     at: str
     format: int = FORMAT
+    signed_by: str | msgspec.UnsetType = msgspec.UNSET
+    signature: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def place(self) -> Place:
@@ -68,10 +72,40 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Checkpoint).decode
 
 
+class Gathered:
+    """Checkpoints as they come; of a chain with very many, some."""
+
+    def __init__(self) -> None:
+        self.chains: dict[Place, list[Checkpoint]] = {}
+        self.unread: list[str] = []
+
+    def add(self, line: bytes, where: str) -> Checkpoint | None:
+        """One line; None where it is none. OtherFormat: a newer version's."""
+        try:
+            checkpoint = _decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            if line.strip() and len(self.unread) < MOST:
+                self.unread.append(where)
+            return None
+        if checkpoint.format != FORMAT:
+            raise OtherFormat(checkpoint.format)
+        chain = self.chains.setdefault(checkpoint.place, [])
+        chain.append(checkpoint)
+        if len(chain) > MOST:
+            last = max(chain, key=_order)
+            self.chains[checkpoint.place] = [*[one for one in chain[::2] if one is not last], last]
+        return checkpoint
+
+    def known(self) -> Known:
+        """All of them."""
+        return Known({place: sorted(chain, key=_order) for place, chain in self.chains.items()}, self.unread)
+
+
 def append(path: Path, checkpoints: Iterable[Checkpoint]) -> None:
     """Add lines to the file, synced when this returns. OSError: it cannot be written."""
     lines = b"".join(checkpoint.line + b"\n" for checkpoint in checkpoints)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    made = not path.exists()
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(file).st_size
         if size and os.pread(file, 1, size - 1) != b"\n":
@@ -81,28 +115,34 @@ def append(path: Path, checkpoints: Iterable[Checkpoint]) -> None:
         os.fsync(file)
     finally:
         os.close(file)
+    if made:
+        sync_directory(path.parent)
+
+
+def lines_of(path: Path) -> Iterator[tuple[bytes, str]]:
+    """The lines of a file, and where each is. OSError: it cannot be read."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            yield line, f"{path} line {number}"
 
 
 def read(paths: Iterable[Path]) -> Known:
     """The checkpoints of these files, all together. OSError: one cannot be read; OtherFormat: a newer version's."""
-    chains: dict[Place, list[Checkpoint]] = {}
-    unread: list[str] = []
+    gathered = Gathered()
     for path in paths:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    checkpoint = _decode(line)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
-                    if line.strip() and len(unread) < MOST:
-                        unread.append(f"{path} line {number}")
-                    continue
-                if checkpoint.format != FORMAT:
-                    raise OtherFormat(checkpoint.format)
-                chain = chains.setdefault(checkpoint.place, [])
-                chain.append(checkpoint)
-                if len(chain) > MOST:
-                    last = max(chain, key=_order)
-                    chains[checkpoint.place] = [*[one for one in chain[::2] if one is not last], last]
+        for line, where in lines_of(path):
+            gathered.add(line, where)
+    return gathered.known()
+
+
+def together(several: Iterable[Known]) -> Known:
+    """All checkpoints of these, each once."""
+    chains: dict[Place, dict[Checkpoint, None]] = {}
+    unread: list[str] = []
+    for known in several:
+        unread += known.unread
+        for place, chain in known.chains.items():
+            chains.setdefault(place, {}).update(dict.fromkeys(chain))
     return Known({place: sorted(chain, key=_order) for place, chain in chains.items()}, unread)
 
 

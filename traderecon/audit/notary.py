@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from traderecon.audit.checkpoint import Checkpoint, Place, read
 from traderecon.audit.links import table_of
+from traderecon.sink.chain import START
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets"
 _IS_HEAD = 'SELECT 1 FROM {table} WHERE id = ? AND topic = ? AND partition = ? AND chain = ? AND "offset" < ?'
@@ -26,14 +27,24 @@ class Notary:
     start: so it counts a long history once, not at every start.
     """
 
-    def __init__(self, engine: Engine, path: Path, now: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        path: Path,
+        now: Callable[[], str],
+        sign: Callable[[Checkpoint], Checkpoint] = lambda checkpoint: checkpoint,
+    ) -> None:
         self._engine = engine
         self._path = path
         self._now = now
+        self._sign = sign
         self._told: dict[Place, Checkpoint] | None = None
 
-    def due(self, places: Collection[Place]) -> list[Checkpoint]:
-        """A checkpoint of each of these chains that has moved since ``told`` last. DatabaseError; OSError: the file."""
+    def due(self, places: Collection[Place], *, first_only: bool = False) -> list[Checkpoint]:
+        """A checkpoint of each of these chains that has moved since ``told`` last. DatabaseError; OSError: the file.
+
+        ``first_only``: only of those with rows that have none yet.
+        """
         if self._told is None:
             known = read([self._path] if self._path.exists() else [])
             self._told = {place: chain[-1] for place, chain in known.chains.items()}
@@ -47,6 +58,7 @@ class Notary:
                     self._checkpoint(cursor, place, *found[place])
                     for place in sorted(places)
                     if place in found and table_of(place[0]) is not None and self._moved(place, *found[place])
+                    if not first_only or (place not in (self._told or {}) and found[place][1] != START)
                 ]
             finally:
                 cursor.execute("ROLLBACK")
@@ -68,4 +80,4 @@ class Notary:
             if cursor.execute(_IS_HEAD.format(table=table), mine).fetchone():
                 rows, last = before.rows, before.last_row
         more, newest = cursor.execute(_BEHIND.format(table=table), (last, *place)).fetchone()
-        return Checkpoint(*place, next_offset, head, rows + more, newest or last, self._now())
+        return self._sign(Checkpoint(*place, next_offset, head, rows + more, newest or last, self._now()))

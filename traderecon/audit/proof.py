@@ -52,6 +52,8 @@ def proof_of(  # the trade, and what is held against it
     results = [json.loads(bytes_of(row[4])) for row in rows]
     known: dict[Origin, bytes] = {}
     claims = [claim_of(result, known) for result in results]
+    if None in claims:
+        raise Unproven("an event id does not follow from its result: run `traderecon audit verify`")
     stamps = {result["rules"]["sha256"]: result["rules"]["name"] for result in results}
     proof = {
         "format": FORMAT,

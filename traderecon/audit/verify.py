@@ -6,9 +6,10 @@ Three passes, each a stream: the file's own structure; the chains, in the order 
 of their ids. Memory holds a row of each chain, one trade, and the checkpoints.
 """
 
+import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from typing import Any
@@ -17,6 +18,7 @@ import msgspec
 
 from traderecon.audit.chains import Walk, ended
 from traderecon.audit.checkpoint import Checkpoint, Known, Place
+from traderecon.audit.claims import Origin, claim_of
 from traderecon.audit.database import bytes_of
 from traderecon.audit.derived import BREAKS, EVENTS, RESULTS, Derived, History, derived
 from traderecon.audit.findings import Finding, Findings, Kind
@@ -58,13 +60,18 @@ class Examined(msgspec.Struct, frozen=True):
 
 
 def examine(
-    connection: sqlite3.Connection, checkpoints: Known, advance: Callable[[int], None] = lambda rows: None
+    connection: sqlite3.Connection,
+    checkpoints: Known,
+    advance: Callable[[int], None] = lambda rows: None,
+    beforehand: Iterable[Finding] = (),
 ) -> Examined:
     """Look at everything, within the connection's transaction; ``advance`` hears of every row, twice of a result.
 
-    Texts must come by ``audit.database.text``.
+    ``beforehand``: what was found among the checkpoints themselves. Texts must come by ``audit.database.text``. Event
+    ids are computed anew where nothing was found up to then: what is found already need not be found twice.
     """
     findings = Findings()
+    findings.add(beforehand)
     walks = {one.table: Walk(one.table, _share(checkpoints, one.table)) for one in CHAINED}
     offsets: dict[Place, tuple[Any, Any]] = {}
     trades = 0
@@ -152,6 +159,8 @@ def _trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]
                 where: dict[str, Any] = {"table": "result_history", "row": history[0][4], "trade_id": trade_id}
                 findings.add([Finding(kind=Kind.DERIVED, text=text, **where)])
                 continue
+            if findings.count == 0:
+                findings.add(_event_ids(trade_id, history))
             findings.add(results.compared(trade_id, expected.result))
             findings.add(breaks.compared(trade_id, expected.broken))
             findings.add(_moved(connection, expected))
@@ -164,6 +173,19 @@ def _trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]
     if there != events:
         text = f"{there} rows, and the history makes {events}"
         findings.add([Finding(kind=Kind.DERIVED, table="break_events", text=text)])
+
+
+def _event_ids(trade_id: Any, history: Iterable[tuple[Any, ...]]) -> Iterator[Finding]:
+    """Each result's event id must follow from its legs, checks, verdict and rules."""
+    known: dict[Origin, bytes] = {}
+    for row in history:
+        try:
+            holds = claim_of(json.loads(bytes_of(row[3])), known) is not None
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
+            holds = False
+        if not holds:
+            text = "its event id does not follow from its legs, checks, verdict and rules"
+            yield Finding(kind=Kind.CHANGED, table="result_history", row=row[4], trade_id=trade_id, text=text)
 
 
 def _moved(connection: sqlite3.Connection, expected: Derived) -> Iterator[Finding]:

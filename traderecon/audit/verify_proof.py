@@ -60,8 +60,7 @@ def check_result(where: str, result: dict[str, Any], proof: dict[str, Any]) -> s
     require(result["trade_id"] == proof["trade_id"], f"{where} is of another trade")
     rules, claim = result["rules"]["sha256"], proof["claims"].get(result["event_id"])
     require(rules in {rule["sha256"] for rule in proof["rules"]}, f"{where}: its rules are not in the proof")
-    if claim is None:
-        return f"{said}; its event id was not recomputed\n"
+    require(claim is not None, f"{where}: nothing shows that its event id follows from what it says")
     legs = [(source, leg["payload"]) for source, legs in result["legs"].items() for leg in legs]
     for (source, payload), fact in zip(legs, claim["facts"], strict=True):
         check_fact(json.loads(fact), source, payload)

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,17 +12,25 @@ import msgspec
 from traderecon.audit import verify_proof
 from traderecon.audit.checkpoint import NAME, Known, read
 from traderecon.audit.database import looked_at
+from traderecon.audit.evidence import Source, compared, from_anchor, from_files, held, newest
 from traderecon.audit.findings import Finding, Kind
 from traderecon.audit.proof import Unproven, proof_of
+from traderecon.audit.signing import Keys, KeyTrouble, Signer, make_key, name_of
 from traderecon.audit.verify import Examined, examine
+from traderecon.cli.broker import run
 from traderecon.cli.talk import Exit, fail, printable, progress, say
 from traderecon.clock import now_ns
+from traderecon.connection import connected
+from traderecon.durable import create
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso
 from traderecon.rulebook import rules_in_force
 from traderecon.rules import FOUNDING
 from traderecon.settings import ConfigurationError, Settings, load
 from traderecon.sink.database import StoreError
+from traderecon.topics import topics
+from traderecon.transport.client import EMBEDDED
+from traderecon.transport.log.open_log import NAME as LOG_NAME
 
 SHOWN = 20
 """So many findings are printed; ``--json`` has more."""
@@ -35,6 +44,14 @@ CHECKPOINTS = click.option(
     help=f"Files of checkpoints, several if you like. Default: {NAME} in the data directory.",
 )
 
+PUBLIC_KEYS = click.option(
+    "--public-key",
+    "public_keys",
+    multiple=True,
+    help="A public key that checkpoints must be signed with, or a file of one, several if you like. Default: that of "
+    "TRADERECON_CHECKPOINT_KEY_FILE.",
+)
+
 
 @click.group()
 def audit() -> None:
@@ -43,19 +60,40 @@ def audit() -> None:
 
 @audit.command()
 @CHECKPOINTS
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="What `audit anchor` wrote: each of its checkpoints must still be there.",
+)
+@PUBLIC_KEYS
+@click.option("--offline", is_flag=True, help="Leave the topic of checkpoints alone: for a backup, where no log is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def verify(*, files: tuple[Path, ...], as_json: bool) -> None:
+def verify(
+    *,
+    files: tuple[Path, ...],
+    anchors: tuple[Path, ...],
+    public_keys: tuple[str, ...],
+    offline: bool,
+    as_json: bool,
+) -> None:
     """Walk every chain of the database from its start; nothing is written, workers may run.
 
-    Exit code 0 where everything is as it was committed, else 1, with each row that is not.
+    Checkpoints of the file, of the topic and of anchors are held against each other and against the database. Exit
+    code 0 where everything is as it was committed, else 1, with each row that is not.
     """
     settings = _settings()
-    checkpoints = _checkpoints(settings, files)
+    keys = _keys(settings, public_keys)
+    file = _file(settings, files)
+    topic = None if offline else _topic(settings)
+    anchored = [_anchor(path) for path in anchors]
+    checkpoints = held(file, topic, anchored)
     try:
         with looked_at(settings.database_url) as connection:
             total = _size(connection)
             with progress(total, "verifying") as advance:
-                examined = examine(connection, checkpoints, advance)
+                examined = examine(connection, checkpoints, advance, compared(file, topic, anchored, keys))
     except StoreError as error:
         fail(error.code, error.sentence)
     except sqlite3.DatabaseError as error:  # not even its tables can be read
@@ -72,12 +110,62 @@ def verify(*, files: tuple[Path, ...], as_json: bool) -> None:
         say(f"{line} is no checkpoint: cut off when it was written, or changed since; passed over")
     if len(checkpoints.unread) > SHOWN:
         say(f"... and {len(checkpoints.unread) - SHOWN:,} lines more")
+    _say_of_signatures(file, keys)
+    if offline:
+        say("the topic of checkpoints was not looked at: what was removed from the file is not found")
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(examined), default=repr))
     else:
         _print(examined)
     if not examined.intact:
         fail(Exit.BREAKS, f"{examined.found:,} findings: docs/audit.md says what each means, and what to do")
+
+
+@audit.command()
+@click.option("--out", type=click.Path(path_type=Path), help="A new file. Default: stdout.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, not a line for each.")
+def anchor(*, out: Path | None, as_json: bool) -> None:
+    """Write the newest checkpoint of every chain, to be kept where nobody who reaches this machine does.
+
+    `audit verify --anchor FILE` finds whatever was changed before. Exit code 1 where there is no checkpoint.
+    """
+    settings = _settings()
+    found = newest(_source("the file", [settings.data_dir / NAME]).known)
+    if not found:
+        fail(
+            Exit.BREAKS, f"{settings.data_dir / NAME}: no checkpoint yet: a worker writes the first when it has stored"
+        )
+    lines = b"".join(one.line + b"\n" for one in found)
+    content = msgspec.json.encode({"at": iso(now_ns()), "checkpoints": found}) + b"\n" if as_json else lines
+    if out is None:
+        click.echo(content, nl=False)
+        return
+    try:
+        create(out, content)
+    except FileExistsError:
+        fail(Exit.REFUSED, f"{out}: is there already, and is not overwritten: name another, or move it away")
+    except OSError as error:
+        fail(Exit.INPUT, f"{out}: cannot be written ({error.strerror})")
+    say(f"{out}: the heads of {len(found)} chains")
+
+
+@audit.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def key(*, file: Path, as_json: bool) -> None:
+    """Make a key that signs checkpoints, in a new FILE that only you can read; prints its public key.
+
+    Name it in TRADERECON_CHECKPOINT_KEY_FILE where the sink runs, and give the public key to whoever verifies.
+    """
+    try:
+        public = make_key(file)
+    except KeyTrouble as error:
+        fail(Exit.REFUSED, str(error))
+    click.echo(json.dumps({"file": str(file), "public_key": public, "name": name_of(public)}) if as_json else public)
+    say(
+        f"{file}: a private key, called {name_of(public)} in checkpoints: keep it out of the data directory and "
+        "of its backups"
+    )
 
 
 @audit.command()
@@ -153,6 +241,83 @@ def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
     if files and not known.count:
         fail(Exit.INPUT, f"{', '.join(map(str, files))}: no line is a checkpoint, so there is nothing to compare with")
     return known
+
+
+def _source(name: str, files: Sequence[Path]) -> Source:
+    try:
+        return from_files(name, files)
+    except OtherFormat as error:
+        fail(Exit.REFUSED, f"among the checkpoints is {error}")
+    except OSError as error:
+        fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
+
+
+def _anchor(file: Path) -> Source:
+    try:
+        source = from_anchor(f"the anchor {file}", file)
+    except OtherFormat as error:
+        fail(Exit.REFUSED, f"{file}: has {error}")
+    except OSError as error:
+        fail(Exit.INPUT, f"{file}: cannot be read ({error.strerror})")
+    if not source.known.count:
+        fail(Exit.INPUT, f"{file}: no line is a checkpoint, so there is nothing to compare with")
+    return source
+
+
+def _file(settings: Settings, files: tuple[Path, ...]) -> Source:
+    """The checkpoints of the files that are named, or of the one in the data directory, which may be gone."""
+    default = settings.data_dir / NAME
+    if not files and not default.exists():
+        say(f"{default}: there is no such file")
+        return Source(NAME)
+    source = _source(NAME if not files else "the files of checkpoints", files or [default])
+    if files and not source.known.count:
+        fail(Exit.INPUT, f"{', '.join(map(str, files))}: no line is a checkpoint, so there is nothing to compare with")
+    return source
+
+
+def _topic(settings: Settings) -> Source:
+    """The checkpoints of the topic. Ends the command where the log cannot be read: 4 or 78."""
+
+    async def read() -> Source:
+        name = topics(settings.topic_prefix).checkpoints
+        source = Source(f"the topic {name}")
+        async with connected(settings) as client:
+            for partition in range((await client.topics()).get(name, 0)):
+                async for records in client.read(name, partition):
+                    for record in records:
+                        source.add(record.value or b"", f"{name}[{partition}] offset {record.offset}")
+        return source
+
+    if settings.broker.startswith(EMBEDDED) and not (settings.data_dir / LOG_NAME).exists():
+        fail(
+            Exit.UNREACHABLE,
+            f"{settings.data_dir}: has no log, so its checkpoints cannot be compared with the topic: with --offline "
+            "they are not",
+        )
+    try:
+        return run(read())
+    except OtherFormat as error:
+        fail(Exit.REFUSED, f"among the checkpoints of the topic is {error}")
+
+
+def _keys(settings: Settings, given: tuple[str, ...]) -> Keys:
+    try:
+        if not given and settings.checkpoint_key_file is not None:
+            given = (Signer.of(settings.checkpoint_key_file).public,)
+        return Keys.of(given)
+    except KeyTrouble as error:
+        fail(Exit.REFUSED, str(error))
+
+
+def _say_of_signatures(file: Source, keys: Keys) -> None:
+    if file.unsigned:
+        say(
+            f"{file.unsigned:,} of {file.signed + file.unsigned:,} checkpoints are not signed: who can write the file "
+            "and the topic can make them anew"
+        )
+    if file.signed and not keys.by_name:
+        say(f"{file.signed:,} checkpoints are signed, and no public key is known here: --public-key names one")
 
 
 def _rules(settings: Settings) -> dict[str, str]:

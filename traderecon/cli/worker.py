@@ -60,13 +60,14 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
 def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, loglevel: str) -> None:
     """Check what can be checked, then work until a signal."""
     # Faust and what comes with it: `--help` is quick.
+    import faust
     from mode import loop
 
     from traderecon.app import apps, identity_of
     from traderecon.cli.broker import run as ask
     from traderecon.identity import OtherIdentity
     from traderecon.memory import settle
-    from traderecon.processes import Worker, divided, shares
+    from traderecon.processes import divided, shares
     from traderecon.sink.database import StoreError
     from traderecon.worker_home import take_home
 
@@ -74,29 +75,22 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     try:
         home = take_home(settings.data_dir, ask(identity_of(settings)))
         settle()
-        here = divided(roles, () if settings.broker.startswith("embedded") else shares(roles))
+        apart = () if settings.broker.startswith("embedded") else shares(roles)
+        here = divided(roles, apart, listening)
         loop.use("uvloop")  # not before: it starts threads
         elsewhere = [(share.role, fork.port) for share, fork in here.forks.items()]
-        made = apps(
-            settings, home.share(here.share), here.roles, listening=here.listening or listening, elsewhere=elsewhere
-        )
+        made = apps(settings, home.share(here.share), here.roles, listening=here.listening, elsewhere=elsewhere)
     except (ConfigurationError, OtherIdentity) as error:
         fail(Exit.REFUSED, str(error))
     except StoreError as error:
         fail(error.code, str(error))
     except OSError as error:
         fail(Exit.REFUSED, f"{settings.data_dir}: {error.strerror or error}; TRADERECON_DATA_DIR names it")
-    if here.listening:
-        listening.close()
-    else:
+    if here.listening is listening:
         _said(settings, roles, *listening.getsockname()[:2])
-    worker = Worker(here.forks, *made, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
+    worker = faust.Worker(*made, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
     worker.spinner = None
-    try:
-        worker.execute_from_commandline()
-    finally:
-        if code := worker.join():
-            sys.exit(code)
+    worker.execute_from_commandline()
 
 
 def _said(settings: Settings, roles: tuple[str, ...], host: str, port: int) -> None:
