@@ -12,6 +12,11 @@ SECOND_NS = 1_753_524_083_000_000_000
 def terms(**other: Any) -> dict[str, Any]:
     """The fields of E and C."""
     price, quantity = other.pop("price", "190.50"), other.pop("quantity", "100")
+    if price is None or quantity is None:
+        return {"trade_id": "T1", "ticker": None, "timestamp_ns": None, "granularity": 0, "price": None} | {
+            "quantity": None,
+            **other,
+        }
     common = {"trade_id": "T1", "ticker": "AAPL", "timestamp_ns": SECOND_NS, "granularity": 3}
     return common | {"price": Decimal(price), "quantity": Decimal(quantity)} | other
 

@@ -24,6 +24,12 @@ REASONS = {
     "timestamp": "TIMESTAMP_DRIFT",
     "pnl": "PNL_INCONSISTENT",
 }
+READ = {
+    "ours": {"ticker", "quantity", "price", "instant", "currency"},
+    "theirs": {"ticker", "quantity", "price", "instant"},
+    "booked": {"pnl_impact", "commission", "currency"},
+}
+"""The fields that one of the checks reads of each side."""
 DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 NANOSECOND = Fraction(1, 10**9)
 
@@ -51,23 +57,33 @@ class Finding:
 
 @dataclass(frozen=True)
 class Side:
-    """The row that stands for one source, and the fields its rivals contradict."""
+    """What the rows that stand for one source say together: every value of each field."""
 
-    row: dict[str, Value]
-    contested: frozenset[str]
+    values: dict[str, set[Value]]
     cancels_nothing: bool
+
+    @property
+    def row(self) -> dict[str, Value]:
+        """The one value of each field; None where there is none, or more than one."""
+        return {field: next(iter(found)) if len(found) == 1 else None for field, found in self.values.items()}
+
+    @property
+    def contested(self) -> frozenset[str]:
+        """The fields in which the rows contradict each other; a cancel says nothing but that it cancels."""
+        return frozenset(field for field, found in self.values.items() if len(found) > 1 and not self.cancelled)
 
     @property
     def cancelled(self) -> bool:
         """Whether the sender took the trade back."""
-        return self.row["kind"] == "cancel"
+        return self.values["kind"] == {"cancel"}
 
 
 def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Sequence[Row], limits: Limits) -> Finding:
     """Judge one trade from all rows that came for it, in any order."""
     ours, theirs = stands(map(terms, executions)), stands(map(terms, confirmations))
     booked = stands(map(amounts, snapshots))
-    conflict = ["DUPLICATE_CONFLICT"] if any(side and side.contested for side in (ours, theirs, booked)) else []
+    sides = {"ours": ours, "theirs": theirs, "booked": booked}
+    conflict = ["DUPLICATE_CONFLICT"] if any(side and side.contested & READ[of] for of, side in sides.items()) else []
     nothing = dict.fromkeys(CHECKS, "NOT_CHECKED")
     if ours and theirs:
         if ours.cancelled and theirs.cancelled:
@@ -91,14 +107,20 @@ def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Seq
 
 def compare(ours: Side, theirs: Side, booked: Side | None, limits: Limits) -> dict[str, str]:
     """One outcome per check; a contested field proves nothing to any check that uses it."""
-    both = (ours, theirs)
-    price_apart = distance(ours.row["price"], theirs.row["price"])
-    drift_s = distance(ours.row["instant"], theirs.row["instant"])
+
+    def apart(field: str, limit: Fraction | int) -> str:
+        if field in ours.contested | theirs.contested:
+            return "NOT_CHECKED"
+        far = distance(ours.row[field], theirs.row[field])
+        return "PASS" if far == 0 else "WITHIN_TOLERANCE" if far <= limit else "FAIL"
+
+    tickers = {ours.row["ticker"], theirs.row["ticker"]}
+    unsure = "ticker" in ours.contested | theirs.contested
     return {
-        "ticker": judged(both, {"ticker"}, 0 if ours.row["ticker"] == theirs.row["ticker"] else 1, within=False),
-        "quantity": judged(both, {"quantity"}, distance(ours.row["quantity"], theirs.row["quantity"]), within=False),
-        "price": judged(both, {"price"}, price_apart, within=price_apart <= limits.price),
-        "timestamp": judged(both, {"instant"}, drift_s, within=drift_s <= limits.drift_s),
+        "ticker": "NOT_CHECKED" if unsure else "FAIL" if len(tickers) > 1 else "PASS",
+        "quantity": apart("quantity", 0),
+        "price": apart("price", limits.price),
+        "timestamp": apart("instant", limits.drift_s),
         "pnl": compare_pnl(ours, booked, limits),
     }
 
@@ -107,37 +129,27 @@ def compare_pnl(ours: Side, booked: Side | None, limits: Limits) -> str:
     """price * quantity - commission of our execution against pnl_impact."""
     if booked is None or booked.row["pnl_impact"] is None or booked.row["commission"] is None:
         return "NOT_CHECKED"
-    if None not in (ours.row["currency"], booked.row["currency"]) and ours.row["currency"] != booked.row["currency"]:
+    if {"price", "quantity"} & ours.contested:
+        return "NOT_CHECKED"
+    here, there = (side.values["currency"] for side in (ours, booked))
+    if here and there and len(here | there) > 1:
         return "NOT_CHECKED"
     gross = exactly(ours.row["price"]) * exactly(ours.row["quantity"])
     apart = distance(gross - exactly(booked.row["commission"]), booked.row["pnl_impact"])
-    used = {"price", "quantity", "currency", "pnl_impact", "commission"}
-    return judged((ours, booked), used, apart, within=apart < limits.pnl)
-
-
-def judged(sides: Iterable[Side], used: set[str], apart: Fraction | int, *, within: bool) -> str:
-    """The outcome of one comparison."""
-    if any(used & side.contested for side in sides):
-        return "NOT_CHECKED"
     if apart == 0:
         return "PASS"
-    return "WITHIN_TOLERANCE" if within else "FAIL"
+    return "WITHIN_TOLERANCE" if apart < limits.pnl else "FAIL"
 
 
 def stands(rows: Iterable[dict[str, Value]]) -> Side | None:
-    """The row of the highest version and, within it, the strongest kind; None if there is no row."""
+    """The rows of the highest version and, within it, the strongest kind; None if there is no row."""
     known = list(rows)
     if not known:
         return None
     strongest = max(known, key=precedence)
     rivals = [row for row in known if precedence(row) == precedence(strongest)]
-    # A cancel says nothing but that it cancels: two of them cannot contradict each other.
-    contested = frozenset(
-        field
-        for field in strongest
-        if strongest["kind"] != "cancel" and any(rival[field] != strongest[field] for rival in rivals)
-    )
-    return Side(strongest, contested, cancels_nothing=all(row["kind"] == "cancel" for row in known))
+    values = {field: {rival[field] for rival in rivals} - {None} for field in strongest}
+    return Side(values, cancels_nothing=all(row["kind"] == "cancel" for row in known))
 
 
 def precedence(row: Mapping[str, Value]) -> tuple[Fraction, int]:

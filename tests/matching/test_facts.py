@@ -48,7 +48,12 @@ def test_the_first_of_identical_facts_stays_with_its_origin() -> None:
         (ours(), [ours(kind=Kind.AMEND)], "stale"),
         (ours(kind=Kind.AMEND), [ours(kind=Kind.CANCEL)], "stale"),
         (ours(version=2), [ours(kind=Kind.CANCEL)], "new"),
-        (ours(kind=Kind.CANCEL, price="1"), [ours(kind=Kind.CANCEL)], "conflicting"),
+        (ours(kind=Kind.CANCEL, price="1"), [ours(kind=Kind.CANCEL)], "enriched"),
+        (ours(account="A"), [ours()], "enriched"),
+        (ours(), [ours(account="A")], "enriched"),
+        (ours(account="A", granularity=0), [ours(), ours(account="A")], "respelt"),
+        (ours(account="B"), [ours(), ours(account="A")], "conflicting"),
+        (booked(None), [booked()], "enriched"),
         (booked("1"), [booked("2"), ours(version=9)], "conflicting"),
         (booked("1", version=2), [booked("1")], "new"),
         (ours(), [ours(), ours(version=2)], "identical"),
@@ -69,5 +74,13 @@ def test_a_full_set_takes_no_more_but_still_knows_its_facts() -> None:
 
 
 def test_arrivals_have_names() -> None:
-    assert [str(was) for was in Arrival] == ["new", "identical", "respelt", "conflicting", "stale", "too_many"]
+    assert [str(was) for was in Arrival] == [
+        "new",
+        "identical",
+        "respelt",
+        "enriched",
+        "conflicting",
+        "stale",
+        "too_many",
+    ]
     assert msgspec.json.encode(Arrival.TOO_MANY) == b'"too_many"'

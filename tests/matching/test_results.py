@@ -124,9 +124,9 @@ def test_a_result_names_the_one_before_it() -> None:
     assert broken(None, Verdict(State.MATCHED)) == ("none", None)
 
 
-def test_one_leg_of_each_source_stands() -> None:
+def test_the_legs_of_the_highest_version_and_kind_stand() -> None:
     early, late = ours(price="1", granularity=0), ours(price="1", granularity=9)
     facts = arrived(early, late, ours(version=0), theirs(), booked(), booked(version=2))
     one = result(decided(facts, Verdict(State.MATCHED)), STAMP)
     standing = [fact.leg for fact, stands in zip(one.facts, one.stands, strict=True) if stands]
-    assert standing == [theirs(), min(early, late, key=identity), booked(version=2)]
+    assert standing == [theirs(), *sorted((early, late), key=identity), booked(version=2)]

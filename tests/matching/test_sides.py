@@ -25,7 +25,9 @@ def sides(*legs: Leg) -> Sides:
 
 def test_each_leg_has_its_side() -> None:
     execution, confirmation, pnl = ours(), theirs(price="1"), booked()
-    assert sides(execution, confirmation, pnl) == Sides(execution, confirmation, pnl, frozenset(), 0, 0, False, False)
+    assert sides(execution, confirmation, pnl) == Sides(
+        execution, confirmation, pnl, frozenset(), 0, 0, False, False, (), SECOND_NS
+    )
 
 
 def test_nothing_has_no_sides() -> None:
@@ -70,13 +72,36 @@ def test_versions_are_counted_per_source() -> None:
         ({"broker": "B"}, {"broker"}),
         ({"counterparty": "C"}, {"counterparty"}),
         ({"order_id": "O"}, {"order_id"}),
+        ({"side": None}, set()),
         ({"granularity": 9}, set()),
         ({"hints": (Hint.NORMALISED,)}, set()),
     ],
 )
 def test_rivals_contest_the_fields_in_which_they_differ(rival: dict[str, object], contested: set[str]) -> None:
-    assert sides(ours(), ours(**rival)).contested == {(OURS, field) for field in contested}
-    assert sides(theirs(), theirs(**rival), ours()).contested == {(THEIRS, field) for field in contested}
+    full = dict.fromkeys(("side", "currency", "account", "broker", "counterparty", "order_id"), "-")
+    found = sides(ours(**full), ours(**{**full, **rival}))
+    assert found.contested == {(OURS, field) for field in contested}
+    assert found.execution is not None
+    assert all(getattr(found.execution, field) is None for field in contested)
+    there = sides(theirs(**full), theirs(**{**full, **rival}), ours())
+    assert there.contested == {(THEIRS, field) for field in contested}
+
+
+def test_a_field_that_one_rival_leaves_out_is_what_the_other_says() -> None:
+    found = sides(ours(), ours(account="A"), ours(currency="USD"))
+    assert found.contested == frozenset()
+    assert found.execution == ours(account="A", currency="USD")
+    assert set(found.standing(OURS)) == {ours(), ours(account="A"), ours(currency="USD")}
+    assert found.standing(THEIRS) == ()
+
+
+def test_an_amendment_inherits_nothing() -> None:
+    found = sides(ours(account="A"), ours(version=2), ours(version=2, currency="USD"))
+    assert found.execution == ours(version=2, currency="USD")
+
+
+def test_a_contested_timestamp_leaves_the_trade_its_time() -> None:
+    assert sides(ours(timestamp_ns=7), ours(timestamp_ns=5), ours(timestamp_ns=1, version=0)).event_time_ns == 5
 
 
 def test_three_rivals_contest_all_that_any_two_contest() -> None:
@@ -86,7 +111,8 @@ def test_three_rivals_contest_all_that_any_two_contest() -> None:
 
 def test_snapshots_contest_too() -> None:
     found = sides(booked(), booked("1"), booked(commission=None), booked(currency="USD", version=0))
-    assert found.contested == {(PNL, "pnl_impact"), (PNL, "commission")}
+    assert found.contested == {(PNL, "pnl_impact")}
+    assert found.pnl == booked(None)
 
 
 def test_all_sides_contest_at_once() -> None:

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from itertools import permutations
+from typing import Any
 
 import msgspec
 import pytest
@@ -106,23 +107,63 @@ class TestConflicts:
             (ours(quantity="1"), {1, 4}),
             (ours(price="1"), {2, 4}),
             (ours(timestamp_ns=1), {3}),
-            (ours(currency="USD"), {4}),
-            (ours(side="BUY"), set()),
+            (ours(currency="JPY"), {4}),
             (theirs(ticker="MSFT"), {0}),
             (theirs(quantity="1"), {1}),
             (theirs(price="1"), {2}),
             (theirs(timestamp_ns=1), {3}),
-            (theirs(currency="USD"), set()),
             (booked("1"), {4}),
             (booked(commission="1"), {4}),
-            (booked(currency="USD"), {4}),
-            (booked(open_price=Decimal(1)), set()),
+            (booked(currency="JPY"), {4}),
         ],
     )
     def test_which_checks_a_field_feeds(self, rival: Leg, skipped: set[int]) -> None:
-        assert summary(ours(), theirs(), booked(), rival) == (State.MISMATCHED, ["DUPLICATE_CONFLICT"])
-        expected = [SKIPPED if place in skipped else PASS for place in range(5)]
-        assert outcomes(ours(), theirs(), booked(), rival) == expected
+        legs = (ours(currency="USD"), theirs(), booked(currency="USD"), rival)
+        assert summary(*legs) == (State.MISMATCHED, ["DUPLICATE_CONFLICT"])
+        assert outcomes(*legs) == [SKIPPED if place in skipped else PASS for place in range(5)]
+
+    @pytest.mark.parametrize(
+        "legs",
+        [
+            (ours(side="BUY"), ours(side="SELL")),
+            (theirs(currency="USD"), theirs(currency="JPY"), ours()),
+            (booked(open_price=Decimal(1)), booked(open_price=Decimal(2)), ours()),
+            (ours(), ours(side="BUY"), ours(side="BUY", account="A", currency="USD")),
+            (booked(None), booked(), ours()),
+        ],
+    )
+    def test_only_what_a_check_reads_can_contest_and_a_field_more_does_not(self, legs: list[Leg]) -> None:
+        pair = (ours(), theirs(), booked())
+        missing = [leg for leg in pair if all(leg.source is not other.source for other in legs)]
+        assert summary(*missing, *legs) == (State.MATCHED, [])
+        assert outcomes(*missing, *legs) == [PASS] * 5
+
+    def test_a_check_that_is_off_contests_nothing(self) -> None:
+        no_price = msgspec.structs.replace(FOUNDING, checks=(FOUNDING.checks[0], FOUNDING.checks[1]))
+        found = verdict(arrived(ours(), ours(price="1"), theirs()), FOREVER_NS, no_price)
+        assert (found.state, found.reasons) == (State.MATCHED, ())
+
+    def test_a_currency_is_read_only_where_both_have_one(self) -> None:
+        rivals = (ours(currency="USD"), ours(currency="JPY"), theirs())
+        assert outcomes(*rivals, booked()) == [PASS] * 5
+        assert outcomes(*rivals, booked(currency="USD"))[4] is SKIPPED
+        snapshots = (booked(currency="USD"), booked(currency="JPY"), theirs())
+        assert outcomes(*snapshots, ours()) == [PASS] * 5
+        assert outcomes(*snapshots, ours(currency="USD"))[4] is SKIPPED
+
+    @pytest.mark.parametrize("trade_id", ["T1", "T2", "T3", "T4", "T5", "T6"])
+    def test_contested_fields_give_no_hint(self, trade_id: str) -> None:
+        def both(leg: Any, **one: Any) -> list[Leg]:
+            return [leg(trade_id=trade_id), leg(trade_id=trade_id, **one)]
+
+        day = 86_400 * 10**9
+        assert said(*both(ours, timestamp_ns=SECOND_NS + day), theirs(trade_id=trade_id)).hints == ()
+        assert said(*both(theirs, timestamp_ns=SECOND_NS - day), ours(trade_id=trade_id)).hints == ()
+        execution = ours(price="300.10", quantity="200")
+        rivals = [theirs(price="300.05", quantity="200", currency=name) for name in ("USD", "JPY")]
+        found = said(execution, *rivals, booked("60009", "1", currency="USD"))
+        assert found.reasons == (Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH)
+        assert found.hints == ()
 
     def test_spelling_is_no_conflict(self) -> None:
         assert summary(ours(), ours(granularity=9), theirs()) == (State.MATCHED, [])
@@ -361,8 +402,15 @@ class TestHints:
 
 def test_without_an_operand_a_failed_pnl_looks_like_nothing() -> None:
     failed = [Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH]
-    for pnl in (None, booked(None), booked(commission=None)):
-        assert list(failure_hints(failed, ours(), theirs(), pnl, FOUNDING)) == []
+    for pnl in ([], [booked(None)], [booked(commission=None)]):
+        assert list(failure_hints(failed, sides_of(arrived(ours(), theirs(), *pnl)), FOUNDING)) == []
+    bare = theirs(kind=Kind.CANCEL, price=None, quantity=None)
+    failed.append(Reason.QUANTITY_MISMATCH)
+    assert list(failure_hints(failed, sides_of(arrived(ours(), bare, booked())), FOUNDING)) == []
+    bare_of_ours = ours(kind=Kind.CANCEL, price=None, quantity=None)
+    hints = failure_hints(failed, sides_of(arrived(bare_of_ours, theirs(), booked())), FOUNDING)
+    assert list(hints) == [Hint.PNL_FITS_CONFIRMATION]
+    assert list(failure_hints(failed, sides_of(arrived(ours(), booked())), FOUNDING)) == []
 
 
 def test_judge_is_verdict_on_sides() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from legs import booked, ours, theirs
 
-from traderecon.records import NO_VALUE, Hint, Kind, Leg, Source, identity
+from traderecon.records import CONTENT, Hint, Kind, Leg, Source, identity
 from traderecon.records.instants import FOREVER_NS, NS_PER_DAY, NS_PER_MS, NS_PER_S, iso, milliseconds
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical, plain
 
@@ -116,8 +116,10 @@ class TestLegs:
         assert sorted(Kind, key=lambda kind: kind.rank) == ["new", "amend", "cancel"]
         assert [kind.rank for kind in (Kind.NEW, Kind.AMEND, Kind.CANCEL)] == [0, 1, 2]
 
-    def test_how_a_leg_was_sent_is_no_value(self) -> None:
-        assert {"version", "kind", "hints", "granularity"} == NO_VALUE
+    def test_how_a_leg_was_sent_and_whose_it_is_is_no_content(self) -> None:
+        for leg in (ours(), theirs(), booked()):
+            sent = {"trade_id", "version", "kind", "hints", "granularity"}
+            assert set(CONTENT[leg.source]) == set(leg.__struct_fields__) - sent
 
 
 class TestIdentity:

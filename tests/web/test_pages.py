@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote, urljoin
 
 import pytest
+from legs import ours, theirs
 from markup import Node, Tree
 from web.desk import MORNING, STRANGE, Desk, filled, served
 
@@ -212,6 +213,22 @@ def test_a_trade_is_laid_out_side_by_side(desk: Desk) -> None:
     assert checks["price"]["class"] == "fail"
     assert "the prices differ by more than the tolerance" in page.text
     assert "in 0 @ 1, received 2025-07-26T10:01:23.001Z" in page.text
+
+
+def test_legs_that_contradict_each_other_are_both_shown_and_the_field_is_marked(tmp_path: Path) -> None:
+    url = filled(tmp_path, {"CONTESTED-1": (ours(), ours(price="190.60"), theirs())})
+    with served(tmp_path, url) as desk:
+        page = tree(desk, "/trades/CONTESTED-1")
+        checks = {row.all("th")[0].text: row for row in page.all("table", **{"class": "compare"})[0].all("tr")[1:]}
+        price = [cell.text for cell in checks["price"].all("td")]
+        assert price[:2] == ["190.5 | 190.6 contested", "190.5"]
+        assert price[-1] == "NOT_CHECKED the legs contradict themselves"
+        legs = [leg.all("p")[0].text.split()[0] for leg in page.all("div") if leg.attributes.get("class") in LEG]
+        assert legs == ["Contradicted.", "Contradicted.", "Stands."]
+        assert [name.text for name in page.all("dt") if "contested" in name.text] == ["price contested"] * 2
+        assert desk.json("/trades/CONTESTED-1.json")["result"]["contested"] == ["executions.price"]
+        [row] = csv.DictReader(io.StringIO(desk.text("/trades/CONTESTED-1.csv")))
+        assert (row["execution_price"], row["contested"]) == ("190.5 | 190.6", "executions.price")
 
 
 def test_letters_that_look_alike_are_spelled(desk: Desk) -> None:

@@ -225,6 +225,7 @@ class Screen(msgspec.Struct, frozen=True):
             timestamp_difference_ms=self._difference("timestamp", _MS_DIGITS),
             pnl_check=self._outcome("pnl"),
             pnl_difference=self._difference("pnl", _AMOUNT_DIGITS),
+            contested=_OFF,
             urgency=pl.min_horizontal(urgency),
             notional=pl.coalesce(notional, pl.col("units_c") * pl.col("shares_c")),
             break_ticker=pl.coalesce("ticker", "ticker_c"),

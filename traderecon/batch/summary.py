@@ -10,8 +10,20 @@ from typing import Self
 
 import msgspec
 
-from traderecon.matching import Sides
-from traderecon.records import STANDINGS, Hint, Outcome, Reason, RejectCode, Severity, Source, State, Verdict
+from traderecon.batch.table import together
+from traderecon.matching import Sides, stated
+from traderecon.records import (
+    STANDINGS,
+    Hint,
+    Outcome,
+    PnlSnapshot,
+    Reason,
+    RejectCode,
+    Severity,
+    Source,
+    State,
+    Verdict,
+)
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.numbers import EXACT, ZERO
 
@@ -92,14 +104,13 @@ class Summary(msgspec.Struct):
             self._broken(trade_id, sides, verdict)
 
     def _broken(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
-        leg = sides.execution or sides.confirmation
-        notional = ZERO if leg is None else EXACT.multiply(leg.price, leg.quantity).copy_abs()
+        notional = _notional(sides)
         severity = min((STANDINGS[reason].severity for reason in verdict.reasons), key=URGENCY.__getitem__)
         for reason in verdict.reasons:
             self.reasons[reason] += 1
         self.notional_at_risk = EXACT.add(self.notional_at_risk, notional)
-        if leg is not None:
-            self.break_tickers[leg.ticker] += 1
+        if tickers := _first_stated(sides, "ticker"):
+            self.break_tickers[together(tickers)] += 1
         self.breaks.append(Break(trade_id, verdict, sides, severity, notional))
         if len(self.breaks) >= 8 * BREAKS_SHOWN:
             self._trim()
@@ -134,3 +145,21 @@ class Summary(msgspec.Struct):
     def broken(self) -> int:
         """Trades that need a person."""
         return sum(self.states[state] for state in _BREAK_STATES)
+
+
+def _first_stated(sides: Sides, field: str) -> list[str]:
+    """What the execution says of a field, else the confirmation."""
+    return stated(sides.standing(Source.EXECUTIONS), field) or stated(sides.standing(Source.CONFIRMATIONS), field)
+
+
+def _notional(sides: Sides) -> Decimal:
+    """price * quantity of the execution, else of the confirmation; the largest where it was sent with several."""
+    for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
+        amounts = [
+            EXACT.multiply(leg.price, leg.quantity).copy_abs()
+            for leg in sides.standing(source)
+            if not isinstance(leg, PnlSnapshot) and leg.price is not None and leg.quantity is not None
+        ]
+        if amounts:
+            return max(amounts)
+    return ZERO

@@ -1,10 +1,12 @@
 """The columns of ``reconcile --out``: one row per trade, what each side said and what the checks found."""
 
-from traderecon.matching import Sides
-from traderecon.records import Check, Confirmation, Execution, Verdict
+from collections.abc import Iterable
+
+from traderecon.matching import Sides, stated
+from traderecon.records import Check, Source, Verdict
 from traderecon.records.instants import iso
 from traderecon.records.numbers import plain
-from traderecon.records.wire import difference_text
+from traderecon.records.wire import difference_text, field_name
 
 _SIDE = ("ticker", "quantity", "price", "timestamp")
 
@@ -27,17 +29,20 @@ COLUMNS = (
     "timestamp_difference_ms",
     "pnl_check",
     "pnl_difference",
+    "contested",
 )
-"""Amounts are exact decimals, times ISO 8601 UTC; what nobody sent, and a check that is off, is empty."""
+"""Amounts are exact decimals, times ISO 8601 UTC; what nobody sent, and a check that is off, is empty.
 
-LISTS = ("reasons", "hints")
+A cell has every value of a field that one version was sent with; ``contested`` names such fields, ``executions.price``.
+"""
+
+LISTS = ("reasons", "hints", "contested")
 SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker")
 """The columns that carry a sender's own text."""
 
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What begins a formula, in both widths; control characters never get this far."""
 
-_NOBODY = ("", "", "", "")
 _UNKNOWN = ("", "")
 
 
@@ -50,34 +55,49 @@ def spreadsheet_safe(text: str) -> str:
     return f"'{text}" if text.lstrip(" \"'").startswith(_FORMULA) else text
 
 
+def together(texts: Iterable[str]) -> str:
+    """One cell for everything that was sent: more than one value only where legs contradict each other.
+
+    >>> together(["190.5"]), together(["190.6", "190.5"]), together([])
+    ('190.5', '190.5 | 190.6', '')
+    """
+    return " | ".join(sorted(texts))
+
+
 def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
     """One trade in the order of ``COLUMNS``; the codes of a list joined by ``;``."""
-    execution = _side(sides.execution)
-    confirmation = _side(sides.confirmation)
-    pnl = sides.pnl
+    execution = _side(sides, Source.EXECUTIONS)
+    confirmation = _side(sides, Source.CONFIRMATIONS)
+    snapshots = sides.standing(Source.PNL)
+    event_time_ns = sides.event_time_ns
     checks = {check.name: _found(check) for check in verdict.checks}
     return (
         trade_id,
         verdict.state,
         ";".join(verdict.reasons),
         ";".join(verdict.hints),
-        execution[3] or confirmation[3],
+        "" if event_time_ns is None else iso(event_time_ns),
         *execution,
         *confirmation,
-        "" if pnl is None or pnl.pnl_impact is None else plain(pnl.pnl_impact),
-        "" if pnl is None or pnl.commission is None else plain(pnl.commission),
+        together(map(plain, stated(snapshots, "pnl_impact"))),
+        together(map(plain, stated(snapshots, "commission"))),
         checks.get("ticker", _UNKNOWN)[0],
         *checks.get("quantity", _UNKNOWN),
         *checks.get("price", _UNKNOWN),
         *checks.get("timestamp", _UNKNOWN),
         *checks.get("pnl", _UNKNOWN),
+        ";".join(field_name(source, field) for source, field in verdict.contested),
     )
 
 
-def _side(leg: Execution | Confirmation | None) -> tuple[str, str, str, str]:
-    if leg is None:
-        return _NOBODY
-    return leg.ticker, plain(leg.quantity), plain(leg.price), iso(leg.timestamp_ns)
+def _side(sides: Sides, source: Source) -> tuple[str, str, str, str]:
+    legs = sides.standing(source)
+    return (
+        together(stated(legs, "ticker")),
+        together(map(plain, stated(legs, "quantity"))),
+        together(map(plain, stated(legs, "price"))),
+        together(map(iso, stated(legs, "timestamp_ns"))),
+    )
 
 
 def _found(check: Check) -> tuple[str, str]:

@@ -5,7 +5,7 @@ Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result
 
 from traderecon.matching.facts import MAX_FACTS, Arrival, add
 from traderecon.matching.results import Decided, break_id, decided, event_id, result, told
-from traderecon.matching.sides import Sides, sides_of
+from traderecon.matching.sides import Sides, sides_of, stated
 from traderecon.matching.verdict import judge, verdict
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "judge",
     "result",
     "sides_of",
+    "stated",
     "told",
     "verdict",
 ]

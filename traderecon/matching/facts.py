@@ -1,7 +1,7 @@
 """The grow-only set: adding a fact twice changes nothing, and nothing is ever taken out."""
 
-from traderecon.matching.sides import differing
-from traderecon.records import Fact
+from traderecon.matching.sides import contradictions
+from traderecon.records import CONTENT, Fact, Kind, Leg
 from traderecon.records.words import Word
 
 MAX_FACTS = 64
@@ -14,6 +14,7 @@ class Arrival(Word):
     NEW = "new"
     IDENTICAL = "identical"
     RESPELT = "respelt"
+    ENRICHED = "enriched"
     CONFLICTING = "conflicting"
     STALE = "stale"
     TOO_MANY = "too_many"
@@ -23,7 +24,8 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
     """The set with the fact in it, and what its arrival was.
 
     The first of identical facts stays, with its origin. Any other is kept, as evidence: STALE below the version that
-    stands, RESPELT with the same values written otherwise, CONFLICTING with other values.
+    stands; of the version and kind of one that is there RESPELT with the same values written otherwise, ENRICHED with a
+    field more or less, CONFLICTING with another value in a field.
     """
     if not facts:
         return (fact,), Arrival.NEW
@@ -43,5 +45,14 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
         equals = [rival for rival in rivals if (rival.version, rival.kind) == (leg.version, leg.kind)]
         arrival = Arrival.NEW
         if equals:
-            arrival = Arrival.CONFLICTING if differing([*equals, leg]) else Arrival.RESPELT
+            arrival = _beside(leg, equals)
     return (*facts, fact), arrival
+
+
+def _beside(leg: Leg, equals: list[Leg]) -> Arrival:
+    """What a leg is to others of its version and kind. Cancels do not contradict each other."""
+    if leg.kind is not Kind.CANCEL and contradictions([*equals, leg]):
+        return Arrival.CONFLICTING
+    content = CONTENT[leg.source]
+    same = any(all(getattr(leg, field) == getattr(other, field) for field in content) for other in equals)
+    return Arrival.RESPELT if same else Arrival.ENRICHED

@@ -31,7 +31,7 @@ def pair_hints(execution: Execution, confirmation: Confirmation, pnl: PnlSnapsho
     """What the legs show side by side, whether they agree or not; a day is a UTC day."""
     hints = []
     ours_ns, theirs_ns = execution.timestamp_ns, confirmation.timestamp_ns
-    if theirs_ns != ours_ns:
+    if ours_ns is not None and theirs_ns is not None and theirs_ns != ours_ns:
         if theirs_ns < ours_ns:
             hints.append(_EARLY)
         if ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY:
@@ -41,10 +41,11 @@ def pair_hints(execution: Execution, confirmation: Confirmation, pnl: PnlSnapsho
     return hints
 
 
-def failure_hints(
-    failed: Sequence[Reason], execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None, rules: Rules
-) -> Iterator[Hint]:
-    """What the failed checks look like; ``failed`` are their reasons."""
+def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Iterator[Hint]:
+    """What the failed checks of a pair look like; ``failed`` are their reasons."""
+    execution, confirmation, pnl = sides.execution, sides.confirmation, sides.pnl
+    if execution is None or confirmation is None:
+        return
     if Reason.QUANTITY_MISMATCH in failed and _float_noise(execution.quantity, confirmation.quantity):
         yield Hint.LOOKS_LIKE_FLOAT_NOISE
     if Reason.PRICE_MISMATCH in failed and _float_noise(execution.price, confirmation.price):
@@ -52,12 +53,14 @@ def failure_hints(
     if Reason.PNL_INCONSISTENT in failed and pnl is not None:
         if _basis_suspect(execution, pnl):
             yield Hint.PNL_BASIS_SUSPECT
-        if not _TERMS.isdisjoint(failed) and _fits(confirmation, pnl, rules):
+        if not _TERMS.isdisjoint(failed) and _fits(confirmation, pnl, sides, rules):
             yield Hint.PNL_FITS_CONFIRMATION
 
 
-def _float_noise(ours: Decimal, theirs: Decimal) -> bool:
+def _float_noise(ours: Decimal | None, theirs: Decimal | None) -> bool:
     """Apart by no more than a double's last digits, and one of them has a double's many digits."""
+    if ours is None or theirs is None:
+        return False
     step = EXACT.multiply(max(ours.copy_abs(), theirs.copy_abs()), _DOUBLE_STEP)
     if EXACT.subtract(ours, theirs).copy_abs() > step:
         return False
@@ -69,18 +72,19 @@ def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:
 
     Source: DOMAIN.md 4.2 (b).
     """
-    if pnl.pnl_impact is None or pnl.commission is None:
+    price, quantity = execution.price, execution.quantity
+    if price is None or quantity is None or pnl.pnl_impact is None or pnl.commission is None:
         return False
-    notional = EXACT.multiply(execution.price, execution.quantity).copy_abs()
-    expected = net_consideration(execution.price, execution.quantity, pnl.commission)
+    notional = EXACT.multiply(price, quantity).copy_abs()
+    expected = net_consideration(price, quantity, pnl.commission)
     off_by = EXACT.subtract(expected, pnl.pnl_impact).copy_abs()
     return off_by > EXACT.multiply(notional, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(notional, _TENTH)
 
 
-def _fits(confirmation: Confirmation, pnl: PnlSnapshot, rules: Rules) -> bool:
+def _fits(confirmation: Confirmation, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> bool:
     """Whether the snapshot agrees with the terms the broker confirms. Source: DOMAIN.md 4.2 (e)."""
     return any(
         rule.judge(confirmation, pnl).outcome in {Outcome.PASS, Outcome.WITHIN_TOLERANCE}
         for rule in rules.checks
-        if isinstance(rule, Pnl)
+        if isinstance(rule, Pnl) and not rule.disputed(confirmation, pnl, sides.contested)
     )

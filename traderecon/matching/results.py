@@ -8,11 +8,11 @@ from traderecon.matching.sides import Sides, sides_of
 from traderecon.records import (
     Break,
     Fact,
-    Leg,
     Outcome,
     Reason,
     Result,
     RulesStamp,
+    Source,
     State,
     Told,
     Transition,
@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Decided(msgspec.Struct, frozen=True, gc=False):
-    """What a set of facts came to: the identity of each fact, the legs that stand, the verdict."""
+    """What a set of facts came to: the identity of each fact, the effective legs, the verdict."""
 
     facts: Sequence[Fact]
     identities: Sequence[str]
@@ -103,23 +103,8 @@ def _broken(trade_id: str, verdict: Verdict, told: Told | None) -> Break:
 
 
 def _stands(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:
-    """Which fact each side took for its own: of several with one content by value, the first."""
-    standing = [leg for leg in (sides.execution, sides.confirmation, sides.pnl) if leg is not None]
+    """Which facts the effective leg of their source is made of."""
+    standing = [leg for source in Source for leg in sides.standing(source)]
     if len(standing) == len(facts):
         return (True,) * len(facts)
-    taken: list[bool] = []
-    for fact in facts:
-        stands = any(_same(fact.leg, leg) for leg in standing)
-        if stands:
-            standing = [leg for leg in standing if leg.source is not fact.leg.source]
-        taken.append(stands)
-    return tuple(taken)
-
-
-def _same(leg: Leg, standing: Leg) -> bool:
-    """Whether a leg is the one that stands; rivals may have lent that one their hints and granularity."""
-    return leg.source is standing.source and all(
-        getattr(leg, field) == getattr(standing, field)
-        for field in leg.__struct_fields__
-        if field not in {"hints", "granularity"}
-    )
+    return tuple(fact.leg in standing for fact in facts)

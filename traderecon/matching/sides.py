@@ -1,16 +1,17 @@
-"""Sides: the leg that stands for each source, out of all its versions.
+"""Sides: the effective leg of each source, out of all its versions.
 
-The highest version wins; at equal version cancel over amend over new. The same version and kind with other content
-is a conflict: every field in which the rivals differ is contested, and proves nothing. Source: CONTRACT.md, Topics.
+The highest version stands; at equal version cancel over amend over new. Several facts of that one version and kind are
+one leg: per field no value is absent, one value is the value, two are contested and prove nothing. A lower version
+lends nothing. Source: CONTRACT.md, Topics; DOMAIN.md, decisions.
 """
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from traderecon.records import (
-    NO_VALUE,
+    CONTENT,
     Confirmation,
     Execution,
     Fact,
@@ -30,11 +31,12 @@ _CANCEL = Kind.CANCEL
 
 
 class Sides(msgspec.Struct, frozen=True, gc=False):
-    """Who stands for each source now.
+    """The effective leg of each source now.
 
     ``first_received_at_ns`` is when the first execution or confirmation arrived, ``paired_at_ns`` when the first leg of
     the other side did (0: none has); ``cancels_nothing`` says that all we have is a cancel, ``version_gap`` that a
-    version below a standing one never came.
+    version below a standing one never came. ``rivals`` are the legs behind an effective leg that has several,
+    ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
     """
 
     execution: Execution | None
@@ -45,12 +47,16 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     paired_at_ns: int
     cancels_nothing: bool
     version_gap: bool
+    rivals: tuple[Leg, ...] = ()
+    event_time_ns: int | None = None
 
-    @property
-    def event_time_ns(self) -> int | None:
-        """When the trade happened: by the execution, else by the confirmation."""
-        leg = self.execution or self.confirmation
-        return leg.timestamp_ns if leg else None
+    def standing(self, source: Source) -> tuple[Leg, ...]:
+        """The legs that the effective leg of a source is made of; none where nothing was sent."""
+        if rivals := tuple(leg for leg in self.rivals if leg.source is source):
+            return rivals
+        return tuple(
+            leg for leg in (self.execution, self.confirmation, self.pnl) if leg is not None and leg.source is source
+        )
 
 
 def sides_of(facts: Sequence[Fact]) -> Sides:
@@ -83,6 +89,9 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
         else:
             paired_ns = received_at_ns
     only = execution or confirmation
+    event_time_ns = None if execution is None else execution.timestamp_ns
+    if event_time_ns is None and confirmation is not None:
+        event_time_ns = confirmation.timestamp_ns
     return Sides(
         execution,
         confirmation,
@@ -94,11 +103,13 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
         (execution is not None and execution.version > 1)
         or (confirmation is not None and confirmation.version > 1)
         or (pnl is not None and pnl.version > 1),
+        (),
+        event_time_ns,
     )
 
 
 def _sides_of_many(facts: Sequence[Fact]) -> Sides:
-    """The same where a source has more than one fact: the right one has to be found."""
+    """The same where a source has more than one fact: the right ones have to be found."""
     executions: list[Execution] = []
     confirmations: list[Confirmation] = []
     snapshots: list[PnlSnapshot] = []
@@ -122,9 +133,10 @@ def _sides_of_many(facts: Sequence[Fact]) -> Sides:
         first_ns, paired_ns = ours_ns or theirs_ns or 0, 0
     else:
         first_ns, paired_ns = min(ours_ns, theirs_ns), max(ours_ns, theirs_ns)
-    execution, contested, gap = _standing(executions)
-    confirmation, contested_there, gap_there = _standing(confirmations)
-    pnl, contested_pnl, gap_pnl = _standing(snapshots)
+    execution, contested, rivals, gap = _standing(executions)
+    confirmation, contested_there, rivals_there, gap_there = _standing(confirmations)
+    pnl, contested_pnl, rivals_pnl, gap_pnl = _standing(snapshots)
+    event_time_ns = _traded_at_ns(executions)
     return Sides(
         execution,
         confirmation,
@@ -134,33 +146,55 @@ def _sides_of_many(facts: Sequence[Fact]) -> Sides:
         paired_ns,
         not (executions and confirmations) and all(leg.kind is _CANCEL for leg in executions or confirmations),
         gap or gap_there or gap_pnl,
+        (*rivals, *rivals_there, *rivals_pnl),
+        _traded_at_ns(confirmations) if event_time_ns is None else event_time_ns,
     )
 
 
-def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, bool]:
-    """The leg that stands, what is contested of it, and whether a version below it is missing."""
+def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLeg, ...], bool]:
+    """The effective leg, what is contested of it, its rivals, and whether a version below it is missing."""
     if not legs:
-        return None, _NONE, False
+        return None, _NONE, (), False
     if len(legs) == 1:
-        return legs[0], _NONE, legs[0].version > 1
+        return legs[0], _NONE, (), legs[0].version > 1
     highest = max((leg.version, leg.kind.rank) for leg in legs)
-    rivals = [leg for leg in legs if (leg.version, leg.kind.rank) == highest]
-    standing = min(rivals, key=identity)
-    contested = _NONE if standing.kind is _CANCEL else differing(rivals)
+    rivals = tuple([leg for leg in legs if (leg.version, leg.kind.rank) == highest])
     versions = {leg.version for leg in legs}
-    if len(rivals) > 1:
-        noticed = {hint for rival in rivals for hint in rival.hints}
-        standing = msgspec.structs.replace(standing, hints=tuple(sorted(noticed)))
-        if not isinstance(standing, PnlSnapshot):  # the finest spelling proves least: no hash decides a verdict
-            finest = max(rival.granularity for rival in rivals if not isinstance(rival, PnlSnapshot))
-            standing = msgspec.structs.replace(standing, granularity=finest)
-    return standing, contested, max(versions) - min(1, *versions) + 1 > len(versions)
+    gap = max(versions) - min(1, *versions) + 1 > len(versions)
+    if len(rivals) == 1:
+        return rivals[0], _NONE, (), gap
+    rivals = tuple(sorted(rivals, key=identity))
+    effective = _effective(rivals)
+    # A cancel says nothing but that it cancels: two of them cannot contradict each other.
+    contested = _NONE if effective.kind is _CANCEL else contradictions(rivals)
+    return effective, contested, rivals, gap
 
 
-def differing(rivals: Sequence[Leg]) -> Contested:
-    """The fields in which these legs of one source do not agree by value."""
-    return frozenset(
-        (rivals[0].source, field)
-        for field in rivals[0].__struct_fields__
-        if field not in NO_VALUE and any(getattr(rival, field) != getattr(rivals[0], field) for rival in rivals)
-    )
+def _effective(rivals: Sequence[AnyLeg]) -> AnyLeg:
+    """What several legs of one version and kind say together; a contested field is None."""
+    first = rivals[0]
+    changes: dict[str, Any] = {"hints": tuple(sorted({hint for rival in rivals for hint in rival.hints}))}
+    for field in CONTENT[first.source]:
+        values = stated(rivals, field)
+        changes[field] = values[0] if len(values) == 1 else None
+    if not isinstance(first, PnlSnapshot):  # the finest spelling proves least
+        changes["granularity"] = max(rival.granularity for rival in rivals if not isinstance(rival, PnlSnapshot))
+    return msgspec.structs.replace(first, **changes)
+
+
+def stated(legs: Sequence[Leg], field: str) -> list[Any]:
+    """The different values that these legs of one source have in a field, in no order that means anything."""
+    return list(dict.fromkeys(value for leg in legs if (value := getattr(leg, field)) is not None))
+
+
+def contradictions(rivals: Sequence[Leg]) -> Contested:
+    """The fields in which these legs of one source have more than one value."""
+    source = rivals[0].source
+    return frozenset((source, field) for field in CONTENT[source] if len(stated(rivals, field)) > 1)
+
+
+def _traded_at_ns(legs: Sequence[Execution] | Sequence[Confirmation]) -> int | None:
+    """The timestamp of the highest version that has one; of rivals the earliest."""
+    known = [((leg.version, leg.kind.rank), leg.timestamp_ns) for leg in legs if leg.timestamp_ns is not None]
+    highest = max((precedence for precedence, _ in known), default=None)
+    return min((at_ns for precedence, at_ns in known if precedence == highest), default=None)

@@ -10,7 +10,7 @@ Source: DOMAIN.md, decisions and section 6.
 from collections.abc import Sequence
 
 from traderecon.matching.hints import failure_hints, pair_hints, sent_hints
-from traderecon.matching.sides import Sides, sides_of
+from traderecon.matching.sides import Contested, Sides, sides_of
 from traderecon.records import (
     Check,
     Confirmation,
@@ -20,10 +20,11 @@ from traderecon.records import (
     Kind,
     Outcome,
     Reason,
+    Source,
     State,
     Verdict,
 )
-from traderecon.rules import Rules
+from traderecon.rules import Pnl, Rule, Rules
 
 _PENDING = Verdict(State.PENDING)
 _CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
@@ -54,7 +55,7 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in rules.checks])
     if sides.contested:
         checks = tuple(
-            _withheld(check, "the legs contradict themselves") if rule.operands & sides.contested else check
+            _withheld(check, "the legs contradict themselves") if _disputed(rule, sides) else check
             for rule, check in zip(rules.checks, checks, strict=True)
         )
     failed = [check.reason for check in checks if check.outcome is _FAIL]
@@ -62,11 +63,12 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
     if 0 < sides.first_received_at_ns < sides.paired_at_ns and _grace_over(sides, sides.paired_at_ns, rules):
         hints.append(Hint.LATE_CONFIRMATION)
     if failed:
-        hints.extend(failure_hints(failed, execution, confirmation, pnl, rules))
-    reasons = [*failed, *_conflict(sides)]
+        hints.extend(failure_hints(failed, sides, rules))
+    contested = _contested(sides, rules)
+    reasons = [*failed, *_conflict(contested)]
     if awaited:
         reasons.append(Reason.MISSING_PNL)
-    return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints)
+    return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints, contested)
 
 
 def _one_sided(sides: Sides, rules: Rules) -> Verdict:
@@ -77,8 +79,10 @@ def _one_sided(sides: Sides, rules: Rules) -> Verdict:
         if not sides.cancels_nothing:
             return _cancelled(sides, rules, both=True)
         missing = Reason.CANCEL_UNKNOWN_TRADE
-    reasons = [missing, *_conflict(sides)]
-    return _verdict(State.UNMATCHED, reasons, _unchecked(rules, "the other side is missing"), sent_hints(sides))
+    contested = _contested(sides, rules)
+    reasons = [missing, *_conflict(contested)]
+    checks = _unchecked(rules, "the other side is missing")
+    return _verdict(State.UNMATCHED, reasons, checks, sent_hints(sides), contested)
 
 
 def _cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
@@ -87,15 +91,28 @@ def _cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
     checks = _unchecked(rules, "cancelled")
     if both:
         return _verdict(State.CANCELLED, [], checks, hints)
-    return _verdict(State.MISMATCHED, [Reason.CANCELLED_ONE_SIDE, *_conflict(sides)], checks, hints)
+    contested = _contested(sides, rules)
+    reasons = [Reason.CANCELLED_ONE_SIDE, *_conflict(contested)]
+    return _verdict(State.MISMATCHED, reasons, checks, hints, contested)
 
 
 def _grace_over(sides: Sides, watermark_ns: int, rules: Rules) -> bool:
     return sides.first_received_at_ns + rules.grace_ns <= watermark_ns
 
 
-def _conflict(sides: Sides) -> list[Reason]:
-    return [Reason.DUPLICATE_CONFLICT] if sides.contested else []
+def _contested(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:
+    """The contested fields that count, sorted: those that a check of these rules reads."""
+    if not sides.contested:
+        return ()
+    read = {field for rule in rules.checks for field in rule.operands}
+    return tuple(sorted(sides.contested & read))
+
+
+def _disputed(rule: Rule, sides: Sides) -> Contested:
+    """The contested fields that this check reads of these legs."""
+    if isinstance(rule, Pnl) and sides.execution is not None:
+        return rule.disputed(sides.execution, sides.pnl, sides.contested)
+    return rule.operands & sides.contested
 
 
 def _unchecked(rules: Rules, note: str) -> tuple[Check, ...]:
@@ -106,5 +123,16 @@ def _withheld(check: Check, note: str) -> Check:
     return Check(check.name, check.reason, Outcome.NOT_CHECKED, note=note)
 
 
-def _verdict(state: State, reasons: Sequence[Reason], checks: tuple[Check, ...], hints: Sequence[Hint]) -> Verdict:
-    return Verdict(state, tuple(sorted(reasons)) if reasons else (), checks, tuple(sorted(set(hints))) if hints else ())
+def _conflict(contested: tuple[tuple[Source, str], ...]) -> list[Reason]:
+    return [Reason.DUPLICATE_CONFLICT] if contested else []
+
+
+def _verdict(
+    state: State,
+    reasons: Sequence[Reason],
+    checks: tuple[Check, ...],
+    hints: Sequence[Hint],
+    contested: tuple[tuple[Source, str], ...] = (),
+) -> Verdict:
+    codes = tuple(sorted(reasons)) if reasons else ()
+    return Verdict(state, codes, checks, tuple(sorted(set(hints))) if hints else (), contested)

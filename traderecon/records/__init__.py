@@ -8,7 +8,7 @@ Pure values, frozen and exact. Nothing here reads a clock, a file or a table.
 
 from traderecon.records.codes import STANDINGS, Hint, Reason, RejectCode, Severity, Standing
 from traderecon.records.facts import Fact, Origin, Rejected, identity
-from traderecon.records.legs import NO_VALUE, Confirmation, Execution, Leg, PnlSnapshot
+from traderecon.records.legs import ALL_VERSIONS, CONTENT, Confirmation, Execution, Leg, PnlSnapshot
 from traderecon.records.results import (
     Break,
     Check,
@@ -24,7 +24,8 @@ from traderecon.records.results import (
 from traderecon.records.sources import Kind, Source
 
 __all__ = [
-    "NO_VALUE",
+    "ALL_VERSIONS",
+    "CONTENT",
     "STANDINGS",
     "Break",
     "Check",

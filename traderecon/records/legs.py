@@ -12,19 +12,23 @@ import msgspec
 from traderecon.records.codes import Hint
 from traderecon.records.sources import Kind, Source
 
+ALL_VERSIONS = 2**63 - 1
+"""The version of a cancel that names none: it stands over every version of its side. No sender can name it."""
+
 
 class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="source"):
     """The terms of a trade as one side states them.
 
     ``quantity`` and ``price`` are canonical decimals, ``timestamp_ns`` is UTC nanoseconds,
     ``granularity`` the fraction digits the sender gave (0 to 9), ``hints`` what decoding noticed.
+    A term is None only in a cancel, which needs none, and in an effective leg whose rivals contradict each other.
     """
 
     trade_id: str
-    ticker: str
-    quantity: Decimal
-    price: Decimal
-    timestamp_ns: int
+    ticker: str | None
+    quantity: Decimal | None
+    price: Decimal | None
+    timestamp_ns: int | None
     granularity: int
     version: int = 1
     kind: Kind = Kind.NEW
@@ -66,5 +70,12 @@ class PnlSnapshot(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag
 
 Leg = Execution | Confirmation | PnlSnapshot
 
-NO_VALUE = frozenset({"version", "kind", "hints", "granularity"})
-"""Fields that say how a leg was sent; two legs that differ only there do not contradict each other."""
+CONTENT = {
+    leg_type.source: tuple(
+        field
+        for field in leg_type.__struct_fields__
+        if field not in {"trade_id", "version", "kind", "hints", "granularity"}
+    )
+    for leg_type in (Execution, Confirmation, PnlSnapshot)
+}
+"""Per source the fields that two legs of one version may contradict each other in; the others say how it was sent."""

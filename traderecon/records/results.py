@@ -6,6 +6,7 @@ import msgspec
 
 from traderecon.records.codes import Hint, Reason
 from traderecon.records.facts import Fact
+from traderecon.records.sources import Source
 from traderecon.records.words import Word
 
 
@@ -60,13 +61,15 @@ class Check(msgspec.Struct, frozen=True, gc=False):
 class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a set of facts proves at one watermark: a state, and everything that led to it.
 
-    ``reasons`` and ``hints`` are sorted; ``reasons`` is empty when MATCHED, CANCELLED or PENDING.
+    ``reasons`` and ``hints`` are sorted; ``reasons`` is empty when MATCHED, CANCELLED or PENDING. ``contested`` are the
+    fields, each by its source, that a check reads and one version was sent with two values of.
     """
 
     state: State
     reasons: tuple[Reason, ...] = ()
     checks: tuple[Check, ...] = ()
     hints: tuple[Hint, ...] = ()
+    contested: tuple[tuple[Source, str], ...] = ()
 
 
 class RulesStamp(msgspec.Struct, frozen=True, gc=False):
@@ -109,7 +112,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     """A verdict with its evidence, as others see it.
 
     ``facts`` are all facts of the trade, sorted by source, version and content; ``stands`` says of each whether it is
-    the one that counts for its source. ``event_time_ns`` is the execution's timestamp, else the confirmation's.
+    of the version and kind that counts for its source. ``event_time_ns`` is the execution's timestamp, else the
+    confirmation's.
     Source: CONTRACT.md, Topics.
     """
 

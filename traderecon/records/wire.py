@@ -27,12 +27,12 @@ class _SaidTerms(msgspec.Struct, gc=False, omit_defaults=True):
     """A leg in the names of its topic; what was not sent is left out."""
 
     trade_id: str
-    ticker: str
-    quantity: str
-    price: str
-    timestamp: str
-    version: int
-    kind: Kind
+    ticker: str | None = None
+    quantity: str | None = None
+    price: str | None = None
+    timestamp: str | None = None
+    version: int | None = None
+    kind: Kind | None = None
     side: str | None = None
     currency: str | None = None
     account: str | None = None
@@ -85,6 +85,7 @@ class _SaidResult(msgspec.Struct, gc=False, rename={"broken": "break"}):
     legs: dict[Source, list[_SaidLeg]]
     rules: RulesStamp
     event_time: str | None
+    contested: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def result_json(result: Result) -> bytes:
@@ -108,8 +109,18 @@ def _result(result: Result, *, extras: bool) -> bytes:
             _legs(result, extras=extras),
             result.rules,
             None if result.event_time_ns is None else iso(result.event_time_ns),
+            [field_name(source, field) for source, field in verdict.contested] or msgspec.UNSET,
         )
     )
+
+
+def field_name(source: Source, field: str) -> str:
+    """A field of a leg as others know it.
+
+    >>> field_name(Source.EXECUTIONS, "timestamp_ns"), field_name(Source.PNL, "commission")
+    ('executions.timestamp', 'pnl_snapshot.commission')
+    """
+    return f"{source}.{'timestamp' if field == 'timestamp_ns' else field}"
 
 
 def operand_text(value: Operand) -> str:
@@ -178,9 +189,9 @@ def _terms(leg: Execution | Confirmation) -> _SaidTerms:
     return _SaidTerms(
         leg.trade_id,
         leg.ticker,
-        plain(leg.quantity),
-        plain(leg.price),
-        iso(leg.timestamp_ns),
+        None if leg.quantity is None else plain(leg.quantity),
+        None if leg.price is None else plain(leg.price),
+        None if leg.timestamp_ns is None else iso(leg.timestamp_ns),
         leg.version,
         leg.kind,
         leg.side,

@@ -7,12 +7,12 @@ from traderecon.records.numbers import EXACT, ZERO
 from traderecon.rules.tolerance import Bound, Tolerance
 
 _subtract = EXACT.subtract
-_PASS, _WITHIN, _FAIL = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL
+_PASS, _WITHIN, _FAIL, _NOT_CHECKED = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL, Outcome.NOT_CHECKED
 _STRICT = Bound.STRICT
 
 
 def compare(
-    name: str, reason: Reason, ours: Decimal, theirs: Decimal, tolerance: Tolerance, *, note: str = ""
+    name: str, reason: Reason, ours: Decimal | None, theirs: Decimal | None, tolerance: Tolerance, *, note: str = ""
 ) -> Check:
     """PASS when equal by value, WITHIN_TOLERANCE when no further apart than allowed, else FAIL.
 
@@ -21,8 +21,10 @@ def compare(
     >>> compare("price", Reason.PRICE_MISMATCH, Decimal("10.010"), Decimal("10.015"), cent).outcome
     <Outcome.WITHIN_TOLERANCE: 'WITHIN_TOLERANCE'>
 
-    Written so that only a proven agreement passes. Source: DOMAIN.md 5.2.
+    Without one of them NOT_CHECKED. Written so that only a proven agreement passes. Source: DOMAIN.md 5.2.
     """
+    if ours is None or theirs is None:
+        return Check(name, reason, _NOT_CHECKED, note=f"{name} is absent")
     limit = tolerance.limit(ours, theirs)
     if ours == theirs:
         return Check(name, reason, _PASS, ours, theirs, ZERO, limit, note)

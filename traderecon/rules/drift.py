@@ -36,11 +36,13 @@ class Timestamp(msgspec.Struct, frozen=True, tag_field="check", tag="timestamp")
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare in whole nanoseconds. Source: DOMAIN.md 5.2, Timestamp."""
         ours, theirs = execution.timestamp_ns, confirmation.timestamp_ns
+        if ours is None or theirs is None:
+            return Check(self.name, self.reason, Outcome.NOT_CHECKED, note="timestamp is absent")
         drift_ns = abs(ours - theirs)
         if not drift_ns:
             return Check(self.name, self.reason, _PASS, ours, theirs, 0, self.tolerance_ns)
         if self.precision is Precision.GRANULARITY_AWARE:
-            drift_ns = _least_drift_ns(execution, confirmation)
+            drift_ns = _least_drift_ns((ours, execution.granularity), (theirs, confirmation.granularity))
         limit = self.tolerance_ns
         if not drift_ns:
             outcome = _PASS
@@ -51,9 +53,8 @@ class Timestamp(msgspec.Struct, frozen=True, tag_field="check", tag="timestamp")
         return Check(self.name, self.reason, outcome, ours, theirs, drift_ns, limit)
 
 
-def _least_drift_ns(execution: Execution, confirmation: Confirmation) -> int:
-    """The distance from the finer timestamp to the span of time that the coarser one names."""
-    coarse, fine = sorted((execution, confirmation), key=lambda leg: leg.granularity)
-    start_ns = coarse.timestamp_ns
-    last_ns = start_ns + _UNIT_NS[coarse.granularity] - _UNIT_NS[fine.granularity]
-    return max(start_ns - fine.timestamp_ns, fine.timestamp_ns - last_ns, 0)
+def _least_drift_ns(*timestamps: tuple[int, int]) -> int:
+    """The distance from the finer timestamp (with its granularity) to the span of time that the coarser one names."""
+    (start_ns, coarse), (fine_ns, fine) = sorted(timestamps, key=lambda timestamp: timestamp[1])
+    last_ns = start_ns + _UNIT_NS[coarse] - _UNIT_NS[fine]
+    return max(start_ns - fine_ns, fine_ns - last_ns, 0)

@@ -16,6 +16,9 @@ from traderecon.rules.tolerance import Tolerance
 
 BASIS = "net_consideration"
 
+Fields = frozenset[tuple[Source, str]]
+"""Fields of legs, each by its source."""
+
 
 def net_consideration(price: Decimal, quantity: Decimal, commission: Decimal) -> Decimal:
     """price * quantity - commission, exact; a commission below zero is a rebate.
@@ -32,7 +35,7 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
     tolerance: Tolerance
     name: ClassVar[str] = "pnl"
     reason: ClassVar[Reason] = Reason.PNL_INCONSISTENT
-    operands: ClassVar = frozenset(
+    operands: ClassVar[Fields] = frozenset(
         {
             (Source.EXECUTIONS, "price"),
             (Source.EXECUTIONS, "quantity"),
@@ -47,6 +50,19 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
         """The snapshot against our execution."""
         return self.judge(execution, pnl)
 
+    def disputed(self, leg: Execution | Confirmation, pnl: PnlSnapshot | None, contested: Fields) -> Fields:
+        """Which contested fields the check reads of this leg and the snapshot: currencies only where both name one."""
+        names = {
+            (leg.source, "price"),
+            (leg.source, "quantity"),
+            (Source.PNL, "pnl_impact"),
+            (Source.PNL, "commission"),
+        }
+        currencies = {(each.source, "currency"): each.currency for each in (leg, pnl) if each is not None}
+        if all(currency is not None or field in contested for field, currency in currencies.items()):
+            names |= currencies.keys() if pnl is not None else set()
+        return contested & names
+
     def judge(self, leg: Execution | Confirmation, pnl: PnlSnapshot | None) -> Check:
         """NOT_CHECKED without a snapshot, without an operand, or across currencies."""
         if pnl is None:
@@ -57,6 +73,8 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
             return self._not_checked("commission is absent")
         if pnl.currency is not None and foreign(leg, pnl):
             return self._not_checked(f"{pnl.currency} against {leg.currency}, no rate")
+        if leg.price is None or leg.quantity is None:
+            return self._not_checked("price or quantity is absent")
         expected = net_consideration(leg.price, leg.quantity, pnl.commission)
         return compare(self.name, self.reason, expected, pnl.pnl_impact, self.tolerance, note=BASIS)
 

@@ -21,6 +21,8 @@ class Ticker(msgspec.Struct, frozen=True, tag_field="check", tag="ticker"):
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Equal text passes."""
         ours, theirs = execution.ticker, confirmation.ticker
+        if ours is None or theirs is None:
+            return Check(self.name, self.reason, Outcome.NOT_CHECKED, note="ticker is absent")
         return Check(self.name, self.reason, _PASS if ours == theirs else _FAIL, ours, theirs)
 
 

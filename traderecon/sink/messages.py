@@ -43,9 +43,9 @@ class NotOurs(Exception):
 class Terms(msgspec.Struct, frozen=True, gc=False):
     """What a leg says of the trade: instrument and amounts, as digits."""
 
-    ticker: str
-    quantity: str
-    price: str
+    ticker: str | None = None
+    quantity: str | None = None
+    price: str | None = None
 
 
 class SentSnapshot(msgspec.Struct, frozen=True, gc=False):
@@ -93,13 +93,18 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def size(self) -> Size:
-        """Of the execution that stands, else of the confirmation. ArithmeticError: its amounts are none."""
-        legs = self.legs
-        for side in (legs.executions, legs.broker_confirmations):
-            for leg in side:
-                if leg.stands:
-                    return Size(leg.payload.ticker, _notional(leg.payload), self.event_time)
-        return Size(None, None, self.event_time)
+        """Of the execution that stands, else of the confirmation; where legs contradict each other the largest amount.
+
+        ArithmeticError: its amounts are none.
+        """
+        ticker: str | None = None
+        notional: Decimal | None = None
+        for side in (self.legs.executions, self.legs.broker_confirmations):
+            standing = [leg.payload for leg in side if leg.stands]
+            ticker = ticker or " | ".join(sorted({terms.ticker for terms in standing if terms.ticker})) or None
+            if notional is None:
+                notional = max((_notional(terms) for terms in standing if terms.quantity and terms.price), default=None)
+        return Size(ticker, None if notional is None else plain(notional), self.event_time)
 
     @property
     def received_at_ns(self) -> int | None:
@@ -250,11 +255,13 @@ def severity_of(reasons: tuple[Reason, ...]) -> str | None:
     return min((STANDINGS[reason].severity for reason in reasons), key=_URGENCY.__getitem__).value if reasons else None
 
 
-def _notional(terms: Terms) -> str:
-    product = EXACT.multiply(Decimal(terms.price), Decimal(terms.quantity)).copy_abs()  # ``abs`` would round
+def _notional(terms: Terms) -> Decimal:
+    product = EXACT.multiply(
+        Decimal(terms.price or ""), Decimal(terms.quantity or "")
+    ).copy_abs()  # ``abs`` would round
     if not product.is_finite():
         raise ArithmeticError(f"{terms.quantity!r} at {terms.price!r} is no amount")
-    return plain(product)
+    return product
 
 
 def _read(decode: Callable[[bytes], Message], topic: str, partition: int, record: Record) -> Message:

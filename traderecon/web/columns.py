@@ -11,19 +11,19 @@ from collections.abc import Iterable
 
 import msgspec
 
-from traderecon.batch.table import COLUMNS, SENT_TEXT, spreadsheet_safe
+from traderecon.batch.table import COLUMNS, SENT_TEXT, spreadsheet_safe, together
 
 
 class _Terms(msgspec.Struct, frozen=True):
-    ticker: str = ""
-    quantity: str = ""
-    price: str = ""
-    timestamp: str = ""
+    ticker: str | None = None
+    quantity: str | None = None
+    price: str | None = None
+    timestamp: str | None = None
 
 
 class _Pnl(msgspec.Struct, frozen=True):
-    pnl_impact: str = ""
-    commission: str = ""
+    pnl_impact: str | None = None
+    commission: str | None = None
 
 
 class _TermsLeg(msgspec.Struct, frozen=True):
@@ -59,6 +59,8 @@ class _Told(msgspec.Struct, frozen=True):
     hints: list[str]
     checks: list[_Check]
     legs: _Legs
+    event_time: str | None = None
+    contested: tuple[str, ...] = ()
 
 
 _told = msgspec.json.Decoder(_Told).decode
@@ -74,23 +76,24 @@ def row(result: str | bytes) -> tuple[str, ...]:
     told = _told(result)
     execution = _terms(told.legs.executions)
     confirmation = _terms(told.legs.broker_confirmations)
-    pnl = next((leg.payload for leg in told.legs.pnl_snapshot if leg.stands), _Pnl())
+    snapshots = [leg.payload for leg in told.legs.pnl_snapshot if leg.stands]
     checks = {check.name: (check.outcome, check.difference or "") for check in told.checks}
     return (
         told.trade_id,
         told.state,
         ";".join(told.reasons),
         ";".join(told.hints),
-        execution[3] or confirmation[3],
+        told.event_time or "",
         *execution,
         *confirmation,
-        pnl.pnl_impact,
-        pnl.commission,
+        _together(leg.pnl_impact for leg in snapshots),
+        _together(leg.commission for leg in snapshots),
         checks.get("ticker", _UNKNOWN)[0],
         *checks.get("quantity", _UNKNOWN),
         *checks.get("price", _UNKNOWN),
         *checks.get("timestamp", _UNKNOWN),
         *checks.get("pnl", _UNKNOWN),
+        ";".join(told.contested),
     )
 
 
@@ -117,6 +120,15 @@ def csv_lines(rows: Iterable[tuple[str, ...]], guarded: tuple[int, ...] = _GUARD
 
 
 def _terms(legs: list[_TermsLeg]) -> tuple[str, str, str, str]:
-    """Of the leg that stands; empty where nobody sent one."""
-    leg = next((leg.payload for leg in legs if leg.stands), _Terms())
-    return leg.ticker, leg.quantity, leg.price, leg.timestamp
+    """Of the legs that stand; empty where nobody sent one."""
+    standing = [leg.payload for leg in legs if leg.stands]
+    return (
+        _together(leg.ticker for leg in standing),
+        _together(leg.quantity for leg in standing),
+        _together(leg.price for leg in standing),
+        _together(leg.timestamp for leg in standing),
+    )
+
+
+def _together(sent: Iterable[str | None]) -> str:
+    return together({text for text in sent if text})

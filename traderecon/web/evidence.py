@@ -11,6 +11,7 @@ from decimal import Decimal
 import msgspec
 
 from traderecon.batch.report.said import Said, alike, padding, places, said
+from traderecon.batch.table import together
 from traderecon.records import Operand, Outcome, Reason, Source
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
@@ -33,7 +34,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 class Leg(msgspec.Struct, frozen=True):
-    """A leg as it is sent, with where it lies; ``stands`` marks the one per source that counts."""
+    """A leg as it is sent, with where it lies; ``stands`` marks the version and kind per source that counts."""
 
     payload: dict[str, msgspec.Raw]
     topic: str
@@ -71,10 +72,14 @@ class _Told(msgspec.Struct, frozen=True):
     legs: dict[Source, tuple[Leg, ...]]
     rules: Stamp
     event_time: str | None = None
+    contested: frozenset[str] = frozenset()
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One check laid out: both operands, and what they came to. Of the pnl check they are expected and booked."""
+    """One check laid out: both operands, and what they came to. Of the pnl check they are expected and booked.
+
+    ``contested`` names the operands that were sent with two values.
+    """
 
     name: str
     reason: str
@@ -85,6 +90,7 @@ class Comparison(msgspec.Struct, frozen=True):
     pad: str
     tolerance: str
     note: str
+    contested: tuple[str, ...]
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -98,6 +104,11 @@ class Evidence(msgspec.Struct, frozen=True):
     comparisons: tuple[Comparison, ...]
     legs: Mapping[Source, tuple[Leg, ...]]
     rules: Stamp
+    contested: frozenset[str]
+
+    def contradicts(self, source: Source) -> bool:
+        """Whether the legs of a source that stand contradict each other in what a check reads."""
+        return any(name.startswith(f"{source}.") for name in self.contested)
 
 
 _told = msgspec.json.Decoder(_Told).decode
@@ -125,21 +136,25 @@ def evidence(result: str) -> Evidence:
         told.state,
         told.reasons,
         told.hints,
-        tuple(_compared(check, legs) for check in told.checks),
+        tuple(_compared(check, legs, told.contested) for check in told.checks),
         legs,
         told.rules,
+        told.contested,
     )
 
 
-def _compared(check: Check, legs: Mapping[Source, tuple[Leg, ...]]) -> Comparison:
+def _compared(check: Check, legs: Mapping[Source, tuple[Leg, ...]], contested: frozenset[str]) -> Comparison:
     """The operands of the check; where it compared nothing, what the standing legs say."""
-    ours, theirs = check.execution, check.confirmation
-    if check.outcome == Outcome.NOT_CHECKED:
-        partner = Source.PNL if check.reason == Reason.PNL_INCONSISTENT else Source.CONFIRMATIONS
-        field = _FIELDS.get(check.name, check.name)
-        ours, theirs = _stated(legs[Source.EXECUTIONS], field), _stated(legs[partner], field)
     amounts = check.name in _AMOUNTS
-    sides = _operand(ours, amount=amounts), _operand(theirs, amount=amounts)
+    partner = Source.PNL if check.reason == Reason.PNL_INCONSISTENT else Source.CONFIRMATIONS
+    field = _FIELDS.get(check.name, check.name)
+    if check.outcome == Outcome.NOT_CHECKED:
+        sides = (
+            _stated(legs[Source.EXECUTIONS], field, amount=amounts),
+            _stated(legs[partner], field, amount=amounts),
+        )
+    else:
+        sides = _operand(check.execution, amount=amounts), _operand(check.confirmation, amount=amounts)
     wide = places(*sides)
     same = alike(*sides) if check.outcome == Outcome.FAIL else None
     unit = " ms" if check.name == "timestamp" else ""
@@ -154,11 +169,17 @@ def _compared(check: Check, legs: Mapping[Source, tuple[Leg, ...]]) -> Compariso
         padding(check.difference, wide) if check.difference and amounts else "",
         f"{check.tolerance}{unit}" if check.tolerance else "",
         check.note,
+        tuple(
+            side
+            for side, source in (("execution", Source.EXECUTIONS), ("confirmation", partner))
+            if f"{source}.{field}" in contested
+        ),
     )
 
 
-def _stated(legs: tuple[Leg, ...], field: str) -> str | None:
-    return next((leg.said(field) for leg in legs if leg.stands), None)
+def _stated(legs: tuple[Leg, ...], field: str, *, amount: bool) -> Operand:
+    texts = {text for leg in legs if leg.stands and (text := leg.said(field)) is not None}
+    return together(texts) if len(texts) > 1 else _operand(next(iter(texts), None), amount=amount)
 
 
 def _operand(text: str | None, *, amount: bool) -> Operand:

@@ -8,8 +8,24 @@ from traderecon.batch.report.figures import amount, exact
 from traderecon.batch.report.said import Said, alike, hidden_codes, padding, places, said
 from traderecon.batch.report.terms import bound_of
 from traderecon.batch.summary import Break
-from traderecon.records import Check, Confirmation, Execution, Hint, Kind, Outcome, Reason, Severity, Source
+from traderecon.batch.table import together
+from traderecon.matching import Sides, stated
+from traderecon.records import (
+    ALL_VERSIONS,
+    CONTENT,
+    Check,
+    Confirmation,
+    Execution,
+    Hint,
+    Kind,
+    Operand,
+    Outcome,
+    Reason,
+    Severity,
+    Source,
+)
 from traderecon.records.instants import iso, milliseconds
+from traderecon.records.wire import operand_text
 from traderecon.rules import Bound, Rules
 
 TERMS = ("ticker", "quantity", "price", "timestamp")
@@ -96,7 +112,7 @@ def _alone(leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str
     if leg is None:
         return None
     kind = [leg.kind.value] if leg.kind is not Kind.NEW else []
-    version = [f"version {leg.version}"] if leg.version != 1 else []
+    version = [f"version {leg.version}"] if leg.version not in {1, ALL_VERSIONS} else []
     details = _details(leg)
     return ", ".join((*kind, *version, *(() if details == common else details)))
 
@@ -104,8 +120,8 @@ def _alone(leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str
 def _compared(name: str, broken: Break, check: Check | None, bound: Bound | None) -> Compared:
     """The operands of the check; where it compared nothing, what the legs themselves say."""
     sides, field = broken.sides, _FIELDS.get(name, name)
-    partner, source = (sides.pnl, Source.PNL) if name == "pnl" else (sides.confirmation, Source.CONFIRMATIONS)
-    ours, theirs = getattr(sides.execution, field, None), getattr(partner, field, None)
+    source = Source.PNL if name == "pnl" else Source.CONFIRMATIONS
+    ours, theirs = _stated(sides, Source.EXECUTIONS, field), _stated(sides, source, field)
     difference, note, outcome = "", "", check.outcome if check else None
     if check and outcome is Outcome.NOT_CHECKED:
         note = check.note
@@ -129,6 +145,15 @@ def _compared(name: str, broken: Break, check: Check | None, bound: Bound | None
         _allowed(check, bound) if difference else "",
         note,
     )
+
+
+def _stated(sides: Sides, source: Source, field: str) -> Operand:
+    """What a side says; of several values all of them."""
+    legs = sides.standing(source)
+    values = stated(legs, field) if legs and field in CONTENT[source] else []
+    if len(values) > 1:
+        return together(map(operand_text, values))
+    return values[0] if values else None
 
 
 def _distance(difference: Decimal | int) -> str:
