@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from traderecon.addresses import EMBEDDED
 from traderecon.audit import verify_proof
 from traderecon.audit.checkpoint import NAME, Known, read
 from traderecon.audit.database import looked_at
@@ -29,7 +30,6 @@ from traderecon.rules import FOUNDING
 from traderecon.settings import ConfigurationError, Settings, load
 from traderecon.sink.database import StoreError
 from traderecon.topics import topics
-from traderecon.transport.client import EMBEDDED
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 
 SHOWN = 20
