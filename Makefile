@@ -15,6 +15,7 @@ help: ## List what can be made
 
 .PHONY: demo
 demo: .venv/run.stamp ## Run everything on simulated trades: prints the address of its pages, Ctrl-C stops it
+	@echo "Starting the demo: the address of its pages comes next, within seconds."
 	@$(BIN)/traderecon demo
 
 .PHONY: test
@@ -97,12 +98,16 @@ system-packages:
 # The environment. A stamp is touched when its step is done; a step that broke off is done again.
 
 .venv/python.stamp:
+	@echo "Making a Python environment in .venv: done once, some seconds."
 	@.ci/system-packages python $(PYTHON)
 	$(PYTHON) -m venv --clear .venv
 	@touch $@
 
 .venv/run.stamp: requirements/run.txt pyproject.toml setup.cfg .venv/python.stamp
-	$(PIP) install --no-deps --require-hashes --requirement requirements/run.txt
+	@echo "Installing $$(grep -c '==' requirements/run.txt) packages into .venv: done once, about a minute; each is named as it comes."
+	@$(BIN)/python -m pip --disable-pip-version-check install --progress-bar off \
+		--no-deps --require-hashes --requirement requirements/run.txt
+	@echo "Installing TradeRecon itself: some seconds."
 	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 

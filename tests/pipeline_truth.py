@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 from pipeline_case import Installation, Running
 
-from traderecon.records import Hint, RejectCode
+from traderecon.records import Hint
 
 ARRIVAL_HINTS = {Hint.LATE_CONFIRMATION}
 """Hints that come from arrival times, which files have not."""
-NO_ROW: Mapping[str, str] = {RejectCode.SCHEMA_INVALID: RejectCode.MALFORMED_JSON}
-"""A line that is no row is sent as it is: among messages it is no JSON."""
 
 Row = Mapping[str, str]
 
@@ -62,7 +60,7 @@ def assert_as_in_batch(installation: Installation, truth: Truth, worker: Running
     assert installation.one("SELECT count(*) FROM results") == len(truth.rows)
     letters = installation.rows("SELECT source_topic, code FROM dead_letters")
     inputs = installation.topics.inputs
-    told = Counter((str(inputs[topic]), NO_ROW.get(code, code)) for topic, code in letters)
+    told = Counter((str(inputs[topic]), code) for topic, code in letters)
     more, fewer = told - truth.rejects, truth.rejects - told
     assert not more, f"dead letters that no row has: {more}"
     assert not fewer, f"rejected rows that have no dead letter: {fewer}"
@@ -95,4 +93,4 @@ def _timeless(hints: str) -> str:
 def _rejects(path: Path) -> Counter[tuple[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [(Path(row["file"]).stem, row["code"]) for row in csv.DictReader(file)]
-        return Counter((topic, NO_ROW.get(code, code)) for topic, code in rows)
+        return Counter((topic, code) for topic, code in rows)

@@ -1,5 +1,6 @@
 """The documents tell the truth: their commands run, their tables agree with the code, their links lead somewhere."""
 
+import itertools
 import json
 import os
 import re
@@ -96,6 +97,17 @@ def test_make_demo_shows_breaks(tmp_path: Path) -> None:
         demo.communicate()
     assert counts["MATCHED"] > 100
     assert counts["MISMATCHED"] > 0
+
+
+def test_make_demo_says_what_it_does_before_each_step_that_takes_time() -> None:
+    done = subprocess.run(["make", "-nB", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = done.stdout.replace("\\\n", "").splitlines()
+    slow = [number for number, line in enumerate(lines) if re.search(r" -m venv | install | demo$", line)]
+    assert len(slow) >= 4
+    for before, number in itertools.pairwise([0, *slow]):
+        assert any(line.startswith("echo ") for line in lines[before:number]), lines[number]
+    (packages,) = (line for line in lines if "requirements/run.txt" in line and "pip" in line)
+    assert "--quiet" not in packages
 
 
 def test_the_settings_of_the_readme_are_those_of_the_code() -> None:

@@ -10,6 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from faust.cli.base import LOGLEVELS
+
+from traderecon.cli.worker import worker as command
 
 BOUND_S = 60
 
@@ -101,3 +104,39 @@ def test_a_role_that_is_none(tmp_path: Path) -> None:
     code, said = refused(tmp_path, "--roles", "intake,matchmaking")
     assert code == 2
     assert "'matchmaking': choose among intake, matching, sink, web" in said
+
+
+@pytest.mark.parametrize(
+    ("written", "level"),
+    [
+        ("warn", "warning"),
+        ("WARN", "warning"),
+        ("Warning", "warning"),
+        ("crit", "critical"),
+        ("CRITICAL", "critical"),
+        ("fatal", "critical"),
+        ("INFO", "info"),
+        ("10", "debug"),
+        (" debug", "debug"),
+    ],
+)
+def test_a_level_of_log_has_every_name_that_faust_and_python_have_for_it(written: str, level: str) -> None:
+    (option,) = (one for one in command.params if one.name == "loglevel")
+    assert option.type.convert(written, option, None) == level
+
+
+def test_every_level_of_faust_is_one_of_ours() -> None:
+    (option,) = (one for one in command.params if one.name == "loglevel")
+    assert {option.type.convert(name, option, None) for name in LOGLEVELS} == {
+        "critical",
+        "error",
+        "warning",
+        "info",
+        "debug",
+    }
+
+
+def test_a_level_that_is_none_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    code, said = refused(tmp_path, "-l", "loud")
+    assert code == 2
+    assert "'loud': choose among debug, info, warning, error, critical" in said

@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,27 @@ def test_k13_interrupted_it_stops_in_order_and_goes_on(tmp_path: Path) -> None:
     _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 0, said
     assert len(stored(tmp_path / "demo")) > len(before)
+
+
+def test_a_day_that_was_cut_off_is_finished_before_its_time_is_put_ahead(tmp_path: Path) -> None:
+    finished(tmp_path / "demo", "--duration", "6")
+    finished(tmp_path / "demo", "--duration", "4", "--rate", "3", "--seed", "8")
+    finished(tmp_path / "demo", "--trades", "200")
+    found = stored(tmp_path / "demo")
+    begun = max(int(trade.removeprefix("S7-")) for trade in found if trade.startswith("S7-")) + 1
+    expected = reconciled(begun, tmp_path)
+    assert {trade: result for trade, result in found.items() if trade.startswith("S7-")} == expected
+    unmatched = sum(state == "UNMATCHED" for state, _ in found.values())
+    assert unmatched < len(found) / 50, "no more than the seven per mille that the simulator leaves without a side"
+
+
+def test_the_trades_of_a_demo_are_of_today(tmp_path: Path) -> None:
+    finished(tmp_path / "demo", "--trades", "5")
+    with database(tmp_path / "demo") as db:
+        rows = db.execute("SELECT event_time, decided_at FROM results").fetchall()
+    for event_time, decided_at in rows:
+        age = datetime.fromisoformat(decided_at) - datetime.fromisoformat(event_time)
+        assert abs(age) < timedelta(minutes=10)
 
 
 def test_a_second_demo_on_the_same_data_is_refused(tmp_path: Path) -> None:

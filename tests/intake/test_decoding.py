@@ -136,12 +136,13 @@ TOLD = {
     "no timestamp": (
         message(timestamp='"yesterday"'),
         "TIMESTAMP_UNPARSEABLE",
-        "T-81 has timestamp 'yesterday': send ISO 8601 like 2025-07-26T10:01:23.000Z, or declare the source's unit",
+        "T-81 has timestamp 'yesterday': send ISO 8601 like 2025-07-26T10:01:23.000Z",
     ),
     "a bare number": (
         message(timestamp="1753524083000"),
         "TIMESTAMP_UNPARSEABLE",
-        "T-81 has timestamp '1753524083000': declare the source's epoch unit: a bare number may be s, ms, us or ns",
+        "T-81 has timestamp '1753524083000': a bare number may be s, ms, us or ns since 1970: "
+        "send ISO 8601 like 2025-07-26T10:01:23.000Z",
     ),
     "30 February": (
         message(timestamp='"2025-02-30T10:01:23Z"'),
@@ -245,6 +246,19 @@ class TestMalformed:
         ],
     )
     def test_no_object(self, value: bytes) -> None:
+        assert refused(value)[0] == "MALFORMED_JSON"
+
+    @pytest.mark.parametrize(
+        "value",
+        [b"T1,1,2,one,more", b'"T2,1,2', b"\xff,1,2", b"T1,a,\xc3\xa9\xff", b" T1;x,2", b"trade_id,ticker,quantity"],
+    )
+    def test_a_line_of_csv_is_called_one(self, value: bytes) -> None:
+        code, text = refused(value)
+        assert code == "SCHEMA_INVALID"
+        assert "a line of CSV that does not fit its header" in text
+
+    @pytest.mark.parametrize("value", [b"T1", b"{T1,2", b" [1,2", b"\xef\xbb\xbf{,", b"T1,\x00", b"1,\n2", b""])
+    def test_and_nothing_else_is(self, value: bytes) -> None:
         assert refused(value)[0] == "MALFORMED_JSON"
 
     def test_a_tombstone_is_counted_and_never_a_cancel(self) -> None:

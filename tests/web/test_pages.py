@@ -14,7 +14,7 @@ from markup import Node, Tree
 from web.desk import MORNING, STRANGE, Desk, filled, served
 
 from traderecon.batch.table import COLUMNS
-from traderecon.records import State
+from traderecon.records import Leg, State
 
 LEG = {"leg", "leg stands"}
 PAGES = ["/", "/breaks", "/trades", "/dead-letters", "/status", "/trades/PRICE-1", "/nothing-here", "/breaks?page=x"]
@@ -193,6 +193,20 @@ def test_every_trade_has_its_page_whatever_its_id_is(desk: Desk, trade_id: str) 
     (row,) = rows(desk.text(twins["CSV"]))
     assert row["trade_id"].removeprefix("'") == trade_id
     assert tuple(row) == COLUMNS
+
+
+def test_an_id_that_ends_like_a_twin_is_found_under_its_own_name(tmp_path: Path) -> None:
+    sides: tuple[Leg, ...] = (ours(), theirs())
+    trades = dict.fromkeys(("T24.csv", "T25", "T25.csv", "T26.json", "T27.csv.json"), sides)
+    with served(tmp_path, filled(tmp_path, trades)) as desk:
+        for trade_id in ("T24.csv", "T26.json", "T27.csv.json"):
+            assert tree(desk, f"/trades/{trade_id}").all("h1")[0].text == trade_id
+            assert desk.json(f"/trades/{trade_id}.json")["trade_id"] == trade_id
+            assert [row["trade_id"] for row in rows(desk.text(f"/trades/{trade_id}.csv"))] == [trade_id]
+        # Where both are there, the ending asks for the form, and a slash for the page of the longer id.
+        assert [row["trade_id"] for row in rows(desk.text("/trades/T25.csv"))] == ["T25"]
+        assert tree(desk, "/trades/T25.csv/").all("h1")[0].text == "T25.csv"
+        assert desk.text("/trades/T24", 404)
 
 
 def test_what_was_sent_is_shown_and_never_markup(desk: Desk) -> None:

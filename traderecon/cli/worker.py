@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -27,13 +27,40 @@ class _Roles(click.ParamType):
         return roles
 
 
+class _Level(click.ParamType):
+    """A level of log by any name that Faust, Python or people have for it, and by the number."""
+
+    name = "level"
+    _NAMES: ClassVar = {
+        "debug": "debug",
+        "info": "info",
+        "warn": "warning",
+        "warning": "warning",
+        "error": "error",
+        "crit": "critical",
+        "critical": "critical",
+        "fatal": "critical",
+        "10": "debug",
+        "20": "info",
+        "30": "warning",
+        "40": "error",
+        "50": "critical",
+    }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        level = self._NAMES.get(str(value).strip().lower())
+        if level is None:
+            self.fail(f"{value!r}: choose among debug, info, warning, error, critical", param, ctx)
+        return level
+
+
 @click.command()
 @click.option("--roles", type=_Roles(), default=",".join(ROLES), show_default=True, help="Stages this worker runs.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="Where pages, metrics and health are served.")
 @click.option(
     "-l",
     "--loglevel",
-    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    type=_Level(),
     default="warning",
     show_default=True,
     help="Breaks are told at warning; info has the parts of Faust as they start and stop.",
@@ -156,7 +183,12 @@ def listener(settings: Settings, asked: int | None) -> socket.socket:
         try:
             return socket.create_server((settings.web_host, port), family=family)
         except OSError as error:
-            if isinstance(error, socket.gaierror) or error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+            if error.errno == errno.EACCES and not isinstance(error, socket.gaierror):
+                fail(
+                    Exit.UNREACHABLE,
+                    f"this user may not listen on port {port}: name one above 1023: --port, TRADERECON_WEB_PORT",
+                )
+            if isinstance(error, socket.gaierror) or error.errno != errno.EADDRINUSE:
                 fail(Exit.UNREACHABLE, f"nothing can listen on {settings.web_host}: TRADERECON_WEB_HOST names it")
             if port == ports[-1]:
                 found = f"port {port} is taken" if len(ports) == 1 else f"ports {ports[0]} to {port} are taken"

@@ -7,12 +7,13 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from traderecon.clock import now_ns
 from traderecon.demo.day import Day
 from traderecon.demo.decided import decided
 from traderecon.demo.supervisor import Supervisor
 from traderecon.preflight.topics import make
 from traderecon.records import State
-from traderecon.records.instants import NS_PER_MS
+from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import Settings
 from traderecon.sink.queries import Queries
@@ -56,9 +57,15 @@ async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[
         await make(client, settings)
         with closing(Store.open(settings.database_url)) as store:
             store.ready()
+        day = Day(settings.data_dir, plan.seed, now_ns() // NS_PER_MS)
+        names = topics(settings.topic_prefix)
+        counts = await client.topics()
+        partitions = {name: counts[name] for name in names.inputs}
+        # Before a worker reads on: the log's time has gone on meanwhile, perhaps beyond a grace.
+        await day.finish(client, names, partitions)
         supervisor = Supervisor(port)
         watched = asyncio.create_task(_watched(supervisor))
-        work = asyncio.create_task(_work(settings, plan, client, tell))
+        work = asyncio.create_task(_work(settings, plan, client, day, partitions, tell))
         counted = asyncio.create_task(_counted(settings, tell))
         try:
             await asyncio.wait({watched, work}, timeout=plan.duration_s, return_when=asyncio.FIRST_COMPLETED)
@@ -73,19 +80,24 @@ async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[
             await asyncio.to_thread(supervisor.stop)
 
 
-async def _work(settings: Settings, plan: Plan, client: EmbeddedClient, tell: Callable[[str], None]) -> None:
+async def _work(  # noqa: PLR0917  # the parts of one run
+    settings: Settings,
+    plan: Plan,
+    client: EmbeddedClient,
+    day: Day,
+    partitions: Mapping[str, int],
+    tell: Callable[[str], None],
+) -> None:
     names = topics(settings.topic_prefix)
-    counts = await client.topics()
-    day = Day(settings.data_dir, plan.seed)
-    partitions = {name: counts[name] for name in names.inputs}
-    async with aclosing(day.send(client, names, partitions, trades=plan.trades, rate=plan.rate)) as sent:
+    grace_ns = rules_in_force(settings).grace_ns
+    sending = day.send(client, names, partitions, trades=plan.trades, rate=plan.rate, grace_s=grace_ns / NS_PER_S)
+    async with aclosing(sending) as sent:
         async for _ in sent:
             pass
     # Nobody waits for a minute to pass: the log's time is put behind the last grace.
-    grace_ms = rules_in_force(settings).grace_ns // NS_PER_MS
-    await client.advance(grace_ms + MARGIN_MS)
+    await client.advance(grace_ns // NS_PER_MS + MARGIN_MS)
     at_ns = await client.now_ms() * NS_PER_MS
-    tell(f"{plan.trades:,} trades are sent ({day.sent:,} messages now); waiting until each is decided and stored")
+    tell(f"{day.begun:,} trades are sent ({day.sent:,} messages now); waiting until each is decided and stored")
     with closing(Queries.open(settings.database_url)) as queries:
         while not await decided(client, queries, names, at_ns):
             await asyncio.sleep(LOOK_S)

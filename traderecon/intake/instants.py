@@ -109,7 +109,7 @@ def _second(civil: str) -> tuple[int, bool]:
     if not match:
         raise Refusal(
             RejectCode.TIMESTAMP_UNPARSEABLE,
-            "send ISO 8601 like 2025-07-26T10:01:23.000Z, or declare the source's unit",
+            "send ISO 8601 like 2025-07-26T10:01:23.000Z",
         )
     year, month, day, hour, minute, second = (int(part) for part in match.groups())
     leap = second == 60
@@ -167,7 +167,8 @@ def _require_leap_second(epoch_s: int) -> None:
 def _since_epoch(text: str, unit: EpochUnit | None) -> Instant:
     if unit is None:
         raise Refusal(
-            RejectCode.TIMESTAMP_UNPARSEABLE, "declare the source's epoch unit: a bare number may be s, ms, us or ns"
+            RejectCode.TIMESTAMP_UNPARSEABLE,
+            "a bare number may be s, ms, us or ns since 1970: send ISO 8601 like 2025-07-26T10:01:23.000Z",
         )
     ns = EXACT.scaleb(Decimal(text), 9 - unit.value)
     if ns != ns.to_integral_value():

@@ -29,6 +29,7 @@ Extra = dict[str, str | msgspec.Raw]
 _read_plain = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _WHOLE = re.compile(r"-?\d{1,512}", re.ASCII)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class _Number(str):
@@ -95,6 +96,7 @@ def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra 
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
+        _require_no_row(value.decode(errors="replace"))
         raise _malformed(f"byte {error.start} is not UTF-8") from None
     _require_shallow(text)
     try:
@@ -102,6 +104,7 @@ def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra 
             text, parse_int=_Number, parse_float=_Number, parse_constant=_not_finite, object_pairs_hook=_members
         )
     except ValueError as error:
+        _require_no_row(text)
         raise _malformed(str(error)) from None
     if not isinstance(members, dict):
         raise _malformed(f"it is {_json_type(members)}, not an object")
@@ -141,6 +144,16 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _not_finite(constant: str) -> NoReturn:
     raise Refusal(RejectCode.VALUE_NOT_FINITE, f"the message has the number {constant}: send a finite number")
+
+
+def _require_no_row(text: str) -> None:
+    """Refuse what is no JSON, and plainly a line of CSV: ``traderecon ingest`` sends a line that is no row as it is."""
+    if "," in text and text.lstrip("\ufeff \t")[:1] not in {"{", "["} and not _CONTROL.search(text):
+        raise Refusal(
+            RejectCode.SCHEMA_INVALID,
+            "the message is a line of CSV that does not fit its header: mend it (a cell for each column, quotes "
+            "closed, UTF-8) and ingest it again, or send one JSON object",
+        )
 
 
 def _malformed(why: str) -> Refusal:

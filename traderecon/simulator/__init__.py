@@ -16,11 +16,12 @@ from traderecon.simulator.pace import paced
 from traderecon.simulator.profiles import PROFILES, Profile
 from traderecon.simulator.rows import header
 from traderecon.simulator.statements import Booking, Planted, Statement, Terms, Trade
-from traderecon.simulator.trades import SLOT_MS
+from traderecon.simulator.trades import SLOT_MS, START_MS
 
 __all__ = [
     "PROFILES",
     "SLOT_MS",
+    "START_MS",
     "Booking",
     "Flaw",
     "Message",

@@ -13,7 +13,7 @@ from traderecon.simulator.hostile import twisted
 from traderecon.simulator.profiles import Profile
 from traderecon.simulator.rows import row_of
 from traderecon.simulator.statements import Trade
-from traderecon.simulator.trades import plain_trade
+from traderecon.simulator.trades import START_MS, plain_trade
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -27,22 +27,25 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     position: int
 
 
-def trade_of(seed: int, index: int, profile: Profile) -> Trade:
-    """Trade ``index``, and what was planted in it: a function of these three alone."""
-    trade = plain_trade(seed, index, profile)
+def trade_of(seed: int, index: int, profile: Profile, start_ms: int = START_MS) -> Trade:
+    """Trade ``index``, and what was planted in it: a function of these four alone."""
+    trade = plain_trade(seed, index, profile, start_ms)
     return twisted(trade, seed, index, profile) if profile.versioned else trade
 
 
-def feed(seed: int, trades: int, profile: Profile, first: int = 0) -> Iterator[Message]:
-    """The messages of trades 0 to ``trades`` - 1: executions in order, the rest as late as the profile says.
+def feed(
+    seed: int, trades: int, profile: Profile, first: int = 0, *, since: int = 0, start_ms: int = START_MS
+) -> Iterator[Message]:
+    """The messages of trades ``since`` to ``trades`` - 1: executions in order, the rest as late as the profile says.
 
     ``first``: only those at this position or later. No trade is made that has none: a day goes on at once.
+    ``start_ms``: when trade 0 is executed.
     """
     places = profile.reach_slots + 1
     wheel: list[list[Message]] = [[] for _ in range(places)]
-    for position in range(max(0, first - profile.reach_slots), trades + profile.reach_slots):
+    for position in range(max(since, first - profile.reach_slots), trades + profile.reach_slots):
         if position < trades:
-            trade = trade_of(seed, position, profile)
+            trade = trade_of(seed, position, profile, start_ms)
             for statement in trade.statements:
                 due = position + statement.delay_slots
                 if due >= first:

@@ -18,6 +18,7 @@ from traderecon.records import Source
 from traderecon.simulator.feed import Message, feed
 from traderecon.simulator.profiles import Profile
 from traderecon.simulator.rows import header
+from traderecon.simulator.trades import START_MS
 
 _three = Struct("<3I").unpack
 
@@ -36,10 +37,12 @@ class Sent(NamedTuple):
         return (crc32(self.key) if self.key else self.spread) % partitions
 
 
-def messages(seed: int, trades: int, profile: Profile, first: int = 0) -> Iterator[Sent]:
+def messages(
+    seed: int, trades: int, profile: Profile, first: int = 0, *, since: int = 0, start_ms: int = START_MS
+) -> Iterator[Sent]:
     """The day's records in the order in which they are sent, from position ``first`` on: see ``feed``."""
     readers = {source: Rows(source, header(source, profile)) for source in Source}
-    for message in feed(seed, trades, profile, first):
+    for message in feed(seed, trades, profile, first, since=since, start_ms=start_ms):
         reader = readers[message.source]
         key = reader.key(message.row)
         if profile.odd_keys_per_mille or not key:

@@ -17,7 +17,7 @@ SLOT_MS = 20
 """A trade is executed every so many milliseconds."""
 
 START_MS = 1_753_450_200_000
-"""The execution of trade 0: 2025-07-25T13:30:00.000Z."""
+"""The execution of trade 0, unless the caller names another day: 2025-07-25T13:30:00.000Z."""
 
 _LISTED: tuple[tuple[str, int], ...] = (
     ("AAPL", 213_880),
@@ -51,14 +51,17 @@ _DRIFT = _Span(100, 101, 5_000, Planted.DRIFT_TOLERATED, Planted.DRIFT)  # milli
 _PNL = _Span(999, 5_000, 500_000, Planted.PNL_TOLERATED, Planted.PNL)  # mills
 
 
-def plain_trade(seed: int, index: int, profile: Profile) -> Trade:
-    """Trade ``index`` of a day: every row well formed, every leg in its first version."""
+def plain_trade(seed: int, index: int, profile: Profile, start_ms: int = START_MS) -> Trade:
+    """Trade ``index`` of a day: every row well formed, every leg in its first version.
+
+    ``start_ms``: when trade 0 was executed.
+    """
     planted: list[Planted] = []
     statements: list[Statement] = []
     listed, lots, near, fee, missing, ticker, quantity, price, drift, sent, has_pnl, pnl, booked, again, _, _ = draws(
         seed, index, "trade"
     )
-    ours = _executed(index, listed, lots, near)
+    ours = _executed(start_ms + index * SLOT_MS, listed, lots, near)
     gone = missing % 1000 - profile.missing_execution_per_mille
     if gone < 0:
         planted.append(Planted.MISSING_EXECUTION)
@@ -88,13 +91,13 @@ def plain_trade(seed: int, index: int, profile: Profile) -> Trade:
     return Trade(f"S{seed}-{index:08d}", tuple(statements), tuple(planted))
 
 
-def _executed(index: int, listed: int, lots: int, near: int) -> Terms:
+def _executed(at_ms: int, listed: int, lots: int, near: int) -> Terms:
     """Ten to 2,000 shares within two per cent of the listed price, one in eight at a tenth of a cent."""
     ticker, around_mills = _LISTED[listed % len(_LISTED)]
     price_mills = around_mills * 49 // 50 + near // 8 % (around_mills // 25)
     if near % 8:
         price_mills -= price_mills % 10
-    return Terms(ticker, 10 + 10 * (lots % 200), price_mills, START_MS + index * SLOT_MS)
+    return Terms(ticker, 10 + 10 * (lots % 200), price_mills, at_ms)
 
 
 def _off(span: _Span, draw: int, wrong_per_mille: int, tolerated_per_mille: int, planted: list[Planted]) -> int:

@@ -17,13 +17,21 @@ encode = msgspec.json.Encoder().encode
 
 
 async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
-    """The page, or its twin where the path ends in .json or .csv; a / at the end asks for the page, whatever the id."""
+    """The page, or its twin where the path ends in .json or .csv; a / at the end asks for the page, whatever the id.
+
+    Where no trade has the id without the ending, and one has it with it, the page of that one: ids may end in .csv.
+    """
     if request.query:
         raise Refused(400, f"{next(iter(request.query))} is no parameter here: a trade's page has none.")
     said = request.match_info["trade_id"]
     form = next((form for form in (".json", ".csv", "/") if said.endswith(form)), "")
     trade_id = said.removesuffix(form).strip(" ")
     found = await asyncio.to_thread(_find, queries, trade_id)
+    if found is None and form in {".json", ".csv"}:
+        whole = said.strip(" ")
+        found = await asyncio.to_thread(_find, queries, whole)
+        if found is not None:
+            trade_id, form = whole, ""
     if not isinstance(found, Trade):
         raise Refused(404, _unknown(trade_id, found))
     if form == ".json":
