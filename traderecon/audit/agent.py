@@ -76,7 +76,7 @@ def _due(notary: Notary, places: set[Place], where: str | None, *, first_only: b
         trouble = explained(where, getattr(error, "orig", error))
         if trouble.passes:
             return []  # they are told next time
-        halt(trouble.sentence, error, code=trouble.code)
+        halt(trouble.sentence, error if trouble.code == PROMISE else None, code=trouble.code)
     except OtherFormat as error:
         halt(f"{NAME}: {error}", code=error.exit_code)
     except OSError as error:

@@ -5,7 +5,7 @@ with the app: then the database is one file.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import monotonic
@@ -23,12 +23,14 @@ from traderecon.sink.store import Store
 from traderecon.sink.taken import Taken
 from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
-from traderecon.transport import MicroBatch, Outgoing, Record
-from traderecon.transport.halt import halt
+from traderecon.transport import MicroBatch, Outgoing, Record, StreamApp
+from traderecon.transport.halt import PROMISE, halt
 from traderecon.transport.strikes import LIMIT
 
 SLOW_S = 5.0
 """A transaction takes milliseconds: after this long the sink says that it waits."""
+IN_PLACE_S = 2.0
+"""How often the database's file is looked for: one that was removed takes what is written with it, without a word."""
 HOLD = "database"
 
 Answer = TypeVar("Answer")
@@ -56,7 +58,7 @@ def attach(stage: Stage, store: Store) -> None:
                 answer = asked.result()
             except StoreError as error:
                 if not error.passes:
-                    halt(error.sentence, error, code=error.code)
+                    halt(error.sentence, error if error.code == PROMISE else None, code=error.code)
                 app.holds.put(HOLD, error.sentence)
             else:
                 app.holds.lift(HOLD)
@@ -96,8 +98,16 @@ def attach(stage: Stage, store: Store) -> None:
         thread.shutdown()
 
     app.start_offsets = start_offsets
+    _look_for_the_file(app, partial(stored, store.require_in_place))
     app.async_exit_stack.push_async_callback(close)  # left when the agents have ended
     app.agent(app.topic(*topics.outputs, key_type=bytes, value_type=bytes), name="sink")(sink)
+
+
+def _look_for_the_file(app: StreamApp, look: Callable[[], Awaitable[None]]) -> None:
+    async def every() -> None:
+        await look()
+
+    app.timer(IN_PLACE_S)(every)
 
 
 def _place(batch: MicroBatch, record: Record) -> Origin:

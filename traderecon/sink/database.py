@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DisconnectionError
 
 from traderecon.addresses import sqlite_path
 from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE
@@ -86,7 +87,10 @@ def readers(engine: Engine, connections: int | None = None) -> Engine:
 
     ``connections``: so many and no more; None: as many as SQLAlchemy gives by default, 5 and 10 more for a while.
     """
-    return _engine(engine.url, READER, **({} if connections is None else {"pool_size": connections, "max_overflow": 0}))
+    pool = {} if connections is None else {"pool_size": connections, "max_overflow": 0}
+    reading = _engine(engine.url, READER, **pool)
+    _follow(reading)
+    return reading
 
 
 def gathered(engine: Engine, wait_ms: int = GATHER_MS) -> None:
@@ -144,23 +148,77 @@ def _place(url: str) -> URL:
     if path is None:
         raise StoreError(
             REFUSED,
-            f"{url.partition(':')[0]}: this version keeps its database in SQLite only: set TRADERECON_DATABASE_URL to "
-            "sqlite:///path, or leave it empty",
+            "this version keeps its database in SQLite only: set TRADERECON_DATABASE_URL to sqlite:///path, or leave "
+            "it empty",
         )
     return URL.create("sqlite", database=str(path))
 
 
+def require_in_place(connection: Connection, path: str) -> None:
+    """StoreError where the file that a connection has open is not the one of that name any more, nor the log beside it.
+
+    To be asked within a transaction: then both are open.
+    """
+    _note(connection.info, path)
+    if said := _moved(connection.info, path):
+        raise StoreError(UNREACHABLE, said)
+
+
 def _engine(place: URL, options: Sequence[str], **pool: int) -> Engine:
-    def configure(connection: Any, record: Any) -> None:
+    path = place.database or ""
+    # Never made here: a file that was removed would come back empty, and look like a database.
+    uri = f"{Path(path).absolute().as_uri()}?mode=rw"
+
+    def connected() -> sqlite3.Connection:
+        # The driver begins no transaction of its own: ``_begin`` says when, and which.
+        connection = sqlite3.connect(uri, uri=True, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
         for option in options:
             connection.execute(option)
+        return connection
 
-    # The driver begins no transaction of its own: ``_begin`` says when, and which.
-    patient = {"timeout": PATIENCE_S, "isolation_level": None}
-    engine = create_engine(place, pool_use_lifo=True, connect_args=patient, **pool)
-    event.listen(engine, "connect", configure)
+    engine = create_engine(place, pool_use_lifo=True, creator=connected, **pool)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _follow(engine: Engine) -> None:
+    """Have connections that only read go on with the file that has the name now, when it is another one."""
+    path = engine.url.database or ""
+
+    def lent(_connection: Any, record: Any, _proxy: Any) -> None:
+        if said := _moved(record.info, path):
+            raise DisconnectionError(said)  # the pool connects anew
+
+    def returned(_connection: Any, record: Any) -> None:
+        _note(record.info, path)
+
+    event.listen(engine, "checkout", lent)
+    event.listen(engine, "checkin", returned)
+
+
+def _note(info: dict[Any, Any], path: str) -> None:
+    """Note once which files a connection has open."""
+    info.setdefault("files", {name: _inode(name) for name in (path, f"{path}-wal")})
+
+
+def _moved(info: dict[Any, Any], path: str) -> str | None:
+    """What has become of the files that a connection has open; None: they are where they were."""
+    for name, inode in info.get("files", {}).items():
+        now = _inode(name)
+        if now is None or now != inode:
+            return (
+                f"{name} was {'removed' if now is None else 'replaced'} while it was in use: put the database back, or "
+                f"remove what is left of {path}, and start again. What it lacks then, the sink reads from the topics"
+            )
+    return None
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _begin(connection: Connection) -> None:

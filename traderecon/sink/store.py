@@ -27,6 +27,7 @@ from traderecon.sink.database import (
     gathered,
     opened,
     readers,
+    require_in_place,
     wal_bytes,
 )
 from traderecon.sink.ledger import take_accounts
@@ -46,6 +47,7 @@ Place = tuple[str, int]
 NOTHING = Taken()
 
 _OFFSETS = "SELECT topic, partition, next_offset FROM sink_offsets"
+_USED = "SELECT EXISTS (SELECT 1 FROM sink_offsets)"
 _POSITION = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"
 
 
@@ -136,6 +138,12 @@ class Store:
         self._next = {(topic, partition): next_offset for topic, partition, next_offset in found}
         return dict(self._next)
 
+    def require_in_place(self) -> None:
+        """StoreError where the file was removed or replaced since it was opened: what is written goes nowhere."""
+        with self._explained(), self.engine.connect() as connection:
+            connection.exec_driver_sql(_USED).first()
+            require_in_place(connection, self.path)
+
     def take(self, batch: MicroBatch, aside: Collection[int] = ()) -> Taken:
         """Write what is new in a batch, all of it or nothing; gives what came of it.
 
@@ -152,6 +160,7 @@ class Store:
         passed(Point.SINK_BEGIN, batch.topic)
         with self._explained(), self._writing.begin() as connection:
             passed(Point.SINK_BEGUN, batch.topic)
+            require_in_place(connection, self.path)
             position = _claimed(connection, place, expected)
             wanted = [record for record in records if record.offset not in aside] if aside else records
             taken, head = self._take(connection, Feed(*place, wanted, position.head))

@@ -1,0 +1,67 @@
+"""The database taken from under a worker: one sentence, the exit code of a database that is not there, nothing lost."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pipeline_case import Installation
+from pipeline_truth import Day, assert_as_in_batch, batch_of
+
+DAY = Day(trades=300)
+
+
+def removed(file: Path) -> None:
+    for one in file.parent.glob("traderecon.db*"):
+        one.unlink()
+
+
+def file_alone(file: Path) -> None:
+    file.unlink()
+
+
+def log_alone(file: Path) -> None:
+    file.with_name("traderecon.db-wal").unlink()
+
+
+def replaced(file: Path) -> None:
+    copy = file.with_name("copy.db")
+    shutil.copyfile(file, copy)
+    copy.replace(file)
+
+
+def directory(file: Path) -> None:
+    shutil.rmtree(file.parent)
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    (tmp_path / "database").mkdir()
+    url = f"sqlite:///{tmp_path}/database/traderecon.db"
+    installation = Installation(tmp_path / "installation", database_url=url)
+    (installation.directory / "var").mkdir()
+    (installation.data_dir / "traderecon.db").symlink_to(tmp_path / "database" / "traderecon.db")  # for its ``rows``
+    yield installation
+    installation.close()
+
+
+@pytest.mark.parametrize("happens", [removed, file_alone, log_alone, replaced, directory])
+def test_a_database_taken_from_under_a_worker_is_said_in_one_sentence_and_made_anew(
+    installation: Installation, tmp_path: Path, happens: Callable[[Path], None]
+) -> None:
+    truth = batch_of(installation, DAY)
+    worker = installation.start_ready()
+    installation.run("simulate", *DAY.arguments)
+    installation.until_decided()
+    happens(tmp_path / "database" / "traderecon.db")
+    assert worker.ended() == 4
+    assert "was removed while it was in use: put the database back" in worker.log or (
+        happens is replaced and "was replaced while it was in use: put the database back" in worker.log
+    )
+    assert "Traceback" not in worker.log
+    if happens is file_alone:
+        removed(tmp_path / "database" / "traderecon.db")  # what is left of it, as the sentence says
+    worker = installation.start_ready()
+    installation.until_decided()
+    assert_as_in_batch(installation, truth, worker)
+    assert worker.leave() == 0
