@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from aiokafka.admin import NewTopic
 from broker.kafka_server import Kafka
 
 from traderecon.topics import RESULT_BYTES, Topic
-from traderecon.transport import Outgoing
+from traderecon.transport import Outgoing, kafka_client
 from traderecon.transport.client import Client, Created, NoAnswer, NotAccepted, NoTopic, connect
 
 T = TypeVar("T")
@@ -31,6 +32,34 @@ def test_a_topic_is_made_once_and_as_it_was_declared(kafka: Kafka) -> None:
     assert ask(kafka, lambda client: client.topics())["client-made"] == 3
     config = ask(kafka, lambda client: client.config("client-made"))
     assert declared.config().items() <= config.items()
+
+
+def test_a_topic_is_asked_for_again_while_a_kafka_that_has_just_started_lacks_brokers(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two copies where there is one broker: as where brokers have not joined yet; the third time they have."""
+    asked: list[int] = []
+
+    def wanted(name: str, partitions: int, _copies: int, _assignment: object, configs: dict[str, str]) -> NewTopic:
+        asked.append(2 if len(asked) < 2 else 1)
+        return NewTopic(name, partitions, asked[-1], None, configs)
+
+    monkeypatch.setattr(kafka_client, "NewTopic", wanted)
+    topic = Topic("client-started")
+    assert ask(kafka, lambda client: client.create(topic, 1)) == Created("client-started", True, 1)
+    assert asked == [2, 2, 1]
+
+
+def test_a_topic_that_cannot_be_made_is_refused_with_what_the_broker_says(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wanted(name: str, partitions: int, _copies: int, _assignment: object, configs: dict[str, str]) -> NewTopic:
+        return NewTopic(name, partitions, 2, None, configs)
+
+    monkeypatch.setattr(kafka_client, "NewTopic", wanted)
+    monkeypatch.setattr(kafka_client, "READY_S", 1.0)
+    with pytest.raises(NotAccepted, match="did not make the topic client-lone: InvalidReplicationFactorError, "):
+        ask(kafka, lambda client: client.create(Topic("client-lone"), 1))
 
 
 def test_kafkas_own_topics_are_none_of_ours(kafka: Kafka) -> None:

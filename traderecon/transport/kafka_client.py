@@ -10,13 +10,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
+    BrokerNotAvailableError,
     BrokerResponseError,
     CommitFailedError,
     IllegalGenerationError,
+    InvalidReplicationFactorError,
     KafkaError,
     KafkaTimeoutError,
     RebalanceInProgressError,
     TopicAlreadyExistsError,
+    UnknownError,
     UnknownMemberIdError,
     UnknownTopicOrPartitionError,
     for_code,
@@ -47,6 +50,10 @@ AGAIN_S = 0.1
 CLIENT_ID = "traderecon"
 LEFT_S = 15.0
 """A worker keeps its place in a group for ten seconds after it has ended."""
+READY_S = 20.0
+"""A Kafka that answers and cannot make a topic is asked again for so long: it may have just started."""
+NOT_READY = (InvalidReplicationFactorError, BrokerNotAvailableError, UnknownError)
+"""What a Kafka says whose brokers have not all joined yet. aiokafka counts these among what does not pass."""
 MEMBERS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 """What a broker says to who would commit for a group that has members."""
 
@@ -104,9 +111,15 @@ class KafkaClient:
 
     async def topics(self) -> Mapping[str, int]:
         """Every topic and its number of partitions; Kafka's own topics are left out."""
+        until = monotonic() + CONNECT_S
+        while True:
+            found = await self._answered(self._admin.describe_topics())
+            if monotonic() > until or not any(for_code(topic["error_code"]).retriable for topic in found):
+                break
+            await asyncio.sleep(AGAIN_S)  # one that has just started does not know its topics' leaders yet
         return {
             topic["topic"]: len(topic["partitions"])
-            for topic in await self._answered(self._admin.describe_topics())
+            for topic in found
             if not topic["error_code"] and not topic["is_internal"]
         }
 
@@ -114,21 +127,21 @@ class KafkaClient:
         """Make a topic with its settings, and wait until it can be used; or find it as it is."""
         if (there := (await self.topics()).get(topic.name)) is not None:
             return Created(topic.name, False, there)
-        wanted = NewTopic(topic.name, partitions, AS_THE_BROKER_SAYS, {}, dict(topic.config()))
-        until = monotonic() + CONNECT_S
+        until = monotonic() + READY_S
         while True:
+            wanted = NewTopic(topic.name, partitions, AS_THE_BROKER_SAYS, {}, dict(topic.config()))
             answer = await self._answered(self._admin.create_topics([wanted]))
             _, code, *said = answer.topic_errors[0]
             if code == 0:
-                await self._usable(topic.name, until)
+                await self._usable(topic.name, monotonic() + CONNECT_S)
                 return Created(topic.name, True, partitions)
             error = for_code(code)
             if error is TopicAlreadyExistsError:  # somebody else has just made it
-                await self._usable(topic.name, until)
+                await self._usable(topic.name, monotonic() + CONNECT_S)
                 return Created(topic.name, False, (await self.topics())[topic.name])
             if said_no := denied(error(topic.name), self._security.principal, operation="Create"):
                 raise NotAccepted(said_no)
-            if not error.retriable or monotonic() > until:
+            if not (error.retriable or error in NOT_READY) or monotonic() > until:
                 raise NotAccepted(
                     f"{self.where} did not make the topic {topic.name}: {error.__name__}, {said[0] if said else ''}. "
                     "Make it with Kafka's own tools, or as a user who may."
