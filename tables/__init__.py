@@ -1,6 +1,18 @@
 """State: Faust tables whose writes are batches, one module each. See README.md for keys, writers and lifetimes."""
 
-from . import deadlines, facts, told, trades, watermarks
+from . import deadlines, facts, outputs, told, trades, watermarks
 from .batch_table import BatchTable, Draft
+from .fold import Fold, applied_key
 
-__all__ = ["BatchTable", "Draft", "deadlines", "facts", "told", "trades", "watermarks"]
+__all__ = [
+    "BatchTable",
+    "Draft",
+    "Fold",
+    "applied_key",
+    "deadlines",
+    "facts",
+    "outputs",
+    "told",
+    "trades",
+    "watermarks",
+]

@@ -9,7 +9,7 @@ that was stopped and woke up late), the gap is read before anything else is writ
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -50,12 +50,6 @@ class BatchTable(faust.Table[bytes, bytes]):
             partitions=partitions,
             key_type=bytes,
             value_type=bytes,
-            extra_topic_configs={
-                # Small segments, or nothing is ever compacted.
-                "segment.ms": 3_600_000,
-                "segment.bytes": 67_108_864,
-                "min.cleanable.dirty.ratio": 0.2,
-            },
             **kwargs,
         )
         self._writes: dict[int, int] = {}
@@ -78,6 +72,19 @@ class BatchTable(faust.Table[bytes, bytes]):
         if other:  # the first format says nothing of itself
             same_format(f"{self.changelog_topic.get_topic_name()}[{partition}]", int(other))
         return int(offset)
+
+    def stored_row(self, partition: int, key: bytes) -> bytes | None:
+        """A row as it is stored."""
+        return self.data.of(partition).get(key)
+
+    def stored_values(self, partition: int, prefix: bytes) -> list[bytes]:
+        """The values of the stored rows whose keys begin with ``prefix``."""
+        return [value for _, value in rows(self.data.of(partition), prefix)]
+
+    async def put_rows(self, partition: int, changes: Mapping[bytes, bytes]) -> None:
+        """Write rows outside of any batch, changelog first; only while no draft of the partition is at work."""
+        self._restored[partition] = self._restored.get(partition, 0) + 1
+        await self._write(partition, dict(changes))
 
     def held(self, partition: int) -> "Held":
         """What drafts find; equal as long as nobody but drafts has written to it."""

@@ -5,14 +5,18 @@
 The offset tells a replay (the same record again) from a producer's duplicate (another record, the same fact).
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
-from traderecon.records import Fact
+from traderecon.records import Fact, Origin
 from traderecon.records.journal import fact_of
 
 from .batch_table import Draft
 
 PREFIX = b"f"
+READ_BACK = -1
+"""In place of a journal offset: the fact was read back from a published result, its journal record comes later."""
 
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
@@ -40,6 +44,21 @@ def keep(draft: Draft, trade_id: bytes, kept: Kept, journalled: bytes) -> None:
     """Add a fact; ``journalled`` is the value of its journal record."""
     key = PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity)
     draft.put(key, b"%d %b" % (kept.journal_offset, journalled))
+
+
+def read_back(known: Sequence[Kept], origin: Origin) -> Kept | None:
+    """Of facts that were read back the one that came with this record; None where there is none."""
+    place = origin.topic, origin.partition, origin.offset
+    for kept in known:
+        there = kept.fact.origin
+        if kept.journal_offset == READ_BACK and (there.topic, there.partition, there.offset) == place:
+            return kept
+    return None
+
+
+def forget(draft: Draft, trade_id: bytes, kept: Kept) -> None:
+    """Take a row away; for one that was read back, when its journal record has come."""
+    draft.delete(PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity))
 
 
 def by_offset(kept: Kept) -> int:

@@ -27,4 +27,9 @@ def last(draft: Draft, trade_id: bytes) -> Told | None:
 
 def tell(draft: Draft, trade_id: bytes, told: Told) -> None:
     """This result is published."""
-    draft.put(PREFIX + trade_id, b"%d %b" % (told.version, _encode(told)))
+    draft.put(PREFIX + trade_id, row(told))
+
+
+def row(told: Told) -> bytes:
+    """The value of its row."""
+    return b"%d %b" % (told.version, _encode(told))

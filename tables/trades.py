@@ -50,6 +50,13 @@ class Trades:
         else:
             known.append(kept)
 
+    def adopt(self, trade_id: bytes, read_back: Kept, exact: Kept, journalled: bytes) -> None:
+        """The journal record of a fact that was read back from a result has come: it takes the place of that one."""
+        facts.forget(self._draft, trade_id, read_back)
+        known = self._remembered[trade_id].facts
+        known[:] = [one for one in known if one.identity != read_back.identity]
+        self.keep(trade_id, exact, journalled)
+
     def tell(self, trade_id: bytes, last: Told) -> None:
         """This result is published."""
         told.tell(self._draft, trade_id, last)

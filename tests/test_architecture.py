@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "processes": {"roles", "transport"},
     "memory": set(),
     "open_files": set(),
+    "state": {"audit", "records", "sink", "tables", "topics", "transport"},
     "preflight": {
         "addresses",
         "clock",
@@ -102,6 +103,7 @@ MAY_IMPORT = {
         "settings",
         "simulator",
         "sink",
+        "state",
         "topics",
     }
     | {"transport", "worker_home"},

@@ -99,7 +99,7 @@ def _intake(parts: Parts) -> StreamApp:
 
 
 def _matching(parts: Parts) -> StreamApp:
-    stage = _stage(parts, "matching", writes=parts.topics.published)
+    stage = _stage(parts, "matching", writes=(*parts.topics.published, parts.topics.changelog))
     matching_agent.attach(stage, rules_in_force(parts.settings))
     return stage.app
 
@@ -175,6 +175,7 @@ def _app(parts: Parts, role: str, **more: Any) -> StreamApp:
         partitions=settings.topic_partitions,
         batch_records=BATCH_RECORDS,
         instance=home.name,
+        topic_allow_declare=False,  # a changelog made on the way would have one copy
         **more,
     )
 

@@ -9,17 +9,25 @@ from typing import NamedTuple
 from traderecon.records import Source
 
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+SEGMENT_BYTES = 67_108_864
+TABLE = "trades"
+"""The table of matching."""
 RESULT_BYTES = 4_194_304
 """A result carries up to 64 legs of 64 kB, few of them large."""
 
 
 class Topic(NamedTuple):
-    """One topic: its name, whether only a key's newest record is kept, and how long a record is (None: for ever)."""
+    """One topic: its name, whether only a key's newest record is kept, and how long a record is (None: for ever).
+
+    ``changelog``: it is of a table, and recovered from: it is compacted early.
+    """
 
     name: str
     compacted: bool = False
     retention_ms: int | None = None
     max_message_bytes: int | None = None
+    changelog: bool = False
 
     def config(self) -> Mapping[str, str]:
         """What a Kafka is told. The broker gives the time: what a producer says of it may be anything."""
@@ -28,6 +36,12 @@ class Topic(NamedTuple):
             "message.timestamp.type": "LogAppendTime",
             "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
         }
+        if self.changelog:  # small segments, or nothing is ever compacted
+            config |= {
+                "segment.ms": str(HOUR_MS),
+                "segment.bytes": str(SEGMENT_BYTES),
+                "min.cleanable.dirty.ratio": "0.2",
+            }
         if self.max_message_bytes is not None:
             config["max.message.bytes"] = str(self.max_message_bytes)
         return config
@@ -58,6 +72,11 @@ class Topics(NamedTuple):
         }
 
     @property
+    def changelog(self) -> str:
+        """The changelog of matching's table, as Faust names it: app, table, changelog."""
+        return f"{self.legs.removesuffix('legs')}traderecon-matching-{TABLE}-changelog"
+
+    @property
     def outputs(self) -> tuple[str, ...]:
         """What the sink reads."""
         return self.reconciled, self.mismatch, self.dead_letters, self.standings, self.accounts, self.actions
@@ -84,6 +103,7 @@ class Topics(NamedTuple):
             Topic(self.accounts, retention_ms=kept),
             Topic(self.actions),
             Topic(self.checkpoints),
+            Topic(self.changelog, compacted=True, changelog=True),
         )
 
 

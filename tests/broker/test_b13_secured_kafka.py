@@ -136,7 +136,7 @@ def test_b13_a_right_that_is_missing_is_named_with_principal_and_command(install
     for operation, kind, name in (
         ("Write", "topic", "reconciled"),
         ("Read", "group", "traderecon-matching"),
-        ("Create", "topic", "traderecon-matching-trades-changelog"),
+        ("Write", "topic", "traderecon-matching-trades-changelog"),
         ("DescribeConfigs", "topic", "legs"),
     ):
         kafka.deny("User:matching", operation, kind, prefix + name)

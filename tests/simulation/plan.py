@@ -50,6 +50,8 @@ class Kind(StrEnum):
     REBALANCE = "rebalance"
     COMPACT = "compact"
     WIPE = "wipe"
+    FORGET = "forget"
+    """Every local store is lost, and the changelog: its topic was deleted, or the one broker that had it replaced."""
 
 
 class Fault(NamedTuple):

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
+from log_surgery import cut
 
 from simulation.broker import SESSION_S, Broker, Group
 from simulation.day import POISON, Day
@@ -51,6 +52,8 @@ ROOM_S = 0.05
 """How soon a full queue is looked at again."""
 IDLE_S, FETCH_S = 0.25, 2.0
 """Steps of a consumer that has nothing to do: they cost time of ours, and decide nothing."""
+LANDED_S = 12.0
+"""Whatever was sent has landed by then."""
 CHANGELOG = "traderecon-matching-trades-changelog"
 
 
@@ -175,6 +178,8 @@ class World:
         self.deaths: Counter[str] = Counter()
         self.unexpected: list[str] = []
         self.sentence = ""
+        self._may_begin = asyncio.Event()
+        self._may_begin.set()
         self._accounts: dict[tuple[str, int], int] = {}
 
     # -- what workers ask for
@@ -240,6 +245,7 @@ class World:
 
     async def _begin_again(self, slot: int) -> None:
         await asyncio.sleep(self.chance.uniform(0.05, 2.0))
+        await self._may_begin.wait()
         self._begin(slot)
 
     def _begin(self, slot: int) -> None:
@@ -294,6 +300,8 @@ class World:
                 for partition in range(self.plan.day.ours):
                     while self.log.compact(CHANGELOG, partition):
                         pass
+            case Kind.FORGET:
+                await self._forget()
             case Kind.STOP if worker is not None and not worker.dead and not worker.asleep:
                 worker.pause()
                 self.broker.apart(self._oversleeps(worker, fault.for_s))
@@ -304,6 +312,20 @@ class World:
                 worker.home.store.wipe()
             case _:
                 self.deaths[f"no {fault.kind}"] += 1
+
+    async def _forget(self) -> None:
+        """All workers end; nobody has their tables any more, nor the changelog, and the group's commits are there."""
+        self._may_begin.clear()
+        for worker in self.workers:
+            if worker is not None and not worker.dead:
+                worker.die(Crash("forget", 0))
+        await asyncio.sleep(LANDED_S)
+        for home in self.homes:
+            home.store.wipe()
+        for partition in range(self.plan.day.ours):
+            cut(self.log, CHANGELOG, partition, 0)
+            self.broker.ends[CHANGELOG, partition] = 0
+        self._may_begin.set()
 
     async def _oversleeps(self, worker: Worker, for_s: float) -> None:
         await asyncio.sleep(min(for_s, SESSION_S))

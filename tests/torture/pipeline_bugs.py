@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import prometheus_client
+from faust.types import TP
 from sqlalchemy import Connection
 
 from torture.bugs import BUGS as OF_THE_TRANSPORT
@@ -27,6 +28,7 @@ from traderecon.sink.store import Store
 from traderecon.sink.taken import Feed, Taken
 from traderecon.tables import Draft, deadlines, watermarks
 from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport.consumer import BatchConsumer
 
 RESULTS = ("reconciled", "mismatch")
 
@@ -154,6 +156,16 @@ def forget_how_far() -> None:
     StreamApp.append = silent  # type: ignore[method-assign]
 
 
+def begin_at_the_commit() -> None:
+    """A table is believed to know what its group has committed, whatever it holds."""
+    applied = BatchConsumer._applied
+
+    def believed(self: BatchConsumer, tp: TP) -> int:
+        return max(applied(self, tp), self._left_off.get(tp, 0) - 1)
+
+    BatchConsumer._applied = believed  # type: ignore[method-assign]
+
+
 def count_twice() -> None:
     """A record that is read counts for two."""
     count = prometheus_client.Counter.inc
@@ -235,6 +247,7 @@ BUGS: dict[str, Callable[[], None]] = OF_THE_TRANSPORT | {
         number_versions_anew,
         mistake_the_digest,
         forget_how_far,
+        begin_at_the_commit,
         count_twice,
         never_be_ready,
         tell_twice,
@@ -258,4 +271,5 @@ OF_INVARIANTS = {
     "I12": "leave-an-exception",
     "I13": "sign-by-the-clock",
 }
-"""A bug for each invariant, which bites in every run. I14 is of access logs, which are to come."""
+"""A bug for each invariant, which bites in every run. I14 is of access logs, which are to come; I15 is broken by
+``begin-at-the-commit``, where a changelog is lost: see the simulation."""

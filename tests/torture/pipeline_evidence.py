@@ -1,6 +1,6 @@
 """More that topics and database must say, whoever wrote them: accounts, evidence, courses, letters, offsets.
 
-    records by role, rows of the inputs, database, commits  ->  Findings I1, I2, I3, I5, I6, I7
+    records by role, rows of the inputs, database, commits  ->  Findings I1, I2, I3, I5, I6, I7, I15
 
 Pure, as pipeline_oracle.py, whose histories these judge. Source: CONTRACT.md, Topics, Database; docs/torture.md.
 """
@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -171,6 +171,39 @@ def judge_offsets(
                 f"matching has committed {journal} up to {offset}, the changelog has it up to {applied.get(partition)}"
             )
             yield Finding(Defect.COMMIT, partition, offset, text, "I7")
+
+
+def judge_tables(
+    changelog: Iterable[Entry],
+    journal: Iterable[Entry],
+    rejected: Container[tuple[int, int]],
+    committed: Mapping[int, int],
+) -> Iterator[Finding]:
+    """I15: a table behind what its group has committed: a leg of the journal that is no fact of its trade.
+
+    ``rejected``: journal partition and offset of every dead letter; ``committed``: the group's next offsets. The
+    changelog is read after both, and is what a table can be made from.
+    """
+    rows: dict[tuple[int, bytes], bytes] = {}
+    for entry in changelog:
+        if (entry.key or b"").startswith(b"f"):
+            row = entry.partition, entry.key or b""
+            if entry.value is None:
+                rows.pop(row, None)
+            else:
+                rows[row] = entry.value
+    facts = {(partition, _leg(value.partition(b" ")[2])) for (partition, _), value in rows.items()}
+    for entry in journal:
+        if entry.key is None or entry.offset >= committed.get(entry.partition, 0):
+            continue
+        place = entry.partition, entry.offset
+        if place not in rejected and (entry.partition, _leg(entry.value or b"")) not in facts:
+            text = f"a leg of {entry.key!r} is committed, and no fact of its trade in the table"
+            yield Finding(Defect.LOST, *place, text, "I15")
+
+
+def _leg(value: bytes) -> str:
+    return json.dumps(json.loads(value)["leg"], sort_keys=True)
 
 
 def applied_in(changelog: Iterable[Entry], journal: str) -> dict[int, int]:

@@ -31,6 +31,7 @@ from torture.pipeline_evidence import (
     judge_evidence,
     judge_letters,
     judge_offsets,
+    judge_tables,
 )
 from torture.pipeline_input import CONFIRMATIONS, EXECUTIONS, PNL, Row, row_of
 
@@ -107,7 +108,13 @@ class PipelineHistory:
                 *(
                     ()
                     if self._open
-                    else (self._judge_trades(), self._judge_letters(), self._judge_courses(), self._judge_ledger())
+                    else (
+                        self._judge_trades(),
+                        self._judge_letters(),
+                        self._judge_courses(),
+                        self._judge_ledger(),
+                        self._judge_tables(),
+                    )
                 ),
             )
         )
@@ -317,6 +324,17 @@ class PipelineHistory:
             sent = {place: offset for place, offset in sent.items() if place[0] != LEGS}
         applied = applied_in(self.topics.get(CHANGELOG, ()), self.names[LEGS])
         return judge_offsets(sent, stored, ends, applied, LEGS)
+
+    def _judge_tables(self) -> Iterator[Finding]:
+        """I15: what the group has committed is in the table, where its changelog was read."""
+        if CHANGELOG not in self.topics:
+            return iter(())
+        letters = (json.loads(entry.value or b"") for entry in self.topics[LETTERS])
+        rejected = {
+            (letter["partition"], letter["offset"]) for letter in letters if letter["topic"] == self.names[LEGS]
+        }
+        committed = {number: offset for (role, number), offset in self.committed.items() if role == LEGS}
+        return judge_tables(self.topics[CHANGELOG], self.topics[LEGS], rejected, committed)
 
     def _judge_accounts(self) -> Iterator[Finding]:
         if not (accounts := self.topics.get(ACCOUNTS)):

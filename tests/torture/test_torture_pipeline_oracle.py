@@ -43,7 +43,8 @@ def result(trade_id: str, version: int, state: str, moved: tuple[str, str | None
 
 
 def fact(role: str, partition: int, offset: int) -> bytes:
-    return json.dumps({"origin": {"topic": NAMES[role], "partition": partition, "offset": offset}}).encode()
+    origin = {"topic": NAMES[role], "partition": partition, "offset": offset}
+    return json.dumps({"leg": {"of": [role, partition, offset]}, "origin": origin}).encode()
 
 
 PASSED = dict.fromkeys(("ticker", "quantity", "price", "timestamp"), "PASS")
@@ -140,6 +141,12 @@ def stored_otherwise(change: Callable[[Database], object]) -> PipelineHistory:
 
 
 APPLIED = b"\x00applied\x00t-legs"
+FACTS = [
+    Entry(entry.partition, 0, b"f%b" % (entry.value or b""), b"%d %b" % (entry.offset, entry.value or b""))
+    for entry in TOPICS["legs"]
+    if entry.key is not None
+]
+"""The rows of a table that has every leg of the journal."""
 
 
 def with_beside(role: str, *entries: Entry) -> PipelineHistory:
@@ -170,7 +177,8 @@ def test_accounts_checkpoints_and_a_changelog_that_agree_are_fine() -> None:
     assert with_beside("accounts", *accounts()).findings() == []
     head = database().result_history[-1]["chain"]
     assert with_beside("checkpoints", checkpoint(head)).findings() == []
-    assert with_beside("changelog", Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")).findings() == []
+    applied = Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")
+    assert with_beside("changelog", *FACTS, *applied).findings() == []
 
 
 def test_the_digest_names_the_newest_result_of_every_trade() -> None:
@@ -267,8 +275,12 @@ BROKEN: dict[str, tuple[Callable[[], PipelineHistory], set[Defect]]] = {
         {Defect.COMMIT},
     ),
     "matching has committed what the changelog has not": (
-        lambda: with_beside("changelog", Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"0")),
+        lambda: with_beside("changelog", *FACTS, Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"0")),
         {Defect.COMMIT},
+    ),
+    "matching has committed a leg that its table does not have": (
+        lambda: with_beside("changelog", *FACTS[1:], Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")),
+        {Defect.LOST},
     ),
     "an account of another class": (
         lambda: with_beside("accounts", *accounts(executions=[["leg", 2]])),

@@ -5,8 +5,6 @@ There are few possibilities, and only one gives the event id; the legs of a firs
 """
 
 import hashlib
-import re
-from calendar import timegm
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import chain, combinations, islice, product
@@ -15,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from traderecon.records import Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, Source
-from traderecon.records.instants import NS_PER_S
 from traderecon.records.numbers import canonical
+from traderecon.records.published import instant
 
 TRIES = 300_000
 """So many possibilities are tried: a few seconds."""
@@ -24,7 +22,6 @@ NOTICED = (Hint.LEAP_SECOND, Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
 """What decoding notices of a leg, in the order it is said."""
 FINEST = 9
 
-_INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
 _AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"}
 _TYPES: Mapping[str, type[Leg]] = {
     Source.EXECUTIONS: Execution,
@@ -87,21 +84,7 @@ def _possible(source: str, payload: Mapping[str, Any]) -> Iterator[bytes]:
         if kind is PnlSnapshot:
             yield _encode(PnlSnapshot(**{"pnl_impact": None, "commission": None, **said}, hints=noticed))
             continue
-        timestamp_ns, digits = _instant(payload["timestamp"])
+        timestamp_ns, digits = instant(payload["timestamp"])
         for granularity in (digits, *[other for other in range(FINEST + 1) if other != digits]):
             said |= {"timestamp_ns": timestamp_ns, "granularity": granularity, "hints": noticed}
             yield _encode(kind(**said))
-
-
-def _instant(text: str) -> tuple[int, int]:
-    """Nanoseconds since 1970, and how many digits of the second were said.
-
-    >>> _instant("2025-07-26T10:01:23.100000001Z"), _instant("2025-07-26T10:01:23Z")
-    ((1753524083100000001, 9), (1753524083000000000, 0))
-    """
-    found = _INSTANT.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no instant as results say them")
-    *parts, fraction = found.groups()
-    fraction = fraction or ""
-    return timegm(tuple(map(int, parts))) * NS_PER_S + int(fraction.ljust(9, "0") or 0), len(fraction)

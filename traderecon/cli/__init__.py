@@ -21,6 +21,7 @@ _COMMANDS = {
     "doctor": ("traderecon.cli.doctor:doctor", "Broker, topics, disk, clock, database: could a worker start?"),
     "ingest": ("traderecon.cli.ingest:ingest", "CSV files into the topics."),
     "reconcile": ("traderecon.cli.reconcile:reconcile", "Reconcile three CSV files: every trade's verdict, no broker."),
+    "state": ("traderecon.cli.state:state", "State: what matching knows, rebuilt where it was lost."),
     "topics": ("traderecon.cli.topics:topics", "The topics: make them, look at them."),
     "torture": ("traderecon.cli.torture:torture", "For a checkout: break the pipeline by plan, judge it."),
     "worker": ("traderecon.cli.worker:worker", "Run the pipeline, or some of its stages, on the broker."),

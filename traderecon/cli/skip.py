@@ -17,6 +17,7 @@ from traderecon.records.account import Account, Became, Book, Span, account_json
 from traderecon.records.instants import iso
 from traderecon.records.skip import Skip, skip_json
 from traderecon.settings import Settings
+from traderecon.state import set_applied
 from traderecon.topics import Topics
 from traderecon.topics import topics as named
 from traderecon.transport.client import Client, GroupPosition
@@ -61,6 +62,8 @@ async def _skip(settings: Settings, topic: str, partition: int, following: int, 
         await _written(client, names.actions, decided.key, skip_json(decided))
         if at.committed is None or at.committed < following:
             await client.move(group, topic, partition, following)
+        if topic == names.legs:  # the table of matching is not to miss them either
+            await set_applied(client, names, partition, following - 1)
         if first < following:  # the last of all: whoever reads the topic has been found to be gone
             account = Account(topic, partition, first, ((Became.SKIPPED, following - first),))
             await _written(client, names.accounts, account.key, account_json(account))

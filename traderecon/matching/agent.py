@@ -10,11 +10,12 @@ record is judged by itself, over the facts up to it: what is published never dep
 import asyncio
 import logging
 from collections import Counter, defaultdict
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
 
 import msgspec
-from faust.types import StreamT
+from faust.types import TP, StreamT
 
 from traderecon import clock
 from traderecon.matching.course import Awaited, Turn, awaited, expire, join
@@ -38,10 +39,11 @@ from traderecon.records.dead_letter import dead_letter, failed, letter_key, unre
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
+from traderecon.records.published import published
 from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.stage import Stage
-from traderecon.tables import BatchTable, Draft, deadlines, facts, told, trades, watermarks
+from traderecon.tables import BatchTable, Draft, deadlines, facts, outputs, told, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
@@ -69,6 +71,7 @@ def attach(stage: Stage, rules: Rules) -> None:
     table.help = "facts, deadlines, watermarks, what was told"
     app.tables.add(table)
     matching = _Matching(stage, table, rules)
+    app.behind = matching.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
 
 
@@ -115,6 +118,25 @@ class _Matching:
             await self._publish(turns)
             await turns.draft.write()
 
+    async def read_back(self, tp: TP) -> None:
+        """The table has lost records of a journal partition: what was published of them is for the outputs to say.
+
+        So the journal can be read again under whatever rules are in force now, and no version is published twice.
+        """
+        consumer = self._app.consumer
+        places = {TP(topic, tp.partition) for topic in (self._topics.reconciled, self._topics.mismatch)}
+        lows, highs = await consumer.earliest_offsets(*places), await consumer.highwaters(*places)
+        spans = {place: range(lows[place] or 0, highs[place] or 0) for place in places}
+        names = ", ".join(sorted(place.topic for place in places))
+        logger.warning("%s[%s]: reading what was published of it from %s", *tp, names)
+        async for _, records in self._app.transport.read(spans):
+            changes: dict[bytes, bytes] = {}
+            for result in outputs.newest(published(record.value or b"") for record in records):
+                last = self._table.stored_row(tp.partition, told.PREFIX + result.trade_id.encode())
+                changes |= outputs.rows(result, last, partial(self._table.stored_values, tp.partition))
+            if changes:
+                await self._table.put_rows(tp.partition, changes)
+
     def _join(self, turns: "_Turns", trade_id: bytes, record: Record) -> None:
         """A fact comes to its trade."""
         value = record.value or b""
@@ -122,6 +144,11 @@ class _Matching:
         draft = turns.draft
         trade = turns.trades.of(trade_id)
         known = trade.facts
+        if known and known[0].journal_offset < 0 and (shown := facts.read_back(known, fact.origin)) is not None:
+            # The outputs show it already: no result comes of it.
+            exact = msgspec.structs.replace(fact, origin=shown.fact.origin)
+            turns.trades.adopt(trade_id, shown, facts.Kept(identity(fact.leg), exact, record.offset), journalled(exact))
+            return
         if known and known[-1].journal_offset >= record.offset:
             if any(kept.journal_offset == record.offset for kept in known):
                 return  # a replay that a worker stopped for too long made look new

@@ -14,10 +14,8 @@ from traderecon.settings import Settings
 from traderecon.topics import Topics, topics
 from traderecon.transport.client import GROUP, TOPIC, Client
 
-TABLES = ("trades",)
-"""What matching keeps; each table has a changelog, which the worker makes."""
 OPERATOR, FEED = "operator", "feed"
-"""Who makes topics, replays dead letters, and skips what is gone; who sends what is reconciled, also by ``ingest``."""
+"""Who makes topics, replays dead letters, skips what is gone, rebuilds state; who sends what is reconciled."""
 GRANTED = (OPERATOR, "intake", "matching", "sink", FEED)
 """Who needs rights at all."""
 LOOK = "DescribeConfigs"
@@ -99,7 +97,8 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
             yield group
             yield from _on(("Read",), names.legs)
             yield from _on(("Write",), *names.published)
-            yield from _on(("Create", "Read", "Write"), *(f"{mine}-{table}-changelog" for table in TABLES))
+            yield from _on(("Read", "Write"), names.changelog)
+            yield from _on(("Read",), names.reconciled, names.mismatch)
         case "sink":
             yield group
             yield from _on(("Read",), *names.outputs)
@@ -108,8 +107,9 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
             yield from (Right("Write", TOPIC, name) for name in names.inputs)
         case "operator":
             yield from _on(("Create", "Describe"), *(topic.name for topic in names.declared(settings.retention_days)))
-            mended = (*names.inputs, names.legs, names.actions, names.accounts)
+            mended = (*names.inputs, names.legs, names.actions, names.accounts, names.changelog)
             yield from (Right(operation, TOPIC, name) for name in mended for operation in ("Read", "Write"))
+            yield from (Right("Read", TOPIC, name) for name in (names.reconciled, names.mismatch))
             # To go on behind records that are gone is to commit for who reads them.
             yield from (
                 Right("Read", GROUP, f"{settings.topic_prefix}traderecon-{one}") for one in ("intake", "matching")

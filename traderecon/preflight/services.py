@@ -92,7 +92,7 @@ def _topics(standings: tuple[Standing, ...], *, embedded: bool) -> Iterator[Find
         text = f"{standing.topic} {standing.text}"
         if standing.fitness in {Fitness.OTHER_PARTITIONS, Fitness.NO_TIME}:
             yield bad("topics", text, standing.todo)
-        elif standing.fitness is Fitness.OTHER_SETTINGS:
+        elif standing.fitness in {Fitness.OTHER_SETTINGS, Fitness.FEW_COPIES}:
             yield warn("topics", text, standing.todo)
 
 

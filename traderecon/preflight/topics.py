@@ -12,10 +12,13 @@ import msgspec
 
 from traderecon.settings import Settings
 from traderecon.topics import Topic, Topics, topics
-from traderecon.transport.client import Client, Created
+from traderecon.transport.client import Client, Copies, Created
 
 MAKE = "run `traderecon topics create`"
 STAMPED = "message.timestamp.type"
+IN_SYNC = "min.insync.replicas"
+COPIES, COPIES_IN_SYNC = 3, 2
+"""So many of each topic where the cluster has as many brokers: one may die, and another while it is away."""
 
 
 class Fitness(StrEnum):
@@ -26,6 +29,7 @@ class Fitness(StrEnum):
     OTHER_PARTITIONS = "OTHER_PARTITIONS"
     OTHER_SETTINGS = "OTHER_SETTINGS"
     NO_TIME = "NO_TIME"
+    FEW_COPIES = "FEW_COPIES"
 
     @property
     def refuses(self) -> bool:
@@ -52,10 +56,10 @@ async def make(client: Client, settings: Settings) -> tuple[Created, ...]:
 async def inspect(client: Client, settings: Settings, only: Collection[str] | None = None) -> tuple[Standing, ...]:
     """Every topic of the pipeline, or ``only`` these, in its order. Raises ``ClientError``."""
     names = topics(settings.topic_prefix)
-    counts = await client.topics()
+    counts, copies = await client.topics(), await client.copies()
     return tuple(
         [
-            await _standing(client, names, topic, counts.get(topic.name), settings.topic_partitions)
+            await _standing(client, names, topic, counts.get(topic.name), settings.topic_partitions, copies)
             for topic in names.declared(settings.retention_days)
             if only is None or topic.name in only
         ]
@@ -76,7 +80,9 @@ def other_partitions(names: Topics, topic: str, found: int, asked: int) -> Stand
     )
 
 
-async def _standing(client: Client, names: Topics, topic: Topic, found: int | None, asked: int) -> Standing:
+async def _standing(  # noqa: PLR0917  # a topic, as it is and as it should be
+    client: Client, names: Topics, topic: Topic, found: int | None, asked: int, copies: Copies
+) -> Standing:
     if found is None:
         return Standing(topic.name, Fitness.MISSING, None, "is missing", MAKE)
     if differs := other_partitions(names, topic.name, found, asked):
@@ -88,7 +94,7 @@ async def _standing(client: Client, names: Topics, topic: Topic, found: int | No
         return Standing(topic.name, Fitness.NO_TIME, found, text, f"set {STAMPED}=LogAppendTime with kafka-configs")
     wrong = list(_other_settings(names, topic, config))
     if not wrong:
-        return Standing(topic.name, Fitness.OK, found)
+        return _few_copies(topic.name, found, config, copies) or Standing(topic.name, Fitness.OK, found)
     return Standing(
         topic.name,
         Fitness.OTHER_SETTINGS,
@@ -96,6 +102,24 @@ async def _standing(client: Client, names: Topics, topic: Topic, found: int | No
         "; ".join(f"has {name} {is_set}, not {wanted}: {costs}" for name, is_set, wanted, costs in wrong),
         f"set {', '.join(f'{name}={wanted}' for name, _, wanted, _ in wrong)} with Kafka's own tools (kafka-configs)",
     )
+
+
+def _few_copies(topic: str, found: int, config: Mapping[str, str], copies: Copies) -> Standing | None:
+    """What to say of a topic with fewer copies than the cluster could keep; None where it has enough."""
+    if copies.brokers < COPIES:
+        return None
+    there, in_sync = copies.topics.get(topic, 0), int(config.get(IN_SYNC) or 1)
+    said, todo = [], []
+    if there < COPIES:
+        said.append(f"has {there} cop{'y' if there == 1 else 'ies'} on a cluster of {copies.brokers} brokers")
+        todo.append(f"give it {COPIES} copies with kafka-reassign-partitions")
+    if in_sync < COPIES_IN_SYNC:
+        said.append(f"has {IN_SYNC} {in_sync}")
+        todo.append(f"set {IN_SYNC}={COPIES_IN_SYNC} with kafka-configs")
+    if not said:
+        return None
+    costs = "a broker that dies stops it, or takes with it what was acknowledged"
+    return Standing(topic, Fitness.FEW_COPIES, found, f"{' and '.join(said)}: {costs}", ", and ".join(todo))
 
 
 def _other_settings(names: Topics, topic: Topic, config: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:

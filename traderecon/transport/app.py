@@ -8,7 +8,7 @@ import faust
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import TRANSPORTS
 
-from traderecon.transport.consumer import BatchConsumer, StartOffsets
+from traderecon.transport.consumer import BatchConsumer, Behind, StartOffsets
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.holds import Holds
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing
@@ -30,6 +30,7 @@ class StreamApp(faust.App):
     """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
 
     ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
+    ``behind``: awaited before records are read again that the group has committed and a table has lost.
     ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
     ``fixed``: topics that keep the ``partitions`` they have; where one gets more, the process ends: keys have moved.
     ``security``: how its Kafka is spoken to, and as whom; for its consumer, its producer and the reader of recovery.
@@ -64,6 +65,7 @@ class StreamApp(faust.App):
         TRANSPORTS.aliases.update(SCHEMES)
         data_dir.mkdir(parents=True, exist_ok=True)
         self.start_offsets: StartOffsets | None = None
+        self.behind: Behind | None = None
         self.writes = frozenset(writes)
         self.fixed = frozenset(fixed)
         self.holds = Holds(name)

@@ -55,6 +55,13 @@ class Created(NamedTuple):
     partitions: int
 
 
+class Copies(NamedTuple):
+    """How many brokers the cluster has, and how many copies each topic: of its partition that has the fewest."""
+
+    brokers: int
+    topics: Mapping[str, int]
+
+
 class GroupPosition(NamedTuple):
     """Where a group reads on in a partition (None: it has never read it), and what the log has: from low up to high."""
 
@@ -82,6 +89,10 @@ class Client(Protocol):
 
     async def topics(self) -> Mapping[str, int]:
         """Every topic and its number of partitions."""
+        ...
+
+    async def copies(self) -> Copies:
+        """The brokers there are, and how many of them have each topic."""
         ...
 
     async def create(self, topic: Topic, partitions: int) -> Created:

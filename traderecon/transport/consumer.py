@@ -18,14 +18,18 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
-from traderecon.transport.fixed_counts import FixedCounts
+from traderecon.transport.fixed_counts import FixedCounts, unfit
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.microbatch import MicroBatch
 from traderecon.transport.points import Point, passed
 from traderecon.transport.progress import Fetch, Progress
+from traderecon.transport.starts import Known, beyond, start
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 """Partitions just assigned -> the offset to begin at, for those that somebody else than the group keeps."""
+
+Behind = Callable[[TP], Awaitable[None]]
+"""A source partition of which a table knows less than the group has committed: before it is read again."""
 
 FETCH_S = 0.5
 """A fetch that finds nothing comes back after this, so that a stop is noticed."""
@@ -92,16 +96,8 @@ class BatchConsumer(Consumer):
         until = monotonic() + METADATA_S
         while topics - (counts := await self.partition_counts(topics)).keys() and monotonic() < until:
             await self.sleep(IDLE_S)  # a topic just made is not known everywhere at once
-        if missing := sorted(topics - counts.keys()):
-            where = ", ".join(map(str, self.transport.url))
-            halt(f"topics missing in {where}: {', '.join(missing)}. Create them first.", code=REFUSED)
-        if self.app.tables.changelog_topics and len(set(counts.values())) > 1:
-            found = ", ".join(f"{topic} {count}" for topic, count in sorted(counts.items()))
-            halt(
-                f"an app with tables needs topics of one partition count, found: {found}. A table takes the count of "
-                "its sources: BatchTable(..., partitions=...).",
-                code=REFUSED,
-            )
+        if said := unfit(topics, counts, self.app.tables.changelog_topics, ", ".join(map(str, self.transport.url))):
+            halt(said, code=REFUSED)
         if self.app.tables:
             self._fixed |= topics
         await self._watch_counts()
@@ -124,31 +120,46 @@ class BatchConsumer(Consumer):
         return {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
 
     async def perform_seek(self) -> None:
-        """Begin every input partition where the group, or whoever keeps its offsets, left off."""
+        """Begin every input partition where the group, or whoever keeps its offsets, left off.
+
+        Where a table knows less than the group has committed, behind what it knows: what it lost is read again.
+        """
         self._progress = {}
         tps = self._inputs()
         if not tps:
             return
         await self._watch_counts()  # what a topic has got more than it had brings an assignment as well
         given = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
-        committed = {tp: self._left_off[tp] for tp in (tps - given.keys()) & self._left_off.keys()}
-        progress = {}
-        bounds = await self._bounds(tps)
-        starts = {tp: given.get(tp, committed.get(tp, low)) for tp, (low, _) in bounds.items()}
-        needed = {tp: max(start, self._applied(tp) + 1) for tp, start in starts.items()}
-        if any(need > bounds[tp][1] for tp, need in needed.items()):
+        known = await self._known(tps, given)
+        if any(one.needed > one.high for one in known.values()):
             await self.sleep(self.watch_interval_s)  # a leader just elected may not know its own end yet
-            bounds = await self._bounds(tps)
-        for tp, start in starts.items():
-            low, high = bounds[tp]
-            # Where nobody has committed, or the commit has expired, a table may know where we were.
-            first = self._applied(tp) + 1 if tp not in given.keys() | committed.keys() else 0
-            missed = min(start, first or start)
-            if missed < low or needed[tp] > high:
-                halt(_beyond(tp, missed if missed < low else needed[tp], low, high), code=REFUSED)
-            await self._seek(tp, start)
-            progress[tp] = Progress(start)
+            known = await self._known(tps, given)
+        progress = {}
+        for tp, one in known.items():
+            first = start(tp, one)
+            if isinstance(first, str):
+                halt(first, code=REFUSED)
+            if first.behind:
+                text = "%s[%s]: a table knows %s offsets, the group has committed %s: the ones between are read again"
+                self.log.warning(text, *tp, first.offset, one.committed)
+                if self.app.behind is not None:
+                    await self.app.behind(tp)
+            await self._seek(tp, first.offset)
+            progress[tp] = Progress(first.offset)
         self._progress = progress
+
+    async def _known(self, tps: set[TP], given: Mapping[TP, int]) -> dict[TP, Known]:
+        """What there is to begin by, of each partition."""
+        return {
+            tp: Known(
+                low,
+                high,
+                None if tp in given else self._left_off.get(tp),
+                given.get(tp),
+                self._applied(tp) if self.app.tables else None,
+            )
+            for tp, (low, high) in (await self._bounds(tps)).items()
+        }
 
     def _applied(self, tp: TP) -> int:
         """The last offset whose effects are in a table; -1 when there is none."""
@@ -259,7 +270,7 @@ class BatchConsumer(Consumer):
             self.log.warning("%s[%s]: no answer about offset %s: %r", *tp, offset, error)
             return False
         if not low <= offset <= high:
-            halt(_beyond(tp, offset, low, high), code=REFUSED)
+            halt(beyond(tp, offset, low, high), code=REFUSED)
         return True
 
     # -- acknowledgement and commit
@@ -381,14 +392,3 @@ class BatchFetcher(Fetcher):
     @Service.task
     async def _fetcher(self) -> None:
         await self.app.consumer._drain_messages(self)
-
-
-def _beyond(tp: TP, start: int, low: int, high: int) -> str:
-    """A start that the log does not have: how many records are gone, or that the topic is another one."""
-    where = f"{tp.topic}[{tp.partition}]: offset {start} is next, the log has {low} to {high}"
-    if start < low:
-        return (
-            f"{where}. {low - start} records were lost to retention. To go on without them is a decision: `traderecon "
-            f"topics skip --topic {tp.topic} --partition {tp.partition} --to {low} --reason ...` writes it down."
-        )
-    return f"{where}. The topic was truncated or made anew."

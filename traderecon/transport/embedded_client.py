@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 from traderecon.clock import now_ns
 from traderecon.topics import Topic
-from traderecon.transport.client import Created, GroupPosition, NotAccepted, NoTopic, Rights
+from traderecon.transport.client import Copies, Created, GroupPosition, NotAccepted, NoTopic, Rights
 from traderecon.transport.log import LogError, NoSuchPartition, OpenLog, WorkerLock
 from traderecon.transport.log.batches import MAX_RECORD_BYTES
 from traderecon.transport.microbatch import Outgoing, Record
@@ -58,6 +58,10 @@ class EmbeddedClient:
     async def topics(self) -> Mapping[str, int]:
         """Every topic and its number of partitions."""
         return {topic.name: topic.partitions for topic in await _told(self._log.topics)}
+
+    async def copies(self) -> Copies:
+        """One file, on one machine."""
+        return Copies(1, dict.fromkeys(await self.topics(), 1))
 
     async def create(self, topic: Topic, partitions: int) -> Created:
         """Make a topic, or find it; one that is there keeps the partitions it has."""

@@ -3,7 +3,7 @@
 FixedCounts(app).changed({"legs": 6})  ->  a sentence, where it had 4 when it was first looked at
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 
 class FixedCounts:
@@ -25,3 +25,22 @@ class FixedCounts:
             )
         self._first.update(counts)
         return None
+
+
+def unfit(topics: Collection[str], counts: Mapping[str, int], changelogs: Collection[str], where: str) -> str | None:
+    """Why an app cannot work with these topics: one is missing, or beside tables the counts differ; else None."""
+    if missing := sorted(set(topics) - counts.keys()):
+        said = f"topics missing in {where}: {', '.join(missing)}. Create them first."
+        if gone := sorted(set(changelogs) & set(missing)):
+            said += (
+                f" If {', '.join(gone)} was there before, the table went with it: made again, the table is rebuilt "
+                "from the journal and the outputs, or the worker says why it cannot be."
+            )
+        return said
+    if changelogs and len(set(counts.values())) > 1:
+        found = ", ".join(f"{topic} {count}" for topic, count in sorted(counts.items()))
+        return (
+            f"an app with tables needs topics of one partition count, found: {found}. A table takes the count of its "
+            "sources: BatchTable(..., partitions=...)."
+        )
+    return None

@@ -31,6 +31,7 @@ from traderecon.transport import connections, fetched_records
 from traderecon.transport.client import (
     CONNECT_S,
     PATIENCE_S,
+    Copies,
     Created,
     GroupPosition,
     NoAnswer,
@@ -122,6 +123,17 @@ class KafkaClient:
             for topic in found
             if not topic["error_code"] and not topic["is_internal"]
         }
+
+    async def copies(self) -> Copies:
+        """The brokers that live, and the copies of each topic, in sync or not."""
+        found = await self._answered(self._admin.describe_cluster())
+        topics = await self._answered(self._admin.describe_topics())
+        copies = {
+            topic["topic"]: min(len(one["replicas"]) for one in topic["partitions"])
+            for topic in topics
+            if not topic["error_code"] and topic["partitions"]
+        }
+        return Copies(len(found["brokers"]), copies)
 
     async def create(self, topic: Topic, partitions: int) -> Created:
         """Make a topic with its settings, and wait until it can be used; or find it as it is."""

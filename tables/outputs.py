@@ -1,0 +1,54 @@
+"""Outputs read back: the rows that a table which has lost them gets from the results published of its trades.
+
+    Published, ...  ->  ``e`` rows (the last result published) and ``f`` rows (the facts it shows)
+
+A fact that was read back has ``READ_BACK`` in place of its journal offset; when its journal record is read again, that
+takes its place, and no result comes of it: the outputs show it already.
+"""
+
+from collections.abc import Callable, Iterable
+
+from traderecon.records import Origin, identity
+from traderecon.records.journal import fact_of, journalled
+from traderecon.records.published import Published
+
+from . import facts, told
+
+Place = tuple[str, int, int]
+"""Topic, partition and offset of the record that was a fact's."""
+
+
+def newest(results: Iterable[Published]) -> list[Published]:
+    """The newest result of each trade: it shows every fact there was."""
+    found: dict[str, Published] = {}
+    for one in results:
+        known = found.get(one.trade_id)
+        if known is None or one.last.version > known.last.version:
+            found[one.trade_id] = one
+    return list(found.values())
+
+
+def rows(
+    result: Published, last: bytes | None = None, stored: Callable[[bytes], Iterable[bytes]] = lambda prefix: ()
+) -> dict[bytes, bytes]:
+    """The rows a result gives; none where ``last``, the row of the trade's last result, is newer.
+
+    ``stored``: the values of the rows that begin with a prefix. A fact that is there already gets no second row.
+    """
+    version = 0 if last is None else int(last.partition(b" ")[0])
+    if version > result.last.version:
+        return {}
+    trade_id = result.trade_id.encode()
+    prefix = facts.PREFIX + trade_id + b"\x00"
+    there = {place(fact_of(value.partition(b" ")[2]).origin) for value in stored(prefix)}
+    found = {} if version == result.last.version else {told.PREFIX + trade_id: told.row(result.last)}
+    for fact in result.facts:
+        if place(fact.origin) not in there:
+            key = prefix + bytes.fromhex(identity(fact.leg))
+            found[key] = b"%d %b" % (facts.READ_BACK, journalled(fact))
+    return found
+
+
+def place(origin: Origin) -> Place:
+    """Which record a fact came with."""
+    return origin.topic, origin.partition, origin.offset

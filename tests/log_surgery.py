@@ -1,0 +1,31 @@
+"""Surgery on an embedded log: what an unclean election, a power cut on one copy or a topic made anew do to a partition.
+
+cut(log, "legs", 0, end=20)     the partition ends there, whatever was acknowledged
+refill                          is an ordinary append
+"""
+
+from traderecon.transport.log import Log
+from traderecon.transport.log.batches import packed, unpacked
+from traderecon.transport.log.database import INSERT, place
+
+
+def cut(log: Log, topic: str, partition: int, end: int) -> int:
+    """Have a partition end at an offset; gives how many records went."""
+    located = log._located(topic, partition)
+    span = (place(located.id, end), place(located.id + 1, 0))
+    with log._database.writing() as db:
+        batches = db.execute("SELECT place, checksum, content FROM batches WHERE place >= ? AND place < ?", span)
+        records = [
+            record
+            for _, checksum, content in batches.fetchall()
+            for record in unpacked(f"{topic}[{partition}]", checksum, content)
+        ]
+        db.execute("DELETE FROM batches WHERE place >= ? AND place < ?", span)
+        kept = [record for record in records if record.offset < end]
+        db.executemany(INSERT, ((place(located.id, last), *batch) for last, *batch in packed(kept)))
+        db.execute(
+            "UPDATE partitions SET next = ?1, first = min(first, ?1), cleaned = min(cleaned, ?1) WHERE id = ?2",
+            (end, located.id),
+        )
+    log._compactions.pop(located.id, None)
+    return len(records) - len(kept)

@@ -1,0 +1,101 @@
+"""A published result, read back: what its trade's next version follows from, and the facts it shows.
+
+    the record's value in ``reconciled`` or ``mismatch``  ->  Published(trade_id, last, facts)
+
+The other direction is ``wire``. A result does not carry how many digits its sender gave a time, nor what decoding
+noticed: a fact read back has the digits that its time needs, and no hints. Source: CONTRACT.md, Topics.
+"""
+
+import re
+from calendar import timegm
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from traderecon.records.facts import Fact, Origin
+from traderecon.records.formats import FORMAT, known, ours
+from traderecon.records.instants import NS_PER_S
+from traderecon.records.legs import Confirmation, Execution, Leg, PnlSnapshot
+from traderecon.records.numbers import canonical
+from traderecon.records.results import Told
+from traderecon.records.sources import Kind, Source
+
+_INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
+_TYPES: Mapping[Source, type[Leg]] = {
+    Source.EXECUTIONS: Execution,
+    Source.CONFIRMATIONS: Confirmation,
+    Source.PNL: PnlSnapshot,
+}
+_AMOUNTS = frozenset({"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"})
+_ABSENT: Mapping[str, Any] = {"pnl_impact": None, "commission": None}
+
+
+class Published(msgspec.Struct, frozen=True, gc=False):
+    """A result as its topic has it: what was published, and the facts in it, in the order of the result."""
+
+    trade_id: str
+    last: Told
+    facts: tuple[Fact, ...]
+
+
+class _Leg(msgspec.Struct, gc=False):
+    payload: dict[str, msgspec.Raw]
+    topic: str
+    partition: int
+    offset: int
+    received_at: str | None = None
+
+
+class _Result(Told, frozen=True, gc=False, kw_only=True):
+    trade_id: str
+    legs: dict[Source, list[_Leg]]
+    format: int = FORMAT
+
+
+_decode = msgspec.json.Decoder(_Result).decode
+_text = msgspec.json.Decoder().decode
+
+
+def published(value: bytes) -> Published:
+    """The result in a record. OtherFormat: a newer version wrote it; MsgspecError, ValueError: it is no result."""
+    try:
+        read = _decode(value)
+    except msgspec.MsgspecError:
+        known(value)
+        raise
+    ours(read.format)
+    last = Told(read.version, read.state, read.reasons, read.event_id)
+    facts = tuple([_fact(source, leg) for source, legs in read.legs.items() for leg in legs])
+    return Published(read.trade_id, last, facts)
+
+
+def _fact(source: Source, leg: _Leg) -> Fact:
+    kind = _TYPES[source]
+    names = {*kind.__struct_fields__, "timestamp"} - {"hints", "granularity", "timestamp_ns"}
+    said: dict[str, Any] = {name: _text(leg.payload[name]) for name in names & leg.payload.keys()}
+    said |= {name: canonical(Decimal(said[name])) for name in _AMOUNTS & said.keys() if said[name] is not None}
+    if "kind" in said:
+        said["kind"] = Kind(said["kind"])
+    if kind is PnlSnapshot:
+        said = {**_ABSENT, **said}
+    else:
+        said["timestamp_ns"], said["granularity"] = instant(said.pop("timestamp"))
+    received_at_ns = instant(leg.received_at)[0] if leg.received_at is not None else 0
+    extra = {name: value for name, value in leg.payload.items() if name not in names}
+    return Fact(kind(**said), Origin(leg.topic, leg.partition, leg.offset, received_at_ns), extra or None)
+
+
+def instant(text: str) -> tuple[int, int]:
+    """Nanoseconds since 1970 of a time as results write it, and how many digits of the second it has.
+
+    >>> instant("2025-07-26T10:01:23.100000001Z"), instant("2025-07-26T10:01:23Z")
+    ((1753524083100000001, 9), (1753524083000000000, 0))
+    """
+    found = _INSTANT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no time as results write it")
+    *parts, fraction = found.groups()
+    fraction = fraction or ""
+    return timegm(tuple(map(int, parts))) * NS_PER_S + int(fraction.ljust(9, "0") or 0), len(fraction)
