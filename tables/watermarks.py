@@ -1,10 +1,11 @@
 """The watermark: how far time has got in every source partition, as the journal tells; the least of it holds.
 
-    p topic NUL partition  ->  nanoseconds, space, how many partitions the topic has
-    w                      ->  nanoseconds: the watermark itself
+    p topic NUL partition  ->  rank, space, how many partitions the topic has
+    w                      ->  rank: the watermark itself
 
-Rows that never fall (``RISING``): not when a source gets another partition, which has told nothing yet, and not when a
-worker writes late that was stopped and woke up.
+A rank is a time in nanoseconds in its epoch: a later epoch is above every time of an earlier one, so a reset goes back
+in time and its rows rise all the same. Rows that never fall (``RISING``): not when a source gets another partition,
+which has told nothing yet, and not when a worker writes late that was stopped and woke up.
 """
 
 from collections.abc import Collection
@@ -16,18 +17,20 @@ from .batch_table import Draft
 PREFIX = b"p"
 WATERMARK = b"w"
 RISING = (PREFIX, WATERMARK)
+EPOCH_NS = 10**21
+"""More nanoseconds than any time has."""
 
 
 def advance(draft: Draft, progress: Progress, sources: Collection[str]) -> None:
-    """Time has got further in some source partitions."""
-    reached_ns = watermark_ns(draft, sources, progress)
+    """Time has got further in some source partitions; or a new epoch begins."""
+    watermark = _watermark(draft, sources, progress)
     for topic, reached in progress.reached.items():
         for partition in reached:
             key = PREFIX + b"%b\x00%d" % (topic.encode(), partition)
-            at_ns, partitions = _read(draft.get(key))
-            last_ns, count = max(at_ns, progress.at_ns), max(partitions, progress.partitions.get(topic, 0))
-            draft.put(key, b"%d %d" % (last_ns, count))
-    draft.put(WATERMARK, b"%d" % reached_ns)
+            last, partitions = _read(draft.get(key))
+            rank, count = max(last, _rank(progress)), max(partitions, progress.partitions.get(topic, 0))
+            draft.put(key, b"%d %d" % (rank, count))
+    draft.put(WATERMARK, b"%d" % watermark)
 
 
 def watermark_ns(draft: Draft, sources: Collection[str], ahead: Progress | None = None) -> int:
@@ -35,23 +38,35 @@ def watermark_ns(draft: Draft, sources: Collection[str], ahead: Progress | None 
 
     ``ahead``: as if this progress had been told.
     """
-    held_ns = int(draft.get(WATERMARK) or b"0")
+    return _watermark(draft, sources, ahead) % EPOCH_NS
+
+
+def _watermark(draft: Draft, sources: Collection[str], ahead: Progress | None) -> int:
+    """The watermark's rank."""
+    held = int(draft.get(WATERMARK) or b"0")
     if ahead is None:
-        return held_ns
-    return max(held_ns, min((_reached_ns(draft, topic, ahead) for topic in sources), default=0))
+        return held
+    if ahead.epoch > held // EPOCH_NS:
+        # A reset takes time back, never on: what is not read yet is not passed over.
+        held = ahead.epoch * EPOCH_NS + min(held % EPOCH_NS, ahead.at_ns)
+    return max(held, min((_reached(draft, topic, ahead) for topic in sources), default=0))
 
 
-def _reached_ns(draft: Draft, topic: str, ahead: Progress) -> int:
-    """Where the last partition of one topic has got."""
+def _reached(draft: Draft, topic: str, ahead: Progress) -> int:
+    """Where the last partition of one topic has got, as a rank."""
     prefix = PREFIX + topic.encode() + b"\x00"
     found = {int(key[len(prefix) :]): _read(value) for key, value in draft.scan(prefix)}
-    times = {partition: at_ns for partition, (at_ns, _) in found.items()}
+    ranks = {partition: rank for partition, (rank, _) in found.items()}
     for partition in ahead.reached.get(topic, ()):
-        times[partition] = max(times.get(partition, 0), ahead.at_ns)
+        ranks[partition] = max(ranks.get(partition, 0), _rank(ahead))
     count = max((partitions for _, partitions in found.values()), default=0)
-    return min(times.values()) if len(times) >= max(1, count, ahead.partitions.get(topic, 0)) else 0
+    return min(ranks.values()) if len(ranks) >= max(1, count, ahead.partitions.get(topic, 0)) else 0
+
+
+def _rank(progress: Progress) -> int:
+    return progress.epoch * EPOCH_NS + progress.at_ns
 
 
 def _read(value: bytes | None) -> tuple[int, int]:
-    at_ns, _, partitions = (value or b"0 0").partition(b" ")
-    return int(at_ns), int(partitions)
+    rank, _, partitions = (value or b"0 0").partition(b" ")
+    return int(rank), int(partitions)

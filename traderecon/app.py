@@ -25,15 +25,16 @@ from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.roles import ROLES
 from traderecon.rulebook import rules_in_force
-from traderecon.settings import ConfigurationError, Settings, load
+from traderecon.settings import ConfigurationError, Settings, load, on_this_machine
 from traderecon.sink import agent as sink_agent
 from traderecon.sink.database import file_path
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.stage import Stage
-from traderecon.telemetry import Metrics, lag
+from traderecon.telemetry import Metrics, incidents, lag
 from traderecon.topics import Topics, topics
 from traderecon.transport import StreamApp
+from traderecon.transport.incidents import Kind
 from traderecon.transport.strikes import Strikes
 from traderecon.worker_home import WorkerHome, take_home
 
@@ -70,6 +71,7 @@ def apps(
     for app in made.values():
         lag.attach(app, parts.metrics)
     pages = _web(parts, made, listening, web.Elsewhere(elsewhere), pages="web" in roles)
+    incidents.attach(pages, made.values(), parts.metrics)
     database = file_path(settings.database_url) if {"sink", "web"} & set(roles) else None
     disks = free_space.Disks(settings.data_dir, home.directory, database)
     free_space.attach(pages, made, parts.metrics, disks, settings.min_free_mb)
@@ -94,7 +96,9 @@ async def identity_of(settings: Settings) -> Identity:
 
 def _intake(parts: Parts) -> StreamApp:
     stage = _stage(parts, "intake", writes=(parts.topics.legs, parts.topics.dead_letters, parts.topics.accounts))
-    intake_agent.attach(stage)
+    intake_agent.attach(
+        stage, clock_step_s=parts.settings.clock_step_seconds, wall_votes=not on_this_machine(parts.settings.broker)
+    )
     return stage.app
 
 
@@ -157,8 +161,20 @@ def _web(
     def health() -> Mapping[str, Mapping[str, bool]]:
         return {role: {"ready": one.ready, "taking_in": not one.holds} for role, one in running.items()}
 
+    def open_incidents() -> list[str]:
+        return [sentence for one in running.values() for kind in Kind for sentence in one.incidents.open(kind).values()]
+
     queries = Queries.open(settings.database_url) if pages else None
-    web.attach(app, queries, parts.metrics, pages=pages, health=health, elsewhere=elsewhere, broker=_told(settings))
+    web.attach(
+        app,
+        queries,
+        parts.metrics,
+        pages=pages,
+        health=health,
+        incidents=open_incidents,
+        elsewhere=elsewhere,
+        broker=_told(settings),
+    )
     return app
 
 

@@ -118,6 +118,8 @@ class Settings(BaseSettings):
     """Partitions of the topics that are ours to create."""
     grace_seconds: Annotated[Whole, Field(ge=0, le=31_536_000)] = 60
     """One leg waits this long for the other."""
+    clock_step_seconds: Annotated[Whole, Field(ge=1, le=3_600)] = 10
+    """A broker's clock that is further ahead of the time that has passed is not believed, and graces wait for it."""
     retention_days: Annotated[Whole, Field(ge=1, le=36_500)] = 35
     """How long a trade is kept after its last fact; the input topics and the journal keep records a week longer."""
     cluster_id: Annotated[Text, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
@@ -165,8 +167,7 @@ class Settings(BaseSettings):
         if (self.kafka_cert_file is None) != (self.kafka_key_file is None):
             there, missing = ("CERT", "KEY") if self.kafka_key_file is None else ("KEY", "CERT")
             yield f"{PREFIX}KAFKA_{missing}_FILE: {PREFIX}KAFKA_{there}_FILE is set, and needs it"
-        hosts = [] if self.broker == "embedded://" else self.broker.split(";")
-        if sasl and not tls and not all(_LOOPBACK.fullmatch(host) for host in hosts):
+        if sasl and not tls and not on_this_machine(self.broker):
             yield f"{PREFIX}KAFKA_SECURITY: sasl_plaintext is for a broker on loopback; write sasl_ssl"
         if self.kafka_key_file is not None and everybody_reads(self.kafka_key_file):
             yield f"{PREFIX}KAFKA_KEY_FILE: {_open_to_all(self.kafka_key_file)}"
@@ -225,6 +226,11 @@ def load(given: Mapping[str, str] | None = None) -> Settings:
         ) from None
     except (SettingsError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{error}: a secret is a file of UTF-8 text") from None
+
+
+def on_this_machine(broker: str) -> bool:
+    """Whether the log is an embedded one, or every broker named is on loopback."""
+    return broker.startswith("embedded://") or all(_LOOPBACK.fullmatch(host) for host in broker.split(";"))
 
 
 def everybody_reads(file: Path) -> bool:

@@ -27,8 +27,9 @@ from traderecon.telemetry import Metrics
 from traderecon.transport import Outgoing, Record, StreamApp
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.holds import Holds
+from traderecon.transport.incidents import Incidents
 from traderecon.transport.points import Point, passed
-from traderecon.transport.producer import BatchProducer
+from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
 from traderecon.transport.recovery import RangeRecovery
 from traderecon.transport.stream import BatchStream
@@ -217,6 +218,7 @@ class RoleApp:
         self.start_offsets: Any = None
         self.writes: frozenset[str] = frozenset()
         self.holds = Holds(name)
+        self.incidents = Incidents(name)
         self.consumer_generation_id = 0
         self.rebalancing_count = 0
         self.rebalancing = False
@@ -319,7 +321,8 @@ class Producer:
 
     def __init__(self, role: "Role") -> None:
         self._worker, self._broker = role.worker, role.worker.world.broker
-        self.log_time_ms = 0
+        self.log_times: dict[str, ClockReading] = {}
+        self.log_ahead_ms = 0
         self._unsettled: set[Any] = set()
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
@@ -328,6 +331,7 @@ class Producer:
             entries = [(key, value, at_ms or 0, tuple(headers)) for key, value, at_ms, headers in piece]
             while True:
                 await self._worker.awake()
+                asked_ms = int(self._worker.world.loop.time() * 1000)
                 sent = self._broker.send(topic, partition, entries)
                 passed(Point.SENT, topic)
                 try:
@@ -335,7 +339,7 @@ class Producer:
                 except Unheard:
                     continue
                 break
-            self.log_time_ms = max(self.log_time_ms, at_ms)
+            self.log_times["broker"] = ClockReading(at_ms, asked_ms, int(self._worker.world.loop.time() * 1000))
             spans.append(range(base, base + len(entries)))
         return spans
 
@@ -453,6 +457,9 @@ class SimulatedConsumer(BatchConsumer, _Member):
     async def highwaters(self, *partitions: Any) -> Mapping[TP, int]:
         log = self._broker.log
         return await self._worker.asks(lambda: {tp: log.end(*tp) for tp in sorted(partitions)})
+
+    async def readable_ends(self, *partitions: Any) -> Mapping[TP, int]:
+        return await self.highwaters(*partitions)
 
 
 SimulatedConsumer.__abstractmethods__ = frozenset()  # what Faust asks of a driver besides, nobody calls here

@@ -469,6 +469,7 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
 
     changes: list[tuple[Any, str, Any]] = [
         (clock, "now_ns", loop.now_ns),
+        (clock, "boot_ns", lambda: int(loop.time() * NS_PER_S)),
         (consumer, "ROOM_S", ROOM_S),
         (consumer, "IDLE_S", IDLE_S),
         (consumer, "FETCH_S", FETCH_S),

@@ -37,9 +37,9 @@ def drop_a_record() -> None:
     """Intake hands on nothing of one record of each batch."""
     sort = _Intake._sorted
 
-    def dropping(self: _Intake, batch: MicroBatch) -> Any:
+    def dropping(self: _Intake, batch: MicroBatch, limit_ns: int) -> Any:
         kept = batch.records[1:] if len(batch) > 1 else batch.records
-        return sort(self, MicroBatch(batch.topic, batch.partition, kept))
+        return sort(self, MicroBatch(batch.topic, batch.partition, kept), limit_ns)
 
     _Intake._sorted = dropping  # type: ignore[method-assign]
 
@@ -48,8 +48,8 @@ def drop_a_letter() -> None:
     """Intake counts what is malformed, and tells nobody."""
     sort = _Intake._sorted
 
-    def silent(self: _Intake, batch: MicroBatch) -> Any:
-        outbox, rejected = sort(self, batch)
+    def silent(self: _Intake, batch: MicroBatch, limit_ns: int) -> Any:
+        outbox, rejected = sort(self, batch, limit_ns)
         letters = self._stage.topics.dead_letters
         return {place: rows for place, rows in outbox.items() if place[0] != letters}, rejected
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "state": ("traderecon.cli.state:state", "State: what matching knows, rebuilt where it was lost."),
     "topics": ("traderecon.cli.topics:topics", "The topics: make them, look at them."),
     "torture": ("traderecon.cli.torture:torture", "For a checkout: break the pipeline by plan, judge it."),
+    "watermark": ("traderecon.cli.watermark:watermark", "The log's time: look at it, decide what it is."),
     "worker": ("traderecon.cli.worker:worker", "Run the pipeline, or some of its stages, on the broker."),
     "simulate": ("traderecon.cli.simulate:simulate", "Make the three feeds, the same bytes for the same seed."),
 }

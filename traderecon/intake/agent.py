@@ -11,14 +11,14 @@ T when everything it held at T stands in the journal, so no grace ends on a leg 
 import asyncio
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from faust.types import TP, StreamT
 
-from traderecon import clock
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.messages import decode
+from traderecon.journal_time import JournalTime, Unanswered
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
@@ -30,6 +30,7 @@ from traderecon.transport.progress import Progress as Reading
 from traderecon.transport.strikes import LIMIT
 from traderecon.transport.unreadable import UnreadableBatch, widths_of
 
+MS_PER_S = 1_000
 PROGRESS_S = 1.0
 """How often the journal is told how far time has got."""
 
@@ -38,13 +39,20 @@ logger = logging.getLogger(__name__)
 Rows = dict[tuple[str, int], list[Outgoing]]
 
 
-def attach(stage: Stage, forms: Mapping[Source, Form] | None = None) -> None:
-    """Give the stage's app the three intake agents and the progress."""
+def attach(
+    stage: Stage, forms: Mapping[Source, Form] | None = None, *, clock_step_s: int = 10, wall_votes: bool = False
+) -> None:
+    """Give the stage's app the three intake agents and the progress.
+
+    ``clock_step_s``: how far a clock of the log may be ahead of what has passed. ``wall_votes``: whether this machine's
+    wall clock is another clock than the log's.
+    """
     app = stage.app
+    time = JournalTime(stage, step_ms=clock_step_s * MS_PER_S, votes=wall_votes)
     for name, source in stage.topics.inputs.items():
-        intake = _Intake(stage, source, (forms or {}).get(source, UTC_FORM))
+        intake = _Intake(stage, source, (forms or {}).get(source, UTC_FORM), time)
         app.agent(app.topic(name, key_type=bytes, value_type=bytes), name=f"intake-{source}")(intake.run)
-    progress = _ProgressTeller(stage)
+    progress = _ProgressTeller(stage, time)
     app.timer(interval=PROGRESS_S, name="progress")(progress.tell)
     rests = _RestTeller(stage)
     app.timer(interval=PROGRESS_S, name="rests")(rests.tell)
@@ -53,13 +61,13 @@ def attach(stage: Stage, forms: Mapping[Source, Form] | None = None) -> None:
 class _Intake:
     """One input topic: its records, decoded, and sent on."""
 
-    def __init__(self, stage: Stage, source: Source, form: Form) -> None:
-        self._stage, self._source, self._form = stage, source, form
+    def __init__(self, stage: Stage, source: Source, form: Form, time: JournalTime) -> None:
+        self._stage, self._source, self._form, self._time = stage, source, form, time
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
         """Records of one input topic become facts for the journal, or dead letters."""
         async for batch in batches:
-            outbox, rejected = self._sorted(batch)
+            outbox, rejected = self._sorted(batch, await self._time.limit_ns())
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
             offsets = [record.offset for record in batch]
             others = [(offset, Became.REJECTED) for offset in rejected]
@@ -68,15 +76,15 @@ class _Intake:
             await _tell(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
             self._count(batch, rejected)
 
-    def _sorted(self, batch: MicroBatch) -> tuple[Rows, dict[int, RejectCode]]:
+    def _sorted(self, batch: MicroBatch, limit_ns: int) -> tuple[Rows, dict[int, RejectCode]]:
         """Every record of a batch as what it becomes, by topic and partition; and why which offsets are no leg."""
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
-        now_ns = clock.now_ns()
         legs, partitions = self._stage.topics.legs, self._stage.partitions
         for record in batch:
-            # A timestamp in the future would let a grace never end: some producers give their own.
-            origin = Origin(batch.topic, batch.partition, record.offset, min(record.timestamp * NS_PER_MS, now_ns))
+            # A timestamp in the future would let a grace never end: some producers give their own, some brokers are
+            # ahead. The limit is the log's, and generous: one below the true time would end the grace too early.
+            origin = Origin(batch.topic, batch.partition, record.offset, min(record.timestamp * NS_PER_MS, limit_ns))
             read = self._read(batch, record, origin)
             if isinstance(read, Fact):
                 key = read.leg.trade_id.encode()
@@ -146,19 +154,33 @@ class _Mark(NamedTuple):
 class _ProgressTeller:
     """Tells the journal up to when each source partition of this worker stands in it.
 
-    The time of a mark is one the log gave to a record before the partition's end was asked for; no clock of ours has a
-    part in it. The mark is told when everything below that end is acknowledged.
+    The time of a mark is one the log gave to a record before the partition's end was asked for, and one that is
+    believed; no wall clock of ours has a part in it. The end is the high watermark: what a transaction that is still
+    open hides is not passed over. The mark is told when everything below that end is acknowledged.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, time: JournalTime) -> None:
         self._app: Any = stage.app
+        self._time = time
         self._topics, self._partitions = stage.topics, stage.partitions
         self._marks: dict[TP, _Mark] = {}
 
     async def tell(self, *_: object) -> None:
-        app, consumer = self._app, self._app.consumer
+        consumer = self._app.consumer
         readings: dict[TP, Reading] = consumer.readings()
-        at_ms: int = app.producer.log_time_ms
+        if not readings:
+            return
+        try:
+            await self._time.begin()
+            if await self._time.read_resets():
+                self._marks = {}
+                await self._tell([Progress(self._time.newest_ms * NS_PER_MS, {}, {}, self._time.epoch)])
+        except (*consumer.transient_errors, Unanswered) as error:
+            logger.warning("what time it is for the journal is asked again, the log did not answer: %r", error)
+            return
+        self._time.look()
+        self._time.report()
+        at_ms = self._time.newest_ms
         marks = {tp: mark for tp, mark in self._marks.items() if readings.get(tp) is mark.reading}
         reached = {tp: mark.at_ms for tp, mark in marks.items() if mark.reading.settle() >= mark.end}
         if not at_ms:  # nothing has come back yet that would tell the time
@@ -172,17 +194,22 @@ class _ProgressTeller:
             return
         self._marks = {tp: mark for tp, mark in marks.items() if tp not in reached}
         self._marks |= {tp: _Mark(readings[tp], at_ms, end or 0) for tp, end in ends.items()}
-        told = [Outgoing(None, journalled(progress)) for progress in _grouped(reached, counts)]
-        if told:
+        await self._tell(list(_grouped(reached, counts, self._time.epoch)))
+
+    async def _tell(self, progress: Sequence[Progress]) -> None:
+        """Progress to every partition of the journal, acknowledged."""
+        rows = [Outgoing(None, journalled(one)) for one in progress]
+        if rows:
             legs = self._topics.legs
-            await asyncio.gather(*(app.append(legs, number, told) for number in range(self._partitions)))
+            await asyncio.gather(*(self._app.append(legs, number, rows) for number in range(self._partitions)))
 
 
-def _grouped(reached: Mapping[TP, int], counts: Mapping[str, int]) -> Iterator[Progress]:
+def _grouped(reached: Mapping[TP, int], counts: Mapping[str, int], epoch: int) -> Iterator[Progress]:
     """One progress per time, the earliest first."""
     for at_ms in sorted(set(reached.values())):
         topics: dict[str, list[int]] = defaultdict(list)
         for tp, when_ms in sorted(reached.items()):
             if when_ms == at_ms:
                 topics[tp.topic].append(tp.partition)
-        yield Progress(at_ms * NS_PER_MS, topics, {topic: counts[topic] for topic in topics if topic in counts})
+        known = {topic: counts[topic] for topic in topics if topic in counts}
+        yield Progress(at_ms * NS_PER_MS, topics, known, epoch)

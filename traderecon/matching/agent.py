@@ -208,6 +208,8 @@ class _Matching:
         watermarks.advance(draft, progress, self._topics.inputs)
         turns.watermark_ns = watermark_ns
         partition = turns.batch.partition
+        if progress.epoch and not progress.reached:
+            self._stands_at_ns.pop(partition, None)  # time has gone back
         if progress.at_ns >= self._stands_at_ns.get(partition, 0):
             turns.standing = self._standing(turns, partition, progress.at_ns)
 

@@ -91,7 +91,7 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
     match role:
         case "intake":
             yield group
-            yield from _on(("Read",), *names.inputs)
+            yield from _on(("Read",), *names.inputs, names.legs, names.actions)
             yield from _on(("Write",), names.legs, names.dead_letters, names.accounts)
         case "matching":
             yield group

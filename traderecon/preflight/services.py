@@ -12,15 +12,17 @@ from traderecon.identity import Identity, OtherIdentity, unexpected, verify
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.preflight.rights import Right, gathered, grant, lacking, needed, servers
 from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
-from traderecon.records.instants import NS_PER_MS
+from traderecon.records.instants import NS_PER_MS, iso
 from traderecon.roles import ROLES
 from traderecon.settings import Settings
 from traderecon.transport.client import TOPIC, Client, ClientError, NoAnswer
 from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
+from traderecon.transport.open_transactions import HANGS_S
 
 WARN_AHEAD_MS = 1_000
 FAIL_AHEAD_MS = 30_000
+MS_PER_S = 1_000
 
 
 async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Finding]:
@@ -41,6 +43,9 @@ async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Fi
             for finding in _topics(standings, embedded=embedded):
                 yield finding
             if not embedded:
+                present = [one.topic for one in standings if one.fitness is not Fitness.MISSING]
+                for finding in [*await _leaders(client, present), *await _transactions(client, present)]:
+                    yield finding
                 yield await _clock(client, standings)
     except NoAnswer as error:
         yield bad("broker", str(error), "start it, or mend TRADERECON_BROKER", unreachable=True)
@@ -94,6 +99,31 @@ def _topics(standings: tuple[Standing, ...], *, embedded: bool) -> Iterator[Find
             yield bad("topics", text, standing.todo)
         elif standing.fitness in {Fitness.OTHER_SETTINGS, Fitness.FEW_COPIES}:
             yield warn("topics", text, standing.todo)
+
+
+async def _leaders(client: Client, topics: Collection[str]) -> list[Finding]:
+    """The partitions that nobody can read or write now; a worker starts all the same, with the others."""
+    found = [f"{topic}[{number}]" for topic in topics for number in await client.leaderless(topic)]
+    todo = "start its broker; no grace ends until every partition of the inputs can be read"
+    return [warn("leaders", f"{', '.join(found)}: no leader", todo)] if found else []
+
+
+async def _transactions(client: Client, topics: Collection[str]) -> list[Finding]:
+    """The transactions that have been open for so long that they hang."""
+    findings = []
+    for topic in topics:
+        for one in await client.open_transactions(topic):
+            if now_ns() // NS_PER_MS - one.since_ms >= HANGS_S * MS_PER_S:
+                text = (
+                    f"{topic}[{one.partition}] has an open transaction at offset {one.first_offset}, since "
+                    f"{iso(one.since_ms * NS_PER_MS)}; {one.behind} offsets wait behind it, and no grace ends"
+                )
+                todo = (
+                    f"have its producer end it, or `kafka-transactions.sh abort --topic {topic} --partition "
+                    f"{one.partition} --start-offset {one.first_offset}`"
+                )
+                findings.append(warn("transactions", text, todo))
+    return findings
 
 
 async def _clock(client: Client, standings: tuple[Standing, ...]) -> Finding:

@@ -17,11 +17,13 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     """Every record these source partitions got up to ``at_ns``, the log's time, stands in the journal before this one.
 
     ``reached`` has partitions by topic, ``partitions`` how many a topic has: time has got as far as the last of them.
+    ``epoch``: how often a person has reset the watermark; the first of a new one has ``reached`` nothing.
     """
 
     at_ns: int
     reached: dict[str, list[int]]
     partitions: dict[str, int]
+    epoch: int = 0
     format: int = FORMAT
 
 

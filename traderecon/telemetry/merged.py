@@ -1,7 +1,8 @@
 """Metrics of several processes as those of one worker.
 
-A record is counted by one process, so counters and histograms add up, and so do trades, which wait in one; any other
-gauge is told by the process that knows, and is what most say at most; a series was created when the first of them was.
+A record is counted by one process, so counters and histograms add up, and so do trades, which wait in one, and
+incidents, which one process reports; any other gauge is told by the process that knows, and is what most say at most; a
+series was created when the first of them was.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +15,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 ADDED_UP = {"counter", "histogram"}
-WAITING = "traderecon_pending_trades"
+SUMMED = {"traderecon_pending_trades", "traderecon_incidents_open"}
+"""Gauges that add up as well."""
 
 
 class Merged(Collector):
@@ -35,7 +37,7 @@ class Merged(Collector):
 
 
 def _samples(family: Metric, samples: Iterable[Sample]) -> Iterator[Sample]:
-    whole = sum if family.type in ADDED_UP or family.name == WAITING else max
+    whole = sum if family.type in ADDED_UP or family.name in SUMMED else max
     series: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
     for sample in samples:
         series.setdefault((sample.name, tuple(sorted(sample.labels.items()))), []).append(sample.value)

@@ -93,5 +93,16 @@ class Metrics:
             ["role", "reason"],
             registry=registry,
         )
+        self.incidents = Gauge(
+            "traderecon_incidents_open",
+            "What is wrong outside of the worker and holds work up: docs/operations.md, Incidents.",
+            ["kind"],
+            registry=registry,
+        )
+        self.watermark_ahead = Gauge(
+            "traderecon_watermark_ahead_seconds",
+            "How far the clock that is most ahead is beyond what is believed of the log's time; in health 0.",
+            registry=registry,
+        )
         build = Gauge("traderecon_build_info", "Which code this is.", ["version", "python"], registry=registry)
         build.labels(__version__, platform.python_version()).set(1)

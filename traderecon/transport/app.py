@@ -11,6 +11,7 @@ from faust.transport.drivers import TRANSPORTS
 from traderecon.transport.consumer import BatchConsumer, Behind, StartOffsets
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.holds import Holds
+from traderecon.transport.incidents import Incidents
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing
 from traderecon.transport.points import Point, passed
 from traderecon.transport.recovery import BatchTableManager
@@ -69,6 +70,7 @@ class StreamApp(faust.App):
         self.writes = frozenset(writes)
         self.fixed = frozenset(fixed)
         self.holds = Holds(name)
+        self.incidents = Incidents(name)
         self.security = security
         self._stop_s = stop_s
         super().__init__(

@@ -62,6 +62,15 @@ class Copies(NamedTuple):
     topics: Mapping[str, int]
 
 
+class OpenTransaction(NamedTuple):
+    """A transaction that hides records of a partition: its first record, when that was written, offsets behind it."""
+
+    partition: int
+    first_offset: int
+    since_ms: int
+    behind: int
+
+
 class GroupPosition(NamedTuple):
     """Where a group reads on in a partition (None: it has never read it), and what the log has: from low up to high."""
 
@@ -128,6 +137,14 @@ class Client(Protocol):
 
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""
+        ...
+
+    async def open_transactions(self, topic: str) -> Sequence[OpenTransaction]:
+        """The oldest transaction of each partition that is open now; a healthy producer may have one as well."""
+        ...
+
+    async def leaderless(self, topic: str) -> Sequence[int]:
+        """The partitions without a leader: they can be neither read nor written."""
         ...
 
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:

@@ -8,6 +8,8 @@ assignor and rebalance protocol. Rules and their reasons: docs/transport.md.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -18,9 +20,12 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
+from traderecon import clock
 from traderecon.transport.fixed_counts import FixedCounts, unfit
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
+from traderecon.transport.incidents import Kind
 from traderecon.transport.microbatch import MicroBatch
+from traderecon.transport.open_transactions import OpenTransactions
 from traderecon.transport.points import Point, passed
 from traderecon.transport.progress import Fetch, Progress
 from traderecon.transport.starts import Known, beyond, start
@@ -49,7 +54,8 @@ class BatchConsumer(Consumer):
     """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
 
     The driver gives: ``fetch``, ``_seek``, ``_commit``, ``committed``, ``earliest_offsets``, ``highwaters``,
-    ``assignment``, ``partition_counts``, ``subscribe``.
+    ``readable_ends``, ``assignment``, ``partition_counts``, ``subscribe``. What it is asked about offsets it answers
+    for the partitions whose leader answers, and raises where none does.
     """
 
     transient_errors: ClassVar[tuple[type[Exception], ...]] = ()
@@ -62,7 +68,9 @@ class BatchConsumer(Consumer):
         self._progress: dict[TP, Progress] = {}
         self._left_off: Mapping[TP, int] = {}
         self._ask_again: dict[TP, Progress] = {}
-        self._asking: asyncio.Future[Mapping[TP, int]] | None = None
+        self._asking: asyncio.Future[tuple[Mapping[TP, int], Mapping[TP, int]]] | None = None
+        self._no_leader: set[TP] = set()
+        self._transactions = OpenTransactions()
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
         self._counts = FixedCounts(self.app.conf.id)
         self._stall_s: float = self.app.conf.stream_processing_timeout
@@ -71,6 +79,10 @@ class BatchConsumer(Consumer):
 
     async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
         """What was read of each partition that moved, within ``timeout`` seconds."""
+        raise NotImplementedError
+
+    async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
+        """Up to where each partition can be read now: the high watermark, or the first open transaction below it."""
         raise NotImplementedError
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
@@ -124,11 +136,24 @@ class BatchConsumer(Consumer):
 
         Where a table knows less than the group has committed, behind what it knows: what it lost is read again.
         """
-        self._progress = {}
+        self._progress, self._no_leader = {}, set()
         tps = self._inputs()
         if not tps:
             return
         await self._watch_counts()  # what a topic has got more than it had brings an assignment as well
+        self._progress = await self._begin(tps)
+        self._no_leader = tps - self._progress.keys()
+
+    async def _begin_late(self) -> None:
+        """Begin the partitions whose leader did not answer when they were assigned, as soon as it does."""
+        waiting = self._no_leader
+        begun = await self._begin(set(waiting)) if waiting else {}
+        if begun and waiting is self._no_leader:  # else an assignment has come in between
+            self._progress |= begun
+            self._no_leader = waiting - begun.keys()
+
+    async def _begin(self, tps: set[TP]) -> dict[TP, Progress]:
+        """Seek every partition whose leader answers to where it was left off."""
         given = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
         known = await self._known(tps, given)
         if any(one.needed > one.high for one in known.values()):
@@ -146,7 +171,7 @@ class BatchConsumer(Consumer):
                     await self.app.behind(tp)
             await self._seek(tp, first.offset)
             progress[tp] = Progress(first.offset)
-        self._progress = progress
+        return progress
 
     async def _known(self, tps: set[TP], given: Mapping[TP, int]) -> dict[TP, Known]:
         """What there is to begin by, of each partition."""
@@ -166,9 +191,9 @@ class BatchConsumer(Consumer):
         return max((table.applied(*tp) for table in self.app.tables.values()), default=-1)
 
     async def _bounds(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
-        """The first offset the log still has and the next it will give, of each partition."""
+        """The first offset the log still has and the next it will give, of each partition whose leader answers."""
         low, high = await self.earliest_offsets(*tps), await self.highwaters(*tps)
-        return {tp: (low[tp] or 0, high[tp] or 0) for tp in tps}
+        return {tp: (low[tp] or 0, high[tp] or 0) for tp in low.keys() & high.keys()}
 
     def readings(self) -> dict[TP, Progress]:
         """How far each input partition of this worker has come; empty between two assignments."""
@@ -265,10 +290,13 @@ class BatchConsumer(Consumer):
         A log that does not hold it has lost records, and the process ends.
         """
         try:
-            low, high = (await self._bounds({tp}))[tp]
+            bounds = await self._bounds({tp})
         except self.transient_errors as error:
             self.log.warning("%s[%s]: no answer about offset %s: %r", *tp, offset, error)
             return False
+        if tp not in bounds:
+            return False
+        low, high = bounds[tp]
         if not low <= offset <= high:
             halt(beyond(tp, offset, low, high), code=REFUSED)
         return True
@@ -331,15 +359,20 @@ class BatchConsumer(Consumer):
         while not self.should_stop:
             await self.sleep(self.watch_interval_s)
             watched = dict(self._progress)
-            ends = await self._ends(set(watched))
+            asked = watched.keys() | self._no_leader
+            answer = await self._ends(asked)
             now = monotonic()
-            if ends is None:
+            if answer is None:
                 if now - answered > OUTAGE_S:
                     halt(f"the log has not answered for {now - answered:.0f} s")
                 stands, since, busy = {}, {}, now
                 continue
             answered = now
+            ends, high = answer
+            self._report(asked, ends, high, now)
             await self._watch_counts()
+            with suppress(*self.transient_errors):
+                await self._begin_late()
             if self.app.holds:  # whoever holds it says so
                 stands, since, busy = {}, {}, now
                 continue
@@ -348,6 +381,9 @@ class BatchConsumer(Consumer):
             elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
                 halt(f"a rebalance has not ended, and no table recovered, for {now - busy:.0f} s; the log answers")
             for tp, progress in watched.items():
+                if tp not in ends:  # its leader does not answer, and the others go on
+                    stands.pop(tp, None)
+                    continue
                 stand = (progress, progress.settle(), progress.committed)
                 if stands.get(tp) != stand or progress.committed == progress.done == ends[tp]:
                     stands[tp], since[tp] = stand, now
@@ -369,19 +405,50 @@ class BatchConsumer(Consumer):
         if said := self._counts.changed(counts):
             halt(said, code=REFUSED)
 
-    async def _ends(self, tps: set[TP]) -> Mapping[TP, int] | None:
-        """The ends of partitions; None while the log does not answer. One question at a time is under way."""
+    def _report(self, tps: Iterable[TP], readable: Mapping[TP, int], high: Mapping[TP, int], now_s: float) -> None:
+        """Say which partitions have no leader that answers, and which transactions hang."""
+        self.app.incidents.report(
+            Kind.NO_LEADER,
+            {
+                f"{tp.topic}[{tp.partition}]": f"{tp.topic}[{tp.partition}] has no leader that answers, so it cannot "
+                "be read. Everything else goes on; no grace ends until it can be read. Start its broker."
+                for tp in sorted(tps)
+                if tp not in readable
+            },
+        )
+        hanging = self._transactions.observe(readable, high, now_s)
+        now_ns = clock.now_ns()
+        self.app.incidents.report(
+            Kind.OPEN_TRANSACTION,
+            {
+                f"{tp.topic}[{tp.partition}]": f"{tp.topic}[{tp.partition}] has an open transaction at offset "
+                f"{one.first_offset}, since {_iso(now_ns, now_s - one.since_s)} or longer; {one.behind} offsets wait "
+                "behind it, and no grace ends meanwhile. Have its producer commit or abort, or end it with "
+                f"`kafka-transactions.sh abort --topic {tp.topic} --partition {tp.partition} --start-offset "
+                f"{one.first_offset}`."
+                for tp, one in sorted(hanging.items())
+            },
+        )
+
+    async def _readable_and_high(self, tps: Iterable[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
+        asked = tuple(tps)
+        return await self.readable_ends(*asked), await self.highwaters(*asked)
+
+    async def _ends(self, tps: Iterable[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]] | None:
+        """Up to where partitions can be read, and their high watermarks; None while the log does not answer.
+
+        One question at a time is under way.
+        """
         if self._asking is None:
-            self._asking = asyncio.ensure_future(self.highwaters(*tps))
+            self._asking = asyncio.ensure_future(self._readable_and_high(tps))
         done, _ = await asyncio.wait({self._asking}, timeout=self.watch_interval_s)
         if not done:
             return None
         asked, self._asking = self._asking, None
         try:
-            ends = asked.result()
+            return asked.result()
         except self.transient_errors:
             return None
-        return ends if tps <= ends.keys() else None
 
 
 class BatchFetcher(Fetcher):
@@ -392,3 +459,8 @@ class BatchFetcher(Fetcher):
     @Service.task
     async def _fetcher(self) -> None:
         await self.app.consumer._drain_messages(self)
+
+
+def _iso(now_ns: int, ago_s: float) -> str:
+    """The second that was so long ago, UTC."""
+    return datetime.fromtimestamp(now_ns / 1e9 - ago_s, UTC).isoformat(timespec="seconds")

@@ -19,15 +19,16 @@ from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
 from traderecon.addresses import EMBEDDED, embedded_directory
-from traderecon.clock import now_ns
+from traderecon.clock import boot_ns, now_ns
 from traderecon.transport.consumer import BatchFetcher
 from traderecon.transport.embedded_consumer import EmbeddedConsumer
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import Log, LogError, OpenLog, TopicDiffers, Writer
 from traderecon.transport.microbatch import Outgoing, Record, partition_for
 from traderecon.transport.points import Point, passed
-from traderecon.transport.producer import BatchProducer
+from traderecon.transport.producer import BatchProducer, ClockReading
 
+NS_PER_MS = 1_000_000
 READ_RECORDS = 10_000
 """Records of one step of a range read."""
 
@@ -75,9 +76,15 @@ class EmbeddedProducer(BatchProducer, _Sender):
         self.transport.close()
 
     @property
-    def log_time_ms(self) -> int:
-        """The log's time: this machine's clock, and what the log is ahead of it."""
-        return self.transport.now_ms()
+    def log_times(self) -> Mapping[str, ClockReading]:
+        """The one clock of this log, read now."""
+        boot_ms = boot_ns() // NS_PER_MS
+        return {"this machine": ClockReading(now_ns() // NS_PER_MS, boot_ms, boot_ms)}
+
+    @property
+    def log_ahead_ms(self) -> int:
+        """What the log was told to be ahead of this machine's clock."""
+        return self.transport.log.ahead_ms()
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order, and wait until they are synced; gives the span of offsets they got.

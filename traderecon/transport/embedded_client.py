@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 from traderecon.clock import now_ns
 from traderecon.topics import Topic
-from traderecon.transport.client import Copies, Created, GroupPosition, NotAccepted, NoTopic, Rights
+from traderecon.transport.client import Copies, Created, GroupPosition, NotAccepted, NoTopic, OpenTransaction, Rights
 from traderecon.transport.log import LogError, NoSuchPartition, OpenLog, WorkerLock
 from traderecon.transport.log.batches import MAX_RECORD_BYTES
 from traderecon.transport.microbatch import Outgoing, Record
@@ -139,6 +139,14 @@ class EmbeddedClient:
                 self._log.commit(group, {(topic, partition): offset})
 
         await _told(moved)
+
+    async def open_transactions(self, topic: str) -> Sequence[OpenTransaction]:
+        """None: here a transaction is over when its call is."""
+        return ()
+
+    async def leaderless(self, topic: str) -> Sequence[int]:
+        """None: there is one process."""
+        return ()
 
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
         """Whether the last record of a partition has this timestamp or a later one."""

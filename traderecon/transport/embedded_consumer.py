@@ -163,6 +163,10 @@ class EmbeddedConsumer(BatchConsumer, _Group):
         """The next offset each partition will give."""
         return {tp: self.highwater(tp) for tp in partitions}
 
+    async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
+        """The same: this log has no transactions that stay open."""
+        return await self.highwaters(*partitions)
+
     def highwater(self, tp: TP) -> int:
         """The next offset the partition will give."""
         return int(self.transport.log.end(*tp))

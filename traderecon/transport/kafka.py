@@ -4,22 +4,32 @@ librdkafka is faster at fetching, but takes no assignor of ours, and Faust's pla
 """
 
 import asyncio
+import copy
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import aiokafka
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
+from aiokafka.consumer.fetcher import READ_COMMITTED, READ_UNCOMMITTED
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    KafkaTimeoutError,
+    LeaderNotAvailableError,
+    TopicAuthorizationFailedError,
+)
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
+from traderecon.clock import boot_ns
 from traderecon.transport import connections, fetched_records
 from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Outgoing, Record
-from traderecon.transport.producer import BatchProducer
+from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
 from traderecon.transport.security import denied
 from traderecon.transport.unreadable import UnreadableBatch
@@ -32,6 +42,11 @@ LOG_APPEND_TIME = 1
 """The type of a timestamp that a broker gave."""
 READ_MAX_RECORDS = 10_000
 """Records of one step of a range read."""
+EARLIEST, LATEST = -2, -1
+"""What a broker is asked for instead of a time: the first offset it has, and the next one it will give."""
+NS_PER_MS = 1_000_000
+OFFSETS_S = 10.0
+"""A broker that has not answered about offsets within this counts as one that does not answer."""
 
 
 class _Thread(stock.AIOKafkaConsumerThread):
@@ -106,12 +121,65 @@ class _Thread(stock.AIOKafkaConsumerThread):
             tp: found[at].offset for tp, at in zip(tps, asked, strict=True) if at in found and found[at].offset >= 0
         }
 
+    async def offsets(self, tps: Iterable[TP], which: int, isolation: int) -> Mapping[TP, int]:
+        return dict(await self.call_thread(self._offsets, set(tps), which, isolation))
+
+    async def _offsets(self, tps: set[TP], which: int, isolation: int) -> Mapping[TP, int]:
+        """Ask every leader; a partition whose leader does not answer is absent. Raises where none answers.
+
+        aiokafka's own call waits for all of them or fails for all of them, and reads the ends as a consumer of
+        committed records sees them.
+        """
+        consumer = self._ensure_consumer()
+        client = consumer._client
+        await client._maybe_wait_metadata()
+        by_leader: dict[int, list[TP]] = defaultdict(list)
+        for tp in sorted(tps):
+            leader = client.cluster.leader_for_partition(stock.ensure_aiokafka_TP(tp))
+            by_leader[-1 if leader is None else leader].append(tp)
+        without = by_leader.pop(-1, [])
+        for tp in without:
+            client.add_topic(tp.topic)
+        fetcher = copy.copy(consumer._fetcher)
+        fetcher._isolation_level = isolation
+        answers = await asyncio.gather(
+            *(_leader_offsets(fetcher, leader, asked, which) for leader, asked in by_leader.items()),
+            return_exceptions=True,
+        )
+        found: dict[TP, int] = {}
+        failed: BaseException | None = LeaderNotAvailableError(*without[0]) if without else None
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                if not isinstance(answer, KafkaError):
+                    raise answer
+                failed = answer
+            else:
+                found |= answer
+        if failed is not None:
+            client.force_metadata_update()
+            if not found or not cast(KafkaError, failed).retriable:
+                raise failed
+        return found
+
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
         return dict(await self.call_thread(self._partition_counts, set(topics)))
 
     async def _partition_counts(self, topics: set[str]) -> Mapping[str, int]:
         cluster = await self._ensure_consumer()._client.fetch_all_metadata()
         return {topic: len(found) for topic in topics if (found := cluster.partitions_for_topic(topic))}
+
+
+async def _leader_offsets(fetcher: Any, leader: int, tps: Sequence[TP], which: int) -> dict[TP, int]:
+    """What one broker says of the partitions it leads. Raises KafkaError."""
+    topics: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for topic, partition in tps:
+        topics[topic].append((partition, which))
+    try:
+        async with asyncio.timeout(OFFSETS_S):
+            found = await fetcher._proc_offset_request(leader, topics)
+    except TimeoutError as error:
+        raise KafkaTimeoutError(f"broker {leader} has not answered about offsets within {OFFSETS_S:.0f} s") from error
+    return {TP(*tp): offset for tp, (offset, _) in found.items()}
 
 
 class _Listener(stock.ConsumerRebalanceListener):
@@ -155,18 +223,30 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
         """How many partitions each topic has; a topic that does not exist is absent."""
         return await self._thread.partition_counts(topics)
 
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """The first offset of each partition that is still there."""
+        return await self._thread.offsets(partitions, EARLIEST, READ_UNCOMMITTED)
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """The next offset each partition will give; below it may be records of a transaction that is still open."""
+        return await self._thread.offsets(partitions, LATEST, READ_UNCOMMITTED)
+
+    async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
+        """The last stable offset of each partition: nothing at or above it can be read yet."""
+        return await self._thread.offsets(partitions, LATEST, READ_COMMITTED)
+
 
 class KafkaProducer(BatchProducer, stock.Producer):
     """Batches to Kafka."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._log_time_ms = 0
+        self._log_times: dict[str, ClockReading] = {}
 
     @property
-    def log_time_ms(self) -> int:
-        """The newest time a broker gave to a batch of ours, in a topic whose time is the broker's."""
-        return self._log_time_ms
+    def log_times(self) -> Mapping[str, ClockReading]:
+        """The last time each broker gave to a batch of ours, in a topic whose time is the broker's."""
+        return self._log_times
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order, and wait until every replica in sync has them; gives the offsets they got.
@@ -187,10 +267,13 @@ class KafkaProducer(BatchProducer, stock.Producer):
 
     async def _append(self, producer: Any, topic: str, partition: int, rows: Sequence[Outgoing], wire: Any) -> range:
         while True:
+            asked_boot_ms = boot_ns() // NS_PER_MS
             try:
                 written = await (await producer.send_batch(wire, topic, partition=partition))
                 if written.timestamp_type == LOG_APPEND_TIME:
-                    self._log_time_ms = max(self._log_time_ms, written.timestamp)
+                    leader = producer.client.cluster.leader_for_partition(TopicPartition(topic, partition))
+                    reading = ClockReading(written.timestamp, asked_boot_ms, boot_ns() // NS_PER_MS)
+                    self._log_times[f"broker {leader}"] = reading
                 return range(written.offset, written.offset + len(rows))
             except KafkaError as error:
                 if not (error.retriable or isinstance(error, KafkaTimeoutError)):

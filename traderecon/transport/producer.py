@@ -5,14 +5,22 @@ Faust warns about a record the broker refused and commits all the same (F3), and
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 from faust.transport.producer import Producer, ProducerBuffer
 from faust.types.tuples import FutureMessage, RecordMetadata
 
 from traderecon.transport.halt import halt
 from traderecon.transport.microbatch import Outgoing
+
+
+class ClockReading(NamedTuple):
+    """A time that a clock gave, and this machine's boot-time clock before it was asked and when it had answered; ms."""
+
+    at_ms: int
+    asked_boot_ms: int
+    boot_ms: int
 
 
 class _Buffer(ProducerBuffer):
@@ -33,9 +41,14 @@ class BatchProducer(Producer):
         self._unsettled: set[asyncio.Future[Any]] = set()
 
     @property
-    def log_time_ms(self) -> int:
-        """A time by the log's own clock, not later than now; 0 as long as it has told none."""
+    def log_times(self) -> Mapping[str, ClockReading]:
+        """The newest time that each clock of the log gave, by the clock's name."""
         raise NotImplementedError
+
+    @property
+    def log_ahead_ms(self) -> int:
+        """What the log's time has been put ahead of its clock, by decision."""
+        return 0
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows in order and wait until they are durable; gives the spans of offsets they got."""

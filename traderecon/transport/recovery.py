@@ -6,7 +6,7 @@ Faust feeds changelogs through the consumer of the streams, record by record: 2,
 between two generations hangs the worker. A range read on a connection of its own has neither.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol, cast
@@ -91,11 +91,11 @@ class RangeRecovery(Recovery):
         passed(Point.OPENING, "")
         starts = {tp: self._table(tp).next_changelog_offset(tp.partition) for tp in tps}
         passed(Point.OPENED, "")
-        ends = await consumer.highwaters(*tps)
+        ends = await self._asked(tps, consumer.highwaters)
         if any(start > (ends[tp] or 0) for tp, start in starts.items()):
             await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
-            ends = await consumer.highwaters(*tps)
-        first = await consumer.earliest_offsets(*tps)
+            ends = await self._asked(tps, consumer.highwaters)
+        first = await self._asked(tps, consumer.earliest_offsets)
         spans = {}
         for tp, start in starts.items():
             end = ends[tp] or 0
@@ -114,6 +114,15 @@ class RangeRecovery(Recovery):
         for tp, span in spans.items():
             self._table(tp).restore(tp, (), span.stop)  # the last offsets may hold no record any more
         passed(Point.RECOVERED, "")
+
+    async def _asked(self, tps: set[TP], question: Callable[..., Awaitable[Mapping[TP, int]]]) -> Mapping[TP, int]:
+        """What the log says of every changelog: a table is recovered as a whole, or waits for a leader."""
+        while without := sorted(tps - (found := await question(*tps)).keys()):
+            self.log.warning("recovery waits: %s[%s] has no leader that answers", *without[0])
+            await self.sleep(RETRY_S)
+            if self.should_stop:
+                raise ServiceStopped
+        return found
 
     async def _begin(self, generation: int, rebalances: int) -> None:
         app, consumer = self.app, self.app.consumer

@@ -28,6 +28,11 @@ class Elsewhere:
             signs[role] = {sign: well and before[sign] for sign, well in said.items()} if known else UNWELL
         return signs
 
+    async def incidents(self) -> list[str]:
+        """The sentences of the open incidents of each process that answers."""
+        answers = await self._asked("/healthz/live")
+        return [sentence for _, answer in answers if answer is not None for sentence in json.loads(answer)["incidents"]]
+
     async def metrics(self) -> list[str] | None:
         """What each process exposes (OpenMetrics); None when one does not answer: counters must not seem to fall."""
         answers = await self._asked("/metrics")

@@ -30,6 +30,8 @@ REFRESH_S = 5
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Health = Callable[[], Mapping[str, Mapping[str, bool]]]
+Incidents = Callable[[], list[str]]
+"""The sentences of the incidents that are open in this process."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -41,6 +43,7 @@ def attach(
     *,
     pages: bool,
     health: Health,
+    incidents: Incidents = list,
     elsewhere: Elsewhere,
     broker: str = "",
 ) -> None:
@@ -52,7 +55,7 @@ def attach(
     """
     routes: dict[str, Answer] = {
         "/metrics": partial(_metrics, metrics, elsewhere),
-        "/healthz/live": partial(_live, health, elsewhere),
+        "/healthz/live": partial(_live, health, incidents, elsewhere),
         "/healthz/ready": partial(_ready, health, elsewhere, queries if pages else None),
     }
     if pages:
@@ -60,6 +63,7 @@ def attach(
             raise ValueError("pages read the database: give them its queries")
         metrics.registry.register(BreakCollector(queries))
         routes |= _pages(queries, broker)
+        routes["/status"] = partial(_status, queries, broker, incidents, elsewhere)
     driver: Any = app.web
     server = driver.web_app  # aiohttp's, below Faust's driver
     driver._runner = Runner(server)
@@ -84,7 +88,6 @@ def _pages(queries: Queries, broker: str) -> dict[str, Answer]:
     downloads = Downloads(queries)
     routes: dict[str, Answer] = {
         "/": partial(_overview, queries, broker),
-        "/status": partial(_status, queries, broker),
         "/status.json": partial(_status_json, queries),
         "/status.csv": partial(_status_csv, queries),
         "/api/reconciliation_status": partial(_reconciliation_status, queries),
@@ -121,9 +124,12 @@ async def _overview(queries: Queries, broker: str, request: web.Request) -> web.
     return web.Response(text=text, content_type="text/html")
 
 
-async def _status(queries: Queries, broker: str, request: web.Request) -> web.StreamResponse:
+async def _status(
+    queries: Queries, broker: str, incidents: Incidents, elsewhere: Elsewhere, request: web.Request
+) -> web.StreamResponse:
     known = await asyncio.to_thread(_standing, queries, request)
     rows = known.pop("standings")
+    known["incidents"] = sorted([*incidents(), *await elsewhere.incidents()])
     text = page("status.html.j2", **known, standings_rows=rows, broker=broker, now=_now(), here="/status")
     return web.Response(text=text, content_type="text/html")
 
@@ -194,11 +200,17 @@ async def _metrics(metrics: Metrics, elsewhere: Elsewhere, request: web.Request)
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
-async def _live(health: Health, elsewhere: Elsewhere, _request: web.Request) -> web.StreamResponse:
-    """Every process answers: 200, enough for whoever would restart the worker; else 503."""
+async def _live(
+    health: Health, incidents: Incidents, elsewhere: Elsewhere, _request: web.Request
+) -> web.StreamResponse:
+    """Every process answers: 200, enough for whoever would restart the worker; else 503.
+
+    ``incidents`` are those of this process; a restart mends none of them.
+    """
     others = await elsewhere.health()
     live = UNWELL not in others.values()
-    return web.json_response({"live": live, "roles": {**health(), **others}}, status=200 if live else 503)
+    answer = {"live": live, "roles": {**health(), **others}, "incidents": incidents()}
+    return web.json_response(answer, status=200 if live else 503)
 
 
 async def _ready(

@@ -1,0 +1,119 @@
+"""A clock of the log that is set while trades wait: no grace ends by it, and a person decides what time it is."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from broker.waiting import until
+from pipeline.trades import execution
+from pipeline_case import READY_S, Installation, Running
+
+STEP_S = 3_600
+TRADES = 5
+SET_CLOCK = """
+import time
+from pathlib import Path
+from traderecon import clock
+from traderecon.cli import main
+
+shift = Path({path!r})
+
+def now_ns():
+    return time.time_ns() + int(shift.read_text()) * 10**9
+
+clock.now_ns = now_ns
+main()
+"""
+"""A worker whose machine's wall clock is off by the seconds that a file has."""
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """Graces are longer than any test, and shorter than the step."""
+    installation = Installation(tmp_path, grace_seconds=600)
+    installation.create_topics()
+    yield installation
+    installation.close()
+
+
+def set_clock(path: Path, shift_s: int) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(str(shift_s))
+    fresh.replace(path)
+
+
+def started(installation: Installation, path: Path) -> Running:
+    """A worker whose clock is right, with trades that wait."""
+    set_clock(path, 0)
+    worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
+    until(worker.ready, "the worker is ready", READY_S)
+    installation.append(installation.topics.executions, [execution(number) for number in range(TRADES)])
+    installation.until(lambda: waiting(installation) == TRADES, "the trades wait")
+    return worker
+
+
+def waiting(installation: Installation) -> int:
+    return int(installation.one("SELECT sum(json_extract(pending, '$.confirmation')) FROM standings") or 0)
+
+
+def broken(installation: Installation) -> int:
+    return int(installation.one("SELECT count(*) FROM result_history WHERE state = 'UNMATCHED'") or 0)
+
+
+def test_c5_a_clock_an_hour_ahead_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
+    path = tmp_path / "shift"
+    worker = started(installation, path)
+    set_clock(path, STEP_S)
+    installation.until(lambda: worker.metric("traderecon_watermark_ahead_seconds") > STEP_S - 60, "the step is noticed")
+    installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_ahead"}') == 1, "and named")
+    assert "the clock of this machine is 3,600 s ahead" in worker.get("/status").decode()
+    late = [execution(number) for number in range(TRADES, 2 * TRADES)]
+    installation.append(installation.topics.executions, late)
+    installation.until(lambda: worker.metric("traderecon_messages_consumed_total") >= 2 * TRADES, "they are read")
+    assert not broken(installation)
+    set_clock(path, 0)
+    installation.until(lambda: not worker.metric('traderecon_incidents_open{kind="clock_ahead"}'), "it is over")
+    back_s = time.time()
+    installation.until(lambda: installation.watermark_s() >= back_s, "time goes on at once")
+    installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(2 * TRADES)])
+    installation.until(
+        lambda: installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == 2 * TRADES, "all match"
+    )
+    assert not broken(installation)
+    assert worker.leave() == 0
+
+
+def test_c6_a_person_decides_what_time_it_is_ahead_and_back(installation: Installation, tmp_path: Path) -> None:
+    path = tmp_path / "shift"
+    worker = started(installation, path)
+    set_clock(path, STEP_S)
+    installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_ahead"}') == 1, "it is noticed")
+    decided = reset(installation, time.time() + STEP_S)
+    assert decided["epoch"] == 1
+    installation.until(lambda: broken(installation) == TRADES, "by that decision the graces are over")
+    assert not worker.metric('traderecon_incidents_open{kind="clock_ahead"}')
+    set_clock(path, 0)
+    installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_behind"}') == 1, "it is behind")
+    assert reset(installation, time.time())["epoch"] == 2
+    installation.until(lambda: 0 < installation.watermark_s() < time.time() + 60, "time has gone back")
+    before_s = installation.watermark_s()
+    installation.until(lambda: installation.watermark_s() > before_s, "and goes on")
+    installation.append(installation.topics.executions, [execution(100)])
+    installation.until(lambda: waiting(installation) == 1, "a trade waits as it should")
+    shown = json.loads(installation.run("watermark", "show", "--json").stdout)
+    assert shown["epoch"] == 2
+    assert {one["epoch"] for one in shown["reached"]} == {2}
+    assert broken(installation) == TRADES
+    assert worker.leave() == 0
+
+
+def reset(installation: Installation, at_s: float) -> dict[str, object]:
+    """Decide that it is this time; the record of it."""
+    at = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    done = installation.run("watermark", "reset", "--at", at, "--reason", "a test", "--by", "me", "--json")
+    decided: dict[str, object] = json.loads(done.stdout)
+    return decided

@@ -1,0 +1,166 @@
+"""The time that intake tells the journal: the log's clock, read, checked and reported.
+
+    producer's readings, wall clock, resets by a person  ->  LogClock  ->  newest_ms, limit_ns, epoch
+
+Matching knows nothing of it: what is believed is decided before it is written, so a replay decides the same.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from faust.types import TP
+
+from traderecon import clock
+from traderecon.intake.log_clock import LogClock, Reading
+from traderecon.records.instants import NS_PER_MS, iso
+from traderecon.records.journal import fact_of, progress_of
+from traderecon.records.watermark_reset import KEY, reset_of
+from traderecon.stage import Stage
+from traderecon.transport import Record, partition_for
+from traderecon.transport.incidents import Kind
+
+HOLD = "clock"
+TAIL_RECORDS = 200
+"""So many of the last records of each journal partition are asked what time it was."""
+READ_S = 0.05
+RESETS_S = 2.0
+"""How often the topic of actions is asked for a reset."""
+WALL = "this machine"
+NS_PER_S = 1_000_000_000
+
+logger = logging.getLogger(__name__)
+
+
+class JournalTime:
+    """The log's clock of one worker.
+
+    ``step_ms``: how far a clock may be ahead of what has passed. ``votes``: whether the wall clock of this machine is
+    another clock than the broker's, and has a vote on a step.
+    """
+
+    def __init__(self, stage: Stage, *, step_ms: int, votes: bool) -> None:
+        self._app: Any = stage.app
+        self._stage, self._votes = stage, votes
+        self._clock = LogClock(step_ms)
+        self._begun = False
+        self._resets = TP(stage.topics.actions, partition_for(KEY, stage.partitions))
+        self._resets_read: int | None = None
+        self._asked_boot_ms = 0
+        self.epoch = 0
+
+    @property
+    def newest_ms(self) -> int:
+        """The newest time that is believed, a time the log gave before now; 0 where it has given none."""
+        newest_ms = self._clock.newest_ms
+        return newest_ms + int(self._app.producer.log_ahead_ms) if newest_ms else 0
+
+    async def limit_ns(self) -> int:
+        """No record was received later than this; waits until a clock is believed."""
+        while not self._clock.settled:
+            self.look()
+            if not self._clock.settled:
+                await asyncio.sleep(READ_S)
+        return (self._clock.limit_ms(_boot_ms()) + int(self._app.producer.log_ahead_ms)) * NS_PER_MS
+
+    async def begin(self) -> None:
+        """Ask the journal, and the wall clock, what time has passed for sure. A second time nothing happens."""
+        if self._begun:
+            return
+        await self.read_resets()
+        known_ms = await self._journal_ms()
+        if known_ms is not None:
+            known_ms = max(known_ms - int(self._app.producer.log_ahead_ms), clock.now_ns() // NS_PER_MS)
+        self._clock.begin(known_ms, _boot_ms())
+        self._begun = True
+
+    def look(self) -> None:
+        """Read every clock."""
+        if not self._begun:
+            return
+        boot_ms = _boot_ms()
+        if self._votes:
+            self._clock.observe(WALL, Reading(clock.now_ns() // NS_PER_MS, boot_ms, boot_ms), witness=True)
+        for name, reading in self._app.producer.log_times.items():
+            self._clock.observe(name, Reading(*reading))
+
+    def report(self) -> None:
+        """Say which clocks are not believed."""
+        ahead, behind_ms = self._clock.ahead(), self._clock.behind_ms(_boot_ms())
+        self._stage.metrics.watermark_ahead.set(max(ahead.values(), default=0) / 1000)
+        incidents = self._app.incidents
+        waits = "" if self._clock.settled else " Nothing is read until it is."
+        sentences = {
+            name: f"the clock of {name} is {ms / 1000:,.0f} s ahead of the time that has passed, and is not believed."
+            f"{waits} Set the clocks right (NTP). If it is right, decide so: `traderecon watermark reset --reason ...`."
+            for name, ms in ahead.items()
+        }
+        incidents.report(Kind.CLOCK_AHEAD, sentences)
+        behind = f"the log's time is {behind_ms / 1000:,.0f} s behind what the journal has been told: no grace ends "
+        how = "until it has caught up. To go back, decide so: `traderecon watermark reset --reason ...`."
+        incidents.report(Kind.CLOCK_BEHIND, {"the log's time": behind + how} if behind_ms else {})
+        if self._begun and not self._clock.settled and sentences:
+            self._app.holds.put(HOLD, " ".join(sentences.values()))
+        else:
+            self._app.holds.lift(HOLD)
+
+    async def read_resets(self) -> bool:
+        """Take in what people have decided since the last time; True where it is another epoch now."""
+        if self._resets_read is not None and _boot_ms() - self._asked_boot_ms < RESETS_S * 1000:
+            return False
+        consumer = self._app.consumer
+        self._asked_boot_ms = _boot_ms()
+        end = (await consumer.readable_ends(self._resets)).get(self._resets)
+        if end is None:
+            if self._resets_read is None:
+                raise Unanswered(f"{self._resets.topic}[{self._resets.partition}] has no leader that answers")
+            return False
+        if self._resets_read is None:
+            self._resets_read = (await consumer.earliest_offsets(self._resets)).get(self._resets, 0)
+        before = self.epoch
+        async for _, records in self._app.transport.read({self._resets: range(self._resets_read, end)}):
+            for record in records:
+                reset = reset_of(record.value or b"")
+                if reset is None or reset.epoch <= self.epoch:
+                    continue
+                self.epoch = reset.epoch
+                if self._begun:  # one from before says nothing of the time that it is now
+                    self._clock.reset(reset.at_ms - int(self._app.producer.log_ahead_ms), _boot_ms())
+                    logger.warning(
+                        "the watermark was reset to %s by %s, epoch %d: %s",
+                        iso(reset.at_ms * NS_PER_MS),
+                        reset.by,
+                        reset.epoch,
+                        reset.reason,
+                    )
+        self._resets_read = end
+        return self.epoch != before
+
+    async def _journal_ms(self) -> int | None:
+        """The newest time the journal tells of; 0 where its records are gone, None where it never had any."""
+        tps = [TP(self._stage.topics.legs, number) for number in range(self._stage.partitions)]
+        ends = await self._app.consumer.readable_ends(*tps)
+        if missing := sorted(set(tps) - ends.keys()):
+            raise Unanswered(f"{missing[0].topic}[{missing[0].partition}] has no leader that answers")
+        first = await self._app.consumer.earliest_offsets(*tps)
+        spans = {tp: range(max(first.get(tp, 0), end - TAIL_RECORDS), end) for tp, end in ends.items()}
+        newest_ns = 0
+        async for _, records in self._app.transport.read({tp: span for tp, span in spans.items() if span}):
+            newest_ns = max(newest_ns, *_times_ns(records))
+        return newest_ns // NS_PER_MS if any(ends.values()) else None
+
+
+class Unanswered(Exception):
+    """The log could not say what it has to before anything may be believed; to be asked again."""
+
+
+def _times_ns(records: Iterable[Record]) -> Iterable[int]:
+    """What the journal's records say of the time; 0 for one that says nothing."""
+    for record in records:
+        value = record.value or b""
+        yield progress_of(value).at_ns if record.key is None else fact_of(value).origin.received_at_ns
+
+
+def _boot_ms() -> int:
+    return clock.boot_ns() // NS_PER_MS
