@@ -8,12 +8,15 @@ Matching knows nothing of it: what is believed is decided before it is written, 
 import asyncio
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+import msgspec
 from faust.types import TP
 
 from traderecon import clock
 from traderecon.intake.log_clock import LogClock, Reading
+from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, iso
 from traderecon.records.journal import fact_of, progress_of
 from traderecon.records.watermark_reset import KEY, reset_of
@@ -147,7 +150,7 @@ class JournalTime:
         spans = {tp: range(max(first.get(tp, 0), end - TAIL_RECORDS), end) for tp, end in ends.items()}
         newest_ns = 0
         async for _, records in self._app.transport.read({tp: span for tp, span in spans.items() if span}):
-            newest_ns = max(newest_ns, *_times_ns(records))
+            newest_ns = max([newest_ns, *_times_ns(records)])
         return newest_ns // NS_PER_MS if any(ends.values()) else None
 
 
@@ -156,10 +159,11 @@ class Unanswered(Exception):
 
 
 def _times_ns(records: Iterable[Record]) -> Iterable[int]:
-    """What the journal's records say of the time; 0 for one that says nothing."""
+    """What the journal's records say of the time; a record that is not of ours says nothing, matching judges it."""
     for record in records:
         value = record.value or b""
-        yield progress_of(value).at_ns if record.key is None else fact_of(value).origin.received_at_ns
+        with suppress(msgspec.MsgspecError, OtherFormat):
+            yield progress_of(value).at_ns if record.key is None else fact_of(value).origin.received_at_ns
 
 
 def _boot_ms() -> int:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aiokafka.protocol.admin import CreateTopicsRequest_v3
+from aiokafka.protocol.metadata import MetadataRequest_v1
 from broker.kafka_server import STOP_S, Died, Kafka
 from broker.kafka_topics import ANSWER_MS
 from broker.kafka_wire import accepted, ask
@@ -23,7 +24,7 @@ class Broker(Kafka):
 
     def __init__(self, directory: Path, number: int, first: Kafka, cluster_id: str) -> None:
         super().__init__(directory)
-        self._cluster_id = cluster_id
+        self._number, self._first, self._cluster_id = number, first, cluster_id
         port = self.address.rsplit(":", 1)[1]
         changed = {
             "process.roles": "broker",
@@ -37,7 +38,17 @@ class Broker(Kafka):
         """Start the node and wait until it is a broker of the cluster."""
         format_log(self, self._cluster_id)
         self._jvm = self._run("kafka.Kafka", str(self._properties))
-        until(self._answers, f"the broker answers at {self.address}; its log is {self._log}")
+        until(self._joined, f"the broker answers at {self.address}; its log is {self._log}")
+
+    def _joined(self) -> bool:
+        """Whether the node answers, and is a broker that the cluster knows."""
+        if (status := self._running().poll()) is not None:
+            raise Died(f"Kafka ended with {status}; {self._last_words()}")
+        try:
+            ask(self.address, MetadataRequest_v1([]))
+            return self._number in {broker[0] for broker in ask(self._first.address, MetadataRequest_v1([])).brokers}
+        except OSError:
+            return False
 
 
 class Cluster:

@@ -27,6 +27,10 @@ SESSION_S = 3.0
 """A member that has not answered for so long is no member any more."""
 
 
+CLOCK_STEP_S = 3_600
+"""How far the clock is ahead when it has been set wrong."""
+
+
 class NoAnswer(Exception):
     """The broker has not answered, or not in time: to be tried again."""
 
@@ -53,7 +57,7 @@ class Broker:
     def __init__(self, log: Log, loop: VirtualLoop, conditions: Conditions, chance: Random) -> None:
         self.log, self.conditions, self.chance = log, conditions, chance
         self._loop = loop
-        self._away_until_s = 0.0
+        self._away_until_s = self._ahead_until_s = 0.0
         self._waiting: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._under_way: set[asyncio.Task[Any]] = set()
         self.ends: Counter[tuple[str, int]] = Counter()
@@ -64,8 +68,13 @@ class Broker:
         self.refused = 0
 
     def now_ms(self) -> int:
-        """The log's time."""
-        return int((EPOCH_S + self._loop.time()) * 1000)
+        """What its clock says."""
+        ahead_s = CLOCK_STEP_S if self._loop.time() < self._ahead_until_s else 0
+        return int((EPOCH_S + ahead_s + self._loop.time()) * 1000)
+
+    def set_clock_ahead(self, for_s: float) -> None:
+        """Set its clock an hour ahead, for a while."""
+        self._ahead_until_s = max(self._ahead_until_s, self._loop.time() + for_s)
 
     def away(self, for_s: float) -> None:
         """Nothing lands and nothing is answered for a while."""

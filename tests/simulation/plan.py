@@ -2,7 +2,8 @@
 
     seed -> Plan(day, conditions, faults)
 
-A fault is an end at the n-th pass of a point, a stop, a wipe, a refusal, an outage, a rebalance, a compaction.
+A fault is an end at the n-th pass of a point, a stop, a wipe, a refusal, an outage, a rebalance, a compaction, a clock
+that is set.
 """
 
 import random
@@ -52,6 +53,8 @@ class Kind(StrEnum):
     WIPE = "wipe"
     FORGET = "forget"
     """Every local store is lost, and the changelog: its topic was deleted, or the one broker that had it replaced."""
+    CLOCK = "clock"
+    """The log's clock is an hour ahead for a while."""
 
 
 class Fault(NamedTuple):
@@ -115,7 +118,7 @@ def _crash(chance: random.Random) -> Crash:
 
 def _fault(chance: random.Random, workers: int, ends_s: float) -> Fault:
     kind = chance.choice([*Kind, Kind.STOP])
-    for_s = round(chance.uniform(0.2, 7.0), 3) if kind in {Kind.STOP, Kind.AWAY} else 0.0
+    for_s = round(chance.uniform(0.2, 7.0), 3) if kind in {Kind.STOP, Kind.AWAY, Kind.CLOCK} else 0.0
     return Fault(round(chance.uniform(0.5, ends_s), 3), kind, chance.randrange(workers), for_s)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from torture import pipeline_oracle
 from torture.findings import Defect, Entry, Finding
 from torture.pipeline_database import read_database
+from torture.pipeline_input import CONFIRMATIONS, EXECUTIONS, row_of
 from torture.pipeline_oracle import INPUTS, PipelineHistory
 
 from simulation.loop import EPOCH_S
@@ -40,7 +41,13 @@ class Verdict:
     def __init__(self, outcome: Outcome, world: World) -> None:
         self._outcome, self._world = outcome, world
         self.history = self._read()
-        self.findings = [*self._ends(), *self.history.findings(), *self._versions(), *self._tables()]
+        self.findings = [
+            *self._ends(),
+            *self.history.findings(),
+            *self._versions(),
+            *self._tables(),
+            *self._false_breaks(),
+        ]
         self.digest = self._digest()
 
     def _read(self) -> SettledHistory:
@@ -79,6 +86,27 @@ class Verdict:
                 yield Finding(Defect.WRONG, result.entry.partition, result.entry.offset, text)
             seen[place] = max(seen[place], result.version)
             told[place].add(result.version)
+
+    def _false_breaks(self) -> Iterator[Finding]:
+        """WRONG: a trade was UNMATCHED at some time though both legs were sent within its grace.
+
+        Only where no leg takes another back: what a cancel leaves alone may be a break.
+        """
+        day = self._world.plan.day
+        sent: dict[str, dict[str, float]] = defaultdict(dict)
+        cancelled = set()
+        for record in day.records:
+            row = row_of(record.topic, record.value) if record.topic in {EXECUTIONS, CONFIRMATIONS} else None
+            if row is not None:
+                sent[row["trade_id"]].setdefault(record.topic, record.at_s)
+                if row.get("kind", "new").lower() == "cancel":
+                    cancelled.add(row["trade_id"])
+        for result in self.history.results:
+            legs = sent[result.trade_id]
+            both = len(legs) > 1 and abs(legs[EXECUTIONS] - legs[CONFIRMATIONS]) < day.grace_s
+            if result.state == "UNMATCHED" and both and result.trade_id not in cancelled:
+                text = f"{result.trade_id} was UNMATCHED, and both legs were sent within the grace"
+                yield Finding(Defect.WRONG, result.entry.partition, result.entry.offset, text)
 
     def _tables(self) -> Iterator[Finding]:
         """STORE: a local store is not what its changelog says."""

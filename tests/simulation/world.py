@@ -294,6 +294,8 @@ class World:
                 self.broker.refusals += 1
             case Kind.AWAY:
                 self.broker.away(fault.for_s)
+            case Kind.CLOCK:
+                self.broker.set_clock_ahead(fault.for_s)
             case Kind.REBALANCE:
                 self.chance.choice([*self.groups.values()]).shake()
             case Kind.COMPACT:

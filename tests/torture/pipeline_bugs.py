@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from torture.bugs import BUGS as OF_THE_TRANSPORT
 from torture.bugs import turns
 from traderecon.intake.agent import _Intake
+from traderecon.intake.log_clock import LogClock
 from traderecon.matching.agent import _Telling, _Turns
 from traderecon.records import Told
 from traderecon.records.journal import Progress
@@ -54,6 +55,11 @@ def drop_a_letter() -> None:
         return {place: rows for place, rows in outbox.items() if place[0] != letters}, rejected
 
     _Intake._sorted = silent  # type: ignore[method-assign]
+
+
+def believe_every_clock() -> None:
+    """Intake believes whatever time a broker gives."""
+    LogClock._may_be = lambda self, reading: True  # type: ignore[method-assign]
 
 
 def forget_deadlines() -> None:
@@ -239,6 +245,7 @@ BUGS: dict[str, Callable[[], None]] = OF_THE_TRANSPORT | {
         drop_a_letter,
         forget_deadlines,
         end_graces_by_the_clock,
+        believe_every_clock,
         leave_the_old_home,
         commit_without_rows,
         commit_rows_first,

@@ -68,8 +68,8 @@ def attach(stage: Stage, store: Store) -> None:
         kept = await stored(store.offsets)
         fresh = {tp for tp in tps if tuple(tp) not in kept}
         earliest = await app.consumer.earliest_offsets(*fresh) if fresh else {}
-        # A partition without a leader begins later.
-        return {tp: kept.get(tuple(tp), earliest.get(tp) or 0) for tp in tps if tp not in fresh or tp in earliest}
+        answered = (tps - fresh) | earliest.keys()  # a partition without a leader begins later
+        return {tp: kept.get((tp.topic, tp.partition), earliest.get(tp) or 0) for tp in answered}
 
     async def sink(batches: StreamT[MicroBatch]) -> None:
         async for batch in batches:
