@@ -163,7 +163,7 @@ def terms(row: Row) -> dict[str, Value]:
     return texts | {
         "quantity": number_of(row, "quantity"),
         "price": number_of(row, "price"),
-        "instant": seconds(row["timestamp"]),
+        "instant": seconds(row["timestamp"]) if text_of(row, "timestamp") else None,
         "version": version_of(row),
         "kind": (text_of(row, "kind") or "new").lower(),
     }
@@ -188,9 +188,11 @@ def number_of(row: Row, name: str) -> Fraction | None:
 
 
 def version_of(row: Row) -> Fraction:
-    """The version; 1 unless one was sent."""
+    """The version; unless one was sent 1, and for a cancel more than anybody can send."""
     sent = number_of(row, "version")
-    return Fraction(1) if sent is None else sent
+    if sent is None:
+        return Fraction(10**30) if (text_of(row, "kind") or "").lower() == "cancel" else Fraction(1)
+    return sent
 
 
 def exactly(value: Value) -> Fraction:

@@ -11,7 +11,18 @@ from traderecon.intake import MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError,
 from traderecon.intake.instants import Instant, instant
 from traderecon.intake.refusal import Refusal, shown
 from traderecon.intake.values import key, number, text
-from traderecon.records import Confirmation, Execution, Fact, Hint, Kind, Origin, PnlSnapshot, RejectCode, Source
+from traderecon.records import (
+    ALL_VERSIONS,
+    Confirmation,
+    Execution,
+    Fact,
+    Hint,
+    Kind,
+    Origin,
+    PnlSnapshot,
+    RejectCode,
+    Source,
+)
 from traderecon.records import Rejected as Refused
 
 ORIGIN = Origin("executions", 2, 17, 1_753_524_083_500_000_000)
@@ -1050,3 +1061,51 @@ def test_field_order_is_irrelevant() -> None:
     members = json.loads(message())
     backwards = json.dumps(dict(reversed(members.items()))).encode()
     assert taken(backwards).leg == execution()
+
+
+class TestCancels:
+    """A cancel needs trade_id and kind; nothing is checked of it, and what cannot be read is shown."""
+
+    @pytest.mark.parametrize("source", [Source.EXECUTIONS, Source.CONFIRMATIONS])
+    def test_a_bare_cancel_is_a_fact_of_every_version(self, source: Source) -> None:
+        for fact in (
+            decode(source, b'{"trade_id":"T1","kind":"cancel"}', Origin("t", 0, 1)),
+            Rows(source, "trade_id,ticker,quantity,price,timestamp,kind").decode("T1,,,,,CANCEL", Origin("t", 0, 1)),
+        ):
+            assert isinstance(fact, Fact)
+            leg = fact.leg
+            assert not isinstance(leg, PnlSnapshot)
+            assert (leg.ticker, leg.quantity, leg.price, leg.timestamp_ns, leg.granularity) == (None,) * 4 + (0,)
+            assert (leg.version, leg.kind, leg.hints, fact.extra) == (ALL_VERSIONS, Kind.CANCEL, (), None)
+
+    def test_what_is_sent_is_kept_and_what_cannot_be_read_is_shown_beside_it(self) -> None:
+        sent = {
+            "trade_id": " T1",
+            "kind": "cancel",
+            "version": "2",
+            "ticker": " AAPL",
+            "quantity": "0",
+            "price": "n/a",
+            "timestamp": "2025-07-26T10:01:23",
+            "side": "x" * 600,
+            "memo": "why",
+        }
+        fact = decode(Source.EXECUTIONS, json.dumps(sent).encode(), Origin("t", 0, 1))
+        assert isinstance(fact, Fact)
+        assert isinstance(fact.leg, Execution)
+        assert (fact.leg.ticker, fact.leg.quantity, fact.leg.price, fact.leg.version) == ("AAPL", Decimal(0), None, 2)
+        assert fact.leg.hints == (Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
+        assert fact.extra == {"memo": msgspec.Raw(b'"why"'), "price": "n/a", "side": "x" * 600}
+
+    @pytest.mark.parametrize(
+        ("fields", "code"),
+        [
+            ({"kind": "cancel"}, RejectCode.KEY_MISSING),
+            ({"trade_id": "T1", "kind": "cancel", "version": "two"}, RejectCode.SCHEMA_INVALID),
+            ({"trade_id": "T1"}, RejectCode.FIELD_MISSING),
+        ],
+    )
+    def test_what_a_cancel_cannot_do_without(self, fields: dict[str, str], code: RejectCode) -> None:
+        rejected = decode(Source.EXECUTIONS, json.dumps(fields).encode(), Origin("t", 0, 1))
+        assert isinstance(rejected, Refused)
+        assert rejected.code is code

@@ -310,9 +310,9 @@ def test_s2_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installati
 def test_p10_a_record_of_a_newer_version_stops_the_worker_and_is_no_dead_letter(
     installation: Installation, topic: str
 ) -> None:
-    installation.append(topic, [b'{"format": 2, "moon": "full"}'], key=b"T1")
+    installation.append(topic, [b'{"format": 3, "moon": "full"}'], key=b"T1")
     for _ in range(3):  # the third failure of our own code would put a record aside
         worker = installation.start()
         assert worker.ended() == REFUSED
-        assert "a record of format 2, this version reads 1" in worker.log
+        assert "a record of format 3, this version reads up to 2" in worker.log
     assert sum(installation.ends(installation.topics.dead_letters).values()) == 0

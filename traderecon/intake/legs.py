@@ -9,7 +9,7 @@ from typing import TypeVar
 from traderecon.intake import values
 from traderecon.intake.instants import Form, instant
 from traderecon.intake.refusal import Refusal, shown
-from traderecon.records import Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
+from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 
 Value = TypeVar("Value")
 Fields = Mapping[str, str | None]
@@ -46,6 +46,8 @@ def _terms(
 ) -> Execution | Confirmation:
     # The kind first: what is no trade has no terms to miss.
     kind = (_optional(fields, "kind", values.kind) if "kind" in fields else None) or Kind.NEW
+    if kind is Kind.CANCEL:
+        return _cancel(leg_type, trade_id, fields, form)
     try:
         ticker = values.text(fields.get("ticker") or "")
         quantity = values.positive(fields.get("quantity") or "")
@@ -81,6 +83,47 @@ def _terms(
         order_id=_optional(fields, "order_id", values.text),
         hints=hints,
     )
+
+
+def _cancel(
+    leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
+) -> Execution | Confirmation:
+    """A cancel needs its trade_id; a term that cannot be read is none, for nothing is checked of it (``unread``)."""
+    version = _optional(fields, "version", values.version)
+    when = _readable(fields, "timestamp", lambda sent: instant(sent, form))
+    ticker = _readable(fields, "ticker", values.text)
+    hints = when.hints if when else ()
+    if trade_id != fields["trade_id"] or (ticker is not None and ticker != fields["ticker"]):
+        hints = tuple(sorted((*hints, Hint.NORMALISED)))
+    return leg_type(
+        trade_id,
+        ticker,
+        _readable(fields, "quantity", values.number),
+        _readable(fields, "price", values.number),
+        when.ns if when else None,
+        when.granularity if when else 0,
+        version=ALL_VERSIONS if version is None else version,
+        kind=Kind.CANCEL,
+        side=_readable(fields, "side", values.text),
+        currency=_readable(fields, "currency", values.text),
+        account=_readable(fields, "account", values.text),
+        broker=_readable(fields, "broker", values.text),
+        counterparty=_readable(fields, "counterparty", values.text),
+        order_id=_readable(fields, "order_id", values.text),
+        hints=hints,
+    )
+
+
+def unread(leg: Leg, fields: Fields) -> dict[str, str]:
+    """What a cancel was sent with and its leg does not have, as it was sent: it is shown beside the leg."""
+    if leg.kind is not Kind.CANCEL:
+        return {}
+    names = {**{name: name for name in (*TERMS, *TERMS_OPTIONAL)}, "timestamp": "timestamp_ns"}
+    return {
+        name: sent
+        for name, field in names.items()
+        if (sent := fields.get(name)) is not None and sent.strip(" ") and getattr(leg, field) is None
+    }
 
 
 def _snapshot(trade_id: str, fields: Fields) -> PnlSnapshot:
@@ -142,6 +185,13 @@ def _optional(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value
     if sent is None or not sent.strip(" "):
         return None
     return _required(fields, name, parse)
+
+
+def _readable(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value | None:
+    try:
+        return _optional(fields, name, parse)
+    except Refusal:
+        return None
 
 
 def _missing(fields: Fields, name: str) -> Refusal:

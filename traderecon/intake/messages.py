@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from traderecon.intake.instants import UTC_FORM, Form
-from traderecon.intake.legs import KNOWN, leg_of
+from traderecon.intake.legs import KNOWN, leg_of, unread
 from traderecon.intake.refusal import Refusal, shown
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
@@ -48,7 +48,8 @@ def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC
         return Rejected(RejectCode.TOMBSTONE_IGNORED, "a null value deletes nothing here: send a cancel", origin)
     try:
         fields, extra = _plain(source, value) or _strict(source, value)
-        return Fact(leg_of(source, fields, form), origin, extra)
+        leg = leg_of(source, fields, form)
+        return Fact(leg, origin, {**(extra or {}), **unread(leg, fields)} or None)
     except Refusal as refusal:
         return Rejected(refusal.code, refusal.text, origin)
 

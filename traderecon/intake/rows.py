@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from traderecon.intake.instants import UTC_FORM, Form
-from traderecon.intake.legs import COLUMNS, KNOWN, leg_of
+from traderecon.intake.legs import COLUMNS, KNOWN, leg_of, unread
 from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.refusal import Refusal
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
@@ -60,10 +60,9 @@ class Rows:
                 )
             # A short row lacks its last fields; which one it needed is said by name.
             fields: dict[str, str | None] = dict(zip(self.columns, cells, strict=False))
-            if not self.unknown:
-                return Fact(leg_of(self.source, fields, self.form), origin)
             extra = {name: fields.pop(name) or "" for name in self.unknown if name in fields}
-            return Fact(leg_of(self.source, fields, self.form), origin, extra)
+            leg = leg_of(self.source, fields, self.form)
+            return Fact(leg, origin, {**extra, **unread(leg, fields)} or None)
         except Refusal as refusal:
             return Rejected(refusal.code, refusal.text, origin)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from traderecon.matching.sides import Sides
-from traderecon.records import Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
+from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT
 from traderecon.rules import Pnl, Rules, foreign, net_consideration
@@ -22,8 +22,10 @@ def sent_hints(sides: Sides) -> list[Hint]:
     """What the standing legs show by themselves: how they were written, which versions are missing."""
     hints = [Hint.VERSION_GAP] if sides.version_gap else []
     for leg in (sides.execution, sides.confirmation, sides.pnl):
-        if leg is not None and leg.hints:
+        if leg is not None:
             hints.extend(leg.hints)
+            if leg.version == ALL_VERSIONS:
+                hints.append(Hint.CANCEL_UNVERSIONED)
     return hints
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from traderecon.records import (
+    ALL_VERSIONS,
     CONTENT,
     Confirmation,
     Execution,
@@ -100,8 +101,8 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
         first_ns,
         paired_ns,
         (execution is None or confirmation is None) and (only is None or only.kind is _CANCEL),
-        (execution is not None and execution.version > 1)
-        or (confirmation is not None and confirmation.version > 1)
+        (execution is not None and _gap([execution]))
+        or (confirmation is not None and _gap([confirmation]))
         or (pnl is not None and pnl.version > 1),
         (),
         event_time_ns,
@@ -156,11 +157,10 @@ def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLe
     if not legs:
         return None, _NONE, (), False
     if len(legs) == 1:
-        return legs[0], _NONE, (), legs[0].version > 1
+        return legs[0], _NONE, (), _gap(legs)
     highest = max((leg.version, leg.kind.rank) for leg in legs)
     rivals = tuple([leg for leg in legs if (leg.version, leg.kind.rank) == highest])
-    versions = {leg.version for leg in legs}
-    gap = max(versions) - min(1, *versions) + 1 > len(versions)
+    gap = _gap(legs)
     if len(rivals) == 1:
         return rivals[0], _NONE, (), gap
     rivals = tuple(sorted(rivals, key=identity))
@@ -168,6 +168,12 @@ def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLe
     # A cancel says nothing but that it cancels: two of them cannot contradict each other.
     contested = _NONE if effective.kind is _CANCEL else contradictions(rivals)
     return effective, contested, rivals, gap
+
+
+def _gap(legs: Sequence[Leg]) -> bool:
+    """Whether a version below another one never came; a cancel of all versions is none of them."""
+    versions = {leg.version for leg in legs if leg.version != ALL_VERSIONS}
+    return bool(versions) and max(versions) - min({1, *versions}) + 1 > len(versions)
 
 
 def _effective(rivals: Sequence[AnyLeg]) -> AnyLeg:

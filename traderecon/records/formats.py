@@ -8,6 +8,9 @@ Fields that we do not know are passed over: a field more makes no new format.
 import msgspec
 
 FORMAT = 1
+BARE_CANCELS = 2
+"""The format of a record with a cancel that lacks a term or a version."""
+NEWEST = BARE_CANCELS
 
 
 class OtherFormat(Exception):
@@ -17,7 +20,8 @@ class OtherFormat(Exception):
 
     def __init__(self, found: int) -> None:
         super().__init__(
-            f"a record of format {found}, this version reads {FORMAT}: install the version that wrote it, on every host"
+            f"a record of format {found}, this version reads up to {NEWEST}: install the version that wrote it, on "
+            "every host"
         )
         self.found = found
 
@@ -43,6 +47,6 @@ def known(value: bytes) -> None:
 
 
 def ours(found: int) -> None:
-    """OtherFormat for another number than ours."""
-    if found != FORMAT:
+    """OtherFormat for a number that is none of ours."""
+    if not FORMAT <= found <= NEWEST:
         raise OtherFormat(found)

@@ -6,11 +6,13 @@
 Source: DESIGN of the journal in docs/ARCHITECTURE.md.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 from traderecon.records.facts import Fact, Origin
-from traderecon.records.formats import FORMAT, known, ours
-from traderecon.records.legs import Leg
+from traderecon.records.formats import BARE_CANCELS, FORMAT, known, ours
+from traderecon.records.legs import Leg, is_bare
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -34,6 +36,13 @@ class _Journalled(msgspec.Struct, frozen=True, gc=False):
     format: int = FORMAT
 
 
+class _Bare(msgspec.Struct, frozen=True, gc=False):
+    leg: Leg
+    origin: Origin
+    extra: Mapping[str, str | msgspec.Raw] | None
+    format: int
+
+
 _encode = msgspec.json.Encoder().encode
 _decode_fact = msgspec.json.Decoder(_Journalled).decode
 _decode_progress = msgspec.json.Decoder(Progress).decode
@@ -41,6 +50,8 @@ _decode_progress = msgspec.json.Decoder(Progress).decode
 
 def journalled(said: Fact | Progress) -> bytes:
     """A record's value."""
+    if isinstance(said, Fact) and is_bare(said.leg):
+        return _encode(_Bare(said.leg, said.origin, said.extra, BARE_CANCELS))
     return _encode(said)
 
 

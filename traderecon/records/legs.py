@@ -79,3 +79,12 @@ CONTENT = {
     for leg_type in (Execution, Confirmation, PnlSnapshot)
 }
 """Per source the fields that two legs of one version may contradict each other in; the others say how it was sent."""
+
+
+def is_bare(leg: Leg) -> bool:
+    """Whether it is a cancel that lacks a term or a version: versions before format 2 cannot read it."""
+    return (
+        (not isinstance(leg, PnlSnapshot))
+        and leg.kind is Kind.CANCEL
+        and (leg.version == ALL_VERSIONS or None in (leg.ticker, leg.quantity, leg.price, leg.timestamp_ns))
+    )

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from traderecon.records.codes import Hint, Reason
+from traderecon.records.formats import BARE_CANCELS
 from traderecon.records.instants import iso, milliseconds
-from traderecon.records.legs import Confirmation, Execution, PnlSnapshot
+from traderecon.records.legs import ALL_VERSIONS, Confirmation, Execution, PnlSnapshot, is_bare
 from traderecon.records.numbers import plain
 from traderecon.records.results import Break, Check, Operand, Outcome, Result, RulesStamp, State
 from traderecon.records.sources import Kind, Source
@@ -86,6 +87,7 @@ class _SaidResult(msgspec.Struct, gc=False, rename={"broken": "break"}):
     rules: RulesStamp
     event_time: str | None
     contested: list[str] | msgspec.UnsetType = msgspec.UNSET
+    format: int | msgspec.UnsetType = msgspec.UNSET
 
 
 def result_json(result: Result) -> bytes:
@@ -110,6 +112,7 @@ def _result(result: Result, *, extras: bool) -> bytes:
             result.rules,
             None if result.event_time_ns is None else iso(result.event_time_ns),
             [field_name(source, field) for source, field in verdict.contested] or msgspec.UNSET,
+            BARE_CANCELS if any(is_bare(fact.leg) for fact in result.facts) else msgspec.UNSET,
         )
     )
 
@@ -192,7 +195,7 @@ def _terms(leg: Execution | Confirmation) -> _SaidTerms:
         None if leg.quantity is None else plain(leg.quantity),
         None if leg.price is None else plain(leg.price),
         None if leg.timestamp_ns is None else iso(leg.timestamp_ns),
-        leg.version,
+        None if leg.version == ALL_VERSIONS else leg.version,
         leg.kind,
         leg.side,
         leg.currency,

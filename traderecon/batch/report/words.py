@@ -27,6 +27,7 @@ HINTS: dict[Hint, str] = {
     Hint.LATE_CONFIRMATION: "The confirmation came after the grace was over.",
     Hint.STALE_VERSION: "An older version of a leg arrived after a newer one; the newer one stands.",
     Hint.VERSION_GAP: "A version below the one that stands never arrived.",
+    Hint.CANCEL_UNVERSIONED: "A cancel names no version: it stands over every version of its side.",
     Hint.DUPLICATE_IDENTICAL: "A leg arrived again with the same content, and was ignored.",
     Hint.ORPHAN_PNL: "A pnl snapshot for a trade nobody sent.",
     Hint.CONFIRM_BEFORE_EXECUTION: "The confirmation is timed before the execution: one of the clocks is wrong.",
