@@ -131,7 +131,7 @@ def compare_pnl(ours: Side, booked: Side | None, limits: Limits) -> str:
         return "NOT_CHECKED"
     if {"price", "quantity"} & ours.contested:
         return "NOT_CHECKED"
-    here, there = (side.values["currency"] for side in (ours, booked))
+    here, there = ({folded(str(name)) for name in side.values["currency"]} for side in (ours, booked))
     if here and there and len(here | there) > 1:
         return "NOT_CHECKED"
     gross = exactly(ours.row["price"]) * exactly(ours.row["quantity"])
@@ -149,6 +149,7 @@ def stands(rows: Iterable[dict[str, Value]]) -> Side | None:
     strongest = max(known, key=precedence)
     rivals = [row for row in known if precedence(row) == precedence(strongest)]
     values = {field: {rival[field] for rival in rivals} - {None} for field in strongest}
+    values["currency"] = {folded(str(name)) for name in values["currency"]}
     return Side(values, cancels_nothing=all(row["kind"] == "cancel" for row in known))
 
 
@@ -174,6 +175,11 @@ def amounts(row: Row) -> dict[str, Value]:
     names = ("pnl_impact", "commission", "open_price", "mark_price")
     numbers: dict[str, Value] = {name: number_of(row, name) for name in names}
     return numbers | {"currency": text_of(row, "currency"), "version": version_of(row), "kind": "new"}
+
+
+def folded(currency: str) -> str:
+    """One spelling per currency, of those that the rows here have; pence are no pounds."""
+    return currency if currency == "GBp" else currency.upper()
 
 
 def text_of(row: Row, name: str) -> str | None:

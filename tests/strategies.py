@@ -16,7 +16,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from traderecon.intake import Rows, decode
+from traderecon.intake import COLUMNS, Rows, decode
 from traderecon.records import Fact, Origin, Rejected, Source
 
 Row = dict[str, str]
@@ -176,7 +176,7 @@ def pnl_rows(draw: st.DrawFn, base: Mapping[str, int]) -> Row:
 
 def words() -> SearchStrategy[str]:
     """What an optional text field holds: one of few, so that two often agree."""
-    return st.sampled_from(("USD", "EUR", "usd", " USD", ""))
+    return st.sampled_from(("USD", "EUR", "usd", " USD", "", "GBp", "GBP", "Gbp"))
 
 
 def seldom(draw: st.DrawFn) -> bool:
@@ -215,5 +215,5 @@ def facts_of(sent: Sequence[Sent]) -> list[Fact]:
 
 def read_line(source: Source, row: Mapping[str, Any]) -> Fact | Rejected:
     """What a CSV file with this row alone is read as."""
-    header, line = as_csv(dict(row))
+    header, line = as_csv({**dict.fromkeys(COLUMNS[source], ""), **row})
     return Rows(source, header).decode(line, Origin(f"{source.value}.csv", 0, 2))

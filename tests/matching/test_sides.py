@@ -222,3 +222,11 @@ def test_the_quick_way_for_one_fact_of_each_source_is_the_same(sent: list[Sent])
     firsts = list({fact.leg.source: fact for fact in reversed(facts)}.values())
     for some in (facts, firsts, firsts[:1], firsts[:2]):
         assert sides_of(some) == _sides_of_many(some)
+
+
+def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:
+    found = sides(ours(currency="usd"), ours(currency="USD"), ours(currency="Usd"))
+    assert found.contested == frozenset()
+    assert found.execution == ours(currency="USD")
+    assert sides(ours(currency="GBp"), ours(currency="GBP")).contested == {(OURS, "currency")}
+    assert sides(ours(currency="usdt"), ours(currency="USDT")).contested == {(OURS, "currency")}

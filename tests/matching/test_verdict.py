@@ -10,7 +10,7 @@ from legs import SECOND_NS, arrived, booked, ours, theirs
 
 from traderecon.matching import judge, sides_of, verdict
 from traderecon.matching.hints import failure_hints
-from traderecon.records import Check, Hint, Kind, Leg, Outcome, Reason, State, Verdict
+from traderecon.records import Check, Hint, Kind, Leg, Outcome, PnlSnapshot, Reason, State, Verdict
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, NOTHING, Price, Rules
 
@@ -416,3 +416,28 @@ def test_without_an_operand_a_failed_pnl_looks_like_nothing() -> None:
 def test_judge_is_verdict_on_sides() -> None:
     facts = arrived(ours(), theirs(price="1"), booked())
     assert judge(sides_of(facts), FOREVER_NS, FOUNDING) == verdict(facts, FOREVER_NS, FOUNDING)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "cause"),
+    [
+        (booked(commission=None), "commission is absent"),
+        (booked(None), "pnl_impact is absent"),
+        (booked(currency="JPY"), "JPY against USD, no rate"),
+    ],
+)
+def test_a_required_snapshot_that_proves_nothing_is_missing_and_the_check_says_why(
+    snapshot: PnlSnapshot, cause: str
+) -> None:
+    legs = (ours(currency="USD"), theirs(), snapshot)
+    assert said(*legs, rules=REQUIRED, watermark_ns=0) == Verdict(State.PENDING)
+    late = said(*legs, rules=REQUIRED)
+    assert (late.state, late.reasons) == (State.MISMATCHED, (Reason.MISSING_PNL,))
+    assert late.checks[4].note == cause
+    assert summary(*legs, booked(version=2), rules=REQUIRED, watermark_ns=0) == (State.MATCHED, [])
+
+
+def test_a_required_snapshot_may_be_any_where_nothing_checks_it() -> None:
+    unchecked_pnl = msgspec.structs.replace(REQUIRED, checks=REQUIRED.checks[:-1])
+    assert summary(ours(), theirs(), rules=unchecked_pnl) == (State.MISMATCHED, [Reason.MISSING_PNL])
+    assert summary(ours(), theirs(), booked(None), rules=unchecked_pnl) == (State.MATCHED, [])

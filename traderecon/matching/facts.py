@@ -1,6 +1,6 @@
 """The grow-only set: adding a fact twice changes nothing, and nothing is ever taken out."""
 
-from traderecon.matching.sides import contradictions
+from traderecon.matching.sides import contradictions, stated
 from traderecon.records import CONTENT, Fact, Kind, Leg
 from traderecon.records.words import Word
 
@@ -54,5 +54,11 @@ def _beside(leg: Leg, equals: list[Leg]) -> Arrival:
     if leg.kind is not Kind.CANCEL and contradictions([*equals, leg]):
         return Arrival.CONFLICTING
     content = CONTENT[leg.source]
-    same = any(all(getattr(leg, field) == getattr(other, field) for field in content) for other in equals)
+    same = any(
+        all(
+            len(stated((leg, other), field)) == len(stated((leg,), field)) == len(stated((other,), field))
+            for field in content
+        )
+        for other in equals
+    )
     return Arrival.RESPELT if same else Arrival.ENRICHED

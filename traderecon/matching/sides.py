@@ -22,6 +22,7 @@ from traderecon.records import (
     Source,
     identity,
 )
+from traderecon.records.currencies import currency_code
 
 AnyLeg = TypeVar("AnyLeg", Execution, Confirmation, PnlSnapshot)
 
@@ -190,7 +191,10 @@ def _effective(rivals: Sequence[AnyLeg]) -> AnyLeg:
 
 def stated(legs: Sequence[Leg], field: str) -> list[Any]:
     """The different values that these legs of one source have in a field, in no order that means anything."""
-    return list(dict.fromkeys(value for leg in legs if (value := getattr(leg, field)) is not None))
+    values = [value for leg in legs if (value := getattr(leg, field)) is not None]
+    if field == "currency" and len(values) > 1:
+        values = [currency_code(value) for value in values]
+    return list(dict.fromkeys(values))
 
 
 def contradictions(rivals: Sequence[Leg]) -> Contested:

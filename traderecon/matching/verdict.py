@@ -3,7 +3,7 @@
     facts -> sides -> checks -> state, reasons, hints
 
 Pure: the same facts in any order, at the same watermark, under the same rules, give the same verdict. Time can only
-end PENDING: one leg, or a missing snapshot that the rules require, waits until the grace is over.
+end PENDING: one leg, or a pair without a snapshot that proves what the rules require, waits until the grace is over.
 Source: DOMAIN.md, decisions and section 6.
 """
 
@@ -19,6 +19,7 @@ from traderecon.records import (
     Hint,
     Kind,
     Outcome,
+    PnlSnapshot,
     Reason,
     Source,
     State,
@@ -49,15 +50,15 @@ def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
 
 def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
     pnl = sides.pnl
-    awaited = rules.pnl_required and pnl is None
-    if awaited and not _grace_over(sides, watermark_ns, rules):
-        return _PENDING
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in rules.checks])
     if sides.contested:
         checks = tuple(
             _withheld(check, "the legs contradict themselves") if _disputed(rule, sides) else check
             for rule, check in zip(rules.checks, checks, strict=True)
         )
+    awaited = rules.pnl_required and not _pnl_compared(checks, pnl)
+    if awaited and not _grace_over(sides, watermark_ns, rules):
+        return _PENDING
     failed = [check.reason for check in checks if check.outcome is _FAIL]
     hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
     if 0 < sides.first_received_at_ns < sides.paired_at_ns and _grace_over(sides, sides.paired_at_ns, rules):
@@ -69,6 +70,12 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
     if awaited:
         reasons.append(Reason.MISSING_PNL)
     return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints, contested)
+
+
+def _pnl_compared(checks: Sequence[Check], pnl: PnlSnapshot | None) -> bool:
+    """Whether a snapshot proves something, by the pnl check; the note of that says why it does not."""
+    found = next((check for check in checks if check.reason is Reason.PNL_INCONSISTENT), None)
+    return pnl is not None if found is None else found.outcome is not Outcome.NOT_CHECKED
 
 
 def _one_sided(sides: Sides, rules: Rules) -> Verdict:

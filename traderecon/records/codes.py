@@ -109,7 +109,7 @@ _CRITICAL = Severity.CRITICAL
 STANDINGS: dict[Reason, Standing] = {
     Reason.MISSING_CONFIRMATION: Standing(_HIGH, 0, None, "CMIS", "no confirmation within the grace"),
     Reason.MISSING_EXECUTION: Standing(_CRITICAL, 1, None, "CMIS", "the broker confirms a trade we do not have"),
-    Reason.MISSING_PNL: Standing(_MEDIUM, 3, None, "OTHR", "a required pnl snapshot is absent"),
+    Reason.MISSING_PNL: Standing(_MEDIUM, 3, None, "OTHR", "no pnl snapshot proves what the rules require"),
     Reason.QUANTITY_MISMATCH: Standing(_HIGH, 4, 15, "DQUA", "the quantities differ"),
     Reason.PRICE_MISMATCH: Standing(_HIGH, 4, 2, "DDEA", "the prices differ by more than the tolerance"),
     Reason.TIMESTAMP_DRIFT: Standing(_MEDIUM, 4, 3, "OTHR", "the timestamps drift apart beyond the tolerance"),

@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
+from traderecon.records.currencies import currency_code
 from traderecon.records.numbers import EXACT
 from traderecon.rules.amounts import compare
 from traderecon.rules.tolerance import Tolerance
@@ -84,4 +85,6 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
 
 def foreign(leg: Execution | Confirmation, pnl: PnlSnapshot) -> bool:
     """Both name a currency, and not the same one."""
-    return pnl.currency is not None and leg.currency is not None and pnl.currency != leg.currency
+    if pnl.currency is None or leg.currency is None:
+        return False
+    return currency_code(pnl.currency) != currency_code(leg.currency)

@@ -1,0 +1,35 @@
+"""Currency codes: which spellings name one currency.
+
+A code of ISO 4217 is the same in any case. The spelling of a minor unit is not: GBp is a hundredth of GBP, and folding
+it would compare pence with pounds.
+"""
+
+from functools import lru_cache
+
+_CODES = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP
+BYN BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR
+FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES
+KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR
+MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF
+SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS
+UAH UGX USD USN UYI UYU UYW UZS VED VES VND VUV WST XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF
+XPD XPF XPT XSU XUA YER ZAR ZMW ZWG
+"""
+
+ISO_4217 = frozenset(_CODES.split())
+"""Active codes, with those of funds and metals."""
+
+MINOR_UNITS = frozenset({"GBp", "GBX", "ZAc", "ZAr", "ILA", "ILs", "KWd"})
+"""How market data spells pence, cents, agorot and fils."""
+
+
+@lru_cache(maxsize=4_096)
+def currency_code(sent: str) -> str:
+    """The one spelling of a currency; what is no code of ISO 4217 stays as it is.
+
+    >>> currency_code("usd"), currency_code("GBp"), currency_code("gbp"), currency_code("Usdt")
+    ('USD', 'GBp', 'GBP', 'Usdt')
+    """
+    code = sent.upper()
+    return code if code in ISO_4217 and sent not in MINOR_UNITS else sent
