@@ -28,6 +28,7 @@ from traderecon.simulator import PROFILES, messages
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from groups import group_of
 from pipeline_case import Installation, Running
 
 SEED = 7
@@ -109,7 +110,7 @@ class Watch:
         return {(topic, number): self._kafka.end(topic, number) for number in range(PARTITIONS)}
 
     def _reached(self, role: str, ends: Mapping[tuple[str, int], int]) -> bool:
-        group = f"{self._prefix}traderecon-{role}"
+        group = group_of(self._prefix, role, self._installation.data_dir / "traderecon.db")
         return all((self._kafka.committed(group, *place) or 0) >= end for place, end in ends.items())
 
 

@@ -1,6 +1,6 @@
 """State: Faust tables whose writes are batches, one module each. See README.md for keys, writers and lifetimes."""
 
-from . import deadlines, facts, outputs, told, trades, watermarks
+from . import deadlines, facts, outputs, rules, told, trades, watermarks
 from .batch_table import BatchTable, Draft
 from .fold import Fold, applied_key
 
@@ -12,6 +12,7 @@ __all__ = [
     "deadlines",
     "facts",
     "outputs",
+    "rules",
     "told",
     "trades",
     "watermarks",

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from aiohttp.web import SockSite
 
-from traderecon import free_space, web
-from traderecon.addresses import embedded_url
+from traderecon import free_space, log_retention, web
+from traderecon.addresses import EMBEDDED, embedded_directory, embedded_url
 from traderecon.audit import agent as audit_agent
 from traderecon.audit import checkpoint
 from traderecon.audit.signing import KeyTrouble, Signer
@@ -24,12 +24,13 @@ from traderecon.identity import Identity, OtherIdentity, unexpected
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.roles import ROLES
-from traderecon.rulebook import rules_in_force
+from traderecon.rulebook import matching_agreement, rules_in_force
 from traderecon.settings import ConfigurationError, Settings, load, on_this_machine
 from traderecon.sink import agent as sink_agent
 from traderecon.sink.database import file_path
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
+from traderecon.sink_group import settle, sink_agreement, sink_group
 from traderecon.stage import Stage
 from traderecon.telemetry import Metrics, incidents, lag
 from traderecon.topics import Topics, topics
@@ -75,6 +76,8 @@ def apps(
     database = file_path(settings.database_url) if {"sink", "web"} & set(roles) else None
     disks = free_space.Disks(settings.data_dir, home.directory, database)
     free_space.attach(pages, made, parts.metrics, disks, settings.min_free_mb)
+    if (url := broker_url(settings)).startswith(EMBEDDED):
+        log_retention.attach(pages, settings, embedded_directory(url) or settings.data_dir)
     return [*made.values(), pages]
 
 
@@ -94,6 +97,27 @@ async def identity_of(settings: Settings) -> Identity:
     return identity
 
 
+async def settle_database(settings: Settings, identity: Identity) -> None:
+    """Have the database belong to this log, with an id no other database has: before its sink is made.
+
+    ClientError; StoreError.
+    """
+    store = Store.open(settings.database_url)
+    try:
+        store.ready()
+        if store.pin(identity.cluster, identity.topic_prefix):
+            logger.warning(
+                "%s is from a version that did not note which log it belongs to: taken to be cluster %r, prefix %r, "
+                "from now on",
+                store.path,
+                identity.cluster,
+                identity.topic_prefix,
+            )
+        await settle(settings, store)
+    finally:
+        store.close()
+
+
 def _intake(parts: Parts) -> StreamApp:
     stage = _stage(parts, "intake", writes=(parts.topics.legs, parts.topics.dead_letters, parts.topics.accounts))
     intake_agent.attach(
@@ -103,24 +127,19 @@ def _intake(parts: Parts) -> StreamApp:
 
 
 def _matching(parts: Parts) -> StreamApp:
-    stage = _stage(parts, "matching", writes=(*parts.topics.published, parts.topics.changelog))
-    matching_agent.attach(stage, rules_in_force(parts.settings))
+    rules = rules_in_force(parts.settings)
+    writes = (*parts.topics.published, parts.topics.changelog, parts.topics.actions)
+    stage = _stage(parts, "matching", writes=writes, agreement=matching_agreement(parts.settings, rules))
+    matching_agent.attach(stage, rules, parts.settings.retention_days)
     return stage.app
 
 
 def _sink(parts: Parts) -> StreamApp:
-    stage = _stage(parts, "sink", writes=(parts.topics.dead_letters, parts.topics.checkpoints))
     store = Store.open(parts.settings.database_url)
     store.ready()
-    identity = parts.home.identity
-    if store.pin(identity.cluster, identity.topic_prefix):
-        logger.warning(
-            "%s is from a version that did not note which log it belongs to: taken to be cluster %r, prefix %r, from "
-            "now on",
-            store.path,
-            identity.cluster,
-            identity.topic_prefix,
-        )
+    group = sink_group(parts.settings.topic_prefix, store.database_id() or "")
+    writes = (parts.topics.dead_letters, parts.topics.checkpoints)
+    stage = _stage(parts, "sink", writes=writes, name=group, agreement=sink_agreement(store))
     sink_agent.attach(stage, store)
     audit_agent.attach(stage, store.readers, parts.settings.data_dir / checkpoint.NAME, _signer(parts.settings))
     return stage.app
@@ -181,10 +200,10 @@ def _web(
 _STAGES = {"intake": _intake, "matching": _matching, "sink": _sink}
 
 
-def _app(parts: Parts, role: str, **more: Any) -> StreamApp:
+def _app(parts: Parts, role: str, *, name: str = "", **more: Any) -> StreamApp:
     settings, home = parts.settings, parts.home
     return StreamApp(
-        f"{settings.topic_prefix}traderecon-{role}",
+        name or f"{settings.topic_prefix}traderecon-{role}",
         broker=broker_url(settings),
         security=security(settings),
         data_dir=home.directory / role,
@@ -196,8 +215,8 @@ def _app(parts: Parts, role: str, **more: Any) -> StreamApp:
     )
 
 
-def _stage(parts: Parts, role: str, writes: Collection[str]) -> Stage:
-    app = _app(parts, role, writes=writes, fixed=(parts.topics.legs, *parts.topics.outputs))
+def _stage(parts: Parts, role: str, writes: Collection[str], **more: Any) -> Stage:
+    app = _app(parts, role, writes=writes, fixed=(parts.topics.legs, *parts.topics.outputs), **more)
     strikes = Strikes(parts.home.directory / role / "strikes.json")
     return Stage(app, parts.topics, parts.settings.topic_partitions, parts.metrics, strikes)
 
@@ -210,6 +229,8 @@ def _told(settings: Settings) -> str:
 def _alone(role: str) -> StreamApp:
     settings = load()
     home = take_home(settings.data_dir, asyncio.run(identity_of(settings)))
+    if role == "sink":
+        asyncio.run(settle_database(settings, home.identity))
     parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
     return _web(parts, {}, None, web.Elsewhere(()), pages=True) if role == "web" else _STAGES[role](parts)
 

@@ -1,4 +1,7 @@
-"""The rules in force: those of the file in TRADERECON_RULES, or the founding ones, with the grace of the settings."""
+"""The rules in force: those of the file in TRADERECON_RULES, or the founding ones, with the grace of the settings.
+
+All workers of the matching group must have the same, or one trade would be judged by these rules and the next by those.
+"""
 
 import msgspec
 
@@ -6,6 +9,12 @@ from traderecon.records.instants import NS_PER_S
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import RulesError, parse_rules
 from traderecon.settings import ConfigurationError, Settings
+from traderecon.transport.agreement import Agreement
+
+TODO = (
+    "To change the rules, stop every matching worker, then start all of them with the same TRADERECON_RULES, "
+    "TRADERECON_GRACE_SECONDS and TRADERECON_RETENTION_DAYS."
+)
 
 
 def rules_in_force(settings: Settings) -> Rules:
@@ -21,3 +30,8 @@ def rules_in_force(settings: Settings) -> Rules:
     if "grace_seconds" not in settings.model_fields_set:
         return rules
     return msgspec.structs.replace(rules, grace_ns=settings.grace_seconds * NS_PER_S)
+
+
+def matching_agreement(settings: Settings, rules: Rules) -> Agreement:
+    """What all matching workers have in common: the rules' sha256, and the retention, which closes trades."""
+    return Agreement("rules", f"{rules.stamp().sha256}-retention-{settings.retention_days}", TODO)

@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     """A broker's clock that is further ahead of the time that has passed is not believed, and graces wait for it."""
     retention_days: Annotated[Whole, Field(ge=1, le=36_500)] = 35
     """How long a trade is kept after its last fact; the input topics and the journal keep records a week longer."""
+    database_retention_days: Annotated[Whole, Field(ge=0, le=36_500)] = 0
+    """How long the database keeps a trade after its last result, by `traderecon db purge`; 0: for ever."""
     cluster_id: Annotated[Text, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     """The id of the Kafka cluster, or of the embedded log, that is meant: another one is refused. Empty: any."""
     min_free_mb: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 512

@@ -13,6 +13,8 @@ HOUR_MS = 3_600_000
 SEGMENT_BYTES = 67_108_864
 TABLE = "trades"
 """The table of matching."""
+MARGIN_DAYS = 7
+"""A log is kept longer than a trade by a week, or by as long as the trade where that is less."""
 RESULT_BYTES = 4_194_304
 """A result carries up to 64 legs of 64 kB, few of them large."""
 
@@ -86,18 +88,19 @@ class Topics(NamedTuple):
         """What matching writes."""
         return self.reconciled, self.mismatch, self.dead_letters, self.standings, self.accounts
 
-    def declared(self, retention_days: int) -> tuple[Topic, ...]:
+    def declared(self, retention_days: int, database_retention_days: int = 0) -> tuple[Topic, ...]:
         """What ``topics create`` makes.
 
-        Inputs, the journal and the accounts of both are kept as long as a trade; results, and what people decide, for
-        ever.
+        Inputs, the journal and the accounts of both are kept as long as a trade; results as long as in the database
+        (0: for ever); dead letters, and what people decide, for ever.
         """
-        kept = (retention_days + 7) * DAY_MS
+        kept = _kept_ms(retention_days)
+        stored = _kept_ms(database_retention_days) if database_retention_days else None
         return (
             *(Topic(name, retention_ms=kept) for name in self.inputs),
             Topic(self.legs, retention_ms=kept),
-            Topic(self.reconciled, max_message_bytes=RESULT_BYTES),
-            Topic(self.mismatch, max_message_bytes=RESULT_BYTES),
+            Topic(self.reconciled, retention_ms=stored, max_message_bytes=RESULT_BYTES),
+            Topic(self.mismatch, retention_ms=stored, max_message_bytes=RESULT_BYTES),
             Topic(self.dead_letters),
             Topic(self.standings, compacted=True),
             Topic(self.accounts, retention_ms=kept),
@@ -105,6 +108,10 @@ class Topics(NamedTuple):
             Topic(self.checkpoints),
             Topic(self.changelog, compacted=True, changelog=True),
         )
+
+
+def _kept_ms(days: int) -> int:
+    return (days + min(days, MARGIN_DAYS)) * DAY_MS
 
 
 def topics(prefix: str = "") -> Topics:

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from broker.administration import add_partitions, forget_offsets
 from broker.kafka_server import Kafka
+from groups import group_of
 from pipeline.trades import doubled, execution, matched, send
 from pipeline_case import TRADERECON, Installation, Running
 
@@ -64,7 +65,7 @@ def test_b10_offsets_that_were_forgotten_lose_and_double_nothing(kafka: Kafka, i
     assert worker.leave() == 0
     before = installation.rows("SELECT trade_id, version, event_id FROM result_history ORDER BY id")
     for role in ("intake", "matching", "sink"):
-        forget_offsets(kafka.address, f"{installation.prefix}traderecon-{role}")
+        forget_offsets(kafka.address, group_of(installation.prefix, role, installation.data_dir / "traderecon.db"))
     again = installation.start_ready()
     send(installation, range(10, 15))
     installation.until(lambda: matched(installation) == 15, "the new ones are matched")

@@ -22,21 +22,21 @@ def run(*arguments: str) -> Result:
 def test_a_new_database_gets_its_tables() -> None:
     before = run("current")
     assert (before.exit_code, before.stdout) == (Exit.DONE, "none\n")
-    assert before.stderr == f"{FILE}: the newest migration is 0003: run `traderecon db upgrade`\n"
+    assert before.stderr == f"{FILE}: the newest migration is 0005: run `traderecon db upgrade`\n"
     made = run("upgrade")
     assert (made.exit_code, made.stdout) == (Exit.DONE, "")
-    assert made.stderr == f"{FILE}: its tables were at migration none, they are at 0003 now\n"
-    assert run("upgrade").stderr == f"{FILE}: nothing to do, its tables are at migration 0003\n"
+    assert made.stderr == f"{FILE}: its tables were at migration none, they are at 0005 now\n"
+    assert run("upgrade").stderr == f"{FILE}: nothing to do, its tables are at migration 0005\n"
     after = run("current")
-    assert (after.exit_code, after.stdout, after.stderr) == (Exit.DONE, "0003\n", "")
+    assert (after.exit_code, after.stdout, after.stderr) == (Exit.DONE, "0005\n", "")
 
 
 def test_json_is_one_object_on_stdout() -> None:
-    assert json.loads(run("current", "--json").stdout) == {"database": str(FILE), "current": None, "head": "0003"}
+    assert json.loads(run("current", "--json").stdout) == {"database": str(FILE), "current": None, "head": "0005"}
     upgraded = run("upgrade", "--json")
     assert (upgraded.exit_code, upgraded.stderr) == (Exit.DONE, "")
-    assert json.loads(upgraded.stdout) == {"database": str(FILE), "from": None, "to": "0003"}
-    assert json.loads(run("current", "--json").stdout)["current"] == "0003"
+    assert json.loads(upgraded.stdout) == {"database": str(FILE), "from": None, "to": "0005"}
+    assert json.loads(run("current", "--json").stdout)["current"] == "0005"
 
 
 @pytest.mark.parametrize("command", ["upgrade", "current"])

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from broker.waiting import until
+from groups import group_of
 from pipeline_case import Installation, Running
 from pipeline_truth import assert_history_holds
 
@@ -131,7 +132,8 @@ def committed(installation: Installation, bug: Bug) -> int:
     """What the role's group has committed of the partition in which T13 lies."""
     with Log.open(installation.data_dir / "log.db") as log:
         place = bug.topic, where(log, bug)[0]
-        return log.committed(f"traderecon-{bug.role}", [place]).get(place, 0)
+        group = group_of("", bug.role, installation.data_dir / "traderecon.db")
+        return log.committed(group, [place]).get(place, 0)
 
 
 def place_of_bug(installation: Installation, bug: Bug) -> int:

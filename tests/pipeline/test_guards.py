@@ -13,6 +13,7 @@ from urllib.error import HTTPError
 
 import pytest
 from broker.waiting import until
+from groups import group_of
 from pipeline.trades import doubled, matched, send
 from pipeline_case import TRADERECON, Ended, Installation, Running
 from torture.stores import rows_of
@@ -183,9 +184,9 @@ def kept(path: Path) -> Iterator[None]:
 
 PATIENT = """
 import sys
-from traderecon.sink import agent, database
+from traderecon.sink import database, store_thread
 from traderecon.transport import app, consumer
-agent.SLOW_S = 0.5
+store_thread.SLOW_S = 0.5
 database.PATIENCE_S = 1.0
 consumer.BatchConsumer.watch_interval_s = 0.5
 whole = app.StreamApp.__init__
@@ -216,7 +217,8 @@ def test_s6_a_database_that_is_locked_for_long_is_waited_for(installation: Insta
         assert signs(worker)["matching"] == {"ready": True, "taking_in": True}
         assert b"TradeRecon" in worker.get("/")  # reads go on
         assert matched(installation) == 5
-        assert "traderecon-sink takes in nothing more" in worker.log
+        sink = group_of("", "sink", installation.data_dir / "traderecon.db")
+        assert f"{sink} takes in nothing more" in worker.log
     installation.until(lambda: matched(installation) == 10, "it goes on by itself")
     installation.until(worker.ready, "and is ready")
     assert doubled(installation) == 0

@@ -35,7 +35,9 @@ def test_a_role_has_the_rights_that_its_app_uses_and_no_other(
     assert named(role, "Read") == reads | changelogs | published
     assert named(role, "Write") == set(app.writes)
     assert named(role, "Create") == set()
-    assert named(role, "Read", "group") == {app.conf.id}
+    (group,) = [right for right in needed(load(), [role]) if right.kind == "group"]
+    assert (group.operation, group.prefixed) == ("Read", role == "sink")
+    assert app.conf.id.startswith(group.name) if group.prefixed else app.conf.id == group.name
     assert named(role, "DescribeConfigs") == reads | set(app.writes)
 
 
@@ -63,6 +65,11 @@ def test_a_command_grants_all_rights_on_one_thing() -> None:
     rights = Rights(("Read", "DescribeConfigs"), "topic", "legs")
     assert str(rights) == "Read or DescribeConfigs topic legs"
     assert str(Rights(("Write",), "topic", "legs")) == "Write to topic legs"
+    sinks = Rights(("Read",), "group", "traderecon-sink-", prefixed=True)
+    assert str(sinks) == "Read group traderecon-sink-*"
+    assert grant("User:sink", sinks, servers(load())).endswith(
+        "--operation Read --group traderecon-sink- --resource-pattern-type prefixed"
+    )
     assert grant("User:CN=a worker", rights, servers(load())) == (
         "kafka-acls.sh --bootstrap-server HOST:9092 --command-config admin.properties --add "
         "--allow-principal 'User:CN=a worker' --operation Read --operation DescribeConfigs --topic legs"

@@ -505,7 +505,7 @@ class Role:
             case "intake":
                 intake_agent.attach(stage)
             case "matching":
-                matching_agent.attach(stage, world.rules)
+                matching_agent.attach(stage, world.rules, 35)
             case _:
                 sink_agent.attach(stage, world.new_store())
         self.consumer = SimulatedConsumer(self, self.app)  # type: ignore[abstract]

@@ -23,6 +23,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from groups import group_of
+
 from torture.findings import Entry, Finding
 from torture.lives import born, entries, killed, pause
 from torture.pipeline_bugs import BUGS
@@ -51,9 +53,8 @@ from traderecon.transport.log.open_log import NAME
 READY = (app, preflight)
 """What a worker imports late is imported here, so that a life begins at once."""
 NAMES = {role: role for role in (*INPUTS, LEGS, *OUTPUTS, STANDINGS)}
-GROUPS = {**dict.fromkeys(INPUTS, "traderecon-intake"), LEGS: "traderecon-matching"} | dict.fromkeys(
-    OUTPUTS, "traderecon-sink"
-)
+READERS = {**dict.fromkeys(INPUTS, "intake"), LEGS: "matching"} | dict.fromkeys(OUTPUTS, "sink")
+"""Which stage reads what."""
 BESIDE = {ACCOUNTS: ACCOUNTS, CHECKPOINTS: CHECKPOINTS, CHANGELOG: "traderecon-matching-trades-changelog"}
 """What workers make for themselves, and what is judged where it is there."""
 GRACE_S = 1
@@ -107,8 +108,10 @@ class Desk:
         """What everything says now, in the order the oracle asks for."""
         committed = {
             (role, number): offset
-            for role, group in GROUPS.items()
-            for (_, number), offset in self.log.committed(group, self._places(role)).items()
+            for role, stage in READERS.items()
+            for (_, number), offset in self.log.committed(
+                group_of("", stage, self.directory / "traderecon.db"), self._places(role)
+            ).items()
         }
         database = read_database(self.directory / "traderecon.db")
         there = {topic.name for topic in self.log.topics()}

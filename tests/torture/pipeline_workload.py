@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from broker.kafka_server import Kafka
+from groups import group_of
 
 from torture.findings import Defect, Entry, Finding
 from torture.homes import SharedHome, text_of
@@ -95,8 +96,9 @@ class Pipeline(Workload):
 
     def read(self, acknowledged: Acknowledged, fed_at_s: float) -> PipelineHistory:
         """What commits say, then the database, then the topics against the stream."""
+        groups = {stage: group_of(f"{self.prefix}-", stage, self._file) for stage in ("intake", "matching", "sink")}
         committed = {
-            (role, number): self.kafka.committed(f"{self.prefix}-traderecon-{stage}", self.names[role], number) or 0
+            (role, number): self.kafka.committed(groups[stage], self.names[role], number) or 0
             for stage, role, count in (
                 *(("intake", role, count) for role, count in INPUT_PARTITIONS.items()),
                 ("matching", LEGS, PARTITIONS),

@@ -13,6 +13,7 @@ import msgspec
 
 from traderecon.audit.database import looked_at
 from traderecon.sink.database import StoreError, explained
+from traderecon.sink.database_id import FORGET
 from traderecon.transport.halt import PROMISE, REFUSED
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY topic, partition"
@@ -46,6 +47,7 @@ def backup(url: str, file: Path) -> Backup:
                 source.backup(copy)
                 # One file, with nothing beside it: whoever opens it as a database turns it to WAL again.
                 copy.execute("PRAGMA journal_mode = DELETE")
+                copy.execute(FORGET)  # whoever opens it first draws an id: two databases must not share a sink's group
                 said = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
                 heads = [Head(*row) for row in copy.execute(_OFFSETS)]
         if said != ["ok"]:

@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 from traderecon.audit.checkpoint import Checkpoint, Place
 from traderecon.audit.database import is_text
 from traderecon.audit.findings import Finding, Kind
-from traderecon.sink.chain import START, link
+from traderecon.records.digest import sha256
+from traderecon.sink.chain import START, linked
+from traderecon.sink.purge import ChainStart
+
+NONE: Mapping[Place, ChainStart] = {}
 
 
 class Link(NamedTuple):
@@ -28,18 +32,21 @@ class Link(NamedTuple):
     content: bytes
     chain: Any
     trade_id: Any = None
+    digest: str | None = None
+    """The sha256 of the content, where only that is left of it."""
 
 
 class Chain:
     """One chain as far as it was walked."""
 
-    def __init__(self, checkpoints: Sequence[Checkpoint]) -> None:
-        self.rows = 0
-        self.offset = -1
-        self.head = START
-        self.heads = {START}
+    def __init__(self, checkpoints: Sequence[Checkpoint], start: ChainStart | None = None) -> None:
+        self.rows = 0 if start is None else start.rows
+        self.offset = -1 if start is None else start.next_offset - 1
+        self.head = START if start is None else start.head
+        self.heads = {self.head}
         """What the next row may follow: one head, more after a row that does not follow."""
-        self.checkpoints = checkpoints
+        # What was before the start went with its rows.
+        self.checkpoints = [one for one in checkpoints if start is None or one.next_offset >= start.next_offset]
         self.passed = 0
         """So many checkpoints have been compared."""
 
@@ -47,11 +54,18 @@ class Chain:
 class Walk:
     """A table on the way: ``chains`` by topic and partition; ``checkpoints`` are those of its chains."""
 
-    def __init__(self, table: str, checkpoints: Mapping[Place, Sequence[Checkpoint]]) -> None:
+    def __init__(
+        self, table: str, checkpoints: Mapping[Place, Sequence[Checkpoint]], starts: Mapping[Place, ChainStart] = NONE
+    ) -> None:
         self.table = table
         self.chains: dict[Place, Chain] = {}
         self.checkpoints = checkpoints
-        self._row = 0
+        self.starts = starts
+        self._row = max((start.last_row for start in starts.values()), default=0)
+
+    def begun(self, place: Place) -> Chain:
+        """A chain of which no row was seen yet."""
+        return Chain(self.checkpoints.get(place, ()), self.starts.get(place))
 
     def step(self, link_: Link) -> Iterator[Finding]:
         """The next row."""
@@ -63,13 +77,14 @@ class Walk:
         place = (topic, partition)
         chain = self.chains.get(place)
         if chain is None:
-            chain = self.chains[place] = Chain(self.checkpoints.get(place, ()))
+            chain = self.chains[place] = self.begun(place)
         yield from self.compared(place, chain, before=offset)
         stored = link_.chain if is_text(link_.chain) else repr(link_.chain)
         if offset <= chain.offset:
             text = f"offset {offset} comes behind offset {chain.offset}: it was moved, or inserted"
             yield self._finding(Kind.ORDER, link_, text)
-        expected = [link(head, topic, partition, offset, link_.content) for head in chain.heads]
+        digest = sha256(link_.content) if link_.digest is None else link_.digest
+        expected = [linked(head, topic, partition, offset, digest) for head in chain.heads]
         if stored in expected:
             chain.heads = {stored}
         else:
@@ -121,8 +136,8 @@ class Walk:
 
 def ended(walk: Walk, offsets: Mapping[Place, tuple[Any, Any]]) -> Iterator[Finding]:
     """The end of a walk: each chain against ``sink_offsets`` (next offset and head), and against later checkpoints."""
-    for place in sorted({*walk.chains, *offsets, *walk.checkpoints}):
-        chain = walk.chains.get(place) or Chain(walk.checkpoints.get(place, ()))
+    for place in sorted({*walk.chains, *offsets, *walk.checkpoints, *walk.starts}):
+        chain = walk.chains.get(place) or walk.begun(place)
         where: Any = {"table": "sink_offsets", "topic": place[0], "partition": place[1]}
         next_offset, head = offsets.get(place, (None, None))
         if next_offset is None:

@@ -8,7 +8,7 @@ Where the sink has a key, ``signed_by`` says which, and ``signature`` is over th
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -27,7 +27,11 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Checkpoint(msgspec.Struct, frozen=True, gc=False):
-    """``rows``: how many the chain has; ``last_row``: the ``id`` of its last, 0 for none; ``at``: ISO 8601 UTC."""
+    """``rows``: how many the chain has; ``last_row``: the ``id`` of its last, 0 for none; ``at``: ISO 8601 UTC.
+
+    ``first``: the offset the database began at, where what was before had expired: another chain than from 0 on.
+    ``database``: its id: the topic has the checkpoints of every database.
+    """
 
     topic: str
     partition: Count
@@ -37,6 +41,8 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False):
     last_row: Count
     at: str
     format: int = FORMAT
+    first: Count | msgspec.UnsetType = msgspec.UNSET
+    database: str | msgspec.UnsetType = msgspec.UNSET
     signed_by: str | msgspec.UnsetType = msgspec.UNSET
     signature: str | msgspec.UnsetType = msgspec.UNSET
 
@@ -67,15 +73,27 @@ class Known(msgspec.Struct, frozen=True):
         """How many are held against the database."""
         return sum(map(len, self.chains.values()))
 
+    def of(self, beginnings: Mapping[Place, int]) -> "Known":
+        """Those of the chains that begin where these do; from the first offset on where a partition is not named."""
+        chains = {
+            place: [one for one in chain if (one.first or 0) == beginnings.get(place, 0)]
+            for place, chain in self.chains.items()
+        }
+        return Known({place: chain for place, chain in chains.items() if chain}, self.unread)
+
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Checkpoint).decode
 
 
 class Gathered:
-    """Checkpoints as they come; of a chain with very many, some."""
+    """Checkpoints as they come; of a chain with very many, some.
 
-    def __init__(self) -> None:
+    ``databases``: only of those with these ids, and of those that name none; None: of all.
+    """
+
+    def __init__(self, databases: Collection[str] | None = None) -> None:
+        self._databases = databases
         self.chains: dict[Place, list[Checkpoint]] = {}
         self.unread: list[str] = []
 
@@ -89,6 +107,8 @@ class Gathered:
             return None
         if checkpoint.format != FORMAT:
             raise OtherFormat(checkpoint.format)
+        if self._databases is not None and (checkpoint.database or "") not in {"", *self._databases}:
+            return None
         chain = self.chains.setdefault(checkpoint.place, [])
         chain.append(checkpoint)
         if len(chain) > MOST:

@@ -11,6 +11,7 @@ from pathlib import Path
 from traderecon.addresses import sqlite_path
 from traderecon.sink.database import PATIENCE_S, StoreError
 from traderecon.sink.migration import head
+from traderecon.sink.purge import ChainStart
 from traderecon.transport.halt import REFUSED, UNREACHABLE
 
 
@@ -54,6 +55,20 @@ def require_tables(connection: sqlite3.Connection, path: Path) -> None:
 def text(cell: bytes) -> str:
     """A cell of text, whatever its bytes are: what is no UTF-8 is kept, and gives the same bytes again."""
     return cell.decode(errors="surrogateescape")
+
+
+def beginnings(connection: sqlite3.Connection) -> "dict[tuple[str, int], tuple[int, str]]":
+    """Where the history of a partition begins, of those whose first messages had expired: offset, and since when."""
+    found = connection.execute("SELECT topic, partition, first_offset, complete_from FROM beginnings ORDER BY 1, 2")
+    return {(row[0], row[1]): (row[2], row[3]) for row in found}
+
+
+def chain_starts(connection: sqlite3.Connection) -> dict[tuple[str, int], ChainStart]:
+    """Where chains begin behind the rows that were purged."""
+    found = connection.execute(
+        "SELECT topic, partition, next_offset, head, rows, last_row FROM chain_starts ORDER BY 1, 2"
+    )
+    return {(row[0], row[1]): ChainStart(*row) for row in found}
 
 
 def is_text(cell: object) -> bool:

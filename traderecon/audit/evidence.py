@@ -7,7 +7,7 @@ The file is written before the topic: whatever is on the topic was in the file. 
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,9 +21,9 @@ from traderecon.audit.signing import Keys
 class Source:
     """The checkpoints of one place, in the order they were written there; ``name`` is what findings call it."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, databases: Collection[str] | None = None) -> None:
         self.name = name
-        self._gathered = Gathered()
+        self._gathered = Gathered(databases)
         self._digests: dict[Place, array[int]] = {}
         self.signed = self.unsigned = 0
         self._unsigned_since: dict[Place, Checkpoint] = {}
@@ -45,6 +45,11 @@ class Source:
         if place not in self._ever_signed:
             self._ever_signed.add(place)
             self._unsigned_since.pop(place, None)  # from before there was a key
+
+    @property
+    def databases(self) -> set[str]:
+        """The ids of the databases its checkpoints are of, as far as they say."""
+        return {one.database for chain in self.known.chains.values() for one in chain if one.database is not UNSET}
 
     @property
     def known(self) -> Known:

@@ -3,6 +3,7 @@
 row of result_history | dead_letters | dead_letter_actions  ->  Link + Finding, ...          Pure, and one per row.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -19,6 +20,9 @@ HISTORY, LETTERS, ACTIONS = "result_history", "dead_letters", "dead_letter_actio
 
 Row = Any
 """A row of the question below."""
+
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class Chained(NamedTuple):
@@ -63,12 +67,20 @@ def table_of(topic: str) -> str | None:
 
 
 def _result_link(row: Row) -> Link:
-    number, topic, partition, offset, result, chain, trade_id, *_ = row
-    return Link(number, topic, partition, offset, bytes_of(result), chain, trade_id)
+    number, topic, partition, offset, result, chain, trade_id, *_, purged = row
+    # A text that is there is what counts: a sha256 beside it is found to be too much.
+    digest = purged if isinstance(purged, str) and result == "" else None
+    return Link(number, topic, partition, offset, bytes_of(result), chain, trade_id, digest)
 
 
 def _result_columns(link: Link, row: Row, counted: "Counter[str]") -> Iterator[Finding]:
-    event_id, version, state, decided_at = row[7:]
+    event_id, version, state, decided_at, purged = row[7:]
+    if link.digest is not None:
+        if not _SHA256.fullmatch(link.digest):
+            yield _changed(HISTORY, link, f"content_sha256 is {link.digest!r}, no sha256")
+        return
+    if purged is not None:
+        yield _changed(HISTORY, link, "it has a content_sha256, and its text is there")
     try:
         said = _result(link.content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -156,7 +168,8 @@ CHAINED = (
     Chained(
         HISTORY,
         ("reconciled", "mismatch"),
-        'SELECT id, topic, partition, "offset", result, chain, trade_id, event_id, version, state, decided_at '
+        'SELECT id, topic, partition, "offset", result, chain, trade_id, event_id, version, state, decided_at, '
+        "content_sha256 "
         "FROM result_history ORDER BY id",
         _result_link,
         _result_columns,

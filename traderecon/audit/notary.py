@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
 from sqlalchemy import Engine
 
 from traderecon.audit.checkpoint import Checkpoint, Place, read
@@ -16,6 +17,9 @@ from traderecon.audit.links import table_of
 from traderecon.sink.chain import START
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets"
+_START = "SELECT rows, last_row FROM chain_starts WHERE topic = ? AND partition = ?"
+_ID = "SELECT database_id FROM database_ids ORDER BY id DESC LIMIT 1"
+_FIRST = "SELECT first_offset FROM beginnings WHERE topic = ? AND partition = ?"
 _IS_HEAD = 'SELECT 1 FROM {table} WHERE id = ? AND topic = ? AND partition = ? AND chain = ? AND "offset" < ?'
 _BEHIND = "SELECT count(*), max(id) FROM {table} WHERE id > ? AND topic = ? AND partition = ?"
 
@@ -67,17 +71,31 @@ class Notary:
         """These are durable: the next ones follow them."""
         self._told = {**(self._told or {}), **{one.place: one for one in checkpoints}}
 
+    @staticmethod
+    def _start(cursor: sqlite3.Cursor, place: Place) -> tuple[int, int]:
+        """How many rows were purged, and the id of the last of them."""
+        cursor.execute(_START, place)
+        found = cursor.fetchone()
+        return (0, 0) if found is None else (found[0], found[1])
+
     def _moved(self, place: Place, next_offset: int, head: str) -> bool:
         before = (self._told or {}).get(place)
         return before is None or (before.next_offset, before.head) != (next_offset, head)
 
     def _checkpoint(self, cursor: sqlite3.Cursor, place: Place, next_offset: int, head: str) -> Checkpoint:
         table = table_of(place[0])
-        rows, last = 0, 0
+        rows, last = self._start(cursor, place)
         before = (self._told or {}).get(place)
         if before is not None and before.rows:
             mine = (before.last_row, *place, before.head, before.next_offset)
             if cursor.execute(_IS_HEAD.format(table=table), mine).fetchone():
                 rows, last = before.rows, before.last_row
         more, newest = cursor.execute(_BEHIND.format(table=table), (last, *place)).fetchone()
-        return self._sign(Checkpoint(*place, next_offset, head, rows + more, newest or last, self._now()))
+        first = cursor.execute(_FIRST, place).fetchone()
+        database = cursor.execute(_ID).fetchone()
+        told = Checkpoint(
+            *(*place, next_offset, head, rows + more, newest or last, self._now()),
+            first=UNSET if first is None else first[0],
+            database=UNSET if database is None else database[0],
+        )
+        return self._sign(told)

@@ -13,16 +13,19 @@ from typing import Any
 
 from traderecon.audit.checkpoint import Known, Place
 from traderecon.audit.claims import Origin, claim_of
-from traderecon.audit.database import bytes_of
+from traderecon.audit.database import beginnings, bytes_of, chain_starts
 from traderecon.records.digest import sha256
-from traderecon.sink.chain import START, link
+from traderecon.sink.chain import START, linked
 
 FORMAT = 1
 
-_OF_TRADE = 'SELECT id, topic, partition, "offset", result FROM result_history WHERE trade_id = ? ORDER BY version, id'
+_OF_TRADE = (
+    'SELECT id, topic, partition, "offset", result FROM result_history '
+    "WHERE trade_id = ? AND content_sha256 IS NULL ORDER BY version, id"
+)
 _BEFORE = "SELECT chain FROM result_history WHERE id < ? AND topic = ? AND partition = ? ORDER BY id DESC LIMIT 1"
 _FROM = (
-    'SELECT trade_id, "offset", result, chain FROM result_history '
+    'SELECT trade_id, "offset", result, chain, content_sha256 FROM result_history '
     "WHERE id >= ? AND topic = ? AND partition = ? ORDER BY id"
 )
 _OFFSETS = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"
@@ -42,6 +45,7 @@ def proof_of(  # the trade, and what is held against it
     rows = connection.execute(_OF_TRADE, (trade_id,)).fetchall()
     if not rows:
         return None
+    checkpoints = checkpoints.of({place: offset for place, (offset, _) in beginnings(connection).items()})
     targets: dict[tuple[Place, int], dict[str, Any]] = {}
     first: dict[tuple[Place, int], int] = {}
     for row, topic, partition, offset, _ in rows:
@@ -93,16 +97,20 @@ def _segment(  # a part of a chain
     connection: sqlite3.Connection, trade_id: str, place: Place, row: int, target: dict[str, Any]
 ) -> dict[str, Any]:
     found = connection.execute(_BEFORE, (row, *place)).fetchone()
+    if found is None:
+        start = chain_starts(connection).get(place)
+        found = None if start is None else (start.head,)
     before = head = START if found is None else str(found[0])
     links: list[dict[str, Any]] = []
-    for owner, offset, result, chain in connection.execute(_FROM, (row, *place)):
+    for owner, offset, result, chain, purged in connection.execute(_FROM, (row, *place)):
         if offset >= target["next_offset"]:
             break  # behind it nothing is of interest, however long the history is
         content = bytes_of(result)
-        head = link(head, *place, offset, content)
+        digest = sha256(content) if purged is None else str(purged)
+        head = linked(head, *place, offset, digest)
         if head != chain:
             raise Unproven(f"{place[0]}[{place[1]}] offset {offset} does not follow: run `traderecon audit verify`")
-        mine = {"result": result} if owner == trade_id else {"sha256": sha256(content)}
+        mine = {"result": result} if owner == trade_id and purged is None else {"sha256": digest}
         links.append({"offset": offset, **mine})
     if head != target["head"]:
         raise Unproven(

@@ -11,15 +11,17 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
 from traderecon.addresses import sqlite_url
 from traderecon.audit.backup import Head, heads, require_new, settle
-from traderecon.audit.database import file_of, looked_at
+from traderecon.audit.database import chain_starts, file_of, looked_at
 from traderecon.audit.links import table_of
 from traderecon.sink.database import StoreError
 from traderecon.sink.messages import NotOurs
+from traderecon.sink.purge import ChainStart
 from traderecon.sink.store import Store
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Record
@@ -89,7 +91,7 @@ async def rebuild(
         store.ready()
         store.pin(await client.cluster_id(), prefix)
         counts = await client.topics()
-        run = _Run(client, store, old or {}, advance)
+        run = _Run(client, store, old or {}, await asyncio.to_thread(_starts, old_url) if old else {}, advance)
         for topic in names.outputs:
             if topic not in counts:
                 raise NoTopic(f"{client.where} has no topic {topic}: `traderecon topics create` makes what is missing")
@@ -119,8 +121,14 @@ class _Run:
     """One rebuild on the way."""
 
     def __init__(
-        self, client: Client, store: Store, old: dict[tuple[str, int], Head], advance: Callable[[int], None]
+        self,
+        client: Client,
+        store: Store,
+        old: dict[tuple[str, int], Head],
+        starts: dict[tuple[str, int], ChainStart],
+        advance: Callable[[int], None],
     ) -> None:
+        self._starts = starts
         self.records = self.aside = 0
         self.compared: list[Compared] = []
         self._client, self._store, self._old, self._advance = client, store, old, advance
@@ -130,11 +138,12 @@ class _Run:
         chained = table_of(topic) is not None
         old = self._old.get((topic, number)) if chained else None
         reached: str | None = None
-        following = 0
+        following = start = 0
         async for records in self._client.read(topic, number):
             if chained and not following and records[0].offset:
-                self._no_beginning(topic, number, records[0].offset)
+                start = await self._start(topic, number, records[0].offset)
             following = records[-1].offset + 1
+            records = [record for record in records if record.offset >= start]  # noqa: PLW2901  # the rest was purged
             before, behind = records, list[Record]()
             if old is not None and reached is None and following > old.next_offset:
                 before = [record for record in records if record.offset < old.next_offset]
@@ -144,7 +153,7 @@ class _Run:
                 before = behind
             await self._take(topic, number, before)
         if chained and not following and (end := (await self._client.ends(topic)).get(number, 0)):
-            self._no_beginning(topic, number, end)
+            await self._start(topic, number, end)
         if old is not None:
             new = await asyncio.to_thread(self._head, topic, number) if reached is None else reached
             self.compared.append(Compared(topic, number, old.next_offset, old.head, new))
@@ -162,12 +171,20 @@ class _Run:
         self.aside += len(aside)
         self._advance(len(records))
 
+    async def _start(self, topic: str, number: int, first: int) -> int:
+        """Begin a partition whose topic begins at ``first``: where the old database's chain does, behind a purge."""
+        start = self._starts.get((topic, number))
+        if start is None or start.next_offset < first:
+            self._no_beginning(topic, number, first)
+        await asyncio.to_thread(self._store.starts, start)
+        return start.next_offset
+
     def _head(self, topic: str, number: int) -> str:
         with self._store.engine.connect() as connection:
             row = connection.exec_driver_sql(_HEAD, (topic, number)).first()
         return "0" * 64 if row is None else str(row[1])
 
-    def _no_beginning(self, topic: str, number: int, first: int) -> None:
+    def _no_beginning(self, topic: str, number: int, first: int) -> NoReturn:
         raise StoreError(
             REFUSED,
             f"{topic}[{number}] in {self._client.where} begins at offset {first}: what was before is gone (retention, "
@@ -184,6 +201,11 @@ def _old(url: str) -> tuple[dict[tuple[str, int], Head] | None, str]:
         return None, error.sentence
     except sqlite3.DatabaseError as error:
         return None, f"{url}: cannot be read ({error})"
+
+
+def _starts(url: str) -> dict[tuple[str, int], ChainStart]:
+    with looked_at(url) as connection:
+        return chain_starts(connection)
 
 
 def _times(url: str, part: Path) -> int:

@@ -19,17 +19,21 @@ import msgspec
 from traderecon.audit.chains import Walk, ended
 from traderecon.audit.checkpoint import Checkpoint, Known, Place
 from traderecon.audit.claims import Origin, claim_of
-from traderecon.audit.database import bytes_of
+from traderecon.audit.database import beginnings, bytes_of, chain_starts
 from traderecon.audit.derived import BREAKS, EVENTS, RESULTS, Derived, History, derived
 from traderecon.audit.findings import Finding, Findings, Kind
-from traderecon.audit.links import CHAINED, CHAINLESS, table_of
+from traderecon.audit.links import CHAINED, CHAINLESS, HISTORY, table_of
 from traderecon.sink.chain import START
+from traderecon.sink.purge import ChainStart
 
 DAMAGES = 20
 """So many faults of the file's structure are told."""
 
 _NOT_OURS = "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') ORDER BY name"
-_TRADES = "SELECT trade_id, version, decided_at, result, id FROM result_history ORDER BY trade_id, version, id"
+_TRADES = (
+    "SELECT trade_id, version, decided_at, result, id FROM result_history "
+    "WHERE content_sha256 IS NULL ORDER BY trade_id, version, id"
+)
 _EVENTS = f"SELECT {', '.join(EVENTS)} FROM break_events WHERE break_id = ? ORDER BY version"  # noqa: S608  # our names
 _RESULTS = f"SELECT {', '.join(RESULTS)} FROM results ORDER BY trade_id"  # noqa: S608  # the same
 _BREAKS = f"SELECT {', '.join(BREAKS)} FROM breaks ORDER BY trade_id"  # noqa: S608  # the same
@@ -47,8 +51,21 @@ class ChainState(msgspec.Struct, frozen=True):
     checkpoint: str | None
 
 
+class Beginning(msgspec.Struct, frozen=True):
+    """A partition whose history in this database does not begin with its first message; ``complete_from``: ISO 8601."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    complete_from: str
+
+
 class Examined(msgspec.Struct, frozen=True):
-    """What a look came to. ``found`` counts findings, ``findings`` has the first of them."""
+    """What a look came to. ``found`` counts findings, ``findings`` has the first of them.
+
+    ``beginnings``: partitions that are not complete from their first message on; ``purged``: rows of which only links
+    are left, or nothing but where their chain had come to.
+    """
 
     intact: bool
     rows: int
@@ -57,6 +74,8 @@ class Examined(msgspec.Struct, frozen=True):
     chains: list[ChainState]
     found: int
     findings: list[Finding]
+    beginnings: list[Beginning] = []
+    purged: int = 0
 
 
 def examine(
@@ -72,11 +91,18 @@ def examine(
     """
     findings = Findings()
     findings.add(beforehand)
-    walks = {one.table: Walk(one.table, _share(checkpoints, one.table)) for one in CHAINED}
+    begun = beginnings(connection)
+    checkpoints = checkpoints.of({place: offset for place, (offset, _) in begun.items()})
+    starts = chain_starts(connection)
+    walks = {
+        one.table: Walk(one.table, _share(checkpoints, one.table), starts if one.table == HISTORY else {})
+        for one in CHAINED
+    }
     offsets: dict[Place, tuple[Any, Any]] = {}
-    trades = 0
+    trades = purged = 0
     try:
         findings.add(_structure(connection))
+        findings.add(_starts(starts, checkpoints))
         offsets = {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(_OFFSETS)}
         for one in CHAINED:
             counted: Counter[str] = Counter()
@@ -84,6 +110,7 @@ def examine(
                 for row in rows:
                     link = one.link(row)
                     findings.add(walks[one.table].step(link))
+                    purged += link.digest is not None
                     findings.add(one.columns(link, row, counted))
                     advance(1)
         findings.add(_ends(walks, offsets))
@@ -100,6 +127,8 @@ def examine(
         _states(walks, offsets, checkpoints),
         findings.count,
         findings.kept,
+        [Beginning(*place, *since) for place, since in begun.items()],
+        sum(start.rows for start in starts.values()) + purged,
     )
 
 
@@ -110,6 +139,25 @@ def _structure(connection: sqlite3.Connection) -> Iterator[Finding]:
     for kind, name in connection.execute(_NOT_OURS):
         text = f"a {kind} {name!r}, and we make none: it changes what is written from now on, or what is read"
         yield Finding(kind=Kind.CHANGED, table="sqlite_master", text=text)
+
+
+def _starts(starts: Mapping[Place, ChainStart], checkpoints: Known) -> Iterator[Finding]:
+    """Where rows were purged, the checkpoint that was published before they went says what the chain had come to."""
+    for place, start in starts.items():
+        said = {(one.next_offset, one.head, one.rows) for one in checkpoints.chains.get(place, ())}
+        if (start.next_offset, start.head, start.rows) not in said:
+            text = (
+                f"its first {start.rows} rows are gone, and no checkpoint says what the chain had come to at offset "
+                f"{start.next_offset}: a purge publishes one first. Compare with another copy of the checkpoints"
+            )
+            yield Finding(
+                kind=Kind.CHECKPOINT,
+                table="chain_starts",
+                topic=place[0],
+                partition=place[1],
+                offset=start.next_offset,
+                text=text,
+            )
 
 
 def _share(checkpoints: Known, table: str) -> dict[Place, Sequence[Checkpoint]]:

@@ -2,8 +2,8 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Collection, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -86,7 +86,7 @@ def verify(
     settings = _settings()
     keys = _keys(settings, public_keys)
     file = _file(settings, files)
-    topic = None if offline else _topic(settings)
+    topic = None if offline else _topic(settings, {*file.databases, *_databases(settings)})
     anchored = [_anchor(path) for path in anchors]
     checkpoints = held(file, topic, anchored)
     try:
@@ -276,12 +276,22 @@ def _file(settings: Settings, files: tuple[Path, ...]) -> Source:
     return source
 
 
-def _topic(settings: Settings) -> Source:
-    """The checkpoints of the topic. Ends the command where the log cannot be read: 4 or 78."""
+def _databases(settings: Settings) -> list[str]:
+    """The ids the database has had; none where it cannot be read, which is said elsewhere."""
+    with suppress(StoreError, sqlite3.DatabaseError), looked_at(settings.database_url) as connection:
+        return [str(row[0]) for row in connection.execute("SELECT database_id FROM database_ids")]
+    return []
+
+
+def _topic(settings: Settings, databases: Collection[str]) -> Source:
+    """The checkpoints of the topic that are of these databases: it has those of others as well.
+
+    Ends the command where the log cannot be read: 4 or 78.
+    """
 
     async def read() -> Source:
         name = topics(settings.topic_prefix).checkpoints
-        source = Source(f"the topic {name}")
+        source = Source(f"the topic {name}", databases)
         async with connected(settings) as client:
             for partition in range((await client.topics()).get(name, 0)):
                 async for records in client.read(name, partition):
@@ -347,6 +357,15 @@ def _print(examined: Examined) -> None:
         click.echo(printable(str(finding)))
     if examined.found > SHOWN:
         click.echo(f"... and {examined.found - SHOWN:,} more findings: --json has the first of them")
+    for one in examined.beginnings:
+        click.echo(
+            printable(
+                f"{one.topic}[{one.partition}]: complete from {one.complete_from} (offset {one.first_offset}): "
+                "what was before had expired when this database began"
+            )
+        )
+    if examined.purged:
+        click.echo(f"{examined.purged:,} rows were purged: their chains are whole, what they said is gone")
     if examined.intact:
         click.echo(
             f"intact: {examined.rows:,} rows in {len(examined.chains)} chains, {examined.trades:,} trades, "

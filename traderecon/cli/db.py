@@ -14,6 +14,7 @@ from traderecon.audit.backup import backup as copied
 from traderecon.audit.rebuild import Rebuilt
 from traderecon.audit.rebuild import rebuild as made_anew
 from traderecon.cli.broker import run
+from traderecon.cli.purge import hold, purge
 from traderecon.cli.talk import Exit, fail, progress, say
 from traderecon.connection import connected
 from traderecon.records.formats import OtherFormat
@@ -126,6 +127,10 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
         f"all {len(rebuilt.compared)} chains come to the heads the old database has; whether its rows do: `traderecon "
         "audit verify`"
     )
+
+
+db.add_command(purge)
+db.add_command(hold)
 
 
 async def _rebuilt(settings: Settings, file: Path) -> Rebuilt:

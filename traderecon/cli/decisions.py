@@ -141,10 +141,11 @@ class Decider:
 def _decided(value: bytes) -> Action | None:
     """The action in a record; what is none, the sink puts aside, and is passed over. OtherFormat."""
     try:
-        return action_of(value)
+        action = action_of(value)
     except msgspec.MsgspecError:
         known(value)
         return None
+    return action if isinstance(action, Action) else None
 
 
 def _asked(sent: SentRecord) -> _Asked:

@@ -90,7 +90,7 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     import faust
     from mode import loop
 
-    from traderecon.app import apps, identity_of
+    from traderecon.app import apps, identity_of, settle_database
     from traderecon.cli.broker import run as ask
     from traderecon.identity import OtherIdentity
     from traderecon.memory import settle
@@ -101,6 +101,8 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     _preflight(settings, roles)
     try:
         home = take_home(settings.data_dir, ask(identity_of(settings)))
+        if "sink" in roles:
+            ask(settle_database(settings, home.identity))
         settle()
         apart = () if settings.broker.startswith("embedded") else shares(roles)
         here = divided(roles, apart, listening)

@@ -40,10 +40,13 @@ from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
 from traderecon.records.published import published
+from traderecon.records.rules_change import rules_change, rules_change_json
 from traderecon.records.wire import result_json
 from traderecon.rules import Rules
+from traderecon.rules.content import content
 from traderecon.stage import Stage
 from traderecon.tables import BatchTable, Draft, deadlines, facts, outputs, told, trades, watermarks
+from traderecon.tables import rules as rules_rows
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
@@ -64,13 +67,13 @@ _NOT_NEW = {Arrival.IDENTICAL: "identical", Arrival.STALE: "stale", Arrival.CONF
 _encode = msgspec.json.Encoder().encode
 
 
-def attach(stage: Stage, rules: Rules) -> None:
+def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
     """Give the stage's app the matching agent and its table."""
     app = stage.app
     table = BatchTable(app, name="trades", partitions=stage.partitions, rising=(*told.RISING, *watermarks.RISING))
     table.help = "facts, deadlines, watermarks, what was told"
     app.tables.add(table)
-    matching = _Matching(stage, table, rules)
+    matching = _Matching(stage, table, rules, retention_days)
     app.behind = matching.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
 
@@ -85,9 +88,11 @@ class _Telling(NamedTuple):
 class _Matching:
     """The agent, and what it needs."""
 
-    def __init__(self, stage: Stage, table: BatchTable, rules: Rules) -> None:
+    def __init__(self, stage: Stage, table: BatchTable, rules: Rules, retention_days: int) -> None:
         self._app, self._topics, self._metrics, self._strikes = stage.app, stage.topics, stage.metrics, stage.strikes
         self._table, self._rules, self._stamp = table, rules, rules.stamp()
+        said = {**content(rules), "retention_days": retention_days}
+        self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, said)
         self._memory = trades.Memory()
         self._stands_at_ns: dict[int, int] = {}
         self._pending: dict[int, Counter[str]] = {}
@@ -97,6 +102,7 @@ class _Matching:
         async for batch in batches:
             draft = self._table.draft(batch)
             turns = _Turns(draft, self._memory.trades(draft), batch, self._topics)
+            await self._say_rules(turns)
             for record in batch:
                 if record.offset <= turns.draft.applied:
                     continue  # a replay: what came of it has been delivered
@@ -136,6 +142,27 @@ class _Matching:
                 changes |= outputs.rows(result, last, partial(self._table.stored_values, tp.partition))
             if changes:
                 await self._table.put_rows(tp.partition, changes)
+
+    async def _say_rules(self, turns: "_Turns") -> None:
+        """Where other rules judged this partition's last batch, that is on record before these judge anything."""
+        if turns.first >= turns.batch.span.stop:
+            return
+        now = self._rules_row
+        before = rules_rows.put(turns.draft, now)
+        if before is not None:
+            places = (turns.batch.partition, turns.first)
+            change = rules_change(*places, (before.sha256, before.content), (now.sha256, now.content))
+            logger.warning(
+                "%s[%s]: from offset %s on under the rules %s instead of %s: %s",
+                turns.batch.topic,
+                turns.batch.partition,
+                change.offset,
+                change.after,
+                change.before,
+                ", ".join(change.difference) or "only their name",
+            )
+            place = partition_for(change.key, self._app.conf.topic_partitions)
+            await self._app.append(self._topics.actions, place, [Outgoing(change.key, rules_change_json(change))])
 
     def _join(self, turns: "_Turns", trade_id: bytes, record: Record) -> None:
         """A fact comes to its trade."""

@@ -22,25 +22,33 @@ LOOK = "DescribeConfigs"
 
 
 class Right(NamedTuple):
-    """One operation on one topic or group, in Kafka's words."""
+    """One operation on one topic or group, in Kafka's words; ``prefixed``: on all whose names begin so."""
 
     operation: str
     kind: str
     name: str
+    prefixed: bool = False
+
+    @property
+    def example(self) -> str:
+        """A name it is about."""
+        return f"{self.name}0" if self.prefixed else self.name
 
 
 class Rights(NamedTuple):
-    """What somebody may, or may not, do with one topic or group."""
+    """What somebody may, or may not, do with one topic or group, or with all whose names begin so (``prefixed``)."""
 
     operations: tuple[str, ...]
     kind: str
     name: str
+    prefixed: bool = False
 
     def __str__(self) -> str:
         """As a sentence goes on after "may not"."""
         *others, last = self.operations
         operations = f"{', '.join(others)} or {last}" if others else last
-        return f"{operations}{' to' if operations == 'Write' else ''} {self.kind} {self.name}"
+        name = f"{self.name}*" if self.prefixed else self.name
+        return f"{operations}{' to' if operations == 'Write' else ''} {self.kind} {name}"
 
 
 def needed(settings: Settings, roles: Iterable[str]) -> tuple[Right, ...]:
@@ -55,18 +63,18 @@ def needed(settings: Settings, roles: Iterable[str]) -> tuple[Right, ...]:
 
 async def lacking(client: Client, rights: Collection[Right]) -> tuple[Right, ...]:
     """Those of these rights that we do not have, by what the broker says; nothing is changed."""
-    of_topics = dict.fromkeys(right.name for right in rights if right.kind == TOPIC)
-    of_groups = dict.fromkeys(right.name for right in rights if right.kind == GROUP)
+    of_topics = dict.fromkeys(right.example for right in rights if right.kind == TOPIC)
+    of_groups = dict.fromkeys(right.example for right in rights if right.kind == GROUP)
     found = await client.rights(tuple(of_topics), tuple(of_groups))
-    return tuple(right for right in rights if not _granted(right, found.get((right.kind, right.name), right[:1])))
+    return tuple(right for right in rights if not _granted(right, found.get((right.kind, right.example), right[:1])))
 
 
 def gathered(rights: Iterable[Right]) -> tuple[Rights, ...]:
     """The same rights, by topic and group."""
-    found: dict[tuple[str, str], list[str]] = {}
+    found: dict[tuple[str, str, bool], list[str]] = {}
     for right in rights:
-        found.setdefault((right.kind, right.name), []).append(right.operation)
-    return tuple(Rights(tuple(operations), kind, name) for (kind, name), operations in found.items())
+        found.setdefault((right.kind, right.name, right.prefixed), []).append(right.operation)
+    return tuple(Rights(tuple(operations), *what) for what, operations in found.items())
 
 
 def grant(principal: str, rights: Rights, broker: str) -> str:
@@ -75,6 +83,7 @@ def grant(principal: str, rights: Rights, broker: str) -> str:
     return (
         f"kafka-acls.sh --bootstrap-server {broker} --command-config admin.properties --add "
         f"--allow-principal {shlex.quote(principal)} {operations} --{rights.kind} {shlex.quote(rights.name)}"
+        f"{' --resource-pattern-type prefixed' if rights.prefixed else ''}"
     )
 
 
@@ -96,17 +105,20 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
         case "matching":
             yield group
             yield from _on(("Read",), names.legs)
-            yield from _on(("Write",), *names.published)
+            yield from _on(("Write",), *names.published, names.actions)
             yield from _on(("Read", "Write"), names.changelog)
             yield from _on(("Read",), names.reconciled, names.mismatch)
         case "sink":
-            yield group
+            yield Right("Read", GROUP, f"{mine}-", prefixed=True)  # each database has a group of its own
             yield from _on(("Read",), *names.outputs)
             yield from _on(("Write",), names.dead_letters, names.checkpoints)
         case "feed":
             yield from (Right("Write", TOPIC, name) for name in names.inputs)
         case "operator":
-            yield from _on(("Create", "Describe"), *(topic.name for topic in names.declared(settings.retention_days)))
+            yield from _on(
+                ("Create", "Describe"),
+                *(topic.name for topic in names.declared(settings.retention_days, settings.database_retention_days)),
+            )
             mended = (*names.inputs, names.legs, names.actions, names.accounts, names.changelog)
             yield from (Right(operation, TOPIC, name) for name in mended for operation in ("Read", "Write"))
             yield from (Right("Read", TOPIC, name) for name in (names.reconciled, names.mismatch))

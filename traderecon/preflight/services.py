@@ -14,7 +14,8 @@ from traderecon.preflight.rights import Right, gathered, grant, lacking, needed,
 from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
 from traderecon.records.instants import NS_PER_MS, iso
 from traderecon.roles import ROLES
-from traderecon.settings import Settings
+from traderecon.rulebook import TODO, matching_agreement, rules_in_force
+from traderecon.settings import ConfigurationError, Settings
 from traderecon.transport.client import TOPIC, Client, ClientError, NoAnswer
 from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
@@ -40,6 +41,9 @@ async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Fi
                 yield finding
             standings = await inspect(client, settings, _visible(roles, wanted, refused))
             yield _cluster(settings, await client.cluster_id())
+            if not embedded and "matching" in roles:
+                for finding in await _agreement(settings, client):
+                    yield finding
             for finding in _topics(standings, embedded=embedded):
                 yield finding
             if not embedded:
@@ -52,6 +56,20 @@ async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Fi
     except ClientError as error:
         mend = "mend TRADERECON_BROKER or TRADERECON_DATA_DIR" if embedded else "docs/security.md says what it asks for"
         yield bad("broker", str(error), mend)
+
+
+async def _agreement(settings: Settings, client: Client) -> list[Finding]:
+    """Whether the workers of the matching group have our rules; a group we may not look at is passed over."""
+    group = f"{settings.topic_prefix}traderecon-matching"
+    try:
+        mine = matching_agreement(settings, rules_in_force(settings)).protocol
+        state = await client.group(group)
+    except (ConfigurationError, ClientError):  # a finding of its own says so
+        return []
+    if not state.members or state.protocol in {"", mine}:
+        return []
+    text = f"the group {group} works with {state.protocol} ({', '.join(state.hosts)}), and here it is {mine}"
+    return [warn("rules in force", text, f"a worker started here waits. {TODO}")]
 
 
 def _rights(settings: Settings, client: Client, refused: Collection[Right]) -> Iterator[Finding]:
@@ -160,6 +178,7 @@ def _database(url: str) -> Finding:
         try:
             at, newest = store.migration(), head()
             where = store.path
+            since = store.complete_from() if at == newest else None
         finally:
             store.close()
     except StoreError as error:
@@ -168,6 +187,9 @@ def _database(url: str) -> Finding:
         return ok("database", f"{where}: empty, the first worker makes its tables")
     if at != newest:
         return bad("database", f"{where} is at migration {at}, this version at {newest}", "run `traderecon db upgrade`")
+    if since is not None:
+        text = f"{where}, at migration {at}: complete from {since}, what was before had expired when it began"
+        return warn("database", text, "restore a backup that is older, or know it")
     return ok("database", f"{where}, at migration {at}")
 
 

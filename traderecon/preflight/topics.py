@@ -49,7 +49,7 @@ class Standing(msgspec.Struct, frozen=True):
 
 async def make(client: Client, settings: Settings) -> tuple[Created, ...]:
     """Make every topic that is missing; one that is there stays as it is. Raises ``ClientError``."""
-    declared = topics(settings.topic_prefix).declared(settings.retention_days)
+    declared = topics(settings.topic_prefix).declared(settings.retention_days, settings.database_retention_days)
     return tuple([await client.create(topic, settings.topic_partitions) for topic in declared])
 
 
@@ -60,7 +60,7 @@ async def inspect(client: Client, settings: Settings, only: Collection[str] | No
     return tuple(
         [
             await _standing(client, names, topic, counts.get(topic.name), settings.topic_partitions, copies)
-            for topic in names.declared(settings.retention_days)
+            for topic in names.declared(settings.retention_days, settings.database_retention_days)
             if only is None or topic.name in only
         ]
     )

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from traderecon.records.retention import Hold, Release, hold_of, release_of
+from traderecon.records.rules_change import RulesChange, rules_change_of
 from traderecon.records.words import Word
 
 MOST_REPLAYS = 3
@@ -55,6 +57,15 @@ def action_json(action: Action) -> bytes:
     return _encode(action)
 
 
-def action_of(value: bytes) -> Action | None:
+def action_of(value: bytes) -> Action | RulesChange | Hold | Release | None:
     """The action a record carries; None where it is about something else. msgspec.MsgspecError: it is no action."""
-    return _decode(value) if _tagged(value).about == "dead_letter" else None
+    match _tagged(value).about:
+        case "dead_letter":
+            return _decode(value)
+        case "rules":
+            return rules_change_of(value)
+        case "hold":
+            return hold_of(value)
+        case "release":
+            return release_of(value)
+    return None

@@ -1,4 +1,4 @@
-"""Actions on their way into the database: what people decided about dead letters, each decision once.
+"""Actions on their way into the database: what people decided about dead letters, and changes of the rules, each once.
 
 Which attempt a replay is follows from the order of the topic: all that concerns one record is in one partition.
 """
@@ -6,15 +6,21 @@ Which attempt a replay is follows from the order of the topic: all that concerns
 from collections import Counter
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records.action import Deed
+from traderecon.records.retention import Hold, Release
+from traderecon.records.rules_change import RulesChange
 from traderecon.sink.chain import link
+from traderecon.sink.legal_holds import take_hold
 from traderecon.sink.messages import action_told
 from traderecon.sink.statements import Statements
-from traderecon.sink.taken import Feed, Taken, wrote
+from traderecon.sink.taken import Feed, Taken, at, wrote
+from traderecon.transport import Record
 
 _KNOWN = "SELECT 1 FROM dead_letter_actions WHERE action_id = ?"
+_KNOWN_CHANGE = "SELECT 1 FROM rules_changes WHERE action_id = ?"
 _REPLAYS = "SELECT count(*) FROM dead_letter_actions WHERE root = ? AND deed = 'replay'"
 
 
@@ -26,6 +32,12 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
     head = feed.head
     for record in feed.records:
         action = action_told(feed.topic, feed.partition, record)
+        if isinstance(action, RulesChange):
+            _take_change(connection, sql, feed, record, action)
+            continue
+        if isinstance(action, Hold | Release):
+            take_hold(connection, action)
+            continue
         if action is None or action.action_id in seen:
             continue
         if connection.exec_driver_sql(_KNOWN, (action.action_id,)).first():
@@ -42,3 +54,17 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
         said = (action.action_id, action.deed, action.letter, action.root, attempt, action.by, action.at, action.reason)
         rows.append((*said, content.decode(), feed.topic, feed.partition, record.offset, head))
     return Taken(wrote(connection, sql.action, rows)), head
+
+
+def _take_change(connection: Connection, sql: Statements, feed: Feed, record: Record, change: RulesChange) -> None:
+    """A change of the rules has no chain; its row says which message it is."""
+    if connection.exec_driver_sql(_KNOWN_CHANGE, (change.action_id,)).first():
+        return
+    said = (change.action_id, change.partition, change.offset, change.before, change.after)
+    difference = msgspec.json.encode(change.difference).decode()
+    content = (record.value or b"").decode()
+    wrote(
+        connection,
+        sql.rules_change,
+        [(*said, difference, at(record), content, feed.topic, feed.partition, record.offset)],
+    )

@@ -19,4 +19,9 @@ def link(before: str, topic: str, partition: int, offset: int, content: bytes) -
     >>> link(START, "mismatch", 0, 7, b"{}")
     '28f24eabcce24f35ae3c55aa1c83629e96f35578b2514d420deb2d807a112129'
     """
-    return sha256(f"{before} {topic} {partition} {offset} {sha256(content)}".encode())
+    return linked(before, topic, partition, offset, sha256(content))
+
+
+def linked(before: str, topic: str, partition: int, offset: int, digest: str) -> str:
+    """The next link, where of the content only its sha256 is known."""
+    return sha256(f"{before} {topic} {partition} {offset} {digest}".encode())

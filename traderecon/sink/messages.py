@@ -16,6 +16,8 @@ from traderecon.records.account import Account, account_of
 from traderecon.records.action import Action, action_of
 from traderecon.records.formats import FORMAT, known, ours
 from traderecon.records.numbers import EXACT, plain
+from traderecon.records.retention import Hold, Release
+from traderecon.records.rules_change import RulesChange
 from traderecon.transport import Record
 
 BREAK_STATES = frozenset(state.value for state in State if state.is_break)
@@ -187,8 +189,8 @@ def account_told(topic: str, partition: int, record: Record) -> Account:
     return _read(account_of, topic, partition, record)
 
 
-def action_told(topic: str, partition: int, record: Record) -> Action | None:
-    """The action a record carries; None where it is about no dead letter."""
+def action_told(topic: str, partition: int, record: Record) -> Action | RulesChange | Hold | Release | None:
+    """The action a record carries; None where it is about something the database has no table for."""
     return _read(_acted, topic, partition, record)
 
 
@@ -198,7 +200,7 @@ def _whole(value: bytes) -> tuple[ResultMessage, Size, str]:
     return result, result.size, value.decode()
 
 
-def _acted(value: bytes) -> Action | None:
+def _acted(value: bytes) -> Action | RulesChange | Hold | Release | None:
     value.decode()  # it is kept as it came
     return action_of(value)
 

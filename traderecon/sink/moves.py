@@ -13,6 +13,7 @@ from traderecon.sink.taken import asked, forgot, wrote
 
 _HISTORY = (
     "SELECT trade_id, version, decided_at, result FROM result_history WHERE trade_id IN (...) "
+    "AND content_sha256 IS NULL "
     "ORDER BY trade_id, version, id"
 )
 _FORGET = "DELETE FROM break_events WHERE break_id IN (...)"

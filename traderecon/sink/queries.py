@@ -18,6 +18,7 @@ from traderecon.sink.database import opened, readers
 from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
 from traderecon.sink.letter_queries import letter_columns, letter_state
 from traderecon.sink.rows import (
+    BeginningRow,
     BreakEventRow,
     BreakRow,
     DeadLetterRow,
@@ -32,6 +33,7 @@ from traderecon.sink.rows import (
     Waiting,
 )
 from traderecon.sink.schema import (
+    beginnings,
     break_events,
     breaks,
     dead_letters,
@@ -127,6 +129,11 @@ class Queries:
         """Every partition of the journal."""
         return [_read(StandingRow, row) for row in self._all(_of(StandingRow, standings).order_by("partition"))]
 
+    def beginnings(self) -> list[BeginningRow]:
+        """The partitions that are not complete from their first message on."""
+        order = (beginnings.c.topic, beginnings.c.partition)
+        return [_read(BeginningRow, row) for row in self._all(_of(BeginningRow, beginnings).order_by(*order))]
+
     def offsets(self) -> list[OffsetRow]:
         """Every partition the sink reads."""
         order = (sink_offsets.c.topic, sink_offsets.c.partition)
@@ -187,7 +194,7 @@ class Queries:
                 return None
             history = connection.execute(
                 _of(HistoryRow, result_history)
-                .where(result_history.c.trade_id == trade_id)
+                .where(result_history.c.trade_id == trade_id, result_history.c.content_sha256.is_(None))
                 .order_by(result_history.c.version.desc())
             ).all()
             broken = connection.execute(_of(BreakRow, breaks).where(breaks.c.trade_id == trade_id)).first()

@@ -22,7 +22,7 @@ from traderecon.transport import Record
 logger = logging.getLogger(__name__)
 
 _BY_TRADE = "SELECT trade_id, version, event_id, state FROM result_history WHERE trade_id IN (...)"
-_TEXT = "SELECT result FROM result_history WHERE trade_id = ? AND event_id = ?"
+_TEXT = "SELECT result, content_sha256 FROM result_history WHERE trade_id = ? AND event_id = ?"
 Rows = list[tuple[Any, ...]]
 
 
@@ -142,7 +142,7 @@ class _Known:
         if before is None:
             return False
         value = before.value if isinstance(before, _Came) else self._value(one)
-        if not same(one.value, value):
+        if value is not None and not same(one.value, value):
             self.conflicts += 1
             logger.error("%s: event %s is known with another content: the first one stays", self._at(one), one.event_id)
         return True
@@ -164,9 +164,10 @@ class _Known:
         )
         return False
 
-    def _value(self, one: _Came) -> bytes:
-        [(text,)] = self._connection.exec_driver_sql(_TEXT, (one.trade_id, one.event_id))
-        return str(text).encode()
+    def _value(self, one: _Came) -> bytes | None:
+        """What the database has under that event id; None where it was purged."""
+        [(text, purged)] = self._connection.exec_driver_sql(_TEXT, (one.trade_id, one.event_id))
+        return str(text).encode() if purged is None else None
 
     def _at(self, one: _Came) -> str:
         return f"{self._feed.topic}[{self._feed.partition}] offset {one.offset}"

@@ -166,6 +166,15 @@ class OffsetRow(Struct, frozen=True):
     head: str
 
 
+class BeginningRow(Struct, frozen=True):
+    """A partition whose first messages had expired when this database began to read it: complete from then on."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    complete_from: str
+
+
 class OpenBreaks(msgspec.Struct, frozen=True):
     """Open breaks in counts; a break with several reasons counts in each, and once in ``severities`` and ``total``."""
 

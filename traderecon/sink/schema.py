@@ -43,6 +43,7 @@ result_history = Table(
     Column("decided_at", Text, nullable=False),
     Column("result", Text, nullable=False, comment="the record's value, byte for byte"),
     Column("chain", Text, nullable=False, comment="sha256 over the chain before, the coordinates and the result"),
+    Column("content_sha256", Text, comment="of a purged result, whose text is empty"),
     # No index of event ids alone: they are random, each would be written to a page of its own, and the trade leads to
     # them. None of offsets: the sink takes each once because of ``sink_offsets``.
     UniqueConstraint("trade_id", "version", "event_id"),
@@ -177,4 +178,69 @@ log_identity = Table(
     Column("cluster", Text, nullable=False),
     Column("topic_prefix", Text, nullable=False),
     comment="Which log the offsets are of; written once, by the first sink.",
+)
+
+database_ids = Table(
+    "database_ids",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("database_id", Text, nullable=False),
+    Column("since", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="The ids this database has had; the newest is in force: the sink's group carries it.",
+)
+
+beginnings = Table(
+    "beginnings",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("first_offset", Integer, nullable=False),
+    Column("complete_from", Text, nullable=False),
+    comment="Partitions whose first messages had expired when this database began to read them.",
+)
+
+rules_changes = Table(
+    "rules_changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("action_id", Text, nullable=False, unique=True),
+    Column("journal_partition", Integer, nullable=False),
+    Column("journal_offset", Integer, nullable=False, comment="the first that the new rules judged"),
+    Column("before_sha256", Text, nullable=False),
+    Column("after_sha256", Text, nullable=False),
+    Column("difference", Text, nullable=False, comment="JSON: what differs, before and after"),
+    Column("at", Text, nullable=False),
+    Column("action", Text, nullable=False, comment="the record's value, byte for byte"),
+    Column("topic", Text, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", Integer, nullable=False),
+    comment="From where in the journal other rules were in force, append-only.",
+)
+
+chain_starts = Table(
+    "chain_starts",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("partition", Integer, primary_key=True, autoincrement=False),
+    Column("next_offset", Integer, nullable=False),
+    Column("head", Text, nullable=False),
+    Column("rows", Integer, nullable=False, comment="that the chain had by then"),
+    Column("last_row", Integer, nullable=False, comment="the id of the last of them; 0: another database"),
+    comment="Where a chain begins whose first rows were purged; a published checkpoint says the same.",
+)
+
+legal_holds = Table(
+    "legal_holds",
+    metadata,
+    Column("hold_id", Text, primary_key=True),
+    Column("trade_id", Text),
+    Column("ticker", Text),
+    Column("by", Text, nullable=False),
+    Column("since", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("released_by", Text),
+    Column("released_at", Text),
+    Column("release_reason", Text),
+    comment="What no purge may take while it is not released.",
 )

@@ -11,6 +11,7 @@ from sqlalchemy import Executable, Table
 from sqlalchemy.dialects.sqlite import dialect, insert
 
 from traderecon.sink.schema import (
+    beginnings,
     break_events,
     breaks,
     dead_letter_actions,
@@ -18,9 +19,13 @@ from traderecon.sink.schema import (
     ledger,
     result_history,
     results,
+    rules_changes,
     sink_offsets,
     standings,
 )
+
+NEVER_INSERTED = ("id", "content_sha256")
+"""What the database gives, and what a purge writes."""
 
 
 class Statement(NamedTuple):
@@ -47,6 +52,8 @@ class Statements(NamedTuple):
     position: Statement
     account: Statement
     action: Statement
+    beginning: Statement
+    rules_change: Statement
 
 
 @cache
@@ -55,7 +62,7 @@ def _repeated(statement: Statement, count: int) -> str:
 
 
 def _columns(table: Table) -> list[str]:
-    return [column.name for column in table.columns if column.name != "id"]
+    return [column.name for column in table.columns if column.name not in NEVER_INSERTED]
 
 
 def _statement(statement: Executable, table: Table) -> Statement:
@@ -88,4 +95,6 @@ def statements() -> Statements:
         position=_put(sink_offsets),
         account=_put(ledger),
         action=_added(dead_letter_actions),
+        beginning=_added(beginnings),
+        rules_change=_added(rules_changes),
     )

@@ -7,10 +7,10 @@ sinks write, the one that was overtaken finds another offset than it left, and s
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from time import monotonic
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
@@ -30,13 +30,15 @@ from traderecon.sink.database import (
     require_in_place,
     wal_bytes,
 )
+from traderecon.sink.database_id import found_id, renewed
 from traderecon.sink.ledger import take_accounts
 from traderecon.sink.letters import take_letters
 from traderecon.sink.migration import current, head, upgrade
+from traderecon.sink.purge import ChainStart, put_start
 from traderecon.sink.results import take_results
 from traderecon.sink.standings import take_standings
 from traderecon.sink.statements import statements
-from traderecon.sink.taken import Feed, Taken
+from traderecon.sink.taken import Feed, Taken, at
 from traderecon.transport import MicroBatch
 from traderecon.transport.halt import REFUSED
 from traderecon.transport.points import Point, passed
@@ -45,6 +47,8 @@ Place = tuple[str, int]
 """A topic and a partition."""
 
 NOTHING = Taken()
+HISTORIES = ("reconciled", "mismatch", "dead_letters", "actions")
+"""How the topics end whose messages are all kept."""
 
 _OFFSETS = "SELECT topic, partition, next_offset FROM sink_offsets"
 _USED = "SELECT EXISTS (SELECT 1 FROM sink_offsets)"
@@ -75,6 +79,7 @@ class Store:
         self._sql = statements()
         self._next: dict[Place, int] | None = None
         self._shrunk_s = 0.0
+        self._earliest: dict[Place, int] = {}
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -121,6 +126,22 @@ class Store:
             with self._writing.begin() as connection:
                 return pinned(connection, self.path, cluster, topic_prefix)
 
+    def database_id(self) -> str | None:
+        """The id in force; None where none was drawn."""
+        with self._explained(), self.engine.connect() as connection:
+            return found_id(connection)
+
+    def renew_id(self, reason: str, at: str) -> str:
+        """Draw a new id, for a reason, at a time (ISO 8601 UTC). Before the first batch is taken."""
+        with self._explained(), self._writing.begin() as connection:
+            return renewed(connection, reason, at)
+
+    def complete_from(self) -> str | None:
+        """Since when every history is complete (ISO 8601 UTC); None: from the first message on."""
+        with self._explained(), self.engine.connect() as connection:
+            found = connection.exec_driver_sql("SELECT max(complete_from) FROM beginnings").scalar_one()
+        return None if found is None else str(found)
+
     def migration(self) -> str | None:
         """The migration its tables are at; None: there are none of ours."""
         with self._explained():
@@ -144,6 +165,19 @@ class Store:
             connection.exec_driver_sql(_USED).first()
             require_in_place(connection, self.path)
 
+    def begins(self, earliest: Mapping[Any, int | None]) -> Mapping[Place, int]:
+        """Take note of the first offset the log still has, of partitions that are new to this database; gives them."""
+        self._earliest.update({(topic, partition): first or 0 for (topic, partition), first in earliest.items()})
+        return self._earliest
+
+    def starts(self, start: ChainStart) -> None:
+        """Begin a chain of an empty database where another one's was purged: what is before has gone."""
+        place = (start.topic, start.partition)
+        with self._explained(), self._writing.begin() as connection:
+            connection.exec_driver_sql(self._sql.position.rows(1), (*place, start.next_offset, start.head))
+            put_start(connection, start._replace(last_row=0))
+        self._next = {**(self._next or {}), place: start.next_offset}
+
     def take(self, batch: MicroBatch, aside: Collection[int] = ()) -> Taken:
         """Write what is new in a batch, all of it or nothing; gives what came of it.
 
@@ -164,6 +198,10 @@ class Store:
             position = _claimed(connection, place, expected)
             wanted = [record for record in records if record.offset not in aside] if aside else records
             taken, head = self._take(connection, Feed(*place, wanted, position.head))
+            first = self._earliest.get(place, 0) if expected is None else 0
+            if first and batch.topic.endswith(HISTORIES):
+                # What was before has expired: the history of this partition is complete from here on.
+                connection.exec_driver_sql(self._sql.beginning.rows(1), (*place, first, at(records[0])))
             connection.exec_driver_sql(self._sql.position.rows(1), (*place, batch.last_offset + 1, head))
             passed(Point.SINK_WRITTEN, batch.topic)
         self._next[place] = batch.last_offset + 1

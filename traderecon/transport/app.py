@@ -8,7 +8,9 @@ import faust
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import TRANSPORTS
 
+from traderecon.transport.agreement import Agreement, Membership
 from traderecon.transport.consumer import BatchConsumer, Behind, StartOffsets
+from traderecon.transport.group_membership import Assignor
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.holds import Holds
 from traderecon.transport.incidents import Incidents
@@ -35,6 +37,7 @@ class StreamApp(faust.App):
     ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
     ``fixed``: topics that keep the ``partitions`` they have; where one gets more, the process ends: keys have moved.
     ``security``: how its Kafka is spoken to, and as whom; for its consumer, its producer and the reader of recovery.
+    ``agreement``: what all members of its group must have in common; one that differs waits.
     ``streams``: False for an app that only has pages, and neither reads nor writes topics.
     Making one takes the schemes ``kafka`` and ``embedded`` of this process for our transports.
     """
@@ -53,6 +56,7 @@ class StreamApp(faust.App):
         writes: Iterable[str] = (),
         fixed: Iterable[str] = (),
         instance: str | None = None,
+        agreement: Agreement | None = None,
         session_timeout_s: float = 10.0,
         commit_interval_s: float = 0.5,
         batch_records: int = 1_000,
@@ -72,6 +76,8 @@ class StreamApp(faust.App):
         self.holds = Holds(name)
         self.incidents = Incidents(name)
         self.security = security
+        self.agreement = agreement
+        self.membership = Membership(agreement, session_timeout_s) if agreement is not None else None
         self._stop_s = stop_s
         super().__init__(
             name,
@@ -86,6 +92,7 @@ class StreamApp(faust.App):
             Stream=BatchStream,
             Agent=BatchAgent,
             TableManager=BatchTableManager,
+            PartitionAssignor=Assignor,
             consumer_group_instance_id=instance,
             consumer_auto_offset_reset="earliest",
             broker_session_timeout=session_timeout_s,

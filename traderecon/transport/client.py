@@ -79,6 +79,17 @@ class GroupPosition(NamedTuple):
     high: int
 
 
+class GroupState(NamedTuple):
+    """What the members of a group have agreed on, how many they are, and where; no members: an empty group.
+
+    ``protocol`` is empty while the group rebalances.
+    """
+
+    protocol: str
+    members: int
+    hosts: tuple[str, ...] = ()
+
+
 class Client(Protocol):
     """A connection to the log. Every call raises a ``ClientError`` when it cannot be answered."""
 
@@ -133,6 +144,14 @@ class Client(Protocol):
 
     async def position(self, group: str, topic: str, partition: int) -> GroupPosition:
         """Where a group reads on in a partition."""
+        ...
+
+    async def committed(self, group: str, topics: Collection[str]) -> Mapping[tuple[str, int], int]:
+        """The next offset of each topic and partition that a group has committed."""
+        ...
+
+    async def group(self, group: str) -> GroupState:
+        """Who is in a group, and what they have agreed on; a group nobody knows is empty."""
         ...
 
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:

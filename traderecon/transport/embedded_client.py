@@ -9,7 +9,16 @@ from typing import Self, TypeVar
 
 from traderecon.clock import now_ns
 from traderecon.topics import Topic
-from traderecon.transport.client import Copies, Created, GroupPosition, NotAccepted, NoTopic, OpenTransaction, Rights
+from traderecon.transport.client import (
+    Copies,
+    Created,
+    GroupPosition,
+    GroupState,
+    NotAccepted,
+    NoTopic,
+    OpenTransaction,
+    Rights,
+)
 from traderecon.transport.log import LogError, NoSuchPartition, OpenLog, WorkerLock
 from traderecon.transport.log.batches import MAX_RECORD_BYTES
 from traderecon.transport.microbatch import Outgoing, Record
@@ -130,6 +139,20 @@ class EmbeddedClient:
         return await _told(
             lambda: GroupPosition(log.committed(group, [place]).get(place), log.earliest(*place), log.end(*place))
         )
+
+    async def committed(self, group: str, topics: Collection[str]) -> Mapping[tuple[str, int], int]:
+        """The next offset of each topic and partition that a group has committed."""
+        places = [
+            (topic, number)
+            for topic, count in (await self.topics()).items()
+            if topic in topics
+            for number in range(count)
+        ]
+        return await _told(lambda: self._log.committed(group, places))
+
+    async def group(self, group: str) -> GroupState:
+        """One worker at most has the log: there is nobody to agree with."""
+        return GroupState("", 0)
 
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Have a group read on at an offset; NotAccepted while a worker has the log."""

@@ -24,7 +24,7 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
 from traderecon.clock import boot_ns
-from traderecon.transport import connections, fetched_records
+from traderecon.transport import connections, fetched_records, group_membership
 from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.consumer import BatchConsumer, BatchFetcher
 from traderecon.transport.halt import REFUSED, halt
@@ -54,6 +54,9 @@ class _Thread(stock.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         consumer._isolation_level = COMMITTED_ONLY
+        app: Any = self.app
+        if app.agreement is not None and self._assignor is not app.assignor:
+            consumer._partition_assignment_strategy = [group_membership.round_robin(app)]
         return consumer
 
     async def call_thread(self, *args: Any, **kwargs: Any) -> Any:
@@ -326,6 +329,7 @@ class Transport(stock.Transport):
         super().__init__(*args, **kwargs)
         connections.take_over()
         fetched_records.take_over()
+        group_membership.take_over()
 
     async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
         """The records of each span, in order, in steps: (partition, records); ends when every span is read.

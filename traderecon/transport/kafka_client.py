@@ -34,6 +34,7 @@ from traderecon.transport.client import (
     Copies,
     Created,
     GroupPosition,
+    GroupState,
     NoAnswer,
     NotAccepted,
     NoTopic,
@@ -41,6 +42,7 @@ from traderecon.transport.client import (
     Rights,
 )
 from traderecon.transport.codecs import MissingCodec
+from traderecon.transport.kafka_groups import describe
 from traderecon.transport.kafka_rights import rights_of_groups, rights_of_topics
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing, Record
 from traderecon.transport.refusal import refusal
@@ -228,6 +230,30 @@ class KafkaClient:
         )
         at = found[place].offset if place in found else -1
         return GroupPosition(at if at >= 0 else None, low, high)
+
+    async def committed(self, group: str, topics: Collection[str]) -> Mapping[tuple[str, int], int]:
+        """The next offset of each topic and partition that a group has committed."""
+        asked = [
+            TopicPartition(topic, number)
+            for topic, count in (await self.topics()).items()
+            if topic in topics
+            for number in range(count)
+        ]
+        if not asked:
+            return {}
+        found = await self._answered(
+            _once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=asked))
+        )
+        return {(place.topic, place.partition): at.offset for place, at in found.items() if at.offset >= 0}
+
+    async def group(self, group: str) -> GroupState:
+        """Who is in a group, and what they have agreed on; a group nobody knows is empty."""
+
+        async def asked() -> GroupState:
+            coordinator = await self._admin.find_coordinator(group)
+            return await describe(lambda request: self._admin._send_request(request, coordinator), group)
+
+        return await self._answered(_once_ready(asked))
 
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""

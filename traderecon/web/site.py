@@ -153,7 +153,7 @@ async def _status_csv(queries: Queries, request: web.Request) -> web.StreamRespo
 def _standing(queries: Queries, request: web.Request) -> dict[str, Any]:
     if request.query:
         raise Refused(400, f"{next(iter(request.query))} is no parameter here: the status has none.")
-    ledger = queries.ledger()
+    ledger, begun = queries.ledger(), queries.beginnings()
     unaccounted = sum(one.unaccounted for one in ledger)
     return {
         "database": queries.engine.url.render_as_string(hide_password=True),
@@ -164,6 +164,8 @@ def _standing(queries: Queries, request: web.Request) -> dict[str, Any]:
         "accounted": sum(one.next_offset - one.start for one in ledger) - unaccounted,
         "skipped": sum(one.skipped for one in ledger),
         "unaccounted": unaccounted,
+        "beginnings": begun,
+        "complete_from": max((one.complete_from for one in begun), default=None),
     }
 
 

@@ -26,6 +26,7 @@ MIN_DIRTY = 1_000
 TRIMMED_AT_ONCE = 1_000
 """Batches whose room one ``trim`` gives back."""
 
+BATCHES = "SELECT checksum, content FROM batches WHERE place >= ? AND place < ? ORDER BY place LIMIT ?"
 READ = """
     SELECT first, next, checksum, content
     FROM partitions LEFT JOIN batches ON place >= ? AND place < ?
@@ -214,10 +215,31 @@ class Log:
 
     # -- room
 
-    def trim(self, topic: str, partition: int, before: int) -> None:
+    def readers(self, topic: str, partition: int) -> dict[str, int]:
+        """The next offset of every group that has committed in a partition."""
+        located = self._located(topic, partition)
+        with self._database.reading() as db:
+            found = db.execute("SELECT consumers, next FROM commits WHERE partition = ?", (located.id,)).fetchall()
+        return dict(found)
+
+    def expired(self, topic: str, partition: int, before_ms: int, max_batches: int = TRIMMED_AT_ONCE) -> int:
+        """The offset up to which every record is older than ``before_ms`` (ms since 1970), of so many batches."""
+        located = self._located(topic, partition)
+        first = self._bounds(topic, partition)[0]
+        span = (place(located.id, first), place(located.id + 1, 0), max_batches)
+        with self._database.reading() as db, closing(db.execute(BATCHES, span)) as batches:
+            for checksum, content in batches:
+                records = unpacked(f"{topic}[{partition}]", checksum, content)
+                if any(record.timestamp >= before_ms for record in records):
+                    break
+                first = records[-1].offset + 1
+        return first
+
+    def trim(self, topic: str, partition: int, before: int) -> bool:
         """Remove the records below offset ``before``; at once for readers, a bounded part of their room per call.
 
-        Not from a compacted topic: there, what is old is not what is superseded.
+        True where room is left to give back: call it again. Not from a compacted topic: there, what is old is not what
+        is superseded.
         """
         located = self._located(topic, partition)
         if located.compacted:
@@ -226,7 +248,9 @@ class Log:
             (end,) = db.execute("SELECT next FROM partitions WHERE id = ?", (located.id,)).fetchone()
             first = min(before, end)
             db.execute("UPDATE partitions SET first = max(first, ?) WHERE id = ?", (first, located.id))
-            db.execute(TRIM, (place(located.id, 0), place(located.id, first), TRIMMED_AT_ONCE))
+            span = (place(located.id, 0), place(located.id, first))
+            removed = db.execute(TRIM, (*span, TRIMMED_AT_ONCE)).rowcount
+        return bool(removed == TRIMMED_AT_ONCE)
 
     def compact(
         self,

@@ -1,0 +1,204 @@
+"""A purge: what is old goes, what is held or open stays, and chains, rows, proofs and a rebuild hold all the same."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
+
+from traderecon.audit.checkpoint import NAME, Known, read
+from traderecon.audit.database import looked_at
+from traderecon.audit.notary import Notary
+from traderecon.audit.proof import proof_of
+from traderecon.audit.purging import Purging, decide
+from traderecon.audit.rebuild import rebuild
+from traderecon.audit.verify import Examined, examine
+from traderecon.records.retention import Hold, Release
+from traderecon.sink import purge
+from traderecon.sink.store import Store
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.client import NotAccepted, connect
+from traderecon.transport.log import Log
+
+OLD, YOUNG = 60, 20
+NOW = "2026-01-01T00:00:00Z"
+MATCHED, BROKEN = LEGS[:2], (LEGS[0], LEGS[2])
+RESOLVED = LEGS[:4]
+
+
+class Desk:
+    """A log of outputs, a database of them, and what a purge needs."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.url = f"sqlite:///{directory / 't.db'}"
+        self.store = Store.open(self.url)
+        self.store.ready()
+        self.notary = Notary(self.store.engine, directory / NAME, lambda: NOW)
+        with Log.open(directory / "log.db") as log:
+            for name in (*TOPICS.outputs, TOPICS.checkpoints):
+                log.create(name, PARTITIONS)
+
+    def publish(self, outputs: Outputs) -> None:
+        """To the log, as matching does, and into the database, as the sink does."""
+
+        async def sent() -> None:
+            async with connect("embedded://", self.directory) as client:
+                for (topic, partition), records in outputs.places.items():
+                    rows = [Outgoing(one.key, one.value, one.timestamp, ()) for one in records]
+                    await client.append(topic, partition, rows)
+
+        asyncio.run(sent())
+        self.sink()
+
+    def sink(self) -> None:
+        """Read on."""
+        offsets = self.store.offsets()
+        with Log.open(self.directory / "log.db") as log:
+            for topic in TOPICS.outputs:
+                for partition in range(PARTITIONS):
+                    records = log.read(topic, partition, offsets.get((topic, partition), 0), 100_000)
+                    if records:
+                        self.store.take(MicroBatch(topic, partition, records))
+
+    def purge(self, before: str) -> purge.Plan:
+        async def purged() -> purge.Plan:
+            async with connect("embedded://", self.directory) as client:
+                where = Purging(self.store.engine, client, TOPICS, self.directory / NAME, lambda: NOW)
+                return await where.purge(before, "ann", "a test", lambda results: None)
+
+        return asyncio.run(purged())
+
+    def decide(self, decision: Hold | Release) -> None:
+        async def decided() -> None:
+            async with connect("embedded://", self.directory) as client:
+                await decide(client, TOPICS, decision)
+
+        asyncio.run(decided())
+
+    def examined(self, checkpoints: Known | None = None) -> Examined:
+        known = read([self.directory / NAME]) if checkpoints is None else checkpoints
+        with looked_at(self.url) as connection:
+            return examine(connection, known)
+
+    def rows(self, sql: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.directory / "t.db")) as database:
+            return database.execute(sql).fetchall()
+
+    def trades(self) -> set[str]:
+        return {str(row[0]) for row in self.rows("SELECT trade_id FROM results")}
+
+
+def day(outputs: Outputs, prefix: str, count: int) -> Outputs:
+    """Trades of one day: matched, broken and resolved, and one that stays open."""
+    for number in range(count):
+        outputs.trade(f"{prefix}-{number}", RESOLVED if number % 3 == 0 else MATCHED)
+    outputs.trade(f"{prefix}-open", BROKEN)
+    return outputs
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A day long ago, a young one, and the time between them."""
+    monkeypatch.setattr(purge, "TRADES_AT_ONCE", 7)
+    monkeypatch.setattr(purge, "ROWS_AT_ONCE", 25)
+    desk = Desk(tmp_path)
+    desk.publish(day(Outputs(), "OLD", OLD))
+    young = Outputs(seed=7)
+    young._clock_ms += 3_600_000
+    desk.publish(day(young, "YOUNG", YOUNG))
+    yield desk
+    desk.store.close()
+
+
+def between(desk: Desk) -> str:
+    return max(str(row[0]) for row in desk.rows("SELECT decided_at FROM results WHERE trade_id LIKE 'OLD%'")) + "0"
+
+
+def test_s14_old_trades_go_the_open_ones_stay_and_everything_verifies(desk: Desk) -> None:
+    before = desk.trades()
+    size = desk.rows("SELECT count(*), sum(length(result)) FROM result_history")[0]
+    plan = desk.purge(between(desk))
+    assert plan.trades == OLD
+    assert plan.open == 1
+    assert desk.trades() == {one for one in before if one.startswith("YOUNG")} | {"OLD-open"}
+    now = desk.rows("SELECT count(*), sum(length(result)) FROM result_history")[0]
+    assert int(str(now[1])) < int(str(size[1])) / 2
+    assert int(str(now[0])) < int(str(size[0])) / 2, "rows went, not only their texts"
+    examined = desk.examined()
+    assert examined.intact, examined.findings
+    assert examined.purged >= plan.results
+    desk.sink()
+    assert desk.purge(between(desk)).trades == 0
+    assert desk.examined().intact
+
+
+def test_s14_life_goes_on_after_a_purge(desk: Desk) -> None:
+    desk.purge(between(desk))
+    later = Outputs(seed=5)
+    later._clock_ms += 7_200_000
+    later.trade("OLD-1", LEGS[:3])  # a trade that was purged, with results of a higher version too
+    day(later, "LATER", 9)
+    desk.publish(later)
+    assert "OLD-1" in desk.trades()
+    due = desk.notary.due([(topic, number) for topic in TOPICS.outputs for number in range(PARTITIONS)])
+    with (desk.directory / NAME).open("ab") as file:
+        file.writelines(one.line + b"\n" for one in due)
+    examined = desk.examined()
+    assert examined.intact, examined.findings
+    with looked_at(desk.url) as connection:
+        assert proof_of(connection, "LATER-1", read([desk.directory / NAME]), {}, NOW) is not None
+
+
+def test_s14_a_hold_keeps_a_trade_until_it_is_released(desk: Desk) -> None:
+    held = Hold("h1", "ann", NOW, "litigation", trade_id="OLD-5")
+    desk.decide(held)
+    with pytest.raises(NotAccepted, match="perhaps a legal hold"):
+        desk.purge(between(desk))
+    desk.sink()
+    assert desk.purge(between(desk)).held == 1
+    assert "OLD-5" in desk.trades()
+    assert desk.examined().intact
+    desk.decide(Release("h1", "ann", NOW, "settled"))
+    desk.sink()
+    assert desk.purge(between(desk)).trades == 1
+    assert "OLD-5" not in desk.trades()
+    desk.decide(Hold("h2", "ann", NOW, "litigation", ticker="AAPL"))
+    desk.sink()
+    assert desk.purge(NOW).trades == 0
+    examined = desk.examined()
+    assert examined.intact, examined.findings
+
+
+def test_s14_what_was_purged_by_hand_is_found(desk: Desk) -> None:
+    desk.purge(between(desk))
+    known = read([desk.directory / NAME])
+    examined = desk.examined(Known())
+    assert not examined.intact
+    assert {finding.table for finding in examined.findings} == {"chain_starts"}
+    with closing(sqlite3.connect(desk.directory / "t.db")) as database:
+        database.execute("UPDATE chain_starts SET head = '" + "0" * 64 + "'")
+        database.commit()
+    assert not desk.examined(known).intact
+
+
+def test_s14_a_rebuild_begins_where_the_purge_ended(desk: Desk) -> None:
+    desk.purge(between(desk))
+    starts = desk.rows("SELECT topic, partition, next_offset FROM chain_starts")
+    assert len(starts) > PARTITIONS
+    with Log.open(desk.directory / "log.db") as log:
+        for topic, partition, next_offset in starts:
+            log.trim(str(topic), int(str(partition)), int(str(next_offset)))
+
+    async def rebuilt() -> bool:
+        async with connect("embedded://", desk.directory) as client:
+            made = await rebuild(client, TOPICS, desk.url, desk.directory / "new.db")
+            return made.same
+
+    assert asyncio.run(rebuilt())
+    with looked_at(f"sqlite:///{desk.directory / 'new.db'}") as connection:
+        examined = examine(connection, read([desk.directory / NAME]))
+    assert examined.intact, examined.findings

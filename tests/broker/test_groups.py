@@ -1,0 +1,149 @@
+"""Groups: each database has a sink group of its own; matching workers of one group have the same rules."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from broker.waiting import until
+from pipeline.trades import matched, send
+from pipeline_case import READY_S, Installation
+
+pytestmark = pytest.mark.installation(inputs=(1, 1, 1), topic_partitions=4)
+TRADES = 40
+
+
+Beside = Callable[..., Installation]
+
+
+@pytest.fixture
+def beside(installation: Installation, tmp_path: Path) -> Iterator[Beside]:
+    """Other hosts on the same topics, each with a data directory and a database of its own."""
+    made: list[Installation] = []
+
+    def another(**settings: object) -> Installation:
+        chosen = {"topic_prefix": installation.prefix, "topic_partitions": installation.partitions, **settings}
+        made.append(Installation(tmp_path / f"beside-{len(made)}", installation.broker, **chosen))
+        return made[-1]
+
+    yield another
+    for one in made:
+        one.close()
+
+
+def id_of(installation: Installation) -> str:
+    return str(installation.one("SELECT database_id FROM database_ids ORDER BY id DESC LIMIT 1"))
+
+
+def stored(installation: Installation, count: int) -> None:
+    until(lambda: matched(installation) == count, f"all {count} are stored", READY_S)
+
+
+def test_z8_two_databases_on_one_prefix_get_everything_each(installation: Installation, beside: Beside) -> None:
+    other = beside()
+    first = installation.start_ready()
+    second = other.start_ready("sink,web")
+    send(installation, range(TRADES))
+    stored(installation, TRADES)
+    stored(other, TRADES)
+    assert id_of(installation) != id_of(other)
+    history = 'SELECT topic, partition, max("offset"), count(*), max(chain) FROM result_history GROUP BY 1, 2'
+    assert sorted(installation.rows(history)) == sorted(other.rows(history))
+    # Two workers of one database still share the work.
+    third = installation.start_ready("sink")
+    send(installation, range(TRADES, TRADES + 10))
+    stored(installation, TRADES + 10)
+    stored(other, TRADES + 10)
+    assert [worker.leave() for worker in (third, second, first)] == [0, 0, 0]
+
+
+def test_z8_a_copy_of_a_database_gets_an_id_of_its_own(installation: Installation, beside: Beside) -> None:
+    worker = installation.start_ready()
+    send(installation, range(TRADES))
+    stored(installation, TRADES)
+    assert worker.leave() == 0
+    original = installation.start_ready("sink")  # nothing is published now: a copy is as far as its original
+    installation.until(installation.stored, "all is stored")
+    # A backup has no id, a file that was only copied has its original's.
+    restored, copied = beside(), beside()
+    for place in (restored, copied):
+        place.data_dir.mkdir(parents=True)
+    installation.run("db", "backup", restored.data_dir / "traderecon.db")
+    with closing(sqlite3.connect(restored.data_dir / "traderecon.db")) as backup:
+        assert backup.execute("SELECT database_id FROM database_ids ORDER BY id DESC").fetchone() == ("",)
+    files = (installation.data_dir / "traderecon.db", copied.data_dir / "traderecon.db")
+    with closing(sqlite3.connect(files[0])) as source, closing(sqlite3.connect(files[1])) as copy:
+        source.backup(copy)
+    assert id_of(copied) == id_of(installation)
+    others = [restored.start_ready("sink"), copied.start_ready("sink")]
+    assert len({id_of(one) for one in (installation, restored, copied)}) == 3
+    assert "has members with another file open" in others[1].log
+    again = installation.start_ready("intake,matching")
+    send(installation, range(TRADES, TRADES + 20))
+    for place in (installation, restored, copied):
+        stored(place, TRADES + 20)
+    assert [one.leave() for one in (*others, again, original)] == [0, 0, 0, 0]
+
+
+def test_z8_a_database_that_was_set_back_leaves_the_group_it_is_behind(
+    installation: Installation, tmp_path: Path
+) -> None:
+    worker = installation.start_ready()
+    send(installation, range(10))
+    stored(installation, 10)
+    assert worker.leave() == 0
+    database, old = installation.data_dir / "traderecon.db", tmp_path / "old.db"
+    shutil.copy(database, old)
+    before = id_of(installation)
+    worker = installation.start_ready()
+    assert id_of(installation) == before
+    send(installation, range(10, 30))
+    stored(installation, 30)
+    assert worker.leave() == 0
+    shutil.copy(old, database)  # as someone would who restores a plain copy
+    again = installation.start_ready()
+    stored(installation, 30)
+    assert id_of(installation) != before
+    assert "it was restored, or is a copy" in again.log
+    assert again.leave() == 0
+
+
+def test_z9_a_matching_worker_with_other_rules_waits_and_says_so(installation: Installation, beside: Beside) -> None:
+    first = installation.start_ready()
+    send(installation, range(10))
+    stored(installation, 10)
+    other = beside(grace_seconds=7)
+    second = other.start("matching")
+    until(lambda: "this worker has rules-" in second.log, "it says that it waits", READY_S)
+    assert not second.ready()
+    waits = next(line for line in second.log.splitlines() if "this worker has rules-" in line)
+    theirs = waits.partition("works with ")[2].split()[0]
+    mine = waits.partition("this worker has ")[2].split(",")[0]
+    assert theirs.startswith("rules-")
+    assert mine.startswith("rules-")
+    assert theirs != mine
+    doctor = other.run("doctor", "--role", "matching").stdout
+    (finding,) = [line for line in doctor.splitlines() if "rules in force" in line]
+    assert theirs in finding
+    assert mine in finding
+    # It stays out when the others end: only a start of its own, with nobody there, takes the new rules into force.
+    send(installation, range(10, 20))
+    stored(installation, 20)
+    assert first.leave() == 0
+    until(lambda: "is empty now" in second.log, "it does not take over", READY_S)
+    assert second.leave() == 0
+    # Stop all, start all: the change is on record, once for each partition of the journal.
+    installation.environment.update(TRADERECON_GRACE_SECONDS="7")
+    again = installation.start_ready()
+    send(installation, range(20, 60))
+    stored(installation, 60)
+    changes = installation.rows("SELECT journal_partition, before_sha256, after_sha256, difference FROM rules_changes")
+    assert {row[0] for row in changes} == {0, 1, 2, 3}
+    assert len(changes) == 4
+    assert {row[1:] for row in changes} == {(*changes[0][1:3], '{"grace_ns":[2000000000,7000000000]}')}
+    assert changes[0][1] != changes[0][2]
+    assert changes[0][2] in mine
+    assert changes[0][1] in theirs
+    assert again.leave() == 0

@@ -1,0 +1,112 @@
+"""What a database is to its log: its id, where its history begins, and changes of the rules it was told of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from sink.outputs import TOPICS, simulated
+
+from traderecon.audit.backup import backup
+from traderecon.audit.checkpoint import Checkpoint, Known
+from traderecon.audit.database import looked_at
+from traderecon.audit.notary import Notary
+from traderecon.audit.verify import examine
+from traderecon.records.rules_change import rules_change, rules_change_json
+from traderecon.sink.place import place_of
+from traderecon.sink.queries import Queries
+from traderecon.sink.store import Store
+from traderecon.transport import MicroBatch
+from traderecon.transport.log import Record
+
+NOW = "2025-07-26T12:00:00Z"
+
+
+def fresh(path: Path) -> Store:
+    store = Store.open(f"sqlite:///{path}")
+    store.ready()
+    return store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = fresh(tmp_path / "t.db")
+    yield made
+    made.close()
+
+
+def test_z8_an_id_is_drawn_once_and_again_only_for_a_reason(store: Store) -> None:
+    assert store.database_id() is None
+    first = store.renew_id("the first sink", NOW)
+    assert store.database_id() == first
+    second = store.renew_id("it is a copy", NOW)
+    assert store.database_id() == second != first
+    with store.engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT database_id, since, reason FROM database_ids ORDER BY id").all()
+    assert [tuple(row) for row in found] == [(first, NOW, "the first sink"), (second, NOW, "it is a copy")]
+
+
+def test_z8_a_backup_has_no_id(store: Store, tmp_path: Path) -> None:
+    store.renew_id("the first sink", NOW)
+    backup(f"sqlite:///{tmp_path / 't.db'}", tmp_path / "b.db")
+    copy = Store.open(f"sqlite:///{tmp_path / 'b.db'}")
+    assert copy.database_id() is None
+    copy.close()
+
+
+def test_z8_a_copy_lies_in_another_place_and_its_workers_in_one(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "copy.db").write_bytes((tmp_path / "t.db").read_bytes())
+    (tmp_path / "link.db").symlink_to(tmp_path / "t.db")
+    assert place_of(str(tmp_path / "t.db")) == place_of(str(tmp_path / "link.db"))
+    assert place_of(str(tmp_path / "t.db")) != place_of(str(tmp_path / "copy.db"))
+
+
+def test_z8_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
+    outputs = simulated(120)
+    whole = fresh(tmp_path / "whole.db")
+    outputs.into(whole)
+    late = {place: records[len(records) // 2].offset for place, records in outputs.places.items()}
+    store.begins(late)
+    kept = {place: [one for one in records if one.offset >= late[place]] for place, records in outputs.places.items()}
+    for place, records in kept.items():
+        store.take(MicroBatch(*place, records))
+    url = f"sqlite:///{tmp_path / 't.db'}"
+    with looked_at(url) as connection:
+        examined = examine(connection, Known())
+    histories = (TOPICS.reconciled, TOPICS.mismatch, TOPICS.dead_letters)
+    begun = {(one.topic, one.partition): one.first_offset for one in examined.beginnings}
+    assert begun == {place: first for place, first in late.items() if place[0] in histories}
+    assert examined.intact, examined.findings
+    assert store.complete_from() == max(one.complete_from for one in examined.beginnings)
+    assert whole.complete_from() is None
+    assert [one.first_offset for one in Queries(store.readers).beginnings()] == [*begun.values()]
+    # Checkpoints of a database that began with the first message are of other chains.
+    other = Notary(whole.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
+    mine = Notary(store.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
+    assert {one.place: one.first for one in mine} == begun
+    chains: dict[tuple[str, int], list[Checkpoint]] = {}
+    for one in [*other, *mine]:
+        chains.setdefault(one.place, []).append(one)
+    with looked_at(url) as connection:
+        examined = examine(connection, Known(chains))
+    assert examined.intact, examined.findings
+    assert examined.checkpoints == len(mine)
+    whole.close()
+
+
+def test_z9_a_change_of_the_rules_is_stored_once_with_what_differs(store: Store) -> None:
+    old, new = {"grace_ns": 60, "check price": {"amount": "1"}}, {"grace_ns": 5, "check price": {"amount": "1"}}
+    change = rules_change(3, 40, ("a" * 64, old), ("b" * 64, new))
+    assert change == rules_change(3, 40, ("a" * 64, old), ("b" * 64, new))
+    value = rules_change_json(change)
+    store.take(
+        MicroBatch(TOPICS.actions, 0, [Record(0, 1, change.key, value, ()), Record(1, 2, change.key, value, ())])
+    )
+    store.take(MicroBatch(TOPICS.actions, 0, [Record(2, 3, change.key, value, ())]))
+    with store.engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT journal_partition, journal_offset, before_sha256, after_sha256, difference, action "
+            "FROM rules_changes"
+        ).all()
+    assert [tuple(row) for row in rows] == [(3, 40, "a" * 64, "b" * 64, '{"grace_ns":[60,5]}', value.decode())]
+    assert msgspec.json.decode(value)["about"] == "rules"

@@ -1,0 +1,86 @@
+"""Retention of the embedded log: what every reader has done, and is old enough, goes; nothing else does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from traderecon.log_retention import trimmed
+from traderecon.topics import DAY_MS, topics
+from traderecon.transport.log import Log
+
+NAMES = topics()
+DECLARED = NAMES.declared(2, 3)
+KEPT_DAYS = 4
+"""Two days, and a margin of as much."""
+DAYS = 10
+A_DAY = 500
+INTAKE, MATCHING, SINK = "traderecon-intake", "traderecon-matching", "traderecon-sink-1f"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """Every topic with ten days of records, one partition each; nobody has read anything."""
+    with Log.open(tmp_path / "log.db") as log:
+        for topic in DECLARED:
+            log.create(topic.name, 1, compacted=topic.compacted)
+            for day in range(DAYS):
+                entries = [(b"k%d" % number, b"v" * 200, day * DAY_MS + number, ()) for number in range(A_DAY)]
+                log.append([(topic.name, 0, entries)])
+        yield log
+
+
+def read_all(log: Log, group: str, *names: str, upto: int = DAYS * A_DAY) -> None:
+    log.commit(group, dict.fromkeys(((name, 0) for name in names), upto))
+
+
+def firsts(log: Log) -> dict[str, int]:
+    return {topic.name: log.earliest(topic.name, 0) for topic in DECLARED if log.earliest(topic.name, 0)}
+
+
+def trim(log: Log, day: int) -> dict[str, int]:
+    trimmed(log, NAMES, DECLARED, "", day * DAY_MS)
+    return firsts(log)
+
+
+def test_s14_nothing_goes_that_a_reader_has_not_done_or_that_is_young(log: Log) -> None:
+    assert trim(log, 100) == {}  # nobody has read anything
+    read_all(log, INTAKE, *NAMES.inputs)
+    assert trim(log, 3) == {}  # all of it is young
+    kept = dict.fromkeys(NAMES.inputs, (DAYS - KEPT_DAYS) * A_DAY)
+    assert trim(log, DAYS) == kept
+    read_all(log, MATCHING, NAMES.legs, upto=700)
+    assert trim(log, DAYS) == kept | {NAMES.legs: 700}
+    read_all(log, MATCHING, NAMES.legs)
+    assert trim(log, DAYS)[NAMES.legs] == kept[NAMES.executions]
+
+
+def test_s14_the_slowest_database_keeps_the_outputs_and_what_people_decided_stays(log: Log) -> None:
+    read_all(log, SINK, *NAMES.outputs)
+    read_all(log, "traderecon-sink-2e", NAMES.reconciled, upto=40)
+    read_all(log, "traderecon-sink", *NAMES.outputs, upto=1)  # the group of versions before: nobody reads with it
+    assert trim(log, 100) == {
+        NAMES.reconciled: 40,
+        NAMES.mismatch: DAYS * A_DAY,
+        NAMES.accounts: DAYS * A_DAY,
+    }
+
+
+def test_s14_without_a_retention_of_the_database_results_stay_for_ever(log: Log) -> None:
+    read_all(log, SINK, *NAMES.outputs)
+    trimmed(log, NAMES, NAMES.declared(2), "", 100 * DAY_MS)
+    assert firsts(log) == {NAMES.accounts: DAYS * A_DAY}
+
+
+def test_s14_the_room_of_what_went_is_used_again(log: Log, tmp_path: Path) -> None:
+    names = [*NAMES.inputs, NAMES.legs, NAMES.reconciled, NAMES.mismatch, NAMES.accounts]
+    sizes = []
+    for day in range(DAYS, 3 * DAYS):
+        for name in names:
+            entries = [(b"k", b"v" * 200, day * DAY_MS + number, ()) for number in range(A_DAY)]
+            log.append([(name, 0, entries)])
+        for group, read in ((INTAKE, NAMES.inputs), (MATCHING, [NAMES.legs]), (SINK, NAMES.outputs)):
+            log.commit(group, {(name, 0): log.end(name, 0) for name in read})
+        trim(log, day)
+        sizes.append(sum(file.stat().st_size for file in tmp_path.glob("log.db*")))
+    assert max(sizes[DAYS:]) <= max(sizes[:DAYS])

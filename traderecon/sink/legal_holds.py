@@ -1,0 +1,24 @@
+"""Legal holds on their way into the database, each once; a release ends one that is there."""
+
+from sqlalchemy import Connection
+
+from traderecon.records.retention import Hold, Release
+
+_HOLD = (
+    'INSERT INTO legal_holds (hold_id, trade_id, ticker, "by", since, reason) VALUES (?, ?, ?, ?, ?, ?) '
+    "ON CONFLICT (hold_id) DO NOTHING"
+)
+_RELEASE = (
+    "UPDATE legal_holds SET released_by = ?, released_at = ?, release_reason = ? "
+    "WHERE hold_id = ? AND released_at IS NULL"
+)
+
+
+def take_hold(connection: Connection, decision: Hold | Release) -> None:
+    """Enter a decision."""
+    if isinstance(decision, Hold):
+        said = (decision.hold_id, decision.trade_id, decision.ticker, decision.by, decision.at, decision.reason)
+        connection.exec_driver_sql(_HOLD, said)
+    else:
+        said_again = (decision.by, decision.at, decision.reason, decision.hold_id)
+        connection.exec_driver_sql(_RELEASE, said_again)

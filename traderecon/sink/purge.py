@@ -1,0 +1,149 @@
+"""A purge: trades whose last result is older than a time leave the database; their chains still verify.
+
+    planned(connection, before) -> Plan     purged(connection, before, after) -> Step     removal(connection) -> Removal
+
+1. A trade goes as a whole: its rows of ``results``, ``breaks`` and ``break_events``, and the text of all its results,
+   of which the sha256 stays: that is what the chain's link covers. Trades with an open break, and those that a legal
+   hold names, stay.
+2. The rows at the beginning of the history of which nothing but links is left go too, up to a checkpoint that is
+   published first: ``chain_starts`` says where each chain begins then, and the checkpoint says the same.
+
+Each step is one transaction, after which everything is whole: a purge that was cut off is run again.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from traderecon.records.digest import sha256
+
+TRADES_AT_ONCE = 500
+ROWS_AT_ONCE = 20_000
+
+_FREE = """
+    results.decided_at < ?
+    AND NOT EXISTS (SELECT 1 FROM breaks WHERE breaks.trade_id = results.trade_id AND status <> 'RESOLVED')
+    AND NOT EXISTS (
+        SELECT 1 FROM legal_holds WHERE released_at IS NULL
+        AND (legal_holds.trade_id = results.trade_id OR legal_holds.ticker = results.ticker)
+    )
+"""
+_PLAN = f"""
+    SELECT count(DISTINCT trade_id), count(*), total(length(CAST(result AS BLOB))) FROM result_history
+    WHERE content_sha256 IS NULL AND trade_id IN (SELECT trade_id FROM results WHERE {_FREE})
+"""  # noqa: S608  # our own text
+_OLD = "SELECT count(*) FROM results WHERE decided_at < ?"
+_OPEN = "SELECT count(*) FROM results JOIN breaks USING (trade_id) WHERE decided_at < ? AND status <> 'RESOLVED'"
+_NEXT = f"SELECT trade_id FROM results WHERE trade_id > ? AND {_FREE} ORDER BY trade_id LIMIT ?"  # noqa: S608  # ours
+_TEXTS = "SELECT id, result FROM result_history WHERE trade_id = ? AND content_sha256 IS NULL"
+_EMPTY = "UPDATE result_history SET result = '', content_sha256 = ? WHERE id = ?"
+_DERIVED = (
+    "DELETE FROM break_events WHERE trade_id = ? AND break_id IN (SELECT break_id FROM breaks WHERE trade_id = ?)",
+    "DELETE FROM breaks WHERE trade_id = ? AND trade_id = ?",
+    "DELETE FROM results WHERE trade_id = ? AND trade_id = ?",
+)
+_FIRST_WHOLE = "SELECT id FROM result_history WHERE content_sha256 IS NULL ORDER BY id LIMIT 1"
+_ENDS = "SELECT min(id), max(id) FROM result_history"
+_CHAINS = "SELECT topic, partition, count(*), max(id) FROM result_history WHERE id <= ? GROUP BY topic, partition"
+_LINK = 'SELECT "offset", chain FROM result_history WHERE id = ?'
+_STARTED = "SELECT rows FROM chain_starts WHERE topic = ? AND partition = ?"
+_START = (
+    "INSERT INTO chain_starts (topic, partition, next_offset, head, rows, last_row) VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset, head = excluded.head, "
+    "rows = excluded.rows, last_row = excluded.last_row"
+)
+_REMOVE = "DELETE FROM result_history WHERE id <= ?"
+
+
+class Plan(NamedTuple):
+    """What a purge would take: trades, their results and bytes of text; what stays: with an open break, on hold."""
+
+    trades: int
+    results: int
+    size_bytes: int
+    open: int
+    held: int
+
+
+class Step(NamedTuple):
+    """What one step took; ``after``: the last trade it looked at, "" where it was the last step."""
+
+    trades: int
+    results: int
+    after: str
+
+
+class ChainStart(NamedTuple):
+    """Where a chain begins behind its purged rows: next offset, head, how many rows, the id of the last."""
+
+    topic: str
+    partition: int
+    next_offset: int
+    head: str
+    rows: int
+    last_row: int
+
+
+class Removal(NamedTuple):
+    """Rows that are to go: up to which id, and where each chain begins then."""
+
+    upto: int
+    starts: Sequence[ChainStart]
+
+
+def planned(connection: Connection, before: str) -> Plan:
+    """What would go; ``before`` is ISO 8601 UTC."""
+    trades, results, size = _one(connection, _PLAN, before)
+    (old,) = _one(connection, _OLD, before)
+    (open_,) = _one(connection, _OPEN, before)
+    return Plan(trades, results, int(size), open_, old - trades - open_)
+
+
+def purged(connection: Connection, before: str, after: str) -> Step:
+    """Take the next trades in the order of their ids, behind ``after``."""
+    trades = [row[0] for row in connection.exec_driver_sql(_NEXT, (after, before, TRADES_AT_ONCE))]
+    results = 0
+    for trade_id in trades:
+        texts = connection.exec_driver_sql(_TEXTS, (trade_id,)).all()
+        for number, text in texts:
+            connection.exec_driver_sql(_EMPTY, (sha256(str(text).encode()), number))
+        results += len(texts)
+        for statement in _DERIVED:
+            connection.exec_driver_sql(statement, (trade_id, trade_id))
+    return Step(len(trades), results, trades[-1] if len(trades) == TRADES_AT_ONCE else "")
+
+
+def removal(connection: Connection) -> Removal | None:
+    """The rows at the beginning of which nothing is left but links, a bounded number; None where there are none."""
+    first, last = _one(connection, _ENDS)
+    if first is None:
+        return None
+    whole = connection.exec_driver_sql(_FIRST_WHOLE).first()
+    # The last row stays, so that the next one gets the number behind it.
+    upto = min(first + ROWS_AT_ONCE, last if whole is None else whole[0]) - 1
+    if upto < first:
+        return None
+    starts = []
+    for topic, partition, count, last_row in connection.exec_driver_sql(_CHAINS, (upto,)).all():
+        offset, head = _one(connection, _LINK, last_row)
+        before = connection.exec_driver_sql(_STARTED, (topic, partition)).first()
+        rows = count + (0 if before is None else before[0])
+        starts.append(ChainStart(topic, partition, offset + 1, head, rows, last_row))
+    return Removal(upto, sorted(starts))
+
+
+def remove(connection: Connection, removal: Removal) -> None:
+    """Have each chain begin where the removal says, which a published checkpoint says by now, and take its rows."""
+    for start in removal.starts:
+        put_start(connection, start)
+    connection.exec_driver_sql(_REMOVE, (removal.upto,))
+
+
+def put_start(connection: Connection, start: ChainStart) -> None:
+    """Have a chain begin there."""
+    connection.exec_driver_sql(_START, tuple(start))
+
+
+def _one(connection: Connection, question: str, *values: Any) -> Any:
+    return connection.exec_driver_sql(question, values).one()

@@ -1,0 +1,30 @@
+"""A group as its coordinator describes it: its protocol, and who is in it.
+
+describe(send, "traderecon-matching")  ->  GroupState("rules-1f3c...", 2, ("worker-7 at /10.0.0.5", ...))
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka.errors import NoError, for_code
+from aiokafka.protocol.admin import DescribeGroupsRequest
+
+from traderecon.transport.client import GroupState
+
+UUID_CHARACTERS = 37
+
+
+async def describe(send: Callable[[Any], Awaitable[Any]], group: str) -> GroupState:
+    """Ask the coordinator, which ``send`` sends to. KafkaError where it does not say."""
+    answer = await send(DescribeGroupsRequest([group]))
+    code, _, _, _, protocol, members, *_ = answer.groups[0]
+    error = for_code(code)
+    if error is not NoError:
+        raise error(f"the coordinator does not describe the group {group}")
+    hosts = sorted({f"{_name(member[0])} at {member[2].lstrip('/')}" for member in members})
+    return GroupState(protocol, len(members), tuple(hosts))
+
+
+def _name(member_id: str) -> str:
+    """The worker's name: a coordinator puts a dash and a UUID behind it."""
+    return member_id[:-UUID_CHARACTERS] or member_id
