@@ -199,16 +199,16 @@ class Draft:
             return rows[key]
         return self._db.get(key)
 
-    def scan(self, prefix: bytes, before: bytes | None = None) -> Iterator[tuple[bytes, bytes]]:
-        """Every key that begins with ``prefix``, and is below ``before``, and its value; stored ones first."""
+    def scan(self, prefix: bytes, before: bytes | None = None, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Every key that begins with ``prefix``, from ``start`` to ``before``, and its value; stored ones first."""
         drafted = self._kinds[prefix[0]]
-        for key, value in rows(self._db, prefix):
+        for key, value in rows(self._db, prefix, start):
             if before is not None and key >= before:
                 break
             if key not in drafted and not key.startswith(INTERNAL):
                 yield key, value
         for key, change in sorted(drafted.items()):
-            if change is not None and key.startswith(prefix) and (before is None or key < before):
+            if change is not None and key.startswith(prefix) and key >= start and (before is None or key < before):
                 yield key, change
 
     def stored(self, prefix: bytes) -> list[tuple[bytes, bytes]]:

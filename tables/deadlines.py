@@ -2,6 +2,8 @@
 
     d due (8 bytes, nanoseconds) trade_id  ->  what it waits for
 
+    k  ->  the rules' sha256 under which they were made; while they are made anew a space, and the last key looked at
+
 A row only says "look at this trade then": what the trade comes to, its facts say. A row too many costs a look.
 """
 
@@ -12,6 +14,7 @@ from typing import NamedTuple
 from .batch_table import Draft
 
 PREFIX = b"d"
+KEYED = b"k"
 _DUE = slice(1, 9)
 
 
@@ -42,6 +45,35 @@ def due(draft: Draft, watermark_ns: int, at_most: int) -> list[Waiting]:
 def waiting(draft: Draft) -> Iterator[Waiting]:
     """Every trade that waits; of those stored the one whose grace ends first comes first."""
     return map(_waiting, draft.scan(PREFIX))
+
+
+class Rekeying(NamedTuple):
+    """The rules that deadlines are made by; ``after``: the last key looked at under them, None: all have been."""
+
+    rules_sha256: str
+    after: bytes | None
+
+
+def rekeying(draft: Draft, rules_sha256: str) -> Rekeying:
+    """How far the deadlines of a partition have been made by these rules; where other rules made them, not at all."""
+    made_by, space, after = (draft.get(KEYED) or b"").partition(b" ")
+    if made_by != rules_sha256.encode():
+        return Rekeying(rules_sha256, b"")
+    return Rekeying(rules_sha256, after if space else None)
+
+
+def rekeyed(draft: Draft, rekeying: Rekeying) -> None:
+    """So far they have been made by these rules."""
+    after = b"" if rekeying.after is None else b" " + rekeying.after
+    draft.put(KEYED, rekeying.rules_sha256.encode() + after)
+
+
+def following(draft: Draft, rekeying: Rekeying, at_most: int) -> tuple[list[Waiting], Rekeying]:
+    """The next trades whose deadlines other rules may have made, and how far these get."""
+    after = rekeying.after or b""
+    found = list(islice(draft.scan(PREFIX, start=after + b"\x00"), at_most))
+    further = rekeying._replace(after=found[-1][0] if len(found) == at_most else None)
+    return [_waiting(row) for row in found], further
 
 
 def _key(due_ns: int, trade_id: bytes) -> bytes:

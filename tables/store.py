@@ -124,13 +124,14 @@ class Store(rocksdb.Store):
         return ((key, value) for key, value in rows(db) if not key.startswith(INTERNAL))
 
 
-def rows(db: Rdict, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-    """The rows of a database whose keys begin with ``prefix``, in the order of their keys."""
-    for key, value in cast(Iterator[tuple[bytes, bytes]], db.items(from_key=prefix)):  # raw mode: bytes, bytes
+def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    """The rows of a database whose keys begin with ``prefix``, from ``start`` on, in the order of their keys."""
+    start = max(prefix, start)
+    for key, value in cast(Iterator[tuple[bytes, bytes]], db.items(from_key=start)):  # raw mode: bytes, bytes
         if not key.startswith(prefix):
             return
         yield key, value
-    whole(db, prefix)
+    whole(db, start)
 
 
 def whole(db: Rdict, start: bytes) -> None:

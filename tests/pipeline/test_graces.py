@@ -76,6 +76,42 @@ def test_a_source_that_nobody_reads_holds_graces_back(installation: Installation
     assert said(installation, "T1") == ("UNMATCHED", ["MISSING_CONFIRMATION"], [])
 
 
+def test_changed_rules_reach_what_waits(installation: Installation) -> None:
+    """A lowered grace ends at its own time, a snapshot that is no longer required is no longer waited for."""
+    required = installation.directory / "rules.toml"
+    required.write_text('name = "desk"\npnl_required = true\n', encoding="utf-8")
+    rules, grace = "TRADERECON_RULES", "TRADERECON_GRACE_SECONDS"
+    installation.environment |= {rules: str(required), grace: "36000"}
+    worker = installation.start_ready()
+    installation.append("executions", [leg("T1"), leg("T2"), leg("T3")])
+    installation.append("broker_confirmations", [leg("T2")])
+    installation.until(lambda: waits(installation) == {"execution": 0, "confirmation": 2, "pnl": 1}, "three wait")
+    assert worker.leave() == 0
+    installation.environment |= {grace: "72000"}
+    worker = installation.start_ready()
+    installation.append("broker_confirmations", [leg("T3")])
+    installation.until(lambda: waits(installation) == {"execution": 0, "confirmation": 1, "pnl": 2}, "they still wait")
+    assert worker.leave() == 0
+    installation.environment[grace] = str(installation.grace_s)
+    del installation.environment[rules]
+    installation.start_ready()
+    installation.until(lambda: said(installation, "T1"), "the lowered grace of T1 is over")
+    assert said(installation, "T1") == ("UNMATCHED", ["MISSING_CONFIRMATION"], [])
+    installation.until(lambda: said(installation, "T2") and said(installation, "T3"), "the pairs are decided")
+    assert installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == 2
+    installation.until(lambda: waits(installation) == {"execution": 0, "confirmation": 0, "pnl": 0}, "nothing waits")
+    assert_history_holds(installation)
+
+
+def waits(installation: Installation) -> dict[str, int]:
+    """How many trades wait for what, over all partitions."""
+    counts = {"execution": 0, "confirmation": 0, "pnl": 0}
+    for (pending,) in installation.rows("SELECT pending FROM standings"):
+        for awaited, count in json.loads(pending).items():
+            counts[awaited] += count
+    return counts
+
+
 def progress(installation: Installation, at_ns: int, topic: str) -> bytes:
     """All partitions of a topic stand in the journal up to then."""
     numbers = list(range(installation.partitions))

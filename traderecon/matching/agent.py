@@ -55,6 +55,8 @@ from traderecon.transport.unreadable import UnreadableBatch, widths_of
 
 SWEPT_AT_ONCE = 2_000
 """Trades whose grace is over are published in steps, however many there are."""
+REKEYING_S = 1
+"""After a change of rules, what waits is judged by the new ones for this long with every batch, in whole steps."""
 STANDING_S = 2
 """A partition tells how it stands this often, in the log's time."""
 OLDEST_SHOWN = 100
@@ -103,6 +105,7 @@ class _Matching:
             draft = self._table.draft(batch)
             turns = _Turns(draft, self._memory.trades(draft), batch, self._topics)
             await self._say_rules(turns)
+            await self._follow_rules(turns)
             for record in batch:
                 if record.offset <= turns.draft.applied:
                     continue  # a replay: what came of it has been delivered
@@ -216,16 +219,7 @@ class _Matching:
         watermark_ns = watermarks.watermark_ns(draft, self._topics.inputs, progress)
         while over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE):
             for waiting in over:
-                trade = turns.trades.of(waiting.trade_id)
-                known = [kept for kept in trade.facts if kept.journal_offset < record.offset]
-                before = trade.told
-                turn = expire(known, before, watermark_ns, self._rules)
-                telling = self._telling(turn)
-                deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
-                if turn.due_ns is not None:  # the rules have changed: it waits longer
-                    deadlines.await_until(draft, turn.due_ns, waiting.trade_id, waiting.awaited)
-                if telling is not None:
-                    turns.publish(waiting.trade_id, telling, before)
+                self._look(turns, waiting, record.offset, watermark_ns)
             if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
                 turns.account(record.offset, self._app.conf.topic_partitions)
                 await self._publish(turns)
@@ -239,6 +233,39 @@ class _Matching:
             self._stands_at_ns.pop(partition, None)  # time has gone back
         if progress.at_ns >= self._stands_at_ns.get(partition, 0):
             turns.standing = self._standing(turns, partition, progress.at_ns)
+
+    def _look(self, turns: "_Turns", waiting: deadlines.Waiting, below: int, watermark_ns: int) -> None:
+        """Judge a trade that waits, by its facts below a journal offset: it is decided, or waits as the rules say."""
+        trade, draft = turns.trades.of(waiting.trade_id), turns.draft
+        known = [kept for kept in trade.facts if kept.journal_offset < below]
+        before = trade.told
+        turn = expire(known, before, watermark_ns, self._rules)
+        telling = self._telling(turn)
+        if turn.due_ns != waiting.due_ns:
+            deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
+        if turn.due_ns is not None and turn.after is not None:
+            deadlines.await_until(draft, turn.due_ns, waiting.trade_id, awaited(turn.after.sides))
+        if telling is not None:
+            turns.publish(waiting.trade_id, telling, before)
+
+    async def _follow_rules(self, turns: "_Turns") -> None:
+        """Where other rules made the deadlines, judge what waits by ours, in steps: a crash resumes behind the last."""
+        draft = turns.draft
+        rekeying = deadlines.rekeying(draft, self._stamp.sha256)
+        until_s = monotonic() + REKEYING_S
+        while rekeying.after is not None:
+            if not rekeying.after:
+                logger.info("partition %d: what waits is judged by rules %s", draft.partition, self._stamp.name)
+            found, rekeying = deadlines.following(draft, rekeying, SWEPT_AT_ONCE)
+            for waiting in found:
+                self._look(turns, waiting, draft.applied + 1, turns.watermark_ns)
+            deadlines.rekeyed(draft, rekeying)
+            if found:
+                await self._publish(turns)
+                await draft.write(upto=draft.applied)
+                turns.trades = self._memory.trades(draft)
+            if monotonic() >= until_s:
+                return
 
     def _telling(self, turn: Turn) -> "_Telling | None":
         """The result of a turn as it is to be sent; None where there is nothing to tell."""
