@@ -9,6 +9,8 @@ RocksDB says what it cannot read in words only.
 import shutil
 from pathlib import Path
 
+from traderecon.durable import replace
+
 _UNREADABLE = ("Corruption", "IO error: No such file or directory")
 _FILES = "Too many open files"
 
@@ -25,7 +27,7 @@ def without_files(error: BaseException) -> bool:
 
 def condemn(path: Path, said: str) -> None:
     """Have the store of this path put aside when it is opened next. OSError: that cannot be noted."""
-    _mark(path).write_text(f"{said}\n", encoding="utf-8")
+    replace(_mark(path), f"{said}\n".encode())
 
 
 def condemned(path: Path) -> str | None:

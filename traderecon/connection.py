@@ -6,7 +6,8 @@ settings -> security -> connected(settings) -> Client          the only way: nob
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from traderecon.addresses import KAFKA
+from traderecon.addresses import EMBEDDED, KAFKA
+from traderecon.durable import private
 from traderecon.settings import Settings
 from traderecon.transport.client import Client, connect
 from traderecon.transport.security import PLAINTEXT, Security, secured
@@ -30,5 +31,7 @@ def security(settings: Settings) -> Security:
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Client]:
     """A client of the log that the settings name. NoAnswer: nobody there; NotAccepted: whoever is there refuses us."""
+    if settings.broker.startswith(EMBEDDED):
+        private()  # whoever comes first makes the log
     async with connect(settings.broker, settings.data_dir, security(settings)) as client:
         yield client

@@ -32,6 +32,11 @@ def create(path: Path, content: bytes) -> None:
     sync_directory(path.parent)
 
 
+def private() -> None:
+    """Have every file and directory that this process makes from now on belong to nobody but who runs it."""
+    os.umask(0o077)
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable. OSError."""
     opened = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)

@@ -6,11 +6,11 @@ Offsets of one log mean nothing in another: records would be passed over unseen.
 home have one; the database has a row of its own that says the same.
 """
 
-import os
-import uuid
 from pathlib import Path
 
 import msgspec
+
+from traderecon.durable import create
 
 NAME = "identity.json"
 FORMAT = 1
@@ -41,19 +41,12 @@ def pin(directory: Path, identity: Identity) -> bool:
     """
     path = directory / NAME
     if held(directory) is None:
-        draft = directory / f".{NAME}.{uuid.uuid4().hex}"
-        with draft.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_file(identity))) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
         try:
-            os.link(draft, path)  # unlike a rename it fails where another worker was first
+            create(path, msgspec.json.format(msgspec.json.encode(_file(identity))) + b"\n")
         except FileExistsError:
-            pass
+            pass  # another worker was first
         else:
             return True
-        finally:
-            draft.unlink(missing_ok=True)
     verify(directory, identity)
     return False
 

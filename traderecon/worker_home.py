@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
+from traderecon.durable import create
 from traderecon.identity import Identity, OtherIdentity, pin
 from traderecon.transport.log import WorkerLock, WorkerRunning
 
@@ -56,7 +57,7 @@ def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
             lock.release()
             raise
         if not name.exists():
-            name.write_text(f"{uuid.uuid4().hex[:12]}\n")
+            create(name, f"{uuid.uuid4().hex[:12]}\n".encode())
         return WorkerHome(directory, f"worker-{name.read_text().strip()}", lock, identity)
     raise AssertionError("numbers do not end")
 

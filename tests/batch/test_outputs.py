@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,8 +22,8 @@ from traderecon.simulator import PROFILES
 TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"
 FORMULAS = [
     "=1+1",
-    "+1",
-    "-1",
+    "+1+1",
+    "-1-1",
     "@SUM(A1)",
     "\uff1d1",
     "\uff0b1",
@@ -33,6 +34,7 @@ FORMULAS = [
     "' \"=1",
     "=cmd|'/C calc'!A0",
 ]
+SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 HARMLESS = [
     "AAPL",
     "1=1",
@@ -174,10 +176,29 @@ def test_other_text_is_as_it_was_sent_in_all_forms(tmp_path: Path, text: str) ->
 
 
 @given(st.text())
-def test_safe_text_is_the_text_and_perhaps_a_quote_before_it(text: str) -> None:
+def test_safe_text_is_the_text_and_quotes_before_what_would_be_a_formula(text: str) -> None:
     safe = spreadsheet_safe(text)
-    assert safe in {text, f"'{text}"}
-    assert not safe.lstrip(' "').startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20"))
+    assert safe.replace("'", "") == text.replace("'", "")
+    if safe != text:
+        assert not safe.lstrip(' "').startswith(SIGNS)
+    assert safe == text or not any(one.lstrip(' "\u200b\xa0').startswith(SIGNS) for one in safe.split(";"))
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+@pytest.mark.parametrize(
+    "before", ["", ";", " ", "\xa0", "\u200b", "\ufeff", "\t", "\r", "a;", "x\t\u200b ", "\u202e", "'\"; "]
+)
+def test_no_sign_begins_a_cell_whatever_stands_before_it(before: str, sign: str) -> None:
+    safe = spreadsheet_safe(f"{before}{sign}1+cmd")
+    assert safe.replace("'", "") == f"{before}{sign}1+cmd".replace("'", "")
+    for cell_of_some_spreadsheet in re.split("[;\t\r]", safe):
+        assert not cell_of_some_spreadsheet.lstrip(' "\xa0\u200b\ufeff\u202e').startswith(SIGNS)
+
+
+@pytest.mark.parametrize("text", ["-1.5", "+7", "0", "-12345678901234567890.5"])
+def test_a_decimal_is_no_formula(text: str) -> None:
+    assert spreadsheet_safe(text) == text
+    assert spreadsheet_safe(f"{text}+1") == (f"'{text}+1" if text[0] in "+-" else f"{text}+1")
 
 
 def test_the_name_of_a_file_and_its_reasons_are_safe_among_the_rejects(tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ import os
 import socket
 import sqlite3
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from traderecon import open_files
 from traderecon.preflight import Finding, Level, checks, exit_code, machine
 from traderecon.preflight.findings import bad, ok, warn
 from traderecon.preflight.topics import make
@@ -26,6 +28,52 @@ def found() -> dict[str, Finding]:
     findings = asyncio.run(checks(load()))
     order = list(Level)
     return {one.check: one for one in sorted(findings, key=lambda one: order.index(one.level))}
+
+
+MACHINE = {"sqlite", "open files"}
+"""What depends on where the tests run."""
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [
+        ((3, 34, 0), Level.FAIL),
+        ((3, 40, 1), Level.WARN),
+        ((3, 44, 6), Level.OK),
+        ((3, 50, 6), Level.WARN),
+        ((3, 50, 7), Level.OK),
+        ((3, 51, 2), Level.WARN),
+        ((3, 51, 3), Level.OK),
+        ((3, 53, 0), Level.OK),
+    ],
+)
+def test_the_sqlite_it_runs_on_is_known(
+    version: tuple[int, ...], level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+    (_, sqlite) = machine.versions()
+    assert sqlite.level is level
+
+
+@pytest.mark.parametrize(("limit", "level"), [(100, Level.FAIL), (1_024, Level.WARN), (4_096, Level.OK)])
+def test_a_limit_of_open_files_that_is_too_low_is_said(
+    limit: int, level: Level, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_files, "limit", lambda: limit)
+    (found_,) = machine.files()
+    assert found_.level is level
+
+
+def test_a_data_directory_that_everybody_can_read_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tempfile.mkdtemp()  # below a directory that everybody may enter
+    Path(folder).chmod(0o755)
+    monkeypatch.setenv("TRADERECON_DATA_DIR", folder)
+    assert "every user of this machine can look into" in found()["data directory"].text
+    Path(folder).chmod(0o700)
+    assert found()["data directory"].level is Level.OK
+    Path(folder).rmdir()
 
 
 def set_up() -> None:
@@ -47,7 +95,7 @@ def address(here: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_on_a_fresh_machine_all_is_well_and_nothing_is_made(here: Path) -> None:
     findings = found()
-    assert {one.level for one in findings.values()} == {Level.OK}
+    assert {one.level for name, one in findings.items() if name not in MACHINE} == {Level.OK}
     assert list(here.iterdir()) == []
     for name in ("aiokafka", "faust-streaming", "rocksdict", "Python"):
         assert name in findings["versions"].text
@@ -69,7 +117,7 @@ def test_and_where_everything_was_made() -> None:
     store.upgrade()
     store.close()
     findings = found()
-    assert {one.level for one in findings.values()} == {Level.OK}
+    assert {one.level for name, one in findings.items() if name not in MACHINE} == {Level.OK}
     assert f"all {len(topics()) + 1} topics" in findings["topics"].text
     assert findings["cluster"].text.startswith("log-")
     assert "at migration" in findings["database"].text

@@ -15,6 +15,7 @@ from web.desk import MORNING, STRANGE, Desk, filled, served
 
 from traderecon.batch.table import COLUMNS
 from traderecon.records import Leg, State
+from traderecon.web.templates import visible
 
 LEG = {"leg", "leg stands"}
 PAGES = ["/", "/breaks", "/trades", "/dead-letters", "/status", "/trades/PRICE-1", "/nothing-here", "/breaks?page=x"]
@@ -185,9 +186,9 @@ def test_pages_of_a_list_follow_each_other(desk: Desk) -> None:
 @pytest.mark.parametrize("trade_id", MORNING)
 def test_every_trade_has_its_page_whatever_its_id_is(desk: Desk, trade_id: str) -> None:
     listed = tree(desk, "/trades")
-    (cell,) = [cell for cell in listed.all("th", **{"class": "id"}) if cell.all("bdi")[0].text == trade_id]
+    (cell,) = [cell for cell in listed.all("th", **{"class": "id"}) if cell.all("bdi")[0].text == visible(trade_id)]
     page = tree(desk, cell.all("a")[0]["href"])
-    assert page.all("h1")[0].all("bdi")[0].text == trade_id
+    assert page.all("h1")[0].all("bdi")[0].text == visible(trade_id)
     twins = {link.text: link["href"] for link in page.all("a") if link.text in {"CSV", "JSON"}}
     assert desk.json(twins["JSON"])["trade_id"] == trade_id
     (row,) = rows(desk.text(twins["CSV"]))
@@ -207,6 +208,14 @@ def test_an_id_that_ends_like_a_twin_is_found_under_its_own_name(tmp_path: Path)
         assert [row["trade_id"] for row in rows(desk.text("/trades/T25.csv"))] == ["T25"]
         assert tree(desk, "/trades/T25.csv/").all("h1")[0].text == "T25.csv"
         assert desk.text("/trades/T24", 404)
+
+
+@pytest.mark.parametrize("path", ["/", "/breaks", "/trades", "/trades?trade_id=%E6%9D%B1", "/breaks?reason=%E2%80%AE"])
+def test_marks_of_direction_are_spelled_out(desk: Desk, path: str) -> None:
+    _, body = desk.ask(path)
+    page = body.decode()
+    assert not any(mark in page for mark in "\u202a\u202e\u2066\u2069\u200e\u200f\u200b\ufeff")
+    assert ("[U+202E]" in page) == (path != "/")
 
 
 def test_what_was_sent_is_shown_and_never_markup(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """The columns of ``reconcile --out``: one row per trade, what each side said and what the checks found."""
 
+import re
 from collections.abc import Iterable
 
 from traderecon.matching import Sides, stated
@@ -40,19 +41,27 @@ LISTS = ("reasons", "hints", "contested")
 SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker")
 """The columns that carry a sender's own text."""
 
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What begins a formula, in both widths; control characters never get this far."""
+_SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
+"""What begins a formula, in all its widths."""
+_UNSEEN = (
+    "\"'\\x00-\\x08\\x0b\\x0c\\x0e-\\x20\\x7f-\\xa0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
+    "\ufeff\ufff9-\ufffb"
+)
+"""What a spreadsheet may pass over before it."""
+_FORMULA = re.compile(f"(^|[;\\t\\r\\n])([{_UNSEEN}]*)(?=[{_SIGNS}])")
+"""At the beginning, or behind what separates cells where a comma separates decimals."""
+_DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 _UNKNOWN = ("", "")
 
 
 def spreadsheet_safe(text: str) -> str:
-    """Text that a spreadsheet shows and never runs: a quote before what would begin a formula.
+    r"""Text that a spreadsheet shows and never runs: a quote before what would begin a formula. A decimal is none.
 
-    >>> spreadsheet_safe("=1+1"), spreadsheet_safe(" @x"), spreadsheet_safe("AAPL")
-    ("'=1+1", "' @x", 'AAPL')
+    >>> spreadsheet_safe("=1+1"), spreadsheet_safe("a;\u200b@x"), spreadsheet_safe("AAPL"), spreadsheet_safe("-1.5")
+    ("'=1+1", "a;'\u200b@x", 'AAPL', '-1.5')
     """
-    return f"'{text}" if text.lstrip(" \"'").startswith(_FORMULA) else text
+    return text if _DECIMAL.fullmatch(text) else _FORMULA.sub(r"\1'\2", text)
 
 
 def together(texts: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ import click
 
 from traderecon import __version__
 from traderecon.cli.talk import Exit, say
+from traderecon.durable import private
 
 _COMMANDS = {
     "audit": ("traderecon.cli.audit:audit", "Audit: the database against its chains, a trade proven."),
@@ -28,6 +29,8 @@ _COMMANDS = {
     "worker": ("traderecon.cli.worker:worker", "Run the pipeline, or some of its stages, on the broker."),
     "simulate": ("traderecon.cli.simulate:simulate", "Make the three feeds, the same bytes for the same seed."),
 }
+_MAKES_FILES_FOR_OTHERS = {"reconcile", "simulate"}
+"""Reports and feeds; what lies in a data directory, backups and evidence are nobody else's to read."""
 _FAUSTS_OWN = {name: (f"traderecon.cli.faust:{name}", "") for name in ("agents", "tables")}
 """Not listed: they show the insides."""
 
@@ -44,6 +47,8 @@ class _Lazy(click.Group):
         known = _COMMANDS | _FAUSTS_OWN
         if cmd_name not in known:
             return None
+        if cmd_name not in _MAKES_FILES_FOR_OTHERS:
+            private()
         module, _, attribute = known[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command

@@ -153,7 +153,7 @@ def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
             fail(Exit.REFUSED, str(error))
     findings = [finding for finding in ask(checks(settings, roles)) if finding.check != "web port"]
     for finding in findings:
-        if finding.level is Level.WARN:
+        if finding.level is Level.WARN and finding.check != "sqlite":  # at every start nobody would read it: ``doctor``
             say(f"warning: {finding}")
     if code := exit_code(findings):
         fail(code, "\n".join(str(finding) for finding in findings if finding.level is Level.FAIL))

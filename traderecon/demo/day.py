@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
+from traderecon import durable
 from traderecon.simulator import PROFILES, SLOT_MS, START_MS, Profile, Sent, messages, paced
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing
@@ -132,9 +133,7 @@ class Day:
         if progress == self._seeds[seed]:
             return
         self._seeds[seed] = progress
-        draft = self._file.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(self._seeds))
-        draft.replace(self._file)
+        durable.replace(self._file, msgspec.json.encode(self._seeds))
 
 
 def _feed(seed: str, trades: int, profile: Profile, progress: Progress) -> Iterator[Sent]:

@@ -6,7 +6,7 @@ checks(settings) -> [Finding(check, level, text, todo), ...] -> exit_code
 from collections.abc import Collection
 
 from traderecon.preflight.findings import Finding, Level, exit_code
-from traderecon.preflight.machine import data_directory, files, readable_codecs, rules_file, versions
+from traderecon.preflight.machine import data_directory, database_disk, files, readable_codecs, rules_file, versions
 from traderecon.preflight.services import broker, database, web_port
 from traderecon.roles import ROLES
 from traderecon.settings import Settings
@@ -19,7 +19,8 @@ async def checks(settings: Settings, roles: Collection[str] = ROLES) -> list[Fin
 
     ``roles``: those that are to run; what only others need is not looked at.
     """
-    findings = [*versions(), *readable_codecs(), *files(), *data_directory(settings), *rules_file(settings)]
+    findings = [*versions(), *readable_codecs(), *files()]
+    findings += [*data_directory(settings), *database_disk(settings), *rules_file(settings)]
     findings += [finding async for finding in broker(settings, roles)]
     findings += [finding async for finding in database(settings)]
     return [*findings, *web_port(settings)]

@@ -2,16 +2,18 @@
 
 import platform
 import re
+import shlex
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 
 from traderecon import open_files
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.rulebook import rules_in_force
-from traderecon.settings import ConfigurationError, Settings
+from traderecon.settings import ConfigurationError, Settings, everybody_reads
 from traderecon.transport import codecs
 
 LEANED_ON = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
@@ -21,6 +23,7 @@ OLDEST_SQLITE = (3, 35)
 WARN_BYTES = 1024**3
 FAIL_BYTES = 200 * 1024**2
 MIB = 1024**2
+SQLITE = "sqlite:///"
 REINSTALL = "install again from requirements/run.txt"
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^;)]*)\)?(?:;.*)?")
@@ -48,6 +51,13 @@ def versions() -> Iterator[Finding]:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE))
         yield bad("sqlite", f"SQLite {sqlite3.sqlite_version} is older than {oldest}", "use a Python with a newer one")
+    elif damages(sqlite3.sqlite_version_info):
+        text = (
+            f"SQLite {sqlite3.sqlite_version} is among the versions of which its authors publish that a database in "
+            "WAL mode may be damaged, rarely, when one connection moves the log while another writes (fixed in 3.51.3, "
+            "3.50.7 and 3.44.6; a distribution may have mended its own)"
+        )
+        yield warn("sqlite", text, "run one worker with a sink on a database, and install a newer SQLite")
     else:
         yield ok("sqlite", f"SQLite {sqlite3.sqlite_version}")
 
@@ -59,6 +69,16 @@ def readable_codecs() -> Iterator[Finding]:
         yield bad("codecs", text, REINSTALL)
     else:
         yield ok("codecs", f"{', '.join(codecs.NAMES.values())} can be read")
+
+
+def damages(version: tuple[int, ...]) -> bool:
+    """Whether a version of SQLite has the WAL-reset bug. Source: sqlite.org/wal.html, section "The WAL-Reset Bug".
+
+    >>> damages((3, 40, 1)), damages((3, 44, 6)), damages((3, 50, 7)), damages((3, 51, 2)), damages((3, 51, 3))
+    (True, False, False, True, False)
+    """
+    mended = (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
+    return (3, 7, 0) <= version < (3, 51, 3) and not mended
 
 
 def fits(version: str, asked: str) -> bool:
@@ -101,17 +121,36 @@ def data_directory(settings: Settings) -> Iterator[Finding]:
         return
     made = "" if there == directory else " (not there yet: made by whoever needs it first)"
     yield ok("data directory", f"{directory} can be written{made}")
+    if there == directory and everybody_reads(directory):
+        yield warn(
+            "data directory",
+            f"every user of this machine can look into {directory}",
+            f"chmod 700 {shlex.quote(str(directory))}",
+        )
+    yield _room("disk", there, "TRADERECON_DATA_DIR", settings.min_free_mb)
+
+
+def database_disk(settings: Settings) -> Iterator[Finding]:
+    """How much room the disk of the database has, where it is another one than the data directory's."""
+    if not settings.database_url.startswith(SQLITE):
+        return
+    folder = Path(settings.database_url.removeprefix(SQLITE)).resolve().parent
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    data = settings.data_dir.resolve()
+    beside = next(path for path in (data, *data.parents) if path.exists())
+    if there.stat().st_dev != beside.stat().st_dev:
+        yield _room("database disk", there, "TRADERECON_DATABASE_URL", settings.min_free_mb)
+
+
+def _room(check: str, there: Path, setting: str, floor_mb: int) -> Finding:
     free_bytes = shutil.disk_usage(there).free
-    text = f"{free_bytes // 1024**2:,} MiB free where {directory} is"
-    room = f"make room, or {move}"
-    if free_bytes < min(FAIL_BYTES, settings.min_free_mb * MIB // 2):
-        yield bad("disk", f"{text}, and a worker stops when there is none", room)
-    elif free_bytes < settings.min_free_mb * MIB:
-        yield warn("disk", f"{text}: a worker takes in nothing before there are {settings.min_free_mb:,}", room)
-    elif free_bytes < WARN_BYTES:
-        yield warn("disk", text, room)
-    else:
-        yield ok("disk", text)
+    text = f"{free_bytes // MIB:,} MiB free where {there} is"
+    room = f"make room, or name a directory that is yours in {setting}"
+    if free_bytes < min(FAIL_BYTES, floor_mb * MIB // 2):
+        return bad(check, f"{text}, and a worker stops when there is none", room)
+    if free_bytes < floor_mb * MIB:
+        return warn(check, f"{text}: a worker takes in nothing before there are {floor_mb:,}", room)
+    return warn(check, text, room) if free_bytes < WARN_BYTES else ok(check, text)
 
 
 def rules_file(settings: Settings) -> Iterator[Finding]:

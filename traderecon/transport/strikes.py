@@ -10,10 +10,10 @@ its content: a stage that dies may have it written by the stage before it once m
 """
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 
+from traderecon.durable import replace
 from traderecon.transport.microbatch import MicroBatch, Record
 from traderecon.transport.points import Point, passed
 
@@ -42,9 +42,4 @@ class Strikes:
         return count
 
     def _save(self) -> None:
-        draft = self._path.with_suffix(".draft")
-        with draft.open("w", encoding="utf-8") as file:
-            json.dump(self._counts, file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path)
+        replace(self._path, json.dumps(self._counts).encode())

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from traderecon.sink.queries import UNREADABLE
-from traderecon.web.templates import page
+from traderecon.web.templates import page, visible
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -110,6 +110,7 @@ def told(request: web.Request, status: int, text: str, *, allowed: str | None = 
     if status in AGAIN_S:
         headers["Retry-After"] = str(AGAIN_S[status])
     path = request.path.rstrip("/")
+    text = visible(text)
     if path.endswith(".json") or path.startswith(("/api/", "/healthz/")):
         return web.json_response({"status": status, "error": text}, status=status, headers=headers)
     if path.endswith(".csv") or path in {"/metrics", "/download/csv"}:

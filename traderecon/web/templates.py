@@ -1,6 +1,7 @@
 """Templates: values in, a page out. Everything is escaped; nothing a template asks for may be missing."""
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable
 from functools import cache
 from importlib import resources
@@ -12,11 +13,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from traderecon import __version__
 from traderecon.batch.report import words
 from traderecon.batch.report.figures import count, share
-from traderecon.batch.report.said import foreign_codes, hidden_codes
+from traderecon.batch.report.said import foreign_codes
 from traderecon.records import STANDINGS, Outcome, Reason, Severity, State
 
 _TWINS = (".json", ".csv", "/")
 _DOTS = {".", ".."}
+_UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
 
 
 @cache
@@ -37,6 +39,22 @@ def page(template: str, **values: Any) -> str:
     """One page; a character that UTF-8 cannot hold is spelled out."""
     text: str = _environment().get_template(template).render(values)
     return text.encode(errors="backslashreplace").decode()
+
+
+def visible(text: str) -> str:
+    r"""Text whose characters that nobody sees, such as marks of direction, are spelled out.
+
+    >>> visible("T-1\u202e"), visible("T-1")
+    ('T-1[U+202E]', 'T-1')
+    """
+    if text.isprintable():
+        return text
+    return "".join(f"[U+{ord(one):04X}]" if unicodedata.category(one) in _UNSEEN else one for one in text)
+
+
+def _shown(value: Any) -> Any:
+    """What a template gives out: markup, and what is spelled out for an address or a form, as it is."""
+    return visible(value) if type(value) is str else value
 
 
 def trade_path(trade_id: str) -> str:
@@ -92,6 +110,7 @@ def _environment() -> Environment:
         loader=PackageLoader("traderecon.web", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -99,7 +118,6 @@ def _environment() -> Environment:
         codes=foreign_codes,
         count=count,
         grouped=grouped,
-        hidden_codes=hidden_codes,
         moment=moment,
         share=share,
         trade_path=trade_path,
