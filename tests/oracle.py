@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from unicodedata import category
 
 Row = Mapping[str, str]
 Value = str | Fraction | int | None
@@ -32,6 +33,10 @@ READ = {
 """The fields that one of the checks reads of each side."""
 DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 NANOSECOND = Fraction(1, 10**9)
+BLANKS = (
+    "".join(one for one in map(chr, range(0x3001)) if category(one) == "Zs") + "\u180e\u200b\u200c\u200d\u2060\ufeff"
+)
+"""What is no part of a cell at its ends: the separators of Unicode, and what takes no room."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,7 @@ def folded(currency: str) -> str:
 
 def text_of(row: Row, name: str) -> str | None:
     """The text without the blanks around it; None if nothing is left."""
-    return row.get(name, "").strip(" ") or None
+    return row.get(name, "").strip(BLANKS) or None
 
 
 def number_of(row: Row, name: str) -> Fraction | None:
@@ -218,7 +223,7 @@ def seconds(sent: str) -> Fraction:
     >>> seconds("2025-07-26T12:01:23.5+02:00") == seconds("20250726-10:01:23.5") == Fraction(3507048167, 2)
     True
     """
-    text = sent.strip(" ").upper().replace(",", ".")
+    text = sent.strip(BLANKS).upper().replace(",", ".")
     offset = re.search(r"([+-])(\d\d):?(\d\d)?$", text[19:])
     if offset:
         text = text[: 19 + offset.start()]

@@ -79,6 +79,11 @@ def test_a_secret_is_a_file_named_like_the_variable(here: Path, monkeypatch: pyt
     assert load().database_url == "postgresql://u:hunter2@h/db"
 
 
+def test_a_byte_order_mark_before_the_file_is_no_part_of_it(here: Path) -> None:
+    (here / "traderecon.toml").write_bytes(b"\xef\xbb\xbf" + b"grace_seconds = 7\n")
+    assert load().grace_seconds == 7
+
+
 def test_a_directory_of_secrets_may_be_named_in_the_file(here: Path) -> None:
     secret(here, "TRADERECON_TOPIC_PREFIX", b"secret")
     (here / "traderecon.toml").write_text('secrets_dir = "secrets"')

@@ -42,6 +42,8 @@ FILE = Path("traderecon.toml")
 _PASSWORD = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
 _LOOPBACK = re.compile(r"(kafka://)?(localhost|127(\.\d+){3}|\[::1\])(:\d+)?/?")
 _QUOTED = re.compile(r"([\"']).*\1", re.DOTALL)
+_UTF_8 = "utf-8-sig"
+"""Some editors begin a file with a byte order mark."""
 _HIDDEN = "****"
 _WORLD_READS, _WORLD_ENTERS = 0o004, 0o001
 
@@ -75,6 +77,13 @@ Whole = Annotated[int, BeforeValidator(_no_truth)]
 
 class ConfigurationError(Exception):
     """A setting that cannot be used: which, what was found, and what to write."""
+
+
+class _File(TomlConfigSettingsSource):
+    """``traderecon.toml``, with a byte order mark or without."""
+
+    def _read_file(self, file_path: Any) -> dict[str, Any]:
+        return tomllib.loads(file_path.read_text(encoding=_UTF_8))
 
 
 class Settings(BaseSettings):
@@ -194,7 +203,7 @@ class Settings(BaseSettings):
             env_settings.env_vars = {
                 name: value for name, value in env_settings.env_vars.items() if not injected(name.upper(), value or "")
             }
-        return env_settings, file_secret_settings, TomlConfigSettingsSource(settings_cls, toml_file=FILE)
+        return env_settings, file_secret_settings, _File(settings_cls, toml_file=FILE)
 
     def shown(self) -> dict[str, Any]:
         """Every setting as text that may be printed: a password is masked, also in a URL."""
@@ -272,7 +281,7 @@ def _usable(text: str) -> Path:
 def _in_file() -> dict[str, Any]:
     """What ``traderecon.toml`` says; empty where there is none."""
     try:
-        return tomllib.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
+        return tomllib.loads(FILE.read_text(encoding=_UTF_8)) if FILE.exists() else {}
     except OSError as error:
         raise ConfigurationError(
             f"{FILE}: cannot be read ({error.strerror}): make it a file that this user can read, or move it away"

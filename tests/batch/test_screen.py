@@ -98,7 +98,24 @@ def test_nothing_changes_where_a_snapshot_is_required_that_no_check_looks_at(tmp
 
 @pytest.mark.parametrize(
     "line",
-    ["T1\udcff,1,1", "T1,\udcff,1", "\udcff", '"T1\udcff",1,1', "T1é,1,1", "T1\x00,1,1", '"T1', "", " ", ",", "🙂,1,1"],
+    [
+        "T1\udcff,1,1",
+        "T1,\udcff,1",
+        "\udcff",
+        '"T1\udcff",1,1',
+        "T1é,1,1",
+        "T1\x00,1,1",
+        '"T1',
+        "",
+        " ",
+        ",",
+        "🙂,1,1",
+        ' "T1",1,1',
+        "\u00a0T1\u2007,1,1",
+        "T\u00a01,1,1",
+        "\u200b",
+        "T1,1,1,, ",
+    ],
     ids=ascii,
 )
 def test_nothing_changes_beside_a_line_that_is_odd(tmp_path: Path, line: str) -> None:

@@ -66,8 +66,27 @@ def test_malformed_lines_are_sent_and_their_neighbours_too(here: Path) -> None:
     legs = sorted(fact.leg.trade_id for fact, _ in kept if isinstance(fact, Fact))
     assert legs == ["T1", "T4"]
     raw = {value for fact, value in kept if isinstance(fact, Rejected)}
-    assert {b'"T2,1,2', b"T3,1,2,3", b"\xff,1,2", b"{}"} <= raw
-    assert len(kept) == len(lines)
+    assert {b'"T2,1,2', b"T3,1,2,3", b"\xff,1,2"} <= raw
+    assert len(kept) == len(lines) - 1  # the blank one is no record
+
+
+def test_blank_lines_are_not_sent(here: Path) -> None:
+    content = HEADER + "T1,1,1\n\n \r\n\u00a0\nT2,2,2\n\n".encode()
+    assert run(pnl(here, b"\xef\xbb\xbf" + content)).exit_code == 0
+    sent = [read(value) for value in values(here, "pnl_snapshot")]
+    assert sorted(fact.leg.trade_id for fact in sent if isinstance(fact, Fact)) == ["T1", "T2"]
+    assert len(sent) == 2
+
+
+def test_patterns_and_stdin_are_sent_and_columns_that_are_not_ours_are_named(here: Path) -> None:
+    (here / "day").mkdir()
+    (here / "day" / "pnl_snapshot.csv").write_bytes(HEADER.strip() + b",venue\nT1,1,1,X\n")
+    result = run("*/pnl_snapshot.csv")
+    assert (result.exit_code, "pnl_snapshot.csv: not ours, sent along: venue" in result.stderr) == (0, True)
+    assert CliRunner().invoke(ingest, ["--topic", "pnl_snapshot", "-"], input=HEADER + b"T2,2,2\n").exit_code == 0
+    assert len(values(here, "pnl_snapshot")) == 2
+    result = run("nobody-*.csv", "--topic", "pnl_snapshot")
+    assert (result.exit_code, "nobody-*.csv: no file is called like this" in result.stderr) == (Exit.INPUT, True)
 
 
 def test_a_key_is_the_trade_id_where_one_can_be_read(here: Path) -> None:

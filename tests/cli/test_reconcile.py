@@ -263,7 +263,7 @@ def test_the_report_is_written(here: Path) -> None:
         (("--out", "results.txt"), "results.txt: write a name that ends in .csv, .json, .parquet"),
         (("--out", "results"), "results: write a name that ends in .csv, .json, .parquet"),
         (("--open",), "--open needs --report FILE.html"),
-        (("--confirmations", "executions.csv"), "executions.csv is named for two inputs"),
+        (("--confirmations", "executions.csv"), "executions.csv is named twice: each input"),
         (("--out", "/dev/null.csv/../null", "--rejects", "/dev/null"), "write a name that ends in"),
         (("--rejects", "/dev/null"), "/dev/null cannot be written"),
         (("--out", "nowhere/results.csv"), "nowhere/results.csv cannot be written"),
@@ -280,6 +280,9 @@ def test_the_report_is_written(here: Path) -> None:
         (("--out", "a.csv", "--rejects", "./a.csv"), "a.csv is named for two outputs"),
         (("--processors", "0"), "--processors"),
         (("--speed", "9"), "No such option"),
+        (("--out", "a.csv", "--out", "b.csv"), "--out is given 2 times, and takes one value: give it once"),
+        (("--executions", "-", "--pnl", "-"), "- is named more than once, and stdin can be read once"),
+        (("--executions", "executions*"), "executions.csv is named twice: each input"),
     ],
 )
 def test_what_cannot_be_written_is_refused_before_the_work(here: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -313,6 +316,84 @@ def test_a_file_that_cannot_be_reconciled(here: Path, option: str, content: byte
     assert (result.exit_code, result.stdout) == (Exit.INPUT, "")
     assert result.stderr.startswith(f"Error: odd.csv: {said}")
     assert names(here) == before
+
+
+def test_files_of_one_feed_add_up_however_they_are_named(here: Path) -> None:
+    small(here, BAD)
+    whole = run(*INPUTS, "--out", "whole.csv")
+    for name in ("executions.csv", "broker_confirmations.csv"):
+        header, *lines = (here / name).read_text().splitlines(keepends=True)
+        for place, part in enumerate((lines[:1], lines[1:2], lines[2:])):
+            (here / f"part-{place}-{name}").write_text("".join([header, *part]))
+    confirmations = [f"part-{place}-broker_confirmations.csv" for place in range(3)]
+    result = run(
+        *("--executions", "part-*-executions.csv", "--confirmations", confirmations[0]),
+        *("--confirmations", confirmations[1], "--confirmations", confirmations[2], *INPUTS[4:]),
+        *("--out", "parts.csv", "--report", "report.html"),
+    )
+    assert (result.exit_code, whole.exit_code) == (Exit.DONE, Exit.DONE), result.output
+    assert (here / "parts.csv").read_bytes() == (here / "whole.csv").read_bytes()
+    rejects = rows((here / "parts.rejects.csv").read_text())
+    assert [(row["file"], row["line"], row["code"]) for row in rejects] == [
+        ("part-2-executions.csv", "3", "SCHEMA_INVALID")
+    ]
+    page = (here / "report.html").read_text()
+    assert all(f"part-{place}-executions.csv" in page for place in range(3))
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(here: Path) -> None:
+    small(here)
+    for folder in ("a", "b"):
+        (here / folder).mkdir()
+        (here / folder / "x.csv").write_text(f"{(here / 'executions.csv').read_text().splitlines()[0]},venue\n{BAD}\n")
+    result = run("--executions", "*/x.csv", *INPUTS[2:], "--out", "results.csv")
+    assert result.exit_code == Exit.DONE
+    assert [row["file"] for row in rows((here / "results.rejects.csv").read_text())] == ["a/x.csv", "b/x.csv"]
+    assert "a/x.csv: not read: venue" in result.stderr
+    assert "b/x.csv: not read: venue" in result.stderr
+
+
+def test_a_pattern_that_matches_nothing_is_said(here: Path) -> None:
+    small(here)
+    (here / "day-1").mkdir()
+    for pattern in ("x*.csv", "day-?"):
+        result = run("--executions", pattern, *INPUTS[2:])
+        assert (result.exit_code, result.stdout) == (Exit.INPUT, "")
+        assert f"{pattern}: no file is called like this" in result.stderr
+    (here / "x[1].csv").write_text((here / "executions.csv").read_text())
+    assert run("--executions", "x[1].csv", *INPUTS[2:]).stdout == run(*INPUTS).stdout
+
+
+def test_a_hyphen_is_what_comes_in_on_stdin(here: Path) -> None:
+    small(here, BAD)
+    sent = (here / "executions.csv").read_bytes()
+    arguments = ["reconcile", "--executions", "-", *INPUTS[2:], "--rejects", "rejects.csv"]
+    result = CliRunner().invoke(command, arguments, input=sent)
+    assert result.exit_code == Exit.DONE, result.output
+    assert result.stdout == run(*INPUTS).stdout
+    assert [(row["file"], row["line"]) for row in rows((here / "rejects.csv").read_text())] == [("stdin", "5")]
+    result = CliRunner().invoke(command, arguments, input=b"")
+    assert (result.exit_code, "stdin: is empty" in result.stderr) == (Exit.INPUT, True)
+
+
+def test_blank_lines_are_nobody_s_mistake(here: Path) -> None:
+    small(here, "", " ", "\u00a0", "\u200b", "\r")
+    assert "rejected" not in run(*INPUTS).stderr
+    assert len(rows(run(*INPUTS).stdout)) == 3
+
+
+def test_columns_that_are_not_ours_are_named_once_and_refuse_nothing(here: Path) -> None:
+    small(here)
+    header, *lines = (here / "executions.csv").read_text().splitlines()
+    odd = "\n".join([f"{header},venue,venue,,tr\u202eader", *(f"{line},X,Y,,M\udcffller" for line in lines)])
+    (here / "executions.csv").write_bytes(b"\xef\xbb\xbf" + odd.encode(errors="surrogateescape"))
+    result = run(*INPUTS)
+    assert result.stderr.count("executions.csv: not read: venue, tr\\u202eader") == 1
+    assert [row["state"] for row in rows(result.stdout)] == ["MATCHED", "UNMATCHED", "MATCHED"]
+    (here / "executions.csv").write_text(f"{header},versoin\n")
+    result = run(*INPUTS)
+    assert result.exit_code == Exit.INPUT
+    assert "'versoin' is no field of ours: did you mean version?" in result.stderr
 
 
 def test_a_folder_is_no_file(here: Path) -> None:

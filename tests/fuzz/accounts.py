@@ -137,7 +137,8 @@ class Accounts:
 
     def _row(self, fact: Fact) -> Row:
         """The fields that were sent, as text."""
-        members = json.loads(self._fed(fact.origin).value or b"", parse_int=str, parse_float=str)
+        text = (self._fed(fact.origin).value or b"").decode("utf-8-sig", "surrogateescape")
+        members = json.loads(text, parse_int=str, parse_float=str, strict=False)
         return {name: sent for name, sent in members.items() if isinstance(sent, str)}
 
     def _result(self, record: Record) -> None:

@@ -37,9 +37,28 @@ TIMES = (
     *("0", "-1", "null", '""', '"yesterday"', '"\uff12\uff10\uff12\uff15-07-26T10:01:23Z"', '"' + "2" * 500 + '"'),
 )
 KINDS = ('"new"', '"amend"', '"cancel"', '"CANCEL"', '" Amend "', '"fee"', "null", "1", '""')
-VERSIONS = ("0", "1", "2", "3", '"2"', "1.0", "1e9", "1e10", "-1", "0.5", "null", '"two"', "2e0")
+VERSIONS = (
+    "0",
+    "1",
+    "2",
+    "3",
+    '"2"',
+    "1.0",
+    "1e9",
+    "1e10",
+    "-1",
+    "0.5",
+    "null",
+    '"two"',
+    "2e0",
+    "1753524083000",
+    f"{2**63}",
+)
 SCHEMAS = ("1", '"1"', "2", "null", "true", "0")
-LETTERS = "aZ09 .-/\\|\"'<>&{}[]$=+@\t\n\r\x00\x1f\x7f\x85\u00e9e\u0301\u202e\u200b\ufeff\u2028\U0001f4c8\uffff"
+LETTERS = (
+    "aZ09 .-/\\|\"'<>&{}[]$=+@\t\n\r\x00\x1f\x7f\x85"
+    "\u00e9e\u0301\u202e\u200b\ufeff\u2028\u00a0\u2007\u3000\U0001f4c8\uffff"
+)
 
 Fields = list[tuple[str, str]]
 """Names and JSON tokens, in the order of the message."""

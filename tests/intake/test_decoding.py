@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from traderecon.intake import MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, decode
+from traderecon.intake import BLANKS, MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, decode
 from traderecon.intake.instants import Instant, instant
 from traderecon.intake.refusal import Refusal, shown
 from traderecon.intake.values import key, number, text
@@ -24,6 +24,7 @@ from traderecon.records import (
     Source,
 )
 from traderecon.records import Rejected as Refused
+from traderecon.records.journal import fact_of, journalled
 
 ORIGIN = Origin("executions", 2, 17, 1_753_524_083_500_000_000)
 HEADER = "trade_id,ticker,quantity,price,timestamp"
@@ -117,7 +118,7 @@ TOLD = {
         "trade_id '1.5': send text, or a whole number",
     ),
     "infinity as text": (message(price='"-inf"'), "VALUE_NOT_FINITE", "T-81 has price '-inf': send a finite number"),
-    "NaN": (message(price="NaN"), "VALUE_NOT_FINITE", "the message has the number NaN: send a finite number"),
+    "NaN": (message(price="NaN"), "VALUE_NOT_FINITE", "price is the number NaN: send a finite number"),
     "a huge price": (
         message(price="1e400"),
         "VALUE_OUT_OF_RANGE",
@@ -129,9 +130,9 @@ TOLD = {
         "T-81 has quantity '0': send a quantity above zero",
     ),
     "a huge version": (
-        message(version="1000000001"),
+        message(version=str(2**63)),
         "VALUE_OUT_OF_RANGE",
-        "T-81 has version '1000000001': send 0 to 1000000000",
+        f"T-81 has version '{2**63}': send 0 to {2**63 - 1}",
     ),
     "half a version": (message(version="1.5"), "SCHEMA_INVALID", "T-81 has version '1.5': send a whole number"),
     "19 fraction digits": (
@@ -167,9 +168,9 @@ TOLD = {
     ),
     "a long message": (b" " * 65_537, "SIZE_EXCEEDED", "the message has 65537 bytes: send at most 65536"),
     "a deep message": (
-        b'{"x": ' + b"[" * 32 + b"]" * 32 + b"}",
-        "SIZE_EXCEEDED",
-        "the message nests deeper than 32: send it flat",
+        b'{"x": ' + b"[" * 60_000,
+        "MALFORMED_JSON",
+        "the message is no JSON object (its brackets are not closed): send one object in UTF-8",
     ),
     "another event": (
         message(kind='"funding"', ticker=None, quantity=None, price=None),
@@ -179,7 +180,7 @@ TOLD = {
     "half a character": (
         message(ticker='"\\ud800"'),
         "SCHEMA_INVALID",
-        "the message has half a character (a lone surrogate): send whole characters",
+        "the ticker has half a character (a lone surrogate): send whole characters",
     ),
 }
 
@@ -214,8 +215,6 @@ class TestWhatASenderIsTold:
 
 TOO_MUCH = {
     "10 MB": b"x" * 10_000_000,
-    "open arrays": b"[" * 10_000,
-    "open objects": b'{"x":' * 10_000,
     "arrays in arrays": b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "60,000 digits": message(quantity="9" * 60_000),
     "100,000 digits": message(quantity="9" * 100_000),
@@ -245,15 +244,16 @@ class TestMalformed:
             b'{"trade_id": "T1"} {}',
             b"{'trade_id': 'T1'}",
             b'{"trade_id": 01}',
-            b'{"trade_id": "a\nb"}',
             b'{"trade_id": "\\x41"}',
             b'{"trade_id": "\xed\xa0\x80"}',
             b'{"trade_id": "\xc0\x80"}',
-            b"\xef\xbb\xbf" + message(),
             message().decode().encode("utf-16"),
             b"\x1f\x8b\x08\x00" + message(),
             b"\x00\x00\x00\x00\x01" + message(),
             b"{" * 32,
+            b"[" * 10_000,
+            b'{"x":' * 10_000,
+            message(ticker='"@"').replace(b"@", b"\xff"),
         ],
     )
     def test_no_object(self, value: bytes) -> None:
@@ -286,11 +286,23 @@ class TestMalformed:
         assert refused(message(note=f'"{"x" * (padding + 1)}"'))[0] == "SIZE_EXCEEDED"
 
     def test_nesting_to_the_limit_is_kept_and_brackets_in_text_do_not_nest(self) -> None:
-        assert taken(message(note="[" * 31 + "]" * 31)).extra
-        assert refused(message(note="[" * 32 + "]" * 32))[0] == "SIZE_EXCEEDED"
+        assert self.note("[" * 31 + "]" * 31) == b"[" * 31 + b"]" * 31
+        for deeper in ("[" * 32 + "]" * 32, "[" * 2_000 + "]" * 2_000, '{"a":' * 500 + "1" + "}" * 500):
+            assert taken(message(note=deeper)).leg == execution()
+        assert self.note("[" * 32 + "]" * 32) == b"[" * 31 + b"null" + b"]" * 31
+        assert self.note(f"[{'[' * 40}{']' * 40}, 1, {'[' * 40}{']' * 40}]").count(b"null") == 2
         assert taken(message(note=f'"{"[{" * 100}"')).extra
         assert taken(message(note='"' + '\\"[' * 100 + '"')).extra
         assert taken(message(note="[" + "[], " * 100 + "[]]")).extra
+
+    def note(self, token: str) -> bytes:
+        extra = taken(message(note=token)).extra
+        assert extra is not None
+        assert isinstance(extra["note"], msgspec.Raw)
+        return bytes(extra["note"])
+
+    def test_a_byte_order_mark_before_a_message_is_no_part_of_it(self) -> None:
+        assert taken(b"\xef\xbb\xbf" + message()).leg == execution()
 
 
 class TestSchema:
@@ -300,15 +312,92 @@ class TestSchema:
         "value",
         [
             message()[:-1] + b', "price": "190.50"}',
-            message()[:-1] + b', "note": 1, "note": 1}',
             message()[:-1] + b', "pr\\u0069ce": 1}',
-            message()[:-1] + b', "note": {"a": 1, "a": 1}}',
             message().replace(b" ", b"")[:-1] + b',"price":"190.50"}',
             message().replace(b" ", b"")[:-1] + b',"price" :"190.50"}',
         ],
     )
     def test_a_field_twice_is_refused_however_it_is_written(self, value: bytes) -> None:
         assert refused(value)[0] == "SCHEMA_INVALID"
+
+    @pytest.mark.parametrize(
+        ("members", "kept"),
+        [
+            (b'"note": 1, "note": 2', {"note": b"2"}),
+            (b'"note": {"a": 1, "a": 2}', {"note": b'{"a":2}'}),
+            (b'"note": NaN, "to": [-Infinity, 1e999]', {"note": b'"NaN"', "to": b'["-Infinity",1e999]'}),
+            (b'"note": "a\nb\x00"', {"note": b'"a\\nb\\u0000"'}),
+            (b'"note": "\\ud800"', {"note": '"\ufffd"'.encode()}),
+            (b'"\\udfff": [{"\\ud800": 1}]', {"\ufffd": '[{"\ufffd":1}]'.encode()}),
+            (b'"note": "M\xfcller", "\xfc": 1', {"note": '"M\ufffdller"'.encode(), "\ufffd": b"1"}),
+            (b'"commission": "a lot", "Kinds": 1', {"commission": b'"a lot"', "Kinds": b"1"}),
+        ],
+    )
+    def test_d7_nothing_in_a_field_that_is_not_ours_refuses_what_is(
+        self, members: bytes, kept: dict[str, bytes]
+    ) -> None:
+        fact = taken(message()[:-1] + b", " + members + b"}")
+        assert fact.leg == execution()
+        assert fact.extra is not None
+        assert {name: bytes(raw) for name, raw in fact.extra.items() if isinstance(raw, msgspec.Raw)} == kept
+        assert isinstance(fact_of(journalled(fact)), Fact)
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("versoin", "version"),
+            ("Version", "version"),
+            ("verison", "version"),
+            ("vesion", "version"),
+            ("versiom", "version"),
+            (" version", "version"),
+            ("VERSION", "version"),
+            ("orderId", "order_id"),
+            ("order-id", "order_id"),
+            ("knid", "kind"),
+            ("sdie", "side"),
+            ("counter party", "counterparty"),
+            ("curency", "currency"),
+            ("schemaVersion", "schema_version"),
+        ],
+    )
+    def test_d7_a_near_miss_of_a_field_of_ours_is_refused_with_what_was_meant(self, name: str, meant: str) -> None:
+        code, text = refused(message(**{name: '"2"'}))
+        assert code == "SCHEMA_INVALID"
+        assert text == (
+            f"T-81: {name!r} is no field of ours: did you mean {meant}? Give it that name, or one that is unlike it"
+        )
+        if name.strip() != meant:
+            with pytest.raises(HeaderError, match=f"{name!r} is no field of ours: did you mean {meant}?"):
+                Rows(Source.EXECUTIONS, f"{HEADER},{name},x")
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "venue",
+            "size",
+            "sides",
+            "brokers",
+            "price2",
+            "site",
+            "kinds",
+            "account_id",
+            "trade_date",
+            "x" * 300,
+            "",
+            "é",
+        ],
+    )
+    def test_d7_what_is_unlike_a_field_of_ours_is_nobody_s_mistake(self, name: str) -> None:
+        assert taken(message(**{name: '"2"'})).leg == execution()
+        assert Rows(Source.EXECUTIONS, f"{HEADER},{name},{name}").unknown == (name,)
+
+    def test_d7_a_field_of_ours_that_is_missing_was_perhaps_misspelt(self) -> None:
+        code, text = refused(message(price=None, Price="1"))
+        assert code == "FIELD_MISSING"
+        assert text == ("T-81 has no price: send one in every record; 'Price' is no field of ours: did you mean price?")
+        code, text = refused(message(trade_id=None, tradeId='"T1"'))
+        assert (code, text.endswith("did you mean trade_id?")) == ("KEY_MISSING", True)
 
     @pytest.mark.parametrize("token", ["true", "false", "[]", "{}", "[1]", '{"value": 1}'])
     @pytest.mark.parametrize("name", ["ticker", "quantity", "price", "timestamp", "version", "kind", "currency"])
@@ -326,6 +415,7 @@ class TestSchema:
         whole = {value: refused(value)[1] for value in (b"1", b'"x"', b"null", b"true")}
         what = {value: said.split("(it is ")[1].split(",")[0] for value, said in whole.items()}
         assert what == {b"1": "a number", b'"x"': "a string", b"null": "null", b"true": "true or false"}
+        assert "it is a number" in refused(b"NaN")[1]
 
     def test_d7_unknown_fields_are_kept_and_ignored(self) -> None:
         fact = taken(message(__proto__='{"x": [1.10, null, "é"]}', __faust="1e5", note='"a b"'))
@@ -496,12 +586,12 @@ class TestKeys:
             ('"../../etc"', "../../etc"),
             ('"🚀 صفقة"', "🚀 صفقة"),
             ('"\\ud83d\\ude80"', "🚀"),
-            ('"a\u202eb\u200b\ufeff"', "a\u202eb\u200b\ufeff"),
+            ('"a\u202eb\u200b\ufeffc"', "a\u202eb\u200b\ufeffc"),
             ("\"=cmd|'/c calc'!A1\"", "=cmd|'/c calc'!A1"),
             ('"<script>alert(1)</script>"', "<script>alert(1)</script>"),
             ('"\'; DROP TABLE trades--"', "'; DROP TABLE trades--"),
             ('"${jndi:ldap://x} {{7*7}}"', "${jndi:ldap://x} {{7*7}}"),
-            ('"\u00a0T1"', "\u00a0T1"),
+            ('"T\u00a01"', "T\u00a01"),
         ],
     )
     def test_a_key_is_kept_as_it_is_but_for_blanks(self, token: str, trade_id: str) -> None:
@@ -539,9 +629,19 @@ class TestKeys:
     def test_what_is_no_key(self, token: str) -> None:
         assert refused(message(trade_id=token))[0] == "KEY_INVALID"
 
-    def test_half_a_character_anywhere_is_refused(self) -> None:
-        assert refused(message(note='"\\udfff"'))[0] == "SCHEMA_INVALID"
-        assert refused(message(note='[{"\\ud800": 1}]'))[0] == "SCHEMA_INVALID"
+    @pytest.mark.parametrize("blank", BLANKS)
+    def test_blanks_of_every_kind_around_an_id_and_a_name_are_no_part_of_it(self, blank: str) -> None:
+        padded = execution(trade_id=f'"{blank}T-81 {blank}"', ticker=f'"{blank}AAPL{blank}"', price=f'"190.50{blank}"')
+        assert padded == msgspec.structs.replace(execution(), hints=(Hint.NORMALISED,))
+        assert refused(message(trade_id=f'"{blank}"'))[0] == "KEY_MISSING"
+        assert refused(message(price=f'"{blank}"'))[0] == "FIELD_MISSING"
+        assert execution(side=f'"{blank}"') == execution()
+        rows = Rows(Source.EXECUTIONS, f'{blank}trade_id{blank},{blank}"ticker"{blank},quantity,price,timestamp')
+        line = f'{blank}"T-81"{blank},{blank}AAPL{blank}, 100 ,{blank}"190.50",{blank}2025-07-26T10:01:23Z{blank}'
+        fact = rows.decode(line, ORIGIN)
+        assert isinstance(fact, Fact)
+        assert fact.leg == padded
+        assert rows.key(line) == "T-81"
 
     def test_a_key_by_itself(self) -> None:
         assert key("  T 1 ") == "T 1"
@@ -640,7 +740,6 @@ class TestNumbers:
         for name in ("quantity", "price"):
             assert refused(message(**{name: token}))[0] == "VALUE_NOT_FINITE"
             assert refused(message(**{name: f'"{token}"'}))[0] == "VALUE_NOT_FINITE"
-        assert refused(message(note=f"[{token}]"))[0] == "VALUE_NOT_FINITE"
 
     @pytest.mark.parametrize("sent", ["1" + "0" * 18, "-1e18", "1e400", "1e999999999", "12345678901234567890123456789"])
     def test_too_large(self, sent: str) -> None:
@@ -671,7 +770,17 @@ class TestNumbers:
         assert refused(message(quantity=token))[0] == "VALUE_OUT_OF_RANGE"
         assert execution(quantity="1e-18").quantity == Decimal("1E-18")
 
-    @pytest.mark.parametrize(("token", "version"), [("0", 0), ("1", 1), ('"2.0"', 2), ("1e9", 1_000_000_000)])
+    @pytest.mark.parametrize(
+        ("token", "version"),
+        [
+            ("0", 0),
+            ("1", 1),
+            ('"2.0"', 2),
+            ("1e9", 10**9),
+            ("1753524083000", 1_753_524_083_000),
+            (str(2**63 - 1), 2**63 - 1),
+        ],
+    )
     def test_versions(self, token: str, version: int) -> None:
         assert execution(version=token).version == version
         assert taken(snapshot(pnl_impact="1", version=token), Source.PNL).leg.version == version
@@ -680,7 +789,8 @@ class TestNumbers:
         ("token", "code"),
         [
             ("-1", "VALUE_OUT_OF_RANGE"),
-            ("1000000001", "VALUE_OUT_OF_RANGE"),
+            (str(2**63), "VALUE_OUT_OF_RANGE"),
+            ("9" * 20, "VALUE_OUT_OF_RANGE"),
             ("1.5", "SCHEMA_INVALID"),
             ('"two"', "SCHEMA_INVALID"),
         ],
@@ -951,7 +1061,7 @@ class TestRows:
             (
                 f"{LINE}\udcff",
                 "SCHEMA_INVALID",
-                "the line has bytes that are not UTF-8: save the file as UTF-8",
+                "the timestamp has bytes that are not UTF-8: save the file as UTF-8",
             ),
             (
                 f"{LINE}{' ' * 65_536}",
@@ -1000,7 +1110,7 @@ class TestRows:
             ("T-81", "T-81"),
             ("", ""),
             ('"T-81', ""),
-            (f"{LINE}\udcff", ""),
+            (f"{LINE}\udcff", "T-81"),
             (f"{LINE},more,than,the,header,names", "T-81"),
         ],
     )
@@ -1040,9 +1150,9 @@ class TestRows:
             (
                 f"{HEADER.upper()}\u202e{'x' * 300}",
                 "lacks the column trade_id, ticker, quantity, price, timestamp: its first line must name it, and is"
-                rf" '{HEADER.upper()}\u202e{'x' * 159}'",
+                rf" '{HEADER.upper()}\u202e{'x' * 159}'; 'TRADE_ID' is no field of ours: did you mean trade_id?",
             ),
-            (f"{HEADER},price,note,note", "has the column note, price more than once"),
+            (f"{HEADER},price,note,note", "has the column price more than once"),
             (f'{HEADER},"note', "the line has a quote that is never closed, or text behind a closing one"),
         ],
     )
@@ -1050,6 +1160,28 @@ class TestRows:
         with pytest.raises(HeaderError) as error:
             Rows(Source.EXECUTIONS, header)
         assert str(error.value) == text
+
+    def test_a_space_before_a_quote_is_no_part_of_the_cell(self) -> None:
+        for line in (LINE.replace("AAPL", ' "AAPL"'), LINE.replace("AAPL", '"AAPL" '), LINE.replace("AAPL", '" AAPL"')):
+            fact = self.rows.decode(line, ORIGIN)
+            assert isinstance(fact, Fact)
+            assert fact.leg == execution(ticker='" AAPL"')
+        assert self.said(LINE.replace("AAPL", ' "AAPL" x'))[0] is RejectCode.SCHEMA_INVALID
+        assert self.said(LINE.replace("AAPL", ' "AAPL'))[0] is RejectCode.SCHEMA_INVALID
+
+    def test_cells_behind_the_last_column_that_are_blank_are_none(self) -> None:
+        fact = self.rows.decode(f"{LINE},, \u00a0,", ORIGIN)
+        assert isinstance(fact, Fact)
+        assert fact.leg == execution()
+
+    def test_bytes_that_are_no_text_in_a_column_that_is_not_ours_refuse_nothing(self) -> None:
+        rows = Rows(Source.EXECUTIONS, f"trader,{HEADER}")
+        for undecoded in ("\udcff", "\ufffd"):
+            fact = rows.decode(f"M{undecoded}ller,{LINE}", ORIGIN)
+            assert isinstance(fact, Fact)
+            assert fact.leg == execution()
+            assert fact.extra == {"trader": "M\ufffdller"}
+            assert isinstance(fact_of(journalled(fact)), Fact)
 
     def test_trailing_commas_in_a_header_name_nothing(self) -> None:
         fact = Rows(Source.EXECUTIONS, f"{HEADER},,").decode(f"{LINE},,", ORIGIN)

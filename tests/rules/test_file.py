@@ -266,3 +266,7 @@ def test_a_grace_of_more_than_a_year_is_refused() -> None:
     assert parse_rules('name = "x"\ngrace_seconds = 31536000').grace_ns == 31_536_000_000_000_000
     with pytest.raises(RulesError, match="grace_seconds is 31536001: write at most 31536000, a year"):
         parse_rules('name = "x"\ngrace_seconds = 31536001')
+
+
+def test_a_byte_order_mark_before_the_rules_is_no_part_of_them() -> None:
+    assert parse_rules('\ufeffname = "desk"').name == "desk"

@@ -1,7 +1,8 @@
-"""Inputs: the three CSV files of a run, checked before anything is read, and read in chunks of whole lines."""
+"""Inputs: the CSV files of a run, one or several of a source: checked before anything is read, in chunks of lines."""
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -21,7 +22,10 @@ class InputError(Exception):
 
 
 class Input(msgspec.Struct, frozen=True):
-    """One CSV file: its source, its header line, and where its first data line begins (bytes)."""
+    """One CSV file: its source, its header line, and where its first data line begins (bytes).
+
+    ``label`` is what to call it where its name means nothing to anybody.
+    """
 
     source: Source
     path: Path
@@ -29,28 +33,32 @@ class Input(msgspec.Struct, frozen=True):
     start: int
     size: int
     changed_at_ns: int
+    label: str = ""
 
     @classmethod
-    def open(cls, source: Source, path: Path) -> Self:
+    def open(cls, source: Source, path: Path, label: str = "") -> Self:
         """Look at a file's header; InputError when it cannot be read or lacks a column."""
+        where = label or path
         try:
             status = path.stat()
             if not S_ISREG(status.st_mode) and not S_ISDIR(status.st_mode):
-                raise InputError(f"{path}: cannot be read (it is read more than once, and is no file): name a CSV file")
+                raise InputError(
+                    f"{where}: cannot be read (it is read more than once, and is no file): name a CSV file"
+                )
             with path.open("rb") as file:
                 first = file.readline(MAX_BYTES + 1)
         except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}): name a CSV file") from None
+            raise InputError(f"{where}: cannot be read ({error.strerror}): name a CSV file") from None
         if len(first) > MAX_BYTES:
-            raise InputError(f"{path}: its first line is longer than {MAX_BYTES} bytes: it must name the columns")
+            raise InputError(f"{where}: its first line is longer than {MAX_BYTES} bytes: it must name the columns")
         if not first.strip():
-            raise InputError(f"{path}: is empty: its first line must name the columns")
+            raise InputError(f"{where}: is empty: its first line must name the columns")
         header = first.removeprefix(BOM).decode(errors="replace").rstrip("\r\n")
         try:
             Rows(source, header)
         except HeaderError as error:
-            raise InputError(f"{path}: {error}") from None
-        return cls(source, path, header, len(first), status.st_size, status.st_mtime_ns)
+            raise InputError(f"{where}: {error}") from None
+        return cls(source, path, header, len(first), status.st_size, status.st_mtime_ns, label)
 
     def require_unchanged(self) -> None:
         """InputError when somebody wrote the file since it was opened: what was read may be neither old nor new."""
@@ -64,7 +72,12 @@ class Input(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The file's name as text; what is no text in it as U+FFFD."""
-        return os.fsencode(self.path.name).decode(errors="replace")
+        return self.label or as_text(self.path.name)
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """The columns that are not ours, by their names."""
+        return tuple(name for name in Rows(self.source, self.header).unknown if name)
 
     @property
     def plain(self) -> bool:
@@ -99,6 +112,17 @@ class Chunk(msgspec.Struct, frozen=True):
         if not text.isascii():
             text = text.decode(errors="replace").encode()
         return pl.read_lines(text, name="line", row_index_name="number")
+
+
+def as_text(path: str | Path) -> str:
+    """A path as text; what is no text in it as U+FFFD."""
+    return os.fsencode(path).decode(errors="replace")
+
+
+def names_of(inputs: Sequence[Input]) -> list[str]:
+    """What each file is called: by its name, or by its path where another one has the same name."""
+    times = Counter(file.name for file in inputs)
+    return [file.name if times[file.name] == 1 else file.label or as_text(file.path) for file in inputs]
 
 
 def sample(inputs: list[Input], places: int = 64, lines_each: int = 16) -> Iterator[tuple[Input, str]]:

@@ -68,18 +68,19 @@ def start_worker() -> None:
 def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
     """Screen, decode, gather and judge one part, as if every grace had passed."""
     summary = Summary()
-    decoders = {file.source: Rows(file.source, file.header) for file in files}
-    lines = {file.source: file.read(number) for file in files}
-    for source, sent in lines.items():
-        summary.rows[source] += len(sent)
+    decoders = [Rows(file.source, file.header) for file in files]
+    lines = [file.read(number) for file in files]
+    for place, (file, sent) in enumerate(zip(files, lines, strict=True)):
+        summary.rows[file.source] += len(sent)
+        summary.lines[place] += len(sent)
     tables = []
     screen = Screen.of(job.rules) if job.screened else None
-    if screen is not None and all(decoders[source].columns == FIELDS[source] for source in decoders):
-        screened = screen.judge(lines)
+    if screen is not None and all(rows.columns == FIELDS[rows.source] for rows in decoders):
+        screened = screen.judge(_by_source(files, lines))
         screened.sum_up(summary)
         tables.append(screened.rows())
-        summary.breaks += _breaks(files, decoders, screened.worst, job.rules)
-        lines = screened.others
+        summary.breaks += _breaks(files, decoders, _by_file(files, screened.worst), job.rules)
+        lines = _by_file(files, screened.others)
     trades, rejects = _gather(files, decoders, lines, summary)
     tables.append(frame(_judge(trades, job.rules, summary)))
     path = job.folder / f"rows-{number:06d}"
@@ -87,7 +88,20 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
     return Judged(path, _write_rejects(job.folder / f"rejects-{number:06d}", rejects), summary)
 
 
-def _breaks(files: list[Chunks], decoders: dict[Source, Rows], lines: Lines, rules: Rules) -> list[Break]:
+def _by_source(files: list[Chunks], lines: list[pl.DataFrame]) -> Lines:
+    """The lines of all files of each source, one behind the other, with the place of their file."""
+    found: dict[Source, list[pl.DataFrame]] = {}
+    for place, (file, sent) in enumerate(zip(files, lines, strict=True)):
+        found.setdefault(file.source, []).append(sent.with_columns(pl.lit(place, pl.UInt32).alias("file")))
+    return {source: pl.concat(each) for source, each in found.items()}
+
+
+def _by_file(files: list[Chunks], lines: Lines) -> list[pl.DataFrame]:
+    """The same lines, by file."""
+    return [lines[file.source].filter(pl.col("file") == place) for place, file in enumerate(files)]
+
+
+def _breaks(files: list[Chunks], decoders: list[Rows], lines: list[pl.DataFrame], rules: Rules) -> list[Break]:
     """The breaks on these lines as the core sees them, with their legs and their checks."""
     apart = Summary()
     trades, _ = _gather(files, decoders, lines, apart)
@@ -96,14 +110,14 @@ def _breaks(files: list[Chunks], decoders: dict[Source, Rows], lines: Lines, rul
 
 
 def _gather(
-    files: list[Chunks], decoders: dict[Source, Rows], lines: Lines, summary: Summary
+    files: list[Chunks], decoders: list[Rows], lines: list[pl.DataFrame], summary: Summary
 ) -> tuple[dict[str, tuple[Fact, ...]], list[list[Rejected]]]:
     """The facts of every trade on these lines; what is no fact, per file."""
     trades: dict[str, tuple[Fact, ...]] = {}
     rejects: list[list[Rejected]] = [[] for _ in files]
-    for file, rejected in zip(files, rejects, strict=True):
-        decode = decoders[file.source].decode
-        for number, line in lines[file.source].select("number", "line").sort("number").iter_rows():
+    for file, rows, sent, rejected in zip(files, decoders, lines, rejects, strict=True):
+        decode = rows.decode
+        for number, line in sent.select("number", "line").sort("number").iter_rows():
             fact = decode(line, Origin(file.name, 0, number))
             if isinstance(fact, Rejected):
                 rejected.append(fact)

@@ -1,4 +1,4 @@
-"""Reconcile: three CSV files in; every trade's verdict, the rejects and a summary out.
+"""Reconcile: CSV files in; every trade's verdict, the rejects and a summary out.
 
     files ─> chunks ─> split by range of trade_id ─> parts ─> judge each ─> outputs in order
 
@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from traderecon.batch.inputs import Input
+from traderecon.batch.inputs import Input, names_of
 from traderecon.batch.outputs import Format, put_together, whole
 from traderecon.batch.part import Chunks, Job, Judged, judge_part, start_worker
 from traderecon.batch.screen import Screen
@@ -106,13 +106,15 @@ def _processes(count: int) -> Iterator[Each]:
 
 def _split(run: Run, bounds: list[str], folder: Path | None, each: Each, advance: Advance) -> list[Chunks]:
     """Sort every file's lines by part, to disk or, without a folder, in memory."""
-    chunks = [chunk for file in run.inputs for chunk in file.chunks(CHUNK_BYTES)]
+    places = [(place, chunk) for place, file in enumerate(run.inputs) for chunk in file.chunks(CHUNK_BYTES)]
+    chunks = [chunk for _, chunk in places]
     paths = [folder / f"chunk-{number:06d}" if folder else None for number in range(len(chunks))]
-    files = {file.source: Chunks(file.source, file.name, file.header, []) for file in run.inputs}
-    for chunk, spill in zip(chunks, each(split, chunks, repeat(bounds), paths), strict=True):
-        files[spill.source].spills.append(spill)
+    names = names_of(run.inputs)
+    files = [Chunks(file.source, name, file.header, []) for file, name in zip(run.inputs, names, strict=True)]
+    for (place, chunk), spill in zip(places, each(split, chunks, repeat(bounds), paths), strict=True):
+        files[place].spills.append(spill)
         advance(chunk.end - chunk.start)
-    return list(files.values())
+    return files
 
 
 def _judge(job: Job, files: list[Chunks], parts: int, each: Each, advance: Advance) -> list[Judged]:

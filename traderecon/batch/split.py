@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 
 from traderecon.batch.inputs import Chunk, Input, sample
-from traderecon.intake import Rows
+from traderecon.intake import BLANKS, Rows
 from traderecon.records import Source
 
 CHUNK_BYTES = 32 * 1024 * 1024
@@ -59,15 +59,15 @@ def boundaries(inputs: list[Input], part_bytes: int = PART_BYTES) -> list[str]:
     parts = min(max(total // part_bytes, 1), MAX_PARTS)
     if parts == 1:
         return []
-    rows = {file.source: Rows(file.source, file.header) for file in inputs}
-    seen = sorted({rows[file.source].key(line) for file, line in sample(inputs)})
+    rows = {file: Rows(file.source, file.header) for file in inputs}
+    seen = sorted({rows[file].key(line) for file, line in sample(inputs)})
     return sorted({seen[len(seen) * part // parts] for part in range(1, parts)}) if seen else []
 
 
 def split(chunk: Chunk, bounds: list[str], path: Path | None) -> Spill:
     """Sort the lines of a chunk by part, and write them to ``path``, if given; a blank line is no line."""
     every = chunk.lines()
-    lines = every.filter(pl.col("line") != "")
+    lines = every.filter(pl.col("line").str.strip_chars(BLANKS) != "")
     keyed = lines.with_columns(_keys(lines["line"], Rows(chunk.file.source, chunk.file.header)).alias("trade_id"))
     part = pl.Series(bounds, dtype=pl.String).search_sorted(keyed["trade_id"], side="right")
     by_part = keyed.with_columns(part.alias("part")).sort("part", maintain_order=True)
@@ -93,4 +93,4 @@ def _keys(lines: pl.Series, rows: Rows) -> pl.Series:
     first = pl.when(comma.is_null()).then(line).otherwise(line.str.head(comma))
     if (lines.str.len_bytes() != lines.str.len_chars()).any():
         first = line.str.split_exact(",", 1).struct[0]
-    return lines.to_frame("line").select(first.str.strip_chars(" ")).to_series()
+    return lines.to_frame("line").select(first.str.strip_chars(BLANKS)).to_series()

@@ -66,12 +66,13 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
 class Summary(msgspec.Struct):
     """Counts over all trades judged.
 
-    ``rows`` are data lines read per source, ``duplicates`` those that repeated a fact word for word, ``minutes`` the
-    trades and breaks per minute of event time (UTC, minutes since 1970), ``pnl_alone`` the trades of which only a
-    snapshot is known: no verdict, no row.
+    ``rows`` are data lines read per source, ``lines`` per file, by its place; ``duplicates`` those that repeated a fact
+    word for word, ``minutes`` the trades and breaks per minute of event time (UTC, minutes since 1970), ``pnl_alone``
+    the trades of which only a snapshot is known: no verdict, no row.
     """
 
     rows: Counter[Source] = msgspec.field(default_factory=Counter)
+    lines: Counter[int] = msgspec.field(default_factory=Counter)
     duplicates: Counter[Source] = msgspec.field(default_factory=Counter)
     rejected: Counter[RejectCode] = msgspec.field(default_factory=Counter)
     states: Counter[State] = msgspec.field(default_factory=Counter)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from traderecon import __version__
+from traderecon.cli.repeats import refuse_repeats
 from traderecon.cli.talk import Exit, say
 from traderecon.durable import private
 
@@ -51,7 +52,7 @@ class _Lazy(click.Group):
             private()
         module, _, attribute = known[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
-        return command
+        return refuse_repeats(command)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a reader of stdout who has gone ends it without a word."""

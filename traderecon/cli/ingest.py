@@ -11,10 +11,11 @@ import click
 
 from traderecon.batch.inputs import Input, InputError
 from traderecon.cli.broker import input_partitions, run
+from traderecon.cli.files import Named, named
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.cli.talk import Exit, fail, printable, progress, say
 from traderecon.connection import connected
-from traderecon.intake import Rows, message_of
+from traderecon.intake import Rows, blank, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings
 from traderecon.topics import topics
@@ -45,13 +46,13 @@ class _Part(NamedTuple):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was sent as one line of JSON.")
 def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None:
-    """Send CSV files to the topics, a message per line.
+    """Send CSV files to the topics, a message per line; FILE may be a pattern, or - for stdin with --topic.
 
     The first line names the columns. A line that is malformed is sent all the same, and becomes a dead letter with its
     reason; its neighbours are reconciled. The same file again changes nothing: a leg is known by its content.
     """
     settings = effective_settings()
-    parts = [_opened(path, *_destination(path, topic, settings)) for path in files]
+    parts = [_opened(file, *_destination(file.path, topic, settings)) for file in named(files)]
     sent: Counter[str] = Counter({part.topic: 0 for part in parts})
     complete = False
     try:
@@ -78,11 +79,14 @@ def _destination(path: Path, topic: str | None, settings: Settings) -> tuple[Sou
     raise click.UsageError(f"{path}: which feed is it? Name it like one of {known} (.csv), or say --topic")
 
 
-def _opened(path: Path, source: Source, topic: str) -> _Part:
+def _opened(file: Named, source: Source, topic: str) -> _Part:
     try:
-        return _Part(Input.open(source, path), topic)
+        opened = Input.open(source, *file)
     except InputError as error:
         fail(Exit.INPUT, str(error))
+    if opened.unread:
+        say(f"{opened.name}: not ours, sent along: {printable(', '.join(opened.unread))}")
+    return _Part(opened, topic)
 
 
 async def _send(parts: list[_Part], settings: Settings, sent: Counter[str], advance: Callable[[int], None]) -> None:
@@ -100,8 +104,10 @@ async def _send_file(part: _Part, partitions: int, outbox: Outbox, advance: Call
     try:
         for number, raw in enumerate(_lines(part.file, advance)):
             line = raw.decode(errors="surrogateescape")
-            key = rows.key(line).encode() or None
-            value = message_of(rows.columns, line)
+            if blank(line):
+                continue
+            key = rows.key(line).encode(errors="surrogateescape") or None
+            value = message_of(rows.columns, line, rows.unknown)
             outbox.put(part.topic, (crc32(key) if key else number) % partitions, Outgoing(key, value))
             lines += 1
             size += len(value)

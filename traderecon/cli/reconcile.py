@@ -11,13 +11,14 @@ from typing import TypeVar
 import click
 
 from traderecon import __version__, clock
-from traderecon.batch.inputs import Input, InputError
+from traderecon.batch.inputs import Input, InputError, names_of
 from traderecon.batch.outputs import Format, whole
 from traderecon.batch.reconcile import Run
 from traderecon.batch.reconcile import reconcile as run_batch
 from traderecon.batch.summary import Summary
+from traderecon.cli.files import named
 from traderecon.cli.rules import effective_rules
-from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.cli.talk import Exit, fail, printable, progress, say
 from traderecon.records import Source
 from traderecon.records.words import Word
 from traderecon.settings import has_screen
@@ -30,9 +31,14 @@ _LONG_BYTES = 10_000_000
 
 
 @click.command()
-@click.option("--executions", required=True, type=_FILE, help="CSV: trade_id,ticker,quantity,price,timestamp")
-@click.option("--confirmations", required=True, type=_FILE, help="CSV with the same columns.")
-@click.option("--pnl", type=_FILE, help="CSV: trade_id,pnl_impact,commission")
+@click.option(
+    "--executions",
+    required=True,
+    multiple=True,
+    help="CSV: trade_id,ticker,quantity,price,timestamp. May be repeated, or a pattern ('day-*.csv'); - is stdin.",
+)
+@click.option("--confirmations", required=True, multiple=True, help="CSV with the same columns.")
+@click.option("--pnl", multiple=True, help="CSV: trade_id,pnl_impact,commission")
 @click.option("--out", type=_FILE, help=".csv, .json or .parquet; - (default) is CSV on stdout.")
 @click.option("--rejects", type=_FILE, help="Lines that are no leg, and why. Default: beside --out, .rejects.csv")
 @click.option("--report", type=_FILE, help="A page to read or to send on (.html).")
@@ -47,9 +53,9 @@ _LONG_BYTES = 10_000_000
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout: the results, or with --out FILE the summary.")
 def reconcile(
     *,
-    executions: Path,
-    confirmations: Path,
-    pnl: Path | None,
+    executions: tuple[str, ...],
+    confirmations: tuple[str, ...],
+    pnl: tuple[str, ...],
     out: Path | None,
     rejects: Path | None,
     report: Path | None,
@@ -69,14 +75,16 @@ def reconcile(
         raise click.BadParameter(f"{report}: write a name that ends in .html", param_hint="--report")
     if open_report and report is None:
         raise click.UsageError("--open needs --report FILE.html")
-    files = {Source.EXECUTIONS: executions, Source.CONFIRMATIONS: confirmations, Source.PNL: pnl}
+    asked = {Source.EXECUTIONS: executions, Source.CONFIRMATIONS: confirmations, Source.PNL: pnl}
+    files = [(source, file) for source, patterns in asked.items() for file in named(patterns)]
     rejects_path = rejects or (out.with_suffix(".rejects.csv") if out else _FALLBACK_REJECTS)
     rules, rules_file = effective_rules()
     _require_writable(
-        [path for path in (out, rejects_path, report) if path], [path for path in (*files.values(), rules_file) if path]
+        [path for path in (out, rejects_path, report) if path],
+        [path for path in (*(file.path for _, file in files), rules_file) if path],
     )
     try:
-        inputs = [Input.open(source, path) for source, path in files.items() if path]
+        inputs = [Input.open(source, *file) for source, file in files]
     except InputError as error:
         fail(Exit.INPUT, str(error))
     run = Run(
@@ -123,7 +131,7 @@ def _require_writable(outputs: list[Path], inputs: list[Path]) -> None:
     taken: dict[str, str] = {}
     for path in inputs:
         if os.path.realpath(path) in taken:
-            raise click.UsageError(f"{path} is named for two inputs: each has a file of its own")
+            raise click.UsageError(f"{path} is named twice: each input has a file of its own")
         taken[os.path.realpath(path)] = f"{path} is an input"
     for path in outputs:
         real = Path(os.path.realpath(path))
@@ -135,6 +143,9 @@ def _require_writable(outputs: list[Path], inputs: list[Path]) -> None:
 
 
 def _tell(summary: Summary, run: Run) -> None:
+    for file, name in zip(run.inputs, names_of(run.inputs), strict=True):
+        if file.unread:
+            say(f"{name}: not read: {printable(', '.join(file.unread))}")
     states = ", ".join(f"{count:,} {state.lower()}" for state, count in _most_first(summary.states))
     say(f"{summary.trades:,} trade{'s' * (summary.trades != 1)}" + (f": {states}" if states else ""))
     for reason, count in _most_first(summary.reasons):
@@ -168,10 +179,10 @@ def _write_report(summary: Summary, run: Run, path: Path) -> None:
     from traderecon.batch.report import Heading, InputFile, render
 
     files = []
-    for source in run.inputs:
+    for place, (source, name) in enumerate(zip(run.inputs, names_of(run.inputs), strict=True)):
         with source.path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        files.append(InputFile(source.source, source.name, summary.rows[source.source], sha256))
+        files.append(InputFile(source.source, name, summary.lines[place], sha256))
     heading = Heading(
         title="Trade reconciliation",
         generated_at_ns=clock.now_ns(),

@@ -9,10 +9,24 @@
 Pure: values and text in, values out. Bad input is a value; only a bug raises.
 """
 
+from traderecon.intake.blanks import BLANKS, trimmed
 from traderecon.intake.instants import UTC_FORM, EpochUnit, Form
 from traderecon.intake.legs import COLUMNS
 from traderecon.intake.messages import MAX_BYTES, decode
 from traderecon.intake.relay import message_of
-from traderecon.intake.rows import HeaderError, Rows
+from traderecon.intake.rows import HeaderError, Rows, blank
 
-__all__ = ["COLUMNS", "MAX_BYTES", "UTC_FORM", "EpochUnit", "Form", "HeaderError", "Rows", "decode", "message_of"]
+__all__ = [
+    "BLANKS",
+    "COLUMNS",
+    "MAX_BYTES",
+    "UTC_FORM",
+    "EpochUnit",
+    "Form",
+    "HeaderError",
+    "Rows",
+    "blank",
+    "decode",
+    "message_of",
+    "trimmed",
+]

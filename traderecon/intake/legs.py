@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from traderecon.intake import values
+from traderecon.intake.blanks import trimmed
 from traderecon.intake.instants import Form, instant
 from traderecon.intake.refusal import Refusal, shown
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
@@ -153,7 +154,7 @@ def _require_schema_one(fields: Fields) -> None:
     if _optional(fields, SCHEMA_VERSION, values.version) not in {None, 1}:
         raise Refusal(
             RejectCode.SCHEMA_UNSUPPORTED,
-            f"{_whose(fields)} has {SCHEMA_VERSION} {shown(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
+            f"{whose(fields)} has {SCHEMA_VERSION} {shown(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
         )
 
 
@@ -171,18 +172,18 @@ def _first_refusal(fields: Fields, *required: tuple[str, Callable[[str], object]
 
 def _refusal(fields: Fields, name: str, parse: Callable[[str], object]) -> Refusal | None:
     sent = fields.get(name) or ""
-    if not sent.strip(" "):
+    if not trimmed(sent):
         return _missing(fields, name)
     try:
         parse(sent)
     except Refusal as refusal:
-        return Refusal(refusal.code, f"{_whose(fields)} has {name} {shown(sent)}: {refusal.text}")
+        return Refusal(refusal.code, f"{whose(fields)} has {name} {shown(sent)}: {refusal.text}")
     return None
 
 
 def _optional(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value | None:
     sent = fields.get(name)
-    if sent is None or not sent.strip(" "):
+    if sent is None or not trimmed(sent):
         return None
     return _required(fields, name, parse)
 
@@ -197,9 +198,9 @@ def _readable(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value
 def _missing(fields: Fields, name: str) -> Refusal:
     if name == "trade_id":
         return Refusal(RejectCode.KEY_MISSING, "the record has no trade_id: send one in every record")
-    return Refusal(RejectCode.FIELD_MISSING, f"{_whose(fields)} has no {name}: send one in every record")
+    return Refusal(RejectCode.FIELD_MISSING, f"{whose(fields)} has no {name}: send one in every record")
 
 
-def _whose(fields: Fields) -> str:
+def whose(fields: Fields) -> str:
     """The record as its sender knows it."""
-    return ascii((fields.get("trade_id") or "").strip(" ")[:80])[1:-1] or "the record"
+    return ascii(trimmed(fields.get("trade_id") or "")[:80])[1:-1] or "the record"

@@ -9,12 +9,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 
 from traderecon.intake.instants import UTC_FORM, Form
-from traderecon.intake.legs import KNOWN, leg_of, unread
+from traderecon.intake.legs import KNOWN, leg_of, unread, whose
+from traderecon.intake.near import near_miss
 from traderecon.intake.refusal import Refusal, shown
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
@@ -22,12 +23,13 @@ MAX_BYTES = 65_536
 """A longer message is SIZE_EXCEEDED, unread."""
 
 MAX_DEPTH = 32
-"""Unknown fields may nest this deep."""
+"""What nests deeper in an unknown field is left out of it."""
 
 Extra = dict[str, str | msgspec.Raw]
 
 _read_plain = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _WHOLE = re.compile(r"-?\d{1,512}", re.ASCII)
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -38,6 +40,21 @@ class _Number(str):
     __slots__ = ()
 
 
+class _NotFinite(str):
+    """NaN, Infinity or -Infinity, which are no JSON and come all the same."""
+
+    __slots__ = ()
+
+
+class _Members(dict[str, Any]):
+    """The members of an object, the last of each name; ``twice`` are the names that it has more than once."""
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        counts = Counter(name for name, _ in pairs) if len(self) < len(pairs) else Counter[str]()
+        self.twice = [name for name, count in counts.items() if count > 1]
+
+
 def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC_FORM) -> Fact | Rejected:
     """Read one message strictly.
 
@@ -46,12 +63,18 @@ def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC
     """
     if value is None:
         return Rejected(RejectCode.TOMBSTONE_IGNORED, "a null value deletes nothing here: send a cancel", origin)
+    fields: dict[str, str | None] = {}
+    extra: Extra | None = None
     try:
         fields, extra = _plain(source, value) or _strict(source, value)
         leg = leg_of(source, fields, form)
-        return Fact(leg, origin, {**(extra or {}), **unread(leg, fields)} or None)
     except Refusal as refusal:
-        return Rejected(refusal.code, refusal.text, origin)
+        asked = near_miss(source, extra, fields) if extra else ""
+        return Rejected(refusal.code, f"{refusal.text}; {asked}" if asked else refusal.text, origin)
+    if extra and (asked := near_miss(source, extra, fields)):
+        text = f"{whose(fields)}: {asked} Give it that name, or one that is unlike it"
+        return Rejected(RejectCode.SCHEMA_INVALID, text, origin)
+    return Fact(leg, origin, {**(extra or {}), **unread(leg, fields)} or None)
 
 
 def _plain(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None] | None:
@@ -94,36 +117,57 @@ def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra 
     """The fields of any message, or the refusal that says what is wrong with it."""
     if len(value) > MAX_BYTES:
         raise Refusal(RejectCode.SIZE_EXCEEDED, f"the message has {len(value)} bytes: send at most {MAX_BYTES}")
-    try:
-        text = value.decode()
-    except UnicodeDecodeError as error:
-        _require_no_row(value.decode(errors="replace"))
-        raise _malformed(f"byte {error.start} is not UTF-8") from None
-    _require_shallow(text)
+    text, wrong_byte = _decoded(value)
     try:
         members = json.loads(
-            text, parse_int=_Number, parse_float=_Number, parse_constant=_not_finite, object_pairs_hook=_members
+            _shallow(text.removeprefix("\ufeff")),
+            parse_int=_Number,
+            parse_float=_Number,
+            parse_constant=_NotFinite,
+            object_pairs_hook=_Members,
+            strict=False,
         )
     except ValueError as error:
         _require_no_row(text)
-        raise _malformed(str(error)) from None
-    if not isinstance(members, dict):
+        raise _malformed(str(error) if wrong_byte is None else f"byte {wrong_byte} is not UTF-8") from None
+    if not isinstance(members, _Members):
         raise _malformed(f"it is {_json_type(members)}, not an object")
-    if _SURROGATE.search(json.dumps(members, ensure_ascii=False)):
-        in_key = _SURROGATE.search(str(members.get("trade_id")))
-        raise Refusal(
-            RejectCode.KEY_INVALID if in_key else RejectCode.SCHEMA_INVALID,
-            "the message has half a character (a lone surrogate): send whole characters",
-        )
     known = KNOWN[source]
+    if twice := [name for name in members.twice if name in known]:
+        raise Refusal(
+            RejectCode.SCHEMA_INVALID, f"the message has {shown(twice[0])} more than once: send each field once"
+        )
     fields = {name: _text_of(name, member) for name, member in members.items() if name in known}
-    extra: Extra = {name: _raw(member) for name, member in members.items() if name not in known}
+    for name, field in fields.items():
+        if field and _SURROGATE.search(field):
+            raise _half(name) if wrong_byte is None else _malformed(f"byte {wrong_byte} is not UTF-8")
+    extra: Extra = {_whole(name): _raw(member) for name, member in members.items() if name not in known}
     return fields, extra or None
+
+
+def _decoded(value: bytes) -> tuple[str, int | None]:
+    """A message as text, and where its first byte that is no UTF-8 lies: that stands in the text as a surrogate."""
+    try:
+        return value.decode(), None
+    except UnicodeDecodeError as error:
+        return value.decode(errors="surrogateescape"), error.start
+
+
+def _half(name: str) -> Refusal:
+    code = RejectCode.KEY_INVALID if name == "trade_id" else RejectCode.SCHEMA_INVALID
+    return Refusal(code, f"the {name} has half a character (a lone surrogate): send whole characters")
+
+
+def _whole(text: str) -> str:
+    """Text in which what is no character is U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _text_of(name: str, member: Any) -> str | None:
     if member is None:
         return None
+    if isinstance(member, _NotFinite):
+        raise Refusal(RejectCode.VALUE_NOT_FINITE, f"{name} is the number {member}: send a finite number")
     if isinstance(member, _Number) and name == "trade_id" and not _WHOLE.fullmatch(member):
         raise Refusal(RejectCode.KEY_INVALID, f"trade_id {shown(member)}: send text, or a whole number")
     if isinstance(member, str):
@@ -132,19 +176,6 @@ def _text_of(name: str, member: Any) -> str | None:
         RejectCode.KEY_INVALID if name == "trade_id" else RejectCode.SCHEMA_INVALID,
         f"{name} is {_json_type(member)}: send a string or a number",
     )
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """One member per key; the same key twice is a message that says two things."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise Refusal(RejectCode.SCHEMA_INVALID, f"the message has {shown(twice)} more than once: send each field once")
-    return members
-
-
-def _not_finite(constant: str) -> NoReturn:
-    raise Refusal(RejectCode.VALUE_NOT_FINITE, f"the message has the number {constant}: send a finite number")
 
 
 def _require_no_row(text: str) -> None:
@@ -162,9 +193,9 @@ def _malformed(why: str) -> Refusal:
 
 
 def _json_type(member: Any) -> str:
-    if isinstance(member, _Number):
+    if isinstance(member, _Number | _NotFinite):
         return "a number"
-    names: Mapping[type, str] = {str: "a string", bool: "true or false", list: "an array", dict: "an object"}
+    names: Mapping[type, str] = {str: "a string", bool: "true or false", list: "an array", _Members: "an object"}
     return names.get(type(member), "null")
 
 
@@ -179,19 +210,29 @@ def _dump(member: Any) -> bytes:
     if isinstance(member, list):
         return b"[" + b",".join(_dump(element) for element in member) + b"]"
     if isinstance(member, dict):
-        return b"{" + b",".join(_dump(str(name)) + b":" + _dump(value) for name, value in member.items()) + b"}"
-    return json.dumps(member, ensure_ascii=False).encode()
+        return b"{" + b",".join(_dump(name) + b":" + _dump(value) for name, value in member.items()) + b"}"
+    return _whole(json.dumps(member, ensure_ascii=False)).encode()
 
 
-def _require_shallow(text: str) -> None:
-    """Refuse deep nesting before any recursive reader sees it; brackets inside strings do not count."""
+def _shallow(text: str) -> str:
+    """The text, no recursive reader of which nests deeper than ``MAX_DEPTH``: what lies deeper is null.
+
+    Only a field that is not ours nests at all. Brackets inside strings do not count.
+    """
     if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
-    depth = 0
-    for bracket in re.sub(r'"(?:[^"\\]|\\.)*"?', "", text, flags=re.DOTALL):
-        if bracket in "[{":
+        return text
+    parts: list[str] = []
+    depth = shown_to = 0
+    for found in _STRING_OR_BRACKET.finditer(text):
+        if found[0] in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise Refusal(RejectCode.SIZE_EXCEEDED, f"the message nests deeper than {MAX_DEPTH}: send it flat")
-        elif bracket in "]}":
+            if depth == MAX_DEPTH + 1:
+                parts.append(text[shown_to : found.start()])
+        elif found[0] in "]}":
             depth -= 1
+            if depth == MAX_DEPTH:
+                parts.append("null")
+                shown_to = found.end()
+    if depth > MAX_DEPTH:
+        raise _malformed("its brackets are not closed")
+    return "".join((*parts, text[shown_to:]))

@@ -7,21 +7,23 @@ below ``MAX_BYTES`` whose message, which names every field, is above it, is SIZE
 docs/files.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
+from traderecon.intake.blanks import trimmed
 from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.refusal import Refusal
-from traderecon.intake.rows import cells_of
+from traderecon.intake.rows import cells_of, require_decoded
 
 _encode = msgspec.json.Encoder().encode
 
 
-def message_of(columns: Sequence[str], line: str) -> bytes:
+def message_of(columns: Sequence[str], line: str, unknown: Collection[str] = ()) -> bytes:
     """The bytes to send for one line without its line break, under a header with these columns.
 
-    An empty cell is left out: it was not sent. A line that is no row goes as it is, to be rejected where its neighbours
+    An empty cell is left out: it was not sent. ``unknown`` are columns that are not ours: nothing in them refuses the
+    line. A line that is no row goes as it is, to be rejected where its neighbours
     are decoded; bytes that were no UTF-8 stand in it as lone surrogates (``surrogateescape``), and are sent as such.
 
     >>> message_of(("trade_id", "pnl_impact", "commission"), "T1,95.00,")
@@ -31,12 +33,19 @@ def message_of(columns: Sequence[str], line: str) -> bytes:
     """
     try:
         cells = cells_of(line)
+        fields = dict(zip(columns, cells, strict=False))
+        if not line.isascii():
+            require_decoded(fields, unknown)
     except Refusal:
         return _as_it_is(line)
-    if len(cells) > len(columns):
+    if any(map(trimmed, cells[len(columns) :])):
         return _as_it_is(line)
-    fields = dict(zip(columns, cells, strict=False))
-    return _encode({name: cell for name, cell in fields.items() if cell})
+    return _encode({name: _text(cell) for name, cell in fields.items() if cell})
+
+
+def _text(cell: str) -> str:
+    """The cell, with U+FFFD for bytes that were no UTF-8."""
+    return cell if cell.isascii() else cell.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _as_it_is(line: str) -> bytes:

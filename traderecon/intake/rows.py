@@ -1,20 +1,23 @@
 """Rows: one line of a CSV file -> Fact | Rejected. Total over all lines.
 
 One record per line: a quoted cell may hold commas and doubled quotes, but no line break, so that a quote which is never
-closed costs its own line and not its neighbours. The header names the columns, in any order.
+closed costs its own line and not its neighbours. Blanks around a cell are no part of it, before a quote neither. The
+header names the columns, in any order; one that is not ours refuses nothing, whatever is in it.
 """
 
-import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+from traderecon.intake.blanks import BLANKS, trimmed
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import COLUMNS, KNOWN, leg_of, unread
 from traderecon.intake.messages import MAX_BYTES
+from traderecon.intake.near import near_miss
 from traderecon.intake.refusal import Refusal
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 _UNDECODED = re.compile("[\ufffd\udc80-\udcff]")
+_QUOTED = re.compile(rf'([{BLANKS}]*)"([^"]*(?:""[^"]*)*)"([{BLANKS}]*)(,|\Z)')
 
 
 class HeaderError(ValueError):
@@ -33,26 +36,35 @@ class Rows:
         self.source = source
         self.form = form
         try:
-            self.columns = tuple(name.strip(" ") for name in cells_of(header.removeprefix("\ufeff")))
+            self.columns = tuple(map(trimmed, cells_of(header)))
         except Refusal as refusal:
             raise HeaderError(refusal.text) from None
         missing = [name for name in COLUMNS[source] if name not in self.columns]
-        twice = sorted({name for name in self.columns if name and self.columns.count(name) > 1})
+        twice = [name for name in sorted(KNOWN[source]) if self.columns.count(name) > 1]
+        unknown = [name for name in dict.fromkeys(self.columns) if name not in KNOWN[source]]
+        meant = near_miss(source, unknown, self.columns)
+        if missing and _UNDECODED.search(header):
+            raise HeaderError("the line has bytes that are not UTF-8: save the file as UTF-8")
         if missing:
             found = ",".join(self.columns)[:200]
             for separator in (";", "\t", "|"):
                 if separator in header and "," not in header:
                     raise HeaderError(f"has cells separated by {separator!r}: save it with commas")
-            raise HeaderError(f"lacks the column {', '.join(missing)}: its first line must name it, and is {found!a}")
+            ask = f"; {meant}" if meant else ""
+            raise HeaderError(
+                f"lacks the column {', '.join(missing)}: its first line must name it, and is {found!a}{ask}"
+            )
         if twice:
             raise HeaderError(f"has the column {', '.join(twice)} more than once")
-        self.unknown = tuple(name for name in dict.fromkeys(self.columns) if name not in KNOWN[source])
+        if meant:
+            raise HeaderError(f"has a column that is not read: {meant} Give it that name, or one that is unlike it")
+        self.unknown = tuple(unknown)
 
     def decode(self, line: str, origin: Origin) -> Fact | Rejected:
         """Read one line without its line break; bytes that were no UTF-8 stand in it as U+FFFD or lone surrogates."""
         try:
             cells = cells_of(line)
-            if len(cells) > len(self.columns):
+            if len(cells) > len(self.columns) and any(map(trimmed, cells[len(self.columns) :])):
                 raise Refusal(
                     RejectCode.SCHEMA_INVALID,
                     f"the row has {len(cells)} cells, the header names {len(self.columns)}: "
@@ -60,7 +72,9 @@ class Rows:
                 )
             # A short row lacks its last fields; which one it needed is said by name.
             fields: dict[str, str | None] = dict(zip(self.columns, cells, strict=False))
-            extra = {name: fields.pop(name) or "" for name in self.unknown if name in fields}
+            if not line.isascii():
+                require_decoded(fields, self.unknown)
+            extra = {name: _UNDECODED.sub("\ufffd", fields.pop(name) or "") for name in self.unknown if name in fields}
             leg = leg_of(self.source, fields, self.form)
             return Fact(leg, origin, {**extra, **unread(leg, fields)} or None)
         except Refusal as refusal:
@@ -73,24 +87,48 @@ class Rows:
         except Refusal:
             return ""
         column = self.columns.index("trade_id")
-        return cells[column].strip(" ") if column < len(cells) else ""
+        return trimmed(cells[column]) if column < len(cells) else ""
+
+
+def require_decoded(fields: Mapping[str, str | None], unknown: Collection[str]) -> None:
+    """Refusal where a field of ours has bytes that were no UTF-8."""
+    for name, cell in fields.items():
+        if name not in unknown and cell and _UNDECODED.search(cell):
+            raise Refusal(RejectCode.SCHEMA_INVALID, f"the {name} has bytes that are not UTF-8: save the file as UTF-8")
 
 
 def cells_of(line: str) -> Sequence[str]:
-    """The cells of one line, or Refusal.
+    """The cells of one line, or Refusal; blanks around a quoted one are left, so that it is seen that they were there.
 
-    >>> cells_of('T1,"a ""b"", c",1')
-    ['T1', 'a "b", c', '1']
+    >>> cells_of('T1, "a ""b"", c",1')
+    ['T1', ' a "b", c', '1']
     """
     if len(line) > MAX_BYTES:
         raise Refusal(RejectCode.SIZE_EXCEEDED, f"the line has {len(line)} characters: send at most {MAX_BYTES}")
-    if not line.isascii() and _UNDECODED.search(line):
-        raise Refusal(RejectCode.SCHEMA_INVALID, "the line has bytes that are not UTF-8: save the file as UTF-8")
     if '"' not in line:
         return line.split(",")
-    try:
-        return next(csv.reader([line], strict=True))
-    except csv.Error:
-        raise Refusal(
-            RejectCode.SCHEMA_INVALID, "the line has a quote that is never closed, or text behind a closing one"
-        ) from None
+    cells, at, separator = [], 0, ","
+    while separator:
+        if quoted := _QUOTED.match(line, at):
+            before, text, behind, separator = quoted.groups()
+            cells.append(before + text.replace('""', '"') + behind)
+            at = quoted.end()
+            continue
+        comma = line.find(",", at)
+        cell, separator = (line[at:], "") if comma < 0 else (line[at:comma], ",")
+        if trimmed(cell).startswith('"'):
+            raise Refusal(
+                RejectCode.SCHEMA_INVALID, "the line has a quote that is never closed, or text behind a closing one"
+            )
+        cells.append(cell)
+        at = comma + 1
+    return cells
+
+
+def blank(line: str) -> bool:
+    """Whether a line says nothing: it is no row, and nobody's mistake.
+
+    >>> blank(" "), blank(","), blank("")
+    (True, False, True)
+    """
+    return not trimmed(line)

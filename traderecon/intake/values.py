@@ -8,6 +8,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
+from traderecon.intake.blanks import trimmed
 from traderecon.intake.refusal import Refusal
 from traderecon.records import Kind, RejectCode
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
@@ -18,6 +19,10 @@ MAX_TEXT = 512
 MAX_NUMBER = 128
 """Characters in a number; more is no amount of money."""
 
+MAX_VERSION = 2**63 - 1
+"""What a database and most languages hold in one whole number."""
+
+_DIGITS = re.compile(r"\d{1,19}", re.ASCII)
 _SHORT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
@@ -33,7 +38,7 @@ def number(sent: str) -> Decimal:
     Refuses with SIZE_EXCEEDED, VALUE_NOT_FINITE, SCHEMA_INVALID (not a number), VALUE_OUT_OF_RANGE,
     NUMBER_PRECISION_EXCEEDED. Source: DOMAIN.md G03 to G09.
     """
-    return _number(sent.strip(" "))
+    return _number(trimmed(sent))
 
 
 @lru_cache(maxsize=65_536)
@@ -60,33 +65,34 @@ def _number(text: str) -> Decimal:
 
 def positive(sent: str) -> Decimal:
     """A quantity: above zero, since a fill of nothing is no trade and the side says the direction."""
-    value = _number(sent.strip(" "))
+    value = _number(trimmed(sent))
     if value <= 0:
         raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, "send a quantity above zero")
     return value
 
 
 def version(sent: str) -> int:
-    """The version of a leg: a whole number, 0 to 10^9."""
-    value = number(sent)
+    """The version of a leg: a whole number, 0 to 2^63 - 1: some feeds number by the time in nanoseconds."""
+    text = trimmed(sent)
+    value = Decimal(text) if _DIGITS.fullmatch(text) else _number(text)
     if value != value.to_integral_value():
         raise Refusal(RejectCode.SCHEMA_INVALID, "send a whole number")
-    if not 0 <= value <= 1_000_000_000:
-        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, "send 0 to 1000000000")
+    if not 0 <= value <= MAX_VERSION:
+        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, f"send 0 to {MAX_VERSION}")
     return int(value)
 
 
 def kind(sent: str) -> Kind:
     """What this version does to the leg, in any case."""
     try:
-        return Kind(sent.strip(" ").lower())
+        return Kind(trimmed(sent).lower())
     except ValueError:
         raise Refusal(RejectCode.EVENT_TYPE_UNSUPPORTED, "send new, amend or cancel") from None
 
 
 def text(sent: str) -> str:
     """A name or a code, without the blanks around it; look-alikes and case stay as they are."""
-    return _text(sent.strip(" "))
+    return _text(trimmed(sent))
 
 
 @lru_cache(maxsize=65_536)
@@ -105,7 +111,7 @@ def key(sent: str) -> str:
 
     Refuses with KEY_MISSING, KEY_INVALID. Source: DOMAIN.md E12 to E16, G12.
     """
-    value = sent.strip(" ")
+    value = trimmed(sent)
     if not value:
         raise Refusal(RejectCode.KEY_MISSING, "send one in every record")
     if len(value) > MAX_TEXT:

@@ -78,9 +78,9 @@ class _File(_Wish, frozen=True):
 
 
 def parse_rules(text: str) -> Rules:
-    """Read a rules file; RulesError for anything it should not have."""
+    """Read a rules file, with a byte order mark or without; RulesError for anything it should not have."""
     try:
-        file = msgspec.convert(tomllib.loads(text, parse_float=Decimal), _File)
+        file = msgspec.convert(tomllib.loads(text.removeprefix("\ufeff"), parse_float=Decimal), _File)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise RulesError(str(error)) from None
     checks = tuple(rule for founding in FOUNDING.checks if (rule := _changed(founding, file.checks)) is not None)
