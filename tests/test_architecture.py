@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "web": {"records", "rules", "batch", "sink", "telemetry", "transport", "clock", "open_files"},
     "audit": {"addresses", "records", "sink", "topics", "transport", "durable"},
     "agent": {*CORE, "tables", "telemetry", "topics", "transport", "clock", "sink", "stage", "audit", "journal_time"},
-    "journal_time": {"intake", "records", "stage", "clock", "transport"},
+    "journal_time": {"intake", "records", "stage", "clock", "durable", "transport"},
     "stage": {"telemetry", "topics", "transport"},
     "clock": set(),
     "addresses": set(),

@@ -119,9 +119,14 @@ async def settle_database(settings: Settings, identity: Identity) -> None:
 
 
 def _intake(parts: Parts) -> StreamApp:
-    stage = _stage(parts, "intake", writes=(parts.topics.legs, parts.topics.dead_letters, parts.topics.accounts))
+    names = parts.topics
+    writes, reads = (names.legs, names.dead_letters, names.accounts), (names.legs, names.actions)
+    stage = _stage(parts, "intake", writes=writes, reads=reads)
     intake_agent.attach(
-        stage, clock_step_s=parts.settings.clock_step_seconds, wall_votes=not on_this_machine(parts.settings.broker)
+        stage,
+        clock_step_s=parts.settings.clock_step_seconds,
+        wall_votes=not on_this_machine(parts.settings.broker),
+        clock_file=parts.home.directory / "intake" / "clock.json",
     )
     return stage.app
 

@@ -1,7 +1,9 @@
 """The clocks: the only module that reads them. The wall clock may be shown and waited on, and decides nothing."""
 
 import time
+from pathlib import Path
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -13,3 +15,8 @@ def now_ns() -> int:
 def boot_ns() -> int:
     """Nanoseconds since this machine was started, those it slept included; nobody sets this clock."""
     return time.clock_gettime_ns(_BOOT)
+
+
+def boot_id() -> str:
+    """What tells this start of the machine from any other; empty where the system does not say."""
+    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""

@@ -9,12 +9,13 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from faust.types import TP
 
-from traderecon import clock
+from traderecon import clock, durable
 from traderecon.intake.log_clock import LogClock, Reading
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, iso
@@ -33,6 +34,20 @@ RESETS_S = 2.0
 WALL = "this machine"
 NS_PER_S = 1_000_000_000
 
+STORE_MS = 10_000
+"""How often what is believed is written down."""
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    """How far the log's time is ahead of the boot-time clock of this start of the machine."""
+
+    boot_id: str
+    offset_ms: int
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(_Stored).decode
+
 logger = logging.getLogger(__name__)
 
 
@@ -40,10 +55,11 @@ class JournalTime:
     """The log's clock of one worker.
 
     ``step_ms``: how far a clock may be ahead of what has passed. ``votes``: whether the wall clock of this machine is
-    another clock than the broker's, and has a vote on a step.
+    another clock than the broker's, and has a vote on a step. ``state_file``: where it keeps what it believes, for the
+    next start before the machine is started again.
     """
 
-    def __init__(self, stage: Stage, *, step_ms: int, votes: bool) -> None:
+    def __init__(self, stage: Stage, *, step_ms: int, votes: bool, state_file: Path | None = None) -> None:
         self._app: Any = stage.app
         self._stage, self._votes = stage, votes
         self._clock = LogClock(step_ms)
@@ -51,6 +67,7 @@ class JournalTime:
         self._resets = TP(stage.topics.actions, partition_for(KEY, stage.partitions))
         self._resets_read: int | None = None
         self._asked_boot_ms = 0
+        self._state_file, self._stored_boot_ms = state_file, 0
         self.epoch = 0
 
     @property
@@ -74,7 +91,9 @@ class JournalTime:
         await self.read_resets()
         known_ms = await self._journal_ms()
         if known_ms is not None:
-            known_ms = max(known_ms - int(self._app.producer.log_ahead_ms), clock.now_ns() // NS_PER_MS)
+            known_ms = self._stored_ms() or max(
+                known_ms - int(self._app.producer.log_ahead_ms), clock.now_ns() // NS_PER_MS
+            )
         self._clock.begin(known_ms, _boot_ms())
         self._begun = True
 
@@ -90,7 +109,7 @@ class JournalTime:
 
     def report(self) -> None:
         """Say which clocks are not believed."""
-        ahead, behind_ms = self._clock.ahead(), self._clock.behind_ms(_boot_ms())
+        ahead, behind_ms = self._clock.ahead(_boot_ms()), self._clock.behind_ms(_boot_ms())
         self._stage.metrics.watermark_ahead.set(max(ahead.values(), default=0) / 1000)
         incidents = self._app.incidents
         waits = "" if self._clock.settled else " Nothing is read until it is."
@@ -107,6 +126,8 @@ class JournalTime:
             self._app.holds.put(HOLD, " ".join(sentences.values()))
         else:
             self._app.holds.lift(HOLD)
+        if self._clock.settled:
+            self._store()
 
     async def read_resets(self) -> bool:
         """Take in what people have decided since the last time; True where it is another epoch now."""
@@ -128,6 +149,7 @@ class JournalTime:
                 if reset is None or reset.epoch <= self.epoch:
                     continue
                 self.epoch = reset.epoch
+                self._stored_boot_ms = 0
                 if self._begun:  # one from before says nothing of the time that it is now
                     self._clock.reset(reset.at_ms - int(self._app.producer.log_ahead_ms), _boot_ms())
                     logger.warning(
@@ -139,6 +161,23 @@ class JournalTime:
                     )
         self._resets_read = end
         return self.epoch != before
+
+    def _stored_ms(self) -> int | None:
+        """What time it is by what was believed before and has passed since; None after a new start of the machine."""
+        if self._state_file is None or not self._state_file.exists():
+            return None
+        try:
+            stored = _decode(self._state_file.read_bytes())
+        except (OSError, msgspec.MsgspecError) as error:
+            logger.warning("%s cannot be read, the wall clock counts instead: %s", self._state_file, error)
+            return None
+        return stored.offset_ms + _boot_ms() if stored.boot_id and stored.boot_id == clock.boot_id() else None
+
+    def _store(self) -> None:
+        boot_ms = _boot_ms()
+        if self._state_file is not None and (not self._stored_boot_ms or boot_ms - self._stored_boot_ms > STORE_MS):
+            self._stored_boot_ms = boot_ms
+            durable.replace(self._state_file, _encode(_Stored(clock.boot_id(), self._clock.offset_ms)))
 
     async def _journal_ms(self) -> int | None:
         """The newest time the journal tells of; 0 where its records are gone, None where it never had any."""

@@ -26,6 +26,10 @@ def installation(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
     """The executions have a second partition on the second node, and no copy of it."""
     installation = Installation(tmp_path, f"kafka://{cluster.first.address}", grace_seconds=2)
     installation.create_topics()
+    # What is made while the first node is alone is on it: the changelog too.
+    changelog = "traderecon-matching-trades-changelog"
+    if changelog not in cluster.first.topics():
+        cluster.first.create_topic(changelog, installation.partitions, {"cleanup.policy": "compact"})
     cluster.brokers[1].start()
     cluster.first.delete_topic(installation.topics.executions)
     cluster.place(installation.topics.executions, [[1], [2]], {"message.timestamp.type": "LogAppendTime"})

@@ -66,6 +66,7 @@ def test_help_lists_every_command_with_a_line_about_it(option: str) -> None:
         "simulate",
         "topics",
         "torture",
+        "watermark",
         "worker",
     ]
     assert all(about.endswith((".", "?")) for _, about in listed)

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,6 +110,30 @@ def test_c6_a_person_decides_what_time_it_is_ahead_and_back(installation: Instal
     assert {one["epoch"] for one in shown["reached"]} == {2}
     assert broken(installation) == TRADES
     assert worker.leave() == 0
+
+
+def test_c6_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
+    path = tmp_path / "shift"
+    assert started(installation, path).leave() == 0
+    set_clock(path, STEP_S)
+    worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
+    ahead = 'traderecon_incidents_open{kind="clock_ahead"}'
+    installation.until(lambda: answers(worker) and worker.metric(ahead) == 1, "it is noticed")
+    installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(TRADES)])
+    assert not worker.ready()
+    assert "Nothing is read until it is." in worker.log
+    set_clock(path, 0)
+    installation.until(
+        lambda: installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == TRADES, "all match"
+    )
+    assert not broken(installation)
+    assert worker.leave() == 0
+
+
+def answers(worker: Running) -> bool:
+    with suppress(OSError):
+        return bool(worker.get("/healthz/live"))
+    return False
 
 
 def reset(installation: Installation, at_s: float) -> dict[str, object]:

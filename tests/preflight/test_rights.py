@@ -28,7 +28,7 @@ def test_a_role_has_the_rights_that_its_app_uses_and_no_other(
     composition._alone.cache_clear()
     app: Any = getattr(composition, role)
     changelogs = {table.changelog_topic.get_topic_name() for table in app.tables.values()}
-    reads = {name for agent in app.agents.values() for name in agent.channel.topics}
+    reads = {name for agent in app.agents.values() for name in agent.channel.topics} | app.reads
     # A table that has lost something reads what was published of it.
     published = {"desk.reconciled", "desk.mismatch"} if changelogs else set()
     assert changelogs <= set(app.writes)

@@ -409,7 +409,8 @@ def test_without_pages_there_are_health_and_metrics_alone(tmp_path: Path) -> Non
         for path in ("/", "/breaks", "/trades/T1", "/style.css", "/api/reconciliation_status", "/router/"):
             assert bare.ask(path)[0].status == 404
         assert "traderecon_breaks_open" not in bare.text("/metrics")
-        assert bare.json("/healthz/live") == {"live": True, "roles": {"sink": {"recovered": True, "assigned": False}}}
+        roles = {"sink": {"recovered": True, "assigned": False}}
+        assert bare.json("/healthz/live") == {"live": True, "roles": roles, "incidents": []}
         assert bare.json("/healthz/ready", 503)["ready"] is False
 
 

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from faust.types import TP, StreamT
@@ -40,15 +41,20 @@ Rows = dict[tuple[str, int], list[Outgoing]]
 
 
 def attach(
-    stage: Stage, forms: Mapping[Source, Form] | None = None, *, clock_step_s: int = 10, wall_votes: bool = False
+    stage: Stage,
+    forms: Mapping[Source, Form] | None = None,
+    *,
+    clock_step_s: int = 10,
+    wall_votes: bool = False,
+    clock_file: Path | None = None,
 ) -> None:
     """Give the stage's app the three intake agents and the progress.
 
     ``clock_step_s``: how far a clock of the log may be ahead of what has passed. ``wall_votes``: whether this machine's
-    wall clock is another clock than the log's.
+    wall clock is another clock than the log's. ``clock_file``: where what is believed is kept over a restart.
     """
     app = stage.app
-    time = JournalTime(stage, step_ms=clock_step_s * MS_PER_S, votes=wall_votes)
+    time = JournalTime(stage, step_ms=clock_step_s * MS_PER_S, votes=wall_votes, state_file=clock_file)
     for name, source in stage.topics.inputs.items():
         intake = _Intake(stage, source, (forms or {}).get(source, UTC_FORM), time)
         app.agent(app.topic(name, key_type=bytes, value_type=bytes), name=f"intake-{source}")(intake.run)

@@ -76,6 +76,8 @@ class LogClock:
 
     def observe(self, clock: str, reading: Reading, *, witness: bool = False) -> None:
         """Take in what a clock says. A ``witness`` has a vote on a step, and gives no time."""
+        if self._seen.get(clock) == reading:
+            return
         self._seen[clock] = reading
         if witness:
             return
@@ -94,16 +96,22 @@ class LogClock:
         """Whether any clock is believed."""
         return self._offset_ms is not None
 
-    def limit_ms(self, boot_ms: int) -> int:
-        """No time above this is believed now. Only when ``settled``."""
+    @property
+    def offset_ms(self) -> int:
+        """How far the log's time is ahead of the boot-time clock. Only when ``settled``."""
         if self._offset_ms is None:
             raise ValueError("no clock is believed yet")
-        return boot_ms + self._offset_ms + self._bound_ms
+        return self._offset_ms
 
-    def ahead(self) -> Mapping[str, int]:
-        """The clocks that are not believed, and by how many ms they are ahead of what is."""
+    def limit_ms(self, boot_ms: int) -> int:
+        """No time above this is believed now. Only when ``settled``."""
+        return boot_ms + self.offset_ms + self._bound_ms
+
+    def ahead(self, boot_ms: int) -> Mapping[str, int]:
+        """The clocks that are not believed, and by how many ms they are ahead; of those that were read lately."""
         base_ms = self._offset_ms if self._offset_ms is not None else (self._ceiling_ms or 0) - self._bound_ms
-        return {clock: step.offset_ms - base_ms for clock, step in sorted(self._ahead.items())}
+        recent = self._recent(boot_ms)
+        return {clock: step.offset_ms - base_ms for clock, step in sorted(self._ahead.items()) if clock in recent}
 
     def behind_ms(self, boot_ms: int) -> int:
         """By how much the newest time is ahead of every clock that was read lately; 0 where it is not."""

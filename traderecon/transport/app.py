@@ -35,6 +35,7 @@ class StreamApp(faust.App):
     ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
     ``behind``: awaited before records are read again that the group has committed and a table has lost.
     ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
+    ``reads``: topics it reads beside its group.
     ``fixed``: topics that keep the ``partitions`` they have; where one gets more, the process ends: keys have moved.
     ``security``: how its Kafka is spoken to, and as whom; for its consumer, its producer and the reader of recovery.
     ``agreement``: what all members of its group must have in common; one that differs waits.
@@ -54,6 +55,7 @@ class StreamApp(faust.App):
         data_dir: Path,
         partitions: int = 4,
         writes: Iterable[str] = (),
+        reads: Iterable[str] = (),
         fixed: Iterable[str] = (),
         instance: str | None = None,
         agreement: Agreement | None = None,
@@ -72,6 +74,7 @@ class StreamApp(faust.App):
         self.start_offsets: StartOffsets | None = None
         self.behind: Behind | None = None
         self.writes = frozenset(writes)
+        self.reads = frozenset(reads)
         self.fixed = frozenset(fixed)
         self.holds = Holds(name)
         self.incidents = Incidents(name)

@@ -9,23 +9,20 @@ assignor and rebalance protocol. Rules and their reasons: docs/transport.md.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, ClassVar
 
 from faust.events import Event
-from faust.transport.consumer import Consumer, Fetcher, ensure_TP
+from faust.transport.consumer import Consumer, ensure_TP
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
-from traderecon import clock
+from traderecon.transport.ends import Ends
 from traderecon.transport.fixed_counts import FixedCounts, unfit
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
-from traderecon.transport.incidents import Kind
 from traderecon.transport.microbatch import MicroBatch
-from traderecon.transport.open_transactions import OpenTransactions
 from traderecon.transport.points import Point, passed
 from traderecon.transport.progress import Fetch, Progress
 from traderecon.transport.starts import Known, beyond, start
@@ -54,8 +51,7 @@ class BatchConsumer(Consumer):
     """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
 
     The driver gives: ``fetch``, ``_seek``, ``_commit``, ``committed``, ``earliest_offsets``, ``highwaters``,
-    ``readable_ends``, ``assignment``, ``partition_counts``, ``subscribe``. What it is asked about offsets it answers
-    for the partitions whose leader answers, and raises where none does.
+    ``readable_ends``, ``assignment``, ``partition_counts``, ``subscribe``; of offsets those whose leader answers.
     """
 
     transient_errors: ClassVar[tuple[type[Exception], ...]] = ()
@@ -68,9 +64,8 @@ class BatchConsumer(Consumer):
         self._progress: dict[TP, Progress] = {}
         self._left_off: Mapping[TP, int] = {}
         self._ask_again: dict[TP, Progress] = {}
-        self._asking: asyncio.Future[tuple[Mapping[TP, int], Mapping[TP, int]]] | None = None
         self._no_leader: set[TP] = set()
-        self._transactions = OpenTransactions()
+        self._ends = Ends(self)
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
         self._counts = FixedCounts(self.app.conf.id)
         self._stall_s: float = self.app.conf.stream_processing_timeout
@@ -360,16 +355,15 @@ class BatchConsumer(Consumer):
             await self.sleep(self.watch_interval_s)
             watched = dict(self._progress)
             asked = watched.keys() | self._no_leader
-            answer = await self._ends(asked)
+            answer = await self._ends.ask(asked)
             now = monotonic()
             if answer is None:
                 if now - answered > OUTAGE_S:
                     halt(f"the log has not answered for {now - answered:.0f} s")
                 stands, since, busy = {}, {}, now
                 continue
-            answered = now
-            ends, high = answer
-            self._report(asked, ends, high, now)
+            answered, ends = now, answer.readable
+            self._ends.report(self.app.incidents, asked, answer, now)
             await self._watch_counts()
             with suppress(*self.transient_errors):
                 await self._begin_late()
@@ -404,63 +398,3 @@ class BatchConsumer(Consumer):
             return
         if said := self._counts.changed(counts):
             halt(said, code=REFUSED)
-
-    def _report(self, tps: Iterable[TP], readable: Mapping[TP, int], high: Mapping[TP, int], now_s: float) -> None:
-        """Say which partitions have no leader that answers, and which transactions hang."""
-        self.app.incidents.report(
-            Kind.NO_LEADER,
-            {
-                f"{tp.topic}[{tp.partition}]": f"{tp.topic}[{tp.partition}] has no leader that answers, so it cannot "
-                "be read. Everything else goes on; no grace ends until it can be read. Start its broker."
-                for tp in sorted(tps)
-                if tp not in readable
-            },
-        )
-        hanging = self._transactions.observe(readable, high, now_s)
-        now_ns = clock.now_ns()
-        self.app.incidents.report(
-            Kind.OPEN_TRANSACTION,
-            {
-                f"{tp.topic}[{tp.partition}]": f"{tp.topic}[{tp.partition}] has an open transaction at offset "
-                f"{one.first_offset}, since {_iso(now_ns, now_s - one.since_s)} or longer; {one.behind} offsets wait "
-                "behind it, and no grace ends meanwhile. Have its producer commit or abort, or end it with "
-                f"`kafka-transactions.sh abort --topic {tp.topic} --partition {tp.partition} --start-offset "
-                f"{one.first_offset}`."
-                for tp, one in sorted(hanging.items())
-            },
-        )
-
-    async def _readable_and_high(self, tps: Iterable[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]]:
-        asked = tuple(tps)
-        return await self.readable_ends(*asked), await self.highwaters(*asked)
-
-    async def _ends(self, tps: Iterable[TP]) -> tuple[Mapping[TP, int], Mapping[TP, int]] | None:
-        """Up to where partitions can be read, and their high watermarks; None while the log does not answer.
-
-        One question at a time is under way.
-        """
-        if self._asking is None:
-            self._asking = asyncio.ensure_future(self._readable_and_high(tps))
-        done, _ = await asyncio.wait({self._asking}, timeout=self.watch_interval_s)
-        if not done:
-            return None
-        asked, self._asking = self._asking, None
-        try:
-            return asked.result()
-        except self.transient_errors:
-            return None
-
-
-class BatchFetcher(Fetcher):
-    """Runs the consumer's fetching; Faust's takes a stop during a rebalance for a crash."""
-
-    app: Any
-
-    @Service.task
-    async def _fetcher(self) -> None:
-        await self.app.consumer._drain_messages(self)
-
-
-def _iso(now_ns: int, ago_s: float) -> str:
-    """The second that was so long ago, UTC."""
-    return datetime.fromtimestamp(now_ns / 1e9 - ago_s, UTC).isoformat(timespec="seconds")

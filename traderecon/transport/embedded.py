@@ -20,8 +20,8 @@ from faust.types.tuples import RecordMetadata
 
 from traderecon.addresses import EMBEDDED, embedded_directory
 from traderecon.clock import boot_ns, now_ns
-from traderecon.transport.consumer import BatchFetcher
 from traderecon.transport.embedded_consumer import EmbeddedConsumer
+from traderecon.transport.fetcher import BatchFetcher
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import Log, LogError, OpenLog, TopicDiffers, Writer
 from traderecon.transport.microbatch import Outgoing, Record, partition_for

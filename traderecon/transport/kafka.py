@@ -26,7 +26,8 @@ from faust.types import TP
 from traderecon.clock import boot_ns
 from traderecon.transport import connections, fetched_records, group_membership
 from traderecon.transport.codecs import MissingCodec
-from traderecon.transport.consumer import BatchConsumer, BatchFetcher
+from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.fetcher import BatchFetcher
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer, ClockReading
@@ -136,13 +137,14 @@ class _Thread(stock.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         client = consumer._client
         await client._maybe_wait_metadata()
+        unknown = {tp.topic for tp in tps if client.cluster.partitions_for_topic(tp.topic) is None}
+        if unknown:  # nobody of this group reads it
+            await asyncio.wait({client.add_topic(topic) for topic in unknown}, timeout=OFFSETS_S)
         by_leader: dict[int, list[TP]] = defaultdict(list)
         for tp in sorted(tps):
             leader = client.cluster.leader_for_partition(stock.ensure_aiokafka_TP(tp))
             by_leader[-1 if leader is None else leader].append(tp)
         without = by_leader.pop(-1, [])
-        for tp in without:
-            client.add_topic(tp.topic)
         fetcher = copy.copy(consumer._fetcher)
         fetcher._isolation_level = isolation
         answers = await asyncio.gather(

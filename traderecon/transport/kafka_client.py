@@ -1,17 +1,16 @@
 """The client of a Kafka: topics by its admin protocol, records in batches that every replica in sync acknowledges."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, Self, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     BrokerNotAvailableError,
-    BrokerResponseError,
     CommitFailedError,
     IllegalGenerationError,
     InvalidReplicationFactorError,
@@ -38,10 +37,12 @@ from traderecon.transport.client import (
     NoAnswer,
     NotAccepted,
     NoTopic,
-    OpenTransaction,
     Rights,
 )
 from traderecon.transport.codecs import MissingCodec
+from traderecon.transport.kafka_admin import Admin, once_ready
+from traderecon.transport.kafka_batches import add, batches
+from traderecon.transport.kafka_diagnosis import Diagnosis
 from traderecon.transport.kafka_groups import describe
 from traderecon.transport.kafka_rights import rights_of_groups, rights_of_topics
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing, Record
@@ -64,7 +65,7 @@ MEMBERS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, 
 T = TypeVar("T")
 
 
-class KafkaClient:
+class KafkaClient(Diagnosis):
     """A client of the brokers at ``servers``, see ``Client``."""
 
     def __init__(self, servers: Sequence[str], security: Security, admin: Any, parts: AsyncExitStack) -> None:
@@ -91,7 +92,7 @@ class KafkaClient:
         """
         servers = servers_of(broker)
         async with AsyncExitStack() as parts:
-            admin = AIOKafkaAdminClient(
+            admin = Admin(
                 bootstrap_servers=servers,
                 client_id=CLIENT_ID,
                 request_timeout_ms=int(within_s * 1000),
@@ -180,7 +181,7 @@ class KafkaClient:
     async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
         """What our principal may do; nothing is said of what a broker before 2.3 is silent about."""
         found = await self._answered(rights_of_topics(self._admin, topics))
-        return {**found, **await self._answered(_once_ready(lambda: rights_of_groups(self._admin, groups)))}
+        return {**found, **await self._answered(once_ready(lambda: rights_of_groups(self._admin, groups)))}
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
         """Write rows to a partition, in order; what is transient is tried again for ``PATIENCE_S``."""
@@ -188,7 +189,7 @@ class KafkaClient:
             return
         producer = await self._sending(topic, partition)
         until = monotonic() + PATIENCE_S
-        for wire, batch in _batches(producer, rows):
+        for wire, batch in batches(producer, rows):
             await self._append(producer, topic, partition, batch, wire, until)
 
     async def ends(self, topic: str) -> Mapping[int, int]:
@@ -226,7 +227,7 @@ class KafkaClient:
         low = (await self._answered(reader.beginning_offsets([place])))[place]
         high = (await self._answered(reader.end_offsets([place])))[place]
         found = await self._answered(
-            _once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
+            once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
         )
         at = found[place].offset if place in found else -1
         return GroupPosition(at if at >= 0 else None, low, high)
@@ -242,7 +243,7 @@ class KafkaClient:
         if not asked:
             return {}
         found = await self._answered(
-            _once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=asked))
+            once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=asked))
         )
         return {(place.topic, place.partition): at.offset for place, at in found.items() if at.offset >= 0}
 
@@ -253,7 +254,7 @@ class KafkaClient:
             coordinator = await self._admin.find_coordinator(group)
             return await describe(lambda request: self._admin._send_request(request, coordinator), group)
 
-        return await self._answered(_once_ready(asked))
+        return await self._answered(once_ready(asked))
 
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""
@@ -284,46 +285,6 @@ class KafkaClient:
         finally:
             await mover.stop()
 
-    async def open_transactions(self, topic: str) -> Sequence[OpenTransaction]:
-        """The oldest transaction of each partition that is open now: high watermark and last stable offset differ."""
-        led, committed, reader = await self._led(topic), await self._reading_committed(), await self._reading()
-        stable = await self._answered(committed.end_offsets(led))
-        high = await self._answered(reader.end_offsets(led))
-        found = []
-        for place in led:
-            if (first := stable[place]) < high[place]:
-                since_ms = await self._written_ms(place, first)
-                found.append(OpenTransaction(place.partition, first, since_ms, high[place] - first))
-        return found
-
-    async def leaderless(self, topic: str) -> Sequence[int]:
-        """The partitions for which the cluster names no leader."""
-        (found,) = await self._answered(self._admin.describe_topics([topic]))
-        return sorted(one["partition"] for one in found["partitions"] if one["leader"] < 0)
-
-    async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
-        """Whether a record has this timestamp or a later one, by the broker's index: nothing is read.
-
-        A partition without a leader is left out.
-        """
-        reader = await self._reading()
-        asked = dict.fromkeys(await self._led(topic), timestamp_ms)
-        found = await self._answered(reader.offsets_for_times(asked))
-        return any(place is not None for place in found.values())
-
-    async def _led(self, topic: str) -> list[TopicPartition]:
-        """The partitions of a topic that have a leader."""
-        without = set(await self.leaderless(topic))
-        return [place for place in await self._partitions(topic) if place.partition not in without]
-
-    async def _written_ms(self, place: TopicPartition, offset: int) -> int:
-        """The timestamp of the first record at or above an offset, committed or not; 0 where none comes soon."""
-        reader = await self._reading()
-        reader.assign([place])
-        reader.seek(place, offset)
-        found = await self._answered(reader.getmany(place, timeout_ms=2_000, max_records=1))
-        return next((int(record.timestamp) for record in found.get(place, ())), 0)
-
     async def _append(  # noqa: PLR0917  # one batch, and where it goes
         self, producer: Any, topic: str, partition: int, rows: Sequence[Outgoing], wire: Any, until: float
     ) -> None:
@@ -347,7 +308,7 @@ class KafkaClient:
                 await asyncio.sleep(AGAIN_S)
                 wire = producer.create_batch()
                 for row in rows:
-                    _add(wire, row)
+                    add(wire, row)
 
     async def _usable(self, topic: str, until: float) -> None:
         """Wait until every partition of a new topic has a leader."""
@@ -392,13 +353,6 @@ class KafkaClient:
                 self._reader = await self._reader_of("read_uncommitted")
         return self._reader
 
-    async def _reading_committed(self) -> Any:
-        """A reader that stops at the first open transaction of a partition."""
-        async with self._starting:
-            if self._committed_reader is None:
-                self._committed_reader = await self._reader_of("read_committed")
-        return self._committed_reader
-
     async def _reader_of(self, isolation_level: str) -> Any:
         reader = AIOKafkaConsumer(
             bootstrap_servers=self._servers,
@@ -434,35 +388,3 @@ class KafkaClient:
 
     def _no_topic(self, topic: str) -> NoTopic:
         return NoTopic(f"there is no {topic} in {self.where}: `traderecon topics create` makes what is missing")
-
-
-async def _once_ready(question: Callable[[], Awaitable[T]]) -> T:
-    """What a broker answers about groups, when it can: a new one has to make their topic, one just started to read it.
-
-    It says so, and is asked again for as long as the caller waits.
-    """
-    while True:
-        try:
-            return await question()
-        except BrokerResponseError as error:
-            if not error.retriable:
-                raise
-            await asyncio.sleep(AGAIN_S)
-
-
-def _batches(producer: Any, rows: Sequence[Outgoing]) -> Iterator[tuple[Any, Sequence[Outgoing]]]:
-    """The rows in as few batches as fit ``BATCH_BYTES``: each as it goes on the wire, and its rows.
-
-    A row that is larger is a batch of its own, and the topic's to take or to refuse.
-    """
-    at = 0
-    while at < len(rows):
-        wire = producer.create_batch()
-        first = at
-        while at < len(rows) and (_add(wire, rows[at]) is not None or at == first):
-            at += 1
-        yield wire, rows[first:at]
-
-
-def _add(wire: Any, row: Outgoing) -> Any:
-    return wire.append(key=row.key, value=row.value, timestamp=row.timestamp_ms, headers=list(row.headers))
