@@ -255,9 +255,10 @@ class RoleApp:
 
         return made
 
-    def timer(self, *, interval: float, name: str) -> Callable[[Any], Any]:
+    def timer(self, interval: float, *, name: str = "") -> Callable[[Any], Any]:
         def made(tell: Any) -> Any:
-            self.timers.append(tell)
+            if name:  # the one that has none looks after the file of the database, which nobody takes away here
+                self.timers.append(tell)
             return tell
 
         return made
