@@ -1,6 +1,6 @@
 """State: Faust tables whose writes are batches, one module each. See README.md for keys, writers and lifetimes."""
 
-from . import deadlines, facts, outputs, rules, told, trades, watermarks
+from . import closed, deadlines, facts, outputs, rules, told, trades, watermarks
 from .batch_table import BatchTable, Draft
 from .fold import Fold, applied_key
 
@@ -9,6 +9,7 @@ __all__ = [
     "Draft",
     "Fold",
     "applied_key",
+    "closed",
     "deadlines",
     "facts",
     "outputs",

@@ -30,6 +30,11 @@ def tell(draft: Draft, trade_id: bytes, told: Told) -> None:
     draft.put(PREFIX + trade_id, row(told))
 
 
+def forget(draft: Draft, trade_id: bytes) -> None:
+    """The trade is closed: its last result is in that row."""
+    draft.delete(PREFIX + trade_id)
+
+
 def row(told: Told) -> bytes:
     """The value of its row."""
     return b"%d %b" % (told.version, _encode(told))

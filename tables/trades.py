@@ -8,8 +8,9 @@ from bisect import insort
 
 from traderecon.records import Told
 
-from . import facts, told
+from . import closed, facts, told
 from .batch_table import Draft, Held
+from .closed import Closed
 from .facts import Kept
 
 REMEMBERED = 8_192
@@ -19,10 +20,13 @@ REMEMBERED = 8_192
 class Trade:
     """One trade: its facts, in the order of the journal, and the last result published of it."""
 
-    __slots__ = ("facts", "told")
+    __slots__ = ("closed", "facts", "told")
 
-    def __init__(self, facts: list[Kept], told: Told | None) -> None:
-        self.facts, self.told = facts, told
+    def __init__(self, facts: list[Kept], told: Told | None, closed: Closed | None = None) -> None:
+        self.facts, self.told, self.closed = facts, told, closed
+        if closed is not None:  # what came before is gone, whoever writes it again
+            self.facts = [kept for kept in facts if kept.journal_offset > closed.offset]
+            self.told = told if told is not None and told.version > closed.version else closed.told
 
 
 class Trades:
@@ -36,7 +40,8 @@ class Trades:
         found = self._remembered.get(trade_id)
         if found is None:
             # What this draft has of a trade is remembered: the rest is stored.
-            found = Trade(facts.stored(self._draft, trade_id), told.last(self._draft, trade_id))
+            known, last = facts.stored(self._draft, trade_id), told.last(self._draft, trade_id)
+            found = Trade(known, last, closed.of(self._draft, trade_id))
             self._remembered[trade_id] = found
         return found
 
@@ -56,6 +61,28 @@ class Trades:
         known = self._remembered[trade_id].facts
         known[:] = [one for one in known if one.identity != read_back.identity]
         self.keep(trade_id, exact, journalled)
+
+    def close(self, trade_id: bytes, row: Closed) -> None:
+        """All that is left of a trade is this row."""
+        self._clear(trade_id)
+        closed.put(self._draft, trade_id, row)
+        self._remembered[trade_id] = Trade([], None, row)
+
+    def forget(self, trade_id: bytes) -> None:
+        """Nothing is left of a trade, but of a closed one that it was."""
+        trade = self.of(trade_id)
+        if trade.closed is not None:
+            versions = (trade.closed.version, 0 if trade.told is None else trade.told.version)
+            closed.forget(self._draft, trade_id, trade.closed, max(versions))
+        self._clear(trade_id)
+        del self._remembered[trade_id]
+
+    def _clear(self, trade_id: bytes) -> None:
+        """Take away every fact, also those that a closed row has made void, and what was published."""
+        there = [*facts.stored(self._draft, trade_id), *self.of(trade_id).facts]
+        for kept in {one.identity: one for one in there}.values():
+            facts.forget(self._draft, trade_id, kept)
+        told.forget(self._draft, trade_id)
 
     def tell(self, trade_id: bytes, last: Told) -> None:
         """This result is published."""

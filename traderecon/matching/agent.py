@@ -10,6 +10,7 @@ record is judged by itself, over the facts up to it: what is published never dep
 import asyncio
 import logging
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ import msgspec
 from faust.types import TP, StreamT
 
 from traderecon import clock
+from traderecon.matching.closed import MOST_LATE, closes_ns, is_claim, latest_ns, orphan, own_ns
 from traderecon.matching.course import Awaited, Turn, awaited, expire, join
 from traderecon.matching.facts import MAX_FACTS, Arrival
 from traderecon.matching.results import told as told_by
@@ -45,7 +47,7 @@ from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.rules.content import content
 from traderecon.stage import Stage
-from traderecon.tables import BatchTable, Draft, deadlines, facts, outputs, told, trades, watermarks
+from traderecon.tables import BatchTable, Draft, closed, deadlines, facts, outputs, told, trades, watermarks
 from traderecon.tables import rules as rules_rows
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
@@ -60,8 +62,11 @@ REKEYING_S = 1
 STANDING_S = 2
 """A partition tells how it stands this often, in the log's time."""
 OLDEST_SHOWN = 100
+DAY_NS = 86_400 * NS_PER_S
 SCAN_SHARE = 20
 """Counting who waits takes one part in this many of the time."""
+
+RISING = (*told.RISING, *watermarks.RISING, *closed.RISING)
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +77,7 @@ _encode = msgspec.json.Encoder().encode
 def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
     """Give the stage's app the matching agent and its table."""
     app = stage.app
-    table = BatchTable(app, name="trades", partitions=stage.partitions, rising=(*told.RISING, *watermarks.RISING))
+    table = BatchTable(app, name="trades", partitions=stage.partitions, rising=RISING)
     table.help = "facts, deadlines, watermarks, what was told"
     app.tables.add(table)
     matching = _Matching(stage, table, rules, retention_days)
@@ -93,6 +98,7 @@ class _Matching:
     def __init__(self, stage: Stage, table: BatchTable, rules: Rules, retention_days: int) -> None:
         self._app, self._topics, self._metrics, self._strikes = stage.app, stage.topics, stage.metrics, stage.strikes
         self._table, self._rules, self._stamp = table, rules, rules.stamp()
+        self._retention_ns = retention_days * DAY_NS
         said = {**content(rules), "retention_days": retention_days}
         self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, said)
         self._memory = trades.Memory()
@@ -171,7 +177,6 @@ class _Matching:
         """A fact comes to its trade."""
         value = record.value or b""
         fact = fact_of(value)
-        draft = turns.draft
         trade = turns.trades.of(trade_id)
         known = trade.facts
         if known and known[0].journal_offset < 0 and (shown := facts.read_back(known, fact.origin)) is not None:
@@ -189,19 +194,31 @@ class _Matching:
             origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
             new, value = facts.Kept(new.identity, fact, record.offset), journalled(fact)
-        before = trade.told
+        if trade.closed is not None or not (known or trade.told or not turns.forgotten(trade_id, fact, record)):
+            self._join_closed(turns, trade_id, (new, value), record)
+        else:
+            self._judge(turns, trade_id, known, (new, value))
+
+    def _judge(
+        self, turns: "_Turns", trade_id: bytes, known: Sequence[facts.Kept], arrived: tuple[facts.Kept, bytes]
+    ) -> None:
+        """A fact joins those known of a trade, and what comes of it is published."""
+        draft, (new, value) = turns.draft, arrived
+        fact, before = new.fact, turns.trades.of(trade_id).told
         turn = join(known, before, new, turns.watermark_ns, self._rules)
         if turn.arrival is Arrival.TOO_MANY:
-            turns.reject(_too_many(fact, _place(turns.batch, record)), record)
+            turns.reject_too_many(new)
             return
         if turn.arrival is Arrival.IDENTICAL:
-            turns.others.append((record.offset, Became.DUPLICATE))
+            turns.others.append((new.journal_offset, Became.DUPLICATE))
         if turn.arrival in _NOT_NEW:
             turns.not_new[fact.leg.source, _NOT_NEW[turn.arrival]] += 1
         if turn.after is None:
             return
         telling = self._telling(turn)
         # Everything that may fail has been done: a record put aside leaves its trade as it was.
+        if not known:
+            closed.look_at(draft, closes_ns([fact], self._retention_ns), trade_id)
         turns.trades.keep(trade_id, new, value)
         if turn.was_due_ns is not None and turn.was_due_ns != turn.due_ns:
             deadlines.forget(draft, turn.was_due_ns, trade_id)
@@ -212,6 +229,63 @@ class _Matching:
             if fact.leg.source is not Source.PNL:
                 turns.decided_ns.append(fact.origin.received_at_ns)
 
+    def _join_closed(self, turns: "_Turns", trade_id: bytes, new: tuple[facts.Kept, bytes], record: Record) -> None:
+        """A leg comes for a trade that was closed: a break with the next version, once for each leg."""
+        trade = turns.trades.of(trade_id)
+        row = trade.closed
+        kept, value = new
+        source = kept.fact.leg.source
+        if row is None or record.offset <= row.offset:
+            return  # it came before: a replay
+        if any(each.identity == kept.identity for each in trade.facts) or not is_claim(kept.fact):
+            # A snapshot alone opens no break, and the trade it is for is judged no more.
+            kind = "identical" if is_claim(kept.fact) else "stale"
+            turns.others.append((record.offset, Became.DUPLICATE))
+            turns.not_new[source, kind] += 1
+            return
+        if len(trade.facts) >= MOST_LATE:
+            turns.reject_too_many(kept)
+            return
+        before = trade.told
+        found = orphan(row.version, [*trade.facts, kept], before, self._stamp)
+        telling = _Telling(found, result_json(found))
+        turns.trades.keep(trade_id, kept, value)
+        turns.publish(trade_id, telling, before)
+
+    def _retire(self, turns: "_Turns", look: closed.Look, below: int, watermark_ns: int) -> None:
+        """A trade's retention may be over: it is closed, or forgotten where it was closed long ago, or looked at again.
+
+        What waits is not closed, however long its grace is. ``below``: the journal offset at which that is found.
+        """
+        draft, trade_id = turns.draft, look.trade_id
+        closed.looked_at(draft, look)
+        trade = turns.trades.of(trade_id)
+        known = [kept.fact for kept in trade.facts]
+        if trade.closed is not None:
+            last_ns = max([trade.closed.closed_at_ns, *(fact.origin.received_at_ns for fact in known)])
+            due_ns = last_ns + self._retention_ns
+        elif known:
+            due_ns = closes_ns(known, self._retention_ns)
+        else:
+            return  # put aside, or written by a worker that woke up late
+        if due_ns > watermark_ns:
+            closed.look_at(draft, due_ns, trade_id)
+        elif trade.closed is not None or (trade.told is None and not any(map(is_claim, known))):
+            turns.forget(trade_id)
+        elif trade.told is None:
+            closed.look_at(draft, watermark_ns + self._retention_ns, trade_id)
+        else:
+            row = closed.Closed(trade.told.version, trade.told, below - 1, watermark_ns, latest_ns(known))
+            turns.trades.close(trade_id, row)
+            closed.look_at(draft, watermark_ns + self._retention_ns, trade_id)
+
+    async def _step(self, turns: "_Turns", record: Record) -> None:
+        """A bounded part of what time does is published and written; the rest comes after, also in another life."""
+        turns.account(record.offset, self._app.conf.topic_partitions)
+        await self._publish(turns)
+        await turns.draft.write(upto=record.offset - 1)
+        turns.trades = self._memory.trades(turns.draft)
+
     async def _pass_time(self, turns: "_Turns", record: Record) -> None:
         """Time has got further: graces end, and the partition tells how it stands."""
         progress = progress_of(record.value or b"")
@@ -220,11 +294,13 @@ class _Matching:
         while over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE):
             for waiting in over:
                 self._look(turns, waiting, record.offset, watermark_ns)
-            if len(over) == SWEPT_AT_ONCE:  # the rest of them comes after these, also where this worker ends here
-                turns.account(record.offset, self._app.conf.topic_partitions)
-                await self._publish(turns)
-                await draft.write(upto=record.offset - 1)
-                turns.trades = self._memory.trades(draft)
+            if len(over) == SWEPT_AT_ONCE:
+                await self._step(turns, record)
+        while looks := closed.due(draft, watermark_ns, SWEPT_AT_ONCE):
+            for look in looks:
+                self._retire(turns, look, record.offset, watermark_ns)
+            if len(looks) == SWEPT_AT_ONCE:
+                await self._step(turns, record)
         turns.others.append((record.offset, Became.CONTROL))
         watermarks.advance(draft, progress, self._topics.inputs)
         turns.watermark_ns = watermark_ns
@@ -341,6 +417,7 @@ class _Turns:
         self.watermark_ns = watermarks.watermark_ns(draft, topics.inputs)
         self.first = max(batch.span.start, draft.applied + 1)
         self.others: list[tuple[int, Became]] = []
+        self._horizon: tuple[int, int] | None = None
         self.sent()
 
     def sent(self) -> None:
@@ -353,6 +430,31 @@ class _Turns:
         self.not_new: Counter[tuple[Source, str]] = Counter()
         self.rejected: Counter[RejectCode] = Counter()
         self.standing: bytes | None = None
+
+    def reject_too_many(self, kept: facts.Kept) -> None:
+        """A fact that its trade has no room for."""
+        (record,) = [one for one in self.batch if one.offset == kept.journal_offset]
+        self.reject(_too_many(kept.fact, _place(self.batch, record)), record)
+
+    def forgotten(self, trade_id: bytes, fact: Fact, record: Record) -> bool:
+        """Whether a leg is for a trade that may have been forgotten, by the time it gives itself: closed from now on.
+
+        Its version is above that of every trade that was forgotten.
+        """
+        if self._horizon is None:
+            self._horizon = closed.horizon(self.draft)
+        own, (latest, version) = own_ns(fact), self._horizon
+        if not is_claim(fact) or own is None or own > latest:
+            return False
+        row = closed.Closed(version, None, record.offset - 1, self.watermark_ns, own)
+        self.trades.close(trade_id, row)
+        closed.look_at(self.draft, self.watermark_ns, trade_id)
+        return True
+
+    def forget(self, trade_id: bytes) -> None:
+        """Nothing is left of a trade."""
+        self.trades.forget(trade_id)
+        self._horizon = None
 
     def publish(self, trade_id: bytes, telling: _Telling, before: Told | None) -> None:
         """To the topic of its state, and to the one it leaves."""

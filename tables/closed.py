@@ -1,0 +1,88 @@
+"""Closed trades: what is left of a trade at the end of its retention, and when to look whether it has come.
+
+    c due (8 bytes, nanoseconds) trade_id  ->  nothing: look at this trade then
+    x trade_id  ->  version, space, JSON: what was published last, the journal offset up to which its facts are gone
+    ht, hv      ->  of the trades that were forgotten: the latest time a leg of them gives itself, the highest version
+
+A closed row is never changed, and dominates: facts that came before it are passed over, also those that a worker writes
+late which was stopped and woke up. Facts with a later offset are legs for a trade that is closed. Rows ``x`` and ``h``
+never fall (``RISING``).
+"""
+
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from traderecon.records import Told
+
+from .batch_table import Draft
+
+DUE, CLOSED, HORIZON_NS, HORIZON_VERSION = b"c", b"x", b"ht", b"hv"
+RISING = (CLOSED, b"h")
+_AT = slice(1, 9)
+
+
+class Closed(msgspec.Struct, frozen=True, gc=False):
+    """``offset``: of the journal, up to which facts are gone; ``latest_ns``: the latest own time of a leg of it."""
+
+    version: int
+    told: Told | None
+    offset: int
+    closed_at_ns: int
+    latest_ns: int
+
+
+class Look(NamedTuple):
+    """Look at a trade when the watermark has come to ``due_ns``."""
+
+    due_ns: int
+    trade_id: bytes
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Closed).decode
+
+
+def look_at(draft: Draft, due_ns: int, trade_id: bytes) -> None:
+    """Look at the trade then."""
+    draft.put(_key(due_ns, trade_id), b"")
+
+
+def looked_at(draft: Draft, look: Look) -> None:
+    """It has been looked at."""
+    draft.delete(_key(*look))
+
+
+def due(draft: Draft, watermark_ns: int, at_most: int) -> list[Look]:
+    """The trades to look at by now, the first ``at_most`` of them."""
+    after = DUE + (watermark_ns + 1).to_bytes(8, "big")
+    found = islice(draft.scan(DUE, before=after), at_most)
+    return [Look(int.from_bytes(key[_AT], "big"), key[_AT.stop :]) for key, _ in found]
+
+
+def of(draft: Draft, trade_id: bytes) -> Closed | None:
+    """What is left of a closed trade; None for one that is not closed."""
+    found = draft.get(CLOSED + trade_id)
+    return None if found is None else _decode(found.partition(b" ")[2])
+
+
+def put(draft: Draft, trade_id: bytes, closed: Closed) -> None:
+    """Close a trade."""
+    draft.put(CLOSED + trade_id, b"%d %b" % (closed.version, _encode(closed)))
+
+
+def forget(draft: Draft, trade_id: bytes, closed: Closed, version: int) -> None:
+    """Nothing is left of it but that it was: a later leg is known by the time it gives itself."""
+    draft.delete(CLOSED + trade_id)
+    for key, number in ((HORIZON_NS, closed.latest_ns), (HORIZON_VERSION, version)):
+        draft.put(key, b"%d" % max(number, int(draft.get(key) or b"0")))
+
+
+def horizon(draft: Draft) -> tuple[int, int]:
+    """Of all trades that were forgotten: the latest time of a leg (ns; 0: none was), the highest version."""
+    return int(draft.get(HORIZON_NS) or b"0"), int(draft.get(HORIZON_VERSION) or b"0")
+
+
+def _key(due_ns: int, trade_id: bytes) -> bytes:
+    return DUE + due_ns.to_bytes(8, "big") + trade_id
