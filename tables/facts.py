@@ -1,4 +1,4 @@
-"""The facts of trades: what every source said of a trade, one row per fact, never changed.
+"""The facts of trades: what every source said of a trade, one row per fact, never changed, and gone when outranked.
 
     f trade_id NUL identity (32 bytes)  ->  journal offset, space, the journal record's value
 
@@ -57,7 +57,7 @@ def read_back(known: Sequence[Kept], origin: Origin) -> Kept | None:
 
 
 def forget(draft: Draft, trade_id: bytes, kept: Kept) -> None:
-    """Take a row away; for one that was read back, when its journal record has come."""
+    """Take a row away: higher facts of its side outrank it, its trade is closed, or its journal record has come."""
     draft.delete(PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity))
 
 

@@ -8,11 +8,16 @@ takes its place, and no result comes of it: the outputs show it already.
 
 from collections.abc import Callable, Iterable
 
+from msgspec import structs
+
 from traderecon.records import Origin, identity
 from traderecon.records.journal import fact_of, journalled
 from traderecon.records.published import Published
 
 from . import facts, told
+
+_SHOWN = 0
+"""Which journal records made a result, it does not say. Those of the facts it shows are adopted; any other is new."""
 
 Place = tuple[str, int, int]
 """Topic, partition and offset of the record that was a fact's."""
@@ -41,7 +46,8 @@ def rows(
     trade_id = result.trade_id.encode()
     prefix = facts.PREFIX + trade_id + b"\x00"
     there = {place(fact_of(value.partition(b" ")[2]).origin) for value in stored(prefix)}
-    found = {} if version == result.last.version else {told.PREFIX + trade_id: told.row(result.last)}
+    last_published = structs.replace(result.last, upto=_SHOWN)
+    found = {} if version == result.last.version else {told.PREFIX + trade_id: told.row(last_published)}
     for fact in result.facts:
         if place(fact.origin) not in there:
             key = prefix + bytes.fromhex(identity(fact.leg))

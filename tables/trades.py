@@ -6,7 +6,10 @@ a worker that was stopped and woke up), when the store was opened anew, and when
 
 from bisect import insort
 
+from msgspec import structs
+
 from traderecon.records import Told
+from traderecon.records.bounds import outranked
 
 from . import closed, facts, told
 from .batch_table import Draft, Held
@@ -42,6 +45,7 @@ class Trades:
             # What this draft has of a trade is remembered: the rest is stored.
             known, last = facts.stored(self._draft, trade_id), told.last(self._draft, trade_id)
             found = Trade(known, last, closed.of(self._draft, trade_id))
+            self._bound(trade_id, found.facts)  # a worker that woke up late may have written one that was let go
             self._remembered[trade_id] = found
         return found
 
@@ -54,6 +58,14 @@ class Trades:
             insort(known, kept, key=facts.by_offset)
         else:
             known.append(kept)
+        self._bound(trade_id, known)
+
+    def _bound(self, trade_id: bytes, known: list[Kept]) -> None:
+        """Let go of the facts that are not among the highest of their side, whoever brought them and when."""
+        if lost := outranked([kept.fact for kept in known]):
+            for place in lost:
+                facts.forget(self._draft, trade_id, known[place])
+            known[:] = [kept for place, kept in enumerate(known) if place not in lost]
 
     def adopt(self, trade_id: bytes, read_back: Kept, exact: Kept, journalled: bytes) -> None:
         """The journal record of a fact that was read back from a result has come: it takes the place of that one."""
@@ -61,6 +73,9 @@ class Trades:
         known = self._remembered[trade_id].facts
         known[:] = [one for one in known if one.identity != read_back.identity]
         self.keep(trade_id, exact, journalled)
+        last = self._remembered[trade_id].told
+        if last is not None:  # whose result showed the fact
+            self.tell(trade_id, structs.replace(last, upto=max(last.upto, exact.journal_offset)))
 
     def close(self, trade_id: bytes, row: Closed) -> None:
         """All that is left of a trade is this row."""

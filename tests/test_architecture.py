@@ -32,7 +32,9 @@ MAY_IMPORT = {
     "sink": {"addresses", "records", "telemetry", "topics", "transport", "clock"},
     "web": {"records", "rules", "batch", "sink", "telemetry", "transport", "clock", "open_files"},
     "audit": {"addresses", "records", "sink", "topics", "transport", "durable"},
-    "agent": {*CORE, "tables", "telemetry", "topics", "transport", "clock", "sink", "stage", "audit", "journal_time"},
+    "agent": {*CORE, "tables", "telemetry", "topics", "transport", "clock", "sink", "stage", "audit"}
+    | {"journal_batch", "journal_time"},
+    "journal_batch": {"matching", "records", "tables", "telemetry", "topics", "transport"},
     "journal_time": {"intake", "records", "stage", "clock", "durable", "transport"},
     "stage": {"telemetry", "topics", "transport"},
     "clock": set(),

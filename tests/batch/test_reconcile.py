@@ -24,6 +24,7 @@ from traderecon.batch.split import CHUNK_BYTES, PART_BYTES, boundaries
 from traderecon.batch.summary import REJECTS_SHOWN, Summary
 from traderecon.intake import COLUMNS, Rows
 from traderecon.records import Fact, Leg, Origin, RejectCode, Source, State
+from traderecon.records.bounds import FACTS_PER_SIDE
 from traderecon.rules import FOUNDING
 from traderecon.simulator import PROFILES
 
@@ -283,15 +284,18 @@ def test_only_so_many_rejects_are_shown_and_all_are_written(tmp_path: Path) -> N
     assert len(reject_rows(left.rejects)) == left.summary.rejected[RejectCode.FIELD_MISSING] == 2 * REJECTS_SHOWN
 
 
-def test_a_trade_keeps_so_many_facts_and_the_others_are_rejected(tmp_path: Path) -> None:
+def test_a_side_keeps_its_highest_facts_in_any_order_and_refuses_none(tmp_path: Path) -> None:
     sent = [f"T1,A,{count},1,2025-07-26T10:01:23Z" for count in range(1, 70)]
-    left = left_by(written(tmp_path, plain_files(sent, sent[:1])))
-    assert [row[:3] for row in reject_rows(left.rejects)] == [
-        *((line, "executions.csv", "TOO_MANY_FACTS") for line in range(66, 71)),
-        (2, "broker_confirmations.csv", "TOO_MANY_FACTS"),
-    ]
-    (row,) = rows_of(left.out)
-    assert (row["state"], row["reasons"]) == ("UNMATCHED", "DUPLICATE_CONFLICT;MISSING_CONFIRMATION")
+    outs = set()
+    for name, lines in (("a", sent), ("b", sent[::-1])):
+        (tmp_path / name).mkdir()
+        left = left_by(written(tmp_path / name, plain_files(lines, sent[:1])))
+        assert reject_rows(left.rejects) == []
+        assert left.summary.stale == {Source.EXECUTIONS: 69 - FACTS_PER_SIDE}
+        outs.add(left.out)
+    (row,) = rows_of(outs.pop())
+    assert not outs
+    assert (row["state"], row["reasons"]) == ("MISMATCHED", "DUPLICATE_CONFLICT")
 
 
 def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from oracle import FOUNDING, Row, find
 from pipeline_case import Installation
 
 from traderecon.intake import decode
-from traderecon.matching.facts import MAX_FACTS
-from traderecon.records import Fact, Origin, RejectCode, identity
+from traderecon.records import Fact, Origin, identity
+from traderecon.records.bounds import FACTS_PER_SIDE
 from traderecon.records.journal import fact_of, journalled
 from traderecon.transport import partition_for
 from traderecon.transport.log import Log, Record
@@ -90,7 +90,7 @@ class Accounts:
             differing = [key for key in stored.keys() | self._told.keys() if stored.get(key) != self._told.get(key)]
             raise AccountError(f"{len(differing)} trades are stored otherwise than told: {differing[:3]}")
         letters = self._installation.one("SELECT count(*) FROM dead_letters")
-        if letters != self.figures["rejected"] + self.figures["too many"]:
+        if letters != self.figures["rejected"]:
             raise AccountError(f"{letters} dead letters are stored, {self.figures} were sent")
         self.figures["trades"] = len(stored)
 
@@ -114,10 +114,7 @@ class Accounts:
             letter: dict[str, Any] = json.loads(record.value or b"")
             self.codes[letter["code"]] += 1
             if letter["topic"] == self._topics.legs:
-                if letter["code"] != RejectCode.TOO_MANY_FACTS:
-                    raise AccountError(f"matching could not go on: {letter}")
-                self.figures["too many"] += 1
-                continue
+                raise AccountError(f"matching could not go on: {letter}")
             origin = Origin(letter["topic"], letter["partition"], letter["offset"], 0)
             fed = self._fed(origin)
             again = decode(self._topics.inputs[origin.topic], fed.value, origin)
@@ -160,7 +157,7 @@ class Accounts:
                 continue
             self.figures["results"] += 1
             # Of one whose messages lie in two rounds, or of which some were put aside, the rows here are not all.
-            if first_round != self._round or len(facts[trade_id]) > MAX_FACTS:
+            if first_round != self._round or len(facts[trade_id]) > FACTS_PER_SIDE:
                 continue
             executions, confirmations, snapshots = (by_source.get(name, []) for name in self._topics[:3])
             finding = find(executions, confirmations, snapshots, FOUNDING)

@@ -13,7 +13,8 @@ from strategies import Sent, facts_of, trades
 from traderecon.matching import Arrival
 from traderecon.matching import told as telling
 from traderecon.matching.course import Awaited, Known, Turn, awaited, expire, join
-from traderecon.records import Fact, Hint, Leg, Origin, Result, State, Told, Transition, identity
+from traderecon.records import Fact, Hint, Kind, Leg, Origin, Result, State, Told, Transition, identity
+from traderecon.records.bounds import FACTS_PER_SIDE, outranked
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING, Rules
 from traderecon.tables import facts as kept_facts
@@ -32,12 +33,15 @@ class Stream:
         self.told: Told | None = None
         self.watermark_ns = 0
         self.due_ns: int | None = None
+        self.offset = -1
 
     def arrive(self, fact: Fact) -> Turn:
-        new = kept_facts.Kept(identity(fact.leg), fact, fact.origin.offset)
+        self.offset += 1
+        new = kept_facts.Kept(identity(fact.leg), fact, self.offset)
         turn = join(self.known, self.told, new, self.watermark_ns, self.rules)
         if turn.after is not None:
-            self.known.append(new)
+            lost = outranked([each.fact for each in (*self.known, new)])
+            self.known = [each for place, each in enumerate((*self.known, new)) if place not in lost]
             assert self.due_ns is None or turn.was_due_ns == self.due_ns
             self.due_ns = turn.due_ns
         return self._turned(turn)
@@ -55,7 +59,7 @@ class Stream:
     def _turned(self, turn: Turn) -> Turn:
         if (result := turn.result(self.rules.stamp())) is not None:
             self.published.append(result)
-            self.told = telling(result)
+            self.told = telling(result, turn.upto)
         return turn
 
 
@@ -226,11 +230,54 @@ def test_a_snapshot_alone_waits_for_nobody() -> None:
     assert stream.published == []
 
 
-def test_the_same_fact_and_one_too_many_turn_nothing() -> None:
+def test_the_same_fact_and_one_that_is_outranked_turn_nothing() -> None:
     stream = Stream()
-    for version in range(64):
+    for version in range(1, FACTS_PER_SIDE + 1):
         stream.arrive(Fact(ours(version=version), Origin("t", 0, version)))
     assert stream.arrive(Fact(ours(version=7), Origin("t", 0, 99))) == Turn(Arrival.IDENTICAL)
-    turn = stream.arrive(Fact(ours(version=64), Origin("t", 0, 99)))
-    assert (turn, turn.result(STAMP)) == (Turn(Arrival.TOO_MANY), None)
-    assert len(stream.known) == 64
+    turn = stream.arrive(Fact(ours(version=0), Origin("t", 0, 99)))
+    assert (turn, turn.result(STAMP)) == (Turn(Arrival.OUTRANKED), None)
+    assert len(stream.known) == FACTS_PER_SIDE
+
+
+def test_versions_rise_beyond_the_bound_and_each_newer_leg_is_published() -> None:
+    stream = Stream()
+    stream.arrive_all(arrived(theirs(), *(ours(version=version) for version in range(1, 3 * FACTS_PER_SIDE))))
+    consistent(stream.published)
+    assert len(stream.published) == stream.published[-1].version - 1 == 3 * FACTS_PER_SIDE - 1
+    assert len(stream.published[-1].facts) == FACTS_PER_SIDE + 1
+
+
+def test_a_replay_publishes_nothing_and_what_follows_it_is_published() -> None:
+    """A worker may know what was published and not the facts: it was cut off in the middle of its write."""
+    stream = Stream()
+    facts = arrived(theirs(), *(ours(version=version) for version in range(1, 2 * FACTS_PER_SIDE)))
+    stream.arrive_all(facts)
+    published, known = stream.published, stream.known
+    stream.published, stream.known, stream.offset = [], [], -1
+    stream.arrive_all(facts)
+    assert stream.published == []
+    assert stream.known == known
+    stream.arrive(Fact(ours(version=99), Origin("t", 0, 99)))
+    consistent([*published, *stream.published])
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(Kind), st.booleans()), max_size=70), st.data())
+def test_beyond_the_bound_the_order_and_repetitions_change_nothing(
+    sent: list[tuple[int, Kind, bool]], data: st.DataObject
+) -> None:
+    """P1 where a side has more facts than are kept."""
+    legs: list[Leg] = [ours(version=version, kind=kind, side="BUY" if buys else None) for version, kind, buys in sent]
+    legs += [ours(version=7, account=str(number % 3), order_id=str(number)) for number in range(FACTS_PER_SIDE)]
+    facts = [Fact(leg, Origin("t", 0, 0)) for leg in [theirs(), *legs]]
+    ends = set()
+    for order in (facts, data.draw(st.permutations([*facts, *facts[:9]]))):
+        stream = Stream()
+        for place, fact in enumerate(order):
+            stream.arrive(fact)
+            if place == data.draw(st.integers(0, 80)):
+                stream.wait(FOREVER_NS)
+        stream.wait(FOREVER_NS)
+        consistent(stream.published)
+        ends.add(stream.published[-1].event_id)
+    assert len(ends) == 1

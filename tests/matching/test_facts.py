@@ -4,8 +4,9 @@ import msgspec
 import pytest
 from legs import arrived, booked, ours, theirs
 
-from traderecon.matching import MAX_FACTS, Arrival, add
+from traderecon.matching import Arrival, add
 from traderecon.records import Fact, Hint, Kind, Leg, Origin
+from traderecon.records.bounds import FACTS_PER_SIDE
 
 ELSEWHERE = Origin("elsewhere", 3, 7, 9)
 
@@ -14,7 +15,7 @@ def arrival(leg: Leg, *known: Leg) -> Arrival:
     before = arrived(*known)
     fact = Fact(leg, ELSEWHERE)
     after, was = add(before, fact)
-    assert after == (before if was in {Arrival.IDENTICAL, Arrival.TOO_MANY} else (*before, fact))
+    assert after == (before if was in {Arrival.IDENTICAL, Arrival.OUTRANKED} else (*before, fact))
     return was
 
 
@@ -63,14 +64,20 @@ def test_what_an_arrival_was(leg: Leg, known: list[Leg], was: str) -> None:
     assert arrival(leg, *known) == was
 
 
-def test_a_full_set_takes_no_more_but_still_knows_its_facts() -> None:
-    assert MAX_FACTS == 64
-    known = arrived(*(ours(version=version) for version in range(1, MAX_FACTS)))
-    last = Fact(ours(version=MAX_FACTS), ELSEWHERE)
-    full, was = add(known, last)
-    assert (len(full), was) == (64, Arrival.NEW)
-    assert add(full, Fact(theirs(), ELSEWHERE)) == (full, Arrival.TOO_MANY)
-    assert add(full, Fact(ours(), ELSEWHERE)) == (full, Arrival.IDENTICAL)
+def test_a_full_side_keeps_its_highest_and_the_other_side_has_room() -> None:
+    known = arrived(*(ours(version=version) for version in range(2, FACTS_PER_SIDE + 2)))
+    gathered: tuple[Fact, ...] = ()
+    for fact in known:
+        gathered, was = add(gathered, fact)
+        assert was is Arrival.NEW
+    assert add(gathered, Fact(ours(), ELSEWHERE)) == (known, Arrival.OUTRANKED)
+    assert add(gathered, Fact(ours(version=2), ELSEWHERE)) == (known, Arrival.IDENTICAL)
+    newest = Fact(ours(version=99), ELSEWHERE)
+    assert add(gathered, newest) == ((*known[1:], newest), Arrival.NEW)
+    stale = Fact(ours(version=5, kind=Kind.AMEND), ELSEWHERE)
+    assert add(gathered, stale) == ((*known[1:], stale), Arrival.STALE)
+    for leg in (theirs(), booked()):
+        assert add(gathered, Fact(leg, ELSEWHERE)) == ((*known, Fact(leg, ELSEWHERE)), Arrival.NEW)
 
 
 def test_arrivals_have_names() -> None:
@@ -81,6 +88,6 @@ def test_arrivals_have_names() -> None:
         "enriched",
         "conflicting",
         "stale",
-        "too_many",
+        "outranked",
     ]
-    assert msgspec.json.encode(Arrival.TOO_MANY) == b'"too_many"'
+    assert msgspec.json.encode(Arrival.OUTRANKED) == b'"outranked"'

@@ -9,7 +9,8 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Sides, sides_of
 from traderecon.matching.sides import _sides_of_many
-from traderecon.records import Fact, Hint, Kind, Leg, Origin, Source
+from traderecon.records import CONTENT, Fact, Hint, Kind, Leg, Origin, Source
+from traderecon.records.bounds import FACTS_PER_SIDE, RIVALS
 
 NEW, AMEND, CANCEL = Kind.NEW, Kind.AMEND, Kind.CANCEL
 OURS, THEIRS, PNL = Source.EXECUTIONS, Source.CONFIRMATIONS, Source.PNL
@@ -230,3 +231,22 @@ def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:
     assert found.execution == ours(currency="USD")
     assert sides(ours(currency="GBp"), ours(currency="GBP")).contested == {(OURS, "currency")}
     assert sides(ours(currency="usdt"), ours(currency="USDT")).contested == {(OURS, "currency")}
+
+
+def test_more_rivals_than_are_kept_contest_everything() -> None:
+    rivals = [ours(order_id=str(number)) for number in range(RIVALS + 1)]
+    assert sides_of(arrived(*rivals[:-1])).contested == {(OURS, "order_id")}
+    found = sides_of(arrived(*rivals))
+    assert found.contested == {(OURS, field) for field in CONTENT[OURS]}
+    assert found.execution is not None
+    assert found.execution.price is None
+    assert found.event_time_ns == SECOND_NS
+
+
+def test_what_a_full_side_let_go_is_neither_a_gap_nor_nothing() -> None:
+    full = [ours(version=version) for version in range(9, 9 + FACTS_PER_SIDE)]
+    assert sides_of(arrived(*full)).version_gap is False
+    assert sides_of(arrived(*full[1:])).version_gap is True
+    cancels = [ours(version=version, kind=CANCEL) for version in range(FACTS_PER_SIDE)]
+    assert sides_of(arrived(*cancels)).cancels_nothing is False
+    assert sides_of(arrived(*cancels[1:])).cancels_nothing is True

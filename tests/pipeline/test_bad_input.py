@@ -11,8 +11,8 @@ from pipeline_case import Installation
 from pipeline_truth import assert_history_holds
 from scenario import Message, as_messages, stories
 
-from traderecon.matching.facts import MAX_FACTS
 from traderecon.records import RejectCode, Rejected
+from traderecon.records.bounds import FACTS_PER_SIDE
 from traderecon.transport import Outgoing
 from traderecon.transport.client import connect
 
@@ -128,16 +128,17 @@ def test_what_a_source_adds_of_its_own_may_be_of_any_type(installation: Installa
         worker.get(path)
 
 
-def test_d10_the_fact_too_many_is_a_dead_letter(installation: Installation) -> None:
-    installation.start_ready()
+def test_d10_versions_beyond_those_that_are_kept_are_counted_and_refuse_nothing(installation: Installation) -> None:
+    worker = installation.start_ready()
     execution = json.loads(good("T1"))
-    versions = [json.dumps({**execution, "version": version}).encode() for version in range(1, MAX_FACTS + 2)]
-    installation.append("executions", [*versions, good("N1")])
+    versions = [json.dumps({**execution, "version": version}).encode() for version in range(1, 71)]
+    old = json.dumps({**execution, "version": 0, "price": "1"}).encode()
+    installation.append("executions", [*versions, old, good("N1")])
     installation.append("broker_confirmations", [good("T1"), good("N1")])
     installation.until_decided()
-    letters = installation.rows("SELECT source_topic, code, text FROM dead_letters")
-    assert {letter[:2] for letter in letters} == {(installation.topics.legs, "TOO_MANY_FACTS")}
-    assert len(letters) == len(versions) + 1 - MAX_FACTS
-    assert all("'T1' has 64 facts" in text for *_, text in letters)
-    assert installation.one("SELECT version FROM results WHERE trade_id = 'T1'") == MAX_FACTS
-    assert installation.one("SELECT state FROM results WHERE trade_id = 'N1'") == "MATCHED"
+    assert installation.rows("SELECT code FROM dead_letters") == []
+    state = "SELECT state FROM results WHERE trade_id = ?"
+    assert installation.rows(state, "T1") == installation.rows(state, "N1") == [("MATCHED",)]
+    result = json.loads(str(installation.one("SELECT result FROM result_history ORDER BY length(result) DESC LIMIT 1")))
+    assert len(result["legs"]["executions"]) == FACTS_PER_SIDE
+    assert worker.leave() == 0

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from tables_case import APPLIED, CHANGELOG, batch, play
 
 from traderecon.records import State, Told, identity
+from traderecon.records.bounds import FACTS_PER_SIDE
 from traderecon.records.journal import fact_of, journalled
 from traderecon.tables import BatchTable, Draft, facts, told, trades
 from traderecon.transport import Outgoing
@@ -98,5 +99,42 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
                     draft = table.draft(batch(offset))
                 found = memory.trades(draft)
             agree(found, draft)
+
+    play(tmp_path, story)
+
+
+def test_a_full_side_lets_its_lowest_go_from_memory_store_and_changelog(tmp_path: Path) -> None:
+    count = FACTS_PER_SIDE + 2
+
+    async def story(table: BatchTable) -> None:
+        memory = trades.Memory()
+        for offset in range(count):
+            draft = table.draft(batch(offset))
+            found = memory.trades(draft)
+            found.of(b"T1")
+            found.keep(b"T1", *fact(offset))
+            await draft.write()
+        draft = table.draft(batch(count))
+        found = memory.trades(draft)
+        agree(found, draft)
+        assert [kept.journal_offset for kept in found.of(b"T1").facts] == list(range(2, count))
+
+    play(tmp_path, story)
+
+
+def test_a_fact_that_was_let_go_and_is_written_again_by_a_late_worker_stays_away(tmp_path: Path) -> None:
+    count = FACTS_PER_SIDE
+
+    async def story(table: BatchTable) -> None:
+        draft = table.draft(batch(0))
+        for offset in range(count + 1):  # one too many, as a worker leaves it that knew fewer facts
+            facts.keep(draft, b"T1", *fact(offset))
+        await draft.write()
+        draft = table.draft(batch(1))
+        found = trades.Memory().trades(draft)
+        assert [kept.journal_offset for kept in found.of(b"T1").facts] == list(range(1, count + 1))
+        agree(found, draft)
+        await draft.write()
+        assert len(table.draft(batch(2)).stored(b"fT1\x00")) == count
 
     play(tmp_path, story)

@@ -20,7 +20,7 @@ from torture.bugs import BUGS as OF_THE_TRANSPORT
 from torture.bugs import turns
 from traderecon.intake.agent import _Intake
 from traderecon.intake.log_clock import LogClock
-from traderecon.matching.agent import _Telling, _Turns
+from traderecon.journal_batch import Encoded, JournalBatch
 from traderecon.records import Told
 from traderecon.records.journal import Progress
 from traderecon.sink import results as sunk
@@ -85,12 +85,12 @@ def end_graces_by_the_clock() -> None:
 
 def leave_the_old_home() -> None:
     """A result that moves a trade is not told on the topic it leaves."""
-    publish = _Turns.publish
+    publish = JournalBatch.publish
 
-    def leaving(self: _Turns, trade_id: bytes, telling: _Telling, before: Told | None) -> None:
-        publish(self, trade_id, telling, None)
+    def leaving(self: JournalBatch, trade_id: bytes, encoded: Encoded, before: Told | None) -> None:
+        publish(self, trade_id, encoded, None)
 
-    _Turns.publish = leaving  # type: ignore[method-assign]
+    JournalBatch.publish = leaving  # type: ignore[method-assign]
 
 
 def commit_without_rows() -> None:

@@ -16,8 +16,8 @@ from traderecon.batch.summary import Break, Summary
 from traderecon.batch.table import row
 from traderecon.intake import COLUMNS as FIELDS
 from traderecon.intake import Rows
-from traderecon.matching import MAX_FACTS, Arrival, add, judge, sides_of
-from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
+from traderecon.matching import Arrival, add, judge, sides_of
+from traderecon.records import Fact, Origin, Rejected, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import Rules
 
@@ -123,12 +123,12 @@ def _gather(
                 rejected.append(fact)
                 continue
             trade_id = fact.leg.trade_id
-            trades[trade_id], arrival = add(trades.get(trade_id, ()), fact)
+            known = trades.get(trade_id, ())
+            trades[trade_id], arrival = add(known, fact)
             if arrival is Arrival.IDENTICAL:
                 summary.duplicates[file.source] += 1
-            elif arrival is Arrival.TOO_MANY:
-                text = f"{trade_id} has {MAX_FACTS} facts already: this line is not among them"
-                rejected.append(Rejected(RejectCode.TOO_MANY_FACTS, text, fact.origin))
+            elif len(trades[trade_id]) == len(known):
+                summary.stale[file.source] += 1
     return trades, rejects
 
 

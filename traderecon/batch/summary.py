@@ -67,13 +67,14 @@ class Summary(msgspec.Struct):
     """Counts over all trades judged.
 
     ``rows`` are data lines read per source, ``lines`` per file, by its place; ``duplicates`` those that repeated a fact
-    word for word, ``minutes`` the trades and breaks per minute of event time (UTC, minutes since 1970), ``pnl_alone``
-    the trades of which only a snapshot is known: no verdict, no row.
+    word for word, ``stale`` those outranked by as many as a side keeps, ``minutes`` the trades and breaks per minute of
+    event time (UTC, minutes since 1970), ``pnl_alone`` the trades known by a snapshot alone: no verdict, no row.
     """
 
     rows: Counter[Source] = msgspec.field(default_factory=Counter)
     lines: Counter[int] = msgspec.field(default_factory=Counter)
     duplicates: Counter[Source] = msgspec.field(default_factory=Counter)
+    stale: Counter[Source] = msgspec.field(default_factory=Counter)
     rejected: Counter[RejectCode] = msgspec.field(default_factory=Counter)
     states: Counter[State] = msgspec.field(default_factory=Counter)
     reasons: Counter[Reason] = msgspec.field(default_factory=Counter)

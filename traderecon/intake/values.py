@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from traderecon.intake.blanks import trimmed
 from traderecon.intake.refusal import Refusal
-from traderecon.records import Kind, RejectCode
+from traderecon.records import ALL_VERSIONS, Kind, RejectCode
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 
 MAX_TEXT = 512
@@ -19,7 +19,7 @@ MAX_TEXT = 512
 MAX_NUMBER = 128
 """Characters in a number; more is no amount of money."""
 
-MAX_VERSION = 2**63 - 1
+MAX_VERSION = ALL_VERSIONS - 1
 """What a database and most languages hold in one whole number."""
 
 _DIGITS = re.compile(r"\d{1,19}", re.ASCII)

@@ -3,13 +3,12 @@
 Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result -> Result(event_id, version)
 """
 
-from traderecon.matching.facts import MAX_FACTS, Arrival, add
+from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Decided, break_id, decided, event_id, result, told
 from traderecon.matching.sides import Sides, sides_of, stated
 from traderecon.matching.verdict import judge, verdict
 
 __all__ = [
-    "MAX_FACTS",
     "Arrival",
     "Decided",
     "Sides",

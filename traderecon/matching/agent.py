@@ -9,37 +9,28 @@ record is judged by itself, over the facts up to it: what is published never dep
 
 import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from faust.types import TP, StreamT
 
 from traderecon import clock
-from traderecon.matching.closed import MOST_LATE, closes_ns, is_claim, latest_ns, orphan, own_ns
+from traderecon.journal_batch import Encoded, JournalBatch, origin_of
+from traderecon.matching.closed import MOST_LATE, closes_ns, is_claim, latest_ns, orphan
 from traderecon.matching.course import Awaited, Turn, awaited, expire, join
-from traderecon.matching.facts import MAX_FACTS, Arrival
-from traderecon.matching.results import told as told_by
+from traderecon.matching.facts import Arrival
 from traderecon.records import (
-    Fact,
-    Origin,
-    Reason,
-    RejectCode,
-    Rejected,
-    Result,
     Source,
-    State,
-    Told,
-    Transition,
     identity,
 )
-from traderecon.records.account import Account, Became, account_json, runs_of
-from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
+from traderecon.records.account import Became
+from traderecon.records.dead_letter import failed, unread
 from traderecon.records.formats import OtherFormat
-from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
+from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
 from traderecon.records.published import published
 from traderecon.records.rules_change import rules_change, rules_change_json
@@ -47,13 +38,11 @@ from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.rules.content import content
 from traderecon.stage import Stage
-from traderecon.tables import BatchTable, Draft, closed, deadlines, facts, outputs, told, trades, watermarks
+from traderecon.tables import BatchTable, closed, deadlines, facts, outputs, told, trades, watermarks
 from traderecon.tables import rules as rules_rows
-from traderecon.telemetry.break_line import break_line
-from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.strikes import LIMIT
-from traderecon.transport.unreadable import UnreadableBatch, widths_of
+from traderecon.transport.unreadable import UnreadableBatch
 
 SWEPT_AT_ONCE = 2_000
 """Trades whose grace is over are published in steps, however many there are."""
@@ -70,7 +59,12 @@ RISING = (*told.RISING, *watermarks.RISING, *closed.RISING)
 
 logger = logging.getLogger(__name__)
 
-_NOT_NEW = {Arrival.IDENTICAL: "identical", Arrival.STALE: "stale", Arrival.CONFLICTING: "conflicting"}
+_NOT_NEW = {
+    Arrival.IDENTICAL: "identical",
+    Arrival.STALE: "stale",
+    Arrival.OUTRANKED: "stale",
+    Arrival.CONFLICTING: "conflicting",
+}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -83,13 +77,6 @@ def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
     matching = _Matching(stage, table, rules, retention_days)
     app.behind = matching.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
-
-
-class _Telling(NamedTuple):
-    """A result, and its record's value."""
-
-    result: Result
-    value: bytes
 
 
 class _Matching:
@@ -109,7 +96,7 @@ class _Matching:
         """The journal: facts join their trades, time passes."""
         async for batch in batches:
             draft = self._table.draft(batch)
-            turns = _Turns(draft, self._memory.trades(draft), batch, self._topics)
+            turns = JournalBatch(draft, self._memory.trades(draft), batch, self._topics)
             await self._say_rules(turns)
             await self._follow_rules(turns)
             for record in batch:
@@ -118,7 +105,7 @@ class _Matching:
                 try:
                     if isinstance(record, UnreadableBatch):
                         text = record.sentence(batch.topic, batch.partition)
-                        turns.reject(unread(_place(batch, record), text, too_large=record.too_large), record)
+                        turns.reject(unread(origin_of(batch, record), text, too_large=record.too_large), record)
                     elif record.key is None:
                         await self._pass_time(turns, record)
                     else:
@@ -128,7 +115,7 @@ class _Matching:
                 except Exception as error:
                     if self._strikes.another(batch, record) < LIMIT:
                         raise
-                    turns.reject(failed(_place(batch, record), error), record)
+                    turns.reject(failed(origin_of(batch, record), error), record)
             turns.account(batch.span.stop, self._app.conf.topic_partitions)
             await self._publish(turns)
             await turns.draft.write()
@@ -152,7 +139,7 @@ class _Matching:
             if changes:
                 await self._table.put_rows(tp.partition, changes)
 
-    async def _say_rules(self, turns: "_Turns") -> None:
+    async def _say_rules(self, turns: JournalBatch) -> None:
         """Where other rules judged this partition's last batch, that is on record before these judge anything."""
         if turns.first >= turns.batch.span.stop:
             return
@@ -173,7 +160,7 @@ class _Matching:
             place = partition_for(change.key, self._app.conf.topic_partitions)
             await self._app.append(self._topics.actions, place, [Outgoing(change.key, rules_change_json(change))])
 
-    def _join(self, turns: "_Turns", trade_id: bytes, record: Record) -> None:
+    def _join(self, turns: JournalBatch, trade_id: bytes, record: Record) -> None:
         """A fact comes to its trade."""
         value = record.value or b""
         fact = fact_of(value)
@@ -200,15 +187,12 @@ class _Matching:
             self._judge(turns, trade_id, known, (new, value))
 
     def _judge(
-        self, turns: "_Turns", trade_id: bytes, known: Sequence[facts.Kept], arrived: tuple[facts.Kept, bytes]
+        self, turns: JournalBatch, trade_id: bytes, known: Sequence[facts.Kept], arrived: tuple[facts.Kept, bytes]
     ) -> None:
         """A fact joins those known of a trade, and what comes of it is published."""
         draft, (new, value) = turns.draft, arrived
         fact, before = new.fact, turns.trades.of(trade_id).told
         turn = join(known, before, new, turns.watermark_ns, self._rules)
-        if turn.arrival is Arrival.TOO_MANY:
-            turns.reject_too_many(new)
-            return
         if turn.arrival is Arrival.IDENTICAL:
             turns.others.append((new.journal_offset, Became.DUPLICATE))
         if turn.arrival in _NOT_NEW:
@@ -229,7 +213,7 @@ class _Matching:
             if fact.leg.source is not Source.PNL:
                 turns.decided_ns.append(fact.origin.received_at_ns)
 
-    def _join_closed(self, turns: "_Turns", trade_id: bytes, new: tuple[facts.Kept, bytes], record: Record) -> None:
+    def _join_closed(self, turns: JournalBatch, trade_id: bytes, new: tuple[facts.Kept, bytes], record: Record) -> None:
         """A leg comes for a trade that was closed: a break with the next version, once for each leg."""
         trade = turns.trades.of(trade_id)
         row = trade.closed
@@ -248,11 +232,11 @@ class _Matching:
             return
         before = trade.told
         found = orphan(row.version, [*trade.facts, kept], before, self._stamp)
-        telling = _Telling(found, result_json(found))
+        telling = Encoded(found, result_json(found), record.offset)
         turns.trades.keep(trade_id, kept, value)
         turns.publish(trade_id, telling, before)
 
-    def _retire(self, turns: "_Turns", look: closed.Look, below: int, watermark_ns: int) -> None:
+    def _retire(self, turns: JournalBatch, look: closed.Look, below: int, watermark_ns: int) -> None:
         """A trade's retention may be over: it is closed, or forgotten where it was closed long ago, or looked at again.
 
         What waits is not closed, however long its grace is. ``below``: the journal offset at which that is found.
@@ -279,14 +263,14 @@ class _Matching:
             turns.trades.close(trade_id, row)
             closed.look_at(draft, watermark_ns + self._retention_ns, trade_id)
 
-    async def _step(self, turns: "_Turns", record: Record) -> None:
+    async def _step(self, turns: JournalBatch, record: Record) -> None:
         """A bounded part of what time does is published and written; the rest comes after, also in another life."""
         turns.account(record.offset, self._app.conf.topic_partitions)
         await self._publish(turns)
         await turns.draft.write(upto=record.offset - 1)
         turns.trades = self._memory.trades(turns.draft)
 
-    async def _pass_time(self, turns: "_Turns", record: Record) -> None:
+    async def _pass_time(self, turns: JournalBatch, record: Record) -> None:
         """Time has got further: graces end, and the partition tells how it stands."""
         progress = progress_of(record.value or b"")
         draft = turns.draft
@@ -310,7 +294,7 @@ class _Matching:
         if progress.at_ns >= self._stands_at_ns.get(partition, 0):
             turns.standing = self._standing(turns, partition, progress.at_ns)
 
-    def _look(self, turns: "_Turns", waiting: deadlines.Waiting, below: int, watermark_ns: int) -> None:
+    def _look(self, turns: JournalBatch, waiting: deadlines.Waiting, below: int, watermark_ns: int) -> None:
         """Judge a trade that waits, by its facts below a journal offset: it is decided, or waits as the rules say."""
         trade, draft = turns.trades.of(waiting.trade_id), turns.draft
         known = [kept for kept in trade.facts if kept.journal_offset < below]
@@ -324,7 +308,7 @@ class _Matching:
         if telling is not None:
             turns.publish(waiting.trade_id, telling, before)
 
-    async def _follow_rules(self, turns: "_Turns") -> None:
+    async def _follow_rules(self, turns: JournalBatch) -> None:
         """Where other rules made the deadlines, judge what waits by ours, in steps: a crash resumes behind the last."""
         draft = turns.draft
         rekeying = deadlines.rekeying(draft, self._stamp.sha256)
@@ -343,12 +327,12 @@ class _Matching:
             if monotonic() >= until_s:
                 return
 
-    def _telling(self, turn: Turn) -> "_Telling | None":
+    def _telling(self, turn: Turn) -> Encoded | None:
         """The result of a turn as it is to be sent; None where there is nothing to tell."""
         result = turn.result(self._stamp)
-        return None if result is None else _Telling(result, result_json(result))
+        return None if result is None else Encoded(result, result_json(result), turn.upto)
 
-    def _standing(self, turns: "_Turns", partition: int, at_ns: int) -> bytes:
+    def _standing(self, turns: JournalBatch, partition: int, at_ns: int) -> bytes:
         """How the partition stands: the watermark, and who waits for what. Told more seldom where many wait."""
         began_s = monotonic()
         counts: Counter[str] = Counter(dict.fromkeys(Awaited, 0))
@@ -382,7 +366,7 @@ class _Matching:
         consumer: Any = self._app.consumer
         return {partition for _, partition in consumer.readings()}
 
-    async def _publish(self, turns: "_Turns") -> None:
+    async def _publish(self, turns: JournalBatch) -> None:
         """Everything that came of the records so far, acknowledged; then counted and logged."""
         await asyncio.gather(*(self._app.append(*place, rows) for place, rows in turns.outbox.items()))
         if turns.standing is not None:
@@ -392,7 +376,7 @@ class _Matching:
         self._count(turns)
         turns.sent()
 
-    def _count(self, turns: "_Turns") -> None:
+    def _count(self, turns: JournalBatch) -> None:
         metrics = self._metrics
         now_ns = clock.now_ns()
         for state, count in turns.states.items():
@@ -407,105 +391,3 @@ class _Matching:
             metrics.decision.observe(max(0, now_ns - received_at_ns) / NS_PER_S)
         for line in turns.lines:
             logger.warning("%s", line)
-
-
-class _Turns:
-    """What the records of one micro-batch have come to so far."""
-
-    def __init__(self, draft: Draft, trades: trades.Trades, batch: MicroBatch, topics: Topics) -> None:
-        self.draft, self.trades, self.batch, self._topics = draft, trades, batch, topics
-        self.watermark_ns = watermarks.watermark_ns(draft, topics.inputs)
-        self.first = max(batch.span.start, draft.applied + 1)
-        self.others: list[tuple[int, Became]] = []
-        self._horizon: tuple[int, int] | None = None
-        self.sent()
-
-    def sent(self) -> None:
-        """Nothing is on its way."""
-        self.outbox: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
-        self.states: Counter[State] = Counter()
-        self.reasons: Counter[Reason] = Counter()
-        self.decided_ns: list[int] = []  # when the legs that decided were received
-        self.lines: list[str] = []
-        self.not_new: Counter[tuple[Source, str]] = Counter()
-        self.rejected: Counter[RejectCode] = Counter()
-        self.standing: bytes | None = None
-
-    def reject_too_many(self, kept: facts.Kept) -> None:
-        """A fact that its trade has no room for."""
-        (record,) = [one for one in self.batch if one.offset == kept.journal_offset]
-        self.reject(_too_many(kept.fact, _place(self.batch, record)), record)
-
-    def forgotten(self, trade_id: bytes, fact: Fact, record: Record) -> bool:
-        """Whether a leg is for a trade that may have been forgotten, by the time it gives itself: closed from now on.
-
-        Its version is above that of every trade that was forgotten.
-        """
-        if self._horizon is None:
-            self._horizon = closed.horizon(self.draft)
-        own, (latest, version) = own_ns(fact), self._horizon
-        if not is_claim(fact) or own is None or own > latest:
-            return False
-        row = closed.Closed(version, None, record.offset - 1, self.watermark_ns, own)
-        self.trades.close(trade_id, row)
-        closed.look_at(self.draft, self.watermark_ns, trade_id)
-        return True
-
-    def forget(self, trade_id: bytes) -> None:
-        """Nothing is left of a trade."""
-        self.trades.forget(trade_id)
-        self._horizon = None
-
-    def publish(self, trade_id: bytes, telling: _Telling, before: Told | None) -> None:
-        """To the topic of its state, and to the one it leaves."""
-        result, verdict = telling.result, telling.result.verdict
-        row = Outgoing(trade_id, telling.value)
-        self.trades.tell(trade_id, told_by(result))
-        home, partition = self._home(verdict.state), self.batch.partition
-        self.outbox[home, partition].append(row)
-        if before is not None and (left := self._home(before.state)) != home:
-            self.outbox[left, partition].append(row)
-        # Of a result that is on its way only this is kept.
-        self.states[verdict.state] += 1
-        if verdict.reasons:
-            self.reasons.update(verdict.reasons)
-        if result.broken.transition is not Transition.NONE:
-            self.lines.append(break_line(result))
-
-    def account(self, ended: int, partitions: int) -> None:
-        """What became of the offsets below ``ended``; those at or below the applied one were accounted for then."""
-        first, batch = self.first, self.batch
-        if first < ended:
-            offsets = [record.offset for record in batch if first <= record.offset < ended]
-            runs = runs_of(first, ended, offsets, self.others, widths_of(batch) if self.rejected else {})
-            account = Account(batch.topic, batch.partition, first, runs)
-            place = self._topics.accounts, partition_for(account.key, partitions)
-            self.outbox[place].append(Outgoing(account.key, account_json(account)))
-            self.first, self.others = ended, []
-
-    def reject(self, rejected: Rejected, record: Record) -> None:
-        """A journal record that no trade takes."""
-        self.rejected[rejected.code] += 1
-        self.others.append((record.offset, Became.REJECTED))
-        if isinstance(record, UnreadableBatch):
-            letter = Outgoing(None, dead_letter(rejected, None, record.content, whole=False))
-        else:
-            letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value, record.headers))
-        self.outbox[self._topics.dead_letters, self.batch.partition].append(letter)
-
-    def _home(self, state: State) -> str:
-        return self._topics.mismatch if state.is_break else self._topics.reconciled
-
-
-def _place(batch: MicroBatch, record: Record) -> Origin:
-    return Origin(batch.topic, batch.partition, record.offset, record.timestamp * NS_PER_MS)
-
-
-def _too_many(fact: Fact, place: Origin) -> Rejected:
-    leg, origin = fact.leg, fact.origin
-    return Rejected(
-        RejectCode.TOO_MANY_FACTS,
-        f"trade {leg.trade_id!r} has {MAX_FACTS} facts: the one from {origin.topic}[{origin.partition}] at "
-        f"{origin.offset} is not taken. Who sends so many versions of one trade?",
-        place,
-    )

@@ -14,10 +14,11 @@ from traderecon.matching.course import Known
 from traderecon.matching.results import Decided, result
 from traderecon.matching.sides import sides_of
 from traderecon.records import Fact, Reason, Result, RulesStamp, Source, State, Told, Verdict
+from traderecon.records.bounds import RIVALS
 
 ORPHAN_LATE = Verdict(State.UNMATCHED, (Reason.ORPHAN_LATE,))
-MOST_LATE = 64
-"""Late legs of one closed trade; a further one is a dead letter."""
+MOST_LATE = RIVALS
+"""Late legs of one closed trade: as many as a side keeps, so that none is let go. A further one is a dead letter."""
 
 
 def closes_ns(facts: Iterable[Fact], retention_ns: int) -> int:

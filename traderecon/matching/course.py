@@ -21,11 +21,11 @@ from traderecon.records import Fact, Result, RulesStamp, Source, State, Told
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
-_REFUSED = frozenset({Arrival.IDENTICAL, Arrival.TOO_MANY})
+_NOTHING = frozenset({Arrival.IDENTICAL, Arrival.OUTRANKED})
 
 
 class Known(Protocol):
-    """A fact, and the identity of its leg."""
+    """A fact, the identity of its leg, and the journal offset that brought it."""
 
     @property
     def identity(self) -> str:
@@ -35,6 +35,11 @@ class Known(Protocol):
     @property
     def fact(self) -> Fact:
         """The fact."""
+        ...
+
+    @property
+    def journal_offset(self) -> int:
+        """Where it lies in its partition of the journal."""
         ...
 
 
@@ -49,7 +54,8 @@ class Awaited(Word):
 class Turn(msgspec.Struct, frozen=True, gc=False):
     """What came of it. ``due_ns``: when the trade's grace is over, where it waits now; ``was_due_ns``: where it waited.
 
-    ``arrival`` is None where time turned it. A fact that is IDENTICAL or TOO_MANY changed nothing: no ``after``.
+    ``arrival`` is None where time turned it. A fact that is IDENTICAL or OUTRANKED changed nothing: no ``after``.
+    ``upto`` is the highest journal offset among the facts; ``covered``: their result has been published.
     """
 
     arrival: Arrival | None
@@ -57,12 +63,12 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     told: Told | None = None
     was_due_ns: int | None = None
     due_ns: int | None = None
+    upto: int = -1
+    covered: bool = False
 
     def result(self, rules: RulesStamp) -> Result | None:
         """The result to publish; None while the trade waits, where nothing changed, and where it is told already."""
-        if self.after is None or self.after.verdict.state is State.PENDING:
-            return None
-        if self.told is not None and self.told.version >= len(self.after.facts):
+        if self.after is None or self.covered or self.after.verdict.state is State.PENDING:
             return None
         return result(self.after, rules, self.told)
 
@@ -71,20 +77,29 @@ def join(known: Sequence[Known], told: Told | None, new: Known, watermark_ns: in
     """A fact joins those that are known."""
     facts = tuple([each.fact for each in known])
     together, arrival = add(facts, new.fact)
-    if arrival in _REFUSED:
+    if arrival in _NOTHING:
         return Turn(arrival)
-    after = _decided(together, [*[each.identity for each in known], new.identity], watermark_ns, rules)
-    was_due_ns = None if told is not None or not known else _due_ns(facts, rules)
-    return Turn(arrival, after, told, was_due_ns, due_ns(after, rules))
+    joined = [*known, new]
+    if len(together) < len(joined):
+        staying = {id(fact) for fact in together}
+        joined = [each for each in joined if id(each.fact) in staying]
+    after = _decided(together, [each.identity for each in joined], watermark_ns, rules)
+    upto = max([each.journal_offset for each in known], default=-1)
+    waited = bool(known) and (told is None or not told.covers(upto, len(known)))
+    was_due_ns = _due_ns(facts, rules) if waited else None
+    upto = max(upto, new.journal_offset)
+    covered = told is not None and told.covers(upto, len(known) + 1)
+    return Turn(arrival, after, told, was_due_ns, None if covered else due_ns(after, rules), upto, covered)
 
 
 def expire(known: Sequence[Known], told: Told | None, watermark_ns: int, rules: Rules) -> Turn:
     """Time has got as far as ``watermark_ns``, and the trade's grace was to be over by then; what was told stays."""
-    if not known or (told is not None and told.version >= len(known)):
+    upto = max([each.journal_offset for each in known], default=-1)
+    if not known or (told is not None and told.covers(upto, len(known))):
         return Turn(None)
     facts, identities = tuple([each.fact for each in known]), [each.identity for each in known]
     after = _decided(facts, identities, watermark_ns, rules)
-    return Turn(None, after, told, None, due_ns(after, rules))
+    return Turn(None, after, told, None, due_ns(after, rules), upto)
 
 
 def awaited(sides: Sides) -> Awaited:

@@ -1,11 +1,13 @@
-"""The grow-only set: adding a fact twice changes nothing, and nothing is ever taken out."""
+"""The set of a trade's facts: per side the highest by version, kind and identity, whatever came first.
+
+Adding a fact twice changes nothing, and the order in which facts come changes nothing. What falls below a full side was
+never part of it: a set of the highest is the same however it was gathered.
+"""
 
 from traderecon.matching.sides import contradictions, stated
 from traderecon.records import CONTENT, Fact, Kind, Leg
+from traderecon.records.bounds import outranked
 from traderecon.records.words import Word
-
-MAX_FACTS = 64
-"""A trade keeps this many facts; a further one is TOO_MANY_FACTS."""
 
 
 class Arrival(Word):
@@ -17,7 +19,7 @@ class Arrival(Word):
     ENRICHED = "enriched"
     CONFLICTING = "conflicting"
     STALE = "stale"
-    TOO_MANY = "too_many"
+    OUTRANKED = "outranked"
 
 
 def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]:
@@ -25,18 +27,22 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
 
     The first of identical facts stays, with its origin. Any other is kept, as evidence: STALE below the version that
     stands; of the version and kind of one that is there RESPELT with the same values written otherwise, ENRICHED with a
-    field more or less, CONFLICTING with another value in a field.
+    field more or less, CONFLICTING with another value in a field. OUTRANKED below the highest that a side keeps: it
+    changes nothing.
     """
     if not facts:
         return (fact,), Arrival.NEW
     leg, source = fact.leg, fact.leg.source
     rivals = [other.leg for other in facts if other.leg.source is source]
     if not rivals:
-        return ((*facts, fact), Arrival.NEW) if len(facts) < MAX_FACTS else (facts, Arrival.TOO_MANY)
+        return (*facts, fact), Arrival.NEW
     if leg in rivals:
         return facts, Arrival.IDENTICAL
-    if len(facts) >= MAX_FACTS:
-        return facts, Arrival.TOO_MANY
+    together = (*facts, fact)
+    if lost := outranked(together):
+        together = tuple(each for place, each in enumerate(together) if place not in lost)
+        if len(facts) in lost:
+            return together, Arrival.OUTRANKED
     precedence = (leg.version, leg.kind.rank)
     highest = max((rival.version, rival.kind.rank) for rival in rivals)
     if precedence < highest:
@@ -46,7 +52,7 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
         arrival = Arrival.NEW
         if equals:
             arrival = _beside(leg, equals)
-    return (*facts, fact), arrival
+    return together, arrival
 
 
 def _beside(leg: Leg, equals: list[Leg]) -> Arrival:

@@ -44,9 +44,9 @@ class _Claim(msgspec.Struct, gc=False):
     trade_id: str
 
 
-def told(result: Result) -> Told:
-    """What a result tells."""
-    return Told(result.version, result.verdict.state, result.verdict.reasons, result.event_id)
+def told(result: Result, upto: int = -1) -> Told:
+    """What a result tells; ``upto`` is the highest journal offset among its facts."""
+    return Told(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
 
 
 def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
@@ -56,9 +56,10 @@ def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
 
 
 def result(now: Decided, rules: RulesStamp, told: Told | None = None) -> Result:
-    """The verdict on these facts (at least one), under these rules; the version is the size of the set.
+    """The verdict on these facts (at least one), under these rules.
 
-    ``told`` is what was published of the trade last; None where nothing was.
+    ``told`` is what was published of the trade last; None where nothing was. The version is the size of the set, or one
+    above the last where that is more.
     """
     facts, identities = now.facts, now.identities
     keys = [(fact.leg.source, fact.leg.version, identities[at], at) for at, fact in enumerate(facts)]
@@ -67,7 +68,7 @@ def result(now: Decided, rules: RulesStamp, told: Told | None = None) -> Result:
     return Result(
         event_id=event_id(trade_id, now.verdict, identities, rules.sha256),
         trade_id=trade_id,
-        version=len(evidence),
+        version=len(evidence) if told is None else max(told.version + 1, len(evidence)),
         verdict=now.verdict,
         facts=evidence,
         stands=_stands(evidence, now.sides),

@@ -22,6 +22,7 @@ from traderecon.records import (
     Source,
     identity,
 )
+from traderecon.records.bounds import FACTS_PER_SIDE, RIVALS
 from traderecon.records.currencies import currency_code
 
 AnyLeg = TypeVar("AnyLeg", Execution, Confirmation, PnlSnapshot)
@@ -146,7 +147,7 @@ def _sides_of_many(facts: Sequence[Fact]) -> Sides:
         contested | contested_there | contested_pnl,
         first_ns,
         paired_ns,
-        not (executions and confirmations) and all(leg.kind is _CANCEL for leg in executions or confirmations),
+        not (executions and confirmations) and _cancels_nothing(executions or confirmations),
         gap or gap_there or gap_pnl,
         (*rivals, *rivals_there, *rivals_pnl),
         _traded_at_ns(confirmations) if event_time_ns is None else event_time_ns,
@@ -171,19 +172,26 @@ def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLe
     return effective, contested, rivals, gap
 
 
+def _cancels_nothing(legs: Sequence[Leg]) -> bool:
+    """Whether all we have is cancels; of a full side what they cancel may have been let go."""
+    return len(legs) < FACTS_PER_SIDE and all(leg.kind is _CANCEL for leg in legs)
+
+
 def _gap(legs: Sequence[Leg]) -> bool:
-    """Whether a version below another one never came; a cancel of all versions is none of them."""
+    """Whether a version below another never came; a cancel of all versions is none, a full side let the lowest go."""
     versions = {leg.version for leg in legs if leg.version != ALL_VERSIONS}
-    return bool(versions) and max(versions) - min({1, *versions}) + 1 > len(versions)
+    first = versions if len(legs) >= FACTS_PER_SIDE else {1, *versions}
+    return bool(versions) and max(versions) - min(first) + 1 > len(versions)
 
 
 def _effective(rivals: Sequence[AnyLeg]) -> AnyLeg:
     """What several legs of one version and kind say together; a contested field is None."""
     first = rivals[0]
     changes: dict[str, Any] = {"hints": tuple(sorted({hint for rival in rivals for hint in rival.hints}))}
+    contested = {field for _, field in contradictions(rivals)}
     for field in CONTENT[first.source]:
-        values = stated(rivals, field)
-        changes[field] = values[0] if len(values) == 1 else None
+        values = () if field in contested else stated(rivals, field)
+        changes[field] = values[0] if values else None
     if not isinstance(first, PnlSnapshot):  # the finest spelling proves least
         changes["granularity"] = max(rival.granularity for rival in rivals if not isinstance(rival, PnlSnapshot))
     return msgspec.structs.replace(first, **changes)
@@ -198,9 +206,9 @@ def stated(legs: Sequence[Leg], field: str) -> list[Any]:
 
 
 def contradictions(rivals: Sequence[Leg]) -> Contested:
-    """The fields in which these legs of one source have more than one value."""
-    source = rivals[0].source
-    return frozenset((source, field) for field in CONTENT[source] if len(stated(rivals, field)) > 1)
+    """The fields in which these legs of one source have more than one value; of too many legs all fields."""
+    source, too_many = rivals[0].source, len(rivals) > RIVALS
+    return frozenset((source, field) for field in CONTENT[source] if too_many or len(stated(rivals, field)) > 1)
 
 
 def _traded_at_ns(legs: Sequence[Execution] | Sequence[Confirmation]) -> int | None:

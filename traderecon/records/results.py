@@ -100,12 +100,21 @@ class Break(msgspec.Struct, frozen=True, gc=False):
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
-    """What was published of a trade last. It is kept: neither rules of today nor a watermark say what it was."""
+    """What was published of a trade last. It is kept: neither rules of today nor a watermark say what it was.
+
+    ``upto`` is the highest journal offset among its facts: whatever came of a record up to there has been published.
+    -1 where that is not known; then the version says how many facts the result is of.
+    """
 
     version: int
     state: State
     reasons: tuple[Reason, ...]
     event_id: str
+    upto: int = -1
+
+    def covers(self, upto: int, facts: int) -> bool:
+        """Whether a set of so many facts, the newest of them from this journal offset, is in what was published."""
+        return self.upto >= upto if self.upto >= 0 else self.version >= facts
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

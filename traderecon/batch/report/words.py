@@ -48,7 +48,7 @@ HINTS: dict[Hint, str] = {
 
 REJECTS: dict[RejectCode, str] = {
     RejectCode.HANDLER_ERROR: "Reading it failed for a reason of our own.",
-    RejectCode.TOO_MANY_FACTS: "The trade already has as many different records as are kept.",
+    RejectCode.TOO_MANY_FACTS: "Of earlier versions: the trade had as many different records as were kept.",
     RejectCode.MALFORMED_JSON: "It is not a JSON object.",
     RejectCode.SCHEMA_INVALID: "A cell is not what its column asks for, or the row does not fit the header.",
     RejectCode.SCHEMA_UNSUPPORTED: "It follows a newer schema than this version reads.",
