@@ -1,12 +1,13 @@
 """Closed trades: what is left of a trade at the end of its retention, and when to look whether it has come.
 
+    At, Av      ->  of the trades that were forgotten: the latest time a leg of them gives itself, the highest version
+    B trade_id  ->  version, space, JSON: what was published last, the journal offset up to which its facts are gone
     c due (8 bytes, nanoseconds) trade_id  ->  nothing: look at this trade then
-    x trade_id  ->  version, space, JSON: what was published last, the journal offset up to which its facts are gone
-    ht, hv      ->  of the trades that were forgotten: the latest time a leg of them gives itself, the highest version
 
 A closed row is never changed, and dominates: facts that came before it are passed over, also those that a worker writes
-late which was stopped and woke up. Facts with a later offset are legs for a trade that is closed. Rows ``x`` and ``h``
-never fall (``RISING``).
+late which was stopped and woke up. Facts with a later offset are legs for a trade that is closed. Rows ``A`` and ``B``
+never fall (``RISING``), and come first in the order of keys: where a death cuts a large write, a trade is closed before
+its facts are gone, and what is forgotten is on record before it goes.
 """
 
 from itertools import islice
@@ -18,8 +19,8 @@ from traderecon.records import Told
 
 from .batch_table import Draft
 
-DUE, CLOSED, HORIZON_NS, HORIZON_VERSION = b"c", b"x", b"ht", b"hv"
-RISING = (CLOSED, b"h")
+DUE, CLOSED, HORIZON_NS, HORIZON_VERSION = b"c", b"B", b"At", b"Av"
+RISING = (CLOSED, b"A")
 _AT = slice(1, 9)
 
 

@@ -1,0 +1,68 @@
+"""Closed trades: one row that nothing written late can undo, and what is left when that is forgotten."""
+
+from pathlib import Path
+
+from legs import arrived, ours, theirs
+from tables_case import batch, play
+
+from traderecon.records import State, Told, identity
+from traderecon.records.journal import journalled
+from traderecon.tables import BatchTable, closed, facts, told
+from traderecon.tables.trades import Memory
+
+PUBLISHED = Told(2, State.MATCHED, (), "e" * 64)
+
+
+def kept_rows() -> list[tuple[facts.Kept, bytes]]:
+    found = arrived(ours(), theirs())
+    return [(facts.Kept(identity(one.leg), one, 10 + at), journalled(one)) for at, one in enumerate(found)]
+
+
+def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        memory = Memory()
+        draft = table.draft(batch(20))
+        trades = memory.trades(draft)
+        trades.of(b"T1")
+        for kept, value in kept_rows():
+            trades.keep(b"T1", kept, value)
+        trades.tell(b"T1", PUBLISHED)
+        await draft.write()
+        draft = table.draft(batch(30))
+        memory.trades(draft).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
+        await draft.write()
+        # A worker that was stopped before, and wakes up.
+        draft = table.draft(batch(31))
+        for kept, value in kept_rows():
+            facts.keep(draft, b"T1", kept, value)
+        told.tell(draft, b"T1", PUBLISHED)
+        await draft.write()
+        trade = Memory().trades(table.draft(batch(32))).of(b"T1")
+        assert trade.facts == []
+        assert trade.told == PUBLISHED
+        assert trade.closed is not None
+
+    play(tmp_path, story)
+
+
+def test_s14_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        draft = table.draft(batch(20))
+        trades = Memory().trades(draft)
+        trades.of(b"T1")
+        trades.close(b"T1", closed.Closed(7, PUBLISHED, 20, 500, 400))
+        closed.look_at(draft, 900, b"T1")
+        await draft.write()
+        draft = table.draft(batch(30))
+        trades = Memory().trades(draft)
+        assert closed.due(draft, 899, 5) == []
+        (look,) = closed.due(draft, 900, 5)
+        closed.looked_at(draft, look)
+        trades.forget(look.trade_id)
+        await draft.write()
+        draft = table.draft(batch(40))
+        assert closed.of(draft, b"T1") is None
+        assert closed.due(draft, 10_000, 5) == []
+        assert closed.horizon(draft) == (400, 7)
+
+    play(tmp_path, story)
