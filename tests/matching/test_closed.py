@@ -6,13 +6,13 @@ from legs import SECOND_NS, arrived, booked, ours, theirs
 from traderecon.matching.closed import closes_ns, is_claim, latest_ns, orphan, own_ns
 from traderecon.records import Fact, Reason, State, Told, Transition, identity
 from traderecon.rules import FOUNDING
-from traderecon.tables.facts import Kept
+from traderecon.tables import facts as rows
 
 DAY_NS = 86_400 * 10**9
 
 
-def late(*facts: Fact) -> list[Kept]:
-    return [Kept(identity(fact.leg), fact, at) for at, fact in enumerate(facts)]
+def late(*facts: Fact) -> list[rows.Kept]:
+    return [rows.Kept(identity(fact.leg), fact, at) for at, fact in enumerate(facts)]
 
 
 def test_s14_a_trade_is_closed_a_retention_after_its_last_fact() -> None:

@@ -277,7 +277,7 @@ class TestMonotonicity:
         assert isinstance(execution, Execution)
         assert isinstance(confirmation, Confirmation)
         rule = Timestamp(tolerance_ns=tolerance_ns, bound=bound, precision=precision)
-        if rule.check(execution, confirmation, None).outcome is Outcome.FAIL:
+        if rule.check(execution, confirmation, None).outcome not in PROVEN:  # a cancel may lack the time
             return
         for wider in (
             msgspec.structs.replace(rule, tolerance_ns=tolerance_ns + by_ns),

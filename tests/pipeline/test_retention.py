@@ -21,7 +21,7 @@ DAY_NS = 86_400 * NS_PER_S
 START_NS = 1_753_524_083 * NS_PER_S
 """When day 0 begins: 2025-07-26T10:01:23Z."""
 RETENTION_DAYS = 2
-ORPHAN = ("UNMATCHED", ["ORPHAN_LATE"], [])
+ORPHAN: tuple[str, list[str], list[str]] = ("UNMATCHED", ["ORPHAN_LATE"], [])
 SOURCES = {"executions": Source.EXECUTIONS, "broker_confirmations": Source.CONFIRMATIONS, "pnl_snapshot": Source.PNL}
 
 
@@ -71,7 +71,7 @@ class Desk(Installation):
         return int(self.one("SELECT version FROM results WHERE trade_id = ?", trade_id) or 0)
 
 
-MATCHED = ("MATCHED", [], [])
+MATCHED: tuple[str, list[str], list[str]] = ("MATCHED", [], [])
 
 
 def test_s14_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: Desk) -> None:

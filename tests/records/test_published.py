@@ -73,13 +73,13 @@ def test_what_is_no_result(value: bytes) -> None:
 
 def test_a_result_of_a_newer_version_is_refused() -> None:
     with pytest.raises(OtherFormat):
-        published(b'{"format":2}')
+        published(b'{"format":3}')
     made = result(
         decided([Fact(ours(), Origin("e", 0, 0))], verdict([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING)),
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
-        published(json.dumps({**json.loads(result_json(made)), "format": 2}).encode())
+        published(json.dumps({**json.loads(result_json(made)), "format": 3}).encode())
 
 
 def test_a_time_that_no_result_has() -> None:

@@ -200,7 +200,7 @@ def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
 unknown = st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=4)
 
 
-@given(st.dictionaries(st.text().map("x-{}".format), unknown))
+@given(st.dictionaries(st.text().map("unknown to us-{}".format), unknown))
 def test_fields_that_we_do_not_know_are_kept(extra: dict[str, object]) -> None:
     message = f'{json.dumps({**ROW, **extra})[:-1]}, "hint": 190.500, "": [1E+2]}}'
     fact = decode(Source.EXECUTIONS, message.encode(), Origin("executions", 0, 1))

@@ -7,8 +7,7 @@ from tables_case import batch, play
 
 from traderecon.records import State, Told, identity
 from traderecon.records.journal import journalled
-from traderecon.tables import BatchTable, closed, facts, told
-from traderecon.tables.trades import Memory
+from traderecon.tables import BatchTable, closed, facts, told, trades
 
 PUBLISHED = Told(2, State.MATCHED, (), "e" * 64)
 
@@ -20,13 +19,13 @@ def kept_rows() -> list[tuple[facts.Kept, bytes]]:
 
 def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        memory = Memory()
+        memory = trades.Memory()
         draft = table.draft(batch(20))
-        trades = memory.trades(draft)
-        trades.of(b"T1")
+        held = memory.trades(draft)
+        held.of(b"T1")
         for kept, value in kept_rows():
-            trades.keep(b"T1", kept, value)
-        trades.tell(b"T1", PUBLISHED)
+            held.keep(b"T1", kept, value)
+        held.tell(b"T1", PUBLISHED)
         await draft.write()
         draft = table.draft(batch(30))
         memory.trades(draft).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
@@ -37,7 +36,7 @@ def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) ->
             facts.keep(draft, b"T1", kept, value)
         told.tell(draft, b"T1", PUBLISHED)
         await draft.write()
-        trade = Memory().trades(table.draft(batch(32))).of(b"T1")
+        trade = trades.Memory().trades(table.draft(batch(32))).of(b"T1")
         assert trade.facts == []
         assert trade.told == PUBLISHED
         assert trade.closed is not None
@@ -48,17 +47,17 @@ def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) ->
 def test_s14_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         draft = table.draft(batch(20))
-        trades = Memory().trades(draft)
-        trades.of(b"T1")
-        trades.close(b"T1", closed.Closed(7, PUBLISHED, 20, 500, 400))
+        held = trades.Memory().trades(draft)
+        held.of(b"T1")
+        held.close(b"T1", closed.Closed(7, PUBLISHED, 20, 500, 400))
         closed.look_at(draft, 900, b"T1")
         await draft.write()
         draft = table.draft(batch(30))
-        trades = Memory().trades(draft)
+        held = trades.Memory().trades(draft)
         assert closed.due(draft, 899, 5) == []
         (look,) = closed.due(draft, 900, 5)
         closed.looked_at(draft, look)
-        trades.forget(look.trade_id)
+        held.forget(look.trade_id)
         await draft.write()
         draft = table.draft(batch(40))
         assert closed.of(draft, b"T1") is None

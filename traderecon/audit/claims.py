@@ -6,15 +6,13 @@ There are few possibilities, and only one gives the event id; the legs of a firs
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from itertools import chain, combinations, islice, product
 from typing import Any, NamedTuple
 
 import msgspec
 
 from traderecon.records import Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, Source
-from traderecon.records.numbers import canonical
-from traderecon.records.published import instant
+from traderecon.records.published import leg_fields
 
 TRIES = 300_000
 """So many possibilities are tried: a few seconds."""
@@ -22,7 +20,6 @@ NOTICED = (Hint.LEAP_SECOND, Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
 """What decoding notices of a leg, in the order it is said."""
 FINEST = 9
 
-_AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"}
 _TYPES: Mapping[str, type[Leg]] = {
     Source.EXECUTIONS: Execution,
     Source.CONFIRMATIONS: Confirmation,
@@ -74,17 +71,23 @@ def _likeliest_first(possible: Sequence[Sequence[bytes]]) -> Iterator[tuple[byte
 
 def _possible(source: str, payload: Mapping[str, Any]) -> Iterator[bytes]:
     """The JSON of the leg, for everything that the payload does not say, the likeliest first."""
-    kind = _TYPES[source]
-    names = set(kind.__struct_fields__) - {"granularity", "hints", "timestamp_ns"}
-    said: dict[str, Any] = {name: payload[name] for name in names if name in payload}
-    said |= {name: canonical(Decimal(said[name])) for name in _AMOUNTS & said.keys() if said[name] is not None}
-    if "kind" in said:
-        said["kind"] = Kind(said["kind"])
-    for noticed in chain.from_iterable(combinations(NOTICED, size) for size in range(len(NOTICED) + 1)):
-        if kind is PnlSnapshot:
-            yield _encode(PnlSnapshot(**{"pnl_impact": None, "commission": None, **said}, hints=noticed))
-            continue
-        timestamp_ns, digits = instant(payload["timestamp"])
-        for granularity in (digits, *[other for other in range(FINEST + 1) if other != digits]):
-            said |= {"timestamp_ns": timestamp_ns, "granularity": granularity, "hints": noticed}
-            yield _encode(kind(**said))
+    leg_type = _TYPES[source]
+    stated = leg_fields(Source(source), payload)
+    for hints in chain.from_iterable(combinations(NOTICED, size) for size in range(len(NOTICED) + 1)):
+        for fields in _terms(stated):
+            if fields.get("timestamp_ns") is None:
+                yield _encode(leg_type(**fields, hints=hints))
+                continue
+            digits = fields["granularity"]
+            for granularity in (digits, *[other for other in range(FINEST + 1) if other != digits]):
+                yield _encode(leg_type(**{**fields, "granularity": granularity, "hints": hints}))
+
+
+def _terms(stated: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The fields; of a cancel also with the terms that nobody may have been able to read left out."""
+    yield stated
+    if stated.get("kind") is Kind.CANCEL:
+        there = [name for name in ("quantity", "price", "timestamp_ns") if stated[name] is not None]
+        for unread in chain.from_iterable(combinations(there, size) for size in range(1, len(there) + 1)):
+            without = {**stated, **dict.fromkeys(unread)}
+            yield {**without, "granularity": 0} if without["timestamp_ns"] is None else without

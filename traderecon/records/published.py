@@ -8,7 +8,7 @@ noticed: a fact read back has the digits that its time needs, and no hints. Sour
 
 import re
 from calendar import timegm
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,7 @@ import msgspec
 from traderecon.records.facts import Fact, Origin
 from traderecon.records.formats import FORMAT, known, ours
 from traderecon.records.instants import NS_PER_S
-from traderecon.records.legs import Confirmation, Execution, Leg, PnlSnapshot
+from traderecon.records.legs import ALL_VERSIONS, Confirmation, Execution, Leg, PnlSnapshot
 from traderecon.records.numbers import canonical
 from traderecon.records.results import Told
 from traderecon.records.sources import Kind, Source
@@ -71,20 +71,48 @@ def published(value: bytes) -> Published:
     return Published(read.trade_id, last, facts)
 
 
+def leg_fields(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a leg as a result's payload (its JSON, read) states them; ``granularity`` as the time needs it.
+
+    A term that a cancel was sent with, and that nobody could read, stands in the payload as it was sent: None here.
+    ValueError, ArithmeticError: what no result states.
+    """
+    leg_type = _TYPES[source]
+    fields = {name: payload[name] for name in leg_type.__struct_fields__ if name in payload}
+    if leg_type is PnlSnapshot:
+        return {**_ABSENT, **fields, **{name: _amount(fields[name]) for name in _AMOUNTS & fields.keys()}}
+    fields["kind"] = Kind(fields.get("kind", Kind.NEW))
+    cancel = fields["kind"] is Kind.CANCEL
+    if cancel:
+        fields.setdefault("version", ALL_VERSIONS)
+    fields["ticker"] = payload.get("ticker")
+    for name in ("quantity", "price"):
+        fields[name] = _read(_amount, payload.get(name), cancel=cancel)
+    time = _read(instant, payload.get("timestamp"), cancel=cancel)
+    fields["timestamp_ns"], fields["granularity"] = (None, 0) if time is None else time
+    return fields
+
+
 def _fact(source: Source, leg: _Leg) -> Fact:
-    kind = _TYPES[source]
-    names = {*kind.__struct_fields__, "timestamp"} - {"hints", "granularity", "timestamp_ns"}
-    said: dict[str, Any] = {name: _text(leg.payload[name]) for name in names & leg.payload.keys()}
-    said |= {name: canonical(Decimal(said[name])) for name in _AMOUNTS & said.keys() if said[name] is not None}
-    if "kind" in said:
-        said["kind"] = Kind(said["kind"])
-    if kind is PnlSnapshot:
-        said = {**_ABSENT, **said}
-    else:
-        said["timestamp_ns"], said["granularity"] = instant(said.pop("timestamp"))
+    leg_type = _TYPES[source]
+    names = {*leg_type.__struct_fields__, "timestamp"} - {"hints", "granularity", "timestamp_ns"}
+    fields = leg_fields(source, {name: _text(raw) for name, raw in leg.payload.items() if name in names})
     received_at_ns = instant(leg.received_at)[0] if leg.received_at is not None else 0
     extra = {name: value for name, value in leg.payload.items() if name not in names}
-    return Fact(kind(**said), Origin(leg.topic, leg.partition, leg.offset, received_at_ns), extra or None)
+    return Fact(leg_type(**fields), Origin(leg.topic, leg.partition, leg.offset, received_at_ns), extra or None)
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else canonical(Decimal(text))
+
+
+def _read(read: Callable[[str], Any], text: str | None, *, cancel: bool) -> Any:
+    try:
+        return None if text is None else read(text)
+    except (ValueError, ArithmeticError):
+        if cancel:
+            return None
+        raise
 
 
 def instant(text: str) -> tuple[int, int]:
