@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     cluster_id: Annotated[Text, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     """The id of the Kafka cluster, or of the embedded log, that is meant: another one is refused. Empty: any."""
     min_free_mb: Annotated[Whole, Field(ge=0, le=1_000_000_000)] = 512
-    """Below so many MiB free on the disk of the data directory nothing more is taken in; 0: not looked at."""
+    """Pause intake when less than this many MiB are free on a disk of ours. 0 disables the check."""
     checkpoint_key_file: Path | None = None
     """The key that signs checkpoints, outside of the data directory: ``traderecon audit key FILE`` makes one."""
     rules: Path | None = None
