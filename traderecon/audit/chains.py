@@ -155,8 +155,8 @@ def ended(walk: Walk, offsets: Mapping[Place, tuple[Any, Any]]) -> Iterator[Find
             yield Finding(kind=Kind.HEAD, text=text, **where)
         if chain.rows and not chain.checkpoints:
             text = (
-                f"no checkpoint speaks of its {chain.rows} rows: they were removed; or the sink has just begun, and "
-                "writes the first within seconds: verify again"
+                f"no checkpoint speaks of its {chain.rows} rows: they were removed; or the database is new, or made "
+                "anew, and its worker writes the first within seconds: start it, and verify again"
             )
             yield Finding(
                 kind=Kind.CHECKPOINT, table=walk.table, topic=place[0], partition=place[1], offset=None, text=text
