@@ -171,7 +171,10 @@ def test_p11_a_backup_of_yesterday_comes_to_today(kept: Kept, tmp_path: Path) ->
     older = kept.verified()  # the checkpoints of today know of more
     assert {one["kind"] for one in older["findings"]} == {"TRUNCATED"}
     kept.store()
-    assert kept.stored_rows() == rows
+    brought_up = kept.stored_rows()
+    ids = [id_ for id_, *_ in brought_up.pop("database_ids")]
+    assert len({*ids} - {""}) == len(rows.pop("database_ids")) + 1, "a copy has an id of its own"
+    assert brought_up == rows
     after = kept.verified()
     assert (today["intact"], after["intact"]) == (True, True)
     assert chains(after) == chains(today)

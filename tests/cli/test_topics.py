@@ -8,10 +8,15 @@ from click.testing import CliRunner, Result
 
 from traderecon.cli.talk import Exit
 from traderecon.cli.topics import topics
-from traderecon.topics import topics as named
+from traderecon.topics import topics as named_by
 from traderecon.transport.log import Log
 
 pytestmark = pytest.mark.usefixtures("here")
+
+
+def named() -> list[str]:
+    """Every topic that `topics create` makes, the table's changelog too."""
+    return [topic.name for topic in named_by().declared(retention_days=7)]
 
 
 def run(*arguments: str) -> Result:
