@@ -60,11 +60,14 @@ class Findings:
     def __init__(self) -> None:
         self.kept: list[Finding] = []
         self.count = 0
+        self.in_rows = 0
+        """Those that are not about checkpoints alone."""
 
     def add(self, found: Iterable[Finding]) -> None:
         """Take note of these."""
         for finding in found:
             self.count += 1
+            self.in_rows += finding.kind is not Kind.CHECKPOINT
             if len(self.kept) < KEPT:
                 self.kept.append(finding)
 
