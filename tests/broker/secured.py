@@ -51,7 +51,8 @@ class SecuredInstallation(Installation):
             assert found, line
             principal, operations, kind, name = (shlex.split(part) for part in found.groups())
             for operation in operations[1::2]:
-                self.kafka.allow(principal[0], operation, kind[0], name[0])
+                prefixed = "--resource-pattern-type prefixed" in line
+                self.kafka.allow(principal[0], operation, kind[0], name[0], prefixed=prefixed)
 
     def start_as(self, role: str, user: str | None = None) -> Running:
         """Start a worker of one role, as its own user unless told otherwise; it says all that it can say."""
