@@ -18,9 +18,15 @@ from traderecon.cli.talk import Exit
 from traderecon.cli.topics import topics
 from traderecon.records import Source
 from traderecon.simulator import PROFILES, messages
-from traderecon.topics import topics as named
+from traderecon.topics import topics as topics_of
 
 WITHIN_S = 60
+RETENTION_DAYS = 35
+
+
+def named(prefix: str) -> list[str]:
+    """Every topic that `topics create` makes, in its order."""
+    return [topic.name for topic in topics_of(prefix).declared(RETENTION_DAYS)]
 
 
 @pytest.fixture

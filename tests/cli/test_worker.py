@@ -85,7 +85,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     [
         ({"broker": "kafka://127.0.0.1:1"}, 4, "broker: no answer from the Kafka at 127.0.0.1:1: is it running"),
         ({"broker": "localhost:9092"}, 78, "TRADERECON_BROKER: write embedded:// or kafka://host:9092"),
-        ({"database_url": "postgresql://x/y"}, 78, "postgresql"),
+        ({"database_url": "postgresql://x/y"}, 78, "this version keeps its database in SQLite only"),
         ({"rules": "no.toml"}, 78, "no.toml"),
         ({"web_host": "no-such-host.invalid"}, 4, "nothing can listen on no-such-host.invalid: TRADERECON_WEB_HOST"),
         ({"data_dir": "/proc/nope"}, 78, "/proc/nope"),

@@ -13,6 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from traderecon.records import STANDINGS, Reason, RejectCode
 from traderecon.telemetry import Metrics
 from traderecon.topics import topics
+from traderecon.transport.incidents import Kind
 
 STATES = ("MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED")
 PARTITIONS = 4
@@ -47,7 +48,12 @@ def work(metrics: Metrics, breaks_open: Gauge, break_age: Histogram) -> None:
     metrics.sink_rows.inc(60)
     metrics.recovery.set(1.5)
     metrics.disk_free.set(40 * 1024**3)
+    metrics.database_disk_free.labels("traderecon.db").set(30 * 1024**3)
+    metrics.database_wal.set(4 * 1024**2)
     metrics.held.labels("intake", "disk").set(0)
+    for kind in Kind:
+        metrics.incidents.labels(kind).set(0)
+    metrics.watermark_ahead.set(0)
 
 
 class Scrape(BaseHTTPRequestHandler):

@@ -39,7 +39,7 @@ def test_an_image_of_others_is_pinned(name: str) -> None:
 
 def test_the_kafka_is_the_one_of_the_tests() -> None:
     version = SERVICES["kafka"]["image"].partition(":")[2]
-    assert f"<version>{version}</version>" in (ROOT / "tests" / "broker" / "pom.xml").read_text()
+    assert f"<kafka.version>{version}</kafka.version>" in (ROOT / "tests" / "broker" / "pom.xml").read_text()
 
 
 def test_grafana_has_no_default_password() -> None:

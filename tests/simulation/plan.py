@@ -127,7 +127,7 @@ def small() -> Plan:
     day = drawn(3, trades=2, poisoned=True)
     faults = (
         Fault(2.0, Kind.REBALANCE),
-        Fault(7.0, Kind.LEAVE),
+        Fault(12.5, Kind.LEAVE),
         Fault(10.0, Kind.WIPE),
     )
     return Plan(-1, day._replace(lasts_s=2.0, ours=1), Conditions(most_fetched=6), faults=faults, progress_s=2.5)

@@ -33,6 +33,7 @@ from traderecon import clock
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.records.instants import NS_PER_S
+from traderecon.records.journal import progress_of
 from traderecon.rules import FOUNDING
 from traderecon.sink import agent as sink_agent
 from traderecon.sink import store
@@ -294,7 +295,7 @@ class World:
                 self.broker.refusals += 1
             case Kind.AWAY:
                 self.broker.away(fault.for_s)
-            case Kind.CLOCK:
+            case Kind.CLOCK if self._has_time():
                 self.broker.set_clock_ahead(fault.for_s)
             case Kind.REBALANCE:
                 self.chance.choice([*self.groups.values()]).shake()
@@ -314,6 +315,11 @@ class World:
                 worker.home.store.wipe()
             case _:
                 self.deaths[f"no {fault.kind}"] += 1
+
+    def _has_time(self) -> bool:
+        """Whether the journal has a time: one without any believes the first clock, right or wrong."""
+        records = self.log.read(self.topics.legs, 0, 0, 1_000)
+        return any(record.key is None and progress_of(record.value or b"").at_ns for record in records)
 
     async def _forget(self) -> None:
         """All workers end; nobody has their tables any more, nor the changelog, and the group's commits are there."""

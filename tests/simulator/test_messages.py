@@ -47,7 +47,7 @@ def digest(profile: Profile) -> str:
     [
         (CLEAN, "54605e3663c1384b46afba8c5e704f95270261458d7f447b5c537cc9d42ed735"),
         (TYPICAL, "8f70870673d03fb9928967b41a3985f89469df4b18f122b58b32bfb3bcfcea04"),
-        (HOSTILE, "ea04137e1f9d84d27295a848462e8c7f1b92cdccda05eb6e38eb792126cec1c9"),
+        (HOSTILE, "0f0907b3fb18e8858e0ba8e00f96f0478db693d0c2ec81d83754b23cdfe33dbf"),
     ],
     ids=PROFILES.keys(),
 )
