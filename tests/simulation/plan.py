@@ -128,6 +128,6 @@ def small() -> Plan:
     faults = (
         Fault(2.0, Kind.REBALANCE),
         Fault(12.5, Kind.LEAVE),
-        Fault(10.0, Kind.WIPE),
+        Fault(16.0, Kind.WIPE),
     )
     return Plan(-1, day._replace(lasts_s=2.0, ours=1), Conditions(most_fetched=6), faults=faults, progress_s=2.5)
