@@ -1,7 +1,11 @@
 """A record that ends the process is counted over the processes it ends."""
 
+import os
+import signal
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from traderecon.transport import MicroBatch
 from traderecon.transport.strikes import KEPT, LIMIT, Strikes
@@ -56,3 +60,46 @@ def test_only_the_last_that_failed_are_remembered(tmp_path: Path) -> None:
     assert {strikes.another(legs, record) for record in legs.records} == {1}
     assert strikes.another(legs, legs.records[-1]) == 2
     assert strikes.another(legs, legs.records[0]) == 1
+
+
+def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
+    """A process that is killed at one value: the signal, or the one offset that it puts aside, else 0."""
+    if pid := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    aside = 0
+    strikes = Strikes(path)
+    with strikes.attempting(legs):
+        suspect = strikes.suspects(legs)
+        for record in legs:
+            if suspect and strikes.killer(legs, record):
+                aside = record.offset
+            elif record.value == bad:
+                os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(aside)
+
+
+def test_k14_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "strikes.json"
+    legs = batch("legs", b"a", b"bad", b"c")
+    assert [process(path, legs, b"bad") for _ in range(LIMIT)] == [-signal.SIGKILL] * LIMIT
+    assert process(path, legs, b"bad") == legs.records[1].offset
+    assert process(path, batch("legs", b"d", first=20), b"bad") == 0
+
+
+def test_k14_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Path) -> None:
+    path = tmp_path / "strikes.json"
+    legs = batch("legs", b"a", b"b")
+    with pytest.raises(ZeroDivisionError), Strikes(path).attempting(legs):
+        raise ZeroDivisionError
+    assert not Strikes(path).suspects(legs)
+    assert process(path, legs, b"b") == -signal.SIGKILL
+    again = Strikes(path)
+    assert again.suspects(legs)
+    assert not again.suspects(batch("legs", b"a", first=9))
+    assert not again.suspects(batch("executions", b"a"))
+    assert not Strikes(path).suspects(legs)  # it got through this time, or said where it ended
+
+
+def test_k14_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
+    (tmp_path / "strikes.attempt").write_bytes(b'["legs", 0')
+    assert not Strikes(tmp_path / "strikes.json").suspects(batch("legs", b"a"))

@@ -35,6 +35,9 @@ MS_PER_S = 1_000
 PROGRESS_S = 1.0
 """How often the journal is told how far time has got."""
 
+MOST_UNREAD = 100
+"""So many fields that are not ours are named."""
+
 logger = logging.getLogger(__name__)
 
 Rows = dict[tuple[str, int], list[Outgoing]]
@@ -64,16 +67,23 @@ def attach(
     app.timer(interval=PROGRESS_S, name="rests")(rests.tell)
 
 
+class Killed(Exception):
+    """A record in whose decoding the process was killed, time and again."""
+
+
 class _Intake:
     """One input topic: its records, decoded, and sent on."""
 
     def __init__(self, stage: Stage, source: Source, form: Form, time: JournalTime) -> None:
         self._stage, self._source, self._form, self._time = stage, source, form, time
+        self._unread: set[str] = set()
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
         """Records of one input topic become facts for the journal, or dead letters."""
         async for batch in batches:
-            outbox, rejected = self._sorted(batch, await self._time.limit_ns())
+            limit_ns = await self._time.limit_ns()
+            with self._stage.strikes.attempting(batch):
+                outbox, rejected = self._sorted(batch, limit_ns)
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
             offsets = [record.offset for record in batch]
             others = [(offset, Became.REJECTED) for offset in rejected]
@@ -87,14 +97,20 @@ class _Intake:
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
         legs, partitions = self._stage.topics.legs, self._stage.partitions
+        suspect = self._stage.strikes.suspects(batch)
         for record in batch:
             # A timestamp in the future would let a grace never end: some producers give their own, some brokers are
             # ahead. The limit is the log's, and generous: one below the true time would end the grace too early.
             origin = Origin(batch.topic, batch.partition, record.offset, min(record.timestamp * NS_PER_MS, limit_ns))
-            read = self._read(batch, record, origin)
+            if suspect and self._stage.strikes.killer(batch, record):
+                read: Fact | Rejected = failed(origin, Killed("the process was killed while it was decoded"))
+            else:
+                read = self._read(batch, record, origin)
             if isinstance(read, Fact):
                 key = read.leg.trade_id.encode()
                 outbox[legs, partition_for(key, partitions)].append(Outgoing(key, journalled(read)))
+                if read.extra and len(self._unread) < MOST_UNREAD and not self._unread.issuperset(read.extra):
+                    self._report_unread(read)
                 continue
             if isinstance(record, UnreadableBatch):
                 read = unread(origin, record.sentence(batch.topic, batch.partition), too_large=record.too_large)
@@ -114,6 +130,13 @@ class _Intake:
             if self._stage.strikes.another(batch, record) < LIMIT:
                 raise
             return failed(origin, error)
+
+    def _report_unread(self, fact: Fact) -> None:
+        """Name fields that are not ours, each once for a source and worker, and not without end."""
+        new = sorted((fact.extra or {}).keys() - self._unread)[: MOST_UNREAD - len(self._unread)]
+        if new:
+            self._unread.update(new)
+            logger.warning("%s: fields that are not read: %s", self._source, ascii(", ".join(new))[1:-1])
 
     def _count(self, batch: MicroBatch, rejected: Mapping[int, RejectCode]) -> None:
         self._stage.metrics.consumed.labels(self._source).inc(len(batch))
