@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiokafka.protocol.coordination import FindCoordinatorRequest_v0
@@ -81,6 +82,8 @@ class Kafka(Topics):
         client, controller = (port.getsockname()[1] for port in ports)
         super().__init__(f"127.0.0.1:{client}")
         self.directory = directory
+        self.controller = f"127.0.0.1:{controller}"
+        self._cluster_id = new_cluster_id()
         self._log = directory / "server.log"
         self._properties = directory / "server.properties"
         self._jvm: subprocess.Popen[bytes] | None = None
@@ -93,16 +96,26 @@ class Kafka(Topics):
         """Whether it was started and neither stopped nor killed; it may be paused."""
         return self._jvm is not None
 
+    def configure(self, changed: Mapping[str, str], *, cluster_id: str = "") -> None:
+        """Change settings of a node that has not been started yet, and make it one of a cluster."""
+        lines = [line.partition("=") for line in self._properties.read_text().splitlines()]
+        unchanged = ["".join(line) for line in lines if line[0] not in changed]
+        self._properties.write_text("\n".join([*unchanged, *map("=".join, changed.items()), ""]))
+        self._cluster_id = cluster_id or self._cluster_id
+
     def start(self) -> None:
         """Start the node and wait until it answers, coordinator included. Raises Missing, Died, or Never."""
+        self.launch()
+        until(self.answers, f"Kafka answers at {self.address}; its log is {self._log}")
+
+    def launch(self) -> None:
+        """Start the node, and do not wait. Raises Missing or Died."""
         if not (self.directory / "log").exists():
-            cluster = "T" + secrets.token_urlsafe(16)[1:]  # must not begin with a dash
-            files = ("-t", cluster, "-c", str(self._properties))
+            files = ("-t", self._cluster_id, "-c", str(self._properties))
             formatting = self._run("kafka.tools.StorageTool", "format", *files, *self._format)
             if status := formatting.wait(STOP_S):
                 raise Died(f"formatting ended with {status}; {self._last_words()}")
         self._jvm = self._run("kafka.Kafka", str(self._properties))
-        until(self._answers, f"Kafka answers at {self.address}; its log is {self._log}")
 
     def stop(self) -> None:
         """End the node in order, or kill it where it does not end; nothing happens where it does not run."""
@@ -140,7 +153,14 @@ class Kafka(Topics):
             raise Died(f"the Kafka at {self.address} does not run")
         return self._jvm
 
-    def _answers(self) -> bool:
+    def lose_disk(self) -> None:
+        """Remove what a node that does not run has stored: its disk was replaced."""
+        if self.running:
+            raise Died(f"the Kafka at {self.address} runs")
+        shutil.rmtree(self.directory / "log")
+
+    def answers(self) -> bool:
+        """Whether the node and a coordinator answer. Raises Died where it has ended."""
         if (status := self._running().poll()) is not None:
             raise Died(f"Kafka ended with {status}; {self._last_words()}")
         try:
@@ -167,6 +187,11 @@ class Kafka(Topics):
                 stdout=log,
                 stderr=log,
             )
+
+
+def new_cluster_id() -> str:
+    """The id of a cluster; it must not begin with a dash."""
+    return "T" + secrets.token_urlsafe(16)[1:]
 
 
 def reserved() -> socket.socket:

@@ -5,34 +5,33 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from broker.placed_cluster import Cluster
+from broker.kafka_cluster import Cluster
 from pipeline.trades import execution
 from pipeline_case import READY_S, Installation
 
+from traderecon.topics import topics
+
+FIRST, LAST = 1, 3
 NO_LEADER = 'traderecon_incidents_open{kind="no_leader"}'
 
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Two nodes; the first one has everything that is not placed."""
-    cluster = Cluster(tmp_path / "kafka", 2)
-    cluster.first.start()
+    """Three nodes that run."""
+    cluster = Cluster(tmp_path / "kafka")
+    cluster.start()
     yield cluster
     cluster.stop()
 
 
 @pytest.fixture
 def installation(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
-    """The executions have a second partition on the second node, and no copy of it."""
-    installation = Installation(tmp_path, f"kafka://{cluster.first.address}", grace_seconds=2)
+    """The executions have a second partition on the third node, and no copy of it."""
+    installation = Installation(tmp_path, cluster.broker, grace_seconds=2)
+    executions = topics("").executions
+    config = {"message.timestamp.type": "LogAppendTime", "min.insync.replicas": "1"}
+    cluster.place(executions, [[FIRST], [LAST]], config)
     installation.create_topics()
-    # What is made while the first node is alone is on it: the changelog too.
-    changelog = "traderecon-matching-trades-changelog"
-    if changelog not in cluster.first.topics():
-        cluster.first.create_topic(changelog, installation.partitions, {"cleanup.policy": "compact"})
-    cluster.brokers[1].start()
-    cluster.first.delete_topic(installation.topics.executions)
-    cluster.place(installation.topics.executions, [[1], [2]], {"message.timestamp.type": "LogAppendTime"})
     yield installation
     installation.close()
 
@@ -44,19 +43,20 @@ def matched(installation: Installation) -> int:
 def send(cluster: Cluster, installation: Installation, numbers: range, partition: int) -> None:
     """Both legs of some trades, the execution to a partition of its topic."""
     legs = [execution(number) for number in numbers]
-    cluster.brokers[partition].append(installation.topics.executions, legs, partition)
+    node = cluster.nodes[(FIRST, LAST)[partition]]
+    node.append(installation.topics.executions, legs, partition)
     installation.append(installation.topics.broker_confirmations, legs)
 
 
 def test_b15_a_partition_without_a_leader_holds_graces_and_nothing_else(
     cluster: Cluster, installation: Installation
 ) -> None:
-    worker, second = installation.start_ready(), cluster.brokers[1]
+    worker, last = installation.start_ready(), cluster.nodes[LAST]
     send(cluster, installation, range(3), 0)
     send(cluster, installation, range(3, 6), 1)
     installation.until(lambda: matched(installation) == 6, "both partitions are read")
 
-    second.kill()
+    last.kill()
     send(cluster, installation, range(6, 9), 0)
     installation.until(lambda: matched(installation) == 9, "the other partition is read")
     installation.until(lambda: worker.metric(NO_LEADER) == 1, "the partition is named")
@@ -73,7 +73,7 @@ def test_b15_a_partition_without_a_leader_holds_graces_and_nothing_else(
     installation.until(lambda: time.time() > until_s, "a grace passes")
     assert not installation.one("SELECT count(*) FROM results WHERE state = 'UNMATCHED'")
 
-    second.start()
+    cluster.start()
     installation.until(lambda: again.metric(NO_LEADER) == 0, "the partition is back", READY_S)
     send(cluster, installation, range(12, 15), 1)
     installation.until(lambda: matched(installation) == 15, "it is read from where it was left off")

@@ -48,7 +48,7 @@ def test_b4_the_changelog_has_the_copies_of_every_topic_and_a_dead_broker_stops_
         worker = installation.start_ready()
         send(installation, range(20))
         installation.until(lambda: matched(installation) == 20, "all are matched", LONG_S)
-        cluster.kill(cluster.leader(changelog))
+        cluster.leader(changelog).kill()
         send(installation, range(20, 40))
         installation.until(lambda: matched(installation) == 40, "with a broker less too", LONG_S)
         worker.kill()
@@ -59,7 +59,7 @@ def test_b4_the_changelog_has_the_copies_of_every_topic_and_a_dead_broker_stops_
         until(lambda: cluster.in_sync([changelog]), "the broker has caught up", LONG_S)
         assert doubled(installation) == 0
         assert worker.leave() == 0
-        cluster.alter_topic(changelog, {"min.insync.replicas": "1"})
+        cluster.running[0].alter_topic(changelog, {"min.insync.replicas": "1"})
         said = until(
             lambda: (found := check(installation)[changelog]).startswith("FEW") and found, "it is seen", LONG_S
         )

@@ -2,12 +2,12 @@
 
 import socket
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from broker.waiting import until
 from sink.outputs import TOPICS, Outputs
 from web.desk import MORNING, Desk, filled, multiplied, served
 
@@ -22,7 +22,6 @@ from traderecon.web.downloads import MOST
 READERS = 16
 TIMES = 4_000
 """A download of so many times a few trades is more bytes than the buffers of two sockets take."""
-UNTIL_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +46,6 @@ def stalled(desk: Desk, path: str, readers: ExitStack) -> socket.socket:
     reader.connect(("127.0.0.1", desk.port))
     reader.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     return reader
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + UNTIL_S
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def test_p6_stalled_downloads_hold_no_read_and_starve_no_page(desk: Desk, many: Path) -> None:

@@ -2,16 +2,17 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from broker.waiting import until
 from web.desk import MORNING, Desk, filled, multiplied, served
 
 from traderecon.web.server import PER_ADDRESS
 
-UNTIL_S = 60
+ANSWER_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +39,6 @@ def answer(desk: Desk, sent: bytes) -> bytes:
         except ConnectionResetError:
             pass
         return received
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + UNTIL_S
-    while not holds():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 def closed(one: socket.socket) -> bool:
@@ -118,7 +112,7 @@ def test_p5_a_body_that_never_ends_holds_nothing(desk: Desk) -> None:
         one = connected(desk, held, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
         assert one.recv(13) == b"HTTP/1.1 405 "
         one.setblocking(True)
-        one.settimeout(UNTIL_S)
+        one.settimeout(ANSWER_S)
         while one.recv(65_536):
             pass
 
