@@ -166,12 +166,14 @@ def precedence(row: Mapping[str, Value]) -> tuple[Fraction, int]:
 def terms(row: Row) -> dict[str, Value]:
     """A row of executions or broker_confirmations, by value."""
     texts: dict[str, Value] = {name: text_of(row, name) for name in TERMS}
+    kind = (text_of(row, "kind") or "new").lower()
+    texts |= {"version": version_of(row), "kind": kind}
+    if kind == "cancel":  # nothing is checked of it
+        return texts | dict.fromkeys(("quantity", "price", "instant"))
     return texts | {
         "quantity": number_of(row, "quantity"),
         "price": number_of(row, "price"),
-        "instant": seconds(row["timestamp"]) if text_of(row, "timestamp") else None,
-        "version": version_of(row),
-        "kind": (text_of(row, "kind") or "new").lower(),
+        "instant": seconds(row["timestamp"]),
     }
 
 

@@ -1227,7 +1227,7 @@ class TestCancels:
         assert isinstance(fact.leg, Execution)
         assert (fact.leg.ticker, fact.leg.quantity, fact.leg.price, fact.leg.version) == ("AAPL", Decimal(0), None, 2)
         assert fact.leg.hints == (Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
-        assert fact.extra == {"memo": msgspec.Raw(b'"why"'), "price": "n/a", "side": "x" * 600}
+        assert fact.extra == {"memo": msgspec.Raw(b'"why"'), "unread_price": "n/a", "unread_side": "x" * 600}
 
     @pytest.mark.parametrize(
         ("fields", "code"),

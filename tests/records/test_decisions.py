@@ -6,10 +6,8 @@ import msgspec
 import pytest
 
 from traderecon.records.action import action_of
-from traderecon.records.published import leg_fields
 from traderecon.records.retention import Hold, Release, hold_of, release_of, retention_json
 from traderecon.records.rules_change import rules_change, rules_change_json, rules_change_of
-from traderecon.records.sources import Source
 from traderecon.records.watermark_reset import WatermarkReset, reset_json, reset_of
 
 WORDS = {str: "T1", int: 1}
@@ -41,9 +39,3 @@ def test_a_reset_of_the_watermark_is_read_back() -> None:
     assert reset_of(reset_json(reset)) == reset
     assert reset_of(b'{"about":"something else"}') is None
     assert reset_of(b"no json") is None
-
-
-def test_a_term_that_nobody_can_read_is_none_in_a_cancel_and_refused_elsewhere() -> None:
-    assert leg_fields(Source.EXECUTIONS, {"trade_id": "T1", "kind": "cancel", "price": "abc"})["price"] is None
-    with pytest.raises(ArithmeticError):
-        leg_fields(Source.EXECUTIONS, {"trade_id": "T1", "price": "abc"})

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from traderecon.records import Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, Source
+from traderecon.records import Confirmation, Execution, Hint, Leg, PnlSnapshot, Source
 from traderecon.records.published import leg_fields
 
 TRIES = 300_000
@@ -72,22 +72,11 @@ def _likeliest_first(possible: Sequence[Sequence[bytes]]) -> Iterator[tuple[byte
 def _possible(source: str, payload: Mapping[str, Any]) -> Iterator[bytes]:
     """The JSON of the leg, for everything that the payload does not say, the likeliest first."""
     leg_type = _TYPES[source]
-    stated = leg_fields(Source(source), payload)
+    fields = leg_fields(Source(source), payload)
     for hints in chain.from_iterable(combinations(NOTICED, size) for size in range(len(NOTICED) + 1)):
-        for fields in _terms(stated):
-            if fields.get("timestamp_ns") is None:
-                yield _encode(leg_type(**fields, hints=hints))
-                continue
-            digits = fields["granularity"]
-            for granularity in (digits, *[other for other in range(FINEST + 1) if other != digits]):
-                yield _encode(leg_type(**{**fields, "granularity": granularity, "hints": hints}))
-
-
-def _terms(stated: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The fields; of a cancel also with the terms that nobody may have been able to read left out."""
-    yield stated
-    if stated.get("kind") is Kind.CANCEL:
-        there = [name for name in ("quantity", "price", "timestamp_ns") if stated[name] is not None]
-        for unread in chain.from_iterable(combinations(there, size) for size in range(1, len(there) + 1)):
-            without = {**stated, **dict.fromkeys(unread)}
-            yield {**without, "granularity": 0} if without["timestamp_ns"] is None else without
+        if fields.get("timestamp_ns") is None:
+            yield _encode(leg_type(**fields, hints=hints))
+            continue
+        digits = fields["granularity"]
+        for granularity in (digits, *[other for other in range(FINEST + 1) if other != digits]):
+            yield _encode(leg_type(**{**fields, "granularity": granularity, "hints": hints}))

@@ -116,12 +116,15 @@ def _cancel(
 
 
 def unread(leg: Leg, fields: Fields) -> dict[str, str]:
-    """What a cancel was sent with and its leg does not have, as it was sent: it is shown beside the leg."""
+    """What a cancel was sent with and its leg does not have, as it was sent: shown beside the leg, never as a term.
+
+    {"kind": "cancel", "price": "n/a", ...}  ->  {"unread_price": "n/a"}
+    """
     if leg.kind is not Kind.CANCEL:
         return {}
     names = {**{name: name for name in (*TERMS, *TERMS_OPTIONAL)}, "timestamp": "timestamp_ns"}
     return {
-        name: sent
+        f"unread_{name}": sent
         for name, field in names.items()
         if (sent := fields.get(name)) is not None and sent.strip(" ") and getattr(leg, field) is None
     }

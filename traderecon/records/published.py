@@ -8,7 +8,7 @@ noticed: a fact read back has the digits that its time needs, and no hints. Sour
 
 import re
 from calendar import timegm
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -74,7 +74,6 @@ def published(value: bytes) -> Published:
 def leg_fields(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a leg as a result's payload (its JSON, read) states them; ``granularity`` as the time needs it.
 
-    A term that a cancel was sent with, and that nobody could read, stands in the payload as it was sent: None here.
     ValueError, ArithmeticError: what no result states.
     """
     leg_type = _TYPES[source]
@@ -82,14 +81,13 @@ def leg_fields(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
     if leg_type is PnlSnapshot:
         return {**_ABSENT, **fields, **{name: _amount(fields[name]) for name in _AMOUNTS & fields.keys()}}
     fields["kind"] = Kind(fields.get("kind", Kind.NEW))
-    cancel = fields["kind"] is Kind.CANCEL
-    if cancel:
+    if fields["kind"] is Kind.CANCEL:
         fields.setdefault("version", ALL_VERSIONS)
     fields["ticker"] = payload.get("ticker")
     for name in ("quantity", "price"):
-        fields[name] = _read(_amount, payload.get(name), cancel=cancel)
-    time = _read(instant, payload.get("timestamp"), cancel=cancel)
-    fields["timestamp_ns"], fields["granularity"] = (None, 0) if time is None else time
+        fields[name] = _amount(payload.get(name))
+    sent = payload.get("timestamp")
+    fields["timestamp_ns"], fields["granularity"] = (None, 0) if sent is None else instant(sent)
     return fields
 
 
@@ -104,15 +102,6 @@ def _fact(source: Source, leg: _Leg) -> Fact:
 
 def _amount(text: str | None) -> Decimal | None:
     return None if text is None else canonical(Decimal(text))
-
-
-def _read(read: Callable[[str], Any], text: str | None, *, cancel: bool) -> Any:
-    try:
-        return None if text is None else read(text)
-    except (ValueError, ArithmeticError):
-        if cancel:
-            return None
-        raise
 
 
 def instant(text: str) -> tuple[int, int]:
