@@ -23,12 +23,18 @@ from traderecon.transport.halt import halt
 from traderecon.transport.points import Point, passed
 
 from .quarantine import condemn, unreadable
+from .rising import higher
 from .store import CHANGELOG_KEY, INTERNAL, Store, rows, same_format, whole
 
 STORES = ".db/"
 """Where RocksDB names a file, the store it is of stands before this."""
 APPLIED_KEY = INTERNAL + b"applied\x00"
 """Before the source topic's name: the last offset of it whose effects are in this partition."""
+
+
+def applied_key(topic: str) -> bytes:
+    """The key of the row that says which offsets of a source topic are in a table."""
+    return APPLIED_KEY + topic.encode()
 
 
 class BatchTable(faust.Table[bytes, bytes]):
@@ -65,7 +71,7 @@ class BatchTable(faust.Table[bytes, bytes]):
 
     def applied(self, topic: str, partition: int) -> int:
         """The last offset of ``topic`` whose effects are in the partition; -1 when there is none."""
-        found = self.data.of(partition).get(APPLIED_KEY + topic.encode())
+        found = self.data.of(partition).get(applied_key(topic))
         if found is None:
             return -1
         offset, _, other = found.partition(b" ")
@@ -132,17 +138,20 @@ class BatchTable(faust.Table[bytes, bytes]):
     def _store_rows(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], changelog_end: int) -> None:
         db = self.data.of(partition)
         batch = WriteBatch(raw_mode=True)
-        risen: dict[bytes, bytes] = {}
+        risen: dict[bytes, bytes | None] = {}
         for key, value in changes:
+            if key.startswith(self._rising):
+                held = risen[key] if key in risen else db.get(key)
+                risen[key] = None if value is None else higher(value, held)
+            elif value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        for key, value in risen.items():
             if value is None:
                 batch.delete(key)
-            elif not key.startswith(self._rising):
-                batch.put(key, value)
             else:
-                held = risen.get(key) or db.get(key)
-                risen[key] = value if held is None or _number(value) >= _number(held) else held
-        for key, value in risen.items():
-            batch.put(key, value)
+                batch.put(key, value)
         batch.put(CHANGELOG_KEY, b"%d" % changelog_end)
         db.write(batch)
 
@@ -163,10 +172,6 @@ class Held(NamedTuple):
 
     store: Rdict
     restored: int
-
-
-def _number(value: bytes) -> int:
-    return int(value.partition(b" ")[0])
 
 
 class Draft:
@@ -241,7 +246,7 @@ class Draft:
 
         ``upto``: the last record of the batch that is done, where not all are. The draft goes on, empty, from there.
         """
-        applied = APPLIED_KEY + self._batch.topic.encode()
+        applied = applied_key(self._batch.topic)
         # A replay that ends before what has been applied leaves that where it is.
         self.applied = max(self.applied, self._batch.last_offset if upto is None else upto)
         # In the order of their keys: where a write is cut, what begins with an earlier letter is there.

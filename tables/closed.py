@@ -47,12 +47,12 @@ _decode = msgspec.json.Decoder(Closed).decode
 
 def look_at(draft: Draft, due_ns: int, trade_id: bytes) -> None:
     """Look at the trade then."""
-    draft.put(_key(due_ns, trade_id), b"")
+    draft.put(key(due_ns, trade_id), b"")
 
 
 def looked_at(draft: Draft, look: Look) -> None:
     """It has been looked at."""
-    draft.delete(_key(*look))
+    draft.delete(key(*look))
 
 
 def due(draft: Draft, watermark_ns: int, at_most: int) -> list[Look]:
@@ -85,5 +85,6 @@ def horizon(draft: Draft) -> tuple[int, int]:
     return int(draft.get(HORIZON_NS) or b"0"), int(draft.get(HORIZON_VERSION) or b"0")
 
 
-def _key(due_ns: int, trade_id: bytes) -> bytes:
+def key(due_ns: int, trade_id: bytes) -> bytes:
+    """Of the row that says when to look at a trade."""
     return DUE + due_ns.to_bytes(8, "big") + trade_id

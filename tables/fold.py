@@ -12,7 +12,8 @@ from typing import Self
 
 from rocksdict import Options, Rdict
 
-from .batch_table import APPLIED_KEY
+from .batch_table import APPLIED_KEY, applied_key
+from .rising import higher, number_of
 from .store import rows
 
 
@@ -38,8 +39,8 @@ class Fold:
         """The next record of the changelog; of a row that never falls the higher number stays."""
         if value is None:
             self._db.delete(key)
-        elif not key.startswith(self._rising) or _number(value) >= _number(self.row(key) or b"-1"):
-            self._db.put(key, value)
+        else:
+            self._db.put(key, higher(value, self.row(key)) if key.startswith(self._rising) else value)
 
     def row(self, key: bytes) -> bytes | None:
         """A row's value."""
@@ -52,13 +53,4 @@ class Fold:
 
     def applied(self, topic: str) -> int:
         """The last offset of ``topic`` whose effects are in the rows; -1 when there is none."""
-        return _number(self.row(applied_key(topic)) or b"-1")
-
-
-def applied_key(topic: str) -> bytes:
-    """The key of the row that says which offsets of a source are in a table."""
-    return APPLIED_KEY + topic.encode()
-
-
-def _number(value: bytes) -> int:
-    return int(value.partition(b" ")[0])
+        return number_of(self.row(applied_key(topic)) or b"-1")

@@ -1,6 +1,6 @@
 """Outputs read back: the rows that a table which has lost them gets from the results published of its trades.
 
-    Published, ...  ->  ``e`` rows (the last result published) and ``f`` rows (the facts it shows)
+    Published, ...  ->  ``e`` rows (the last result published), ``f`` rows (the facts it shows), ``c`` rows (look at it)
 
 A fact that was read back has ``READ_BACK`` in place of its journal offset; when its journal record is read again, that
 takes its place, and no result comes of it: the outputs show it already.
@@ -14,7 +14,7 @@ from traderecon.records import Origin, identity
 from traderecon.records.journal import fact_of, journalled
 from traderecon.records.published import Published
 
-from . import facts, told
+from . import closed, facts, told
 
 _SHOWN = 0
 """Which journal records made a result, it does not say. Those of the facts it shows are adopted; any other is new."""
@@ -46,8 +46,11 @@ def rows(
     trade_id = result.trade_id.encode()
     prefix = facts.PREFIX + trade_id + b"\x00"
     there = {place(fact_of(value.partition(b" ")[2]).origin) for value in stored(prefix)}
-    last_published = structs.replace(result.last, upto=_SHOWN)
-    found = {} if version == result.last.version else {told.PREFIX + trade_id: told.row(last_published)}
+    found = {}
+    if version < result.last.version:
+        found[told.PREFIX + trade_id] = told.row(structs.replace(result.last, upto=_SHOWN))
+    if last is None:  # nobody knows when its retention ends: whoever looks does
+        found[closed.key(0, trade_id)] = b""
     for fact in result.facts:
         if place(fact.origin) not in there:
             key = prefix + bytes.fromhex(identity(fact.leg))

@@ -14,7 +14,7 @@ from traderecon.records.bounds import outranked
 from . import closed, facts, told
 from .batch_table import Draft, Held
 from .closed import Closed
-from .facts import Kept
+from .facts import READ_BACK, Kept
 
 REMEMBERED = 8_192
 """Trades of one partition, about 3 kB each; more while a batch lasts."""
@@ -28,8 +28,14 @@ class Trade:
     def __init__(self, facts: list[Kept], told: Told | None, closed: Closed | None = None) -> None:
         self.facts, self.told, self.closed = facts, told, closed
         if closed is not None:  # what came before is gone, whoever writes it again
-            self.facts = [kept for kept in facts if kept.journal_offset > closed.offset]
-            self.told = told if told is not None and told.version > closed.version else closed.told
+            late = told is not None and told.version > closed.version
+            # Read back from a result behind the closing, a fact has no offset yet, and came behind it too.
+            self.facts = [
+                kept
+                for kept in facts
+                if kept.journal_offset > closed.offset or (late and kept.journal_offset == READ_BACK)
+            ]
+            self.told = told if late else closed.told
 
 
 class Trades:

@@ -56,14 +56,19 @@ class JournalBatch:
         (record,) = [one for one in self.batch if one.offset == kept.journal_offset]
         self.reject(too_many(kept.fact, origin_of(self.batch, record)), record)
 
+    @property
+    def horizon(self) -> tuple[int, int]:
+        """Of all trades that were forgotten: the latest time of a leg (ns), the highest version; 0 where none was."""
+        if self._horizon is None:
+            self._horizon = closed.horizon(self.draft)
+        return self._horizon
+
     def forgotten(self, trade_id: bytes, fact: Fact, record: Record) -> bool:
         """Whether a leg is for a trade that may have been forgotten, by the time it gives itself: closed from now on.
 
         Its version is above that of every trade that was forgotten.
         """
-        if self._horizon is None:
-            self._horizon = closed.horizon(self.draft)
-        own, (latest, version) = own_ns(fact), self._horizon
+        own, (latest, version) = own_ns(fact), self.horizon
         if not is_claim(fact) or own is None or own > latest:
             return False
         row = closed.Closed(version, None, record.offset - 1, self.watermark_ns, own)

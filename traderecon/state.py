@@ -16,7 +16,7 @@ import msgspec
 from traderecon.audit.database import looked_at
 from traderecon.records.published import Published, published
 from traderecon.sink.database import StoreError
-from traderecon.tables import Fold, applied_key, closed, outputs, told, watermarks
+from traderecon.tables import RISING, Fold, applied_key, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.client import Client, NotAccepted, NoTopic
@@ -25,7 +25,6 @@ AT_ONCE = 1_000
 """Results whose rows are written in one step."""
 NOBODY = "traderecon-nobody"
 """A group that never commits: to ask where a topic begins."""
-RISING = (*told.RISING, *watermarks.RISING, *closed.RISING)
 
 _NEWEST = """
     SELECT results.trade_id, result_history.result FROM results JOIN result_history

@@ -76,7 +76,7 @@ MATCHED: tuple[str, list[str], list[str]] = ("MATCHED", [], [])
 
 def test_s14_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: Desk) -> None:
     worker = desk.start_ready("matching,sink")
-    desk.trades(0, ["T1"])
+    desk.trades(0, ["T1", "USED-AGAIN"])
     desk.leg(0, "pnl_snapshot", "P1")
     desk.pass_time(0.1)
     desk.until_said("T1", MATCHED)
@@ -109,6 +109,11 @@ def test_s14_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: De
     assert desk.version("T1") == first + 4
     assert desk.version("NEVER-SEEN") > first
     assert desk.rows("SELECT 1 FROM results WHERE trade_id = 'P1'") == []
+    # An id that is used again, by its own time for another trade: the database has the first one still.
+    desk.leg(6, "executions", "USED-AGAIN")
+    desk.pass_time(6.1)
+    desk.until_said("USED-AGAIN", ("UNMATCHED", ["MISSING_CONFIRMATION"], []))
+    assert desk.rows("SELECT status FROM breaks WHERE trade_id = 'USED-AGAIN'") == [("OPEN",)]
 
 
 @pytest.mark.installation(retention_days=1, grace_seconds=4 * 86_400)

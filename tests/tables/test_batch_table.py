@@ -11,7 +11,7 @@ from faust.types import TP
 from rocksdict import Rdict
 from tables_case import APPLIED, CHANGELOG, Row, batch, play
 
-from traderecon.tables import BatchTable
+from traderecon.tables import BatchTable, Fold, watermarks
 
 
 def stored(table: BatchTable) -> dict[bytes, bytes]:
@@ -138,6 +138,24 @@ def test_what_has_been_applied_is_recovered_as_the_highest(tmp_path: Path) -> No
         records = [Row(0, key=APPLIED, value=b"12"), Row(1, key=APPLIED, value=b"3")]
         table.restore(TP(CHANGELOG, 0), records, 2)
         assert table.applied("legs", 0) == 12
+
+    play(tmp_path, story)
+
+
+def test_what_is_deleted_begins_again_wherever_the_changelog_is_cut(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        key = watermarks.RISING[0] + b"row"
+        records = [Row(at, key=key, value=value) for at, value in enumerate((b"12", None, b"3", b"2", None))]
+        for end, held in ((1, b"12"), (2, None), (3, b"3"), (4, b"3"), (5, None)):
+            for cut in range(end + 1):
+                table.restore(TP(CHANGELOG, 0), [Row(0, key=key, value=None)], 0)
+                table.restore(TP(CHANGELOG, 0), records[:cut], cut)
+                table.restore(TP(CHANGELOG, 0), records[cut:end], end)
+                assert table.stored_row(0, key) == held
+            with Fold(tmp_path / "fold", watermarks.RISING) as fold:
+                for record in records[:end]:
+                    fold.add(record.key or b"", record.value)
+                assert fold.row(key) == held
 
     play(tmp_path, story)
 

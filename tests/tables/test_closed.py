@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from legs import arrived, ours, theirs
+from msgspec.structs import replace
 from tables_case import batch, play
 
 from traderecon.records import State, Told, identity
 from traderecon.records.journal import journalled
-from traderecon.tables import BatchTable, closed, facts, told, trades
+from traderecon.records.published import Published
+from traderecon.tables import BatchTable, closed, facts, outputs, told, trades
 
 PUBLISHED = Told(2, State.MATCHED, (), "e" * 64)
 
@@ -40,6 +42,38 @@ def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) ->
         assert trade.facts == []
         assert trade.told == PUBLISHED
         assert trade.closed is not None
+
+    play(tmp_path, story)
+
+
+def test_s14_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -> None:
+    """A table that knows a closed trade, and not its late legs: those and their version are read from the outputs."""
+
+    async def story(table: BatchTable) -> None:
+        late = replace(PUBLISHED, version=3, state=State.UNMATCHED, event_id="f" * 64)
+        (fact,) = arrived(ours(version=2))
+        for last, shown in ((PUBLISHED, []), (late, [facts.READ_BACK])):
+            draft = table.draft(batch(20))
+            trades.Memory().trades(draft).close(b"T1", closed.Closed(2, PUBLISHED, 20, 500, 400))
+            facts.keep(draft, b"T1", facts.Kept(identity(fact.leg), fact, facts.READ_BACK), journalled(fact))
+            told.tell(draft, b"T1", last)
+            await draft.write()
+            trade = trades.Memory().trades(table.draft(batch(21))).of(b"T1")
+            assert ([kept.journal_offset for kept in trade.facts], trade.told) == (shown, last)
+
+    play(tmp_path, story)
+
+
+def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        found = arrived(ours(), theirs())
+        result = Published("T1", PUBLISHED, tuple(found))
+        rows = outputs.rows(result)
+        await table.put_rows(0, rows)
+        assert closed.due(table.draft(batch(0)), 0, 5) == [closed.Look(0, b"T1")]
+        # A newer one of a trade that is there: that is looked at already.
+        again = outputs.rows(replace(result, last=replace(PUBLISHED, version=9)), rows[told.PREFIX + b"T1"])
+        assert closed.key(0, b"T1") not in again
 
     play(tmp_path, story)
 

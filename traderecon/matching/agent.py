@@ -38,7 +38,7 @@ from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.rules.content import content
 from traderecon.stage import Stage
-from traderecon.tables import BatchTable, closed, deadlines, facts, outputs, told, trades, watermarks
+from traderecon.tables import RISING, BatchTable, closed, deadlines, facts, outputs, told, trades, watermarks
 from traderecon.tables import rules as rules_rows
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.strikes import LIMIT
@@ -54,8 +54,6 @@ OLDEST_SHOWN = 100
 DAY_NS = 86_400 * NS_PER_S
 SCAN_SHARE = 20
 """Counting who waits takes one part in this many of the time."""
-
-RISING = (*told.RISING, *watermarks.RISING, *closed.RISING)
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +197,7 @@ class _Matching:
             turns.not_new[fact.leg.source, _NOT_NEW[turn.arrival]] += 1
         if turn.after is None:
             return
-        telling = self._telling(turn)
+        telling = self._telling(turns, turn)
         # Everything that may fail has been done: a record put aside leaves its trade as it was.
         if not known:
             closed.look_at(draft, closes_ns([fact], self._retention_ns), trade_id)
@@ -300,7 +298,7 @@ class _Matching:
         known = [kept for kept in trade.facts if kept.journal_offset < below]
         before = trade.told
         turn = expire(known, before, watermark_ns, self._rules)
-        telling = self._telling(turn)
+        telling = self._telling(turns, turn)
         if turn.due_ns != waiting.due_ns:
             deadlines.forget(draft, waiting.due_ns, waiting.trade_id)
         if turn.due_ns is not None and turn.after is not None:
@@ -327,9 +325,9 @@ class _Matching:
             if monotonic() >= until_s:
                 return
 
-    def _telling(self, turn: Turn) -> Encoded | None:
+    def _telling(self, turns: JournalBatch, turn: Turn) -> Encoded | None:
         """The result of a turn as it is to be sent; None where there is nothing to tell."""
-        result = turn.result(self._stamp)
+        result = turn.result(self._stamp, turns.horizon[1])
         return None if result is None else Encoded(result, result_json(result), turn.upto)
 
     def _standing(self, turns: JournalBatch, partition: int, at_ns: int) -> bytes:

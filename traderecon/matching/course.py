@@ -66,11 +66,14 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
     upto: int = -1
     covered: bool = False
 
-    def result(self, rules: RulesStamp) -> Result | None:
-        """The result to publish; None while the trade waits, where nothing changed, and where it is told already."""
+    def result(self, rules: RulesStamp, above: int = 0) -> Result | None:
+        """The result to publish; None while the trade waits, where nothing changed, and where it is told already.
+
+        ``above``: see ``results.result``.
+        """
         if self.after is None or self.covered or self.after.verdict.state is State.PENDING:
             return None
-        return result(self.after, rules, self.told)
+        return result(self.after, rules, self.told, above)
 
 
 def join(known: Sequence[Known], told: Told | None, new: Known, watermark_ns: int, rules: Rules) -> Turn:

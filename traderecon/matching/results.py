@@ -55,11 +55,12 @@ def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
     return Decided([*known.values()], [*known], sides_of(facts), verdict)
 
 
-def result(now: Decided, rules: RulesStamp, told: Told | None = None) -> Result:
+def result(now: Decided, rules: RulesStamp, told: Told | None = None, above: int = 0) -> Result:
     """The verdict on these facts (at least one), under these rules.
 
     ``told`` is what was published of the trade last; None where nothing was. The version is the size of the set, or one
-    above the last where that is more.
+    above the last where that is more. ``above``: the version that a trade of this id may have had before it was
+    forgotten, where nothing is known of it: whoever keeps results for longer has that one.
     """
     facts, identities = now.facts, now.identities
     keys = [(fact.leg.source, fact.leg.version, identities[at], at) for at, fact in enumerate(facts)]
@@ -68,7 +69,7 @@ def result(now: Decided, rules: RulesStamp, told: Told | None = None) -> Result:
     return Result(
         event_id=event_id(trade_id, now.verdict, identities, rules.sha256),
         trade_id=trade_id,
-        version=len(evidence) if told is None else max(told.version + 1, len(evidence)),
+        version=above + len(evidence) if told is None else max(told.version + 1, len(evidence)),
         verdict=now.verdict,
         facts=evidence,
         stands=_stands(evidence, now.sides),
