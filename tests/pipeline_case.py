@@ -34,10 +34,10 @@ from traderecon.transport.client import connect
 TRADERECON = Path(sys.executable).with_name("traderecon")
 BOUND = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
 """Before a child's command: the kernel ends it when the thread that started it is gone."""
-READY_S = 120
-DECIDED_S = 240
-END_S = 60
-ANSWER_S = 30
+READY_S = 240
+DECIDED_S = 480
+END_S = 180
+ANSWER_S = 60
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 STATE, GROUP, USER_TICKS, SYSTEM_TICKS = 0, 2, 11, 12
 """Places in a process's figures, behind its name."""

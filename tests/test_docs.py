@@ -27,7 +27,7 @@ THIS_RUN = {"make test"}
 """Run by .ci/run, of which this test is a part."""
 ITS_OWN_TEST = {"make demo"}
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 """A busy machine takes longer than ten seconds; the figure is in the notes, the bound here."""
 
 

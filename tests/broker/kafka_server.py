@@ -25,7 +25,7 @@ from broker.waiting import pause, until
 
 JARS = Path(os.environ.get("KAFKA_JARS") or Path(sys.prefix) / "kafka")
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.level=WARN")
-STOP_S = 60
+STOP_S = 180
 NOBODY = "nobody"  # a group
 
 PROPERTIES = """\

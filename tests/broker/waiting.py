@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 EVERY_S = 0.02
+LONG_S = 240
+"""A bound, and no measure: on a busy machine a worker takes a minute to start."""
 
 T = TypeVar("T")
 
@@ -16,7 +18,7 @@ class Never(AssertionError):
     """The condition did not come about in time."""
 
 
-def until(found: Callable[[], T], what: str, within_s: float = 60) -> T:
+def until(found: Callable[[], T], what: str, within_s: float = LONG_S) -> T:
     """The first true answer of ``found``; ``what`` says what was waited for. Raises Never after ``within_s``."""
     deadline = time.monotonic() + within_s
     while not (answer := found()):

@@ -23,7 +23,7 @@ from ops.yaml_files import read_yaml, write_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 EVERY = "250ms"
-STOP_S = 20
+STOP_S = 120
 Sample = dict[str, Any]
 
 

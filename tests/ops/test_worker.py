@@ -15,7 +15,7 @@ from ops.live import Prometheus, bound, scraped
 from ops.queries import EMPTY_WHEN_ALL_IS_WELL, alerts, of_the_dashboard, promised, recorded, silent
 
 TRADERECON = Path(sys.executable).with_name("traderecon")
-STOP_S = 60
+STOP_S = 180
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from traderecon.sink.store import Store
 from traderecon.transport.log import Log
 
 TESTS = Path(__file__).parents[1]
-END_S = 60
+END_S = 180
 UNREACHABLE = 4
 PROMISE = 70
 
