@@ -21,7 +21,7 @@ from broker.waiting import pause
 from broker.waiting import until as until_found
 
 TESTS = Path(__file__).parents[1]
-END_S = 60
+END_S = 180
 
 Kind = Literal["stock", "ours"]
 

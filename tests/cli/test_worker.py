@@ -14,7 +14,7 @@ from faust.cli.base import LOGLEVELS
 
 from traderecon.cli.worker import worker as command
 
-BOUND_S = 60
+BOUND_S = 180
 
 
 def worker(folder: Path, *options: str, **settings: str) -> "subprocess.Popen[str]":
