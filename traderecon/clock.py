@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NS_PER_MS = 1_000_000
 _BOOT = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -17,6 +18,19 @@ def boot_ns() -> int:
     return time.clock_gettime_ns(_BOOT)
 
 
+def now_ms() -> int:
+    """Milliseconds since 1970, UTC."""
+    return now_ns() // _NS_PER_MS
+
+
+def boot_ms() -> int:
+    """Milliseconds since this machine was started, as ``boot_ns``."""
+    return boot_ns() // _NS_PER_MS
+
+
 def boot_id() -> str:
     """What tells this start of the machine from any other; empty where the system does not say."""
-    return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+    try:
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

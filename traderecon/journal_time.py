@@ -32,7 +32,6 @@ READ_S = 0.05
 RESETS_S = 2.0
 """How often the topic of actions is asked for a reset."""
 WALL = "this machine"
-NS_PER_S = 1_000_000_000
 
 STORE_MS = 10_000
 """How often what is believed is written down."""
@@ -82,7 +81,7 @@ class JournalTime:
             self.look()
             if not self._clock.settled:
                 await asyncio.sleep(READ_S)
-        return (self._clock.limit_ms(_boot_ms()) + int(self._app.producer.log_ahead_ms)) * NS_PER_MS
+        return (self._clock.limit_ms(clock.boot_ms()) + int(self._app.producer.log_ahead_ms)) * NS_PER_MS
 
     async def begin(self) -> None:
         """Ask the journal, and the wall clock, what time has passed for sure. A second time nothing happens."""
@@ -91,25 +90,23 @@ class JournalTime:
         await self.read_resets()
         known_ms = await self._journal_ms()
         if known_ms is not None:
-            known_ms = self._stored_ms() or max(
-                known_ms - int(self._app.producer.log_ahead_ms), clock.now_ns() // NS_PER_MS
-            )
-        self._clock.begin(known_ms, _boot_ms())
+            known_ms = self._stored_ms() or max(known_ms - int(self._app.producer.log_ahead_ms), clock.now_ms())
+        self._clock.begin(known_ms, clock.boot_ms())
         self._begun = True
 
     def look(self) -> None:
         """Read every clock."""
         if not self._begun:
             return
-        boot_ms = _boot_ms()
+        boot_ms = clock.boot_ms()
         if self._votes:
-            self._clock.observe(WALL, Reading(clock.now_ns() // NS_PER_MS, boot_ms, boot_ms), witness=True)
+            self._clock.observe(WALL, Reading(clock.now_ms(), boot_ms, boot_ms), witness=True)
         for name, reading in self._app.producer.log_times.items():
             self._clock.observe(name, Reading(*reading))
 
     def report(self) -> None:
         """Say which clocks are not believed."""
-        ahead, behind_ms = self._clock.ahead(_boot_ms()), self._clock.behind_ms(_boot_ms())
+        ahead, behind_ms = self._clock.ahead(clock.boot_ms()), self._clock.behind_ms(clock.boot_ms())
         self._stage.metrics.watermark_ahead.set(max(ahead.values(), default=0) / 1000)
         incidents = self._app.incidents
         waits = "" if self._clock.settled else " Nothing is read until it is."
@@ -131,10 +128,10 @@ class JournalTime:
 
     async def read_resets(self) -> bool:
         """Take in what people have decided since the last time; True where it is another epoch now."""
-        if self._resets_read is not None and _boot_ms() - self._asked_boot_ms < RESETS_S * 1000:
+        if self._resets_read is not None and clock.boot_ms() - self._asked_boot_ms < RESETS_S * 1000:
             return False
         consumer = self._app.consumer
-        self._asked_boot_ms = _boot_ms()
+        self._asked_boot_ms = clock.boot_ms()
         end = (await consumer.readable_ends(self._resets)).get(self._resets)
         if end is None:
             if self._resets_read is None:
@@ -151,7 +148,7 @@ class JournalTime:
                 self.epoch = reset.epoch
                 self._stored_boot_ms = 0
                 if self._begun:  # one from before says nothing of the time that it is now
-                    self._clock.reset(reset.at_ms - int(self._app.producer.log_ahead_ms), _boot_ms())
+                    self._clock.reset(reset.at_ms - int(self._app.producer.log_ahead_ms), clock.boot_ms())
                     logger.warning(
                         "the watermark was reset to %s by %s, epoch %d: %s",
                         iso(reset.at_ms * NS_PER_MS),
@@ -171,10 +168,10 @@ class JournalTime:
         except (OSError, msgspec.MsgspecError) as error:
             logger.warning("%s cannot be read, the wall clock counts instead: %s", self._state_file, error)
             return None
-        return stored.offset_ms + _boot_ms() if stored.boot_id and stored.boot_id == clock.boot_id() else None
+        return stored.offset_ms + clock.boot_ms() if stored.boot_id and stored.boot_id == clock.boot_id() else None
 
     def _store(self) -> None:
-        boot_ms = _boot_ms()
+        boot_ms = clock.boot_ms()
         if self._state_file is not None and (not self._stored_boot_ms or boot_ms - self._stored_boot_ms > STORE_MS):
             self._stored_boot_ms = boot_ms
             durable.replace(self._state_file, _encode(_Stored(clock.boot_id(), self._clock.offset_ms)))
@@ -203,7 +200,3 @@ def _times_ns(records: Iterable[Record]) -> Iterable[int]:
         value = record.value or b""
         with suppress(msgspec.MsgspecError, OtherFormat):
             yield progress_of(value).at_ns if record.key is None else fact_of(value).origin.received_at_ns
-
-
-def _boot_ms() -> int:
-    return clock.boot_ns() // NS_PER_MS

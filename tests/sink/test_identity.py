@@ -1,5 +1,6 @@
 """What a database is to its log: its id, where its history begins, and changes of the rules it was told of."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,11 +8,13 @@ import msgspec
 import pytest
 from sink.outputs import TOPICS, simulated
 
+from traderecon import clock
 from traderecon.audit.backup import backup
 from traderecon.audit.checkpoint import Checkpoint, Known
 from traderecon.audit.database import looked_at
 from traderecon.audit.notary import Notary
 from traderecon.audit.verify import examine
+from traderecon.records.digest import sha256
 from traderecon.records.rules_change import rules_change, rules_change_json
 from traderecon.sink.place import place_of
 from traderecon.sink.queries import Queries
@@ -59,6 +62,20 @@ def test_z8_a_copy_lies_in_another_place_and_its_workers_in_one(store: Store, tm
     (tmp_path / "link.db").symlink_to(tmp_path / "t.db")
     assert place_of(str(tmp_path / "t.db")) == place_of(str(tmp_path / "link.db"))
     assert place_of(str(tmp_path / "t.db")) != place_of(str(tmp_path / "copy.db"))
+
+
+def test_z8_one_machine_is_told_from_another_by_its_start_or_else_its_name(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "t.db")
+    here = place_of(path)
+    monkeypatch.setattr(clock, "boot_id", lambda: "another start")
+    assert place_of(path) != here
+    monkeypatch.setattr(clock, "boot_id", lambda: "")
+    assert (
+        place_of(path)
+        == sha256(f"{socket.gethostname()} {(found := Path(path).stat()).st_dev} {found.st_ino}".encode())[:16]
+    )
 
 
 def test_z8_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:

@@ -9,16 +9,12 @@ It is compared between workers that run now, and stored nowhere: it may change w
 import socket
 from pathlib import Path
 
+from traderecon import clock
 from traderecon.records.digest import sha256
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def place_of(path: str) -> str:
     """The place, 16 hexadecimal digits. OSError where there is no such file."""
     found = Path(path).stat()
-    try:
-        kernel = BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        kernel = socket.gethostname()
+    kernel = clock.boot_id() or socket.gethostname()
     return sha256(f"{kernel} {found.st_dev} {found.st_ino}".encode())[:16]

@@ -18,8 +18,8 @@ from faust.transport.producer import Producer
 from faust.types import TP
 from faust.types.tuples import RecordMetadata
 
+from traderecon import clock
 from traderecon.addresses import EMBEDDED, embedded_directory
-from traderecon.clock import boot_ns, now_ns
 from traderecon.transport.embedded_consumer import EmbeddedConsumer
 from traderecon.transport.fetcher import BatchFetcher
 from traderecon.transport.halt import REFUSED, halt
@@ -28,7 +28,6 @@ from traderecon.transport.microbatch import Outgoing, Record, partition_for
 from traderecon.transport.points import Point, passed
 from traderecon.transport.producer import BatchProducer, ClockReading
 
-NS_PER_MS = 1_000_000
 READ_RECORDS = 10_000
 """Records of one step of a range read."""
 
@@ -78,8 +77,8 @@ class EmbeddedProducer(BatchProducer, _Sender):
     @property
     def log_times(self) -> Mapping[str, ClockReading]:
         """The one clock of this log, read now."""
-        boot_ms = boot_ns() // NS_PER_MS
-        return {"this machine": ClockReading(now_ns() // NS_PER_MS, boot_ms, boot_ms)}
+        boot_ms = clock.boot_ms()
+        return {"this machine": ClockReading(clock.now_ms(), boot_ms, boot_ms)}
 
     @property
     def log_ahead_ms(self) -> int:
@@ -167,7 +166,7 @@ class Transport(base.Transport):
 
     def now_ms(self) -> int:
         """The log's time in milliseconds since 1970, UTC, for records that nobody gave a timestamp."""
-        return now_ns() // 1_000_000 + self.log.ahead_ms()
+        return clock.now_ms() + self.log.ahead_ms()
 
     def partition(self, topic: str, key: bytes | None) -> int:
         """The partition of a key; the first for a record without one."""

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from traderecon.clock import now_ns
+from traderecon import clock
 from traderecon.topics import Topic
 from traderecon.transport.client import (
     Copies,
@@ -23,7 +23,6 @@ from traderecon.transport.log import LogError, NoSuchPartition, OpenLog, WorkerL
 from traderecon.transport.log.batches import MAX_RECORD_BYTES
 from traderecon.transport.microbatch import Outgoing, Record
 
-NS_PER_MS = 1_000_000
 READ_RECORDS = 1_000
 
 T = TypeVar("T")
@@ -110,7 +109,7 @@ class EmbeddedClient:
 
     async def now_ms(self) -> int:
         """The log's time, in milliseconds since 1970, UTC."""
-        return now_ns() // NS_PER_MS + await _told(self._log.ahead_ms)
+        return clock.now_ms() + await _told(self._log.ahead_ms)
 
     async def advance(self, ms: int) -> None:
         """Put the log's time ahead by so much, for every process and for good."""

@@ -23,7 +23,7 @@ from faust.exceptions import ProducerSendError
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
-from traderecon.clock import boot_ns
+from traderecon.clock import boot_ms
 from traderecon.transport import connections, fetched_records, group_membership
 from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.consumer import BatchConsumer
@@ -45,7 +45,6 @@ READ_MAX_RECORDS = 10_000
 """Records of one step of a range read."""
 EARLIEST, LATEST = -2, -1
 """What a broker is asked for instead of a time: the first offset it has, and the next one it will give."""
-NS_PER_MS = 1_000_000
 OFFSETS_S = 10.0
 """A broker that has not answered about offsets within this counts as one that does not answer."""
 
@@ -272,12 +271,12 @@ class KafkaProducer(BatchProducer, stock.Producer):
 
     async def _append(self, producer: Any, topic: str, partition: int, rows: Sequence[Outgoing], wire: Any) -> range:
         while True:
-            asked_boot_ms = boot_ns() // NS_PER_MS
+            asked_boot_ms = boot_ms()
             try:
                 written = await (await producer.send_batch(wire, topic, partition=partition))
                 if written.timestamp_type == LOG_APPEND_TIME:
                     leader = producer.client.cluster.leader_for_partition(TopicPartition(topic, partition))
-                    reading = ClockReading(written.timestamp, asked_boot_ms, boot_ns() // NS_PER_MS)
+                    reading = ClockReading(written.timestamp, asked_boot_ms, boot_ms())
                     self._log_times[f"broker {leader}"] = reading
                 return range(written.offset, written.offset + len(rows))
             except KafkaError as error:
