@@ -7,8 +7,7 @@ Matching knows nothing of it: what is believed is decided before it is written, 
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,19 @@ import msgspec
 from faust.types import TP
 
 from traderecon import clock, durable
+from traderecon.intake.journal_tail import Tail, latest
 from traderecon.intake.log_clock import LogClock, Reading
-from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, iso
-from traderecon.records.journal import fact_of, progress_of
-from traderecon.records.watermark_reset import KEY, reset_of
+from traderecon.records.watermark_reset import KEY, WatermarkReset, reset_of
 from traderecon.stage import Stage
-from traderecon.transport import Record, partition_for
+from traderecon.transport import partition_for
 from traderecon.transport.incidents import Kind
 
 HOLD = "clock"
 TAIL_RECORDS = 200
-"""So many of the last records of each journal partition are asked what time it was."""
+"""So many of the last records of each journal partition are asked what time it was, and in which epoch."""
+WIDER = 10
+"""So many times as many are asked where none of them says the epoch."""
 READ_S = 0.05
 RESETS_S = 2.0
 """How often the topic of actions is asked for a reset."""
@@ -38,10 +38,11 @@ STORE_MS = 10_000
 
 
 class _Stored(msgspec.Struct, frozen=True):
-    """How far the log's time is ahead of the boot-time clock of this start of the machine."""
+    """How far the log's time is ahead of the boot-time clock of this start of the machine, and in which epoch."""
 
     boot_id: str
     offset_ms: int
+    epoch: int = 0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -62,7 +63,9 @@ class JournalTime:
         self._app: Any = stage.app
         self._stage, self._votes = stage, votes
         self._clock = LogClock(step_ms)
+        self._step_ms = step_ms
         self._begun = False
+        self._decided: WatermarkReset | None = None
         self._resets = TP(stage.topics.actions, partition_for(KEY, stage.partitions))
         self._resets_read: int | None = None
         self._asked_boot_ms = 0
@@ -88,11 +91,25 @@ class JournalTime:
         if self._begun:
             return
         await self.read_resets()
-        known_ms = await self._journal_ms()
-        if known_ms is not None:
-            known_ms = self._stored_ms() or max(known_ms - int(self._app.producer.log_ahead_ms), clock.now_ms())
-        self._clock.begin(known_ms, clock.boot_ms())
+        tails = await self._tails()
+        self._clock.begin(None if tails is None else self._known_ms(*latest(tails)), clock.boot_ms())
         self._begun = True
+
+    def _known_ms(self, epoch: int, newest_ns: int) -> int:
+        """A time that has passed for sure, by the journal's ``epoch`` and the newest time it tells of there.
+
+        What this worker believed last is the closest, unless more was decided or believed while it was not running.
+        """
+        ahead_ms = int(self._app.producer.log_ahead_ms)
+        journal_ms, wall_ms, decided = newest_ns // NS_PER_MS - ahead_ms, clock.now_ms(), self._decided
+        untold = decided is not None and decided.epoch > epoch
+        stored_ms = self._stored_ms()
+        if stored_ms is not None and (untold or journal_ms <= stored_ms + self._step_ms):
+            return stored_ms
+        if decided is not None and untold:  # the journal's times are from before the decision
+            passed_ms = max(0, wall_ms - int(datetime.fromisoformat(decided.at).timestamp() * 1000))
+            return max(wall_ms, decided.at_ms - ahead_ms + passed_ms)
+        return max(journal_ms, wall_ms)
 
     def look(self) -> None:
         """Read every clock."""
@@ -145,7 +162,7 @@ class JournalTime:
                 reset = reset_of(record.value or b"")
                 if reset is None or reset.epoch <= self.epoch:
                     continue
-                self.epoch = reset.epoch
+                self.epoch, self._decided = reset.epoch, reset
                 self._stored_boot_ms = 0
                 if self._begun:  # one from before says nothing of the time that it is now
                     self._clock.reset(reset.at_ms - int(self._app.producer.log_ahead_ms), clock.boot_ms())
@@ -160,7 +177,10 @@ class JournalTime:
         return self.epoch != before
 
     def _stored_ms(self) -> int | None:
-        """What time it is by what was believed before and has passed since; None after a new start of the machine."""
+        """What time it is by what was believed before and has passed since.
+
+        None after a new start of the machine, or where the time has been decided since.
+        """
         if self._state_file is None or not self._state_file.exists():
             return None
         try:
@@ -168,35 +188,34 @@ class JournalTime:
         except (OSError, msgspec.MsgspecError) as error:
             logger.warning("%s cannot be read, the wall clock counts instead: %s", self._state_file, error)
             return None
-        return stored.offset_ms + clock.boot_ms() if stored.boot_id and stored.boot_id == clock.boot_id() else None
+        holds = stored.boot_id and stored.boot_id == clock.boot_id() and stored.epoch >= self.epoch
+        return stored.offset_ms + clock.boot_ms() if holds else None
 
     def _store(self) -> None:
         boot_ms = clock.boot_ms()
         if self._state_file is not None and (not self._stored_boot_ms or boot_ms - self._stored_boot_ms > STORE_MS):
             self._stored_boot_ms = boot_ms
-            durable.replace(self._state_file, _encode(_Stored(clock.boot_id(), self._clock.offset_ms)))
+            durable.replace(self._state_file, _encode(_Stored(clock.boot_id(), self._clock.offset_ms, self.epoch)))
 
-    async def _journal_ms(self) -> int | None:
-        """The newest time the journal tells of; 0 where its records are gone, None where it never had any."""
+    async def _tails(self) -> list[Tail] | None:
+        """The last records of each partition of the journal; None where it never had any."""
         tps = [TP(self._stage.topics.legs, number) for number in range(self._stage.partitions)]
         ends = await self._app.consumer.readable_ends(*tps)
         if missing := sorted(set(tps) - ends.keys()):
             raise Unanswered(f"{missing[0].topic}[{missing[0].partition}] has no leader that answers")
         first = await self._app.consumer.earliest_offsets(*tps)
-        spans = {tp: range(max(first.get(tp, 0), end - TAIL_RECORDS), end) for tp, end in ends.items()}
-        newest_ns = 0
-        async for _, records in self._app.transport.read({tp: span for tp, span in spans.items() if span}):
-            newest_ns = max([newest_ns, *_times_ns(records)])
-        return newest_ns // NS_PER_MS if any(ends.values()) else None
+        tails = {tp: Tail() for tp in tps}
+        asked, count = tails.keys() & ends.keys(), TAIL_RECORDS
+        while asked:
+            spans = {tp: range(max(first.get(tp, 0), ends[tp] - count), ends[tp]) for tp in asked}
+            tails |= {tp: Tail() for tp in asked}
+            async for tp, records in self._app.transport.read({tp: span for tp, span in spans.items() if span}):
+                for record in records:
+                    tails[tp].take_in(record.key, record.value or b"")
+            asked = {tp for tp in asked if not tails[tp].has_progress and spans[tp].start > first.get(tp, 0)}
+            count *= WIDER
+        return list(tails.values()) if any(ends.values()) else None
 
 
 class Unanswered(Exception):
     """The log could not say what it has to before anything may be believed; to be asked again."""
-
-
-def _times_ns(records: Iterable[Record]) -> Iterable[int]:
-    """What the journal's records say of the time; a record that is not of ours says nothing, matching judges it."""
-    for record in records:
-        value = record.value or b""
-        with suppress(msgspec.MsgspecError, OtherFormat):
-            yield progress_of(value).at_ns if record.key is None else fact_of(value).origin.received_at_ns

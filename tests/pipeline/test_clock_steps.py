@@ -130,6 +130,23 @@ def test_c6_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Install
     assert worker.leave() == 0
 
 
+def test_c6_a_decision_while_no_worker_runs_counts_at_the_next_start(
+    installation: Installation, tmp_path: Path
+) -> None:
+    path = tmp_path / "shift"
+    worker = started(installation, path)
+    set_clock(path, STEP_S)
+    installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_ahead"}') == 1, "it is noticed")
+    assert worker.leave() == 0
+    assert reset(installation, time.time() + STEP_S)["epoch"] == 1
+    worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
+    installation.until(lambda: broken(installation) == TRADES, "by that decision the graces are over")
+    assert not worker.metric('traderecon_incidents_open{kind="clock_ahead"}')
+    assert worker.leave() == 0
+    stored = json.loads(next(installation.data_dir.glob("worker-*/intake/clock.json")).read_bytes())
+    assert stored["epoch"] == 1
+
+
 def answers(worker: Running) -> bool:
     with suppress(OSError):
         return bool(worker.get("/healthz/live"))

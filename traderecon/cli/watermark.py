@@ -69,8 +69,8 @@ def reset(*, reason: str, by: str | None, at: datetime | None, as_json: bool) ->
     """Decide what time it is for the log, where its clocks cannot be believed or have been believed wrongly.
 
     Compare the clocks of all brokers first: a time that is wrong makes false breaks. The decision is written to the
-    topic of actions; running workers take it in within seconds. What was published stays, and no trade that is
-    unread is passed over.
+    topic of actions; running workers take it in within seconds, others when they start. What was published
+    stays, and no trade that is unread is passed over.
     """
     settings = effective_settings()
     at_ms = now_ns() // NS_PER_MS if at is None else int(at.replace(tzinfo=UTC).timestamp()) * 1000

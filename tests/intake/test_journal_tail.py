@@ -1,0 +1,40 @@
+"""The journal's tail: a reset begins an epoch, and times of earlier ones count no more."""
+
+from legs import arrived, ours
+
+from traderecon.intake.journal_tail import Tail, latest
+from traderecon.records.journal import Progress, journalled
+
+S = 1_000_000_000
+
+
+def progress(at_s: int, epoch: int = 0) -> tuple[None, bytes]:
+    return None, journalled(Progress(at_s * S, {}, {}, epoch))
+
+
+def fact(at_s: int) -> tuple[bytes, bytes]:
+    return b"T1", journalled(arrived(ours(), received_at_ns=at_s * S)[0])
+
+
+def tail(*records: tuple[bytes | None, bytes]) -> Tail:
+    made = Tail()
+    for key, value in records:
+        made.take_in(key, value)
+    return made
+
+
+def test_c6_a_reset_makes_all_times_before_it_count_no_more() -> None:
+    found = tail(fact(5_000), progress(5_001), progress(100, 1), fact(101), progress(5_002))
+    assert (found.epoch, found.newest_ns, found.has_progress) == (1, 101 * S, True)
+    assert tail(fact(7)).has_progress is False
+
+
+def test_what_is_not_of_ours_says_nothing() -> None:
+    strange = [(None, b"{}"), (b"T1", b"none"), (None, b'{"format": 99}'), (b"T1", b'{"format": 99}')]
+    found = tail(fact(7), *strange)
+    assert (found.epoch, found.newest_ns, found.has_progress) == (0, 7 * S, False)
+
+
+def test_c6_the_latest_epoch_of_any_partition_counts() -> None:
+    assert latest([tail(progress(5_000)), tail(progress(100, 1)), tail(progress(90, 1)), tail()]) == (1, 100 * S)
+    assert latest([]) == (0, 0)
