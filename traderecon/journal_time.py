@@ -92,7 +92,9 @@ class JournalTime:
             return
         await self.read_resets()
         tails = await self._tails()
-        self._clock.begin(None if tails is None else self._known_ms(*latest(tails)), clock.boot_ms())
+        epoch, newest_ns = latest(tails or ())
+        self.epoch = max(self.epoch, epoch)  # the topic of decisions may have lost its records, or be another one
+        self._clock.begin(None if tails is None else self._known_ms(epoch, newest_ns), clock.boot_ms())
         self._begun = True
 
     def _known_ms(self, epoch: int, newest_ns: int) -> int:

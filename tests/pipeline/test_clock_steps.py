@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from broker.waiting import until
+from log_surgery import cut
 from pipeline.trades import execution
 from pipeline_case import READY_S, Installation, Running
+
+from traderecon.transport.log import Log
 
 STEP_S = 3_600
 TRADES = 5
@@ -145,6 +149,35 @@ def test_c6_a_decision_while_no_worker_runs_counts_at_the_next_start(
     assert worker.leave() == 0
     stored = json.loads(next(installation.data_dir.glob("worker-*/intake/clock.json")).read_bytes())
     assert stored["epoch"] == 1
+
+
+def test_c6_the_epoch_outlives_the_topic_of_decisions(installation: Installation, tmp_path: Path) -> None:
+    worker = started(installation, tmp_path / "shift")
+    assert reset(installation, time.time())["epoch"] == 1
+    installation.until(lambda: shown(installation)["epochs"] == {1}, "the journal has been told")
+    assert worker.leave() == 0
+    with Log.open(installation.data_dir / "log.db") as log:
+        for partition in range(installation.partitions):
+            cut(log, installation.topics.actions, partition, 0)
+    before = shown(installation)
+    assert before["epoch"] == 1
+    worker = installation.start("intake,matching")  # the sink refuses to go on: its offsets are of another topic
+    installation.until(lambda: shown(installation)["at"] > before["at"], "time goes on")
+    assert worker.alive()
+    assert reset(installation, time.time())["epoch"] == 2
+    installation.until(lambda: shown(installation)["epochs"] == {2}, "and it can be decided again")
+    assert worker.leave() == 0
+
+
+def shown(installation: Installation) -> dict[str, Any]:
+    """What is shown: the epoch, those of the source partitions, and the earliest time of these."""
+    found = json.loads(installation.run("watermark", "show", "--json").stdout)
+    reached = found["reached"]
+    return {
+        "epoch": found["epoch"],
+        "epochs": {one["epoch"] for one in reached},
+        "at": min((one["at"] for one in reached), default=""),
+    }
 
 
 def answers(worker: Running) -> bool:

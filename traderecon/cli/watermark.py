@@ -2,6 +2,8 @@
 
 import json
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import click
@@ -13,8 +15,9 @@ from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import say
 from traderecon.clock import now_ns
 from traderecon.connection import connected
+from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
-from traderecon.records.journal import progress_of
+from traderecon.records.journal import Progress, progress_of
 from traderecon.records.watermark_reset import KEY, WatermarkReset, reset_json, reset_of
 from traderecon.settings import Settings
 from traderecon.topics import Topics, topics
@@ -23,6 +26,8 @@ from traderecon.transport.microbatch import Outgoing, partition_for
 
 TAIL_RECORDS = 10_000
 """So many of the last records of a journal partition are looked at: progress comes every second."""
+WIDER = 10
+"""So many times as many are looked at where none of them is progress."""
 
 
 class _Reached(msgspec.Struct, frozen=True):
@@ -84,14 +89,16 @@ async def _reset(settings: Settings, at_ms: int, reason: str, by: str) -> Waterm
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
         partition = partition_for(KEY, (await client.topics()).get(names.actions, 1))
-        epoch = await _epoch(client, names, partition)
+        epoch = await _decided_epoch(client, names, partition)
+        # The topic of decisions may have lost its records: an epoch that the journal has had already changes nothing.
+        epoch = max([epoch, *[progress.epoch async for progress in _told(client, names)]])
         decided = WatermarkReset(uuid.uuid4().hex, epoch + 1, at_ms, by, iso(now_ns()), reason)
         await client.append(names.actions, partition, [Outgoing(KEY, reset_json(decided))])
     return decided
 
 
-async def _epoch(client: Client, names: Topics, partition: int) -> int:
-    """How often the watermark has been reset."""
+async def _decided_epoch(client: Client, names: Topics, partition: int) -> int:
+    """The epoch of the last reset that the topic of decisions has."""
     epoch = 0
     async for records in client.read(names.actions, partition):
         for record in records:
@@ -100,19 +107,34 @@ async def _epoch(client: Client, names: Topics, partition: int) -> int:
     return epoch
 
 
+async def _told(client: Client, names: Topics) -> AsyncIterator[Progress]:
+    """The last progress that each partition of the journal has been told."""
+    for number, end in (await client.ends(names.legs)).items():
+        found: list[Progress] = []
+        first, count = end, TAIL_RECORDS
+        while first and not found:
+            first = max(0, end - count)
+            async for records in client.read(names.legs, number, first):
+                for record in records:
+                    if record.key is None:
+                        with suppress(msgspec.MsgspecError, OtherFormat):  # not of ours: it says nothing
+                            found.append(progress_of(record.value or b""))
+            count *= WIDER
+        for progress in found:
+            yield progress
+
+
 async def _shown(settings: Settings) -> tuple[int, list[_Reached]]:
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
-        epoch = await _epoch(client, names, partition_for(KEY, (await client.topics()).get(names.actions, 1)))
+        partition = partition_for(KEY, (await client.topics()).get(names.actions, 1))
+        epoch = await _decided_epoch(client, names, partition)
         found: dict[tuple[str, int], tuple[int, int]] = {}
-        for number, end in (await client.ends(names.legs)).items():
-            async for records in client.read(names.legs, number, max(0, end - TAIL_RECORDS)):
-                for record in records:
-                    if record.key is None:
-                        told = progress_of(record.value or b"")
-                        for topic, numbers in told.reached.items():
-                            for place in ((topic, one) for one in numbers):
-                                found[place] = max(found.get(place, (0, 0)), (told.epoch, told.at_ns))
+        async for told in _told(client, names):
+            epoch = max(epoch, told.epoch)
+            for topic, numbers in told.reached.items():
+                for place in ((topic, one) for one in numbers):
+                    found[place] = max(found.get(place, (0, 0)), (told.epoch, told.at_ns))
     now = now_ns()
     reached = [
         _Reached(topic, number, iso(at_ns) if at_ns else "never", (now - at_ns) // NS_PER_S if at_ns else 0, told_in)
