@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from pipeline.trades import doubled, execution, matched, send
 from pipeline_case import Installation
 
+from traderecon.transport import partition_for
 from traderecon.transport.log import Log
 
 CHANGELOG = "traderecon-matching-trades-changelog"
@@ -22,6 +24,25 @@ grace_seconds = 3600
 [checks.price]
 tolerance = { absolute = "0.0001", bound = "strict" }
 """
+LEADERLESS = """
+from pathlib import Path
+from faust.types import TP
+from traderecon.cli import main
+from traderecon.transport.embedded_consumer import EmbeddedConsumer as Consumer
+
+gone = Path({path!r})
+
+def without(question):
+    async def answer(self, *tps):
+        found = await question(self, *tps)
+        return {{tp: at for tp, at in found.items() if tp != TP("reconciled", 1) or not gone.exists()}}
+    return answer
+
+for name in ("earliest_offsets", "highwaters", "readable_ends"):
+    setattr(Consumer, name, without(getattr(Consumer, name)))
+main()
+"""
+"""A worker whose log has no leader for a partition of the outputs, while a file is there."""
 
 
 @pytest.fixture
@@ -79,6 +100,24 @@ def test_s13_a_deleted_changelog_and_no_store_lose_no_trade(patient: Installatio
     assert doubled(patient) == 0
     after = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
     assert sum(after.values()) == sum(before.values()) + 30  # nothing of before is published again
+    assert worker.leave() == 0
+
+
+def test_s13_outputs_without_a_leader_keep_only_their_partition_waiting(patient: Installation) -> None:
+    half_done(patient)
+    lose_changelog(patient)
+    lose_stores(patient)
+    gone = patient.directory / "gone"
+    gone.touch()
+    worker = patient.start(program=[sys.executable, "-c", LEADERLESS.format(path=str(gone))])
+    confirm(patient, range(20, 50))
+    waits = {number for number in range(20, 50) if partition_for(b"G%d" % number, patient.partitions) == 1}
+    patient.until(lambda: matched(patient) == 50 - len(waits), "the other partitions go on")
+    patient.until(lambda: "reconciled[1] has no leader that answers" in worker.log, "it is reported")
+    assert 0 < len(waits) < 30
+    gone.unlink()
+    patient.until(lambda: matched(patient) == 50, "and those that waited match")
+    assert doubled(patient) == 0
     assert worker.leave() == 0
 
 

@@ -142,7 +142,7 @@ def test_everything_is_counted_and_what_was_done_is_not_done_again(stage: Stage)
     stage.feed(10)
     stage.until(lambda: stage.committed("t-counting") == stage.ends(), "it goes on")
     assert repeated(stage.entries("t-out")) == 0
-    assert "Worker ready: 4 partitions, 0 changelog records read" in stage.said[stage.said.index("Stopping") :]
+    assert "Worker ready: 4 partitions, 0 records read for the tables" in stage.said[stage.said.index("Stopping") :]
 
 
 def test_k1_b9_a_worker_killed_again_and_again(stage: Stage) -> None:

@@ -10,7 +10,7 @@ record is judged by itself, over the facts up to it: what is published never dep
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -23,10 +23,7 @@ from traderecon.journal_batch import Encoded, JournalBatch, origin_of
 from traderecon.matching.closed import MOST_LATE, closes_ns, is_claim, latest_ns, orphan
 from traderecon.matching.course import Awaited, Turn, awaited, expire, join
 from traderecon.matching.facts import Arrival
-from traderecon.records import (
-    Source,
-    identity,
-)
+from traderecon.records import Source, identity
 from traderecon.records.account import Became
 from traderecon.records.dead_letter import failed, unread
 from traderecon.records.formats import OtherFormat
@@ -41,11 +38,14 @@ from traderecon.stage import Stage
 from traderecon.tables import RISING, BatchTable, closed, deadlines, facts, outputs, told, trades, watermarks
 from traderecon.tables import rules as rules_rows
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
+from traderecon.transport.behind import NoLeader
 from traderecon.transport.strikes import LIMIT
 from traderecon.transport.unreadable import UnreadableBatch
 
 SWEPT_AT_ONCE = 2_000
 """Trades whose grace is over are published in steps, however many there are."""
+READ_BACK_AT_ONCE = 500
+"""Results are read back in steps: nothing else runs meanwhile."""
 REKEYING_S = 1
 """After a change of rules, what waits is judged by the new ones for this long with every batch, in whole steps."""
 STANDING_S = 2
@@ -118,24 +118,30 @@ class _Matching:
             await self._publish(turns)
             await turns.draft.write()
 
-    async def read_back(self, tp: TP) -> None:
+    async def read_back(self, tp: TP) -> AsyncIterator[int]:
         """The table has lost records of a journal partition: what was published of them is for the outputs to say.
 
         So the journal can be read again under whatever rules are in force now, and no version is published twice.
+        Gives how many results were read, step by step.
         """
         consumer = self._app.consumer
         places = {TP(topic, tp.partition) for topic in (self._topics.reconciled, self._topics.mismatch)}
         lows, highs = await consumer.earliest_offsets(*places), await consumer.highwaters(*places)
+        if missing := places - (lows.keys() & highs.keys()):
+            raise NoLeader(missing)
         spans = {place: range(lows[place] or 0, highs[place] or 0) for place in places}
         names = ", ".join(sorted(place.topic for place in places))
         logger.warning("%s[%s]: reading what was published of it from %s", *tp, names)
         async for _, records in self._app.transport.read(spans):
-            changes: dict[bytes, bytes] = {}
-            for result in outputs.newest(published(record.value or b"") for record in records):
-                last = self._table.stored_row(tp.partition, told.PREFIX + result.trade_id.encode())
-                changes |= outputs.rows(result, last, partial(self._table.stored_values, tp.partition))
-            if changes:
-                await self._table.put_rows(tp.partition, changes)
+            for first in range(0, len(records), READ_BACK_AT_ONCE):
+                step = records[first : first + READ_BACK_AT_ONCE]
+                changes: dict[bytes, bytes] = {}
+                for result in outputs.newest(published(record.value or b"") for record in step):
+                    last = self._table.stored_row(tp.partition, told.PREFIX + result.trade_id.encode())
+                    changes |= outputs.rows(result, last, partial(self._table.stored_values, tp.partition))
+                if changes:
+                    await self._table.put_rows(tp.partition, changes)
+                yield len(step)
 
     async def _say_rules(self, turns: JournalBatch) -> None:
         """Where other rules judged this partition's last batch, that is on record before these judge anything."""

@@ -9,7 +9,8 @@ from faust.exceptions import ProducerSendError
 from faust.transport.drivers import TRANSPORTS
 
 from traderecon.transport.agreement import Agreement, Membership
-from traderecon.transport.consumer import BatchConsumer, Behind, StartOffsets
+from traderecon.transport.behind import Behind
+from traderecon.transport.consumer import BatchConsumer, StartOffsets
 from traderecon.transport.group_membership import Assignor
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.holds import Holds
@@ -33,7 +34,7 @@ class StreamApp(faust.App):
     """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
 
     ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
-    ``behind``: awaited before records are read again that the group has committed and a table has lost.
+    ``behind``: done before records are read again that the group has committed and a table has lost.
     ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
     ``reads``: topics it reads beside its group.
     ``fixed``: topics that keep the ``partitions`` they have; where one gets more, the process ends: keys have moved.

@@ -19,6 +19,7 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
+from traderecon.transport.behind import made_good
 from traderecon.transport.ends import Ends
 from traderecon.transport.fixed_counts import FixedCounts, unfit
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
@@ -29,9 +30,6 @@ from traderecon.transport.starts import Known, beyond, start
 
 StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
 """Partitions just assigned -> the offset to begin at, for those that somebody else than the group keeps."""
-
-Behind = Callable[[TP], Awaitable[None]]
-"""A source partition of which a table knows less than the group has committed: before it is read again."""
 
 FETCH_S = 0.5
 """A fetch that finds nothing comes back after this, so that a stop is noticed."""
@@ -64,7 +62,7 @@ class BatchConsumer(Consumer):
         self._progress: dict[TP, Progress] = {}
         self._left_off: Mapping[TP, int] = {}
         self._ask_again: dict[TP, Progress] = {}
-        self._no_leader: set[TP] = set()
+        self._no_leader, self._needed = set[TP](), set[TP]()  # not begun; not begun, and to be read before those
         self._ends = Ends(self)
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
         self._counts = FixedCounts(self.app.conf.id)
@@ -131,7 +129,7 @@ class BatchConsumer(Consumer):
 
         Where a table knows less than the group has committed, behind what it knows: what it lost is read again.
         """
-        self._progress, self._no_leader = {}, set()
+        self._progress, self._no_leader, self._needed = {}, set(), set()
         tps = self._inputs()
         if not tps:
             return
@@ -154,18 +152,20 @@ class BatchConsumer(Consumer):
         if any(one.needed > one.high for one in known.values()):
             await self.sleep(self.watch_interval_s)  # a leader just elected may not know its own end yet
             known = await self._known(tps, given)
-        progress = {}
+        progress, needed = {}, set[TP]()
         for tp, one in known.items():
             first = start(tp, one)
             if isinstance(first, str):
                 halt(first, code=REFUSED)
             if first.behind:
+                if missing := await made_good(self.app, tp):
+                    needed |= missing
+                    continue  # it waits as a partition without a leader does, and the others go on
                 text = "%s[%s]: a table knows %s offsets, the group has committed %s: the ones between are read again"
                 self.log.warning(text, *tp, first.offset, one.committed)
-                if self.app.behind is not None:
-                    await self.app.behind(tp)
             await self._seek(tp, first.offset)
             progress[tp] = Progress(first.offset)
+        self._needed = needed
         return progress
 
     async def _known(self, tps: set[TP], given: Mapping[TP, int]) -> dict[TP, Known]:
@@ -354,7 +354,7 @@ class BatchConsumer(Consumer):
         while not self.should_stop:
             await self.sleep(self.watch_interval_s)
             watched = dict(self._progress)
-            asked = watched.keys() | self._no_leader
+            asked = watched.keys() | self._no_leader | self._needed
             answer = await self._ends.ask(asked)
             now = monotonic()
             if answer is None:

@@ -49,7 +49,7 @@ class RangeRecovery(Recovery):
 
     app: Any  # a StreamApp
     restored = 0
-    """Changelog records read so far by this process: a sign of life."""
+    """Records read so far by this process to bring tables up to date: a sign of life."""
     took_s = 0.0
     """How long the last recovery took."""
 
@@ -139,7 +139,9 @@ class RangeRecovery(Recovery):
         self.tables.on_standbys_ready()
         app.on_rebalance_end()
         await app._fetcher.maybe_start()
-        self.log.info("Worker ready: %s partitions, %s changelog records read", len(self.active_tps), self.restored)
+        self.log.info(
+            "Worker ready: %s partitions, %s records read for the tables", len(self.active_tps), self.restored
+        )
 
     def _table(self, tp: TP) -> Restorable:
         return cast(Restorable, self.tables._changelogs[tp.topic])

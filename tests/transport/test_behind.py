@@ -1,0 +1,48 @@
+"""What a table has lost is made good: in small steps, counted as a sign of life; or it waits for a leader."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+from faust.types import TP
+
+from traderecon.transport.behind import Behind, NoLeader, made_good
+
+LEGS = TP("legs", 2)
+
+
+def app_with(behind: Behind | None) -> SimpleNamespace:
+    return SimpleNamespace(behind=behind, tables=SimpleNamespace(recovery=SimpleNamespace(restored=7)))
+
+
+def test_s13_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
+    seen: list[int] = []
+
+    async def behind(tp: TP) -> AsyncIterator[int]:
+        for _ in range(3):
+            yield 500
+
+    async def run() -> None:
+        app = app_with(behind)
+
+        async def watchdog() -> None:
+            while True:
+                seen.append(app.tables.recovery.restored)
+                await asyncio.sleep(0)
+
+        watching = asyncio.ensure_future(watchdog())
+        assert await made_good(app, LEGS) == frozenset()
+        watching.cancel()
+
+    asyncio.run(run())
+    assert seen == [507, 1_007, 1_507]
+
+
+def test_s13_what_has_no_leader_is_waited_for() -> None:
+    async def behind(tp: TP) -> AsyncIterator[int]:
+        for _ in range(int(tp.partition == LEGS.partition)):
+            raise NoLeader([TP("reconciled", tp.partition)])
+        yield 0
+
+    assert asyncio.run(made_good(app_with(behind), LEGS)) == {TP("reconciled", 2)}
+    assert asyncio.run(made_good(app_with(None), LEGS)) == frozenset()
