@@ -69,8 +69,9 @@ async def rebuild(
     done = []
     for partition in range(counts[names.legs]):
         at = await client.position(group, names.legs, partition)
-        # Nobody can commit for a group that has members: what refuses this is a worker that runs.
-        await client.move(group, names.legs, partition, at.low if at.committed is None else at.committed)
+        await client.require_empty(group)
+        if at.committed is not None:  # nobody can commit for a group that has got members since
+            await client.move(group, names.legs, partition, at.committed)
         with Fold(scratch, RISING) as fold:
             await _folded(client, names.changelog, partition, fold)
             known = fold.applied(names.legs) + 1

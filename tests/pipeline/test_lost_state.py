@@ -236,6 +236,13 @@ def test_s13_state_rebuild_where_the_journal_no_longer_reaches_back(installation
     assert worker.leave() == 0
 
 
+def test_s13_state_rebuild_changes_nothing_where_nothing_is_lost(installation: Installation) -> None:
+    done = json.loads(installation.run("state", "rebuild", "--json").stdout)
+    assert {one["lost"] for one in done} == {0}
+    with Log.open(installation.data_dir / "log.db") as log:
+        assert [log.readers(installation.topics.legs, number) for number in range(4)] == [{}] * 4
+
+
 def test_s13_state_rebuild_is_refused_while_a_worker_runs(installation: Installation) -> None:
     worker = installation.start_ready()
     with pytest.raises(AssertionError, match="a worker has it already"):

@@ -154,6 +154,10 @@ class Client(Protocol):
         """Who is in a group, and what they have agreed on; a group nobody knows is empty."""
         ...
 
+    async def require_empty(self, group: str) -> None:
+        """NotAccepted while somebody is in a group."""
+        ...
+
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""
         ...

@@ -153,6 +153,14 @@ class EmbeddedClient:
         """One worker at most has the log: there is nobody to agree with."""
         return GroupState("", 0)
 
+    async def require_empty(self, group: str) -> None:
+        """NotAccepted while a worker has the log."""
+
+        def asked() -> None:
+            WorkerLock(self._directory).release()
+
+        await _told(asked)
+
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Have a group read on at an offset; NotAccepted while a worker has the log."""
 

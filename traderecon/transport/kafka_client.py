@@ -256,6 +256,14 @@ class KafkaClient(Diagnosis):
 
         return await self._answered(once_ready(asked))
 
+    async def require_empty(self, group: str) -> None:
+        """NotAccepted while somebody is in a group; who has just left may be in it for a while."""
+        until = monotonic() + LEFT_S
+        while (state := await self.group(group)).members:
+            if monotonic() > until:
+                raise NotAccepted(f"{self.where}: the group {group} has members ({', '.join(state.hosts)}): stop them")
+            await asyncio.sleep(AGAIN_S)
+
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
         """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""
         mover = AIOKafkaConsumer(
