@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from traderecon.log_databases import in_force, noted
 from traderecon.log_retention import trimmed
+from traderecon.sink.store import Store
+from traderecon.sink_group import sink_group
 from traderecon.topics import DAY_MS, topics
 from traderecon.transport.log import Log
 
@@ -64,6 +67,33 @@ def test_s14_the_slowest_database_keeps_the_outputs_and_what_people_decided_stay
         NAMES.mismatch: DAYS * A_DAY,
         NAMES.accounts: DAYS * A_DAY,
     }
+
+
+def test_s14_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: Log, tmp_path: Path) -> None:
+    database, elsewhere = tmp_path / "t.db", tmp_path / "other.db"
+
+    def drawn(path: Path, reason: str) -> str:
+        store = Store.open(f"sqlite:///{path}")
+        store.ready()
+        made = store.renew_id(reason, "2025-07-26T12:00:00Z")
+        store.close()
+        noted(tmp_path, path)
+        return sink_group("", made)
+
+    def trimmed_now() -> dict[str, int]:
+        trimmed(log, NAMES, DECLARED, "", 100 * DAY_MS, in_force(tmp_path))
+        return firsts(log)
+
+    read_all(log, drawn(database, "the first sink"), *NAMES.outputs, upto=40)
+    second = drawn(database, "it was restored")
+    assert trimmed_now() == {}  # it has not read anything yet
+    read_all(log, second, *NAMES.outputs, upto=60)
+    assert set(trimmed_now().values()) == {60}
+    read_all(log, drawn(elsewhere, "the first sink"), *NAMES.outputs, upto=80)
+    read_all(log, second, *NAMES.outputs)
+    assert set(trimmed_now().values()) == {80}  # the other database is there, and has not read more
+    elsewhere.unlink()
+    assert set(trimmed_now().values()) == {DAYS * A_DAY}
 
 
 def test_s14_without_a_retention_of_the_database_results_stay_for_ever(log: Log) -> None:

@@ -8,13 +8,16 @@ is the watermark, as matching has told it to the database: a clock that is set a
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 
+from traderecon.addresses import sqlite_path
+from traderecon.log_databases import in_force, noted
 from traderecon.settings import Settings
 from traderecon.sink.queries import UNREADABLE, Queries
-from traderecon.sink_group import sink_groups
+from traderecon.sink_group import sink_group, sink_groups
 from traderecon.topics import Topic, Topics, topics
 from traderecon.transport import StreamApp
 from traderecon.transport.log import Busy, DiskFull, Log, NoSuchPartition, OpenLog
@@ -33,6 +36,8 @@ def attach(app: StreamApp, settings: Settings, directory: Path) -> None:
     declared = names.declared(settings.retention_days, settings.database_retention_days)
 
     queries = Queries.open(settings.database_url)
+    if (database := sqlite_path(settings.database_url)) is not None:
+        noted(directory, database)
 
     async def trim(*_: object) -> None:
         try:
@@ -41,9 +46,10 @@ def attach(app: StreamApp, settings: Settings, directory: Path) -> None:
             return  # the sink says what is wrong with its database
         if now_ms is None:
             return
+        databases = await asyncio.to_thread(in_force, directory)
         opened = OpenLog.of(directory, worker=False)
         try:
-            await asyncio.to_thread(trimmed, opened.log, names, declared, settings.topic_prefix, now_ms)
+            await asyncio.to_thread(trimmed, opened.log, names, declared, settings.topic_prefix, now_ms, databases)
         except (Busy, DiskFull) as error:
             logger.info("the log is trimmed a minute later: %s", error)
         finally:
@@ -61,8 +67,19 @@ def watermark_ms(queries: Queries) -> int | None:
     return (min(reached) - _EPOCH) // _MILLISECOND
 
 
-def trimmed(log: Log, names: Topics, declared: Iterable[Topic], prefix: str, now_ms: int) -> dict[tuple[str, int], int]:
-    """Trim every topic that has a retention; gives the first offset of each partition that was."""
+def trimmed(  # noqa: PLR0917  # the log, and what says how far
+    log: Log,
+    names: Topics,
+    declared: Iterable[Topic],
+    prefix: str,
+    now_ms: int,
+    databases: Mapping[str, bool] = MappingProxyType({}),
+) -> dict[tuple[str, int], int]:
+    """Trim every topic that has a retention; gives the first offset of each partition that was.
+
+    ``databases``: ids of those that have read the log, and whether each is in force (``traderecon.log_databases``).
+    """
+    sinks = {sink_group(prefix, database_id): used for database_id, used in databases.items()}
     found = {}
     for topic in declared:
         if topic.compacted or topic.retention_ms is None:
@@ -72,7 +89,7 @@ def trimmed(log: Log, names: Topics, declared: Iterable[Topic], prefix: str, now
         except NoSuchPartition:
             continue
         for partition in range(count):
-            done = _done(log.readers(topic.name, partition), _groups(names, topic.name, prefix))
+            done = _done(log.readers(topic.name, partition), _groups(names, topic.name, prefix), sinks)
             if done is None:
                 continue
             # A step at a time, each bounded, until the first record that is to stay.
@@ -92,6 +109,9 @@ def _groups(names: Topics, topic: str, prefix: str) -> str:
     return f"{prefix}traderecon-matching" if topic == names.legs else sink_groups(prefix)
 
 
-def _done(readers: dict[str, int], groups: str) -> int | None:
-    """What every reader has done; None where none of those that must read it has."""
-    return min((following for group, following in readers.items() if group.startswith(groups)), default=None)
+def _done(readers: Mapping[str, int], groups: str, sinks: Mapping[str, bool]) -> int | None:
+    """What every reader has done; None where one that must read it has done nothing, or there is none."""
+    if any(used and group.startswith(groups) and group not in readers for group, used in sinks.items()):
+        return None
+    done = [following for group, following in readers.items() if group.startswith(groups) and sinks.get(group, True)]
+    return min(done, default=None)

@@ -7,8 +7,11 @@ draws one, and so does a sink that finds its id in use, or its group ahead of it
 Every id a database ever had stays in ``database_ids``, with the reason; the newest is in force.
 """
 
+import sqlite3
 import uuid
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -23,6 +26,16 @@ def found_id(connection: Connection) -> str | None:
     """The id in force; None where none was drawn since it was made, or copied."""
     row = connection.exec_driver_sql(_NEWEST).first()
     return None if row is None or not row[0] else str(row[0])
+
+
+def id_in(path: Path) -> str | None:
+    """The id in force in a file, empty where it has none; None where it cannot be read."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute(_NEWEST).fetchone()
+    except sqlite3.Error:
+        return None
+    return "" if row is None else str(row[0])
 
 
 def renewed(connection: Connection, reason: str, at: str, draw: Callable[[], str] = lambda: uuid.uuid4().hex) -> str:
