@@ -13,7 +13,7 @@ from traderecon.matching.results import told as told_by
 from traderecon.records import Fact, Origin, Reason, RejectCode, Rejected, Result, Source, State, Told, Transition
 from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, letter_key
-from traderecon.records.instants import NS_PER_MS
+from traderecon.records.instants import received_ns
 from traderecon.tables import Draft, closed, facts, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
@@ -124,7 +124,7 @@ class JournalBatch:
 
 def origin_of(batch: MicroBatch, record: Record) -> Origin:
     """Where a record lies."""
-    return Origin(batch.topic, batch.partition, record.offset, record.timestamp * NS_PER_MS)
+    return Origin(batch.topic, batch.partition, record.offset, received_ns(record.timestamp))
 
 
 def too_many(fact: Fact, place: Origin) -> Rejected:

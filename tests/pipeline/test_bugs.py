@@ -63,6 +63,7 @@ class Bug(NamedTuple):
 
 BUGS = [
     Bug("intake", "traderecon.intake.agent", "decode", "executions"),
+    Bug("intake", "traderecon.intake.agent", "journalled", "executions"),
     Bug("matching", "traderecon.matching.agent", "join", "legs"),
 ]
 
@@ -72,7 +73,7 @@ def leg(trade_id: str) -> bytes:
     return json.dumps({"trade_id": trade_id, **terms}).encode()
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=[bug.role for bug in BUGS])
+@pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
 def test_k14_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_letter(
     installation: Installation, bug: Bug
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from legs import booked, ours, theirs
 
 from traderecon.records import CONTENT, Hint, Kind, Leg, Source, identity
-from traderecon.records.instants import FOREVER_NS, NS_PER_DAY, NS_PER_MS, NS_PER_S, iso, milliseconds
+from traderecon.records.instants import FOREVER_NS, NS_PER_DAY, NS_PER_MS, NS_PER_S, iso, milliseconds, received_ns
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical, plain
 
 D = Decimal
@@ -86,6 +86,38 @@ class TestInstants:
     )
     def test_as_many_fraction_digits_as_needed(self, ns: int, text: str) -> None:
         assert iso(ns) == text
+
+    @pytest.mark.parametrize(
+        ("ns", "text"),
+        [
+            (-62_135_596_800 * NS_PER_S, "0001-01-01T00:00:00Z"),
+            (-62_135_596_800 * NS_PER_S - 1, "0001-01-01T00:00:00Z"),
+            (-(2**63) * NS_PER_MS, "0001-01-01T00:00:00Z"),
+            (-(10**400), "0001-01-01T00:00:00Z"),
+            (253_402_300_799 * NS_PER_S, "9999-12-31T23:59:59Z"),
+            (253_402_300_800 * NS_PER_S, "9999-12-31T23:59:59.999999999Z"),
+            (2**63 * NS_PER_MS, "9999-12-31T23:59:59.999999999Z"),
+        ],
+    )
+    def test_any_number_has_a_text(self, ns: int, text: str) -> None:
+        assert iso(ns) == text
+
+    @pytest.mark.parametrize(
+        ("timestamp_ms", "ns"),
+        [
+            (-(2**63), 0),
+            (-1, 0),
+            (0, 0),
+            (1, NS_PER_MS),
+            (9_223_372_036_854, 9_223_372_036_854 * NS_PER_MS),
+            (9_223_372_036_855, FOREVER_NS),
+            (2**63 - 1, FOREVER_NS),
+        ],
+    )
+    def test_when_a_record_was_received_is_no_time_before_1970_and_none_beyond_the_last(
+        self, timestamp_ms: int, ns: int
+    ) -> None:
+        assert received_ns(timestamp_ms) == ns
 
     @pytest.mark.parametrize(
         ("ns", "text"),

@@ -23,7 +23,7 @@ from traderecon.journal_time import JournalTime, Unanswered
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
-from traderecon.records.instants import NS_PER_MS
+from traderecon.records.instants import NS_PER_MS, received_ns
 from traderecon.records.journal import Progress, journalled
 from traderecon.stage import Stage
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
@@ -96,47 +96,51 @@ class _Intake:
         """Every record of a batch as what it becomes, by topic and partition; and why which offsets are no leg."""
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
-        legs, partitions = self._stage.topics.legs, self._stage.partitions
         suspect = self._stage.strikes.suspects(batch)
         for record in batch:
             # A timestamp in the future would let a grace never end: some producers give their own, some brokers are
             # ahead. The limit is the log's, and generous: one below the true time would end the grace too early.
-            origin = Origin(batch.topic, batch.partition, record.offset, min(record.timestamp * NS_PER_MS, limit_ns))
-            if suspect and self._stage.strikes.killer(batch, record):
-                read: Fact | Rejected = failed(origin, Killed("the process was killed while it was decoded"))
-            else:
-                read = self._read(batch, record, origin)
-            if isinstance(read, Fact):
-                key = read.leg.trade_id.encode()
-                outbox[legs, partition_for(key, partitions)].append(Outgoing(key, journalled(read)))
-                if read.extra and len(self._unread) < MOST_UNREAD and not self._unread.issuperset(read.extra):
-                    self._report_unread(read)
-                continue
-            if isinstance(record, UnreadableBatch):
-                read = unread(origin, record.sentence(batch.topic, batch.partition), too_large=record.too_large)
-                letter = dead_letter(read, None, record.content, whole=False)
-            else:
-                letter = dead_letter(read, record.key, record.value, record.headers)
-            rejected[record.offset] = read.code
-            sent_under = letter_key(record.key)
-            place = self._stage.topics.dead_letters, partition_for(sent_under or b"", partitions)
-            outbox[place].append(Outgoing(sent_under, letter))
+            origin = Origin(batch.topic, batch.partition, record.offset, min(received_ns(record.timestamp), limit_ns))
+            killer = suspect and self._stage.strikes.killer(batch, record)
+            try:
+                if killer:
+                    read: Fact | Rejected = failed(origin, Killed("the process was killed while it was decoded"))
+                else:
+                    read = self._read(record, origin)
+                topic, row = self._row(record, read)
+            except Exception as error:
+                if self._stage.strikes.another(batch, record) < LIMIT:
+                    raise
+                read = failed(origin, error)
+                topic, row = self._row(record, read)
+            outbox[topic, partition_for(row.key or b"", self._stage.partitions)].append(row)
+            if isinstance(read, Rejected):
+                rejected[record.offset] = read.code
         return outbox, rejected
 
-    def _read(self, batch: MicroBatch, record: Record, origin: Origin) -> Fact | Rejected:
-        try:
-            return decode(self._source, record.value, origin, self._form)
-        except Exception as error:
-            if self._stage.strikes.another(batch, record) < LIMIT:
-                raise
-            return failed(origin, error)
+    def _read(self, record: Record, origin: Origin) -> Fact | Rejected:
+        if isinstance(record, UnreadableBatch):
+            return unread(origin, record.sentence(origin.topic, origin.partition), too_large=record.too_large)
+        return decode(self._source, record.value, origin, self._form)
+
+    def _row(self, record: Record, read: Fact | Rejected) -> tuple[str, Outgoing]:
+        """What is sent on of a record, and to which topic."""
+        topics = self._stage.topics
+        if isinstance(read, Fact):
+            self._report_unread(read)
+            return topics.legs, Outgoing(read.leg.trade_id.encode(), journalled(read))
+        if isinstance(record, UnreadableBatch):
+            return topics.dead_letters, Outgoing(None, dead_letter(read, None, record.content, whole=False))
+        letter = dead_letter(read, record.key, record.value, record.headers)
+        return topics.dead_letters, Outgoing(letter_key(record.key), letter)
 
     def _report_unread(self, fact: Fact) -> None:
         """Name fields that are not ours, each once for a source and worker, and not without end."""
-        new = sorted((fact.extra or {}).keys() - self._unread)[: MOST_UNREAD - len(self._unread)]
-        if new:
-            self._unread.update(new)
-            logger.warning("%s: fields that are not read: %s", self._source, ascii(", ".join(new))[1:-1])
+        if not fact.extra or len(self._unread) >= MOST_UNREAD or self._unread.issuperset(fact.extra):
+            return
+        new = sorted(fact.extra.keys() - self._unread)[: MOST_UNREAD - len(self._unread)]
+        self._unread.update(new)
+        logger.warning("%s: fields that are not read: %s", self._source, ascii(", ".join(new))[1:-1])
 
     def _count(self, batch: MicroBatch, rejected: Mapping[int, RejectCode]) -> None:
         self._stage.metrics.consumed.labels(self._source).inc(len(batch))

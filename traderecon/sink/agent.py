@@ -13,7 +13,7 @@ from faust.types import TP, StreamT
 from traderecon.clock import now_ns
 from traderecon.records import Origin
 from traderecon.records.dead_letter import dead_letter, failed, letter_key
-from traderecon.records.instants import NS_PER_MS, NS_PER_S
+from traderecon.records.instants import NS_PER_S, received_ns
 from traderecon.sink.messages import NotOurs
 from traderecon.sink.store import Store
 from traderecon.sink.store_thread import StoreThread
@@ -81,7 +81,7 @@ def _look_for_the_file(app: StreamApp, look: Callable[[], Awaitable[None]]) -> N
 
 
 def _place(batch: MicroBatch, record: Record) -> Origin:
-    return Origin(batch.topic, batch.partition, record.offset, record.timestamp * NS_PER_MS)
+    return Origin(batch.topic, batch.partition, record.offset, received_ns(record.timestamp))
 
 
 def _count(metrics: Metrics, taken: Taken) -> None:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from traderecon.records.instants import NS_PER_MS, iso
+from traderecon.records.instants import iso, received_ns
 from traderecon.sink.statements import Statement
 from traderecon.transport import Record
 
@@ -39,7 +39,7 @@ class Feed(NamedTuple):
 
 def at(record: Record) -> str:
     """When the log took a record, as ISO 8601."""
-    return iso(record.timestamp * NS_PER_MS)
+    return iso(received_ns(record.timestamp))
 
 
 def asked(connection: Connection, question: str, keys: Iterable[str]) -> Iterator[Sequence[Any]]:
