@@ -233,6 +233,12 @@ def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:
     assert sides(ours(currency="usdt"), ours(currency="USDT")).contested == {(OURS, "currency")}
 
 
+@pytest.mark.parametrize(("sent", "code"), [("\u017fEK", "SEK"), ("\u0131dr", "IDR"), ("u\u017fd", "USD")])
+def test_a_letter_that_only_python_folds_names_no_currency(sent: str, code: str) -> None:
+    assert sent.upper() == code
+    assert sides(ours(currency=sent), ours(currency=code)).contested == {(OURS, "currency")}
+
+
 def test_more_rivals_than_are_kept_contest_everything() -> None:
     rivals = [ours(order_id=str(number)) for number in range(RIVALS + 1)]
     assert sides_of(arrived(*rivals[:-1])).contested == {(OURS, "order_id")}

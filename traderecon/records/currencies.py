@@ -1,7 +1,7 @@
 """Currency codes: which spellings name one currency.
 
-A code of ISO 4217 is the same in any case. The spelling of a minor unit is not: GBp is a hundredth of GBP, and folding
-it would compare pence with pounds.
+A code of ISO 4217 is the same in any case, of ASCII letters alone. The spelling of a minor unit is not: GBp is a
+hundredth of GBP, and folding it would compare pence with pounds.
 """
 
 from functools import lru_cache
@@ -31,5 +31,5 @@ def currency_code(sent: str) -> str:
     >>> currency_code("usd"), currency_code("GBp"), currency_code("gbp"), currency_code("Usdt")
     ('USD', 'GBp', 'GBP', 'Usdt')
     """
-    code = sent.upper()
+    code = sent.upper() if sent.isascii() else sent
     return code if code in ISO_4217 and sent not in MINOR_UNITS else sent
