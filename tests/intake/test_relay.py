@@ -72,6 +72,27 @@ def test_an_empty_cell_was_not_sent() -> None:
     assert message_of(("trade_id", "pnl_impact", "commission"), "T1,,0.5") == b'{"trade_id":"T1","commission":"0.5"}'
 
 
+@given(st.sampled_from(Source), lines)
+@example(Source.PNL, "T1,1,2,\x0b,more")
+@example(Source.PNL, "T1,1,2,\r,3,4")
+@example(Source.PNL, '"T1\x00,1,2')
+@example(Source.PNL, '"T1')
+@example(Source.PNL, '"')
+@example(Source.PNL, "\udcff")
+@example(Source.PNL, "[1,2,3,4,5,6]")
+@example(Source.PNL, "{T1,1,2,3,4,5,6")
+@example(Source.PNL, '"a\\",b,c,d,e,f,g"')
+def test_a_line_that_is_no_row_is_rejected_with_the_same_code(source: Source, line: str) -> None:
+    of_line, of_message = both(source, HEADERS[source], line)
+    is_row = message_of(Rows(source, HEADERS[source]).columns, line).startswith(b"{")
+    if is_row or line.strip().endswith(("}", "]")):  # what may be JSON in a string is no line of CSV
+        return
+    assert isinstance(of_line, Rejected)
+    assert isinstance(of_message, Rejected)
+    assert of_message.code is of_line.code is RejectCode.SCHEMA_INVALID
+    assert "ingest it again" in of_message.text
+
+
 @pytest.mark.parametrize("line", ["T1,1,2,one,more", '"T1,1,2', "T1,\udcff,2"])
 def test_a_line_that_is_no_row_is_sent_byte_for_byte(line: str) -> None:
     assert message_of(COLUMNS[Source.PNL], line) == line.encode(errors="surrogateescape")

@@ -31,6 +31,9 @@ _read_plain = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _WHOLE = re.compile(r"-?\d{1,512}", re.ASCII)
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_OF_A_LINE = frozenset(',"\ufffd')
+"""A JSON string with one of these is a line of CSV; one that is an object or an array itself is JSON, encoded twice."""
+_JSON_IN_TEXT = re.compile(r"\s*(?:\{.*\}|\[.*\])\s*", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -128,8 +131,11 @@ def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra 
             strict=False,
         )
     except ValueError as error:
-        _require_no_row(text)
+        if is_line(text):
+            raise _line() from None
         raise _malformed(str(error) if wrong_byte is None else f"byte {wrong_byte} is not UTF-8") from None
+    if type(members) is str and set(members) & _OF_A_LINE and not _JSON_IN_TEXT.fullmatch(members):
+        raise _line()
     if not isinstance(members, _Members):
         raise _malformed(f"it is {_json_type(members)}, not an object")
     known = KNOWN[source]
@@ -178,14 +184,17 @@ def _text_of(name: str, member: Any) -> str | None:
     )
 
 
-def _require_no_row(text: str) -> None:
-    """Refuse what is no JSON, and plainly a line of CSV: ``traderecon ingest`` sends a line that is no row as it is."""
-    if "," in text and text.lstrip("\ufeff \t")[:1] not in {"{", "["} and not _CONTROL.search(text):
-        raise Refusal(
-            RejectCode.SCHEMA_INVALID,
-            "the message is a line of CSV that does not fit its header: mend it (a cell for each column, quotes "
-            "closed, UTF-8) and ingest it again, or send one JSON object",
-        )
+def is_line(text: str) -> bool:
+    """Whether what is no JSON is plainly a line of CSV, as ``traderecon ingest`` sends one that is no row."""
+    return "," in text and text.lstrip("\ufeff \t")[:1] not in {"{", "["} and not _CONTROL.search(text)
+
+
+def _line() -> Refusal:
+    return Refusal(
+        RejectCode.SCHEMA_INVALID,
+        "the message is a line of CSV that does not fit its header: mend it (a cell for each column, quotes closed, "
+        "UTF-8) and ingest it again, or send one JSON object",
+    )
 
 
 def _malformed(why: str) -> Refusal:

@@ -2,8 +2,9 @@
 
     T1,AAPL,100,190.50,2025-07-26T10:01:23Z   ->   {"trade_id":"T1","ticker":"AAPL","quantity":"100",...}
 
-``decode`` of the message and ``Rows.decode`` of the line give the same leg, or both are Rejected. One exception: a line
-below ``MAX_BYTES`` whose message, which names every field, is above it, is SIZE_EXCEEDED as a message. Source:
+``decode`` of the message and ``Rows.decode`` of the line give the same leg, or both are Rejected, with the same code.
+Two exceptions: a line below ``MAX_BYTES`` whose message, which names every field, is above it, is SIZE_EXCEEDED as a
+message; one that is a JSON object or array itself is MALFORMED_JSON, like a message that was encoded twice. Source:
 docs/files.md.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from traderecon.intake.blanks import trimmed
-from traderecon.intake.messages import MAX_BYTES
+from traderecon.intake.messages import MAX_BYTES, is_line
 from traderecon.intake.refusal import Refusal
 from traderecon.intake.rows import cells_of, require_decoded
 
@@ -49,8 +50,8 @@ def _text(cell: str) -> str:
 
 
 def _as_it_is(line: str) -> bytes:
-    """The line's own bytes; as a JSON string where they might be read as an object."""
+    """The line's own bytes; as a JSON string where they might be read as something else than a line."""
     raw = line.encode(errors="surrogateescape")
-    if raw.lstrip().startswith(b"{") and len(raw) <= MAX_BYTES:
-        return _encode(raw.decode(errors="replace"))
-    return raw
+    if is_line(line) or len(raw) > MAX_BYTES:
+        return raw
+    return _encode(raw.decode(errors="replace"))
