@@ -27,6 +27,9 @@ TERMS: Mapping[str, Any] = {
     "price": "190.50",
     "timestamp": "2025-07-26T10:01:23Z",
 }
+_CANCELLED_SNAPSHOTS = [
+    b'{"trade_id":"B34f","pnl_impact":"1","commission":"0","kind":"%s"}' % kind for kind in (b"cancel", b"BUST")
+]
 LARGE = 10_000_000
 MANY = 10_000
 
@@ -183,6 +186,7 @@ def _shapes() -> list[BadInput]:
         taken(
             "34e", ("B34e", text(body("B34e", x="@", y="@")).replace(b'"@"', b"-Infinity", 1).replace(b"@", b"\xfc"))
         ),
+        BadInput("34f", [Sent("pnl_snapshot", b"B34f", cancelled) for cancelled in _CANCELLED_SNAPSHOTS]),
         rejected("35a", text(body("B35a"))[:-1] + b',"x":' + deep + b"}"),
         taken("35b", ("B35b", text(body("B35b"))[:-1] + b',"x":' + nested + b"}")),
         rejected("36a", text(body("B36a")).replace(b"AAPL", b"AA\xff\xfe")),

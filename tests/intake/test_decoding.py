@@ -544,6 +544,28 @@ class TestFields:
         assert refused(snapshot(), Source.PNL) == nothing
         assert refused(snapshot(pnl_impact="null", commission='" "'), Source.PNL) == nothing
 
+    @pytest.mark.parametrize(
+        ("name", "token"),
+        [("kind", '"cancel"'), ("Kind", '" CANCELLED "'), ("kind", '"b\\u0075st"'), (" kind", '"Reversal"')],
+    )
+    def test_a_snapshot_that_is_to_be_taken_back_is_refused(self, name: str, token: str) -> None:
+        value = snapshot(pnl_impact="1", **{name: token})
+        code, text = refused(value, Source.PNL)
+        assert code == "EVENT_TYPE_UNSUPPORTED"
+        assert "a snapshot cannot be cancelled: send the amounts that are right with a higher version" in text
+        row = Rows(Source.PNL, f"trade_id,pnl_impact,commission,{name}").decode(f"T1,1,,{json.loads(token)}", ORIGIN)
+        assert isinstance(row, Refused)
+        assert row.code == code
+
+    @pytest.mark.parametrize(
+        "token", ['"new"', '"amend"', '"realized"', "null", "1", '["cancel"]', '""', f'"{"x" * 90}"']
+    )
+    def test_any_other_kind_of_a_snapshot_is_a_field_that_is_not_ours(self, token: str) -> None:
+        fact = taken(snapshot(pnl_impact="1", kind=token), Source.PNL)
+        assert fact.leg == PnlSnapshot("T-81", Decimal(1), None)
+        assert fact.extra == {"kind": msgspec.Raw(token.encode())}
+        assert taken(snapshot(pnl_impact="1", status='"cancel"'), Source.PNL).leg == fact.leg
+
     def test_a_snapshot_with_a_bad_amount_is_refused(self) -> None:
         for name in ("pnl_impact", "commission", "open_price", "mark_price"):
             tokens = {"pnl_impact": "1"} | {name: '"NaN"'}

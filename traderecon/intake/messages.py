@@ -17,6 +17,7 @@ from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import KNOWN, leg_of, unread, whose
 from traderecon.intake.near import near_miss
 from traderecon.intake.refusal import Refusal, shown
+from traderecon.intake.withdrawn import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 MAX_BYTES = 65_536
@@ -71,6 +72,8 @@ def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC
     try:
         fields, extra = _plain(source, value) or _strict(source, value)
         leg = leg_of(source, fields, form)
+        if extra:
+            require_no_cancel(source, extra, fields)
     except Refusal as refusal:
         asked = near_miss(source, extra, fields) if extra else ""
         return Rejected(refusal.code, f"{refusal.text}; {asked}" if asked else refusal.text, origin)

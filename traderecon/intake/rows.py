@@ -14,6 +14,7 @@ from traderecon.intake.legs import COLUMNS, KNOWN, leg_of, unread
 from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.near import near_miss
 from traderecon.intake.refusal import Refusal
+from traderecon.intake.withdrawn import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 _UNDECODED = re.compile("[\ufffd\udc80-\udcff]")
@@ -76,6 +77,7 @@ class Rows:
                 require_decoded(fields, self.unknown)
             extra = {name: _UNDECODED.sub("\ufffd", fields.pop(name) or "") for name in self.unknown if name in fields}
             leg = leg_of(self.source, fields, self.form)
+            require_no_cancel(self.source, extra, fields)
             return Fact(leg, origin, {**extra, **unread(leg, fields)} or None)
         except Refusal as refusal:
             return Rejected(refusal.code, refusal.text, origin)

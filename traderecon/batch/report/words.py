@@ -62,6 +62,6 @@ REJECTS: dict[RejectCode, str] = {
     RejectCode.TIMESTAMP_INVALID: "The timestamp names a moment that does not exist, or one outside 1970 to 2262.",
     RejectCode.TIMESTAMP_AMBIGUOUS: "The timestamp names two moments, since clocks were put back.",
     RejectCode.SIZE_EXCEEDED: "It, or one of its cells, is longer than is read.",
-    RejectCode.EVENT_TYPE_UNSUPPORTED: "It is neither new, amend nor cancel.",
+    RejectCode.EVENT_TYPE_UNSUPPORTED: "Its kind is neither new, amend nor cancel; a snapshot cannot be cancelled.",
     RejectCode.TOMBSTONE_IGNORED: "It has no value at all.",
 }
