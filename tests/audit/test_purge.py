@@ -5,9 +5,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from audit.tamperings import LEGS
+from legs import ours, theirs
 from sink.outputs import PARTITIONS, TOPICS, Outputs
 
 from traderecon.audit.checkpoint import NAME, Known, append, read
@@ -18,6 +20,8 @@ from traderecon.audit.proof import proof_of
 from traderecon.audit.purging import Purging, decide
 from traderecon.audit.rebuild import rebuild
 from traderecon.audit.verify import Examined, examine
+from traderecon.records import Kind as LegKind
+from traderecon.records import Leg
 from traderecon.records.retention import Hold, Release
 from traderecon.sink import purge
 from traderecon.sink.store import Store
@@ -29,6 +33,11 @@ OLD, YOUNG = 60, 20
 NOW = "2026-01-01T00:00:00Z"
 MATCHED, BROKEN = LEGS[:2], (LEGS[0], LEGS[2])
 RESOLVED = LEGS[:4]
+UNKNOWN: dict[str, Any] = {"ticker": None, "price": None, "quantity": None, "kind": LegKind.CANCEL, "version": 50}
+BARE_CANCELS = (ours(**UNKNOWN), theirs(**UNKNOWN))
+RIVAL_CANCELS = tuple(
+    leg(kind=LegKind.CANCEL, version=50, ticker=ticker) for leg in (ours, theirs) for ticker in ("AAPL", "MSFT")
+)
 
 
 class Desk:
@@ -178,6 +187,37 @@ def test_s14_a_hold_keeps_a_trade_until_it_is_released(desk: Desk) -> None:
     assert desk.purge(NOW).trades == 0
     examined = desk.examined()
     assert examined.intact, examined.findings
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        pytest.param((ours(), theirs(), *BARE_CANCELS), id="cancelled without a ticker"),
+        pytest.param((ours(), theirs(ticker="MSFT"), *BARE_CANCELS), id="named by one side, once"),
+        pytest.param((ours(), theirs(), *RIVAL_CANCELS), id="cancelled under two tickers"),
+        pytest.param((theirs(), *(ours(ticker="MSFT", version=one) for one in range(2, 40)), *BARE_CANCELS), id="many"),
+        pytest.param((ours(), *(ours(ticker="MSFT", version=one) for one in range(2, 40)), *BARE_CANCELS), id="gone"),
+    ],
+)
+def test_s14_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
+    tmp_path: Path, legs: tuple[Leg, ...]
+) -> None:
+    desk = Desk(tmp_path)
+    outputs = Outputs()
+    outputs.trade("HELD", legs)
+    outputs.trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
+    desk.publish(outputs)
+    assert desk.rows("SELECT ticker FROM results WHERE trade_id = 'HELD'") != [("AAPL",)]
+    desk.decide(Hold("h1", "ann", NOW, "litigation", ticker="AAPL"))
+    desk.sink()
+    plan = desk.purge(NOW)
+    assert (plan.trades, plan.results, plan.open, plan.held) == (1, 2, 0, 1)
+    assert desk.trades() == {"HELD"}
+    desk.decide(Release("h1", "ann", NOW, "settled"))
+    desk.sink()
+    assert desk.purge(NOW).trades == 1
+    assert desk.trades() == set()
+    desk.store.close()
 
 
 def test_s14_what_was_purged_by_hand_is_found(desk: Desk) -> None:

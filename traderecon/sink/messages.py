@@ -109,6 +109,12 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
         return Size(ticker, None if notional is None else plain(notional), self.event_time)
 
     @property
+    def tickers(self) -> set[str]:
+        """Every ticker that a leg names, of every version and side."""
+        sides = (self.legs.executions, self.legs.broker_confirmations)
+        return {leg.payload.ticker for side in sides for leg in side if leg.payload.ticker}
+
+    @property
     def received_at_ns(self) -> int | None:
         """When the leg came that decided: the last one. None where a side is missing: there it is time that decides."""
         legs = self.legs

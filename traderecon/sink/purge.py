@@ -4,19 +4,22 @@
 
 1. A trade goes as a whole: its rows of ``results``, ``breaks`` and ``break_events``, and the text of all its results,
    of which the sha256 stays: that is what the chain's link covers. Trades with an open break, and those that a legal
-   hold names, stay.
+   hold names, stay. A hold on a ticker names a trade when any leg in any of its results has that ticker:
+   ``results.ticker`` is a summary for lists, empty for a trade whose newest legs are cancels without one.
 2. The rows at the beginning of the history of which nothing but links is left go too, up to a checkpoint that is
    published first: ``chain_starts`` says where each chain begins then, and the checkpoint says the same.
 
 Each step is one transaction, after which everything is whole: a purge that was cut off is run again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records.digest import sha256
+from traderecon.sink.messages import read
 
 TRADES_AT_ONCE = 500
 ROWS_AT_ONCE = 20_000
@@ -25,10 +28,11 @@ _FREE = """
     results.decided_at < ?
     AND NOT EXISTS (SELECT 1 FROM breaks WHERE breaks.trade_id = results.trade_id AND status <> 'RESOLVED')
     AND NOT EXISTS (
-        SELECT 1 FROM legal_holds WHERE released_at IS NULL
-        AND (legal_holds.trade_id = results.trade_id OR legal_holds.ticker = results.ticker)
+        SELECT 1 FROM legal_holds WHERE released_at IS NULL AND legal_holds.trade_id = results.trade_id
     )
 """
+"""All but the holds on tickers: those need the texts."""
+_TICKERS = "SELECT DISTINCT ticker FROM legal_holds WHERE released_at IS NULL AND ticker IS NOT NULL"
 _PLAN = f"""
     SELECT count(DISTINCT trade_id), count(*), total(length(CAST(result AS BLOB))) FROM result_history
     WHERE content_sha256 IS NULL AND trade_id IN (SELECT trade_id FROM results WHERE {_FREE})
@@ -37,6 +41,10 @@ _OLD = "SELECT count(*) FROM results WHERE decided_at < ?"
 _OPEN = "SELECT count(*) FROM results JOIN breaks USING (trade_id) WHERE decided_at < ? AND status <> 'RESOLVED'"
 _NEXT = f"SELECT trade_id FROM results WHERE trade_id > ? AND {_FREE} ORDER BY trade_id LIMIT ?"  # noqa: S608  # ours
 _TEXTS = "SELECT id, result FROM result_history WHERE trade_id = ? AND content_sha256 IS NULL"
+_SIZE = (
+    "SELECT count(*), total(length(CAST(result AS BLOB))) FROM result_history "
+    "WHERE trade_id = ? AND content_sha256 IS NULL"
+)
 _EMPTY = "UPDATE result_history SET result = '', content_sha256 = ? WHERE id = ?"
 _DERIVED = (
     "DELETE FROM break_events WHERE trade_id = ? AND break_id IN (SELECT break_id FROM breaks WHERE trade_id = ?)",
@@ -97,21 +105,57 @@ def planned(connection: Connection, before: str) -> Plan:
     trades, results, size = _one(connection, _PLAN, before)
     (old,) = _one(connection, _OLD, before)
     (open_,) = _one(connection, _OPEN, before)
+    if tickers := _held_tickers(connection):
+        for page in _pages(connection, before):
+            for trade_id in page:
+                if _names(connection, trade_id, tickers):
+                    count, size_bytes = _one(connection, _SIZE, trade_id)
+                    trades, results, size = trades - 1, results - count, size - size_bytes
     return Plan(trades, results, int(size), open_, old - trades - open_)
 
 
 def purged(connection: Connection, before: str, after: str) -> Step:
     """Take the next trades in the order of their ids, behind ``after``."""
-    trades = [row[0] for row in connection.exec_driver_sql(_NEXT, (after, before, TRADES_AT_ONCE))]
-    results = 0
-    for trade_id in trades:
+    page = _page(connection, before, after)
+    tickers = _held_tickers(connection)
+    trades = results = 0
+    for trade_id in page:
+        if tickers and _names(connection, trade_id, tickers):
+            continue
+        trades += 1
         texts = connection.exec_driver_sql(_TEXTS, (trade_id,)).all()
         for number, text in texts:
             connection.exec_driver_sql(_EMPTY, (sha256(str(text).encode()), number))
         results += len(texts)
         for statement in _DERIVED:
             connection.exec_driver_sql(statement, (trade_id, trade_id))
-    return Step(len(trades), results, trades[-1] if len(trades) == TRADES_AT_ONCE else "")
+    return Step(trades, results, page[-1] if len(page) == TRADES_AT_ONCE else "")
+
+
+def _page(connection: Connection, before: str, after: str) -> list[str]:
+    return [row[0] for row in connection.exec_driver_sql(_NEXT, (after, before, TRADES_AT_ONCE))]
+
+
+def _pages(connection: Connection, before: str) -> Iterator[list[str]]:
+    page = _page(connection, before, "")
+    while page:
+        yield page
+        page = _page(connection, before, page[-1]) if len(page) == TRADES_AT_ONCE else []
+
+
+def _held_tickers(connection: Connection) -> frozenset[str]:
+    return frozenset(row[0] for row in connection.exec_driver_sql(_TICKERS))
+
+
+def _names(connection: Connection, trade_id: str, tickers: frozenset[str]) -> bool:
+    """Whether any leg in any result of a trade has one of these tickers; a result that cannot be read may."""
+    for _, text in connection.exec_driver_sql(_TEXTS, (trade_id,)):
+        try:
+            if not tickers.isdisjoint(read(text).tickers):
+                return True
+        except (msgspec.MsgspecError, TypeError):
+            return True
+    return False
 
 
 def removal(connection: Connection) -> Removal | None:
