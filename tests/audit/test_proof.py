@@ -14,16 +14,22 @@ from audit.tamperings import LEGS, Subject, as_sent, subject
 from hypothesis import given
 from hypothesis import strategies as st
 from legs import booked, ours, theirs
-from sink.outputs import results_of
+from msgspec.structs import replace
+from sink.outputs import Outputs, results_of
 from test_architecture import imports  # what a module imports
 
 from traderecon.audit import verify_proof
 from traderecon.audit.checkpoint import Known
 from traderecon.audit.claims import Origin, claim_of
+from traderecon.audit.database import looked_at
+from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.proof import Unproven, proof_of, written
+from traderecon.audit.verify import examine
 from traderecon.records import Hint, Kind, Leg
+from traderecon.records.legs import ALL_VERSIONS
 from traderecon.records.wire import result_json
 from traderecon.rules import FOUNDING
+from traderecon.sink.store import Store
 
 SCRIPT = Path(verify_proof.__file__)
 RULES = {FOUNDING.stamp().sha256: msgspec.json.Encoder(order="sorted").encode(FOUNDING).decode()}
@@ -90,7 +96,7 @@ def forged(whole: dict[str, Any]) -> bytes:
 def test_the_script_is_short_and_needs_nothing_of_ours() -> None:
     import ast
 
-    assert len(SCRIPT.read_text().splitlines()) < 100
+    assert len(SCRIPT.read_text().splitlines()) < 110
     modules = {name.split(".")[0] for name in imports(ast.parse(SCRIPT.read_text()))}
     assert modules <= set(sys.stdlib_module_names)
 
@@ -219,6 +225,43 @@ def test_an_event_id_is_found_again_whatever_the_legs_did_not_say() -> None:
             claim = claim_of(json.loads(result_json(result)), known)
             assert claim is not None
             assert verify_proof.sha256(claim.text.decode()) == result.event_id
+
+
+STRANGERS: dict[str, Any] = {
+    "executions": {"hints": "x", "granularity": 3, "open_price": "z", "pnl_impact": "n/a", "timestamp_ns": [1]},
+    "broker_confirmations": {"commission": 5, "mark_price": None, "source": 1},
+    "pnl_snapshot": {"timestamp": "n/a", "side": "B", "kind": "q", "hints": 1, "quantity": "many", "order_id": 7},
+}
+"""Fields that nobody knows in that source, under names that mean something elsewhere."""
+UNSAID: dict[str, Any] = dict.fromkeys(("ticker", "price", "quantity", "timestamp_ns"))
+BARE: dict[str, Any] = {"granularity": 0, "kind": Kind.CANCEL, "version": ALL_VERSIONS}
+
+
+@pytest.mark.parametrize(
+    "legs",
+    [
+        pytest.param((ours(), theirs(), booked()), id="matched"),
+        pytest.param(
+            (ours(), theirs(), *(leg(**UNSAID | BARE) for leg in (ours, theirs))), id="cancelled, and no more"
+        ),
+    ],
+)
+def test_a_trade_is_proven_whatever_fields_of_their_own_its_senders_add(legs: Sequence[Leg], tmp_path: Path) -> None:
+    outputs = Outputs()
+    for one in results_of("T1", [as_sent(leg) for leg in legs]):
+        extra = STRANGERS.__getitem__
+        facts = tuple(replace(fact, extra=extra(fact.leg.source)) for fact in one.facts)
+        outputs.publish(replace(one, facts=facts))
+    store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    store.ready()
+    outputs.into(store)
+    store.close()
+    with looked_at(f"sqlite:///{store.path}") as connection:
+        proof = proof_of(connection, "T1", Known(), RULES, NOW)
+        assert not [one for one in examine(connection, Known()).findings if one.kind is not Finding.CHECKPOINT]
+    assert proof is not None
+    found = checked(tmp_path, proof)
+    assert (found.returncode, found.stderr) == (0, "")
 
 
 def test_an_event_id_of_something_else_is_not_recomputed() -> None:

@@ -26,18 +26,20 @@ def read_back(*facts: Fact) -> tuple[Published, Published]:
 
 
 def test_the_facts_and_what_was_published_last() -> None:
-    note: dict[str, str | msgspec.Raw] = {"venue": "XNAS", "lots": msgspec.Raw(b"[1.10]")}
+    note: dict[str, str | msgspec.Raw] = {"venue": "XNAS", "lots": msgspec.Raw(b"[1.10]"), "pnl_impact": "n/a"}
+    theirs_alone: dict[str, str | msgspec.Raw] = {"timestamp": "n/a", "kind": msgspec.Raw(b"5"), "hints": "x"}
     found, made = read_back(
         Fact(ours(side="BUY"), Origin("executions", 2, 17, SECOND_NS + 500_000_000), note),
         Fact(theirs(price="190.505", timestamp_ns=SECOND_NS - 90_000_001, granularity=9), Origin("c.csv", 0, 2)),
-        Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1)),
+        Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1), theirs_alone),
     )
     assert found.last == made.last
     assert {fact.origin for fact in found.facts} == {fact.origin for fact in made.facts}
     assert {plain(fact.leg) for fact in found.facts} == {plain(fact.leg) for fact in made.facts}
     extras = [fact.extra for fact in found.facts if fact.extra is not None]
     assert [{name: bytes(msgspec.Raw(value)) for name, value in extra.items()} for extra in extras] == [
-        {"venue": b'"XNAS"', "lots": b"[1.10]"}
+        {"venue": b'"XNAS"', "lots": b"[1.10]", "pnl_impact": b'"n/a"'},
+        {"timestamp": b'"n/a"', "kind": b"5", "hints": b'"x"'},
     ]
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"}
-DEFAULTS: dict[str, Any] = dict.fromkeys(("side", "currency", "account", "broker", "counterparty", "order_id"))
-DEFAULTS |= {"version": 1, "kind": "new", "open_price": None, "mark_price": None}
+TERMS: dict[str, Any] = dict.fromkeys(("side", "currency", "account", "broker", "counterparty", "order_id"))
+TERMS |= {"version": 1, "kind": "new"}
+BOOKED: dict[str, Any] = {"version": 1, "currency": None, "open_price": None, "mark_price": None}
+ALL_VERSIONS = 2**63 - 1  # of a cancel that names none
 written = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # the form of a proof
 
 
@@ -31,11 +33,14 @@ def require(holds: bool, sentence: str) -> None:
 
 def check_fact(fact: dict[str, Any], source: str, payload: dict[str, Any]) -> None:
     """A fact is what its leg says; but no leg says the digits of its time, and what was noticed when it was read."""
-    whole, _, fraction = payload.get("timestamp", "1970-01-01").rstrip("Z").partition(".")
+    defaults = BOOKED if source == "pnl_snapshot" else TERMS  # what the other has is a field of the sender's own
+    sent = payload.get("timestamp") if defaults is TERMS else None
+    whole, _, fraction = (sent or "1970-01-01").rstrip("Z").partition(".")
     since = datetime.fromisoformat(whole) - datetime.fromisoformat("1970-01-01")
-    timestamp_ns = (since.days * 86400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0"))
-    said = {**DEFAULTS, **payload, "source": source, "timestamp_ns": timestamp_ns}
-    for name, value in {**{name: DEFAULTS[name] for name in DEFAULTS if name in payload}, **fact}.items():
+    timestamp_ns = sent and (since.days * 86400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0"))
+    version = ALL_VERSIONS if defaults is TERMS and payload.get("kind") == "cancel" else 1
+    said = {**defaults, "version": version, **payload, "source": source, "timestamp_ns": timestamp_ns}
+    for name, value in {**{name: defaults[name] for name in defaults if name in payload}, **fact}.items():
         if name not in {"granularity", "hints"}:
             amount = name in AMOUNTS and None not in {value, said.get(name)}
             same = Decimal(value) == Decimal(said[name]) if amount else value == said.get(name)

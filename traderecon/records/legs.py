@@ -80,6 +80,16 @@ CONTENT = {
 }
 """Per source the fields that two legs of one version may contradict each other in; the others say how it was sent."""
 
+NAMES = {
+    leg_type.source: frozenset(
+        "timestamp" if field == "timestamp_ns" else field
+        for field in leg_type.__struct_fields__
+        if field not in {"hints", "granularity"}
+    )
+    for leg_type in (Execution, Confirmation, PnlSnapshot)
+}
+"""Per source the fields of a payload that are ours; any other is its sender's own, whatever another source calls so."""
+
 
 def is_bare(leg: Leg) -> bool:
     """Whether it is a cancel that lacks a term or a version: versions before format 2 cannot read it."""

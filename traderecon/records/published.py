@@ -17,7 +17,7 @@ import msgspec
 from traderecon.records.facts import Fact, Origin
 from traderecon.records.formats import FORMAT, known, ours
 from traderecon.records.instants import NS_PER_S
-from traderecon.records.legs import ALL_VERSIONS, Confirmation, Execution, Leg, PnlSnapshot
+from traderecon.records.legs import ALL_VERSIONS, NAMES, Confirmation, Execution, Leg, PnlSnapshot
 from traderecon.records.numbers import canonical
 from traderecon.records.results import Told
 from traderecon.records.sources import Kind, Source
@@ -77,7 +77,8 @@ def leg_fields(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
     ValueError, ArithmeticError: what no result states.
     """
     leg_type = _TYPES[source]
-    fields = {name: payload[name] for name in leg_type.__struct_fields__ if name in payload}
+    ours = NAMES[source]
+    fields = {name: payload[name] for name in leg_type.__struct_fields__ if name in ours and name in payload}
     if leg_type is PnlSnapshot:
         return {**_ABSENT, **fields, **{name: _amount(fields[name]) for name in _AMOUNTS & fields.keys()}}
     fields["kind"] = Kind(fields.get("kind", Kind.NEW))
@@ -92,8 +93,7 @@ def leg_fields(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _fact(source: Source, leg: _Leg) -> Fact:
-    leg_type = _TYPES[source]
-    names = {*leg_type.__struct_fields__, "timestamp"} - {"hints", "granularity", "timestamp_ns"}
+    leg_type, names = _TYPES[source], NAMES[source]
     fields = leg_fields(source, {name: _text(raw) for name, raw in leg.payload.items() if name in names})
     received_at_ns = instant(leg.received_at)[0] if leg.received_at is not None else 0
     extra = {name: value for name, value in leg.payload.items() if name not in names}

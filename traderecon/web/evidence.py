@@ -13,6 +13,7 @@ import msgspec
 from traderecon.batch.report.said import Said, alike, padding, places, said
 from traderecon.batch.table import together
 from traderecon.records import Operand, Outcome, Reason, Source
+from traderecon.records.legs import NAMES
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = {"quantity", "price", "pnl", "commission"}
@@ -150,8 +151,8 @@ def _compared(check: Check, legs: Mapping[Source, tuple[Leg, ...]], contested: f
     field = _FIELDS.get(check.name, check.name)
     if check.outcome == Outcome.NOT_CHECKED:
         sides = (
-            _stated(legs[Source.EXECUTIONS], field, amount=amounts),
-            _stated(legs[partner], field, amount=amounts),
+            _stated(legs, Source.EXECUTIONS, field, amount=amounts),
+            _stated(legs, partner, field, amount=amounts),
         )
     else:
         sides = _operand(check.execution, amount=amounts), _operand(check.confirmation, amount=amounts)
@@ -177,8 +178,11 @@ def _compared(check: Check, legs: Mapping[Source, tuple[Leg, ...]], contested: f
     )
 
 
-def _stated(legs: tuple[Leg, ...], field: str, *, amount: bool) -> Operand:
-    texts = {text for leg in legs if leg.stands and (text := leg.said(field)) is not None}
+def _stated(legs: Mapping[Source, tuple[Leg, ...]], source: Source, field: str, *, amount: bool) -> Operand:
+    """What the standing legs of a source say; nothing where the source has no such field of ours."""
+    if field not in NAMES[source]:
+        return None
+    texts = {text for leg in legs[source] if leg.stands and (text := leg.said(field)) is not None}
     return together(texts) if len(texts) > 1 else _operand(next(iter(texts), None), amount=amount)
 
 
