@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from legs import SECOND_NS, booked, ours, theirs
+from legs import SECOND_NS, arrived, booked, ours, theirs
 from msgspec.structs import replace
 from programs import program
 from sink.outputs import (
@@ -29,12 +29,19 @@ from sink.outputs import (
     standing,
 )
 
-from traderecon.records import Break, Fact, Kind, Leg, Result, Transition
+from traderecon.audit.checkpoint import Known
+from traderecon.audit.database import looked_at
+from traderecon.audit.findings import Kind as Finding
+from traderecon.audit.verify import examine
+from traderecon.matching.closed import orphan
+from traderecon.records import Break, Fact, Kind, Leg, Result, Transition, identity
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.wire import result_json
+from traderecon.rules import FOUNDING
 from traderecon.sink.chain import START
 from traderecon.sink.messages import NotOurs
 from traderecon.sink.store import Fenced, Store
+from traderecon.tables import facts
 from traderecon.transport import MicroBatch
 from traderecon.transport.log import Record
 
@@ -97,7 +104,7 @@ def recomputed(outputs: Outputs) -> dict[Place, str]:
     heads = {}
     letters: set[tuple[str, int, int]] = set()
     for (topic, partition), records in outputs.places.items():
-        head, seen = START, set[str]()
+        head, seen = START, set[tuple[int, str]]()
         for record in records:
             assert record.value
             said = json.loads(record.value)
@@ -110,9 +117,9 @@ def recomputed(outputs: Outputs) -> dict[Place, str]:
                 letters.add(origin)
             else:
                 broken = said["state"] in {"MISMATCHED", "UNMATCHED"}
-                if broken != (topic == TOPICS.mismatch) or said["event_id"] in seen:
+                if broken != (topic == TOPICS.mismatch) or (said["version"], said["event_id"]) in seen:
                     continue
-                seen.add(said["event_id"])
+                seen.add((said["version"], said["event_id"]))
             content = hashlib.sha256(record.value).hexdigest()
             head = hashlib.sha256(f"{head} {topic} {partition} {record.offset} {content}".encode()).hexdigest()
         heads[topic, partition] = head
@@ -382,6 +389,38 @@ def test_an_event_that_comes_with_other_bytes_is_a_conflict(store: Store, caplog
     assert store.take(MicroBatch(TOPICS.mismatch, 0, again)) == (0, 1, [])
     assert "mismatch[0] offset 2: event" in caplog.text
     assert one(store, "result_history")["offset"] == 0
+
+
+def orphans(offset: int, version: int) -> Record:
+    """A leg that comes once more for a trade that was closed at that version."""
+    fact = arrived(ours(price="190.5"))[0]
+    late = orphan(version, [facts.Kept(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
+    return Record(offset, offset, b"T1", result_json(late), ())
+
+
+def test_s14_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_own(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    several = [orphans(at, version) for at, version in enumerate((3, 7, 3, 7))]
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, several)) == (2, 0, [])
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, [orphans(4, 11), orphans(5, 7)])) == (1, 0, [])
+    assert caplog.text == ""
+    assert [row["version"] for row in table(store, "result_history")] == [4, 8, 12]
+    assert len({row["event_id"] for row in table(store, "result_history")}) == 1
+    assert (one(store, "results")["version"], one(store, "breaks")["status"]) == (12, "OPEN")
+    assert len(table(store, "break_events")) == 1, "the same break, opened once"
+    with looked_at(f"sqlite:///{store.path}") as connection:
+        found = examine(connection, Known()).findings
+        assert [each for each in found if each.kind is not Finding.CHECKPOINT] == []
+
+
+def test_s14_a_trade_that_was_matched_in_between_breaks_again_on_the_same_evidence(store: Store) -> None:
+    matched = replace(results_of("T1", [ours(), theirs()])[-1], version=6)
+    store.take(MicroBatch(TOPICS.mismatch, 0, [orphans(0, 3)]))
+    store.take(MicroBatch(TOPICS.reconciled, 0, [Record(0, 5, b"T1", result_json(matched), ())]))
+    assert one(store, "breaks")["status"] == "RESOLVED"
+    store.take(MicroBatch(TOPICS.mismatch, 0, [orphans(1, 7)]))
+    assert (one(store, "results")["state"], one(store, "breaks")["status"]) == ("UNMATCHED", "REOPENED")
 
 
 def test_fields_that_we_do_not_know_are_passed_over(store: Store) -> None:

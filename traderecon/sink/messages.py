@@ -103,7 +103,9 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
         notional: Decimal | None = None
         for side in (self.legs.executions, self.legs.broker_confirmations):
             standing = [leg.payload for leg in side if leg.stands]
-            ticker = ticker or " | ".join(sorted({terms.ticker for terms in standing if terms.ticker})) or None
+            named = sorted({terms.ticker for terms in standing if terms.ticker is not None})
+            if ticker is None and named:
+                ticker = " | ".join(named)
             if notional is None:
                 notional = max((_notional(terms) for terms in standing if terms.quantity and terms.price), default=None)
         return Size(ticker, None if notional is None else plain(notional), self.event_time)
@@ -112,7 +114,7 @@ class ResultMessage(msgspec.Struct, frozen=True, gc=False):
     def tickers(self) -> set[str]:
         """Every ticker that a leg names, of every version and side."""
         sides = (self.legs.executions, self.legs.broker_confirmations)
-        return {leg.payload.ticker for side in sides for leg in side if leg.payload.ticker}
+        return {leg.payload.ticker for side in sides for leg in side if leg.payload.ticker is not None}
 
     @property
     def received_at_ns(self) -> int | None:

@@ -22,15 +22,17 @@ from traderecon.transport import Record
 logger = logging.getLogger(__name__)
 
 _BY_TRADE = "SELECT trade_id, version, event_id, state FROM result_history WHERE trade_id IN (...)"
-_TEXT = "SELECT result, content_sha256 FROM result_history WHERE trade_id = ? AND event_id = ?"
+_TEXT = "SELECT result, content_sha256 FROM result_history WHERE trade_id = ? AND version = ? AND event_id = ?"
 Rows = list[tuple[Any, ...]]
 
 
 def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks: bool) -> tuple[Taken, str]:
     """Write the results at home here (``breaks``: on ``mismatch``); gives what came of it, and the chain's new head.
 
-    Of two results with one version the first counts; both are in the history. An event id that is there already is the
-    same result again.
+    Of two results with one version the first counts; both are in the history. A version and event id that are there
+    already are the same result again. An event id under another version is a result of its own: a trade that was
+    forgotten, and whose leg comes once more, breaks once more on the same evidence, and whatever became of it in
+    between, its newest result is that one.
     """
     topic, partition = feed.topic, feed.partition
     came = [one for record in feed.records if (one := _came(topic, partition, record)).is_break is breaks]
@@ -138,7 +140,7 @@ class _Known:
 
     def has(self, one: _Came, earlier: Earlier) -> bool:
         """Whether this result is there; one that says something else is a conflict."""
-        before = next((each for each in earlier if each.event_id == one.event_id), None)
+        before = next((each for each in earlier if (each.version, each.event_id) == (one.version, one.event_id)), None)
         if before is None:
             return False
         value = before.value if isinstance(before, _Came) else self._value(one)
@@ -165,8 +167,8 @@ class _Known:
         return False
 
     def _value(self, one: _Came) -> bytes | None:
-        """What the database has under that event id; None where it was purged."""
-        [(text, purged)] = self._connection.exec_driver_sql(_TEXT, (one.trade_id, one.event_id))
+        """What the database has under that version and event id; None where it was purged."""
+        [(text, purged)] = self._connection.exec_driver_sql(_TEXT, (one.trade_id, one.version, one.event_id))
         return str(text).encode() if purged is None else None
 
     def _at(self, one: _Came) -> str:

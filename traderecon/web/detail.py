@@ -51,7 +51,8 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
 
 def newest(found: Trade) -> str:
     """The JSON of the result that the row of the trade is of."""
-    return next(one.result for one in found.history if one.event_id == found.row.event_id)
+    row = (found.row.version, found.row.event_id)
+    return next(one.result for one in found.history if (one.version, one.event_id) == row)
 
 
 def _find(queries: Queries, trade_id: str) -> Trade | Waiting | None:
