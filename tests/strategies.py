@@ -29,6 +29,8 @@ DRIFT_LIMIT_NS = NS_PER_S // 10
 DAY_START_NS = 1_753_488_000 * NS_PER_S
 
 NAMES = ("ticker", "side", "currency", "account", "broker", "counterparty", "order_id")
+OWN = ("venue", "hints", "granularity", "timestamp_ns", "source", "extra", "stands", "unread_price")
+"""Fields of a producer's own; most have the name of a field that a leg, or what stands beside it, has in ours."""
 SIDES = (Source.EXECUTIONS, Source.CONFIRMATIONS)
 
 
@@ -153,6 +155,8 @@ def term_rows(draw: st.DrawFn, base: Mapping[str, int]) -> Row:
                 row[name] = draw(st.sampled_from(("", "n/a", "nan", "-Infinity", "x" * 600)))
     if seldom(draw):
         row |= draw(st.fixed_dictionaries({}, optional={name: words() for name in NAMES[1:]}))
+    if seldom(draw):
+        row |= draw(st.fixed_dictionaries({}, optional={name: words() for name in (*OWN, "pnl_impact", "open_price")}))
     return row
 
 
@@ -171,6 +175,8 @@ def pnl_rows(draw: st.DrawFn, base: Mapping[str, int]) -> Row:
         row |= draw(st.sampled_from(({"commission": ""}, {"pnl_impact": " "}, {"version": "2"}, {"version": "0"})))
     if seldom(draw):
         row |= draw(st.fixed_dictionaries({}, optional={"currency": words(), "open_price": st.just("189.545")}))
+    if seldom(draw):
+        row |= draw(st.fixed_dictionaries({}, optional={name: words() for name in (*OWN, "timestamp", "kind", "side")}))
     return row
 
 

@@ -20,13 +20,15 @@ from test_architecture import imports  # what a module imports
 
 from traderecon.audit import verify_proof
 from traderecon.audit.checkpoint import Known
-from traderecon.audit.claims import Origin, claim_of
+from traderecon.audit.claims import claim_of
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.proof import Unproven, proof_of, written
 from traderecon.audit.verify import examine
-from traderecon.records import Hint, Kind, Leg
-from traderecon.records.legs import ALL_VERSIONS
+from traderecon.matching import decided, result
+from traderecon.matching import verdict as verdict_of
+from traderecon.records import ALL_VERSIONS, Fact, Hint, Kind, Leg, Origin, Source
+from traderecon.records.instants import FOREVER_NS
 from traderecon.records.wire import result_json
 from traderecon.rules import FOUNDING
 from traderecon.sink.store import Store
@@ -211,7 +213,7 @@ def test_a_chain_that_is_broken_there_is_not_proven(made: Subject) -> None:
     assert proof_of(made.connection, "T-nobody", made.checkpoints, RULES, NOW) is None
 
 
-def test_an_event_id_is_found_again_whatever_the_legs_did_not_say() -> None:
+def test_an_event_id_is_made_again_from_the_result_whatever_its_senders_wrote() -> None:
     odd: list[Leg] = [
         ours(granularity=3, hints=(Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)),
         theirs(granularity=9, hints=(Hint.LEAP_SECOND,), price="0.000000000000000001"),
@@ -220,11 +222,10 @@ def test_an_event_id_is_found_again_whatever_the_legs_did_not_say() -> None:
     ]
     cases: tuple[Sequence[Leg], ...] = (odd, odd[::-1], LEGS)
     for legs in cases:
-        known: dict[Origin, bytes] = {}
-        for result in results_of('T "1"\u00e9\n', [as_sent(leg) for leg in legs]):
-            claim = claim_of(json.loads(result_json(result)), known)
+        for one in results_of('T "1"\u00e9\n', [as_sent(leg) for leg in legs]):
+            claim = claim_of(json.loads(result_json(one)))
             assert claim is not None
-            assert verify_proof.sha256(claim.text.decode()) == result.event_id
+            assert verify_proof.sha256(claim.text.decode()) == one.event_id
 
 
 STRANGERS: dict[str, Any] = {
@@ -266,4 +267,29 @@ def test_a_trade_is_proven_whatever_fields_of_their_own_its_senders_add(legs: Se
 
 def test_an_event_id_of_something_else_is_not_recomputed() -> None:
     said = json.loads(result_json(results_of("T1", LEGS[:1])[0]))
-    assert claim_of({**said, "event_id": "0" * 64}, {}) is None
+    assert claim_of({**said, "event_id": "0" * 64}) is None
+
+
+OWN = dict.fromkeys(("hints", "granularity", "timestamp_ns", "source"), "x")
+"""Fields of a producer's own whose names a leg of ours has, or one of another source."""
+
+
+def test_a_feed_that_always_writes_milliseconds_is_recomputed_however_many_versions_it_sends() -> None:
+    legs = [as_sent(side(granularity=3, version=version)) for version in range(1, 11) for side in (ours, theirs)]
+    assert all(claim_of(json.loads(result_json(one))) for one in results_of("T1", legs))
+
+
+def test_a_producers_own_field_may_have_any_name() -> None:
+    bare = ours(version=ALL_VERSIONS, kind=Kind.CANCEL, ticker=None, quantity=None, price=None, timestamp_ns=None)
+    for leg in (ours(granularity=3), theirs(version=1, kind=Kind.CANCEL), bare, booked()):
+        others = ("timestamp", "kind", "side") if leg.source is Source.PNL else ("open_price", "pnl_impact")
+        facts = (Fact(as_sent(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
+        said = json.loads(
+            result_json(result(decided(facts, verdict_of(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+        )
+        claim = claim_of(said)
+        assert claim is not None
+        [[sent]] = said["legs"].values()
+        verify_proof.check_fact(json.loads(claim.facts[0]), leg.source, sent)
+        with pytest.raises(SystemExit, match="in its fact"):
+            verify_proof.check_fact(json.loads(claim.facts[0]), leg.source, {**sent, "hints": ["NORMALISED"]})

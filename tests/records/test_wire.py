@@ -70,6 +70,7 @@ def test_a_result() -> None:
                     "offset": 2,
                     "received_at": None,
                     "stands": True,
+                    "granularity": 9,
                 }
             ],
             "executions": [
@@ -91,6 +92,7 @@ def test_a_result() -> None:
                     "offset": 17,
                     "received_at": "2025-07-26T10:01:23.500Z",
                     "stands": True,
+                    "granularity": 3,
                 }
             ],
             "pnl_snapshot": [

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from traderecon.audit.checkpoint import Known, Place
-from traderecon.audit.claims import Origin, claim_of
+from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
 from traderecon.records.digest import sha256
 from traderecon.sink.chain import START, linked
@@ -54,8 +54,7 @@ def proof_of(  # the trade, and what is held against it
         targets.setdefault(key, target)
         first[key] = min(first.get(key, row), row)
     results = [json.loads(bytes_of(row[4])) for row in rows]
-    known: dict[Origin, bytes] = {}
-    claims = [claim_of(result, known) for result in results]
+    claims = [claim_of(result) for result in results]
     if None in claims:
         raise Unproven("an event id does not follow from its result: run `traderecon audit verify`")
     stamps = {result["rules"]["sha256"]: result["rules"]["name"] for result in results}

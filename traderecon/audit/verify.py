@@ -18,7 +18,7 @@ import msgspec
 
 from traderecon.audit.chains import Walk, ended
 from traderecon.audit.checkpoint import Checkpoint, Known, Place
-from traderecon.audit.claims import Origin, claim_of
+from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
 from traderecon.audit.derived import BREAKS, EVENTS, RESULTS, Derived, History, derived
 from traderecon.audit.findings import Finding, Findings, Kind
@@ -207,7 +207,7 @@ def _trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]
                 where: dict[str, Any] = {"table": "result_history", "row": history[0][4], "trade_id": trade_id}
                 findings.add([Finding(kind=Kind.DERIVED, text=text, **where)])
                 continue
-            if findings.in_rows == 0:  # where rows are wrong already, the search for what an id follows from is long
+            if findings.in_rows == 0:  # what is found already need not be found twice
                 findings.add(_event_ids(trade_id, history))
             findings.add(results.compared(trade_id, expected.result))
             findings.add(breaks.compared(trade_id, expected.broken))
@@ -225,10 +225,9 @@ def _trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]
 
 def _event_ids(trade_id: Any, history: Iterable[tuple[Any, ...]]) -> Iterator[Finding]:
     """Each result's event id must follow from its legs, checks, verdict and rules."""
-    known: dict[Origin, bytes] = {}
     for row in history:
         try:
-            holds = claim_of(json.loads(bytes_of(row[3])), known) is not None
+            holds = claim_of(json.loads(bytes_of(row[3]))) is not None
         except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError):
             holds = False
         if not holds:

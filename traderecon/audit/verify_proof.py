@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"}
-TERMS: dict[str, Any] = dict.fromkeys(("side", "currency", "account", "broker", "counterparty", "order_id"))
-TERMS |= {"version": 1, "kind": "new"}
-BOOKED: dict[str, Any] = {"version": 1, "currency": None, "open_price": None, "mark_price": None}
-ALL_VERSIONS = 2**63 - 1  # of a cancel that names none
+SHARED: dict[str, Any] = {"trade_id": None, "version": 1, "currency": None, "hints": []}
+PNL = SHARED | dict.fromkeys(("pnl_impact", "commission", "open_price", "mark_price"))
+TERMS = SHARED | dict.fromkeys(("ticker", "quantity", "price", "side", "account", "broker", "counterparty", "order_id"))
+TERMS |= {"kind": "new", "granularity": 0, "timestamp_ns": None}  # names that are not here are a producer's own
 written = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # the form of a proof
 
 
@@ -31,20 +31,22 @@ def require(holds: bool, sentence: str) -> None:
         sys.exit(f"NOT PROVEN: {sentence}")
 
 
-def check_fact(fact: dict[str, Any], source: str, payload: dict[str, Any]) -> None:
-    """A fact is what its leg says; but no leg says the digits of its time, and what was noticed when it was read."""
-    defaults = BOOKED if source == "pnl_snapshot" else TERMS  # what the other has is a field of the sender's own
-    sent = payload.get("timestamp") if defaults is TERMS else None
-    whole, _, fraction = (sent or "1970-01-01").rstrip("Z").partition(".")
-    since = datetime.fromisoformat(whole) - datetime.fromisoformat("1970-01-01")
-    timestamp_ns = sent and (since.days * 86400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0"))
-    version = ALL_VERSIONS if defaults is TERMS and payload.get("kind") == "cancel" else 1
-    said = {**defaults, "version": version, **payload, "source": source, "timestamp_ns": timestamp_ns}
-    for name, value in {**{name: defaults[name] for name in defaults if name in payload}, **fact}.items():
-        if name not in {"granularity", "hints"}:
-            amount = name in AMOUNTS and None not in {value, said.get(name)}
-            same = Decimal(value) == Decimal(said[name]) if amount else value == said.get(name)
-            require(same, f"{name} of {source} is {said.get(name)!r} in the result, {value!r} in its fact")
+def check_fact(fact: dict[str, Any], source: str, leg: dict[str, Any]) -> None:
+    """A fact is what its leg says: the payload, and beside it the digits of the time and what was noticed."""
+    payload, defaults = leg["payload"], PNL if source == "pnl_snapshot" else TERMS
+    said = {name: payload.get(name, defaults[name]) for name in defaults}
+    said |= {"source": source, "hints": leg.get("hints", [])}
+    if defaults is TERMS:
+        whole, _, fraction = payload.get("timestamp", "1970-01-01").rstrip("Z").partition(".")
+        since = datetime.fromisoformat(whole) - datetime.fromisoformat("1970-01-01")
+        time_ns = (since.days * 86400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0"))
+        said |= {"granularity": leg.get("granularity", 0), "timestamp_ns": time_ns if "timestamp" in payload else None}
+        said |= {"version": payload.get("version", 2**63 - 1 if said["kind"] == "cancel" else 1)}
+    for name in sorted({*said, *fact}):
+        value: Any = fact.get(name, defaults.get(name))
+        is_: Any = said.get(name)
+        same = Decimal(value) == Decimal(is_) if name in AMOUNTS and None not in {value, is_} else value == is_
+        require(same, f"{name} of {source} is {is_!r} in the result, {value!r} in its fact")
 
 
 def check_chain(chain: dict[str, Any], results: list[tuple[str, dict[str, Any]]]) -> str:
@@ -66,9 +68,9 @@ def check_result(where: str, result: dict[str, Any], proof: dict[str, Any]) -> s
     rules, claim = result["rules"]["sha256"], proof["claims"].get(result["event_id"])
     require(rules in {rule["sha256"] for rule in proof["rules"]}, f"{where}: its rules are not in the proof")
     require(claim is not None, f"{where}: nothing shows that its event id follows from what it says")
-    legs = [(source, leg["payload"]) for source, legs in result["legs"].items() for leg in legs]
-    for (source, payload), fact in zip(legs, claim["facts"], strict=True):
-        check_fact(json.loads(fact), source, payload)
+    legs = [(source, leg) for source, legs in result["legs"].items() for leg in legs]
+    for (source, leg), fact in zip(legs, claim["facts"], strict=True):
+        check_fact(json.loads(fact), source, leg)
     expected = {name: result[name] for name in ("reasons", "state", "trade_id")} | {"rules": rules}
     expected |= {"checks": {check["name"]: check["outcome"] for check in result["checks"]}}
     expected |= {"facts": sorted(map(sha256, claim["facts"]))}

@@ -33,8 +33,8 @@ def require_no_cancel(source: Source, extra: Mapping[str, str | msgspec.Raw], fi
         if len(name) <= _LONGEST and folded(name) == "kind" and folded(text := _text(sent)) in _WORDS:
             raise Refusal(
                 RejectCode.EVENT_TYPE_UNSUPPORTED,
-                f"{whose(fields)} has {name!a} {shown(text)}, and a snapshot cannot be cancelled: send the amounts that "
-                "are right with a higher version, and no kind; what cancels a trade are its execution and confirmation",
+                f"{whose(fields)} has {name!a} {shown(text)}, and a snapshot cannot be cancelled: send the "
+                "amounts that are right with a higher version, and no kind; what cancels a trade are its execution and confirmation",
             )
 
 

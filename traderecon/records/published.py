@@ -2,8 +2,7 @@
 
     the record's value in ``reconciled`` or ``mismatch``  ->  Published(trade_id, last, facts)
 
-The other direction is ``wire``. A result does not carry how many digits its sender gave a time, nor what decoding
-noticed: a fact read back has the digits that its time needs, and no hints. Source: CONTRACT.md, Topics.
+The other direction is ``wire``: a fact read back has the identity it was published with. Source: CONTRACT.md, Topics.
 """
 
 import re
@@ -14,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from traderecon.records.codes import Hint
 from traderecon.records.facts import Fact, Origin
 from traderecon.records.formats import FORMAT, known, ours
 from traderecon.records.instants import NS_PER_S
@@ -46,6 +46,8 @@ class _Leg(msgspec.Struct, gc=False):
     partition: int
     offset: int
     received_at: str | None = None
+    granularity: int = 0
+    hints: tuple[Hint, ...] = ()
 
 
 class _Result(Told, frozen=True, gc=False, kw_only=True):
@@ -71,16 +73,15 @@ def published(value: bytes) -> Published:
     return Published(read.trade_id, last, facts)
 
 
-def leg_fields(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a leg as a result's payload (its JSON, read) states them; ``granularity`` as the time needs it.
+def leg_of(source: Source, payload: Mapping[str, Any], granularity: int, hints: tuple[Hint, ...]) -> Leg:
+    """The leg as a result states it: its payload (JSON, read; a producer's own fields are ignored), and what is beside.
 
     ValueError, ArithmeticError: what no result states.
     """
-    leg_type = _TYPES[source]
-    ours = NAMES[source]
-    fields = {name: payload[name] for name in leg_type.__struct_fields__ if name in ours and name in payload}
-    if leg_type is PnlSnapshot:
-        return {**_ABSENT, **fields, **{name: _amount(fields[name]) for name in _AMOUNTS & fields.keys()}}
+    fields = {name: payload[name] for name in NAMES[source] & payload.keys() if name != "timestamp"}
+    if source is Source.PNL:
+        amounts = {name: _amount(fields[name]) for name in _AMOUNTS & fields.keys()}
+        return PnlSnapshot(**{**_ABSENT, **fields, **amounts}, hints=hints)
     fields["kind"] = Kind(fields.get("kind", Kind.NEW))
     if fields["kind"] is Kind.CANCEL:
         fields.setdefault("version", ALL_VERSIONS)
@@ -88,31 +89,32 @@ def leg_fields(source: Source, payload: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("quantity", "price"):
         fields[name] = _amount(payload.get(name))
     sent = payload.get("timestamp")
-    fields["timestamp_ns"], fields["granularity"] = (None, 0) if sent is None else instant(sent)
-    return fields
+    fields["timestamp_ns"] = None if sent is None else instant(sent)
+    leg_type = Execution if source is Source.EXECUTIONS else Confirmation
+    return leg_type(**fields, granularity=granularity, hints=hints)
 
 
 def _fact(source: Source, leg: _Leg) -> Fact:
-    leg_type, names = _TYPES[source], NAMES[source]
-    fields = leg_fields(source, {name: _text(raw) for name, raw in leg.payload.items() if name in names})
-    received_at_ns = instant(leg.received_at)[0] if leg.received_at is not None else 0
+    names = NAMES[source]
+    payload = {name: _text(raw) for name, raw in leg.payload.items() if name in names}
+    received_at_ns = instant(leg.received_at) if leg.received_at is not None else 0
     extra = {name: value for name, value in leg.payload.items() if name not in names}
-    return Fact(leg_type(**fields), Origin(leg.topic, leg.partition, leg.offset, received_at_ns), extra or None)
+    origin = Origin(leg.topic, leg.partition, leg.offset, received_at_ns)
+    return Fact(leg_of(source, payload, leg.granularity, leg.hints), origin, extra or None)
 
 
 def _amount(text: str | None) -> Decimal | None:
     return None if text is None else canonical(Decimal(text))
 
 
-def instant(text: str) -> tuple[int, int]:
-    """Nanoseconds since 1970 of a time as results write it, and how many digits of the second it has.
+def instant(text: str) -> int:
+    """Nanoseconds since 1970 of a time as results write it.
 
     >>> instant("2025-07-26T10:01:23.100000001Z"), instant("2025-07-26T10:01:23Z")
-    ((1753524083100000001, 9), (1753524083000000000, 0))
+    (1753524083100000001, 1753524083000000000)
     """
     found = _INSTANT.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no time as results write it")
     *parts, fraction = found.groups()
-    fraction = fraction or ""
-    return timegm(tuple(map(int, parts))) * NS_PER_S + int(fraction.ljust(9, "0") or 0), len(fraction)
+    return timegm(tuple(map(int, parts))) * NS_PER_S + int((fraction or "").ljust(9, "0"))

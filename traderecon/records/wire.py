@@ -54,13 +54,17 @@ class _SaidSnapshot(msgspec.Struct, gc=False, omit_defaults=True):
     currency: str | None = None
 
 
-class _SaidLeg(msgspec.Struct, gc=False):
+class _SaidLeg(msgspec.Struct, gc=False, omit_defaults=True):
+    """A leg, and beside its terms what else its identity is made of: the digits of its time, and its hints."""
+
     payload: _SaidTerms | _SaidSnapshot | msgspec.Raw
     topic: str
     partition: int
     offset: int
     received_at: str | None
     stands: bool
+    granularity: int = 0
+    hints: tuple[Hint, ...] = ()
 
 
 class _SaidCheck(msgspec.Struct, gc=False):
@@ -183,6 +187,8 @@ def _legs(result: Result, *, extras: bool) -> dict[Source, list[_SaidLeg]]:
                 origin.offset,
                 iso(origin.received_at_ns) if origin.received_at_ns else None,
                 stands,
+                0 if isinstance(leg, PnlSnapshot) else leg.granularity,
+                leg.hints,
             )
         )
     return legs
