@@ -1263,3 +1263,12 @@ class TestCancels:
         rejected = decode(Source.EXECUTIONS, json.dumps(fields).encode(), Origin("t", 0, 1))
         assert isinstance(rejected, Refused)
         assert rejected.code is code
+
+
+def test_a_term_of_a_cancel_that_is_a_blank_of_any_kind_was_not_sent() -> None:
+    for blank in (" ", "\u00a0", "\u2007", "\ufeff"):
+        sent = f'{{"trade_id":"T1","kind":"cancel","price":"{blank}","side":"{blank}"}}'.encode()
+        fact = decode(Source.EXECUTIONS, sent, Origin("executions", 0, 0))
+        assert isinstance(fact, Fact)
+        assert isinstance(fact.leg, Execution)
+        assert (fact.leg.side, fact.extra) == (None, None)

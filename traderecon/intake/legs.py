@@ -126,7 +126,7 @@ def unread(leg: Leg, fields: Fields) -> dict[str, str]:
     return {
         f"unread_{name}": sent
         for name, field in names.items()
-        if (sent := fields.get(name)) is not None and sent.strip(" ") and getattr(leg, field) is None
+        if (sent := fields.get(name)) is not None and trimmed(sent) and getattr(leg, field) is None
     }
 
 
