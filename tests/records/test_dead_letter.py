@@ -5,7 +5,7 @@ import json
 from base64 import b64decode
 
 from traderecon.records import Origin, RejectCode, Rejected
-from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
+from traderecon.records.dead_letter import dead_letter, failed, killed, letter_key, not_ours, unread
 
 REJECTED = Rejected(RejectCode.MALFORMED_JSON, "no object", Origin("executions", 2, 17, 1_753_524_083_000_000_000))
 
@@ -64,3 +64,14 @@ def test_a_bug_of_ours_is_said_in_a_sentence() -> None:
     rejected = failed(REJECTED.origin, ValueError("x" * 9_999))
     assert rejected.code is RejectCode.HANDLER_ERROR
     assert len(rejected.text) < 600
+    assert rejected.text.startswith("internal error; three attempts failed: ValueError: x")
+
+
+def test_a_record_that_killed_the_process_and_one_of_another_writer_are_said_as_what_they_are() -> None:
+    killed_in, foreign = killed(REJECTED.origin), not_ours(REJECTED.origin, "mismatch[0] offset 0: no result")
+    assert {killed_in.code, foreign.code} == {RejectCode.HANDLER_ERROR}
+    assert killed_in.text == "the process was killed while it decoded this record; three attempts failed"
+    assert (
+        foreign.text == "not a record that this topic carries; three attempts failed: mismatch[0] offset 0: no result"
+    )
+    assert len(not_ours(REJECTED.origin, "x" * 9_999).text) < 600

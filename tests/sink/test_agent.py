@@ -158,7 +158,10 @@ def test_a_record_that_is_no_result_is_a_dead_letter_the_third_time(stage: Stage
     ours = [row for row in found["dead_letters"] if row[0] == "HANDLER_ERROR"]
     [(_, text, *origin, received_at, _, size, key, raw, _, _, _, _, _, _)] = ours
     assert (origin, received_at, size) == ([*place, 0], "1970-01-01T00:00:00.007Z", len(value))
-    assert "three times on this record: NotOurs: mismatch[0] offset 0, key b'T': Object missing" in text
+    assert (
+        "not a record that this topic carries; three attempts failed: mismatch[0] offset 0, key b'T': Object missing"
+        in text
+    )
     assert (base64.b64decode(key), base64.b64decode(raw)) == (b"T", value)
     other = Store.open(f"sqlite:///{tmp_path / 'other.db'}")
     other.ready()

@@ -22,7 +22,7 @@ from traderecon.intake.messages import decode
 from traderecon.journal_time import JournalTime, Unanswered
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Became, account_json, runs_of
-from traderecon.records.dead_letter import dead_letter, failed, letter_key, unread
+from traderecon.records.dead_letter import dead_letter, failed, killed, letter_key, unread
 from traderecon.records.instants import NS_PER_MS, received_ns
 from traderecon.records.journal import Progress, journalled
 from traderecon.stage import Stage
@@ -67,10 +67,6 @@ def attach(
     app.timer(interval=PROGRESS_S, name="rests")(rests.tell)
 
 
-class Killed(Exception):
-    """A record in whose decoding the process was killed, time and again."""
-
-
 class _Intake:
     """One input topic: its records, decoded, and sent on."""
 
@@ -103,10 +99,7 @@ class _Intake:
             origin = Origin(batch.topic, batch.partition, record.offset, min(received_ns(record.timestamp), limit_ns))
             killer = suspect and self._stage.strikes.killer(batch, record)
             try:
-                if killer:
-                    read: Fact | Rejected = failed(origin, Killed("the process was killed while it was decoded"))
-                else:
-                    read = self._read(record, origin)
+                read: Fact | Rejected = killed(origin) if killer else self._read(record, origin)
                 topic, row = self._row(record, read)
             except Exception as error:
                 if self._stage.strikes.another(batch, record) < LIMIT:

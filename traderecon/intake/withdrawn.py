@@ -34,7 +34,8 @@ def require_no_cancel(source: Source, extra: Mapping[str, str | msgspec.Raw], fi
             raise Refusal(
                 RejectCode.EVENT_TYPE_UNSUPPORTED,
                 f"{whose(fields)} has {name!a} {shown(text)}, and a snapshot cannot be cancelled: send the "
-                "amounts that are right with a higher version, and no kind; what cancels a trade are its execution and confirmation",
+                "amounts that are right with a higher version, and no kind; what cancels a trade are its execution "
+                "and its confirmation",
             )
 
 

@@ -80,7 +80,19 @@ def letter_key(key: bytes | None) -> bytes | None:
 def failed(origin: Origin, error: Exception) -> Rejected:
     """A record on which our own code failed, time and again: put aside, so that its neighbours get through."""
     found = f"{type(error).__name__}: {error}"[:500]
-    return Rejected(RejectCode.HANDLER_ERROR, f"a bug of ours, three times on this record: {found}", origin)
+    return Rejected(RejectCode.HANDLER_ERROR, f"internal error; three attempts failed: {found}", origin)
+
+
+def killed(origin: Origin) -> Rejected:
+    """A record in whose decoding the process was killed, time and again."""
+    sentence = "the process was killed while it decoded this record; three attempts failed"
+    return Rejected(RejectCode.HANDLER_ERROR, sentence, origin)
+
+
+def not_ours(origin: Origin, sentence: str) -> Rejected:
+    """A record that a topic of ours does not carry; ``sentence``: which, and what is wrong with it."""
+    found = f"not a record that this topic carries; three attempts failed: {sentence[:500]}"
+    return Rejected(RejectCode.HANDLER_ERROR, found, origin)
 
 
 def unread(origin: Origin, sentence: str, *, too_large: bool) -> Rejected:

@@ -12,7 +12,7 @@ from faust.types import TP, StreamT
 
 from traderecon.clock import now_ns
 from traderecon.records import Origin
-from traderecon.records.dead_letter import dead_letter, failed, letter_key
+from traderecon.records.dead_letter import dead_letter, letter_key, not_ours
 from traderecon.records.instants import NS_PER_S, received_ns
 from traderecon.sink.messages import NotOurs
 from traderecon.sink.store import Store
@@ -62,7 +62,7 @@ def attach(stage: Stage, store: Store) -> None:
             _count(metrics, taken)
 
     async def put_aside(batch: MicroBatch, error: NotOurs) -> None:
-        rejected, record = failed(_place(batch, error.record), error), error.record
+        rejected, record = not_ours(_place(batch, error.record), str(error)), error.record
         letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value))
         await app.append(topics.dead_letters, batch.partition, [letter])
         metrics.rejected.labels(batch.topic, rejected.code).inc()
