@@ -16,7 +16,7 @@ TABLE = "trades"
 MARGIN_DAYS = 7
 """A log is kept longer than a trade by a week, or by as long as the trade where that is less."""
 RESULT_BYTES = 4_194_304
-"""A result carries up to 64 legs of 64 kB, few of them large."""
+"""A result carries up to 63 legs of 64 kB, few of them large."""
 
 
 class Topic(NamedTuple):

@@ -20,7 +20,7 @@ from traderecon.records.sources import Kind, Source
 _encode = msgspec.json.Encoder().encode
 
 
-RESULT_BYTES = 800_000
+BYTES_WITH_EXTRAS = 800_000
 """A result with more than this leaves out the fields of its legs that we do not know: it must fit into a batch."""
 
 
@@ -97,7 +97,7 @@ class _SaidResult(msgspec.Struct, gc=False, rename={"broken": "break"}):
 def result_json(result: Result) -> bytes:
     """One result, the same bytes for the same result. Source: CONTRACT.md, Topics."""
     whole = _result(result, extras=True)
-    return whole if len(whole) <= RESULT_BYTES else _result(result, extras=False)
+    return whole if len(whole) <= BYTES_WITH_EXTRAS else _result(result, extras=False)
 
 
 def _result(result: Result, *, extras: bool) -> bytes:
