@@ -187,6 +187,7 @@ def _shapes() -> list[BadInput]:
             "34e", ("B34e", text(body("B34e", x="@", y="@")).replace(b'"@"', b"-Infinity", 1).replace(b"@", b"\xfc"))
         ),
         BadInput("34f", [Sent("pnl_snapshot", b"B34f", cancelled) for cancelled in _CANCELLED_SNAPSHOTS]),
+        taken("34g", ("B34g", text(body("B34g"))[:-1] + b',"x":' + b"9" * 5_000 + b',"y":[1e999]}')),
         rejected("35a", text(body("B35a"))[:-1] + b',"x":' + deep + b"}"),
         taken("35b", ("B35b", text(body("B35b"))[:-1] + b',"x":' + nested + b"}")),
         rejected("36a", text(body("B36a")).replace(b"AAPL", b"AA\xff\xfe")),

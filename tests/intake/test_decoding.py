@@ -325,7 +325,7 @@ class TestSchema:
         [
             (b'"note": 1, "note": 2', {"note": b"2"}),
             (b'"note": {"a": 1, "a": 2}', {"note": b'{"a":2}'}),
-            (b'"note": NaN, "to": [-Infinity, 1e999]', {"note": b'"NaN"', "to": b'["-Infinity",1e999]'}),
+            (b'"note": NaN, "to": [-Infinity, 1e999]', {"note": b'"NaN"', "to": b'["-Infinity","1e999"]'}),
             (b'"note": "a\nb\x00"', {"note": b'"a\\nb\\u0000"'}),
             (b'"note": "\\ud800"', {"note": '"\ufffd"'.encode()}),
             (b'"\\udfff": [{"\\ud800": 1}]', {"\ufffd": '[{"\ufffd":1}]'.encode()}),
@@ -424,6 +424,32 @@ class TestSchema:
         kept = {name: bytes(raw) for name, raw in fact.extra.items() if isinstance(raw, msgspec.Raw)}
         assert kept == {"__proto__": b'{"x":[1.10,null,"\xc3\xa9"]}', "__faust": b"1e5", "note": b'"a b"'}
         assert execution() == taken(message(NOTE="true", price_="false", Price="null")).leg
+
+    @pytest.mark.parametrize(
+        ("token", "kept"),
+        [
+            ("9" * 128, "9" * 128),
+            ("9" * 129, '"' + "9" * 129 + '"'),
+            ("-" + "9" * 5_000, '"-' + "9" * 5_000 + '"'),
+            ("0." + "1" * 5_000, '"0.' + "1" * 5_000 + '"'),
+            ("1e308", "1e308"),
+            ("1e309", '"1e309"'),
+            ("-1E+999", '"-1E+999"'),
+            ("1e-999", "1e-999"),
+            ('"1e999"', '"1e999"'),
+            ('"' + "9" * 5_000 + '"', '"' + "9" * 5_000 + '"'),
+            ('[{"a":1e999},' + "9" * 4_301 + "]", '[{"a":"1e999"},"' + "9" * 4_301 + '"]'),
+        ],
+        ids=range(11),
+    )
+    @pytest.mark.parametrize("beside", ["", '"b" : 1,'])
+    def test_a_number_that_not_every_reader_takes_is_kept_as_text(self, token: str, kept: str, beside: str) -> None:
+        extra = taken(f'{{{beside}"x":{token},{message().decode()[1:]}'.encode()).extra
+        assert extra is not None
+        raw = extra["x"]
+        assert isinstance(raw, msgspec.Raw)
+        assert bytes(raw).decode() == kept
+        assert json.dumps(json.loads(bytes(raw)), allow_nan=False)
 
     def test_without_unknown_fields_nothing_is_kept(self) -> None:
         assert taken(message()).extra is None

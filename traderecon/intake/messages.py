@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import KNOWN, leg_of, unread, whose
 from traderecon.intake.near import near_miss
 from traderecon.intake.refusal import Refusal, shown
+from traderecon.intake.values import MAX_NUMBER
 from traderecon.intake.withdrawn import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
@@ -36,6 +38,10 @@ _OF_A_LINE = frozenset(',"\ufffd')
 """A JSON string with one of these is a line of CSV; one that is an object or an array itself is JSON, encoded twice."""
 _JSON_IN_TEXT = re.compile(r"\s*(?:\{.*\}|\[.*\])\s*", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+_MAYBE_HUGE = re.compile(rb"(?<![0-9.eE+-])[0-9.eE+-]{%d}|[0-9][eE]\+?[0-9]{3}" % (MAX_NUMBER + 1))
+"""A number that is too long for other readers (Python's ends at 4,300 digits), or beyond a double; or text like one."""
 
 
 class _Number(str):
@@ -105,6 +111,8 @@ def _plain(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra |
     extra: Extra | None = None
     for name, raw in tokens.items():
         if name not in known:
+            if _MAYBE_HUGE.search(raw):
+                return None
             extra = extra if extra is not None else {}
             extra[name] = raw
             continue
@@ -216,8 +224,8 @@ def _raw(member: Any) -> msgspec.Raw:
 
 
 def _dump(member: Any) -> bytes:
-    """JSON of a parsed member; numbers as they were sent."""
-    if isinstance(member, _Number):
+    """JSON of a parsed member; numbers as they were sent, and as text where not every reader takes them."""
+    if isinstance(member, _Number) and len(member) <= MAX_NUMBER and isfinite(float(member)):
         return member.encode()
     if isinstance(member, list):
         return b"[" + b",".join(_dump(element) for element in member) + b"]"
