@@ -9,7 +9,7 @@ back from the journal as it was; a trade's newest result is what the oracle says
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from fuzz.messages import SNAPSHOTS, Fed
 from oracle import FOUNDING, Row, find
@@ -139,7 +139,7 @@ class Accounts:
         return {name: sent for name, sent in members.items() if isinstance(sent, str)}
 
     def _result(self, record: Record) -> None:
-        result = json.loads(record.value or b"", parse_int=_whole)
+        result = json.loads(record.value or b"", parse_constant=_refused)  # as audit verify does
         told = Told(result["version"], result["state"], result["reasons"])
         before = self._told.get(result["trade_id"])
         if before is None or told.version > before.version:
@@ -178,6 +178,5 @@ def _place(origin: Origin) -> Place:
     return origin.topic, origin.partition, origin.offset
 
 
-def _whole(digits: str) -> int | str:
-    """A number of a sender may have any length; ours are short."""
-    return int(digits) if len(digits) < 20 else digits
+def _refused(constant: str) -> NoReturn:
+    raise AccountError(f"a result has {constant}, which is no JSON")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from traderecon.intake import EpochUnit, Form, HeaderError, Rows, decode, messages
 from traderecon.records import Fact, Origin, Rejected, Source
+from traderecon.records.journal import journalled
 
 ORIGIN = Origin("executions", 0, 1)
 HEADER = "trade_id,ticker,quantity,price,timestamp,note"
@@ -46,6 +47,7 @@ tokens = st.sampled_from(
         "1.5",
         "1e5",
         "1E400",
+        "9" * 4_301,
         "01",
         "1.",
         ".5",
@@ -112,6 +114,8 @@ class TestEveryByteString:
         assert isinstance(read, Fact | Rejected)
         assert read.origin is ORIGIN
         assert isinstance(read, Fact) or read.text.isprintable()
+        if isinstance(read, Fact):
+            json.loads(journalled(read))  # any reader of JSON takes what is kept
 
     @given(civil | st.text(max_size=30), forms)
     @example("9999-12-31T23:59:60-01:00", Form())
