@@ -19,17 +19,25 @@ from faust.types import TP
 from rocksdict import Rdict, WriteBatch
 
 from traderecon.transport import MicroBatch, Outgoing, Record
-from traderecon.transport.halt import halt
+from traderecon.transport.fingerprint import ANY_TIME, Fingerprint, checksum, fingerprint
+from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.points import Point, passed
+from traderecon.transport.unreadable import UnreadableBatch
 
 from .quarantine import condemn, unreadable
 from .rising import higher
-from .store import CHANGELOG_KEY, INTERNAL, Store, rows, same_format, whole
+from .store import CHANGELOG_KEY, CHANGELOG_MARK_KEY, INTERNAL, Store, rows, same_format, whole
 
 STORES = ".db/"
 """Where RocksDB names a file, the store it is of stands before this."""
 APPLIED_KEY = INTERNAL + b"applied\x00"
 """Before the source topic's name: the last offset of it whose effects are in this partition."""
+LAST_KEY = INTERNAL + b"last\x00"
+"""Before the source topic's name: the fingerprint of that record, to know the log by."""
+BEGUN_KEY = INTERNAL + b"begun"
+"""The first row of a changelog: when it was begun, in ns. One that is made anew has another."""
+WRITTEN_KEY = INTERNAL + b"written\x00"
+"""Before topic, NUL, partition: the fingerprint of the last record written there before these rows."""
 
 
 def applied_key(topic: str) -> bytes:
@@ -60,7 +68,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         )
         self._writes: dict[int, int] = {}
         self._restored: dict[int, int] = {}
-        self._rising = (APPLIED_KEY, *rising)
+        self._rising = (APPLIED_KEY, LAST_KEY, WRITTEN_KEY, *rising)
 
     def _new_store(self) -> Store:
         return Store(self.app.conf.store, self.app, self, table_name=self.name, loop=self.loop)
@@ -78,6 +86,27 @@ class BatchTable(faust.Table[bytes, bytes]):
         if other:  # the first format says nothing of itself
             same_format(f"{self.changelog_topic.get_topic_name()}[{partition}]", int(other))
         return int(offset)
+
+    def begun(self, partition: int) -> str:
+        """When the changelog was begun, as its first row says; empty where that is not among the rows."""
+        return (self.data.of(partition).get(BEGUN_KEY) or b"").decode()
+
+    async def begin(self, partition: int, at: str) -> None:
+        """Write the first row of a changelog."""
+        await self.put_rows(partition, {BEGUN_KEY: at.encode()})
+
+    def last(self, topic: str, partition: int) -> Fingerprint | None:
+        """The last record of ``topic`` whose effects are in the partition; None where nobody noted it."""
+        return _mark(self.data.of(partition).get(LAST_KEY + topic.encode()))
+
+    def written(self, partition: int) -> dict[TP, Fingerprint]:
+        """The last records written elsewhere before the partition's rows were, by topic and partition."""
+        found = {}
+        for key, value in rows(self.data.of(partition), WRITTEN_KEY):
+            topic, _, number = key[len(WRITTEN_KEY) :].rpartition(b"\x00")
+            if (mark := _mark(value)) is not None:
+                found[TP(topic.decode(), int(number))] = mark
+        return found
 
     def stored_row(self, partition: int, key: bytes) -> bytes | None:
         """A row as it is stored."""
@@ -109,6 +138,10 @@ class BatchTable(faust.Table[bytes, bytes]):
         found = self.data.of(partition).get(CHANGELOG_KEY)
         return 0 if found is None else int(found)
 
+    def changelog_mark(self, partition: int) -> Fingerprint | None:
+        """The last changelog record that the local store holds; None where nobody noted it."""
+        return _mark(self.data.of(partition).get(CHANGELOG_MARK_KEY))
+
     def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
         """Write changelog records, in order, and that the store now holds everything below ``end``."""
         self._restored[tp.partition] = self._restored.get(tp.partition, 0) + 1
@@ -127,7 +160,8 @@ class BatchTable(faust.Table[bytes, bytes]):
         if spans[0].start < held:
             halt(
                 f"{changelog.topic}[{partition}] gave a write offset {spans[0].start}, the store holds {held} of "
-                f"it: it was truncated or made anew. Remove {self.store_path(partition)} to begin from the topic."
+                f"it: it was truncated or made anew. Remove {self.store_path(partition)} to begin from the topic.",
+                code=REFUSED,
             )
         if [spans[0].start, *(span.start for span in spans[1:])] == [held, *(span.stop for span in spans[:-1])]:
             self._store_rows(partition, changes.items(), spans[-1].stop)
@@ -139,7 +173,9 @@ class BatchTable(faust.Table[bytes, bytes]):
         db = self.data.of(partition)
         batch = WriteBatch(raw_mode=True)
         risen: dict[bytes, bytes | None] = {}
+        last: tuple[bytes, bytes | None] | None = None
         for key, value in changes:
+            last = key, value
             if key.startswith(self._rising):
                 held = risen[key] if key in risen else db.get(key)
                 risen[key] = None if value is None else higher(value, held)
@@ -153,6 +189,8 @@ class BatchTable(faust.Table[bytes, bytes]):
             else:
                 batch.put(key, value)
         batch.put(CHANGELOG_KEY, b"%d" % changelog_end)
+        if last is not None:
+            batch.put(CHANGELOG_MARK_KEY, b"%d %d %d" % (changelog_end - 1, ANY_TIME, checksum(*last)))
         db.write(batch)
 
     def store_path(self, partition: int) -> Path:
@@ -251,7 +289,20 @@ class Draft:
         self.applied = max(self.applied, self._batch.last_offset if upto is None else upto)
         # In the order of their keys: where a write is cut, what begins with an earlier letter is there.
         rows = {key: value for _, kind in sorted(self._kinds.items()) for key, value in sorted(kind.items())}
-        await self._table._write(self._batch.partition, {**rows, applied: b"%d" % self.applied})
+        marks = {applied: b"%d" % self.applied, **self._marks()}
+        await self._table._write(self._batch.partition, {**rows, **marks})
         passed(Point.STORED, self._batch.topic)
         self._kinds.clear()
         self.held = self._table.held(self.partition)
+
+    def _marks(self) -> dict[bytes, bytes]:
+        """Fingerprints: of the record that is applied, and of what was written before, in our partition's number."""
+        marks = {}
+        readable = (record for record in reversed(self._batch.records) if type(record) is not UnreadableBatch)
+        last = next((record for record in readable if record.offset <= self.applied), None)
+        if last is not None:
+            marks[LAST_KEY + self._batch.topic.encode()] = b"%d %d %d" % fingerprint(last)
+        for (topic, number), mark in self._table.app.written.items():
+            if number == self.partition:
+                marks[WRITTEN_KEY + b"%b\x00%d" % (topic.encode(), number)] = b"%d %d %d" % mark
+        return marks

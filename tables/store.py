@@ -19,6 +19,8 @@ INTERNAL = b"\x00"
 """Keys of the table's own bookkeeping begin with it."""
 CHANGELOG_KEY = INTERNAL + b"changelog"
 """The next changelog offset: everything below it is in the store. Local, never in the changelog."""
+CHANGELOG_MARK_KEY = INTERNAL + b"changelog-mark"
+"""The fingerprint of the record before it. Local as well."""
 FORMAT_KEY = INTERNAL + b"format"
 """The format of the rows. Local; in the changelog it stands behind what has been applied, where it is not the first."""
 FORMAT = 1

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "faults.md"
-COUNTS = {"K": 14, "Z": 9, "B": 15, "T": 6, "S": 14, "D": 12, "C": 6, "P": 11}
+COUNTS = {"K": 14, "Z": 9, "B": 16, "T": 6, "S": 14, "D": 12, "C": 6, "P": 11}
 """How many rows each group of the matrix has."""
 MATRIX = tuple(f"{group}{number}" for group, count in COUNTS.items() for number in range(1, count + 1))
 

@@ -54,7 +54,7 @@ MAY_IMPORT = {
     "processes": {"roles", "transport"},
     "memory": set(),
     "open_files": set(),
-    "state": {"audit", "records", "sink", "tables", "topics", "transport"},
+    "state": {"audit", "clock", "records", "sink", "tables", "topics", "transport"},
     "preflight": {
         "addresses",
         "clock",

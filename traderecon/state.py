@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 
 from traderecon.audit.database import looked_at
+from traderecon.clock import now_ns
 from traderecon.records.published import Published, published
 from traderecon.sink.database import StoreError
-from traderecon.tables import RISING, Fold, applied_key, outputs, told
+from traderecon.tables import BEGUN_KEY, RISING, Fold, applied_key, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.client import Client, NotAccepted, NoTopic
@@ -97,6 +98,8 @@ async def _folded(client: Client, changelog: str, partition: int, fold: Fold) ->
 async def _seeded(  # noqa: PLR0917  # one partition, and what it is made from
     client: Client, names: Topics, made: Rebuilt, fold: Fold, database_url: str, advance: Callable[[int], None]
 ) -> Rebuilt:
+    if fold.row(BEGUN_KEY) is None:
+        await client.append(names.changelog, made.partition, [Outgoing(BEGUN_KEY, b"%d" % now_ns())])
     read = written = 0
     async for values in _values(client, names, made.partition, database_url):
         read += len(values)

@@ -187,11 +187,12 @@ class Group:
         """Everything is given anew, for no reason."""
         self._changed.set()
 
-    def commit(self, role: "Role", generation: int, offsets: Mapping[TP, int]) -> None:
+    def commit(self, role: "Role", generation: int, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
         """Keep a member's offsets; NoAnswer: it is none, or it said so in an earlier round."""
         if role not in self.members or generation != self.generation:
             raise NoAnswer(f"{self.name}: no member of generation {self.generation}")
-        self._broker.log.commit(self.name, {(tp.topic, tp.partition): offset for tp, offset in offsets.items()})
+        named = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+        self._broker.log.commit(self.name, named, {(tp.topic, tp.partition): note for tp, note in notes.items()})
 
     async def _run(self) -> None:
         while True:

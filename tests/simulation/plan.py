@@ -51,10 +51,29 @@ class Kind(StrEnum):
     REBALANCE = "rebalance"
     COMPACT = "compact"
     WIPE = "wipe"
+    CUT = "cut"
+    """See ``Surgery``; never drawn with the others, for it may be refused."""
     FORGET = "forget"
     """Every local store is lost, and the changelog: its topic was deleted, or the one broker that had it replaced."""
     CLOCK = "clock"
     """The log's clock is an hour ahead for a while."""
+
+
+class Surgery(NamedTuple):
+    """A log cut and filled again: the last ``cut`` share of a partition goes, ``refill`` copies of records come.
+
+    ``held`` are roles that read nothing for ``hold_s`` before, so that they lag. ``alive``: the workers go on
+    meanwhile; else they have died, and start on the log as it is then. ``compacted``: a compaction is run behind it.
+    """
+
+    topic: str
+    partition: int
+    cut: float
+    refill: int
+    held: tuple[str, ...] = ()
+    hold_s: float = 0.0
+    alive: bool = False
+    compacted: bool = False
 
 
 class Fault(NamedTuple):
@@ -78,6 +97,7 @@ class Plan(NamedTuple):
     commit_s: float = 0.5
     progress_s: float = 2.0
     database_s: tuple[float, float] = (0.001, 0.01)
+    surgery: Surgery | None = None
 
 
 def planned(seed: int) -> Plan:
@@ -117,7 +137,7 @@ def _crash(chance: random.Random) -> Crash:
 
 
 def _fault(chance: random.Random, workers: int, ends_s: float) -> Fault:
-    kind = chance.choice([*Kind, Kind.STOP])
+    kind = chance.choice([*(kind for kind in Kind if kind is not Kind.CUT), Kind.STOP])
     for_s = round(chance.uniform(0.2, 7.0), 3) if kind in {Kind.STOP, Kind.AWAY, Kind.CLOCK} else 0.0
     return Fault(round(chance.uniform(0.5, ends_s), 3), kind, chance.randrange(workers), for_s)
 

@@ -13,6 +13,7 @@ FOUND_AT_ONCE = (
     "recover-half",
     "start-chains-anew",
     "commit-without-rows",
+    "begin-at-the-commit",
 )
 """Bugs that a few schedules find, of every stage. The others, and how soon: docs/simulation.md."""
 
@@ -54,3 +55,18 @@ def test_a_bug_is_found(bug: str) -> None:
     done = program("simulation", "--schedules", "60", "--until-wrong", "--bug", bug)
     assert done.returncode == 1, f"{bug} was not found"
     assert done.stdout.endswith("1 WRONG\n")
+
+
+def test_b16_sixty_logs_that_were_cut_are_refused_or_complete(tmp_path: Path) -> None:
+    reports = ("--trials", "60", "--reports", str(tmp_path))
+    done = program("simulation.surgery", *reports)
+    assert done.returncode == 0, done.stderr
+    assert program("simulation.surgery", *reports).stdout == done.stdout  # from the reports
+    outcomes = [one["outcome"] for path in tmp_path.glob("*.json") for one in report(path)]
+    assert {outcomes.count("refused") > 10, outcomes.count("complete") > 10, len(outcomes) == 60} == {True}
+
+
+def test_b16_a_worker_that_does_not_look_is_found(tmp_path: Path) -> None:
+    done = program("simulation.surgery", "--trials", "20", "--bug", "believe-the-offset")
+    assert done.returncode == 1
+    assert "SILENT" in done.stdout

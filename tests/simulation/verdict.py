@@ -21,7 +21,7 @@ from simulation.loop import EPOCH_S
 from simulation.world import CHANGELOG, Outcome, World
 
 NOWHERE = -1
-RISING = (b"\x00applied\x00", b"e", b"p", b"w")
+RISING = (b"\x00applied\x00", b"\x00last\x00", b"\x00written\x00", b"e", b"p", b"w")
 LOCAL = (b"\x00changelog", b"\x00format")
 
 

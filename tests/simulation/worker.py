@@ -9,6 +9,7 @@ by then lands all the same.
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 from functools import partial
 from types import SimpleNamespace
@@ -217,6 +218,7 @@ class RoleApp:
         self.async_exit_stack = SimpleNamespace(push_async_callback=_nothing_sync)
         self.start_offsets: Any = None
         self.writes: frozenset[str] = frozenset()
+        self.written: dict[TP, Any] = {}
         self.holds = Holds(name)
         self.incidents = Incidents(name)
         self.consumer_generation_id = 0
@@ -437,10 +439,17 @@ class SimulatedConsumer(BatchConsumer, _Member):
     async def _seek(self, partition: Any, offset: int) -> None:
         self._positions[partition] = offset
 
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+    async def commit_noted(self, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
         generation = self._role.generation
-        await self._worker.asks(lambda: self._role.group.commit(self._role, generation, offsets))
-        return True
+        await self._worker.asks(lambda: self._role.group.commit(self._role, generation, offsets, notes))
+
+    async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
+        asked, log = sorted(tps), self._broker.log
+        found = await self._worker.asks(lambda: log.notes(self._role.group.name, asked))
+        return {TP(*place): note for place, note in found.items()}
+
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
+        return {}
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         asked, log = sorted(tps), self._broker.log
@@ -522,6 +531,8 @@ class Role:
         spawn(self._commits())
         for tell in self.app.timers:
             spawn(self._tells(tell))
+        if self.worker.world.plan.surgery is not None:
+            spawn(self._watches())
         self.group.join(self)
 
     async def _commits(self) -> None:
@@ -529,6 +540,15 @@ class Role:
             await asyncio.sleep(self.worker.world.commit_s)
             await self.worker.awake()
             await self.consumer.commit_in_turn()
+
+    async def _watches(self) -> None:
+        """What the watchdog asks of the log besides: is it the same?"""
+        while True:
+            await asyncio.sleep(5.0)
+            await self.worker.awake()
+            if not self.app.rebalancing:
+                with suppress(NoAnswer):
+                    await self.consumer.same_log.watch(self.consumer.readings())
 
     async def _tells(self, tell: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -27,7 +27,7 @@ from simulation.broker import SESSION_S, Broker, Group
 from simulation.day import POISON, Day
 from simulation.local_rows import LocalStore, RowsBatch
 from simulation.loop import EPOCH_S, VirtualLoop
-from simulation.plan import Crash, Fault, Kind, Plan
+from simulation.plan import Crash, Fault, Kind, Plan, Surgery
 from simulation.worker import AT_WORK, Died, Worker, table_from
 from traderecon import clock
 from traderecon.intake import agent as intake_agent
@@ -53,6 +53,7 @@ ROOM_S = 0.05
 """How soon a full queue is looked at again."""
 IDLE_S, FETCH_S = 0.25, 2.0
 """Steps of a consumer that has nothing to do: they cost time of ours, and decide nothing."""
+REST_S = 30.0
 LANDED_S = 12.0
 """Whatever was sent has landed by then."""
 CHANGELOG = "traderecon-matching-trades-changelog"
@@ -179,6 +180,7 @@ class World:
         self.deaths: Counter[str] = Counter()
         self.unexpected: list[str] = []
         self.sentence = ""
+        self.cut_records: list[Any] = []
         self._may_begin = asyncio.Event()
         self._may_begin.set()
         self._accounts: dict[tuple[str, int], int] = {}
@@ -277,9 +279,14 @@ class World:
         await feeding
         await asyncio.sleep(TAIL_S)
         self.broker.conditions = self.broker.conditions._replace(slow=0.0, unheard=0.0)
+        rested = not any(fault.kind in {Kind.FORGET, Kind.CUT} for fault in self.plan.faults)
         while self.loop.time() < LIFE_S and not self.unexpected:
             if self._settled():
-                return True
+                if rested:
+                    return True
+                rested = True
+                await asyncio.sleep(REST_S)  # what was committed before may have to be read again
+                continue
             await asyncio.sleep(LOOK_S)
         return False
 
@@ -300,11 +307,11 @@ class World:
             case Kind.REBALANCE:
                 self.chance.choice([*self.groups.values()]).shake()
             case Kind.COMPACT:
-                for partition in range(self.plan.day.ours):
-                    while self.log.compact(CHANGELOG, partition):
-                        pass
+                self._compact()
             case Kind.FORGET:
                 await self._forget()
+            case Kind.CUT if self.plan.surgery is not None:
+                await self._operate(self.plan.surgery)
             case Kind.STOP if worker is not None and not worker.dead and not worker.asleep:
                 worker.pause()
                 self.broker.apart(self._oversleeps(worker, fault.for_s))
@@ -321,6 +328,11 @@ class World:
         records = self.log.read(self.topics.legs, 0, 0, 1_000)
         return any(record.key is None and progress_of(record.value or b"").at_ns for record in records)
 
+    def _compact(self) -> None:
+        for partition in range(self.plan.day.ours):
+            while self.log.compact(CHANGELOG, partition):
+                pass
+
     async def _forget(self) -> None:
         """All workers end; nobody has their tables any more, nor the changelog, and the group's commits are there."""
         self._may_begin.clear()
@@ -333,6 +345,41 @@ class World:
         for partition in range(self.plan.day.ours):
             cut(self.log, CHANGELOG, partition, 0)
             self.broker.ends[CHANGELOG, partition] = 0
+        self._may_begin.set()
+
+    async def _operate(self, surgery: Surgery) -> None:
+        """Cut a log and fill it again, while readers lag, and perhaps while nobody is there."""
+        held = [
+            role.app.holds
+            for worker in self.workers
+            if worker is not None
+            for role in worker.roles
+            if role.name in surgery.held
+        ]
+        for holds in held:
+            holds.put("surgery", "it lags")
+        await asyncio.sleep(surgery.hold_s)
+        if not surgery.alive:
+            self._may_begin.clear()
+            for worker in self.workers:
+                if worker is not None and not worker.dead:
+                    worker.die(Crash("surgery", 0))
+            await asyncio.sleep(LANDED_S)
+        place = surgery.topic, surgery.partition % self.partitions[surgery.topic]
+        records = self.log.read(*place, 0, 1_000_000)
+        end = len(records) - round(surgery.cut * len(records))
+        self.cut_records = records[end:]
+        cut(self.log, *place, records[end].offset if end < len(records) else self.log.end(*place))
+        self.broker.ends[place] = self.log.end(*place)
+        for number in range(surgery.refill if records else 0):
+            again = records[(number * 7) % len(records)]
+            self.broker.write(*place, [(again.key, again.value, 0, again.headers)])
+        if surgery.compacted:
+            for partition in range(self.plan.day.ours):
+                while self.log.compact(CHANGELOG, partition, min_dirty=1):
+                    pass
+        for holds in held:
+            holds.lift("surgery")
         self._may_begin.set()
 
     async def _oversleeps(self, worker: Worker, for_s: float) -> None:

@@ -30,6 +30,7 @@ from traderecon.sink.taken import Feed, Taken
 from traderecon.tables import Draft, deadlines, watermarks
 from traderecon.transport import MicroBatch, Outgoing, StreamApp
 from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.same_log import SameLog
 
 RESULTS = ("reconciled", "mismatch")
 
@@ -162,6 +163,15 @@ def forget_how_far() -> None:
     StreamApp.append = silent  # type: ignore[method-assign]
 
 
+def believe_the_offset() -> None:
+    """An offset is taken for an identity: nobody looks whether the log is the same."""
+
+    async def trusting(self: SameLog, known: object) -> None:
+        """Whatever there is, is it."""
+
+    SameLog.prove = SameLog.watch = trusting  # type: ignore[method-assign,assignment]
+
+
 def begin_at_the_commit() -> None:
     """A table is believed to know what its group has committed, whatever it holds."""
     applied = BatchConsumer._applied
@@ -255,6 +265,7 @@ BUGS: dict[str, Callable[[], None]] = OF_THE_TRANSPORT | {
         mistake_the_digest,
         forget_how_far,
         begin_at_the_commit,
+        believe_the_offset,
         count_twice,
         never_be_ready,
         tell_twice,

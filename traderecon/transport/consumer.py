@@ -7,29 +7,29 @@ assignor and rebalance protocol. Rules and their reasons: docs/transport.md.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from time import monotonic
 from typing import Any, ClassVar
 
 from faust.events import Event
-from faust.transport.consumer import Consumer, ensure_TP
+from faust.transport.consumer import ensure_TP
 from faust.types import TP, Message
 from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
 from traderecon.transport.behind import made_good
+from traderecon.transport.driver import Driver
 from traderecon.transport.ends import Ends
 from traderecon.transport.fixed_counts import FixedCounts, unfit
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.microbatch import MicroBatch
 from traderecon.transport.points import Point, passed
 from traderecon.transport.progress import Fetch, Progress
+from traderecon.transport.same_log import SameLog
 from traderecon.transport.starts import Known, beyond, start
-
-StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
-"""Partitions just assigned -> the offset to begin at, for those that somebody else than the group keeps."""
+from traderecon.transport.unreadable import UnreadableBatch
 
 FETCH_S = 0.5
 """A fetch that finds nothing comes back after this, so that a stop is noticed."""
@@ -45,7 +45,7 @@ HELD_S = 0.1
 """How soon it is seen that nothing holds the app any more."""
 
 
-class BatchConsumer(Consumer):
+class BatchConsumer(Driver):
     """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
 
     The driver gives: ``fetch``, ``_seek``, ``_commit``, ``committed``, ``earliest_offsets``, ``highwaters``,
@@ -66,25 +66,8 @@ class BatchConsumer(Consumer):
         self._ends = Ends(self)
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
         self._counts = FixedCounts(self.app.conf.id)
+        self.same_log = SameLog(self)
         self._stall_s: float = self.app.conf.stream_processing_timeout
-
-    # -- what a driver adds
-
-    async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
-        """What was read of each partition that moved, within ``timeout`` seconds."""
-        raise NotImplementedError
-
-    async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
-        """Up to where each partition can be read now: the high watermark, or the first open transaction below it."""
-        raise NotImplementedError
-
-    async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
-        """The group's next offset of each partition that has a commit."""
-        raise NotImplementedError
-
-    async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
-        """How many partitions each topic has; a topic that does not exist is absent."""
-        raise NotImplementedError
 
     # -- assignment
 
@@ -120,6 +103,7 @@ class BatchConsumer(Consumer):
         A worker stopped in its recovery would else begin behind what another has done since, on a table without it.
         """
         self._left_off = await self.committed(self._inputs())
+        await self.same_log.ask(self._inputs())
 
     def _inputs(self) -> set[TP]:
         return {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
@@ -147,6 +131,7 @@ class BatchConsumer(Consumer):
 
     async def _begin(self, tps: set[TP]) -> dict[TP, Progress]:
         """Seek every partition whose leader answers to where it was left off."""
+        tps = await self.same_log.prove(tps)
         given = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
         known = await self._known(tps, given)
         if any(one.needed > one.high for one in known.values()):
@@ -157,6 +142,8 @@ class BatchConsumer(Consumer):
             first = start(tp, one)
             if isinstance(first, str):
                 halt(first, code=REFUSED)
+            if self.app.tables and tp not in given:
+                await self.same_log.begin_tables(tp)
             if first.behind:
                 if missing := await made_good(self.app, tp):
                     needed |= missing
@@ -178,14 +165,14 @@ class BatchConsumer(Consumer):
                 given.get(tp),
                 self._applied(tp) if self.app.tables else None,
             )
-            for tp, (low, high) in (await self._bounds(tps)).items()
+            for tp, (low, high) in (await self.bounds(tps)).items()
         }
 
     def _applied(self, tp: TP) -> int:
         """The last offset whose effects are in a table; -1 when there is none."""
         return max((table.applied(*tp) for table in self.app.tables.values()), default=-1)
 
-    async def _bounds(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
+    async def bounds(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
         """The first offset the log still has and the next it will give, of each partition whose leader answers."""
         low, high = await self.earliest_offsets(*tps), await self.highwaters(*tps)
         return {tp: (low[tp] or 0, high[tp] or 0) for tp in low.keys() & high.keys()}
@@ -250,6 +237,7 @@ class BatchConsumer(Consumer):
                 return  # the seek that follows fetches it again
         # No await from here on: a batch is in every queue and in the books, or in none.
         last = batch.records[-1]
+        readable = (record for record in reversed(batch.records) if type(record) is not UnreadableBatch)
         message = ConsumerMessage(
             tp.topic,
             tp.partition,
@@ -266,7 +254,7 @@ class BatchConsumer(Consumer):
             generation_id=self.app.consumer_generation_id,
         )
         message.incref(len(queues))
-        progress.deliver(message, ended)
+        progress.deliver(message, ended, next(readable, None))
         for queue in queues:
             queue.put_nowait(Event(self.app, None, batch, None, message))
 
@@ -285,7 +273,7 @@ class BatchConsumer(Consumer):
         A log that does not hold it has lost records, and the process ends.
         """
         try:
-            bounds = await self._bounds({tp})
+            bounds = await self.bounds({tp})
         except self.transient_errors as error:
             self.log.warning("%s[%s]: no answer about offset %s: %r", *tp, offset, error)
             return False
@@ -328,7 +316,7 @@ class BatchConsumer(Consumer):
             return False
         passed(Point.COMMITTING, self.app.conf.id)
         try:
-            await self._commit(offsets)
+            await self.commit_noted(offsets, {tp: self.same_log.note(tp, ready[tp][0]) for tp in offsets})
         except self.transient_errors as error:
             self.log.warning("commit refused, tried again later: %r", error)
             return False
@@ -367,6 +355,8 @@ class BatchConsumer(Consumer):
             await self._watch_counts()
             with suppress(*self.transient_errors):
                 await self._begin_late()
+            with suppress(*self.transient_errors):
+                await self.same_log.watch(watched)
             if self.app.holds:  # whoever holds it says so
                 stands, since, busy = {}, {}, now
                 continue

@@ -181,10 +181,12 @@ class Transport(base.Transport):
         except TopicDiffers as error:
             halt(str(error), code=REFUSED)
 
-    async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
+    async def read(
+        self, spans: Mapping[TP, range], *, refuse_unreadable: bool = True
+    ) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
         """The records of each span, in order, in steps: (partition, records); ends when every span is read.
 
-        Offsets of a span that hold no record are passed over.
+        Offsets of a span that hold no record are passed over. Every record of this log can be read.
         """
         for tp, span in spans.items():
             at = span.start

@@ -14,8 +14,10 @@ from faust.types import TP
 from mode import Service
 
 from traderecon.transport.consumer import BatchConsumer
-from traderecon.transport.log import Busy
+from traderecon.transport.halt import REFUSED, halt
+from traderecon.transport.log import Busy, OffsetOutOfRange
 from traderecon.transport.progress import Fetch
+from traderecon.transport.starts import beyond
 
 POLL_S = 0.05
 """How soon a record is seen that another process appended; what this one appends wakes its readers."""
@@ -115,7 +117,12 @@ class EmbeddedConsumer(BatchConsumer, _Group):
         fetched = {}
         for tp in sorted(active & self._positions.keys()):
             begun = self._positions[tp]
-            if records := self.transport.log.read(*tp, begun, limits[0], max_bytes=limits[1]):
+            try:
+                records = self.transport.log.read(*tp, begun, limits[0], max_bytes=limits[1])
+            except OffsetOutOfRange:
+                low, high = self.transport.log.earliest(*tp), self.transport.log.end(*tp)
+                halt(beyond(tp, begun, low, high), code=REFUSED)
+            if records:
                 self._positions[tp] = records[-1].offset + 1
                 fetched[tp] = Fetch(begun, records, self._positions[tp])
         self._nothing_at = None if fetched else state
@@ -146,9 +153,22 @@ class EmbeddedConsumer(BatchConsumer, _Group):
         return {TP(*place): offset for place, offset in found.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        done = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
-        await asyncio.wrap_future(self.transport.writer.commit(self.app.conf.id, done))
+        await self.commit_noted(offsets, {})
         return True
+
+    async def commit_noted(self, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
+        """Commit the group's offsets, each with its note beside it."""
+        done = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+        noted = {(tp.topic, tp.partition): note for tp, note in notes.items()}
+        await asyncio.wrap_future(self.transport.writer.commit(self.app.conf.id, done, noted))
+
+    async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
+        """What was noted with the group's commits."""
+        return {TP(*place): note for place, note in self.transport.log.notes(self.app.conf.id, tps).items()}
+
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
+        """What tells a topic from another one of its name: nothing does, but what is in it."""
+        return {}
 
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
         """How many partitions each topic has; a topic that does not exist is absent."""

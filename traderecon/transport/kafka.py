@@ -33,7 +33,9 @@ from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
 from traderecon.transport.security import denied
+from traderecon.transport.topic_ids import topic_ids
 from traderecon.transport.unreadable import UnreadableBatch
+from traderecon.transport.wire_batch import fill
 
 FETCH_MAX_WAIT_MS = 50
 """aiokafka has one fetch under way per broker: a partition emptied meanwhile waits this long at most for its turn."""
@@ -110,9 +112,23 @@ class _Thread(stock.AIOKafkaConsumerThread):
         except (asyncio.CancelledError, KafkaError) as error:
             self.log.warning("the group was not left in order: %r", error)
 
-    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        await self._ensure_consumer().commit({stock.ensure_aiokafka_TP(tp): at for tp, at in offsets.items()})
-        return True
+    async def commit_noted(self, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
+        noted = {stock.ensure_aiokafka_TP(tp): (at, notes.get(tp, "")) for tp, at in offsets.items()}
+        await self.call_thread(self._ensure_consumer().commit, noted)
+
+    async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
+        return dict(await self.call_thread(self._commit_notes, list(tps)))
+
+    async def _commit_notes(self, tps: list[TP]) -> Mapping[TP, str]:
+        asked = [stock.ensure_aiokafka_TP(tp) for tp in tps]
+        found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(asked) if asked else {}
+        return {tp: found[at].metadata for tp, at in zip(tps, asked, strict=True) if at in found and found[at].metadata}
+
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
+        return dict(await self.call_thread(self._log_ids, set(topics)))
+
+    async def _log_ids(self, topics: set[str]) -> Mapping[str, str]:
+        return await topic_ids(self._ensure_consumer()._client, topics)
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         return dict(await self.call_thread(self._committed, list(tps)))
@@ -223,6 +239,18 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
         """The group's next offset of each partition that has a commit."""
         return await self._thread.committed(tps)
 
+    async def commit_noted(self, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
+        """Commit offsets, each with its note for metadata."""
+        await self._thread.commit_noted(offsets, notes)
+
+    async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
+        """What was noted with the group's commits."""
+        return await self._thread.commit_notes(tps)
+
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
+        """The id of each topic, where the broker gives one: a topic that was made anew has another."""
+        return await self._thread.log_ids(topics)
+
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
         """How many partitions each topic has; a topic that does not exist is absent."""
         return await self._thread.partition_counts(topics)
@@ -263,7 +291,7 @@ class KafkaProducer(BatchProducer, stock.Producer):
         at = 0
         while at < len(rows):
             wire, first = producer.create_batch(), at
-            at += _fill(wire, rows[first:] if first else rows)
+            at += fill(wire, rows[first:] if first else rows)
             if at == first:
                 raise ProducerSendError(f"a record for {topic} is larger than a batch of {self.max_batch_size} bytes")
             spans.append(await self._append(producer, topic, partition, rows[first:at], wire))
@@ -284,22 +312,7 @@ class KafkaProducer(BatchProducer, stock.Producer):
                     raise ProducerSendError(f"{topic}[{partition}] refused {len(rows)} records: {error!r}") from error
                 self.log.warning("%s[%s]: no acknowledgement yet, sending again: %r", topic, partition, error)
                 wire = producer.create_batch()
-                _fill(wire, rows)
-
-
-def _fill(wire: Any, rows: Sequence[Outgoing]) -> int:
-    """Put as many rows as fit into a batch of aiokafka's; gives how many did.
-
-    Past the batch, into its builder: its own ``append`` costs as much again for every record.
-    """
-    add, at = wire._builder.append, 0
-    for key, value, timestamp_ms, headers in rows:
-        if add(at, timestamp_ms, key, value, [*headers]) is None:
-            wire.close()
-            break
-        at += 1
-    wire._relative_offset = at
-    return at
+                fill(wire, rows)
 
 
 def _stop_where_denied(app: Any, error: KafkaError) -> None:
@@ -332,10 +345,13 @@ class Transport(stock.Transport):
         fetched_records.take_over()
         group_membership.take_over()
 
-    async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
+    async def read(
+        self, spans: Mapping[TP, range], *, refuse_unreadable: bool = True
+    ) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
         """The records of each span, in order, in steps: (partition, records); ends when every span is read.
 
-        Outside the group, on a connection of its own. Offsets of a span that hold no record are passed over.
+        Outside the group, on a connection of its own. Offsets of a span that hold no record are passed over. A batch
+        that cannot be read ends the process, unless the caller takes ``UnreadableBatch`` for a record.
         """
         open_spans = {stock.ensure_aiokafka_TP(tp): span for tp, span in spans.items() if span}
         if not open_spans:
@@ -359,10 +375,11 @@ class Transport(stock.Transport):
             while open_spans:
                 fetched = await reader.getmany(*open_spans, timeout_ms=500, max_records=READ_MAX_RECORDS)
                 for tp, records in fetched.items():
-                    _require_readable(tp, records)
                     wanted = records
                     if records[-1].offset >= open_spans[tp].stop:
                         wanted = [record for record in records if record.offset < open_spans[tp].stop]
+                    if refuse_unreadable:
+                        _require_readable(tp, wanted)
                     if wanted:
                         yield TP(tp.topic, tp.partition), wanted
                 for tp in list(open_spans):

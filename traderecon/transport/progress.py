@@ -11,7 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from traderecon.transport.fingerprint import Note
 from traderecon.transport.microbatch import Record
+
+MARKS = 8
+"""More deliveries than are done between two looks at whether the log is the same would leave some unproven."""
 
 
 class Fetch(NamedTuple):
@@ -36,7 +40,7 @@ class Delivered(Protocol):
 class Progress:
     """One partition under one assignment, from ``start``, the offset of the first record to deliver."""
 
-    __slots__ = ("_open", "committed", "delivered", "done", "next_offset")
+    __slots__ = ("_open", "committed", "delivered", "done", "marks", "next_offset", "note")
 
     def __init__(self, start: int) -> None:
         self.next_offset = start
@@ -46,7 +50,11 @@ class Progress:
         self.committed = start
         self.delivered = start
         """The end of what the last message brought along; from here to ``next_offset`` the log holds no record."""
-        self._open: deque[tuple[Delivered, int]] = deque()
+        self._open: deque[tuple[Delivered, int, Record | None]] = deque()
+        self.marks: deque[Record] = deque(maxlen=MARKS)
+        """The last record of each delivery that was done lately, the newest last."""
+        self.note: Note | None = None
+        """What was kept with the commit this began at, until there is something newer."""
 
     @property
     def open(self) -> int:
@@ -67,9 +75,9 @@ class Progress:
             return [record for record in records if record.offset >= self.next_offset]
         return records
 
-    def deliver(self, message: Delivered, ended: int) -> None:
-        """A message is on its way to an agent, and with it everything below ``ended``."""
-        self._open.append((message, ended))
+    def deliver(self, message: Delivered, ended: int, last: Record | None = None) -> None:
+        """A message is on its way to an agent, and with it everything below ``ended``; ``last`` is its last record."""
+        self._open.append((message, ended, last))
         self.next_offset = self.delivered = ended
 
     def pass_over(self, ended: int) -> None:
@@ -79,7 +87,9 @@ class Progress:
     def settle(self) -> int:
         """Take in what has been acknowledged, in the order of delivery; gives ``done``."""
         while self._open and self._open[0][0].acked:
-            self.done = self._open.popleft()[1]
+            _, self.done, last = self._open.popleft()
+            if last is not None:
+                self.marks.append(last)
         if not self._open:
             self.done = self.next_offset
         return self.done

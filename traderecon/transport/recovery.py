@@ -16,6 +16,7 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 from mode import Service
 
+from traderecon.transport.fingerprint import Fingerprint
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Record
 from traderecon.transport.points import Point, passed
@@ -33,6 +34,10 @@ class Restorable(Protocol):
 
     def store_path(self, partition: int) -> Path:
         """The directory of a partition's local store."""
+        ...
+
+    def changelog_mark(self, partition: int) -> Fingerprint | None:
+        """The last changelog record that the local store holds; None where nobody noted it."""
         ...
 
     def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
@@ -95,6 +100,7 @@ class RangeRecovery(Recovery):
         if any(start > (ends[tp] or 0) for tp, start in starts.items()):
             await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
             ends = await self._asked(tps, consumer.highwaters)
+        await consumer.same_log.prove_stores({tp: self._table(tp) for tp in tps})
         first = await self._asked(tps, consumer.earliest_offsets)
         spans = {}
         for tp, start in starts.items():

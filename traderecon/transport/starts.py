@@ -5,9 +5,13 @@
 Pure. A commit says what was done, a table what is left of it: the lower of the two is where nothing is lost.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from faust.types import TP
+
+StartOffsets = Callable[[set[TP]], Awaitable[Mapping[TP, int]]]
+"""Partitions just assigned -> the offset to begin at, for those that somebody else than the group keeps."""
 
 
 class Known(NamedTuple):

@@ -33,6 +33,16 @@ READ = """
     WHERE id = ? ORDER BY place
 """
 """The bounds of a partition and its batches from an offset on, as of one moment."""
+NOTES = """
+    CREATE TABLE IF NOT EXISTS notes (
+        consumers TEXT NOT NULL,
+        partition INTEGER NOT NULL,
+        next INTEGER NOT NULL,
+        note TEXT NOT NULL,
+        PRIMARY KEY (consumers, partition)
+    ) WITHOUT ROWID
+"""
+"""Beside the commits, which versions that know no notes go on to write."""
 TRIM = """
     DELETE FROM batches WHERE place IN (
         SELECT place FROM batches WHERE place >= ? AND place < ? ORDER BY place LIMIT ?
@@ -196,10 +206,18 @@ class Log:
 
     # -- what a group has done
 
-    def commit(self, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
-        """Keep the next offset of each (topic, partition) for a group, all of them or none."""
+    def commit(
+        self, group: str, offsets: Mapping[tuple[str, int], int], notes: Mapping[tuple[str, int], str] | None = None
+    ) -> None:
+        """Keep the next offset of each (topic, partition) for a group, all of them or none; and a note beside each."""
         rows = [(group, self._located(*named).id, following) for named, following in offsets.items()]
+        noted = [
+            (group, self._located(*named).id, following, (notes or {}).get(named, ""))
+            for named, following in offsets.items()
+        ]
         with self._database.writing() as db:
+            db.execute(NOTES)
+            db.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", noted)
             db.executemany(
                 "INSERT INTO commits VALUES (?, ?, ?) "
                 "ON CONFLICT (consumers, partition) DO UPDATE SET next = excluded.next",
@@ -212,6 +230,18 @@ class Log:
         with self._database.reading() as db:
             rows = db.execute("SELECT partition, next FROM commits WHERE consumers = ?", (group,)).fetchall()
         return {named[partition]: following for partition, following in rows if partition in named}
+
+    def notes(self, group: str, partitions: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        """What was noted with the group's commits; nothing where a version that takes no notes has committed since."""
+        named = {self._located(*one).id: one for one in partitions}
+        with self._database.reading() as db:
+            if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'notes'").fetchone():
+                return {}
+            rows = db.execute(
+                "SELECT partition, note FROM notes JOIN commits USING (consumers, partition, next) WHERE consumers = ?",
+                (group,),
+            ).fetchall()
+        return {named[partition]: note for partition, note in rows if partition in named}
 
     # -- room
 

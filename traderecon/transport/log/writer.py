@@ -35,6 +35,7 @@ class _Append(NamedTuple):
 class _Commit(NamedTuple):
     group: str
     offsets: Mapping[tuple[str, int], int]
+    notes: Mapping[tuple[str, int], str] | None
     done: Future[None]
 
 
@@ -58,10 +59,12 @@ class Writer:
         self._pending.put(_Append(topic, partition, entries, done))
         return done
 
-    def commit(self, group: str, offsets: Mapping[tuple[str, int], int]) -> Future[None]:
+    def commit(
+        self, group: str, offsets: Mapping[tuple[str, int], int], notes: Mapping[tuple[str, int], str] | None = None
+    ) -> Future[None]:
         """Commit a group's next offsets, after everything that was appended before this call."""
         done: Future[None] = Future()
-        self._pending.put(_Commit(group, offsets, done))
+        self._pending.put(_Commit(group, offsets, notes, done))
         return done
 
     def listen(self, listener: Callable[[], None]) -> None:
@@ -85,7 +88,7 @@ class Writer:
                 self._append(appends)
             for commit in commits:
                 try:
-                    self._patiently(partial(self._log.commit, commit.group, commit.offsets))
+                    self._patiently(partial(self._log.commit, commit.group, commit.offsets, commit.notes))
                 except Exception as error:
                     commit.done.set_exception(error)
                 else:

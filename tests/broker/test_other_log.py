@@ -1,0 +1,97 @@
+"""Topics that are not what they were, on a Kafka: made anew shorter or longer, under a worker that rests or runs."""
+
+import json
+import shutil
+
+import pytest
+from broker.kafka_server import Kafka
+from pipeline.trades import doubled, execution, matched, send
+from pipeline_case import Installation, Running
+
+REFUSED = 78
+TRADES = 12
+STAMPED = {"message.timestamp.type": "LogAppendTime"}
+pytestmark = pytest.mark.installation(inputs=(1, 1, 1), topic_partitions=2)
+
+
+def begun(installation: Installation) -> Running:
+    """A worker that has matched some trades."""
+    worker = installation.start_ready()
+    send(installation, range(TRADES))
+    installation.until(lambda: matched(installation) == TRADES, "all are matched")
+    return worker
+
+
+def made_anew(kafka: Kafka, topic: str, records: int) -> None:
+    """Delete a topic, make it again, and have so many records in each of its partitions."""
+    partitions = kafka.partitions(topic)
+    kafka.delete_topic(topic)
+    kafka.create_topic(topic, partitions, STAMPED)
+    for partition in range(partitions):
+        if records:
+            values = [(b"T%d" % number, execution(1_000 + number)) for number in range(records)]
+            kafka.append(topic, values, partition)
+
+
+@pytest.mark.parametrize(("name", "records"), [("legs", 400), ("reconciled", 0)])
+def test_b16_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
+    kafka: Kafka, installation: Installation, name: str, records: int
+) -> None:
+    assert begun(installation).leave() == 0
+    topic = installation.prefix + name
+    made_anew(kafka, topic, records)
+    again = installation.start()
+    assert again.ended() == REFUSED
+    assert f"{topic}[" in again.log
+    assert "made anew" in again.log
+
+
+def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_over(
+    kafka: Kafka, installation: Installation
+) -> None:
+    worker = begun(installation)
+    topic = installation.topics.executions
+    made_anew(kafka, topic, 100)
+    assert worker.ended() == REFUSED
+    assert f"{topic}[0] was of the topic with the id" in worker.log or f"{topic}[0]: offset" in worker.log
+    # A Kafka forgets what was committed of a topic that is deleted: the new one is read from its beginning.
+    installation.start()
+    decided = "SELECT count(*) FROM results WHERE trade_id LIKE 'G1___'"
+    installation.until(lambda: installation.one(decided) == 100, "all of the new topic is decided")
+
+
+def test_b16_quiet_partitions_that_have_expired_are_no_error(kafka: Kafka, installation: Installation) -> None:
+    assert begun(installation).leave() == 0
+    for name in (*installation.topics.inputs, installation.topics.legs):
+        for partition in range(kafka.partitions(name)):
+            kafka.delete_records(name, kafka.end(name, partition), partition)
+    worker = installation.start_ready()
+    send(installation, range(TRADES, 2 * TRADES))
+    installation.until(lambda: matched(installation) == 2 * TRADES, "it goes on")
+    assert worker.leave() == 0
+
+
+@pytest.mark.installation(inputs=(1, 1, 1), topic_partitions=2, grace_seconds=3600)
+def test_s13_a_deleted_changelog_and_no_store_lose_no_trade(kafka: Kafka, installation: Installation) -> None:
+    worker = installation.start_ready()
+    send(installation, range(10))
+    installation.append(installation.topics.executions, [execution(number) for number in range(10, 25)])
+
+    def waiting() -> int:
+        return sum(sum(json.loads(row[0]).values()) for row in installation.rows("SELECT pending FROM standings"))
+
+    installation.until(lambda: matched(installation) == 10 and waiting() == 15, "ten match, fifteen wait")
+    assert worker.leave() == 0
+    kafka.delete_topic(installation.topics.changelog)
+    for home in installation.data_dir.glob("worker-*"):
+        for store in home.glob("**/matching"):
+            shutil.rmtree(store)
+    refused = installation.start()
+    assert refused.ended() == REFUSED
+    assert installation.topics.changelog in refused.log
+    installation.create_topics()
+    worker = installation.start_ready()
+    installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(10, 25)])
+    installation.until(lambda: matched(installation) == 25, "those that waited match")
+    assert doubled(installation) == 0
+    assert worker.leave() == 0
