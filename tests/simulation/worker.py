@@ -611,7 +611,9 @@ class Role:
 
     # -- the log, beside the group
 
-    async def read(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
+    async def read(
+        self, spans: Mapping[TP, range], *, refuse_unreadable: bool = True
+    ) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
         """The records of each span, in steps."""
         broker = self.worker.world.broker
         for tp in sorted(spans):

@@ -6,6 +6,7 @@ Three things are held against the log: the last records done (with the commit, b
 written to each partition (there as well), and the ids of the topics. See ``fingerprint``.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -15,10 +16,13 @@ from faust.types import TP
 from traderecon import clock
 from traderecon.transport.fingerprint import Fingerprint, Note, differs, fingerprint, note_of, note_text, other_topic
 from traderecon.transport.halt import REFUSED, halt
+from traderecon.transport.log import OffsetOutOfRange
 from traderecon.transport.microbatch import Record
 from traderecon.transport.progress import Progress
 from traderecon.transport.unreadable import UnreadableBatch
 
+READ_S = 30.0
+"""How long a few records are waited for; then they are asked for again, later."""
 READ, WRITTEN, STORED = "read", "written", "read into a local store"
 
 
@@ -187,7 +191,15 @@ class SameLog:
                 if said := differs(tp, one.deed, one.was, low, high, None):
                     halt(said, code=REFUSED)
         there = [(tp, offset) for tp in sorted(bounds) for offset in sorted(by_place[tp]) if offset >= bounds[tp][0]]
-        for (tp, offset), record in (await self._records(there)).items():
+        try:
+            async with asyncio.timeout(READ_S):
+                found = await self._records(there)
+        except (
+            TimeoutError,
+            OffsetOutOfRange,
+        ):  # a leader has gone, or retention has come, since the bounds were asked
+            return [one for several in by_place.values() for one in several.values()]
+        for (tp, offset), record in found.items():
             one, (low, high) = by_place[tp][offset], bounds[tp]
             if said := differs(tp, one.deed, one.was, low, high, record):
                 halt(said, code=REFUSED)
