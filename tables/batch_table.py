@@ -302,7 +302,7 @@ class Draft:
         last = next((record for record in readable if record.offset <= self.applied), None)
         if last is not None:
             marks[LAST_KEY + self._batch.topic.encode()] = b"%d %d %d" % fingerprint(last)
-        for (topic, number), mark in self._table.app.written.items():
+        for (topic, number), mark in self._table.app.written.lasts().items():
             if number == self.partition:
                 marks[WRITTEN_KEY + b"%b\x00%d" % (topic.encode(), number)] = b"%d %d %d" % mark
         return marks

@@ -62,6 +62,8 @@ class Broker:
         self._under_way: set[asyncio.Task[Any]] = set()
         self.ends: Counter[tuple[str, int]] = Counter()
         """The next offset of every partition that has a record."""
+        self.leaders: Counter[tuple[str, int]] = Counter()
+        """How often every partition has had another leader: without one nothing is cut."""
         self.refusals = 0
         """So many of the next writes are refused."""
         self.repeated = 0

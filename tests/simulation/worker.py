@@ -27,6 +27,7 @@ from traderecon.stage import Stage
 from traderecon.telemetry import Metrics
 from traderecon.transport import Outgoing, Record, StreamApp
 from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.fingerprint import LogId
 from traderecon.transport.holds import Holds
 from traderecon.transport.incidents import Incidents
 from traderecon.transport.points import Point, passed
@@ -35,6 +36,7 @@ from traderecon.transport.progress import Fetch
 from traderecon.transport.recovery import RangeRecovery
 from traderecon.transport.stream import BatchStream
 from traderecon.transport.strikes import Strikes
+from traderecon.transport.written import Written
 
 if TYPE_CHECKING:
     from simulation.broker import Group
@@ -218,7 +220,7 @@ class RoleApp:
         self.async_exit_stack = SimpleNamespace(push_async_callback=_nothing_sync)
         self.start_offsets: Any = None
         self.writes: frozenset[str] = frozenset()
-        self.written: dict[TP, Any] = {}
+        self.written = Written(name)
         self.holds = Holds(name)
         self.incidents = Incidents(name)
         self.consumer_generation_id = 0
@@ -448,8 +450,14 @@ class SimulatedConsumer(BatchConsumer, _Member):
         found = await self._worker.asks(lambda: log.notes(self._role.group.name, asked))
         return {TP(*place): note for place, note in found.items()}
 
-    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
-        return {}
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, LogId]:
+        counts, leaders = self._worker.world.partitions, self._broker.leaders
+        asked = sorted(set(topics) & counts.keys())
+        return await self._worker.asks(
+            lambda: {
+                topic: LogId("", {number: leaders[topic, number] for number in range(counts[topic])}) for topic in asked
+            }
+        )
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
         asked, log = sorted(tps), self._broker.log

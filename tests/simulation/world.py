@@ -371,6 +371,7 @@ class World:
         self.cut_records = records[end:]
         cut(self.log, *place, records[end].offset if end < len(records) else self.log.end(*place))
         self.broker.ends[place] = self.log.end(*place)
+        self.broker.leaders[place] += 1
         for number in range(surgery.refill if records else 0):
             again = records[(number * 7) % len(records)]
             self.broker.write(*place, [(again.key, again.value, 0, again.headers)])

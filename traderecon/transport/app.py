@@ -12,7 +12,6 @@ from faust.types import TP
 from traderecon.transport.agreement import Agreement, Membership
 from traderecon.transport.behind import Behind
 from traderecon.transport.consumer import BatchConsumer
-from traderecon.transport.fingerprint import ANY_TIME, OTHER_LOG, Fingerprint, checksum
 from traderecon.transport.group_membership import Assignor
 from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.holds import Holds
@@ -23,6 +22,7 @@ from traderecon.transport.recovery import BatchTableManager
 from traderecon.transport.security import PLAINTEXT, Security, denied
 from traderecon.transport.starts import StartOffsets
 from traderecon.transport.stream import BatchAgent, BatchStream
+from traderecon.transport.written import Written
 
 SCHEMES = {
     "kafka": "traderecon.transport.kafka:Transport",
@@ -31,25 +31,6 @@ SCHEMES = {
 
 METADATA_MS = 10_000
 """A partition that a topic gets is read after this."""
-
-
-def note_written(
-    app: Any, tp: TP, rows: Sequence[Outgoing], spans: Sequence[range], before: Fingerprint | None
-) -> None:
-    """Note the last record of an append.
-
-    ``before`` was the last one when this one was sent: 78 where the log gave an offset that it had given by then.
-    """
-    if before is not None and spans[0].start <= before.offset:
-        halt(
-            f"{app.conf.id}: {tp.topic}[{tp.partition}] gave a record the offset {spans[0].start}, and had one of ours "
-            f"at {before.offset}. {OTHER_LOG}",
-            code=REFUSED,
-        )
-    offset, known = spans[-1].stop - 1, app.written.pop(tp, None)
-    if known is None or known.offset < offset:
-        known = Fingerprint(offset, ANY_TIME, checksum(rows[-1].key, rows[-1].value))
-    app.written[tp] = known
 
 
 class StreamApp(faust.App):
@@ -96,8 +77,7 @@ class StreamApp(faust.App):
         data_dir.mkdir(parents=True, exist_ok=True)
         self.start_offsets: StartOffsets | None = None
         self.behind: Behind | None = None
-        self.written: dict[TP, Fingerprint] = {}
-        """The last record written to each partition, and acknowledged; not to a changelog, of which a store knows."""
+        self.written = Written(name)
         self.writes = frozenset(writes)
         self.reads = frozenset(reads)
         self.fixed = frozenset(fixed)
@@ -154,7 +134,7 @@ class StreamApp(faust.App):
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""
         tp = TP(topic, partition)
-        before = self.written.get(tp)
+        before = self.written.last(tp)
         try:
             spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
         except ProducerSendError as error:
@@ -162,7 +142,7 @@ class StreamApp(faust.App):
                 halt(f"{self.conf.id}: {said}. Nothing of what it follows from is acknowledged.", error)
             raise
         if spans and topic not in self.tables.changelog_topics:
-            note_written(self, tp, rows, spans, before)
+            self.written.note(tp, rows, spans, before)
         return spans
 
     async def start(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from faust.transport.consumer import Consumer
 from faust.types import TP
 
+from traderecon.transport.fingerprint import LogId
 from traderecon.transport.progress import Fetch
 
 
@@ -34,8 +35,8 @@ class Driver(Consumer):
         """What was noted with the group's commits."""
         raise NotImplementedError
 
-    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
-        """What tells each topic from one that is made anew under its name; a topic without is left out."""
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, LogId]:
+        """What tells each topic from one made anew, and a partition from one that was cut; without such: left out."""
         raise NotImplementedError
 
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:

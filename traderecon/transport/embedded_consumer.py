@@ -14,6 +14,7 @@ from faust.types import TP
 from mode import Service
 
 from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.fingerprint import LogId
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import Busy, OffsetOutOfRange
 from traderecon.transport.progress import Fetch
@@ -166,9 +167,10 @@ class EmbeddedConsumer(BatchConsumer, _Group):
         """What was noted with the group's commits."""
         return {TP(*place): note for place, note in self.transport.log.notes(self.app.conf.id, tps).items()}
 
-    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
-        """What tells a topic from another one of its name: nothing does, but what is in it."""
-        return {}
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, LogId]:
+        """No topic has an id, and no partition another leader: while a process has the log open, nobody cuts it."""
+        counts = await self.partition_counts(topics)
+        return {topic: LogId("", dict.fromkeys(range(count), 0)) for topic, count in counts.items()}
 
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
         """How many partitions each topic has; a topic that does not exist is absent."""

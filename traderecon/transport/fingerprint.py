@@ -37,8 +37,14 @@ class Fingerprint(NamedTuple):
         return self.offset == other.offset and self.checksum == other.checksum and same_time
 
 
-Written = Mapping[str, Mapping[int, Fingerprint]]
-"""By topic and partition: the last record that was written there, and acknowledged."""
+class LogId(NamedTuple):
+    """What tells a topic from one made anew under its name: its id, empty where there is none.
+
+    ``epochs``: by partition, a number that rises with every new leader. Where it has not, nothing was cut.
+    """
+
+    topic_id: str = ""
+    epochs: Mapping[int, int] = {}
 
 
 class Note(msgspec.Struct, frozen=True, omit_defaults=True):

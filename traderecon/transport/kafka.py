@@ -28,6 +28,7 @@ from traderecon.transport import connections, fetched_records, group_membership
 from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.fetcher import BatchFetcher
+from traderecon.transport.fingerprint import LogId
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer, ClockReading
@@ -124,10 +125,10 @@ class _Thread(stock.AIOKafkaConsumerThread):
         found = await self._ensure_consumer()._coordinator.fetch_committed_offsets(asked) if asked else {}
         return {tp: found[at].metadata for tp, at in zip(tps, asked, strict=True) if at in found and found[at].metadata}
 
-    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, LogId]:
         return dict(await self.call_thread(self._log_ids, set(topics)))
 
-    async def _log_ids(self, topics: set[str]) -> Mapping[str, str]:
+    async def _log_ids(self, topics: set[str]) -> Mapping[str, LogId]:
         return await topic_ids(self._ensure_consumer()._client, topics)
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
@@ -247,8 +248,8 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
         """What was noted with the group's commits."""
         return await self._thread.commit_notes(tps)
 
-    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, str]:
-        """The id of each topic, where the broker gives one: a topic that was made anew has another."""
+    async def log_ids(self, topics: Iterable[str]) -> Mapping[str, LogId]:
+        """The id of each topic and the epochs of its leaders, where the broker gives them."""
         return await self._thread.log_ids(topics)
 
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:

@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from traderecon.transport.fingerprint import Note
+from traderecon.transport.fingerprint import Fingerprint, fingerprint
 from traderecon.transport.microbatch import Record
 
-MARKS = 8
-"""More deliveries than are done between two looks at whether the log is the same would leave some unproven."""
+MARKS = 256
+"""More deliveries of a partition than are done between two looks at whether the log is the same."""
 
 
 class Fetch(NamedTuple):
@@ -40,7 +40,7 @@ class Delivered(Protocol):
 class Progress:
     """One partition under one assignment, from ``start``, the offset of the first record to deliver."""
 
-    __slots__ = ("_open", "committed", "delivered", "done", "marks", "next_offset", "note")
+    __slots__ = ("_open", "committed", "delivered", "done", "marks", "next_offset")
 
     def __init__(self, start: int) -> None:
         self.next_offset = start
@@ -51,10 +51,8 @@ class Progress:
         self.delivered = start
         """The end of what the last message brought along; from here to ``next_offset`` the log holds no record."""
         self._open: deque[tuple[Delivered, int, Record | None]] = deque()
-        self.marks: deque[Record] = deque(maxlen=MARKS)
+        self.marks: deque[Fingerprint] = deque(maxlen=MARKS)
         """The last record of each delivery that was done lately, the newest last."""
-        self.note: Note | None = None
-        """What was kept with the commit this began at, until there is something newer."""
 
     @property
     def open(self) -> int:
@@ -89,7 +87,7 @@ class Progress:
         while self._open and self._open[0][0].acked:
             _, self.done, last = self._open.popleft()
             if last is not None:
-                self.marks.append(last)
+                self.marks.append(fingerprint(last))
         if not self._open:
             self.done = self.next_offset
         return self.done

@@ -2,19 +2,21 @@
 
     what commits and tables have noted, what was written  ->  read back  ->  the same records, or exit 78
 
-Three things are held against the log: the last records done (with the commit, beside a table's rows), the last record
-written to each partition (there as well), and the ids of the topics. See ``fingerprint``.
+Held against the log: the last records done (with the commit, beside a table's rows), the last one written to each
+partition (there as well), the ids of the topics. Meanwhile: the ids, and of a partition that has got another leader
+what was done and written in it lately, for only a new leader can have less than the one before. See ``fingerprint``.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from faust.types import TP
 
 from traderecon import clock
-from traderecon.transport.fingerprint import Fingerprint, Note, differs, fingerprint, note_of, note_text, other_topic
+from traderecon.transport.fingerprint import Fingerprint, LogId, Note, differs, note_of, note_text, other_topic
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import OffsetOutOfRange
 from traderecon.transport.microbatch import Record
@@ -23,6 +25,12 @@ from traderecon.transport.unreadable import UnreadableBatch
 
 READ_S = 30.0
 """How long a few records are waited for; then they are asked for again, later."""
+SHORT_S = 30.0
+"""How long a log that seems shorter than it was is asked again: a new leader learns its own end from the others."""
+APART = 10_000
+"""Offsets between two marks from which on reading what lies between costs more than asking twice."""
+NOTED = 8
+"""Of the records done, so many are noted with a commit."""
 READ, WRITTEN, STORED = "read", "written", "read into a local store"
 
 
@@ -40,8 +48,9 @@ class SameLog:
     def __init__(self, consumer: Any) -> None:
         self._consumer, self._app = consumer, consumer.app
         self._notes: dict[TP, Note] = {}
-        self._ids: Mapping[str, str] = {}
-        self._proven: dict[TP, int] = {}
+        self._ids: dict[str, str] = {}
+        self._epochs: dict[TP, int] = {}
+        """Of each partition that was compared, the leader's epoch by then."""
         self._unanswered: list[Expected] = []
         """What could not be compared, for the leader of its partition did not answer."""
 
@@ -56,17 +65,16 @@ class SameLog:
         Gives those that may begin: one of which something is expected, and whose leader does not answer, waits. What
         was written to another one without a leader is compared as soon as it has one.
         """
-        expected = [*self._noted(tps), *self._in_tables(tps), *self._written()]
+        expected = [*self._noted(tps), *self._in_tables(tps), *self._written(self._app.written.lasts())]
         ids = [(tp, self._notes[tp].log) for tp in sorted(tps & self._notes.keys())]
         for tp in tps & self._notes.keys():
             ids += [(TP(topic, 0), was) for topic, was in self._notes[tp].logs.items()]
         topics = {one.tp.topic for one in expected} | {tp.topic for tp in tps} | {tp.topic for tp, _ in ids}
         found = await self._consumer.log_ids(topics | self._app.writes)
-        for tp, was in [*ids, *((TP(topic, 0), was) for topic, was in self._ids.items())]:
-            if said := other_topic(tp, was, found.get(tp.topic, "")):
-                halt(said, code=REFUSED)
-        self._ids = {**self._ids, **found}
+        self._require_topics(found, ids)
+        self._ids |= {topic: log.topic_id for topic, log in found.items()}
         unanswered = await self._compare(expected)
+        self._compared(found, {one.tp for one in unanswered})
         self._unanswered += [one for one in unanswered if one.tp not in tps]
         return tps - {one.tp for one in unanswered}
 
@@ -100,42 +108,39 @@ class SameLog:
             await table.begin(tp.partition, str(clock.now_ns()))
 
     async def watch(self, readings: Mapping[TP, Progress]) -> None:
-        """While records flow: the same, for what was done since the last look."""
-        ids = await self._consumer.log_ids(self._ids.keys())
-        for topic, was in self._ids.items():
-            if said := other_topic(TP(topic, 0), was, ids.get(topic, "")):
-                halt(said, code=REFUSED)
-        marks = {tp: [fingerprint(mark) for mark in progress.marks] for tp, progress in readings.items()}
-        newest = [Expected(tp, READ, several[-1]) for tp, several in marks.items() if several]
-        fresh = [
-            Expected(tp, READ, mark)
-            for tp, several in marks.items()
-            for mark in several
-            if not self._is_proven(tp, mark)
-        ]
+        """While records flow: the ids, and what was done and written lately where there is another leader."""
+        found = await self._consumer.log_ids(self._ids.keys())
+        self._require_topics(found)
+        led_anew = {tp for tp in (*readings, *self._app.written.lasts()) if self._is_led_anew(tp, found)}
         waiting, self._unanswered = self._unanswered, []
         try:
-            unanswered = await self._compare([*waiting, *fresh, *newest, *self._written()])
+            unanswered = await self._compare([*waiting, *self._done(readings, led_anew), *self._written(led_anew)])
         except BaseException:
             self._unanswered += waiting
             raise
+        self._compared(found, {one.tp for one in unanswered})
         self._unanswered += [one for one in unanswered if one in waiting]
-        without_leader = {one.tp for one in unanswered}
-        for one in fresh:
-            if one.tp not in without_leader:
-                self._proven[one.tp] = max(one.was.offset, self._proven.get(one.tp, -1))
 
-    def _is_proven(self, tp: TP, mark: Fingerprint) -> bool:
-        return mark.offset <= self._proven.get(tp, -1)
+    def _require_topics(self, found: Mapping[str, LogId], noted: Iterable[tuple[TP, str]] = ()) -> None:
+        for tp, was in chain(noted, ((TP(topic, 0), was) for topic, was in self._ids.items())):
+            if said := other_topic(tp, was, found.get(tp.topic, LogId()).topic_id):
+                halt(said, code=REFUSED)
+
+    def _is_led_anew(self, tp: TP, found: Mapping[str, LogId]) -> bool:
+        """Whether its leader is, or may be, another than when it was compared."""
+        epoch = found.get(tp.topic, LogId()).epochs.get(tp.partition)
+        return epoch is None or epoch != self._epochs.get(tp)
+
+    def _compared(self, found: Mapping[str, LogId], without: Collection[TP]) -> None:
+        epochs = {TP(topic, number): epoch for topic, log in found.items() for number, epoch in log.epochs.items()}
+        self._epochs |= {tp: epoch for tp, epoch in epochs.items() if tp not in without}
 
     def note(self, tp: TP, progress: Progress) -> str:
         """What to note with a commit of this partition."""
-        marks = tuple([fingerprint(mark) for mark in progress.marks])
-        unproven = tuple([mark for mark in marks if not self._is_proven(tp, mark)])
         before = self._notes.get(tp)
-        done = unproven or marks[-1:] or (before.done[-1:] if before is not None else ())
+        done = tuple(progress.marks)[-NOTED:] or (before.done if before is not None else ())
         written: dict[str, dict[int, Fingerprint]] = defaultdict(dict)
-        for place, last in self._app.written.items():
+        for place, last in self._app.written.lasts().items():
             written[place.topic][place.partition] = last
         logs = {topic: self._ids[topic] for topic in written if topic in self._ids}
         changelogs = {
@@ -169,8 +174,11 @@ class SameLog:
                     yield Expected(tp, READ, mark)
                 yield from (Expected(place, WRITTEN, mark) for place, mark in table.written(tp.partition).items())
 
-    def _written(self) -> Iterable[Expected]:
-        return (Expected(tp, WRITTEN, mark) for tp, mark in self._app.written.items())
+    def _done(self, readings: Mapping[TP, Progress], tps: Collection[TP]) -> Iterable[Expected]:
+        return (Expected(tp, READ, mark) for tp, progress in readings.items() if tp in tps for mark in progress.marks)
+
+    def _written(self, tps: Iterable[TP]) -> Iterable[Expected]:
+        return (Expected(tp, WRITTEN, mark) for tp in tps for mark in self._app.written.marks(tp))
 
     # -- what is there
 
@@ -181,23 +189,16 @@ class SameLog:
             by_place[one.tp].setdefault(one.was.offset, one)
         if not by_place:
             return []
-        bounds = await self._consumer.bounds(set(by_place))
-        if any(one.was.offset >= bounds[one.tp][1] for one in _answered(by_place, bounds)):
-            # A leader just elected may not know its own end yet.
-            await self._consumer.sleep(self._consumer.watch_interval_s)
-            bounds = await self._consumer.bounds(set(by_place))
+        bounds = await self._bounds({tp: max(several) for tp, several in by_place.items()})
         for tp, (low, high) in bounds.items():
             for one in by_place[tp].values():
                 if said := differs(tp, one.deed, one.was, low, high, None):
                     halt(said, code=REFUSED)
-        there = [(tp, offset) for tp in sorted(bounds) for offset in sorted(by_place[tp]) if offset >= bounds[tp][0]]
+        there = {tp: {offset for offset in by_place[tp] if offset >= low} for tp, (low, _) in bounds.items()}
         try:
             async with asyncio.timeout(READ_S):
                 found = await self._records(there)
-        except (
-            TimeoutError,
-            OffsetOutOfRange,
-        ):  # a leader has gone, or retention has come, since the bounds were asked
+        except (TimeoutError, OffsetOutOfRange):  # a leader has gone, or retention has come, since then
             return [one for several in by_place.values() for one in several.values()]
         for (tp, offset), record in found.items():
             one, (low, high) = by_place[tp][offset], bounds[tp]
@@ -205,18 +206,40 @@ class SameLog:
                 halt(said, code=REFUSED)
         return [one for tp, several in by_place.items() if tp not in bounds for one in several.values()]
 
-    async def _records(self, places: list[tuple[TP, int]]) -> dict[tuple[TP, int], Record]:
-        """The records at these offsets; those that are gone are left out. One of each partition at a time."""
+    async def _bounds(self, last: Mapping[TP, int]) -> Mapping[TP, tuple[int, int]]:
+        """What the logs have, of those whose leader answers; for a while it is hoped that they have these offsets."""
+        waited_s = 0.0
+        while True:
+            bounds: Mapping[TP, tuple[int, int]] = await self._consumer.bounds(set(last))
+            if waited_s >= SHORT_S or all(last[tp] < high for tp, (_, high) in bounds.items()):
+                return bounds
+            await self._consumer.sleep(self._consumer.watch_interval_s)
+            waited_s += self._consumer.watch_interval_s
+
+    async def _records(self, wanted: Mapping[TP, Collection[int]]) -> dict[tuple[TP, int], Record]:
+        """The records at these offsets; those that are gone are left out."""
         found: dict[tuple[TP, int], Record] = {}
-        left = list(places)
+        left = {tp: [*_runs(sorted(offsets))] for tp, offsets in wanted.items() if offsets}
         while left:
-            spans = {tp: range(offset, offset + 1) for tp, offset in reversed(left)}
-            left = [(tp, offset) for tp, offset in left if spans[tp].start != offset]
+            spans = {tp: runs.pop(0) for tp, runs in left.items()}
+            left = {tp: runs for tp, runs in left.items() if runs}
             async for tp, records in self._app.transport.read(spans, refuse_unreadable=False):
                 # Whether a batch can be read depends on settings and codecs too: such a one says nothing.
-                found |= {(tp, one.offset): one for one in records if type(one) is not UnreadableBatch}
+                readable = (one for one in records if type(one) is not UnreadableBatch)
+                found |= {(tp, one.offset): one for one in readable if one.offset in wanted[tp]}
         return found
 
 
-def _answered(by_place: Mapping[TP, Mapping[int, Expected]], answered: Collection[TP]) -> Iterable[Expected]:
-    return (one for tp, several in by_place.items() if tp in answered for one in several.values())
+def _runs(offsets: list[int]) -> Iterable[range]:
+    """Ranges that hold these offsets, which rise, without what lies far between them.
+
+    >>> list(_runs([3, 5, 20_000]))
+    [range(3, 6), range(20000, 20001)]
+    """
+    first = last = offsets[0]
+    for offset in offsets[1:]:
+        if offset - last > APART:
+            yield range(first, last + 1)
+            first = offset
+        last = offset
+    yield range(first, last + 1)

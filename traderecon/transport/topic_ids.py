@@ -1,6 +1,6 @@
-"""Topic ids: what tells a topic from one that was made anew under its name, as a Kafka from 2.8 on gives it.
+"""Topic ids and leader epochs, as a Kafka from 2.8 on gives them.
 
-topic_ids(client, {"legs"})  ->  {"legs": "6f1d..."}      nothing where the broker has none
+topic_ids(client, {"legs"})  ->  {"legs": LogId("6f1d...", {0: 7, 1: 7})}      nothing where the broker has none
 """
 
 from collections.abc import Collection, Mapping
@@ -18,6 +18,8 @@ from aiokafka.protocol.types import (
     Schema,
     TaggedFields,
 )
+
+from traderecon.transport.fingerprint import LogId
 
 ID_BYTES = 16
 NO_ID = bytes(ID_BYTES)
@@ -112,8 +114,8 @@ class _Metadata(Request[_MetadataStruct]):  # type: ignore[misc]
         return request_struct_class([(NO_ID, topic, {}) for topic in self._topics], False, False, {})
 
 
-async def topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, str]:
-    """The ids of these topics, in hexadecimal digits; one that has none is left out. Raises as aiokafka does."""
+async def topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, LogId]:
+    """The ids of these topics, and the epochs of the leaders that are there; raises as aiokafka does."""
     if not topics:
         return {}
     node = client.get_random_node()
@@ -123,6 +125,9 @@ async def topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, str]:
         answer = await client.send(node, _Metadata(topics))
     except (IncompatibleBrokerVersion, NotImplementedError):
         return {}
-    return {
-        name: topic_id.hex() for code, name, topic_id, *_ in answer.topics if not code and name and topic_id != NO_ID
-    }
+    found = {}
+    for code, name, topic_id, _, partitions, *_ in answer.topics:
+        if not code and name and topic_id != NO_ID:
+            epochs = {number: epoch for failed, number, _, epoch, *_ in partitions if not failed and epoch >= 0}
+            found[name] = LogId(topic_id.hex(), epochs)
+    return found
