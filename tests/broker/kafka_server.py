@@ -159,6 +159,21 @@ class Kafka(Topics):
             raise Died(f"the Kafka at {self.address} runs")
         shutil.rmtree(self.directory / "log")
 
+    def lose_tail(self, topic: str, partition: int, keep: float) -> None:
+        """Cut the log of a partition of a node that was killed, as a power cut does: this share of its bytes stays."""
+        if self.running:
+            raise Died(f"the Kafka at {self.address} runs")
+        home = self.directory / "log"
+        for kept in home.glob("*-checkpoint"):  # of what was flushed
+            if kept.name.startswith(("recovery-point", "replication")):
+                kept.unlink()
+        (home / ".kafka_cleanshutdown").unlink(missing_ok=True)
+        segment = max((home / f"{topic}-{partition}").glob("*.log"))
+        for beside in segment.parent.glob("*"):
+            if beside.suffix in {".index", ".timeindex", ".snapshot"}:
+                beside.unlink()
+        os.truncate(segment, int(segment.stat().st_size * keep))
+
     def answers(self) -> bool:
         """Whether the node and a coordinator answer. Raises Died where it has ended."""
         if (status := self._running().poll()) is not None:

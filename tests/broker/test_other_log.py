@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from broker.kafka_server import Kafka
@@ -58,6 +59,45 @@ def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_
     installation.start()
     decided = "SELECT count(*) FROM results WHERE trade_id LIKE 'G1___'"
     installation.until(lambda: installation.one(decided) == 100, "all of the new topic is decided")
+
+
+@pytest.mark.parametrize("name", ["legs", "mismatch"])
+def test_b16_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_that_wrote_it(
+    kafka: Kafka, installation: Installation, name: str
+) -> None:
+    """The records had been acknowledged; the broker had not flushed them, and has others at their offsets soon."""
+    worker = installation.start_ready()
+    installation.append(installation.topics.executions, [execution(number) for number in range(TRADES)])
+    others = [execution(number, price=7) for number in range(TRADES)]
+    installation.append(installation.topics.broker_confirmations, others)
+    broken = "SELECT count(*) FROM results WHERE state = 'MISMATCHED'"
+    installation.until(lambda: installation.one(broken) == TRADES, "all are breaks")
+    topic = installation.prefix + name
+    refill = [(record.key, record.value) for record in kafka.records(topic)]
+    kafka.kill()
+    for partition in range(2):
+        kafka.lose_tail(topic, partition, 0.5)
+    kafka.start()
+    for partition in range(2):
+        kafka.append(topic, 5 * refill, partition)
+    assert worker.ended() == REFUSED
+    assert f"{topic}[" in worker.log
+    again = installation.start()
+    assert again.ended() == REFUSED
+
+
+def test_b16_a_broker_that_keeps_no_notes_is_refused(tmp_path: Path) -> None:
+    kafka = Kafka(tmp_path / "kafka")
+    kafka.configure({"offset.metadata.max.bytes": "16"})
+    kafka.start()
+    installation = Installation(tmp_path / "data", f"kafka://{kafka.address}", topic_prefix="b16.")
+    installation.create_topics()
+    worker = installation.start_ready()
+    installation.append(installation.topics.executions, [execution(1)])
+    assert worker.ended() == REFUSED
+    assert "offset.metadata.max.bytes" in worker.log
+    installation.close()
+    kafka.stop()
 
 
 def test_b16_quiet_partitions_that_have_expired_are_no_error(kafka: Kafka, installation: Installation) -> None:

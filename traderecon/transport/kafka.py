@@ -17,6 +17,7 @@ from aiokafka.errors import (
     KafkaError,
     KafkaTimeoutError,
     LeaderNotAvailableError,
+    OffsetMetadataTooLargeError,
     TopicAuthorizationFailedError,
 )
 from faust.exceptions import ProducerSendError
@@ -28,7 +29,7 @@ from traderecon.transport import connections, fetched_records, group_membership
 from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.fetcher import BatchFetcher
-from traderecon.transport.fingerprint import LogId
+from traderecon.transport.fingerprint import NOTE_BYTES, LogId
 from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Outgoing, Record
 from traderecon.transport.producer import BatchProducer, ClockReading
@@ -242,7 +243,15 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
 
     async def commit_noted(self, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
         """Commit offsets, each with its note for metadata."""
-        await self._thread.commit_noted(offsets, notes)
+        try:
+            await self._thread.commit_noted(offsets, notes)
+        except OffsetMetadataTooLargeError as error:
+            halt(
+                f"the broker keeps no {NOTE_BYTES} bytes with a commit, and without them nobody knows a log that was "
+                "cut. Set its offset.metadata.max.bytes to 4096, as it is by default, or more.",
+                error,
+                code=REFUSED,
+            )
 
     async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
         """What was noted with the group's commits."""
