@@ -5,7 +5,7 @@
 Not of changelogs: their local stores know.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from faust.types import TP
@@ -23,15 +23,16 @@ class Written:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._marks: dict[TP, deque[Fingerprint]] = {}
+        self._marks: defaultdict[TP, deque[Fingerprint]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._last: dict[TP, Fingerprint] = {}
 
     def last(self, tp: TP) -> Fingerprint | None:
         """The record with the highest offset; None where nothing was written."""
-        return max(self._marks[tp]) if tp in self._marks else None
+        return self._last.get(tp)
 
     def lasts(self) -> Mapping[TP, Fingerprint]:
         """The same of every partition; the one that was written to last comes last."""
-        return {tp: max(marks) for tp, marks in self._marks.items()}
+        return self._last
 
     def marks(self, tp: TP) -> Iterable[Fingerprint]:
         """Those that are kept of a partition."""
@@ -48,6 +49,6 @@ class Written:
                 f"ours at {before.offset}. {OTHER_LOG}",
                 code=REFUSED,
             )
-        marks = self._marks.pop(tp, None) or deque(maxlen=KEPT)
-        marks.append(Fingerprint(spans[-1].stop - 1, ANY_TIME, checksum(rows[-1].key, rows[-1].value)))
-        self._marks[tp] = marks
+        mark = Fingerprint(spans[-1].stop - 1, ANY_TIME, checksum(rows[-1].key, rows[-1].value))
+        self._marks[tp].append(mark)
+        self._last[tp] = max(mark, self._last.pop(tp, mark))
