@@ -212,6 +212,10 @@ class Held(NamedTuple):
     restored: int
 
 
+def _mark(value: bytes | None) -> Fingerprint | None:
+    return None if value is None else Fingerprint(*map(int, value.split()))
+
+
 class Draft:
     """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable.
 
