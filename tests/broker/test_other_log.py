@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -90,21 +91,22 @@ def test_b16_a_broker_that_keeps_no_notes_is_refused(tmp_path: Path) -> None:
     kafka = Kafka(tmp_path / "kafka")
     kafka.configure({"offset.metadata.max.bytes": "16"})
     kafka.start()
-    installation = Installation(tmp_path / "data", f"kafka://{kafka.address}", topic_prefix="b16.")
-    installation.create_topics()
-    worker = installation.start_ready()
-    installation.append(installation.topics.executions, [execution(1)])
-    assert worker.ended() == REFUSED
-    assert "offset.metadata.max.bytes" in worker.log
-    installation.close()
+    with closing(Installation(tmp_path / "data", f"kafka://{kafka.address}", topic_prefix="b16.")) as installation:
+        installation.create_topics()
+        installation.append(installation.topics.executions, [execution(1)])
+        worker = installation.start()
+        assert worker.ended() == REFUSED
+        assert "offset.metadata.max.bytes" in worker.log
     kafka.stop()
 
 
 def test_b16_quiet_partitions_that_have_expired_are_no_error(kafka: Kafka, installation: Installation) -> None:
     assert begun(installation).leave() == 0
-    for name in (*installation.topics.inputs, installation.topics.legs):
-        for partition in range(kafka.partitions(name)):
-            kafka.delete_records(name, kafka.end(name, partition), partition)
+    for role, names in (("intake", installation.topics.inputs), ("matching", (installation.topics.legs,))):
+        for name in names:
+            for partition in range(kafka.partitions(name)):
+                done = kafka.committed(f"{installation.prefix}traderecon-{role}", name, partition)
+                kafka.delete_records(name, done or 0, partition)
     worker = installation.start_ready()
     send(installation, range(TRADES, 2 * TRADES))
     installation.until(lambda: matched(installation) == 2 * TRADES, "it goes on")

@@ -245,11 +245,10 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
         """Commit offsets, each with its note for metadata."""
         try:
             await self._thread.commit_noted(offsets, notes)
-        except OffsetMetadataTooLargeError as error:
+        except OffsetMetadataTooLargeError:
             halt(
                 f"the broker keeps no {NOTE_BYTES} bytes with a commit, and without them nobody knows a log that was "
                 "cut. Set its offset.metadata.max.bytes to 4096, as it is by default, or more.",
-                error,
                 code=REFUSED,
             )
 
