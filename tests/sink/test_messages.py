@@ -1,7 +1,12 @@
 """What the sink reads of a result, whatever the result is about."""
 
+import json
+from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given
 from strategies import Sent, facts_of, trades
 
@@ -9,7 +14,22 @@ from traderecon.matching import decided, result, verdict
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.wire import result_json
 from traderecon.rules import FOUNDING
-from traderecon.sink.messages import read
+from traderecon.sink.messages import NotOurs, read
+from traderecon.sink.queries import Queries
+from traderecon.sink.store import Store
+from traderecon.transport import MicroBatch
+from traderecon.transport.log import Record
+
+CHANGE: dict[str, Any] = {
+    "action_id": "a",
+    "partition": 0,
+    "offset": 0,
+    "before": "x",
+    "after": "y",
+    "difference": {},
+    "about": "rules",
+}
+STANDING: dict[str, Any] = {"partition": 0, "watermark": None, "pending": {"pnl": 1}, "oldest": []}
 
 
 @given(trades(snapshots=False))
@@ -18,3 +38,36 @@ def test_whatever_was_sent_has_a_size(sent: list[Sent]) -> None:
     published = result_json(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
     notional = read(published.decode()).size.notional
     assert notional is None or Decimal(notional).is_finite()
+
+
+@pytest.mark.parametrize(
+    ("topic", "valid", "wrong"),
+    [
+        ("actions", CHANGE, {"partition": 2**63}),
+        ("actions", CHANGE, {"offset": 10**30}),
+        ("actions", CHANGE, {"offset": -1}),
+        ("standings", STANDING, {"pending": 5}),
+        ("standings", STANDING, {"pending": {"pnl": 2**63}}),
+        ("standings", STANDING, {"pending": {"pnl": -1}}),
+        ("standings", STANDING, {"pending": {"pnl": 1.5}}),
+        ("standings", STANDING, {"oldest": "q"}),
+        ("standings", STANDING, {"oldest": [{}]}),
+        ("standings", STANDING, {"watermark": "yesterday"}),
+        ("standings", STANDING, {"partition": 10**30}),
+    ],
+    ids=str,
+)
+def test_what_no_reader_or_database_can_take_is_not_ours(
+    tmp_path: Path, topic: str, valid: Mapping[str, Any], wrong: Mapping[str, Any]
+) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    store.ready()
+    values = [json.dumps({**valid, **wrong}).encode(), json.dumps({**valid, "more": "DEEP"}).encode()]
+    values[1] = values[1].replace(b'"DEEP"', b"[" * 100_000 + b"]" * 100_000)
+    for value in values:
+        with pytest.raises(NotOurs):
+            store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", value, ())]))
+    store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", json.dumps(valid).encode(), ())]))
+    queries = Queries(store.readers)
+    assert (len(queries.standings()), sum(queries.states().values())) == ((1, 1) if topic == "standings" else (0, 0))
+    store.close()

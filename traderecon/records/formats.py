@@ -41,7 +41,7 @@ def known(value: bytes) -> None:
     """
     try:
         found = _decode(value).format
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return
     ours(found)
 

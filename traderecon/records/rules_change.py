@@ -5,19 +5,22 @@ a worker that dies in between and says it again adds nothing.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from traderecon.records.digest import sha256
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A partition or an offset: 64 bits with a sign, in a log and in a database."""
 
 
 class RulesChange(msgspec.Struct, frozen=True):
     """``difference``: by the name of what differs, its value before and after; ``offset``: the first judged anew."""
 
     action_id: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     before: str
     """The sha256 of the rules until then."""
     after: str

@@ -16,8 +16,10 @@ from traderecon.records.account import Account, account_of
 from traderecon.records.action import Action, action_of
 from traderecon.records.formats import FORMAT, known, ours
 from traderecon.records.numbers import EXACT, plain
+from traderecon.records.published import instant
 from traderecon.records.retention import Hold, Release
 from traderecon.records.rules_change import RulesChange
+from traderecon.sink.rows import Waiting
 from traderecon.transport import Record
 
 BREAK_STATES = frozenset(state.value for state in State if state.is_break)
@@ -26,6 +28,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NS_PER_US = 1_000
 _MOST = 2**63 - 1
+_MOST_PENDING = 2**48
+"""Trades that wait in one partition: the sum over all partitions can be written as JSON."""
 _URGENCY = {severity: place for place, severity in enumerate(Severity)}
 
 Message = TypeVar("Message")
@@ -173,6 +177,8 @@ _encode = msgspec.json.Encoder().encode
 _result = msgspec.json.Decoder(ResultMessage).decode
 _letter = msgspec.json.Decoder(Letter).decode
 _standing = msgspec.json.Decoder(Standing).decode
+_pending = msgspec.json.Decoder(dict[str, Annotated[int, msgspec.Meta(ge=0, le=_MOST_PENDING)]]).decode
+_oldest = msgspec.json.Decoder(tuple[Waiting, ...]).decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
 
@@ -214,8 +220,14 @@ def _acted(value: bytes) -> Action | RulesChange | Hold | Release | None:
 
 
 def _stood(value: bytes) -> Standing:
-    value.decode()  # what is passed on as it is has not been read
-    return _standing(value)
+    value.decode()
+    standing = _standing(value)
+    # They are passed on as they came, and whoever reads them again must be able to.
+    _pending(standing.pending)
+    _oldest(standing.oldest)
+    if standing.watermark is not None:
+        instant(standing.watermark)
+    return standing
 
 
 @lru_cache(maxsize=4_096)
@@ -277,7 +289,11 @@ def _notional(terms: Terms) -> Decimal:
 def _read(decode: Callable[[bytes], Message], topic: str, partition: int, record: Record) -> Message:
     try:
         return decode(record.value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError, ArithmeticError) as error:
+    except (
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:  # MsgspecError and UnicodeDecodeError are ValueErrors
         known(record.value or b"")
         sentence = f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}"
         raise NotOurs(sentence, record) from error
