@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+from legs import ours, theirs
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from web.desk import filled
+from web.desk import filled, served
 
 from traderecon.sink.database import READER_CACHE_KIB, WRITER_CACHE_KIB, StoreError
 from traderecon.sink.filters import BreakFilter, DeadLetterFilter, TradeFilter
-from traderecon.sink.queries import Queries
+from traderecon.sink.queries import MOST_SHOWN, Queries
 from traderecon.sink.store import Store
 
 
@@ -51,6 +52,24 @@ def test_one_trade_is_found_by_an_index(tmp_path: Path) -> None:
             plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {column} = 'x'")).all()
             assert [row.detail.split()[0] for row in plan] == ["SEARCH"]
     queries.close()
+
+
+def test_p6_of_a_trade_with_very_many_results_the_newest_are_read(tmp_path: Path) -> None:
+    legs = tuple(leg for number in range(1, 60) for leg in (theirs(version=number), ours(version=number, price="200")))
+    url = filled(tmp_path, {"HOT-1": legs})
+    queries = Queries.open(url)
+    found = queries.trade("HOT-1")
+    assert found is not None
+    queries.close()
+    assert found.results > MOST_SHOWN == len(found.history)
+    versions = [one.version for one in found.history]
+    assert versions == sorted(versions, reverse=True)
+    assert (found.history[0].version, found.history[0].event_id) == (found.row.version, found.row.event_id)
+    assert len(found.events) <= MOST_SHOWN
+    with served(tmp_path, url) as desk:
+        assert f"The newest {MOST_SHOWN} of {found.results} results" in desk.text("/trades/HOT-1")
+        said = desk.json("/trades/HOT-1.json")
+        assert (said["results"], len(said["history"])) == (found.results, MOST_SHOWN)
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ BATCH_ROWS = 1_000
 """A stream reads, and gives, this many rows at a time."""
 MOST_SORTED = 1_000_000
 """Rows that a stream gives in an order that may change while it is read: their ids are kept until it has ended."""
+MOST_SHOWN = 50
+"""Results of one trade, and events of its break, that are read at once: each result may have 800 kB."""
 
 _LAST = "\U0010ffff"
 
@@ -192,18 +194,23 @@ class Queries:
             found = connection.execute(_of(TradeRow, results).where(results.c.trade_id == trade_id)).first()
             if found is None:
                 return None
+            ours = (result_history.c.trade_id == trade_id, result_history.c.content_sha256.is_(None))
+            results_ = connection.execute(select(func.count()).select_from(result_history).where(*ours)).scalar_one()
             history = connection.execute(
                 _of(HistoryRow, result_history)
-                .where(result_history.c.trade_id == trade_id, result_history.c.content_sha256.is_(None))
-                .order_by(result_history.c.version.desc())
+                .where(*ours)
+                # Of two with one version the first counts, and must be among them.
+                .order_by(result_history.c.version.desc(), result_history.c.id)
+                .limit(MOST_SHOWN)
             ).all()
             broken = connection.execute(_of(BreakRow, breaks).where(breaks.c.trade_id == trade_id)).first()
             moved = (
                 connection.execute(
                     _of(BreakEventRow, break_events)
                     .where(break_events.c.break_id == broken.break_id)
-                    .order_by(break_events.c.version)
-                ).all()
+                    .order_by(break_events.c.version.desc())
+                    .limit(MOST_SHOWN)
+                ).all()[::-1]
                 if broken is not None
                 else []
             )
@@ -212,6 +219,7 @@ class Queries:
             tuple(_read(HistoryRow, row) for row in history),
             None if broken is None else _read(BreakRow, broken),
             tuple(_read(BreakEventRow, row) for row in moved),
+            results_,
         )
 
     def _all(self, statement: Select[Any]) -> Sequence[Any]:

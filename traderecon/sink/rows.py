@@ -185,9 +185,13 @@ class OpenBreaks(msgspec.Struct, frozen=True):
 
 
 class Trade(msgspec.Struct, frozen=True):
-    """All that is known of one trade; the newest result first in ``history``, the newest event last."""
+    """What is known of one trade; the newest result first in ``history``, the newest event last.
+
+    Of a trade with very many results the newest of both; ``results`` says how many it has.
+    """
 
     row: TradeRow
     history: tuple[HistoryRow, ...]
     broken: BreakRow | None
     events: tuple[BreakEventRow, ...]
+    results: int

@@ -85,6 +85,7 @@ def _json(found: Trade) -> bytes:
             "decided_at": found.row.decided_at,
             "break": found.broken,
             "break_events": found.events,
+            "results": found.results,
             "history": [
                 {
                     "event_id": one.event_id,
