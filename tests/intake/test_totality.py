@@ -109,6 +109,7 @@ class TestEveryByteString:
     @given(sources, any_bytes, forms)
     @example(Source.EXECUTIONS, b"", Form())
     @example(Source.EXECUTIONS, b'"' * 1000, Form())
+    @example(Source.EXECUTIONS, GOOD.replace(b"null", b"9" * 4_301), Form())
     def test_is_a_fact_or_a_reject(self, source: Source, value: bytes, form: Form) -> None:
         read = decode(source, value, ORIGIN, form)
         assert isinstance(read, Fact | Rejected)

@@ -9,7 +9,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 import msgspec
@@ -42,6 +41,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _MAYBE_HUGE = re.compile(rb"(?<![0-9.eE+-])[0-9.eE+-]{%d}|[0-9][eE]\+?[0-9]{3}" % (MAX_NUMBER + 1))
 """A number that is too long for other readers (Python's ends at 4,300 digits), or beyond a double; or text like one."""
+_HUGE = re.compile(r"[eE]\+?0*[1-9][0-9]{2}")
+"""An exponent of 100 or more: what is shorter than ``MAX_NUMBER`` and has none is a double."""
 
 
 class _Number(str):
@@ -225,7 +226,7 @@ def _raw(member: Any) -> msgspec.Raw:
 
 def _dump(member: Any) -> bytes:
     """JSON of a parsed member; numbers as they were sent, and as text where not every reader takes them."""
-    if isinstance(member, _Number) and len(member) <= MAX_NUMBER and isfinite(float(member)):
+    if isinstance(member, _Number) and len(member) <= MAX_NUMBER and not _HUGE.search(member):
         return member.encode()
     if isinstance(member, list):
         return b"[" + b",".join(_dump(element) for element in member) + b"]"
