@@ -13,6 +13,7 @@ from aiokafka import codec as theirs
 from aiokafka.record._crecords import DefaultRecordBatchBuilder
 from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 
+from traderecon.records.instants import received_ns
 from traderecon.transport import codecs, fetched_records
 from traderecon.transport.codecs import NAMES, MissingCodec, NotDecodable, TooLarge
 from traderecon.transport.microbatch import Record
@@ -163,3 +164,12 @@ def test_records_are_made_as_they_are_asked_for() -> None:
     finally:
         tracemalloc.stop()
     assert [record.offset for record in first] == [*range(10)]
+
+
+@pytest.mark.parametrize("codec", [0, GZIP])
+def test_a_record_of_the_format_without_timestamps_has_none_that_is_a_number(codec: int) -> None:
+    builder = LegacyRecordBatchBuilder(0, codec, 10_000)
+    builder.append(0, timestamp=None, key=b"k", value=b"v")
+    (record,) = read(bytes(builder.build()))
+    assert (record.offset, record.timestamp, record.key, record.value, record.headers) == (0, -1, b"k", b"v", ())
+    assert received_ns(record.timestamp) == 0

@@ -10,10 +10,10 @@ Of each record aiokafka makes another one, with its topic, partition and sizes: 
 takes to read (1.6 us a record, 0.6 without). Ours are of one partition, and nobody asks for the sizes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from struct import unpack_from
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
@@ -32,6 +32,7 @@ _LENGTH_AT, _BEHIND_LENGTH = 8, 12
 """Where a batch says how many bytes follow. Source: Kafka's protocol, Record Batch."""
 _MAGIC_AT, _OLD_CODEC_AT, _CODEC = 16, 17, 0x07
 """Where a batch has its format, and one of an old format its codec: only its last offset can be read from outside."""
+_WITHOUT_TIME = 0
 _WITH_FIRST_OFFSET = 2
 _READERS = (fast_default_records, fast_legacy_records, default_records, legacy_records)
 """Who decodes a batch in aiokafka: of format 2, and of the older ones; in C, and in Python."""
@@ -85,10 +86,10 @@ class _Batch:
         return next(self._batch)
 
     def __iter__(self) -> Iterator[Any]:
-        read = 0
+        read, timed = 0, self._content[_MAGIC_AT] > _WITHOUT_TIME
         try:
             for record in self._batch:  # the first one decodes it
-                yield record
+                yield record if timed else _Untimed(record.offset, record.key, record.value)
                 read += 1
         except TooLarge:
             yield self._unreadable(_too_large(), too_large=True)
@@ -113,6 +114,16 @@ class _Batch:
             return UnreadableBatch(0, last, 0, codec, content, too_large, why)
         codec = codecs.NAMES[batch.compression_type]
         return UnreadableBatch(batch.base_offset, last, batch.max_timestamp, codec, content, too_large, why)
+
+
+class _Untimed(NamedTuple):
+    """A record of Kafka's first format, which has no timestamp: aiokafka says None, which is no number."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
+    timestamp: int = -1
 
 
 class _AnyText(bytearray):
