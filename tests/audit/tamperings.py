@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,8 +19,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
-from sink.outputs import LEGS as SENT
-from sink.outputs import PARTITIONS, TOPICS, Outputs
+from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
 from traderecon.audit.checkpoint import Checkpoint, Known
 from traderecon.audit.database import text
@@ -30,9 +28,7 @@ from traderecon.audit.links import table_of
 from traderecon.audit.notary import Notary
 from traderecon.audit.signing import Keys, Signer
 from traderecon.audit.verify import Examined, examine
-from traderecon.records import Leg
 from traderecon.records.action import Action, Deed, action_json
-from traderecon.records.numbers import canonical
 from traderecon.sink.chain import START, link
 from traderecon.sink.messages import Letter
 from traderecon.sink.store import Store
@@ -57,15 +53,6 @@ COLUMNS = {
     "sink_offsets": "topic partition head",
 }
 """What is flipped. Of the history ``decided_at`` is apart: it is in no chain (see ``flip_time``)."""
-
-
-def as_sent(leg: Leg) -> Leg:
-    """The leg as decoding gives it: amounts in their canonical form."""
-    amounts = {name: getattr(leg, name) for name in leg.__struct_fields__}
-    return replace(leg, **{name: canonical(one) for name, one in amounts.items() if isinstance(one, Decimal)})
-
-
-LEGS = tuple(as_sent(leg) for leg in SENT)
 
 
 class Subject(NamedTuple):

@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from audit.tamperings import LEGS, Subject, as_sent, subject
+from audit.tamperings import Subject, subject
 from hypothesis import given
 from hypothesis import strategies as st
 from legs import booked, ours, theirs
 from msgspec.structs import replace
-from sink.outputs import Outputs, results_of
+from sink.outputs import LEGS, Outputs, as_sent, results_of
 from test_architecture import imports  # what a module imports
 
 from traderecon.audit import verify_proof

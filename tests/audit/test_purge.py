@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit.tamperings import LEGS
 from legs import ours, theirs
-from sink.outputs import PARTITIONS, TOPICS, Outputs
+from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
 from traderecon.audit.checkpoint import NAME, Known, append, read
 from traderecon.audit.database import looked_at

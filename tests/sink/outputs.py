@@ -5,16 +5,19 @@ legs of a trade, one after the other -> results -> Outputs({(topic, partition): 
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from zlib import crc32
 
 import msgspec
 from legs import SECOND_NS, booked, ours, theirs
+from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
 from traderecon.matching import decided, result, told, verdict
 from traderecon.records import Fact, Kind, Leg, Origin, Result, State, Told
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
+from traderecon.records.numbers import canonical
 from traderecon.records.wire import result_json
 from traderecon.rules import FOUNDING
 from traderecon.sink.schema import metadata
@@ -28,7 +31,14 @@ TOPICS = topics()
 START_MS = SECOND_NS // NS_PER_MS
 SEED = 11
 
-LEGS: tuple[Leg, ...] = (
+
+def as_sent(leg: Leg) -> Leg:
+    """The leg as decoding gives it: amounts in their canonical form."""
+    amounts = {name: getattr(leg, name) for name in leg.__struct_fields__}
+    return replace(leg, **{name: canonical(one) for name, one in amounts.items() if isinstance(one, Decimal)})
+
+
+SENT: tuple[Leg, ...] = (
     ours(),
     theirs(),
     theirs(price="191"),
@@ -39,6 +49,7 @@ LEGS: tuple[Leg, ...] = (
     ours(version=4, kind=Kind.CANCEL),
     booked(),
 )
+LEGS = tuple(as_sent(leg) for leg in SENT)
 """In some order they match, break, are mended, break again and are cancelled."""
 
 Place = tuple[str, int]

@@ -12,6 +12,7 @@ from traderecon import clock
 from traderecon.audit.backup import backup
 from traderecon.audit.checkpoint import Checkpoint, Known
 from traderecon.audit.database import looked_at
+from traderecon.audit.findings import Kind
 from traderecon.audit.notary import Notary
 from traderecon.audit.verify import examine
 from traderecon.records.digest import sha256
@@ -93,7 +94,7 @@ def test_z8_a_database_whose_outputs_have_expired_says_since_when_it_is_complete
     histories = (TOPICS.reconciled, TOPICS.mismatch, TOPICS.dead_letters)
     begun = {(one.topic, one.partition): one.first_offset for one in examined.beginnings}
     assert begun == {place: first for place, first in late.items() if place[0] in histories}
-    assert examined.intact, examined.findings
+    assert not [one for one in examined.findings if one.kind is not Kind.CHECKPOINT]  # nobody has published one here
     assert store.complete_from() == max(one.complete_from for one in examined.beginnings)
     assert whole.complete_from() is None
     assert [one.first_offset for one in Queries(store.readers).beginnings()] == [*begun.values()]

@@ -36,7 +36,7 @@ from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
 from traderecon.transport.security import denied
 from traderecon.transport.topic_ids import topic_ids
-from traderecon.transport.unreadable import UnreadableBatch
+from traderecon.transport.unreadable import require_readable
 from traderecon.transport.wire_batch import fill
 
 FETCH_MAX_WAIT_MS = 50
@@ -330,17 +330,6 @@ def _stop_where_denied(app: Any, error: KafkaError) -> None:
         halt(f"{app.conf.id}: {said}. Nothing that is not done is acknowledged.", error)
 
 
-def _require_readable(tp: TopicPartition, records: Sequence[Record]) -> None:
-    """A changelog is written by its table alone: a batch of it that is not read is somebody else's, and state."""
-    for record in records:
-        if isinstance(record, UnreadableBatch):
-            halt(
-                f"{record.sentence(*tp)}, and nothing in a changelog may be left out. No table writes such a batch: "
-                "find out who did, and who may write to this topic.",
-                code=REFUSED,
-            )
-
-
 class Transport(stock.Transport):
     """``kafka://host:port``, several hosts with ``;`` between them."""
 
@@ -388,7 +377,7 @@ class Transport(stock.Transport):
                     if records[-1].offset >= open_spans[tp].stop:
                         wanted = [record for record in records if record.offset < open_spans[tp].stop]
                     if refuse_unreadable:
-                        _require_readable(tp, wanted)
+                        require_readable(*tp, wanted)
                     if wanted:
                         yield TP(tp.topic, tp.partition), wanted
                 for tp in list(open_spans):

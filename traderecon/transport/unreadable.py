@@ -8,6 +8,8 @@ It is handed over like a record without key and value. A stage that knows nothin
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from traderecon.transport.halt import REFUSED, halt
+
 
 class UnreadableBatch(NamedTuple):
     """The offsets from ``first`` to ``offset``, both included, of one batch.
@@ -44,3 +46,14 @@ class UnreadableBatch(NamedTuple):
 def widths_of(records: Iterable[object]) -> Mapping[int, int]:
     """How many offsets each unreadable batch among these records stands for, by its last one."""
     return {record.offset: record.width for record in records if type(record) is UnreadableBatch}
+
+
+def require_readable(topic: str, partition: int, records: Iterable[object]) -> None:
+    """End the process, 78, where one is not read: a changelog is written by its table alone, and is state."""
+    for record in records:
+        if isinstance(record, UnreadableBatch):
+            halt(
+                f"{record.sentence(topic, partition)}, and nothing in a changelog may be left out. No table writes such "
+                "a batch: find out who did, and who may write to this topic.",
+                code=REFUSED,
+            )
