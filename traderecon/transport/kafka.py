@@ -377,7 +377,7 @@ class Transport(stock.Transport):
                     if records[-1].offset >= open_spans[tp].stop:
                         wanted = [record for record in records if record.offset < open_spans[tp].stop]
                     if refuse_unreadable:
-                        require_readable(*tp, wanted)
+                        require_readable(tp.topic, tp.partition, wanted)
                     if wanted:
                         yield TP(tp.topic, tp.partition), wanted
                 for tp in list(open_spans):

@@ -53,7 +53,7 @@ def require_readable(topic: str, partition: int, records: Iterable[object]) -> N
     for record in records:
         if isinstance(record, UnreadableBatch):
             halt(
-                f"{record.sentence(topic, partition)}, and nothing in a changelog may be left out. No table writes such "
-                "a batch: find out who did, and who may write to this topic.",
+                f"{record.sentence(topic, partition)}, and nothing in a changelog may be left out. No table writes "
+                "such a batch: find out who did, and who may write to this topic.",
                 code=REFUSED,
             )
