@@ -4,6 +4,9 @@ A broker that dies closes its connections; until aiokafka has noticed, a request
 uvloop calls that a RuntimeError, which aiokafka does not expect: the task that keeps its metadata ends, and whoever
 waits for metadata waits for good. (https://github.com/aio-libs/aiokafka/issues/1038)
 
+A client that is cancelled while it asks its first broker what there is has told nobody of that connection: it is closed
+when it is forgotten, at once, and that is no error.
+
 TLS says goodbye in both directions, and a goodbye behind records that nobody reads any more waits for 30 s: longer than
 a worker may take to stop, and what a recovery would wait after each range it has read.
 """
@@ -21,6 +24,8 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no t
     """A connection that breaks as one, and that hangs up when its client, who has heard every answer, closes it."""
 
     _writer: Any
+    _loop: Any
+    _on_close_cb: Any
     _security_protocol: str
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
@@ -36,6 +41,12 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no t
         if self._writer is not None and self._writer.is_closing():
             self.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken")
+
+    def __del__(self) -> None:
+        """Close what nobody closed."""
+        if self.connected() and not self._loop.is_closed():
+            self._on_close_cb = None
+            self.close()
 
     def close(self, reason: Any = None, exc: BaseException | None = None) -> Any:
         """A future that is done when the socket is closed."""
