@@ -17,7 +17,7 @@ from traderecon.records.published import Published
 from . import closed, facts, told
 
 _SHOWN = 0
-"""Which journal records made a result, it does not say. Those of the facts it shows are adopted; any other is new."""
+"""Which journal records made a result, it does not say: those of its facts that are stored, the others are adopted."""
 
 Place = tuple[str, int, int]
 """Topic, partition and offset of the record that was a fact's."""
@@ -45,10 +45,11 @@ def rows(
         return {}
     trade_id = result.trade_id.encode()
     prefix = facts.PREFIX + trade_id + b"\x00"
-    there = {place(fact_of(value.partition(b" ")[2]).origin) for value in stored(prefix)}
+    there = dict(_stored(value) for value in stored(prefix))
     found = {}
     if version < result.last.version:
-        found[told.PREFIX + trade_id] = told.row(structs.replace(result.last, upto=_SHOWN))
+        upto = max((there.get(place(fact.origin), _SHOWN) for fact in result.facts), default=_SHOWN)
+        found[told.PREFIX + trade_id] = told.row(structs.replace(result.last, upto=max(upto, _SHOWN)))
     if last is None:  # nobody knows when its retention ends: whoever looks does
         found[closed.key(0, trade_id)] = b""
     for fact in result.facts:
@@ -61,3 +62,9 @@ def rows(
 def place(origin: Origin) -> Place:
     """Which record a fact came with."""
     return origin.topic, origin.partition, origin.offset
+
+
+def _stored(value: bytes) -> tuple[Place, int]:
+    """Where the record of a fact lies, and its journal offset, of the fact's row."""
+    offset, _, journal_record = value.partition(b" ")
+    return place(fact_of(journal_record).origin), int(offset)

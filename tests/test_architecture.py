@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "web": {"records", "rules", "batch", "sink", "telemetry", "transport", "clock", "open_files"},
     "audit": {"addresses", "records", "sink", "topics", "transport", "durable"},
     "agent": {*CORE, "tables", "telemetry", "topics", "transport", "clock", "sink", "stage", "audit"}
-    | {"journal_batch", "journal_time"},
+    | {"journal_batch", "journal_time", "published_results"},
+    "published_results": {"records", "tables", "topics", "transport"},
     "journal_batch": {"matching", "records", "tables", "telemetry", "topics", "transport"},
     "journal_time": {"intake", "records", "stage", "clock", "durable", "transport"},
     "stage": {"telemetry", "topics", "transport"},

@@ -7,6 +7,7 @@ Matching knows nothing of it: what is believed is decided before it is written, 
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ class JournalTime:
         self._stage, self._votes = stage, votes
         self._clock = LogClock(step_ms)
         self._step_ms = step_ms
-        self._begun = False
+        self._begun, self._beginning = False, asyncio.Lock()
         self._decided: WatermarkReset | None = None
         self._resets = TP(stage.topics.actions, partition_for(KEY, stage.partitions))
         self._resets_read: int | None = None
@@ -79,8 +80,13 @@ class JournalTime:
         return newest_ms + int(self._app.producer.log_ahead_ms) if newest_ms else 0
 
     async def limit_ns(self) -> int:
-        """No record was received later than this; waits until a clock is believed."""
+        """No record was received later than this; waits until a clock is believed.
+
+        Nobody else is waited for: a worker that is told to stop has no timers any more, and finishes its batches.
+        """
         while not self._clock.settled:
+            with suppress(*self._app.consumer.transient_errors, Unanswered):
+                await self.begin()
             self.look()
             if not self._clock.settled:
                 await asyncio.sleep(READ_S)
@@ -88,14 +94,15 @@ class JournalTime:
 
     async def begin(self) -> None:
         """Ask the journal, and the wall clock, what time has passed for sure. A second time nothing happens."""
-        if self._begun:
-            return
-        await self.read_resets()
-        tails = await self._tails()
-        epoch, newest_ns = latest(tails or ())
-        self.epoch = max(self.epoch, epoch)  # the topic of decisions may have lost its records, or be another one
-        self._clock.begin(None if tails is None else self._known_ms(epoch, newest_ns), clock.boot_ms())
-        self._begun = True
+        async with self._beginning:
+            if self._begun:
+                return
+            await self.read_resets()
+            tails = await self._tails()
+            epoch, newest_ns = latest(tails or ())
+            self.epoch = max(self.epoch, epoch)  # the topic of decisions may have lost its records, or be another one
+            self._clock.begin(None if tails is None else self._known_ms(epoch, newest_ns), clock.boot_ms())
+            self._begun = True
 
     def _known_ms(self, epoch: int, newest_ns: int) -> int:
         """A time that has passed for sure, by the journal's ``epoch`` and the newest time it tells of there.

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,25 @@ for name in ("earliest_offsets", "highwaters", "readable_ends"):
 main()
 """
 """A worker whose log has no leader for a partition of the outputs, while a file is there."""
+
+
+DIES = """
+import os, signal
+from traderecon.cli import main
+from traderecon.transport import points
+
+sent = []
+
+def die(point, topic):
+    if point == points.Point.SENT and topic == "reconciled":
+        sent.append(topic)
+    if point == points.Point.CHANGELOG_NEXT and sent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+points.listen(die)
+main()
+"""
+"""A worker that is killed when results are acknowledged, and nothing of them is in the changelog."""
 
 
 @pytest.fixture
@@ -177,6 +197,31 @@ def test_s13_a_replay_under_other_rules_publishes_no_version_twice(patient: Inst
     assert patient.one("SELECT count(*) FROM results WHERE state = 'MISMATCHED'") == 20
     after = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
     assert sum(after.values()) == sum(before.values()) + 40  # each on both topics, once
+    assert worker.leave() == 0
+
+
+def test_s13_what_was_published_and_not_noted_before_the_rules_changed_is_not_published_again(
+    patient: Installation,
+) -> None:
+    worker = patient.start_ready()
+    patient.append(patient.topics.executions, [execution(number) for number in range(20)])
+    patient.until(lambda: waiting(patient) == 20, "all wait")
+    assert worker.leave() == 0
+    worker = patient.start(program=[sys.executable, "-c", DIES])
+    patient.append(patient.topics.broker_confirmations, [execution(number, price="190.504") for number in range(20)])
+    assert worker.ended() == -signal.SIGKILL
+    published = sum(patient.ends(patient.topics.reconciled).values())
+    assert published
+    rules = patient.directory / "strict.toml"
+    rules.write_text(STRICT)
+    patient.environment["TRADERECON_RULES"] = str(rules)
+    worker = patient.start_ready()
+    patient.until(lambda: patient.one("SELECT count(*) FROM results") == 20, "all are decided")
+    patient.until(patient.stored, "everything is stored")
+    assert matched(patient) == published  # under the rules of then, and once
+    assert doubled(patient) == 0
+    ends = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
+    assert sum(ends.values()) == 20
     assert worker.leave() == 0
 
 

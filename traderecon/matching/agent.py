@@ -10,42 +10,38 @@ record is judged by itself, over the facts up to it: what is published never dep
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
 import msgspec
-from faust.types import TP, StreamT
+from faust.types import StreamT
 
 from traderecon import clock
 from traderecon.journal_batch import Encoded, JournalBatch, origin_of
 from traderecon.matching.closed import MOST_LATE, closes_ns, is_claim, latest_ns, orphan
 from traderecon.matching.course import Awaited, Turn, awaited, expire, join
 from traderecon.matching.facts import Arrival
+from traderecon.published_results import PublishedResults
 from traderecon.records import Source, identity
 from traderecon.records.account import Became
 from traderecon.records.dead_letter import failed, unread
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
-from traderecon.records.published import published
 from traderecon.records.rules_change import rules_change, rules_change_json
 from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.rules.content import content
 from traderecon.stage import Stage
-from traderecon.tables import RISING, BatchTable, closed, deadlines, facts, outputs, told, trades, watermarks
+from traderecon.tables import RISING, BatchTable, closed, deadlines, facts, trades, watermarks
 from traderecon.tables import rules as rules_rows
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
-from traderecon.transport.behind import NoLeader
 from traderecon.transport.strikes import LIMIT
 from traderecon.transport.unreadable import UnreadableBatch
 
 SWEPT_AT_ONCE = 2_000
 """Trades whose grace is over are published in steps, however many there are."""
-READ_BACK_AT_ONCE = 500
-"""Results are read back in steps: nothing else runs meanwhile."""
 REKEYING_S = 1
 """After a change of rules, what waits is judged by the new ones for this long with every batch, in whole steps."""
 STANDING_S = 2
@@ -73,7 +69,7 @@ def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
     table.help = "facts, deadlines, watermarks, what was told"
     app.tables.add(table)
     matching = _Matching(stage, table, rules, retention_days)
-    app.behind = matching.read_back
+    app.behind = matching.published.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
 
 
@@ -86,6 +82,7 @@ class _Matching:
         self._retention_ns = retention_days * DAY_NS
         said = {**content(rules), "retention_days": retention_days}
         self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, said)
+        self.published = PublishedResults(stage.app, stage.topics, table)
         self._memory = trades.Memory()
         self._stands_at_ns: dict[int, int] = {}
         self._pending: dict[int, Counter[str]] = {}
@@ -94,6 +91,10 @@ class _Matching:
         """The journal: facts join their trades, time passes."""
         async for batch in batches:
             draft = self._table.draft(batch)
+            last = rules_rows.last(draft)
+            if last is not None and last != self._rules_row:
+                await self.published.read_on(batch.partition)
+                draft = self._table.draft(batch)
             turns = JournalBatch(draft, self._memory.trades(draft), batch, self._topics)
             await self._say_rules(turns)
             await self._follow_rules(turns)
@@ -117,31 +118,6 @@ class _Matching:
             turns.account(batch.span.stop, self._app.conf.topic_partitions)
             await self._publish(turns)
             await turns.draft.write()
-
-    async def read_back(self, tp: TP) -> AsyncIterator[int]:
-        """The table has lost records of a journal partition: what was published of them is for the outputs to say.
-
-        So the journal can be read again under whatever rules are in force now, and no version is published twice.
-        Gives how many results were read, step by step.
-        """
-        consumer = self._app.consumer
-        places = {TP(topic, tp.partition) for topic in (self._topics.reconciled, self._topics.mismatch)}
-        lows, highs = await consumer.earliest_offsets(*places), await consumer.highwaters(*places)
-        if missing := places - (lows.keys() & highs.keys()):
-            raise NoLeader(missing)
-        spans = {place: range(lows[place] or 0, highs[place] or 0) for place in places}
-        names = ", ".join(sorted(place.topic for place in places))
-        logger.warning("%s[%s]: reading what was published of it from %s", *tp, names)
-        async for _, records in self._app.transport.read(spans):
-            for first in range(0, len(records), READ_BACK_AT_ONCE):
-                step = records[first : first + READ_BACK_AT_ONCE]
-                changes: dict[bytes, bytes] = {}
-                for result in outputs.newest(published(record.value or b"") for record in step):
-                    last = self._table.stored_row(tp.partition, told.PREFIX + result.trade_id.encode())
-                    changes |= outputs.rows(result, last, partial(self._table.stored_values, tp.partition))
-                if changes:
-                    await self._table.put_rows(tp.partition, changes)
-                yield len(step)
 
     async def _say_rules(self, turns: JournalBatch) -> None:
         """Where other rules judged this partition's last batch, that is on record before these judge anything."""

@@ -1,0 +1,77 @@
+"""What was published of a journal partition, read back into its table: no version is ever published with two verdicts.
+
+read_back(TP("legs", 2))   the table has lost what its group had committed: everything that the outputs have
+read_on(2)                 other rules judged it last: what they published behind the table's rows
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any
+
+from faust.types import TP
+
+from traderecon.records.published import published
+from traderecon.tables import BatchTable, outputs, told
+from traderecon.topics import Topics
+from traderecon.transport.behind import NoLeader
+from traderecon.transport.fingerprint import Fingerprint
+
+AT_ONCE = 500
+"""Results are read in steps: nothing else runs meanwhile."""
+AGAIN_S = 1.0
+"""How soon a leader is asked for again."""
+
+logger = logging.getLogger(__name__)
+
+
+class PublishedResults:
+    """The outputs of an app's matching table."""
+
+    def __init__(self, app: Any, topics: Topics, table: BatchTable) -> None:
+        self._app, self._table = app, table
+        self._outputs = (topics.reconciled, topics.mismatch)
+
+    async def read_back(self, tp: TP) -> AsyncIterator[int]:
+        """Everything there is, so that the journal can be read again under whatever rules are in force now.
+
+        Gives how many results were read, step by step.
+        """
+        logger.warning("%s[%s]: reading what was published of it from %s", *tp, ", ".join(sorted(self._outputs)))
+        async for count in self._read(tp.partition, {}):
+            yield count
+
+    async def read_on(self, partition: int) -> None:
+        """What is published and not in the partition's rows: a worker that died in between leaves such results.
+
+        Under the same rules they would come again, byte for byte; under others with other verdicts.
+        """
+        while True:
+            try:
+                async for _ in self._read(partition, self._table.written(partition)):
+                    await asyncio.sleep(0)
+            except NoLeader as error:
+                logger.warning("partition %d waits for what was published of it: %s has no leader", partition, error)
+                await asyncio.sleep(AGAIN_S)
+            else:
+                return
+
+    async def _read(self, partition: int, known: Mapping[TP, Fingerprint]) -> AsyncIterator[int]:
+        consumer = self._app.consumer
+        tps = {TP(topic, partition) for topic in self._outputs}
+        lows, highs = await consumer.earliest_offsets(*tps), await consumer.highwaters(*tps)
+        if missing := tps - (lows.keys() & highs.keys()):
+            raise NoLeader(missing)
+        first = {tp: max(lows[tp] or 0, known[tp].offset + 1 if tp in known else 0) for tp in tps}
+        spans = {tp: range(first[tp], highs[tp]) for tp in tps if first[tp] < (highs[tp] or 0)}
+        async for _, records in self._app.transport.read(spans):
+            for begun in range(0, len(records), AT_ONCE):
+                step = records[begun : begun + AT_ONCE]
+                changes: dict[bytes, bytes] = {}
+                for result in outputs.newest(published(record.value or b"") for record in step):
+                    last = self._table.stored_row(partition, told.PREFIX + result.trade_id.encode())
+                    changes |= outputs.rows(result, last, partial(self._table.stored_values, partition))
+                if changes:
+                    await self._table.put_rows(partition, changes)
+                yield len(step)
