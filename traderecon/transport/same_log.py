@@ -35,11 +35,15 @@ READ, WRITTEN, STORED = "read", "written", "read into a local store"
 
 
 class Expected(NamedTuple):
-    """A record that was there: where, what was done with it, and its fingerprint."""
+    """A record that was there: where, what was done with it, and its fingerprint.
+
+    ``made_anew``: a log that has lost its end is no loss, for what was behind it is read and written again.
+    """
 
     tp: TP
     deed: str
     was: Fingerprint
+    made_anew: bool = False
 
 
 class SameLog:
@@ -169,7 +173,8 @@ class SameLog:
             for tp in tps:
                 begun, last = self._notes[tp].changelogs.get(changelog, ("", None)) if tp in self._notes else ("", None)
                 if last is not None and begun == table.begun(tp.partition):
-                    yield Expected(TP(changelog, tp.partition), WRITTEN, last)
+                    # One that is shorter gives an older table, which reads the journal from there; see ``starts``.
+                    yield Expected(TP(changelog, tp.partition), WRITTEN, last, made_anew=True)
                 if (mark := table.last(*tp)) is not None:
                     yield Expected(tp, READ, mark)
                 yield from (Expected(place, WRITTEN, mark) for place, mark in table.written(tp.partition).items())
@@ -189,10 +194,15 @@ class SameLog:
             by_place[one.tp].setdefault(one.was.offset, one)
         if not by_place:
             return []
-        bounds = await self._bounds({tp: max(several) for tp, several in by_place.items()})
+        last = {
+            tp: [offset for offset, one in several.items() if not one.made_anew] for tp, several in by_place.items()
+        }
+        bounds = await self._bounds({tp: max(offsets, default=-1) for tp, offsets in last.items()})
         for tp, (low, high) in bounds.items():
-            for one in by_place[tp].values():
-                if said := differs(tp, one.deed, one.was, low, high, None):
+            for offset, one in [*by_place[tp].items()]:
+                if one.made_anew and offset >= high:
+                    del by_place[tp][offset]
+                elif said := differs(tp, one.deed, one.was, low, high, None):
                     halt(said, code=REFUSED)
         there = {tp: {offset for offset in by_place[tp] if offset >= low} for tp, (low, _) in bounds.items()}
         try:
