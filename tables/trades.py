@@ -96,7 +96,7 @@ class Trades:
             versions = (trade.closed.version, 0 if trade.told is None else trade.told.version)
             closed.forget(self._draft, trade_id, trade.closed, max(versions))
         self._clear(trade_id)
-        del self._remembered[trade_id]
+        self._remembered[trade_id] = Trade([], None)  # its rows are stored until the draft is written
 
     def _clear(self, trade_id: bytes) -> None:
         """Take away every fact, also those that a closed row has made void, and what was published."""

@@ -78,6 +78,23 @@ def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: Path) -> None:
+    async def story(table: BatchTable) -> None:
+        draft = table.draft(batch(20))
+        held = trades.Memory().trades(draft)
+        held.of(b"T1")
+        for kept, value in kept_rows():
+            held.keep(b"T1", kept, value)
+        held.tell(b"T1", PUBLISHED)
+        await draft.write()
+        held = trades.Memory().trades(table.draft(batch(30)))
+        held.forget(b"T1")
+        trade = held.of(b"T1")
+        assert (trade.facts, trade.told, trade.closed) == ([], None, None)
+
+    play(tmp_path, story)
+
+
 def test_s14_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         draft = table.draft(batch(20))
