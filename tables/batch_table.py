@@ -39,6 +39,9 @@ BEGUN_KEY = INTERNAL + b"begun"
 WRITTEN_KEY = INTERNAL + b"written\x00"
 """Before topic, NUL, partition: the fingerprint of the last record written there before these rows."""
 
+OWN_RISING = (APPLIED_KEY, LAST_KEY, WRITTEN_KEY)
+"""Of the table's own rows those that never fall."""
+
 
 def applied_key(topic: str) -> bytes:
     """The key of the row that says which offsets of a source topic are in a table."""
@@ -68,7 +71,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         )
         self._writes: dict[int, int] = {}
         self._restored: dict[int, int] = {}
-        self._rising = (APPLIED_KEY, LAST_KEY, WRITTEN_KEY, *rising)
+        self._rising = (*OWN_RISING, *rising)
 
     def _new_store(self) -> Store:
         return Store(self.app.conf.store, self.app, self, table_name=self.name, loop=self.loop)

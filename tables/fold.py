@@ -12,7 +12,7 @@ from typing import Self
 
 from rocksdict import Options, Rdict
 
-from .batch_table import APPLIED_KEY, applied_key
+from .batch_table import OWN_RISING, applied_key
 from .rising import higher, number_of
 from .store import rows
 
@@ -23,7 +23,7 @@ class Fold:
     def __init__(self, directory: Path, rising: tuple[bytes, ...]) -> None:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        self._directory, self._rising = directory, (APPLIED_KEY, *rising)
+        self._directory, self._rising = directory, (*OWN_RISING, *rising)
         self._db = Rdict(str(directory), Options(raw_mode=True))
 
     def __enter__(self) -> Self:

@@ -19,16 +19,21 @@ def kept_rows() -> list[tuple[facts.Kept, bytes]]:
     return [(facts.Kept(identity(one.leg), one, 10 + at), journalled(one)) for at, one in enumerate(found)]
 
 
+async def matched(table: BatchTable, memory: trades.Memory) -> None:
+    """A trade with two legs, whose result is published."""
+    draft = table.draft(batch(20))
+    held = memory.trades(draft)
+    held.of(b"T1")
+    for kept, value in kept_rows():
+        held.keep(b"T1", kept, value)
+    held.tell(b"T1", PUBLISHED)
+    await draft.write()
+
+
 def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
-        draft = table.draft(batch(20))
-        held = memory.trades(draft)
-        held.of(b"T1")
-        for kept, value in kept_rows():
-            held.keep(b"T1", kept, value)
-        held.tell(b"T1", PUBLISHED)
-        await draft.write()
+        await matched(table, memory)
         draft = table.draft(batch(30))
         memory.trades(draft).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
         await draft.write()
@@ -80,13 +85,7 @@ def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
 
 def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        draft = table.draft(batch(20))
-        held = trades.Memory().trades(draft)
-        held.of(b"T1")
-        for kept, value in kept_rows():
-            held.keep(b"T1", kept, value)
-        held.tell(b"T1", PUBLISHED)
-        await draft.write()
+        await matched(table, trades.Memory())
         held = trades.Memory().trades(table.draft(batch(30)))
         held.forget(b"T1")
         trade = held.of(b"T1")

@@ -48,8 +48,8 @@ HELD_S = 0.1
 class BatchConsumer(Driver):
     """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
 
-    The driver gives: ``fetch``, ``_seek``, ``_commit``, ``committed``, ``earliest_offsets``, ``highwaters``,
-    ``readable_ends``, ``assignment``, ``partition_counts``, ``subscribe``; of offsets those whose leader answers.
+    The driver gives what ``Driver`` names, and of Faust's own ``_seek``, ``earliest_offsets``, ``highwaters``,
+    ``assignment``, ``subscribe``; of offsets those whose leader answers.
     """
 
     transient_errors: ClassVar[tuple[type[Exception], ...]] = ()
