@@ -33,6 +33,10 @@ format: .venv/dev.stamp ## Format, and fix what can be fixed safely
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
+.PHONY: properties
+properties: .venv/dev.stamp ## Draw a thousand random examples for every property; CI draws the same two hundred each time
+	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile search
+
 .PHONY: kafka
 kafka: .venv/kafka.stamp ## Fetch the Kafka that the tests start; nothing is fetched once it is there
 

@@ -294,4 +294,22 @@ class Installation:
     def until_decided(self, within_s: float = DECIDED_S) -> None:
         """Wait until everything that is sent by now is decided and stored."""
         sent_by_s = time.time()
-        self.until(lambda: self.decided(sent_by_s), "all is decided and stored", within_s)
+        try:
+            self.until(lambda: self.decided(sent_by_s), "all is decided and stored", within_s)
+        except AssertionError as error:
+            error.add_note(f"sent by {sent_by_s}\n{self.standing()}")
+            raise
+
+    def standing(self) -> str:
+        """How far everything has got, and what every worker said last: what one looks at when it stands still."""
+        names = (self.topics.reconciled, self.topics.mismatch, self.topics.dead_letters)
+        lines = [
+            f"watermark {self.watermark_s()}",
+            *map(str, self.rows("SELECT * FROM standings")),
+            f"stored {self.rows('SELECT topic, partition, next_offset FROM sink_offsets')}",
+            f"of {self.ends(*names)}",
+        ]
+        for number, worker in enumerate(self._workers):
+            lines.append(f"worker {number}, process {worker.pid} and {len(worker.pids)} of its group:")
+            lines.append(worker.log[-3000:])
+        return "\n".join(lines)

@@ -160,6 +160,11 @@ def term_rows(draw: st.DrawFn, base: Mapping[str, int]) -> Row:
     return row
 
 
+def trade_rows(base: Mapping[str, int]) -> st.SearchStrategy[Row]:
+    """Of an execution or a confirmation that is not a cancel, so that it has its terms."""
+    return term_rows(base).filter(lambda row: row.get("kind", "").lower() != "cancel")
+
+
 @st.composite
 def pnl_rows(draw: st.DrawFn, base: Mapping[str, int]) -> Row:
     """A snapshot of what the base trade gives, or near it."""

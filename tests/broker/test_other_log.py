@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from broker.administration import read_again
 from broker.kafka_server import Kafka
 from pipeline.trades import doubled, execution, matched, send
 from pipeline_case import Installation, Running
@@ -56,7 +57,9 @@ def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_
     made_anew(kafka, topic, 100)
     assert worker.ended() == REFUSED
     assert f"{topic}[0] was of the topic with the id" in worker.log or f"{topic}[0]: offset" in worker.log
-    # A Kafka forgets what was committed of a topic that is deleted: the new one is read from its beginning.
+    # Kafka forgets what was committed of a topic that is deleted; what the worker committed since, it keeps.
+    group = f"{installation.prefix}traderecon-intake"
+    read_again(kafka.address, group, topic, kafka.partitions(topic))
     installation.start()
     decided = "SELECT count(*) FROM results WHERE trade_id LIKE 'G1___'"
     installation.until(lambda: installation.one(decided) == 100, "all of the new topic is decided")

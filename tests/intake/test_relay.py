@@ -40,7 +40,7 @@ def leg_of(decoded: Fact | Rejected) -> Leg | None:
 def both(source: Source, header: str, line: str) -> tuple[Fact | Rejected, Fact | Rejected]:
     """What is read from the line, and from the message."""
     rows = Rows(source, header)
-    return rows.decode(line, ORIGIN), decode(source, message_of(rows.columns, line), ORIGIN)
+    return rows.decode(line, ORIGIN), decode(source, message_of(rows.columns, line, rows.unknown), ORIGIN)
 
 
 lines = st.lists(
@@ -53,6 +53,8 @@ lines = st.lists(
 @example(Source.EXECUTIONS, '"T,1", AAPL ,100,190.50,2025-07-26T10:01:23Z')
 @example(Source.CONFIRMATIONS, "2025-07-26T10:01:23Z,190.5,100,AAPL,T1,buy,2,x")
 @example(Source.PNL, "T1,95,0.5,,")
+@example(Source.PNL, "T1,95,0.5,,\udcff")
+@example(Source.EXECUTIONS, "T1,AAPL,100,190.50,2025-07-26T10:01:23Z,2,new,\ufffd")
 @example(Source.PNL, "")
 def test_a_message_says_what_its_line_says(source: Source, line: str) -> None:
     of_line, of_message = both(source, HEADERS[source], line)
@@ -82,9 +84,11 @@ def test_an_empty_cell_was_not_sent() -> None:
 @example(Source.PNL, "[1,2,3,4,5,6]")
 @example(Source.PNL, "{T1,1,2,3,4,5,6")
 @example(Source.PNL, '"a\\",b,c,d,e,f,g"')
+@example(Source.EXECUTIONS, "T1,T1,T1,T1,T1,T1,T1,\ufffd")
 def test_a_line_that_is_no_row_is_rejected_with_the_same_code(source: Source, line: str) -> None:
+    rows = Rows(source, HEADERS[source])
     of_line, of_message = both(source, HEADERS[source], line)
-    is_row = message_of(Rows(source, HEADERS[source]).columns, line).startswith(b"{")
+    is_row = message_of(rows.columns, line, rows.unknown).startswith(b"{")
     if is_row or line.strip().endswith(("}", "]")):  # what may be JSON in a string is no line of CSV
         return
     assert isinstance(of_line, Rejected)

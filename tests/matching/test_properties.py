@@ -391,11 +391,9 @@ class TestOracle:
         failed = {check.reason for check in said.checks if check.outcome is Outcome.FAIL}
         assert failed <= set(said.reasons)
 
-    @given(rows.bases().flatmap(lambda base: st.tuples(rows.term_rows(base), rows.term_rows(base))), rule_sets())
+    @given(rows.bases().flatmap(lambda base: st.tuples(rows.trade_rows(base), rows.trade_rows(base))), rule_sets())
     def test_matched_means_every_check_is_proven(self, pair: tuple[Row, Row], rules: Rules) -> None:
-        said = judged(
-            facts_of([(side, TERMS | row | {"kind": "new"}) for side, row in zip(rows.SIDES, pair, strict=True)]), rules
-        )
+        said = judged(facts_of([(side, TERMS | row) for side, row in zip(rows.SIDES, pair, strict=True)]), rules)
         unproven = {check.name for check in said.checks if check.outcome not in PROVEN}
         assert (said.state is State.MATCHED) is (unproven <= {"pnl"} and not rules.pnl_required)
         assert [check.name for check in said.checks] == [rule.name for rule in rules.checks]

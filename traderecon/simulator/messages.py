@@ -52,7 +52,7 @@ def messages(
                 key = ("", f'"{key}"', f"S{seed}-{another:08d}")[way % 3]
         else:
             spread = 0
-        value = message_of(reader.columns, message.row)
+        value = message_of(reader.columns, message.row, reader.unknown)
         yield Sent(message.source, key.encode() or None, value, message.position, spread)
 
 
