@@ -98,17 +98,19 @@ class JournalTime:
             if self._begun:
                 return
             await self.read_resets()
-            tails = await self._tails()
-            epoch, newest_ns = latest(tails or ())
+            epoch, newest_ns = latest(await self._tails())
             self.epoch = max(self.epoch, epoch)  # the topic of decisions may have lost its records, or be another one
-            self._clock.begin(None if tails is None else self._known_ms(epoch, newest_ns), clock.boot_ms())
+            self._clock.begin(self._known_ms(epoch, newest_ns), clock.boot_ms())
             self._begun = True
 
-    def _known_ms(self, epoch: int, newest_ns: int) -> int:
+    def _known_ms(self, epoch: int, newest_ns: int) -> int | None:
         """A time that has passed for sure, by the journal's ``epoch`` and the newest time it tells of there.
 
         What this worker believed last is the closest, unless more was decided or believed while it was not running.
+        None where the journal tells no time yet: nobody waits, and this machine's clock may be the one that is wrong.
         """
+        if not newest_ns:
+            return None
         ahead_ms = int(self._app.producer.log_ahead_ms)
         journal_ms, wall_ms, decided = newest_ns // NS_PER_MS - ahead_ms, clock.now_ms(), self._decided
         untold = decided is not None and decided.epoch > epoch
@@ -206,8 +208,8 @@ class JournalTime:
             self._stored_boot_ms = boot_ms
             durable.replace(self._state_file, _encode(_Stored(clock.boot_id(), self._clock.offset_ms, self.epoch)))
 
-    async def _tails(self) -> list[Tail] | None:
-        """The last records of each partition of the journal; None where it never had any."""
+    async def _tails(self) -> list[Tail]:
+        """The last records of each partition of the journal, down to one that says the epoch and one with a time."""
         tps = [TP(self._stage.topics.legs, number) for number in range(self._stage.partitions)]
         ends = await self._app.consumer.readable_ends(*tps)
         if missing := sorted(set(tps) - ends.keys()):
@@ -221,9 +223,9 @@ class JournalTime:
             async for tp, records in self._app.transport.read({tp: span for tp, span in spans.items() if span}):
                 for record in records:
                     tails[tp].take_in(record.key, record.value or b"")
-            asked = {tp for tp in asked if not tails[tp].has_progress and spans[tp].start > first.get(tp, 0)}
+            asked = {tp for tp in asked if not tails[tp].says_when and spans[tp].start > first.get(tp, 0)}
             count *= WIDER
-        return list(tails.values()) if any(ends.values()) else None
+        return list(tails.values())
 
 
 class Unanswered(Exception):

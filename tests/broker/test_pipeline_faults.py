@@ -6,15 +6,21 @@ import pytest
 from broker.feeding import produce
 from broker.kafka_server import Kafka
 from broker.waiting import until
+from pipeline.trades import matched, send
 from pipeline_case import READY_S, Installation
 from pipeline_truth import Day, Truth, assert_as_in_batch, batch_of
+
+from traderecon.records.journal import Progress, journalled
 
 DAY = Day(trades=2_500, profile="typical")
 KILLS = 2
 OTHER_CLOCK = """
+import os
 import time
 from traderecon import clock
 from traderecon.cli import main
+
+first = os.getpid()
 
 def now_ns():
     return time.time_ns() + int({shift_s}) * 10**9
@@ -25,6 +31,8 @@ main()
 JUMPS = "(86_400, 0, -3_600)[int(time.monotonic() / 2) % 3]"
 """A day ahead, right, an hour behind, two seconds each."""
 BEHIND = "-300"
+BEHIND_ONCE_IT_RUNS = "-3_600 * (os.getpid() != first)"
+"""Right in the process that checks the clock before it starts the others."""
 pytestmark = pytest.mark.installation(grace_seconds=5)
 
 
@@ -64,6 +72,19 @@ def test_z7_workers_that_come_and_go_under_load_lose_and_double_nothing(
     twice = truth._replace(rejects=truth.rejects + truth.rejects)
     assert_as_in_batch(installation, twice, third)
     assert third.leave() == 0
+
+
+def test_c4_a_worker_that_is_an_hour_behind_and_comes_second_believes_the_broker(
+    kafka: Kafka, installation: Installation
+) -> None:
+    """The first one has begun the journal, and told no time yet."""
+    for partition in range(installation.partitions):
+        installation.append(installation.topics.legs, [journalled(Progress(0, {}, {}))], partition=partition)
+    worker = installation.start(program=[sys.executable, "-c", OTHER_CLOCK.format(shift_s=BEHIND_ONCE_IT_RUNS)])
+    until(worker.ready, "it is ready", READY_S)
+    send(installation, range(10))
+    installation.until(lambda: matched(installation) == 10, "all match")
+    assert worker.leave() == 0
 
 
 def test_c1_c4_workers_whose_clocks_jump_and_differ_come_to_the_batch_verdict(

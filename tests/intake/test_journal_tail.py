@@ -25,14 +25,20 @@ def tail(*records: tuple[bytes | None, bytes]) -> Tail:
 
 def test_c6_a_reset_makes_all_times_before_it_count_no_more() -> None:
     found = tail(fact(5_000), progress(5_001), progress(100, 1), fact(101), progress(5_002))
-    assert (found.epoch, found.newest_ns, found.has_progress) == (1, 101 * S, True)
-    assert tail(fact(7)).has_progress is False
+    assert (found.epoch, found.newest_ns, found.says_when) == (1, 101 * S, True)
+    assert tail(fact(7)).says_when is False
+
+
+def test_progress_from_before_any_clock_was_believed_tells_no_time() -> None:
+    found = tail(progress(0), progress(0))
+    assert (found.says_when, latest([found])) == (False, (0, 0))
+    assert tail(progress(0), fact(7)).says_when is True
 
 
 def test_what_is_not_of_ours_says_nothing() -> None:
     strange = [(None, b"{}"), (b"T1", b"none"), (None, b'{"format": 99}'), (b"T1", b'{"format": 99}')]
     found = tail(fact(7), *strange)
-    assert (found.epoch, found.newest_ns, found.has_progress) == (0, 7 * S, False)
+    assert (found.epoch, found.newest_ns, found.says_when) == (0, 7 * S, False)
 
 
 def test_c6_the_latest_epoch_of_any_partition_counts() -> None:

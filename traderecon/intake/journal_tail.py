@@ -20,8 +20,13 @@ class Tail:
         self.epoch = 0
         self.newest_ns = 0
         """The newest time of the epoch, in nanoseconds since 1970; 0 where there is none."""
-        self.has_progress = False
+        self._has_progress = False
         """Whether any record says which epoch it is of: a fact does not."""
+
+    @property
+    def says_when(self) -> bool:
+        """Whether its records say which epoch they are of, and a time of it."""
+        return self._has_progress and self.newest_ns > 0
 
     def take_in(self, key: bytes | None, value: bytes) -> None:
         """Take in the next record."""
@@ -34,7 +39,7 @@ class Tail:
             return
 
     def _take_in(self, progress: Progress) -> None:
-        self.has_progress = True
+        self._has_progress = True
         if progress.epoch > self.epoch:
             self.epoch, self.newest_ns = progress.epoch, 0
         if progress.epoch == self.epoch:
