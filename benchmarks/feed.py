@@ -7,11 +7,11 @@ Both are asked in the same words, so that a benchmark does not know which one it
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
+from traderecon import clock
 from traderecon.transport.log import Log, Writer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the Kafka of the tests
@@ -83,7 +83,7 @@ class EmbeddedLog:
 
     def append(self, topic: str, pairs: Sequence[Row], partition: int) -> None:
         """Append keys and values, however long the worker keeps the log to itself."""
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = clock.now_ms()
         self._writer.append(topic, partition, [(key, value, now_ms, ()) for key, value in pairs]).result()
 
     def end(self, topic: str, partition: int) -> int:

@@ -65,7 +65,7 @@ def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_
     installation.until(lambda: installation.one(decided) == 100, "all of the new topic is decided")
 
 
-@pytest.mark.parametrize("name", ["legs", "mismatch"])
+@pytest.mark.parametrize("name", ["legs", "mismatch", "changelog"])
 def test_b16_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_that_wrote_it(
     kafka: Kafka, installation: Installation, name: str
 ) -> None:
@@ -76,7 +76,7 @@ def test_b16_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_t
     installation.append(installation.topics.broker_confirmations, others)
     broken = "SELECT count(*) FROM results WHERE state = 'MISMATCHED'"
     installation.until(lambda: installation.one(broken) == TRADES, "all are breaks")
-    topic = installation.prefix + name
+    topic = getattr(installation.topics, name)
     refill = [(record.key, record.value) for record in kafka.records(topic)]
     kafka.kill()
     for partition in range(2):

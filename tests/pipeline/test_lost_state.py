@@ -141,7 +141,8 @@ def test_s13_outputs_without_a_leader_keep_only_their_partition_waiting(patient:
     assert worker.leave() == 0
 
 
-def test_s13_an_older_changelog_and_no_store_lose_no_trade(patient: Installation) -> None:
+def test_s13_an_older_changelog_and_no_store_are_refused_and_the_journal_has_it_all(patient: Installation) -> None:
+    """What is left of a changelog may be any part of it: nobody can say that only its end is missing."""
     worker = patient.start_ready()
     send(patient, range(20))
     patient.until(lambda: matched(patient) == 20, "twenty match")
@@ -166,6 +167,11 @@ def test_s13_an_older_changelog_and_no_store_lose_no_trade(patient: Installation
             log.execute(
                 "UPDATE partitions SET first = ?, next = ?, cleaned = ?, kept = ? WHERE id = ?", (*rest, number)
             )
+    lose_stores(patient)
+    refused = patient.start()
+    assert refused.ended() == REFUSED
+    assert f"{CHANGELOG}[" in refused.log
+    lose_changelog(patient)
     lose_stores(patient)
     worker = patient.start_ready()
     confirm(patient, range(20, 50))

@@ -30,6 +30,7 @@ from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.fingerprint import LogId
 from traderecon.transport.holds import Holds
 from traderecon.transport.incidents import Incidents
+from traderecon.transport.log import OffsetOutOfRange
 from traderecon.transport.points import Point, passed
 from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
@@ -430,7 +431,12 @@ class SimulatedConsumer(BatchConsumer, _Member):
         begun = {tp: at for tp in wanted if (at := self._positions[tp]) < ends[tp]}
         if not begun:
             return {}
-        found = await self._worker.asks(lambda: {tp: log.read(*tp, at, most) for tp, at in begun.items()})
+        try:
+            found = await self._worker.asks(lambda: {tp: log.read(*tp, at, most) for tp, at in begun.items()})
+        except OffsetOutOfRange:  # the log was cut meanwhile
+            for tp, at in begun.items():
+                await self._held(tp, at)
+            return {}
         fetched = {}
         for tp, records in found.items():
             if records and self._positions.get(tp) == begun[tp]:

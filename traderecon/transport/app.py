@@ -141,7 +141,7 @@ class StreamApp(faust.App):
             if said := denied(error, self.security.principal, operation="Write"):
                 halt(f"{self.conf.id}: {said}. Nothing of what it follows from is acknowledged.", error)
             raise
-        if spans and topic not in self.tables.changelog_topics:
+        if spans:
             self.written.note(tp, rows, spans, before)
         return spans
 

@@ -35,15 +35,11 @@ READ, WRITTEN, STORED = "read", "written", "read into a local store"
 
 
 class Expected(NamedTuple):
-    """A record that was there: where, what was done with it, and its fingerprint.
-
-    ``made_anew``: a log that has lost its end is no loss, for what was behind it is read and written again.
-    """
+    """A record that was there: where, what was done with it, and its fingerprint."""
 
     tp: TP
     deed: str
     was: Fingerprint
-    made_anew: bool = False
 
 
 class SameLog:
@@ -69,12 +65,12 @@ class SameLog:
         Gives those that may begin: one of which something is expected, and whose leader does not answer, waits. What
         was written to another one without a leader is compared as soon as it has one.
         """
-        expected = [*self._noted(tps), *self._in_tables(tps), *self._written(self._app.written.lasts())]
+        expected = [*self._noted(tps), *self._in_tables(tps), *self._written(self._outputs())]
         ids = [(tp, self._notes[tp].log) for tp in sorted(tps & self._notes.keys())]
         for tp in tps & self._notes.keys():
             ids += [(TP(topic, 0), was) for topic, was in self._notes[tp].logs.items()]
         topics = {one.tp.topic for one in expected} | {tp.topic for tp in tps} | {tp.topic for tp, _ in ids}
-        found = await self._consumer.log_ids(topics | self._app.writes)
+        found = await self._consumer.log_ids(topics | self._app.writes | self._app.tables.changelog_topics)
         self._require_topics(found, ids)
         self._ids |= {topic: log.topic_id for topic, log in found.items()}
         unanswered = await self._compare(expected)
@@ -144,7 +140,7 @@ class SameLog:
         before = self._notes.get(tp)
         done = tuple(progress.marks)[-NOTED:] or (before.done if before is not None else ())
         written: dict[str, dict[int, Fingerprint]] = defaultdict(dict)
-        for place, last in self._app.written.lasts().items():
+        for place, last in self._outputs().items():
             written[place.topic][place.partition] = last
         logs = {topic: self._ids[topic] for topic in written if topic in self._ids}
         changelogs = {
@@ -173,14 +169,18 @@ class SameLog:
             for tp in tps:
                 begun, last = self._notes[tp].changelogs.get(changelog, ("", None)) if tp in self._notes else ("", None)
                 if last is not None and begun == table.begun(tp.partition):
-                    # One that is shorter gives an older table, which reads the journal from there; see ``starts``.
-                    yield Expected(TP(changelog, tp.partition), WRITTEN, last, made_anew=True)
+                    yield Expected(TP(changelog, tp.partition), WRITTEN, last)
                 if (mark := table.last(*tp)) is not None:
                     yield Expected(tp, READ, mark)
                 yield from (Expected(place, WRITTEN, mark) for place, mark in table.written(tp.partition).items())
 
     def _done(self, readings: Mapping[TP, Progress], tps: Collection[TP]) -> Iterable[Expected]:
         return (Expected(tp, READ, mark) for tp, progress in readings.items() if tp in tps for mark in progress.marks)
+
+    def _outputs(self) -> Mapping[TP, Fingerprint]:
+        """The last record written to each partition; of changelogs local stores and commits know it."""
+        changelogs = self._app.tables.changelog_topics
+        return {tp: last for tp, last in self._app.written.lasts().items() if tp.topic not in changelogs}
 
     def _written(self, tps: Iterable[TP]) -> Iterable[Expected]:
         return (Expected(tp, WRITTEN, mark) for tp in tps for mark in self._app.written.marks(tp))
@@ -194,15 +194,10 @@ class SameLog:
             by_place[one.tp].setdefault(one.was.offset, one)
         if not by_place:
             return []
-        last = {
-            tp: [offset for offset, one in several.items() if not one.made_anew] for tp, several in by_place.items()
-        }
-        bounds = await self._bounds({tp: max(offsets, default=-1) for tp, offsets in last.items()})
+        bounds = await self._bounds({tp: max(several) for tp, several in by_place.items()})
         for tp, (low, high) in bounds.items():
-            for offset, one in [*by_place[tp].items()]:
-                if one.made_anew and offset >= high:
-                    del by_place[tp][offset]
-                elif said := differs(tp, one.deed, one.was, low, high, None):
+            for one in by_place[tp].values():
+                if said := differs(tp, one.deed, one.was, low, high, None):
                     halt(said, code=REFUSED)
         there = {tp: {offset for offset in by_place[tp] if offset >= low} for tp, (low, _) in bounds.items()}
         try:

@@ -1,8 +1,6 @@
 """What a worker has written, and the log has acknowledged: fingerprints, to know the log by.
 
-    note(tp, rows, offsets)  ->  last(tp), lasts(), marks(tp)      of an append its last record
-
-Not of changelogs: their local stores know.
+note(tp, rows, offsets)  ->  last(tp), lasts(), marks(tp)      of an append its last record
 """
 
 from collections import defaultdict, deque
