@@ -6,14 +6,14 @@ Nothing here retries but ``create_topic``, which waits until the topic can be us
 """
 
 import time
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from aiokafka.protocol.admin import CreateTopicsRequest_v3, DeleteRecordsRequest_v0, DeleteTopicsRequest_v1
 from aiokafka.protocol.commit import OffsetFetchRequest_v1, OffsetFetchRequest_v3
 from aiokafka.protocol.fetch import FetchRequest_v10
 from aiokafka.protocol.metadata import MetadataRequest_v1
-from aiokafka.protocol.offset import OffsetRequest_v1
+from aiokafka.protocol.offset import OffsetRequest_v1, OffsetRequest_v2
 from aiokafka.protocol.produce import ProduceRequest_v3
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
@@ -23,6 +23,9 @@ from broker.waiting import until
 A_TOPIC, A_BROKER = 2, 4
 SET, DELETE = 0, 1
 EARLIEST, LATEST = -2, -1
+READ_COMMITTED = 1
+COMMIT = b"\x00\x01"
+"""Of the key of a transaction's marker, behind its version: it commits. Source: Kafka's protocol, Control Batches."""
 ANSWER_MS = 30_000
 FETCH_BYTES = 16 * 1024 * 1024
 LARGEST_BYTES = 1024 * 1024 * 1024
@@ -128,16 +131,24 @@ class Topics:
         return int(first)
 
     def records(self, topic: str) -> list[Record]:
-        """Everything in a topic up to now, by partition, then offset."""
+        """Everything in a topic up to now, by partition, then offset, but what no transaction has committed."""
         found: list[Record] = []
         for partition in range(self.partitions(topic)):
-            position, end = self.earliest(topic, partition), self.end(topic, partition)
-            while position < end:
-                for record in self._fetch(topic, partition, position):
-                    if record.offset >= position:
-                        found.append(record)
-                        position = record.offset + 1
+            found += committed_of(self._batches(topic, partition))
         return found
+
+    def codec(self, topic: str, partition: int, offset: int) -> int:
+        """How the batch at this offset is compressed, as its attributes say."""
+        batch = MemoryRecords(self._fetched(topic, partition, offset)).next_batch()
+        assert batch is not None
+        return int(batch.compression_type)
+
+    def stable_end(self, topic: str, partition: int = 0) -> int:
+        """The last stable offset: where the first open transaction begins, or ``end``."""
+        request = OffsetRequest_v2(-1, READ_COMMITTED, [(topic, [(partition, LATEST)])])
+        ((_, ((_, code, _, offset),)),) = ask(self.address, request).topics
+        accepted(code, f"stable offset in {topic} {partition}")
+        return int(offset)
 
     def earliest(self, topic: str, partition: int = 0) -> int:
         """The offset of the oldest record kept."""
@@ -182,11 +193,30 @@ class Topics:
         accepted(code, f"read {topic} {partition}")
         return bytes(batches)
 
-    def _fetch(self, topic: str, partition: int, offset: int) -> Iterable[Record]:
-        records = MemoryRecords(self._fetched(topic, partition, offset))
-        while (batch := records.next_batch()) is not None:
-            for record in batch:
-                yield Record(partition, record.offset, record.key, record.value)
+    def _batches(self, topic: str, partition: int) -> Iterator[tuple[Any, list[Record]]]:
+        """Every batch up to now, with its records; one that the log begins within has the rest of them."""
+        position, end = self.earliest(topic, partition), self.end(topic, partition)
+        while position < end:
+            batches = MemoryRecords(self._fetched(topic, partition, position))
+            while (batch := batches.next_batch()) is not None:
+                records = [Record(partition, one.offset, one.key, one.value) for one in batch]
+                yield batch, [record for record in records if record.offset >= position]
+                position = max(position, batch.next_offset)
+
+
+def committed_of(batches: Iterable[tuple[Any, list[Record]]]) -> list[Record]:
+    """The records that a reader of committed transactions gets, by offset; markers are no records."""
+    found: list[Record] = []
+    open_: dict[int, list[Record]] = {}
+    for batch, records in batches:
+        if batch.is_control_batch:
+            done = open_.pop(batch.producer_id, [])
+            found += done if all((record.key or b"")[2:4] == COMMIT for record in records) else []
+        elif batch.is_transactional:
+            open_.setdefault(batch.producer_id, []).extend(records)
+        else:
+            found += records
+    return sorted(found, key=lambda record: record.offset)
 
 
 def batch_of(values: Iterable[Value], codec: int = 0) -> bytes:

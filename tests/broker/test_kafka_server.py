@@ -1,11 +1,13 @@
 """The Kafka of the tests is one: it keeps what it acknowledged, dies when it should, and says why when it cannot."""
 
+import asyncio
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.protocol.commit import OffsetCommitRequest_v2
 from aiokafka.protocol.metadata import MetadataRequest_v1
 from aiokafka.protocol.produce import ProduceRequest_v3
@@ -102,6 +104,28 @@ def test_a_group_has_an_offset_once_it_commits_one(kafka: Kafka) -> None:
     assert kafka.committed("readers", "read") is None
     ask(kafka.address, OffsetCommitRequest_v2("readers", -1, "", -1, [("read", [(0, 7, "")])]))
     assert kafka.committed("readers", "read") == 7
+
+
+def test_what_a_transaction_has_not_committed_is_no_record(kafka: Kafka) -> None:
+    kafka.create_topic("taken.back")
+
+    async def transactions() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=kafka.address, transactional_id="takes-back") as producer:
+            for value in (b"aborted", b"committed", b"open"):
+                await producer.begin_transaction()
+                await producer.send_and_wait("taken.back", value, partition=0)
+                await asyncio.to_thread(kafka.append, "taken.back", [b"beside " + value])
+                if value == b"aborted":
+                    await producer.abort_transaction()
+                elif value == b"committed":
+                    await producer.commit_transaction()
+            assert (kafka.stable_end("taken.back"), kafka.end("taken.back")) == (6, 8)
+            found = [(record.offset, record.value) for record in kafka.records("taken.back")]
+            assert found == [(1, b"beside aborted"), (3, b"committed"), (4, b"beside committed"), (7, b"beside open")]
+            await producer.abort_transaction()
+
+    asyncio.run(transactions())
+    assert kafka.stable_end("taken.back") == kafka.end("taken.back") == 9
 
 
 def test_what_was_acknowledged_survives_a_kill(kafka: Kafka) -> None:
