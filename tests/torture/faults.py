@@ -15,8 +15,12 @@ from typing import NamedTuple
 
 from broker.kafka_server import Kafka
 
+from torture.administrator import Administrator
+from torture.feeder import Feeder
 from torture.group import UNREACHABLE, Watch
 from torture.held_database import HeldDatabase
+from torture.lost_topics import LostTopics
+from torture.other_producers import OtherProducers
 from torture.plan import Fault
 from torture.proxy import HELD, Proxy
 from torture.quota import throttle_ms
@@ -47,6 +51,8 @@ class Means(NamedTuple):
     clocks: Mapping[str, JumpingClock]
     database: HeldDatabase | None
     backlog: Callable[[], int]
+    feeder: Feeder | None = None
+    administrator: Administrator | None = None
 
 
 class Deeds:
@@ -74,6 +80,12 @@ class Deeds:
             "clock": self._clock,
             "slow-db": self._slow_db,
         }
+        if (feeder := means.feeder) is not None:
+            others = OtherProducers(kafka, topics, feeder)
+            self._deeds |= {"codec": others.codec, "transaction": others.transaction}
+            if (administrator := means.administrator) is not None:
+                lost = LostTopics(watch, crew, administrator, feeder)
+                self._deeds |= {"changelog": lost.changelog, "recreate": lost.recreate}
 
     async def wait_for_target(self, fault: Fault) -> None:
         """Wait until the fault would hit somebody at work. Raises NotSeen."""

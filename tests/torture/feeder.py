@@ -8,8 +8,9 @@ what was acknowledged must be in it.
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from itertools import chain, cycle
 
 from aiokafka import AIOKafkaProducer
@@ -18,6 +19,7 @@ from aiokafka.errors import KafkaError
 from torture.clock import PlanClock
 from torture.findings import Entry
 from torture.plan import Plan, Record
+from torture.seen import seen
 
 TICK_S = 0.05
 IN_FLIGHT = 500
@@ -31,6 +33,8 @@ class Feeder:
         self._address = address
         self._topics = topics
         self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._open: dict[str, asyncio.Event] = {}
+        self._sending: Counter[str] = Counter()
         self.acknowledged: defaultdict[str, list[Entry]] = defaultdict(list)
         self.fed_at_s = time.time()
         """When, on the wall clock, a record was acknowledged last."""
@@ -62,11 +66,40 @@ class Feeder:
                 await self._send(producer, record)
                 self.fed += 1
 
+    @asynccontextmanager
+    async def held(self, role: str) -> AsyncIterator[None]:
+        """Meanwhile nothing is sent to an input; what is on its way there has arrived. Raises NotSeen."""
+        self._open[role] = asyncio.Event()
+        try:
+            await seen(lambda: not self._sending[role], f"everything sent to {role} has arrived", GIVE_UP_S)
+            yield
+        finally:
+            self._open.pop(role).set()
+
+    async def send_again(self, role: str, entries: Iterable[Entry]) -> None:
+        """Send everything that an input had, which was made anew: what was acknowledged before is gone."""
+        again = []
+        async with self._producer() as producer:
+            for partition, _, key, value in entries:
+                again.append(await producer.send(self._topics[role], value, key=key, partition=partition))
+            sent = await asyncio.gather(*again)
+        offsets = [one.offset for one in sent]
+        self.acknowledged[role] = []
+        self.note(role, [entry._replace(offset=offset) for entry, offset in zip(entries, offsets, strict=True)])
+
+    def note(self, role: str, entries: Iterable[Entry]) -> None:
+        """That these were acknowledged, whoever sent them."""
+        self.acknowledged[role] += entries
+        self.fed_at_s = time.time()
+
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(bootstrap_servers=self._address, client_id="torture-feeder", acks="all", linger_ms=5)
 
     async def _send(self, producer: AIOKafkaProducer, record: Record) -> None:
         role, partition, key, value = record
+        while (held := self._open.get(role)) is not None:
+            await held.wait()
+        self._sending[role] += 1
         try:
             async with asyncio.timeout(GIVE_UP_S):
                 while True:
@@ -76,8 +109,8 @@ class Feeder:
                         self.retries += 1
                         await asyncio.sleep(TICK_S)
                     else:
-                        self.acknowledged[role].append(Entry(partition, sent.offset, key, value))
-                        self.fed_at_s = time.time()
+                        self.note(role, [Entry(partition, sent.offset, key, value)])
                         return
         finally:
+            self._sending[role] -= 1
             self._room.release()

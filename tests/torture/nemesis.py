@@ -3,8 +3,8 @@
     Plan.faults + PlanClock + Deeds -> Outcome per fault: fired or not, and what was observed
 
 Faults of one lane (a worker, the broker) come one after another, lanes run side by side: a worker dies while the
-broker restarts or another one sleeps. A fault strikes when its target is at work; while it waits, the plan's clock is
-slow.
+broker restarts or another one sleeps. A fault that ends every worker has no other beside it. A fault strikes when its
+target is at work; while it waits, the plan's clock is slow.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from broker.kafka_wire import Refused
 
 from torture.clock import PlanClock
 from torture.faults import Deeds
-from torture.plan import Fault, Plan
+from torture.plan import ALONE, Fault, Plan
 from torture.seen import Missed, NotSeen
 
 TRIES = 3
@@ -39,7 +39,7 @@ class Outcome:
         """One line for the person who watches."""
         fault = self.fault
         sign = "" if self.fired else "NEVER FIRED: "
-        return f"{self.began_s:7.1f} s  {fault.kind:<8}{fault.target:<10}{sign}{self.observed} ({self.took_s:.1f} s)"
+        return f"{self.began_s:7.1f} s  {fault.kind:<12}{fault.target:<20} {sign}{self.observed} ({self.took_s:.1f} s)"
 
     def to_row(self) -> dict[str, Any]:
         """The outcome for the report."""
@@ -63,8 +63,8 @@ async def strike(plan: Plan, clock: PlanClock, deeds: Deeds, tell: Tell) -> None
         for fault in plan.faults:
             await clock.reach(fault.at_s)
             clock.slow()
-            if fault.lane in lanes:
-                await lanes[fault.lane]
+            for busy in [lanes[lane] for lane in lanes if fault.lane in {lane, ALONE} or lane == ALONE]:
+                await busy
             try:
                 await deeds.wait_for_target(fault)
             except NotSeen as why:

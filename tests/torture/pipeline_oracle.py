@@ -104,6 +104,7 @@ class PipelineHistory:
                 self._judge_checkpoints(),
                 self._judge_offsets(),
                 self._judge_accounts(),
+                self._judge_tables(),
                 judge_letters(self.database.dead_letters, self._sources, self._roles),
                 *(
                     ()
@@ -113,7 +114,6 @@ class PipelineHistory:
                         self._judge_letters(),
                         self._judge_courses(),
                         self._judge_ledger(),
-                        self._judge_tables(),
                     )
                 ),
             )
@@ -169,7 +169,7 @@ class PipelineHistory:
         said = []
         for role in INPUTS:
             behind = sum(
-                end - self.committed.get((role, number), 0) for number, end in _ends(self.topics[role]).items()
+                max(0, end - self.committed.get((role, number), 0)) for number, end in _ends(self.topics[role]).items()
             )
             said += [f"intake has {behind} of {role} to commit"] if behind else []
         facts = [entry for entry in self.topics[LEGS] if entry.key is not None]

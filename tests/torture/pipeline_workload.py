@@ -5,7 +5,6 @@
 All workers share a data directory: each takes the lowest free home in it, so a home changes hands.
 """
 
-import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from broker.kafka_server import Kafka
 from groups import group_of
 
+from torture.administrator import Administrator
 from torture.findings import Defect, Entry, Finding
 from torture.homes import SharedHome, text_of
 from torture.pipeline_database import offsets_in, read_database
@@ -57,6 +57,7 @@ class Pipeline(Workload):
     ways = Ways(
         refusable=("changelog", LEGS, MISMATCH),
         quota_bytes_per_s=(15_000, 30_000),
+        inputs=INPUTS,
         # Some are killed for longer than a session, some come back within it.
         hold_s={"kill": (0.0, 7.0), "wipe": (0.0, 7.0), "stop": (0.5, 3.0)},
     )
@@ -77,6 +78,15 @@ class Pipeline(Workload):
             "TRADERECON_TOPIC_PARTITIONS": str(PARTITIONS),
             "TRADERECON_GRACE_SECONDS": str(GRACE_S),
         }
+        self.administrator: Administrator = Administrator(
+            kafka,
+            self._how("topics", "create"),
+            data_dir=self.data_dir,
+            group=f"{before}traderecon-intake",
+            journal=(self.topics[LEGS], PARTITIONS),
+            inputs=INPUT_PARTITIONS,
+            topics=self.topics,
+        )
 
     @classmethod
     def feed(cls, seed: int, records: int) -> Feed:
@@ -85,10 +95,10 @@ class Pipeline(Workload):
 
     def create(self) -> None:
         """The inputs as their producers would make them, the others by ``traderecon topics create``."""
-        for role, count in {**INPUT_PARTITIONS, "probe": 1}.items():
-            self.kafka.create_topic(self.topics[role], count, {"message.timestamp.type": "LogAppendTime"})
-        how = self._how("topics", "create")
-        subprocess.run(how.command, env=how.surroundings(), check=True, capture_output=True)
+        for role in INPUTS:
+            self.administrator.make_input(role)
+        self.kafka.create_topic(self.topics["probe"])
+        self.administrator.create_topics()
 
     def start(self, name: str) -> Start:
         """A worker with every role."""

@@ -19,13 +19,20 @@ from typing import NamedTuple
 
 PARTITIONS = 4
 BROKER = "broker"
+ALONE = "everybody"
 
 ON_WORKERS = ("kill", "stop", "wipe", "leave", "clock")
-KINDS = ("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse", "proxy", "disk", "clock", "slow-db")
+ON_EVERYBODY = ("changelog", "recreate")
+OF_THE_PIPELINE = ("slow-db", "codec", "transaction", "changelog", "recreate")
+"""Without intake, journal and database there is nothing to hit."""
+KINDS = (
+    *("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse", "proxy", "disk", "clock", "slow-db"),
+    *("codec", "transaction", "changelog", "recreate"),
+)
 """What can happen, as faults.py does it."""
 
 WEIGHTS = {"kill": 8, "stop": 3, "wipe": 2} | dict.fromkeys(
-    ("leave", "join", "quota", "refuse", "proxy", "disk", "clock", "slow-db"), 1
+    (kind for kind in KINDS if kind not in {"kill", "stop", "wipe", "bounce"}), 1
 )
 """How often each kind is drawn; how often the broker dies is said, not drawn."""
 
@@ -42,11 +49,19 @@ HOLD_S = {
     "disk": (1.0, 4.0),
     "clock": (2.0, 6.0),
     "slow-db": (2.0, 8.0),
+    "codec": (1.0, 4.0),
+    "transaction": (11.0, 16.0),
+    "changelog": (0.0, 3.0),
+    "recreate": (0.0, 3.0),
 }
 """How long each kind lasts once it has been observed, unless the workload says otherwise."""
 
 WAYS_OF_THE_WIRE = ("delay", "hole", "requests", "answers", "reset")
 """What a proxy does to the bytes: late, held both ways, held one way, connections cut."""
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+ENDINGS = ("commit", "abort")
+TABLES_LOST = ("ended", "killed", "running", "stores")
+"""How the workers end before the changelog is lost; ``running``: after it; ``stores``: only local stores are lost."""
 DELAY_MS = (100, 600)
 SHIFTS_S = (86_400, -3_600, 300, -300)
 """How far a clock jumps."""
@@ -60,8 +75,10 @@ class Fault:
     """One thing that goes wrong: when by the plan's clock, what, to whom, for how long.
 
     ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic by its role, for ``proxy`` what
-    happens to the bytes, else ``broker``, ``disk`` or ``database``. ``limit`` is the quota in bytes per second, the
-    delay in milliseconds, the jump of a clock in seconds, else 0.
+    happens to the bytes, for ``codec`` and ``transaction`` how and an input (``gzip+executions``), for ``recreate`` an
+    input, for ``changelog`` how the tables are lost, else ``broker``, ``disk`` or ``database``. ``limit`` is the quota
+    in bytes per second, the delay in milliseconds, the jump of a clock in seconds, for ``recreate`` 1 where the records
+    are sent again before the workers have ended, else 0.
     """
 
     at_s: float
@@ -73,6 +90,8 @@ class Fault:
     @property
     def lane(self) -> str:
         """Who is busy with it: faults of one lane come one after another, lanes run side by side."""
+        if self.kind in ON_EVERYBODY:
+            return ALONE
         return self.target if self.kind in {*ON_WORKERS, "join"} else BROKER
 
 
@@ -95,13 +114,14 @@ class Feed(NamedTuple):
 class Ways(NamedTuple):
     """What a workload wants of the faults: topics that can refuse, by role, a quota that hurts, other holds.
 
-    ``without``: the kinds that have nothing to hit there.
+    ``without``: the kinds that have nothing to hit there. ``inputs``: by role, those that others send to as well.
     """
 
     refusable: tuple[str, ...]
     quota_bytes_per_s: tuple[int, int]
     hold_s: Mapping[str, tuple[float, float]] = {}
     without: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,12 +225,13 @@ def draw_faults(
 ) -> tuple[tuple[Fault, ...], float]:
     """The schedule, and when by the plan's clock it is over. Nobody is hit twice running where there is another."""
     faults, at_s, before = [], FIRST_FAULT_S, ""
+    inputs = chance.sample(ways.inputs, len(ways.inputs))
     crew = [f"w{number}" for number in range(1, workers + 1)]
     for kind in drawn:
         if kind in ON_WORKERS:
             target = before = chance.choice([name for name in crew if name != before] or crew)
         else:
-            target = target_of(chance, kind, workers, ways.refusable)
+            target = target_of(chance, kind, workers, ways.refusable, inputs)
         faults.append(
             Fault(
                 at_s=round(at_s, 2),
@@ -224,8 +245,11 @@ def draw_faults(
     return tuple(faults), round(at_s, 2)
 
 
-def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequence[str]) -> str:
-    """What is hit, where it is no single worker."""
+def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequence[str], inputs: Sequence[str]) -> str:
+    """What is hit, where it is no single worker.
+
+    The first input is the one that is made anew, and has no transactions: so its records get their old offsets again.
+    """
     match kind:
         case "join":
             return "+".join(joiners(workers))
@@ -233,6 +257,14 @@ def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequenc
             return chance.choice(refusable)
         case "proxy":
             return chance.choice(WAYS_OF_THE_WIRE)
+        case "codec":
+            return f"{chance.choice(CODECS)}+{chance.choice(inputs)}"
+        case "transaction":
+            return f"{chance.choice(ENDINGS)}+{chance.choice(inputs[1:] or inputs)}"
+        case "changelog":
+            return chance.choice(TABLES_LOST)
+        case "recreate":
+            return inputs[0]
         case "disk":
             return "disk"
         case "slow-db":
@@ -250,6 +282,8 @@ def limit_of(chance: random.Random, kind: str, ways: Ways) -> int:
             return chance.randint(*DELAY_MS)
         case "clock":
             return chance.choice(SHIFTS_S)
+        case "recreate":
+            return chance.choice((0, 1))
         case _:
             return 0
 

@@ -72,6 +72,8 @@ class Stage:
             self.clocks,
             None if database is None else HeldDatabase(database),
             self.workload.backlog,
+            self.feeder,
+            self.workload.administrator,
         )
         self.crew = {name: Worker(name, self._start(name), directory / f"{name}.log", self.watch) for name in names}
         names = names[: plan.workers]

@@ -324,6 +324,19 @@ def test_what_is_not_committed_yet_is_neither_lost_nor_settled() -> None:
     assert flying.busy
 
 
+def test_a_table_behind_its_commit_is_found_while_work_goes_on() -> None:
+    applied = Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")
+    behind = with_beside("changelog", *FACTS[1:], *applied)
+    flying = replace(behind, committed={**COMMITTED, ("broker_confirmations", 1): 0})
+    assert flying.unsettled()
+    assert [finding.line[:12] for finding in flying.findings()] == ["I15 LOST 0/0"]
+
+
+def test_what_no_record_holds_at_the_end_of_an_input_is_not_waited_for() -> None:
+    marker_behind = replace(good(), committed={**COMMITTED, ("executions", 0): 3})
+    assert marker_behind.unsettled() == []
+
+
 OPEN: dict[str, tuple[Callable[[Database], object], list[str]]] = {
     "a partition has told nothing": (
         lambda found: found.standings.pop(),

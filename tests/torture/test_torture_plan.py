@@ -12,11 +12,17 @@ from pathlib import Path
 import pytest
 
 from torture.counting_feed import counted, drawn
+from torture.counting_workload import Counting, Stock
 from torture.plan import (
+    ALONE,
     BROKER,
+    CODECS,
+    ENDINGS,
     KINDS,
+    OF_THE_PIPELINE,
     ON_WORKERS,
     PARTITIONS,
+    TABLES_LOST,
     WAYS_OF_THE_WIRE,
     Plan,
     Ways,
@@ -24,11 +30,13 @@ from torture.plan import (
     make_plan,
     read_plan,
 )
+from torture.workload import Workload
 
 TESTS = Path(__file__).parents[1]
 
 
-WAYS = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000))
+INPUTS = ("executions", "pnl_snapshot")
+WAYS = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000), inputs=INPUTS)
 
 
 def plan(seed: int = 44, kinds: Sequence[str] = KINDS, *, cycles: int = 40, broker_kills: int = 3) -> Plan:
@@ -94,7 +102,13 @@ def test_faults_come_in_time_and_hit_who_is_there() -> None:
     assert targets["proxy"] <= set(WAYS_OF_THE_WIRE)
     assert targets["bounce"] == targets["quota"] == {BROKER}
     assert targets["refuse"] <= {"out", "changelog"}
+    assert targets["changelog"] <= set(TABLES_LOST)
+    assert {target.split("+")[0] for target in targets["codec"]} <= set(CODECS)
+    assert {target.split("+")[0] for target in targets["transaction"]} <= set(ENDINGS)
     assert all(fault.limit > 0 for fault in plan().faults if fault.kind == "quota")
+    # Both hit their input only where the records of a topic made anew get the offsets they had.
+    assert len(targets["recreate"]) == 1
+    assert not targets["recreate"] & {target.split("+")[1] for target in targets["transaction"]}
 
 
 @pytest.mark.parametrize(("workers", "names"), [(1, ["w2"]), (2, ["w3", "w4"]), (3, ["w4"])])
@@ -108,7 +122,7 @@ def test_nobody_can_join_where_everybody_has_one_partition() -> None:
 
 
 def test_a_workload_says_what_refuses_and_how_long_a_fault_lasts() -> None:
-    ways = Ways(refusable=("legs",), quota_bytes_per_s=(5, 5), hold_s={"kill": (20.0, 30.0)})
+    ways = Ways(refusable=("legs",), quota_bytes_per_s=(5, 5), hold_s={"kill": (20.0, 30.0)}, inputs=INPUTS)
     faults = make_plan(1, "pipeline", drawn(1, 9), ways, cycles=30, broker_kills=0, workers=2).faults
     assert {fault.target for fault in faults if fault.kind == "refuse"} == {"legs"}
     assert {fault.limit for fault in faults if fault.kind == "quota"} == {5}
@@ -142,6 +156,21 @@ def test_a_workload_that_has_nothing_to_hit_is_not_hit_there() -> None:
     assert "slow-db" not in {fault.kind for fault in made.faults}
     with pytest.raises(ValueError, match="slow-db: there is nothing to hit in workload ours"):
         make_plan(1, "ours", drawn(1, 9), ways, cycles=4, broker_kills=0, workers=2, kinds=["slow-db"])
+
+
+@pytest.mark.parametrize("kind", OF_THE_PIPELINE)
+@pytest.mark.parametrize("workload", [Counting, Stock])
+def test_without_a_pipeline_there_are_no_faults_of_it(workload: type[Workload], kind: str) -> None:
+    feed, ways = drawn(1, 9), workload.ways
+    made = make_plan(1, "ours", feed, ways, cycles=40, broker_kills=0, workers=2)
+    assert kind not in {fault.kind for fault in made.faults}
+    with pytest.raises(ValueError, match=f"{kind}: there is nothing to hit in workload ours"):
+        make_plan(1, "ours", feed, ways, cycles=4, broker_kills=0, workers=2, kinds=[kind])
+
+
+def test_what_ends_every_worker_has_nothing_beside_it() -> None:
+    lanes = {fault.kind: fault.lane for fault in plan().faults}
+    assert [kind for kind in KINDS if lanes[kind] == ALONE] == ["changelog", "recreate"]
 
 
 def test_records_come_again_and_uids_under_other_keys() -> None:

@@ -103,6 +103,11 @@ class Worker:
                 await self._all_gone(self._process.pid)
 
     @property
+    def wanted(self) -> bool:
+        """Whether it should run."""
+        return self._wanted.is_set()
+
+    @property
     def running(self) -> bool:
         """Whether there is a process."""
         return not self._ended.is_set() and self._process is not None and self._process.returncode is None

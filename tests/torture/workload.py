@@ -10,13 +10,16 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
 from broker.kafka_server import Kafka
 
 from torture.findings import Defect, Entry, Finding
 from torture.plan import Feed, Ways
 from torture.proxy import ProxiedKafka
+
+if TYPE_CHECKING:
+    from torture.administrator import Administrator
 
 TESTS = Path(__file__).parents[1]
 
@@ -117,6 +120,8 @@ class Workload(ABC):
     """Full names by role: the inputs, what can be refused, and ``probe``, which takes any record."""
     database: Path | None = None
     """The file of the database, where there is one."""
+    administrator: "Administrator | None" = None
+    """Who does what docs/operations.md says, where it says something."""
 
     def __init__(self, prefix: str, bug: str, directory: Path, kafka: Kafka) -> None:
         self.prefix, self.bug, self.directory, self.kafka = prefix, bug, directory, kafka

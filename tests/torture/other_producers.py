@@ -1,0 +1,107 @@
+"""Other producers: they send records of the feed again, compressed in another way, or in a transaction they leave open.
+
+    Fault -> OtherProducers: codec, transaction -> what was observed
+
+A repeat is an input record like any other, with an offset of its own, and changes no verdict; one of a transaction that
+is aborted is none.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from broker.kafka_server import Kafka
+
+from torture.feeder import Feeder
+from torture.findings import Entry
+from torture.plan import Fault
+from torture.seen import Missed, NotSeen, seen
+
+CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+"""What a batch's attributes say. Source: Kafka's protocol, Record Batch."""
+BATCH = 20
+EVERY_S = 0.5
+SEEN_WITHIN_S = 60
+TIMEOUT_MS = 120_000
+"""Kafka would abort the transaction after so long."""
+
+
+class OtherProducers:
+    """Producers beside the feeder. ``topics`` has the full names of the inputs by role."""
+
+    def __init__(self, kafka: Kafka, topics: Mapping[str, str], feeder: Feeder) -> None:
+        self._kafka, self._topics, self._feeder = kafka, topics, feeder
+        self._chance = random.Random(0)
+
+    async def codec(self, fault: Fault) -> str:
+        """Send batches in another codec for a while. Raises Missed where nothing is fed yet, NotSeen."""
+        codec, role = fault.target.split("+")
+        offsets: list[int] = []
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + fault.hold_s
+        async with self._producer(compression_type=codec, linger_ms=50) as producer:
+            while not offsets or loop.time() < until_s:
+                repeats = self._repeats(role)
+                sent = await self._sent(producer, role, repeats)
+                for entry in sent:
+                    found = await asyncio.to_thread(self._kafka.codec, self._topics[role], *entry[:2])
+                    if found != CODECS[codec]:
+                        raise NotSeen(f"the batch at {entry.partition}/{entry.offset} has codec {found}, not {codec}")
+                self._feeder.note(role, sent)
+                offsets += [entry.offset for entry in sent]
+                await asyncio.sleep(EVERY_S)
+        return f"{len(offsets)} repeats in batches of {codec}"
+
+    async def transaction(self, fault: Fault) -> str:
+        """Leave a transaction open for a while, then end it as the fault says. Raises Missed or NotSeen."""
+        ending, role = fault.target.split("+")
+        topic, repeats = self._topics[role], self._repeats(role)
+        partition = repeats[0].partition
+
+        def unstable() -> bool:
+            return self._kafka.stable_end(topic, partition) < self._kafka.end(topic, partition)
+
+        name = f"torture-{role}"
+        async with self._producer(transactional_id=name, transaction_timeout_ms=TIMEOUT_MS) as producer:
+            await producer.begin_transaction()
+            try:
+                sent = await self._sent(producer, role, repeats)
+                first = min(entry.offset for entry in sent)
+                await seen(unstable, f"{topic}[{partition}] is stable up to less than its end", SEEN_WITHIN_S)
+                await asyncio.sleep(fault.hold_s)
+                behind = self._kafka.end(topic, partition) - self._kafka.stable_end(topic, partition)
+            except BaseException:
+                await producer.abort_transaction()
+                raise
+            await (producer.commit_transaction() if ending == "commit" else producer.abort_transaction())
+        if ending == "commit":
+            self._feeder.note(role, sent)
+        if not behind:
+            raise NotSeen(f"the transaction at {topic}[{partition}] {first} was over before its time")
+        return f"{behind} offsets of {role}[{partition}] unstable from {first}, {len(repeats)} repeats, then {ending}"
+
+    def _repeats(self, role: str) -> Sequence[Entry]:
+        """Some records of the feed, all of one partition."""
+        fed = self._feeder.acknowledged[role]
+        if not fed:
+            raise Missed(f"nothing of {role} is fed yet")
+        partition = self._chance.choice(fed).partition
+        there = [entry for entry in fed if entry.partition == partition]
+        return self._chance.sample(there, min(BATCH, len(there)))
+
+    async def _sent(self, producer: AIOKafkaProducer, role: str, repeats: Sequence[Entry]) -> list[Entry]:
+        acknowledged = [
+            await producer.send(self._topics[role], entry.value, key=entry.key, partition=entry.partition)
+            for entry in repeats
+        ]
+        offsets = [sent.offset for sent in await asyncio.gather(*acknowledged)]
+        return [entry._replace(offset=offset) for entry, offset in zip(repeats, offsets, strict=True)]
+
+    @asynccontextmanager
+    async def _producer(self, **how: Any) -> Any:
+        producer = AIOKafkaProducer(bootstrap_servers=self._kafka.address, client_id="torture-other", acks="all", **how)
+        async with producer:
+            yield producer
