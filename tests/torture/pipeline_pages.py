@@ -8,12 +8,13 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
 
 from torture.findings import NOWHERE, Defect, Finding
 from torture.pipeline_oracle import INPUTS, PipelineHistory
 
 ADDRESS = re.compile(r"TradeRecon is at (http://\S+?)/? ")
-ANSWER_S = 20
+ANSWER_S, SOON_S = 20.0, 1.0
 SAMPLE = re.compile(r"^(traderecon_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -53,16 +54,22 @@ def judge_pages(lives: Sequence[str], before: PipelineHistory, after: PipelineHi
         )
 
 
+def says_ready(life: str) -> bool:
+    """Whether the worker with this log answers that it is ready, within a second."""
+    addresses = ADDRESS.findall(life)
+    return bool(addresses) and got(f"{addresses[-1]}/healthz/ready", SOON_S)[0] == HTTPStatus.OK
+
+
 def samples(text: str) -> Iterable[tuple[str, dict[str, str], float]]:
     """The samples of an exposition."""
     for name, labels, value in SAMPLE.findall(text):
         yield name, dict(LABEL.findall(labels)), float(value)
 
 
-def got(url: str) -> tuple[int, str]:
+def got(url: str, within_s: float = ANSWER_S) -> tuple[int, str]:
     """Status and text of a page; 0 where nobody answers."""
     try:
-        with urllib.request.urlopen(url, timeout=ANSWER_S) as answer:
+        with urllib.request.urlopen(url, timeout=within_s) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

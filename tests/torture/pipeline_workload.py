@@ -32,7 +32,7 @@ from torture.pipeline_oracle import (
     STANDINGS,
     PipelineHistory,
 )
-from torture.pipeline_pages import judge_pages
+from torture.pipeline_pages import judge_pages, says_ready
 from torture.plan import Feed, Ways
 from torture.stores import judge_stores
 from torture.workload import Acknowledged, Lives, Start, Workload
@@ -128,6 +128,10 @@ class Pipeline(Workload):
             for role in OUTPUTS
             for number in range(PARTITIONS)
         )
+
+    def ready(self, worker: Lives) -> bool:
+        """What its page says, as soon as it has told where that is."""
+        return says_ready(text_of(worker.log)[worker.born_at :])
 
     def judge_workers(self, crew: Mapping[str, Lives], before: object, after: object) -> Iterator[Finding]:
         """Pages, metrics, and the lines of log."""

@@ -30,6 +30,7 @@ class Report:
     ``counted``: the defects that are named also where there are none, as the workload wants it.
     ``settled_s``: after the faults, after the restart, after the epilogue; None where it did not. ``digest``: what
     another schedule over the same ``feed`` must not change. ``broken``: findings by invariant.
+    ``ready_s``: from its start until it was ready, of every life of a worker that got there, ascending.
     """
 
     seed: int
@@ -60,6 +61,7 @@ class Report:
     most_rss_mb: int = 0
     most_files: int = 0
     broken: dict[str, int] = field(default_factory=dict)
+    ready_s: list[float] = field(default_factory=list)
 
     @property
     def safe(self) -> bool:
@@ -101,6 +103,7 @@ class Report:
             *([f"{self.trades} trades"] if self.trades else []),
             *figures(self.counted, self.defects, self.passing, self.repeated),
             f"settled {settled_s:.1f} s" if settled_s is not None else "NOT SETTLED",
+            *in_short("ready", self.ready_s),
             *([f"digest {self.digest}"] if self.digest else []),
             *([f"broken {', '.join(sorted(self.broken))}"] if self.broken else []),
             *self.complaints,
@@ -118,6 +121,11 @@ class Report:
         """The report that ``to_json`` wrote. Raises ValueError or TypeError for what is none."""
         row = json.loads(text)
         return cls(**{name: row[name] for name in cls.__dataclass_fields__ if name in row})
+
+
+def in_short(what: str, ascending_s: Sequence[float]) -> list[str]:
+    """The middle and the most of some times; nothing where there are none."""
+    return [f"{what} p50 {median(ascending_s):.1f} s, {ascending_s[-1]:.1f} s at most"] if ascending_s else []
 
 
 def by_kind(kinds: Counter[str]) -> str:
@@ -170,6 +178,11 @@ class Total:
         )
 
     @property
+    def ready_s(self) -> list[float]:
+        """From its start until it was ready, of every life of a worker, ascending."""
+        return sorted(ready_s for report in self.reports for ready_s in report.ready_s)
+
+    @property
     def took_s(self) -> float:
         """How long the runs took together."""
         return sum(report.took_s for report in self.reports)
@@ -199,7 +212,8 @@ class Total:
                 counted, defects, sum(report.passing for report in reports), sum(report.repeated for report in reports)
             ),
             f"exits {', '.join(f'{times}x {code}' for code, times in sorted(exits.items()))}",
-            f"settled p50 {median(settled):.1f} s, {settled[-1]:.1f} s at most" if settled else "never settled",
+            *(in_short("settled", settled) or ["never settled"]),
+            *in_short("ready", self.ready_s),
             *([f"{len(self.pairs)} pairs, {len(self.unlike)} UNLIKE"] if self.pairs else []),
             f"{self.took_s / 60:.0f} minutes",
             *(f"FAILED seed {report.seed}" for report in reports if not report.ok),
@@ -222,6 +236,8 @@ class Total:
             "defects": dict(sum((Counter(report.defects) for report in self.reports), Counter[str]())),
             "settled_p50_s": median(self.settled_s) if self.settled_s else None,
             "settled_most_s": self.settled_s[-1] if self.settled_s else None,
+            "ready_p50_s": median(self.ready_s) if self.ready_s else None,
+            "ready_most_s": self.ready_s[-1] if self.ready_s else None,
             "pairs": {feed: sorted({report.digest for report in runs}) for feed, runs in self.pairs.items()},
             "took_s": round(self.took_s, 1),
             "lines": [report.line for report in self.reports],

@@ -111,6 +111,7 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
         feed=plan.feed,
         digest="" if settlings[-1].still_open else history.digest,
         trades=history.trades,
+        ready_s=sorted(stage.readiness.took_s),
         most_rss_mb=stage.hygiene.most_rss_mb,
         most_files=stage.hygiene.most_files,
         broken=dict(Counter(finding.invariant for finding in last | passing if finding.invariant)),

@@ -26,6 +26,7 @@ from torture.hygiene import Hygiene
 from torture.pipeline_workload import Pipeline
 from torture.plan import Plan, joiners
 from torture.proxy import ProxiedKafka
+from torture.readiness import Readiness
 from torture.seen import NotSeen, seen
 from torture.tight_disk import TightDisk
 from torture.told_time import JumpingClock
@@ -77,6 +78,7 @@ class Stage:
         )
         self.crew = {name: Worker(name, self._start(name), directory / f"{name}.log", self.watch) for name in names}
         names = names[: plan.workers]
+        self.readiness = Readiness(self.crew.values(), self.workload.ready)
         self.staff = [self.crew[name] for name in names]
 
     @contextlib.asynccontextmanager
@@ -93,6 +95,7 @@ class Stage:
             async with asyncio.TaskGroup() as tasks:
                 keeping = [tasks.create_task(self.watch.keep_looking())]
                 keeping.append(tasks.create_task(self.hygiene.keep_looking(self.crew.values())))
+                keeping.append(tasks.create_task(self.readiness.keep_looking()))
                 keeping += [tasks.create_task(worker.keep()) for worker in self.crew.values()]
                 for worker in self.staff:
                     worker.go()

@@ -113,6 +113,15 @@ def test_runs_add_up() -> None:
         Total([])
 
 
+def test_a_report_and_their_sum_say_how_long_workers_took_to_be_ready() -> None:
+    run = replace(GOOD, ready_s=[3.0, 4.0, 9.0])
+    assert "| settled 7.1 s | ready p50 4.0 s, 9.0 s at most | SAFE LIVE" in run.line
+    total = Total([run, replace(GOOD, ready_s=[20.0]), GOOD])
+    assert "| ready p50 6.5 s, 20.0 s at most |" in total.line
+    said = json.loads(total.to_json())
+    assert (said["ready_p50_s"], said["ready_most_s"]) == (6.5, 20.0)
+
+
 def schedule(plan: str, digest: str) -> Report:
     return replace(GOOD, feed="f1", plan=plan, digest=digest)
 

@@ -16,6 +16,7 @@ from torture.faults import Deeds, Means
 from torture.group import Watch
 from torture.homes import OwnHome
 from torture.plan import Fault
+from torture.readiness import Readiness
 from torture.seen import seen
 from torture.workers import Worker
 from torture.workload import Start
@@ -129,6 +130,23 @@ def test_who_is_asked_to_end_stays_down_until_it_may_go(number: signal.Signals, 
     worker = lived(tmp_path, started, end_and_go)
     assert codes == [-number, -number]
     assert [(end.code, end.asked, end.allowed) for end in worker.exits] == [(-number, True, True)] * 2
+
+
+def test_every_life_tells_how_long_it_took_to_be_ready(tmp_path: Path) -> None:
+    looking = []
+
+    async def live_twice(worker: Worker) -> None:
+        readiness = Readiness([worker], lambda life: "ready" in life.log.read_text()[life.born_at :])
+        looking.append(readiness)
+        task = asyncio.create_task(readiness.keep_looking())
+        for lives in (1, 2):
+            await seen(lambda lives=lives: len(readiness.took_s) == lives, "it was ready", BOUND_S)  # type: ignore[misc]
+            await worker.end(signal.SIGKILL)
+            worker.go()
+        task.cancel()
+
+    lived(tmp_path, "import time; time.sleep(0.3); print('ready', flush=True); time.sleep(600)", live_twice)
+    assert all(took_s > 0.3 for took_s in looking[0].took_s)
 
 
 def test_a_stopped_worker_is_still_killed_when_the_run_is_over(tmp_path: Path) -> None:

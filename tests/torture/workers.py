@@ -63,6 +63,8 @@ class Worker:
         self.exits: list[Exit] = []
         self.born_at = 0
         """Where in the log its present life begins, in bytes."""
+        self.began_s = -inf
+        """When, in monotonic seconds, its present life began."""
         self._how = how
         self._watch = watch
         self._wanted = asyncio.Event()
@@ -84,14 +86,14 @@ class Worker:
                 self._ended.clear()
                 # The broker counts a dead worker as a member for a while: that is not the next life.
                 self._known_before = frozenset(self._watch.known)
-                began_s = time.monotonic()
+                self.began_s = time.monotonic()
                 self._process = await self._start()
                 code = await self._process.wait()
                 now_s = time.monotonic()
                 await self._all_gone(self._process.pid)
                 asked = not self._wanted.is_set()
                 allowed = (code in ALLOWED or self._watch.excuses(code, now_s)) and not self._hangs
-                times_s = now_s - began_s, now_s - self._watch.silent_at_s
+                times_s = now_s - self.began_s, now_s - self._watch.silent_at_s
                 self.exits.append(Exit(now_s, code, asked, allowed, *times_s, self._last_words()))
                 self._hangs = False
                 self._ended.set()

@@ -50,6 +50,11 @@ class Lives(Protocol):
         ...
 
     @property
+    def consuming(self) -> bool:
+        """Whether its present life has been seen to consume."""
+        ...
+
+    @property
     def born_at(self) -> int:
         """Where in the log its present life begins, in bytes."""
         ...
@@ -151,6 +156,10 @@ class Workload(ABC):
     def backlog(self) -> int:
         """How many records of the outputs are not in the database yet. Raises OSError or Refused."""
         return 0
+
+    def ready(self, worker: Lives) -> bool:
+        """Whether the present life of a worker is ready, as far as one can see: it consumes."""
+        return worker.consuming
 
     def judge_workers(self, crew: Mapping[str, Lives], before: History, after: History) -> Iterable[Finding]:
         """What the workers themselves say and said, once everything is settled; ``before``: when they were started."""
