@@ -459,6 +459,22 @@ def test_a_dead_letter_is_kept_once(store: Store) -> None:
     assert places == [("executions", 4, 0), ("executions", 5, 2), ("pnl_snapshot", 5, 4)]
 
 
+def test_a_dead_letter_of_another_record_at_the_same_offset_is_an_error_in_the_log(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The input was made anew. The database has one letter of an offset; the second one must not vanish in silence."""
+    other = letter(4).replace(b"0" * 64, b"1" * 64)
+    for at in (0, 2):  # of one batch, and of another
+        batch = [Record(at, 0, None, letter(4), ()), Record(at + 1, 0, None, other, ())]
+        store.take(MicroBatch(TOPICS.dead_letters, 0, batch))
+    assert len(table(store, "dead_letters")) == 1
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert [error.partition(" has the dead letter of another record")[0] for error in errors] == [
+        "dead_letters[0] offset 1: executions[0] offset 4",
+        "dead_letters[0] offset 3: executions[0] offset 4",
+    ]
+
+
 def test_the_newest_standing_of_a_partition_stands(store: Store) -> None:
     batch = [Record(at, at, b"1", standing(1, pending), ()) for at, pending in enumerate((3, 1, 0))]
     assert store.take(MicroBatch(TOPICS.standings, 1, batch)).rows == 1

@@ -1,5 +1,6 @@
 """Dead letters on their way into the database: each rejected record once, however often its letter comes."""
 
+import logging
 from typing import Any
 
 from sqlalchemy import Connection
@@ -9,20 +10,34 @@ from traderecon.sink.messages import letter_of
 from traderecon.sink.statements import Statements
 from traderecon.sink.taken import Feed, Taken, wrote
 
-_KNOWN = "SELECT 1 FROM dead_letters WHERE source_topic = ? AND source_partition = ? AND source_offset = ?"
+logger = logging.getLogger(__name__)
+
+_KNOWN = "SELECT sha256 FROM dead_letters WHERE source_topic = ? AND source_partition = ? AND source_offset = ?"
 
 
 def take_letters(connection: Connection, sql: Statements, feed: Feed) -> tuple[Taken, str]:
-    """Write the letters of records that have none yet; gives what came of it, and the chain's new head."""
+    """Write the letters of records that have none yet; gives what came of it, and the chain's new head.
+
+    An input that was made anew may have another malformed record where the letter of one is stored: an error is logged.
+    """
     rows: list[tuple[Any, ...]] = []
-    seen: set[tuple[str, int, int]] = set()
+    digests: dict[tuple[str, int, int], str | None] = {}
     head = feed.head
     for record in feed.records:
         letter = letter_of(feed.topic, feed.partition, record)
         origin = (letter.topic, letter.partition, letter.offset)
-        if origin in seen or connection.exec_driver_sql(_KNOWN, origin).first():
+        if origin not in digests and (row := connection.exec_driver_sql(_KNOWN, origin).first()) is not None:
+            digests[origin] = row[0]
+        if origin in digests:
+            if digests[origin] != letter.sha256:
+                logger.error(
+                    "%s[%d] offset %d: %s[%d] offset %d has the dead letter of another record in the database, from "
+                    "before the topic was cut or made anew: this one is on the topic only",
+                    *(feed.topic, feed.partition, record.offset),
+                    *origin,
+                )
             continue
-        seen.add(origin)
+        digests[origin] = letter.sha256
         head = link(head, feed.topic, feed.partition, record.offset, letter.content)
         rows.append(
             (
