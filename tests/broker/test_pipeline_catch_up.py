@@ -19,6 +19,7 @@ DAY = Day(trades=8_000, profile="typical")
 GRACE_S = 5
 """Less than the time in which a group misses a member."""
 AHEAD_MS = 600_000
+DAY_MS = 86_400_000
 REST = (Source.CONFIRMATIONS, Source.PNL)
 pytestmark = pytest.mark.installation(grace_seconds=GRACE_S)
 
@@ -30,6 +31,17 @@ def test_c2_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, insta
     now_ms = time.time_ns() // 1_000_000
     produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS], timestamp_ms=now_ms - AHEAD_MS)
     produce(kafka, installation.prefix, DAY, sources=REST, timestamp_ms=now_ms)
+    assert_no_false_break(installation, batch_of(installation, DAY))
+
+
+def test_records_that_are_a_day_ahead_keep_no_worker_from_starting(kafka: Kafka, installation: Installation) -> None:
+    """A producer's clock was wrong while the topic took its time; all of it has been set right since."""
+    topic = installation.topics.executions
+    kafka.alter_topic(topic, {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**62)})
+    ahead_ms = time.time_ns() // 1_000_000 + DAY_MS
+    produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS], timestamp_ms=ahead_ms)
+    kafka.alter_topic(topic, {"message.timestamp.type": "LogAppendTime"})
+    produce(kafka, installation.prefix, DAY, sources=REST)
     assert_no_false_break(installation, batch_of(installation, DAY))
 
 
