@@ -24,6 +24,7 @@ A_TOPIC, A_BROKER = 2, 4
 SET, DELETE = 0, 1
 EARLIEST, LATEST = -2, -1
 READ_COMMITTED = 1
+LOG_APPEND_TIME = 1
 COMMIT = b"\x00\x01"
 """Of the key of a transaction's marker, behind its version: it commits. Source: Kafka's protocol, Control Batches."""
 ANSWER_MS = 30_000
@@ -142,6 +143,22 @@ class Topics:
         batch = MemoryRecords(self._fetched(topic, partition, offset)).next_batch()
         assert batch is not None
         return int(batch.compression_type)
+
+    def appended_ms(self, topic: str) -> dict[tuple[int, int], int]:
+        """When the broker took each record, by partition and offset; of what has its producer's time, nothing."""
+        return {
+            record[:2]: batch.max_timestamp
+            for partition in range(self.partitions(topic))
+            for batch, records in self._batches(topic, partition)
+            if batch.timestamp_type == LOG_APPEND_TIME
+            for record in records
+        }
+
+    def stamped_ms(self, topic: str, partition: int, offset: int) -> int:
+        """The latest time in the batch at this offset, whoever's it is."""
+        batch = MemoryRecords(self._fetched(topic, partition, offset)).next_batch()
+        assert batch is not None
+        return int(batch.max_timestamp)
 
     def stable_end(self, topic: str, partition: int = 0) -> int:
         """The last stable offset: where the first open transaction begins, or ``end``."""

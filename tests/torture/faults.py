@@ -82,7 +82,7 @@ class Deeds:
         }
         if (feeder := means.feeder) is not None:
             others = OtherProducers(kafka, topics, feeder)
-            self._deeds |= {"codec": others.codec, "transaction": others.transaction}
+            self._deeds |= {"codec": others.codec, "transaction": others.transaction, "step": others.step}
             if (administrator := means.administrator) is not None:
                 lost = LostTopics(watch, crew, administrator, feeder)
                 self._deeds |= {"changelog": lost.changelog, "recreate": lost.recreate}

@@ -33,6 +33,8 @@ class Feeder:
         self._address = address
         self._topics = topics
         self._room = asyncio.Semaphore(IN_FLIGHT)
+        self.ahead_ms: dict[str, int] = {}
+        """How far the producer's clock is ahead, by the role of an input."""
         self._open: dict[str, asyncio.Event] = {}
         self._sending: Counter[str] = Counter()
         self.acknowledged: defaultdict[str, list[Entry]] = defaultdict(list)
@@ -92,6 +94,10 @@ class Feeder:
         self.acknowledged[role] += entries
         self.fed_at_s = time.time()
 
+    def _stamp_ms(self, role: str) -> int | None:
+        """The time to give a record, where a clock is wrong."""
+        return round(time.time() * 1000) + self.ahead_ms[role] if role in self.ahead_ms else None
+
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(bootstrap_servers=self._address, client_id="torture-feeder", acks="all", linger_ms=5)
 
@@ -104,7 +110,9 @@ class Feeder:
             async with asyncio.timeout(GIVE_UP_S):
                 while True:
                     try:
-                        sent = await producer.send_and_wait(self._topics[role], value, key=key, partition=partition)
+                        sent = await producer.send_and_wait(
+                            self._topics[role], value, key=key, partition=partition, timestamp_ms=self._stamp_ms(role)
+                        )
                     except KafkaError:
                         self.retries += 1
                         await asyncio.sleep(TICK_S)

@@ -1,13 +1,14 @@
 """Other producers: they send records of the feed again, compressed in another way, or in a transaction they leave open.
 
-    Fault -> OtherProducers: codec, transaction -> what was observed
+    Fault -> OtherProducers: codec, transaction, step -> what was observed
 
 A repeat is an input record like any other, with an offset of its own, and changes no verdict; one of a transaction that
-is aborted is none.
+is aborted is none. With ``step`` it is the feeder's own clock that is wrong.
 """
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,13 +19,14 @@ from broker.kafka_server import Kafka
 from torture.feeder import Feeder
 from torture.findings import Entry
 from torture.plan import Fault
-from torture.seen import Missed, NotSeen, seen
+from torture.seen import POLL_S, Missed, NotSeen, seen
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 """What a batch's attributes say. Source: Kafka's protocol, Record Batch."""
 BATCH = 20
 EVERY_S = 0.5
 SEEN_WITHIN_S = 60
+STAMP, MOST_AHEAD, AMPLE_MS = "message.timestamp.type", "message.timestamp.after.max.ms", str(2**63 - 1)
 TIMEOUT_MS = 120_000
 """Kafka would abort the transaction after so long."""
 
@@ -82,6 +84,29 @@ class OtherProducers:
         if not behind:
             raise NotSeen(f"the transaction at {topic}[{partition}] {first} was over before its time")
         return f"{behind} offsets of {role}[{partition}] unstable from {first}, {len(repeats)} repeats, then {ending}"
+
+    async def step(self, fault: Fault) -> str:
+        """Have an input take its producer's time, whose clock is ahead for a while. Raises NotSeen."""
+        role, ahead_ms = fault.target, fault.limit * 1000
+        topic, before = self._topics[role], len(self._feeder.acknowledged[role])
+        await asyncio.to_thread(self._kafka.alter_topic, topic, {STAMP: "CreateTime", MOST_AHEAD: AMPLE_MS})
+        try:
+            self._feeder.ahead_ms[role] = ahead_ms
+            ahead = 0
+            async with asyncio.timeout(SEEN_WITHIN_S):
+                while ahead < ahead_ms / 2:
+                    await asyncio.sleep(POLL_S)
+                    if fresh := self._feeder.acknowledged[role][before:]:
+                        at_ms = await asyncio.to_thread(self._kafka.stamped_ms, topic, *fresh[-1][:2])
+                        ahead = at_ms - round(time.time() * 1000)
+            await asyncio.sleep(fault.hold_s)
+            sent = len(self._feeder.acknowledged[role]) - before
+        except TimeoutError:
+            raise NotSeen(f"no record of {topic} has a time ahead") from None
+        finally:
+            del self._feeder.ahead_ms[role]
+            await asyncio.to_thread(self._kafka.alter_topic, topic, {STAMP: "LogAppendTime"})
+        return f"{sent} records, their times {ahead / 1000:.0f} s ahead"
 
     def _repeats(self, role: str) -> Sequence[Entry]:
         """Some records of the feed, all of one partition."""

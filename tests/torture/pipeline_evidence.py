@@ -1,6 +1,6 @@
 """More that topics and database must say, whoever wrote them: accounts, evidence, courses, letters, offsets.
 
-    records by role, rows of the inputs, database, commits  ->  Findings I1, I2, I3, I5, I6, I7, I15
+    records by role, rows of the inputs, database, commits  ->  Findings I1, I2, I3, I5, I6, I7, I15, I16
 
 Pure, as pipeline_oracle.py, whose histories these judge. Source: CONTRACT.md, Topics, Database; docs/torture.md.
 """
@@ -13,6 +13,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 from torture.findings import NOWHERE, Defect, Entry, Finding
@@ -22,6 +23,8 @@ TERMS = ("ticker", "quantity", "price", "timestamp", "version", "kind", "pnl_imp
 OPTIONAL = ("side", "currency", "account", "broker", "counterparty", "order_id", "open_price", "mark_price")
 BREAKS = frozenset({"MISMATCHED", "UNMATCHED"})
 APPLIED = b"\x00applied\x00"
+AT_ONCE_S = 1.0
+"""A record is given its time before anybody can read it, on a slow machine so long before."""
 Place = tuple[str, int, int]
 
 
@@ -110,6 +113,31 @@ def judge_courses(courses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterato
             if said != (must, before["event_id"] if before else None):
                 text = f"{trade_id} version {now['version']} says {said} after {before and before['state']}: {must}"
                 yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text, "I3")
+
+
+def judge_graces(
+    courses: Mapping[str, Sequence[Mapping[str, Any]]],
+    appended_ms: Mapping[Place, int],
+    names: Mapping[str, str],
+    grace_s: float,
+) -> Iterator[Finding]:
+    """I16: a trade that is UNMATCHED, though the missing leg was in the log before the grace was over.
+
+    ``names``: executions and confirmations by role; ``appended_ms``: when the broker took a record, where it says so.
+    """
+    for trade_id, results in courses.items():
+        for result in results:
+            shown = [leg.get("received_at") for role in names for leg in result["legs"].get(role, ())]
+            if result["state"] != "UNMATCHED" or not shown or None in shown or len(result["legs"].keys() & names) > 1:
+                continue
+            over_s = min(datetime.fromisoformat(received_at).timestamp() for received_at in shown) + grace_s
+            missing = next(role for role in names if not result["legs"].get(role))
+            for leg in results[-1]["legs"].get(missing, ()):
+                place = missing, leg["partition"], leg["offset"]
+                early_s = over_s - appended_ms.get(place, inf) / 1000
+                if early_s > AT_ONCE_S:
+                    text = f"{trade_id} version {result['version']} is UNMATCHED: {missing} had a leg {early_s:.1f} s"
+                    yield Finding(Defect.WRONG, *place[1:], f"{text} before the grace was over", "I16")
 
 
 def judge_letters(

@@ -29,6 +29,7 @@ from torture.pipeline_evidence import (
     judge_checkpoints,
     judge_courses,
     judge_evidence,
+    judge_graces,
     judge_letters,
     judge_offsets,
     judge_tables,
@@ -82,7 +83,7 @@ class PipelineHistory:
 
     ``names`` has full names by role, ``topics`` records by role. ``committed`` has the next offsets of intake (inputs),
     matching (legs) and the sink (its topics). ``over_at_s``: when, in seconds since 1970, the grace of the last record
-    fed is over.
+    fed is over. ``appended_ms``: when the broker took a record of an input, where the topic has that time.
     """
 
     names: Mapping[str, str]
@@ -91,6 +92,8 @@ class PipelineHistory:
     committed: Mapping[tuple[str, int], int]
     database: Database
     topics: Mapping[str, Sequence[Entry]]
+    appended_ms: Mapping[Place, int] = field(default_factory=dict)
+    grace_s: float = 0.0
 
     def findings(self) -> list[Finding]:
         """Every defect there is by now; whether trades are decided right is asked when everything is settled."""
@@ -363,6 +366,8 @@ class PipelineHistory:
                 yield Finding(Defect.LOST, *result.entry[:2], text, "I4")
         in_order = {trade_id: [course[at] for at in sorted(course)] for trade_id, course in courses.items()}
         yield from judge_courses(in_order)
+        names = {role: self.names[role] for role in (EXECUTIONS, CONFIRMATIONS)}
+        yield from judge_graces(in_order, self.appended_ms, names, self.grace_s)
         newest = {trade_id: course[-1] for trade_id, course in in_order.items()}
         yield from judge_evidence(self.rows, newest, {role: self.names[role] for role in INPUTS})
 

@@ -118,7 +118,14 @@ class Pipeline(Workload):
         }
         database = read_database(self._file)
         topics = {role: self._entries(role) for role in reversed((*INPUTS, *OURS, *BESIDE))}
-        return PipelineHistory(self.names, fed_at_s + GRACE_S, acknowledged, committed, database, topics)
+        appended_ms = {
+            (role, *place): at_ms
+            for role in INPUTS
+            for place, at_ms in self.kafka.appended_ms(self.topics[role]).items()
+        }
+        return PipelineHistory(
+            self.names, fed_at_s + GRACE_S, acknowledged, committed, database, topics, appended_ms, GRACE_S
+        )
 
     def backlog(self) -> int:
         """What the outputs have, and ``sink_offsets`` has not."""

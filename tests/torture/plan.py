@@ -23,11 +23,11 @@ ALONE = "everybody"
 
 ON_WORKERS = ("kill", "stop", "wipe", "leave", "clock")
 ON_EVERYBODY = ("changelog", "recreate")
-OF_THE_PIPELINE = ("slow-db", "codec", "transaction", "changelog", "recreate")
+OF_THE_PIPELINE = ("slow-db", "codec", "transaction", "changelog", "recreate", "step")
 """Without intake, journal and database there is nothing to hit."""
 KINDS = (
     *("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse", "proxy", "disk", "clock", "slow-db"),
-    *("codec", "transaction", "changelog", "recreate"),
+    *("codec", "transaction", "changelog", "recreate", "step"),
 )
 """What can happen, as faults.py does it."""
 
@@ -53,6 +53,7 @@ HOLD_S = {
     "transaction": (11.0, 16.0),
     "changelog": (0.0, 3.0),
     "recreate": (0.0, 3.0),
+    "step": (2.0, 8.0),
 }
 """How long each kind lasts once it has been observed, unless the workload says otherwise."""
 
@@ -65,6 +66,8 @@ TABLES_LOST = ("ended", "killed", "running", "stores")
 DELAY_MS = (100, 600)
 SHIFTS_S = (86_400, -3_600, 300, -300)
 """How far a clock jumps."""
+AHEAD_S = (3_600, 86_400)
+"""How far the times of an input are ahead."""
 
 FIRST_FAULT_S = 3.0
 GAP_S = (2.0, 6.0)
@@ -75,10 +78,10 @@ class Fault:
     """One thing that goes wrong: when by the plan's clock, what, to whom, for how long.
 
     ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic by its role, for ``proxy`` what
-    happens to the bytes, for ``codec`` and ``transaction`` how and an input (``gzip+executions``), for ``recreate`` an
-    input, for ``changelog`` how the tables are lost, else ``broker``, ``disk`` or ``database``. ``limit`` is the quota
-    in bytes per second, the delay in milliseconds, the jump of a clock in seconds, for ``recreate`` 1 where the records
-    are sent again before the workers have ended, else 0.
+    happens to the bytes, for ``codec`` and ``transaction`` how and an input (``gzip+executions``), for ``recreate`` and
+    ``step`` an input, for ``changelog`` how the tables are lost, else ``broker``, ``disk`` or ``database``. ``limit``
+    is the quota in bytes per second, the delay in milliseconds, the jump of a clock or of an input's times in seconds,
+    for ``recreate`` 1 where the records are sent again before the workers have ended, else 0.
     """
 
     at_s: float
@@ -265,6 +268,8 @@ def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequenc
             return chance.choice(TABLES_LOST)
         case "recreate":
             return inputs[0]
+        case "step":
+            return chance.choice(inputs)
         case "disk":
             return "disk"
         case "slow-db":
@@ -282,6 +287,8 @@ def limit_of(chance: random.Random, kind: str, ways: Ways) -> int:
             return chance.randint(*DELAY_MS)
         case "clock":
             return chance.choice(SHIFTS_S)
+        case "step":
+            return chance.choice(AHEAD_S)
         case "recreate":
             return chance.choice((0, 1))
         case _:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from torture.findings import Defect, Entry
+from torture.pipeline_evidence import judge_graces
 from torture.pipeline_oracle import START, Database, PipelineHistory
 
 NAMES = {
@@ -330,6 +331,26 @@ def test_a_table_behind_its_commit_is_found_while_work_goes_on() -> None:
     flying = replace(behind, committed={**COMMITTED, ("broker_confirmations", 1): 0})
     assert flying.unsettled()
     assert [finding.line[:12] for finding in flying.findings()] == ["I15 LOST 0/0"]
+
+
+def received(said: bytes, role: str, at: str) -> Entry:
+    """A result that says when its legs of one side were received."""
+    result = json.loads(said)
+    for legs in result["legs"].values():
+        legs[0]["received_at"] = at if legs is result["legs"][role] else "1970-01-01T00:02:00Z"
+    return Entry(0, 0, b"T1", json.dumps(result).encode())
+
+
+@pytest.mark.parametrize(("taken_ms", "found"), [(101_500, ["I16 WRONG 0/0"]), (102_500, []), (104_000, [])])
+def test_a_leg_that_was_in_the_log_before_the_grace_was_over_makes_a_false_break(
+    taken_ms: int, found: list[str]
+) -> None:
+    """Its execution was received at 100 s, and the grace is 3 s; the confirmation is shown as received later."""
+    at = "1970-01-01T00:01:40Z"
+    alone, matched = (json.loads(received(said, "executions", at).value or b"") for said in (ALONE, MATCHED))
+    names = {role: NAMES[role] for role in ("executions", "broker_confirmations")}
+    findings = judge_graces({"T1": [alone, matched]}, {("broker_confirmations", 0, 0): taken_ms}, names, 3.0)
+    assert [finding.line.partition(":")[0] for finding in findings] == found
 
 
 def test_what_no_record_holds_at_the_end_of_an_input_is_not_waited_for() -> None:
