@@ -14,7 +14,7 @@ from torture.findings import NOWHERE, Defect, Finding
 from torture.pipeline_oracle import INPUTS, PipelineHistory
 
 ADDRESS = re.compile(r"TradeRecon is at (http://\S+?)/? ")
-ANSWER_S, SOON_S = 20.0, 1.0
+ANSWER_S, SOON_S = 20.0, 5.0
 SAMPLE = re.compile(r"^(traderecon_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -55,7 +55,7 @@ def judge_pages(lives: Sequence[str], before: PipelineHistory, after: PipelineHi
 
 
 def says_ready(life: str) -> bool:
-    """Whether the worker with this log answers that it is ready, within a second."""
+    """Whether the worker with this log answers that it is ready, within a few seconds."""
     addresses = ADDRESS.findall(life)
     return bool(addresses) and got(f"{addresses[-1]}/healthz/ready", SOON_S)[0] == HTTPStatus.OK
 
