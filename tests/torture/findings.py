@@ -35,7 +35,7 @@ NOWHERE = -1
 class Finding(NamedTuple):
     """One defect, and where it is seen: in a partition, at an offset; -1 where it has no such place.
 
-    ``invariant``: which of the pipeline's is broken (docs/torture.md), I1 to I14; empty where it is none of them.
+    ``invariant``: which of the pipeline's is broken (docs/torture.md), I1 to I16; empty where it is none of them.
     """
 
     defect: Defect
