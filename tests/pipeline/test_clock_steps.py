@@ -189,6 +189,6 @@ def answers(worker: Running) -> bool:
 def reset(installation: Installation, at_s: float) -> dict[str, object]:
     """Decide that it is this time; the record of it."""
     at = datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    done = installation.run("watermark", "reset", "--at", at, "--reason", "a test", "--by", "me", "--json")
+    done = installation.run("watermark", "reset", "--at", at, "--reason", "a test", "--by", "me", "--force", "--json")
     decided: dict[str, object] = json.loads(done.stdout)
     return decided

@@ -43,6 +43,15 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: the plural ends in s where none is given.
+
+    >>> counted(1, "trade"), counted(0, "trade"), counted(1_200, "copy", "copies")
+    ('1 trade', '0 trades', '1,200 copies')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 def printable(text: str) -> str:
     """A sender's text, or a cell somebody may have changed: it must not speak to the terminal."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -4,15 +4,18 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import NoReturn
 
 import click
 import msgspec
 
 from traderecon.cli import signature
 from traderecon.cli.broker import run
+from traderecon.cli.dates import Instant
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import say
+from traderecon.cli.talk import Exit, counted, fail, say
+from traderecon.cli.waiting import waiting
 from traderecon.clock import now_ns
 from traderecon.connection import connected
 from traderecon.records.formats import OtherFormat
@@ -30,7 +33,7 @@ WIDER = 10
 """So many times as many are looked at where none of them is progress."""
 
 
-class _Reached(msgspec.Struct, frozen=True):
+class Reached(msgspec.Struct, frozen=True):
     """How far time has got in one source partition, as the journal was told last."""
 
     topic: str
@@ -55,44 +58,77 @@ def show(*, as_json: bool) -> None:
         click.echo(json.dumps({"epoch": epoch, "reached": [msgspec.to_builtins(one) for one in reached]}))
         return
     for one in reached:
-        click.echo(f"{one.at}  {one.behind_s:>6} s behind this machine's clock  {one.topic}[{one.partition}]")
+        click.echo(f"{one.at}  {beside_our_clock(one)}  {one.topic}[{one.partition}]")
     if not reached:
         say("the journal has been told nothing of the time lately: does intake run?")
-    say(f"epoch {epoch}: the watermark has been reset {epoch} times")
+    say(f"epoch {epoch}: the watermark has been reset {counted(epoch, 'time')}")
 
 
 @watermark.command()
 @click.option("--reason", required=True, help="Why, for whoever asks later.")
 @click.option("--by", help="Who decides; default: the user of this machine.")
-@click.option(
-    "--at",
-    type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
-    help="What time it is (UTC); default: now, by the clock of this machine.",
-)
+@click.option("--at", type=Instant(), help="What time it is (UTC); default: now, by the clock of this machine.")
+@click.option("--dry-run", is_flag=True, help="Say what it would do; nothing is written.")
+@click.option("--force", is_flag=True, help="Take a time that is ahead of the clock of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="The decision as one JSON object on stdout.")
-def reset(*, reason: str, by: str | None, at: datetime | None, as_json: bool) -> None:
+def reset(*, reason: str, by: str | None, at: datetime | None, dry_run: bool, force: bool, as_json: bool) -> None:
     """Decide what time it is for the log, where its clocks cannot be believed or have been believed wrongly.
 
-    Compare the clocks of all brokers first: a time that is wrong makes false breaks. The decision is written to the
-    topic of actions; running workers take it in within seconds, others when they start. What was published
-    stays, and no trade that is unread is passed over.
+    Compare the clocks of all brokers first: a time that is too late ends graces at once and makes false breaks. A time
+    that is ahead of this machine's clock by more than TRADERECON_CLOCK_STEP_SECONDS needs --force.
+
+    The decision is written to the topic of actions; running workers apply it within seconds, others when they start.
+    It cannot be undone: results that are published under it stay, also after a reset back, and trades that it makes
+    older than TRADERECON_RETENTION_DAYS are closed, so that legs which come later are ORPHAN_LATE. No record is
+    skipped.
     """
     settings = effective_settings()
-    at_ms = now_ns() // NS_PER_MS if at is None else int(at.replace(tzinfo=UTC).timestamp()) * 1000
-    decided = run(_reset(settings, at_ms, signature.why(reason), signature.by(by)))
+    now_ms = now_ns() // NS_PER_MS
+    at_ms = now_ms if at is None else int(at.timestamp() * 1_000)
+    decided = WatermarkReset(uuid.uuid4().hex, 0, at_ms, signature.by(by), iso(now_ns()), signature.why(reason))
+    if (ahead_s := (at_ms - now_ms) // 1_000) > settings.clock_step_seconds and not force:
+        _refuse(settings, at_ms, ahead_s)
+    if dry_run:
+        if as_json:
+            click.echo(json.dumps(msgspec.to_builtins(decided)))
+        say(f"the log's time would be {iso(at_ms * NS_PER_MS)}: {_effect(settings, at_ms)}")
+        say("nothing was written")
+        return
+    decided = run(_reset(settings, decided))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(decided)))
     say(f"the log's time is {iso(decided.at_ms * NS_PER_MS)} from now on, epoch {decided.epoch}")
 
 
-async def _reset(settings: Settings, at_ms: int, reason: str, by: str) -> WatermarkReset:
+def _refuse(settings: Settings, at_ms: int, ahead_s: int) -> NoReturn:
+    step = f"{counted(settings.clock_step_seconds, 'second')} that TRADERECON_CLOCK_STEP_SECONDS allows"
+    fail(
+        Exit.USAGE,
+        f"--at {iso(at_ms * NS_PER_MS)} is {counted(ahead_s, 'second')} ahead of this machine's clock, more than the "
+        f"{step}. With it, {_effect(settings, at_ms)}. Nothing was written. Correct --at, or repeat the command with "
+        "--force if that is the time",
+    )
+
+
+def _effect(settings: Settings, at_ms: int) -> str:
+    """What a reset to this time does to the trades that wait."""
+    found = waiting(settings.database_url)
+    if found is None:
+        return "every trade whose grace ends before it becomes UNMATCHED (there is no database here to count them)"
+    verb = "waits" if found.trades == 1 else "wait"
+    text = f"{counted(found.trades, 'trade')} {verb} for a leg according to {found.where}"
+    return f"{text}; every grace that ends before it is over at once, and its trade becomes UNMATCHED"
+
+
+async def _reset(settings: Settings, asked: WatermarkReset) -> WatermarkReset:
+    """Publish the decision under the next epoch."""
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
         partition = partition_for(KEY, (await client.topics()).get(names.actions, 1))
         epoch = await _decided_epoch(client, names, partition)
         # The topic of decisions may have lost its records: an epoch that the journal has had already changes nothing.
         epoch = max([epoch, *[progress.epoch async for progress in _told(client, names)]])
-        decided = WatermarkReset(uuid.uuid4().hex, epoch + 1, at_ms, by, iso(now_ns()), reason)
+        decided = msgspec.structs.replace(asked, epoch=epoch + 1)
         await client.append(names.actions, partition, [Outgoing(KEY, reset_json(decided))])
     return decided
 
@@ -124,7 +160,7 @@ async def _told(client: Client, names: Topics) -> AsyncIterator[Progress]:
             yield progress
 
 
-async def _shown(settings: Settings) -> tuple[int, list[_Reached]]:
+async def _shown(settings: Settings) -> tuple[int, list[Reached]]:
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
         partition = partition_for(KEY, (await client.topics()).get(names.actions, 1))
@@ -137,7 +173,12 @@ async def _shown(settings: Settings) -> tuple[int, list[_Reached]]:
                     found[place] = max(found.get(place, (0, 0)), (told.epoch, told.at_ns))
     now = now_ns()
     reached = [
-        _Reached(topic, number, iso(at_ns) if at_ns else "never", (now - at_ns) // NS_PER_S if at_ns else 0, told_in)
+        Reached(topic, number, iso(at_ns) if at_ns else "never", (now - at_ns) // NS_PER_S if at_ns else 0, told_in)
         for (topic, number), (told_in, at_ns) in sorted(found.items(), key=lambda one: (one[1], one[0]))
     ]
     return epoch, reached
+
+
+def beside_our_clock(one: Reached) -> str:
+    """How far this is from our own time, for people."""
+    return f"{abs(one.behind_s):>6,} s {'ahead of' if one.behind_s < 0 else 'behind'} this machine's clock"
