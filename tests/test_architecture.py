@@ -58,6 +58,7 @@ MAY_IMPORT = {
     "state": {"audit", "clock", "records", "sink", "tables", "topics", "transport"},
     "preflight": {
         "addresses",
+        "audit",
         "clock",
         "connection",
         "identity",

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from traderecon import open_files
+from traderecon.audit.signing import make_key
+from traderecon.identity import Identity, pin
 from traderecon.preflight import Finding, Level, checks, exit_code, machine
 from traderecon.preflight.findings import bad, ok, warn
 from traderecon.preflight.topics import make
@@ -18,7 +20,7 @@ from traderecon.settings import load
 from traderecon.sink.store import Store
 from traderecon.topics import topics
 from traderecon.transport.client import connect
-from traderecon.transport.log import Log
+from traderecon.transport.log import Log, WorkerLock
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -140,6 +142,10 @@ def test_topics_of_other_partitions_fail(monkeypatch: pytest.MonkeyPatch) -> Non
     topics = found()["topics"]
     assert topics.level is Level.FAIL
     assert "TRADERECON_TOPIC_PARTITIONS=4" in topics.todo
+    said = [one for one in asyncio.run(checks(load())) if one.check == "topics"]
+    assert len(said) == 1, "one cause is one line"
+    assert "legs, reconciled, mismatch" in said[0].text
+    assert ": each has 4 partitions" in said[0].text
 
 
 def test_a_data_directory_that_is_a_file(here: Path) -> None:
@@ -199,22 +205,87 @@ def test_a_database_of_another_version(here: Path) -> None:
     assert "db upgrade" in database.todo
 
 
-def test_a_port_that_is_taken_is_a_warning(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_is_taken_fails_only_where_it_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as listener:
         listener.bind((address, 5000))
         listener.listen()
         by_default = found()["web port"]
         monkeypatch.setenv("TRADERECON_WEB_PORT", "5000")
         by_name = found()["web port"]
-    assert {by_default.level, by_name.level} == {Level.WARN}
+    assert (by_default.level, by_default.todo) == (Level.OK, "")
+    assert "the next free port is used" in by_default.text
+    assert (by_name.level, by_name.unreachable) == (Level.FAIL, True)
     assert f"{address}:5000 is taken" in by_name.text
-    assert "next free one" in by_default.todo
     assert "TRADERECON_WEB_PORT" in by_name.todo
 
 
-def test_a_host_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRADERECON_WEB_HOST", "192.0.2.1")
-    assert found()["web port"].level is Level.FAIL
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
+def test_a_host_that_is_not_ours(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_WEB_HOST", host)
+    port = found()["web port"]
+    assert (port.level, port.unreachable) == (Level.FAIL, True)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_pages_that_others_reach_are_a_warning(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "web host" not in found()
+    monkeypatch.setenv("TRADERECON_WEB_HOST", host)
+    finding = found()["web host"]
+    assert finding.level is Level.WARN
+    assert "is not loopback" in finding.text
+
+
+def test_a_checkpoint_key_that_cannot_be_used_fails_for_the_sink(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_CHECKPOINT_KEY_FILE", "nope")
+    assert found()["checkpoint key"].level is Level.FAIL
+    (here / "nope").write_text("no key")
+    assert "is no Ed25519 key" in found()["checkpoint key"].text
+    assert "checkpoint key" not in {one.check for one in asyncio.run(checks(load(), ("intake",)))}
+    (here / "nope").unlink()
+    make_key(here / "nope")
+    assert found()["checkpoint key"].level is Level.OK
+
+
+def test_a_database_of_another_log() -> None:
+    set_up()
+    store = Store.open(load().database_url)
+    store.ready()
+    store.pin("another", "")
+    store.close()
+    database = found()["database"]
+    assert database.level is Level.FAIL
+    assert "belongs to the cluster 'another'" in database.text
+
+
+def test_a_database_that_cannot_be_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", "sqlite:////proc/no/t.db")
+    database = found()["database"]
+    assert (database.level, database.unreachable) == (Level.FAIL, True)
+
+
+def test_a_second_worker_on_the_embedded_log(here: Path) -> None:
+    set_up()
+    assert "worker" not in found()
+    with WorkerLock(here / "traderecon-data"):
+        finding = found()["worker"]
+    assert finding.level is Level.FAIL
+    assert f"process {os.getpid()}" in finding.text
+    assert "worker" not in found()
+
+
+def test_a_log_that_would_not_be_the_one_that_is_meant(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_CLUSTER_ID", "log-7")
+    broker = found()["broker"]
+    assert broker.level is Level.FAIL
+    assert "TRADERECON_CLUSTER_ID expects 'log-7'" in broker.text
+    monkeypatch.delenv("TRADERECON_CLUSTER_ID")
+    (here / "traderecon-data").mkdir()
+    pin(here / "traderecon-data", Identity("log-7", "", 4))
+    broker = found()["broker"]
+    assert broker.level is Level.FAIL
+    assert "belongs to the log 'log-7'" in broker.text
+    (here / "traderecon-data" / "identity.json").write_text("{}")
+    assert found()["cluster"].level is Level.FAIL
 
 
 def test_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,8 +126,6 @@ def _said(settings: Settings, roles: tuple[str, ...], host: str, port: int) -> N
     """Where this worker is, and on what."""
     what = "TradeRecon is" if "web" in roles else "metrics and health are"
     log = "the embedded log, one process" if settings.broker.startswith("embedded") else settings.shown()["broker"]
-    if not host.startswith("127.") and host != "::1":
-        say(f"warning: {host} is not loopback, and there is no authentication yet: whoever reaches it sees every trade")
     say(f"{what} at http://{f'[{host}]' if ':' in host else host}:{port}/ ({', '.join(roles)} on {log})")
 
 

@@ -6,8 +6,17 @@ checks(settings) -> [Finding(check, level, text, todo), ...] -> exit_code
 from collections.abc import Collection
 
 from traderecon.preflight.findings import Finding, Level, exit_code
-from traderecon.preflight.machine import data_directory, database_disk, files, readable_codecs, rules_file, versions
-from traderecon.preflight.services import broker, database, web_port
+from traderecon.preflight.machine import (
+    checkpoint_key,
+    data_directory,
+    database_disk,
+    files,
+    readable_codecs,
+    rules_file,
+    versions,
+)
+from traderecon.preflight.pages import web_host, web_port
+from traderecon.preflight.services import broker, database
 from traderecon.roles import ROLES
 from traderecon.settings import Settings
 
@@ -21,6 +30,8 @@ async def checks(settings: Settings, roles: Collection[str] = ROLES) -> list[Fin
     """
     findings = [*versions(), *readable_codecs(), *files()]
     findings += [*data_directory(settings), *database_disk(settings), *rules_file(settings)]
+    findings += checkpoint_key(settings) if "sink" in roles else ()
     findings += [finding async for finding in broker(settings, roles)]
-    findings += [finding async for finding in database(settings)]
-    return [*findings, *web_port(settings)]
+    answered = not any(finding.unreachable for finding in findings)
+    findings += [finding async for finding in database(settings, answered=answered)]
+    return [*findings, *web_host(settings), *web_port(settings)]

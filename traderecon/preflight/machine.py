@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from traderecon import open_files
+from traderecon.audit.signing import KeyTrouble, Signer
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import ConfigurationError, Settings, everybody_reads
@@ -161,6 +162,18 @@ def rules_file(settings: Settings) -> Iterator[Finding]:
         yield bad("rules", str(error), "mend the file, or name another in TRADERECON_RULES")
     else:
         yield ok("rules", f"{rules.name}, from {settings.rules}" if settings.rules else "the founding rules")
+
+
+def checkpoint_key(settings: Settings) -> Iterator[Finding]:
+    """Whether the key that signs checkpoints can be used, where one is named."""
+    if (file := settings.checkpoint_key_file) is None:
+        return
+    try:
+        Signer.of(file)
+    except KeyTrouble as error:
+        yield bad("checkpoint key", str(error), "correct TRADERECON_CHECKPOINT_KEY_FILE, or leave it out")
+    else:
+        yield ok("checkpoint key", f"{file} signs checkpoints")
 
 
 def _asked() -> dict[str, str]:

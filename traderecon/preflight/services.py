@@ -1,14 +1,14 @@
-"""What a worker talks to: the broker with its topics and its clock, the database, the port of the pages."""
+"""What a worker talks to: the broker with its topics and its clock, and the database."""
 
 import asyncio
-import errno
-import socket
+import tempfile
 from collections.abc import AsyncIterator, Collection, Iterator
+from pathlib import Path
 
 from traderecon.addresses import EMBEDDED, sqlite_path
 from traderecon.clock import now_ns
 from traderecon.connection import connected
-from traderecon.identity import Identity, OtherIdentity, unexpected, verify
+from traderecon.identity import Identity, OtherIdentity, held, unexpected, verify
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.preflight.rights import Right, gathered, grant, lacking, needed, servers
 from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
@@ -19,6 +19,7 @@ from traderecon.settings import ConfigurationError, Settings
 from traderecon.transport.client import TOPIC, Client, ClientError, NoAnswer
 from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
+from traderecon.transport.log.worker_lock import holder
 from traderecon.transport.open_transactions import HANGS_S
 
 AHEAD_MS, FAR_AHEAD_MS = 1_000, 30_000
@@ -28,9 +29,11 @@ MS_PER_S = 1_000
 async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Finding]:
     """Whether the broker answers, lets us do what these roles do, has their topics, and keeps our time."""
     embedded = settings.broker.startswith(EMBEDDED)
-    if embedded and not (settings.data_dir / LOG_NAME).exists():
-        yield ok("broker", f"the embedded log in {settings.data_dir}: not there yet, made by whoever needs it first")
-        return
+    if embedded:
+        for finding in _embedded(settings):
+            yield finding
+        if not (settings.data_dir / LOG_NAME).exists():
+            return
     try:
         async with connected(settings) as client:
             wanted = needed(settings, roles)
@@ -55,6 +58,36 @@ async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Fi
     except ClientError as error:
         mend = "mend TRADERECON_BROKER or TRADERECON_DATA_DIR" if embedded else "docs/security.md says what it asks for"
         yield bad("broker", str(error), mend)
+
+
+def _embedded(settings: Settings) -> Iterator[Finding]:
+    """What the embedded log adds: one worker at a time, and a log that is still to be created has a new id."""
+    if (running := holder(settings.data_dir)) is not None:
+        text = f"a worker is running on {settings.data_dir}, process {running}: the embedded log takes one at a time"
+        yield bad("worker", text, "stop that one before another is started, or name another TRADERECON_DATA_DIR")
+    if (settings.data_dir / LOG_NAME).exists():
+        return
+    text = f"the embedded log in {settings.data_dir}: not there yet, made by whoever needs it first"
+    if settings.cluster_id:
+        yield bad(
+            "broker",
+            f"{text}; its id would be a new one, and TRADERECON_CLUSTER_ID expects {settings.cluster_id!r}",
+            "correct TRADERECON_DATA_DIR, or leave TRADERECON_CLUSTER_ID out until the log is there",
+        )
+        return
+    try:
+        before = held(settings.data_dir)
+    except (OtherIdentity, OSError) as error:
+        yield bad("cluster", str(error), "a worker refuses to start")
+        return
+    if before is None:
+        yield ok("broker", text)
+        return
+    yield bad(
+        "broker",
+        f"there is no {LOG_NAME} in {settings.data_dir}, which belongs to the log {before.cluster!r}",
+        f"restore {LOG_NAME}, or name another TRADERECON_DATA_DIR",
+    )
 
 
 async def _agreement(settings: Settings, client: Client) -> list[Finding]:
@@ -110,12 +143,15 @@ def _topics(standings: tuple[Standing, ...], *, embedded: bool) -> Iterator[Find
             yield warn("topics", text, f"{MAKE}; `simulate` and `ingest` do it as well")
         else:
             yield bad("topics", text, MAKE)
+    alike: dict[tuple[Fitness, str, str], list[str]] = {}
     for standing in differing:
-        text = f"{standing.topic} {standing.text}"
-        if standing.fitness in {Fitness.OTHER_PARTITIONS, Fitness.NO_TIME}:
-            yield bad("topics", text, standing.todo)
-        elif standing.fitness in {Fitness.OTHER_SETTINGS, Fitness.FEW_COPIES}:
-            yield warn("topics", text, standing.todo)
+        alike.setdefault((standing.fitness, standing.text, standing.todo), []).append(standing.topic)
+    for (fitness, text, todo), found in alike.items():
+        sentence = f"{found[0]} {text}" if len(found) == 1 else f"{', '.join(found)}: each {text}"
+        if fitness in {Fitness.OTHER_PARTITIONS, Fitness.NO_TIME}:
+            yield bad("topics", sentence, todo)
+        elif fitness in {Fitness.OTHER_SETTINGS, Fitness.FEW_COPIES}:
+            yield warn("topics", sentence, todo)
 
 
 async def _leaders(client: Client, topics: Collection[str]) -> list[Finding]:
@@ -160,17 +196,42 @@ async def _clock(client: Client, standings: tuple[Standing, ...]) -> Finding:
     return ok("clock", "the broker has stamped nothing in our future; whether we are ahead shows only when it writes")
 
 
-async def database(settings: Settings) -> AsyncIterator[Finding]:
-    """Whether the database can be opened, and has the tables of this version."""
+async def database(settings: Settings, *, answered: bool) -> AsyncIterator[Finding]:
+    """Whether the database can be opened, has the tables of this version, and belongs to this log.
+
+    ``answered``: the broker did; where not, it is not asked which log it has.
+    """
     url = settings.database_url
     path = sqlite_path(url)
     if path is not None and not path.exists():
-        yield ok("database", f"{path}: not there yet, made by the first worker")
+        yield _new_database(path)
         return
-    yield await asyncio.to_thread(_database, url)
+    yield await asyncio.to_thread(_database, url, await _identity(settings) if answered else None)
 
 
-def _database(url: str) -> Finding:
+def _new_database(path: Path) -> Finding:
+    there = next(folder for folder in path.resolve().parents if folder.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        text = f"{path} cannot be created: {there} cannot be written ({error.strerror})"
+        return bad("database", text, "correct TRADERECON_DATABASE_URL or TRADERECON_DATA_DIR", unreachable=True)
+    return ok("database", f"{path}: not there yet, made by the first worker")
+
+
+async def _identity(settings: Settings) -> Identity | None:
+    """The log that the database must belong to; None where it does not say: a finding of its own does."""
+    if settings.broker.startswith(EMBEDDED) and not (settings.data_dir / LOG_NAME).exists():
+        return None
+    try:
+        async with connected(settings) as client:
+            return Identity(await client.cluster_id(), settings.topic_prefix, settings.topic_partitions)
+    except ClientError:
+        return None
+
+
+def _database(url: str, identity: Identity | None) -> Finding:
     # SQLAlchemy and its migrations are slow to import.
     from traderecon.sink.database import StoreError
     from traderecon.sink.migration import head
@@ -182,6 +243,8 @@ def _database(url: str) -> Finding:
             at, newest = store.migration(), head()
             where = store.path
             since = store.complete_from() if at == newest else None
+            if identity is not None and at == newest:
+                store.belongs(identity.cluster, identity.topic_prefix)
         finally:
             store.close()
     except StoreError as error:
@@ -194,22 +257,3 @@ def _database(url: str) -> Finding:
         text = f"{where}, at migration {at}: complete from {since}, what was before had expired when it began"
         return warn("database", text, "restore a backup that is older, or know it")
     return ok("database", f"{where}, at migration {at}")
-
-
-def web_port(settings: Settings) -> Iterator[Finding]:
-    """Whether the pages can listen."""
-    host, port = settings.web_host, settings.web_port
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            named = "web_port" in settings.model_fields_set
-            todo = "name another in TRADERECON_WEB_PORT" if named else "nothing: the pages take the next free one"
-            yield warn("web port", f"{host}:{port} is taken, perhaps by a worker that runs already", todo)
-        else:
-            yield bad("web port", f"nothing can listen on {host}:{port} ({error.strerror})", "mend TRADERECON_WEB_HOST")
-    else:
-        yield ok("web port", f"{host}:{port} is free")

@@ -120,11 +120,15 @@ class Store:
         StoreError: it belongs to another one (78). Every sink asks before it asks for offsets.
         """
         with self._explained():
-            with self.engine.connect() as connection:
-                if belongs(connection, self.path, cluster, topic_prefix):
-                    return False
+            if self.belongs(cluster, topic_prefix):
+                return False
             with self._writing.begin() as connection:
                 return pinned(connection, self.path, cluster, topic_prefix)
+
+    def belongs(self, cluster: str, topic_prefix: str) -> bool:
+        """Whether the database is known to be of this log. StoreError: it belongs to another one (78)."""
+        with self._explained(), self.engine.connect() as connection:
+            return belongs(connection, self.path, cluster, topic_prefix)
 
     def database_id(self) -> str | None:
         """The id in force; None where none was drawn."""

@@ -48,3 +48,18 @@ class WorkerLock:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.release()
+
+
+def holder(directory: Path) -> str | None:
+    """The process id of the worker that has a directory; None where there is none. Nothing is created."""
+    try:
+        file = os.open(directory / NAME, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(file, 20).decode(errors="replace").strip() or "unknown"
+    finally:
+        os.close(file)
+    return None
