@@ -110,12 +110,12 @@ def test_a_variable_that_is_no_setting_is_refused_and_a_near_one_named(
     monkeypatch: pytest.MonkeyPatch, name: str, near: str
 ) -> None:
     monkeypatch.setenv(name, "hunter2")
-    assert refused() == f"{name} is no setting: did you mean {near}?"
+    assert refused() == f"{name} is not a setting: did you mean {near}?"
 
 
 def test_a_variable_like_no_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_X", "1")
-    assert refused().startswith("TRADERECON_X is no setting")
+    assert refused().startswith("TRADERECON_X is not a setting")
 
 
 BAD = [
@@ -170,7 +170,7 @@ def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'brokr = "x"', "TRADERECON_BROKR: "),
+        (b'brokr = "x"', "traderecon.toml: brokr is not a setting: did you mean broker?"),
         (b"broker =", "traderecon.toml: "),
         (b'database_url = "postgresql://u:hunter2@h/db', "traderecon.toml: "),
         (b'broker = "\xff"', "traderecon.toml: "),
@@ -277,7 +277,7 @@ def test_what_only_looks_like_kubernetes_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, near: str | None
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert refused().startswith(f"{name} is no setting")
+    assert refused().startswith(f"{name} is not a setting")
     assert near is None or near in refused()
 
 
@@ -292,7 +292,60 @@ def test_numbers_as_people_write_them(monkeypatch: pytest.MonkeyPatch, written: 
 @pytest.mark.parametrize("written", ["1e3", "5001.5", "0x1389", "five", "true", "９９９.1", "9" * 5000])
 def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     monkeypatch.setenv("TRADERECON_WEB_PORT", written)
-    assert refused() == "TRADERECON_WEB_PORT: write a whole number"
+    shown = written if len(written) < 40 else f"{written[:40]}..."
+    assert refused() == (
+        f"TRADERECON_WEB_PORT: write a whole number from 1 to 65535, not {shown!r} (found in the environment)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GRACE_SECONDS", "abc", "write a whole number from 0 to 31536000, not 'abc'"),
+        ("GRACE_SECONDS", "-5", "write a whole number from 0 to 31536000, not '-5'"),
+        ("WEB_PORT", "65536", "write a whole number from 1 to 65535, not '65536'"),
+        ("KAFKA_SECURITY", "hunter2", "write plaintext, ssl, sasl_plaintext or sasl_ssl"),
+        ("DATABASE_URL", "hunter2", "write sqlite:///path"),
+    ],
+)
+def test_a_refusal_names_the_value_where_it_is_and_what_to_write(
+    here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    variable = PREFIX + name
+    (here / "traderecon.toml").write_text(f'{name.lower()} = "{value}"')
+    assert refused() == f"{variable}: {said} (found in traderecon.toml)"
+    secrets = secret(here, variable, value.encode())
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secrets))
+    assert refused() == f"{variable}: {said} (found in {secrets / variable})"
+    monkeypatch.setenv(variable, value)
+    assert refused() == f"{variable}: {said} (found in the environment)"
+
+
+def test_every_number_has_a_range_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [name for name, field in Settings.model_fields.items() if field.annotation is int]
+    assert len(numbers) > 5
+    for name in numbers:
+        monkeypatch.setenv(PREFIX + name.upper(), "x")
+    assert refused().count("write a whole number from ") == len(numbers)
+
+
+@pytest.mark.parametrize("name", ["TRADERECON_BROKRE", "traderecon_brokre"])
+def test_a_secret_with_a_misspelt_name_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    secrets = secret(here, name, b"kafka://hunter2")
+    (secrets / "..data").mkdir()
+    (secrets / "other-program").write_text("1")
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secrets))
+    assert refused() == f"{secrets / name}: {name} is not a setting: did you mean TRADERECON_BROKER?"
+    (secrets / name).unlink()
+    assert load().broker == "embedded://"
+
+
+@pytest.mark.parametrize("written", ["TRADERECON_GRACE_SECONDS", "GRACE_SECONDS", "grace_second"])
+def test_a_name_in_the_file_is_written_without_the_prefix(here: Path, written: str) -> None:
+    (here / "traderecon.toml").write_text(f"{written} = 30")
+    assert refused() == f"traderecon.toml: {written} is not a setting: did you mean grace_seconds?"
+    (here / "traderecon.toml").write_text("grace_seconds = 30")
+    assert load().grace_seconds == 30
 
 
 def test_words_in_kafkas_own_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +376,7 @@ def test_a_home_directory_is_found_where_no_shell_looked_for_it(here: Path, monk
 @pytest.mark.parametrize("written", [" ", "\r"])
 def test_a_path_of_blanks_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     monkeypatch.setenv("TRADERECON_DATA_DIR", written)
-    assert refused() == "TRADERECON_DATA_DIR: write the path of a file or directory"
+    assert refused() == "TRADERECON_DATA_DIR: write the path of a file or directory (found in the environment)"
 
 
 @pytest.mark.parametrize(
@@ -333,7 +386,8 @@ def test_a_path_of_blanks_is_refused(monkeypatch: pytest.MonkeyPatch, written: s
         ("broker = 9092", "TRADERECON_BROKER: write UTF-8 text"),
         ("data_dir = 1", "TRADERECON_DATA_DIR: write UTF-8 text"),
         ('data_dir = "a\\u0000b"', "TRADERECON_DATA_DIR: write the path"),
-        ("[web]\nport = 1", "TRADERECON_WEB: traderecon.toml names it, and it is no setting"),
+        ("[web]\nport = 1", "traderecon.toml: tables are not read, and [web] is one"),
+        ("[traderecon]\ngrace_seconds = 1", "traderecon.toml: tables are not read, and [traderecon] is one"),
         ("secrets_dir = 7", "TRADERECON_SECRETS_DIR is '7': there is no such directory"),
     ],
 )

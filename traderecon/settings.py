@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -45,6 +45,8 @@ _QUOTED = re.compile(r"([\"']).*\1", re.DOTALL)
 _UTF_8 = "utf-8-sig"
 """Some editors begin a file with a byte order mark."""
 _HIDDEN = "****"
+_MOST_SHOWN = 40
+"""Characters of a value that a refusal repeats."""
 _WORLD_READS, _WORLD_ENTERS = 0o004, 0o001
 
 Protocol = Annotated[
@@ -220,6 +222,7 @@ def load(given: Mapping[str, str] | None = None) -> Settings:
     os.environ.update({PREFIX + name: value for name, value in (given or {}).items()})
     _look_at_variables()
     in_file = _in_file()
+    _look_at_file(in_file)
     secrets_dir = os.environ.get(PREFIX + "SECRETS_DIR") or in_file.get("secrets_dir")
     if secrets_dir is not None:
         try:
@@ -232,9 +235,8 @@ def load(given: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings(_secrets_dir=secrets_dir)  # type: ignore[call-arg]  # pydantic-settings takes it, unannounced
     except ValidationError as error:
-        raise ConfigurationError(
-            "; ".join(_sentence(detail["loc"], detail["type"], detail["msg"]) for detail in error.errors())
-        ) from None
+        found = _Found(in_file, None if secrets_dir is None else Path(secrets_dir))
+        raise ConfigurationError("; ".join(_sentence(detail, found) for detail in error.errors())) from None
     except (SettingsError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{error}: a secret is a file of UTF-8 text") from None
 
@@ -254,6 +256,14 @@ def everybody_reads(file: Path) -> bool:
         return False
 
 
+def _not_a_setting(name: str, prefix: str = "") -> str:
+    """That there is no such setting, and which one is probably meant; its name is shown with this prefix."""
+    plain = name.lower().removeprefix(PREFIX.lower())
+    near = get_close_matches(plain, Settings.model_fields, 1)
+    suggested = f"{prefix}{near[0].upper() if prefix else near[0]}" if near else ""
+    return f"{name} is not a setting" + (f": did you mean {suggested}?" if suggested else "")
+
+
 def _look_at_variables() -> None:
     """Refuse variables that are meant for us and would not do what they say."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
@@ -261,8 +271,7 @@ def _look_at_variables() -> None:
         if not name.startswith(PREFIX) or injected(name, value):
             continue
         if name not in known:
-            near = get_close_matches(name.removeprefix(PREFIX).upper(), [one.removeprefix(PREFIX) for one in known], 1)
-            raise ConfigurationError(f"{name} is no setting" + (f": did you mean {PREFIX}{near[0]}?" if near else ""))
+            raise ConfigurationError(_not_a_setting(name, PREFIX))
         if _QUOTED.fullmatch(value) and name != PREFIX + "KAFKA_PASSWORD":
             raise ConfigurationError(f"{name}: the quotation marks are a part of the value: leave them out")
 
@@ -300,8 +309,25 @@ def _look_at_secrets(folder: Path) -> None:
     except OSError as error:
         raise ConfigurationError(f"{PREFIX}SECRETS_DIR is {str(folder)!r}: cannot be read ({error.strerror})") from None
     for file in files:
-        if file.name.upper().startswith(PREFIX) and everybody_reads(file):
-            raise ConfigurationError(f"{file.name.upper()}: {_open_to_all(file)}")
+        name = file.name.upper()
+        if not name.startswith(PREFIX):
+            continue
+        if name.removeprefix(PREFIX).lower() not in Settings.model_fields:
+            raise ConfigurationError(f"{file}: {_not_a_setting(file.name, PREFIX)}")
+        if everybody_reads(file):
+            raise ConfigurationError(f"{name}: {_open_to_all(file)}")
+
+
+def _look_at_file(in_file: Mapping[str, Any]) -> None:
+    """Refuse what ``traderecon.toml`` names and we do not know."""
+    for name, value in in_file.items():
+        if isinstance(value, dict):
+            raise ConfigurationError(
+                f"{FILE}: tables are not read, and [{name}] is one: write settings above every table, as in "
+                "grace_seconds = 60"
+            )
+        if name not in Settings.model_fields:
+            raise ConfigurationError(f"{FILE}: {_not_a_setting(name)}")
 
 
 def _open_to_all(file: Path) -> str:
@@ -313,17 +339,50 @@ def has_screen() -> bool:
     return sys.platform in {"darwin", "win32"} or bool({"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ))
 
 
-def _sentence(place: tuple[int | str, ...], kind: str, message: str) -> str:
-    """What is wrong with which setting; never its value, which may be secret."""
-    name = ".".join(str(part) for part in place)
-    message = message.removeprefix("Value error, ")
-    if kind == "string_pattern_mismatch":
+class _Found(NamedTuple):
+    """Where a setting may be: in the environment, in a file of its own, in ``traderecon.toml``."""
+
+    in_file: Mapping[str, Any]
+    secrets_dir: Path | None
+
+    def where(self, name: str) -> str:
+        """Where the value that counts is."""
+        if os.environ.get(PREFIX + name.upper()):
+            return "in the environment"
+        for file in sorted(self.secrets_dir.iterdir()) if self.secrets_dir is not None else ():
+            if file.name.upper() == PREFIX + name.upper():
+                return f"in {file}"
+        return f"in {FILE}" if name in self.in_file else "by default"
+
+
+def _sentence(detail: Mapping[str, Any], found: _Found) -> str:
+    """What is wrong with which setting, and where it is. Only a number is repeated: a text may be secret."""
+    name = ".".join(str(part) for part in detail["loc"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if not name:
+        return message
+    kind = detail["type"]
+    if Settings.model_fields[name].annotation is int:
+        message = f"write {_whole_number(name)}, not {_shown(detail['input'])}"
+    elif kind == "string_pattern_mismatch":
         message = _WRITTEN[name]
-    elif kind in {"int_parsing", "int_from_float", "int_type", "int_parsing_size"}:
-        message = "write a whole number"
+    elif kind == "literal_error":
+        message = f"write {detail['ctx']['expected'].replace(chr(39), '')}"
     elif kind in {"string_type", "path_type", "string_unicode"}:
         message = "write UTF-8 text"
-    if kind == "extra_forbidden":
-        near = get_close_matches(name, Settings.model_fields, 1)
-        message = f"{FILE} names it, and it is no setting" + (f": did you mean {near[0]}?" if near else "")
-    return f"{PREFIX}{name.upper()}: {message}" if name else message
+    return f"{PREFIX}{name.upper()}: {message} (found {found.where(name)})"
+
+
+def _whole_number(name: str) -> str:
+    bounds = {
+        key: getattr(one, key)
+        for one in Settings.model_fields[name].metadata
+        for key in ("ge", "le")
+        if hasattr(one, key)
+    }
+    return f"a whole number from {bounds['ge']} to {bounds['le']}"
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")

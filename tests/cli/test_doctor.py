@@ -40,7 +40,7 @@ def test_settings_that_cannot_be_used_are_a_finding(monkeypatch: pytest.MonkeyPa
     result = run()
     assert result.exit_code == Exit.REFUSED
     (line,) = result.stdout.splitlines()
-    assert line.startswith("FAIL settings: TRADERECON_WEBPORT is no setting: did you mean TRADERECON_WEB_PORT? -> ")
+    assert line.startswith("FAIL settings: TRADERECON_WEBPORT is not a setting: did you mean TRADERECON_WEB_PORT? -> ")
 
 
 def test_a_broker_that_is_not_there_ends_in_4(monkeypatch: pytest.MonkeyPatch) -> None:

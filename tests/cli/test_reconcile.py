@@ -445,7 +445,7 @@ def test_settings_that_cannot_be_used_are_refused(here: Path, monkeypatch: pytes
     monkeypatch.setenv("TRADERECON_RULE", "desk.toml")
     result = run(*INPUTS)
     assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
-    assert result.stderr == "Error: TRADERECON_RULE is no setting: did you mean TRADERECON_RULES?\n"
+    assert result.stderr == "Error: TRADERECON_RULE is not a setting: did you mean TRADERECON_RULES?\n"
 
 
 @pytest.mark.parametrize("place", ["environment", "file"])
