@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from broker.kafka_cluster import Cluster
 from broker.kafka_server import Kafka
 from broker.stage import Stage
 from pipeline_case import Installation
@@ -29,6 +30,15 @@ def kafka(node: Kafka) -> Iterator[Kafka]:
     if node.running:
         node.resume()
         node.settle()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Three nodes of the test's own, running."""
+    cluster = Cluster(tmp_path / "cluster")
+    cluster.start()
+    yield cluster
+    cluster.stop()
 
 
 @pytest.fixture

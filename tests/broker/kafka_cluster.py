@@ -1,6 +1,7 @@
 """A real Kafka of three brokers for the tests: each its own process, controller and broker in one, on loopback.
 
     Cluster(directory) -> start -> nodes[leader of a partition].kill(), start again | stop
+    cluster.records, committed, create_topic, ...       as of one node: asked of who leads or coordinates at that moment
 
 Topics get three copies of which two must be in sync, as in production, unless they are placed by hand.
 """
@@ -10,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka.protocol.admin import CreateTopicsRequest_v3
+from aiokafka.protocol.coordination import FindCoordinatorRequest_v0
 from aiokafka.protocol.metadata import MetadataRequest_v1
-from broker.kafka_server import Died, Kafka, new_cluster_id
-from broker.kafka_topics import ANSWER_MS
-from broker.kafka_wire import accepted, ask
+from broker.kafka_server import Kafka, new_cluster_id
+from broker.kafka_topics import ANSWER_MS, Topics
+from broker.kafka_wire import QUORUM_TOPIC, DescribeQuorum, Refused, accepted, ask
 from broker.waiting import until
 
 NODES = (1, 2, 3)
 START_S = 180
+ANSWER_S = 10
+"""A node that starts takes connections before it answers: another one is asked then."""
+IN_SYNC_RECORDS = 20
+"""A controller is so far behind at most; its log gets two records a second when nothing happens."""
 UNSET = -1
 
 AS_IN_PRODUCTION = {
@@ -39,11 +45,16 @@ PATIENT = {
 }
 
 
-class Cluster:
-    """Three nodes that keep everything in ``directory``; numbered from 1."""
+class Cluster(Topics):
+    """Three nodes that keep everything in ``directory``; numbered from 1. Their addresses are one, with commas."""
+
+    replication = len(NODES)
 
     def __init__(self, directory: Path) -> None:
         self.nodes = {number: Kafka(directory / str(number)) for number in NODES}
+        super().__init__(",".join(node.address for node in self.nodes.values()))
+        self.directory = directory
+        self._answered = self.nodes[1]
         cluster_id = new_cluster_id()
         voters = ",".join(f"{number}@{node.controller}" for number, node in self.nodes.items())
         for number, node in self.nodes.items():
@@ -53,7 +64,7 @@ class Cluster:
     @property
     def broker(self) -> str:
         """All brokers, as ``TRADERECON_BROKER`` takes them."""
-        return "kafka://" + ",".join(node.address for node in self.nodes.values())
+        return f"kafka://{self.address}"
 
     @property
     def running(self) -> list[Kafka]:
@@ -67,19 +78,67 @@ class Cluster:
                 node.launch()
         until(self._complete, "every node knows every other", START_S)
 
+    def ask(self, request: Any) -> Any:
+        """The answer of any node that runs, first of the one that answered last. Raises OSError where none does."""
+        for node in sorted(self.running, key=lambda node: node is not self._answered):
+            try:
+                answer = ask(node.address, request, within_s=ANSWER_S)
+            except OSError:
+                continue
+            self._answered = node
+            return answer
+        raise ConnectionError("no node answers")
+
+    def ask_leader(self, topic: str, partition: int, request: Any) -> Any:
+        """The answer of a partition's leader. Raises Refused where there is none, OSError where no node answers."""
+        return self._ask_node(self.leader(topic, partition), request)
+
+    def ask_coordinator(self, group: str, request: Any) -> Any:
+        """The answer of a group's coordinator. Raises Refused where there is none, OSError where no node answers."""
+        return self._ask_node(self.coordinator(group), request)
+
+    def _ask_node(self, node: Kafka, request: Any) -> Any:
+        try:
+            return ask(node.address, request)
+        except OSError as error:  # it is dead, and the others do not know it yet
+            raise Refused(f"the node in charge, {node.address}: {error}") from error
+
     def stop(self) -> None:
         """Kill every node."""
         for node in self.running:
             node.kill()
 
     def leader(self, topic: str, partition: int = 0) -> Kafka:
-        """The node that leads a partition. StopIteration where none does."""
-        ((_, _, _, partitions),) = self._metadata([topic]).topics
-        return self.nodes[next(leader for _, number, leader, *_ in partitions if number == partition and leader > 0)]
+        """The node that leads a partition. Raises Refused where none does."""
+        ((_, _, _, partitions),) = self.ask(MetadataRequest_v1([topic])).topics
+        leaders = {number: leader for code, number, leader, *_ in partitions if not code}
+        if (leader := leaders.get(partition)) not in self.nodes:
+            raise Refused(f"{topic} {partition} has no leader")
+        return self.nodes[leader]
+
+    def coordinator(self, group: str) -> Kafka:
+        """The node that coordinates a group. Raises Refused where none does."""
+        answer = self.ask(FindCoordinatorRequest_v0(group))
+        accepted(answer.error_code, f"coordinator of {group}")
+        return self.nodes[answer.coordinator_id]
+
+    def active_controller(self) -> int:
+        """The number of the node whose controller leads the others. Raises Refused where none does."""
+        return self._quorum()[0]
+
+    def whole(self) -> bool:
+        """Whether every node is up, takes every copy of every topic for in sync, and so are the controllers' logs."""
+        if len(self.running) < len(NODES) or not all(map(self._sees_all_in_sync, self.running)):
+            return False
+        try:
+            _, ends = self._quorum()
+        except (OSError, Refused):
+            return False
+        return len(ends) == len(NODES) and max(ends) - min(ends) <= IN_SYNC_RECORDS
 
     def copies(self, topic: str) -> dict[int, tuple[int, int]]:
         """How many copies each partition of a topic has, and how many of them are in sync."""
-        ((_, _, _, partitions),) = self._metadata([topic]).topics
+        ((_, _, _, partitions),) = self.ask(MetadataRequest_v1([topic])).topics
         return {number: (len(replicas), len(isr)) for _, number, _, replicas, isr in partitions}
 
     def in_sync(self, topics: Iterable[str]) -> bool:
@@ -98,13 +157,21 @@ class Cluster:
         accepted(answer[1], f"place topic {topic}", answer[2])
         until(lambda: node.partitions(topic) == len(replicas), f"topic {topic} has its leaders")
 
-    def _metadata(self, topics: list[str]) -> Any:
-        for node in self.running:
-            try:
-                return ask(node.address, MetadataRequest_v1(topics))
-            except OSError:
-                continue
-        raise Died("no node answers")
+    def _quorum(self) -> tuple[int, list[int]]:
+        """The active controller, and the ends of all controllers' logs as it knows them."""
+        answer = self.ask(DescribeQuorum([(QUORUM_TOPIC, [(0, {})], {})], {}))
+        accepted(answer.error_code, "the controllers")
+        ((_, ((_, code, leader, _, _, voters, *_),), _),) = answer.topics
+        accepted(code, "the controllers")
+        return int(leader), [int(end) for _, end, _ in voters]
+
+    def _sees_all_in_sync(self, node: Kafka) -> bool:
+        try:
+            seen = ask(node.address, MetadataRequest_v1(None), within_s=ANSWER_S)
+        except OSError:
+            return False
+        copies = [(code, *copy) for *_, partitions in seen.topics for code, _, _, *copy in partitions]
+        return len(seen.brokers) == len(NODES) and all(not code and len(all_) == len(isr) for code, all_, isr in copies)
 
     def _complete(self) -> bool:
         if True not in [node.answers() for node in self.running]:  # one of them coordinates

@@ -1,12 +1,14 @@
-"""Topics, records, offsets and quotas of a one-node Kafka, seen and set from outside every client under test.
+"""Topics, records, offsets and quotas of a Kafka, seen and set from outside every client under test.
 
     Topics(address): create_topic, append, records, committed, ...       one question each
 
-Nothing here retries but ``create_topic``, which waits until the topic can be used.
+The node at the address leads and coordinates everything; kafka_cluster.py asks the node that does. Nothing here retries
+but ``create_topic``, which waits until the topic can be used.
 """
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiokafka.protocol.admin import CreateTopicsRequest_v3, DeleteRecordsRequest_v0, DeleteTopicsRequest_v1
@@ -17,7 +19,7 @@ from aiokafka.protocol.offset import OffsetRequest_v1, OffsetRequest_v2
 from aiokafka.protocol.produce import ProduceRequest_v3
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
-from broker.kafka_wire import AlterClientQuotas, IncrementalAlterConfigs, accepted, ask
+from broker.kafka_wire import AlterClientQuotas, IncrementalAlterConfigs, Refused, accepted, ask
 from broker.waiting import until
 
 A_TOPIC, A_BROKER = 2, 4
@@ -53,48 +55,65 @@ FENCED = 38
 class Topics:
     """What can be asked of, and told to, the node at ``address`` (host:port)."""
 
+    replication = 1
+    """How many copies a topic gets that is made here."""
+    directory: Path
+    """Where its nodes keep everything, where we have started them."""
+
     def __init__(self, address: str) -> None:
         self.address = address
+
+    def ask(self, request: Any) -> Any:
+        """The answer to what any node can be asked. Raises OSError."""
+        return ask(self.address, request)
+
+    def ask_leader(self, topic: str, partition: int, request: Any) -> Any:
+        """The answer to what only the leader of a partition can be asked. Raises OSError, or Refused without one."""
+        return ask(self.address, request)
+
+    def ask_coordinator(self, group: str, request: Any) -> Any:
+        """The answer to what only the coordinator of a group can be asked. Raises OSError, or Refused without one."""
+        return ask(self.address, request)
 
     def create_topic(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Make a topic and wait until it can be used. Raises Refused, also where it exists."""
         settings = [(key, value) for key, value in (config or {}).items()]
-        request = CreateTopicsRequest_v3([(name, partitions, 1, [], settings)], ANSWER_MS, False)
+        request = CreateTopicsRequest_v3([(name, partitions, self.replication, [], settings)], ANSWER_MS, False)
 
         def answered() -> tuple[str, int, str | None] | None:
-            (answer,) = ask(self.address, request).topic_errors
+            (answer,) = self.ask(request).topic_errors
             return None if answer[1] == FENCED else answer
 
         answer = until(answered, f"topic {name} has a place: a node just resumed is no broker for a moment")
         assert answer
         accepted(answer[1], f"create topic {name}", answer[2])
-        until(lambda: self._led(name, partitions), f"topic {name} can be used")
+        until(lambda: all(self._led(name, number) for number in range(partitions)), f"topic {name} can be used")
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with its records. Raises Refused."""
-        ((_, code),) = ask(self.address, DeleteTopicsRequest_v1([name], ANSWER_MS)).topic_error_codes
+        ((_, code),) = self.ask(DeleteTopicsRequest_v1([name], ANSWER_MS)).topic_error_codes
         accepted(code, f"delete topic {name}")
 
     def topics(self) -> set[str]:
         """The names of all topics, internal ones included."""
-        return {name for code, name, _, _ in ask(self.address, MetadataRequest_v1(None)).topics if not code}
+        return {name for code, name, _, _ in self.ask(MetadataRequest_v1(None)).topics if not code}
 
     def partitions(self, name: str) -> int:
         """How many partitions of a topic have a leader; 0 where there is no such topic."""
-        ((_, _, _, partitions),) = ask(self.address, MetadataRequest_v1([name])).topics
+        ((_, _, _, partitions),) = self.ask(MetadataRequest_v1([name])).topics
         return sum(code == 0 and leader >= 0 for code, _, leader, _, _ in partitions)
 
     def alter_topic(self, name: str, config: Mapping[str, str]) -> None:
         """Set some of a topic's settings, leaving the others; in force a moment later. Raises Refused."""
         changes = [(key, SET, value) for key, value in config.items()]
-        answer = ask(self.address, IncrementalAlterConfigs([(A_TOPIC, name, changes)], False))
+        answer = self.ask(IncrementalAlterConfigs([(A_TOPIC, name, changes)], False))
         for code, message, _, _ in answer.responses:
             accepted(code, f"alter topic {name}", message)
 
     def alter_broker(self, config: Mapping[str, str]) -> None:
         """Set some of the node's own settings while it runs; an empty value is the default again. Raises Refused."""
         changes = [(key, SET if value else DELETE, value or None) for key, value in config.items()]
-        answer = ask(self.address, IncrementalAlterConfigs([(A_BROKER, "1", changes)], False))
+        answer = self.ask(IncrementalAlterConfigs([(A_BROKER, "1", changes)], False))
         for code, message, _, _ in answer.responses:
             accepted(code, "alter broker", message)
 
@@ -117,7 +136,7 @@ class Topics:
         is a client that keeps its connection, and sends more than one request.
         """
         change = ("producer_byte_rate", bytes_per_second or 0.0, bytes_per_second is None)
-        answer = ask(self.address, AlterClientQuotas([([("client-id", client_id)], [change])], False))
+        answer = self.ask(AlterClientQuotas([([("client-id", client_id)], [change])], False))
         for code, message, _ in answer.entries:
             accepted(code, f"throttle {client_id or 'every client'}", message)
 
@@ -127,14 +146,19 @@ class Topics:
         ``codec`` as a batch's attributes say it, but zstd, which needs a newer request.
         """
         request = ProduceRequest_v3(None, -1, ANSWER_MS, [(topic, [(partition, batch_of(values, codec))])])
-        ((_, ((_, code, first, *_),)),) = ask(self.address, request).topics
+        ((_, ((_, code, first, *_),)),) = self.ask_leader(topic, partition, request).topics
         accepted(code, f"append to {topic} {partition}")
         return int(first)
 
     def records(self, topic: str) -> list[Record]:
-        """Everything in a topic up to now, by partition, then offset, but what no transaction has committed."""
+        """Everything in a topic up to now, by partition, then offset, but what no transaction has committed.
+
+        Raises Refused where a partition has no leader.
+        """
         found: list[Record] = []
-        for partition in range(self.partitions(topic)):
+        ((_, _, _, partitions),) = self.ask(MetadataRequest_v1([topic])).topics
+        for code, partition, *_ in sorted(partitions, key=lambda row: row[1]):
+            accepted(code, f"leader of {topic} {partition}")
             found += committed_of(self._batches(topic, partition))
         return found
 
@@ -163,7 +187,7 @@ class Topics:
     def stable_end(self, topic: str, partition: int = 0) -> int:
         """The last stable offset: where the first open transaction begins, or ``end``."""
         request = OffsetRequest_v2(-1, READ_COMMITTED, [(topic, [(partition, LATEST)])])
-        ((_, ((_, code, _, offset),)),) = ask(self.address, request).topics
+        ((_, ((_, code, _, offset),)),) = self.ask_leader(topic, partition, request).topics
         accepted(code, f"stable offset in {topic} {partition}")
         return int(offset)
 
@@ -177,36 +201,38 @@ class Topics:
 
     def coordinates(self, group: str) -> bool:
         """Whether a group's offsets can be asked for: soon after a start they are still being loaded."""
-        return not ask(self.address, OffsetFetchRequest_v3(group, [])).error_code
+        return not self.ask_coordinator(group, OffsetFetchRequest_v3(group, [])).error_code
 
     def committed(self, group: str, topic: str, partition: int = 0) -> int | None:
         """The next offset a group would read; None where it has committed none. Raises Refused."""
-        ((_, ((_, offset, _, code),)),) = ask(self.address, OffsetFetchRequest_v1(group, [(topic, [partition])])).topics
+        request = OffsetFetchRequest_v1(group, [(topic, [partition])])
+        ((_, ((_, offset, _, code),)),) = self.ask_coordinator(group, request).topics
         accepted(code, f"offset of {group} in {topic} {partition}")
         return int(offset) if offset >= 0 else None
 
     def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
         """Delete what is below an offset, as retention would. Raises Refused."""
         request = DeleteRecordsRequest_v0([(topic, [(partition, before)])], ANSWER_MS)
-        ((_, ((_, _, code),)),) = ask(self.address, request).topics
+        ((_, ((_, _, code),)),) = self.ask_leader(topic, partition, request).topics
         accepted(code, f"delete records of {topic} {partition}")
 
-    def _led(self, topic: str, partitions: int) -> bool:
+    def _led(self, topic: str, partition: int) -> bool:
         # The metadata name a leader before it knows that it is one.
-        request = OffsetRequest_v1(-1, [(topic, [(partition, LATEST) for partition in range(partitions)])])
-        ((_, answers),) = ask(self.address, request).topics
-        return not any(code for _, code, _, _ in answers)
+        try:
+            return self.end(topic, partition) >= 0
+        except Refused:
+            return False
 
     def _offset(self, topic: str, partition: int, timestamp: int) -> int:
         request = OffsetRequest_v1(-1, [(topic, [(partition, timestamp)])])
-        ((_, ((_, code, _, offset),)),) = ask(self.address, request).topics
+        ((_, ((_, code, _, offset),)),) = self.ask_leader(topic, partition, request).topics
         accepted(code, f"offset in {topic} {partition}")
         return int(offset)
 
     def _fetched(self, topic: str, partition: int, offset: int) -> bytes:
         asked = [(topic, [(partition, -1, offset, -1, FETCH_BYTES)])]
         request = FetchRequest_v10(-1, 100, 1, FETCH_BYTES, 0, 0, -1, asked, [])  # older ones get no zstd
-        ((_, ((_, code, _, _, _, _, batches),)),) = ask(self.address, request).topics
+        ((_, ((_, code, _, _, _, _, batches),)),) = self.ask_leader(topic, partition, request).topics
         accepted(code, f"read {topic} {partition}")
         return bytes(batches)
 

@@ -3,17 +3,31 @@
     request -> ask(address, request) -> response
 
 A client retries, refreshes and reconnects behind the tests' back; what looks at a broker, or
-sets one up, should not. The node is controller, coordinator and leader of everything, so it
-is always the one to ask. aiokafka knows the layout of most messages; four it lacks are below.
+sets one up, should not. Which node to ask: kafka_topics.py, and kafka_cluster.py where there are
+several. aiokafka knows the layout of most messages; five it lacks are below.
 """
 
 import socket
 import struct
+from io import BytesIO
 from typing import Any
 
 from aiokafka.errors import for_code
 from aiokafka.protocol.api import RequestStruct, Response
-from aiokafka.protocol.types import Array, Boolean, Float64, Int8, Int16, Int32, Schema, String
+from aiokafka.protocol.types import (
+    Array,
+    Boolean,
+    CompactArray,
+    CompactString,
+    Float64,
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Schema,
+    String,
+    TaggedFields,
+)
 
 CLIENT_ID = "traderecon-tests"
 ANSWER_S = 30
@@ -173,6 +187,61 @@ class DeleteAcls(RequestStruct):
     SCHEMA = Schema(("filters", CreateAcls.SCHEMA.fields[0]))
 
 
+QUORUM_TOPIC = "__cluster_metadata"
+_VOTER = (("replica_id", Int32), ("log_end_offset", Int64), ("tags", TaggedFields))
+
+
+class DescribeQuorumAnswer(Response):
+    """Of the metadata log: error codes, the leader (the active controller), its epoch, and how far each copy is."""
+
+    API_KEY = 55
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("error_code", Int16),
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                (
+                    "partitions",
+                    CompactArray(
+                        ("partition", Int32),
+                        ("error_code", Int16),
+                        ("leader", Int32),
+                        ("leader_epoch", Int32),
+                        ("high_watermark", Int64),
+                        ("voters", CompactArray(*_VOTER)),
+                        ("observers", CompactArray(*_VOTER)),
+                        ("tags", TaggedFields),
+                    ),
+                ),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class DescribeQuorum(RequestStruct):
+    """Who leads the controllers, and how far they are. The metadata of a topic name any broker as the controller."""
+
+    API_KEY = 55
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = DescribeQuorumAnswer
+    SCHEMA = Schema(
+        (
+            "topics",
+            CompactArray(
+                ("topic", CompactString("utf-8")),
+                ("partitions", CompactArray(("partition", Int32), ("tags", TaggedFields))),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
 def ask(address: str, request: Any, *, client_id: str = CLIENT_ID, within_s: float = ANSWER_S) -> Any:
     """The answer of the node at ``address`` (host:port). Raises OSError where nobody answers, TimeoutError included."""
     host, port = address.rsplit(":", 1)
@@ -182,8 +251,9 @@ def ask(address: str, request: Any, *, client_id: str = CLIENT_ID, within_s: flo
         with connection.makefile("rb") as stream:
             (length,) = struct.unpack(">i", exactly(stream.read(4), 4))
             answer = exactly(stream.read(length), length)
-    # The header is the correlation id: none of our requests is of a flexible version.
-    return request.RESPONSE_TYPE.decode(answer[4:])
+    body = BytesIO(answer)
+    request.parse_response_header(body)
+    return request.RESPONSE_TYPE.decode(body)
 
 
 def exactly(received: bytes, length: int) -> bytes:

@@ -16,15 +16,6 @@ NO_LEADER = 'traderecon_incidents_open{kind="no_leader"}'
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes that run."""
-    cluster = Cluster(tmp_path / "kafka")
-    cluster.start()
-    yield cluster
-    cluster.stop()
-
-
-@pytest.fixture
 def installation(cluster: Cluster, tmp_path: Path) -> Iterator[Installation]:
     """The executions have a second partition on the third node, and no copy of it."""
     installation = Installation(tmp_path, cluster.broker, grace_seconds=2)

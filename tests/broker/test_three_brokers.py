@@ -2,25 +2,14 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from broker.kafka_cluster import Cluster
 from broker.waiting import until
 from pipeline.trades import doubled, matched, send
 from pipeline_case import TRADERECON, Installation
 
 LONG_S = 300
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Three brokers that run."""
-    cluster = Cluster(tmp_path / "cluster")
-    cluster.start()
-    yield cluster
-    cluster.stop()
 
 
 def check(installation: Installation) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
     python -m torture --seed 44 --cycles 60 --broker-kills 4           one run of the counting app
     python -m torture --workload pipeline --cycles 25 --records 8000   one of the whole pipeline
+    python -m torture --workload pipeline --brokers 3 --cycles 14      on three brokers, of which one or two die
     python -m torture --minutes 40 --reports DIR --resume              several, and on with them another day
     python -m torture sum DIR [--json FILE]                            what they come to
 
@@ -124,7 +125,7 @@ def drawn(options: argparse.Namespace, seed: int, fault_seed: int | None, counts
     from torture.stage import WORKLOADS
 
     workload = WORKLOADS[options.workload]
-    kinds = kinds_of(",".join(counts) if counts else options.faults, workload.ways.without)
+    kinds = kinds_of(",".join(counts) if counts else options.faults, workload.ways.without, options.brokers)
     bounces = options.broker_kills
     if bounces is None:
         bounces = -(-options.cycles // 15) if "bounce" in kinds else 0
@@ -139,6 +140,7 @@ def drawn(options: argparse.Namespace, seed: int, fault_seed: int | None, counts
         kinds=kinds,
         counts=counts,
         fault_seed=fault_seed,
+        brokers=options.brokers,
     )
 
 

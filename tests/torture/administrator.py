@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from broker.administration import read_again
-from broker.kafka_server import Kafka
+from broker.kafka_topics import Topics
 
 from torture.workload import Start
 
@@ -23,7 +23,7 @@ class Administrator:
 
     def __init__(
         self,
-        kafka: Kafka,
+        kafka: Topics,
         create: Start,
         *,
         data_dir: Path,

@@ -13,9 +13,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from broker.kafka_cluster import Cluster
 from broker.kafka_server import Kafka
 
 from torture.administrator import Administrator
+from torture.broker_faults import BrokerDeeds
 from torture.feeder import Feeder
 from torture.group import UNREACHABLE, Watch
 from torture.held_database import HeldDatabase
@@ -29,8 +31,8 @@ from torture.tight_disk import TightDisk
 from torture.told_time import JumpingClock
 from torture.workers import FAIL_STOP, TERMINATED, Worker
 
-SEEN_WITHIN_S = 60
-REFUSED_WITHIN_S = 40
+SEEN_WITHIN_S = 120
+REFUSED_WITHIN_S = 80
 TOO_SMALL, AMPLE = "10", "4194304"
 SIZE = "max.message.bytes"
 STILL_S = 4
@@ -59,7 +61,7 @@ class Deeds:
     """The kinds of faults. ``topics`` has the names of ``probe`` and what a plan refuses."""
 
     def __init__(
-        self, kafka: Kafka, watch: Watch, crew: Mapping[str, Worker], topics: Mapping[str, str], means: Means
+        self, kafka: Kafka | Cluster, watch: Watch, crew: Mapping[str, Worker], topics: Mapping[str, str], means: Means
     ) -> None:
         self._kafka = kafka
         self._watch = watch
@@ -80,6 +82,8 @@ class Deeds:
             "clock": self._clock,
             "slow-db": self._slow_db,
         }
+        if isinstance(kafka, Cluster):
+            self._deeds |= BrokerDeeds(kafka, watch, crew, topics, means.jvm).kinds
         if (feeder := means.feeder) is not None:
             others = OtherProducers(kafka, topics, feeder)
             self._deeds |= {"codec": others.codec, "transaction": others.transaction, "step": others.step}
@@ -91,8 +95,9 @@ class Deeds:
         """Wait until the fault would hit somebody at work. Raises NotSeen."""
         if fault.kind == "join":
             return
-        hit = [self._crew[fault.target]] if fault.target in self._crew else [*self._crew.values()]
-        await seen(lambda: any(worker.consuming for worker in hit), f"{fault.target} is at work", SEEN_WITHIN_S)
+        target = fault.worker or fault.target
+        hit = [self._crew[target]] if target in self._crew else [*self._crew.values()]
+        await seen(lambda: any(worker.consuming for worker in hit), f"{target} is at work", SEEN_WITHIN_S)
 
     async def do(self, fault: Fault) -> str:
         """Do it and undo it; what was observed. Raises NotSeen, or Missed where another try is due."""
@@ -168,6 +173,7 @@ class Deeds:
         return f"the group lost it; {left} left"
 
     async def _bounce(self, fault: Fault) -> str:
+        assert isinstance(self._kafka, Kafka)
         loop = asyncio.get_running_loop()
         with self._watch.excused(UNREACHABLE):  # whoever talks to it knows before the watch has looked
             await loop.run_in_executor(self._means.jvm, self._kafka.kill)

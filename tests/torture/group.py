@@ -15,8 +15,8 @@ from math import inf
 
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.protocol.admin import DescribeGroupsRequest_v0
-from broker.kafka_server import Kafka
-from broker.kafka_wire import Refused, accepted, ask
+from broker.kafka_topics import Topics
+from broker.kafka_wire import Refused, accepted
 
 LOOK_EVERY_S = 0.2
 UNREACHABLE = 4
@@ -42,9 +42,9 @@ class Member:
         return self.instance == worker or (name == worker and number.isdecimal())
 
 
-def members_of(address: str, group: str, topic: str) -> dict[str, Member]:
+def members_of(kafka: Topics, group: str, topic: str) -> dict[str, Member]:
     """The members by instance, with their partitions of ``topic``. Raises OSError or Refused where none can be had."""
-    ((code, _, _, _, _, described),) = ask(address, DescribeGroupsRequest_v0([group])).groups
+    ((code, _, _, _, _, described),) = kafka.ask_coordinator(group, DescribeGroupsRequest_v0([group])).groups
     accepted(code, f"describe group {group}")
     members = {}
     for member_id, client_id, _, _, assignment in described:
@@ -59,7 +59,7 @@ def members_of(address: str, group: str, topic: str) -> dict[str, Member]:
 class Watch:
     """What the broker said last, and what was seen so far. ``broker_up`` is whether it said it just now."""
 
-    kafka: Kafka
+    kafka: Topics
     group: str
     topic: str
     partitions: int
@@ -92,7 +92,7 @@ class Watch:
 
     def look(self) -> None:
         """Ask the broker once. Raises OSError or Refused where it does not answer."""
-        members = members_of(self.kafka.address, self.group, self.topic)
+        members = members_of(self.kafka, self.group, self.topic)
         committed = self.commits()
         moved = {number for number, offset in committed.items() if offset > self.committed.get(number, 0)}
         for member in members.values():
@@ -118,7 +118,9 @@ class Watch:
             try:
                 await asyncio.to_thread(self.look)
                 self.broker_up = True
-            except (OSError, Refused):
+            except OSError:
                 self.broker_up = False
                 self.silent_at_s = time.monotonic()
+            except Refused:  # it does answer; of several brokers another one is taking over
+                self.broker_up = False
             await asyncio.sleep(LOOK_EVERY_S)

@@ -3,8 +3,8 @@
     Plan.faults + PlanClock + Deeds -> Outcome per fault: fired or not, and what was observed
 
 Faults of one lane (a worker, the broker) come one after another, lanes run side by side: a worker dies while the
-broker restarts or another one sleeps. A fault that ends every worker has no other beside it. A fault strikes when its
-target is at work; while it waits, the plan's clock is slow.
+broker restarts or another one sleeps. A fault that takes a worker along is in its lane, too; one that ends every worker
+has no other beside it. A fault strikes when its target is at work; while it waits, the plan's clock is slow.
 """
 
 import asyncio
@@ -63,14 +63,14 @@ async def strike(plan: Plan, clock: PlanClock, deeds: Deeds, tell: Tell) -> None
         for fault in plan.faults:
             await clock.reach(fault.at_s)
             clock.slow()
-            for busy in [lanes[lane] for lane in lanes if fault.lane in {lane, ALONE} or lane == ALONE]:
+            for busy in [lanes[lane] for lane in lanes if lane in fault.lanes or ALONE in {lane, *fault.lanes}]:
                 await busy
             try:
                 await deeds.wait_for_target(fault)
             except NotSeen as why:
                 await tell(Outcome(fault, False, str(why), time.monotonic() - started, 0.0))
             else:
-                lanes[fault.lane] = striking.create_task(run_lane(fault))
+                lanes |= dict.fromkeys(fault.lanes, striking.create_task(run_lane(fault)))
             clock.full()
 
 

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from torture.plan import KINDS
+from torture.plan import BROKERS, KINDS, ON_BROKERS, kinds_with
 from torture.tight_disk import TightDisk
 from torture.told_time import JumpingClock
 
 WORKLOADS = ("ours", "pipeline", "stock")
+ALL = (*KINDS, *ON_BROKERS)
 MISSING = {"disk": TightDisk.missing, "clock": JumpingClock.missing}
 RECORDS_A_TRADE = 2.5
 EPILOG = """
@@ -33,12 +34,15 @@ def parsed(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fault-seed", type=int, help="decides the schedule alone: the same records, other faults")
     parser.add_argument("--workload", choices=WORKLOADS, default="ours", help="what to break")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--brokers", type=int, choices=BROKERS, default=1, help="three: RF 3, two in sync (workload pipeline)"
+    )
     fed = parser.add_mutually_exclusive_group()
     fed.add_argument("--records", type=int, help="how many are fed in a run (default: 20000)")
     fed.add_argument("--trades", type=int, help="about so many trades in a run, instead of --records")
     parser.add_argument("--cycles", type=int, default=60, help="faults of a run, at most; about ten a minute")
     parser.add_argument("--broker-kills", type=int, help="how many of them kill the broker (default: one in fifteen)")
-    parser.add_argument("--faults", help=f"the kinds to draw from, of {','.join(KINDS)} (default: all that fit)")
+    parser.add_argument("--faults", help=f"the kinds to draw from, of {','.join(ALL)} (default: all that fit)")
     parser.add_argument("--minutes", type=float, help="go on with the next seed for so long")
     parser.add_argument(
         "--until", type=_counts, metavar="KIND=N,...", help="go on until so many of each kind have fired"
@@ -63,11 +67,11 @@ def parsed(given: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def kinds_of(faults: str | None, without: Sequence[str]) -> Sequence[str]:
+def kinds_of(faults: str | None, without: Sequence[str], brokers: int = 1) -> Sequence[str]:
     """The kinds asked for, or all that the workload and the machine can do. Raises ValueError for what they cannot."""
     lacking = {kind: why for kind, missing in MISSING.items() if (why := missing())}
     if faults is None:
-        return [kind for kind in KINDS if kind not in lacking and kind not in without]
+        return [kind for kind in kinds_with(brokers) if kind not in lacking and kind not in without]
     kinds = faults.split(",")
     if cannot := [why for kind, why in lacking.items() if kind in kinds]:
         raise ValueError("; ".join(cannot))
@@ -78,7 +82,7 @@ def _counts(text: str) -> Counter[str]:
     counts: Counter[str] = Counter()
     for word in text.split(","):
         kind, _, number = word.partition("=")
-        if kind not in KINDS or not number.isdigit():
-            raise argparse.ArgumentTypeError(f"{word!r}: write KIND=N, a kind of {', '.join(KINDS)}")
+        if kind not in ALL or not number.isdigit():
+            raise argparse.ArgumentTypeError(f"{word!r}: write KIND=N, a kind of {', '.join(ALL)}")
         counts[kind] = int(number)
     return counts

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from broker.kafka_server import Kafka
+from broker.kafka_topics import Topics
 
 from torture.feeder import Feeder
 from torture.findings import Entry
@@ -34,7 +34,7 @@ TIMEOUT_MS = 120_000
 class OtherProducers:
     """Producers beside the feeder. ``topics`` has the full names of the inputs by role."""
 
-    def __init__(self, kafka: Kafka, topics: Mapping[str, str], feeder: Feeder) -> None:
+    def __init__(self, kafka: Topics, topics: Mapping[str, str], feeder: Feeder) -> None:
         self._kafka, self._topics, self._feeder = kafka, topics, feeder
         self._chance = random.Random(0)
 

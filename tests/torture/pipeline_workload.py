@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
-from broker.kafka_server import Kafka
+from broker.kafka_topics import Topics
 from groups import group_of
 
 from torture.administrator import Administrator
@@ -17,6 +17,7 @@ from torture.findings import Defect, Entry, Finding
 from torture.homes import SharedHome, text_of
 from torture.pipeline_database import offsets_in, read_database
 from torture.pipeline_feed import simulated
+from torture.pipeline_input import EXECUTIONS
 from torture.pipeline_logs import judge_logs
 from torture.pipeline_oracle import (
     ACCOUNTS,
@@ -33,7 +34,7 @@ from torture.pipeline_oracle import (
     PipelineHistory,
 )
 from torture.pipeline_pages import judge_pages, says_ready
-from torture.plan import Feed, Ways
+from torture.plan import COORDINATOR, Feed, Ways
 from torture.stores import judge_stores
 from torture.workload import Acknowledged, Lives, Start, Workload
 
@@ -60,9 +61,10 @@ class Pipeline(Workload):
         inputs=INPUTS,
         # Some are killed for longer than a session, some come back within it.
         hold_s={"kill": (0.0, 7.0), "wipe": (0.0, 7.0), "stop": (0.5, 3.0)},
+        led=(EXECUTIONS, LEGS, "changelog", MISMATCH, COORDINATOR),
     )
 
-    def __init__(self, prefix: str, bug: str, directory: Path, kafka: Kafka) -> None:
+    def __init__(self, prefix: str, bug: str, directory: Path, kafka: Topics) -> None:
         super().__init__(prefix, bug, directory, kafka)
         before = f"{prefix}-"
         self.group = f"{before}traderecon-matching"
@@ -97,7 +99,7 @@ class Pipeline(Workload):
         """The inputs as their producers would make them, the others by ``traderecon topics create``."""
         for role in INPUTS:
             self.administrator.make_input(role)
-        self.kafka.create_topic(self.topics["probe"])
+        self.kafka.create_topic(self.topics["probe"], self.kafka.replication)
         self.administrator.create_topics()
 
     def start(self, name: str) -> Start:

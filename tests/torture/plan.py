@@ -12,7 +12,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,8 @@ from typing import NamedTuple
 PARTITIONS = 4
 BROKER = "broker"
 ALONE = "everybody"
+COORDINATOR = "coordinator"
+"""Where ``leader`` strikes who leads the group's partition of ``__consumer_offsets``."""
 
 ON_WORKERS = ("kill", "stop", "wipe", "leave", "clock")
 ON_EVERYBODY = ("changelog", "recreate")
@@ -29,9 +31,14 @@ KINDS = (
     *("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse", "proxy", "disk", "clock", "slow-db"),
     *("codec", "transaction", "changelog", "recreate", "step"),
 )
-"""What can happen, as faults.py does it."""
+"""What can happen, as faults.py does it, where there is one broker."""
+ON_BROKERS = ("leader", "controller", "two", "replace")
+"""What can happen to one of three brokers or more, as broker_faults.py does it; a worker is restarted meanwhile."""
+ONLY_ALONE = ("bounce", "proxy", "changelog", "recreate")
+"""What is for a broker that is the only one."""
+BROKERS = (1, 3)
 
-WEIGHTS = {"kill": 8, "stop": 3, "wipe": 2} | dict.fromkeys(
+WEIGHTS = {"kill": 8, "stop": 3, "wipe": 2, "leader": 6, "controller": 3, "two": 3, "replace": 3} | dict.fromkeys(
     (kind for kind in KINDS if kind not in {"kill", "stop", "wipe", "bounce"}), 1
 )
 """How often each kind is drawn; how often the broker dies is said, not drawn."""
@@ -54,6 +61,11 @@ HOLD_S = {
     "changelog": (0.0, 3.0),
     "recreate": (0.0, 3.0),
     "step": (2.0, 8.0),
+    # So long that most workers which start meanwhile are at work before the node is back.
+    "leader": (8.0, 25.0),
+    "controller": (8.0, 25.0),
+    "two": (3.0, 15.0),
+    "replace": (8.0, 25.0),
 }
 """How long each kind lasts once it has been observed, unless the workload says otherwise."""
 
@@ -79,9 +91,11 @@ class Fault:
 
     ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic by its role, for ``proxy`` what
     happens to the bytes, for ``codec`` and ``transaction`` how and an input (``gzip+executions``), for ``recreate`` and
-    ``step`` an input, for ``changelog`` how the tables are lost, else ``broker``, ``disk`` or ``database``. ``limit``
-    is the quota in bytes per second, the delay in milliseconds, the jump of a clock or of an input's times in seconds,
-    for ``recreate`` 1 where the records are sent again before the workers have ended, else 0.
+    ``step`` an input, for ``changelog`` how the tables are lost, for ``leader`` a topic by its role, for ``two`` and
+    ``replace`` nodes (``1+3``), else ``broker``, ``disk`` or ``database``. ``limit`` is the quota in bytes per second,
+    the delay in milliseconds, the jump of a clock or of an input's times in seconds, for ``recreate`` 1 where the
+    records are sent again before the workers have ended, for ``leader`` the partition, else 0. ``worker`` is restarted
+    meanwhile, ``restart_s`` after the fault was observed; nobody where it is empty.
     """
 
     at_s: float
@@ -89,13 +103,17 @@ class Fault:
     target: str
     hold_s: float
     limit: int = 0
+    worker: str = ""
+    restart_s: float = 0.0
 
     @property
-    def lane(self) -> str:
-        """Who is busy with it: faults of one lane come one after another, lanes run side by side."""
+    def lanes(self) -> tuple[str, ...]:
+        """Who is busy with it: faults that share a lane come one after another, others run side by side."""
         if self.kind in ON_EVERYBODY:
-            return ALONE
-        return self.target if self.kind in {*ON_WORKERS, "join"} else BROKER
+            return (ALONE,)
+        if self.kind in {*ON_WORKERS, "join"}:
+            return (self.target,)
+        return (BROKER, self.worker) if self.worker else (BROKER,)
 
 
 class Record(NamedTuple):
@@ -118,6 +136,7 @@ class Ways(NamedTuple):
     """What a workload wants of the faults: topics that can refuse, by role, a quota that hurts, other holds.
 
     ``without``: the kinds that have nothing to hit there. ``inputs``: by role, those that others send to as well.
+    ``led``: topics whose leaders die, by role, where there are several brokers; none where the workload is for one.
     """
 
     refusable: tuple[str, ...]
@@ -125,6 +144,7 @@ class Ways(NamedTuple):
     hold_s: Mapping[str, tuple[float, float]] = {}
     without: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    led: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +159,7 @@ class Plan:
     records: tuple[Record, ...]
     epilogue: tuple[Record, ...]
     fault_seed: int = -1
+    brokers: int = 1
 
     def to_json(self) -> str:
         """The plan as text; bytes are Latin-1."""
@@ -184,17 +205,23 @@ def make_plan(
     kinds: Sequence[str] = KINDS,
     counts: Mapping[str, int] | None = None,
     fault_seed: int | None = None,
+    brokers: int = 1,
 ) -> Plan:
     """Draw a plan: ``cycles`` faults, ``broker_kills`` of them bounces, each other kind at least once if it fits.
 
     ``counts``: exactly so many of each kind instead. ``fault_seed`` decides the schedule; None: the seed does.
-    Raises ValueError for a kind nobody knows or the workload has no use for, and where the bounces leave no room or are
-    not asked for.
+    Raises ValueError for a kind nobody knows or the workload or so many brokers have no use for, and where the bounces
+    leave no room or are not asked for.
     """
-    if unknown := set(counts or kinds) - set(KINDS):
-        raise ValueError(f"unknown faults {', '.join(sorted(unknown))}: there are {', '.join(KINDS)}")
+    if unknown := set(counts or kinds) - {*KINDS, *ON_BROKERS}:
+        raise ValueError(f"unknown faults {', '.join(sorted(unknown))}: there are {', '.join((*KINDS, *ON_BROKERS))}")
+    if brokers > 1 and not ways.led:
+        raise ValueError(f"workload {workload} is for one broker")
     if kinds is KINDS:
-        kinds = [kind for kind in KINDS if kind not in ways.without]
+        kinds = [kind for kind in kinds_with(brokers) if kind not in ways.without]
+    if misplaced := set(counts or kinds) - set(kinds_with(brokers)):
+        number = "one broker" if brokers == 1 else f"{brokers} brokers"
+        raise ValueError(f"{', '.join(sorted(misplaced))}: not with {number}")
     if useless := set(counts or kinds) & set(ways.without):
         raise ValueError(f"{', '.join(sorted(useless))}: there is nothing to hit in workload {workload}")
     if counts is None and broker_kills and "bounce" not in kinds:
@@ -206,15 +233,20 @@ def make_plan(
     if counts is None:
         drawn = drawn_kinds(chance, cycles=cycles, broker_kills=broker_kills, kinds=kinds)
     else:
-        drawn = [kind for kind in KINDS for _ in range(counts.get(kind, 0))]
+        drawn = [kind for kind in kinds_with(brokers) for _ in range(counts.get(kind, 0))]
     chance.shuffle(drawn)
-    faults, span_s = draw_faults(chance, ways, drawn, workers=workers)
-    return Plan(seed, workload, workers, span_s, faults, *feed, fault_seed)
+    faults, span_s = draw_faults(chance, ways, drawn, workers=workers, brokers=brokers)
+    return Plan(seed, workload, workers, span_s, faults, *feed, fault_seed, brokers)
+
+
+def kinds_with(brokers: int) -> tuple[str, ...]:
+    """The kinds there are with so many brokers: those that hit one of several come first."""
+    return KINDS if brokers == 1 else (*ON_BROKERS, *(kind for kind in KINDS if kind not in ONLY_ALONE))
 
 
 def drawn_kinds(chance: random.Random, *, cycles: int, broker_kills: int, kinds: Sequence[str]) -> list[str]:
     """What happens, in no order: each kind once, then by weight."""
-    drawn = [kind for kind in KINDS if kind in kinds and kind in WEIGHTS][: cycles - broker_kills]
+    drawn = [kind for kind in (*ON_BROKERS, *KINDS) if kind in kinds and kind in WEIGHTS][: cycles - broker_kills]
     if len(drawn) < cycles - broker_kills:
         if not drawn:
             raise ValueError(f"{cycles} faults, but only {broker_kills} are asked for by kind")
@@ -224,7 +256,7 @@ def drawn_kinds(chance: random.Random, *, cycles: int, broker_kills: int, kinds:
 
 
 def draw_faults(
-    chance: random.Random, ways: Ways, drawn: Sequence[str], *, workers: int
+    chance: random.Random, ways: Ways, drawn: Sequence[str], *, workers: int, brokers: int = 1
 ) -> tuple[tuple[Fault, ...], float]:
     """The schedule, and when by the plan's clock it is over. Nobody is hit twice running where there is another."""
     faults, at_s, before = [], FIRST_FAULT_S, ""
@@ -234,18 +266,34 @@ def draw_faults(
         if kind in ON_WORKERS:
             target = before = chance.choice([name for name in crew if name != before] or crew)
         else:
-            target = target_of(chance, kind, workers, ways.refusable, inputs)
-        faults.append(
-            Fault(
-                at_s=round(at_s, 2),
-                kind=kind,
-                target=target,
-                hold_s=round(chance.uniform(*ways.hold_s.get(kind, HOLD_S[kind])), 2),
-                limit=limit_of(chance, kind, ways),
+            target = target_on_brokers(chance, kind, ways, brokers) or target_of(
+                chance, kind, workers, ways.refusable, inputs
             )
+        fault = Fault(
+            at_s=round(at_s, 2),
+            kind=kind,
+            target=target,
+            hold_s=round(chance.uniform(*ways.hold_s.get(kind, HOLD_S[kind])), 2),
+            limit=limit_of(chance, kind, ways) // (brokers if kind == "quota" else 1),  # each broker has its own
         )
+        if kind in ON_BROKERS:
+            restart_s = round(chance.uniform(0, fault.hold_s / 4), 2)
+            fault = replace(fault, worker=chance.choice(crew), restart_s=restart_s)
+        faults.append(fault)
         at_s += chance.uniform(*GAP_S)
     return tuple(faults), round(at_s, 2)
+
+
+def target_on_brokers(chance: random.Random, kind: str, ways: Ways, brokers: int) -> str:
+    """What is hit of several brokers; nothing where the kind does not say."""
+    match kind:
+        case "leader":
+            return chance.choice(ways.led)
+        case "two" | "replace":
+            nodes = chance.sample(range(1, brokers + 1), 2 if kind == "two" else 1)
+            return "+".join(map(str, sorted(nodes)))
+        case _:
+            return ""
 
 
 def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequence[str], inputs: Sequence[str]) -> str:
@@ -291,6 +339,8 @@ def limit_of(chance: random.Random, kind: str, ways: Ways) -> int:
             return chance.choice(AHEAD_S)
         case "recreate":
             return chance.choice((0, 1))
+        case "leader":
+            return chance.randrange(PARTITIONS)
         case _:
             return 0
 

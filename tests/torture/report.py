@@ -31,6 +31,7 @@ class Report:
     ``settled_s``: after the faults, after the restart, after the epilogue; None where it did not. ``digest``: what
     another schedule over the same ``feed`` must not change. ``broken``: findings by invariant.
     ``ready_s``: from its start until it was ready, of every life of a worker that got there, ascending.
+    ``excused``: ends with 4 or 78 that are allowed because of a fault.
     """
 
     seed: int
@@ -62,6 +63,8 @@ class Report:
     most_files: int = 0
     broken: dict[str, int] = field(default_factory=dict)
     ready_s: list[float] = field(default_factory=list)
+    brokers: int = 1
+    excused: list[str] = field(default_factory=list)
 
     @property
     def safe(self) -> bool:
@@ -97,6 +100,7 @@ class Report:
             f"seed {self.seed}" + (f"/{self.fault_seed}" if self.fault_seed not in {-1, self.seed} else ""),
             f"commit {self.commit}",
             *([f"workload {self.workload}"] if self.workload != "ours" else []),
+            *([f"brokers={self.brokers}"] if self.brokers > 1 else []),
             *([f"bug {self.bug}"] if self.bug else []),
             by_kind(self.kinds),
             f"{self.records} records",
@@ -205,6 +209,7 @@ class Total:
         parts = [
             f"{len(reports)} runs",
             f"commit {', '.join(sorted({report.commit for report in reports}))}",
+            *(f"brokers={brokers}" for brokers in sorted({report.brokers for report in reports} - {1})),
             by_kind(self.kinds),
             f"{sum(report.records for report in reports)} records",
             *([f"{trades} trades"] if trades else []),

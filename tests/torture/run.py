@@ -26,6 +26,7 @@ from torture.plan import Plan
 from torture.report import Report, circumstances, commit
 from torture.seen import NotSeen
 from torture.stage import Settled, Stage
+from torture.workers import ALLOWED
 from torture.workload import History
 
 TOLD = 5
@@ -115,6 +116,8 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
         most_rss_mb=stage.hygiene.most_rss_mb,
         most_files=stage.hygiene.most_files,
         broken=dict(Counter(finding.invariant for finding in last | passing if finding.invariant)),
+        brokers=plan.brokers,
+        excused=[end.line for end in ends if end.allowed and end.code not in ALLOWED],
     )
     if not report.ok:
         dump(history, directory / "topics.jsonl")

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from broker.kafka_cluster import Cluster
 from broker.kafka_server import Kafka
 from broker.kafka_wire import Refused
 
@@ -55,7 +56,11 @@ class Stage:
         self.plan = plan
         self.directory = directory
         kinds = {fault.kind for fault in plan.faults}
-        self.kafka = ProxiedKafka(directory / "kafka") if "proxy" in kinds else Kafka(directory / "kafka")
+        self.kafka: Kafka | Cluster
+        if plan.brokers > 1:
+            self.kafka = Cluster(directory / "kafka")
+        else:
+            self.kafka = ProxiedKafka(directory / "kafka") if "proxy" in kinds else Kafka(directory / "kafka")
         self.hygiene = Hygiene()
         self.jvm = ThreadPoolExecutor(1, "jvm")
         self.workload = WORKLOADS[plan.workload](f"t{plan.seed}", bug, directory, self.kafka)
@@ -120,7 +125,7 @@ class Stage:
             return all(members) and len(taken) == self.workload.partitions
 
         what = f"{len(self.staff)} workers share {self.workload.partitions} partitions"
-        await seen(all_have_theirs, what, START_S)
+        await seen(all_have_theirs, what, START_S * self.plan.brokers)
 
     def read(self) -> History:
         """What is there to judge by now. Raises OSError or Refused."""
@@ -129,7 +134,7 @@ class Stage:
 
     async def look(self) -> History:
         """What ``read`` says as soon as the broker answers. Raises NotSeen where it stays silent."""
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + START_S * self.plan.brokers
         while True:
             try:
                 return await asyncio.to_thread(self.read)
@@ -139,7 +144,7 @@ class Stage:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def settle(self) -> Settled:
-        """Wait until everything is committed and every output there, for SETTLE_S at most.
+        """Wait until everything is committed and every output there, for SETTLE_S per broker at most.
 
         What is committed is not read again: an output still missing GIVE_UP_S after that will not come.
         """
@@ -151,7 +156,7 @@ class Stage:
             settled = Settled(now - began, await asyncio.to_thread(history.unsettled), history)
             if history.busy:
                 busy = now
-            if not settled.still_open or settled.took_s > SETTLE_S or now - busy > GIVE_UP_S:
+            if not settled.still_open or settled.took_s > SETTLE_S * self.plan.brokers or now - busy > GIVE_UP_S:
                 return settled
             await asyncio.sleep(LOOK_EVERY_S)
 

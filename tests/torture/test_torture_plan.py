@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,9 @@ from torture.plan import (
     ENDINGS,
     KINDS,
     OF_THE_PIPELINE,
+    ON_BROKERS,
     ON_WORKERS,
+    ONLY_ALONE,
     PARTITIONS,
     TABLES_LOST,
     WAYS_OF_THE_WIRE,
@@ -169,8 +172,48 @@ def test_without_a_pipeline_there_are_no_faults_of_it(workload: type[Workload], 
 
 
 def test_what_ends_every_worker_has_nothing_beside_it() -> None:
-    lanes = {fault.kind: fault.lane for fault in plan().faults}
-    assert [kind for kind in KINDS if lanes[kind] == ALONE] == ["changelog", "recreate"]
+    lanes = {fault.kind: fault.lanes for fault in plan().faults}
+    assert [kind for kind in KINDS if lanes[kind] == (ALONE,)] == ["changelog", "recreate"]
+
+
+LED = WAYS._replace(led=("legs", "coordinator"))
+
+
+def on_three(ways: Ways = LED, *, cycles: int = 60, **given: Any) -> Plan:
+    feed = drawn(1, 9)
+    return make_plan(1, "ours", feed, ways, cycles=cycles, broker_kills=0, workers=2, brokers=3, **given)
+
+
+def test_on_three_brokers_nodes_die_and_nothing_happens_that_is_for_one_alone() -> None:
+    made = on_three()
+    assert {fault.kind for fault in made.faults} == {*ON_BROKERS, *KINDS} - {*ONLY_ALONE}
+    assert {fault.kind for fault in on_three(cycles=4).faults} == {*ON_BROKERS}
+    targets = {kind: {fault.target for fault in made.faults if fault.kind == kind} for kind in ON_BROKERS}
+    assert targets["leader"] == {"legs", "coordinator"}
+    assert targets["two"] <= {"1+2", "1+3", "2+3"}
+    assert targets["replace"] <= {"1", "2", "3"}
+    assert Plan.from_json(made.to_json()) == made
+    assert all(fault.limit <= 3000 / 3 for fault in made.faults if fault.kind == "quota")
+
+
+def test_a_worker_is_restarted_during_each_broker_fault_and_nobody_else_touches_it_meanwhile() -> None:
+    for fault in on_three().faults:
+        if fault.kind in ON_BROKERS:
+            assert fault.worker in {"w1", "w2"}
+            assert 0 <= fault.restart_s < fault.hold_s
+            assert fault.lanes == (BROKER, fault.worker)
+        else:
+            assert not fault.worker
+            assert len(fault.lanes) == 1
+
+
+def test_what_needs_more_or_fewer_brokers_is_refused() -> None:
+    with pytest.raises(ValueError, match="leader: not with one broker"):
+        plan(1, ["leader"], broker_kills=0)
+    with pytest.raises(ValueError, match="bounce, proxy: not with 3 brokers"):
+        on_three(kinds=["kill", "bounce", "proxy"])
+    with pytest.raises(ValueError, match="workload ours is for one broker"):
+        on_three(WAYS)
 
 
 def test_records_come_again_and_uids_under_other_keys() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
 
-from broker.kafka_server import Kafka
+from broker.kafka_topics import Topics
 
 from torture.findings import Defect, Entry, Finding
 from torture.plan import Feed, Ways
@@ -128,7 +128,7 @@ class Workload(ABC):
     administrator: "Administrator | None" = None
     """Who does what docs/operations.md says, where it says something."""
 
-    def __init__(self, prefix: str, bug: str, directory: Path, kafka: Kafka) -> None:
+    def __init__(self, prefix: str, bug: str, directory: Path, kafka: Topics) -> None:
         self.prefix, self.bug, self.directory, self.kafka = prefix, bug, directory, kafka
         self.data_dir = directory / "homes"
         self.address = kafka.proxy.address if isinstance(kafka, ProxiedKafka) else kafka.address
