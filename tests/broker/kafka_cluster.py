@@ -7,7 +7,9 @@ Topics get three copies of which two must be in sync, as in production, unless t
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from aiokafka.protocol.admin import CreateTopicsRequest_v3
@@ -22,6 +24,8 @@ NODES = (1, 2, 3)
 START_S = 180
 ANSWER_S = 10
 """A node that starts takes connections before it answers: another one is asked then."""
+KNOWN_FOR_S = 1.0
+"""A leader is asked again within so long, without a look who it is: one that is none any more says so."""
 IN_SYNC_RECORDS = 20
 """A controller is so far behind at most; its log gets two records a second when nothing happens."""
 UNSET = -1
@@ -55,6 +59,7 @@ class Cluster(Topics):
         super().__init__(",".join(node.address for node in self.nodes.values()))
         self.directory = directory
         self._answered = self.nodes[1]
+        self._leaders: dict[str, tuple[float, dict[int, int]]] = {}
         cluster_id = new_cluster_id()
         voters = ",".join(f"{number}@{node.controller}" for number, node in self.nodes.items())
         for number, node in self.nodes.items():
@@ -91,11 +96,23 @@ class Cluster(Topics):
 
     def ask_leader(self, topic: str, partition: int, request: Any) -> Any:
         """The answer of a partition's leader. Raises Refused where there is none, OSError where no node answers."""
-        return self._ask_node(self.leader(topic, partition), request)
+        known_s, leaders = self._leaders.get(topic, (-inf, {}))
+        if monotonic() - known_s > KNOWN_FOR_S:
+            known_s, leaders = self._leaders[topic] = monotonic(), self._leaders_of(topic)
+        return self._ask_node(self._led_by(topic, partition, leaders), request)
 
     def ask_coordinator(self, group: str, request: Any) -> Any:
         """The answer of a group's coordinator. Raises Refused where there is none, OSError where no node answers."""
         return self._ask_node(self.coordinator(group), request)
+
+    def _leaders_of(self, topic: str) -> dict[int, int]:
+        ((_, _, _, partitions),) = self.ask(MetadataRequest_v1([topic])).topics
+        return {number: leader for code, number, leader, *_ in partitions if not code}
+
+    def _led_by(self, topic: str, partition: int, leaders: Mapping[int, int]) -> Kafka:
+        if (leader := leaders.get(partition)) not in self.nodes:
+            raise Refused(f"{topic} {partition} has no leader")
+        return self.nodes[leader]
 
     def _ask_node(self, node: Kafka, request: Any) -> Any:
         try:
@@ -110,11 +127,7 @@ class Cluster(Topics):
 
     def leader(self, topic: str, partition: int = 0) -> Kafka:
         """The node that leads a partition. Raises Refused where none does."""
-        ((_, _, _, partitions),) = self.ask(MetadataRequest_v1([topic])).topics
-        leaders = {number: leader for code, number, leader, *_ in partitions if not code}
-        if (leader := leaders.get(partition)) not in self.nodes:
-            raise Refused(f"{topic} {partition} has no leader")
-        return self.nodes[leader]
+        return self._led_by(topic, partition, self._leaders_of(topic))
 
     def coordinator(self, group: str) -> Kafka:
         """The node that coordinates a group. Raises Refused where none does."""

@@ -84,6 +84,8 @@ class PipelineHistory:
     ``names`` has full names by role, ``topics`` records by role. ``committed`` has the next offsets of intake (inputs),
     matching (legs) and the sink (its topics). ``over_at_s``: when, in seconds since 1970, the grace of the last record
     fed is over. ``appended_ms``: when the broker took a record of an input, where the topic has that time.
+    ``accounts_ends``: where ``accounts`` ended before the database was read, by partition; what came after that (the
+    journal's time moves on when nothing is fed) need not be stored yet.
     """
 
     names: Mapping[str, str]
@@ -94,6 +96,7 @@ class PipelineHistory:
     topics: Mapping[str, Sequence[Entry]]
     appended_ms: Mapping[Place, int] = field(default_factory=dict)
     grace_s: float = 0.0
+    accounts_ends: Mapping[int, int] | None = None
 
     def findings(self) -> list[Finding]:
         """Every defect there is by now; whether trades are decided right is asked when everything is settled."""
@@ -186,6 +189,8 @@ class PipelineHistory:
         stored = {(row["topic"], row["partition"]): row["next_offset"] for row in self.database.sink_offsets}
         for role in (*OUTPUTS, *((ACCOUNTS,) if self.database.ledger else ())):
             ends = _ends(self.topics.get(role, ()))
+            if role == ACCOUNTS and self.accounts_ends is not None:
+                ends = dict(self.accounts_ends)
             behind = sum(max(0, end - stored.get((self.names[role], number), 0)) for number, end in ends.items())
             said += [f"the sink has {behind} of {role} to store"] if behind else []
         return said

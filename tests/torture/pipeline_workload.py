@@ -118,6 +118,7 @@ class Pipeline(Workload):
             )
             for number in range(count)
         }
+        ends = {number: self.kafka.end(self.topics[ACCOUNTS], number) for number in range(PARTITIONS)}
         database = read_database(self._file)
         topics = {role: self._entries(role) for role in reversed((*INPUTS, *OURS, *BESIDE))}
         appended_ms = {
@@ -125,8 +126,9 @@ class Pipeline(Workload):
             for role in INPUTS
             for place, at_ms in self.kafka.appended_ms(self.topics[role]).items()
         }
+        over_at_s = fed_at_s + GRACE_S
         return PipelineHistory(
-            self.names, fed_at_s + GRACE_S, acknowledged, committed, database, topics, appended_ms, GRACE_S
+            self.names, over_at_s, acknowledged, committed, database, topics, appended_ms, GRACE_S, ends
         )
 
     def backlog(self) -> int:

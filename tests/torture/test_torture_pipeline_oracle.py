@@ -124,6 +124,16 @@ def good() -> PipelineHistory:
     return PipelineHistory(NAMES, OVER_AT_S, acknowledged, dict(COMMITTED), database(), copy.deepcopy(TOPICS))
 
 
+def test_accounts_that_came_after_the_database_was_read_keep_nothing_open() -> None:
+    history = replace(good(), names={**NAMES, "accounts": "accounts"})
+    history.database.ledger.append({"topic": NAMES["legs"]})
+    history = replace(history, topics={**history.topics, "accounts": [Entry(0, 7, b"legs 0", b"{}")]})
+    assert history.unsettled() == ["the sink has 8 of accounts to store"]
+    assert replace(history, accounts_ends={0: 5}).unsettled() == ["the sink has 5 of accounts to store"]
+    history.database.sink_offsets.append({"topic": "accounts", "partition": 0, "next_offset": 5})
+    assert replace(history, accounts_ends={0: 5}).unsettled() == []
+
+
 def without(role: str, index: int) -> PipelineHistory:
     history = good()
     entries = [entry for number, entry in enumerate(history.topics[role]) if number != index]
