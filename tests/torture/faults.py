@@ -31,7 +31,7 @@ from torture.tight_disk import TightDisk
 from torture.told_time import JumpingClock
 from torture.workers import FAIL_STOP, TERMINATED, Worker
 
-SEEN_WITHIN_S = 120
+SEEN_WITHIN_S = 240
 REFUSED_WITHIN_S = 80
 TOO_SMALL, AMPLE = "10", "4194304"
 SIZE = "max.message.bytes"
