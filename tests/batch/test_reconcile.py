@@ -1,6 +1,7 @@
 """The batch says what the rules say, of every trade once, in order, and however the work is cut up."""
 
 import csv
+import gzip
 import io
 import json
 from collections import Counter, defaultdict
@@ -315,14 +316,22 @@ def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> 
         (b"", "is empty: its first line must name the columns"),
         (b"\r\n", "is empty: its first line must name the columns"),
         (b"trade_id,ticker,quantity,price\n", "lacks the column timestamp: its first line must name it, and is"),
-        (b"T1,AAPL,1,1,2025-07-26T10:01:23Z\n", "lacks the column trade_id, ticker, quantity, price, timestamp:"),
+        (b"T1,AAPL,1,1,2025-07-26T10:01:23Z\n", "lacks the columns trade_id, ticker, quantity, price, timestamp:"),
         (
             b"trade_id;ticker;quantity;price;timestamp\n",
             "has cells separated by ';': save it with commas",
         ),
         (b"trade_id,ticker,quantity,price,timestamp,price\n", "has the column price more than once"),
         (b'trade_id,ticker,quantity,price,"timestamp\n', "the line has a quote that is never closed"),
-        (b"\xff\xfet\x00r\x00a\x00d\x00e\x00", "the line has bytes that are not UTF-8: save the file as UTF-8"),
+        (b"trade_id,\xff\xfe\n", "the line has bytes that are not UTF-8: save the file as UTF-8"),
+        (b"\xff\xfet\x00r\x00a\x00d\x00e\x00", "is UTF-16: save it as UTF-8"),
+        (b"\xfe\xff\x00t\x00r\x00a\x00d\x00e", "is UTF-16: save it as UTF-8"),
+        (gzip.compress(b"trade_id,ticker"), "is compressed with gzip: unpack it first"),
+        (b"PK\x03\x04\x14\x00", "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV"),
+        (b"trade_id,ticker,quantity,price,timestamp\rT1,A,1,1,", "has lines that end in CR only: save it with line"),
+        (b"a,b\r" * 20_000, "has lines that end in CR only"),
+        (b"sep=,\r\ntrade_id,ticker", "begins with the line sep=,, which only Excel reads: remove that line"),
+        (b"\xef\xbb\xbfSEP=;\n", "begins with the line SEP=;, which only Excel reads: remove that line"),
         (b"x" * 70_000, "its first line is longer than 65536 bytes: it must name the columns"),
     ],
 )

@@ -246,6 +246,26 @@ def test_without_breaks_nothing_fails(here: Path, more: tuple[str, ...]) -> None
     assert run(*INPUTS, "--out", "results.csv", "--fail-on-breaks").exit_code == Exit.DONE
 
 
+def test_rejects_fail_only_where_it_is_asked_for(here: Path) -> None:
+    written(here, plain_files([BAD], [BAD]))
+    for option in ("--fail-on-breaks", "--json"):
+        assert run(*INPUTS, "--out", "results.csv", option).exit_code == Exit.DONE
+    result = run(*INPUTS, "--out", "results.csv", "--fail-on-rejects")
+    assert result.exit_code == Exit.BREAKS
+    assert "2 rows rejected" in result.stderr
+    small(here)
+    assert run(*INPUTS, "--out", "results.csv", "--fail-on-rejects").exit_code == Exit.DONE
+    assert "rejected rows do not count" in " ".join(run("--help").stdout.split())
+
+
+def test_a_file_without_rows_is_named(here: Path) -> None:
+    written(here, plain_files([f"T1,{TERMS}"], [], ["T1,1,1"]))
+    result = run(*INPUTS, "--out", "results.csv")
+    assert [line for line in result.stderr.splitlines() if "no rows" in line] == [
+        "broker_confirmations.csv has no rows"
+    ]
+
+
 def test_the_report_is_written(here: Path) -> None:
     small(here, BAD)
     result = run(*INPUTS, "--report", "report.html")
@@ -302,7 +322,7 @@ def test_what_cannot_be_written_is_refused_before_the_work(here: Path, arguments
     [
         (None, "cannot be read (No such file or directory): name a CSV file"),
         (b"", "is empty: its first line must name the columns"),
-        (b"id,price\n", "lacks the column trade_id, "),
+        (b"id,price\n", "lacks the columns trade_id, "),
     ],
 )
 def test_a_file_that_cannot_be_reconciled(here: Path, option: str, content: bytes | None, said: str) -> None:

@@ -134,7 +134,16 @@ TOLD = {
         "VALUE_OUT_OF_RANGE",
         f"T-81 has version '{2**63}': send 0 to {2**63 - 2}",
     ),
-    "half a version": (message(version="1.5"), "SCHEMA_INVALID", "T-81 has version '1.5': send a whole number"),
+    "half a version": (
+        message(version="1.5"),
+        "SCHEMA_INVALID",
+        "T-81 has version '1.5': send a whole number from 0 to 9223372036854775806",
+    ),
+    "a version that is no number": (
+        message(version='"x"'),
+        "SCHEMA_INVALID",
+        "T-81 has version 'x': send a whole number from 0 to 9223372036854775806",
+    ),
     "19 fraction digits": (
         message(price="1e-19"),
         "NUMBER_PRECISION_EXCEEDED",
@@ -1091,7 +1100,11 @@ class TestRows:
         [
             ("", "KEY_MISSING", "the record has no trade_id: send one in every record"),
             (",,,,", "KEY_MISSING", "the record has no trade_id: send one in every record"),
-            ("T-81,AAPL", "FIELD_MISSING", "T-81 has no quantity: send one in every record"),
+            (
+                "T-81,AAPL",
+                "FIELD_MISSING",
+                "T-81 has no quantity: send one in every record; the row has 2 cells, the header names 5",
+            ),
             (
                 f"{LINE},x",
                 "SCHEMA_INVALID",
@@ -1190,15 +1203,16 @@ class TestRows:
         [
             (
                 "trade_id,ticker,price",
-                "lacks the column quantity, timestamp: its first line must name it, and is 'trade_id,ticker,price'",
+                "lacks the columns quantity, timestamp: its first line must name them, and is 'trade_id,ticker,price'",
             ),
             (
                 "",
-                "lacks the column trade_id, ticker, quantity, price, timestamp: its first line must name it, and is ''",
+                "lacks the columns trade_id, ticker, quantity, price, timestamp: its first line must name them, "
+                "and is ''",
             ),
             (
                 f"{HEADER.upper()}\u202e{'x' * 300}",
-                "lacks the column trade_id, ticker, quantity, price, timestamp: its first line must name it, and is"
+                "lacks the columns trade_id, ticker, quantity, price, timestamp: its first line must name them, and is"
                 rf" '{HEADER.upper()}\u202e{'x' * 159}'; 'TRADE_ID' is no field of ours: did you mean trade_id?",
             ),
             (f"{HEADER},price,note,note", "has the column price more than once"),

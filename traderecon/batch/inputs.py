@@ -1,6 +1,7 @@
 """Inputs: the CSV files of a run, one or several of a source: checked before anything is read, in chunks of lines."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
@@ -15,6 +16,14 @@ from traderecon.intake import COLUMNS, MAX_BYTES, HeaderError, Rows
 from traderecon.records import Source
 
 BOM = b"\xef\xbb\xbf"
+_NO_TEXT = {
+    b"\xff\xfe": "is UTF-16: save it as UTF-8",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+    b"\x1f\x8b": "is compressed with gzip: unpack it first",
+    b"PK\x03\x04": "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV",
+}
+"""What a file is that begins so, and what to do."""
+_EXCELS_OWN = re.compile(rb"sep=.", re.IGNORECASE)
 
 
 class InputError(Exception):
@@ -49,6 +58,8 @@ class Input(msgspec.Struct, frozen=True):
                 first = file.readline(MAX_BYTES + 1)
         except OSError as error:
             raise InputError(f"{where}: cannot be read ({error.strerror}): name a CSV file") from None
+        if wrong := _other_form(first):
+            raise InputError(f"{where}: {wrong}")
         if len(first) > MAX_BYTES:
             raise InputError(f"{where}: its first line is longer than {MAX_BYTES} bytes: it must name the columns")
         if not first.strip():
@@ -112,6 +123,19 @@ class Chunk(msgspec.Struct, frozen=True):
         if not text.isascii():
             text = text.decode(errors="replace").encode()
         return pl.read_lines(text, name="line", row_index_name="number")
+
+
+def _other_form(first: bytes) -> str | None:
+    """What a file is by its first line, and what to do, where no reader of CSV could tell its columns."""
+    for beginning, said in _NO_TEXT.items():
+        if first.startswith(beginning):
+            return said
+    line = first.removeprefix(BOM).rstrip(b"\r\n")
+    if b"\r" in line:
+        return "has lines that end in CR only: save it with line ends LF or CRLF"
+    if _EXCELS_OWN.fullmatch(line):
+        return f"begins with the line {line.decode(errors='replace')}, which only Excel reads: remove that line"
+    return None
 
 
 def as_text(path: str | Path) -> str:

@@ -13,7 +13,7 @@ from traderecon.batch.inputs import Input, InputError
 from traderecon.cli.broker import input_partitions, run
 from traderecon.cli.files import Named, named
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, printable, progress, say
+from traderecon.cli.talk import Exit, counted, fail, printable, progress, say
 from traderecon.connection import connected
 from traderecon.intake import Rows, blank, message_of
 from traderecon.records import Source
@@ -62,7 +62,7 @@ def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None
     finally:
         if complete or sent.total():
             for name, count in sent.items():
-                say(f"{name}: {count:,} messages")
+                say(f"{name}: {counted(count, 'message')}")
         if as_json:
             click.echo(json.dumps({"files": [str(path) for path in files], "complete": complete, "topics": dict(sent)}))
 
@@ -101,6 +101,7 @@ async def _send_file(part: _Part, partitions: int, outbox: Outbox, advance: Call
     """Every line of a file; a record without a key goes round the partitions."""
     rows = Rows(part.file.source, part.file.header)
     lines = size = 0
+    empty = True
     try:
         for number, raw in enumerate(_lines(part.file, advance)):
             line = raw.decode(errors="surrogateescape")
@@ -109,6 +110,7 @@ async def _send_file(part: _Part, partitions: int, outbox: Outbox, advance: Call
             key = rows.key(line).encode(errors="surrogateescape") or None
             value = message_of(rows.columns, line, rows.unknown)
             outbox.put(part.topic, (crc32(key) if key else number) % partitions, Outgoing(key, value))
+            empty = False
             lines += 1
             size += len(value)
             if lines >= FLUSH_LINES or size >= FLUSH_BYTES:
@@ -116,6 +118,8 @@ async def _send_file(part: _Part, partitions: int, outbox: Outbox, advance: Call
                 lines = size = 0
         await outbox.flush()
         part.file.require_unchanged()
+        if empty:
+            say(f"{part.file.name} has no rows")
     except OSError as error:
         fail(Exit.INPUT, f"{part.file.path}: cannot be read on ({error.strerror}); what was read before is sent")
     except InputError as error:

@@ -43,7 +43,8 @@ _LONG_BYTES = 10_000_000
 @click.option("--rejects", type=_FILE, help="Lines that are no leg, and why. Default: beside --out, .rejects.csv")
 @click.option("--report", type=_FILE, help="A page to read or to send on (.html).")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
-@click.option("--fail-on-breaks", is_flag=True, help="Exit 1 when a trade needs a person.")
+@click.option("--fail-on-breaks", is_flag=True, help="Exit 1 when a trade needs a person; rejected rows do not count.")
+@click.option("--fail-on-rejects", is_flag=True, help="Exit 1 when a row was rejected.")
 @click.option(
     "--processors",
     "count",
@@ -61,6 +62,7 @@ def reconcile(
     report: Path | None,
     open_report: bool,
     fail_on_breaks: bool,
+    fail_on_rejects: bool,
     count: int | None,
     as_json: bool,
 ) -> None:
@@ -113,7 +115,7 @@ def reconcile(
         )
     if report and open_report and has_screen():
         webbrowser.open(report.resolve().as_uri())
-    if fail_on_breaks and summary.broken:
+    if (fail_on_breaks and summary.broken) or (fail_on_rejects and summary.rejected):
         raise click.exceptions.Exit(Exit.BREAKS)
 
 
@@ -143,7 +145,9 @@ def _require_writable(outputs: list[Path], inputs: list[Path]) -> None:
 
 
 def _tell(summary: Summary, run: Run) -> None:
-    for file, name in zip(run.inputs, names_of(run.inputs), strict=True):
+    for place, (file, name) in enumerate(zip(run.inputs, names_of(run.inputs), strict=True)):
+        if not summary.lines[place]:
+            say(f"{name} has no rows")
         if file.unread:
             say(f"{name}: not read: {printable(', '.join(file.unread))}")
     states = ", ".join(f"{count:,} {state.lower()}" for state, count in _most_first(summary.states))

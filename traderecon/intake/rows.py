@@ -52,9 +52,9 @@ class Rows:
                 if separator in header and "," not in header:
                     raise HeaderError(f"has cells separated by {separator!r}: save it with commas")
             ask = f"; {meant}" if meant else ""
-            raise HeaderError(
-                f"lacks the column {', '.join(missing)}: its first line must name it, and is {found!a}{ask}"
-            )
+            lacks = f"column {missing[0]}" if len(missing) == 1 else f"columns {', '.join(missing)}"
+            them = "it" if len(missing) == 1 else "them"
+            raise HeaderError(f"lacks the {lacks}: its first line must name {them}, and is {found!a}{ask}")
         if twice:
             raise HeaderError(f"has the column {', '.join(twice)} more than once")
         if meant:
@@ -63,6 +63,7 @@ class Rows:
 
     def decode(self, line: str, origin: Origin) -> Fact | Rejected:
         """Read one line without its line break; bytes that were no UTF-8 stand in it as U+FFFD or lone surrogates."""
+        cells: Sequence[str] = ()
         try:
             cells = cells_of(line)
             if len(cells) > len(self.columns) and any(map(trimmed, cells[len(self.columns) :])):
@@ -80,7 +81,10 @@ class Rows:
             require_no_cancel(self.source, extra, fields)
             return Fact(leg, origin, {**extra, **unread(leg, fields)} or None)
         except Refusal as refusal:
-            return Rejected(refusal.code, refusal.text, origin)
+            text = refusal.text
+            if refusal.code is RejectCode.FIELD_MISSING and len(cells) < len(self.columns):
+                text += f"; the row has {_counted(len(cells))}, the header names {len(self.columns)}"
+            return Rejected(refusal.code, text, origin)
 
     def key(self, line: str) -> str:
         """The trade_id of a line, as ``decode`` will see it; empty where it sees none."""
@@ -90,6 +94,10 @@ class Rows:
             return ""
         column = self.columns.index("trade_id")
         return trimmed(cells[column]) if column < len(cells) else ""
+
+
+def _counted(cells: int) -> str:
+    return f"{cells} cell{'s' * (cells != 1)}"
 
 
 def require_decoded(fields: Mapping[str, str | None], unknown: Collection[str]) -> None:

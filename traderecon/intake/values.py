@@ -74,11 +74,15 @@ def positive(sent: str) -> Decimal:
 def version(sent: str) -> int:
     """The version of a leg: a whole number, 0 to 2^63 - 1: some feeds number by the time in nanoseconds."""
     text = trimmed(sent)
-    value = Decimal(text) if _DIGITS.fullmatch(text) else _number(text)
+    asked = f"send a whole number from 0 to {MAX_VERSION}"
+    try:
+        value = Decimal(text) if _DIGITS.fullmatch(text) else _number(text)
+    except Refusal as refusal:
+        raise Refusal(refusal.code, asked) from None
     if value != value.to_integral_value():
-        raise Refusal(RejectCode.SCHEMA_INVALID, "send a whole number")
+        raise Refusal(RejectCode.SCHEMA_INVALID, asked)
     if not 0 <= value <= MAX_VERSION:
-        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, f"send 0 to {MAX_VERSION}")
+        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, asked)
     return int(value)
 
 
