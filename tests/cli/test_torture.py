@@ -53,6 +53,19 @@ def test_without_a_kind_that_anybody_knows_it_is_a_usage_error(tmp_path: Path) -
     assert "unknown faults flood" in done.stderr
 
 
+def test_without_kafka_it_is_refused_in_a_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "jars").mkdir()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("KAFKA_JARS", str(tmp_path / "jars"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    done = run(tmp_path, "--seed", "1", "--cycles", "1")
+    assert (done.returncode, done.stdout) == (Exit.REFUSED, "")
+    assert done.stderr == f"torture: there is no Kafka in {tmp_path / 'jars'}: run `make kafka`\n"
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_where_there_is_no_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torture, "__file__", str(tmp_path / "site" / "traderecon" / "cli" / "torture.py"))
     done = CliRunner().invoke(command, ["torture", "--seed", "1"])

@@ -132,7 +132,7 @@ TOLD = {
     "a huge version": (
         message(version=str(2**63)),
         "VALUE_OUT_OF_RANGE",
-        f"T-81 has version '{2**63}': send 0 to {2**63 - 2}",
+        f"T-81 has version '{2**63}': send a whole number from 0 to {2**63 - 2}",
     ),
     "half a version": (
         message(version="1.5"),

@@ -6,7 +6,8 @@
     python -m torture --minutes 40 --reports DIR --resume              several, and on with them another day
     python -m torture sum DIR [--json FILE]                            what they come to
 
-Exit codes: 0 safe, live, and every fault fired; 1 not; 2 usage. stdout has the line, stderr what happens.
+Exit codes: 0 safe, live, and every fault fired; 1 not; 2 usage; 78 there is no Kafka to start.
+stdout has the line, stderr what happens.
 """
 
 import argparse
@@ -25,13 +26,20 @@ if TYPE_CHECKING:
     from torture.plan import Plan
     from torture.report import Report
 
+REFUSED = 78
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a plan or several, or add up reports; 0 success, 1 failure, 2 usage."""
+    """Run a plan or several, or add up reports; 0 success, 1 failure, 2 usage, 78 without a Kafka."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["sum"]:
         return summed(given[1:])
     options = parsed(given)
+    from broker.kafka_server import JARS
+
+    if not any(JARS.glob("kafka_*.jar")):
+        say(f"torture: there is no Kafka in {JARS}: run `make kafka`")
+        return REFUSED
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is down is known
     try:
         return several(options) if options.several else once(options)
