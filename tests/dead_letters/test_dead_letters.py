@@ -212,6 +212,9 @@ def test_a_discarded_letter_stays_so(desk: Installation) -> None:
         done = run(desk, *again, letter)
         assert done.exit_code == Exit.INPUT
         assert "it was discarded by bob at " in done.stderr
+        past = f"{again[0]}ed"
+        assert f"{letter}: not {past}: " in done.stderr
+        assert f"1 of 1 dead letter cannot be {past}, see above" in done.stderr
 
 
 def test_a_record_kept_in_part_is_not_replayed(desk: Installation) -> None:

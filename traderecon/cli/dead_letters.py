@@ -13,7 +13,7 @@ from traderecon.cli import signature
 from traderecon.cli.broker import run
 from traderecon.cli.decisions import Decider, Decision, Outcome, bytes_of
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, printable, say
+from traderecon.cli.talk import Exit, counted, fail, printable, say
 from traderecon.connection import connected
 from traderecon.records import RejectCode
 from traderecon.records.action import Deed
@@ -29,6 +29,7 @@ from traderecon.sink.store import Store
 from traderecon.topics import topics
 
 SHOWN_BYTES = 4_096
+_PARTICIPLE = {Deed.REPLAY: "replayed", Deed.DISCARD: "discarded"}
 AT_ONCE = 100
 """So many letters are decided in one step: a record may have 64 kB."""
 
@@ -152,7 +153,8 @@ def _decide(decision: Decision, chosen: Callable[[Queries], Sequence[str]], *, d
             if as_json:
                 click.echo(json.dumps([{**outcome._asdict(), "done": _done(outcome, dry=dry)} for outcome in outcomes]))
     if refused := sum(bool(outcome.why_not) for outcome in outcomes):
-        fail(Exit.INPUT, f"{refused} of {len(outcomes)} dead letters cannot be replayed, see above")
+        of = f"{refused} of {counted(len(outcomes), 'dead letter')}"
+        fail(Exit.INPUT, f"{of} cannot be {_PARTICIPLE[decision.deed]}, see above")
     if not outcomes:
         say("no dead letter is like this: nothing to do")
 
@@ -163,7 +165,7 @@ def _done(outcome: Outcome, *, dry: bool) -> bool:
 
 def _say(decision: Decision, outcome: Outcome, *, dry: bool) -> None:
     if outcome.why_not:
-        say(f"{outcome.letter}: not replayed: {printable(outcome.why_not)}")
+        say(f"{outcome.letter}: not {_PARTICIPLE[decision.deed]}: {printable(outcome.why_not)}")
     elif decision.deed is Deed.DISCARD:
         click.echo(f"{outcome.letter}: discarded")
     else:

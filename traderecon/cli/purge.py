@@ -3,8 +3,9 @@
 import json
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
@@ -15,8 +16,10 @@ from traderecon.audit.purging import Purging, decide
 from traderecon.audit.signing import KeyTrouble, Signer
 from traderecon.cli import signature
 from traderecon.cli.broker import run
+from traderecon.cli.covered import covered, covered_now
+from traderecon.cli.dates import Day
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.cli.talk import Exit, counted, fail, progress, say
 from traderecon.clock import now_ns
 from traderecon.connection import connected
 from traderecon.records.instants import iso
@@ -35,9 +38,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on 
 
 
 @click.command()
-@click.option(
-    "--before", type=click.DateTime(["%Y-%m-%d"]), help="Trades whose last result is older than this UTC day."
-)
+@click.option("--before", type=Day(), help="Trades whose last result is older than this UTC day.")
 @click.option("--apply", is_flag=True, help="Do it; without this nothing is changed.")
 @click.option("--reason", default="", help="Why, for whoever asks later; needed with --apply.")
 @BY
@@ -87,9 +88,22 @@ def add(*, trade: str | None, ticker: str | None, reason: str, by: str | None, a
     if (trade is None) == (ticker is None):
         fail(Exit.USAGE, "name --trade or --ticker, one of them")
     held = Hold(uuid.uuid4().hex[:12], signature.by(by), iso(now_ns()), signature.why(reason), trade, ticker)
-    run(_decided(effective_settings(), held))
+    settings = effective_settings()
+    run(_decided(settings, held))
     _told(held, as_json=as_json)
-    say(f"hold {held.hold_id} on {f'trade {trade}' if trade is not None else f'ticker {ticker}'}")
+    what = f"trade {trade}" if trade is not None else f"ticker {ticker}"
+    say(f"hold {held.hold_id} on {what}{_coverage(settings, trade, ticker)}")
+
+
+def _coverage(settings: Settings, trade: str | None, ticker: str | None) -> str:
+    """How many trades a new hold covers, and a warning where it is none: it may come before its trades."""
+    found = covered_now(settings.database_url, trade, ticker)
+    if found is None:
+        return ""
+    if found.trades:
+        return f": {counted(found.trades, 'trade')} of the database now"
+    meant = "" if found.meant is None else f"; did you mean {found.meant}?"
+    return f"\nwarning: it covers no trade of the database now{meant}"
 
 
 @hold.command()
@@ -111,15 +125,18 @@ def release(*, hold_id: str, reason: str, by: str | None, as_json: bool) -> None
 @hold.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def list_(*, as_json: bool) -> None:
-    """Print every hold, released or not."""
+    """Print every hold, released or not, and how many trades of the database it names now."""
     holds = _holds(effective_settings())
     if as_json:
         click.echo(json.dumps(holds))
         return
+    if not holds:
+        say("there are no legal holds")
     for one in holds:
         what = f"trade {one['trade_id']}" if one["trade_id"] is not None else f"ticker {one['ticker']}"
         ended = f", released {one['released_at']}" if one["released_at"] else ""
-        click.echo(f"{one['hold_id']} {what}: {one['reason']} ({one['by']}, {one['since']}{ended})")
+        trades = counted(one["trades"], "trade")
+        click.echo(f"{one['hold_id']} {what}: {one['reason']} ({one['by']}, {one['since']}{ended}), {trades}")
 
 
 def _before(settings: Settings, engine: Engine, before: datetime | None) -> str:
@@ -129,10 +146,10 @@ def _before(settings: Settings, engine: Engine, before: datetime | None) -> str:
         fail(Exit.REFUSED, "no watermark yet: matching has not told every partition's time, so nothing is old enough")
     now = datetime.fromisoformat(watermark)
     if before is not None:
-        day = before.replace(tzinfo=UTC)
-        if day > now:
-            fail(Exit.USAGE, f"--before {day:%Y-%m-%d} is behind the watermark, {watermark}")
-        return f"{day:%Y-%m-%dT%H:%M:%SZ}"
+        if before > now:
+            text = f"--before {before:%Y-%m-%d} lies after the watermark ({watermark})"
+            fail(Exit.USAGE, f"{text}: give {now:%Y-%m-%d} or an earlier day")
+        return f"{before:%Y-%m-%dT%H:%M:%SZ}"
     if not settings.database_retention_days:
         fail(Exit.USAGE, "the database keeps everything: set TRADERECON_DATABASE_RETENTION_DAYS, or give --before")
     return f"{now - timedelta(days=settings.database_retention_days):%Y-%m-%dT%H:%M:%SZ}"
@@ -165,11 +182,14 @@ async def _decided(settings: Settings, decision: Hold | Release) -> None:
         await decide(client, topics(settings.topic_prefix), decision)
 
 
-def _holds(settings: Settings) -> list[dict[str, str | None]]:
+def _holds(settings: Settings) -> list[dict[str, Any]]:
     store = _store(settings)
     try:
         with store.engine.connect() as connection:
-            return [dict(row) for row in connection.exec_driver_sql(_HOLDS).mappings()]
+            return [
+                {**row, "trades": covered(connection, row["trade_id"], row["ticker"]).trades}
+                for row in connection.exec_driver_sql(_HOLDS).mappings().all()
+            ]
     finally:
         store.close()
 

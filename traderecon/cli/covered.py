@@ -1,0 +1,47 @@
+"""How many trades of the database a legal hold covers now, and which ticker was probably meant where it is none."""
+
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from traderecon.addresses import sqlite_path
+from traderecon.sink.database import StoreError
+from traderecon.sink.queries import UNREADABLE
+from traderecon.sink.store import Store
+
+_BY_TRADE = "SELECT count(*) FROM results WHERE trade_id = ?"
+_BY_TICKER = "SELECT count(*) FROM results WHERE ticker = ?"
+_OTHER_CASE = "SELECT ticker FROM results WHERE ticker = ? COLLATE NOCASE ORDER BY ticker LIMIT 1"
+
+
+class Covered(NamedTuple):
+    """So many trades, and a ticker of the database that differs in case only."""
+
+    trades: int
+    meant: str | None
+
+
+def covered(connection: Connection, trade: str | None, ticker: str | None) -> Covered:
+    """What a hold on a trade or a ticker covers: a ticker the trades whose newest result has it."""
+    statement, name = (_BY_TRADE, trade) if ticker is None else (_BY_TICKER, ticker)
+    trades = int(connection.exec_driver_sql(statement, (name,)).scalar_one())
+    if trades or ticker is None:
+        return Covered(trades, None)
+    row = connection.exec_driver_sql(_OTHER_CASE, (ticker,)).first()
+    return Covered(0, None if row is None else str(row[0]))
+
+
+def covered_now(database_url: str, trade: str | None, ticker: str | None) -> Covered | None:
+    """The same of the database of the settings; None where there is none here, or none that can be read."""
+    path = sqlite_path(database_url)
+    if path is None or not path.is_file():
+        return None
+    try:
+        store = Store.open(database_url)
+        try:
+            with store.engine.connect() as connection:
+                return covered(connection, trade, ticker)
+        finally:
+            store.close()
+    except (StoreError, *UNREADABLE):
+        return None
