@@ -44,8 +44,9 @@ def test_it_tells_where_it_is_and_stops_in_order(tmp_path: Path) -> None:
     with urllib.request.urlopen(f"{address(running)}/healthz/live", timeout=BOUND_S) as answer:
         assert answer.status == 200
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=BOUND_S)
+    _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 0
+    assert said.endswith("stopped; the next start goes on from here\n")
 
 
 def test_without_the_web_role_there_are_metrics_and_no_pages(tmp_path: Path) -> None:

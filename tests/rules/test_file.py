@@ -4,11 +4,13 @@ import inspect
 from decimal import Decimal
 
 import msgspec
+import msgspec
 import pytest
 
 from traderecon.rules import FOUNDING, Absolute, Band, Base, Bound, Pnl, Precision, Price, Quantity, Relative, Timestamp
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
+from traderecon.rules.wording import explained
 
 D = Decimal
 
@@ -157,21 +159,57 @@ def test_what_a_writer_is_told(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "`name`"),
-        ("name = 5", "`$.name`"),
-        ("name = ", "Invalid value"),
-        ('name = "x"\ngrace = 60', "`grace`"),
-        ('name = "x"\n[checks]\nprices = true', "`prices`"),
-        ('name = "x"\n[checks]\nprice = { tolerence = {} }', "`$.checks.price`"),
-        ('name = "x"\n[checks]\nticker = { tolerance = { absolute = 1 } }', "`$.checks.ticker`"),
-        ('name = "x"\n[checks.price]\ntolerance = { absolute = "a lot" }', "`$.checks.price.tolerance.absolute`"),
-        ('name = "x"\n[checks.price]\ntolerance = { percent = 1, base = "notional" }', "notional"),
-        ('name = "x"\n[checks.price]\ntolerance = { percent = 1, bound = "open" }', "open"),
-        ('name = "x"\n[checks.timestamp]\nprecision = "vague"', "vague"),
+        ("", "name is missing: it must be there"),
+        ("name = 5", "name is a whole number: write text"),
+        (
+            'name = "x"\ngrace = 60',
+            "grace is not known. The names there are name, checks, grace_seconds, pnl_required",
+        ),
+        (
+            'name = "x"\ngrace_second = 60',
+            "grace_second is not known: did you mean grace_seconds? The names there are name, checks, grace_seconds, "
+            "pnl_required",
+        ),
+        (
+            'name = "x"\n[checks]\npnll = true',
+            "checks.pnll is not known: did you mean pnl? The names there are ticker, quantity, price, timestamp, pnl",
+        ),
+        (
+            'name = "x"\n[checks]\nprice = { tolerence = {} }',
+            "checks.price.tolerence is not known: did you mean tolerance? The names there are tolerance",
+        ),
+        ('name = "x"\n[checks]\nprice = {}', "checks.price.tolerance is missing: it must be there"),
+        ('name = "x"\n[checks]\nprice = "on"', "checks.price is text: write true or false or a table"),
+        (
+            'name = "x"\n[checks]\nticker = { tolerance = { absolute = 1 } }',
+            "checks.ticker is a table: write true or false",
+        ),
+        ('name = "x"\nchecks = []', "checks is a list: write a table"),
+        ('name = "x"\ngrace_seconds = 2025-07-26', "grace_seconds is date: write a number"),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { absolute = "a lot" }',
+            "checks.price.tolerance.absolute is wrong: Invalid decimal string",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { percent = 1, base = "notional" }',
+            "checks.price.tolerance.base is 'notional': write execution or",
+        ),
+        (
+            'name = "x"\n[checks.timestamp]\nprecision = "vague"',
+            "checks.timestamp.precision is 'vague': write exact or granularity_aware",
+        ),
     ],
 )
 def test_a_misspelt_or_missing_name_is_refused_and_never_ignored(text: str, named: str) -> None:
-    assert named in refused(text)
+    assert refused(text).startswith(named)
+
+
+def test_what_is_no_toml_is_refused() -> None:
+    assert "Invalid value" in refused("name = ")
+
+
+def test_an_error_of_another_form_is_shown_as_it_is() -> None:
+    assert explained("Invalid value", msgspec.Struct) == "Invalid value"
 
 
 def test_the_limits_of_a_number_are_allowed() -> None:

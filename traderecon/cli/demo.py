@@ -68,6 +68,9 @@ def demo(
         asyncio.run(run(settings, plan, port, say))
     except KeyboardInterrupt:
         say("stopped; the next start goes on from here")
+    except SystemExit:  # SIGTERM
+        say("stopped; the next start goes on from here")
+        raise
     except Ended as ended:
         fail(ended.code, str(ended))
     except OSError as error:

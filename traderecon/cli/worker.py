@@ -76,16 +76,23 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     from traderecon.memory import give_back
     from traderecon.open_files import raise_limit
 
+    started = os.getpid()
     give_back()
     raise_limit()
     if tied:
         threading.Thread(target=_end_with_input, daemon=True).start()
     settings = effective_settings()
-    run(settings, roles, listener(settings, port), loglevel)
+    try:
+        run(settings, roles, listener(settings, port), loglevel)
+    except SystemExit as end:
+        # Forks end by themselves, and the process that was started speaks for all of them.
+        if not end.code and not tied and os.getpid() == started:
+            say("stopped; the next start goes on from here")
+        raise
 
 
 def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, loglevel: str) -> None:
-    """Check what can be checked, then work until a signal."""
+    """Check what can be checked, then work until a signal; ends with SystemExit."""
     # Faust and what comes with it: `--help` is quick.
     import faust
     from mode import loop

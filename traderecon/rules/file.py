@@ -29,6 +29,7 @@ from traderecon.rules.pnl import Pnl
 from traderecon.rules.rules import FOUNDING, Rule, Rules
 from traderecon.rules.terms import Price, Quantity
 from traderecon.rules.tolerance import Absolute, Band, Base, Bound, Relative, Tolerance
+from traderecon.rules.wording import explained
 
 _LONGEST_GRACE_S = 31_536_000
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
@@ -81,8 +82,10 @@ def parse_rules(text: str) -> Rules:
     """Read a rules file, with a byte order mark or without; RulesError for anything it should not have."""
     try:
         file = msgspec.convert(tomllib.loads(text.removeprefix("\ufeff"), parse_float=Decimal), _File)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise RulesError(str(error)) from None
+    except msgspec.ValidationError as error:
+        raise RulesError(explained(str(error), _File)) from None
     checks = tuple(rule for founding in FOUNDING.checks if (rule := _changed(founding, file.checks)) is not None)
     if not file.name.strip():
         raise RulesError("name is blank: results say by it which rules spoke")
