@@ -4,7 +4,6 @@ import inspect
 from decimal import Decimal
 
 import msgspec
-import msgspec
 import pytest
 
 from traderecon.rules import FOUNDING, Absolute, Band, Base, Bound, Pnl, Precision, Price, Quantity, Relative, Timestamp
