@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from domain import DOCS
@@ -103,6 +105,33 @@ def test_every_command_has_its_help(arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments, "--help")
     assert (code, err) == (Exit.DONE, "")
     assert out.startswith(f"Usage: traderecon {' '.join(arguments)}")
+
+
+def groups(at: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Group]]:
+    """Every group of commands, and how it is called."""
+    if isinstance(at, click.Group):
+        yield words, at
+        context = click.Context(at)
+        for name in at.list_commands(context):
+            below = at.get_command(context, name)
+            assert below is not None
+            yield from groups(below, (*words, name))
+
+
+def test_no_summary_of_a_command_is_cut() -> None:
+    found = list(groups(command))
+    assert len(found) > 7
+    for words, _ in found:
+        _, out, _ = run(*words, "--help")
+        assert "..." not in out.partition("Commands:")[2], out
+
+
+def test_help_is_no_markup() -> None:
+    for words, group in groups(command):
+        context = click.Context(group)
+        for name in group.list_commands(context):
+            if name != "torture":  # its options are the harness's
+                assert "``" not in run(*words, name, "--help")[1]
 
 
 def test_without_a_command_there_is_help() -> None:

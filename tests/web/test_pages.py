@@ -332,7 +332,8 @@ def test_open_breaks_are_metrics(desk: Desk) -> None:
     ("path", "said"),
     [
         ("/breaks?reason=FOO", "reason is “FOO”: use one of MISSING_CONFIRMATION"),
-        ("/breaks?raeson=FOO", "“raeson” is no parameter here: did you mean reason?"),
+        ("/breaks?raeson=FOO", "“raeson” is no parameter here: did you mean reason? Those that are: "),
+        ("/breaks?xyzzy=1", "“xyzzy” is no parameter here. Those that are: "),
         ("/breaks?page=0", "page is “0”: use a whole number from 1"),
         ("/breaks?page=%C2%B2", "use a whole number"),
         ("/breaks?page=99999999999999999999", "use a whole number"),
@@ -355,6 +356,13 @@ def test_a_question_that_cannot_be_answered_is_told_why(desk: Desk, path: str, s
     if place in {"/breaks", "/trades", "/dead-letters"}:
         assert said in desk.json(f"{place}.json?{query}", 400)["error"]
         assert said in desk.text(f"{place}.csv?{query}", 400)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/healthz/x", "/health"])
+def test_a_probe_at_a_wrong_path_is_told_the_right_ones(desk: Desk, path: str) -> None:
+    answer, body = desk.ask(path)
+    assert answer.status == 404
+    assert "health is at /healthz/live and /healthz/ready" in body.decode()
 
 
 @pytest.mark.parametrize("path", ["/breaks/", "/trades/", "/status/", "/healthz/ready/", "/metrics/", "/breaks.csv/"])

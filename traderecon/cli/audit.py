@@ -19,7 +19,7 @@ from traderecon.audit.proof import Unproven, proof_of
 from traderecon.audit.signing import Keys, KeyTrouble, Signer, make_key, name_of
 from traderecon.audit.verify import Examined, examine
 from traderecon.cli.broker import run
-from traderecon.cli.talk import Exit, fail, printable, progress, say
+from traderecon.cli.talk import Exit, counted, fail, printable, progress, say
 from traderecon.clock import now_ns
 from traderecon.connection import connected
 from traderecon.durable import create
@@ -78,7 +78,7 @@ def verify(
     offline: bool,
     as_json: bool,
 ) -> None:
-    """Walk every chain of the database from its start; nothing is written, workers may run.
+    """Walk every chain of the database from its start. Nothing is written, workers may run.
 
     Checkpoints of the file, of the topic and of anchors are held against each other and against the database. Exit
     code 0 where everything is as it was committed, else 1, with each row that is not.
@@ -109,7 +109,7 @@ def verify(
     for line in checkpoints.unread[:SHOWN]:
         say(f"{line} is no checkpoint: cut off when it was written, or changed since; passed over")
     if len(checkpoints.unread) > SHOWN:
-        say(f"... and {len(checkpoints.unread) - SHOWN:,} lines more")
+        say(f"... and {counted(len(checkpoints.unread) - SHOWN, 'more line')}")
     _say_of_signatures(file, keys)
     if offline:
         say("the topic of checkpoints was not looked at: what was removed from the file is not found")
@@ -118,15 +118,16 @@ def verify(
     else:
         _print(examined)
     if not examined.intact:
-        fail(Exit.BREAKS, f"{examined.found:,} findings: docs/audit.md says what each means, and what to do")
+        fail(Exit.BREAKS, f"{counted(examined.found, 'finding')}: docs/audit.md says what each means, and what to do")
 
 
 @audit.command()
 @click.option("--out", type=click.Path(path_type=Path), help="A new file. Default: stdout.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, not a line for each.")
 def anchor(*, out: Path | None, as_json: bool) -> None:
-    """Write the newest checkpoint of every chain, to be kept where nobody who reaches this machine does.
+    """Write the newest checkpoint of every chain.
 
+    Keep it where nobody who reaches this machine does.
     `audit verify --anchor FILE` finds whatever was changed before. Exit code 1 where there is no checkpoint.
     """
     settings = _settings()
@@ -146,15 +147,16 @@ def anchor(*, out: Path | None, as_json: bool) -> None:
         fail(Exit.REFUSED, f"{out}: is there already, and is not overwritten: name another, or move it away")
     except OSError as error:
         fail(Exit.INPUT, f"{out}: cannot be written ({error.strerror})")
-    say(f"{out}: the heads of {len(found)} chains")
+    say(f"{out}: {counted(len(found), 'head')} of chains")
 
 
 @audit.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def key(*, file: Path, as_json: bool) -> None:
-    """Make a key that signs checkpoints, in a new FILE that only you can read; prints its public key.
+    """Make a key that signs checkpoints.
 
+    It is written to a new FILE that only you can read; its public key is printed.
     Name it in TRADERECON_CHECKPOINT_KEY_FILE where the sink runs, and give the public key to whoever verifies.
     """
     try:
@@ -352,7 +354,9 @@ def _size(connection: sqlite3.Connection) -> int:
 def _print(examined: Examined) -> None:
     for chain in examined.chains:
         told = f", last checkpoint {chain.checkpoint}" if chain.checkpoint else ", no checkpoint"
-        click.echo(printable(f"{chain.topic}[{chain.partition}]: {chain.rows:,} rows, head {chain.head}{told}"))
+        click.echo(
+            printable(f"{chain.topic}[{chain.partition}]: {counted(chain.rows, 'row')}, head {chain.head}{told}")
+        )
     for finding in examined.findings[:SHOWN]:
         click.echo(printable(str(finding)))
     if examined.found > SHOWN:
@@ -368,6 +372,6 @@ def _print(examined: Examined) -> None:
         click.echo(f"{examined.purged:,} rows were purged: their chains are whole, what they said is gone")
     if examined.intact:
         click.echo(
-            f"intact: {examined.rows:,} rows in {len(examined.chains)} chains, {examined.trades:,} trades, "
-            f"{examined.checkpoints:,} checkpoints"
+            f"intact: {counted(examined.rows, 'row')} in {counted(len(examined.chains), 'chain')}, "
+            f"{counted(examined.trades, 'trade')}, {counted(examined.checkpoints, 'checkpoint')}"
         )

@@ -15,7 +15,7 @@ from traderecon.audit.rebuild import Rebuilt
 from traderecon.audit.rebuild import rebuild as made_anew
 from traderecon.cli.broker import run
 from traderecon.cli.purge import hold, purge
-from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.cli.talk import Exit, counted, fail, progress, say
 from traderecon.connection import connected
 from traderecon.records.formats import OtherFormat
 from traderecon.settings import ConfigurationError, Settings, load
@@ -33,7 +33,7 @@ def db() -> None:
 @db.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def upgrade(*, as_json: bool) -> None:
-    """Run the migrations that are missing; a new database gets all of them."""
+    """Run the migrations that are missing. A new database gets all of them."""
     with _store() as store:
         before = store.migration()
         store.upgrade()
@@ -49,7 +49,7 @@ def upgrade(*, as_json: bool) -> None:
 @db.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def current(*, as_json: bool) -> None:
-    """Print the migration the tables are at, and the newest one there is."""
+    """Print the migration of the tables, and the newest one."""
     with _store() as store:
         at = store.migration()
     if as_json:
@@ -84,9 +84,10 @@ def backup(*, file: Path, as_json: bool) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="The new file. Default: traderecon.rebuilt.db beside it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def rebuild(*, out: Path | None, as_json: bool) -> None:
-    """Make a new database from the topics, beside the old one, and compare the two; workers may run.
+    """Make a new database from the topics, beside the old one.
 
-    Compared are the heads as the old one has them, and when each result was decided; its rows are for `audit verify`.
+    The two are compared, and workers may run. Compared are the heads as the old one has them, and when each result
+    was decided; its rows are for `audit verify`.
     Exit code 0 where they are the same, or there is no old one; 1 where they differ, or it cannot be read; 78 where a
     topic no longer has its beginning. The old database stays as it is: to use the new one, stop the workers and put it
     in its place.
@@ -105,7 +106,7 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({**msgspec.to_builtins(rebuilt), "same": same}))
     else:
         _print(rebuilt.heads)
-    say(f"{rebuilt.file}: made from {rebuilt.records:,} records")
+    say(f"{rebuilt.file}: made from {counted(rebuilt.records, 'record')}")
     if rebuilt.aside:
         say(f"{rebuilt.aside} of them are none of ours, and were passed over as the sink passes over them")
     if rebuilt.compared is None:

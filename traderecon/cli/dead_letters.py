@@ -105,9 +105,10 @@ def show(*, letter: str, as_json: bool) -> None:
 def replay(
     *, letters: tuple[str, ...], code: str | None, reason: str, dry_run: bool, by: str | None, as_json: bool
 ) -> None:
-    """Send the records of these letters to their topics again, as they were; each at most three times.
+    """Send the records of these letters to their topics again.
 
-    Exit 3 where one cannot be sent; the others are. Where one is not there, none is.
+    They are sent as they were, each at most three times. Exit 3 where one cannot be sent; the others are. Where one
+    is not there, none is.
     """
     if bool(letters) == (code is not None):
         raise click.UsageError("say which: one ID or several, or --code")

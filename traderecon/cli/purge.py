@@ -44,9 +44,10 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on 
 @BY
 @JSON
 def purge(*, before: datetime | None, apply: bool, reason: str, by: str | None, as_json: bool) -> None:
-    """Let go of trades that are older than the retention; says what would go, unless --apply is given.
+    """Remove trades that are older than the retention.
 
-    Default for --before: the watermark, less TRADERECON_DATABASE_RETENTION_DAYS. Trades with an open break, and those
+    Without --apply it says what would go. Default for --before: the watermark, less
+    TRADERECON_DATABASE_RETENTION_DAYS. Trades with an open break, and those
     under a legal hold (`traderecon db hold`), stay. Their results become links of the chains, which still verify; the
     first of them go altogether, up to checkpoints that are published first. Workers may run.
     """
@@ -66,7 +67,8 @@ def purge(*, before: datetime | None, apply: bool, reason: str, by: str | None, 
     if as_json:
         click.echo(json.dumps({"before": until, "applied": apply, **plan._asdict()}))
     done = "gone" if apply else "would go"
-    say(f"{plan.trades:,} trades with {plan.results:,} results ({plan.size_bytes:,} bytes) from before {until}: {done}")
+    trades, results = counted(plan.trades, "trade"), counted(plan.results, "result")
+    say(f"{trades} with {results} ({counted(plan.size_bytes, 'byte')}) from before {until}: {done}")
     say(f"{plan.open:,} with an open break and {plan.held:,} under a legal hold stay")
     if not apply:
         say("nothing was changed: --apply --reason ... does it")
@@ -84,7 +86,10 @@ def hold() -> None:
 @BY
 @JSON
 def add(*, trade: str | None, ticker: str | None, reason: str, by: str | None, as_json: bool) -> None:
-    """Hold a trade, or every trade of a ticker: written to the topic of actions, which the sink reads."""
+    """Hold a trade, or every trade of a ticker.
+
+    The decision is written to the topic of actions, which the sink reads.
+    """
     if (trade is None) == (ticker is None):
         fail(Exit.USAGE, "name --trade or --ticker, one of them")
     held = Hold(uuid.uuid4().hex[:12], signature.by(by), iso(now_ns()), signature.why(reason), trade, ticker)
@@ -125,7 +130,10 @@ def release(*, hold_id: str, reason: str, by: str | None, as_json: bool) -> None
 @hold.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def list_(*, as_json: bool) -> None:
-    """Print every hold, released or not, and how many trades of the database it names now."""
+    """Print every hold, released or not.
+
+    Each with the number of trades of the database that it covers now.
+    """
     holds = _holds(effective_settings())
     if as_json:
         click.echo(json.dumps(holds))

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.cli.talk import Exit, counted, fail, progress, say
 from traderecon.simulator import PROFILES, Message, Profile, feed, messages, paced, write_csv
 
 _STRIDE = 1_000
@@ -58,7 +58,7 @@ def simulate(
         click.echo(json.dumps({**about, "files": {path.name: count for path, count in rows.items()}}))
         return
     for path, count in rows.items():
-        say(f"{path}: {count:,} rows")
+        say(f"{path}: {counted(count, 'row')}")
 
 
 def _written(trades: int, seed: int, profile: Profile, directory: Path) -> Mapping[Path, int]:
@@ -119,6 +119,6 @@ def _send(
     finally:
         if complete or sent.total():
             for topic, count in sent.items():
-                say(f"{topic}: {count:,} messages")
+                say(f"{topic}: {counted(count, 'message')}")
         if as_json:
             click.echo(json.dumps({**about, "complete": complete, "topics": dict(sent)}))

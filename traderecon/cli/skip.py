@@ -10,7 +10,7 @@ import msgspec
 from traderecon.cli import signature
 from traderecon.cli.broker import run
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, say
+from traderecon.cli.talk import Exit, counted, fail, say
 from traderecon.clock import now_ns
 from traderecon.connection import connected
 from traderecon.records.account import Account, Became, Book, Span, account_json, account_of
@@ -43,8 +43,8 @@ def skip(*, topic: str, partition: int, following: int, reason: str, by: str | N
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(decided)))
     lost = decided.following - decided.first
-    counted = f"{lost} offsets, {decided.first} to {decided.following - 1}, are" if lost else "what is gone is"
-    say(f"{topic}[{partition}]: {counted} left out; {decided.group} goes on at {decided.following} or later")
+    what = f"{lost} offsets, {decided.first} to {decided.following - 1}, are" if lost else "what is gone is"
+    say(f"{topic}[{partition}]: {what} left out; {decided.group} goes on at {decided.following} or later")
 
 
 async def _skip(settings: Settings, topic: str, partition: int, following: int, reason: str, by: str) -> Skip:  # noqa: PLR0917  # the decision, word by word
@@ -52,7 +52,7 @@ async def _skip(settings: Settings, topic: str, partition: int, following: int, 
     group = _group(settings, names, topic)
     async with connected(settings) as client:
         if partition >= (count := (await client.topics()).get(topic, partition + 1)):
-            fail(Exit.USAGE, f"{topic} has {count} partitions: 0 to {count - 1}")
+            fail(Exit.USAGE, f"{topic} has {counted(count, 'partition')}: 0 to {count - 1}")
         at = await client.position(group, topic, partition)
         untold: tuple[Span, ...] = ()
         if at.committed is None or at.committed >= at.low:  # what was read up to is for the ledger to say

@@ -25,9 +25,10 @@ def state() -> None:
 @state.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def rebuild(*, as_json: bool) -> None:
-    """Rebuild matching's table where the journal no longer reaches back to what it has lost.
+    """Rebuild matching's table from the output topics.
 
-    Stop all workers first. What was published of each trade is read from the output topics, and from the database what
+    For a table that has lost what the journal no longer reaches back to. Stop all workers first. What was published
+    of each trade is read from the output topics, and from the database what
     they no longer have; it becomes rows of the changelog. The rest is in the journal, which the workers read again when
     they start. A trade that was still waiting, and whose legs the journal no longer has, is lost: send its legs again.
     A rebuild that was cut off is run again; where nothing is to be done, nothing is changed.

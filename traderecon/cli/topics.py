@@ -25,7 +25,7 @@ def topics() -> None:
 @topics.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def create(*, as_json: bool) -> None:
-    """Make every topic that is missing; a topic that is there stays as it is."""
+    """Make every topic that is missing. A topic that is there stays as it is."""
     settings = effective_settings()
     created = run(_create(settings))
     names = named(settings.topic_prefix)
@@ -47,7 +47,7 @@ def create(*, as_json: bool) -> None:
 @topics.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def check(*, as_json: bool) -> None:
-    """Say of each topic whether a worker can run with it; changes nothing."""
+    """Say of each topic whether a worker can run with it. Changes nothing."""
     settings = effective_settings()
     standings = run(_inspect(settings))
     if as_json:
@@ -67,8 +67,9 @@ def check(*, as_json: bool) -> None:
 @click.option("--role", "roles", multiple=True, type=click.Choice(GRANTED), help="Only this one; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def acls(*, principal: str | None, roles: tuple[str, ...], as_json: bool) -> None:
-    """Print the commands that grant what each role needs, and no more; asks nobody.
+    """Print the commands that grant what each role needs.
 
+    They grant no more than that, and nobody is asked.
     `operator` makes topics and replays dead letters; `feed` sends messages; `web` needs no rights.
     """
     settings = effective_settings()

@@ -18,8 +18,8 @@ _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from torture.__main
 def torture(*, words: tuple[str, ...]) -> None:
     """Kill workers, stop them, wipe their disks, cut their wires, and judge what is left by an oracle of its own.
 
-    The harness lies in ``tests/torture`` of a checkout, and its options are told there: ``traderecon torture --help``.
-    Reports are kept in the data directory unless ``--reports`` names another place.
+    The harness lies in tests/torture of a checkout, and its options are told there: `traderecon torture --help`.
+    Reports are kept in the data directory unless --reports names another place.
     """
     tests = Path(__file__).resolve().parents[2] / "tests"
     if not (tests / "torture" / "__main__.py").exists():

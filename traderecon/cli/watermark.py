@@ -51,7 +51,10 @@ def watermark() -> None:
 @watermark.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def show(*, as_json: bool) -> None:
-    """Show how far time has got in each source partition, the slowest first; graces end by the slowest."""
+    """Show how far time has got in each source partition.
+
+    The slowest comes first: graces end by it.
+    """
     settings = effective_settings()
     epoch, reached = run(_shown(settings))
     if as_json:
@@ -72,9 +75,10 @@ def show(*, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Take a time that is ahead of the clock of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="The decision as one JSON object on stdout.")
 def reset(*, reason: str, by: str | None, at: datetime | None, dry_run: bool, force: bool, as_json: bool) -> None:
-    """Decide what time it is for the log, where its clocks cannot be believed or have been believed wrongly.
+    """Decide what time it is for the log.
 
-    Compare the clocks of all brokers first: a time that is too late ends graces at once and makes false breaks. A time
+    For clocks that cannot be believed, or have been believed wrongly. Compare the clocks of all brokers first: a
+    time that is too late ends graces at once and makes false breaks. A time
     that is ahead of this machine's clock by more than TRADERECON_CLOCK_STEP_SECONDS needs --force.
 
     The decision is written to the topic of actions; running workers apply it within seconds, others when they start.

@@ -69,7 +69,7 @@ class _Level(click.ParamType):
 def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: bool) -> None:
     """Run a worker on the configured broker.
 
-    More workers with the same settings share the work; each takes a free directory ``worker-<k>`` of the data
+    More workers with the same settings share the work; each takes a free directory worker-<k> of the data
     directory. Ctrl-C or SIGTERM ends it in order. Exit 70: a promise could not be kept, and nothing was acknowledged;
     start it again.
     """

@@ -97,7 +97,9 @@ async def _work(  # noqa: PLR0917  # the parts of one run
     # Nobody waits for a minute to pass: the log's time is put behind the last grace.
     await client.advance(grace_ns // NS_PER_MS + MARGIN_MS)
     at_ns = await client.now_ms() * NS_PER_MS
-    tell(f"{day.begun:,} trades are sent ({day.sent:,} messages now); waiting until each is decided and stored")
+    trades = "1 trade is" if day.begun == 1 else f"{day.begun:,} trades are"
+    messages = f"{day.sent:,} message{'s' * (day.sent != 1)}"
+    tell(f"{trades} sent ({messages} now); waiting until each is decided and stored")
     with closing(Queries.open(settings.database_url)) as queries:
         while not await decided(client, queries, names, at_ns):
             await asyncio.sleep(LOOK_S)

@@ -38,6 +38,7 @@ AGAIN_S = {429: 30, 503: 5}
 """After which somebody who was refused may ask again."""
 
 _HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_HEALTH = {"/healthz", "/health", "/live", "/ready"}
 _TITLES = {
     400: "This question cannot be answered",
     404: "Not found",
@@ -75,7 +76,7 @@ async def readable_errors(request: web.Request, handler: Handler) -> web.StreamR
     except web.HTTPException as answer:
         if answer.status < 400:
             raise
-        text = f"{request.path} is no page here." if answer.status == 404 else f"{answer.reason}."
+        text = _not_found(request.path) if answer.status == 404 else f"{answer.reason}."
         return told(request, answer.status, text, allowed=answer.headers.get("Allow"))
     except UNREADABLE as error:
         log.error("%s %r: the database cannot be read: %s", request.method, request.path, error)
@@ -84,6 +85,12 @@ async def readable_errors(request: web.Request, handler: Handler) -> web.StreamR
         number = secrets.token_hex(4)
         log.exception("error %s: %s %r failed", number, request.method, request.path_qs)
         return told(request, 500, f"Error {number}: the log has a line with this number, and what led to it.")
+
+
+def _not_found(path: str) -> str:
+    if path.rstrip("/") in _HEALTH or path.startswith("/healthz/"):
+        return f"{path} is no page here: health is at /healthz/live and /healthz/ready."
+    return f"{path} is no page here."
 
 
 @web.middleware

@@ -89,7 +89,8 @@ def asked(kind: type[AnyFilter], parameters: Mapping[str, Sequence[str]]) -> Ask
     for name, values in parameters.items():
         if name not in known:
             near = get_close_matches(name, known, 1)
-            raise _bad(f"{_short(name)} is no parameter here" + (f": did you mean {near[0]}?" if near else "."))
+            meant = f": did you mean {near[0]}?" if near else "."
+            raise _bad(f"{_short(name)} is no parameter here{meant} Those that are: {', '.join(known)}.")
         value, *more = values
         if more:
             raise _bad(f"{name} is given {len(values)} times: give it once.")
