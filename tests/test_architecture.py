@@ -134,6 +134,7 @@ PURE_LIBRARIES = {
     "csv",
     "datetime",
     "decimal",
+    "difflib",
     "enum",
     "functools",
     "hashlib",

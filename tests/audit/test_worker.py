@@ -95,7 +95,10 @@ def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_ar
     public = made.stdout.strip()
     assert (made.returncode, len(public)) == (Exit.DONE, 64)
     assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
-    assert kept.asked("audit", "key", tmp_path / "key.pem").returncode == Exit.REFUSED
+    assert kept.asked("audit", "key", tmp_path / "key.pem").returncode == Exit.USAGE
+    for command in (("audit", "key"), ("db", "backup")):
+        for taken in (tmp_path / "key.pem", tmp_path / "nowhere" / "file"):
+            assert kept.asked(*command, taken).returncode == Exit.USAGE, (command, taken)
     inside = kept.data_dir / "key.pem"
     inside.write_bytes((tmp_path / "key.pem").read_bytes())
     kept.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(inside)
@@ -113,6 +116,8 @@ def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_ar
     assert (sound.returncode, sound.stderr) == (Exit.DONE, "")
     anchor, also = tmp_path / "anchor.jsonl", tmp_path / "anchor.json"
     assert kept.asked("audit", "anchor", "--out", anchor).returncode == Exit.DONE
+    for taken in (anchor, tmp_path / "nowhere" / "anchor"):
+        assert kept.asked("audit", "anchor", "--out", taken).returncode == Exit.USAGE
     also.write_text(kept.asked("audit", "anchor", "--json").stdout)
     for taken in (anchor, also):
         assert kept.asked("audit", "verify", "--anchor", taken, "--public-key", public).returncode == Exit.DONE

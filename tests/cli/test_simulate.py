@@ -71,19 +71,19 @@ def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path: Pat
 
 
 @pytest.mark.parametrize("below", ["file", "file/below"])
-def test_a_place_that_is_no_directory_is_invalid_input(tmp_path: Path, below: str) -> None:
+def test_a_place_that_is_no_directory_is_wrong_usage(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("in the way")
     result = run("--csv", tmp_path / below)
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert result.stdout == ""
     assert str(tmp_path / below) in result.stderr
     assert "give --csv a directory that can be written" in result.stderr
 
 
-def test_a_name_that_is_taken_by_a_directory_is_invalid_input(tmp_path: Path) -> None:
+def test_a_name_that_is_taken_by_a_directory_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "executions.csv").mkdir()
     result = run("--csv", tmp_path)
-    assert result.exit_code == 3
+    assert result.exit_code == 2
     assert written(tmp_path / "executions.csv") == {}
     assert [path.name for path in tmp_path.iterdir()] == ["executions.csv"]
 

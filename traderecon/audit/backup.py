@@ -14,7 +14,7 @@ import msgspec
 from traderecon.audit.database import looked_at
 from traderecon.sink.database import StoreError, explained
 from traderecon.sink.database_id import FORGET
-from traderecon.transport.halt import PROMISE, REFUSED
+from traderecon.transport.halt import PROMISE, REFUSED, USAGE
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY topic, partition"
 
@@ -66,9 +66,9 @@ def backup(url: str, file: Path) -> Backup:
 def require_new(file: Path) -> None:
     """StoreError where a file is there already, or its directory is not: nothing is overwritten, or made on the way."""
     if not file.parent.is_dir():
-        raise StoreError(REFUSED, f"{file}: there is no directory {file.parent}: make it, or name another")
+        raise StoreError(USAGE, f"{file}: there is no directory {file.parent}: make it, or name another")
     if file.exists():
-        raise StoreError(REFUSED, f"{file}: is there already, and is not overwritten: name another, or move it away")
+        raise StoreError(USAGE, f"{file}: is there already, and is not overwritten: name another, or move it away")
 
 
 def settle(part: Path, file: Path) -> None:

@@ -23,7 +23,7 @@ PUBLIC_BYTES = 32
 
 
 class KeyTrouble(Exception):
-    """A key that cannot be made or used: which, and what to do. Never the key itself."""
+    """A key that cannot be used: which, and what to do. Never the key itself."""
 
 
 class Signer:
@@ -92,17 +92,15 @@ class Keys(NamedTuple):
 
 
 def make_key(file: Path) -> str:
-    """Make a private key in a new file that nobody else can read; gives the public key. KeyTrouble."""
+    """Make a private key in a new file that nobody else can read; gives the public key.
+
+    FileExistsError: it is there already; OSError: it cannot be written.
+    """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     private = Ed25519PrivateKey.generate()
-    try:
-        create(file, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    except FileExistsError:
-        raise KeyTrouble(f"{file}: is there already, and is not overwritten: name another") from None
-    except OSError as error:
-        raise KeyTrouble(f"{file}: cannot be written ({error.strerror})") from None
+    create(file, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return private.public_key().public_bytes_raw().hex()
 
 

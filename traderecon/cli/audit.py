@@ -19,6 +19,7 @@ from traderecon.audit.proof import Unproven, proof_of
 from traderecon.audit.signing import Keys, KeyTrouble, Signer, make_key, name_of
 from traderecon.audit.verify import Examined, examine
 from traderecon.cli.broker import run
+from traderecon.cli.files import unwritten
 from traderecon.cli.talk import Exit, counted, fail, printable, progress, say
 from traderecon.clock import now_ns
 from traderecon.connection import connected
@@ -143,10 +144,8 @@ def anchor(*, out: Path | None, as_json: bool) -> None:
         return
     try:
         create(out, content)
-    except FileExistsError:
-        fail(Exit.REFUSED, f"{out}: is there already, and is not overwritten: name another, or move it away")
     except OSError as error:
-        fail(Exit.INPUT, f"{out}: cannot be written ({error.strerror})")
+        unwritten(out, error)
     say(f"{out}: {counted(len(found), 'head')} of chains")
 
 
@@ -161,8 +160,8 @@ def key(*, file: Path, as_json: bool) -> None:
     """
     try:
         public = make_key(file)
-    except KeyTrouble as error:
-        fail(Exit.REFUSED, str(error))
+    except OSError as error:
+        unwritten(file, error)
     click.echo(json.dumps({"file": str(file), "public_key": public, "name": name_of(public)}) if as_json else public)
     say(
         f"{file}: a private key, called {name_of(public)} in checkpoints: keep it out of the data directory and "
@@ -209,14 +208,14 @@ def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
         return
     file = out if out.suffix == ".json" else out / PROOF
     if file.exists():
-        fail(Exit.REFUSED, f"{file}: is there already, and is not overwritten: name another, or move it away")
+        unwritten(file, FileExistsError())
     script = Path(verify_proof.__file__)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(proof)
         (file.parent / script.name).write_bytes(script.read_bytes())
     except OSError as error:
-        fail(Exit.INPUT, f"{error.filename}: cannot be written ({error.strerror})")
+        unwritten(Path(error.filename or file), error)
     say(f"{file}: {len(proof):,} bytes; python3 -I {file.parent / script.name} {file}")
     if any(chain["until"]["from"] != "checkpoint" for chain in json.loads(proof)["proof"]["chains"]):
         say("it is newer than the last checkpoint: to be compared with checkpoints, prove it again in two minutes")

@@ -3,19 +3,21 @@
 ("a.csv", "day-*.csv", "-")  ->  Named(path, label), ...       each once, a pattern's in the order of their names
 """
 
+import errno
 import shutil
 import sys
 from collections.abc import Iterable
 from glob import glob, has_magic
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import click
 
 from traderecon.cli.talk import Exit, fail
 
 STDIN = "-"
+_NOT_WRITABLE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
 
 class Named(NamedTuple):
@@ -40,6 +42,14 @@ def named(patterns: Iterable[str | Path]) -> list[Named]:
         else:
             found.append(Named(Path(pattern)))
     return found
+
+
+def unwritten(file: Path, error: OSError) -> NoReturn:
+    """End the command where a file it names cannot be written: 2, or 70 where the disk failed or is full."""
+    if isinstance(error, FileExistsError):
+        fail(Exit.USAGE, f"{file}: is there already, and is not overwritten: name another, or move it away")
+    code = Exit.USAGE if error.errno in _NOT_WRITABLE else Exit.BUG
+    fail(code, f"{file}: cannot be written ({error.strerror}): name a file in a directory that is there and yours")
 
 
 def _stdin() -> Path:

@@ -67,7 +67,7 @@ def _written(trades: int, seed: int, profile: Profile, directory: Path) -> Mappi
             return write_csv(_watched(feed(seed, trades, profile), advance), profile, directory)
     except OSError as error:
         fail(
-            Exit.INPUT,
+            Exit.USAGE,
             f"cannot write the files to {str(directory)!r}: {error.strerror or error}; "
             "give --csv a directory that can be written, on a disk with room",
         )

@@ -10,6 +10,8 @@ import os
 import sys
 from typing import NoReturn
 
+USAGE = 2
+"""What was asked for cannot be done as it was written."""
 UNREACHABLE = 4
 """The log cannot be reached."""
 PROMISE = 70
