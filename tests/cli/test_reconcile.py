@@ -441,7 +441,7 @@ def test_a_pipe_is_refused_with_a_reason(here: Path) -> None:
     ("rules", "said"),
     [
         (None, "desk.toml: cannot be read (No such file or directory); TRADERECON_RULES names it"),
-        (b'name = "x"\n[checks]\nprise = true', "`prise`"),
+        (b'name = "x"\n[checks]\nprise = true', "desk.toml: checks.prise is not known: did you mean price?"),
         (b"name =", "desk.toml: Invalid value"),
         (b'name = "\xff"', "desk.toml: 'utf-8' codec can't decode"),
         (b'name = "x"\n[checks.price.tolerance]\nabsolute = -1', "checks.price.tolerance.absolute is -1"),
