@@ -172,7 +172,8 @@ def test_a_second_demo_on_the_same_data_is_refused(tmp_path: Path) -> None:
     second = demo(tmp_path / "demo")
     _, said = second.communicate(timeout=BOUND_S)
     first.terminate()
-    first.communicate(timeout=BOUND_S)
+    _, ended = first.communicate(timeout=BOUND_S)
+    assert ended.endswith("stopped; the next start goes on from here\n")
     assert second.returncode == 78
     assert "a worker has it already, process" in said
 
