@@ -6,6 +6,8 @@ import socket
 import sqlite3
 import sys
 import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -219,6 +221,23 @@ def test_a_port_that_is_taken_fails_only_where_it_is_named(address: str, monkeyp
     assert "TRADERECON_WEB_PORT" in by_name.todo
 
 
+def test_a_worker_that_answers_at_the_named_port_is_no_failure(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worker(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"live": true, "roles": {}}')
+
+    monkeypatch.setenv("TRADERECON_WEB_PORT", "5000")
+    with HTTPServer((address, 5000), Worker) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        port = found()["web port"]
+        answering.join()
+    assert port.level is Level.WARN
+    assert f"a worker of TradeRecon answers at {address}:5000" in port.text
+
+
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
 def test_a_host_that_is_not_ours(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_WEB_HOST", host)
@@ -263,12 +282,12 @@ def test_a_database_that_cannot_be_created(monkeypatch: pytest.MonkeyPatch) -> N
     assert (database.level, database.unreachable) == (Level.FAIL, True)
 
 
-def test_a_second_worker_on_the_embedded_log(here: Path) -> None:
+def test_a_worker_that_runs_on_the_embedded_log_is_named(here: Path) -> None:
     set_up()
     assert "worker" not in found()
     with WorkerLock(here / "traderecon-data"):
         finding = found()["worker"]
-    assert finding.level is Level.FAIL
+    assert finding.level is Level.OK
     assert f"process {os.getpid()}" in finding.text
     assert "worker" not in found()
 

@@ -1,11 +1,17 @@
 """Where pages, metrics and health are to listen: whether that is possible, and who reaches them there."""
 
 import errno
+import json
 import socket
 from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPException
+from typing import Final
 
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.settings import Settings
+
+ANSWER_S: Final = 2.0
+MOST_BYTES: Final = 65_536
 
 
 def web_host(settings: Settings) -> Iterator[Finding]:
@@ -31,9 +37,28 @@ def web_port(settings: Settings) -> Iterator[Finding]:
             listener.bind(address)
             listener.listen()
     except OSError as error:
-        yield _refused(f"{host}:{port}", error, named=named)
+        if named and _answers(host, port):
+            text = f"a worker of TradeRecon answers at {host}:{port}"
+            yield warn(
+                "web port", text, "nothing, if that is yours; a second one here needs another TRADERECON_WEB_PORT"
+            )
+        else:
+            yield _refused(f"{host}:{port}", error, named=named)
     else:
         yield ok("web port", f"{host}:{port} is free")
+
+
+def _answers(host: str, port: int) -> bool:
+    """Whether health is answered there as a worker answers it."""
+    connection = HTTPConnection(host, port, timeout=ANSWER_S)
+    try:
+        connection.request("GET", "/healthz/live")
+        health = json.loads(connection.getresponse().read(MOST_BYTES))
+    except (OSError, HTTPException, ValueError):
+        return False
+    finally:
+        connection.close()
+    return isinstance(health, dict) and health.keys() >= {"live", "roles"}
 
 
 def _refused(where: str, error: OSError, *, named: bool) -> Finding:

@@ -63,8 +63,7 @@ async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Fi
 def _embedded(settings: Settings) -> Iterator[Finding]:
     """What the embedded log adds: one worker at a time, and a log that is still to be created has a new id."""
     if (running := holder(settings.data_dir)) is not None:
-        text = f"a worker is running on {settings.data_dir}, process {running}: the embedded log takes one at a time"
-        yield bad("worker", text, "stop that one before another is started, or name another TRADERECON_DATA_DIR")
+        yield ok("worker", f"one is running on {settings.data_dir}, process {running}; the embedded log takes one")
     if (settings.data_dir / LOG_NAME).exists():
         return
     text = f"the embedded log in {settings.data_dir}: not there yet, made by whoever needs it first"
