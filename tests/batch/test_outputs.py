@@ -212,7 +212,7 @@ def test_the_name_of_a_file_and_its_reasons_are_safe_among_the_rejects(tmp_path:
 
 
 def test_rejects_are_a_plain_csv(tmp_path: Path) -> None:
-    left = left_by(written(tmp_path, plain_files(["T1,A"], [])))
+    left = left_by(written(tmp_path, plain_files(["T1,A,,1,1"], [])))
     assert (
         left.rejects
         == b"line,file,code,text\n2,executions.csv,FIELD_MISSING,T1 has no quantity: send one in every record\n"
