@@ -68,7 +68,7 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
     auditor = subprocess.run(command, cwd=tmp_path / "evidence", capture_output=True, text=True, check=False)
     assert (auditor.returncode, auditor.stdout) == (1, "")
     assert "No such file or directory: 'nowhere.jsonl'" in auditor.stderr
-    assert kept.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence").returncode == Exit.REFUSED
+    assert kept.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence").returncode == Exit.USAGE
     assert kept.asked("audit", "prove", "T-nobody").returncode == Exit.INPUT
 
     with closing(sqlite3.connect(kept.database)) as database, database:
@@ -159,7 +159,7 @@ def test_what_an_auditor_names_is_there_and_is_not_overwritten(kept: Kept, tmp_p
     assert "none.jsonl: no line is a checkpoint, so there is nothing to compare with" in empty.stderr
     for command in (("backup", tmp_path / "no" / "b.db"), ("rebuild", "--out", tmp_path / "no" / "b.db")):
         refused = kept.asked("db", *command)
-        assert refused.returncode == Exit.REFUSED
+        assert refused.returncode == Exit.USAGE
         assert f"there is no directory {tmp_path / 'no'}" in refused.stderr
     assert not (tmp_path / "no").exists()
 

@@ -23,6 +23,7 @@ from torture.seen import POLL_S, Missed, NotSeen, seen
 from torture.workers import Worker
 
 REFUSED = 78
+AT_WORK_WITHIN_S = 120
 REFUSED_WITHIN_S = 120
 REBUILT_WITHIN_S = 180
 
@@ -73,6 +74,8 @@ class LostTopics:
         """
         role, crew = fault.target, self._wanted()
         topic = self._topics[role]
+        # One that has not read the topic yet takes the new one for what it is.
+        await seen(lambda: all(worker.consuming for worker in crew), "every worker is at work", AT_WORK_WITHIN_S)
         async with self._feeder.held(role):
             before, old = self._administrator.topic_id(topic), await asyncio.to_thread(self._entries, topic)
             began = time.monotonic()
