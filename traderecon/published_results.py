@@ -12,11 +12,13 @@ from typing import Any
 
 from faust.types import TP
 
+from traderecon.half_published import HalfPublished
 from traderecon.records.published import published
 from traderecon.tables import BatchTable, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport.behind import NoLeader
 from traderecon.transport.fingerprint import Fingerprint
+from traderecon.transport.microbatch import Outgoing
 
 AT_ONCE = 500
 """Results are read in steps: nothing else runs meanwhile."""
@@ -31,7 +33,7 @@ class PublishedResults:
 
     def __init__(self, app: Any, topics: Topics, table: BatchTable) -> None:
         self._app, self._table = app, table
-        self._outputs = (topics.reconciled, topics.mismatch)
+        self._outputs = topics.reconciled, topics.mismatch
 
     async def read_back(self, tp: TP) -> AsyncIterator[int]:
         """Everything there is, so that the journal can be read again under whatever rules are in force now.
@@ -65,13 +67,37 @@ class PublishedResults:
             raise NoLeader(missing)
         first = {tp: max(lows[tp] or 0, known[tp].offset + 1 if tp in known else 0) for tp in tps}
         spans = {tp: range(first[tp], highs[tp]) for tp in tps if first[tp] < (highs[tp] or 0)}
-        async for _, records in self._app.transport.read(spans):
+        half, seen = HalfPublished(*self._outputs), set[str]()
+        async for tp, records in self._app.transport.read(spans):
             for begun in range(0, len(records), AT_ONCE):
-                step = records[begun : begun + AT_ONCE]
+                step = [published(record.value or b"") for record in records[begun : begun + AT_ONCE]]
+                for result in step:
+                    half.take_in(tp.topic, result.trade_id, result.last.version, result.last.state.is_break)
                 changes: dict[bytes, bytes] = {}
-                for result in outputs.newest(published(record.value or b"") for record in step):
+                for result in outputs.newest(step):
                     last = self._table.stored_row(partition, told.PREFIX + result.trade_id.encode())
+                    if last is not None and result.trade_id not in seen:
+                        before = told.of(last)
+                        half.take_in(
+                            half.home(before.state.is_break), result.trade_id, before.version, before.state.is_break
+                        )
                     changes |= outputs.rows(result, last, partial(self._table.stored_values, partition))
+                    seen.add(result.trade_id)
                 if changes:
                     await self._table.put_rows(partition, changes)
                 yield len(step)
+        if half.lacking():
+            async for count in self._complete(half, partition, spans):
+                yield count
+
+    async def _complete(self, half: HalfPublished, partition: int, spans: Mapping[TP, range]) -> AsyncIterator[int]:
+        """Append what a worker that died had appended to one of the two outputs only."""
+        async for tp, records in self._app.transport.read(spans):
+            for record in records:
+                result = published(record.value or b"")
+                last, row = result.last, Outgoing(record.key, record.value)
+                half.collect(tp.topic, result.trade_id, last.version, last.state.is_break, row)
+            yield len(records)
+        for topic, rows in half.rows().items():
+            logger.warning("%s[%d] lacks %d results that the other output has: appended", topic, partition, len(rows))
+            await self._app.append(topic, partition, rows)

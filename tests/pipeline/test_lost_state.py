@@ -65,6 +65,25 @@ main()
 """A worker that is killed when results are acknowledged, and nothing of them is in the changelog."""
 
 
+HALF = """
+import asyncio, os, signal
+from traderecon.cli import main
+from traderecon.transport import app
+
+append = app.StreamApp.append
+
+async def half(self, topic, partition, rows):
+    if topic == "mismatch":
+        await asyncio.sleep(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return await append(self, topic, partition, rows)
+
+app.StreamApp.append = half
+main()
+"""
+"""A worker that is killed when ``reconciled`` has its results, and ``mismatch`` has not."""
+
+
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Installation]:
     """An installation in which trades wait for an hour."""
@@ -203,6 +222,31 @@ def test_s13_a_replay_under_other_rules_publishes_no_version_twice(patient: Inst
     assert patient.one("SELECT count(*) FROM results WHERE state = 'MISMATCHED'") == 20
     after = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
     assert sum(after.values()) == sum(before.values()) + 40  # each on both topics, once
+    assert worker.leave() == 0
+
+
+def test_s13_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is_lost(
+    patient: Installation,
+) -> None:
+    worker = patient.start_ready()
+    send(patient, range(5))
+    patient.until(lambda: matched(patient) == 5, "all match")
+    assert worker.leave() == 0
+    before = sum(patient.ends(patient.topics.reconciled).values())
+    worker = patient.start(program=[sys.executable, "-c", HALF])
+    amended = [execution(number, price=7, version=2, kind="amend") for number in range(5)]
+    patient.append(patient.topics.executions, amended)
+    assert worker.ended() == -signal.SIGKILL
+    half = sum(patient.ends(patient.topics.reconciled).values()) - before
+    assert half
+    assert not sum(patient.ends(patient.topics.mismatch).values())
+    lose_changelog(patient)
+    lose_stores(patient)
+    worker = patient.start_ready()
+    broken = "SELECT count(*) FROM results WHERE state = 'MISMATCHED'"
+    patient.until(lambda: patient.one(broken) == 5, "all are breaks")
+    assert sum(patient.ends(patient.topics.mismatch).values()) == 5
+    assert doubled(patient) == 0
     assert worker.leave() == 0
 
 

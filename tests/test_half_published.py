@@ -1,0 +1,57 @@
+"""Half published: which results one of two topics lacks, whatever came before and after."""
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traderecon.half_published import HalfPublished
+from traderecon.transport.microbatch import Outgoing
+
+TOPICS = ("reconciled", "mismatch")
+
+
+def row(trade_id: str, version: int) -> Outgoing:
+    return Outgoing(trade_id.encode(), b"%d" % version)
+
+
+def complete(states: Sequence[bool]) -> dict[str, list[int]]:
+    """The versions of a trade that each topic has to have; True is a break."""
+    found: dict[str, list[int]] = {topic: [] for topic in TOPICS}
+    for version, is_break in enumerate(states, 1):
+        was = states[version - 2] if version > 1 else is_break
+        for topic in {TOPICS[is_break], TOPICS[was]}:
+            found[topic].append(version)
+    return found
+
+
+def completed(states: Sequence[bool], there: dict[str, list[int]]) -> dict[str, list[int]]:
+    """What is appended where the topics have these versions."""
+    half = HalfPublished(*TOPICS)
+    for topic, versions in there.items():
+        for version in versions:
+            half.take_in(topic, "T1", version, states[version - 1])
+    if not half.lacking():
+        return {}
+    for topic, versions in there.items():
+        for version in versions:
+            half.collect(topic, "T1", version, states[version - 1], row("T1", version))
+    return {topic: [int(one.value or b"") for one in rows] for topic, rows in half.rows().items()}
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=6))
+def test_s13_where_nothing_is_missing_nothing_is_appended(states: list[bool]) -> None:
+    assert completed(states, complete(states)) == {}
+
+
+@given(st.data(), st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from(TOPICS))
+def test_s13_what_a_topic_lacks_from_some_version_on_and_the_other_has_is_appended(
+    data: st.DataObject, states: list[bool], lacks: str
+) -> None:
+    whole = complete(states)
+    kept = data.draw(st.integers(0, len(whole[lacks])))
+    (other,) = set(TOPICS) - {lacks}
+    there = {lacks: whole[lacks][:kept], other: whole[other]}
+    expected = [version for version in whole[lacks][kept:] if version in whole[other]]
+    if len(expected) == len(whole[lacks]) - kept:  # the other half of all of them is there
+        assert completed(states, there) == ({lacks: expected} if expected else {})
