@@ -15,6 +15,7 @@ import msgspec
 
 from traderecon.audit.database import looked_at
 from traderecon.clock import now_ns
+from traderecon.half_published import HalfPublished
 from traderecon.records.published import Published, published
 from traderecon.sink.database import StoreError
 from traderecon.tables import BEGUN_KEY, RISING, Fold, applied_key, outputs, told
@@ -113,8 +114,30 @@ async def _seeded(  # noqa: PLR0917  # one partition, and what it is made from
                 fold.add(*row)
         written += len(changes)
         advance(len(values))
+    await _complete(client, names, made)
     await set_applied(client, names, made.partition, made.first - 1)
     return msgspec.structs.replace(made, results=read, rows=written + 1)
+
+
+async def _complete(client: Client, names: Topics, made: Rebuilt) -> None:
+    """Append what a worker that died had appended to one of the two outputs only."""
+    half = HalfPublished(names.reconciled, names.mismatch)
+    async for topic, result, _ in _published(client, names, made):
+        half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
+    if half.lacking():
+        async for topic, result, row in _published(client, names, made):
+            half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row)
+        for topic, rows in half.rows().items():
+            await client.append(topic, made.partition, rows)
+
+
+async def _published(client: Client, names: Topics, made: Rebuilt) -> AsyncIterator[tuple[str, Published, Outgoing]]:
+    """The results that the outputs have of a partition, each with its topic and its record."""
+    for topic in (names.reconciled, names.mismatch):
+        async for records in client.read(topic, made.partition):
+            results = _results([record.value or b"" for record in records], made)
+            for record, result in zip(records, results, strict=True):
+                yield topic, result, Outgoing(record.key, record.value)
 
 
 def _results(values: Iterable[bytes], made: Rebuilt) -> Iterator[Published]:

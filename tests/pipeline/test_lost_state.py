@@ -225,8 +225,9 @@ def test_s13_a_replay_under_other_rules_publishes_no_version_twice(patient: Inst
     assert worker.leave() == 0
 
 
+@pytest.mark.parametrize("how", ["read-back", "rebuild"])
 def test_s13_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is_lost(
-    patient: Installation,
+    patient: Installation, how: str
 ) -> None:
     worker = patient.start_ready()
     send(patient, range(5))
@@ -242,6 +243,8 @@ def test_s13_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_tabl
     assert not sum(patient.ends(patient.topics.mismatch).values())
     lose_changelog(patient)
     lose_stores(patient)
+    if how == "rebuild":
+        patient.run("state", "rebuild")
     worker = patient.start_ready()
     broken = "SELECT count(*) FROM results WHERE state = 'MISMATCHED'"
     patient.until(lambda: patient.one(broken) == 5, "all are breaks")
