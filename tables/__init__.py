@@ -3,6 +3,7 @@
 from . import closed, deadlines, facts, outputs, rules, told, trades, watermarks
 from .batch_table import BEGUN_KEY, BatchTable, Draft, applied_key
 from .fold import Fold
+from .half_published import HalfPublished
 
 RISING = (*told.RISING, *watermarks.RISING, *closed.RISING)
 """The kinds of rows that never fall."""
@@ -13,6 +14,7 @@ __all__ = [
     "BatchTable",
     "Draft",
     "Fold",
+    "HalfPublished",
     "applied_key",
     "closed",
     "deadlines",

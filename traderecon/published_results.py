@@ -12,9 +12,8 @@ from typing import Any
 
 from faust.types import TP
 
-from traderecon.half_published import HalfPublished
 from traderecon.records.published import published
-from traderecon.tables import BatchTable, outputs, told
+from traderecon.tables import BatchTable, HalfPublished, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport.behind import NoLeader
 from traderecon.transport.fingerprint import Fingerprint

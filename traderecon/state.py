@@ -15,10 +15,9 @@ import msgspec
 
 from traderecon.audit.database import looked_at
 from traderecon.clock import now_ns
-from traderecon.half_published import HalfPublished
 from traderecon.records.published import Published, published
 from traderecon.sink.database import StoreError
-from traderecon.tables import BEGUN_KEY, RISING, Fold, applied_key, outputs, told
+from traderecon.tables import BEGUN_KEY, RISING, Fold, HalfPublished, applied_key, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.client import Client, NotAccepted, NoTopic

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.half_published import HalfPublished
+from traderecon.tables import HalfPublished
 from traderecon.transport.microbatch import Outgoing
 
 TOPICS = ("reconciled", "mismatch")
