@@ -87,13 +87,13 @@ class LostTopics:
                         await self._feeder.send_again(role, old)
                     await seen(lambda: self._all_refused(crew, began), "every worker ended with 78", REFUSED_WITHIN_S)
                     await asyncio.sleep(fault.hold_s)
-                finally:
+                finally:  # whatever was seen, the day goes on
                     await asyncio.gather(*(worker.end(signal.SIGTERM) for worker in crew))
-                if not fault.limit:
-                    await self._feeder.send_again(role, old)
-                await asyncio.to_thread(self._administrator.read_again, role)
-            for worker in crew:
-                worker.go()
+                    if not fault.limit:
+                        await self._feeder.send_again(role, old)
+                    await asyncio.to_thread(self._administrator.read_again, role)
+                    for worker in crew:
+                        worker.go()
         after = self._administrator.topic_id(topic)
         if after == before:
             raise NotSeen(f"{topic} still has the id {before}")
