@@ -22,10 +22,10 @@ _decode = msgspec.json.Decoder(Told).decode
 def last(draft: Draft, trade_id: bytes) -> Told | None:
     """The last result published of a trade; None where there was none."""
     found = draft.get(PREFIX + trade_id)
-    return None if found is None else of(found)
+    return None if found is None else decoded(found)
 
 
-def of(row: bytes) -> Told:
+def decoded(row: bytes) -> Told:
     """What the value of a row says."""
     return _decode(row.partition(b" ")[2])
 

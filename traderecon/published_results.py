@@ -6,18 +6,18 @@ read_on(2)                 other rules judged it last: what they published behin
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from faust.types import TP
 
-from traderecon.records.published import published
+from traderecon.records.published import Published, published
 from traderecon.tables import BatchTable, HalfPublished, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport.behind import NoLeader
 from traderecon.transport.fingerprint import Fingerprint
-from traderecon.transport.microbatch import Outgoing
+from traderecon.transport.microbatch import Outgoing, Record
 
 AT_ONCE = 500
 """Results are read in steps: nothing else runs meanwhile."""
@@ -66,37 +66,44 @@ class PublishedResults:
             raise NoLeader(missing)
         first = {tp: max(lows[tp] or 0, known[tp].offset + 1 if tp in known else 0) for tp in tps}
         spans = {tp: range(first[tp], highs[tp]) for tp in tps if first[tp] < (highs[tp] or 0)}
-        half, seen = HalfPublished(*self._outputs), set[str]()
-        async for tp, records in self._app.transport.read(spans):
-            for begun in range(0, len(records), AT_ONCE):
-                step = [published(record.value or b"") for record in records[begun : begun + AT_ONCE]]
-                for result in step:
-                    half.take_in(tp.topic, result.trade_id, result.last.version, result.last.state.is_break)
-                changes: dict[bytes, bytes] = {}
-                for result in outputs.newest(step):
-                    last = self._table.stored_row(partition, told.PREFIX + result.trade_id.encode())
-                    if last is not None and result.trade_id not in seen:
-                        before = told.of(last)
-                        half.take_in(
-                            half.home(before.state.is_break), result.trade_id, before.version, before.state.is_break
-                        )
-                    changes |= outputs.rows(result, last, partial(self._table.stored_values, partition))
-                    seen.add(result.trade_id)
-                if changes:
-                    await self._table.put_rows(partition, changes)
-                yield len(step)
-        if half.lacking():
-            async for count in self._complete(half, partition, spans):
-                yield count
+        # Before any row says that a result is published: a worker that dies in between begins here again.
+        async for count in self._complete(partition, spans):
+            yield count
+        async for _, step in self._steps(spans):
+            changes: dict[bytes, bytes] = {}
+            for result in outputs.newest(result for _, result in step):
+                last = self._table.stored_row(partition, told.PREFIX + result.trade_id.encode())
+                changes |= outputs.rows(result, last, partial(self._table.stored_values, partition))
+            if changes:
+                await self._table.put_rows(partition, changes)
+            yield len(step)
 
-    async def _complete(self, half: HalfPublished, partition: int, spans: Mapping[TP, range]) -> AsyncIterator[int]:
+    async def _complete(self, partition: int, spans: Mapping[TP, range]) -> AsyncIterator[int]:
         """Append what a worker that died had appended to one of the two outputs only."""
-        async for tp, records in self._app.transport.read(spans):
-            for record in records:
-                result = published(record.value or b"")
-                last, row = result.last, Outgoing(record.key, record.value)
-                half.collect(tp.topic, result.trade_id, last.version, last.state.is_break, row)
-            yield len(records)
+        half, known = HalfPublished(*self._outputs), set[str]()
+        async for topic, step in self._steps(spans):
+            for _, result in step:
+                if result.trade_id not in known:
+                    known.add(result.trade_id)
+                    if row := self._table.stored_row(partition, told.PREFIX + result.trade_id.encode()):
+                        last = told.decoded(row)
+                        half.take_in(half.home(last.state.is_break), result.trade_id, last.version, last.state.is_break)
+                half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
+            yield len(step)
+        if not half.lacking():
+            return
+        async for topic, step in self._steps(spans):
+            for record, result in step:
+                row_again = Outgoing(record.key, record.value)
+                half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row_again)
+            yield len(step)
         for topic, rows in half.rows().items():
             logger.warning("%s[%d] lacks %d results that the other output has: appended", topic, partition, len(rows))
             await self._app.append(topic, partition, rows)
+
+    async def _steps(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[str, Sequence[tuple[Record, Published]]]]:
+        """The results there, each with its record, at most ``AT_ONCE`` of one topic at a time."""
+        async for tp, records in self._app.transport.read(spans):
+            for begun in range(0, len(records), AT_ONCE):
+                step = records[begun : begun + AT_ONCE]
+                yield tp.topic, [(record, published(record.value or b"")) for record in step]

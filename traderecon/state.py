@@ -100,6 +100,7 @@ async def _seeded(  # noqa: PLR0917  # one partition, and what it is made from
 ) -> Rebuilt:
     if fold.row(BEGUN_KEY) is None:
         await client.append(names.changelog, made.partition, [Outgoing(BEGUN_KEY, b"%d" % now_ns())])
+    await _complete(client, names, made)
     read = written = 0
     async for values in _values(client, names, made.partition, database_url):
         read += len(values)
@@ -113,7 +114,6 @@ async def _seeded(  # noqa: PLR0917  # one partition, and what it is made from
                 fold.add(*row)
         written += len(changes)
         advance(len(values))
-    await _complete(client, names, made)
     await set_applied(client, names, made.partition, made.first - 1)
     return msgspec.structs.replace(made, results=read, rows=written + 1)
 

@@ -70,18 +70,38 @@ import asyncio, os, signal
 from traderecon.cli import main
 from traderecon.transport import app
 
-append = app.StreamApp.append
+append, reconciled = app.StreamApp.append, asyncio.Event()
 
 async def half(self, topic, partition, rows):
     if topic == "mismatch":
-        await asyncio.sleep(1)
+        await reconciled.wait()
         os.kill(os.getpid(), signal.SIGKILL)
-    return await append(self, topic, partition, rows)
+    appended = await append(self, topic, partition, rows)
+    if topic == "reconciled":
+        reconciled.set()
+    return appended
 
 app.StreamApp.append = half
 main()
 """
 """A worker that is killed when ``reconciled`` has its results, and ``mismatch`` has not."""
+
+
+DIES_READING_BACK = """
+import os, signal
+from traderecon.cli import main
+from traderecon.tables import BatchTable
+
+put_rows = BatchTable.put_rows
+
+async def die(self, partition, changes):
+    await put_rows(self, partition, changes)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+BatchTable.put_rows = die
+main()
+"""
+"""A worker that is killed when the first rows of what was read back are in the changelog."""
 
 
 @pytest.fixture
@@ -225,7 +245,7 @@ def test_s13_a_replay_under_other_rules_publishes_no_version_twice(patient: Inst
     assert worker.leave() == 0
 
 
-@pytest.mark.parametrize("how", ["read-back", "rebuild"])
+@pytest.mark.parametrize("how", ["read-back", "read-back-cut-off", "rebuild"])
 def test_s13_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is_lost(
     patient: Installation, how: str
 ) -> None:
@@ -245,6 +265,8 @@ def test_s13_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_tabl
     lose_stores(patient)
     if how == "rebuild":
         patient.run("state", "rebuild")
+    if how == "read-back-cut-off":
+        assert patient.start(program=[sys.executable, "-c", DIES_READING_BACK]).ended() == -signal.SIGKILL
     worker = patient.start_ready()
     broken = "SELECT count(*) FROM results WHERE state = 'MISMATCHED'"
     patient.until(lambda: patient.one(broken) == 5, "all are breaks")

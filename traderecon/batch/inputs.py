@@ -127,9 +127,9 @@ class Chunk(msgspec.Struct, frozen=True):
 
 def _other_form(first: bytes) -> str | None:
     """What a file is by its first line, and what to do, where no reader of CSV could tell its columns."""
-    for beginning, said in _NO_TEXT.items():
+    for beginning, wrong in _NO_TEXT.items():
         if first.startswith(beginning):
-            return said
+            return wrong
     line = first.removeprefix(BOM).rstrip(b"\r\n")
     if b"\r" in line:
         return "has lines that end in CR only: save it with line ends LF or CRLF"

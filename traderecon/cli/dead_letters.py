@@ -154,8 +154,8 @@ def _decide(decision: Decision, chosen: Callable[[Queries], Sequence[str]], *, d
             if as_json:
                 click.echo(json.dumps([{**outcome._asdict(), "done": _done(outcome, dry=dry)} for outcome in outcomes]))
     if refused := sum(bool(outcome.why_not) for outcome in outcomes):
-        of = f"{refused} of {counted(len(outcomes), 'dead letter')}"
-        fail(Exit.INPUT, f"{of} cannot be {_PARTICIPLE[decision.deed]}, see above")
+        share = f"{refused} of {counted(len(outcomes), 'dead letter')}"
+        fail(Exit.INPUT, f"{share} cannot be {_PARTICIPLE[decision.deed]}, see above")
     if not outcomes:
         say("no dead letter is like this: nothing to do")
 

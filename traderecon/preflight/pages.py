@@ -27,7 +27,7 @@ def web_host(settings: Settings) -> Iterator[Finding]:
 
 
 def web_port(settings: Settings) -> Iterator[Finding]:
-    """Whether the pages can listen; a default port that is taken is none of a problem: the next free one is used."""
+    """Whether the pages can listen; a default port that is taken is no problem: the next free one is used."""
     host, port = settings.web_host, settings.web_port
     named = "web_port" in settings.model_fields_set
     try:
