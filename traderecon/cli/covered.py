@@ -4,10 +4,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from traderecon.addresses import sqlite_path
-from traderecon.sink.database import StoreError
-from traderecon.sink.queries import UNREADABLE
-from traderecon.sink.store import Store
+from traderecon.cli.local_database import asked
+from traderecon.sink.queries import Queries
 
 _BY_TRADE = "SELECT count(*) FROM results WHERE trade_id = ?"
 _BY_TICKER = "SELECT count(*) FROM results WHERE ticker = ?"
@@ -33,15 +31,9 @@ def covered(connection: Connection, trade: str | None, ticker: str | None) -> Co
 
 def covered_now(database_url: str, trade: str | None, ticker: str | None) -> Covered | None:
     """The same of the database of the settings; None where there is none here, or none that can be read."""
-    path = sqlite_path(database_url)
-    if path is None or not path.is_file():
-        return None
-    try:
-        store = Store.open(database_url)
-        try:
-            with store.engine.connect() as connection:
-                return covered(connection, trade, ticker)
-        finally:
-            store.close()
-    except (StoreError, *UNREADABLE):
-        return None
+
+    def question(queries: Queries) -> Covered:
+        with queries.engine.connect() as connection:
+            return covered(connection, trade, ticker)
+
+    return asked(database_url, question)

@@ -10,12 +10,13 @@ from typing import NoReturn
 import click
 import msgspec
 
+from traderecon.addresses import sqlite_path
 from traderecon.cli import signature
 from traderecon.cli.broker import run
 from traderecon.cli.dates import Instant
+from traderecon.cli.local_database import asked
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, counted, fail, say
-from traderecon.cli.waiting import waiting
 from traderecon.clock import now_ns
 from traderecon.connection import connected
 from traderecon.records.formats import OtherFormat
@@ -23,6 +24,7 @@ from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
 from traderecon.records.journal import Progress, progress_of
 from traderecon.records.watermark_reset import KEY, WatermarkReset, reset_json, reset_of
 from traderecon.settings import Settings
+from traderecon.sink.queries import Queries
 from traderecon.topics import Topics, topics
 from traderecon.transport.client import Client
 from traderecon.transport.microbatch import Outgoing, partition_for
@@ -116,15 +118,19 @@ def _refuse(settings: Settings, at_ms: int, ahead_s: int) -> NoReturn:
 
 def _effect(settings: Settings, at_ms: int) -> str:
     """What a reset to this time does to the trades that wait."""
-    found = waiting(settings.database_url)
-    if found is None:
+    trades = asked(settings.database_url, _waiting)
+    if trades is None:
         return "every trade whose grace ends before it becomes UNMATCHED (there is no database here to count them)"
-    verb = "waits" if found.trades == 1 else "wait"
-    text = f"{counted(found.trades, 'trade')} {verb} for a leg according to {found.where}"
+    verb = "waits" if trades == 1 else "wait"
+    text = f"{counted(trades, 'trade')} {verb} for a leg according to {sqlite_path(settings.database_url)}"
     return f"{text}; every grace that ends before it is over at once, and its trade becomes UNMATCHED"
 
 
-async def _reset(settings: Settings, asked: WatermarkReset) -> WatermarkReset:
+def _waiting(queries: Queries) -> int:
+    return sum(sum(one.pending.values()) for one in queries.standings())
+
+
+async def _reset(settings: Settings, wanted: WatermarkReset) -> WatermarkReset:
     """Publish the decision under the next epoch."""
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
@@ -132,7 +138,7 @@ async def _reset(settings: Settings, asked: WatermarkReset) -> WatermarkReset:
         epoch = await _decided_epoch(client, names, partition)
         # The topic of decisions may have lost its records: an epoch that the journal has had already changes nothing.
         epoch = max([epoch, *[progress.epoch async for progress in _told(client, names)]])
-        decided = msgspec.structs.replace(asked, epoch=epoch + 1)
+        decided = msgspec.structs.replace(wanted, epoch=epoch + 1)
         await client.append(names.actions, partition, [Outgoing(KEY, reset_json(decided))])
     return decided
 
