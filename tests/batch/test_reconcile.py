@@ -326,7 +326,7 @@ def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> 
         (b"trade_id,\xff\xfe\n", "the line has bytes that are not UTF-8: save the file as UTF-8"),
         (b"\xff\xfet\x00r\x00a\x00d\x00e\x00", "is UTF-16: save it as UTF-8"),
         (b"\xfe\xff\x00t\x00r\x00a\x00d\x00e", "is UTF-16: save it as UTF-8"),
-        (gzip.compress(b"trade_id,ticker"), "is compressed with gzip: unpack it first"),
+        (gzip.compress(b"trade_id,ticker", mtime=0), "is compressed with gzip: unpack it first"),
         (b"PK\x03\x04\x14\x00", "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV"),
         (b"trade_id,ticker,quantity,price,timestamp\rT1,A,1,1,", "has lines that end in CR only: save it with line"),
         (b"a,b\r" * 20_000, "has lines that end in CR only"),
