@@ -79,12 +79,15 @@ class JournalTime:
         newest_ms = self._clock.newest_ms
         return newest_ms + int(self._app.producer.log_ahead_ms) if newest_ms else 0
 
-    async def limit_ns(self) -> int:
+    async def limit_ns(self) -> int | None:
         """No record was received later than this; waits until a clock is believed.
 
-        Nobody else is waited for: a worker that is told to stop has no timers any more, and finishes its batches.
+        None where the worker stops or gives up its partitions meanwhile: no time may come any more, for a worker that
+        stops has no timers, and what it has read the next one reads again.
         """
         while not self._clock.settled:
+            if not self._app.flow_control.is_active():
+                return None
             with suppress(*self._app.consumer.transient_errors, Unanswered):
                 await self.begin()
             self.look()

@@ -30,6 +30,21 @@ main()
 """
 JUMPS = "(86_400, 0, -3_600)[int(time.monotonic() / 2) % 3]"
 """A day ahead, right, an hour behind, two seconds each."""
+STOPPED_AT_ONCE = """
+import os
+import signal
+from traderecon.cli import main
+from traderecon.transport.points import Point, listen
+
+def stop(point, topic):
+    if point == Point.FETCHED and topic.endswith("executions"):
+        listen(None)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+listen(stop)
+main()
+"""
+"""Intake that is told to stop when it has its first records, before the log has given it any time."""
 BEHIND = "-300"
 BEHIND_ONCE_IT_RUNS = "-3_600 * (os.getpid() != first)"
 """Right in the process that checks the clock before it starts the others."""
@@ -54,6 +69,17 @@ def test_b1_b3_a_broker_that_restarts_again_and_again_loses_and_doubles_nothing(
         kafka.start()
     installation.until_decided()
     assert_as_in_batch(installation, truth, worker)
+    assert worker.leave() == 0
+
+
+def test_k13_a_worker_told_to_stop_before_any_clock_is_read_does_so(installation: Installation) -> None:
+    send(installation, range(5))
+    program = [sys.executable, "-c", STOPPED_AT_ONCE]
+    worker = installation.start("intake", program=program)
+    assert worker.ended() == 0
+    assert "did not stop within" not in worker.log
+    worker = installation.start_ready()
+    installation.until(lambda: matched(installation) == 5, "what it left is done")
     assert worker.leave() == 0
 
 

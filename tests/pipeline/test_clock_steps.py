@@ -134,6 +134,24 @@ def test_c6_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Install
     assert worker.leave() == 0
 
 
+def test_c6_a_stop_while_no_clock_is_believed_waits_for_none(installation: Installation, tmp_path: Path) -> None:
+    path = tmp_path / "shift"
+    assert started(installation, path).leave() == 0
+    set_clock(path, STEP_S)
+    installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(TRADES)])
+    worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
+    installation.until(lambda: "Nothing is read until it is." in worker.log, "it is held")
+    assert worker.leave() == 0
+    assert "did not stop within" not in worker.log
+    set_clock(path, 0)
+    worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
+    installation.until(
+        lambda: installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == TRADES, "all match"
+    )
+    assert not broken(installation)
+    assert worker.leave() == 0
+
+
 def test_c6_a_decision_while_no_worker_runs_counts_at_the_next_start(
     installation: Installation, tmp_path: Path
 ) -> None:

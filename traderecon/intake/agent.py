@@ -13,7 +13,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from faust.types import TP, StreamT
 
@@ -28,6 +28,7 @@ from traderecon.records.journal import Progress, journalled
 from traderecon.stage import Stage
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.progress import Progress as Reading
+from traderecon.transport.stream import BatchStream
 from traderecon.transport.strikes import LIMIT
 from traderecon.transport.unreadable import UnreadableBatch, widths_of
 
@@ -78,6 +79,9 @@ class _Intake:
         """Records of one input topic become facts for the journal, or dead letters."""
         async for batch in batches:
             limit_ns = await self._time.limit_ns()
+            if limit_ns is None:
+                cast(BatchStream, batches).give_back()
+                continue
             with self._stage.strikes.attempting(batch):
                 outbox, rejected = self._sorted(batch, limit_ns)
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))

@@ -295,6 +295,11 @@ class BatchConsumer(Driver):
         passed(Point.DONE, message.topic)
         return first
 
+    def give_back(self, message: Message) -> None:
+        """An agent leaves a message undone. Nobody waits for it any more, and it stays as good as never read."""
+        self._unacked_messages.discard(message)
+        notify(self._waiting_for_ack)
+
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Commit what is done and not yet committed, when everything sent so far has been acknowledged.
 

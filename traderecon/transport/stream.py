@@ -6,7 +6,7 @@ the next one, and in no other case; an exception that leaves an agent ends the p
 """
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 from faust import Agent, Stream
@@ -14,6 +14,7 @@ from faust.events import Event
 from faust.exceptions import ImproperlyConfigured
 from faust.streams import _current_event
 from faust.topics import Topic
+from faust.types import EventT
 from mode.utils.futures import maybe_async
 
 from traderecon.transport.halt import PROMISE, halt
@@ -21,6 +22,19 @@ from traderecon.transport.halt import PROMISE, halt
 
 class BatchStream(Stream[Any]):
     """A stream over topics: acknowledges an event after the body of the loop, never in its stead."""
+
+    _given_back: EventT[Any] | None = None
+
+    def give_back(self) -> None:
+        """Leave the event in hand undone: whoever has its partition next gets it again.
+
+        Only while nothing flows (a stop, a rebalance): under this assignment nothing behind it is committed.
+        """
+        event = self.current_event
+        if event is None or self.app.flow_control.is_active():
+            raise RuntimeError(f"{event!r} would be given back to nobody: its partition stays here")
+        self._given_back = event
+        cast(Any, self.app.consumer).give_back(event.message)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self._events() if isinstance(self.channel, Topic) else super().__aiter__()
@@ -46,6 +60,8 @@ class BatchStream(Stream[Any]):
                 yield value
                 # Only a loop that asks for the next event comes here: not a raise, a break or a cancellation.
                 self.current_event = None
+                if self._given_back is event:
+                    continue
                 self._on_stream_event_out(message.tp, message.offset, self, event, sensor_state)
                 if event.ack():
                     self._on_message_out(message.tp, message.offset, message)
