@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import BrokerResponseError, KafkaConnectionError, NodeNotReadyError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError
 
 AGAIN_S = 0.1
 
@@ -30,12 +30,13 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types
 async def once_ready(question: Callable[[], Awaitable[T]]) -> T:
     """What a broker answers about groups, when it can: a new one has to make their topic, one just started to read it.
 
-    It says so, and is asked again for as long as the caller waits.
+    It says so; the one that led a group may have died, and the cluster names another one when it has noticed. Both are
+    asked again for as long as the caller waits.
     """
     while True:
         try:
             return await question()
-        except BrokerResponseError as error:
+        except KafkaError as error:
             if not error.retriable:
                 raise
             await asyncio.sleep(AGAIN_S)

@@ -1,7 +1,7 @@
 """The client of a Kafka: topics by its admin protocol, records in batches that every replica in sync acknowledges."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, Self, TypeVar
@@ -56,7 +56,10 @@ CLIENT_ID = "traderecon"
 LEFT_S = 15.0
 """A worker keeps its place in a group for ten seconds after it has ended."""
 READY_S = 20.0
-"""A Kafka that answers and cannot make a topic is asked again for so long: it may have just started."""
+"""A Kafka that answers and cannot make a topic, or knows no leader of a group, is asked again for so long.
+
+It may have just started, or just lost a broker.
+"""
 NOT_READY = (InvalidReplicationFactorError, BrokerNotAvailableError, UnknownError)
 """What a Kafka says whose brokers have not all joined yet. aiokafka counts these among what does not pass."""
 MEMBERS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
@@ -181,7 +184,7 @@ class KafkaClient(Diagnosis):
     async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
         """What our principal may do; nothing is said of what a broker before 2.3 is silent about."""
         found = await self._answered(rights_of_topics(self._admin, topics))
-        return {**found, **await self._answered(once_ready(lambda: rights_of_groups(self._admin, groups)))}
+        return {**found, **await self._of_groups(lambda: rights_of_groups(self._admin, groups))}
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
         """Write rows to a partition, in order; what is transient is tried again for ``PATIENCE_S``."""
@@ -226,9 +229,7 @@ class KafkaClient(Diagnosis):
             raise self._no_topic(f"{topic}[{partition}]")
         low = (await self._answered(reader.beginning_offsets([place])))[place]
         high = (await self._answered(reader.end_offsets([place])))[place]
-        found = await self._answered(
-            once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
-        )
+        found = await self._of_groups(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
         at = found[place].offset if place in found else -1
         return GroupPosition(at if at >= 0 else None, low, high)
 
@@ -242,9 +243,7 @@ class KafkaClient(Diagnosis):
         ]
         if not asked:
             return {}
-        found = await self._answered(
-            once_ready(lambda: self._admin.list_consumer_group_offsets(group, partitions=asked))
-        )
+        found = await self._of_groups(lambda: self._admin.list_consumer_group_offsets(group, partitions=asked))
         return {(place.topic, place.partition): at.offset for place, at in found.items() if at.offset >= 0}
 
     async def group(self, group: str) -> GroupState:
@@ -254,7 +253,7 @@ class KafkaClient(Diagnosis):
             coordinator = await self._admin.find_coordinator(group)
             return await describe(lambda request: self._admin._send_request(request, coordinator), group)
 
-        return await self._answered(once_ready(asked))
+        return await self._of_groups(asked)
 
     async def require_empty(self, group: str) -> None:
         """NotAccepted while somebody is in a group; who has just left may be in it for a while."""
@@ -372,6 +371,10 @@ class KafkaClient(Diagnosis):
         self._parts.push_async_callback(reader.stop)
         await self._answered(reader.start())
         return reader
+
+    async def _of_groups(self, question: Callable[[], Awaitable[T]]) -> T:
+        """What is answered about groups, see ``once_ready``: a broker that led them may have to be found dead first."""
+        return await self._answered(once_ready(question), READY_S)
 
     async def _answered(self, call: Awaitable[T], within_s: float = CONNECT_S) -> T:
         """What the broker answers; NoAnswer when it does not, in time; NotAccepted when it says that we may not."""
