@@ -18,6 +18,8 @@ OPERATOR, FEED = "operator", "feed"
 """Who makes topics, replays dead letters, skips what is gone, rebuilds state; who sends what is reconciled."""
 GRANTED = (OPERATOR, "intake", "matching", "sink", FEED)
 """Who needs rights at all."""
+READ_BACK = "Read", "Write"
+"""Who writes to a topic looks at a start whether it still holds the last that it wrote."""
 LOOK = "DescribeConfigs"
 
 
@@ -100,18 +102,16 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
     match role:
         case "intake":
             yield group
-            yield from _on(("Read",), *names.inputs, names.legs, names.actions)
-            yield from _on(("Write",), names.legs, names.dead_letters, names.accounts)
+            yield from _on(("Read",), *names.inputs, names.actions)
+            yield from _on(READ_BACK, names.legs, names.dead_letters, names.accounts)
         case "matching":
             yield group
             yield from _on(("Read",), names.legs)
-            yield from _on(("Write",), *names.published, names.actions)
-            yield from _on(("Read", "Write"), names.changelog)
-            yield from _on(("Read",), names.reconciled, names.mismatch)
+            yield from _on(READ_BACK, *names.published, names.actions, names.changelog)
         case "sink":
             yield Right("Read", GROUP, f"{mine}-", prefixed=True)  # each database has a group of its own
             yield from _on(("Read",), *names.outputs)
-            yield from _on(("Write",), names.dead_letters, names.checkpoints)
+            yield from _on(READ_BACK, names.dead_letters, names.checkpoints)
         case "feed":
             yield from (Right("Write", TOPIC, name) for name in names.inputs)
         case "operator":
