@@ -63,7 +63,7 @@ class HalfPublished:
         return found
 
     def collect(self, topic: str, trade_id: str, version: int, is_break: bool, row: Outgoing) -> None:
-        """A result that a topic has, again: kept where the other one lacks it."""
+        """Take in a result of one topic a second time, and keep its record if the other topic lacks it."""
         for lacks, trades in self._lacking.items():
             if lacks == topic or trade_id not in trades:
                 continue

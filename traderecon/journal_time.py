@@ -82,8 +82,8 @@ class JournalTime:
     async def limit_ns(self) -> int | None:
         """No record was received later than this; waits until a clock is believed.
 
-        None where the worker stops or gives up its partitions meanwhile: no time may come any more, for a worker that
-        stops has no timers, and what it has read the next one reads again.
+        None if the worker stops or loses its partitions meanwhile: its timers have stopped, so no clock may ever be
+        read. The caller gives its batch back, and the next owner reads it again.
         """
         while not self._clock.settled:
             if not self._app.flow_control.is_active():

@@ -19,7 +19,7 @@ OPERATOR, FEED = "operator", "feed"
 GRANTED = (OPERATOR, "intake", "matching", "sink", FEED)
 """Who needs rights at all."""
 READ_BACK = "Read", "Write"
-"""Who writes to a topic looks at a start whether it still holds the last that it wrote."""
+"""For topics a role writes to: on restart it checks that each still holds the last record it wrote."""
 LOOK = "DescribeConfigs"
 
 

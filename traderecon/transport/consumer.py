@@ -296,7 +296,7 @@ class BatchConsumer(Driver):
         return first
 
     def give_back(self, message: Message) -> None:
-        """An agent leaves a message undone. Nobody waits for it any more, and it stays as good as never read."""
+        """Stop waiting for a message that its agent has not processed. It stays unacknowledged, so it is read again."""
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
 

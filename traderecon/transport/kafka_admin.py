@@ -30,8 +30,8 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types
 async def once_ready(question: Callable[[], Awaitable[T]]) -> T:
     """What a broker answers about groups, when it can: a new one has to make their topic, one just started to read it.
 
-    It says so; the one that led a group may have died, and the cluster names another one when it has noticed. Both are
-    asked again for as long as the caller waits.
+    It says so. A group's coordinator may also have just died; the cluster takes a moment to name another one. Both are
+    retried for as long as the caller waits.
     """
     while True:
         try:

@@ -56,10 +56,7 @@ CLIENT_ID = "traderecon"
 LEFT_S = 15.0
 """A worker keeps its place in a group for ten seconds after it has ended."""
 READY_S = 20.0
-"""A Kafka that answers and cannot make a topic, or knows no leader of a group, is asked again for so long.
-
-It may have just started, or just lost a broker.
-"""
+"""How long to retry while topics cannot be made or a group has no coordinator: a broker just started, or just died."""
 NOT_READY = (InvalidReplicationFactorError, BrokerNotAvailableError, UnknownError)
 """What a Kafka says whose brokers have not all joined yet. aiokafka counts these among what does not pass."""
 MEMBERS = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
@@ -373,7 +370,6 @@ class KafkaClient(Diagnosis):
         return reader
 
     async def _of_groups(self, question: Callable[[], Awaitable[T]]) -> T:
-        """What is answered about groups, see ``once_ready``: a broker that led them may have to be found dead first."""
         return await self._answered(once_ready(question), READY_S)
 
     async def _answered(self, call: Awaitable[T], within_s: float = CONNECT_S) -> T:

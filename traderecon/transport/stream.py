@@ -26,13 +26,14 @@ class BatchStream(Stream[Any]):
     _given_back: EventT[Any] | None = None
 
     def give_back(self) -> None:
-        """Leave the event in hand undone: whoever has its partition next gets it again.
+        """Return the current event unprocessed: the next owner of its partition reads it again.
 
-        Only while nothing flows (a stop, a rebalance): under this assignment nothing behind it is committed.
+        Allowed only while the flow is suspended (a stop, a rebalance). Nothing behind it is committed under this
+        assignment. Raises RuntimeError otherwise.
         """
         event = self.current_event
         if event is None or self.app.flow_control.is_active():
-            raise RuntimeError(f"{event!r} would be given back to nobody: its partition stays here")
+            raise RuntimeError(f"{event!r} cannot be given back: its partition is still assigned and flowing")
         self._given_back = event
         cast(Any, self.app.consumer).give_back(event.message)
 
