@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import faust
 from faust.types import TP
@@ -26,7 +26,7 @@ from traderecon.transport.unreadable import UnreadableBatch
 
 from .quarantine import condemn, unreadable
 from .rising import higher
-from .store import CHANGELOG_KEY, CHANGELOG_MARK_KEY, INTERNAL, Store, rows, same_format, whole
+from .store import CHANGELOG_KEY, CHANGELOG_MARK_KEY, INTERNAL, Row, Store, rows, same_format
 
 STORES = ".db/"
 """Where RocksDB names a file, the store it is of stands before this."""
@@ -249,28 +249,19 @@ class Draft:
             return rows[key]
         return self._db.get(key)
 
-    def scan(self, prefix: bytes, before: bytes | None = None, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, before: bytes | None = None, start: bytes = b"") -> Iterator[Row]:
         """Every key that begins with ``prefix``, from ``start`` to ``before``, and its value; stored ones first."""
         drafted = self._kinds[prefix[0]]
-        for key, value in rows(self._db, prefix, start):
-            if before is not None and key >= before:
-                break
+        for key, value in rows(self._db, prefix, start, before):
             if key not in drafted and not key.startswith(INTERNAL):
                 yield key, value
         for key, change in sorted(drafted.items()):
             if change is not None and key.startswith(prefix) and key >= start and (before is None or key < before):
                 yield key, change
 
-    def stored(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+    def stored(self, prefix: bytes) -> list[Row]:
         """What ``scan`` gives, at once, and without what this draft changes: for the few rows of one trade."""
-        found: list[tuple[bytes, bytes]] = []
-        for row in cast(Iterator[tuple[bytes, bytes]], self._db.items(from_key=prefix)):
-            if not row[0].startswith(prefix):
-                break
-            found.append(row)
-        else:
-            whole(self._db, prefix)
-        return found
+        return list(rows(self._db, prefix))
 
     def put(self, key: bytes, value: bytes) -> None:
         """Set a key. Keys that begin with NUL are the table's own."""

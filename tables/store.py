@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from faust.stores import rocksdb
 from faust.types import TP, CollectionT
-from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict
+from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, ReadOptions
 
 from traderecon.transport.halt import REFUSED, halt
 
@@ -30,6 +30,9 @@ BLOCK_CACHE_BYTES = 32 * 1024 * 1024
 """For all partitions of a table together. Faust's default is 2 GiB each."""
 WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 MAX_OPEN_FILES = 256
+
+Row = tuple[bytes, bytes]
+"""A key and its value."""
 
 
 class _Options(rocksdb.RocksDBOptions):
@@ -126,26 +129,31 @@ class Store(rocksdb.Store):
         return ((key, value) for key, value in rows(db) if not key.startswith(INTERNAL))
 
 
-def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-    """The rows of a database whose keys begin with ``prefix``, from ``start`` on, in the order of their keys."""
-    start = max(prefix, start)
-    for key, value in cast(Iterator[tuple[bytes, bytes]], db.items(from_key=start)):  # raw mode: bytes, bytes
-        if not key.startswith(prefix):
-            return
-        yield key, value
-    whole(db, start)
+def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"", before: bytes | None = None) -> Iterator[Row]:
+    """The rows whose keys begin with ``prefix``, from ``start`` to ``before``, in the order of their keys.
 
-
-def whole(db: Rdict, start: bytes) -> None:
-    """The rows from ``start`` ended where the database does; raises where they only could not be read any further.
-
-    To whoever iterates, a block that cannot be read looks like the end.
+    Raises where they cannot be read any further. Looks at no row beyond: behind those of one closed trade there may be
+    the deleted rows of a hundred thousand others, which nothing has compacted yet.
     """
-    walk = db.iter()
-    walk.seek(start)
-    while walk.valid():
-        walk.next()
-    walk.status()
+    bound = _behind(prefix) if before is None else before
+    options = ReadOptions()
+    if bound is not None:
+        options.set_iterate_upper_bound(bound)
+    walk = db.iter(options)
+    try:
+        walk.seek(max(prefix, start))
+        while walk.valid():
+            yield walk.key(), walk.value()  # raw mode: bytes, bytes
+            walk.next()
+        walk.status()  # to whoever iterates, a block that cannot be read looks like the end
+    finally:
+        del walk  # before ``bound``: it points into these bytes, and rocksdict does not keep them for it
+
+
+def _behind(prefix: bytes) -> bytes | None:
+    """The first key behind all that begin with ``prefix``; None where there is none."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
 def same_format(where: str, found: int) -> None:

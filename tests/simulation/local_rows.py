@@ -22,6 +22,15 @@ class RowsBatch:
         self.writes.append((key, None))
 
 
+class RowsBound:
+    """Where a walk ends; what ``ReadOptions`` are to RocksDB."""
+
+    before: bytes | None = None
+
+    def set_iterate_upper_bound(self, key: bytes) -> None:
+        self.before = key
+
+
 class LocalRows:
     """One partition's rows in the order of their keys; what an ``Rdict`` in raw mode offers, as far as it is used."""
 
@@ -49,34 +58,38 @@ class LocalRows:
             else:
                 self.put(key, value)
 
-    def items(self, from_key: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
-        for key in self._keys[bisect_left(self._keys, from_key) :]:
-            yield key, self._rows[key]
+    def items(self) -> Iterator[tuple[bytes, bytes]]:
+        yield from ((key, self._rows[key]) for key in self._keys)
 
-    def iter(self) -> "_Walk":
-        return _Walk(list(self._keys))
+    def iter(self, bound: RowsBound) -> "_Walk":
+        stop = None if bound.before is None else bisect_left(self._keys, bound.before)
+        return _Walk(self._rows, self._keys[:stop])
 
     def close(self) -> None:
         """What is written stays."""
 
 
 class _Walk:
-    """A place among the keys, as of when it was made."""
+    """A place among the rows, as of when it was sought."""
 
-    def __init__(self, keys: list[bytes]) -> None:
-        self._keys, self._at = keys, 0
+    def __init__(self, rows: dict[bytes, bytes], keys: list[bytes]) -> None:
+        self._rows, self._keys = rows, keys
+        self._left: list[tuple[bytes, bytes]] = []
 
     def seek(self, key: bytes) -> None:
-        self._at = bisect_left(self._keys, key)
+        self._left = [(each, self._rows[each]) for each in reversed(self._keys[bisect_left(self._keys, key) :])]
 
     def valid(self) -> bool:
-        return self._at < len(self._keys)
+        return bool(self._left)
 
     def next(self) -> None:
-        self._at += 1
+        self._left.pop()
 
     def key(self) -> bytes:
-        return self._keys[self._at]
+        return self._left[-1][0]
+
+    def value(self) -> bytes:
+        return self._left[-1][1]
 
     def status(self) -> None:
         """Everything can be read."""

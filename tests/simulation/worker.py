@@ -283,11 +283,11 @@ class Channel:
         return await self.queue.get()
 
 
-class Stream:
-    """What ``BatchStream`` needs of a stream, to say what is acknowledged."""
+class Stream(BatchStream):
+    """The real stream on a simulated channel: what is acknowledged, or given back, is decided by ``BatchStream``."""
 
     def __init__(self, app: RoleApp) -> None:
-        self.app, self.channel = app, Channel()
+        self.app, self.channel = cast(Any, app), cast(Any, Channel())
         self._processors: list[Any] = []
         self.current_event: Any = None
         self._finalized = False
@@ -308,7 +308,7 @@ class Stream:
     def _channel_stop_iteration(self, channel: Any) -> None: ...
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return BatchStream._events(cast(Any, self))
+        return self._events()
 
 
 class _Quiet:

@@ -25,7 +25,7 @@ from log_surgery import cut
 
 from simulation.broker import SESSION_S, Broker, Group
 from simulation.day import POISON, Day
-from simulation.local_rows import LocalStore, RowsBatch
+from simulation.local_rows import LocalStore, RowsBatch, RowsBound
 from simulation.loop import EPOCH_S, VirtualLoop
 from simulation.plan import Crash, Fault, Kind, Plan, Surgery
 from simulation.worker import AT_WORK, Died, Worker, table_from
@@ -39,6 +39,7 @@ from traderecon.sink import agent as sink_agent
 from traderecon.sink import store
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import BatchTable
+from traderecon.tables import store as table_store
 from traderecon.topics import topics
 from traderecon.transport import StreamApp, consumer, halt, points
 from traderecon.transport.log import Log
@@ -534,6 +535,7 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
         (matching_agent, "monotonic", loop.time),
         (matching_agent, "BatchTable", bench.table),
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
+        (table_store, "ReadOptions", RowsBound),
         (intake_agent, "decode", poisoned),
         (halt, "os", SimpleNamespace(_exit=exited)),
         (halt, "logging", SimpleNamespace(shutdown=lambda: None)),

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from faust.types import TP
-from rocksdict import Rdict
+from rocksdict import Options, Rdict
 from tables_case import APPLIED, CHANGELOG, Row, batch, play
 
-from traderecon.tables import BatchTable, Fold, watermarks
+from traderecon.tables import BatchTable, Fold, store, watermarks
 
 
 def stored(table: BatchTable) -> dict[bytes, bytes]:
@@ -116,6 +116,31 @@ def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
                 kept = drafted
 
     play(tmp_path, story)
+
+
+def test_many_scans_at_once_end_where_their_prefix_does(tmp_path: Path) -> None:
+    """Each walk points into the bytes of its bound: they stay for as long as it does, whatever else is allocated."""
+    rng = random.Random(7)
+    db = Rdict(str(tmp_path), Options(raw_mode=True))
+    prefixes = [b"F" + bytes(rng.choices(b"\x00a\xfe\xff", k=rng.randrange(1, 40))) for _ in range(200)]
+    there = {prefix + b"%d" % number: b"" for prefix in prefixes for number in range(3)}
+    for key in [*there, b"E", b"G", b"\xff", b"\xff\xff1"]:
+        db[key] = b""
+    expected = {prefix: sorted(key for key in there if key.startswith(prefix)) for prefix in prefixes}
+    for _ in range(20):
+        walks = {prefix: store.rows(db, bytes(bytearray(prefix))) for prefix in rng.sample(prefixes, 50)}
+        found: dict[bytes, list[bytes]] = {prefix: [] for prefix in walks}
+        while walks:
+            prefix = rng.choice([*walks])
+            if (row := next(walks[prefix], None)) is None:
+                del walks[prefix]
+            else:
+                found[prefix].append(row[0])
+        assert found == {prefix: expected[prefix] for prefix in found}
+    assert [key for key, _ in store.rows(db, b"\xff")] == [b"\xff", b"\xff\xff1"]
+    assert {key for key, _ in store.rows(db, b"", b"F", before=b"G")} == there.keys()
+    assert sum(1 for _ in store.rows(db)) == len(there) + 4
+    db.close()
 
 
 def test_what_has_been_applied_never_falls(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from traderecon.records import Source, identity
 from traderecon.records.account import Became
 from traderecon.records.dead_letter import failed, unread
 from traderecon.records.formats import OtherFormat
-from traderecon.records.instants import NS_PER_S, iso
+from traderecon.records.instants import NS_PER_S, iso, received_ns
 from traderecon.records.journal import fact_of, journalled, progress_of
 from traderecon.records.rules_change import rules_change, rules_change_json
 from traderecon.records.wire import result_json
@@ -156,9 +156,12 @@ class _Matching:
                 return  # a replay that a worker stopped for too long made look new
             known = [kept for kept in known if kept.journal_offset < record.offset]
         new = facts.Kept(identity(fact.leg), fact, record.offset)
-        if fact.origin.received_at_ns < turns.watermark_ns:
+        # Until the journal has told any time, its own record's stands in: a leg with a time of long ago would end its
+        # grace, and its retention, with the first watermark.
+        earliest_ns = turns.watermark_ns or received_ns(record.timestamp)
+        if fact.origin.received_at_ns < earliest_ns:
             # Its time has passed already, by its producer's clock: it waits as long as any other all the same.
-            origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
+            origin = msgspec.structs.replace(fact.origin, received_at_ns=earliest_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
             new, value = facts.Kept(new.identity, fact, record.offset), journalled(fact)
         if trade.closed is not None or not (known or trade.told or not turns.forgotten(trade_id, fact, record)):
