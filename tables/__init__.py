@@ -1,6 +1,6 @@
 """State: Faust tables whose writes are batches, one module each. See README.md for keys, writers and lifetimes."""
 
-from . import closed, deadlines, facts, outputs, rules, store, told, trades, watermarks
+from . import closed, deadlines, facts, outputs, rules, told, trades, watermarks
 from .batch_table import BEGUN_KEY, BatchTable, Draft, applied_key
 from .fold import Fold
 from .half_published import HalfPublished
@@ -21,7 +21,6 @@ __all__ = [
     "facts",
     "outputs",
     "rules",
-    "store",
     "told",
     "trades",
     "watermarks",

@@ -244,9 +244,9 @@ class Draft:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, as of this draft."""
-        rows = self._kinds[key[0]]
-        if key in rows:
-            return rows[key]
+        drafted = self._kinds[key[0]]
+        if key in drafted:
+            return drafted[key]
         return self._db.get(key)
 
     def scan(self, prefix: bytes, before: bytes | None = None, start: bytes = b"") -> Iterator[Row]:
@@ -271,11 +271,11 @@ class Draft:
 
     def delete(self, key: bytes) -> None:
         """Forget a key; one that came with this draft leaves no trace."""
-        rows = self._kinds[key[0]]
-        if rows.get(key) is not None and self._db.get(key) is None:
-            del rows[key]
+        drafted = self._kinds[key[0]]
+        if drafted.get(key) is not None and self._db.get(key) is None:
+            del drafted[key]
         else:
-            rows[key] = None
+            drafted[key] = None
 
     async def write(self, upto: int | None = None) -> None:
         """Changelog, acknowledged; then the local store, in one write. Publish results before this, ack after it.
@@ -286,9 +286,9 @@ class Draft:
         # A replay that ends before what has been applied leaves that where it is.
         self.applied = max(self.applied, self._batch.last_offset if upto is None else upto)
         # In the order of their keys: where a write is cut, what begins with an earlier letter is there.
-        rows = {key: value for _, kind in sorted(self._kinds.items()) for key, value in sorted(kind.items())}
+        changes = {key: value for _, kind in sorted(self._kinds.items()) for key, value in sorted(kind.items())}
         marks = {applied: b"%d" % self.applied, **self._marks()}
-        await self._table._write(self._batch.partition, {**rows, **marks})
+        await self._table._write(self._batch.partition, {**changes, **marks})
         passed(Point.STORED, self._batch.topic)
         self._kinds.clear()
         self.held = self._table.held(self.partition)

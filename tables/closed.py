@@ -55,11 +55,14 @@ def looked_at(draft: Draft, look: Look) -> None:
     draft.delete(key(*look))
 
 
-def due(draft: Draft, watermark_ns: int, at_most: int) -> list[Look]:
-    """The trades to look at by now, the first ``at_most`` of them."""
-    after = DUE + (watermark_ns + 1).to_bytes(8, "big")
-    found = islice(draft.scan(DUE, before=after), at_most)
-    return [Look(int.from_bytes(key[_AT], "big"), key[_AT.stop :]) for key, _ in found]
+def due(draft: Draft, watermark_ns: int, at_most: int, after: Look | None = None) -> list[Look]:
+    """The trades to look at by now, the first ``at_most`` of them behind ``after``.
+
+    A sweep in steps goes on behind its last one, so that it does not walk over what it has deleted again and again.
+    """
+    start, end = b"" if after is None else key(*after) + b"\x00", DUE + (watermark_ns + 1).to_bytes(8, "big")
+    found = islice(draft.scan(DUE, before=end, start=start), at_most)
+    return [Look(int.from_bytes(row[_AT], "big"), row[_AT.stop :]) for row, _ in found]
 
 
 def of(draft: Draft, trade_id: bytes) -> Closed | None:

@@ -36,10 +36,11 @@ def forget(draft: Draft, due_ns: int, trade_id: bytes) -> None:
     draft.delete(_key(due_ns, trade_id))
 
 
-def due(draft: Draft, watermark_ns: int, at_most: int) -> list[Waiting]:
-    """Trades whose grace is over, the first ``at_most`` of them."""
-    after = PREFIX + (watermark_ns + 1).to_bytes(8, "big")
-    return list(islice(map(_waiting, draft.scan(PREFIX, before=after)), at_most))
+def due(draft: Draft, watermark_ns: int, at_most: int, after: Waiting | None = None) -> list[Waiting]:
+    """Trades whose grace is over, the first ``at_most`` of them behind ``after`` (as ``closed.due``)."""
+    start = b"" if after is None else _key(after.due_ns, after.trade_id) + b"\x00"
+    end = PREFIX + (watermark_ns + 1).to_bytes(8, "big")
+    return list(islice(map(_waiting, draft.scan(PREFIX, before=end, start=start)), at_most))
 
 
 def waiting(draft: Draft) -> Iterator[Waiting]:

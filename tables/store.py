@@ -132,10 +132,10 @@ class Store(rocksdb.Store):
 def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"", before: bytes | None = None) -> Iterator[Row]:
     """The rows whose keys begin with ``prefix``, from ``start`` to ``before``, in the order of their keys.
 
-    Raises where they cannot be read any further. Looks at no row beyond: behind those of one closed trade there may be
-    the deleted rows of a hundred thousand others, which nothing has compacted yet.
+    Raises where they cannot be read any further. Without the bound RocksDB would walk over the tombstones of every
+    later row that was deleted and is not compacted yet.
     """
-    bound = _behind(prefix) if before is None else before
+    bound = min((end for end in (_end_of(prefix), before) if end is not None), default=None)
     options = ReadOptions()
     if bound is not None:
         options.set_iterate_upper_bound(bound)
@@ -150,7 +150,7 @@ def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"", before: bytes | Non
         del walk  # before ``bound``: it points into these bytes, and rocksdict does not keep them for it
 
 
-def _behind(prefix: bytes) -> bytes | None:
+def _end_of(prefix: bytes) -> bytes | None:
     """The first key behind all that begin with ``prefix``; None where there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None

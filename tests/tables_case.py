@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from traderecon.tables import BatchTable, watermarks
-from traderecon.transport import MicroBatch, StreamApp
+from traderecon.transport import LOG_APPEND_TIME, MicroBatch, StreamApp
 
 CHANGELOG = "t-rows-changelog"
 APPLIED = b"\x00applied\x00legs"
@@ -19,6 +19,7 @@ class Row(NamedTuple):
     key: bytes | None = None
     value: bytes | None = b""
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_type: int = LOG_APPEND_TIME
 
 
 def batch(*offsets: int) -> MicroBatch:

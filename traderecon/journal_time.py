@@ -1,6 +1,6 @@
 """The time that intake tells the journal: the log's clock, read, checked and reported.
 
-    producer's readings, wall clock, resets by a person  ->  LogClock  ->  newest_ms, limit_ns, epoch
+    producer's readings, wall clock, resets by a person  ->  LogClock  ->  newest_ms, log_time, epoch
 
 Matching knows nothing of it: what is believed is decided before it is written, so a replay decides the same.
 """
@@ -10,7 +10,7 @@ import logging
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from faust.types import TP
@@ -18,10 +18,10 @@ from faust.types import TP
 from traderecon import clock, durable
 from traderecon.intake.journal_tail import Tail, latest
 from traderecon.intake.log_clock import LogClock, Reading
-from traderecon.records.instants import NS_PER_MS, iso
+from traderecon.records.instants import NS_PER_MS, iso, received_ns
 from traderecon.records.watermark_reset import KEY, WatermarkReset, reset_of
 from traderecon.stage import Stage
-from traderecon.transport import partition_for
+from traderecon.transport import LOG_APPEND_TIME, Record, partition_for
 from traderecon.transport.incidents import Kind
 
 HOLD = "clock"
@@ -52,6 +52,23 @@ _decode = msgspec.json.Decoder(_Stored).decode
 logger = logging.getLogger(__name__)
 
 
+class LogTime(NamedTuple):
+    """What is believed of the log's time while records are read, in nanoseconds since 1970."""
+
+    now_ns: int
+    limit_ns: int
+    """No record was received later."""
+
+    def received_ns(self, record: Record) -> int:
+        """When the log took a record: the time that the log gave it; now, where its producer gave it one.
+
+        A producer may give any time. One of long ago would end the grace as soon as the watermark moves.
+        """
+        if record.timestamp_type != LOG_APPEND_TIME:
+            return self.now_ns
+        return min(received_ns(record.timestamp), self.limit_ns)
+
+
 class JournalTime:
     """The log's clock of one worker.
 
@@ -79,8 +96,8 @@ class JournalTime:
         newest_ms = self._clock.newest_ms
         return newest_ms + int(self._app.producer.log_ahead_ms) if newest_ms else 0
 
-    async def limit_ns(self) -> int | None:
-        """No record was received later than this; waits until a clock is believed.
+    async def log_time(self) -> LogTime | None:
+        """The log's time; waits until a clock is believed.
 
         None if the worker stops or loses its partitions meanwhile: its timers have stopped, so no clock may ever be
         read. The caller gives its batch back, and the next owner reads it again.
@@ -89,11 +106,24 @@ class JournalTime:
             if not self._app.flow_control.is_active():
                 return None
             with suppress(*self._app.consumer.transient_errors, Unanswered):
-                await self.begin()
+                await self._begin_while_flowing()
             self.look()
             if not self._clock.settled:
                 await asyncio.sleep(READ_S)
-        return (self._clock.limit_ms(clock.boot_ms()) + int(self._app.producer.log_ahead_ms)) * NS_PER_MS
+        boot_ms, ahead_ms = clock.boot_ms(), int(self._app.producer.log_ahead_ms)
+        now_ms, limit_ms = self._clock.now_ms(boot_ms), self._clock.limit_ms(boot_ms)
+        return LogTime((now_ms + ahead_ms) * NS_PER_MS, (limit_ms + ahead_ms) * NS_PER_MS)
+
+    async def _begin_while_flowing(self) -> None:
+        """``begin``, cut short by a stop or a rebalance: a log that does not answer must not hold either up."""
+        begins = asyncio.ensure_future(self.begin())
+        try:
+            while not begins.done() and self._app.flow_control.is_active():
+                await asyncio.wait({begins}, timeout=READ_S)
+            if begins.done():
+                await begins
+        finally:
+            begins.cancel()
 
     async def begin(self) -> None:
         """Ask the journal, and the wall clock, what time has passed for sure. A second time nothing happens."""

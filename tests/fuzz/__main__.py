@@ -18,15 +18,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from fuzz.accounts import AccountError, Accounts
-from fuzz.messages import CHUNK, RECORD_TIMES_MS, Fed, fuzzed
+from fuzz.messages import CHUNK, Fed, fuzzed
 from pipeline_case import Installation
 
 from traderecon.transport.log import Log
 
 GRACE_S = 1
 DECIDED_S = 1_800
-ODD_TIMES = 0.05
-"""So many records have a time of their own."""
 PATIENCE_S = 120
 """A worker with a hundred thousand messages before it may write for long."""
 
@@ -66,8 +64,7 @@ def append(installation: Installation, accounts: Accounts, messages: Iterable[Fe
             for start in range(0, len(all_of_it), CHUNK):
                 some = all_of_it[start : start + CHUNK]
                 now_ms = time.time_ns() // 1_000_000
-                times_ms = [chance.choice(RECORD_TIMES_MS) if chance.random() < ODD_TIMES else now_ms for _ in some]
-                rows = [(fed.key, fed.value, time_ms, ()) for fed, time_ms in zip(some, times_ms, strict=True)]
+                rows = [(fed.key, fed.value, now_ms, ()) for fed in some]
                 [base] = log.append([(topic, partition, rows)])
                 for offset, fed in enumerate(some, base):
                     accounts.sent(topic, partition, offset, fed)

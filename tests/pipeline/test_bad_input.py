@@ -111,38 +111,6 @@ def test_d4_d5_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconci
     assert_history_holds(installation)
 
 
-RECORD_TIMES_MS = (-(2**63), -62_135_596_800_001, -62_135_596_800_000, -1, 0, 1, 253_402_300_800_000, 2**63 - 1)
-"""Before the year 1, before 1970, none, after the year 9999: a producer may give a record any of them."""
-
-
-def test_a_record_may_have_any_time(installation: Installation) -> None:
-    """What is no leg is a dead letter all the same, what is one is reconciled, and no grace ends because of it."""
-    worker = installation.start_ready()
-
-    async def send() -> None:
-        async with connect(installation.broker, installation.data_dir) as client:
-            for topic in installation.topics.inputs:
-                rows = [
-                    Outgoing(b"T1", value, time_ms)
-                    for number, time_ms in enumerate(RECORD_TIMES_MS)
-                    for value in (b"{bad", good(f"N{number}", topic))
-                ]
-                await client.append(topic, 0, rows)
-
-    asyncio.run(send())
-    installation.until_decided()
-    states = installation.rows("SELECT trade_id, state, version FROM results ORDER BY trade_id")
-    assert states == [(f"N{number}", "MATCHED", 3) for number in range(len(RECORD_TIMES_MS))]
-    letters = installation.rows("SELECT code, received_at FROM dead_letters WHERE source_topic = 'executions'")
-    assert {code for code, _ in letters} == {RejectCode.MALFORMED_JSON}
-    assert [received_at for _, received_at in letters[:6]] == [None] * 5 + ["1970-01-01T00:00:00.001Z"]
-    assert all("1970-01-02" < received_at < "2200" for _, received_at in letters[6:])  # the limit is the log's own time
-    for path in ("/trades/N0", "/trades/N7", "/dead-letters", "/status"):
-        worker.get(path)
-    assert_history_holds(installation)
-    assert worker.leave() == 0
-
-
 def test_there_is_a_bad_message_for_every_code() -> None:
     assert {bad.code for bad in bad_messages()} == set(RejectCode) - NO_MESSAGE
 

@@ -33,7 +33,6 @@ def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Desk"]:
         tmp_path, **{"retention_days": RETENTION_DAYS, "topic_partitions": 1, **(marker.kwargs if marker else {})}
     )
     desk.create_topics()
-    desk.pass_time(0)
     yield desk
     desk.close()
 

@@ -39,7 +39,6 @@ from traderecon.sink import agent as sink_agent
 from traderecon.sink import store
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import BatchTable
-from traderecon.tables import store as table_store
 from traderecon.topics import topics
 from traderecon.transport import StreamApp, consumer, halt, points
 from traderecon.transport.log import Log
@@ -535,7 +534,7 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
         (matching_agent, "monotonic", loop.time),
         (matching_agent, "BatchTable", bench.table),
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
-        (table_store, "ReadOptions", RowsBound),
+        (sys.modules["traderecon.tables.store"], "ReadOptions", RowsBound),
         (intake_agent, "decode", poisoned),
         (halt, "os", SimpleNamespace(_exit=exited)),
         (halt, "logging", SimpleNamespace(shutdown=lambda: None)),

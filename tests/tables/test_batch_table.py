@@ -5,13 +5,16 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from faust.types import TP
 from rocksdict import Options, Rdict
 from tables_case import APPLIED, CHANGELOG, Row, batch, play
 
-from traderecon.tables import BatchTable, Fold, store, watermarks
+from traderecon.tables import BatchTable, Fold, watermarks
+
+rows: Any = vars(sys.modules["traderecon.tables.store"])["rows"]
 
 
 def stored(table: BatchTable) -> dict[bytes, bytes]:
@@ -128,7 +131,7 @@ def test_many_scans_at_once_end_where_their_prefix_does(tmp_path: Path) -> None:
         db[key] = b""
     expected = {prefix: sorted(key for key in there if key.startswith(prefix)) for prefix in prefixes}
     for _ in range(20):
-        walks = {prefix: store.rows(db, bytes(bytearray(prefix))) for prefix in rng.sample(prefixes, 50)}
+        walks = {prefix: rows(db, bytes(bytearray(prefix))) for prefix in rng.sample(prefixes, 50)}
         found: dict[bytes, list[bytes]] = {prefix: [] for prefix in walks}
         while walks:
             prefix = rng.choice([*walks])
@@ -137,9 +140,12 @@ def test_many_scans_at_once_end_where_their_prefix_does(tmp_path: Path) -> None:
             else:
                 found[prefix].append(row[0])
         assert found == {prefix: expected[prefix] for prefix in found}
-    assert [key for key, _ in store.rows(db, b"\xff")] == [b"\xff", b"\xff\xff1"]
-    assert {key for key, _ in store.rows(db, b"", b"F", before=b"G")} == there.keys()
-    assert sum(1 for _ in store.rows(db)) == len(there) + 4
+    assert [key for key, _ in rows(db, b"\xff")] == [b"\xff", b"\xff\xff1"]
+    assert {key for key, _ in rows(db, b"", b"F", before=b"G")} == there.keys()
+    for prefix, start, before in zip(*(rng.choices([*there, b"", b"F\xff", b"Z"], k=500) for _ in "psb"), strict=True):
+        wanted = [key for key in sorted([*there, b"E", b"G"]) if key.startswith(prefix) and start <= key < before]
+        assert [key for key, _ in rows(db, prefix, start, before)] == wanted
+    assert sum(1 for _ in rows(db)) == len(there) + 4
     db.close()
 
 
@@ -188,6 +194,7 @@ def test_what_is_deleted_begins_again_wherever_the_changelog_is_cut(tmp_path: Pa
 MADE_ANEW = """
 import asyncio, sys
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[1])
 from tables_case import batch, opened
 

@@ -21,6 +21,7 @@ from torture.bugs import turns
 from traderecon.intake.agent import _Intake
 from traderecon.intake.log_clock import LogClock
 from traderecon.journal_batch import Encoded, JournalBatch
+from traderecon.journal_time import LogTime
 from traderecon.records import Told
 from traderecon.records.journal import Progress
 from traderecon.sink import results as sunk
@@ -39,9 +40,9 @@ def drop_a_record() -> None:
     """Intake hands on nothing of one record of each batch."""
     sort = _Intake._sorted
 
-    def dropping(self: _Intake, batch: MicroBatch, limit_ns: int) -> Any:
+    def dropping(self: _Intake, batch: MicroBatch, now: LogTime) -> Any:
         kept = batch.records[1:] if len(batch) > 1 else batch.records
-        return sort(self, MicroBatch(batch.topic, batch.partition, kept), limit_ns)
+        return sort(self, MicroBatch(batch.topic, batch.partition, kept), now)
 
     _Intake._sorted = dropping  # type: ignore[method-assign]
 
@@ -50,8 +51,8 @@ def drop_a_letter() -> None:
     """Intake counts what is malformed, and tells nobody."""
     sort = _Intake._sorted
 
-    def silent(self: _Intake, batch: MicroBatch, limit_ns: int) -> Any:
-        outbox, rejected = sort(self, batch, limit_ns)
+    def silent(self: _Intake, batch: MicroBatch, now: LogTime) -> Any:
+        outbox, rejected = sort(self, batch, now)
         letters = self._stage.topics.dead_letters
         return {place: rows for place, rows in outbox.items() if place[0] != letters}, rejected
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from traderecon.transport import LOG_APPEND_TIME
 from traderecon.transport.progress import Fetch, Progress
 
 
@@ -15,6 +16,7 @@ class Row(NamedTuple):
     key: bytes | None = None
     value: bytes | None = b""
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_type: int = LOG_APPEND_TIME
 
 
 class Message:

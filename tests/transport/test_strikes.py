@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from traderecon.transport import MicroBatch
+from traderecon.transport import LOG_APPEND_TIME, MicroBatch
 from traderecon.transport.strikes import KEPT, LIMIT, Strikes
 
 
@@ -17,6 +17,7 @@ class Row(NamedTuple):
     key: bytes | None = None
     value: bytes | None = b""
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_type: int = LOG_APPEND_TIME
 
 
 def batch(topic: str, *values: bytes, first: int = 7) -> MicroBatch:

@@ -19,11 +19,11 @@ from faust.types import TP, StreamT
 
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.messages import decode
-from traderecon.journal_time import JournalTime, Unanswered
+from traderecon.journal_time import JournalTime, LogTime, Unanswered
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, killed, letter_key, unread
-from traderecon.records.instants import NS_PER_MS, received_ns
+from traderecon.records.instants import NS_PER_MS
 from traderecon.records.journal import Progress, journalled
 from traderecon.stage import Stage
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
@@ -78,12 +78,12 @@ class _Intake:
     async def run(self, batches: StreamT[MicroBatch]) -> None:
         """Records of one input topic become facts for the journal, or dead letters."""
         async for batch in batches:
-            limit_ns = await self._time.limit_ns()
-            if limit_ns is None:
+            now = await self._time.log_time()
+            if now is None:
                 cast(BatchStream, batches).give_back()
                 continue
             with self._stage.strikes.attempting(batch):
-                outbox, rejected = self._sorted(batch, limit_ns)
+                outbox, rejected = self._sorted(batch, now)
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
             offsets = [record.offset for record in batch]
             others = [(offset, Became.REJECTED) for offset in rejected]
@@ -92,15 +92,13 @@ class _Intake:
             await _tell(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
             self._count(batch, rejected)
 
-    def _sorted(self, batch: MicroBatch, limit_ns: int) -> tuple[Rows, dict[int, RejectCode]]:
+    def _sorted(self, batch: MicroBatch, now: LogTime) -> tuple[Rows, dict[int, RejectCode]]:
         """Every record of a batch as what it becomes, by topic and partition; and why which offsets are no leg."""
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
         suspect = self._stage.strikes.suspects(batch)
         for record in batch:
-            # A timestamp in the future would let a grace never end: some producers give their own, some brokers are
-            # ahead. The limit is the log's, and generous: one below the true time would end the grace too early.
-            origin = Origin(batch.topic, batch.partition, record.offset, min(received_ns(record.timestamp), limit_ns))
+            origin = Origin(batch.topic, batch.partition, record.offset, now.received_ns(record))
             killer = suspect and self._stage.strikes.killer(batch, record)
             try:
                 read: Fact | Rejected = killed(origin) if killer else self._read(record, origin)

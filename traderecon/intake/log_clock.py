@@ -1,6 +1,6 @@
 """The log's clock: which of the times that brokers give are believed, and up to when a time may be believed at all.
 
-    begin(what the journal and the wall clock say)  ->  observe(clock, reading), ...  ->  newest_ms, limit_ms
+    begin(what the journal and the wall clock say)  ->  observe(clock, reading), ...  ->  newest_ms, now_ms, limit_ms
 
 Time that passes is measured by the boot-time clock of this machine, which nobody sets. A broker's clock that is ahead
 of what has passed by more than a bound is not believed: no grace may end because one clock was set. It is believed
@@ -103,9 +103,13 @@ class LogClock:
             raise ValueError("no clock is believed yet")
         return self._offset_ms
 
+    def now_ms(self, boot_ms: int) -> int:
+        """The log's time, as believed. Only when ``settled``."""
+        return boot_ms + self.offset_ms
+
     def limit_ms(self, boot_ms: int) -> int:
         """No time above this is believed now. Only when ``settled``."""
-        return boot_ms + self.offset_ms + self._bound_ms
+        return self.now_ms(boot_ms) + self._bound_ms
 
     def ahead(self, boot_ms: int) -> Mapping[str, int]:
         """The clocks that are not believed, and by how many ms they are ahead; of those that were read lately."""

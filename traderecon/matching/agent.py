@@ -27,7 +27,7 @@ from traderecon.records import Source, identity
 from traderecon.records.account import Became
 from traderecon.records.dead_letter import failed, unread
 from traderecon.records.formats import OtherFormat
-from traderecon.records.instants import NS_PER_S, iso, received_ns
+from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
 from traderecon.records.rules_change import rules_change, rules_change_json
 from traderecon.records.wire import result_json
@@ -156,12 +156,9 @@ class _Matching:
                 return  # a replay that a worker stopped for too long made look new
             known = [kept for kept in known if kept.journal_offset < record.offset]
         new = facts.Kept(identity(fact.leg), fact, record.offset)
-        # Until the journal has told any time, its own record's stands in: a leg with a time of long ago would end its
-        # grace, and its retention, with the first watermark.
-        earliest_ns = turns.watermark_ns or received_ns(record.timestamp)
-        if fact.origin.received_at_ns < earliest_ns:
+        if fact.origin.received_at_ns < turns.watermark_ns:
             # Its time has passed already, by its producer's clock: it waits as long as any other all the same.
-            origin = msgspec.structs.replace(fact.origin, received_at_ns=earliest_ns)
+            origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
             new, value = facts.Kept(new.identity, fact, record.offset), journalled(fact)
         if trade.closed is not None or not (known or trade.told or not turns.forgotten(trade_id, fact, record)):
@@ -258,15 +255,19 @@ class _Matching:
         progress = progress_of(record.value or b"")
         draft = turns.draft
         watermark_ns = watermarks.watermark_ns(draft, self._topics.inputs, progress)
-        while over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE):
+        after: deadlines.Waiting | None = None
+        while (over := deadlines.due(draft, watermark_ns, SWEPT_AT_ONCE, after)) or after is not None:
             for waiting in over:
                 self._look(turns, waiting, record.offset, watermark_ns)
-            if len(over) == SWEPT_AT_ONCE:
+            after = over[-1] if len(over) == SWEPT_AT_ONCE else None
+            if after is not None:
                 await self._step(turns, record)
-        while looks := closed.due(draft, watermark_ns, SWEPT_AT_ONCE):
+        last: closed.Look | None = None
+        while (looks := closed.due(draft, watermark_ns, SWEPT_AT_ONCE, last)) or last is not None:
             for look in looks:
                 self._retire(turns, look, record.offset, watermark_ns)
-            if len(looks) == SWEPT_AT_ONCE:
+            last = looks[-1] if len(looks) == SWEPT_AT_ONCE else None
+            if last is not None:
                 await self._step(turns, record)
         turns.others.append((record.offset, Became.CONTROL))
         watermarks.advance(draft, progress, self._topics.inputs)

@@ -6,6 +6,6 @@
 """
 
 from traderecon.transport.app import StreamApp
-from traderecon.transport.microbatch import MicroBatch, Outgoing, Record, partition_for
+from traderecon.transport.microbatch import LOG_APPEND_TIME, MicroBatch, Outgoing, Record, partition_for
 
-__all__ = ["MicroBatch", "Outgoing", "Record", "StreamApp", "partition_for"]
+__all__ = ["LOG_APPEND_TIME", "MicroBatch", "Outgoing", "Record", "StreamApp", "partition_for"]

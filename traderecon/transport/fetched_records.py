@@ -111,9 +111,10 @@ class _Batch:
         last = batch.next_offset - 1
         if content[_MAGIC_AT] < _WITH_FIRST_OFFSET:
             codec = codecs.NAMES[content[_OLD_CODEC_AT] & _CODEC]
-            return UnreadableBatch(0, last, 0, codec, content, too_large, why)
+            return UnreadableBatch(0, last, 0, None, codec, content, too_large, why)
         codec = codecs.NAMES[batch.compression_type]
-        return UnreadableBatch(batch.base_offset, last, batch.max_timestamp, codec, content, too_large, why)
+        times = batch.max_timestamp, batch.timestamp_type
+        return UnreadableBatch(batch.base_offset, last, *times, codec, content, too_large, why)
 
 
 class _Untimed(NamedTuple):
@@ -124,6 +125,7 @@ class _Untimed(NamedTuple):
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
     timestamp: int = -1
+    timestamp_type: int | None = None
 
 
 class _AnyText(bytearray):

@@ -31,7 +31,7 @@ from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.fetcher import BatchFetcher
 from traderecon.transport.fingerprint import NOTE_BYTES, LogId
 from traderecon.transport.halt import REFUSED, halt
-from traderecon.transport.microbatch import Outgoing, Record
+from traderecon.transport.microbatch import LOG_APPEND_TIME, Outgoing, Record
 from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
 from traderecon.transport.security import denied
@@ -43,8 +43,6 @@ FETCH_MAX_WAIT_MS = 50
 """aiokafka has one fetch under way per broker: a partition emptied meanwhile waits this long at most for its turn."""
 COMMITTED_ONLY = "read_committed"
 """A record of a transaction that was aborted never happened."""
-LOG_APPEND_TIME = 1
-"""The type of a timestamp that a broker gave."""
 READ_MAX_RECORDS = 10_000
 """Records of one step of a range read."""
 EARLIEST, LATEST = -2, -1

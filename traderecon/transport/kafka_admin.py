@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -27,16 +28,17 @@ class Admin(AIOKafkaAdminClient):  # type: ignore[misc]  # aiokafka has no types
         return await self._client.send(known[-1], request)
 
 
-async def once_ready(question: Callable[[], Awaitable[T]]) -> T:
+async def once_ready(question: Callable[[], Awaitable[T]], within_s: float) -> T:
     """What a broker answers about groups, when it can: a new one has to make their topic, one just started to read it.
 
     It says so. A group's coordinator may also have just died; the cluster takes a moment to name another one. Both are
-    retried for as long as the caller waits.
+    retried, then raised: a broker that lets nobody in looks the same at first.
     """
+    until = monotonic() + within_s
     while True:
         try:
             return await question()
         except KafkaError as error:
-            if not error.retriable:
+            if not error.retriable or monotonic() >= until:
                 raise
             await asyncio.sleep(AGAIN_S)

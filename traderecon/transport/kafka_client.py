@@ -181,7 +181,7 @@ class KafkaClient(Diagnosis):
     async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
         """What our principal may do; nothing is said of what a broker before 2.3 is silent about."""
         found = await self._answered(rights_of_topics(self._admin, topics))
-        return {**found, **await self._of_groups(lambda: rights_of_groups(self._admin, groups))}
+        return {**found, **await self._about_groups(lambda: rights_of_groups(self._admin, groups))}
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
         """Write rows to a partition, in order; what is transient is tried again for ``PATIENCE_S``."""
@@ -226,7 +226,7 @@ class KafkaClient(Diagnosis):
             raise self._no_topic(f"{topic}[{partition}]")
         low = (await self._answered(reader.beginning_offsets([place])))[place]
         high = (await self._answered(reader.end_offsets([place])))[place]
-        found = await self._of_groups(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
+        found = await self._about_groups(lambda: self._admin.list_consumer_group_offsets(group, partitions=[place]))
         at = found[place].offset if place in found else -1
         return GroupPosition(at if at >= 0 else None, low, high)
 
@@ -240,7 +240,7 @@ class KafkaClient(Diagnosis):
         ]
         if not asked:
             return {}
-        found = await self._of_groups(lambda: self._admin.list_consumer_group_offsets(group, partitions=asked))
+        found = await self._about_groups(lambda: self._admin.list_consumer_group_offsets(group, partitions=asked))
         return {(place.topic, place.partition): at.offset for place, at in found.items() if at.offset >= 0}
 
     async def group(self, group: str) -> GroupState:
@@ -250,7 +250,7 @@ class KafkaClient(Diagnosis):
             coordinator = await self._admin.find_coordinator(group)
             return await describe(lambda request: self._admin._send_request(request, coordinator), group)
 
-        return await self._of_groups(asked)
+        return await self._about_groups(asked)
 
     async def require_empty(self, group: str) -> None:
         """NotAccepted while somebody is in a group; who has just left may be in it for a while."""
@@ -369,8 +369,8 @@ class KafkaClient(Diagnosis):
         await self._answered(reader.start())
         return reader
 
-    async def _of_groups(self, question: Callable[[], Awaitable[T]]) -> T:
-        return await self._answered(once_ready(question), READY_S)
+    async def _about_groups(self, question: Callable[[], Awaitable[T]]) -> T:
+        return await self._answered(once_ready(question, READY_S), READY_S + CONNECT_S)
 
     async def _answered(self, call: Awaitable[T], within_s: float = CONNECT_S) -> T:
         """What the broker answers; NoAnswer when it does not, in time; NotAccepted when it says that we may not."""
@@ -379,19 +379,19 @@ class KafkaClient(Diagnosis):
         except (KafkaError, OSError, TimeoutError) as error:
             if said_no := denied(error, self._security.principal, operation="Describe"):
                 raise NotAccepted(said_no) from error
-            if not isinstance(error, TimeoutError) and (said_no := await self._refused(within_s)):
+            if not isinstance(error, TimeoutError) and (said_no := await self._refused()):
                 raise NotAccepted(said_no) from error
             late = f" within {within_s:.0f} s" if isinstance(error, TimeoutError) else ""
             raise NoAnswer(
                 f"no answer from {self.where}{late}: is it running, and is TRADERECON_BROKER right?"
             ) from error
 
-    async def _refused(self, within_s: float) -> str | None:
+    async def _refused(self) -> str | None:
         """Why a server, or a broker that it named to us, does not let us in; None where none of them says so."""
         known = self._admin._client
         servers = [(host, port) for host, port, _ in known.hosts]
         named = [(broker.host, broker.port) for broker in known.cluster.brokers()]
-        return await refusal(dict.fromkeys(servers + named), self._security, within_s)
+        return await refusal(dict.fromkeys(servers + named), self._security, CONNECT_S)
 
     def _no_topic(self, topic: str) -> NoTopic:
         return NoTopic(f"there is no {topic} in {self.where}: `traderecon topics create` makes what is missing")

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 from zlib import crc32
 
+LOG_APPEND_TIME = 1
+"""The type of a timestamp that the log gave; any other type was given by the producer (Kafka's record format)."""
 BATCH_BYTES = 900_000
 """A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
 
@@ -25,6 +27,11 @@ class Record(Protocol):
     @property
     def timestamp(self) -> int:
         """Milliseconds since 1970, UTC, as the log keeps it."""
+        ...
+
+    @property
+    def timestamp_type(self) -> int | None:
+        """Who gave the timestamp: ``LOG_APPEND_TIME``, or anything else for the producer."""
         ...
 
     @property

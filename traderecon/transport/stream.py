@@ -14,7 +14,6 @@ from faust.events import Event
 from faust.exceptions import ImproperlyConfigured
 from faust.streams import _current_event
 from faust.topics import Topic
-from faust.types import EventT
 from mode.utils.futures import maybe_async
 
 from traderecon.transport.halt import PROMISE, halt
@@ -22,8 +21,6 @@ from traderecon.transport.halt import PROMISE, halt
 
 class BatchStream(Stream[Any]):
     """A stream over topics: acknowledges an event after the body of the loop, never in its stead."""
-
-    _given_back: EventT[Any] | None = None
 
     def give_back(self) -> None:
         """Return the current event unprocessed: the next owner of its partition reads it again.
@@ -34,7 +31,7 @@ class BatchStream(Stream[Any]):
         event = self.current_event
         if event is None or self.app.flow_control.is_active():
             raise RuntimeError(f"{event!r} cannot be given back: its partition is still assigned and flowing")
-        self._given_back = event
+        self.current_event = None
         cast(Any, self.app.consumer).give_back(event.message)
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -60,9 +57,9 @@ class BatchStream(Stream[Any]):
                     value = await maybe_async(processor(value))
                 yield value
                 # Only a loop that asks for the next event comes here: not a raise, a break or a cancellation.
+                if self.current_event is not event:
+                    continue  # it was given back
                 self.current_event = None
-                if self._given_back is event:
-                    continue
                 self._on_stream_event_out(message.tp, message.offset, self, event, sensor_state)
                 if event.ack():
                     self._on_message_out(message.tp, message.offset, message)

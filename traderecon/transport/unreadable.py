@@ -22,6 +22,7 @@ class UnreadableBatch(NamedTuple):
     first: int
     offset: int
     timestamp: int
+    timestamp_type: int | None
     codec: str
     content: bytes
     too_large: bool

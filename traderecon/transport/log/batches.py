@@ -31,6 +31,11 @@ class Record(NamedTuple):
     """None: a tombstone."""
     headers: tuple[tuple[str, bytes], ...]
 
+    @property
+    def timestamp_type(self) -> int:
+        """It is the log's own time (Kafka's LogAppendTime), as in every topic of ours."""
+        return 1
+
 
 Entry = tuple[bytes | None, bytes | None, int, Sequence[tuple[str, bytes]]]
 """A record to append: key, value, timestamp (ms since 1970), headers."""
