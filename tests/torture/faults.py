@@ -137,11 +137,15 @@ class Deeds:
         joining = [self._crew[name] for name in fault.target.split("+")]
         for worker in joining:
             worker.go()
+
+        def shared() -> bool:
+            """There may be more processes than partitions: who comes is a member, and may be left without any."""
+            owned = {number for member in self._watch.members.values() for number in member.partitions}
+            return all(worker.members for worker in joining) and len(owned) == self._watch.partitions
+
         try:
-            await seen(
-                lambda: all(worker.partitions for worker in joining), f"{fault.target} got partitions", SEEN_WITHIN_S
-            )
-            observed = ", ".join(f"{worker.name} got {worker.partitions}" for worker in joining)
+            await seen(shared, f"{fault.target} are members, and every partition has one", SEEN_WITHIN_S)
+            observed = ", ".join(f"{worker.name} got {worker.partitions or 'none'}" for worker in joining)
             await asyncio.sleep(fault.hold_s)
         finally:
             codes = await asyncio.gather(*(worker.end(signal.SIGTERM) for worker in joining))

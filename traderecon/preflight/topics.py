@@ -127,7 +127,7 @@ def _other_settings(names: Topics, topic: Topic, config: Mapping[str, str]) -> I
     wanted = topic.config()
     policy, limit = "cleanup.policy", "max.message.bytes"
     if topic.name in names.inputs and config.get(STAMPED) != wanted[STAMPED]:
-        costs = "graces are counted from the broker's time, and now every producer's clock decides when they are over"
+        costs = "a leg counts as received when it is read, not when the broker got it: nobody knows how late it was"
         yield STAMPED, config.get(STAMPED, "unknown"), wanted[STAMPED], costs
     if ("compact" in config.get(policy, "")) != topic.compacted:
         costs = "it grows without need" if topic.compacted else "records that count are thrown away"
