@@ -39,7 +39,7 @@ DECIDED_S = 480
 END_S = 180
 ANSWER_S = 60
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-STATE, GROUP, USER_TICKS, SYSTEM_TICKS = 0, 2, 11, 12
+STATE, GROUP, USER_TICKS, SYSTEM_TICKS, BEGUN = 0, 2, 11, 12, 19
 """Places in a process's figures, behind its name."""
 
 
@@ -74,7 +74,7 @@ class Running:
     @property
     def pids(self) -> list[int]:
         """All its processes, the one that was started first."""
-        return sorted(members(self.pid), key=lambda pid: (pid != self.pid, pid))
+        return sorted(members(self.pid), key=lambda pid: (pid != self.pid, begun(pid), pid))
 
     @property
     def log(self) -> str:
@@ -159,6 +159,14 @@ def members(group: int) -> set[int]:
 def field(pid: int, place: int) -> str:
     """One of a process's figures, as the kernel counts them behind its name. Source: proc(5), stat."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[place]
+
+
+def begun(pid: int) -> int:
+    """When a process began, in clock ticks since the machine started: process numbers begin again from time to time."""
+    try:
+        return int(field(pid, BEGUN))
+    except OSError:  # it has just ended
+        return sys.maxsize
 
 
 def resident_mib(pid: int) -> float:

@@ -154,7 +154,9 @@ def test_b8_topics_with_other_settings_are_warned_of(kafka: Kafka, prefix: str) 
     checked = run(topics, "check", "--json")
     assert checked.exit_code == 0
     found = standings(checked)
-    assert "message.timestamp.type CreateTime, not LogAppendTime: graces" in found[f"{prefix}executions"]["text"]
+    assert (
+        "message.timestamp.type CreateTime, not LogAppendTime: a leg counts as" in found[f"{prefix}executions"]["text"]
+    )
     assert "max.message.bytes=4194304" in found[f"{prefix}reconciled"]["todo"]
     assert levels(run(doctor, "--json"))["topics"] == "WARN"
 

@@ -56,6 +56,14 @@ def test_the_refusal_says_how_many_trades_wait() -> None:
     assert epoch() == 0
 
 
+def test_a_time_long_ago_is_refused_and_what_it_does_is_said() -> None:
+    refused = reset("--at", "2025-07-26T10:01:23Z")
+    assert refused.exit_code == Exit.USAGE
+    assert " behind this machine's clock, more than the 10 seconds" in refused.stderr
+    assert "time goes back: no grace ends before the watermark is where it is now" in refused.stderr
+    assert epoch() == 0
+
+
 def test_with_force_the_time_is_taken() -> None:
     assert reset("--at", "2130-01-01T00:00:00Z", "--force").exit_code == Exit.DONE
     assert epoch() == 1
@@ -66,7 +74,8 @@ def test_what_the_setting_allows_needs_no_force(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("TRADERECON_CLOCK_STEP_SECONDS", step)
     assert reset("--at", ahead(int(step) - 5)).exit_code == Exit.DONE
     assert reset("--at", ahead(int(step) + 60)).exit_code == Exit.USAGE
-    assert reset("--at", ahead(-86_400)).exit_code == Exit.DONE
+    assert reset("--at", ahead(-int(step) + 5)).exit_code == Exit.DONE
+    assert reset("--at", ahead(-int(step) - 60)).exit_code == Exit.USAGE
     assert epoch() == 2
 
 
@@ -87,7 +96,7 @@ def test_a_dry_run_has_no_json_of_a_decision() -> None:
 
 @pytest.mark.parametrize("at", ["2025-07-26T10:01:23Z", "2025-07-26T10:01:23", "2025-07-26T12:01:23.000+02:00"])
 def test_a_time_with_and_without_fraction_and_offset(at: str) -> None:
-    assert json.loads(reset("--at", at, "--json").stdout)["at_ms"] == 1_753_524_083_000
+    assert json.loads(reset("--at", at, "--force", "--json").stdout)["at_ms"] == 1_753_524_083_000
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2025-07-26", "2025-02-30T10:00:00Z", "0001-01-01T00:00:00+23:00"])

@@ -210,3 +210,15 @@ def reset(installation: Installation, at_s: float) -> dict[str, object]:
     done = installation.run("watermark", "reset", "--at", at, "--reason", "a test", "--by", "me", "--force", "--json")
     decided: dict[str, object] = json.loads(done.stdout)
     return decided
+
+
+def test_what_waits_is_reported_also_while_the_time_of_the_log_stands_still(installation: Installation) -> None:
+    """Whoever decides about a reset reads there how many trades it ends."""
+    installation.start_ready()
+    installation.until(lambda: installation.watermark_s() > 0, "there is a watermark")
+    reset(installation, time.time() - 86_400)
+    installation.until(lambda: installation.watermark_s() < time.time() - 3_600, "time has gone back")
+    installation.append(installation.topics.executions, [execution(number) for number in range(TRADES)])
+    installation.until(lambda: waiting(installation) == TRADES, "all of them are reported as waiting")
+    installation.append(installation.topics.executions, [execution(number) for number in range(TRADES, 2 * TRADES)])
+    installation.until(lambda: waiting(installation) == 2 * TRADES, "and the later ones")

@@ -1,4 +1,4 @@
-"""The database taken from under a worker: one sentence, the exit code of a database that is not there, nothing lost."""
+"""Files taken from under a worker: one sentence, an exit code, and of the database nothing is lost."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -65,3 +65,13 @@ def test_a_database_taken_from_under_a_worker_is_said_in_one_sentence_and_made_a
     installation.until_decided()
     assert_as_in_batch(installation, truth, worker)
     assert worker.leave() == 0
+
+
+@pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
+def test_an_embedded_log_taken_from_under_a_worker_ends_it(installation: Installation, name: str) -> None:
+    """Nothing that is written to it would be there after a start: the worker must not look ready, and end with 0."""
+    installation.create_topics()
+    worker = installation.start_ready()
+    (installation.data_dir / name).unlink()
+    assert worker.ended() == 70
+    assert f"{name} was removed or replaced while it was in use: what is written to it is lost. Put" in worker.log

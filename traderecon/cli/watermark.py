@@ -74,14 +74,14 @@ def show(*, as_json: bool) -> None:
 @click.option("--by", help="Who decides; default: the user of this machine.")
 @click.option("--at", type=Instant(), help="What time it is (UTC); default: now, by the clock of this machine.")
 @click.option("--dry-run", is_flag=True, help="Say what it would do; nothing is written.")
-@click.option("--force", is_flag=True, help="Take a time that is ahead of the clock of this machine.")
+@click.option("--force", is_flag=True, help="Take a time that is far from the clock of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="The decision as one JSON object on stdout.")
 def reset(*, reason: str, by: str | None, at: datetime | None, dry_run: bool, force: bool, as_json: bool) -> None:
     """Decide what time it is for the log.
 
     For clocks that cannot be believed, or have been believed wrongly. Compare the clocks of all brokers first: a
     time that is too late ends graces at once and makes false breaks. A time
-    that is ahead of this machine's clock by more than TRADERECON_CLOCK_STEP_SECONDS needs --force.
+    that differs from this machine's clock by more than TRADERECON_CLOCK_STEP_SECONDS needs --force.
 
     The decision is written to the topic of actions; running workers apply it within seconds, others when they start.
     It cannot be undone: results that are published under it stay, also after a reset back, and trades that it makes
@@ -92,12 +92,13 @@ def reset(*, reason: str, by: str | None, at: datetime | None, dry_run: bool, fo
     now_ms = now_ns() // NS_PER_MS
     at_ms = now_ms if at is None else int(at.timestamp() * 1_000)
     decided = WatermarkReset(uuid.uuid4().hex, 0, at_ms, signature.by(by), iso(now_ns()), signature.why(reason))
-    if (ahead_s := (at_ms - now_ms) // 1_000) > settings.clock_step_seconds and not force:
+    ahead_s = int((at_ms - now_ms) / 1_000)
+    if abs(ahead_s) > settings.clock_step_seconds and not force:
         _refuse(settings, at_ms, ahead_s)
     if dry_run:
         if as_json:
             click.echo(json.dumps(msgspec.to_builtins(decided)))
-        say(f"the log's time would be {iso(at_ms * NS_PER_MS)}: {_effect(settings, at_ms)}")
+        say(f"the log's time would be {iso(at_ms * NS_PER_MS)}: {_effect(settings, ahead_s)}")
         say("nothing was written")
         return
     decided = run(_reset(settings, decided))
@@ -108,16 +109,21 @@ def reset(*, reason: str, by: str | None, at: datetime | None, dry_run: bool, fo
 
 def _refuse(settings: Settings, at_ms: int, ahead_s: int) -> NoReturn:
     step = f"{counted(settings.clock_step_seconds, 'second')} that TRADERECON_CLOCK_STEP_SECONDS allows"
+    far = f"{counted(abs(ahead_s), 'second')} {'ahead of' if ahead_s > 0 else 'behind'} this machine's clock"
     fail(
         Exit.USAGE,
-        f"--at {iso(at_ms * NS_PER_MS)} is {counted(ahead_s, 'second')} ahead of this machine's clock, more than the "
-        f"{step}. With it, {_effect(settings, at_ms)}. Nothing was written. Correct --at, or repeat the command with "
-        "--force if that is the time",
+        f"--at {iso(at_ms * NS_PER_MS)} is {far}, more than the {step}. With it, {_effect(settings, ahead_s)}. Nothing "
+        "was written. Correct --at, or repeat the command with --force if that is the time",
     )
 
 
-def _effect(settings: Settings, at_ms: int) -> str:
-    """What a reset to this time does to the trades that wait."""
+def _effect(settings: Settings, ahead_s: int) -> str:
+    """What a reset to a time so far ahead of this machine's clock does to the trades that wait."""
+    if ahead_s < -settings.clock_step_seconds:
+        return (
+            "time goes back: no grace ends before the watermark is where it is now. A broker whose clock is right is "
+            "ahead of that time then, and not believed: time may stand still until the next reset"
+        )
     trades = asked(settings.database_url, _waiting)
     if trades is None:
         return "every trade whose grace ends before it becomes UNMATCHED (there is no database here to count them)"

@@ -45,7 +45,7 @@ SWEPT_AT_ONCE = 2_000
 REKEYING_S = 1
 """After a change of rules, what waits is judged by the new ones for this long with every batch, in whole steps."""
 STANDING_S = 2
-"""A partition tells how it stands this often, in the log's time."""
+"""A partition tells how it stands this often: in the log's time, or in this machine's where that one stands still."""
 OLDEST_SHOWN = 100
 DAY_NS = 86_400 * NS_PER_S
 SCAN_SHARE = 20
@@ -84,7 +84,7 @@ class _Matching:
         self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, said)
         self.published = PublishedResults(stage.app, stage.topics, table)
         self._memory = trades.Memory()
-        self._stands_at_ns: dict[int, int] = {}
+        self._next_standing: dict[int, tuple[int, float]] = {}
         self._pending: dict[int, Counter[str]] = {}
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
@@ -274,8 +274,9 @@ class _Matching:
         turns.watermark_ns = watermark_ns
         partition = turns.batch.partition
         if progress.epoch and not progress.reached:
-            self._stands_at_ns.pop(partition, None)  # time has gone back
-        if progress.at_ns >= self._stands_at_ns.get(partition, 0):
+            self._next_standing.pop(partition, None)  # time has gone back
+        due_ns, due_s = self._next_standing.get(partition, (0, 0.0))
+        if progress.at_ns >= due_ns or monotonic() >= due_s:  # while the log's time stands still, what waits may grow
             turns.standing = self._standing(turns, partition, progress.at_ns)
 
     def _look(self, turns: JournalBatch, waiting: deadlines.Waiting, below: int, watermark_ns: int) -> None:
@@ -325,8 +326,8 @@ class _Matching:
             counts[waiting.awaited] += 1
             if len(oldest) < OLDEST_SHOWN:
                 oldest.append(waiting)
-        took_ns = int((monotonic() - began_s) * NS_PER_S)
-        self._stands_at_ns[partition] = at_ns + max(STANDING_S * NS_PER_S, SCAN_SHARE * took_ns)
+        pause_s = max(STANDING_S, SCAN_SHARE * (monotonic() - began_s))
+        self._next_standing[partition] = at_ns + int(pause_s * NS_PER_S), monotonic() + pause_s
         self._pending[partition] = counts
         for gone in self._pending.keys() - self._assigned():
             del self._pending[gone]

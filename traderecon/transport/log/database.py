@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
 
-from traderecon.transport.log.errors import Busy, OtherFormat, explained
+from traderecon.transport.log.errors import Busy, OtherFormat, Removed, explained
 
 APPLICATION = 0x54524C47
 """In the file's header: a log of ours ("TRLG")."""
@@ -65,6 +65,14 @@ CREATE TABLE commits (
 INSERT = "INSERT INTO batches (place, checksum, content) VALUES (?, ?, ?)"
 
 
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def place(partition: int, offset: int) -> int:
     """Where a record is in the file: its partition and offset as one integer, so that a search reads no contents."""
     return partition << OFFSET_BITS | offset
@@ -98,6 +106,11 @@ class Database:
                 raise
         except sqlite3.Error as error:
             raise explained(path, error) from error
+        self._inode, self._wal_inode = _inode(path), _inode(self._wal)
+
+    @property
+    def _wal(self) -> Path:
+        return Path(f"{self.path}-wal")
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -107,6 +120,7 @@ class Database:
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._writer
+                    self._require_files()
                     self._writer.execute("COMMIT")
                 except BaseException:
                     if self._writer.in_transaction:  # a full disk has ended it already
@@ -123,6 +137,16 @@ class Database:
                 yield self._reader
             except sqlite3.Error as error:
                 raise explained(self.path, error) from error
+
+    def _require_files(self) -> None:
+        """Raise Removed where the files are no longer those that are open: SQLite would write on without a word."""
+        self._wal_inode = self._wal_inode or _inode(self._wal)
+        for path, inode in ((self.path, self._inode), (self._wal, self._wal_inode)):
+            if _inode(path) != inode:
+                raise Removed(
+                    f"{path} was removed or replaced while it was in use: what is written to it is lost. Put "
+                    f"{self.path} back from a backup and start again; without one, begin with an empty data directory"
+                )
 
     def close(self) -> None:
         """Close both connections, each when its call under way is over. A second time does nothing."""

@@ -27,6 +27,10 @@ class Unreachable(LogError):
     """The file could not be opened."""
 
 
+class Removed(LogError):
+    """The file was taken away, or another one put in its place: what is written goes nowhere."""
+
+
 class Damaged(LogError):
     """The file does not say what was written into it."""
 
