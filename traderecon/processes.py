@@ -116,17 +116,22 @@ class _Watch:
     def fork(self, share: Share, *, last: bool) -> Here | None:
         """Fork one; what it is, in the fork, None here. The last listens on the worker's address."""
         parent = os.getpid()
+        # An exception that a signal raises within what Python runs at a fork is lost, and the signal with it.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, self._handlers)
         try:
             own = self._listening if last else socket.create_server(("127.0.0.1", 0))
             pid = os.fork()
+            if not pid:
+                for number, handler in self._handlers.items():
+                    signal.signal(number, handler)
         except OSError as error:
             halt(f"there is no process for {share}: {error.strerror or error}", error)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         if not pid:
             ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(PROMISE)
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
             if not last:
                 self._listening.close()
             return Here((share.role,), share.number, dict(self._forks) if last else {}, own)
