@@ -55,6 +55,7 @@ def test_a_record_may_have_any_time(installation: Installation) -> None:
     for path in ("/trades/N0", f"/trades/N{len(TIMES_MS) - 1}", "/dead-letters", "/status"):
         worker.get(path)
     assert_history_holds(installation)
+    assert worker.leave() == 0
 
 
 @pytest.mark.installation(inputs=(1, 1, 1), input_config=OF_PRODUCERS, grace_seconds=GRACE_S)

@@ -45,7 +45,7 @@ SWEPT_AT_ONCE = 2_000
 REKEYING_S = 1
 """After a change of rules, what waits is judged by the new ones for this long with every batch, in whole steps."""
 STANDING_S = 2
-"""A partition tells how it stands this often: in the log's time, or in this machine's where that one stands still."""
+"""A partition reports its status this often: by the log's time, by this machine's while that does not advance."""
 OLDEST_SHOWN = 100
 DAY_NS = 86_400 * NS_PER_S
 SCAN_SHARE = 20
@@ -276,7 +276,7 @@ class _Matching:
         if progress.epoch and not progress.reached:
             self._next_standing.pop(partition, None)  # time has gone back
         due_ns, due_s = self._next_standing.get(partition, (0, 0.0))
-        if progress.at_ns >= due_ns or monotonic() >= due_s:  # while the log's time stands still, what waits may grow
+        if progress.at_ns >= due_ns or monotonic() >= due_s:  # the log's time may not advance while more trades wait
             turns.standing = self._standing(turns, partition, progress.at_ns)
 
     def _look(self, turns: JournalBatch, waiting: deadlines.Waiting, below: int, watermark_ns: int) -> None:
