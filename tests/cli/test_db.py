@@ -20,9 +20,6 @@ def run(*arguments: str) -> Result:
 
 
 def test_a_new_database_gets_its_tables() -> None:
-    before = run("current")
-    assert (before.exit_code, before.stdout) == (Exit.DONE, "none\n")
-    assert before.stderr == f"{FILE}: the newest migration is 0005: run `traderecon db upgrade`\n"
     made = run("upgrade")
     assert (made.exit_code, made.stdout) == (Exit.DONE, "")
     assert made.stderr == f"{FILE}: its tables were at migration none, they are at 0005 now\n"
@@ -31,8 +28,27 @@ def test_a_new_database_gets_its_tables() -> None:
     assert (after.exit_code, after.stdout, after.stderr) == (Exit.DONE, "0005\n", "")
 
 
-def test_json_is_one_object_on_stdout() -> None:
+@pytest.mark.parametrize(
+    "command", [("current",), ("hold", "list"), ("hold", "release", "x", "--reason", "y"), ("purge",)]
+)
+def test_a_question_makes_no_database(command: tuple[str, ...]) -> None:
+    """An answer from a file made just now would read like the answer of the desk's database."""
+    refused = run(*command)
+    assert (refused.exit_code, refused.stdout) == (Exit.UNREACHABLE, "")
+    assert f"{FILE}: there is no database" in refused.stderr
+    assert not FILE.exists()
+
+
+def test_a_file_without_tables() -> None:
+    FILE.parent.mkdir()
+    FILE.touch()
+    before = run("current")
+    assert (before.exit_code, before.stdout) == (Exit.DONE, "none\n")
+    assert before.stderr == f"{FILE}: the newest migration is 0005: run `traderecon db upgrade`\n"
     assert json.loads(run("current", "--json").stdout) == {"database": str(FILE), "current": None, "head": "0005"}
+
+
+def test_json_is_one_object_on_stdout() -> None:
     upgraded = run("upgrade", "--json")
     assert (upgraded.exit_code, upgraded.stderr) == (Exit.DONE, "")
     assert json.loads(upgraded.stdout) == {"database": str(FILE), "from": None, "to": "0005"}

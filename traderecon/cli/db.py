@@ -1,7 +1,7 @@
 """``traderecon db``: the tables of the database and their migrations; its backup; a new one made from the topics."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def db() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def upgrade(*, as_json: bool) -> None:
     """Run the migrations that are missing. A new database gets all of them."""
-    with _store() as store:
+    with _store(Store.open) as store:
         before = store.migration()
         store.upgrade()
         after = store.migration()
@@ -50,7 +50,7 @@ def upgrade(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def current(*, as_json: bool) -> None:
     """Print the migration of the tables, and the newest one."""
-    with _store() as store:
+    with _store(Store.existing) as store:
         at = store.migration()
     if as_json:
         click.echo(json.dumps({"database": store.path, "current": at, "head": head()}))
@@ -158,10 +158,10 @@ def _settings() -> Settings:
 
 
 @contextmanager
-def _store() -> Iterator[Store]:
+def _store(opening: Callable[[str], Store]) -> Iterator[Store]:
     """The configured database, open; what is wrong with it ends the command."""
     try:
-        store = Store.open(load().database_url)
+        store = opening(load().database_url)
         try:
             yield store
         finally:

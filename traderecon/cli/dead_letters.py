@@ -196,11 +196,8 @@ def _open(queries: Queries, code: str) -> list[str]:
 @contextmanager
 def _database(settings: Settings) -> Iterator[Queries]:
     """The database, to be read; ends the command where that is not possible."""
-    path = sqlite_path(settings.database_url)
-    if path is not None and not path.exists():
-        fail(Exit.UNREACHABLE, f"{path}: there is no database yet; the first worker makes it")
     try:
-        store = Store.open(settings.database_url)
+        store = Store.existing(settings.database_url)
         try:
             store.ready()
         finally:
@@ -215,7 +212,7 @@ def _database(settings: Settings) -> Iterator[Queries]:
     except OtherFormat as error:
         fail(error.exit_code, str(error))
     except UNREADABLE as error:
-        told = explained(str(path), getattr(error, "orig", error))
+        told = explained(str(sqlite_path(settings.database_url)), getattr(error, "orig", error))
         fail(told.code, told.sentence)
 
 

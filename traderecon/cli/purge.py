@@ -204,7 +204,7 @@ def _holds(settings: Settings) -> list[dict[str, Any]]:
 
 def _store(settings: Settings) -> Store:
     try:
-        store = Store.open(settings.database_url)
+        store = Store.existing(settings.database_url)
         store.ready()
     except StoreError as error:
         fail(error.code, error.sentence)

@@ -82,6 +82,18 @@ def opened(url: str) -> Engine:
     return _engine(place, WRITER)
 
 
+def existing(url: str) -> Engine:
+    """As ``opened``, for whoever asks what a database has: StoreError (4) where there is no file, none is made."""
+    path = _place(url).database or ""
+    if not Path(path).is_file():
+        raise StoreError(
+            UNREACHABLE,
+            f"{path}: there is no database. The first worker or `traderecon db upgrade` makes it; if there should be "
+            "one, check TRADERECON_DATA_DIR and TRADERECON_DATABASE_URL",
+        )
+    return opened(url)
+
+
 def readers(engine: Engine, connections: int | None = None) -> Engine:
     """Another engine on the same file: its connections cannot write, and keep few pages.
 

@@ -23,6 +23,7 @@ from traderecon.sink.database import (
     SHRINK_MS,
     WAL_BYTES,
     StoreError,
+    existing,
     explained,
     gathered,
     opened,
@@ -85,6 +86,11 @@ class Store:
     def open(cls, url: str) -> Self:
         """Open ``sqlite:///path``. StoreError says what is in the way."""
         return cls(opened(url))
+
+    @classmethod
+    def existing(cls, url: str) -> Self:
+        """Open the database that is there. StoreError where there is none (4): nothing is made."""
+        return cls(existing(url))
 
     def close(self) -> None:
         """Close every connection, and leave what was taken in the file itself. A second time does nothing."""
