@@ -56,7 +56,15 @@ def test_files_and_simulated_feeds_are_the_same_messages(
         sent = values(here, f"from-files-{source}")
         assert sorted(value or b"" for value in sent) == sorted(value or b"" for value in values(here, source))
         assert json.loads(result.stdout)["topics"][f"from-files-{source}"] == len(sent)
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == [f"from-files-{one}" for one in Source]
+    log = here / "traderecon-data" / "log.db"
+    where, *counts = result.stderr.splitlines()
+    assert where == f"sending to the embedded log {log.relative_to(here)}"
+    assert [line.partition(":")[0] for line in counts] == [f"from-files-{one}" for one in Source]
+
+
+def test_a_new_log_is_named(here: Path) -> None:
+    """From another directory, or with a mistyped one, rows go where no worker looks for them."""
+    assert "sending to the embedded log traderecon-data/log.db, which is new\n" in run(pnl(here, HEADER)).stderr
 
 
 def test_malformed_lines_are_sent_and_their_neighbours_too(here: Path) -> None:

@@ -64,9 +64,12 @@ def reconciled(trades: int, folder: Path) -> dict[str, tuple[str, str]]:
     return {row["trade_id"]: (row["state"], row["reasons"]) for row in csv.DictReader(done.stdout.splitlines())}
 
 
-def url_of(running: "subprocess.Popen[str]") -> str:
+def url_of(running: "subprocess.Popen[str]", before: list[str] | None = None) -> str:
+    """Where the pages are; ``before`` gets the lines until then."""
     assert running.stderr is not None
     for line in running.stderr:
+        if before is not None:
+            before.append(line)
         if found := re.search(r"TradeRecon is at (\S+)/ ", line):
             return found[1]
     raise AssertionError("the demo ended without a word about its pages")
@@ -176,6 +179,26 @@ def test_a_second_demo_on_the_same_data_is_refused(tmp_path: Path) -> None:
     assert ended.endswith("stopped; the next start goes on from here\n")
     assert second.returncode == 78
     assert "a worker has it already, process" in said
+
+
+def test_simulated_trades_are_not_mixed_with_real_ones(tmp_path: Path) -> None:
+    """Neither by a demo in the data directory of real work, nor by a worker in that of a demo without a word."""
+    file = tmp_path / "pnl_snapshot.csv"
+    file.write_text("trade_id,pnl_impact,commission\nT1,1,2\n")
+    settings = os.environ | {"TRADERECON_DATA_DIR": str(tmp_path / "real")}
+    subprocess.run([*TRADERECON, "ingest", str(file)], check=True, capture_output=True, env=settings)
+    refused = demo(tmp_path / "real", "--trades", "5")
+    _, said = refused.communicate(timeout=BOUND_S)
+    assert refused.returncode == 78
+    assert "pnl_snapshot has messages that no demo has sent" in said
+    finished(tmp_path / "demo", "--trades", "5")
+    settings["TRADERECON_DATA_DIR"] = str(tmp_path / "demo")
+    worker = subprocess.Popen([*TRADERECON, "worker"], stderr=subprocess.PIPE, text=True, env=settings)
+    before: list[str] = []
+    url_of(worker, before)
+    worker.terminate()
+    worker.communicate(timeout=BOUND_S)
+    assert "has the simulated trades of `traderecon demo`" in "".join(before)
 
 
 def test_a_directory_that_is_no_directory_is_refused(tmp_path: Path) -> None:

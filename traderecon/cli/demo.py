@@ -58,14 +58,15 @@ def demo(
             say(f"TRADERECON_{name} is not used here: the demo has a log and a database of its own in {asked.data_dir}")
     settings = effective_settings({"BROKER": "embedded://", "DATABASE_URL": database})
     # Faust comes with them, and `--help` is quick.
-    from traderecon.demo.run import Ended, Plan, run
+    from traderecon.demo.run import Ended, OthersData, Plan, run
     from traderecon.sink.database import StoreError
     from traderecon.transport.client import ClientError
     from traderecon.transport.log import WorkerRunning
 
     plan = Plan(seed, trades, rate or (None if trades else RATE), duration)
     try:
-        asyncio.run(run(settings, plan, port, say))
+        if not asyncio.run(run(settings, plan, port, say)):
+            say(f"stopped after {duration:g} s; the next start goes on from here")
     except KeyboardInterrupt:
         say("stopped; the next start goes on from here")
     except SystemExit:  # SIGTERM
@@ -78,5 +79,5 @@ def demo(
         fail(Exit.REFUSED, f"{what}; --data-dir or TRADERECON_DATA_DIR names it")
     except StoreError as error:
         fail(error.code, str(error))
-    except (WorkerRunning, ClientError) as error:
+    except (WorkerRunning, ClientError, OthersData) as error:
         fail(Exit.REFUSED, str(error))

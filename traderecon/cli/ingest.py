@@ -9,6 +9,7 @@ from zlib import crc32
 
 import click
 
+from traderecon.addresses import EMBEDDED
 from traderecon.batch.inputs import Input, InputError
 from traderecon.cli.broker import input_partitions, run
 from traderecon.cli.files import Named, named
@@ -19,6 +20,7 @@ from traderecon.intake import Rows, blank, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings
 from traderecon.topics import topics
+from traderecon.transport.log.open_log import NAME as LOG
 from traderecon.transport.microbatch import Outgoing
 from traderecon.transport.outbox import Outbox
 
@@ -49,10 +51,12 @@ def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None
     """Send CSV files to the topics, a message per line; FILE may be a pattern, or - for stdin with --topic.
 
     The first line names the columns. A line that is malformed is sent all the same, and becomes a dead letter with its
-    reason; its neighbours are reconciled. The same file again changes nothing: a leg is known by its content.
+    reason; its neighbours are reconciled. The same file again changes no verdict: a leg is known by its content. A
+    malformed line is another dead letter.
     """
     settings = effective_settings()
     parts = [_opened(file, *_destination(file.path, topic, settings)) for file in named(files)]
+    say(f"sending to {_log(settings)}")
     sent: Counter[str] = Counter({part.topic: 0 for part in parts})
     complete = False
     try:
@@ -65,6 +69,14 @@ def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None
                 say(f"{name}: {counted(count, 'message')}")
         if as_json:
             click.echo(json.dumps({"files": [str(path) for path in files], "complete": complete, "topics": dict(sent)}))
+
+
+def _log(settings: Settings) -> str:
+    """Where the messages go, said before they do: the default depends on the directory one is in."""
+    if not settings.broker.startswith(EMBEDDED):
+        return settings.broker
+    file = settings.data_dir / LOG
+    return f"the embedded log {file}" + ("" if file.exists() else ", which is new")
 
 
 def _destination(path: Path, topic: str | None, settings: Settings) -> tuple[Source, str]:

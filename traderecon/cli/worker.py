@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import click
 
+from traderecon.addresses import EMBEDDED
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, fail, say
 from traderecon.roles import ROLES
@@ -73,6 +74,7 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     directory. Ctrl-C or SIGTERM ends it in order. Exit 70: a promise could not be kept, and nothing was acknowledged;
     start it again.
     """
+    from traderecon.demo.day import FILE
     from traderecon.memory import give_back
     from traderecon.open_files import raise_limit
 
@@ -82,6 +84,11 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     if tied:
         threading.Thread(target=_end_with_input, daemon=True).start()
     settings = effective_settings()
+    if not tied and settings.broker.startswith(EMBEDDED) and (settings.data_dir / FILE).exists():
+        say(
+            f"warning: {settings.data_dir} has the simulated trades of `traderecon demo`; for real ones set "
+            "TRADERECON_DATA_DIR"
+        )
     try:
         run(settings, roles, listener(settings, port), loglevel)
     except SystemExit as end:

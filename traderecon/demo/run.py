@@ -8,7 +8,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from traderecon.clock import now_ns
-from traderecon.demo.day import Day
+from traderecon.demo.day import FILE, Day
 from traderecon.demo.decided import decided
 from traderecon.demo.supervisor import Supervisor
 from traderecon.preflight.topics import make
@@ -46,15 +46,20 @@ class Ended(Exception):
         self.code = code
 
 
+class OthersData(Exception):
+    """The log in the data directory has messages, and no demo has written there."""
+
+
 async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[str], None]) -> bool:
     """Send and wait: True when all is decided and stored, False when the time was up.
 
     ``port``: where the pages are to be, None for the first that is free. ``tell`` is given what a person wants to know.
-    Raises Ended, StoreError, ClientError, WorkerRunning (another worker has the data directory).
+    Raises Ended, StoreError, ClientError, WorkerRunning (another worker has the data directory), OthersData.
     """
     await _alone(settings.data_dir, tell)
     async with EmbeddedClient.opened(settings.data_dir) as client:
         await make(client, settings)
+        await _require_own(client, settings)
         with closing(Store.open(settings.database_url)) as store:
             store.ready()
         day = Day(settings.data_dir, plan.seed, now_ns() // NS_PER_MS)
@@ -78,6 +83,18 @@ async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[
             for task in (watched, work, counted):
                 task.cancel()
             await asyncio.to_thread(supervisor.stop)
+
+
+async def _require_own(client: EmbeddedClient, settings: Settings) -> None:
+    """OthersData where simulated trades would be mixed with real ones, which nobody could take apart again."""
+    if (settings.data_dir / FILE).exists():
+        return
+    for topic in topics(settings.topic_prefix).inputs:
+        if any((await client.ends(topic)).values()):
+            raise OthersData(
+                f"{settings.data_dir}: {topic} has messages that no demo has sent, and simulated trades would be mixed "
+                "with them. Give the demo another directory: --data-dir"
+            )
 
 
 async def _work(  # noqa: PLR0917  # the parts of one run
