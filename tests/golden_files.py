@@ -1,0 +1,116 @@
+"""Golden files: what is on the topics, byte for byte. A refactoring leaves them; a change of format shows.
+
+    tests/golden/<topic>.jsonl     a line is a record's value
+    tests/golden/heads.json        the heads of the chains that a database makes of them
+
+``python -m golden_files`` writes them. Made from the stories of tests/scenarios, so that every shape is in them.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from msgspec.structs import replace
+from scenario import Message, Scenario, Step, as_messages, play, stories
+from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs, standing
+
+from traderecon.records import Fact, Rejected, State
+from traderecon.records.account import Account, Became, account_json
+from traderecon.records.action import Action, Deed, action_json
+from traderecon.records.dead_letter import REPLAY_OF, dead_letter
+from traderecon.records.journal import Progress, journalled
+from traderecon.records.retention import Hold, Purge, Release, retention_json
+from traderecon.records.rules_change import rules_change, rules_change_json
+from traderecon.records.skip import Skip, skip_json
+from traderecon.sink.store import Store
+
+FOLDER = Path(__file__).parent / "golden"
+ORDERS = 12
+"""Trades whose legs come in another order each."""
+AT = "2025-07-26T10:01:23.000000001Z"
+
+
+def files() -> dict[str, bytes]:
+    """The content of every file, by its name."""
+    outputs, told = Outputs(), stories()
+    for name, story in told.items():
+        for result in play(_own(name, story), story.parsed_rules).results.values():
+            if result.verdict.state is not State.PENDING:
+                outputs.publish(result)
+    for number in range(ORDERS):
+        outputs.trade(f"T{number}", LEGS[number % len(LEGS) :] + LEGS[: number % len(LEGS)], again=number % 3 == 0)
+    for partition, letter in enumerate(_letters(told)):
+        outputs.append(TOPICS.dead_letters, partition % PARTITIONS, None, letter)
+    for partition in range(PARTITIONS):
+        outputs.append(TOPICS.standings, partition, b"%d" % partition, standing(partition, partition))
+        account = Account("executions", partition, 100, ((Became.LEG, 120), (Became.REJECTED, 1), (Became.CONTROL, 2)))
+        outputs.append(TOPICS.accounts, partition, account.key, account_json(account))
+    for number, value in enumerate(_decisions()):
+        outputs.append(TOPICS.actions, number % PARTITIONS, b"k", value)
+    lines: dict[str, list[bytes]] = {"legs": [*_journal(told)]}
+    for (topic, _), records in outputs.places.items():
+        lines.setdefault(topic, []).extend([record.value or b"" for record in records])
+    written = {f"{topic}.jsonl": b"\n".join([*values, b""]) for topic, values in lines.items()}
+    return written | {"heads.json": _heads(outputs)}
+
+
+def _own(name: str, story: Scenario) -> Iterator[Step]:
+    """The steps of a story, its trades under names that no other story has."""
+    for step in as_messages(story):
+        if isinstance(step, Fact):
+            leg = replace(step.leg, trade_id=f"{name}-{step.leg.trade_id}")
+            yield replace(step, leg=leg)
+        else:
+            yield step
+
+
+def _letters(told: dict[str, Scenario]) -> Iterator[bytes]:
+    number = 0
+    for story in told.values():
+        for message, step in zip(story.messages, as_messages(story), strict=True):
+            if isinstance(step, Rejected) and isinstance(message, Message):
+                number += 1
+                headers = [(REPLAY_OF, b"executions/0/17")] if number % 2 else []
+                rejected = replace(step, origin=replace(step.origin, offset=number))
+                yield dead_letter(rejected, b"key", message.value and message.value[:200], headers)
+
+
+def _journal(told: dict[str, Scenario]) -> Iterator[bytes]:
+    for story in told.values():
+        yield from (journalled(step) for step in as_messages(story) if isinstance(step, Fact))
+    yield journalled(Progress(1_753_524_083_000_000_000, {"executions": [0, 1]}, {"executions": 4}))
+    yield journalled(Progress(1_753_524_083_000_000_000, {}, {"executions": 4}, epoch=2))
+
+
+def _decisions() -> Iterator[bytes]:
+    yield action_json(Action("a1", Deed.REPLAY, "executions/0/18", "executions/0/17", "ops", AT, "fixed"))
+    yield action_json(Action("a2", Deed.DISCARD, "executions/0/17", "executions/0/17", "ops", AT, "a test"))
+    yield retention_json(Hold("h1", "ops", AT, "a case", trade_id="T1"))
+    yield retention_json(Hold("h2", "ops", AT, "a case", ticker="AAPL"))
+    yield retention_json(Release("h1", "ops", AT, "over"))
+    yield retention_json(Purge("p1", AT, 3, 4, "ops", AT, "old"))
+    yield rules_change_json(rules_change(0, 7, ("a" * 64, {"price": "0.005"}), ("b" * 64, {"price": "0.01"})))
+    yield skip_json(Skip("s1", "executions", 0, 10, 20, "matching", "ops", AT, "expired"))
+
+
+def _heads(outputs: Outputs) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/golden.db")
+        store.ready()
+        outputs.into(store)
+        with store.engine.connect() as connection:
+            rows = connection.exec_driver_sql(
+                "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY 1, 2"
+            )
+            heads = [list(row) for row in rows]
+        store.close()
+    return json.dumps(heads, indent=1).encode() + b"\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for name, content in files().items():
+        (FOLDER / name).write_bytes(content)
+        sys.stdout.write(f"{name}: {len(content):,} bytes\n")
