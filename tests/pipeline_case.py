@@ -26,10 +26,10 @@ from urllib.request import urlopen
 from broker.kafka_server import reserved
 from broker.waiting import until
 
+from traderecon.client.connection import connect
 from traderecon.settings import PREFIX
 from traderecon.topics import topics
 from traderecon.transport import Outgoing
-from traderecon.transport.client import connect
 
 TRADERECON = Path(sys.executable).with_name("traderecon")
 BOUND = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from traderecon.batch.table import COLUMNS
+from traderecon.present.trade_row import COLUMNS
 from traderecon.records import Hint
 from traderecon.rules.file import parse_rules
 from traderecon.settings import PREFIX, Settings

@@ -14,30 +14,31 @@ from typing import Any, NamedTuple
 
 from aiohttp.web import SockSite
 
-from traderecon import free_space, log_retention, web
+from traderecon import web
 from traderecon.addresses import EMBEDDED, embedded_directory, embedded_url
 from traderecon.audit import agent as audit_agent
 from traderecon.audit import checkpoint
 from traderecon.audit.signing import KeyTrouble, Signer
-from traderecon.connection import connected, security
-from traderecon.identity import Identity, OtherIdentity, unexpected
+from traderecon.client.connection import connected, security
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
-from traderecon.roles import ROLES
 from traderecon.rulebook import matching_agreement, rules_in_force
 from traderecon.settings import ConfigurationError, Settings, load, on_this_machine
 from traderecon.sink import agent as sink_agent
 from traderecon.sink.database import file_path
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
-from traderecon.sink_group import settle, sink_agreement, sink_group
 from traderecon.stage import Stage
 from traderecon.telemetry import Metrics, incidents, lag
 from traderecon.topics import Topics, topics
 from traderecon.transport import StreamApp
 from traderecon.transport.incidents import Kind
 from traderecon.transport.strikes import Strikes
-from traderecon.worker_home import WorkerHome, take_home
+from traderecon.worker import free_space, log_retention
+from traderecon.worker.home import WorkerHome, take_home
+from traderecon.worker.identity import Identity, OtherIdentity, unexpected
+from traderecon.worker.roles import ROLES
+from traderecon.worker.sink_group import settle, sink_agreement, sink_group
 
 BATCH_RECORDS = 4_000
 """A backlog is read in batches of so many: each waits twice for an acknowledgement, whatever its size."""

@@ -10,11 +10,10 @@ from typing import Any
 from pipeline_case import TRADERECON, Installation
 from sink.outputs import PARTITIONS, Outputs, rows
 
-from traderecon.connection import connected
+from traderecon.client.connection import connect, connected
 from traderecon.settings import Settings
 from traderecon.sink.store import Store
 from traderecon.transport import Outgoing
-from traderecon.transport.client import connect
 
 DATABASE = "traderecon.db"
 

@@ -19,13 +19,14 @@ from traderecon.audit.proof import proof_of
 from traderecon.audit.purging import Purging, decide
 from traderecon.audit.rebuild import rebuild
 from traderecon.audit.verify import Examined, examine
+from traderecon.client.connection import connect
 from traderecon.records import Kind as LegKind
 from traderecon.records import Leg
 from traderecon.records.retention import Hold, Release
 from traderecon.sink import purge
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch, Outgoing
-from traderecon.transport.client import NotAccepted, connect
+from traderecon.transport.errors import NotAccepted
 from traderecon.transport.log import Log
 
 OLD, YOUNG = 60, 20

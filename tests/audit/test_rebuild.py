@@ -21,11 +21,11 @@ from traderecon.audit.findings import Kind
 from traderecon.audit.rebuild import Rebuilt, rebuild
 from traderecon.audit.verify import examine
 from traderecon.cli.talk import Exit
+from traderecon.client.connection import connect
 from traderecon.sink.database import StoreError
 from traderecon.sink.messages import NotOurs
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
-from traderecon.transport.client import connect
 from traderecon.transport.log import Log
 
 TRADES = 60

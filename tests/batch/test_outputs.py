@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from traderecon.batch.inputs import Input
 from traderecon.batch.outputs import Format, frame, put_together, whole, write_part
-from traderecon.batch.table import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
+from traderecon.present.trade_row import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
 from traderecon.simulator import PROFILES
 
 TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"

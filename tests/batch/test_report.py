@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from markup import Node, Tree
 from runs import clean, mixed, odd, summary_of
 
-from traderecon.batch.report import Heading, InputFile, render, words
+from traderecon.batch.report import Heading, InputFile, render
 from traderecon.batch.report.charts import FULL, LEAST, SLOTS, histogram
-from traderecon.batch.report.figures import share
 from traderecon.batch.report.headline import Urgency, call, headline
 from traderecon.batch.report.terms import terms
 from traderecon.batch.summary import BREAKS_SHOWN, REJECTS_SHOWN, Break, Summary
+from traderecon.present import labels as words
+from traderecon.present.figures import share
 from traderecon.records import Hint, Outcome, Reason, RejectCode, Source, State
 from traderecon.rules import (
     FOUNDING,

@@ -10,9 +10,12 @@ import pytest
 from aiokafka.admin import NewTopic
 from broker.kafka_server import Kafka
 
+from traderecon.client import kafka_client
+from traderecon.client.client import Client, Created
+from traderecon.client.connection import connect
 from traderecon.topics import RESULT_BYTES, Topic
-from traderecon.transport import Outgoing, kafka_client
-from traderecon.transport.client import Client, Created, NoAnswer, NotAccepted, NoTopic, connect
+from traderecon.transport import Outgoing
+from traderecon.transport.errors import NoAnswer, NotAccepted, NoTopic
 
 T = TypeVar("T")
 

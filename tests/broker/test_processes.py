@@ -21,7 +21,7 @@ STAGES = 2 + min(2, len(os.sched_getaffinity(0)))
 pytestmark = pytest.mark.installation(grace_seconds=2)
 TOLD_AT_ONCE = """
 import os, signal, time
-from traderecon import processes
+from traderecon.worker import processes
 from traderecon.cli import main
 
 divided = processes.divided

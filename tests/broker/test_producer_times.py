@@ -9,9 +9,9 @@ from broker.waiting import until
 from pipeline_case import READY_S, Installation
 from pipeline_truth import assert_history_holds
 
+from traderecon.client.connection import connect
 from traderecon.records import RejectCode
 from traderecon.transport import Outgoing
-from traderecon.transport.client import connect
 
 DAY_MS = 86_400_000
 TIMES_MS = (-1, 0, 1, 253_402_300_800_000, 2**62)

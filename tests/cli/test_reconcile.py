@@ -14,9 +14,9 @@ from batches import plain_files, rows_of, simulated, written
 from click.testing import CliRunner, Result
 
 from traderecon.batch.split import PART_BYTES
-from traderecon.batch.table import COLUMNS
 from traderecon.cli import command
 from traderecon.cli.talk import Exit
+from traderecon.present.trade_row import COLUMNS
 
 TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"
 INPUTS = ("--executions", "executions.csv", "--confirmations", "broker_confirmations.csv", "--pnl", "pnl_snapshot.csv")

@@ -17,13 +17,13 @@ from pipeline_case import Installation
 from traderecon.cli.dead_letters import dead_letters
 from traderecon.cli.decisions import Decider, Decision
 from traderecon.cli.talk import Exit
+from traderecon.client.connection import connect
 from traderecon.records.action import Deed
 from traderecon.records.dead_letter import REPLAY_OF
 from traderecon.sink.letter_queries import LetterId, sent_record
 from traderecon.sink.queries import Queries
 from traderecon.topics import topics
 from traderecon.transport import Outgoing, partition_for
-from traderecon.transport.client import connect
 from traderecon.transport.log import Log
 from traderecon.transport.strikes import LIMIT
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from traderecon.client.embedded_client import EmbeddedClient
 from traderecon.demo.day import FILE, Day
 from traderecon.preflight.topics import make
 from traderecon.records import Source
 from traderecon.settings import load
 from traderecon.simulator import PROFILES, START_MS, messages
 from traderecon.topics import topics
-from traderecon.transport.embedded_client import EmbeddedClient
 
 NAMES = topics("")
 NOW_MS = 1_790_000_000_500

@@ -14,8 +14,8 @@ from typing import NamedTuple
 from pipeline.trades import execution
 from pipeline_case import Installation, Running
 
+from traderecon.client.connection import connect
 from traderecon.transport import Outgoing, partition_for
-from traderecon.transport.client import connect
 
 DAY_S = 86_400
 AT_ONCE = 2_000

@@ -11,10 +11,10 @@ from pipeline_case import Installation
 from pipeline_truth import assert_history_holds
 from scenario import Message, as_messages, stories
 
+from traderecon.client.connection import connect
 from traderecon.records import RejectCode, Rejected
 from traderecon.records.bounds import FACTS_PER_SIDE
 from traderecon.transport import Outgoing
-from traderecon.transport.client import connect
 
 NO_MESSAGE = {RejectCode.HANDLER_ERROR, RejectCode.TOO_MANY_FACTS, RejectCode.TIMESTAMP_AMBIGUOUS}
 """Codes that no message has by itself; the last one needs a feed that writes local time."""

@@ -14,15 +14,15 @@ import pytest
 
 from traderecon import open_files
 from traderecon.audit.signing import make_key
-from traderecon.identity import Identity, pin
+from traderecon.client.connection import connect
 from traderecon.preflight import Finding, Level, checks, exit_code, machine
 from traderecon.preflight.findings import bad, ok, warn
 from traderecon.preflight.topics import make
 from traderecon.settings import load
 from traderecon.sink.store import Store
 from traderecon.topics import topics
-from traderecon.transport.client import connect
 from traderecon.transport.log import Log, WorkerLock
+from traderecon.worker.identity import Identity, pin
 
 pytestmark = pytest.mark.usefixtures("here")
 

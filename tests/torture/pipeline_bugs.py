@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 from torture.bugs import BUGS as OF_THE_TRANSPORT
 from torture.bugs import turns
 from traderecon.intake.agent import _Intake
+from traderecon.intake.journal_time import LogTime
 from traderecon.intake.log_clock import LogClock
-from traderecon.journal_batch import Encoded, JournalBatch
-from traderecon.journal_time import LogTime
+from traderecon.matching.journal_batch import Encoded, JournalBatch
 from traderecon.records import Told
 from traderecon.records.journal import Progress
 from traderecon.sink import results as sunk

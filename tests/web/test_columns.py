@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from legs import booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
-from traderecon.batch import table
 from traderecon.batch.outputs import Format, frame, put_together, write_part
 from traderecon.matching import add, decided, judge, result, sides_of
+from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.wire import result_json

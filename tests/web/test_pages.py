@@ -13,7 +13,7 @@ from legs import ours, theirs
 from markup import Node, Tree
 from web.desk import MORNING, STRANGE, Desk, filled, served
 
-from traderecon.batch.table import COLUMNS
+from traderecon.present.trade_row import COLUMNS
 from traderecon.records import Leg, State
 from traderecon.web.templates import visible
 

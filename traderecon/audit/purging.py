@@ -15,12 +15,13 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import Engine
 
 from traderecon.audit.checkpoint import Checkpoint, append
+from traderecon.client.client import Client
 from traderecon.records.retention import KEY, Hold, Purge, Release, retention_json
 from traderecon.sink.database_id import found_id
 from traderecon.sink.purge import Plan, Removal, Step, planned, purged, removal, remove
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing
-from traderecon.transport.client import Client, NotAccepted
+from traderecon.transport.errors import NotAccepted
 from traderecon.transport.microbatch import partition_for
 
 _BEGUN = "SELECT first_offset FROM beginnings WHERE topic = ? AND partition = ?"

@@ -19,13 +19,14 @@ from traderecon.addresses import sqlite_url
 from traderecon.audit.backup import Head, heads, require_new, settle
 from traderecon.audit.database import chain_starts, file_of, looked_at
 from traderecon.audit.links import table_of
+from traderecon.client.client import Client
 from traderecon.sink.database import StoreError
 from traderecon.sink.messages import NotOurs
 from traderecon.sink.purge import ChainStart
 from traderecon.sink.store import Store
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Record
-from traderecon.transport.client import Client, NoTopic
+from traderecon.transport.errors import NoTopic
 from traderecon.transport.halt import PROMISE, REFUSED
 
 _HEAD = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"

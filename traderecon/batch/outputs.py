@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from traderecon.batch.table import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
+from traderecon.present.trade_row import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
 from traderecon.records.words import Word
 
 _TAME = r"^[A-Za-z0-9][A-Za-z0-9._:/#-]*$"

@@ -13,10 +13,10 @@ from traderecon.batch.outputs import Format, frame, write_part
 from traderecon.batch.screen import Lines, Screen
 from traderecon.batch.split import NO_LINES, Spill
 from traderecon.batch.summary import Break, Summary
-from traderecon.batch.table import row
 from traderecon.intake import COLUMNS as FIELDS
 from traderecon.intake import Rows
 from traderecon.matching import Arrival, add, judge, sides_of
+from traderecon.present.trade_row import row
 from traderecon.records import Fact, Origin, Rejected, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import Rules

@@ -27,7 +27,7 @@ from traderecon.batch.part import Chunks, Job, Judged, judge_part, start_worker
 from traderecon.batch.screen import Screen
 from traderecon.batch.split import CHUNK_BYTES, boundaries, split
 from traderecon.batch.summary import Reject, Summary
-from traderecon.batch.table import spreadsheet_safe
+from traderecon.present.trade_row import spreadsheet_safe
 from traderecon.records import RejectCode
 from traderecon.rules import Rules
 

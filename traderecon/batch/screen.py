@@ -16,7 +16,7 @@ import msgspec
 import polars as pl
 
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, URGENCY, Summary
-from traderecon.batch.table import COLUMNS
+from traderecon.present.trade_row import COLUMNS
 from traderecon.records import STANDINGS, Hint, Outcome, Reason, Source, State
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT

@@ -10,8 +10,8 @@ from typing import Self
 
 import msgspec
 
-from traderecon.batch.table import together
 from traderecon.matching import Sides, stated
+from traderecon.present.trade_row import together
 from traderecon.records import (
     STANDINGS,
     Hint,

@@ -21,8 +21,8 @@ from traderecon.audit.verify import Examined, examine
 from traderecon.cli.broker import run
 from traderecon.cli.files import unwritten
 from traderecon.cli.talk import Exit, counted, fail, printable, progress, say
+from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.connection import connected
 from traderecon.durable import create
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso

@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 from traderecon.addresses import EMBEDDED
 from traderecon.cli.talk import Exit, fail
+from traderecon.client.client import Client
 from traderecon.settings import Settings
 from traderecon.topics import topics
-from traderecon.transport.client import Client, ClientError, NoAnswer
+from traderecon.transport.errors import ClientError, NoAnswer
 
 T = TypeVar("T")
 

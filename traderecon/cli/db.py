@@ -16,7 +16,7 @@ from traderecon.audit.rebuild import rebuild as made_anew
 from traderecon.cli.broker import run
 from traderecon.cli.purge import hold, purge
 from traderecon.cli.talk import Exit, counted, fail, progress, say
-from traderecon.connection import connected
+from traderecon.client.connection import connected
 from traderecon.records.formats import OtherFormat
 from traderecon.settings import ConfigurationError, Settings, load
 from traderecon.sink.database import StoreError

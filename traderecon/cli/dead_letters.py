@@ -14,7 +14,7 @@ from traderecon.cli.broker import run
 from traderecon.cli.decisions import Decider, Decision, Outcome, bytes_of
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, counted, fail, printable, say
-from traderecon.connection import connected
+from traderecon.client.connection import connected
 from traderecon.records import RejectCode
 from traderecon.records.action import Deed
 from traderecon.records.dead_letter import letter_id

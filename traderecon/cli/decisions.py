@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from traderecon.client.client import Client
 from traderecon.clock import now_ns
 from traderecon.records.action import MOST_REPLAYS, Action, Deed, action_json, action_of
 from traderecon.records.dead_letter import REPLAY_ATTEMPT, REPLAY_OF, letter_id
@@ -22,7 +23,6 @@ from traderecon.records.formats import known
 from traderecon.records.instants import iso
 from traderecon.sink.rows import SentRecord
 from traderecon.topics import Topics
-from traderecon.transport.client import Client
 from traderecon.transport.microbatch import Outgoing, partition_for
 
 

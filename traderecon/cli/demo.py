@@ -60,7 +60,7 @@ def demo(
     # Faust comes with them, and `--help` is quick.
     from traderecon.demo.run import Ended, OthersData, Plan, run
     from traderecon.sink.database import StoreError
-    from traderecon.transport.client import ClientError
+    from traderecon.transport.errors import ClientError
     from traderecon.transport.log import WorkerRunning
 
     plan = Plan(seed, trades, rate or (None if trades else RATE), duration)

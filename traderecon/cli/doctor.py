@@ -10,8 +10,8 @@ import msgspec
 from traderecon.cli.talk import Exit
 from traderecon.preflight import Finding, checks, exit_code
 from traderecon.preflight.findings import bad, ok
-from traderecon.roles import ROLES
 from traderecon.settings import ConfigurationError, load
+from traderecon.worker.roles import ROLES
 
 
 @click.command()

@@ -2,7 +2,7 @@
 
 import click
 
-from traderecon.roles import ROLES
+from traderecon.worker.roles import ROLES
 
 
 def passed_on(name: str) -> click.Command:

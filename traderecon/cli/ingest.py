@@ -15,14 +15,14 @@ from traderecon.cli.broker import input_partitions, run
 from traderecon.cli.files import Named, named
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, counted, fail, printable, progress, say
-from traderecon.connection import connected
+from traderecon.client.connection import connected
+from traderecon.client.outbox import Outbox
 from traderecon.intake import Rows, blank, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings
 from traderecon.topics import topics
 from traderecon.transport.log.open_log import NAME as LOG
 from traderecon.transport.microbatch import Outgoing
-from traderecon.transport.outbox import Outbox
 
 LINE_BYTES = 300_000
 """A longer line is sent without its end: it is far too long for a leg, and its beginning says whose it is."""

@@ -20,8 +20,8 @@ from traderecon.cli.covered import covered, covered_now
 from traderecon.cli.dates import Day
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, counted, fail, progress, say
+from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.connection import connected
 from traderecon.records.instants import iso
 from traderecon.records.retention import Hold, Release
 from traderecon.settings import Settings

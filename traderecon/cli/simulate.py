@@ -89,10 +89,10 @@ def _send(
     """Send the day; however it ends, say what the broker has acknowledged."""
     # Faust comes with them, and files need neither.
     from traderecon.cli.broker import input_partitions, run
-    from traderecon.connection import connected
+    from traderecon.client.connection import connected
+    from traderecon.client.outbox import Outbox
     from traderecon.topics import topics
     from traderecon.transport.microbatch import Outgoing
-    from traderecon.transport.outbox import Outbox
 
     settings = effective_settings()
     topic_of = {source: topic for topic, source in topics(settings.topic_prefix).inputs.items()}

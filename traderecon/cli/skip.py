@@ -11,17 +11,17 @@ from traderecon.cli import signature
 from traderecon.cli.broker import run
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, counted, fail, say
+from traderecon.client.client import Client, GroupPosition
+from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.connection import connected
 from traderecon.records.account import Account, Became, Book, Span, account_json, account_of
 from traderecon.records.instants import iso
 from traderecon.records.skip import Skip, skip_json
 from traderecon.settings import Settings
-from traderecon.state import set_applied
 from traderecon.topics import Topics
 from traderecon.topics import topics as named
-from traderecon.transport.client import Client, GroupPosition
 from traderecon.transport.microbatch import Outgoing, partition_for
+from traderecon.worker.state import set_applied
 
 
 @click.command()

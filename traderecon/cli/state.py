@@ -8,11 +8,11 @@ import msgspec
 from traderecon.cli.broker import run
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import progress, say
-from traderecon.connection import connected
+from traderecon.client.connection import connected
 from traderecon.settings import Settings
-from traderecon.state import Rebuilt
-from traderecon.state import rebuild as rebuilt
 from traderecon.topics import topics
+from traderecon.worker.state import Rebuilt
+from traderecon.worker.state import rebuild as rebuilt
 
 SCRATCH = "state-rebuild"
 

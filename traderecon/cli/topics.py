@@ -9,12 +9,12 @@ from traderecon.cli.broker import run
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.skip import skip
 from traderecon.cli.talk import Exit, fail, say
-from traderecon.connection import connected
+from traderecon.client.client import Created
+from traderecon.client.connection import connected
 from traderecon.preflight.rights import GRANTED, Right, gathered, grant, needed, servers
 from traderecon.preflight.topics import Fitness, Standing, inspect, make, other_partitions
 from traderecon.settings import Settings
 from traderecon.topics import topics as named
-from traderecon.transport.client import Created
 
 
 @click.group()

@@ -17,8 +17,9 @@ from traderecon.cli.dates import Instant
 from traderecon.cli.local_database import asked
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, counted, fail, say
+from traderecon.client.client import Client
+from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.connection import connected
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
 from traderecon.records.journal import Progress, progress_of
@@ -26,7 +27,6 @@ from traderecon.records.watermark_reset import KEY, WatermarkReset, reset_json, 
 from traderecon.settings import Settings
 from traderecon.sink.queries import Queries
 from traderecon.topics import Topics, topics
-from traderecon.transport.client import Client
 from traderecon.transport.microbatch import Outgoing, partition_for
 
 TAIL_RECORDS = 10_000

@@ -12,8 +12,8 @@ import click
 from traderecon.addresses import EMBEDDED
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, fail, say
-from traderecon.roles import ROLES
 from traderecon.settings import ConfigurationError, Settings
+from traderecon.worker.roles import ROLES
 
 PORTS_TRIED = 100
 
@@ -75,8 +75,8 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     start it again.
     """
     from traderecon.demo.day import FILE
-    from traderecon.memory import give_back
     from traderecon.open_files import raise_limit
+    from traderecon.worker.memory import give_back
 
     started = os.getpid()
     give_back()
@@ -106,11 +106,11 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
 
     from traderecon.app import apps, identity_of, settle_database
     from traderecon.cli.broker import run as ask
-    from traderecon.identity import OtherIdentity
-    from traderecon.memory import settle
-    from traderecon.processes import divided, shares
     from traderecon.sink.database import StoreError
-    from traderecon.worker_home import take_home
+    from traderecon.worker.home import take_home
+    from traderecon.worker.identity import OtherIdentity
+    from traderecon.worker.memory import settle
+    from traderecon.worker.processes import divided, shares
 
     _preflight(settings, roles)
     try:
@@ -147,7 +147,7 @@ def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
     """Make what is ours to make, and refuse what could only fail later; warnings are told."""
     from traderecon.addresses import EMBEDDED
     from traderecon.cli.broker import run as ask
-    from traderecon.connection import connected
+    from traderecon.client.connection import connected
     from traderecon.preflight import Level, checks, exit_code
     from traderecon.preflight.topics import make
     from traderecon.transport.log import WorkerLock, WorkerRunning
@@ -175,7 +175,7 @@ def _belonging(settings: Settings) -> None:
     """Refuse a data directory of another log before topics are made for it."""
     from traderecon.app import identity_of
     from traderecon.cli.broker import run as ask
-    from traderecon.identity import OtherIdentity, verify
+    from traderecon.worker.identity import OtherIdentity, verify
 
     try:
         verify(settings.data_dir, ask(identity_of(settings)))

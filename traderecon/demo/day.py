@@ -14,11 +14,11 @@ import msgspec
 from msgspec.structs import replace
 
 from traderecon import durable
+from traderecon.client.client import Client
+from traderecon.client.outbox import Outbox
 from traderecon.simulator import PROFILES, SLOT_MS, START_MS, Profile, Sent, messages, paced
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing
-from traderecon.transport.client import Client
-from traderecon.transport.outbox import Outbox
 
 FILE = "demo.json"
 UNBOUNDED = 2**40

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from traderecon.client.client import Client
 from traderecon.records.instants import iso
 from traderecon.sink.queries import Queries
 from traderecon.topics import Topics
-from traderecon.transport.client import Client
 
 SECONDS = len("2025-07-26T10:01:23")
 """ISO times of unequal fractions are in order up to here."""

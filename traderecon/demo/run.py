@@ -7,6 +7,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
+from traderecon.client.embedded_client import EmbeddedClient
 from traderecon.clock import now_ns
 from traderecon.demo.day import FILE, Day
 from traderecon.demo.decided import decided
@@ -19,7 +20,6 @@ from traderecon.settings import Settings
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.topics import topics
-from traderecon.transport.embedded_client import EmbeddedClient
 from traderecon.transport.log import WorkerLock, WorkerRunning
 
 MARGIN_MS = 1_000

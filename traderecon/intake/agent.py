@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, cast
 from faust.types import TP, StreamT
 
 from traderecon.intake.instants import UTC_FORM, Form
+from traderecon.intake.journal_time import JournalTime, LogTime, Unanswered
 from traderecon.intake.messages import decode
-from traderecon.journal_time import JournalTime, LogTime, Unanswered
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Became, account_json, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, killed, letter_key, unread

@@ -18,11 +18,11 @@ import msgspec
 from faust.types import StreamT
 
 from traderecon import clock
-from traderecon.journal_batch import Encoded, JournalBatch, origin_of
 from traderecon.matching.closed import MOST_LATE, closes_ns, is_claim, latest_ns, orphan
 from traderecon.matching.course import Awaited, Turn, awaited, expire, join
 from traderecon.matching.facts import Arrival
-from traderecon.published_results import PublishedResults
+from traderecon.matching.journal_batch import Encoded, JournalBatch, origin_of
+from traderecon.matching.published_results import PublishedResults
 from traderecon.records import Source, identity
 from traderecon.records.account import Became
 from traderecon.records.dead_letter import failed, unread

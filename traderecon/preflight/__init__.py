@@ -17,8 +17,8 @@ from traderecon.preflight.machine import (
 )
 from traderecon.preflight.pages import web_host, web_port
 from traderecon.preflight.services import broker, database
-from traderecon.roles import ROLES
 from traderecon.settings import Settings
+from traderecon.worker.roles import ROLES
 
 __all__ = ["Finding", "Level", "checks", "exit_code"]
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from traderecon.addresses import KAFKA
 from traderecon.addresses import servers as servers_of
+from traderecon.client.client import GROUP, TOPIC, Client
 from traderecon.settings import Settings
 from traderecon.topics import Topics, topics
-from traderecon.transport.client import GROUP, TOPIC, Client
 
 OPERATOR, FEED = "operator", "feed"
 """Who makes topics, replays dead letters, skips what is gone, rebuilds state; who sends what is reconciled."""

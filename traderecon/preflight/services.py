@@ -6,21 +6,22 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 
 from traderecon.addresses import EMBEDDED, sqlite_path
+from traderecon.client.client import TOPIC, Client
+from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.connection import connected
-from traderecon.identity import Identity, OtherIdentity, held, unexpected, verify
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.preflight.rights import Right, gathered, grant, lacking, needed, servers
 from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
 from traderecon.records.instants import NS_PER_MS, iso
-from traderecon.roles import ROLES
 from traderecon.rulebook import TODO, matching_agreement, rules_in_force
 from traderecon.settings import ConfigurationError, Settings
-from traderecon.transport.client import TOPIC, Client, ClientError, NoAnswer
+from traderecon.transport.errors import ClientError, NoAnswer
 from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 from traderecon.transport.log.worker_lock import holder
 from traderecon.transport.open_transactions import HANGS_S
+from traderecon.worker.identity import Identity, OtherIdentity, held, unexpected, verify
+from traderecon.worker.roles import ROLES
 
 AHEAD_MS, FAR_AHEAD_MS = 1_000, 30_000
 MS_PER_S = 1_000

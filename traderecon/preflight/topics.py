@@ -10,9 +10,9 @@ from enum import StrEnum
 
 import msgspec
 
+from traderecon.client.client import Client, Copies, Created
 from traderecon.settings import Settings
 from traderecon.topics import Topic, Topics, topics
-from traderecon.transport.client import Client, Copies, Created
 
 MAKE = "run `traderecon topics create`"
 STAMPED = "message.timestamp.type"

@@ -3,7 +3,7 @@
     database_id(connection)  ->  "3f9c2a7b51d0"       renewed(connection, reason, at)  ->  a new one
 
 A copy must not share its original's group, where each would get a part: a backup has no id, whoever opens it first
-draws one, and so does a sink that finds its id in use, or its group ahead of its file (``traderecon.sink_group``).
+draws one, and so does a sink that finds its id in use, or its group ahead of its file (``sink_group``).
 Every id a database ever had stays in ``database_ids``, with the reason; the newest is in force.
 """
 

@@ -12,10 +12,19 @@ that crashed may come back, and what all of them share must not change by accide
 
 from typing import NamedTuple
 
-from traderecon.transport.client import GroupState
-
 MARGIN_S = 3.0
 """A coordinator notices the end of a session this late at most."""
+
+
+class GroupState(NamedTuple):
+    """What the members of a group have agreed on, how many they are, and where; no members: an empty group.
+
+    ``protocol`` is empty while the group rebalances.
+    """
+
+    protocol: str
+    members: int
+    hosts: tuple[str, ...] = ()
 
 
 class Agreement(NamedTuple):

@@ -14,8 +14,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import InconsistentGroupProtocolError, KafkaError
 from faust.assignor.partition_assignor import PartitionAssignor
 
-from traderecon.transport.agreement import Agreement, Membership
-from traderecon.transport.client import GroupState
+from traderecon.transport.agreement import Agreement, GroupState, Membership
 from traderecon.transport.kafka_groups import describe
 
 AGAIN_S = 1.0

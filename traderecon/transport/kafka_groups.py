@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.errors import NoError, for_code
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
-from traderecon.transport.client import GroupState
+from traderecon.transport.agreement import GroupState
 
 UUID_CHARACTERS = 37
 

@@ -20,7 +20,7 @@ from aiokafka.errors import (
 from faust.auth import Credentials, SASLCredentials, SSLCredentials
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
-from traderecon.transport.client import NotAccepted
+from traderecon.transport.errors import NotAccepted
 
 SSL, SASL_PLAINTEXT, SASL_SSL = "SSL", "SASL_PLAINTEXT", "SASL_SSL"
 HOW = "`traderecon topics acls` prints the commands that grant what each role needs"

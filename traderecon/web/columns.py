@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from traderecon.batch.table import COLUMNS, SENT_TEXT, spreadsheet_safe, together
+from traderecon.present.trade_row import COLUMNS, SENT_TEXT, spreadsheet_safe, together
 
 
 class _Terms(msgspec.Struct, frozen=True):

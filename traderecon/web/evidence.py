@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
-from traderecon.batch.report.said import Said, alike, padding, places, said
-from traderecon.batch.table import together
+from traderecon.present.operands import Said, alike, padding, places, said
+from traderecon.present.trade_row import together
 from traderecon.records import Operand, Outcome, Reason, Source
 from traderecon.records.legs import NAMES
 

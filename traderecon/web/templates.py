@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from traderecon import __version__
-from traderecon.batch.report import words
-from traderecon.batch.report.figures import count, share
-from traderecon.batch.report.said import foreign_codes
+from traderecon.present import labels as words
+from traderecon.present.figures import count, share
+from traderecon.present.operands import foreign_codes
 from traderecon.records import STANDINGS, Outcome, Reason, Severity, State
 
 _TWINS = (".json", ".csv", "/")

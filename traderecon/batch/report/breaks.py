@@ -4,12 +4,12 @@ from decimal import Decimal
 
 import msgspec
 
-from traderecon.batch.report.figures import amount, exact
-from traderecon.batch.report.said import Said, alike, hidden_codes, padding, places, said
 from traderecon.batch.report.terms import bound_of
 from traderecon.batch.summary import Break
-from traderecon.batch.table import together
 from traderecon.matching import Sides, stated
+from traderecon.present.figures import amount, exact
+from traderecon.present.operands import Said, alike, hidden_codes, padding, places, said
+from traderecon.present.trade_row import together
 from traderecon.records import (
     ALL_VERSIONS,
     CONTENT,

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
-from traderecon.batch.report.figures import count, ranked, share
 from traderecon.batch.summary import Summary
+from traderecon.present.figures import count, ranked, share
 from traderecon.records import State
 
 

@@ -6,15 +6,15 @@ from heapq import nsmallest
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from traderecon.batch.report import words
 from traderecon.batch.report.breaks import Shown, columns, shown
 from traderecon.batch.report.charts import DAY, histogram, lengths
-from traderecon.batch.report.figures import Name, amount, count, ranked, share
 from traderecon.batch.report.heading import Heading
 from traderecon.batch.report.headline import call, headline
-from traderecon.batch.report.said import foreign_codes
 from traderecon.batch.report.terms import switched_off, terms
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Break, Summary
+from traderecon.present import labels as words
+from traderecon.present.figures import Name, amount, count, ranked, share
+from traderecon.present.operands import foreign_codes
 from traderecon.records import STANDINGS, Hint, Outcome, Reason, State
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.rules import Rules

@@ -4,7 +4,7 @@ from typing import assert_never
 
 import msgspec
 
-from traderecon.batch.report.figures import exact
+from traderecon.present.figures import exact
 from traderecon.records import Reason
 from traderecon.records.instants import milliseconds
 from traderecon.records.numbers import EXACT

@@ -6,7 +6,7 @@ put, put, put, ...  ->  flush: every partition's rows at once, acknowledged  -> 
 import asyncio
 from collections import Counter, defaultdict
 
-from traderecon.transport.client import Client
+from traderecon.client.client import Client
 from traderecon.transport.microbatch import Outgoing
 
 

@@ -14,13 +14,14 @@ from pathlib import Path
 import msgspec
 
 from traderecon.audit.database import looked_at
+from traderecon.client.client import Client
 from traderecon.clock import now_ns
 from traderecon.records.published import Published, published
 from traderecon.sink.database import StoreError
 from traderecon.tables import BEGUN_KEY, RISING, Fold, HalfPublished, applied_key, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
-from traderecon.transport.client import Client, NotAccepted, NoTopic
+from traderecon.transport.errors import NotAccepted, NoTopic
 
 AT_ONCE = 1_000
 """Results whose rows are written in one step."""

@@ -23,7 +23,7 @@ finally:
     libc.fflush(None)
 """
 AS_GLIBC_WOULD = """
-from traderecon import memory
+from traderecon.worker import memory
 
 memory.give_back = lambda: None
 """

@@ -8,17 +8,10 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from traderecon import clock
+from traderecon.client.client import Copies, Created, GroupPosition, OpenTransaction, Rights
 from traderecon.topics import Topic
-from traderecon.transport.client import (
-    Copies,
-    Created,
-    GroupPosition,
-    GroupState,
-    NotAccepted,
-    NoTopic,
-    OpenTransaction,
-    Rights,
-)
+from traderecon.transport.agreement import GroupState
+from traderecon.transport.errors import NotAccepted, NoTopic
 from traderecon.transport.log import LogError, NoSuchPartition, OpenLog, WorkerLock
 from traderecon.transport.log.batches import MAX_RECORD_BYTES
 from traderecon.transport.microbatch import Outgoing, Record

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from traderecon.client.connection import connect
+from traderecon.client.outbox import Outbox
 from traderecon.topics import Topic
 from traderecon.transport import Outgoing
-from traderecon.transport.client import NoTopic, connect
+from traderecon.transport.errors import NoTopic
 from traderecon.transport.log import Log
-from traderecon.transport.outbox import Outbox
 
 
 def values(directory: Path, topic: str, partition: int) -> list[bytes | None]:

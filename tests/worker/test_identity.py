@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from traderecon.identity import NAME, Identity, OtherIdentity, held, pin, unexpected
-from traderecon.worker_home import take_home
+from traderecon.worker.home import take_home
+from traderecon.worker.identity import NAME, Identity, OtherIdentity, held, pin, unexpected
 
 LOG = Identity("cluster-a", "desk.", 4)
 

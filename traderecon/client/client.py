@@ -8,16 +8,11 @@ The same calls on Kafka and on the embedded log. Trouble has a class per exit co
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from traderecon.addresses import EMBEDDED, KAFKA, embedded_directory
 from traderecon.topics import Topic
+from traderecon.transport.agreement import GroupState
 from traderecon.transport.microbatch import Outgoing, Record
-
-if TYPE_CHECKING:
-    from traderecon.transport.security import Security
 
 CONNECT_S = 10.0
 """A broker that says nothing for so long is not there."""
@@ -29,22 +24,6 @@ TOPIC, GROUP = "topic", "group"
 
 Rights = Mapping[tuple[str, str], frozenset[str] | None]
 """(``topic`` or ``group``, its name) -> what we may do with it (``Read``, ``Write``, ...); None: a topic to be made."""
-
-
-class ClientError(Exception):
-    """The log could not do what was asked: what, where, and what to do."""
-
-
-class NoAnswer(ClientError):
-    """The broker does not answer."""
-
-
-class NotAccepted(ClientError):
-    """The log answers, and does not take it."""
-
-
-class NoTopic(NotAccepted):
-    """There is no such topic."""
 
 
 class Created(NamedTuple):
@@ -77,17 +56,6 @@ class GroupPosition(NamedTuple):
     committed: int | None
     low: int
     high: int
-
-
-class GroupState(NamedTuple):
-    """What the members of a group have agreed on, how many they are, and where; no members: an empty group.
-
-    ``protocol`` is empty while the group rebalances.
-    """
-
-    protocol: str
-    members: int
-    hosts: tuple[str, ...] = ()
 
 
 class Client(Protocol):
@@ -173,30 +141,3 @@ class Client(Protocol):
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
         """Whether a record has this timestamp (ms since 1970, UTC) or a later one."""
         ...
-
-
-@asynccontextmanager
-async def connect(broker: str, data_dir: Path, security: "Security | None" = None) -> AsyncIterator[Client]:
-    """A client of ``kafka://host:port`` (several: ``;``) or ``embedded://``, the log in ``data_dir``.
-
-    ``embedded:///absolute/path`` is the log of that directory. NoAnswer after ``CONNECT_S``; NotAccepted where the
-    embedded log cannot be opened, or a Kafka does not let us in. ``security``: None is plain text. Who has settings
-    calls ``traderecon.connection.connected``.
-    """
-    if broker.startswith(KAFKA):
-        from traderecon.transport.kafka_client import KafkaClient
-        from traderecon.transport.security import PLAINTEXT
-
-        async with KafkaClient.connected(broker, security or PLAINTEXT) as kafka:
-            yield kafka
-    elif broker.startswith(EMBEDDED):
-        from traderecon.transport.embedded_client import EmbeddedClient
-
-        try:
-            directory = embedded_directory(broker) or data_dir
-        except ValueError as error:
-            raise NotAccepted(str(error)) from None
-        async with EmbeddedClient.opened(directory) as embedded:
-            yield embedded
-    else:
-        raise NotAccepted(f"{broker!r} is no broker: write embedded:// or kafka://host:9092")

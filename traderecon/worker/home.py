@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from traderecon.durable import create
-from traderecon.identity import Identity, OtherIdentity, pin
 from traderecon.transport.log import WorkerLock, WorkerRunning
+from traderecon.worker.identity import Identity, OtherIdentity, pin
 
 NAME = "name"
 

@@ -24,8 +24,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from traderecon.roles import ROLES
 from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE, halt
+from traderecon.worker.roles import ROLES
 
 LOOK_S = 0.1
 LEAVE_S = 40.0

@@ -25,28 +25,19 @@ from aiokafka.errors import (
 )
 
 from traderecon.addresses import servers as servers_of
+from traderecon.client.client import CONNECT_S, PATIENCE_S, Copies, Created, GroupPosition, Rights
+from traderecon.client.kafka_admin import Admin, once_ready
+from traderecon.client.kafka_batches import add, batches
+from traderecon.client.kafka_diagnosis import Diagnosis
+from traderecon.client.kafka_rights import rights_of_groups, rights_of_topics
+from traderecon.client.refusal import refusal
 from traderecon.topics import Topic
 from traderecon.transport import connections, fetched_records
-from traderecon.transport.client import (
-    CONNECT_S,
-    PATIENCE_S,
-    Copies,
-    Created,
-    GroupPosition,
-    GroupState,
-    NoAnswer,
-    NotAccepted,
-    NoTopic,
-    Rights,
-)
+from traderecon.transport.agreement import GroupState
 from traderecon.transport.codecs import MissingCodec
-from traderecon.transport.kafka_admin import Admin, once_ready
-from traderecon.transport.kafka_batches import add, batches
-from traderecon.transport.kafka_diagnosis import Diagnosis
+from traderecon.transport.errors import NoAnswer, NotAccepted, NoTopic
 from traderecon.transport.kafka_groups import describe
-from traderecon.transport.kafka_rights import rights_of_groups, rights_of_topics
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing, Record
-from traderecon.transport.refusal import refusal
 from traderecon.transport.security import PLAINTEXT, Security, denied
 
 AS_THE_BROKER_SAYS = -1

@@ -17,15 +17,15 @@ import logging
 from collections.abc import Mapping
 from time import monotonic
 
+from traderecon.client.client import Client
+from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.connection import connected
 from traderecon.records.instants import iso
 from traderecon.settings import Settings
 from traderecon.sink.place import place_of
 from traderecon.sink.store import Store
 from traderecon.topics import topics
 from traderecon.transport.agreement import MARGIN_S, Agreement
-from traderecon.transport.client import Client
 
 SESSION_S = 10.0
 """A member that has gone is in its group for so long."""

@@ -7,7 +7,7 @@ from itertools import takewhile
 
 import msgspec
 
-from traderecon.batch.report.figures import exact
+from traderecon.present.figures import exact
 from traderecon.records import Operand
 from traderecon.records.instants import iso
 

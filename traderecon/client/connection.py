@@ -5,11 +5,13 @@ settings -> security -> connected(settings) -> Client          the only way: nob
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
-from traderecon.addresses import EMBEDDED, KAFKA
+from traderecon.addresses import EMBEDDED, KAFKA, embedded_directory
+from traderecon.client.client import Client
 from traderecon.durable import private
 from traderecon.settings import Settings
-from traderecon.transport.client import Client, connect
+from traderecon.transport.errors import NotAccepted
 from traderecon.transport.security import PLAINTEXT, Security, secured
 
 
@@ -35,3 +37,29 @@ async def connected(settings: Settings) -> AsyncIterator[Client]:
         private()  # whoever comes first makes the log
     async with connect(settings.broker, settings.data_dir, security(settings)) as client:
         yield client
+
+
+@asynccontextmanager
+async def connect(broker: str, data_dir: Path, security: Security | None = None) -> AsyncIterator[Client]:
+    """A client of ``kafka://host:port`` (several: ``;``) or ``embedded://``, the log in ``data_dir``.
+
+    ``embedded:///absolute/path`` is the log of that directory. NoAnswer after ``CONNECT_S``; NotAccepted where the
+    embedded log cannot be opened, or a Kafka does not let us in. ``security``: None is plain text. Who has settings
+    calls ``traderecon.client.connection.connected``.
+    """
+    if broker.startswith(KAFKA):
+        from traderecon.client.kafka_client import KafkaClient
+
+        async with KafkaClient.connected(broker, security or PLAINTEXT) as kafka:
+            yield kafka
+    elif broker.startswith(EMBEDDED):
+        from traderecon.client.embedded_client import EmbeddedClient
+
+        try:
+            directory = embedded_directory(broker) or data_dir
+        except ValueError as error:
+            raise NotAccepted(str(error)) from None
+        async with EmbeddedClient.opened(directory) as embedded:
+            yield embedded
+    else:
+        raise NotAccepted(f"{broker!r} is no broker: write embedded:// or kafka://host:9092")

@@ -21,7 +21,8 @@ from aiokafka.errors import (
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Bytes, Int16, Int32, Schema, String
 
-from traderecon.transport.client import GROUP, TOPIC, NotAccepted, Rights
+from traderecon.client.client import GROUP, TOPIC, Rights
+from traderecon.transport.errors import NotAccepted
 
 OPERATIONS = ("Read", "Write", "Create", "Delete", "Alter", "Describe", "ClusterAction", "DescribeConfigs")
 FIRST = 3

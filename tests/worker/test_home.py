@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from traderecon.identity import Identity
-from traderecon.worker_home import take_home
+from traderecon.worker.home import take_home
+from traderecon.worker.identity import Identity
 
 LOG = Identity("a", "", 4)
 

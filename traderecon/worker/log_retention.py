@@ -14,13 +14,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from traderecon.addresses import sqlite_path
-from traderecon.log_databases import in_force, noted
 from traderecon.settings import Settings
 from traderecon.sink.queries import UNREADABLE, Queries
-from traderecon.sink_group import sink_group, sink_groups
 from traderecon.topics import Topic, Topics, topics
 from traderecon.transport import StreamApp
 from traderecon.transport.log import Busy, DiskFull, Log, NoSuchPartition, OpenLog
+from traderecon.worker.log_databases import in_force, noted
+from traderecon.worker.sink_group import sink_group, sink_groups
 
 EVERY_S = 60.0
 
@@ -77,7 +77,7 @@ def trimmed(  # noqa: PLR0917  # the log, and what says how far
 ) -> dict[tuple[str, int], int]:
     """Trim every topic that has a retention; gives the first offset of each partition that was.
 
-    ``databases``: ids of those that have read the log, and whether each is in force (``traderecon.log_databases``).
+    ``databases``: ids of those that have read the log, and whether each is in force (``log_databases``).
     """
     sinks = {sink_group(prefix, database_id): used for database_id, used in databases.items()}
     found = {}

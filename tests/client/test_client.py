@@ -8,9 +8,11 @@ from typing import TypeVar
 import pytest
 
 from traderecon import clock
+from traderecon.client.client import Client, Created
+from traderecon.client.connection import connect
 from traderecon.topics import Topic
 from traderecon.transport import Outgoing
-from traderecon.transport.client import Client, Created, NotAccepted, NoTopic, connect
+from traderecon.transport.errors import NotAccepted, NoTopic
 from traderecon.transport.log import Log
 
 T = TypeVar("T")

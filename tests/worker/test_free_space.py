@@ -1,7 +1,7 @@
 """Free space: intake waits first, the others at half of it, and nobody flickers at the edge."""
 
-from traderecon.free_space import HOLD, MIB, floor_bytes, judge
 from traderecon.transport.holds import Holds
+from traderecon.worker.free_space import HOLD, MIB, floor_bytes, judge
 
 
 def test_intake_has_the_whole_floor_and_the_others_half_of_it() -> None:

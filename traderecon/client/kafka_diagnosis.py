@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from aiokafka import TopicPartition
 
-from traderecon.transport.client import OpenTransaction
+from traderecon.client.client import OpenTransaction
 
 T = TypeVar("T")
 

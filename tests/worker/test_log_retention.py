@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from traderecon.log_databases import in_force, noted
-from traderecon.log_retention import trimmed
 from traderecon.sink.store import Store
-from traderecon.sink_group import sink_group
 from traderecon.topics import DAY_MS, topics
 from traderecon.transport.log import Log
+from traderecon.worker.log_databases import in_force, noted
+from traderecon.worker.log_retention import trimmed
+from traderecon.worker.sink_group import sink_group
 
 NAMES = topics()
 DECLARED = NAMES.declared(2, 3)
