@@ -12,7 +12,7 @@ from msgspec import structs
 
 from traderecon.records import Origin, identity
 from traderecon.records.journal import fact_of, journalled
-from traderecon.records.published import Published
+from traderecon.records.result_message import Published
 
 from . import closed, facts, told
 

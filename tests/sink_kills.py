@@ -27,7 +27,7 @@ from typing import Any
 from sink.outputs import LEGS, PARTITIONS, TOPICS, home, letter, results_of
 
 from traderecon.records import Result
-from traderecon.records.wire import result_json
+from traderecon.records.result_message import encode_result
 from traderecon.transport import partition_for
 from traderecon.transport.log import Entry, Log
 
@@ -74,7 +74,7 @@ def told(published: Sequence[Result], *, again: bool) -> Iterator[tuple[str, byt
     """A trade's results to their homes, and to the ones they leave; ``again``: the last of them twice."""
     pairs = list(zip(published, [None, *published], strict=False))
     for one, before in [*pairs, *(pairs[-2:] if again else [])]:
-        value = result_json(one)
+        value = encode_result(one)
         for topic in sorted({home(one), *([] if before is None else [home(before)])}):
             yield topic, value
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from domain import DOCS, tables
 
-from traderecon.records import STANDINGS, Hint, Outcome, Reason, RejectCode, Severity, Source, State
+from traderecon.records import REASON_INFO, Hint, Outcome, Reason, RejectCode, Severity, Source, State
 
 ((*REGISTRY,),) = tables("7.3")
 SURFACES = {row["Surface"]: row["Names"] for row in tables("7.2")[0]}
@@ -63,26 +63,26 @@ def test_a_member_is_named_as_its_value() -> None:
 
 
 def test_every_reason_has_a_standing() -> None:
-    assert set(STANDINGS) == set(Reason)
+    assert set(REASON_INFO) == set(Reason)
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_the_severity_is_the_registered_one(reason: Reason) -> None:
     least, _, most = REGISTERED[reason]["severity"].partition("-")
     rank = {"info": -1} | {severity.value: rank for rank, severity in enumerate(SEVERITIES)}
-    assert rank[least] <= rank[STANDINGS[reason].severity] <= rank[most or least]
+    assert rank[least] <= rank[REASON_INFO[reason].severity] <= rank[most or least]
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_the_fix_codes_are_the_registered_ones(reason: Reason) -> None:
     kind, _, element = re.sub(r" \(.*\)", "", REGISTERED[reason]["fix"]).partition("/")
-    standing = STANDINGS[reason]
+    standing = REASON_INFO[reason]
     assert (standing.fix_type, standing.fix_element) == (int(kind), int(element) if element else None)
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if REGISTERED[reason]["iso"] != "-"])
 def test_the_iso_code_is_a_registered_one(reason: Reason) -> None:
-    assert STANDINGS[reason].iso_code in REGISTERED[reason]["iso"].split("/")
+    assert REASON_INFO[reason].iso_code in REGISTERED[reason]["iso"].split("/")
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ from traderecon.audit.notary import Notary
 from traderecon.audit.signing import Keys, Signer
 from traderecon.audit.verify import Examined, examine
 from traderecon.records.action import Action, Deed, action_json
+from traderecon.records.dead_letter import DeadLetter
 from traderecon.sink.chain import START, link
-from traderecon.sink.messages import Letter
 from traderecon.sink.store import Store
 
 SIGNER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -497,8 +497,8 @@ def content_of(table: str, row: Row) -> bytes:
     if table in CONTENT:
         return str(row[CONTENT[table]]).encode()
     names = ("code", "text", "source_topic", "source_partition", "source_offset", "received_at", "sha256", "size")
-    said = dict(zip(Letter.__struct_fields__, [row[name] for name in (*names, "key", "raw")], strict=False))
-    return Letter(**said, truncated=bool(row["truncated"]), replay_of=row["replay_of"]).content
+    said = dict(zip(DeadLetter.__struct_fields__, [row[name] for name in (*names, "key", "raw")], strict=False))
+    return DeadLetter(**said, truncated=bool(row["truncated"]), replay_of=row["replay_of"]).content
 
 
 def linked(table: str, row: Row, before: str) -> str:

@@ -29,7 +29,7 @@ from traderecon.matching import decided, result
 from traderecon.matching import verdict as verdict_of
 from traderecon.records import ALL_VERSIONS, Fact, Hint, Kind, Leg, Origin, Source
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.wire import result_json
+from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
 from traderecon.sink.store import Store
 
@@ -223,7 +223,7 @@ def test_an_event_id_is_made_again_from_the_result_whatever_its_senders_wrote() 
     cases: tuple[Sequence[Leg], ...] = (odd, odd[::-1], LEGS)
     for legs in cases:
         for one in results_of('T "1"\u00e9\n', [as_sent(leg) for leg in legs]):
-            claim = claim_of(json.loads(result_json(one)))
+            claim = claim_of(json.loads(encode_result(one)))
             assert claim is not None
             assert verify_proof.sha256(claim.text.decode()) == one.event_id
 
@@ -266,7 +266,7 @@ def test_a_trade_is_proven_whatever_fields_of_their_own_its_senders_add(legs: Se
 
 
 def test_an_event_id_of_something_else_is_not_recomputed() -> None:
-    said = json.loads(result_json(results_of("T1", LEGS[:1])[0]))
+    said = json.loads(encode_result(results_of("T1", LEGS[:1])[0]))
     assert claim_of({**said, "event_id": "0" * 64}) is None
 
 
@@ -276,7 +276,7 @@ OWN = dict.fromkeys(("hints", "granularity", "timestamp_ns", "source"), "x")
 
 def test_a_feed_that_always_writes_milliseconds_is_recomputed_however_many_versions_it_sends() -> None:
     legs = [as_sent(side(granularity=3, version=version)) for version in range(1, 11) for side in (ours, theirs)]
-    assert all(claim_of(json.loads(result_json(one))) for one in results_of("T1", legs))
+    assert all(claim_of(json.loads(encode_result(one))) for one in results_of("T1", legs))
 
 
 def test_a_producers_own_field_may_have_any_name() -> None:
@@ -285,7 +285,7 @@ def test_a_producers_own_field_may_have_any_name() -> None:
         others = ("timestamp", "kind", "side") if leg.source is Source.PNL else ("open_price", "pnl_impact")
         facts = (Fact(as_sent(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
         said = json.loads(
-            result_json(result(decided(facts, verdict_of(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+            encode_result(result(decided(facts, verdict_of(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
         )
         claim = claim_of(said)
         assert claim is not None

@@ -23,7 +23,7 @@ from traderecon.audit.verify import examine
 from traderecon.cli.talk import Exit
 from traderecon.client.connection import connect
 from traderecon.sink.database import StoreError
-from traderecon.sink.messages import NotOurs
+from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
 from traderecon.transport.log import Log
@@ -84,7 +84,7 @@ def take(store: Store, batch: MicroBatch) -> None:
     while True:
         try:
             store.take(batch, aside)
-        except NotOurs as error:
+        except ForeignRecord as error:
             aside.add(error.record.offset)
         else:
             return

@@ -20,7 +20,7 @@ from traderecon.cli.talk import Exit
 from traderecon.client.connection import connect
 from traderecon.records.action import Deed
 from traderecon.records.dead_letter import REPLAY_OF
-from traderecon.sink.letter_queries import LetterId, sent_record
+from traderecon.sink.dead_letter_queries import LetterId, sent_record
 from traderecon.sink.queries import Queries
 from traderecon.topics import topics
 from traderecon.transport import Outgoing, partition_for

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from traderecon.records import STANDINGS, Reason, RejectCode
+from traderecon.records import REASON_INFO, Reason, RejectCode
 from traderecon.telemetry import Metrics
 from traderecon.topics import topics
 from traderecon.transport.incidents import Kind
@@ -35,7 +35,7 @@ def work(metrics: Metrics, breaks_open: Gauge, break_age: Histogram) -> None:
         metrics.results.labels(state).inc(15)
     for reason in Reason:
         metrics.reasons.labels(reason).inc()
-        breaks_open.labels(reason, STANDINGS[reason].severity).set(2)
+        breaks_open.labels(reason, REASON_INFO[reason].severity).set(2)
     for waiting_for in ("confirmation", "execution", "pnl"):
         metrics.pending.labels(waiting_for).set(5)
     for partition in range(PARTITIONS):

@@ -34,14 +34,14 @@ HALFWAY = """
 from traderecon.cli import main
 from traderecon.matching import agent
 
-right = agent.result_json
+right = agent.encode_result
 
 def wrong(result):
     if result.trade_id == "T13" and result.verdict.state == "MATCHED":
         raise ZeroDivisionError("a bug")
     return right(result)
 
-agent.result_json = wrong
+agent.encode_result = wrong
 main()
 """
 NEIGHBOURS = [f"N{number}" for number in range(20)]

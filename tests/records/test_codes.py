@@ -2,7 +2,7 @@
 
 import pytest
 
-from traderecon.records import STANDINGS, Hint, Reason, RejectCode, Severity, Standing
+from traderecon.records import REASON_INFO, Hint, Reason, ReasonInfo, RejectCode, Severity
 
 
 @pytest.mark.parametrize("codes", [Reason, Hint, RejectCode])
@@ -16,18 +16,18 @@ def test_no_code_means_two_things() -> None:
 
 
 def test_every_reason_has_a_standing() -> None:
-    assert set(STANDINGS) == set(Reason)
-    for standing in STANDINGS.values():
+    assert set(REASON_INFO) == set(Reason)
+    for standing in REASON_INFO.values():
         assert standing.meaning
         assert len(standing.iso_code) == 4
 
 
 def test_standings_others_rely_on() -> None:
-    assert STANDINGS[Reason.MISSING_CONFIRMATION] == Standing(
+    assert REASON_INFO[Reason.MISSING_CONFIRMATION] == ReasonInfo(
         Severity.HIGH, 0, None, "CMIS", "no confirmation within the grace"
     )
-    assert STANDINGS[Reason.QUANTITY_MISMATCH] == Standing(Severity.HIGH, 4, 15, "DQUA", "the quantities differ")
-    critical = {reason for reason, standing in STANDINGS.items() if standing.severity is Severity.CRITICAL}
+    assert REASON_INFO[Reason.QUANTITY_MISMATCH] == ReasonInfo(Severity.HIGH, 4, 15, "DQUA", "the quantities differ")
+    critical = {reason for reason, standing in REASON_INFO.items() if standing.severity is Severity.CRITICAL}
     assert critical == {"MISSING_EXECUTION", "TICKER_MISMATCH", "SIDE_MISMATCH", "CURRENCY_MISMATCH"}
 
 

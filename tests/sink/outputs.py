@@ -18,7 +18,7 @@ from traderecon.matching import decided, result, told, verdict
 from traderecon.records import Fact, Kind, Leg, Origin, Result, State, Told
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
 from traderecon.records.numbers import canonical
-from traderecon.records.wire import result_json
+from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
 from traderecon.sink.schema import metadata
 from traderecon.sink.store import Store
@@ -113,7 +113,7 @@ class Outputs:
         """A result to its home, and to where its trade was before."""
         at_home = {home(one), *([] if before is None else [home(before)])}
         for topic in sorted(at_home):
-            self.append(topic, crc32(one.trade_id.encode()) % PARTITIONS, one.trade_id.encode(), result_json(one))
+            self.append(topic, crc32(one.trade_id.encode()) % PARTITIONS, one.trade_id.encode(), encode_result(one))
 
     def trade(self, trade_id: str, legs: Iterable[Leg], *, again: bool = False) -> None:
         """Every result of a trade; ``again``: the last ones come twice."""

@@ -36,10 +36,10 @@ from traderecon.audit.verify import examine
 from traderecon.matching.closed import orphan
 from traderecon.records import Break, Fact, Kind, Leg, Result, Transition, identity
 from traderecon.records.instants import NS_PER_MS
-from traderecon.records.wire import result_json
+from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
 from traderecon.sink.chain import START
-from traderecon.sink.messages import NotOurs
+from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import facts
 from traderecon.transport import MicroBatch
@@ -212,7 +212,7 @@ def test_a_batch_that_cannot_be_taken_whole_is_not_taken_at_all(store: Store) ->
     place = (TOPICS.reconciled, 0)
     outputs.append(*place, b"T", b'{"event_id": "e"}')
     before = rows(store.engine)
-    with pytest.raises(NotOurs, match=r"^reconciled\[0\] offset \d+, key b'T': .*missing required field"):
+    with pytest.raises(ForeignRecord, match=r"^reconciled\[0\] offset \d+, key b'T': .*missing required field"):
         store.take(outputs.batch(place, 0, 1_000))
     assert rows(store.engine) == before
     assert store.offsets() == {}
@@ -221,7 +221,7 @@ def test_a_batch_that_cannot_be_taken_whole_is_not_taken_at_all(store: Store) ->
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b'{"state": "PENDING"}'])
 @pytest.mark.parametrize("topic", TOPICS.outputs)
 def test_a_record_that_is_none_of_ours_names_its_place(store: Store, topic: str, value: bytes | None) -> None:
-    with pytest.raises(NotOurs, match=rf"^{topic}\[3\] offset 17, key None: "):
+    with pytest.raises(ForeignRecord, match=rf"^{topic}\[3\] offset 17, key None: "):
         store.take(MicroBatch(topic, 3, [Record(17, 0, None, value, ())]))
 
 
@@ -240,11 +240,11 @@ def test_a_record_that_is_none_of_ours_names_its_place(store: Store, topic: str,
 def test_a_result_that_would_not_fit_a_row_is_passed_over_where_told(
     store: Store, ours_said: bytes, said: bytes
 ) -> None:
-    good = result_json(results_of("T1", [ours()])[0])
+    good = encode_result(results_of("T1", [ours()])[0])
     assert ours_said in good
     records = [Record(0, 0, b"T1", good.replace(ours_said, said, 1), ()), Record(1, 0, b"T1", good, ())]
     batch = MicroBatch(TOPICS.mismatch, 0, records)
-    with pytest.raises(NotOurs, match=r"mismatch\[0\] offset 0") as found:
+    with pytest.raises(ForeignRecord, match=r"mismatch\[0\] offset 0") as found:
         store.take(batch)
     assert found.value.record is records[0]
     assert store.take(batch, {0}).rows == 1
@@ -283,8 +283,8 @@ def test_who_still_reads_does_not_hold_the_end_up(tmp_path: Path, monkeypatch: p
 
 
 def test_pending_is_no_result(store: Store) -> None:
-    value = result_json(results_of("T1", [ours()])[0]).replace(b'"UNMATCHED"', b'"PENDING"')
-    with pytest.raises(NotOurs, match=r"mismatch\[0\] offset 0, key b'T1': Invalid enum value 'PENDING'"):
+    value = encode_result(results_of("T1", [ours()])[0]).replace(b'"UNMATCHED"', b'"PENDING"')
+    with pytest.raises(ForeignRecord, match=r"mismatch\[0\] offset 0, key b'T1': Invalid enum value 'PENDING'"):
         store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())]))
 
 
@@ -295,7 +295,7 @@ def test_a_topic_of_somebody_elses_is_refused(store: Store) -> None:
 
 def test_hostile_text_is_stored_as_it_came(store: Store) -> None:
     results = [results_of(text, [ours(ticker=text), theirs(price="191", ticker=text)])[-1] for text in HOSTILE]
-    records = [Record(at, 0, None, result_json(result), ()) for at, result in enumerate(results)]
+    records = [Record(at, 0, None, encode_result(result), ()) for at, result in enumerate(results)]
     store.take(MicroBatch(TOPICS.mismatch, 0, records))
     letters = [Record(at, 0, None, letter(at, text), ()) for at, text in enumerate(HOSTILE)]
     store.take(MicroBatch(TOPICS.dead_letters, 0, letters))
@@ -309,7 +309,9 @@ def test_hostile_text_is_stored_as_it_came(store: Store) -> None:
 
 def test_a_matched_trade(store: Store) -> None:
     [_, result] = results_of("T1", [ours(price="-190.505", quantity="3"), theirs(price="-190.50", quantity="3")])
-    taken = store.take(MicroBatch("desk.reconciled", 1, [Record(7, 1_753_524_084_250, b"T1", result_json(result), ())]))
+    taken = store.take(
+        MicroBatch("desk.reconciled", 1, [Record(7, 1_753_524_084_250, b"T1", encode_result(result), ())])
+    )
     assert taken == (1, 0, [SECOND_NS + NS_PER_MS])
     assert one(store, "results") == {
         "trade_id": "T1",
@@ -361,13 +363,13 @@ def test_a_late_confirmation_resolves_the_break(store: Store, *, backwards: bool
 def test_of_two_results_with_one_version_the_first_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     first, second = results_of("T1", [ours()])[0], results_of("T1", [ours(price="7")])[0]
     records = [
-        Record(at, 0, b"T1", result_json(result), ()) for at, result in enumerate((first, second, first, second))
+        Record(at, 0, b"T1", encode_result(result), ()) for at, result in enumerate((first, second, first, second))
     ]
     assert store.take(MicroBatch(TOPICS.mismatch, 0, records)) == (2, 1, [])
     assert "trade 'T1' has version 1 already" in caplog.text
     assert one(store, "results")["event_id"] == one(store, "breaks")["event_id"] == first.event_id
     third = results_of("T1", [ours(price="8")])[0]
-    assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(9, 0, b"T1", result_json(third), ())])).conflicts == 1
+    assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(9, 0, b"T1", encode_result(third), ())])).conflicts == 1
     assert len(table(store, "result_history")) == 3
 
 
@@ -378,12 +380,12 @@ def test_a_break_is_resolved_also_by_a_worker_that_knew_nothing_of_it(store: Sto
     stale = replace(resolved, broken=Break(resolved.broken.id, Transition.NONE))
     published(store, [opened, stale], backwards=backwards)
     assert (one(store, "breaks")["status"], len(table(store, "break_events"))) == ("RESOLVED", 2)
-    again = Record(9, 0, b"T1", result_json(resolved), ())
+    again = Record(9, 0, b"T1", encode_result(resolved), ())
     assert store.take(MicroBatch(TOPICS.reconciled, 0, [again])) == (0, 0, [])
 
 
 def test_an_event_that_comes_with_other_bytes_is_a_conflict(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    value = result_json(results_of("T1", [ours()])[0])
+    value = encode_result(results_of("T1", [ours()])[0])
     assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())])).conflicts == 0
     again = [Record(1, 5, b"T1", value, ()), Record(2, 0, b"T1", value.replace(b"AAPL", b"MSFT"), ())]
     assert store.take(MicroBatch(TOPICS.mismatch, 0, again)) == (0, 1, [])
@@ -395,7 +397,7 @@ def orphans(offset: int, version: int) -> Record:
     """A leg that comes once more for a trade that was closed at that version."""
     fact = arrived(ours(price="190.5"))[0]
     late = orphan(version, [facts.Kept(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
-    return Record(offset, offset, b"T1", result_json(late), ())
+    return Record(offset, offset, b"T1", encode_result(late), ())
 
 
 def test_s14_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_own(
@@ -417,14 +419,14 @@ def test_s14_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_
 def test_s14_a_trade_that_was_matched_in_between_breaks_again_on_the_same_evidence(store: Store) -> None:
     matched = replace(results_of("T1", [ours(), theirs()])[-1], version=6)
     store.take(MicroBatch(TOPICS.mismatch, 0, [orphans(0, 3)]))
-    store.take(MicroBatch(TOPICS.reconciled, 0, [Record(0, 5, b"T1", result_json(matched), ())]))
+    store.take(MicroBatch(TOPICS.reconciled, 0, [Record(0, 5, b"T1", encode_result(matched), ())]))
     assert one(store, "breaks")["status"] == "RESOLVED"
     store.take(MicroBatch(TOPICS.mismatch, 0, [orphans(1, 7)]))
     assert (one(store, "results")["state"], one(store, "breaks")["status"]) == ("UNMATCHED", "REOPENED")
 
 
 def test_fields_that_we_do_not_know_are_passed_over(store: Store) -> None:
-    said = json.loads(result_json(results_of("T1", [ours(), theirs(), booked("1")])[-1]))
+    said = json.loads(encode_result(results_of("T1", [ours(), theirs(), booked("1")])[-1]))
     said |= {"approved_by": {"name": "a"}, "": None}
     said["legs"]["actions"] = [{"kind": "approve"}]
     said["legs"]["executions"][0]["payload"]["venue"] = [1.5]
@@ -435,7 +437,7 @@ def test_fields_that_we_do_not_know_are_passed_over(store: Store) -> None:
 
 def test_the_leg_that_stands_says_what_a_trade_is_about(store: Store) -> None:
     legs: list[Leg] = [ours(), ours(version=2, price="0.000000000000000001", ticker="MSFT", kind=Kind.AMEND), theirs()]
-    store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, None, result_json(results_of("T1", legs)[-1]), ())]))
+    store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, None, encode_result(results_of("T1", legs)[-1]), ())]))
     row = one(store, "results")
     assert (row["ticker"], row["notional"]) == ("MSFT", "0.0000000000000001")
     assert json.loads(row["reasons"]) == ["PRICE_MISMATCH", "TICKER_MISMATCH"]
@@ -444,7 +446,7 @@ def test_the_leg_that_stands_says_what_a_trade_is_about(store: Store) -> None:
 
 def test_no_digit_of_an_amount_is_lost(store: Store) -> None:
     legs = [ours(price="-123456789012345678.123456789012345678", quantity="999999999999999999.000000000000000001")]
-    store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, None, result_json(results_of("T1", legs)[-1]), ())]))
+    store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, None, encode_result(results_of("T1", legs)[-1]), ())]))
     exact = 123456789012345678_123456789012345678 * 999999999999999999_000000000000000001
     assert one(store, "results")["notional"] == f"{exact // 10**36}.{exact % 10**36:036d}".rstrip("0")
 

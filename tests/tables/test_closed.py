@@ -8,7 +8,7 @@ from tables_case import batch, play
 
 from traderecon.records import State, Told, identity
 from traderecon.records.journal import journalled
-from traderecon.records.published import Published
+from traderecon.records.result_message import Published
 from traderecon.tables import BatchTable, closed, facts, outputs, told, trades
 
 PUBLISHED = Told(2, State.MATCHED, (), "e" * 64)
@@ -77,7 +77,7 @@ def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
         await table.put_rows(0, rows)
         assert closed.due(table.draft(batch(0)), 0, 5) == [closed.Look(0, b"T1")]
         # A newer one of a trade that is there: that is looked at already.
-        again = outputs.rows(replace(result, last=replace(PUBLISHED, version=9)), rows[told.PREFIX + b"T1"])
+        again = outputs.rows(result._replace(last=replace(PUBLISHED, version=9)), rows[told.PREFIX + b"T1"])
         assert closed.key(0, b"T1") not in again
 
     play(tmp_path, story)

@@ -27,7 +27,7 @@ from traderecon.records.journal import Progress
 from traderecon.sink import results as sunk
 from traderecon.sink.chain import START, link
 from traderecon.sink.store import Store
-from traderecon.sink.taken import Feed, Taken
+from traderecon.sink.write_result import Feed, Taken
 from traderecon.tables import Draft, deadlines, watermarks
 from traderecon.transport import MicroBatch, Outgoing, StreamApp
 from traderecon.transport.consumer import BatchConsumer

@@ -15,7 +15,7 @@ from traderecon.matching import add, decided, judge, result, sides_of
 from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.wire import result_json
+from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
 from traderecon.web import columns
 
@@ -27,7 +27,7 @@ def told(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | None:
     if verdict.state is State.PENDING:
         return None
     published = result(decided(facts, verdict), FOUNDING.stamp())
-    return result_json(published), table.row(facts[0].leg.trade_id, sides, verdict)
+    return encode_result(published), table.row(facts[0].leg.trade_id, sides, verdict)
 
 
 def gathered(sent: list[Sent]) -> tuple[Fact, ...]:

@@ -7,17 +7,19 @@ from legs import ours, theirs
 from sink.outputs import results_of
 
 from traderecon.records import Source
-from traderecon.records.wire import result_json
-from traderecon.web.evidence import evidence
+from traderecon.records.result_message import encode_result
+from traderecon.web.evidence import evidence, other_fields
 
 
 @pytest.mark.parametrize("sent", [95.5, "99.5", "n/a", [1], None, ""], ids=repr)
 def test_what_a_source_does_not_have_is_a_field_of_its_senders_own(sent: object) -> None:
     """The expected pnl is ours to compute: an execution has no such field."""
-    document = json.loads(result_json(results_of("T1", [ours(), theirs()])[-1]))
+    document = json.loads(encode_result(results_of("T1", [ours(), theirs()])[-1]))
     for source in ("executions", "broker_confirmations"):
         document["legs"][source][0]["payload"]["pnl_impact"] = sent
     laid_out = evidence(json.dumps(document))
     [pnl] = [one for one in laid_out.comparisons if one.name == "pnl"]
     assert (pnl.outcome, pnl.execution, pnl.confirmation) == ("NOT_CHECKED", None, None)
-    assert "pnl_impact" in dict(laid_out.legs[Source.EXECUTIONS][0].rest()), "what was sent is shown as what it is"
+    assert "pnl_impact" in dict(other_fields(laid_out.legs[Source.EXECUTIONS][0])), (
+        "what was sent is shown as what it is"
+    )

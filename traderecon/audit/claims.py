@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from traderecon.records import Hint, Source
-from traderecon.records.published import leg_of
+from traderecon.records.leg_message import to_leg
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -36,4 +36,4 @@ def claim_of(result: Mapping[str, Any]) -> Claim | None:
 
 def _fact(source: Source, sent: Mapping[str, Any]) -> bytes:
     hints = tuple([Hint(name) for name in sent.get("hints", ())])
-    return _encode(leg_of(source, sent["payload"], sent.get("granularity", 0), hints))
+    return _encode(to_leg(source, sent["payload"], sent.get("granularity", 0), hints))

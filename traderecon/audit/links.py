@@ -7,14 +7,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from traderecon.audit.chains import Link
 from traderecon.audit.database import bytes_of
 from traderecon.audit.findings import Finding, Kind
-from traderecon.sink.messages import BREAK_STATES, Letter
+from traderecon.records.action import Deed, decode_action
+from traderecon.records.dead_letter import DeadLetter
+from traderecon.records.result_message import decode_head
 
 HISTORY, LETTERS, ACTIONS = "result_history", "dead_letters", "dead_letter_actions"
 
@@ -34,31 +36,6 @@ class Chained(NamedTuple):
     link: Callable[[Row], Link]
     columns: Callable[[Link, Row, "Counter[str]"], Iterator[Finding]]
     """What is wrong with the other columns; the counter is the walk's own, for what is counted along it."""
-
-
-class _Result(msgspec.Struct, frozen=True, gc=False):
-    """What a result says of itself, as far as it is a column."""
-
-    event_id: str
-    trade_id: str
-    version: Annotated[int, msgspec.Meta(ge=0)]
-    state: str
-
-
-class _Action(msgspec.Struct, frozen=True, gc=False):
-    """What an action says, as far as it is a column."""
-
-    action_id: str
-    deed: str
-    letter: str
-    root: str
-    by: str
-    at: str
-    reason: str
-
-
-_result = msgspec.json.Decoder(_Result).decode
-_action = msgspec.json.Decoder(_Action).decode
 
 
 def table_of(topic: str) -> str | None:
@@ -82,15 +59,15 @@ def _result_columns(link: Link, row: Row, counted: "Counter[str]") -> Iterator[F
     if purged is not None:
         yield _changed(HISTORY, link, "it has a content_sha256, and its text is there")
     try:
-        said = _result(link.content)
+        head = decode_head(link.content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         yield _changed(HISTORY, link, f"its result is none: {error}")
         return
     cells = {"event_id": event_id, "trade_id": link.trade_id, "version": version, "state": state}
-    yield from _unlike(HISTORY, link, cells, said, "result")
-    home = "mismatch" if said.state in BREAK_STATES else "reconciled"
+    yield from _unlike(HISTORY, link, cells, head, "result")
+    home = "mismatch" if head.is_break else "reconciled"
     if not str(link.topic).endswith(home):
-        yield _changed(HISTORY, link, f"a {said.state} result counts on {home}, and this one is of {link.topic}")
+        yield _changed(HISTORY, link, f"a {head.state} result counts on {home}, and this one is of {link.topic}")
     if not _instant(decided_at):
         yield _changed(HISTORY, link, f"decided_at is {decided_at!r}, no ISO 8601 instant")
 
@@ -98,11 +75,11 @@ def _result_columns(link: Link, row: Row, counted: "Counter[str]") -> Iterator[F
 def _letter_link(row: Row) -> Link:
     number, topic, partition, offset, chain = row[:5]
     truncated, replay_of = row[-2:]
-    said = dict(zip(Letter.__struct_fields__, row[5:-2], strict=False))
+    said = dict(zip(DeadLetter.__struct_fields__, row[5:-2], strict=False))
     # Bytes that are no text, or a flag that is none, cannot be what was chained: another content tells so.
     flag = bool(truncated) if truncated in {0, 1} else truncated
     try:
-        content = Letter(**said, truncated=flag, replay_of=replay_of).content
+        content = DeadLetter(**said, truncated=flag, replay_of=replay_of).content
     except (UnicodeEncodeError, TypeError, OverflowError):
         content = repr(row).encode(errors="surrogateescape")
     return Link(number, topic, partition, offset, content, chain)
@@ -122,15 +99,15 @@ def _action_columns(link: Link, row: Row, counted: "Counter[str]") -> Iterator[F
     names = ("action_id", "deed", "letter", "root", "by", "at", "reason")
     attempt = row[-1]
     try:
-        said = _action(link.content)
+        action = decode_action(link.content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         yield _changed(ACTIONS, link, f"its action is none: {error}")
         return
-    yield from _unlike(ACTIONS, link, dict(zip(names, row[6:-1], strict=True)), said, "action")
+    yield from _unlike(ACTIONS, link, dict(zip(names, row[6:-1], strict=True)), action, "action")
     expected = None
-    if said.deed == "replay":
-        counted[said.root] += 1
-        expected = counted[said.root]
+    if action.deed is Deed.REPLAY:
+        counted[action.root] += 1
+        expected = counted[action.root]
     if attempt != expected:
         yield _changed(ACTIONS, link, f"attempt is {attempt!r}, and the rows before make it {expected!r}")
 

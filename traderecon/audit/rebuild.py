@@ -21,7 +21,7 @@ from traderecon.audit.database import chain_starts, file_of, looked_at
 from traderecon.audit.links import table_of
 from traderecon.client.client import Client
 from traderecon.sink.database import StoreError
-from traderecon.sink.messages import NotOurs
+from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.purge import ChainStart
 from traderecon.sink.store import Store
 from traderecon.topics import Topics
@@ -164,7 +164,7 @@ class _Run:
         while records:
             try:
                 await asyncio.to_thread(partial(self._store.take, MicroBatch(topic, number, records), aside))
-            except NotOurs as error:
+            except ForeignRecord as error:
                 aside.add(error.record.offset)  # as the sink does, the third time
                 continue
             break

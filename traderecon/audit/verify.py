@@ -20,9 +20,9 @@ from traderecon.audit.chains import Walk, ended
 from traderecon.audit.checkpoint import Checkpoint, Known, Place
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
-from traderecon.audit.derived import BREAKS, EVENTS, RESULTS, Derived, History, derived
 from traderecon.audit.findings import Finding, Findings, Kind
 from traderecon.audit.links import CHAINED, CHAINLESS, HISTORY, table_of
+from traderecon.sink.break_projection import BREAKS, EVENTS, RESULTS, History, Projection, project
 from traderecon.sink.chain import START
 from traderecon.sink.purge import ChainStart
 
@@ -201,7 +201,7 @@ def _trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]
         for trade_id, found in groupby(rows, key=lambda row: row[0]):
             history = [*found]
             try:
-                expected = derived([History(*row[:4]) for row in history])
+                expected = project([History(*row[:4]) for row in history])
             except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
                 text = f"what it comes to cannot be told: {error}"
                 where: dict[str, Any] = {"table": "result_history", "row": history[0][4], "trade_id": trade_id}
@@ -210,7 +210,7 @@ def _trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]
             if findings.in_rows == 0:  # what is found already need not be found twice
                 findings.add(_event_ids(trade_id, history))
             findings.add(results.compared(trade_id, expected.result))
-            findings.add(breaks.compared(trade_id, expected.broken))
+            findings.add(breaks.compared(trade_id, expected.break_row))
             findings.add(_moved(connection, expected))
             events += len(expected.events)
             yield len(history)
@@ -235,10 +235,10 @@ def _event_ids(trade_id: Any, history: Iterable[tuple[Any, ...]]) -> Iterator[Fi
             yield Finding(kind=Kind.CHANGED, table="result_history", row=row[4], trade_id=trade_id, text=text)
 
 
-def _moved(connection: sqlite3.Connection, expected: Derived) -> Iterator[Finding]:
-    if expected.broken is None:
+def _moved(connection: sqlite3.Connection, expected: Projection) -> Iterator[Finding]:
+    if expected.break_row is None:
         return
-    found = connection.execute(_EVENTS, (expected.broken[0],)).fetchall()
+    found = connection.execute(_EVENTS, (expected.break_row[0],)).fetchall()
     wanted = {row[1]: tuple(row) for row in expected.events}
     there = {row[1]: row for row in found}
     for version in sorted({*wanted, *there}, key=repr):

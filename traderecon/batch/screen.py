@@ -15,9 +15,9 @@ from typing import Any, Self
 import msgspec
 import polars as pl
 
-from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, URGENCY, Summary
+from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Summary
 from traderecon.present.trade_row import COLUMNS
-from traderecon.records import STANDINGS, Hint, Outcome, Reason, Source, State
+from traderecon.records import REASON_INFO, Hint, Outcome, Reason, Source, State
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT
 from traderecon.rules import Absolute, Bound, Precision, Quantity, Rules, Ticker, Timestamp
@@ -199,7 +199,7 @@ class Screen(msgspec.Struct, frozen=True):
             Hint.TRADE_DATE_ROLL: ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY,
         }
         state = pl.when(~both).then(pl.lit(State.UNMATCHED.value))
-        urgency = [pl.when(holds).then(URGENCY[STANDINGS[reason].severity]) for reason, holds in reasons.items()]
+        urgency = [pl.when(holds).then(REASON_INFO[reason].severity.rank) for reason, holds in reasons.items()]
         return trades.select(
             "trade_id",
             state=state.when(pl.any_horizontal(reasons.values())).then(_MISMATCHED).otherwise(_MATCHED),

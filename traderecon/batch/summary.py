@@ -13,7 +13,6 @@ import msgspec
 from traderecon.matching import Sides, stated
 from traderecon.present.trade_row import together
 from traderecon.records import (
-    STANDINGS,
     Hint,
     Outcome,
     PnlSnapshot,
@@ -24,8 +23,10 @@ from traderecon.records import (
     State,
     Verdict,
 )
+from traderecon.records.codes import worst_severity
 from traderecon.records.instants import NS_PER_S
-from traderecon.records.numbers import EXACT, ZERO
+from traderecon.records.numbers import EXACT, ZERO, notional
+from traderecon.records.results import BREAK_STATES
 
 BREAKS_SHOWN = 500
 """A summary keeps this many breaks, the most severe and largest; all of them are in the output."""
@@ -33,11 +34,6 @@ BREAKS_SHOWN = 500
 REJECTS_SHOWN = 100
 
 NS_PER_MINUTE = 60 * NS_PER_S
-
-URGENCY = {severity: rank for rank, severity in enumerate(Severity)}
-"""The most urgent severity has the lowest number."""
-
-_BREAK_STATES = frozenset({State.MISMATCHED, State.UNMATCHED})
 
 
 class Break(msgspec.Struct, frozen=True):
@@ -51,7 +47,7 @@ class Break(msgspec.Struct, frozen=True):
 
     def urgency(self) -> tuple[int, Decimal, str]:
         """Sorts the most severe and largest first, then by trade_id."""
-        return URGENCY[self.severity], -self.notional, self.trade_id
+        return self.severity.rank, -self.notional, self.trade_id
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
@@ -100,20 +96,20 @@ class Summary(msgspec.Struct):
         if event_time_ns is not None:
             minute = event_time_ns // NS_PER_MINUTE
             self.minutes[minute] += 1
-            if state in _BREAK_STATES:
+            if state.is_break:
                 self.break_minutes[minute] += 1
-        if state in _BREAK_STATES:
+        if state.is_break:
             self._broken(trade_id, sides, verdict)
 
     def _broken(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
-        notional = _notional(sides)
-        severity = min((STANDINGS[reason].severity for reason in verdict.reasons), key=URGENCY.__getitem__)
+        at_risk = _notional(sides)
+        severity = worst_severity(verdict.reasons) or Severity.CRITICAL  # a break has a reason
         for reason in verdict.reasons:
             self.reasons[reason] += 1
-        self.notional_at_risk = EXACT.add(self.notional_at_risk, notional)
+        self.notional_at_risk = EXACT.add(self.notional_at_risk, at_risk)
         if tickers := _first_stated(sides, "ticker"):
             self.break_tickers[together(tickers)] += 1
-        self.breaks.append(Break(trade_id, verdict, sides, severity, notional))
+        self.breaks.append(Break(trade_id, verdict, sides, severity, at_risk))
         if len(self.breaks) >= 8 * BREAKS_SHOWN:
             self._trim()
 
@@ -146,7 +142,7 @@ class Summary(msgspec.Struct):
     @property
     def broken(self) -> int:
         """Trades that need a person."""
-        return sum(self.states[state] for state in _BREAK_STATES)
+        return sum(self.states[state] for state in BREAK_STATES)
 
 
 def _first_stated(sides: Sides, field: str) -> list[str]:
@@ -158,7 +154,7 @@ def _notional(sides: Sides) -> Decimal:
     """price * quantity of the execution, else of the confirmation; the largest where it was sent with several."""
     for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
         amounts = [
-            EXACT.multiply(leg.price, leg.quantity).copy_abs()
+            notional(leg.price, leg.quantity)
             for leg in sides.standing(source)
             if not isinstance(leg, PnlSnapshot) and leg.price is not None and leg.quantity is not None
         ]

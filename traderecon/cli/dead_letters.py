@@ -21,8 +21,8 @@ from traderecon.records.dead_letter import letter_id
 from traderecon.records.formats import OtherFormat
 from traderecon.settings import Settings
 from traderecon.sink.database import StoreError, explained
+from traderecon.sink.dead_letter_queries import parsed, sent_record
 from traderecon.sink.filters import DeadLetterFilter, LetterState
-from traderecon.sink.letter_queries import parsed, sent_record
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.sink.rows import DeadLetterRow, SentRecord
 from traderecon.sink.store import Store

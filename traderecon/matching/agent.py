@@ -29,8 +29,9 @@ from traderecon.records.dead_letter import failed, unread
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.journal import fact_of, journalled, progress_of
+from traderecon.records.partition_status import PartitionStatus, WaitingTrade, encode_status
+from traderecon.records.result_message import encode_result
 from traderecon.records.rules_change import rules_change, rules_change_json
-from traderecon.records.wire import result_json
 from traderecon.rules import Rules
 from traderecon.rules.content import content
 from traderecon.stage import Stage
@@ -59,7 +60,6 @@ _NOT_NEW = {
     Arrival.OUTRANKED: "stale",
     Arrival.CONFLICTING: "conflicting",
 }
-_encode = msgspec.json.Encoder().encode
 
 
 def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
@@ -212,7 +212,7 @@ class _Matching:
             return
         before = trade.told
         found = orphan(row.version, [*trade.facts, kept], before, self._stamp)
-        telling = Encoded(found, result_json(found), record.offset)
+        telling = Encoded(found, encode_result(found), record.offset)
         turns.trades.keep(trade_id, kept, value)
         turns.publish(trade_id, telling, before)
 
@@ -315,7 +315,7 @@ class _Matching:
     def _telling(self, turns: JournalBatch, turn: Turn) -> Encoded | None:
         """The result of a turn as it is to be sent; None where there is nothing to tell."""
         result = turn.result(self._stamp, turns.horizon[1])
-        return None if result is None else Encoded(result, result_json(result), turn.upto)
+        return None if result is None else Encoded(result, encode_result(result), turn.upto)
 
     def _standing(self, turns: JournalBatch, partition: int, at_ns: int) -> bytes:
         """How the partition stands: the watermark, and who waits for what. Told more seldom where many wait."""
@@ -335,17 +335,13 @@ class _Matching:
         for awaited_leg in Awaited:
             self._metrics.pending.labels(awaited_leg).set(sum(each[awaited_leg] for each in self._pending.values()))
         self._metrics.watermark.labels(partition).set(turns.watermark_ns / NS_PER_S)
-        return _encode(
-            {
-                "partition": partition,
-                "watermark": iso(turns.watermark_ns) if turns.watermark_ns else None,
-                "pending": counts,
-                "oldest": [
-                    {"trade_id": one.trade_id.decode(), "waiting_for": one.awaited, "due": iso(one.due_ns)}
-                    for one in oldest
-                ],
-            }
+        status = PartitionStatus(
+            partition,
+            iso(turns.watermark_ns) if turns.watermark_ns else None,
+            counts,
+            tuple([WaitingTrade(one.trade_id.decode(), one.awaited, iso(one.due_ns)) for one in oldest]),
         )
+        return encode_status(status)
 
     def _assigned(self) -> set[int]:
         consumer: Any = self._app.consumer

@@ -6,7 +6,7 @@ from decimal import Decimal
 from traderecon.matching.sides import Sides
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
-from traderecon.records.numbers import EXACT
+from traderecon.records.numbers import EXACT, notional
 from traderecon.rules import Pnl, Rules, foreign, net_consideration
 
 _DOUBLE_DIGITS = 16
@@ -77,10 +77,10 @@ def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:
     price, quantity = execution.price, execution.quantity
     if price is None or quantity is None or pnl.pnl_impact is None or pnl.commission is None:
         return False
-    notional = EXACT.multiply(price, quantity).copy_abs()
+    amount = notional(price, quantity)
     expected = net_consideration(price, quantity, pnl.commission)
     off_by = EXACT.subtract(expected, pnl.pnl_impact).copy_abs()
-    return off_by > EXACT.multiply(notional, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(notional, _TENTH)
+    return off_by > EXACT.multiply(amount, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(amount, _TENTH)
 
 
 def _fits(confirmation: Confirmation, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from faust.types import TP
 
-from traderecon.records.published import Published, published
+from traderecon.records.result_message import Published, published
 from traderecon.tables import BatchTable, HalfPublished, outputs, told
 from traderecon.topics import Topics
 from traderecon.transport.behind import NoLeader

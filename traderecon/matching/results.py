@@ -95,12 +95,8 @@ def break_id(trade_id: str) -> str:
 
 
 def _broken(trade_id: str, verdict: Verdict, told: Told | None) -> Break:
-    was, is_break = told is not None and told.state.is_break, verdict.state.is_break
-    transition = Transition.NONE
-    if was != is_break:
-        transition = Transition.RESOLVED if was else Transition.OPENED
-    elif told is not None and was and (told.state, told.reasons) != (verdict.state, verdict.reasons):
-        transition = Transition.RECLASSIFIED
+    before = None if told is None else (told.state, told.reasons)
+    transition = Transition.between(before, (verdict.state, verdict.reasons))
     return Break(break_id(trade_id), transition, None if told is None else told.event_id)
 
 

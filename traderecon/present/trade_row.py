@@ -7,7 +7,7 @@ from traderecon.matching import Sides, stated
 from traderecon.records import Check, Source, Verdict
 from traderecon.records.instants import iso
 from traderecon.records.numbers import plain
-from traderecon.records.wire import difference_text, field_name
+from traderecon.records.result_message import difference_text, field_name
 
 _SIDE = ("ticker", "quantity", "price", "timestamp")
 

@@ -6,7 +6,7 @@
 Pure values, frozen and exact. Nothing here reads a clock, a file or a table.
 """
 
-from traderecon.records.codes import STANDINGS, Hint, Reason, RejectCode, Severity, Standing
+from traderecon.records.codes import REASON_INFO, Hint, Reason, ReasonInfo, RejectCode, Severity
 from traderecon.records.facts import Fact, Origin, Rejected, identity
 from traderecon.records.legs import ALL_VERSIONS, CONTENT, Confirmation, Execution, Leg, PnlSnapshot
 from traderecon.records.results import (
@@ -26,7 +26,7 @@ from traderecon.records.sources import Kind, Source
 __all__ = [
     "ALL_VERSIONS",
     "CONTENT",
-    "STANDINGS",
+    "REASON_INFO",
     "Break",
     "Check",
     "Confirmation",
@@ -40,13 +40,13 @@ __all__ = [
     "Outcome",
     "PnlSnapshot",
     "Reason",
+    "ReasonInfo",
     "RejectCode",
     "Rejected",
     "Result",
     "RulesStamp",
     "Severity",
     "Source",
-    "Standing",
     "State",
     "Told",
     "Transition",

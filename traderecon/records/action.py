@@ -57,11 +57,16 @@ def action_json(action: Action) -> bytes:
     return _encode(action)
 
 
+def decode_action(value: bytes) -> Action:
+    """The decision about a dead letter in a record. MsgspecError: it is not one."""
+    return _decode(value)
+
+
 def action_of(value: bytes) -> Action | RulesChange | Hold | Release | None:
     """The action a record carries; None where it is about something else. msgspec.MsgspecError: it is no action."""
     match _tagged(value).about:
         case "dead_letter":
-            return _decode(value)
+            return decode_action(value)
         case "rules":
             return rules_change_of(value)
         case "hold":

@@ -3,6 +3,8 @@
 Names are stable: dashboards and downstream systems depend on them. Source: DOMAIN.md 7.3.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from traderecon.records.words import Word
@@ -92,8 +94,16 @@ class Severity(Word):
     MEDIUM = "medium"
     LOW = "low"
 
+    @property
+    def rank(self) -> int:
+        """0 for the most urgent."""
+        return _RANKS[self]
 
-class Standing(msgspec.Struct, frozen=True, gc=False):
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class ReasonInfo(msgspec.Struct, frozen=True, gc=False):
     """What a reason means to others: its severity here, its code in FIX (2773, 2774) and ISO 20022."""
 
     severity: Severity
@@ -106,30 +116,40 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 _HIGH, _MEDIUM = Severity.HIGH, Severity.MEDIUM
 _CRITICAL = Severity.CRITICAL
 
-STANDINGS: dict[Reason, Standing] = {
-    Reason.MISSING_CONFIRMATION: Standing(_HIGH, 0, None, "CMIS", "no confirmation within the grace"),
-    Reason.MISSING_EXECUTION: Standing(_CRITICAL, 1, None, "CMIS", "the broker confirms a trade we do not have"),
-    Reason.MISSING_PNL: Standing(_MEDIUM, 3, None, "OTHR", "no pnl snapshot proves what the rules require"),
-    Reason.QUANTITY_MISMATCH: Standing(_HIGH, 4, 15, "DQUA", "the quantities differ"),
-    Reason.PRICE_MISMATCH: Standing(_HIGH, 4, 2, "DDEA", "the prices differ by more than the tolerance"),
-    Reason.TIMESTAMP_DRIFT: Standing(_MEDIUM, 4, 3, "OTHR", "the timestamps drift apart beyond the tolerance"),
-    Reason.PNL_INCONSISTENT: Standing(_MEDIUM, 4, 11, "DMON", "pnl_impact is not what the trade gives"),
-    Reason.TICKER_MISMATCH: Standing(_CRITICAL, 4, 14, "DSEC", "the instruments differ"),
-    Reason.SIDE_MISMATCH: Standing(_CRITICAL, 4, 5, "DELN", "one side bought, so did the other"),
-    Reason.CURRENCY_MISMATCH: Standing(_CRITICAL, 4, 6, "NCRR", "the currencies differ"),
-    Reason.ACCOUNT_MISMATCH: Standing(_HIGH, 4, 7, "INVE", "the accounts differ"),
-    Reason.COUNTERPARTY_MISMATCH: Standing(_HIGH, 4, 8, "OTHR", "the counterparties differ"),
-    Reason.COMMISSION_MISMATCH: Standing(_MEDIUM, 4, 13, "EXEC", "the commissions differ"),
-    Reason.TRADE_DATE_MISMATCH: Standing(_HIGH, 4, 3, "DTRD", "the trade dates differ"),
-    Reason.SETTLEMENT_DATE_MISMATCH: Standing(_HIGH, 4, 4, "DDAT", "the settlement dates differ"),
-    Reason.DUPLICATE_CONFLICT: Standing(_HIGH, 99, None, "OTHR", "one version of a leg came with two contents"),
-    Reason.MULTIPLE_CONFIRMATIONS: Standing(_HIGH, 99, None, "OTHR", "two brokers confirm one trade"),
-    Reason.CANCELLED_ONE_SIDE: Standing(_HIGH, 99, None, "CPCA", "one side cancelled, the other stands"),
-    Reason.CANCEL_UNKNOWN_TRADE: Standing(_HIGH, 99, None, "MCAN", "a cancel for a trade nobody sent"),
-    Reason.AMBIGUOUS_MATCH: Standing(_MEDIUM, 99, None, "NMAS", "several partners fit equally well"),
-    Reason.GROUP_PENDING: Standing(_MEDIUM, 99, None, "NMAS", "fills of a group are still missing"),
-    Reason.ORPHAN_LATE: Standing(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed and archived"),
-    Reason.RECONCILED_ROW_CHANGED: Standing(_HIGH, 99, None, "OTHR", "a row marked reconciled has other content"),
-    Reason.MANUAL_UNMATCH: Standing(_HIGH, 99, None, "OTHR", "a person took the match back"),
+REASON_INFO: dict[Reason, ReasonInfo] = {
+    Reason.MISSING_CONFIRMATION: ReasonInfo(_HIGH, 0, None, "CMIS", "no confirmation within the grace"),
+    Reason.MISSING_EXECUTION: ReasonInfo(_CRITICAL, 1, None, "CMIS", "the broker confirms a trade we do not have"),
+    Reason.MISSING_PNL: ReasonInfo(_MEDIUM, 3, None, "OTHR", "no pnl snapshot proves what the rules require"),
+    Reason.QUANTITY_MISMATCH: ReasonInfo(_HIGH, 4, 15, "DQUA", "the quantities differ"),
+    Reason.PRICE_MISMATCH: ReasonInfo(_HIGH, 4, 2, "DDEA", "the prices differ by more than the tolerance"),
+    Reason.TIMESTAMP_DRIFT: ReasonInfo(_MEDIUM, 4, 3, "OTHR", "the timestamps drift apart beyond the tolerance"),
+    Reason.PNL_INCONSISTENT: ReasonInfo(_MEDIUM, 4, 11, "DMON", "pnl_impact is not what the trade gives"),
+    Reason.TICKER_MISMATCH: ReasonInfo(_CRITICAL, 4, 14, "DSEC", "the instruments differ"),
+    Reason.SIDE_MISMATCH: ReasonInfo(_CRITICAL, 4, 5, "DELN", "one side bought, so did the other"),
+    Reason.CURRENCY_MISMATCH: ReasonInfo(_CRITICAL, 4, 6, "NCRR", "the currencies differ"),
+    Reason.ACCOUNT_MISMATCH: ReasonInfo(_HIGH, 4, 7, "INVE", "the accounts differ"),
+    Reason.COUNTERPARTY_MISMATCH: ReasonInfo(_HIGH, 4, 8, "OTHR", "the counterparties differ"),
+    Reason.COMMISSION_MISMATCH: ReasonInfo(_MEDIUM, 4, 13, "EXEC", "the commissions differ"),
+    Reason.TRADE_DATE_MISMATCH: ReasonInfo(_HIGH, 4, 3, "DTRD", "the trade dates differ"),
+    Reason.SETTLEMENT_DATE_MISMATCH: ReasonInfo(_HIGH, 4, 4, "DDAT", "the settlement dates differ"),
+    Reason.DUPLICATE_CONFLICT: ReasonInfo(_HIGH, 99, None, "OTHR", "one version of a leg came with two contents"),
+    Reason.MULTIPLE_CONFIRMATIONS: ReasonInfo(_HIGH, 99, None, "OTHR", "two brokers confirm one trade"),
+    Reason.CANCELLED_ONE_SIDE: ReasonInfo(_HIGH, 99, None, "CPCA", "one side cancelled, the other stands"),
+    Reason.CANCEL_UNKNOWN_TRADE: ReasonInfo(_HIGH, 99, None, "MCAN", "a cancel for a trade nobody sent"),
+    Reason.AMBIGUOUS_MATCH: ReasonInfo(_MEDIUM, 99, None, "NMAS", "several partners fit equally well"),
+    Reason.GROUP_PENDING: ReasonInfo(_MEDIUM, 99, None, "NMAS", "fills of a group are still missing"),
+    Reason.ORPHAN_LATE: ReasonInfo(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed and archived"),
+    Reason.RECONCILED_ROW_CHANGED: ReasonInfo(_HIGH, 99, None, "OTHR", "a row marked reconciled has other content"),
+    Reason.MANUAL_UNMATCH: ReasonInfo(_HIGH, 99, None, "OTHR", "a person took the match back"),
 }
-"""Every reason's standing. Source: DOMAIN.md 7.3."""
+"""What every reason means. Source: DOMAIN.md 7.3."""
+
+
+@lru_cache(maxsize=4_096)
+def worst_severity(reasons: tuple[Reason, ...]) -> Severity | None:
+    """The severity of the most urgent of them; None without a reason.
+
+    >>> worst_severity((Reason.PRICE_MISMATCH, Reason.TIMESTAMP_DRIFT))
+    <Severity.HIGH: 'high'>
+    """
+    return min((REASON_INFO[reason].severity for reason in reasons), key=_RANKS.__getitem__, default=None)

@@ -1,13 +1,16 @@
-"""A dead letter: a record that is no leg, as it was sent, with why and where it lies. Source: CONTRACT.md, Topics.
+"""A dead letter: a record that is no leg, as it was sent, with why and where it lies; the topic ``dead_letters``.
 
-Its id are the coordinates of that record: ``executions/0/17``. A record that was sent again from a letter says so in a
-header, and where it is no leg either, its own letter says which letter it comes from.
+    Rejected + the record's bytes -> DeadLetter -> encode -> JSON -> decode_dead_letter -> DeadLetter
+
+Source: CONTRACT.md, Topics. Its id is the coordinates of that record: ``executions/0/17``. A record that was sent again
+from a letter says so in a header, and where it is no leg either, its own letter says which letter it comes from.
 """
 
 import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -28,7 +31,37 @@ REPLAY_ATTEMPT = "traderecon-replay-attempt"
 Headers = Sequence[tuple[str, bytes]]
 
 _ID = re.compile(rb"[A-Za-z0-9._-]{1,249}/[0-9]{1,10}/[0-9]{1,19}")
+Position = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class DeadLetter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Why a record is no leg, where that record lies, and its bytes (base64).
+
+    ``code`` is a ``RejectCode``, or one of a later version. ``replay_of``: the id of the first letter, where the record
+    was sent again from one.
+    """
+
+    code: str
+    text: str
+    topic: str
+    partition: Position
+    offset: Position
+    received_at: str | None
+    sha256: str | None
+    size: Position
+    key: str | None
+    raw: str | None
+    truncated: bool
+    replay_of: str | None = None
+
+    @property
+    def content(self) -> bytes:
+        """Its JSON: the record's value, and what the chain covers, by the topic and by the table."""
+        return _encode(self)
+
+
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(DeadLetter).decode
 
 
 def letter_id(topic: str, partition: int, offset: int) -> str:
@@ -54,22 +87,25 @@ def dead_letter(
     """
     kept_key, kept = _kept(key, whole=True), _kept(value, whole=whole)
     origin = rejected.origin
-    return _encode(
-        {
-            "code": rejected.code,
-            "text": rejected.text,
-            "topic": origin.topic,
-            "partition": origin.partition,
-            "offset": origin.offset,
-            "received_at": iso(origin.received_at_ns) if origin.received_at_ns else None,
-            "sha256": None if value is None else sha256(value),
-            "size": len(value or b""),
-            "key": _base64(kept_key),
-            "raw": _base64(kept),
-            "truncated": not whole or kept_key != key or kept != value,
-            **({} if (first := replay_of(headers)) is None else {"replay_of": first}),
-        }
-    )
+    return DeadLetter(
+        rejected.code,
+        rejected.text,
+        origin.topic,
+        origin.partition,
+        origin.offset,
+        iso(origin.received_at_ns) if origin.received_at_ns else None,
+        None if value is None else sha256(value),
+        len(value or b""),
+        _base64(kept_key),
+        _base64(kept),
+        not whole or kept_key != key or kept != value,
+        replay_of(headers),
+    ).content
+
+
+def decode_dead_letter(value: bytes) -> DeadLetter:
+    """The dead letter in a record. MsgspecError: it is not one."""
+    return _decode(value)
 
 
 def letter_key(key: bytes | None) -> bytes | None:

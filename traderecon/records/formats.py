@@ -5,6 +5,9 @@
 Fields that we do not know are passed over: a field more makes no new format.
 """
 
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
 import msgspec
 
 FORMAT = 1
@@ -30,10 +33,32 @@ class _Tagged(msgspec.Struct, frozen=True):
     format: int = FORMAT
 
 
+class Numbered(Protocol):
+    """A record that has, or may have, the number of its format."""
+
+    @property
+    def format(self) -> int | msgspec.UnsetType:
+        """The number; UNSET for the first."""
+        ...
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Numbered)
 _decode = msgspec.json.Decoder(_Tagged).decode
 
 
-def known(value: bytes) -> None:
+def checked(decode: Callable[[bytes | str], AnyRecord], value: bytes | str) -> AnyRecord:
+    """The record in a value. OtherFormat: a newer version wrote it; MsgspecError: it is not what is decoded here."""
+    try:
+        record = decode(value)
+    except msgspec.MsgspecError:
+        known(value)
+        raise
+    if record.format is not msgspec.UNSET:
+        ours(record.format)
+    return record
+
+
+def known(value: bytes | str) -> None:
     """OtherFormat where a record says that it is of another; what says nothing, or is no JSON, may be of ours.
 
     >>> known(b'{"format":1}'), known(b"{}"), known(b"no json")

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from traderecon.records.facts import Fact, Origin
-from traderecon.records.formats import BARE_CANCELS, FORMAT, known, ours
+from traderecon.records.formats import BARE_CANCELS, FORMAT, checked
 from traderecon.records.legs import Leg, is_bare
 
 
@@ -57,21 +57,10 @@ def journalled(said: Fact | Progress) -> bytes:
 
 def fact_of(value: bytes) -> Fact:
     """The fact in a record that has a key; OtherFormat where a newer version wrote it."""
-    try:
-        read = _decode_fact(value)
-    except msgspec.MsgspecError:
-        known(value)
-        raise
-    ours(read.format)
+    read = checked(_decode_fact, value)
     return Fact(read.leg, read.origin, read.extra)
 
 
 def progress_of(value: bytes) -> Progress:
     """The progress in a record that has none; OtherFormat where a newer version wrote it."""
-    try:
-        read = _decode_progress(value)
-    except msgspec.MsgspecError:
-        known(value)
-        raise
-    ours(read.format)
-    return read
+    return checked(_decode_progress, value)

@@ -41,3 +41,15 @@ def plain(value: Decimal) -> str:
     if "E" in text:
         text = format(value, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def notional(price: Decimal, quantity: Decimal) -> Decimal:
+    """|price * quantity|, exact. ArithmeticError: one of them is not a finite number.
+
+    >>> notional(Decimal("-37.63"), Decimal("100"))
+    Decimal('3763.00')
+    """
+    amount = EXACT.multiply(price, quantity).copy_abs()  # ``abs`` would round
+    if not amount.is_finite():
+        raise ArithmeticError(f"{quantity} at {price} is not an amount")
+    return amount

@@ -22,10 +22,10 @@ class State(Word):
     @property
     def is_break(self) -> bool:
         """Whether a person is needed."""
-        return self in _BREAKS
+        return self in BREAK_STATES
 
 
-_BREAKS = frozenset({State.MISMATCHED, State.UNMATCHED})
+BREAK_STATES = frozenset({State.MISMATCHED, State.UNMATCHED})
 
 
 class Outcome(Word):
@@ -86,6 +86,17 @@ class Transition(Word):
     RECLASSIFIED = "reclassified"
     RESOLVED = "resolved"
     NONE = "none"
+
+    @classmethod
+    def between(cls, before: "tuple[str, object] | None", after: tuple[str, object]) -> "Transition":
+        """What the step from one result to the next does to the break.
+
+        Each is its state and its reasons; None: the trade has no result yet.
+        """
+        was_break = before is not None and before[0] in BREAK_STATES
+        if was_break != (after[0] in BREAK_STATES):
+            return cls.RESOLVED if was_break else cls.OPENED
+        return cls.RECLASSIFIED if was_break and before != after else cls.NONE
 
 
 class Break(msgspec.Struct, frozen=True, gc=False):

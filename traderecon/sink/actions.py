@@ -9,14 +9,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from traderecon.records.action import Deed
+from traderecon.records.action import Action, Deed, action_of
 from traderecon.records.retention import Hold, Release
 from traderecon.records.rules_change import RulesChange
 from traderecon.sink.chain import link
+from traderecon.sink.decoding import decoded
 from traderecon.sink.legal_holds import take_hold
-from traderecon.sink.messages import action_told
 from traderecon.sink.statements import Statements
-from traderecon.sink.taken import Feed, Taken, at, wrote
+from traderecon.sink.write_result import Feed, Taken, at, wrote
 from traderecon.transport import Record
 
 _KNOWN = "SELECT 1 FROM dead_letter_actions WHERE action_id = ?"
@@ -31,7 +31,7 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
     replays: Counter[str] = Counter()
     head = feed.head
     for record in feed.records:
-        action = action_told(feed.topic, feed.partition, record)
+        action = decoded(_action, feed.topic, feed.partition, record)
         if isinstance(action, RulesChange):
             _take_change(connection, sql, feed, record, action)
             continue
@@ -54,6 +54,11 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
         said = (action.action_id, action.deed, action.letter, action.root, attempt, action.by, action.at, action.reason)
         rows.append((*said, content.decode(), feed.topic, feed.partition, record.offset, head))
     return Taken(wrote(connection, sql.action, rows)), head
+
+
+def _action(value: bytes) -> Action | RulesChange | Hold | Release | None:
+    value.decode()  # it is stored as it came
+    return action_of(value)
 
 
 def _take_change(connection: Connection, sql: Statements, feed: Feed, record: Record, change: RulesChange) -> None:

@@ -14,10 +14,10 @@ from traderecon.clock import now_ns
 from traderecon.records import Origin
 from traderecon.records.dead_letter import dead_letter, letter_key, not_ours
 from traderecon.records.instants import NS_PER_S, received_ns
-from traderecon.sink.messages import NotOurs
+from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.store import Store
 from traderecon.sink.store_thread import StoreThread
-from traderecon.sink.taken import Taken
+from traderecon.sink.write_result import Taken
 from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
 from traderecon.transport import MicroBatch, Outgoing, Record, StreamApp
@@ -51,7 +51,7 @@ def attach(stage: Stage, store: Store) -> None:
             while True:
                 try:
                     taken = await thread.ask(partial(store.take, batch, aside))
-                except NotOurs as error:
+                except ForeignRecord as error:
                     if stage.strikes.another(batch, error.record) < LIMIT:
                         raise
                     await put_aside(batch, error)
@@ -61,7 +61,7 @@ def attach(stage: Stage, store: Store) -> None:
             metrics.sink_batch.observe(monotonic() - started_s)
             _count(metrics, taken)
 
-    async def put_aside(batch: MicroBatch, error: NotOurs) -> None:
+    async def put_aside(batch: MicroBatch, error: ForeignRecord) -> None:
         rejected, record = not_ours(_place(batch, error.record), str(error)), error.record
         letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value))
         await app.append(topics.dead_letters, batch.partition, [letter])

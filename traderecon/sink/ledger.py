@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from traderecon.records.account import Book
-from traderecon.sink.messages import account_told
+from traderecon.records.account import Book, account_of
+from traderecon.sink.decoding import decoded
 from traderecon.sink.statements import Statements
-from traderecon.sink.taken import Feed, Taken, wrote
+from traderecon.sink.write_result import Feed, Taken, wrote
 
 _KNOWN = (
     "SELECT start, next_offset, legs, duplicates, rejected, control, skipped, gaps FROM ledger "
@@ -22,7 +22,7 @@ def take_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[
     """Enter every account; there is no chain, so its head stays."""
     books: dict[tuple[str, int], Book] = {}
     for record in feed.records:
-        account = account_told(feed.topic, feed.partition, record)
+        account = decoded(account_of, feed.topic, feed.partition, record)
         place = (account.topic, account.partition)
         book = books.get(place) or _book(connection, place) or Book.opened(account)
         books[place] = book.entered(account)

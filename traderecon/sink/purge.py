@@ -19,7 +19,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records.digest import sha256
-from traderecon.sink.messages import read
+from traderecon.records.result_message import decode_head
 
 TRADES_AT_ONCE = 500
 ROWS_AT_ONCE = 20_000
@@ -151,7 +151,7 @@ def _names(connection: Connection, trade_id: str, tickers: frozenset[str]) -> bo
     """Whether any leg in any result of a trade has one of these tickers; a result that cannot be read may."""
     for _, text in connection.exec_driver_sql(_TEXTS, (trade_id,)):
         try:
-            if not tickers.isdisjoint(read(text).tickers):
+            if not tickers.isdisjoint(decode_head(text).tickers):
                 return True
         except (msgspec.MsgspecError, TypeError):
             return True

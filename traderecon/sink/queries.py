@@ -14,9 +14,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from traderecon.records import Severity, State
+from traderecon.records.partition_status import WaitingTrade
 from traderecon.sink.database import opened, readers
+from traderecon.sink.dead_letter_queries import letter_columns, letter_state
 from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
-from traderecon.sink.letter_queries import letter_columns, letter_state
 from traderecon.sink.rows import (
     BeginningRow,
     BreakEventRow,
@@ -30,7 +31,6 @@ from traderecon.sink.rows import (
     Struct,
     Trade,
     TradeRow,
-    Waiting,
 )
 from traderecon.sink.schema import (
     beginnings,
@@ -346,7 +346,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "reasons": _codes,
     "hints": _codes,
     "pending": msgspec.json.Decoder(dict[str, int]).decode,
-    "oldest": msgspec.json.Decoder(tuple[Waiting, ...]).decode,
+    "oldest": msgspec.json.Decoder(tuple[WaitingTrade, ...]).decode,
 }
 """Columns that hold JSON."""
 

@@ -6,24 +6,32 @@ moves a trade is on both; its copy is passed over, so that history and chain of 
 
 import logging
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records import Transition
+from traderecon.records.result_message import ResultHead, decode_head, same_content
+from traderecon.records.results import BREAK_STATES
+from traderecon.sink.break_projection import History, Row, project, result_row
 from traderecon.sink.chain import link
-from traderecon.sink.messages import BREAK_STATES, listed, result_of, same, severity_of
-from traderecon.sink.moves import write_moves
+from traderecon.sink.decoding import decoded
 from traderecon.sink.statements import Statements
-from traderecon.sink.taken import Feed, Taken, asked, at, wrote
+from traderecon.sink.write_result import Feed, Taken, asked, at, forgot, wrote
 from traderecon.transport import Record
 
 logger = logging.getLogger(__name__)
 
 _BY_TRADE = "SELECT trade_id, version, event_id, state FROM result_history WHERE trade_id IN (...)"
 _TEXT = "SELECT result, content_sha256 FROM result_history WHERE trade_id = ? AND version = ? AND event_id = ?"
-Rows = list[tuple[Any, ...]]
+_BREAK_HISTORY = (
+    "SELECT trade_id, version, decided_at, result FROM result_history WHERE trade_id IN (...) "
+    "AND content_sha256 IS NULL "
+    "ORDER BY trade_id, version, id"
+)
+_FORGET_EVENTS = "DELETE FROM break_events WHERE break_id IN (...)"
 
 
 def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks: bool) -> tuple[Taken, str]:
@@ -37,8 +45,8 @@ def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks:
     topic, partition = feed.topic, feed.partition
     came = [one for record in feed.records if (one := _came(topic, partition, record)).is_break is breaks]
     known = _Known(connection, feed, {one.trade_id for one in came})
-    history: Rows = []
-    newest: Rows = []
+    history: list[Row] = []
+    newest: list[Row] = []
     moved: set[str] = set()
     received_at_ns: list[int] = []
     head = feed.head
@@ -62,8 +70,18 @@ def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks:
     wrote(connection, sql.history, history)
     wrote(connection, sql.result, newest)
     if moved:
-        write_moves(connection, sql, moved)
+        _write_breaks(connection, sql, moved)
     return Taken(len(history), known.conflicts, received_at_ns), head
+
+
+def _write_breaks(connection: Connection, sql: Statements, trade_ids: Iterable[str]) -> None:
+    """Project the breaks of these trades again, each from all its results."""
+    rows = asked(connection, _BREAK_HISTORY, trade_ids)
+    trades = [project(map(History._make, history)) for _, history in groupby(rows, key=lambda row: str(row[0]))]
+    breaks = [each.break_row for each in trades if each.break_row is not None]
+    forgot(connection, _FORGET_EVENTS, [row[0] for row in breaks])
+    wrote(connection, sql.break_event, [event for each in trades for event in each.events])
+    wrote(connection, sql.break_row, breaks)
 
 
 class _Came(msgspec.Struct, frozen=True, gc=False):
@@ -85,35 +103,26 @@ class _Came(msgspec.Struct, frozen=True, gc=False):
 
 def _came(topic: str, partition: int, record: Record) -> _Came:
     # All that is wanted of a message at once: thousands of them, kept with their parts, would fall out of every cache.
-    result, size, text = result_of(topic, partition, record)
-    event_id, trade_id, version, state = result.event_id, result.trade_id, result.version, result.state
-    decided_at = at(record)
-    row = (
-        trade_id,
-        version,
-        state,
-        listed(result.reasons),
-        listed(result.hints),
-        event_id,
-        result.event_time,
-        decided_at,
-        size.ticker,
-        size.notional,
-        severity_of(result.reasons),
-    )
+    value, decided_at = record.value or b"", at(record)
+
+    def decode(value: bytes) -> tuple[ResultHead, str, Row]:
+        head = decode_head(value)
+        return head, value.decode(), result_row(head, decided_at)
+
+    head, text, row = decoded(decode, topic, partition, record)
     return _Came(
-        event_id,
-        trade_id,
-        version,
-        state,
-        state in BREAK_STATES,
-        result.broken.transition is not Transition.NONE,
+        head.event_id,
+        head.trade_id,
+        head.version,
+        head.state,
+        head.is_break,
+        head.broken.transition is not Transition.NONE,
         record.offset,
         decided_at,
-        record.value or b"",
+        value,
         text,
         row,
-        result.received_at_ns,
+        head.received_at_ns,
     )
 
 
@@ -144,7 +153,7 @@ class _Known:
         if before is None:
             return False
         value = before.value if isinstance(before, _Came) else self._value(one)
-        if value is not None and not same(one.value, value):
+        if value is not None and not same_content(one.value, value):
             self.conflicts += 1
             logger.error("%s: event %s is known with another content: the first one stays", self._at(one), one.event_id)
         return True

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from traderecon.records.partition_status import WaitingTrade
+
 RAW_SHOWN = 200
 """So many bytes of a dead letter's record are read for a list."""
 
@@ -139,21 +141,13 @@ class LedgerRow(Struct, frozen=True):
     unaccounted: int
 
 
-class Waiting(msgspec.Struct, frozen=True):
-    """A trade within its grace: what it waits for, and until when."""
-
-    trade_id: str
-    waiting_for: str
-    due: str | None = None
-
-
 class StandingRow(Struct, frozen=True):
     """How far matching has got in one partition, how many trades wait for what, and which wait longest."""
 
     partition: int
     watermark: str | None
     pending: Mapping[str, int]
-    oldest: tuple[Waiting, ...]
+    oldest: tuple[WaitingTrade, ...]
     at: str
 
 

@@ -32,14 +32,14 @@ from traderecon.sink.database import (
     wal_bytes,
 )
 from traderecon.sink.database_id import found_id, renewed
+from traderecon.sink.dead_letters import take_letters
 from traderecon.sink.ledger import take_accounts
-from traderecon.sink.letters import take_letters
 from traderecon.sink.migration import current, head, upgrade
+from traderecon.sink.partition_status import take_statuses
 from traderecon.sink.purge import ChainStart, put_start
 from traderecon.sink.results import take_results
-from traderecon.sink.standings import take_standings
 from traderecon.sink.statements import statements
-from traderecon.sink.taken import Feed, Taken, at
+from traderecon.sink.write_result import Feed, Taken, at
 from traderecon.transport import MicroBatch
 from traderecon.transport.halt import REFUSED
 from traderecon.transport.points import Point, passed
@@ -192,7 +192,7 @@ class Store:
         """Write what is new in a batch, all of it or nothing; gives what came of it.
 
         ``aside``: offsets of records to pass over. Offsets may have holes. Fenced: another sink wrote meanwhile.
-        NotOurs: a record that the topic must not carry.
+        ForeignRecord: a record that the topic must not carry.
         """
         if self._next is None:
             self._next = self.offsets()
@@ -236,7 +236,7 @@ class Store:
         if feed.topic.endswith("dead_letters"):
             return take_letters(connection, self._sql, feed)
         if feed.topic.endswith("standings"):
-            return take_standings(connection, self._sql, feed)
+            return take_statuses(connection, self._sql, feed)
         if feed.topic.endswith("accounts"):
             return take_accounts(connection, self._sql, feed)
         if feed.topic.endswith("actions"):

@@ -1,9 +1,8 @@
 """The break line: one line of log per move of a break, with what whoever clears it needs first."""
 
-from traderecon.records import STANDINGS, Outcome, Result, Severity
-from traderecon.records.wire import difference_text, operand_text
-
-_URGENCY = list(Severity)
+from traderecon.records import Outcome, Result
+from traderecon.records.codes import worst_severity
+from traderecon.records.result_message import difference_text, operand_text
 
 
 def break_line(result: Result) -> str:
@@ -14,8 +13,7 @@ def break_line(result: Result) -> str:
     verdict = result.verdict
     words = [f"break {result.broken.transition}", f"trade={result.trade_id!a}", f"state={verdict.state}"]
     if verdict.reasons:
-        severity = min((STANDINGS[reason].severity for reason in verdict.reasons), key=_URGENCY.index)
-        words += [f"severity={severity}", f"reasons={','.join(verdict.reasons)}"]
+        words += [f"severity={worst_severity(verdict.reasons)}", f"reasons={','.join(verdict.reasons)}"]
     for check in verdict.checks:
         if check.outcome is Outcome.FAIL:
             ours, theirs = operand_text(check.execution), operand_text(check.confirmation)

@@ -1,6 +1,6 @@
 """The row of ``reconcile --out`` from a result's JSON: what a batch over the same legs writes.
 
-    result (JSON) -> Told -> row -> a line of CSV
+    result (JSON) -> ResultMessage -> row -> a line of CSV
 
 Pure. Hints that come from arrival times are in it; a batch cannot have them.
 """
@@ -12,59 +12,15 @@ from collections.abc import Iterable
 import msgspec
 
 from traderecon.present.trade_row import COLUMNS, SENT_TEXT, spreadsheet_safe, together
+from traderecon.records import Source
+from traderecon.records.leg_message import LegMessage, ReadPayload
+from traderecon.records.result_message import decode_result
 
-
-class _Terms(msgspec.Struct, frozen=True):
-    ticker: str | None = None
-    quantity: str | None = None
-    price: str | None = None
-    timestamp: str | None = None
-
-
-class _Pnl(msgspec.Struct, frozen=True):
-    pnl_impact: str | None = None
-    commission: str | None = None
-
-
-class _TermsLeg(msgspec.Struct, frozen=True):
-    payload: _Terms
-    stands: bool = False
-
-
-class _PnlLeg(msgspec.Struct, frozen=True):
-    payload: _Pnl
-    stands: bool = False
-
-
-class _Legs(msgspec.Struct, frozen=True):
-    """By source: a field of one source is a stranger's, of any type, in another."""
-
-    executions: list[_TermsLeg] = []
-    broker_confirmations: list[_TermsLeg] = []
-    pnl_snapshot: list[_PnlLeg] = []
-
-
-class _Check(msgspec.Struct, frozen=True):
-    name: str
-    outcome: str
-    difference: str | None = None
-
-
-class _Told(msgspec.Struct, frozen=True):
-    """As much of a result as the row needs."""
-
-    trade_id: str
-    state: str
-    reasons: list[str]
-    hints: list[str]
-    checks: list[_Check]
-    legs: _Legs
-    event_time: str | None = None
-    contested: tuple[str, ...] = ()
-
-
-_told = msgspec.json.Decoder(_Told).decode
-_UNKNOWN = ("", "")
+_TERMS = ("ticker", "quantity", "price", "timestamp")
+_AMOUNTS = ("pnl_impact", "commission")
+_CHECKED = ("quantity", "price", "timestamp", "pnl")
+_NULL = msgspec.Raw(b"null")
+_text = msgspec.json.Decoder(str | None).decode
 _GUARDED = tuple(COLUMNS.index(name) for name in SENT_TEXT)
 
 
@@ -73,27 +29,21 @@ def row(result: str | bytes) -> tuple[str, ...]:
 
     Source: CONTRACT.md, Web: ``/download/csv``.
     """
-    told = _told(result)
-    execution = _terms(told.legs.executions)
-    confirmation = _terms(told.legs.broker_confirmations)
-    snapshots = [leg.payload for leg in told.legs.pnl_snapshot if leg.stands]
-    checks = {check.name: (check.outcome, check.difference or "") for check in told.checks}
+    message = decode_result(result)
+    legs, unknown = message.legs, ("", "")
+    checks = {check.name: (check.outcome.value, check.difference or "") for check in message.checks}
     return (
-        told.trade_id,
-        told.state,
-        ";".join(told.reasons),
-        ";".join(told.hints),
-        told.event_time or "",
-        *execution,
-        *confirmation,
-        _together(leg.pnl_impact for leg in snapshots),
-        _together(leg.commission for leg in snapshots),
-        checks.get("ticker", _UNKNOWN)[0],
-        *checks.get("quantity", _UNKNOWN),
-        *checks.get("price", _UNKNOWN),
-        *checks.get("timestamp", _UNKNOWN),
-        *checks.get("pnl", _UNKNOWN),
-        ";".join(told.contested),
+        message.trade_id,
+        message.state,
+        ";".join(message.reasons),
+        ";".join(message.hints),
+        message.event_time or "",
+        *_effective(legs.get(Source.EXECUTIONS, ()), _TERMS),
+        *_effective(legs.get(Source.CONFIRMATIONS, ()), _TERMS),
+        *_effective(legs.get(Source.PNL, ()), _AMOUNTS),
+        checks.get("ticker", unknown)[0],
+        *(cell for name in _CHECKED for cell in checks.get(name, unknown)),
+        ";".join(message.contested or ()),
     )
 
 
@@ -119,16 +69,9 @@ def csv_lines(rows: Iterable[tuple[str, ...]], guarded: tuple[int, ...] = _GUARD
     return text.getvalue().encode()
 
 
-def _terms(legs: list[_TermsLeg]) -> tuple[str, str, str, str]:
-    """Of the legs that stand; empty where nobody sent one."""
-    standing = [leg.payload for leg in legs if leg.stands]
-    return (
-        _together(leg.ticker for leg in standing),
-        _together(leg.quantity for leg in standing),
-        _together(leg.price for leg in standing),
-        _together(leg.timestamp for leg in standing),
-    )
-
-
-def _together(sent: Iterable[str | None]) -> str:
-    return together({text for text in sent if text})
+def _effective(legs: Iterable[LegMessage[ReadPayload]], names: tuple[str, ...]) -> list[str]:
+    """What the effective legs have in these fields; empty where one was not sent."""
+    payloads = [leg.payload for leg in legs if leg.stands]
+    if len(payloads) == 1:
+        return [_text(payloads[0].get(name, _NULL)) or "" for name in names]
+    return [together({text for each in payloads if (text := _text(each.get(name, _NULL)))}) for name in names]

@@ -5,12 +5,14 @@ import asyncio
 import msgspec
 from aiohttp import web
 
+from traderecon.records.partition_status import WaitingTrade
+from traderecon.records.result_message import decode_head
 from traderecon.sink.queries import Queries
-from traderecon.sink.rows import Trade, Waiting
+from traderecon.sink.rows import Trade
 from traderecon.web import columns
 from traderecon.web.doors import Refused
 from traderecon.web.downloads import short_file
-from traderecon.web.evidence import evidence, reasons
+from traderecon.web.evidence import evidence
 from traderecon.web.templates import moment, page
 
 encode = msgspec.json.Encoder().encode
@@ -43,7 +45,7 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
         trade=found,
         row=found.row,
         newest=evidence(newest(found)),
-        reasons={one.event_id: reasons(one.result) for one in found.history},
+        reasons={one.event_id: decode_head(one.result).reasons for one in found.history},
         here="/trades",
     )
     return web.Response(text=text, content_type="text/html")
@@ -55,7 +57,7 @@ def newest(found: Trade) -> str:
     return next(one.result for one in found.history if (one.version, one.event_id) == row)
 
 
-def _find(queries: Queries, trade_id: str) -> Trade | Waiting | None:
+def _find(queries: Queries, trade_id: str) -> Trade | WaitingTrade | None:
     """The trade; else what it waits for, as far as that is known."""
     if not trade_id.isprintable() and any(character < " " for character in trade_id):
         return None  # no id has a control character, and a database may refuse to look for one
@@ -66,7 +68,7 @@ def _find(queries: Queries, trade_id: str) -> Trade | Waiting | None:
     return next((one for one in waiting if one.trade_id == trade_id), None)
 
 
-def _unknown(trade_id: str, waiting: Waiting | None) -> str:
+def _unknown(trade_id: str, waiting: WaitingTrade | None) -> str:
     if waiting is None:
         return (
             f"No result is known of a trade {trade_id}. It may still wait for its other side, be written otherwise, "
@@ -91,7 +93,7 @@ def _json(found: Trade) -> bytes:
                     "event_id": one.event_id,
                     "version": one.version,
                     "state": one.state,
-                    "reasons": reasons(one.result),
+                    "reasons": decode_head(one.result).reasons,
                     "decided_at": one.decided_at,
                     "topic": one.topic,
                     "partition": one.partition,

@@ -13,7 +13,10 @@ import msgspec
 from traderecon.present.operands import Said, alike, padding, places, said
 from traderecon.present.trade_row import together
 from traderecon.records import Operand, Outcome, Reason, Source
+from traderecon.records.leg_message import LegMessage, ReadPayload
 from traderecon.records.legs import NAMES
+from traderecon.records.result_message import CheckMessage, decode_result
+from traderecon.records.results import RulesStamp
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = {"quantity", "price", "pnl", "commission"}
@@ -21,59 +24,7 @@ _FIRST = ("version", "kind", *_TERMS, "pnl_impact", "commission")
 _FIELDS = {"pnl": "pnl_impact"}
 
 
-class Check(msgspec.Struct, frozen=True):
-    """A check as it is sent: texts, None where nothing was compared."""
-
-    name: str
-    reason: str
-    outcome: str
-    execution: str | None
-    confirmation: str | None
-    difference: str | None
-    tolerance: str | None
-    note: str = ""
-
-
-class Leg(msgspec.Struct, frozen=True):
-    """A leg as it is sent, with where it lies; ``stands`` marks the version and kind per source that counts."""
-
-    payload: dict[str, msgspec.Raw]
-    topic: str
-    partition: int
-    offset: int
-    received_at: str | None = None
-    stands: bool = False
-
-    def said(self, name: str) -> str | None:
-        """One field as text; what was a number or a list is its JSON."""
-        raw = self.payload.get(name)
-        return None if raw is None else _text(raw)
-
-    def rest(self) -> list[tuple[str, str]]:
-        """Every field but trade_id, the terms first."""
-        names = sorted(self.payload, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
-        return [(name, _text(self.payload[name])) for name in names if name != "trade_id"]
-
-
-class Stamp(msgspec.Struct, frozen=True):
-    """Which rules spoke."""
-
-    name: str
-    sha256: str
-
-
-class _Told(msgspec.Struct, frozen=True):
-    event_id: str
-    trade_id: str
-    version: int
-    state: str
-    reasons: tuple[str, ...]
-    hints: tuple[str, ...]
-    checks: tuple[Check, ...]
-    legs: dict[Source, tuple[Leg, ...]]
-    rules: Stamp
-    event_time: str | None = None
-    contested: frozenset[str] = frozenset()
+Leg = LegMessage[ReadPayload]
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -104,7 +55,7 @@ class Evidence(msgspec.Struct, frozen=True):
     hints: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     legs: Mapping[Source, tuple[Leg, ...]]
-    rules: Stamp
+    rules: RulesStamp
     contested: frozenset[str]
 
     def contradicts(self, source: Source) -> bool:
@@ -112,39 +63,31 @@ class Evidence(msgspec.Struct, frozen=True):
         return any(name.startswith(f"{source}.") for name in self.contested)
 
 
-_told = msgspec.json.Decoder(_Told).decode
-
-
-class _Reasons(msgspec.Struct, frozen=True):
-    reasons: tuple[str, ...]
-
-
-_why = msgspec.json.Decoder(_Reasons).decode
-
-
-def reasons(result: str) -> tuple[str, ...]:
-    """The reasons of a result, and nothing else of it."""
-    return _why(result).reasons
-
-
 def evidence(result: str) -> Evidence:
     """Lay out one result."""
-    told = _told(result)
-    legs = {source: told.legs.get(source, ()) for source in Source}
+    message = decode_result(result)
+    legs = {source: tuple(message.legs.get(source, ())) for source in Source}
+    contested = frozenset(message.contested or ())
     return Evidence(
-        told.event_id,
-        told.version,
-        told.state,
-        told.reasons,
-        told.hints,
-        tuple(_compared(check, legs, told.contested) for check in told.checks),
+        message.event_id,
+        message.version,
+        message.state,
+        message.reasons,
+        message.hints,
+        tuple(_compared(check, legs, contested) for check in message.checks),
         legs,
-        told.rules,
-        told.contested,
+        message.rules,
+        contested,
     )
 
 
-def _compared(check: Check, legs: Mapping[Source, tuple[Leg, ...]], contested: frozenset[str]) -> Comparison:
+def other_fields(leg: Leg) -> list[tuple[str, str]]:
+    """Every field of a leg but its trade_id, as text, the terms first."""
+    names = sorted(leg.payload, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    return [(name, _text(leg.payload[name])) for name in names if name != "trade_id"]
+
+
+def _compared(check: CheckMessage, legs: Mapping[Source, tuple[Leg, ...]], contested: frozenset[str]) -> Comparison:
     """The operands of the check; where it compared nothing, what the standing legs say."""
     amounts = check.name in _AMOUNTS
     partner = Source.PNL if check.reason == Reason.PNL_INCONSISTENT else Source.CONFIRMATIONS
@@ -182,7 +125,7 @@ def _stated(legs: Mapping[Source, tuple[Leg, ...]], source: Source, field: str, 
     """What the standing legs of a source say; nothing where the source has no such field of ours."""
     if field not in NAMES[source]:
         return None
-    texts = {text for leg in legs[source] if leg.stands and (text := leg.said(field)) is not None}
+    texts = {_text(raw) for leg in legs[source] if leg.stands and (raw := leg.payload.get(field)) is not None}
     return together(texts) if len(texts) > 1 else _operand(next(iter(texts), None), amount=amount)
 
 

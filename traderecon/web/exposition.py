@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from traderecon.clock import now_ns
-from traderecon.records import STANDINGS, Reason, Severity
+from traderecon.records import REASON_INFO, Reason, Severity
 from traderecon.records.instants import NS_PER_S
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.telemetry import Merged
@@ -43,7 +43,7 @@ class BreakCollector(Collector):
         except UNREADABLE as error:
             log.warning("breaks cannot be counted: %s", error)
             return
-        counts = {(reason, standing.severity): 0 for reason, standing in STANDINGS.items()}
+        counts = {(reason, standing.severity): 0 for reason, standing in REASON_INFO.items()}
         for (reason, severity), number in reasons.items():
             if reason in Reason.__members__ and severity in set(Severity):
                 counts[Reason(reason), Severity(severity)] = number

@@ -14,7 +14,8 @@ from traderecon import __version__
 from traderecon.present import labels as words
 from traderecon.present.figures import count, share
 from traderecon.present.operands import foreign_codes
-from traderecon.records import STANDINGS, Outcome, Reason, Severity, State
+from traderecon.records import REASON_INFO, Outcome, Reason, Severity, State
+from traderecon.web.evidence import other_fields
 
 _TWINS = (".json", ".csv", "/")
 _DOTS = {".", ".."}
@@ -116,6 +117,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         codes=foreign_codes,
+        fields=other_fields,
         count=count,
         grouped=grouped,
         moment=moment,
@@ -129,7 +131,7 @@ def _environment() -> Environment:
         Severity=Severity,
         State=State,
         query=query,
-        standings=STANDINGS,
+        standings=REASON_INFO,
         style=hashlib.sha256(style().encode()).hexdigest()[:12],
         version=__version__,
         words=words,

@@ -16,7 +16,7 @@ import msgspec
 from traderecon.audit.database import looked_at
 from traderecon.client.client import Client
 from traderecon.clock import now_ns
-from traderecon.records.published import Published, published
+from traderecon.records.result_message import Published, published
 from traderecon.sink.database import StoreError
 from traderecon.tables import BEGUN_KEY, RISING, Fold, HalfPublished, applied_key, outputs, told
 from traderecon.topics import Topics

@@ -25,7 +25,7 @@ from traderecon.records import (
     Source,
 )
 from traderecon.records.instants import iso, milliseconds
-from traderecon.records.wire import operand_text
+from traderecon.records.result_message import operand_text
 from traderecon.rules import Bound, Rules
 
 TERMS = ("ticker", "quantity", "price", "timestamp")

@@ -15,7 +15,7 @@ from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Break, Summary
 from traderecon.present import labels as words
 from traderecon.present.figures import Name, amount, count, ranked, share
 from traderecon.present.operands import foreign_codes
-from traderecon.records import STANDINGS, Hint, Outcome, Reason, State
+from traderecon.records import REASON_INFO, Hint, Outcome, Reason, State
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.rules import Rules
 
@@ -67,7 +67,7 @@ def _template() -> Template:
     )
     environment.filters.update(amount=amount, codes=foreign_codes, count=count, moment=_moment, share=share, span=_span)
     environment.globals.update(
-        words=words, standings=STANDINGS, DAY=DAY, Hint=Hint, Outcome=Outcome, Reason=Reason, State=State
+        words=words, standings=REASON_INFO, DAY=DAY, Hint=Hint, Outcome=Outcome, Reason=Reason, State=State
     )
     return environment.get_template("report.html.j2")
 

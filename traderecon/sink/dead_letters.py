@@ -5,10 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from traderecon.records.dead_letter import decode_dead_letter
 from traderecon.sink.chain import link
-from traderecon.sink.messages import letter_of
+from traderecon.sink.decoding import decoded
 from traderecon.sink.statements import Statements
-from traderecon.sink.taken import Feed, Taken, wrote
+from traderecon.sink.write_result import Feed, Taken, wrote
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def take_letters(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
     digests: dict[tuple[str, int, int], str | None] = {}
     head = feed.head
     for record in feed.records:
-        letter = letter_of(feed.topic, feed.partition, record)
+        letter = decoded(decode_dead_letter, feed.topic, feed.partition, record)
         origin = (letter.topic, letter.partition, letter.offset)
         if origin not in digests and (row := connection.exec_driver_sql(_KNOWN, origin).first()) is not None:
             digests[origin] = row[0]

@@ -13,8 +13,8 @@ from traderecon.intake import decode
 from traderecon.matching import break_id, decided, result, verdict
 from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict
 from traderecon.records.instants import FOREVER_NS
+from traderecon.records.result_message import difference_text, encode_result, operand_text
 from traderecon.records.results import State
-from traderecon.records.wire import difference_text, operand_text, result_json
 from traderecon.rules import FOUNDING
 
 ROW = {"trade_id": "T1", "ticker": "AAPL", "quantity": "100", "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
@@ -28,7 +28,7 @@ def test_a_result() -> None:
         Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1)),
     ]
     one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    said = json.loads(result_json(one), parse_float=Decimal)
+    said = json.loads(encode_result(one), parse_float=Decimal)
     assert list(said)[:5] == ["event_id", "trade_id", "version", "state", "reasons"]
     assert said == {
         "event_id": one.event_id,
@@ -114,7 +114,7 @@ def test_a_result() -> None:
 def test_a_result_too_large_for_a_batch_leaves_out_what_we_do_not_know() -> None:
     note: dict[str, str | msgspec.Raw] = {"note": "x" * 60_000}
     facts = [Fact(ours(version=version), Origin("t", 0, version), note) for version in range(1, 20)]
-    said = json.loads(result_json(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())))
+    said = json.loads(encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())))
     assert len(said["legs"]["executions"]) == 19
     assert not [leg for leg in said["legs"]["executions"] if "note" in leg["payload"]]
 
@@ -128,7 +128,7 @@ def check(name: str, reason: str, outcome: str, *said: str | None, note: str = "
 def test_what_was_not_checked_says_nothing() -> None:
     facts = [Fact(theirs(kind=Kind.CANCEL), Origin("t", 0, 0))]
     one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    said = json.loads(result_json(one))
+    said = json.loads(encode_result(one))
     assert said["checks"][0] == check(
         "ticker", "TICKER_MISMATCH", "NOT_CHECKED", None, None, None, None, note="the other side is missing"
     )
@@ -137,14 +137,14 @@ def test_what_was_not_checked_says_nothing() -> None:
 
 def test_a_snapshot_alone_has_no_event_time() -> None:
     one = result(decided([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING)), FOUNDING.stamp())
-    assert json.loads(result_json(one))["event_time"] is None
+    assert json.loads(encode_result(one))["event_time"] is None
 
 
 def test_the_same_result_is_the_same_bytes() -> None:
     facts = [Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))]
     said = verdict(facts, FOREVER_NS, FOUNDING)
-    once = result_json(result(decided(facts, said), FOUNDING.stamp()))
-    assert result_json(result(decided(facts[::-1], said), FOUNDING.stamp())) == once
+    once = encode_result(result(decided(facts, said), FOUNDING.stamp()))
+    assert encode_result(result(decided(facts[::-1], said), FOUNDING.stamp())) == once
 
 
 def test_operands_and_differences_as_text() -> None:
@@ -173,7 +173,7 @@ def stated(leg: Leg) -> Leg:
 def test_a_payload_is_a_message_that_says_the_same(sent: list[Sent]) -> None:
     facts = facts_of(sent)
     one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    said = json.loads(result_json(one), parse_float=Decimal)
+    said = json.loads(encode_result(one), parse_float=Decimal)
     assert [(source, leg["offset"]) for source, legs in said["legs"].items() for leg in legs] == [
         (fact.leg.source, fact.origin.offset) for fact in one.facts
     ]
@@ -187,7 +187,7 @@ def test_a_payload_is_a_message_that_says_the_same(sent: list[Sent]) -> None:
 @given(trades())
 def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    said = result_json(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+    said = encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
 
     def no_float(text: str) -> None:
         raise AssertionError(text)
@@ -208,6 +208,6 @@ def test_fields_that_we_do_not_know_are_kept(extra: dict[str, object]) -> None:
     fact = decode(Source.EXECUTIONS, message.encode(), Origin("executions", 0, 1))
     assert isinstance(fact, Fact)
     one = result(decided([fact], verdict([fact], FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    (leg,) = json.loads(result_json(one), parse_float=str)["legs"]["executions"]
+    (leg,) = json.loads(encode_result(one), parse_float=str)["legs"]["executions"]
     sent = {**extra, "hint": "190.500", "": ["1E+2"]}
     assert {name: value for name, value in leg["payload"].items() if name in sent} == sent

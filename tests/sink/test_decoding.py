@@ -12,9 +12,9 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.matching import decided, result, verdict
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.wire import result_json
+from traderecon.records.result_message import decode_head, encode_result
 from traderecon.rules import FOUNDING
-from traderecon.sink.messages import NotOurs, read
+from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
@@ -35,8 +35,8 @@ STANDING: dict[str, Any] = {"partition": 0, "watermark": None, "pending": {"pnl"
 @given(trades(snapshots=False))
 def test_whatever_was_sent_has_a_size(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    published = result_json(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
-    notional = read(published.decode()).size.notional
+    published = encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+    notional = decode_head(published).size.notional
     assert notional is None or Decimal(notional).is_finite()
 
 
@@ -65,7 +65,7 @@ def test_what_no_reader_or_database_can_take_is_not_ours(
     values = [json.dumps({**valid, **wrong}).encode(), json.dumps({**valid, "more": "DEEP"}).encode()]
     values[1] = values[1].replace(b'"DEEP"', b"[" * 100_000 + b"]" * 100_000)
     for value in values:
-        with pytest.raises(NotOurs):
+        with pytest.raises(ForeignRecord):
             store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", value, ())]))
     store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", json.dumps(valid).encode(), ())]))
     queries = Queries(store.readers)

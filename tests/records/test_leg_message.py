@@ -11,18 +11,18 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.matching import decided, result, verdict
 from traderecon.matching.results import told
-from traderecon.records import Fact, Origin
+from traderecon.records import Fact, Origin, State
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.published import Published, instant, published
-from traderecon.records.wire import result_json
+from traderecon.records.leg_message import instant
+from traderecon.records.result_message import Published, encode_result, published
 from traderecon.rules import FOUNDING
 
 
 def read_back(*facts: Fact) -> tuple[Published, Published]:
     """What a result on these facts is read back as, and what it was."""
     made = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    return published(result_json(made)), Published(made.trade_id, told(made), made.facts)
+    return published(encode_result(made)), Published(made.trade_id, told(made), made.facts)
 
 
 def test_the_facts_and_what_was_published_last() -> None:
@@ -46,7 +46,7 @@ def test_the_facts_and_what_was_published_last() -> None:
 @given(trades(), st.data())
 def test_whatever_was_sent_is_read_back(sent: list[Sent], data: st.DataObject) -> None:
     facts = facts_of(sent)
-    if not facts:
+    if not facts or verdict(facts, FOREVER_NS, FOUNDING).state is State.PENDING:
         return
     found, made = read_back(*facts)
     assert found.last == made.last
@@ -74,9 +74,9 @@ def test_a_result_of_a_newer_version_is_refused() -> None:
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
-        published(json.dumps({**json.loads(result_json(made)), "format": 3}).encode())
+        published(json.dumps({**json.loads(encode_result(made)), "format": 3}).encode())
 
 
 def test_a_time_that_no_result_has() -> None:
-    with pytest.raises(ValueError, match="is no time as results write it"):
+    with pytest.raises(ValueError, match="is not a time as results write it"):
         instant("2025-07-26 10:01")

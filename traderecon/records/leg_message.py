@@ -1,0 +1,179 @@
+"""A leg inside a published result, both directions. Part of the JSON of ``reconciled`` and ``mismatch``.
+
+    Fact -> LegMessage -> {"payload": {"trade_id": "T1", ...}, "topic": "executions", "partition": 0, ...} -> Fact
+
+A fact read back has the identity it was published with. Decimals are digits, times ISO 8601 UTC.
+Source: CONTRACT.md, Topics.
+"""
+
+import re
+from calendar import timegm
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from traderecon.records.codes import Hint
+from traderecon.records.facts import Fact, Origin
+from traderecon.records.instants import NS_PER_S, iso
+from traderecon.records.legs import ALL_VERSIONS, NAMES, Confirmation, Execution, Leg, PnlSnapshot
+from traderecon.records.numbers import canonical, plain
+from traderecon.records.sources import Kind, Source
+
+_INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
+_AMOUNTS = frozenset({"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"})
+_ABSENT: Mapping[str, Any] = {"pnl_impact": None, "commission": None}
+
+
+class TermsPayload(msgspec.Struct, gc=False, omit_defaults=True):
+    """An execution or a confirmation in the field names of its topic; a field that was not sent is left out."""
+
+    trade_id: str
+    ticker: str | None = None
+    quantity: str | None = None
+    price: str | None = None
+    timestamp: str | None = None
+    version: int | None = None
+    kind: Kind | None = None
+    side: str | None = None
+    currency: str | None = None
+    account: str | None = None
+    broker: str | None = None
+    counterparty: str | None = None
+    order_id: str | None = None
+
+
+class SnapshotPayload(msgspec.Struct, gc=False, omit_defaults=True):
+    """A PnL snapshot in the field names of its topic."""
+
+    trade_id: str
+    pnl_impact: str | None = None
+    commission: str | None = None
+    open_price: str | None = None
+    mark_price: str | None = None
+    version: int = -1  # never left out: no version is below 0
+    currency: str | None = None
+
+
+WrittenPayload = TermsPayload | SnapshotPayload | msgspec.Raw
+ReadPayload = dict[str, msgspec.Raw]
+"""Every field by its name, those of the producer's own that we do not know included."""
+Payload = TypeVar("Payload")
+
+
+class LegMessage(msgspec.Struct, Generic[Payload], gc=False, omit_defaults=True):
+    """A leg, the record it came in, and whether it is the effective one of its source (``stands``).
+
+    ``granularity`` (digits of its time) and ``hints`` complete its identity.
+    """
+
+    payload: Payload
+    topic: str
+    partition: int
+    offset: int
+    received_at: str | None
+    stands: bool
+    granularity: int = 0
+    hints: tuple[Hint, ...] = ()
+
+
+_encode = msgspec.json.Encoder().encode
+_value = msgspec.json.Decoder().decode
+
+
+def to_message(fact: Fact, *, stands: bool, extras: bool) -> LegMessage[WrittenPayload]:
+    """The fact as a result shows it; without ``extras`` the fields that we do not know are left out."""
+    leg, origin = fact.leg, fact.origin
+    payload: WrittenPayload = _snapshot(leg) if isinstance(leg, PnlSnapshot) else _terms(leg)
+    if extras and fact.extra:
+        # The two have no name in common: the unknown fields follow the known ones.
+        payload = msgspec.Raw(_encode(payload)[:-1] + b"," + _encode(fact.extra)[1:])
+    return LegMessage(
+        payload,
+        origin.topic,
+        origin.partition,
+        origin.offset,
+        iso(origin.received_at_ns) if origin.received_at_ns else None,
+        stands,
+        0 if isinstance(leg, PnlSnapshot) else leg.granularity,
+        leg.hints,
+    )
+
+
+def to_fact(source: Source, message: LegMessage[ReadPayload]) -> Fact:
+    """The fact that a result shows. ValueError, ArithmeticError: no result shows such a leg."""
+    names = NAMES[source]
+    payload = {name: _value(raw) for name, raw in message.payload.items() if name in names}
+    received_at_ns = instant(message.received_at) if message.received_at is not None else 0
+    extra = {name: raw for name, raw in message.payload.items() if name not in names}
+    origin = Origin(message.topic, message.partition, message.offset, received_at_ns)
+    return Fact(to_leg(source, payload, message.granularity, message.hints), origin, extra or None)
+
+
+def to_leg(source: Source, payload: Mapping[str, Any], granularity: int, hints: tuple[Hint, ...]) -> Leg:
+    """The leg of a payload whose values are decoded; a producer's own fields are ignored.
+
+    ValueError, ArithmeticError: no result shows such a leg.
+    """
+    fields = {name: payload[name] for name in NAMES[source] & payload.keys() if name != "timestamp"}
+    if source is Source.PNL:
+        amounts = {name: _amount(fields[name]) for name in _AMOUNTS & fields.keys()}
+        return PnlSnapshot(**{**_ABSENT, **fields, **amounts}, hints=hints)
+    fields["kind"] = Kind(fields.get("kind", Kind.NEW))
+    if fields["kind"] is Kind.CANCEL:
+        fields.setdefault("version", ALL_VERSIONS)
+    fields["ticker"] = payload.get("ticker")
+    for name in ("quantity", "price"):
+        fields[name] = _amount(payload.get(name))
+    timestamp = payload.get("timestamp")
+    fields["timestamp_ns"] = None if timestamp is None else instant(timestamp)
+    leg_type = Execution if source is Source.EXECUTIONS else Confirmation
+    return leg_type(**fields, granularity=granularity, hints=hints)
+
+
+def instant(text: str) -> int:
+    """Nanoseconds since 1970 of a time as results write it.
+
+    >>> instant("2025-07-26T10:01:23.100000001Z"), instant("2025-07-26T10:01:23Z")
+    (1753524083100000001, 1753524083000000000)
+    """
+    match = _INSTANT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a time as results write it")
+    *parts, fraction = match.groups()
+    return timegm(tuple(map(int, parts))) * NS_PER_S + int((fraction or "").ljust(9, "0"))
+
+
+def _amount(text: str | None) -> Decimal | None:
+    return None if text is None else canonical(Decimal(text))
+
+
+def _terms(leg: Execution | Confirmation) -> TermsPayload:
+    return TermsPayload(
+        leg.trade_id,
+        leg.ticker,
+        None if leg.quantity is None else plain(leg.quantity),
+        None if leg.price is None else plain(leg.price),
+        None if leg.timestamp_ns is None else iso(leg.timestamp_ns),
+        None if leg.version == ALL_VERSIONS else leg.version,
+        leg.kind,
+        leg.side,
+        leg.currency,
+        leg.account,
+        leg.broker,
+        leg.counterparty,
+        leg.order_id,
+    )
+
+
+def _snapshot(leg: PnlSnapshot) -> SnapshotPayload:
+    return SnapshotPayload(
+        leg.trade_id,
+        None if leg.pnl_impact is None else plain(leg.pnl_impact),
+        None if leg.commission is None else plain(leg.commission),
+        None if leg.open_price is None else plain(leg.open_price),
+        None if leg.mark_price is None else plain(leg.mark_price),
+        leg.version,
+        leg.currency,
+    )

@@ -1,0 +1,63 @@
+"""A partition status: how far matching has got in a journal partition, and what waits there; the topic ``standings``.
+
+    PartitionStatus -> encode -> {"partition": 0, "watermark": "...", "pending": {"pnl": 1}, "oldest": [...]} -> decode
+
+Source: CONTRACT.md, Topics.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+from traderecon.records.leg_message import instant
+
+_MOST = 2**63 - 1
+_MOST_PENDING = 2**48
+"""Trades that wait in one partition: the sum over all partitions can be written as JSON."""
+
+
+class WaitingTrade(msgspec.Struct, frozen=True):
+    """A trade within its grace: what it waits for, and until when (ISO 8601 UTC)."""
+
+    trade_id: str
+    waiting_for: str
+    due: str | None = None
+
+
+class PartitionStatus(msgspec.Struct, frozen=True):
+    """``watermark``: ISO 8601 UTC, None before the first; ``pending``: trades by what they wait for."""
+
+    partition: Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+    watermark: str | None
+    pending: Mapping[str, Annotated[int, msgspec.Meta(ge=0, le=_MOST_PENDING)]]
+    oldest: tuple[WaitingTrade, ...]
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(PartitionStatus).decode
+_pending = msgspec.json.Decoder(dict[str, int]).decode
+_oldest = msgspec.json.Decoder(tuple[WaitingTrade, ...]).decode
+
+
+def encode_status(status: PartitionStatus) -> bytes:
+    """The record's value."""
+    return _encode(status)
+
+
+def decode_status(value: bytes) -> PartitionStatus:
+    """The status in a record. ValueError: it is not one."""
+    status = _decode(value)
+    if status.watermark is not None:
+        instant(status.watermark)
+    return status
+
+
+def to_columns(status: PartitionStatus) -> tuple[str, str]:
+    """``pending`` and ``oldest`` as the JSON that the database has of them."""
+    return _encode(status.pending).decode(), _encode(status.oldest).decode()
+
+
+def from_columns(pending: str, oldest: str) -> tuple[Mapping[str, int], tuple[WaitingTrade, ...]]:
+    """The two read back."""
+    return _pending(pending), _oldest(oldest)

@@ -1,0 +1,296 @@
+"""A result as it is published: the records of ``reconciled`` and ``mismatch``, both directions.
+
+    Result  -> encode_result ->  JSON  -> decode_result ->  ResultMessage     every field
+                                       -> decode_head   ->  ResultHead        what the sink's columns need
+                                       -> published     ->  Published         what matching continues from
+
+Decimals are strings of digits, times ISO 8601 UTC, the drift and its tolerance decimal milliseconds.
+Source: CONTRACT.md, Topics.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+from traderecon.records.codes import Reason
+from traderecon.records.facts import Fact
+from traderecon.records.formats import BARE_CANCELS, FORMAT, checked
+from traderecon.records.instants import iso, milliseconds
+from traderecon.records.leg_message import LegMessage, Payload, ReadPayload, WrittenPayload, to_fact, to_message
+from traderecon.records.legs import is_bare
+from traderecon.records.numbers import notional, plain
+from traderecon.records.results import BREAK_STATES, Break, Check, Operand, Outcome, Result, RulesStamp, State, Told
+from traderecon.records.sources import Source
+
+BYTES_WITH_EXTRAS = 800_000
+"""A larger result leaves out the fields of its legs that we do not know: it must fit into a batch."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NS_PER_US = 1_000
+
+Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+PublishedState = Literal["MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"]
+
+
+class CheckMessage(msgspec.Struct, gc=False):
+    """One check: its operands as text, None where nothing was compared."""
+
+    name: str
+    reason: Reason
+    outcome: Outcome
+    execution: str | None
+    confirmation: str | None
+    difference: str | None
+    tolerance: str | None
+    note: str = ""
+
+
+class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"broken": "break"}):
+    """A whole result. ``hints`` are texts, so that a later version's are readable."""
+
+    event_id: str
+    trade_id: str
+    version: int
+    state: PublishedState
+    reasons: tuple[Reason, ...]
+    checks: list[CheckMessage]
+    hints: tuple[str, ...]
+    broken: Break
+    legs: dict[Source, list[LegMessage[Payload]]]
+    rules: RulesStamp
+    event_time: str | None
+    contested: list[str] | msgspec.UnsetType = msgspec.UNSET
+    format: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Published(NamedTuple):
+    """A result read back: what its trade's next version follows from, and its facts in the order of the result."""
+
+    trade_id: str
+    last: Told
+    facts: tuple[Fact, ...]
+
+
+class HeadTerms(msgspec.Struct, frozen=True, gc=False):
+    """The instrument and the amounts of a leg, as digits."""
+
+    ticker: str | None = None
+    quantity: str | None = None
+    price: str | None = None
+
+
+HeadPayload = TypeVar("HeadPayload")
+
+
+class HeadLeg(msgspec.Struct, Generic[HeadPayload], frozen=True, gc=False):
+    """A leg in the head: its terms, whether it is effective, when the log received it."""
+
+    payload: HeadPayload
+    stands: bool
+    received_at: Instant | None = None
+
+
+class HeadLegs(msgspec.Struct, frozen=True, gc=False):
+    """The legs by source. What a snapshot calls ``ticker`` is its producer's own field, of any type."""
+
+    executions: tuple[HeadLeg[HeadTerms], ...] = ()
+    broker_confirmations: tuple[HeadLeg[HeadTerms], ...] = ()
+    pnl_snapshot: tuple[HeadLeg[msgspec.Raw], ...] = ()
+
+
+class Size(NamedTuple):
+    """What a trade is about: instrument, |price * quantity| in digits, when (ISO 8601); None where nobody said."""
+
+    ticker: str | None
+    notional: str | None
+    event_time: str | None
+
+
+class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break"}):
+    """The part of a result that the sink needs; its checks and most of its legs are never decoded.
+
+    A field means what it means in ``ResultMessage``.
+    """
+
+    event_id: str
+    trade_id: str
+    version: Version
+    state: PublishedState
+    reasons: tuple[Reason, ...]
+    hints: tuple[str, ...]
+    broken: Break
+    legs: HeadLegs
+    event_time: str | None
+    format: int = FORMAT
+
+    @property
+    def is_break(self) -> bool:
+        """Whether a person is needed."""
+        return self.state in BREAK_STATES
+
+    @property
+    def size(self) -> Size:
+        """Of the effective execution, else of the confirmation; where legs contradict each other the largest amount.
+
+        ArithmeticError: its amounts are not numbers.
+        """
+        ticker: str | None = None
+        amount: Decimal | None = None
+        for side in (self.legs.executions, self.legs.broker_confirmations):
+            effective = [leg.payload for leg in side if leg.stands]
+            tickers = sorted({terms.ticker for terms in effective if terms.ticker is not None})
+            if ticker is None and tickers:
+                ticker = " | ".join(tickers)
+            if amount is None:
+                amounts = [
+                    notional(Decimal(terms.price), Decimal(terms.quantity))
+                    for terms in effective
+                    if terms.quantity and terms.price
+                ]
+                amount = max(amounts, default=None)
+        return Size(ticker, None if amount is None else plain(amount), self.event_time)
+
+    @property
+    def tickers(self) -> set[str]:
+        """Every ticker that a leg names, of every version and side."""
+        sides = (self.legs.executions, self.legs.broker_confirmations)
+        return {leg.payload.ticker for side in sides for leg in side if leg.payload.ticker is not None}
+
+    @property
+    def received_at_ns(self) -> int | None:
+        """When the deciding leg was received: the last one. None where a side is missing: there time decides."""
+        legs = self.legs
+        if not (legs.executions and legs.broker_confirmations):
+            return None
+        last = _EPOCH
+        for side in (legs.executions, legs.broker_confirmations, legs.pnl_snapshot):
+            for leg in side:
+                if leg.received_at is not None and leg.received_at > last:
+                    last = leg.received_at
+        return (last - _EPOCH) // _MICROSECOND * _NS_PER_US if last is not _EPOCH else None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_result = msgspec.json.Decoder(ResultMessage[ReadPayload]).decode
+_decode_head = msgspec.json.Decoder(ResultHead).decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def encode_result(result: Result) -> bytes:
+    """The record's value; the same bytes for the same result."""
+    value = _encode(_message(result, extras=True))
+    return value if len(value) <= BYTES_WITH_EXTRAS else _encode(_message(result, extras=False))
+
+
+def decode_result(value: bytes | str) -> ResultMessage[ReadPayload]:
+    """Every field of a result. MsgspecError: it is not one."""
+    return _decode_result(value)
+
+
+def decode_head(value: bytes | str) -> ResultHead:
+    """What the sink needs of a result. OtherFormat: a newer version wrote it; MsgspecError: it is not a result."""
+    return checked(_decode_head, value)
+
+
+def published(value: bytes) -> Published:
+    """What matching continues from. OtherFormat: a newer version wrote it; ValueError: it is not a result."""
+    message = checked(_decode_result, value)
+    last = Told(message.version, State(message.state), message.reasons, message.event_id)
+    facts = tuple([to_fact(source, leg) for source, legs in message.legs.items() for leg in legs])
+    return Published(message.trade_id, last, facts)
+
+
+def same_content(one: bytes, other: bytes) -> bool:
+    """Whether two results are equal but for ``break``.
+
+    A worker that was stopped, and woke up before it noticed, may not know that the grace was over: then they differ in
+    ``break``, which is why nothing is derived from it.
+    """
+    return one == other or _without_break(one) == _without_break(other)
+
+
+def field_name(source: Source, field: str) -> str:
+    """A field of a leg as its topic names it.
+
+    >>> field_name(Source.EXECUTIONS, "timestamp_ns"), field_name(Source.PNL, "commission")
+    ('executions.timestamp', 'pnl_snapshot.commission')
+    """
+    return f"{source}.{'timestamp' if field == 'timestamp_ns' else field}"
+
+
+def operand_text(value: Operand) -> str:
+    """An operand as text: digits, ISO 8601, the text itself; empty for None.
+
+    >>> operand_text(Decimal("1E-7")), operand_text(1_753_524_083_000_000_000), operand_text(None)
+    ('0.0000001', '2025-07-26T10:01:23Z', '')
+    """
+    return _OPERANDS[type(value)](value) or ""
+
+
+def difference_text(value: Decimal | int | None) -> str:
+    """A difference or a tolerance as text: an amount in digits, a time in decimal milliseconds.
+
+    >>> difference_text(Decimal("0.005")), difference_text(100_000_001), difference_text(None)
+    ('0.005', '100.000001', '')
+    """
+    return _DIFFERENCES[type(value)](value) or ""
+
+
+def _text(text: str | None) -> str | None:
+    return text or None
+
+
+_Texts = Mapping[type, Callable[[Any], str | None]]
+
+_OPERANDS: _Texts = {Decimal: plain, int: iso, str: _text, type(None): _text}
+_DIFFERENCES: _Texts = {Decimal: plain, int: milliseconds, type(None): _text}
+
+
+def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
+    verdict = result.verdict
+    return ResultMessage(
+        result.event_id,
+        result.trade_id,
+        result.version,
+        verdict.state.value,  # type: ignore[arg-type]  # PENDING is never published
+        verdict.reasons,
+        [_check(check) for check in verdict.checks],
+        verdict.hints,
+        result.broken,
+        _legs(result, extras=extras),
+        result.rules,
+        None if result.event_time_ns is None else iso(result.event_time_ns),
+        [field_name(source, field) for source, field in verdict.contested] or msgspec.UNSET,
+        BARE_CANCELS if any(is_bare(fact.leg) for fact in result.facts) else msgspec.UNSET,
+    )
+
+
+def _check(check: Check) -> CheckMessage:
+    ours, theirs, difference, tolerance = check.execution, check.confirmation, check.difference, check.tolerance
+    execution = _OPERANDS[type(ours)](ours)
+    return CheckMessage(
+        check.name,
+        check.reason,
+        check.outcome,
+        execution,
+        execution if theirs == ours else _OPERANDS[type(theirs)](theirs),
+        _DIFFERENCES[type(difference)](difference),
+        _DIFFERENCES[type(tolerance)](tolerance),
+        check.note,
+    )
+
+
+def _legs(result: Result, *, extras: bool) -> dict[Source, list[LegMessage[WrittenPayload]]]:
+    legs: dict[Source, list[LegMessage[WrittenPayload]]] = {}
+    for fact, stands in zip(result.facts, result.stands, strict=True):
+        legs.setdefault(fact.leg.source, []).append(to_message(fact, stands=stands, extras=extras))
+    return legs
+
+
+def _without_break(value: bytes) -> dict[str, msgspec.Raw]:
+    return {name: member for name, member in _members(value).items() if name != "break"}
