@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.records import Fact, Origin
-from traderecon.records.journal import fact_of
+from traderecon.records.journal import decode_fact
 
 from .batch_table import Draft
 
@@ -33,17 +33,17 @@ def stored(draft: Draft, trade_id: bytes) -> list[Kept]:
     start = len(prefix)
     found = []
     for key, value in draft.stored(prefix):
-        offset, _, journalled = value.partition(b" ")
-        found.append(Kept(key[start:].hex(), fact_of(journalled), int(offset)))
+        offset, _, journal_record = value.partition(b" ")
+        found.append(Kept(key[start:].hex(), decode_fact(journal_record), int(offset)))
     if len(found) > 1:
         found.sort(key=by_offset)
     return found
 
 
-def keep(draft: Draft, trade_id: bytes, kept: Kept, journalled: bytes) -> None:
-    """Add a fact; ``journalled`` is the value of its journal record."""
+def keep(draft: Draft, trade_id: bytes, kept: Kept, journal_record: bytes) -> None:
+    """Add a fact; ``journal_record`` is the value of its journal record."""
     key = PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity)
-    draft.put(key, b"%d %b" % (kept.journal_offset, journalled))
+    draft.put(key, b"%d %b" % (kept.journal_offset, journal_record))
 
 
 def read_back(known: Sequence[Kept], origin: Origin) -> Kept | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from msgspec import structs
 
 from traderecon.records import Origin, identity
-from traderecon.records.journal import fact_of, journalled
+from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.records.result_message import Published
 
 from . import closed, facts, told
@@ -55,7 +55,7 @@ def rows(
     for fact in result.facts:
         if place(fact.origin) not in there:
             key = prefix + bytes.fromhex(identity(fact.leg))
-            found[key] = b"%d %b" % (facts.READ_BACK, journalled(fact))
+            found[key] = b"%d %b" % (facts.READ_BACK, encode_journal(fact))
     return found
 
 
@@ -67,4 +67,4 @@ def place(origin: Origin) -> Place:
 def _stored(value: bytes) -> tuple[Place, int]:
     """Where the record of a fact lies, and its journal offset, of the fact's row."""
     offset, _, journal_record = value.partition(b" ")
-    return place(fact_of(journal_record).origin), int(offset)
+    return place(decode_fact(journal_record).origin), int(offset)

@@ -55,9 +55,9 @@ class Trades:
             self._remembered[trade_id] = found
         return found
 
-    def keep(self, trade_id: bytes, kept: Kept, journalled: bytes) -> None:
-        """Add a fact; ``journalled`` is the value of its journal record."""
-        facts.keep(self._draft, trade_id, kept, journalled)
+    def keep(self, trade_id: bytes, kept: Kept, journal_record: bytes) -> None:
+        """Add a fact; ``journal_record`` is the value of its journal record."""
+        facts.keep(self._draft, trade_id, kept, journal_record)
         known = self._remembered[trade_id].facts
         if known and known[-1].journal_offset > kept.journal_offset:  # out of turn, and perhaps in another one's row
             known[:] = [one for one in known if one.identity != kept.identity]
@@ -73,12 +73,12 @@ class Trades:
                 facts.forget(self._draft, trade_id, known[place])
             known[:] = [kept for place, kept in enumerate(known) if place not in lost]
 
-    def adopt(self, trade_id: bytes, read_back: Kept, exact: Kept, journalled: bytes) -> None:
+    def adopt(self, trade_id: bytes, read_back: Kept, exact: Kept, journal_record: bytes) -> None:
         """The journal record of a fact that was read back from a result has come: it takes the place of that one."""
         facts.forget(self._draft, trade_id, read_back)
         known = self._remembered[trade_id].facts
         known[:] = [one for one in known if one.identity != read_back.identity]
-        self.keep(trade_id, exact, journalled)
+        self.keep(trade_id, exact, journal_record)
         last = self._remembered[trade_id].told
         if last is not None:  # whose result showed the fact
             self.tell(trade_id, structs.replace(last, upto=max(last.upto, exact.journal_offset)))

@@ -17,13 +17,10 @@ from scenario import Message, Scenario, Step, as_messages, play, stories
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs, standing
 
 from traderecon.records import Fact, Rejected, State
-from traderecon.records.account import Account, Became, account_json
-from traderecon.records.action import Action, Deed, action_json
+from traderecon.records.account import Account, Became, encode_account
+from traderecon.records.action import DeadLetterAction, Deed, Hold, Purge, Release, Skip, encode_action, rules_change
 from traderecon.records.dead_letter import REPLAY_OF, dead_letter
-from traderecon.records.journal import Progress, journalled
-from traderecon.records.retention import Hold, Purge, Release, retention_json
-from traderecon.records.rules_change import rules_change, rules_change_json
-from traderecon.records.skip import Skip, skip_json
+from traderecon.records.journal import Progress, encode_journal
 from traderecon.sink.store import Store
 
 FOLDER = Path(__file__).parent / "golden"
@@ -46,7 +43,7 @@ def files() -> dict[str, bytes]:
     for partition in range(PARTITIONS):
         outputs.append(TOPICS.standings, partition, b"%d" % partition, standing(partition, partition))
         account = Account("executions", partition, 100, ((Became.LEG, 120), (Became.REJECTED, 1), (Became.CONTROL, 2)))
-        outputs.append(TOPICS.accounts, partition, account.key, account_json(account))
+        outputs.append(TOPICS.accounts, partition, account.key, encode_account(account))
     for number, value in enumerate(_decisions()):
         outputs.append(TOPICS.actions, number % PARTITIONS, b"k", value)
     lines: dict[str, list[bytes]] = {"legs": [*_journal(told)]}
@@ -79,20 +76,20 @@ def _letters(told: dict[str, Scenario]) -> Iterator[bytes]:
 
 def _journal(told: dict[str, Scenario]) -> Iterator[bytes]:
     for story in told.values():
-        yield from (journalled(step) for step in as_messages(story) if isinstance(step, Fact))
-    yield journalled(Progress(1_753_524_083_000_000_000, {"executions": [0, 1]}, {"executions": 4}))
-    yield journalled(Progress(1_753_524_083_000_000_000, {}, {"executions": 4}, epoch=2))
+        yield from (encode_journal(step) for step in as_messages(story) if isinstance(step, Fact))
+    yield encode_journal(Progress(1_753_524_083_000_000_000, {"executions": [0, 1]}, {"executions": 4}))
+    yield encode_journal(Progress(1_753_524_083_000_000_000, {}, {"executions": 4}, epoch=2))
 
 
 def _decisions() -> Iterator[bytes]:
-    yield action_json(Action("a1", Deed.REPLAY, "executions/0/18", "executions/0/17", "ops", AT, "fixed"))
-    yield action_json(Action("a2", Deed.DISCARD, "executions/0/17", "executions/0/17", "ops", AT, "a test"))
-    yield retention_json(Hold("h1", "ops", AT, "a case", trade_id="T1"))
-    yield retention_json(Hold("h2", "ops", AT, "a case", ticker="AAPL"))
-    yield retention_json(Release("h1", "ops", AT, "over"))
-    yield retention_json(Purge("p1", AT, 3, 4, "ops", AT, "old"))
-    yield rules_change_json(rules_change(0, 7, ("a" * 64, {"price": "0.005"}), ("b" * 64, {"price": "0.01"})))
-    yield skip_json(Skip("s1", "executions", 0, 10, 20, "matching", "ops", AT, "expired"))
+    yield encode_action(DeadLetterAction("a1", Deed.REPLAY, "executions/0/18", "executions/0/17", "ops", AT, "fixed"))
+    yield encode_action(DeadLetterAction("a2", Deed.DISCARD, "executions/0/17", "executions/0/17", "ops", AT, "a test"))
+    yield encode_action(Hold("h1", "ops", AT, "a case", trade_id="T1"))
+    yield encode_action(Hold("h2", "ops", AT, "a case", ticker="AAPL"))
+    yield encode_action(Release("h1", "ops", AT, "over"))
+    yield encode_action(Purge("p1", AT, 3, 4, "ops", AT, "old"))
+    yield encode_action(rules_change(0, 7, ("a" * 64, {"price": "0.005"}), ("b" * 64, {"price": "0.01"})))
+    yield encode_action(Skip("s1", "executions", 0, 10, 20, "matching", "ops", AT, "expired"))
 
 
 def _heads(outputs: Outputs) -> bytes:

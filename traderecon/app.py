@@ -17,7 +17,7 @@ from aiohttp.web import SockSite
 from traderecon import web
 from traderecon.addresses import EMBEDDED, embedded_directory, embedded_url
 from traderecon.audit import agent as audit_agent
-from traderecon.audit import checkpoint
+from traderecon.audit import checkpoint_files as checkpoint
 from traderecon.audit.signing import KeyTrouble, Signer
 from traderecon.client.connection import connected, security
 from traderecon.intake import agent as intake_agent

@@ -21,14 +21,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
-from traderecon.audit.checkpoint import Checkpoint, Known
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.database import text
 from traderecon.audit.evidence import Source, compared, held
 from traderecon.audit.links import table_of
 from traderecon.audit.notary import Notary
 from traderecon.audit.signing import Keys, Signer
 from traderecon.audit.verify import Examined, examine
-from traderecon.records.action import Action, Deed, action_json
+from traderecon.records.action import DeadLetterAction, Deed, encode_action
+from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.dead_letter import DeadLetter
 from traderecon.sink.chain import START, link
 from traderecon.sink.store import Store
@@ -97,8 +98,10 @@ def outputs_of(trades: int, seed: int) -> Outputs:
     for number in range(10):
         root = f"executions/0/{rng.randrange(4)}"
         deed = rng.choice((Deed.REPLAY, Deed.REPLAY, Deed.DISCARD))
-        action = Action(f"a-{number}", deed, root, root, "ana", "2025-07-26T12:00:00Z", "sent again by the desk")
-        outputs.append(TOPICS.actions, int(root[-1]) % PARTITIONS, action.key, action_json(action))
+        action = DeadLetterAction(
+            f"a-{number}", deed, root, root, "ana", "2025-07-26T12:00:00Z", "sent again by the desk"
+        )
+        outputs.append(TOPICS.actions, int(root[-1]) % PARTITIONS, action.key, encode_action(action))
     return outputs
 
 

@@ -6,10 +6,11 @@ import pytest
 from audit.tamperings import outputs_of
 from sink.outputs import PARTITIONS, TOPICS, simulated
 
-from traderecon.audit import checkpoint
-from traderecon.audit.checkpoint import Checkpoint, append, read
+from traderecon.audit import checkpoint_files as checkpoint
+from traderecon.audit.checkpoint_files import append, read
 from traderecon.audit.links import table_of
 from traderecon.audit.notary import Notary
+from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.formats import OtherFormat
 from traderecon.sink.chain import START
 from traderecon.sink.store import Store

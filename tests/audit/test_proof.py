@@ -19,7 +19,7 @@ from sink.outputs import LEGS, Outputs, as_sent, results_of
 from test_architecture import imports  # what a module imports
 
 from traderecon.audit import verify_proof
-from traderecon.audit.checkpoint import Known
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding

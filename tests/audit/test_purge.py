@@ -11,7 +11,7 @@ import pytest
 from legs import ours, theirs
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
-from traderecon.audit.checkpoint import NAME, Known, append, read
+from traderecon.audit.checkpoint_files import NAME, Known, append, read
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind
 from traderecon.audit.notary import Notary
@@ -22,7 +22,7 @@ from traderecon.audit.verify import Examined, examine
 from traderecon.client.connection import connect
 from traderecon.records import Kind as LegKind
 from traderecon.records import Leg
-from traderecon.records.retention import Hold, Release
+from traderecon.records.action import Hold, Release
 from traderecon.sink import purge
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch, Outgoing

@@ -15,7 +15,7 @@ from audit.tamperings import outputs_of
 from sink.outputs import PARTITIONS, TOPICS, Outputs, rows
 
 from traderecon.audit.backup import backup
-from traderecon.audit.checkpoint import Known
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.database import looked_at, text
 from traderecon.audit.findings import Kind
 from traderecon.audit.rebuild import Rebuilt, rebuild

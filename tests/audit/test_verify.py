@@ -24,7 +24,7 @@ from audit.tamperings import (
 )
 from sink.outputs import TOPICS
 
-from traderecon.audit.checkpoint import Known
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.findings import KEPT, Finding, Kind
 from traderecon.audit.verify import Examined, examine
 

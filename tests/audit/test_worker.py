@@ -13,7 +13,7 @@ import pytest
 from audit.kept import Kept, by_chain, halves, topic_lines
 from audit.tamperings import outputs_of
 
-from traderecon.audit.checkpoint import NAME
+from traderecon.audit.checkpoint_files import NAME
 from traderecon.cli.talk import Exit
 
 TRADES = 120

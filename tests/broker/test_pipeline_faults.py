@@ -10,7 +10,7 @@ from pipeline.trades import matched, send
 from pipeline_case import READY_S, Installation
 from pipeline_truth import Day, Truth, assert_as_in_batch, batch_of
 
-from traderecon.records.journal import Progress, journalled
+from traderecon.records.journal import Progress, encode_journal
 
 DAY = Day(trades=2_500, profile="typical")
 KILLS = 2
@@ -105,7 +105,7 @@ def test_c4_a_worker_that_is_an_hour_behind_and_comes_second_believes_the_broker
 ) -> None:
     """The first one has begun the journal, and told no time yet."""
     for partition in range(installation.partitions):
-        installation.append(installation.topics.legs, [journalled(Progress(0, {}, {}))], partition=partition)
+        installation.append(installation.topics.legs, [encode_journal(Progress(0, {}, {}))], partition=partition)
     worker = installation.start(program=[sys.executable, "-c", OTHER_CLOCK.format(shift_s=BEHIND_ONCE_IT_RUNS)])
     until(worker.ready, "it is ready", READY_S)
     send(installation, range(10))

@@ -9,7 +9,7 @@ from web.desk import MORNING, filled
 
 from traderecon.cli import command
 from traderecon.cli.talk import Exit
-from traderecon.records.retention import Hold
+from traderecon.records.action import Hold
 from traderecon.sink.legal_holds import take_hold
 from traderecon.sink.store import Store
 

@@ -18,7 +18,7 @@ from pipeline_case import Installation
 from traderecon.intake import decode
 from traderecon.records import Fact, Origin, identity
 from traderecon.records.bounds import FACTS_PER_SIDE
-from traderecon.records.journal import fact_of, journalled
+from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.transport import partition_for
 from traderecon.transport.log import Log, Record
 
@@ -96,15 +96,15 @@ class Accounts:
 
     def _leg(self, place: Place, record: Record) -> Fact:
         value = record.value or b""
-        fact = fact_of(value)
-        if journalled(fact) != value:
+        fact = decode_fact(value)
+        if encode_journal(fact) != value:
             raise AccountError(f"the leg at {place} does not come back as it was: {value!r}")
         key = fact.leg.trade_id.encode()
         if record.key != key or place[1] != partition_for(key, self._installation.partitions):
             raise AccountError(f"the leg at {place} is not where its trade is: {value!r}")
         fed = self._fed(fact.origin)
         again = decode(self._topics.inputs[fact.origin.topic], fed.value, fact.origin)
-        if not isinstance(again, Fact) or journalled(again) != value:
+        if not isinstance(again, Fact) or encode_journal(again) != value:
             raise AccountError(f"{fed} became {value!r}, and is {again}")
         self.figures["legs"] += 1
         return fact

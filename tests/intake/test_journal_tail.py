@@ -3,17 +3,17 @@
 from legs import arrived, ours
 
 from traderecon.intake.journal_tail import Tail, latest
-from traderecon.records.journal import Progress, journalled
+from traderecon.records.journal import Progress, encode_journal
 
 S = 1_000_000_000
 
 
 def progress(at_s: int, epoch: int = 0) -> tuple[None, bytes]:
-    return None, journalled(Progress(at_s * S, {}, {}, epoch))
+    return None, encode_journal(Progress(at_s * S, {}, {}, epoch))
 
 
 def fact(at_s: int) -> tuple[bytes, bytes]:
-    return b"T1", journalled(arrived(ours(), received_at_ns=at_s * S)[0])
+    return b"T1", encode_journal(arrived(ours(), received_at_ns=at_s * S)[0])
 
 
 def tail(*records: tuple[bytes | None, bytes]) -> Tail:

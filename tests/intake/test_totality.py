@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from traderecon.intake import EpochUnit, Form, HeaderError, Rows, decode, messages
 from traderecon.records import Fact, Origin, Rejected, Source
-from traderecon.records.journal import journalled
+from traderecon.records.journal import encode_journal
 
 ORIGIN = Origin("executions", 0, 1)
 HEADER = "trade_id,ticker,quantity,price,timestamp,note"
@@ -116,7 +116,7 @@ class TestEveryByteString:
         assert read.origin is ORIGIN
         assert isinstance(read, Fact) or read.text.isprintable()
         if isinstance(read, Fact):
-            json.loads(journalled(read))  # any reader of JSON takes what is kept
+            json.loads(encode_journal(read))  # any reader of JSON takes what is kept
 
     @given(civil | st.text(max_size=30), forms)
     @example("9999-12-31T23:59:60-01:00", Form())

@@ -63,7 +63,7 @@ class Bug(NamedTuple):
 
 BUGS = [
     Bug("intake", "traderecon.intake.agent", "decode", "executions"),
-    Bug("intake", "traderecon.intake.agent", "journalled", "executions"),
+    Bug("intake", "traderecon.intake.agent", "encode_journal", "executions"),
     Bug("matching", "traderecon.matching.agent", "join", "legs"),
 ]
 

@@ -9,7 +9,7 @@ from pipeline_truth import assert_history_holds
 from traderecon.intake import decode
 from traderecon.records import Fact, Origin, Source
 from traderecon.records.instants import NS_PER_S
-from traderecon.records.journal import Progress, journalled
+from traderecon.records.journal import Progress, encode_journal
 from traderecon.transport import partition_for
 
 TERMS = {"ticker": "AAPL", "quantity": 100, "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
@@ -62,7 +62,7 @@ def test_a_source_that_nobody_reads_holds_graces_back(installation: Installation
     fact = decode(Source.EXECUTIONS, leg("T1"), Origin(topics.executions, 0, 0, now_ns))
     assert isinstance(fact, Fact)
     home = partition_for(b"T1", installation.partitions)
-    installation.append(legs, [journalled(fact)], partition=home, key=b"T1")
+    installation.append(legs, [encode_journal(fact)], partition=home, key=b"T1")
     installation.append(legs, [progress(installation, later_ns, topics.executions)], partition=home)
     installation.append(legs, [progress(installation, later_ns, topics.broker_confirmations)], partition=home)
     installation.until(lambda: oldest(installation) == "T1", "T1 waits")
@@ -115,7 +115,7 @@ def waits(installation: Installation) -> dict[str, int]:
 def progress(installation: Installation, at_ns: int, topic: str) -> bytes:
     """All partitions of a topic stand in the journal up to then."""
     numbers = list(range(installation.partitions))
-    return journalled(Progress(at_ns, {topic: numbers}, {topic: len(numbers)}))
+    return encode_journal(Progress(at_ns, {topic: numbers}, {topic: len(numbers)}))
 
 
 def oldest(installation: Installation) -> str | None:

@@ -15,7 +15,7 @@ from torture.stores import rows_of
 from traderecon.intake import decode
 from traderecon.records import Fact, Origin, Source
 from traderecon.records.instants import NS_PER_S, iso
-from traderecon.records.journal import journalled
+from traderecon.records.journal import encode_journal
 
 DAY_NS = 86_400 * NS_PER_S
 START_NS = 1_753_524_083 * NS_PER_S
@@ -51,7 +51,7 @@ class Desk(Installation):
         fact = decode(SOURCES[topic], value, Origin(topic, 0, self.sent, at_ns))
         assert isinstance(fact, Fact), fact
         self.sent += 1
-        self.append(self.topics.legs, [journalled(fact)], key=trade_id.encode())
+        self.append(self.topics.legs, [encode_journal(fact)], key=trade_id.encode())
 
     def trades(self, day: float, trade_ids: Iterable[str]) -> None:
         for trade_id in trade_ids:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.records.account import Account, Became, Book, account_json, account_of, runs_of
+from traderecon.records.account import Account, Became, Book, decode_account, encode_account, runs_of
 
 FIRST = 1_000
 
@@ -75,11 +75,11 @@ def test_runs_say_what_became_of_each_offset(truth: list[Became]) -> None:
 
 def test_an_account_is_small_whatever_the_log_does_not_hold() -> None:
     account = Account("executions", 3, 0, runs_of(0, 2**40, [5], [(5, Became.REJECTED)]))
-    assert account_json(account) == (
+    assert encode_account(account) == (
         b'{"topic":"executions","partition":3,"first":0,'
         b'"runs":[["control",5],["rejected",1],["control",1099511627770]],"format":1}'
     )
-    assert account_of(account_json(account)) == account
+    assert decode_account(encode_account(account)) == account
     assert (account.next_offset, account.key) == (2**40, b"executions/3")
 
 
@@ -96,7 +96,7 @@ def test_an_account_is_small_whatever_the_log_does_not_hold() -> None:
 )
 def test_an_account_of_another_format_is_refused(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
-        account_of(value)
+        decode_account(value)
 
 
 def test_an_account_of_nothing_changes_nothing() -> None:

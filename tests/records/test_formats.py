@@ -5,12 +5,12 @@ from legs import ours
 
 from traderecon.records import ALL_VERSIONS, Execution, Fact, Kind, Origin
 from traderecon.records.formats import OtherFormat, known
-from traderecon.records.journal import Progress, fact_of, journalled, progress_of
+from traderecon.records.journal import Progress, decode_fact, decode_progress, encode_journal
 
 
 @pytest.mark.parametrize("value", [b'{"format":3}', b'{"leg":7,"format":3}', b'{"at_ns":"soon","format":3}'])
 def test_p10_a_record_of_a_newer_format_is_refused_with_both_numbers(value: bytes) -> None:
-    for read in (fact_of, progress_of, known):
+    for read in (decode_fact, decode_progress, known):
         with pytest.raises(OtherFormat, match="a record of format 3, this version reads up to 2") as refusal:
             read(value)
         assert refusal.value.exit_code == 78
@@ -18,15 +18,15 @@ def test_p10_a_record_of_a_newer_format_is_refused_with_both_numbers(value: byte
 
 def test_progress_of_a_newer_format_is_refused_where_its_fields_are_ours() -> None:
     with pytest.raises(OtherFormat):
-        progress_of(b'{"at_ns":5,"reached":{},"partitions":{},"format":3}')
+        decode_progress(b'{"at_ns":5,"reached":{},"partitions":{},"format":3}')
 
 
 def test_a_record_of_the_first_format_does_not_say_so() -> None:
-    assert b"format" not in journalled(Progress(5, {"executions": [0]}, {"executions": 4}))
+    assert b"format" not in encode_journal(Progress(5, {"executions": [0]}, {"executions": 4}))
 
 
 def test_fields_that_we_do_not_know_are_passed_over() -> None:
-    assert progress_of(b'{"at_ns":5,"reached":{},"partitions":{},"moon":"full"}') == Progress(5, {}, {})
+    assert decode_progress(b'{"at_ns":5,"reached":{},"partitions":{},"moon":"full"}') == Progress(5, {}, {})
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,6 @@ def test_fields_that_we_do_not_know_are_passed_over() -> None:
 )
 def test_a_cancel_that_older_versions_cannot_read_says_so(cancel: Execution, *, bare: bool) -> None:
     fact = Fact(cancel, Origin("executions", 0, 1, 5))
-    value = journalled(fact)
+    value = encode_journal(fact)
     assert (b'"format":2' in value) is bare
-    assert fact_of(value) == fact
+    assert decode_fact(value) == fact

@@ -33,7 +33,7 @@ from traderecon import clock
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.records.instants import NS_PER_S
-from traderecon.records.journal import progress_of
+from traderecon.records.journal import decode_progress
 from traderecon.rules import FOUNDING
 from traderecon.sink import agent as sink_agent
 from traderecon.sink import store
@@ -328,7 +328,7 @@ class World:
     def _has_time(self) -> bool:
         """Whether the journal has a time: one without any believes the first clock, right or wrong."""
         records = self.log.read(self.topics.legs, 0, 0, 1_000)
-        return any(record.key is None and progress_of(record.value or b"").at_ns for record in records)
+        return any(record.key is None and decode_progress(record.value or b"").at_ns for record in records)
 
     def _compact(self) -> None:
         for partition in range(self.plan.day.ours):

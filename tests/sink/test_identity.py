@@ -10,13 +10,14 @@ from sink.outputs import TOPICS, simulated
 
 from traderecon import clock
 from traderecon.audit.backup import backup
-from traderecon.audit.checkpoint import Checkpoint, Known
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind
 from traderecon.audit.notary import Notary
 from traderecon.audit.verify import examine
+from traderecon.records.action import encode_action, rules_change
+from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.digest import sha256
-from traderecon.records.rules_change import rules_change, rules_change_json
 from traderecon.sink.place import place_of
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
@@ -116,7 +117,7 @@ def test_z9_a_change_of_the_rules_is_stored_once_with_what_differs(store: Store)
     old, new = {"grace_ns": 60, "check price": {"amount": "1"}}, {"grace_ns": 5, "check price": {"amount": "1"}}
     change = rules_change(3, 40, ("a" * 64, old), ("b" * 64, new))
     assert change == rules_change(3, 40, ("a" * 64, old), ("b" * 64, new))
-    value = rules_change_json(change)
+    value = encode_action(change)
     store.take(
         MicroBatch(TOPICS.actions, 0, [Record(0, 1, change.key, value, ()), Record(1, 2, change.key, value, ())])
     )

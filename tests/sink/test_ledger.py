@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from traderecon.records.account import Account, Became, account_json
+from traderecon.records.account import Account, Became, encode_account
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def batch(accounts: Sequence[Account], first: int = 0, topic: str = "accounts") -> MicroBatch:
     return MicroBatch(
-        topic, 0, [Record(first + at, 0, one.key, account_json(one), ()) for at, one in enumerate(accounts)]
+        topic, 0, [Record(first + at, 0, one.key, encode_account(one), ()) for at, one in enumerate(accounts)]
     )
 
 

@@ -29,7 +29,7 @@ from sink.outputs import (
     standing,
 )
 
-from traderecon.audit.checkpoint import Known
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.verify import examine

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from tables_case import batch, play
 
 from traderecon.records import State, Told, identity
-from traderecon.records.journal import journalled
+from traderecon.records.journal import encode_journal
 from traderecon.records.result_message import Published
 from traderecon.tables import BatchTable, closed, facts, outputs, told, trades
 
@@ -16,7 +16,7 @@ PUBLISHED = Told(2, State.MATCHED, (), "e" * 64)
 
 def kept_rows() -> list[tuple[facts.Kept, bytes]]:
     found = arrived(ours(), theirs())
-    return [(facts.Kept(identity(one.leg), one, 10 + at), journalled(one)) for at, one in enumerate(found)]
+    return [(facts.Kept(identity(one.leg), one, 10 + at), encode_journal(one)) for at, one in enumerate(found)]
 
 
 async def matched(table: BatchTable, memory: trades.Memory) -> None:
@@ -60,7 +60,7 @@ def test_s14_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Pat
         for last, shown in ((PUBLISHED, []), (late, [facts.READ_BACK])):
             draft = table.draft(batch(20))
             trades.Memory().trades(draft).close(b"T1", closed.Closed(2, PUBLISHED, 20, 500, 400))
-            facts.keep(draft, b"T1", facts.Kept(identity(fact.leg), fact, facts.READ_BACK), journalled(fact))
+            facts.keep(draft, b"T1", facts.Kept(identity(fact.leg), fact, facts.READ_BACK), encode_journal(fact))
             told.tell(draft, b"T1", last)
             await draft.write()
             trade = trades.Memory().trades(table.draft(batch(21))).of(b"T1")

@@ -6,7 +6,7 @@ from legs import arrived, booked, ours, theirs
 from tables_case import batch, play
 
 from traderecon.records import Fact, identity
-from traderecon.records.journal import Progress, journalled
+from traderecon.records.journal import Progress, encode_journal
 from traderecon.tables import BatchTable, deadlines, facts, watermarks
 
 SOURCES = ("executions", "pnl")
@@ -21,11 +21,11 @@ def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
         first, second, third = arrived(ours(), theirs(), booked())
         draft = table.draft(batch(0))
         for offset, fact in ((30, first), (4, second)):
-            facts.keep(draft, b"T1", facts.Kept(identity(fact.leg), fact, offset), journalled(fact))
+            facts.keep(draft, b"T1", facts.Kept(identity(fact.leg), fact, offset), encode_journal(fact))
         await draft.write()
         draft = table.draft(batch(1))
-        facts.keep(draft, b"T1", facts.Kept(identity(third.leg), third, 7), journalled(third))
-        facts.keep(draft, b"T11", facts.Kept(identity(first.leg), first, 8), journalled(first))
+        facts.keep(draft, b"T1", facts.Kept(identity(third.leg), third, 7), encode_journal(third))
+        facts.keep(draft, b"T11", facts.Kept(identity(first.leg), first, 8), encode_journal(first))
         assert kept(draft, "T1") == [(4, second), (30, first)]  # what is stored
         await draft.write()
         assert kept(draft, "T1") == [(4, second), (7, third), (30, first)]

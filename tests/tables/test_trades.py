@@ -10,7 +10,7 @@ from tables_case import APPLIED, CHANGELOG, batch, play
 
 from traderecon.records import State, Told, identity
 from traderecon.records.bounds import FACTS_PER_SIDE
-from traderecon.records.journal import fact_of, journalled
+from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.tables import BatchTable, Draft, facts, told, trades
 from traderecon.transport import Outgoing
 
@@ -20,14 +20,14 @@ IDS = [b"T1", b"T2", b"T3"]
 def fact(offset: int) -> tuple[facts.Kept, bytes]:
     """The fact that a journal record at this offset brings."""
     (one,) = arrived(ours(version=offset + 1))
-    return facts.Kept(identity(one.leg), one, offset), journalled(one)
+    return facts.Kept(identity(one.leg), one, offset), encode_journal(one)
 
 
 def agree(found: trades.Trades, draft: Draft) -> None:
     for trade_id in IDS:
         trade, prefix = found.of(trade_id), b"f" + trade_id + b"\x00"
         rows = [(key.removeprefix(prefix).hex(), value.partition(b" ")) for key, value in draft.scan(prefix)]
-        kept = [facts.Kept(identity, fact_of(said), int(offset)) for identity, (offset, _, said) in rows]
+        kept = [facts.Kept(identity, decode_fact(said), int(offset)) for identity, (offset, _, said) in rows]
         assert trade.facts == sorted(kept, key=facts.by_offset)
         assert trade.told == told.last(draft, trade_id)
 
@@ -83,7 +83,7 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
             elif step == "twin":  # the same fact, in a record before the one that is known
                 known = [one for one in found.of(trade_id).facts if one.journal_offset > offset - 12]
                 for one in known[:1]:
-                    found.keep(trade_id, replace(one, journal_offset=offset - 12), journalled(one.fact))
+                    found.keep(trade_id, replace(one, journal_offset=offset - 12), encode_journal(one.fact))
             elif step == "tell":
                 found.tell(trade_id, Told(offset, State.MATCHED, (), f"{offset:064x}"))
             elif step == "stranger":

@@ -13,10 +13,11 @@ from faust.exceptions import ConsumerNotStarted
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
-from traderecon.audit.checkpoint import NAME, Checkpoint, Place, append
+from traderecon.audit.checkpoint_files import NAME, append
 from traderecon.audit.notary import Notary
 from traderecon.audit.signing import Signer
 from traderecon.clock import now_ns
+from traderecon.records.checkpoint import Checkpoint, Place
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso
 from traderecon.sink.database import explained

@@ -9,9 +9,9 @@ change is one finding and not all rows behind it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from traderecon.audit.checkpoint import Checkpoint, Place
 from traderecon.audit.database import is_text
 from traderecon.audit.findings import Finding, Kind
+from traderecon.records.checkpoint import Checkpoint, Place
 from traderecon.records.digest import sha256
 from traderecon.sink.chain import START, linked
 from traderecon.sink.purge import ChainStart

@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from traderecon.audit.checkpoint import Checkpoint, Gathered, Known, Place, lines_of, together
+from traderecon.audit.checkpoint_files import Gathered, Known, lines_of, together
 from traderecon.audit.findings import Finding, Kind
 from traderecon.audit.signing import Keys
+from traderecon.records.checkpoint import Checkpoint, Place
 
 
 class Source:

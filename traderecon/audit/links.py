@@ -14,8 +14,9 @@ import msgspec
 from traderecon.audit.chains import Link
 from traderecon.audit.database import bytes_of
 from traderecon.audit.findings import Finding, Kind
-from traderecon.records.action import Deed, decode_action
+from traderecon.records.action import DeadLetterAction, Deed, decode_action
 from traderecon.records.dead_letter import DeadLetter
+from traderecon.records.formats import OtherFormat
 from traderecon.records.result_message import decode_head
 
 HISTORY, LETTERS, ACTIONS = "result_history", "dead_letters", "dead_letter_actions"
@@ -60,7 +61,7 @@ def _result_columns(link: Link, row: Row, counted: "Counter[str]") -> Iterator[F
         yield _changed(HISTORY, link, "it has a content_sha256, and its text is there")
     try:
         head = decode_head(link.content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, OtherFormat) as error:
         yield _changed(HISTORY, link, f"its result is none: {error}")
         return
     cells = {"event_id": event_id, "trade_id": link.trade_id, "version": version, "state": state}
@@ -100,8 +101,11 @@ def _action_columns(link: Link, row: Row, counted: "Counter[str]") -> Iterator[F
     attempt = row[-1]
     try:
         action = decode_action(link.content)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        yield _changed(ACTIONS, link, f"its action is none: {error}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, OtherFormat) as error:
+        yield _changed(ACTIONS, link, f"its action cannot be read: {error}")
+        return
+    if not isinstance(action, DeadLetterAction):
+        yield _changed(ACTIONS, link, "its action is not about a dead letter")
         return
     yield from _unlike(ACTIONS, link, dict(zip(names, row[6:-1], strict=True)), action, "action")
     expected = None

@@ -12,8 +12,9 @@ from typing import Any
 from msgspec import UNSET
 from sqlalchemy import Engine
 
-from traderecon.audit.checkpoint import Checkpoint, Place, read
+from traderecon.audit.checkpoint_files import read
 from traderecon.audit.links import table_of
+from traderecon.records.checkpoint import Checkpoint, Place
 from traderecon.sink.chain import START
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets"

@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from traderecon.audit.checkpoint import Known, Place
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
+from traderecon.records.checkpoint import Place
 from traderecon.records.digest import sha256
 from traderecon.sink.chain import START, linked
 

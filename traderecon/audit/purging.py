@@ -14,9 +14,10 @@ from typing import NamedTuple
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Engine
 
-from traderecon.audit.checkpoint import Checkpoint, append
+from traderecon.audit.checkpoint_files import append
 from traderecon.client.client import Client
-from traderecon.records.retention import KEY, Hold, Purge, Release, retention_json
+from traderecon.records.action import Hold, Purge, Release, encode_action
+from traderecon.records.checkpoint import Checkpoint
 from traderecon.sink.database_id import found_id
 from traderecon.sink.purge import Plan, Removal, Step, planned, purged, removal, remove
 from traderecon.topics import Topics
@@ -116,5 +117,5 @@ class Purging(NamedTuple):
 
 async def decide(client: Client, names: Topics, decision: Hold | Release | Purge) -> None:
     """Write a decision to the topic of actions, where the database finds it. ClientError."""
-    place = partition_for(KEY, (await client.topics()).get(names.actions, 1))
-    await client.append(names.actions, place, [Outgoing(KEY, retention_json(decision))])
+    place = partition_for(decision.key, (await client.topics()).get(names.actions, 1))
+    await client.append(names.actions, place, [Outgoing(decision.key, encode_action(decision))])

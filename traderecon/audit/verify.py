@@ -17,11 +17,13 @@ from typing import Any
 import msgspec
 
 from traderecon.audit.chains import Walk, ended
-from traderecon.audit.checkpoint import Checkpoint, Known, Place
+from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
 from traderecon.audit.findings import Finding, Findings, Kind
 from traderecon.audit.links import CHAINED, CHAINLESS, HISTORY, table_of
+from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.formats import OtherFormat
 from traderecon.sink.break_projection import BREAKS, EVENTS, RESULTS, History, Projection, project
 from traderecon.sink.chain import START
 from traderecon.sink.purge import ChainStart
@@ -202,7 +204,7 @@ def _trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]
             history = [*found]
             try:
                 expected = project([History(*row[:4]) for row in history])
-            except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
+            except (ValueError, ArithmeticError, OtherFormat) as error:
                 text = f"what it comes to cannot be told: {error}"
                 where: dict[str, Any] = {"table": "result_history", "row": history[0][4], "trade_id": trade_id}
                 findings.add([Finding(kind=Kind.DERIVED, text=text, **where)])

@@ -11,7 +11,7 @@ import msgspec
 
 from traderecon.addresses import EMBEDDED
 from traderecon.audit import verify_proof
-from traderecon.audit.checkpoint import NAME, Known, read
+from traderecon.audit.checkpoint_files import NAME, Known, read
 from traderecon.audit.database import looked_at
 from traderecon.audit.evidence import Source, compared, from_anchor, from_files, held, newest
 from traderecon.audit.findings import Finding, Kind

@@ -16,7 +16,7 @@ import msgspec
 
 from traderecon.client.client import Client
 from traderecon.clock import now_ns
-from traderecon.records.action import MOST_REPLAYS, Action, Deed, action_json, action_of
+from traderecon.records.action import MOST_REPLAYS, DeadLetterAction, Deed, decode_action, encode_action
 from traderecon.records.dead_letter import REPLAY_ATTEMPT, REPLAY_OF, letter_id
 from traderecon.records.digest import sha256
 from traderecon.records.formats import known
@@ -53,7 +53,7 @@ class Decider:
 
     def __init__(self, client: Client, names: Topics, *, dry: bool = False) -> None:
         self._client, self._names, self._dry = client, names, dry
-        self._so_far: dict[str, list[Action]] = {}
+        self._so_far: dict[str, list[DeadLetterAction]] = {}
         self._read_to: dict[int, int] = {}
 
     async def decide(self, decision: Decision, letters: Sequence[SentRecord]) -> list[Outcome]:
@@ -61,7 +61,7 @@ class Decider:
         partitions = (await self._client.topics()).get(self._names.actions, 1)
         asked = [_asked(sent) for sent in letters]
         outcomes: dict[str, Outcome] = {}
-        written: dict[str, Action] = {}
+        written: dict[str, DeadLetterAction] = {}
         await self._catch_up({partition_for(one.root.encode(), partitions) for one in asked})
         for one in asked:
             under_way = sum(action.root == one.root for action in written.values())
@@ -69,7 +69,7 @@ class Decider:
                 outcomes[one.letter] = Outcome(one.letter, None, why_not)
                 continue
             by, reason = decision.by, decision.reason
-            action = Action(uuid.uuid4().hex, decision.deed, one.letter, one.root, by, iso(now_ns()), reason)
+            action = DeadLetterAction(uuid.uuid4().hex, decision.deed, one.letter, one.root, by, iso(now_ns()), reason)
             written[one.letter] = action
             if self._dry:
                 outcomes[one.letter] = Outcome(
@@ -80,13 +80,13 @@ class Decider:
         return [outcomes[one.letter] for one in asked]
 
     async def _done(
-        self, asked: Sequence[_Asked], written: Mapping[str, Action], partitions: int
+        self, asked: Sequence[_Asked], written: Mapping[str, DeadLetterAction], partitions: int
     ) -> dict[str, Outcome]:
         """Write the actions, see which of them count, and send what they ask for."""
         rows: dict[int, list[Outgoing]] = defaultdict(list)
         for one in asked:
             action = written[one.letter]
-            rows[partition_for(action.key, partitions)].append(Outgoing(action.key, action_json(action)))
+            rows[partition_for(action.key, partitions)].append(Outgoing(action.key, encode_action(action)))
         for partition, some in rows.items():
             await self._client.append(self._names.actions, partition, some)
         await self._catch_up(rows.keys())
@@ -138,14 +138,14 @@ class Decider:
                     self._read_to[partition] = record.offset + 1
 
 
-def _decided(value: bytes) -> Action | None:
+def _decided(value: bytes) -> DeadLetterAction | None:
     """The action in a record; what is none, the sink puts aside, and is passed over. OtherFormat."""
     try:
-        action = action_of(value)
+        action = decode_action(value)
     except msgspec.MsgspecError:
         known(value)
         return None
-    return action if isinstance(action, Action) else None
+    return action if isinstance(action, DeadLetterAction) else None
 
 
 def _asked(sent: SentRecord) -> _Asked:
@@ -153,7 +153,7 @@ def _asked(sent: SentRecord) -> _Asked:
     return _Asked(letter, sent.root, sent)
 
 
-def _replays(actions: Iterable[Action]) -> list[Action]:
+def _replays(actions: Iterable[DeadLetterAction]) -> list[DeadLetterAction]:
     return [action for action in actions if action.deed is Deed.REPLAY]
 
 

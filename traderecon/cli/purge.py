@@ -11,7 +11,7 @@ import click
 import msgspec
 from sqlalchemy import Engine
 
-from traderecon.audit.checkpoint import NAME, Checkpoint
+from traderecon.audit.checkpoint_files import NAME
 from traderecon.audit.purging import Purging, decide
 from traderecon.audit.signing import KeyTrouble, Signer
 from traderecon.cli import signature
@@ -22,8 +22,9 @@ from traderecon.cli.rules import effective_settings
 from traderecon.cli.talk import Exit, counted, fail, progress, say
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
+from traderecon.records.action import Hold, Release
+from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.instants import iso
-from traderecon.records.retention import Hold, Release
 from traderecon.settings import Settings
 from traderecon.sink.database import StoreError
 from traderecon.sink.purge import Plan

@@ -14,9 +14,9 @@ from traderecon.cli.talk import Exit, counted, fail, say
 from traderecon.client.client import Client, GroupPosition
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.records.account import Account, Became, Book, Span, account_json, account_of
+from traderecon.records.account import Account, Became, Book, Span, decode_account, encode_account
+from traderecon.records.action import Skip, encode_action
 from traderecon.records.instants import iso
-from traderecon.records.skip import Skip, skip_json
 from traderecon.settings import Settings
 from traderecon.topics import Topics
 from traderecon.topics import topics as named
@@ -59,14 +59,14 @@ async def _skip(settings: Settings, topic: str, partition: int, following: int, 
             untold = await _untold(client, names, topic, partition, at.low)
         first = _checked(topic, partition, following, at, untold)
         decided = Skip(uuid.uuid4().hex, topic, partition, first, following, group, by, iso(now_ns()), reason)
-        await _written(client, names.actions, decided.key, skip_json(decided))
+        await _written(client, names.actions, decided.key, encode_action(decided))
         if at.committed is None or at.committed < following:
             await client.move(group, topic, partition, following)
         if topic == names.legs:  # the table of matching is not to miss them either
             await set_applied(client, names, partition, following - 1)
         if first < following:  # the last of all: whoever reads the topic has been found to be gone
             account = Account(topic, partition, first, ((Became.SKIPPED, following - first),))
-            await _written(client, names.accounts, account.key, account_json(account))
+            await _written(client, names.accounts, account.key, encode_account(account))
     return decided
 
 
@@ -79,7 +79,7 @@ async def _untold(client: Client, names: Topics, topic: str, partition: int, low
         for record in records:
             if record.key == key:
                 with suppress(msgspec.MsgspecError):  # what is no account, the sink puts aside
-                    account = account_of(record.value or b"")
+                    account = decode_account(record.value or b"")
                     book = (book or Book.opened(account)).entered(account)
     return book.untold(low) if book is not None else ()
 

@@ -20,10 +20,10 @@ from traderecon.cli.talk import Exit, counted, fail, say
 from traderecon.client.client import Client
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
+from traderecon.records.action import RESET_KEY, WatermarkReset, decode_reset, encode_action
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso
-from traderecon.records.journal import Progress, progress_of
-from traderecon.records.watermark_reset import KEY, WatermarkReset, reset_json, reset_of
+from traderecon.records.journal import Progress, decode_progress
 from traderecon.settings import Settings
 from traderecon.sink.queries import Queries
 from traderecon.topics import Topics, topics
@@ -140,12 +140,12 @@ async def _reset(settings: Settings, wanted: WatermarkReset) -> WatermarkReset:
     """Publish the decision under the next epoch."""
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
-        partition = partition_for(KEY, (await client.topics()).get(names.actions, 1))
+        partition = partition_for(RESET_KEY, (await client.topics()).get(names.actions, 1))
         epoch = await _decided_epoch(client, names, partition)
         # The topic of decisions may have lost its records: an epoch that the journal has had already changes nothing.
         epoch = max([epoch, *[progress.epoch async for progress in _told(client, names)]])
         decided = msgspec.structs.replace(wanted, epoch=epoch + 1)
-        await client.append(names.actions, partition, [Outgoing(KEY, reset_json(decided))])
+        await client.append(names.actions, partition, [Outgoing(RESET_KEY, encode_action(decided))])
     return decided
 
 
@@ -154,7 +154,7 @@ async def _decided_epoch(client: Client, names: Topics, partition: int) -> int:
     epoch = 0
     async for records in client.read(names.actions, partition):
         for record in records:
-            if (before := reset_of(record.value or b"")) is not None:
+            if (before := decode_reset(record.value or b"")) is not None:
                 epoch = max(epoch, before.epoch)
     return epoch
 
@@ -170,7 +170,7 @@ async def _told(client: Client, names: Topics) -> AsyncIterator[Progress]:
                 for record in records:
                     if record.key is None:
                         with suppress(msgspec.MsgspecError, OtherFormat):  # not of ours: it says nothing
-                            found.append(progress_of(record.value or b""))
+                            found.append(decode_progress(record.value or b""))
             count *= WIDER
         for progress in found:
             yield progress
@@ -179,7 +179,7 @@ async def _told(client: Client, names: Topics) -> AsyncIterator[Progress]:
 async def _shown(settings: Settings) -> tuple[int, list[Reached]]:
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
-        partition = partition_for(KEY, (await client.topics()).get(names.actions, 1))
+        partition = partition_for(RESET_KEY, (await client.topics()).get(names.actions, 1))
         epoch = await _decided_epoch(client, names, partition)
         found: dict[tuple[str, int], tuple[int, int]] = {}
         async for told in _told(client, names):

@@ -21,10 +21,10 @@ from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.journal_time import JournalTime, LogTime, Unanswered
 from traderecon.intake.messages import decode
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
-from traderecon.records.account import Account, Became, account_json, runs_of
+from traderecon.records.account import Account, Became, encode_account, runs_of
 from traderecon.records.dead_letter import dead_letter, failed, killed, letter_key, unread
 from traderecon.records.instants import NS_PER_MS
-from traderecon.records.journal import Progress, journalled
+from traderecon.records.journal import Progress, encode_journal
 from traderecon.stage import Stage
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.progress import Progress as Reading
@@ -123,7 +123,7 @@ class _Intake:
         topics = self._stage.topics
         if isinstance(read, Fact):
             self._report_unread(read)
-            return topics.legs, Outgoing(read.leg.trade_id.encode(), journalled(read))
+            return topics.legs, Outgoing(read.leg.trade_id.encode(), encode_journal(read))
         if isinstance(record, UnreadableBatch):
             return topics.dead_letters, Outgoing(None, dead_letter(read, None, record.content, whole=False))
         letter = dead_letter(read, record.key, record.value, record.headers)
@@ -168,7 +168,7 @@ async def _tell(stage: Stage, account: Account) -> None:
     """An account, acknowledged."""
     key = account.key
     place = stage.topics.accounts, partition_for(key, stage.partitions)
-    await stage.app.append(*place, [Outgoing(key, account_json(account))])
+    await stage.app.append(*place, [Outgoing(key, encode_account(account))])
 
 
 class _Mark(NamedTuple):
@@ -226,7 +226,7 @@ class _ProgressTeller:
 
     async def _tell(self, progress: Sequence[Progress]) -> None:
         """Progress to every partition of the journal, acknowledged."""
-        rows = [Outgoing(None, journalled(one)) for one in progress]
+        rows = [Outgoing(None, encode_journal(one)) for one in progress]
         if rows:
             legs = self._topics.legs
             await asyncio.gather(*(self._app.append(legs, number, rows) for number in range(self._partitions)))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from traderecon.records.formats import OtherFormat
-from traderecon.records.journal import Progress, fact_of, progress_of
+from traderecon.records.journal import Progress, decode_fact, decode_progress
 
 
 class Tail:
@@ -32,9 +32,9 @@ class Tail:
         """Take in the next record."""
         try:
             if key is None:
-                self._take_in(progress_of(value))
+                self._take_in(decode_progress(value))
             else:
-                self.newest_ns = max(self.newest_ns, fact_of(value).origin.received_at_ns)
+                self.newest_ns = max(self.newest_ns, decode_fact(value).origin.received_at_ns)
         except (msgspec.MsgspecError, OtherFormat):
             return
 

@@ -18,8 +18,8 @@ from faust.types import TP
 from traderecon import clock, durable
 from traderecon.intake.journal_tail import Tail, latest
 from traderecon.intake.log_clock import LogClock, Reading
+from traderecon.records.action import RESET_KEY, WatermarkReset, decode_reset
 from traderecon.records.instants import NS_PER_MS, iso, received_ns
-from traderecon.records.watermark_reset import KEY, WatermarkReset, reset_of
 from traderecon.stage import Stage
 from traderecon.transport import LOG_APPEND_TIME, Record, partition_for
 from traderecon.transport.incidents import Kind
@@ -84,7 +84,7 @@ class JournalTime:
         self._step_ms = step_ms
         self._begun, self._beginning = False, asyncio.Lock()
         self._decided: WatermarkReset | None = None
-        self._resets = TP(stage.topics.actions, partition_for(KEY, stage.partitions))
+        self._resets = TP(stage.topics.actions, partition_for(RESET_KEY, stage.partitions))
         self._resets_read: int | None = None
         self._asked_boot_ms = 0
         self._state_file, self._stored_boot_ms = state_file, 0
@@ -203,7 +203,7 @@ class JournalTime:
         before = self.epoch
         async for _, records in self._app.transport.read({self._resets: range(self._resets_read, end)}):
             for record in records:
-                reset = reset_of(record.value or b"")
+                reset = decode_reset(record.value or b"")
                 if reset is None or reset.epoch <= self.epoch:
                     continue
                 self.epoch, self._decided = reset.epoch, reset

@@ -25,13 +25,13 @@ from traderecon.matching.journal_batch import Encoded, JournalBatch, origin_of
 from traderecon.matching.published_results import PublishedResults
 from traderecon.records import Source, identity
 from traderecon.records.account import Became
+from traderecon.records.action import encode_action, rules_change
 from traderecon.records.dead_letter import failed, unread
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_S, iso
-from traderecon.records.journal import fact_of, journalled, progress_of
+from traderecon.records.journal import decode_fact, decode_progress, encode_journal
 from traderecon.records.partition_status import PartitionStatus, WaitingTrade, encode_status
 from traderecon.records.result_message import encode_result
-from traderecon.records.rules_change import rules_change, rules_change_json
 from traderecon.rules import Rules
 from traderecon.rules.content import content
 from traderecon.stage import Stage
@@ -138,18 +138,20 @@ class _Matching:
                 ", ".join(change.difference) or "only their name",
             )
             place = partition_for(change.key, self._app.conf.topic_partitions)
-            await self._app.append(self._topics.actions, place, [Outgoing(change.key, rules_change_json(change))])
+            await self._app.append(self._topics.actions, place, [Outgoing(change.key, encode_action(change))])
 
     def _join(self, turns: JournalBatch, trade_id: bytes, record: Record) -> None:
         """A fact comes to its trade."""
         value = record.value or b""
-        fact = fact_of(value)
+        fact = decode_fact(value)
         trade = turns.trades.of(trade_id)
         known = trade.facts
         if known and known[0].journal_offset < 0 and (shown := facts.read_back(known, fact.origin)) is not None:
             # The outputs show it already: no result comes of it.
             exact = msgspec.structs.replace(fact, origin=shown.fact.origin)
-            turns.trades.adopt(trade_id, shown, facts.Kept(identity(fact.leg), exact, record.offset), journalled(exact))
+            turns.trades.adopt(
+                trade_id, shown, facts.Kept(identity(fact.leg), exact, record.offset), encode_journal(exact)
+            )
             return
         if known and known[-1].journal_offset >= record.offset:
             if any(kept.journal_offset == record.offset for kept in known):
@@ -160,7 +162,7 @@ class _Matching:
             # Its time has passed already, by its producer's clock: it waits as long as any other all the same.
             origin = msgspec.structs.replace(fact.origin, received_at_ns=turns.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
-            new, value = facts.Kept(new.identity, fact, record.offset), journalled(fact)
+            new, value = facts.Kept(new.identity, fact, record.offset), encode_journal(fact)
         if trade.closed is not None or not (known or trade.told or not turns.forgotten(trade_id, fact, record)):
             self._join_closed(turns, trade_id, (new, value), record)
         else:
@@ -252,7 +254,7 @@ class _Matching:
 
     async def _pass_time(self, turns: JournalBatch, record: Record) -> None:
         """Time has got further: graces end, and the partition tells how it stands."""
-        progress = progress_of(record.value or b"")
+        progress = decode_progress(record.value or b"")
         draft = turns.draft
         watermark_ns = watermarks.watermark_ns(draft, self._topics.inputs, progress)
         after: deadlines.Waiting | None = None

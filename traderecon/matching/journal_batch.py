@@ -11,7 +11,7 @@ from typing import NamedTuple
 from traderecon.matching.closed import MOST_LATE, is_claim, own_ns
 from traderecon.matching.results import told as told_by
 from traderecon.records import Fact, Origin, Reason, RejectCode, Rejected, Result, Source, State, Told, Transition
-from traderecon.records.account import Account, Became, account_json, runs_of
+from traderecon.records.account import Account, Became, encode_account, runs_of
 from traderecon.records.dead_letter import dead_letter, letter_key
 from traderecon.records.instants import received_ns
 from traderecon.tables import Draft, closed, facts, trades, watermarks
@@ -105,7 +105,7 @@ class JournalBatch:
             runs = runs_of(first, ended, offsets, self.others, widths_of(batch) if self.rejected else {})
             account = Account(batch.topic, batch.partition, first, runs)
             place = self._topics.accounts, partition_for(account.key, partitions)
-            self.outbox[place].append(Outgoing(account.key, account_json(account)))
+            self.outbox[place].append(Outgoing(account.key, encode_account(account)))
             self.first, self.others = ended, []
 
     def reject(self, rejected: Rejected, record: Record) -> None:

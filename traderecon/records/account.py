@@ -138,12 +138,12 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Account).decode
 
 
-def account_json(account: Account) -> bytes:
+def encode_account(account: Account) -> bytes:
     """A record's value."""
     return _encode(account)
 
 
-def account_of(value: bytes) -> Account:
+def decode_account(value: bytes) -> Account:
     """The account a record carries; msgspec.MsgspecError where it is none, or of a format we do not know."""
     account = _decode(value)
     if account.next_offset > _MOST:

@@ -48,19 +48,19 @@ _decode_fact = msgspec.json.Decoder(_Journalled).decode
 _decode_progress = msgspec.json.Decoder(Progress).decode
 
 
-def journalled(said: Fact | Progress) -> bytes:
+def encode_journal(said: Fact | Progress) -> bytes:
     """A record's value."""
     if isinstance(said, Fact) and is_bare(said.leg):
         return _encode(_Bare(said.leg, said.origin, said.extra, BARE_CANCELS))
     return _encode(said)
 
 
-def fact_of(value: bytes) -> Fact:
+def decode_fact(value: bytes) -> Fact:
     """The fact in a record that has a key; OtherFormat where a newer version wrote it."""
     read = checked(_decode_fact, value)
     return Fact(read.leg, read.origin, read.extra)
 
 
-def progress_of(value: bytes) -> Progress:
+def decode_progress(value: bytes) -> Progress:
     """The progress in a record that has none; OtherFormat where a newer version wrote it."""
     return checked(_decode_progress, value)

@@ -9,9 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from traderecon.records.action import Action, Deed, action_of
-from traderecon.records.retention import Hold, Release
-from traderecon.records.rules_change import RulesChange
+from traderecon.records.action import Action, DeadLetterAction, Deed, Hold, Release, RulesChange, decode_action
 from traderecon.sink.chain import link
 from traderecon.sink.decoding import decoded
 from traderecon.sink.legal_holds import take_hold
@@ -38,7 +36,7 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
         if isinstance(action, Hold | Release):
             take_hold(connection, action)
             continue
-        if action is None or action.action_id in seen:
+        if not isinstance(action, DeadLetterAction) or action.action_id in seen:
             continue
         if connection.exec_driver_sql(_KNOWN, (action.action_id,)).first():
             continue
@@ -56,9 +54,9 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
     return Taken(wrote(connection, sql.action, rows)), head
 
 
-def _action(value: bytes) -> Action | RulesChange | Hold | Release | None:
+def _action(value: bytes) -> Action | None:
     value.decode()  # it is stored as it came
-    return action_of(value)
+    return decode_action(value)
 
 
 def _take_change(connection: Connection, sql: Statements, feed: Feed, record: Record, change: RulesChange) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from traderecon.records.account import Book, account_of
+from traderecon.records.account import Book, decode_account
 from traderecon.sink.decoding import decoded
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, Taken, wrote
@@ -22,7 +22,7 @@ def take_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[
     """Enter every account; there is no chain, so its head stays."""
     books: dict[tuple[str, int], Book] = {}
     for record in feed.records:
-        account = decoded(account_of, feed.topic, feed.partition, record)
+        account = decoded(decode_account, feed.topic, feed.partition, record)
         place = (account.topic, account.partition)
         book = books.get(place) or _book(connection, place) or Book.opened(account)
         books[place] = book.entered(account)

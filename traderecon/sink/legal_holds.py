@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection
 
-from traderecon.records.retention import Hold, Release
+from traderecon.records.action import Hold, Release
 
 _HOLD = (
     'INSERT INTO legal_holds (hold_id, trade_id, ticker, "by", since, reason) VALUES (?, ?, ?, ?, ?, ?) '

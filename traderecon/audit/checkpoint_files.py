@@ -1,65 +1,17 @@
-"""A checkpoint: what one chain had come to at one moment, kept where whoever edits the database does not reach.
-
-    {"topic": "mismatch", "partition": 0, "next_offset": 812, "head": "...", "rows": 640, "last_row": 2210, "at": "..."}
-
-One JSON line each in ``checkpoints.jsonl`` of the data directory, and a record of the topic ``checkpoints`` under the
-key ``<topic>/<partition>``. It speaks of what is committed: a chain that is shorter, or other, was tampered with.
-Where the sink has a key, ``signed_by`` says which, and ``signature`` is over the line without it: see ``signing``.
-"""
+"""Files of checkpoints: ``checkpoints.jsonl`` of the data directory, one JSON line each, appended and synced."""
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import msgspec
 
 from traderecon.durable import sync_directory
-from traderecon.records.formats import FORMAT, OtherFormat
+from traderecon.records.checkpoint import Checkpoint, Place, decode_checkpoint
 
 NAME = "checkpoints.jsonl"
 MOST = 4_096
 """Checkpoints of one chain that are held against it: of more, every second is left out, never the last."""
-
-Place = tuple[str, int]
-"""A topic and a partition."""
-Count = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Checkpoint(msgspec.Struct, frozen=True, gc=False):
-    """``rows``: how many the chain has; ``last_row``: the ``id`` of its last, 0 for none; ``at``: ISO 8601 UTC.
-
-    ``first``: the offset the database began at, where what was before had expired: another chain than from 0 on.
-    ``database``: its id: the topic has the checkpoints of every database.
-    """
-
-    topic: str
-    partition: Count
-    next_offset: Count
-    head: str
-    rows: Count
-    last_row: Count
-    at: str
-    format: int = FORMAT
-    first: Count | msgspec.UnsetType = msgspec.UNSET
-    database: str | msgspec.UnsetType = msgspec.UNSET
-    signed_by: str | msgspec.UnsetType = msgspec.UNSET
-    signature: str | msgspec.UnsetType = msgspec.UNSET
-
-    @property
-    def place(self) -> Place:
-        """Of which chain."""
-        return self.topic, self.partition
-
-    @property
-    def key(self) -> bytes:
-        """The key of its record."""
-        return f"{self.topic}/{self.partition}".encode()
-
-    @property
-    def line(self) -> bytes:
-        """Its JSON."""
-        return _encode(self)
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -82,10 +34,6 @@ class Known(msgspec.Struct, frozen=True):
         return Known({place: chain for place, chain in chains.items() if chain}, self.unread)
 
 
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Checkpoint).decode
-
-
 class Gathered:
     """Checkpoints as they come; of a chain with very many, some.
 
@@ -100,13 +48,11 @@ class Gathered:
     def add(self, line: bytes, where: str) -> Checkpoint | None:
         """One line; None where it is none. OtherFormat: a newer version's."""
         try:
-            checkpoint = _decode(line)
+            checkpoint = decode_checkpoint(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             if line.strip() and len(self.unread) < MOST:
                 self.unread.append(where)
             return None
-        if checkpoint.format != FORMAT:
-            raise OtherFormat(checkpoint.format)
         if self._databases is not None and (checkpoint.database or "") not in {"", *self._databases}:
             return None
         chain = self.chains.setdefault(checkpoint.place, [])

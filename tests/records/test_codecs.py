@@ -1,0 +1,158 @@
+"""Every topic has one codec: a module that writes its records and reads them again, and nobody else does."""
+
+import ast
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_architecture import SOURCES, TREES
+
+from traderecon.records import Source
+from traderecon.records.account import Account, Became, decode_account, encode_account
+from traderecon.records.action import (
+    Action,
+    DeadLetterAction,
+    Deed,
+    Hold,
+    Purge,
+    Release,
+    RulesChange,
+    Skip,
+    WatermarkReset,
+    decode_action,
+    encode_action,
+)
+from traderecon.records.checkpoint import Checkpoint, decode_checkpoint
+from traderecon.records.dead_letter import DeadLetter, decode_dead_letter
+from traderecon.records.journal import Progress, decode_progress, encode_journal
+from traderecon.records.partition_status import PartitionStatus, WaitingTrade, decode_status, encode_status
+from traderecon.topics import Topics
+
+CODECS = {
+    **dict.fromkeys((source.value for source in Source), "intake.messages"),
+    "legs": "records.journal",
+    "reconciled": "records.result_message",
+    "mismatch": "records.result_message",
+    "dead_letters": "records.dead_letter",
+    "standings": "records.partition_status",
+    "accounts": "records.account",
+    "actions": "records.action",
+    "checkpoints": "records.checkpoint",
+}
+OTHER_JSON = {
+    "audit.evidence": "an anchor file",
+    "audit.proof": "a result, as a proof shows it",
+    "audit.verify": "a result, as its claim is made from it",
+    "audit.verify_proof": "a proof file; it imports nothing of what it checks",
+    "cli.audit": "a proof file",
+    "demo.day": "demo.json",
+    "intake.journal_time": "clock.json",
+    "intake.withdrawn": "a field of an input",
+    "preflight.pages": "the health of another worker",
+    "sink.decoding": "a column of the database",
+    "sink.ledger": "a column of the database",
+    "sink.queries": "columns of the database",
+    "transport.fingerprint": "the note of a commit",
+    "transport.strikes": "strikes.json",
+    "web.columns": "a field of a payload",
+    "web.elsewhere": "the health of a process beside this one",
+    "web.evidence": "a field of a payload",
+    "worker.identity": "identity.json",
+    "worker.log_databases": "databases.json",
+}
+"""Who reads JSON that is on no topic; ``tables`` reads its rows, which are the changelog."""
+
+text = st.text(max_size=20)
+number = st.integers(0, 2**63 - 1)
+optional = st.none() | text
+ONES: dict[type, st.SearchStrategy[Any]] = {
+    DeadLetterAction: st.builds(DeadLetterAction, text, st.sampled_from(Deed), text, text, text, text, text),
+    RulesChange: st.builds(RulesChange, text, number, number, text, text, st.dictionaries(text, st.tuples(text, text))),
+    Hold: st.builds(Hold, text, text, text, text, text) | st.builds(Hold, text, text, text, text, ticker=text),
+    Release: st.builds(Release, text, text, text, text),
+    Purge: st.builds(Purge, text, text, number, number, text, text, text),
+    Skip: st.builds(Skip, text, text, number, number, number, text, text, text, text),
+    WatermarkReset: st.builds(WatermarkReset, text, number, number, text, text, text),
+}
+waiting = st.lists(st.builds(WaitingTrade, text, text, optional), max_size=3).map(tuple)
+pending = st.dictionaries(text, st.integers(0, 2**48), max_size=3)
+watermark = st.none() | st.just("2025-07-26T10:01:23.1Z")
+runs = st.lists(st.tuples(st.sampled_from(Became), st.integers(1, 2**40)), max_size=3).map(tuple)
+places = st.dictionaries(text, st.lists(number, max_size=2), max_size=2)
+WRITTEN: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callable[[bytes], Any]]] = {
+    "legs": (
+        st.builds(Progress, number, places, st.dictionaries(text, number, max_size=2), epoch=number),
+        encode_journal,
+        decode_progress,
+    ),
+    "dead_letters": (
+        st.builds(
+            DeadLetter,
+            *(
+                text,
+                text,
+                text,
+                number,
+                number,
+                optional,
+                optional,
+                number,
+                optional,
+                optional,
+                st.booleans(),
+                optional,
+            ),
+        ),
+        lambda letter: letter.content,
+        decode_dead_letter,
+    ),
+    "standings": (
+        st.builds(PartitionStatus, number, watermark, pending, waiting),
+        encode_status,
+        decode_status,
+    ),
+    "accounts": (st.builds(Account, text, number, st.integers(0, 2**62), runs), encode_account, decode_account),
+    "checkpoints": (
+        st.builds(Checkpoint, text, number, number, text, number, number, text),
+        lambda checkpoint: checkpoint.line,
+        decode_checkpoint,
+    ),
+    **{kind.__name__: (ones, encode_action, decode_action) for kind, ones in ONES.items()},
+}
+"""By topic, the actions by their kind; results and legs are in ``test_leg_message.py`` and ``test_journal.py``."""
+
+
+def test_every_topic_has_a_codec() -> None:
+    assert set(CODECS) == set(Topics._fields)
+    assert {f"traderecon.{module}" for module in CODECS.values()} <= SOURCES.keys()
+
+
+def test_every_kind_of_action_is_tried() -> None:
+    assert set(get_args(Action)) == set(ONES)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+@given(data=st.data())
+def test_what_is_written_is_read_again(name: str, data: st.DataObject) -> None:
+    records, encode, decode = WRITTEN[name]
+    record = data.draw(records)
+    assert decode(encode(record)) == record
+
+
+def reads_json(tree: ast.AST) -> bool:
+    """Whether a module decodes JSON of its own accord."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="loads" | "decode" | "Decoder", value=ast.Attribute(attr="json"))):
+                return True
+            case ast.Call(func=ast.Attribute(attr="loads", value=ast.Name(id="json"))):
+                return True
+    return False
+
+
+def test_nobody_else_reads_a_topic() -> None:
+    readers = {name.removeprefix("traderecon.") for name, tree in TREES.items() if reads_json(tree)}
+    elsewhere = {name for name in readers if name.split(".")[0] not in {"records", "tables"}}
+    assert elsewhere == {*OTHER_JSON, "intake.messages"}
