@@ -98,16 +98,16 @@ def ours(task: Task, parent: Connection) -> None:
             assert isinstance(decode(Source.EXECUTIONS, record.value or b"", origin), Fact)
 
     async def count(batch: MicroBatch) -> None:
-        draft = table.draft(batch)
+        write_batch = table.write_batch(batch)
         results = []
         for record in batch:
-            if record.offset > draft.applied:
+            if record.offset > write_batch.applied:
                 trade = (record.key or b"") + b"\x00"
-                number = 1 + sum(1 for _ in draft.scan(trade))
-                draft.put(trade + b"%d" % record.offset, record.value or b"")
+                number = 1 + sum(1 for _ in write_batch.scan(trade))
+                write_batch.put(trade + b"%d" % record.offset, record.value or b"")
                 results.append(Outgoing(record.key, b'{"n":%d,"at":%d}' % (number, record.offset)))
         await app.append(task.out, batch.partition, results)
-        await draft.write()
+        await write_batch.write()
 
     work = {"decode": decoded, "count": count}.get(task.job)
 

@@ -1,6 +1,6 @@
 """A table written in batches: the changelog first, then one write of the local store.
 
-    table.draft(batch) -> get, scan, put, delete -> await write()
+    table.write_batch(batch) -> get, scan, put, delete -> await write()
         changelog acknowledged -> one RocksDB WriteBatch: rows, applied source offset, next changelog offset
 
 So the local store is a prefix of the changelog at every moment, and what it holds of a source has been published
@@ -18,14 +18,15 @@ import faust
 from faust.types import TP
 from rocksdict import Rdict, WriteBatch
 
+from traderecon.exit_codes import Exit
 from traderecon.transport import MicroBatch, Outgoing, Record
+from traderecon.transport.fail_stop import fail_stop
+from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.fingerprint import ANY_TIME, Fingerprint, checksum, fingerprint
-from traderecon.transport.halt import REFUSED, halt
-from traderecon.transport.points import Point, passed
 from traderecon.transport.unreadable import UnreadableBatch
 
+from .monotonic import higher
 from .quarantine import condemn, unreadable
-from .rising import higher
 from .store import CHANGELOG_KEY, CHANGELOG_MARK_KEY, INTERNAL, Row, Store, rows, same_format
 
 STORES = ".db/"
@@ -39,7 +40,7 @@ BEGUN_KEY = INTERNAL + b"begun"
 WRITTEN_KEY = INTERNAL + b"written\x00"
 """Before topic, NUL, partition: the fingerprint of the last record written there before these rows."""
 
-OWN_RISING = (APPLIED_KEY, LAST_KEY, WRITTEN_KEY)
+OWN_MONOTONIC = (APPLIED_KEY, LAST_KEY, WRITTEN_KEY)
 """Of the table's own rows those that never fall."""
 
 
@@ -71,14 +72,14 @@ class BatchTable(faust.Table[bytes, bytes]):
         )
         self._writes: dict[int, int] = {}
         self._restored: dict[int, int] = {}
-        self._rising = (*OWN_RISING, *rising)
+        self._rising = (*OWN_MONOTONIC, *rising)
 
     def _new_store(self) -> Store:
         return Store(self.app.conf.store, self.app, self, table_name=self.name, loop=self.loop)
 
-    def draft(self, batch: MicroBatch) -> "Draft":
+    def write_batch(self, batch: MicroBatch) -> "TableBatch":
         """The changes one micro-batch makes to the partition it came from."""
-        return Draft(self, batch)
+        return TableBatch(self, batch)
 
     def applied(self, topic: str, partition: int) -> int:
         """The last offset of ``topic`` whose effects are in the partition; -1 when there is none."""
@@ -129,10 +130,10 @@ class BatchTable(faust.Table[bytes, bytes]):
         return Held(self.data.of(partition), self._restored.get(partition, 0))
 
     def __setitem__(self, key: bytes, value: bytes) -> None:
-        raise TypeError(f"table {self.name} is written in batches: put {key!r} into a draft, and write that")
+        raise TypeError(f"table {self.name} is written in batches: put {key!r} into a batch, and write that")
 
     def __delitem__(self, key: bytes) -> None:
-        raise TypeError(f"table {self.name} is written in batches: delete {key!r} in a draft, and write that")
+        raise TypeError(f"table {self.name} is written in batches: delete {key!r} in a batch, and write that")
 
     # -- the changelog side
 
@@ -154,17 +155,17 @@ class BatchTable(faust.Table[bytes, bytes]):
         writes = self._writes[partition] = self._writes.get(partition, 0) + 1
         changelog = TP(self.changelog_topic.get_topic_name(), partition)
         outgoing = [Outgoing(key, value) for key, value in changes.items()]
-        passed(Point.CHANGELOG_NEXT, changelog.topic)
+        hit(Failpoint.CHANGELOG_NEXT, changelog.topic)
         spans = await self.app.append(changelog.topic, partition, outgoing)
-        passed(Point.CHANGELOG_ACKED, changelog.topic)
+        hit(Failpoint.CHANGELOG_ACKED, changelog.topic)
         if self._writes[partition] != writes:
             raise RuntimeError(f"table {self.name}: two drafts of partition {partition} were written at once")
         held = self.next_changelog_offset(partition)
         if spans[0].start < held:
-            halt(
+            fail_stop(
                 f"{changelog.topic}[{partition}] gave a write offset {spans[0].start}, the store holds {held} of "
                 f"it: it was truncated or made anew. Remove {self.store_path(partition)} to begin from the topic.",
-                code=REFUSED,
+                code=Exit.CONFIG,
             )
         if [spans[0].start, *(span.start for span in spans[1:])] == [held, *(span.stop for span in spans[:-1])]:
             self._store_rows(partition, changes.items(), spans[-1].stop)
@@ -219,7 +220,7 @@ def _mark(value: bytes | None) -> Fingerprint | None:
     return None if value is None else Fingerprint(*map(int, value.split()))
 
 
-class Draft:
+class TableBatch:
     """What one micro-batch changes: reads see it over the stored rows, ``write`` makes it durable.
 
     No key is empty: its first byte says what kind of row it is of.
@@ -243,7 +244,7 @@ class Draft:
         return any(self._kinds.values())
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key, as of this draft."""
+        """The value of a key, as of this write_batch."""
         drafted = self._kinds[key[0]]
         if key in drafted:
             return drafted[key]
@@ -289,7 +290,7 @@ class Draft:
         changes = {key: value for _, kind in sorted(self._kinds.items()) for key, value in sorted(kind.items())}
         marks = {applied: b"%d" % self.applied, **self._marks()}
         await self._table._write(self._batch.partition, {**changes, **marks})
-        passed(Point.STORED, self._batch.topic)
+        hit(Failpoint.STORED, self._batch.topic)
         self._kinds.clear()
         self.held = self._table.held(self.partition)
 

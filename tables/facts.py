@@ -12,14 +12,14 @@ import msgspec
 from traderecon.records import Fact, Origin
 from traderecon.records.journal import decode_fact
 
-from .batch_table import Draft
+from .batch_table import TableBatch
 
 PREFIX = b"f"
 READ_BACK = -1
 """In place of a journal offset: the fact was read back from a published result, its journal record comes later."""
 
 
-class Kept(msgspec.Struct, frozen=True, gc=False):
+class StoredFact(msgspec.Struct, frozen=True, gc=False):
     """A fact in the table: the identity of its leg, and the offset of the journal record that brought it."""
 
     identity: str
@@ -27,26 +27,26 @@ class Kept(msgspec.Struct, frozen=True, gc=False):
     journal_offset: int
 
 
-def stored(draft: Draft, trade_id: bytes) -> list[Kept]:
+def stored(write_batch: TableBatch, trade_id: bytes) -> list[StoredFact]:
     """Every fact of a trade, in the order of the journal, without those that came with this draft."""
     prefix = PREFIX + trade_id + b"\x00"
     start = len(prefix)
     found = []
-    for key, value in draft.stored(prefix):
+    for key, value in write_batch.stored(prefix):
         offset, _, journal_record = value.partition(b" ")
-        found.append(Kept(key[start:].hex(), decode_fact(journal_record), int(offset)))
+        found.append(StoredFact(key[start:].hex(), decode_fact(journal_record), int(offset)))
     if len(found) > 1:
         found.sort(key=by_offset)
     return found
 
 
-def keep(draft: Draft, trade_id: bytes, kept: Kept, journal_record: bytes) -> None:
+def keep(write_batch: TableBatch, trade_id: bytes, kept: StoredFact, journal_record: bytes) -> None:
     """Add a fact; ``journal_record`` is the value of its journal record."""
     key = PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity)
-    draft.put(key, b"%d %b" % (kept.journal_offset, journal_record))
+    write_batch.put(key, b"%d %b" % (kept.journal_offset, journal_record))
 
 
-def read_back(known: Sequence[Kept], origin: Origin) -> Kept | None:
+def read_back(known: Sequence[StoredFact], origin: Origin) -> StoredFact | None:
     """Of facts that were read back the one that came with this record; None where there is none."""
     place = origin.topic, origin.partition, origin.offset
     for kept in known:
@@ -56,11 +56,11 @@ def read_back(known: Sequence[Kept], origin: Origin) -> Kept | None:
     return None
 
 
-def forget(draft: Draft, trade_id: bytes, kept: Kept) -> None:
+def forget(write_batch: TableBatch, trade_id: bytes, kept: StoredFact) -> None:
     """Take a row away: higher facts of its side outrank it, its trade is closed, or its journal record has come."""
-    draft.delete(PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity))
+    write_batch.delete(PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity))
 
 
-def by_offset(kept: Kept) -> int:
+def by_offset(kept: StoredFact) -> int:
     """The order of the journal."""
     return kept.journal_offset

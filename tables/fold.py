@@ -12,8 +12,8 @@ from typing import Self
 
 from rocksdict import Options, Rdict
 
-from .batch_table import OWN_RISING, applied_key
-from .rising import higher, number_of
+from .batch_table import OWN_MONOTONIC, applied_key
+from .monotonic import higher, number_of
 from .store import rows
 
 
@@ -23,7 +23,7 @@ class Fold:
     def __init__(self, directory: Path, rising: tuple[bytes, ...]) -> None:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        self._directory, self._rising = directory, (*OWN_RISING, *rising)
+        self._directory, self._rising = directory, (*OWN_MONOTONIC, *rising)
         self._db = Rdict(str(directory), Options(raw_mode=True))
 
     def __enter__(self) -> Self:

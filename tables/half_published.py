@@ -3,7 +3,7 @@
     take_in(topic, trade_id, version, is_break), ...   the first pass    ->  lacking: trades by topic
     collect(topic, trade_id, version, ...), ...        the second pass   ->  rows to append, by topic
 
-A result is on the topic of its state, and on the one that its trade leaves by it; see ``JournalBatch.publish``. As long
+A result is on the topic of its state, and on the one that its trade leaves by it; see ``BatchOutput.publish``. As long
 as the worker has its table, the leg comes again and the result with it. Where results are read back into the table,
 they are known from then on, and nothing would send the other half. Pure.
 """

@@ -14,7 +14,7 @@ from traderecon.records import Origin, identity
 from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.records.result_message import Published
 
-from . import closed, facts, told
+from . import closed, facts, last_published
 
 _SHOWN = 0
 """Which journal records made a result, it does not say: those of its facts that are stored, the others are adopted."""
@@ -49,7 +49,9 @@ def rows(
     found = {}
     if version < result.last.version:
         upto = max((there.get(place(fact.origin), _SHOWN) for fact in result.facts), default=_SHOWN)
-        found[told.PREFIX + trade_id] = told.row(structs.replace(result.last, upto=max(upto, _SHOWN)))
+        found[last_published.PREFIX + trade_id] = last_published.row(
+            structs.replace(result.last, upto=max(upto, _SHOWN))
+        )
     if last is None:  # nobody knows when its retention ends: whoever looks does
         found[closed.key(0, trade_id)] = b""
     for fact in result.facts:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from .batch_table import Draft
+from .batch_table import TableBatch
 
 KEY = b"r"
 
@@ -27,16 +27,16 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(RulesRow).decode
 
 
-def last(draft: Draft) -> RulesRow | None:
+def last(write_batch: TableBatch) -> RulesRow | None:
     """The rules of the last batch; None where none was written."""
-    found = draft.get(KEY)
+    found = write_batch.get(KEY)
     return None if found is None else _decode(found)
 
 
-def put(draft: Draft, row: RulesRow) -> RulesRow | None:
+def put(write_batch: TableBatch, row: RulesRow) -> RulesRow | None:
     """From this batch on these rules are in force; the other rules that were until then, if there were any."""
-    before = last(draft)
+    before = last(write_batch)
     if before == row:
         return None
-    draft.put(KEY, _encode(row))
+    write_batch.put(KEY, _encode(row))
     return before

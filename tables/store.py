@@ -11,7 +11,8 @@ from faust.stores import rocksdb
 from faust.types import TP, CollectionT
 from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, ReadOptions
 
-from traderecon.transport.halt import REFUSED, halt
+from traderecon.exit_codes import Exit
+from traderecon.transport.fail_stop import fail_stop
 
 from .quarantine import condemned, put_aside, unreadable, without_files
 
@@ -78,7 +79,9 @@ class Store(rocksdb.Store):
             return self._opened(partition)
         except Exception as error:
             if without_files(error):
-                halt(f"{path}: the limit of open files is too low ({error}): raise it (ulimit -n 4096)", code=REFUSED)
+                fail_stop(
+                    f"{path}: the limit of open files is too low ({error}): raise it (ulimit -n 4096)", code=Exit.CONFIG
+                )
             if not unreadable(error):
                 raise
             self._put_aside(partition, str(error))
@@ -159,8 +162,8 @@ def _end_of(prefix: bytes) -> bytes | None:
 def same_format(where: str, found: int) -> None:
     """Refuse rows of a format this version does not know, 78."""
     if found != FORMAT:
-        halt(
+        fail_stop(
             f"{where} has rows of format {found}, this version reads {FORMAT}: install the version that wrote them, or "
             "remove that directory where the changelog is of this format",
-            code=REFUSED,
+            code=Exit.CONFIG,
         )

@@ -8,13 +8,13 @@ from bisect import insort
 
 from msgspec import structs
 
-from traderecon.records import Told
+from traderecon.records import LastPublished
 from traderecon.records.bounds import outranked
 
-from . import closed, facts, told
-from .batch_table import Draft, Held
+from . import closed, facts, last_published
+from .batch_table import Held, TableBatch
 from .closed import Closed
-from .facts import READ_BACK, Kept
+from .facts import READ_BACK, StoredFact
 
 REMEMBERED = 8_192
 """Trades of one partition, about 3 kB each; more while a batch lasts."""
@@ -25,7 +25,7 @@ class Trade:
 
     __slots__ = ("closed", "facts", "told")
 
-    def __init__(self, facts: list[Kept], told: Told | None, closed: Closed | None = None) -> None:
+    def __init__(self, facts: list[StoredFact], told: LastPublished | None, closed: Closed | None = None) -> None:
         self.facts, self.told, self.closed = facts, told, closed
         if closed is not None:  # what came before is gone, whoever writes it again
             late = told is not None and told.version > closed.version
@@ -41,21 +41,21 @@ class Trade:
 class Trades:
     """The trades of a partition's draft: it is new, or has just been written, and only this changes facts in it."""
 
-    def __init__(self, draft: Draft, remembered: dict[bytes, Trade]) -> None:
-        self._draft, self._remembered = draft, remembered
+    def __init__(self, write_batch: TableBatch, remembered: dict[bytes, Trade]) -> None:
+        self._draft, self._remembered = write_batch, remembered
 
     def of(self, trade_id: bytes) -> Trade:
         """A trade; without facts where nothing is known of it."""
         found = self._remembered.get(trade_id)
         if found is None:
             # What this draft has of a trade is remembered: the rest is stored.
-            known, last = facts.stored(self._draft, trade_id), told.last(self._draft, trade_id)
+            known, last = facts.stored(self._draft, trade_id), last_published.last(self._draft, trade_id)
             found = Trade(known, last, closed.of(self._draft, trade_id))
             self._bound(trade_id, found.facts)  # a worker that woke up late may have written one that was let go
             self._remembered[trade_id] = found
         return found
 
-    def keep(self, trade_id: bytes, kept: Kept, journal_record: bytes) -> None:
+    def keep(self, trade_id: bytes, kept: StoredFact, journal_record: bytes) -> None:
         """Add a fact; ``journal_record`` is the value of its journal record."""
         facts.keep(self._draft, trade_id, kept, journal_record)
         known = self._remembered[trade_id].facts
@@ -66,14 +66,14 @@ class Trades:
             known.append(kept)
         self._bound(trade_id, known)
 
-    def _bound(self, trade_id: bytes, known: list[Kept]) -> None:
+    def _bound(self, trade_id: bytes, known: list[StoredFact]) -> None:
         """Let go of the facts that are not among the highest of their side, whoever brought them and when."""
         if lost := outranked([kept.fact for kept in known]):
             for place in lost:
                 facts.forget(self._draft, trade_id, known[place])
             known[:] = [kept for place, kept in enumerate(known) if place not in lost]
 
-    def adopt(self, trade_id: bytes, read_back: Kept, exact: Kept, journal_record: bytes) -> None:
+    def adopt(self, trade_id: bytes, read_back: StoredFact, exact: StoredFact, journal_record: bytes) -> None:
         """The journal record of a fact that was read back from a result has come: it takes the place of that one."""
         facts.forget(self._draft, trade_id, read_back)
         known = self._remembered[trade_id].facts
@@ -103,11 +103,11 @@ class Trades:
         there = [*facts.stored(self._draft, trade_id), *self.of(trade_id).facts]
         for kept in {one.identity: one for one in there}.values():
             facts.forget(self._draft, trade_id, kept)
-        told.forget(self._draft, trade_id)
+        last_published.forget(self._draft, trade_id)
 
-    def tell(self, trade_id: bytes, last: Told) -> None:
+    def tell(self, trade_id: bytes, last: LastPublished) -> None:
         """This result is published."""
-        told.tell(self._draft, trade_id, last)
+        last_published.tell(self._draft, trade_id, last)
         self.of(trade_id).told = last
 
 
@@ -115,14 +115,14 @@ class Memory:
     """What is remembered of the trades of each partition."""
 
     def __init__(self) -> None:
-        self._partitions: dict[int, tuple[Draft, Held, dict[bytes, Trade]]] = {}
+        self._partitions: dict[int, tuple[TableBatch, Held, dict[bytes, Trade]]] = {}
 
-    def trades(self, draft: Draft) -> Trades:
+    def trades(self, write_batch: TableBatch) -> Trades:
         """The trades as a new draft finds them."""
-        before, held, remembered = self._partitions.get(draft.partition, (draft, None, {}))
-        if held != draft.held or before.pending:
+        before, held, remembered = self._partitions.get(write_batch.partition, (write_batch, None, {}))
+        if held != write_batch.held or before.pending:
             remembered = {}
         for oldest in [*remembered][: max(0, len(remembered) - REMEMBERED)]:
             del remembered[oldest]
-        self._partitions[draft.partition] = (draft, draft.held, remembered)
-        return Trades(draft, remembered)
+        self._partitions[write_batch.partition] = (write_batch, write_batch.held, remembered)
+        return Trades(write_batch, remembered)

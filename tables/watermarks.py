@@ -4,7 +4,7 @@
     w                      ->  rank: the watermark itself
 
 A rank is a time in nanoseconds in its epoch: a later epoch is above every time of an earlier one, so a reset goes back
-in time and its rows rise all the same. Rows that never fall (``RISING``): not when a source gets another partition,
+in time and its rows rise all the same. Rows that never fall (``MONOTONIC``): not when a source gets another partition,
 which has told nothing yet, and not when a worker writes late that was stopped and woke up.
 """
 
@@ -12,50 +12,50 @@ from collections.abc import Collection
 
 from traderecon.records.journal import Progress
 
-from .batch_table import Draft
+from .batch_table import TableBatch
 
 PREFIX = b"p"
 WATERMARK = b"w"
-RISING = (PREFIX, WATERMARK)
+MONOTONIC = (PREFIX, WATERMARK)
 EPOCH_NS = 10**21
 """More nanoseconds than any time has."""
 
 
-def advance(draft: Draft, progress: Progress, sources: Collection[str]) -> None:
+def advance(write_batch: TableBatch, progress: Progress, sources: Collection[str]) -> None:
     """Time has got further in some source partitions; or a new epoch begins."""
-    watermark = _watermark(draft, sources, progress)
+    watermark = _watermark(write_batch, sources, progress)
     for topic, reached in progress.reached.items():
         for partition in reached:
             key = PREFIX + b"%b\x00%d" % (topic.encode(), partition)
-            last, partitions = _read(draft.get(key))
+            last, partitions = _read(write_batch.get(key))
             rank, count = max(last, _rank(progress)), max(partitions, progress.partitions.get(topic, 0))
-            draft.put(key, b"%d %d" % (rank, count))
-    draft.put(WATERMARK, b"%d" % watermark)
+            write_batch.put(key, b"%d %d" % (rank, count))
+    write_batch.put(WATERMARK, b"%d" % watermark)
 
 
-def watermark_ns(draft: Draft, sources: Collection[str], ahead: Progress | None = None) -> int:
+def watermark_ns(write_batch: TableBatch, sources: Collection[str], ahead: Progress | None = None) -> int:
     """Where the last partition of all source topics has got; 0 while one of them has never told anything.
 
     ``ahead``: as if this progress had been told.
     """
-    return _watermark(draft, sources, ahead) % EPOCH_NS
+    return _watermark(write_batch, sources, ahead) % EPOCH_NS
 
 
-def _watermark(draft: Draft, sources: Collection[str], ahead: Progress | None) -> int:
+def _watermark(write_batch: TableBatch, sources: Collection[str], ahead: Progress | None) -> int:
     """The watermark's rank."""
-    held = int(draft.get(WATERMARK) or b"0")
+    held = int(write_batch.get(WATERMARK) or b"0")
     if ahead is None:
         return held
     if ahead.epoch > held // EPOCH_NS:
         # A reset takes time back, never on: what is not read yet is not passed over.
         held = ahead.epoch * EPOCH_NS + min(held % EPOCH_NS, ahead.at_ns)
-    return max(held, min((_reached(draft, topic, ahead) for topic in sources), default=0))
+    return max(held, min((_reached(write_batch, topic, ahead) for topic in sources), default=0))
 
 
-def _reached(draft: Draft, topic: str, ahead: Progress) -> int:
+def _reached(write_batch: TableBatch, topic: str, ahead: Progress) -> int:
     """Where the last partition of one topic has got, as a rank."""
     prefix = PREFIX + topic.encode() + b"\x00"
-    found = {int(key[len(prefix) :]): _read(value) for key, value in draft.scan(prefix)}
+    found = {int(key[len(prefix) :]): _read(value) for key, value in write_batch.scan(prefix)}
     ranks = {partition: rank for partition, (rank, _) in found.items()}
     for partition in ahead.reached.get(topic, ()):
         ranks[partition] = max(ranks.get(partition, 0), _rank(ahead))

@@ -17,7 +17,7 @@ from scenario import Message, Scenario, Step, as_messages, play, stories
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs, standing
 
 from traderecon.records import Fact, Rejected, State
-from traderecon.records.account import Account, Became, encode_account
+from traderecon.records.account import Account, Disposition, encode_account
 from traderecon.records.action import DeadLetterAction, Deed, Hold, Purge, Release, Skip, encode_action, rules_change
 from traderecon.records.dead_letter import REPLAY_OF, dead_letter
 from traderecon.records.journal import Progress, encode_journal
@@ -42,7 +42,9 @@ def files() -> dict[str, bytes]:
         outputs.append(TOPICS.dead_letters, partition % PARTITIONS, None, letter)
     for partition in range(PARTITIONS):
         outputs.append(TOPICS.standings, partition, b"%d" % partition, standing(partition, partition))
-        account = Account("executions", partition, 100, ((Became.LEG, 120), (Became.REJECTED, 1), (Became.CONTROL, 2)))
+        account = Account(
+            "executions", partition, 100, ((Disposition.LEG, 120), (Disposition.REJECTED, 1), (Disposition.CONTROL, 2))
+        )
         outputs.append(TOPICS.accounts, partition, account.key, encode_account(account))
     for number, value in enumerate(_decisions()):
         outputs.append(TOPICS.actions, number % PARTITIONS, b"k", value)

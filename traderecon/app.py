@@ -33,7 +33,7 @@ from traderecon.telemetry import Metrics, incidents, lag
 from traderecon.topics import Topics, topics
 from traderecon.transport import StreamApp
 from traderecon.transport.incidents import Kind
-from traderecon.transport.strikes import Strikes
+from traderecon.transport.retry_counts import RetryCounts
 from traderecon.worker import free_space, log_retention
 from traderecon.worker.home import WorkerHome, take_home
 from traderecon.worker.identity import Identity, OtherIdentity, unexpected
@@ -61,18 +61,18 @@ def apps(
     roles: Collection[str],
     *,
     listening: socket.socket | None,
-    elsewhere: Sequence[tuple[str, int]],
+    siblings: Sequence[tuple[str, int]],
 ) -> list[StreamApp]:
     """One app per role, and the one that serves metrics and health; ConfigurationError when the rules are unusable.
 
     ``listening``: the socket that one serves; None: it opens its own, on the host and port of the settings.
-    ``elsewhere``: roles of this worker in other processes, and the ports of loopback where they tell how they are.
+    ``siblings``: roles of this worker in other processes, and the ports of loopback where they tell how they are.
     """
     parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
     made = {role: _STAGES[role](parts) for role in ROLES if role in roles and role in _STAGES}
     for app in made.values():
         lag.attach(app, parts.metrics)
-    pages = _web(parts, made, listening, web.Elsewhere(elsewhere), pages="web" in roles)
+    pages = _web(parts, made, listening, web.Siblings(siblings), pages="web" in roles)
     incidents.attach(pages, made.values(), parts.metrics)
     database = file_path(settings.database_url) if {"sink", "web"} & set(roles) else None
     disks = free_space.Disks(settings.data_dir, home.directory, database)
@@ -164,7 +164,7 @@ def _web(
     parts: Parts,
     running: Mapping[str, StreamApp],
     listening: socket.socket | None,
-    elsewhere: web.Elsewhere,
+    siblings: web.Siblings,
     *,
     pages: bool,
 ) -> StreamApp:
@@ -197,7 +197,7 @@ def _web(
         pages=pages,
         health=health,
         incidents=open_incidents,
-        elsewhere=elsewhere,
+        siblings=siblings,
         broker=_told(settings),
     )
     return app
@@ -223,8 +223,8 @@ def _app(parts: Parts, role: str, *, name: str = "", **more: Any) -> StreamApp:
 
 def _stage(parts: Parts, role: str, writes: Collection[str], **more: Any) -> Stage:
     app = _app(parts, role, writes=writes, fixed=(parts.topics.legs, *parts.topics.outputs), **more)
-    strikes = Strikes(parts.home.directory / role / "strikes.json")
-    return Stage(app, parts.topics, parts.settings.topic_partitions, parts.metrics, strikes)
+    retry_counts = RetryCounts(parts.home.directory / role / "retry-counts.json")
+    return Stage(app, parts.topics, parts.settings.topic_partitions, parts.metrics, retry_counts)
 
 
 def _told(settings: Settings) -> str:
@@ -238,7 +238,7 @@ def _alone(role: str) -> StreamApp:
     if role == "sink":
         asyncio.run(settle_database(settings, home.identity))
     parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
-    return _web(parts, {}, None, web.Elsewhere(()), pages=True) if role == "web" else _STAGES[role](parts)
+    return _web(parts, {}, None, web.Siblings(()), pages=True) if role == "web" else _STAGES[role](parts)
 
 
 def __getattr__(name: str) -> StreamApp:

@@ -13,22 +13,22 @@ PRIVATE = 0o600
 
 def replace(path: Path, content: bytes) -> None:
     """Give a file this content, for good. OSError: it cannot be written, and is as it was."""
-    draft = _draft(path, content)
+    write_batch = _draft(path, content)
     try:
-        draft.replace(path)
+        write_batch.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)
+        write_batch.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
 
 
 def create(path: Path, content: bytes) -> None:
     """Make a new file with this content, for good. FileExistsError: it is there already; OSError."""
-    draft = _draft(path, content)
+    write_batch = _draft(path, content)
     try:
-        os.link(draft, path)  # unlike a rename it fails where another was first
+        os.link(write_batch, path)  # unlike a rename it fails where another was first
     finally:
-        draft.unlink(missing_ok=True)
+        write_batch.unlink(missing_ok=True)
     sync_directory(path.parent)
 
 
@@ -47,14 +47,14 @@ def sync_directory(directory: Path) -> None:
 
 
 def _draft(path: Path, content: bytes) -> Path:
-    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    write_batch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    file = os.open(write_batch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
     try:
         with os.fdopen(file, "wb") as opened:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
     except OSError:
-        draft.unlink(missing_ok=True)
+        write_batch.unlink(missing_ok=True)
         raise
-    return draft
+    return write_batch

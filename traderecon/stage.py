@@ -5,14 +5,14 @@ from typing import NamedTuple
 from traderecon.telemetry import Metrics
 from traderecon.topics import Topics
 from traderecon.transport import StreamApp
-from traderecon.transport.strikes import Strikes
+from traderecon.transport.retry_counts import RetryCounts
 
 
 class Stage(NamedTuple):
-    """``partitions`` is how many the journal has; ``strikes`` counts the records that this role failed on."""
+    """``partitions`` is how many the journal has; ``retry_counts`` counts the records that this role failed on."""
 
     app: StreamApp
     topics: Topics
     partitions: int
     metrics: Metrics
-    strikes: Strikes
+    retry_counts: RetryCounts

@@ -18,7 +18,7 @@ from traderecon.transport import Outgoing
 DATABASE = "traderecon.db"
 
 
-class Kept(Installation):
+class StoredFact(Installation):
     """An installation of which only the sink runs; what it reads is published here."""
 
     def __init__(self, directory: Path, broker: str = "embedded://", **settings: object) -> None:
@@ -104,7 +104,7 @@ def halves(outputs: Outputs) -> tuple[Outputs, Outputs]:
     return first, later
 
 
-def topic_lines(kept: Kept) -> list[bytes]:
+def topic_lines(kept: StoredFact) -> list[bytes]:
     """The values of the topic of checkpoints."""
 
     async def read() -> list[bytes]:

@@ -22,10 +22,10 @@ from msgspec.structs import replace
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
 from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.database import text
 from traderecon.audit.evidence import Source, compared, held
 from traderecon.audit.links import table_of
-from traderecon.audit.notary import Notary
 from traderecon.audit.signing import Keys, Signer
 from traderecon.audit.verify import Examined, examine
 from traderecon.records.action import DeadLetterAction, Deed, encode_action
@@ -112,14 +112,14 @@ def subject(trades: int, seed: int) -> Iterator[Subject]:
         store = Store.open(f"sqlite:///{directory}/t.db")
         store.ready()
         outputs = outputs_of(trades, seed)
-        notary = Notary(store.engine, Path(directory) / "none", lambda: "2025-07-26T12:00:00Z")
+        checkpointer = Checkpointer(store.engine, Path(directory) / "none", lambda: "2025-07-26T12:00:00Z")
         told: dict[tuple[str, int], list[Checkpoint]] = {}
         for place, records in outputs.places.items():
             for first, count in ((0, len(records) // 2), (len(records) // 2, len(records))):
                 if records[first : first + count]:
                     store.take(outputs.batch(place, first, count))
-                due = notary.due([place])
-                notary.told(due)
+                due = checkpointer.due([place])
+                checkpointer.told(due)
                 told.setdefault(place, []).extend(due)
         store.close()
         with closing(sqlite3.connect(f"{directory}/t.db")) as kept:

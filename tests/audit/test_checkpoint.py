@@ -8,8 +8,8 @@ from sink.outputs import PARTITIONS, TOPICS, simulated
 
 from traderecon.audit import checkpoint_files as checkpoint
 from traderecon.audit.checkpoint_files import append, read
+from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.links import table_of
-from traderecon.audit.notary import Notary
 from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.formats import OtherFormat
 from traderecon.sink.chain import START
@@ -66,21 +66,21 @@ def test_of_many_checkpoints_the_last_is_kept(tmp_path: Path, monkeypatch: pytes
 
 def test_the_notary_tells_a_chain_when_it_has_moved(store: Store, tmp_path: Path) -> None:
     outputs, file = outputs_of(60, 3), tmp_path / "c.jsonl"
-    notary = Notary(store.engine, file, lambda: NOW)
+    checkpointer = Checkpointer(store.engine, file, lambda: NOW)
     places = [*outputs.places]
-    assert notary.due(places) == []
+    assert checkpointer.due(places) == []
     half = {place: len(records) // 2 for place, records in outputs.places.items()}
     for place in places:
         store.take(outputs.batch(place, 0, half[place]))
-    due = notary.due(places)
+    due = checkpointer.due(places)
     assert {one.place for one in due} == {place for place in places if table_of(place[0]) is not None}
-    assert notary.due(places) == due  # nobody has said that it was kept
+    assert checkpointer.due(places) == due  # nobody has said that it was kept
     append(file, due)
-    notary.told(due)
-    assert notary.due(places) == []
+    checkpointer.told(due)
+    assert checkpointer.due(places) == []
     for place in places:
         store.take(outputs.batch(place, half[place], 1_000))
-    assert {one.place: one.next_offset for one in notary.due(places)} == {
+    assert {one.place: one.next_offset for one in checkpointer.due(places)} == {
         place: end for place, end in outputs.ends.items() if table_of(place[0]) is not None
     }
 
@@ -92,10 +92,10 @@ def test_rows_are_counted_on_from_the_last_checkpoint_where_it_is_of_this_databa
     outputs, file = simulated(60), tmp_path / "c.jsonl"
     place = (TOPICS.mismatch, 0)
     store.take(outputs.batch(place, 0, 10))
-    [due] = Notary(store.engine, file, lambda: NOW).due([place])
+    [due] = Checkpointer(store.engine, file, lambda: NOW).due([place])
     append(file, [Checkpoint(*place, due.next_offset, "f" * 64, 77, due.last_row, NOW) if elsewhere else due])
     store.take(outputs.batch(place, 10, 1_000))
-    [after] = Notary(store.engine, file, lambda: NOW).due([place])
+    [after] = Checkpointer(store.engine, file, lambda: NOW).due([place])
     with store.engine.connect() as connection:
         counted = connection.exec_driver_sql("SELECT count(*), max(id) FROM result_history").one()
     assert (after.rows, after.last_row) == tuple(counted)
@@ -106,7 +106,7 @@ def test_a_chain_without_rows_is_told_with_its_start(store: Store, tmp_path: Pat
     copies = next(place for place in outputs.places if place[0] == TOPICS.reconciled)
     [record, *_] = outputs.places[copies]
     store.take(outputs.batch(copies, 0, 1))
-    [due] = Notary(store.engine, tmp_path / "c.jsonl", lambda: NOW).due([copies])
+    [due] = Checkpointer(store.engine, tmp_path / "c.jsonl", lambda: NOW).due([copies])
     assert due.next_offset == record.offset + 1
     assert (due.head == START) == (due.rows == 0)
     assert copies[1] < PARTITIONS

@@ -12,9 +12,9 @@ from legs import ours, theirs
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
 from traderecon.audit.checkpoint_files import NAME, Known, append, read
+from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind
-from traderecon.audit.notary import Notary
 from traderecon.audit.proof import proof_of
 from traderecon.audit.purging import Purging, decide
 from traderecon.audit.rebuild import rebuild
@@ -77,10 +77,10 @@ class Desk:
 
     def write_checkpoints(self) -> None:
         """As the sink's worker does."""
-        notary = Notary(self.store.engine, self.directory / NAME, lambda: NOW)
+        checkpointer = Checkpointer(self.store.engine, self.directory / NAME, lambda: NOW)
         append(
             self.directory / NAME,
-            notary.due([(topic, number) for topic in TOPICS.outputs for number in range(PARTITIONS)]),
+            checkpointer.due([(topic, number) for topic in TOPICS.outputs for number in range(PARTITIONS)]),
         )
 
     def purge(self, before: str) -> purge.Plan:

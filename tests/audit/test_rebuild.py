@@ -20,8 +20,8 @@ from traderecon.audit.database import looked_at, text
 from traderecon.audit.findings import Kind
 from traderecon.audit.rebuild import Rebuilt, rebuild
 from traderecon.audit.verify import examine
-from traderecon.cli.talk import Exit
 from traderecon.client.connection import connect
+from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.store import Store
@@ -156,7 +156,7 @@ def test_a_topic_without_its_beginning_makes_no_database(place: Place, tmp_path:
         log.trim(TOPICS.mismatch, 1, 3)
     with pytest.raises(StoreError, match=r"mismatch\[1\] .* begins at offset 3: what was before is gone") as refused:
         place.rebuild(tmp_path / "new.db")
-    assert refused.value.code == Exit.REFUSED
+    assert refused.value.code == Exit.CONFIG
     with Log.open(place.directory / "log.db") as log:
         log.trim(TOPICS.mismatch, 1, log.end(TOPICS.mismatch, 1))
     with pytest.raises(StoreError, match="what was before is gone"):
@@ -214,7 +214,7 @@ def test_s7_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, pag
     place.damage(page * PAGE_BYTES)
     with pytest.raises(StoreError, match=r"damaged|no database that can be read") as refused:
         backup(place.url, tmp_path / "b.db")
-    assert refused.value.code == Exit.REFUSED
+    assert refused.value.code == Exit.CONFIG
     assert [*tmp_path.glob("b.db*")] == []
     if page:
         with closing(sqlite3.connect(place.file)) as connection:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit.kept import Kept, by_chain, halves, topic_lines
+from audit.kept import StoredFact, by_chain, halves, topic_lines
 from audit.tamperings import outputs_of
 
 from traderecon.audit.checkpoint_files import NAME
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 
 TRADES = 120
 PAGE_BYTES = 16_384
@@ -23,8 +23,8 @@ VOLATILE = {"standings", "sink_offsets"}
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Kept]:
-    installation = Kept(tmp_path)
+def kept(tmp_path: Path) -> Iterator[StoredFact]:
+    installation = StoredFact(tmp_path)
     yield installation
     installation.close()
 
@@ -34,21 +34,21 @@ def chains(found: dict[str, Any]) -> set[tuple[object, ...]]:
     return {(one["topic"], one["partition"], one["rows"], one["head"]) for one in found["chains"]}
 
 
-def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_path: Path) -> None:
+def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: StoredFact, tmp_path: Path) -> None:
     kept.publish(outputs_of(TRADES, SEED))
     worker = kept.start("sink")
     kept.until(lambda: kept.one("SELECT count(*) FROM result_history"), "something is stored")
     kept.until(lambda: kept.verified()["intact"], "its first checkpoints are there")  # while it writes
     kept.run("db", "backup", tmp_path / "b.db")
     kept.until(lambda: kept.read_all() and worker.ready(), "everything is stored")
-    assert worker.leave() == Exit.DONE
+    assert worker.leave() == Exit.OK
 
     lines = (kept.data_dir / NAME).read_bytes().splitlines()
     assert by_chain(topic_lines(kept)) == by_chain(lines)
     whole = kept.asked("audit", "verify")
     tables = ("result_history", "dead_letters", "dead_letter_actions")
     count = sum(kept.one(f"SELECT count(*) FROM {table}") for table in tables)
-    assert whole.returncode == Exit.DONE
+    assert whole.returncode == Exit.OK
     assert f"{len(lines)} of {len(lines)} checkpoints are not signed" in whole.stderr
     assert f"intact: {count} rows in" in whole.stdout
     assert f"{TRADES} trades, {len(lines)} checkpoints" in whole.stdout
@@ -59,7 +59,7 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
 
     trade_id = kept.one("SELECT trade_id FROM breaks LIMIT 1")
     proven = kept.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence")
-    assert (proven.returncode, proven.stdout) == (Exit.DONE, "")
+    assert (proven.returncode, proven.stdout) == (Exit.OK, "")
     command = [sys.executable, "-I", "verify_proof.py", "proof.json", str(kept.data_dir / NAME)]
     auditor = subprocess.run(command, cwd=tmp_path / "evidence", capture_output=True, text=True, check=False)
     assert (auditor.returncode, auditor.stderr) == (0, "")
@@ -89,11 +89,11 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: Kept, tmp_pat
 
 
 def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_are_missed(
-    kept: Kept, tmp_path: Path
+    kept: StoredFact, tmp_path: Path
 ) -> None:
     made = kept.asked("audit", "key", tmp_path / "key.pem")
     public = made.stdout.strip()
-    assert (made.returncode, len(public)) == (Exit.DONE, 64)
+    assert (made.returncode, len(public)) == (Exit.OK, 64)
     assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
     assert kept.asked("audit", "key", tmp_path / "key.pem").returncode == Exit.USAGE
     for command in (("audit", "key"), ("db", "backup")):
@@ -103,7 +103,7 @@ def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_ar
     inside.write_bytes((tmp_path / "key.pem").read_bytes())
     kept.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(inside)
     refused = kept.asked("audit", "verify")
-    assert refused.returncode == Exit.REFUSED
+    assert refused.returncode == Exit.CONFIG
     assert "lies in the data directory" in refused.stderr
     inside.unlink()
     kept.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(tmp_path / "key.pem")
@@ -113,14 +113,14 @@ def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_ar
     whole = file.read_bytes()
     assert all(json.loads(line)["signature"] for line in whole.splitlines())
     sound = kept.asked("audit", "verify")
-    assert (sound.returncode, sound.stderr) == (Exit.DONE, "")
+    assert (sound.returncode, sound.stderr) == (Exit.OK, "")
     anchor, also = tmp_path / "anchor.jsonl", tmp_path / "anchor.json"
-    assert kept.asked("audit", "anchor", "--out", anchor).returncode == Exit.DONE
+    assert kept.asked("audit", "anchor", "--out", anchor).returncode == Exit.OK
     for taken in (anchor, tmp_path / "nowhere" / "anchor"):
         assert kept.asked("audit", "anchor", "--out", taken).returncode == Exit.USAGE
     also.write_text(kept.asked("audit", "anchor", "--json").stdout)
     for taken in (anchor, also):
-        assert kept.asked("audit", "verify", "--anchor", taken, "--public-key", public).returncode == Exit.DONE
+        assert kept.asked("audit", "verify", "--anchor", taken, "--public-key", public).returncode == Exit.OK
 
     def found(content: bytes | None, *more: str | Path) -> set[str]:
         """What is said of a file with this content, or of none."""
@@ -136,7 +136,7 @@ def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_ar
     for content in (None, b"", rest, first[:-9] + b"\n" + rest):
         assert any("were removed from it, or changed" in text for text in found(content))
         assert any("the anchor" in text for text in found(content, "--offline", "--anchor", anchor))
-        assert kept.asked("audit", "verify").returncode == Exit.DONE
+        assert kept.asked("audit", "verify").returncode == Exit.OK
     for content in (None, b""):
         assert any("no checkpoint speaks of" in text for text in found(content, "--offline"))
     other = kept.asked("audit", "key", tmp_path / "other.pem").stdout.strip()
@@ -147,10 +147,10 @@ def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_ar
     kept.environment["TRADERECON_DATABASE_URL"] = f"sqlite:///{kept.database}"
     (tmp_path / "elsewhere").mkdir()
     assert kept.asked("audit", "verify", "--checkpoints", file).returncode == Exit.UNREACHABLE
-    assert kept.asked("audit", "verify", "--checkpoints", file, "--offline").returncode == Exit.DONE
+    assert kept.asked("audit", "verify", "--checkpoints", file, "--offline").returncode == Exit.OK
 
 
-def test_what_an_auditor_names_is_there_and_is_not_overwritten(kept: Kept, tmp_path: Path) -> None:
+def test_what_an_auditor_names_is_there_and_is_not_overwritten(kept: StoredFact, tmp_path: Path) -> None:
     kept.publish(outputs_of(TRADES, SEED))
     kept.store()
     (tmp_path / "none.jsonl").write_text("\n")
@@ -164,7 +164,7 @@ def test_what_an_auditor_names_is_there_and_is_not_overwritten(kept: Kept, tmp_p
     assert not (tmp_path / "no").exists()
 
 
-def test_p11_a_backup_of_yesterday_comes_to_today(kept: Kept, tmp_path: Path) -> None:
+def test_p11_a_backup_of_yesterday_comes_to_today(kept: StoredFact, tmp_path: Path) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     kept.publish(first)
     kept.store()
@@ -185,7 +185,7 @@ def test_p11_a_backup_of_yesterday_comes_to_today(kept: Kept, tmp_path: Path) ->
     assert chains(after) == chains(today)
 
 
-def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(kept: Kept) -> None:
+def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(kept: StoredFact) -> None:
     kept.publish(outputs_of(TRADES, SEED))
     worker = kept.start("sink")
     kept.until(kept.read_all, "everything is stored")
@@ -200,7 +200,7 @@ def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(kept: Kept) -> N
     assert kept.verified()["intact"]
 
 
-def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(kept: Kept) -> None:
+def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(kept: StoredFact) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     kept.publish(first)
     kept.store()
@@ -210,13 +210,13 @@ def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(kept: Kept) -> 
     kept.database.write_bytes(content)
     kept.publish(later)
     worker = kept.start("sink")
-    assert worker.ended() == Exit.REFUSED
+    assert worker.ended() == Exit.CONFIG
     assert "traderecon.db: no database that can be read" in worker.log
     broken = kept.asked("audit", "verify", "--json")
     assert broken.returncode == Exit.BREAKS
     assert {one["kind"] for one in json.loads(broken.stdout)["findings"]} == {"DAMAGED"}
     refused = kept.asked("db", "backup", kept.directory / "b.db")
-    assert refused.returncode == Exit.REFUSED
+    assert refused.returncode == Exit.CONFIG
     made = kept.asked("db", "rebuild")
     assert made.returncode == Exit.BREAKS
     assert "nothing was compared, the old database cannot be read" in made.stderr

@@ -86,10 +86,10 @@ def keep_in_ours(app: StreamApp, case: Case) -> StreamApp:
 
 async def put_all(rows: BatchTable, batch: MicroBatch) -> None:
     """Every record of a batch as a row of a table."""
-    draft = rows.draft(batch)
+    write_batch = rows.write_batch(batch)
     for record in batch:
-        draft.put(record.key or b"", record.value or b"")
-    await draft.write()
+        write_batch.put(record.key or b"", record.value or b"")
+    await write_batch.write()
 
 
 def main(module: str, kind: str, *place: str) -> None:

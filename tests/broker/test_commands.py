@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from traderecon.cli.doctor import doctor
 from traderecon.cli.ingest import ingest
 from traderecon.cli.simulate import simulate
-from traderecon.cli.talk import Exit
 from traderecon.cli.topics import topics
+from traderecon.exit_codes import Exit
 from traderecon.records import Source
 from traderecon.simulator import PROFILES, messages
 from traderecon.topics import topics as topics_of
@@ -118,14 +118,14 @@ def test_ingest_and_simulate_send_the_same(kafka: Kafka, prefix: str, here: Path
 def test_without_topics_nothing_is_sent_and_nothing_made(kafka: Kafka, prefix: str, here: Path) -> None:
     run(simulate, "--trades", "5", "--csv", here)
     for result in (run(simulate, "--trades", "5"), run(ingest, here / "executions.csv")):
-        assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+        assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
         assert f"{prefix}executions" in result.stderr
         assert "traderecon topics create" in result.stderr
     assert not [name for name in kafka.topics() if name.startswith(prefix)]
 
 
 def test_topics_are_made_as_declared_and_once(kafka: Kafka, prefix: str) -> None:
-    assert run(topics, "check").exit_code == Exit.REFUSED
+    assert run(topics, "check").exit_code == Exit.CONFIG
     first = run(topics, "create")
     assert first.stdout.splitlines() == [f"{name}: made, 3 partitions" for name in named(prefix)]
     second = run(topics, "create")
@@ -139,7 +139,7 @@ def test_inputs_may_have_any_partitions_and_ours_may_not(kafka: Kafka, prefix: s
     kafka.create_topic(f"{prefix}executions", 7, stamped)
     kafka.create_topic(f"{prefix}mismatch", 2, {"max.message.bytes": "5000000"})
     created = run(topics, "create")
-    assert created.exit_code == Exit.REFUSED
+    assert created.exit_code == Exit.CONFIG
     assert f"{prefix}mismatch has 2 partitions" in created.stderr
     found = standings(run(topics, "check", "--json"))
     assert found[f"{prefix}executions"]["fitness"] == "OK"

@@ -11,7 +11,7 @@ from broker.stage import Stage
 from faust.types import StreamT
 
 from traderecon.transport import MicroBatch, Outgoing, StreamApp
-from traderecon.transport.strikes import LIMIT, Strikes
+from traderecon.transport.retry_counts import LIMIT, RetryCounts
 
 BAD = b"bad"
 VALUES = [b"a", BAD, b"c"]
@@ -39,7 +39,7 @@ def stock(case: Case) -> faust.App:
 
 def ours(case: Case) -> StreamApp:
     app = our_app(case, instance="the only one")
-    strikes = Strikes(case.directory / "strikes.json")
+    retry_counts = RetryCounts(case.directory / "retry-counts.json")
 
     @app.agent(app.topic(case.topic("in")))
     async def note(batches: StreamT[MicroBatch]) -> None:
@@ -49,7 +49,7 @@ def ours(case: Case) -> StreamApp:
                 try:
                     handle(record.value, case)
                 except ValueError:
-                    if strikes.another(batch, record) < LIMIT:
+                    if retry_counts.another(batch, record) < LIMIT:
                         raise
                     dead.append(Outgoing(None, record.value))
                 else:

@@ -62,12 +62,12 @@ def ours(case: Case) -> StreamApp:
         async for batch in batches:
             for record in batch:
                 await arrive(record.value or b"", case)
-            draft = trades.draft(batch)
+            write_batch = trades.write_batch(batch)
             for record in batch:
-                draft.put((record.key or b"") + b"/" + (record.value or b""), b"")
-            legs = sum(1 for _ in draft.scan(TRADE + b"/"))
+                write_batch.put((record.key or b"") + b"/" + (record.value or b""), b"")
+            legs = sum(1 for _ in write_batch.scan(TRADE + b"/"))
             await app.append(case.topic("legs"), 0, [Outgoing(TRADE, b"%d" % legs)])
-            await draft.write()
+            await write_batch.write()
 
     return app
 

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from aiokafka.protocol.commit import OffsetCommitRequest_v2
 from broker.kafka_cluster import Cluster
-from broker.kafka_wire import Refused
+from broker.kafka_wire import BadRequest
 from broker.waiting import until
 
 TOPIC, GROUP, PARTITIONS, LONG_S = "rows", "readers", 3, 300
@@ -23,7 +23,7 @@ def append(cluster: Cluster, value: bytes) -> None:
     left = list(range(PARTITIONS))
 
     def appended() -> bool:
-        with contextlib.suppress(OSError, Refused):
+        with contextlib.suppress(OSError, BadRequest):
             while left:
                 cluster.append(TOPIC, [value], left[0])
                 left.pop(0)
@@ -36,14 +36,14 @@ def done(cluster: Cluster, offset: int) -> bool:
     """Whether the group has committed an offset; a new coordinator does not know everything at once."""
     try:
         return cluster.committed(GROUP, TOPIC) == offset
-    except (OSError, Refused):
+    except (OSError, BadRequest):
         return False
 
 
 def values(cluster: Cluster) -> list[tuple[int, bytes | None]]:
     try:
         return [(record.partition, record.value) for record in cluster.records(TOPIC)]
-    except (OSError, Refused):
+    except (OSError, BadRequest):
         return []
 
 
@@ -78,7 +78,7 @@ def successor(cluster: Cluster) -> int:
     """The number of the active controller; 0 where there is none."""
     try:
         return cluster.active_controller()
-    except (OSError, Refused):
+    except (OSError, BadRequest):
         return 0
 
 
@@ -86,5 +86,5 @@ def test_a_partition_without_a_leader_is_no_empty_partition(cluster: Cluster) ->
     cluster.place(TOPIC, [[1], [2]], {"min.insync.replicas": "1"})
     cluster.nodes[2].kill()
     until(lambda: cluster.partitions(TOPIC) != 2, "nobody leads the second partition", LONG_S)
-    with pytest.raises(Refused, match="leader of rows 1"):
+    with pytest.raises(BadRequest, match="leader of rows 1"):
         cluster.records(TOPIC)

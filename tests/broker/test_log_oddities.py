@@ -7,9 +7,9 @@ from aiokafka import AIOKafkaProducer
 from broker.case import Case, our_app
 from broker.stage import Stage
 
+from traderecon.exit_codes import Exit
 from traderecon.tables import BatchTable
 from traderecon.transport import Outgoing, StreamApp
-from traderecon.transport.halt import REFUSED
 
 TRANSACTIONS = 40
 
@@ -23,12 +23,12 @@ def ours(case: Case) -> StreamApp:
     @app.agent(app.topic(case.topic("in")))
     async def hand_on(batches: Any) -> None:
         async for batch in batches:
-            draft = table.draft(batch)
-            fresh = [record for record in batch if record.offset > draft.applied]
+            write_batch = table.write_batch(batch)
+            fresh = [record for record in batch if record.offset > write_batch.applied]
             await app.append(case.topic("out"), 0, [Outgoing(None, record.value) for record in fresh])
             for record in fresh:
-                draft.put(b"%d" % record.offset, record.value or b"")
-            await draft.write()
+                write_batch.put(b"%d" % record.offset, record.value or b"")
+            await write_batch.write()
 
     return app
 
@@ -71,7 +71,7 @@ def test_b12_a_topic_made_anew_under_its_name_is_refused(stage: Stage) -> None:
     stage.create("in")
     stage.kafka.append(stage.topic("in"), [b"a", b"b"])
     again = stage.start("ours")
-    assert again.ended() == REFUSED
+    assert again.ended() == Exit.CONFIG
     assert "the record at offset 4 was read here, and the log has 0 to 2." in again.log
 
 

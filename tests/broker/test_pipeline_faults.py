@@ -34,10 +34,10 @@ STOPPED_AT_ONCE = """
 import os
 import signal
 from traderecon.cli import main
-from traderecon.transport.points import Point, listen
+from traderecon.transport.failpoints import Failpoint, listen
 
 def stop(point, topic):
-    if point == Point.FETCHED and topic.endswith("executions"):
+    if point == Failpoint.FETCHED and topic.endswith("executions"):
         listen(None)
         os.kill(os.getpid(), signal.SIGTERM)
 

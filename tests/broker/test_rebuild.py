@@ -6,30 +6,30 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit.kept import Kept, halves, publish
+from audit.kept import StoredFact, halves, publish
 from audit.tamperings import outputs_of
 from broker.kafka_server import Kafka
 
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 
 PREFIX = "rebuilt."
 TRADES = 120
 
 
 @pytest.fixture
-def kept(kafka: Kafka, tmp_path: Path) -> Iterator[Kept]:
-    installation = Kept(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
+def kept(kafka: Kafka, tmp_path: Path) -> Iterator[StoredFact]:
+    installation = StoredFact(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
     yield installation
     installation.close()
 
 
-def test_the_topics_of_a_kafka_make_the_same_database(kept: Kept, tmp_path: Path) -> None:
+def test_the_topics_of_a_kafka_make_the_same_database(kept: StoredFact, tmp_path: Path) -> None:
     first, later = halves(outputs_of(TRADES, 8))
     asyncio.run(publish(kept.broker, kept.data_dir, first, PREFIX))
     kept.store()
     asyncio.run(publish(kept.broker, kept.data_dir, later, PREFIX))
     made = kept.asked("db", "rebuild", "--out", tmp_path / "new.db", "--json")
-    assert made.returncode == Exit.DONE, made.stderr
+    assert made.returncode == Exit.OK, made.stderr
     told = json.loads(made.stdout)
     assert (told["same"], told["aside"]) == (True, 0)
     assert len(told["compared"]) == 8

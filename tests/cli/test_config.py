@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from traderecon.cli import command
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 from traderecon.settings import PREFIX, Settings, load
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -20,7 +20,7 @@ def show(*arguments: str) -> Result:
 def test_every_setting_is_a_line_that_could_be_put_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_WEB_PORT", "8080")
     result = show()
-    assert (result.exit_code, result.stderr) == (Exit.DONE, "")
+    assert (result.exit_code, result.stderr) == (Exit.OK, "")
     lines = dict(line.split("=", 1) for line in result.stdout.splitlines())
     assert list(lines) == [PREFIX + name.upper() for name in Settings.model_fields]
     assert lines["TRADERECON_WEB_PORT"] == "8080"
@@ -31,7 +31,7 @@ def test_every_setting_is_a_line_that_could_be_put_in_the_environment(monkeypatc
 def test_json_is_one_object_on_stdout(here: Path) -> None:
     (here / "traderecon.toml").write_text('topic_prefix = "desk-7"\nrules = "desk.toml"')
     result = show("--json")
-    assert (result.exit_code, result.stderr, result.stdout.count("\n")) == (Exit.DONE, "", 1)
+    assert (result.exit_code, result.stderr, result.stdout.count("\n")) == (Exit.OK, "", 1)
     said = json.loads(result.stdout)
     assert said == load().shown()
     assert (said["topic_prefix"], said["rules"], said["web_port"]) == ("desk-7", "desk.toml", 5000)
@@ -56,6 +56,6 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, url: str, ar
 def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
     monkeypatch.setenv(name, value)
     result = show()
-    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
     assert result.stderr.startswith(f"Error: {said}")
     assert "hunter2" not in result.stderr

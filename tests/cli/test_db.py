@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from traderecon.cli.db import db
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -21,11 +21,11 @@ def run(*arguments: str) -> Result:
 
 def test_a_new_database_gets_its_tables() -> None:
     made = run("upgrade")
-    assert (made.exit_code, made.stdout) == (Exit.DONE, "")
+    assert (made.exit_code, made.stdout) == (Exit.OK, "")
     assert made.stderr == f"{FILE}: its tables were at migration none, they are at 0005 now\n"
     assert run("upgrade").stderr == f"{FILE}: nothing to do, its tables are at migration 0005\n"
     after = run("current")
-    assert (after.exit_code, after.stdout, after.stderr) == (Exit.DONE, "0005\n", "")
+    assert (after.exit_code, after.stdout, after.stderr) == (Exit.OK, "0005\n", "")
 
 
 @pytest.mark.parametrize(
@@ -43,14 +43,14 @@ def test_a_file_without_tables() -> None:
     FILE.parent.mkdir()
     FILE.touch()
     before = run("current")
-    assert (before.exit_code, before.stdout) == (Exit.DONE, "none\n")
+    assert (before.exit_code, before.stdout) == (Exit.OK, "none\n")
     assert before.stderr == f"{FILE}: the newest migration is 0005: run `traderecon db upgrade`\n"
     assert json.loads(run("current", "--json").stdout) == {"database": str(FILE), "current": None, "head": "0005"}
 
 
 def test_json_is_one_object_on_stdout() -> None:
     upgraded = run("upgrade", "--json")
-    assert (upgraded.exit_code, upgraded.stderr) == (Exit.DONE, "")
+    assert (upgraded.exit_code, upgraded.stderr) == (Exit.OK, "")
     assert json.loads(upgraded.stdout) == {"database": str(FILE), "from": None, "to": "0005"}
     assert json.loads(run("current", "--json").stdout)["current"] == "0005"
 
@@ -59,7 +59,7 @@ def test_json_is_one_object_on_stdout() -> None:
 def test_a_database_that_is_not_for_this_version(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("TRADERECON_DATABASE_URL", "postgresql://u:hunter2@h/db")
     refused = run(command)
-    assert (refused.exit_code, refused.stdout) == (Exit.REFUSED, "")
+    assert (refused.exit_code, refused.stdout) == (Exit.CONFIG, "")
     assert "SQLite only" in refused.stderr
     assert "hunter2" not in refused.output
 
@@ -70,7 +70,7 @@ def test_a_newer_version_made_the_tables() -> None:
         connection.execute("UPDATE alembic_version SET version_num = '0999'")
     connection.close()
     refused = run("upgrade")
-    assert (refused.exit_code, refused.stdout) == (Exit.REFUSED, "")
+    assert (refused.exit_code, refused.stdout) == (Exit.CONFIG, "")
     assert "of a newer version (migration 0999)" in refused.stderr
 
 
@@ -81,4 +81,4 @@ def test_a_database_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_WEBPORT", "1")
-    assert run("current").exit_code == Exit.REFUSED
+    assert run("current").exit_code == Exit.CONFIG

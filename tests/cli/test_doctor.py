@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from traderecon.cli.doctor import doctor
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -38,7 +38,7 @@ def test_json_is_one_array_of_the_same() -> None:
 def test_settings_that_cannot_be_used_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_WEBPORT", "1")
     result = run()
-    assert result.exit_code == Exit.REFUSED
+    assert result.exit_code == Exit.CONFIG
     (line,) = result.stdout.splitlines()
     assert line.startswith("FAIL settings: TRADERECON_WEBPORT is not a setting: did you mean TRADERECON_WEB_PORT? -> ")
 

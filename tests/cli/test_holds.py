@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 from web.desk import MORNING, filled
 
 from traderecon.cli import command
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 from traderecon.records.action import Hold
 from traderecon.sink.legal_holds import take_hold
 from traderecon.sink.store import Store
@@ -22,14 +22,14 @@ def run(*arguments: str) -> Result:
 
 def add(*arguments: str) -> str:
     done = run("hold", "add", "--reason", "a test", "--by", "me", *arguments)
-    assert done.exit_code == Exit.DONE, done.stderr
+    assert done.exit_code == Exit.OK, done.stderr
     return done.stderr
 
 
 @pytest.fixture
 def url(here: Path) -> str:
     """A log, and a database with trades of one ticker."""
-    assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.DONE
+    assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.OK
     return filled(Path("traderecon-data"))
 
 
@@ -46,7 +46,7 @@ def test_a_hold_on_nothing_is_taken_with_a_warning(url: str) -> None:
 
 
 def test_without_a_database_nothing_is_said_of_trades(here: Path) -> None:
-    assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.DONE
+    assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.OK
     assert add("--ticker", "AAPL").endswith(" on ticker AAPL\n")
 
 
@@ -72,7 +72,7 @@ def test_a_day_after_the_watermark_is_refused(url: str) -> None:
     assert refused.exit_code == Exit.USAGE
     assert "--before 2025-07-27 lies after the watermark (2025-07-26T10:01:23Z)" in refused.stderr
     assert "give 2025-07-26 or an earlier day" in refused.stderr
-    assert run("purge", "--before", "2025-07-26").exit_code == Exit.DONE
+    assert run("purge", "--before", "2025-07-26").exit_code == Exit.OK
 
 
 @pytest.mark.parametrize("written", ["tomorrow", "20250726", "2025-W30-6", "2025-02-30"])

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from traderecon.cli.ingest import FLUSH_LINES, LINE_BYTES, ingest
 from traderecon.cli.simulate import simulate
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 from traderecon.intake import decode
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.transport.log import Log, Record

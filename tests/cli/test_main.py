@@ -14,7 +14,7 @@ from domain import DOCS
 
 from traderecon import __version__
 from traderecon.cli import command
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 
 HEAVY = ["aiohttp", "faust", "jinja2", "mode", "msgspec", "polars", "pydantic", "rich", "sqlalchemy"]
 LOADED = """
@@ -54,7 +54,7 @@ def with_a_broken_library(folder: Path, *arguments: str) -> "subprocess.Complete
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_help_lists_every_command_with_a_line_about_it(option: str) -> None:
     code, out, err = run(option)
-    assert (code, err) == (Exit.DONE, "")
+    assert (code, err) == (Exit.OK, "")
     listed = [line.split(None, 1) for line in out.partition("Commands:")[2].splitlines() if line.startswith("  ")]
     assert [name for name, _ in listed] == [
         "audit",
@@ -103,7 +103,7 @@ def test_every_command_is_one_of_the_contract() -> None:
 )
 def test_every_command_has_its_help(arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments, "--help")
-    assert (code, err) == (Exit.DONE, "")
+    assert (code, err) == (Exit.OK, "")
     assert out.startswith(f"Usage: traderecon {' '.join(arguments)}")
 
 
@@ -141,7 +141,7 @@ def test_without_a_command_there_is_help() -> None:
 
 
 def test_the_version_is_on_stdout() -> None:
-    assert run("--version") == (Exit.DONE, f"traderecon, version {__version__}\n", "")
+    assert run("--version") == (Exit.OK, f"traderecon, version {__version__}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [("reconsile",), ("--verbose",), ("config", "list")])
@@ -163,7 +163,7 @@ def test_a_command_imports_what_it_uses() -> None:
 
 def test_a_broken_installation_ends_with_its_traceback(tmp_path: Path) -> None:
     done = with_a_broken_library(tmp_path, "reconcile", "--executions", "e.csv", "--confirmations", "c.csv")
-    assert (done.returncode, done.stdout) == (Exit.BUG, "")
+    assert (done.returncode, done.stdout) == (Exit.SOFTWARE, "")
     assert done.stderr.startswith("Traceback (most recent call last):\n")
     assert done.stderr.endswith(
         "ArithmeticError: the moon is in the wrong place\nthis is a bug: please report it with the lines above\n"
@@ -171,4 +171,4 @@ def test_a_broken_installation_ends_with_its_traceback(tmp_path: Path) -> None:
 
 
 def test_a_broken_installation_still_has_its_help(tmp_path: Path) -> None:
-    assert with_a_broken_library(tmp_path, "--help").returncode == Exit.DONE
+    assert with_a_broken_library(tmp_path, "--help").returncode == Exit.OK

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from traderecon.batch.split import PART_BYTES
 from traderecon.cli import command
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 from traderecon.present.trade_row import COLUMNS
 
 TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"
@@ -99,7 +99,7 @@ def test_the_founding_sample(here: Path) -> None:
 def test_stdout_is_rows_and_stderr_is_talk(here: Path, out: tuple[str, ...]) -> None:
     small(here, BAD)
     result = run(*INPUTS, *out)
-    assert result.exit_code == Exit.DONE
+    assert result.exit_code == Exit.OK
     assert result.stdout.splitlines()[0] == ",".join(COLUMNS)
     assert [(row["trade_id"], row["state"], row["reasons"]) for row in rows(result.stdout)] == [
         ("T1", "MATCHED", ""),
@@ -136,7 +136,7 @@ def test_both_sides_are_required(here: Path, missing: str) -> None:
 def test_a_file_and_its_rejects_beside_it(here: Path, extension: str) -> None:
     small(here, BAD)
     result = run(*INPUTS, "--out", f"results.{extension}")
-    assert (result.exit_code, result.stdout) == (Exit.DONE, "")
+    assert (result.exit_code, result.stdout) == (Exit.OK, "")
     assert names(here) == NAMES | {f"results.{extension}", "results.rejects.csv"}
     assert f"results in results.{extension}" in result.stderr
     (reject,) = rows((here / "results.rejects.csv").read_text())
@@ -175,7 +175,7 @@ def test_rejects_of_a_file_with_windows_line_breaks(here: Path) -> None:
 def test_the_forms_carry_the_same_rows(here: Path) -> None:
     written(here, simulated("hostile", trades=300))
     for extension in ("csv", "json", "parquet"):
-        assert run(*INPUTS, "--out", f"results.{extension}").exit_code == Exit.DONE
+        assert run(*INPUTS, "--out", f"results.{extension}").exit_code == Exit.OK
     listed = json.loads((here / "results.json").read_bytes())
     stored = pl.read_parquet(here / "results.parquet").drop("event_time").to_dicts()
     assert stored == [{name: value for name, value in row.items() if name != "event_time"} for row in listed]
@@ -233,7 +233,7 @@ def test_what_is_said_does_not_depend_on_the_order_of_lines(here: Path) -> None:
 
 def test_breaks_fail_only_where_it_is_asked_for(here: Path) -> None:
     small(here)
-    assert run(*INPUTS, "--out", "results.csv").exit_code == Exit.DONE
+    assert run(*INPUTS, "--out", "results.csv").exit_code == Exit.OK
     result = run(*INPUTS, "--out", "again.csv", "--report", "report.html", "--fail-on-breaks")
     assert result.exit_code == Exit.BREAKS
     assert (here / "again.csv").read_bytes() == (here / "results.csv").read_bytes()
@@ -243,18 +243,18 @@ def test_breaks_fail_only_where_it_is_asked_for(here: Path) -> None:
 @pytest.mark.parametrize("more", [(), (BAD,)], ids=["clean", "rejects"])
 def test_without_breaks_nothing_fails(here: Path, more: tuple[str, ...]) -> None:
     written(here, plain_files([f"T1,{TERMS}", *more], [f"T1,{TERMS}"]))
-    assert run(*INPUTS, "--out", "results.csv", "--fail-on-breaks").exit_code == Exit.DONE
+    assert run(*INPUTS, "--out", "results.csv", "--fail-on-breaks").exit_code == Exit.OK
 
 
 def test_rejects_fail_only_where_it_is_asked_for(here: Path) -> None:
     written(here, plain_files([BAD], [BAD]))
     for option in ("--fail-on-breaks", "--json"):
-        assert run(*INPUTS, "--out", "results.csv", option).exit_code == Exit.DONE
+        assert run(*INPUTS, "--out", "results.csv", option).exit_code == Exit.OK
     result = run(*INPUTS, "--out", "results.csv", "--fail-on-rejects")
     assert result.exit_code == Exit.BREAKS
     assert "2 rows rejected" in result.stderr
     small(here)
-    assert run(*INPUTS, "--out", "results.csv", "--fail-on-rejects").exit_code == Exit.DONE
+    assert run(*INPUTS, "--out", "results.csv", "--fail-on-rejects").exit_code == Exit.OK
     assert "rejected rows do not count" in " ".join(run("--help").stdout.split())
 
 
@@ -351,7 +351,7 @@ def test_files_of_one_feed_add_up_however_they_are_named(here: Path) -> None:
         *("--confirmations", confirmations[1], "--confirmations", confirmations[2], *INPUTS[4:]),
         *("--out", "parts.csv", "--report", "report.html"),
     )
-    assert (result.exit_code, whole.exit_code) == (Exit.DONE, Exit.DONE), result.output
+    assert (result.exit_code, whole.exit_code) == (Exit.OK, Exit.OK), result.output
     assert (here / "parts.csv").read_bytes() == (here / "whole.csv").read_bytes()
     rejects = rows((here / "parts.rejects.csv").read_text())
     assert [(row["file"], row["line"], row["code"]) for row in rejects] == [
@@ -367,7 +367,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(here: Path) -> None:
         (here / folder).mkdir()
         (here / folder / "x.csv").write_text(f"{(here / 'executions.csv').read_text().splitlines()[0]},venue\n{BAD}\n")
     result = run("--executions", "*/x.csv", *INPUTS[2:], "--out", "results.csv")
-    assert result.exit_code == Exit.DONE
+    assert result.exit_code == Exit.OK
     assert [row["file"] for row in rows((here / "results.rejects.csv").read_text())] == ["a/x.csv", "b/x.csv"]
     assert "a/x.csv: not read: venue" in result.stderr
     assert "b/x.csv: not read: venue" in result.stderr
@@ -389,7 +389,7 @@ def test_a_hyphen_is_what_comes_in_on_stdin(here: Path) -> None:
     sent = (here / "executions.csv").read_bytes()
     arguments = ["reconcile", "--executions", "-", *INPUTS[2:], "--rejects", "rejects.csv"]
     result = CliRunner().invoke(command, arguments, input=sent)
-    assert result.exit_code == Exit.DONE, result.output
+    assert result.exit_code == Exit.OK, result.output
     assert result.stdout == run(*INPUTS).stdout
     assert [(row["file"], row["line"]) for row in rows((here / "rejects.csv").read_text())] == [("stdin", "5")]
     result = CliRunner().invoke(command, arguments, input=b"")
@@ -455,7 +455,7 @@ def test_rules_that_cannot_be_used_are_refused(
         (here / "desk.toml").write_bytes(rules)
     monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
     result = run(*INPUTS, "--out", "results.csv")
-    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
     assert said in result.stderr
     assert "results.csv" not in names(here)
 
@@ -464,7 +464,7 @@ def test_settings_that_cannot_be_used_are_refused(here: Path, monkeypatch: pytes
     small(here)
     monkeypatch.setenv("TRADERECON_RULE", "desk.toml")
     result = run(*INPUTS)
-    assert (result.exit_code, result.stdout) == (Exit.REFUSED, "")
+    assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
     assert result.stderr == "Error: TRADERECON_RULE is not a setting: did you mean TRADERECON_RULES?\n"
 
 
@@ -530,7 +530,7 @@ def test_a_file_with_a_name_that_is_no_text(here: Path) -> None:
     odd = Path(os.fsdecode(b"ex\xff.csv"))
     Path("executions.csv").rename(odd)
     result = run("--executions", odd, *INPUTS[2:], "--out", "results.csv")
-    assert result.exit_code == Exit.DONE, result.exception
+    assert result.exit_code == Exit.OK, result.exception
     (reject,) = rows((here / "results.rejects.csv").read_text())
     assert reject["file"].startswith("ex")
 
@@ -545,7 +545,7 @@ def test_temporary_files_may_lie_anywhere(here: Path, name: str) -> None:
         capture_output=True,
         check=False,
     )
-    assert done.returncode == Exit.DONE, done.stderr.decode()
+    assert done.returncode == Exit.OK, done.stderr.decode()
     assert names(here / name) == set()
 
 
@@ -563,7 +563,7 @@ def test_where_there_is_no_room_the_old_file_stays(here: Path, extension: str) -
     """Room for every part of the output, and not for the whole of it."""
     written(here, simulated("typical", trades=300))
     out = here / f"results.{extension}"
-    assert run(*INPUTS, "--out", out).exit_code == Exit.DONE
+    assert run(*INPUTS, "--out", out).exit_code == Exit.OK
     before = out.read_bytes()
     done = subprocess.run(
         [sys.executable, "-c", LIMITED, str(len(before) - 1), "reconcile", *INPUTS, "--out", str(out)],
@@ -571,7 +571,7 @@ def test_where_there_is_no_room_the_old_file_stays(here: Path, extension: str) -
         capture_output=True,
         check=False,
     )
-    assert done.returncode not in {Exit.DONE, Exit.BREAKS}
+    assert done.returncode not in {Exit.OK, Exit.BREAKS}
     assert b"File too large" in done.stderr
     assert out.read_bytes() == before
     assert names(here) == NAMES | {out.name, "results.rejects.csv"}
@@ -609,7 +609,7 @@ def test_a_run_that_is_suspended_goes_on_where_it_was(here: Path, *, unbuffered:
         os.waitpid(process.pid, os.WUNTRACED)
         process.send_signal(signal.SIGCONT)
         out, _ = process.communicate()
-    assert process.returncode == Exit.DONE
+    assert process.returncode == Exit.OK
     assert out.count(b"\n") == len(rows(run(*INPUTS).stdout)) - 1
 
 
@@ -631,7 +631,7 @@ def test_ctrl_c_ends_it_quietly(here: Path, long_lines: int) -> None:
     with started(here, long_lines=long_lines) as process:
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate()
-    assert process.returncode != Exit.DONE
+    assert process.returncode != Exit.OK
     assert said.split() == [b"stopped"]
     assert names(here) <= NAMES | {"traderecon.rejects.csv"}  # complete before the first row is printed
 

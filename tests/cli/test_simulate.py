@@ -14,7 +14,7 @@ from broker.waiting import until
 from click.testing import CliRunner, Result
 
 from traderecon.cli.simulate import simulate
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 from traderecon.records import Source
 from traderecon.simulator import PROFILES, messages
 from traderecon.transport.log import Log

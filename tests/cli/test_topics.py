@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from traderecon.cli.talk import Exit
 from traderecon.cli.topics import topics
+from traderecon.exit_codes import Exit
 from traderecon.topics import topics as named_by
 from traderecon.transport.log import Log
 
@@ -39,7 +39,7 @@ def test_check_after_create_is_content() -> None:
 
 def test_check_names_what_is_missing_and_what_to_do() -> None:
     result = run("check")
-    assert result.exit_code == Exit.REFUSED
+    assert result.exit_code == Exit.CONFIG
     assert result.stdout.splitlines()[0] == "MISSING executions: is missing -> run `traderecon topics create`"
     assert f"{len(named())} of {len(named())} topics" in result.stderr
 
@@ -49,11 +49,11 @@ def test_ours_must_have_the_partitions_of_the_settings(here: Path) -> None:
         log.create("executions", 7)
         log.create("legs", 3)
     created = run("create", "--json")
-    assert created.exit_code == Exit.REFUSED
+    assert created.exit_code == Exit.CONFIG
     assert [one["partitions"] for one in json.loads(created.stdout)][:4] == [7, 4, 4, 3]
     assert "legs has 3 partitions" in created.stderr
     checked = run("check", "--json")
-    assert checked.exit_code == Exit.REFUSED
+    assert checked.exit_code == Exit.CONFIG
     standings = {one["topic"]: one for one in json.loads(checked.stdout)}
     assert standings["executions"]["fitness"] == "OK"
     assert standings["legs"]["fitness"] == "OTHER_PARTITIONS"
@@ -80,4 +80,4 @@ def test_what_is_thrown_away_that_counts_is_a_warning(here: Path) -> None:
 
 def test_settings_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_TOPIC_PARTITIONS", "many")
-    assert run("create").exit_code == run("check").exit_code == Exit.REFUSED
+    assert run("create").exit_code == run("check").exit_code == Exit.CONFIG

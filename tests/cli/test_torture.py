@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from torture.test_torture_report import GOOD
 
 from traderecon.cli import command, torture
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 
 
 def run(here: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -61,7 +61,7 @@ def test_without_kafka_it_is_refused_in_a_line_and_leaves_nothing(
     monkeypatch.setenv("KAFKA_JARS", str(tmp_path / "jars"))
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     done = run(tmp_path, "--seed", "1", "--cycles", "1")
-    assert (done.returncode, done.stdout) == (Exit.REFUSED, "")
+    assert (done.returncode, done.stdout) == (Exit.CONFIG, "")
     assert done.stderr == f"torture: there is no Kafka in {tmp_path / 'jars'}: run `make kafka`\n"
     assert list((tmp_path / "temporary").iterdir()) == []
 
@@ -69,5 +69,5 @@ def test_without_kafka_it_is_refused_in_a_line_and_leaves_nothing(
 def test_where_there_is_no_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torture, "__file__", str(tmp_path / "site" / "traderecon" / "cli" / "torture.py"))
     done = CliRunner().invoke(command, ["torture", "--seed", "1"])
-    assert done.exit_code == Exit.REFUSED
+    assert done.exit_code == Exit.CONFIG
     assert "torture is for a checkout of the source" in done.output

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from web.desk import filled
 
 from traderecon.cli import command
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -29,7 +29,7 @@ def ahead(seconds: float) -> str:
 @pytest.fixture(autouse=True)
 def log(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An embedded log with our topics; messages are not wrapped away."""
-    assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.DONE
+    assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.OK
 
 
 def epoch() -> int:
@@ -65,16 +65,16 @@ def test_a_time_long_ago_is_refused_and_what_it_does_is_said() -> None:
 
 
 def test_with_force_the_time_is_taken() -> None:
-    assert reset("--at", "2130-01-01T00:00:00Z", "--force").exit_code == Exit.DONE
+    assert reset("--at", "2130-01-01T00:00:00Z", "--force").exit_code == Exit.OK
     assert epoch() == 1
 
 
 @pytest.mark.parametrize("step", ["10", "3600"])
 def test_what_the_setting_allows_needs_no_force(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.setenv("TRADERECON_CLOCK_STEP_SECONDS", step)
-    assert reset("--at", ahead(int(step) - 5)).exit_code == Exit.DONE
+    assert reset("--at", ahead(int(step) - 5)).exit_code == Exit.OK
     assert reset("--at", ahead(int(step) + 60)).exit_code == Exit.USAGE
-    assert reset("--at", ahead(-int(step) + 5)).exit_code == Exit.DONE
+    assert reset("--at", ahead(-int(step) + 5)).exit_code == Exit.OK
     assert reset("--at", ahead(-int(step) - 60)).exit_code == Exit.USAGE
     assert epoch() == 2
 
@@ -82,11 +82,11 @@ def test_what_the_setting_allows_needs_no_force(monkeypatch: pytest.MonkeyPatch,
 def test_a_dry_run_writes_nothing() -> None:
     filled(Path("traderecon-data"))
     done = reset("--dry-run")
-    assert done.exit_code == Exit.DONE
+    assert done.exit_code == Exit.OK
     assert "the log's time would be " in done.stderr
     assert "3 trades wait for a leg" in done.stderr
     assert done.stderr.endswith("nothing was written\n")
-    assert reset("--at", "2130-01-01T00:00:00Z", "--force", "--dry-run").exit_code == Exit.DONE
+    assert reset("--at", "2130-01-01T00:00:00Z", "--force", "--dry-run").exit_code == Exit.OK
     assert epoch() == 0
 
 

@@ -16,16 +16,16 @@ from pipeline_case import Installation
 
 from traderecon.cli.dead_letters import dead_letters
 from traderecon.cli.decisions import Decider, Decision
-from traderecon.cli.talk import Exit
 from traderecon.client.connection import connect
+from traderecon.exit_codes import Exit
 from traderecon.records.action import Deed
 from traderecon.records.dead_letter import REPLAY_OF
-from traderecon.sink.dead_letter_queries import LetterId, sent_record
+from traderecon.sink.dead_letter_queries import DeadLetterId, sent_record
 from traderecon.sink.queries import Queries
 from traderecon.topics import topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.log import Log
-from traderecon.transport.strikes import LIMIT
+from traderecon.transport.retry_counts import LIMIT
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +177,7 @@ def test_two_at_once_send_no_more_than_three(desk: Installation) -> None:
     letter = rejected(desk, b"wanted by many")
     before = desk.ends("executions")["executions", 0]
     queries = Queries.open(f"sqlite:///{desk.data_dir / 'traderecon.db'}")
-    record = sent_record(queries.engine, LetterId("executions", 0, int(letter.rpartition("/")[2])))
+    record = sent_record(queries.engine, DeadLetterId("executions", 0, int(letter.rpartition("/")[2])))
     queries.close()
     assert record is not None
 
@@ -299,7 +299,7 @@ def test_what_a_bug_of_ours_put_aside_is_replayed_once_it_is_mended(tmp_path: Pa
         for topic in ("executions", "broker_confirmations"):
             desk.append(topic, [leg if topic == "executions" else leg.replace(b"T13", b"T14")])
         for _ in range(LIMIT - 1):
-            assert desk.start(program=program).ended() == Exit.BUG
+            assert desk.start(program=program).ended() == Exit.SOFTWARE
         broken = desk.start(program=program)
         desk.until(lambda: ids(desk) == {"executions/0/0"}, "it is put aside")
         assert broken.leave() == 0

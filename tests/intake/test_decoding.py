@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from traderecon.intake import BLANKS, MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, decode
+from traderecon.intake.decode_error import DecodeError, shown
 from traderecon.intake.instants import Instant, instant
-from traderecon.intake.refusal import Refusal, shown
 from traderecon.intake.values import key, number, text
 from traderecon.records import (
     ALL_VERSIONS,
@@ -23,7 +23,7 @@ from traderecon.records import (
     RejectCode,
     Source,
 )
-from traderecon.records import Rejected as Refused
+from traderecon.records import Rejected as BadRequest
 from traderecon.records.journal import decode_fact, encode_journal
 
 ORIGIN = Origin("executions", 2, 17, 1_753_524_083_500_000_000)
@@ -67,13 +67,13 @@ def execution(**tokens: str | None) -> Execution:
 
 def refused(value: bytes | None, source: Source = Source.EXECUTIONS, form: Form = UTC_FORM) -> tuple[RejectCode, str]:
     rejected = decode(source, value, ORIGIN, form)
-    assert isinstance(rejected, Refused), rejected
+    assert isinstance(rejected, BadRequest), rejected
     assert rejected.origin is ORIGIN
     return rejected.code, rejected.text
 
 
 def refusal_of(parse: Callable[..., object], *sent: object) -> RejectCode:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(DecodeError) as refusal:
         parse(*sent)
     return refusal.value.code
 
@@ -590,7 +590,7 @@ class TestFields:
         assert code == "EVENT_TYPE_UNSUPPORTED"
         assert "a snapshot cannot be cancelled: send the amounts that are right with a higher version" in text
         row = Rows(Source.PNL, f"trade_id,pnl_impact,commission,{name}").decode(f"T1,1,,{json.loads(token)}", ORIGIN)
-        assert isinstance(row, Refused)
+        assert isinstance(row, BadRequest)
         assert row.code == code
 
     @pytest.mark.parametrize(
@@ -1087,7 +1087,7 @@ class TestRows:
 
     def said(self, line: str) -> tuple[RejectCode, str]:
         rejected = self.rows.decode(line, ORIGIN)
-        assert isinstance(rejected, Refused), rejected
+        assert isinstance(rejected, BadRequest), rejected
         assert rejected.origin is ORIGIN
         return rejected.code, rejected.text
 
@@ -1302,7 +1302,7 @@ class TestCancels:
     )
     def test_what_a_cancel_cannot_do_without(self, fields: dict[str, str], code: RejectCode) -> None:
         rejected = decode(Source.EXECUTIONS, json.dumps(fields).encode(), Origin("t", 0, 1))
-        assert isinstance(rejected, Refused)
+        assert isinstance(rejected, BadRequest)
         assert rejected.code is code
 
 

@@ -4,15 +4,15 @@ import pytest
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
 from traderecon.matching.closed import closes_ns, is_claim, latest_ns, orphan, own_ns
-from traderecon.records import Fact, Reason, State, Told, Transition, identity
+from traderecon.records import Fact, LastPublished, Reason, State, Transition, identity
 from traderecon.rules import FOUNDING
 from traderecon.tables import facts as rows
 
 DAY_NS = 86_400 * 10**9
 
 
-def late(*facts: Fact) -> list[rows.Kept]:
-    return [rows.Kept(identity(fact.leg), fact, at) for at, fact in enumerate(facts)]
+def late(*facts: Fact) -> list[rows.StoredFact]:
+    return [rows.StoredFact(identity(fact.leg), fact, at) for at, fact in enumerate(facts)]
 
 
 def test_s14_a_trade_is_closed_a_retention_after_its_last_fact() -> None:
@@ -33,12 +33,12 @@ def test_s14_a_time_that_a_leg_gives_itself_counts_no_later_than_it_came() -> No
     ("before", "transition"),
     [
         (None, Transition.OPENED),
-        (Told(4, State.MATCHED, (), "e" * 64), Transition.OPENED),
-        (Told(4, State.UNMATCHED, (Reason.MISSING_CONFIRMATION,), "e" * 64), Transition.RECLASSIFIED),
-        (Told(5, State.UNMATCHED, (Reason.ORPHAN_LATE,), "e" * 64), Transition.NONE),
+        (LastPublished(4, State.MATCHED, (), "e" * 64), Transition.OPENED),
+        (LastPublished(4, State.UNMATCHED, (Reason.MISSING_CONFIRMATION,), "e" * 64), Transition.RECLASSIFIED),
+        (LastPublished(5, State.UNMATCHED, (Reason.ORPHAN_LATE,), "e" * 64), Transition.NONE),
     ],
 )
-def test_s14_a_late_leg_is_a_break_with_the_next_version(before: Told | None, transition: Transition) -> None:
+def test_s14_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | None, transition: Transition) -> None:
     one, two = arrived(ours(version=2), theirs(version=2))
     found = orphan(4, late(one), before, FOUNDING.stamp())
     assert (found.version, found.verdict.state, found.verdict.reasons) == (5, State.UNMATCHED, (Reason.ORPHAN_LATE,))

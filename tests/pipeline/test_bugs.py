@@ -10,9 +10,9 @@ from groups import group_of
 from pipeline_case import Installation, Running
 from pipeline_truth import assert_history_holds
 
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 from traderecon.transport.log import Log
-from traderecon.transport.strikes import LIMIT
+from traderecon.transport.retry_counts import LIMIT
 
 BUG = """
 import sys
@@ -84,7 +84,7 @@ def test_k14_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dea
         forward(installation, len(trades) + len(NEIGHBOURS))
     for _ in range(LIMIT - 1):
         worker = installation.start(program=bug.program)
-        assert worker.ended() == Exit.BUG
+        assert worker.ended() == Exit.SOFTWARE
         assert "ZeroDivisionError" in worker.log
         assert f"{bug.topic}[" in worker.log
         assert "Nothing of it is acknowledged." in worker.log
@@ -108,7 +108,7 @@ def test_a_leg_our_code_fails_on_halfway_leaves_its_trade_as_it_was(installation
         installation.append(topic, [leg(trade_id) for trade_id in trades])
     forward(installation, 2 * len(trades))
     for _ in range(LIMIT - 1):
-        assert installation.start(program=[sys.executable, "-c", HALFWAY]).ended() == Exit.BUG
+        assert installation.start(program=[sys.executable, "-c", HALFWAY]).ended() == Exit.SOFTWARE
     worker = installation.start(program=[sys.executable, "-c", HALFWAY])
     until(worker.ready, "the worker is ready")
     installation.until_decided()

@@ -49,17 +49,17 @@ main()
 DIES = """
 import os, signal
 from traderecon.cli import main
-from traderecon.transport import points
+from traderecon.transport import failpoints
 
 sent = []
 
 def die(point, topic):
-    if point == points.Point.SENT and topic == "reconciled":
+    if point == failpoints.Failpoint.SENT and topic == "reconciled":
         sent.append(topic)
-    if point == points.Point.CHANGELOG_NEXT and sent:
+    if point == failpoints.Failpoint.CHANGELOG_NEXT and sent:
         os.kill(os.getpid(), signal.SIGKILL)
 
-points.listen(die)
+failpoints.listen(die)
 main()
 """
 """A worker that is killed when results are acknowledged, and nothing of them is in the changelog."""

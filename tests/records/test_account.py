@@ -9,26 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.records.account import Account, Became, Book, decode_account, encode_account, runs_of
+from traderecon.records.account import Account, Book, Disposition, decode_account, encode_account, runs_of
 
 FIRST = 1_000
 
-became = st.lists(st.sampled_from(Became), min_size=1, max_size=40)
+became = st.lists(st.sampled_from(Disposition), min_size=1, max_size=40)
 
 
-def told(truth: Sequence[Became], begun: int, ended: int) -> Account:
+def told(truth: Sequence[Disposition], begun: int, ended: int) -> Account:
     """The account of these offsets of a partition whose offsets became this, from ``FIRST`` on."""
     runs = tuple((kind, len([*same])) for kind, same in groupby(truth[begun:ended]))
     return Account("executions", 0, FIRST + begun, runs)
 
 
-def counts(book: Book) -> Counter[Became]:
-    named = zip(Became, (book.legs, book.duplicates, book.rejected, book.control, book.skipped), strict=True)
+def counts(book: Book) -> Counter[Disposition]:
+    named = zip(Disposition, (book.legs, book.duplicates, book.rejected, book.control, book.skipped), strict=True)
     return Counter({kind: count for kind, count in named if count})
 
 
 @given(became, st.data())
-def test_whoever_tells_it_in_whatever_order_each_offset_counts_once(truth: list[Became], data: st.DataObject) -> None:
+def test_whoever_tells_it_in_whatever_order_each_offset_counts_once(
+    truth: list[Disposition], data: st.DataObject
+) -> None:
     places = st.integers(0, len(truth))
     cuts = data.draw(st.lists(st.tuples(places, places), min_size=1, max_size=12))
     spans = [(min(cut), max(cut)) for cut in cuts if cut[0] != cut[1]] or [(0, len(truth))]
@@ -46,7 +48,7 @@ def test_whoever_tells_it_in_whatever_order_each_offset_counts_once(truth: list[
 
 
 def test_an_account_that_begins_too_late_leaves_a_gap_and_a_later_one_fills_it() -> None:
-    truth = [Became.LEG] * 10
+    truth = [Disposition.LEG] * 10
     book = Book.opened(told(truth, 0, 3)).entered(told(truth, 0, 3)).entered(told(truth, 7, 10))
     assert (book.gaps, book.unaccounted) == (((FIRST + 3, FIRST + 7),), 4)
     book = book.entered(told(truth, 4, 5))
@@ -55,26 +57,26 @@ def test_an_account_that_begins_too_late_leaves_a_gap_and_a_later_one_fills_it()
 
 
 def test_what_nobody_told_of_below_an_offset_is_known_before_an_account_comes_behind_it() -> None:
-    truth = [Became.LEG] * 10
+    truth = [Disposition.LEG] * 10
     book = Book.opened(told(truth, 0, 3)).entered(told(truth, 0, 3)).entered(told(truth, 5, 7))
     assert book.untold(FIRST + 4) == ((FIRST + 3, FIRST + 4),)
     assert book.untold(FIRST + 9) == ((FIRST + 3, FIRST + 5), (FIRST + 7, FIRST + 9))
-    skipped = Account("executions", 0, FIRST, ((Became.SKIPPED, 9),))
+    skipped = Account("executions", 0, FIRST, ((Disposition.SKIPPED, 9),))
     assert book.entered(skipped) == Book(FIRST, FIRST + 9, legs=5, skipped=4)
     assert book.entered(skipped).untold(FIRST + 9) == ()
 
 
 @given(became)
-def test_runs_say_what_became_of_each_offset(truth: list[Became]) -> None:
-    records = [FIRST + place for place, kind in enumerate(truth) if kind is not Became.CONTROL]
-    others = [(offset, truth[offset - FIRST]) for offset in records if truth[offset - FIRST] is not Became.LEG]
+def test_runs_say_what_became_of_each_offset(truth: list[Disposition]) -> None:
+    records = [FIRST + place for place, kind in enumerate(truth) if kind is not Disposition.CONTROL]
+    others = [(offset, truth[offset - FIRST]) for offset in records if truth[offset - FIRST] is not Disposition.LEG]
     runs = runs_of(FIRST, FIRST + len(truth), records, others)
     assert [kind for kind, count in runs for _ in range(count)] == truth
     assert all(one[0] is not following[0] for one, following in pairwise(runs))
 
 
 def test_an_account_is_small_whatever_the_log_does_not_hold() -> None:
-    account = Account("executions", 3, 0, runs_of(0, 2**40, [5], [(5, Became.REJECTED)]))
+    account = Account("executions", 3, 0, runs_of(0, 2**40, [5], [(5, Disposition.REJECTED)]))
     assert encode_account(account) == (
         b'{"topic":"executions","partition":3,"first":0,'
         b'"runs":[["control",5],["rejected",1],["control",1099511627770]],"format":1}'
@@ -106,23 +108,26 @@ def test_an_account_of_nothing_changes_nothing() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["leg", "rejected", "hole", "batch"]), st.integers(1, 5)), min_size=1))
 def test_a_batch_that_is_not_read_counts_with_all_its_offsets(pieces: list[tuple[str, int]]) -> None:
-    truth: list[Became] = []
+    truth: list[Disposition] = []
     offsets: list[int] = []
-    others: list[tuple[int, Became]] = []
+    others: list[tuple[int, Disposition]] = []
     widths: dict[int, int] = {}
     for kind, width in pieces:
-        truth += [{"leg": Became.LEG, "hole": Became.CONTROL}.get(kind, Became.REJECTED)] * width
+        truth += [{"leg": Disposition.LEG, "hole": Disposition.CONTROL}.get(kind, Disposition.REJECTED)] * width
         ended = FIRST + len(truth)
         if kind in {"leg", "rejected"}:
             offsets += range(ended - width, ended)
         if kind == "rejected":
-            others += [(offset, Became.REJECTED) for offset in range(ended - width, ended)]
+            others += [(offset, Disposition.REJECTED) for offset in range(ended - width, ended)]
         if kind == "batch":
             offsets.append(ended - 1)
-            others.append((ended - 1, Became.REJECTED))
+            others.append((ended - 1, Disposition.REJECTED))
             widths[ended - 1] = width
     assert runs_of(FIRST, FIRST + len(truth), offsets, others, widths) == told(truth, 0, len(truth)).runs
 
 
 def test_of_a_batch_that_begins_below_only_what_is_asked_for_counts() -> None:
-    assert runs_of(5, 8, [6, 7], [(6, Became.REJECTED)], {6: 7}) == ((Became.REJECTED, 2), (Became.LEG, 1))
+    assert runs_of(5, 8, [6, 7], [(6, Disposition.REJECTED)], {6: 7}) == (
+        (Disposition.REJECTED, 2),
+        (Disposition.LEG, 1),
+    )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_architecture import SOURCES, TREES
 
 from traderecon.records import Source
-from traderecon.records.account import Account, Became, decode_account, encode_account
+from traderecon.records.account import Account, Disposition, decode_account, encode_account
 from traderecon.records.action import (
     Action,
     DeadLetterAction,
@@ -55,9 +55,9 @@ OTHER_JSON = {
     "sink.ledger": "a column of the database",
     "sink.queries": "columns of the database",
     "transport.fingerprint": "the note of a commit",
-    "transport.strikes": "strikes.json",
+    "transport.retry_counts": "retry-counts.json",
     "web.columns": "a field of a payload",
-    "web.elsewhere": "the health of a process beside this one",
+    "web.siblings": "the health of a process beside this one",
     "web.evidence": "a field of a payload",
     "worker.identity": "identity.json",
     "worker.log_databases": "databases.json",
@@ -79,7 +79,7 @@ ONES: dict[type, st.SearchStrategy[Any]] = {
 waiting = st.lists(st.builds(WaitingTrade, text, text, optional), max_size=3).map(tuple)
 pending = st.dictionaries(text, st.integers(0, 2**48), max_size=3)
 watermark = st.none() | st.just("2025-07-26T10:01:23.1Z")
-runs = st.lists(st.tuples(st.sampled_from(Became), st.integers(1, 2**40)), max_size=3).map(tuple)
+runs = st.lists(st.tuples(st.sampled_from(Disposition), st.integers(1, 2**40)), max_size=3).map(tuple)
 places = st.dictionaries(text, st.lists(number, max_size=2), max_size=2)
 WRITTEN: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "legs": (

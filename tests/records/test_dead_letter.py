@@ -5,7 +5,7 @@ import json
 from base64 import b64decode
 
 from traderecon.records import Origin, RejectCode, Rejected
-from traderecon.records.dead_letter import dead_letter, failed, killed, letter_key, not_ours, unread
+from traderecon.records.dead_letter import dead_letter, dead_letter_key, failed, killed, not_ours, unread
 
 REJECTED = Rejected(RejectCode.MALFORMED_JSON, "no object", Origin("executions", 2, 17, 1_753_524_083_000_000_000))
 
@@ -43,7 +43,11 @@ def test_a_record_too_large_leaves_its_hash_and_its_beginning() -> None:
 
 def test_a_long_key_is_in_the_letter_and_not_its_key() -> None:
     long = b"k" * 65_536
-    assert (letter_key(None), letter_key(b"k"), letter_key(long)) == (None, b"k", hashlib.sha256(long).digest())
+    assert (dead_letter_key(None), dead_letter_key(b"k"), dead_letter_key(long)) == (
+        None,
+        b"k",
+        hashlib.sha256(long).digest(),
+    )
     said = json.loads(dead_letter(REJECTED, long, b"{"))
     assert (b64decode(said["key"]), said["truncated"]) == (long, False)
     said = json.loads(dead_letter(REJECTED, long + b"k", b"{"))

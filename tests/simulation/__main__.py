@@ -29,7 +29,7 @@ END_WITH_PARENT = 1
 HASHED_ALIKE = {"PYTHONHASHSEED": "0"}
 
 
-class Told(NamedTuple):
+class LastPublished(NamedTuple):
     """What is told of one schedule."""
 
     name: str
@@ -42,14 +42,14 @@ class Told(NamedTuple):
     repeated: int
 
 
-def seeds(first: int, bug: str, numbers: Iterable[int]) -> list[Told]:
+def seeds(first: int, bug: str, numbers: Iterable[int]) -> list[LastPublished]:
     """Play the schedules of these seeds."""
     from simulation.plan import planned
 
     return [told for number in numbers for told in _played([(f"seed {first + number}", planned(first + number))], bug)]
 
 
-def pointed(bug: str, crashes: list[tuple[str, int]]) -> list[Told]:
+def pointed(bug: str, crashes: list[tuple[str, int]]) -> list[LastPublished]:
     """Play the small day, each time ended at one pass of a point."""
     from simulation.plan import Crash, small
 
@@ -58,7 +58,7 @@ def pointed(bug: str, crashes: list[tuple[str, int]]) -> list[Told]:
     return list(_played(plans, bug))
 
 
-def _played(plans: Iterable[tuple[str, object]], bug: str) -> Iterator[Told]:
+def _played(plans: Iterable[tuple[str, object]], bug: str) -> Iterator[LastPublished]:
     from simulation.verdict import Verdict
     from simulation.world import simulate
 
@@ -66,7 +66,7 @@ def _played(plans: Iterable[tuple[str, object]], bug: str) -> Iterator[Told]:
         outcome, world = simulate(plan, _bench(bug))  # type: ignore[arg-type]
         verdict = Verdict(outcome, world)
         world.log.close()
-        yield Told(
+        yield LastPublished(
             name,
             plan.day.seed,  # type: ignore[attr-defined]
             [finding.line for finding in verdict.findings],
@@ -106,7 +106,7 @@ class Sum:
         self.repeated = 0
         self._digests: dict[int, tuple[str, str]] = {}
 
-    def add(self, told: Told) -> None:
+    def add(self, told: LastPublished) -> None:
         """Take one in; another digest of the same day is wrong."""
         self.schedules += 1
         first, digest = self._digests.setdefault(told.day, (told.name, told.digest))
@@ -184,7 +184,7 @@ def run() -> int:
     return 1 if total.wrong else 0
 
 
-def _every_seed(options: argparse.Namespace) -> Iterator[Told]:
+def _every_seed(options: argparse.Namespace) -> Iterator[LastPublished]:
     chunks = [range(at, min(at + CHUNK, options.schedules)) for at in range(0, options.schedules, CHUNK)]
     if options.processes == 1:
         for chunk in chunks:
@@ -194,7 +194,7 @@ def _every_seed(options: argparse.Namespace) -> Iterator[Told]:
     yield from _spread(options.processes, [(seeds, options.seed, options.bug, chunk) for chunk in chunks])
 
 
-def _every_point(bug: str, processes: int) -> Iterator[Told]:
+def _every_point(bug: str, processes: int) -> Iterator[LastPublished]:
     [calm] = pointed(bug, [("", 0)])
     yield calm
     ends = [(point, nth) for point, count in sorted(calm.passes.items()) for nth in range(1, count + 1)]
@@ -211,9 +211,9 @@ def _tied() -> None:
     ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
 
 
-def _spread(processes: int, calls: list[tuple[object, ...]]) -> Iterator[Told]:
+def _spread(processes: int, calls: list[tuple[object, ...]]) -> Iterator[LastPublished]:
     with ProcessPoolExecutor(processes, initializer=_tied) as pool:
-        under_way: list[Future[list[Told]]] = [pool.submit(*call) for call in calls[: processes * 2]]  # type: ignore[arg-type]
+        under_way: list[Future[list[LastPublished]]] = [pool.submit(*call) for call in calls[: processes * 2]]  # type: ignore[arg-type]
         rest = iter(calls[processes * 2 :])
         try:
             while under_way:

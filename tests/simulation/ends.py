@@ -29,8 +29,9 @@ from torture.pipeline_lives import Desk, begin
 from torture.plan import Record
 
 from traderecon.intake import agent as intake_agent
-from traderecon.transport import embedded, points
-from traderecon.transport.points import Point
+from traderecon.transport import embedded
+from traderecon.transport import failpoints as points
+from traderecon.transport.failpoints import Failpoint
 
 RECORDS = 20
 """So many are fed before each life."""
@@ -57,34 +58,34 @@ class End(NamedTuple):
 
 
 ROWS: dict[str, tuple[End, ...]] = {
-    "K1": (End(Point.FETCHED, "executions"), End(Point.FETCHED, "legs", 2), End(Point.FETCHED, "mismatch")),
-    "K2": (End(Point.CHANGELOG_NEXT, nth=2),),
-    "K3": (End(Point.SENT, "changelog", 2),),
-    "K4": (End(Point.CHANGELOG_ACKED, nth=2),),
-    "K5": (End(Point.SENT, "reconciled"), End(Point.SENT, "legs", 2)),
-    "K6": (End(Point.STORED, nth=2),),
-    "K7": (End(Point.DONE, "legs"), End(Point.DONE, "executions"), End(Point.DONE, "reconciled")),
-    "K8": (End(Point.COMMITTING, nth=2), End(Point.COMMITTED, nth=2)),
+    "K1": (End(Failpoint.FETCHED, "executions"), End(Failpoint.FETCHED, "legs", 2), End(Failpoint.FETCHED, "mismatch")),
+    "K2": (End(Failpoint.CHANGELOG_NEXT, nth=2),),
+    "K3": (End(Failpoint.SENT, "changelog", 2),),
+    "K4": (End(Failpoint.CHANGELOG_ACKED, nth=2),),
+    "K5": (End(Failpoint.SENT, "reconciled"), End(Failpoint.SENT, "legs", 2)),
+    "K6": (End(Failpoint.STORED, nth=2),),
+    "K7": (End(Failpoint.DONE, "legs"), End(Failpoint.DONE, "executions"), End(Failpoint.DONE, "reconciled")),
+    "K8": (End(Failpoint.COMMITTING, nth=2), End(Failpoint.COMMITTED, nth=2)),
     "K9": (
-        End(Point.SINK_BEGIN, nth=2),
-        End(Point.SINK_BEGUN, nth=2),
-        End(Point.SINK_WRITTEN, nth=2),
-        End(Point.SINK_COMMITTED, nth=2),
+        End(Failpoint.SINK_BEGIN, nth=2),
+        End(Failpoint.SINK_BEGUN, nth=2),
+        End(Failpoint.SINK_WRITTEN, nth=2),
+        End(Failpoint.SINK_COMMITTED, nth=2),
     ),
     "K10": (
-        End(Point.RECOVERING, nth=1, wiped=True),
-        End(Point.RECOVERING, nth=4, wiped=True),
-        End(Point.RECOVERED, nth=1, wiped=True),
+        End(Failpoint.RECOVERING, nth=1, wiped=True),
+        End(Failpoint.RECOVERING, nth=4, wiped=True),
+        End(Failpoint.RECOVERED, nth=1, wiped=True),
     ),
-    "K11": (End(Point.OPENING), End(Point.OPENED), End(Point.OPENED, wiped=True)),
-    "K12": (End(Point.REVOKING, nth=2), End(Point.REVOKED, nth=2)),
+    "K11": (End(Failpoint.OPENING), End(Failpoint.OPENED), End(Failpoint.OPENED, wiped=True)),
+    "K12": (End(Failpoint.REVOKING, nth=2), End(Failpoint.REVOKED, nth=2)),
     "K13": (
-        End(Point.STOPPING, stop=True),
-        End(Point.STOPPING, nth=3, stop=True),
-        End(Point.STOPPED, stop=True),
-        End(Point.STOPPED, nth=3, stop=True),
+        End(Failpoint.STOPPING, stop=True),
+        End(Failpoint.STOPPING, nth=3, stop=True),
+        End(Failpoint.STOPPED, stop=True),
+        End(Failpoint.STOPPED, nth=3, stop=True),
     ),
-    "K14": (End(Point.STRUCK, bug=True, nth=1), End(Point.STRUCK, bug=True, nth=1)),
+    "K14": (End(Failpoint.STRUCK, bug=True, nth=1), End(Failpoint.STRUCK, bug=True, nth=1)),
 }
 """Every end of a row is a life of its own, one after the other, on the same data."""
 

@@ -12,21 +12,21 @@ from typing import NamedTuple
 
 from simulation.broker import Conditions
 from simulation.day import Day, drawn
-from traderecon.transport.points import POINTS, Point
+from traderecon.transport.failpoints import FAILPOINTS, Failpoint
 
 SHARED = 8
 """So many schedules in a row have one day: whatever goes wrong, they come to the same."""
 
 SELDOM = {
-    Point.OPENING: 6,
-    Point.OPENED: 6,
-    Point.RECOVERED: 6,
-    Point.REVOKING: 12,
-    Point.REVOKED: 12,
-    Point.STOPPING: 3,
-    Point.STOPPED: 3,
-    Point.STRUCK: 2,
-    Point.RECOVERING: 8,
+    Failpoint.OPENING: 6,
+    Failpoint.OPENED: 6,
+    Failpoint.RECOVERED: 6,
+    Failpoint.REVOKING: 12,
+    Failpoint.REVOKED: 12,
+    Failpoint.STOPPING: 3,
+    Failpoint.STOPPED: 3,
+    Failpoint.STRUCK: 2,
+    Failpoint.RECOVERING: 8,
 }
 """How often a point is passed on a usual day, where that is not often."""
 OFTEN = 50
@@ -131,7 +131,7 @@ def planned(seed: int) -> Plan:
 
 
 def _crash(chance: random.Random) -> Crash:
-    point = chance.choice(POINTS)
+    point = chance.choice(FAILPOINTS)
     nth = chance.randint(1, SELDOM.get(point, OFTEN))
     return Crash(point, nth, wipe=chance.random() < 0.25, database=chance.random() < 0.05)
 

@@ -185,9 +185,9 @@ def _chunk(options: argparse.Namespace, first: int, bench: Any) -> list[Trial]:
     told = [trial(seed, bench) for seed in seeds]
     if report is not None:
         report.parent.mkdir(parents=True, exist_ok=True)
-        draft = report.with_suffix(".part")
-        draft.write_text(json.dumps([one._asdict() for one in told], indent=1))
-        draft.rename(report)
+        write_batch = report.with_suffix(".part")
+        write_batch.write_text(json.dumps([one._asdict() for one in told], indent=1))
+        write_batch.rename(report)
     return told
 
 

@@ -21,7 +21,7 @@ from simulation.loop import EPOCH_S
 from simulation.world import CHANGELOG, Outcome, World
 
 NOWHERE = -1
-RISING = (b"\x00applied\x00", b"\x00last\x00", b"\x00written\x00", b"e", b"p", b"w")
+MONOTONIC = (b"\x00applied\x00", b"\x00last\x00", b"\x00written\x00", b"e", b"p", b"w")
 LOCAL = (b"\x00changelog", b"\x00format")
 
 
@@ -155,7 +155,7 @@ def folded(records: list[Entry]) -> dict[bytes, bytes]:
         key = record.key or b""
         if record.value is None:
             rows.pop(key, None)
-        elif not key.startswith(RISING) or number(record.value) >= number(rows.get(key, b"-1")):
+        elif not key.startswith(MONOTONIC) or number(record.value) >= number(rows.get(key, b"-1")):
             rows[key] = record.value
     return rows
 

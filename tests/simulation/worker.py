@@ -27,16 +27,16 @@ from traderecon.stage import Stage
 from traderecon.telemetry import Metrics
 from traderecon.transport import Outgoing, Record, StreamApp
 from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.fingerprint import LogId
-from traderecon.transport.holds import Holds
 from traderecon.transport.incidents import Incidents
 from traderecon.transport.log import OffsetOutOfRange
-from traderecon.transport.points import Point, passed
+from traderecon.transport.pauses import Pauses
 from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
 from traderecon.transport.recovery import RangeRecovery
+from traderecon.transport.retry_counts import RetryCounts
 from traderecon.transport.stream import BatchStream
-from traderecon.transport.strikes import Strikes
 from traderecon.transport.written import Written
 
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ class RoleApp:
         self.start_offsets: Any = None
         self.writes: frozenset[str] = frozenset()
         self.written = Written(name)
-        self.holds = Holds(name)
+        self.holds = Pauses(name)
         self.incidents = Incidents(name)
         self.consumer_generation_id = 0
         self.rebalancing_count = 0
@@ -339,7 +339,7 @@ class Producer:
                 await self._worker.awake()
                 asked_ms = int(self._worker.world.loop.time() * 1000)
                 sent = self._broker.send(topic, partition, entries)
-                passed(Point.SENT, topic)
+                hit(Failpoint.SENT, topic)
                 try:
                     base, at_ms = await self._worker.hears(sent)
                 except Unheard:
@@ -522,8 +522,10 @@ class Role:
         self.generation = 0
         self._beginning: asyncio.Task[None] | None = None
         self._giving = asyncio.Lock()
-        strikes = Strikes(worker.home.directory / f"{name}.json")
-        stage = Stage(cast(Any, self.app), world.topics, world.partitions[world.topics.legs], worker.metrics, strikes)
+        retry_counts = RetryCounts(worker.home.directory / f"{name}.json")
+        stage = Stage(
+            cast(Any, self.app), world.topics, world.partitions[world.topics.legs], worker.metrics, retry_counts
+        )
         self.store = None
         match name:
             case "intake":
@@ -617,11 +619,11 @@ class Role:
 
     async def leave(self) -> None:
         """Stop in order."""
-        passed(Point.STOPPING, self.app.conf.id)
+        hit(Failpoint.STOPPING, self.app.conf.id)
         async with self._giving:
             await self._revoked()
         self.group.leave(self)
-        passed(Point.STOPPED, self.app.conf.id)
+        hit(Failpoint.STOPPED, self.app.conf.id)
 
     # -- the log, beside the group
 

@@ -40,7 +40,7 @@ from traderecon.sink import store
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import BatchTable
 from traderecon.topics import topics
-from traderecon.transport import StreamApp, consumer, halt, points
+from traderecon.transport import StreamApp, consumer, fail_stop, failpoints
 from traderecon.transport.log import Log
 from traderecon.transport.log.database import Sync
 
@@ -449,7 +449,7 @@ class World:
 
     def close(self) -> None:
         """End everything."""
-        points.listen(None)
+        failpoints.listen(None)
         self.broker.close()
         for worker in self.workers:
             if worker is not None and not worker.dead:
@@ -480,7 +480,7 @@ async def _played(plan: Plan, bench: Bench, loop: VirtualLoop, say: SimpleNamesp
     world = World(plan, bench, loop)
     say.world = world
     loop.work = lambda call: _at_work().work(call)
-    points.listen(world.passed)
+    failpoints.listen(world.passed)
     try:
         settled = await world.run()
     finally:
@@ -539,9 +539,9 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
         (sys.modules["traderecon.tables.store"], "ReadOptions", RowsBound),
         (intake_agent, "decode", poisoned),
-        (halt, "os", SimpleNamespace(_exit=exited)),
-        (halt, "logging", SimpleNamespace(shutdown=lambda: None)),
-        (halt, "logger", Said()),
+        (fail_stop, "os", SimpleNamespace(_exit=exited)),
+        (fail_stop, "logging", SimpleNamespace(shutdown=lambda: None)),
+        (fail_stop, "logger", Said()),
     ]
     kept = [(module, name, vars(module)[name]) for module, name, _ in changes]
     disabled = logging.root.manager.disable
@@ -551,7 +551,7 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
     try:
         yield say
     finally:
-        points.listen(None)
+        failpoints.listen(None)
         logging.disable(disabled)
         for module, name, value in kept:
             setattr(module, name, value)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
 from traderecon.matching import decided, result, told, verdict
-from traderecon.records import Fact, Kind, Leg, Origin, Result, State, Told
+from traderecon.records import Fact, Kind, LastPublished, Leg, Origin, Result, State
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
 from traderecon.records.numbers import canonical
 from traderecon.records.result_message import encode_result
@@ -24,7 +24,7 @@ from traderecon.sink.schema import metadata
 from traderecon.sink.store import Store
 from traderecon.topics import topics
 from traderecon.transport import MicroBatch, Record
-from traderecon.transport.log import Record as Kept
+from traderecon.transport.log import Record as LogRecord
 
 PARTITIONS = 2
 TOPICS = topics()
@@ -59,7 +59,7 @@ def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
     """What is published of a trade whose legs come one after the other, its graces over."""
     facts: list[Fact] = []
     published: list[Result] = []
-    before: Told | None = None
+    before: LastPublished | None = None
     for offset, leg in enumerate(legs):
         received_at_ns = SECOND_NS + offset * NS_PER_MS
         facts.append(Fact(msgspec.structs.replace(leg, trade_id=trade_id), Origin("in", 0, offset, received_at_ns)))
@@ -105,7 +105,7 @@ class Outputs:
     """The output topics as a log that has holes in its offsets."""
 
     def __init__(self, seed: int = SEED) -> None:
-        self.places: dict[Place, list[Kept]] = {}
+        self.places: dict[Place, list[LogRecord]] = {}
         self._rng = random.Random(seed)
         self._clock_ms = START_MS
 
@@ -128,7 +128,7 @@ class Outputs:
         offset = records[-1].offset + 1 if records else 0
         self._clock_ms += 1
         hole = self._rng.random() < 0.1
-        records.append(Kept(offset + hole, self._clock_ms, key, value, ()))
+        records.append(LogRecord(offset + hole, self._clock_ms, key, value, ()))
 
     def others(self, count: int) -> None:
         """Dead letters, some of them twice, and standings."""

@@ -15,7 +15,7 @@ from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
 from traderecon.topics import topics
 from traderecon.transport import StreamApp
-from traderecon.transport.strikes import Strikes
+from traderecon.transport.retry_counts import RetryCounts
 
 
 def main(directory: Path) -> None:
@@ -29,7 +29,7 @@ def main(directory: Path) -> None:
     )
     store, metrics = Store.open(f"sqlite:///{directory / 't.db'}"), Metrics()
     store.ready()
-    attach(Stage(app, topics(), 2, metrics, Strikes(directory / "strikes.json")), store)
+    attach(Stage(app, topics(), 2, metrics, RetryCounts(directory / "retry-counts.json")), store)
     try:
         faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()
     finally:

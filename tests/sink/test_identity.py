@@ -11,9 +11,9 @@ from sink.outputs import TOPICS, simulated
 from traderecon import clock
 from traderecon.audit.backup import backup
 from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind
-from traderecon.audit.notary import Notary
 from traderecon.audit.verify import examine
 from traderecon.records.action import encode_action, rules_change
 from traderecon.records.checkpoint import Checkpoint
@@ -100,8 +100,8 @@ def test_z8_a_database_whose_outputs_have_expired_says_since_when_it_is_complete
     assert whole.complete_from() is None
     assert [one.first_offset for one in Queries(store.readers).beginnings()] == [*begun.values()]
     # Checkpoints of a database that began with the first message are of other chains.
-    other = Notary(whole.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
-    mine = Notary(store.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
+    other = Checkpointer(whole.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
+    mine = Checkpointer(store.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
     assert {one.place: one.first for one in mine} == begun
     chains: dict[tuple[str, int], list[Checkpoint]] = {}
     for one in [*other, *mine]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from traderecon.records.account import Account, Became, encode_account
+from traderecon.records.account import Account, Disposition, encode_account
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
 from traderecon.transport.log import Record
 
-ROUND = [(Became.LEG, 120), (Became.REJECTED, 1), (Became.CONTROL, 2)]
+ROUND = [(Disposition.LEG, 120), (Disposition.REJECTED, 1), (Disposition.CONTROL, 2)]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def ledger(store: Store) -> list[dict[str, Any]]:
 
 def test_every_partition_has_its_row(store: Store) -> None:
     places = [("executions", 0), ("executions", 1), ("desk.pnl_snapshot", 0)]
-    store.take(batch([Account(*place, 100 * step, ((Became.LEG, 100),)) for step in (0, 1) for place in places]))
+    store.take(batch([Account(*place, 100 * step, ((Disposition.LEG, 100),)) for step in (0, 1) for place in places]))
     assert [(row["topic"], row["partition"], row["next_offset"], row["legs"]) for row in ledger(store)] == [
         (*place, 200, 200) for place in sorted(places)
     ]
@@ -48,9 +48,9 @@ def test_accounts_that_come_again_cut_otherwise_change_nothing(store: Store) -> 
     store.take(batch([Account("executions", 0, 100, tuple(ROUND))]))
     before = ledger(store)
     again = [
-        Account("executions", 0, 100, ((Became.LEG, 50),)),
-        Account("executions", 0, 130, ((Became.LEG, 90), (Became.REJECTED, 1))),
-        Account("executions", 0, 219, ((Became.LEG, 1), (Became.REJECTED, 1), (Became.CONTROL, 2))),
+        Account("executions", 0, 100, ((Disposition.LEG, 50),)),
+        Account("executions", 0, 130, ((Disposition.LEG, 90), (Disposition.REJECTED, 1))),
+        Account("executions", 0, 219, ((Disposition.LEG, 1), (Disposition.REJECTED, 1), (Disposition.CONTROL, 2))),
     ]
     store.take(batch(again, 1))
     assert ledger(store) == before
@@ -59,10 +59,14 @@ def test_accounts_that_come_again_cut_otherwise_change_nothing(store: Store) -> 
 
 def test_a_hole_is_unaccounted_until_it_is_told(store: Store, tmp_path: Path) -> None:
     queries = Queries.open(f"sqlite:///{tmp_path / 't.db'}")
-    store.take(batch([Account("executions", 0, 0, ((Became.LEG, 10),)), Account("executions", 0, 15, tuple(ROUND))]))
+    store.take(
+        batch([Account("executions", 0, 0, ((Disposition.LEG, 10),)), Account("executions", 0, 15, tuple(ROUND))])
+    )
     assert queries.unaccounted() == 5
     assert [row["gaps"] for row in ledger(store)] == ["[[10,15]]"]
-    store.take(batch([Account("executions", 0, 8, ((Became.LEG, 2), (Became.CONTROL, 4), (Became.LEG, 9)))], 2))
+    store.take(
+        batch([Account("executions", 0, 8, ((Disposition.LEG, 2), (Disposition.CONTROL, 4), (Disposition.LEG, 9)))], 2)
+    )
     assert queries.unaccounted() == 0
     (row,) = queries.ledger()
     assert (row.start, row.next_offset, row.legs, row.rejected, row.control) == (0, 138, 131, 1, 6)

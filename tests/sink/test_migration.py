@@ -10,11 +10,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine
 
+from traderecon.exit_codes import Exit
 from traderecon.sink import migration
 from traderecon.sink.database import StoreError, opened
 from traderecon.sink.schema import metadata
 from traderecon.sink.store import Store
-from traderecon.transport.halt import REFUSED, UNREACHABLE
 
 
 def url(path: Path) -> str:
@@ -78,10 +78,10 @@ def test_a_database_behind_or_ahead_is_refused_with_what_to_do(tmp_path: Path) -
         StoreError, match=rf"at migration 0999, this version works with {migration.head()}.*`traderecon db upgrade`"
     ) as at:
         store.ready()
-    assert at.value.code == REFUSED
+    assert at.value.code == Exit.CONFIG
     with pytest.raises(StoreError, match=r"tables are of a newer version \(migration 0999\)") as at:
         store.upgrade()
-    assert at.value.code == REFUSED
+    assert at.value.code == Exit.CONFIG
     store.close()
 
 
@@ -101,14 +101,14 @@ def test_tables_of_something_else_are_left_alone(tmp_path: Path) -> None:
     [
         (
             "postgresql://u:hunter2@h/db",
-            REFUSED,
+            Exit.CONFIG,
             "this version keeps its database in SQLite only",
         ),
-        ("no url", REFUSED, "this version keeps its database in SQLite only"),
-        ("sqlite://", REFUSED, "names no file"),
-        ("sqlite:///:memory:", REFUSED, "names no file"),
-        ("sqlite:////proc/no/t.db", UNREACHABLE, "its directory cannot be made"),
-        ("sqlite:////proc/t.db", UNREACHABLE, "cannot be opened"),
+        ("no url", Exit.CONFIG, "this version keeps its database in SQLite only"),
+        ("sqlite://", Exit.CONFIG, "names no file"),
+        ("sqlite:///:memory:", Exit.CONFIG, "names no file"),
+        ("sqlite:////proc/no/t.db", Exit.UNREACHABLE, "its directory cannot be made"),
+        ("sqlite:////proc/t.db", Exit.UNREACHABLE, "cannot be opened"),
     ],
 )
 def test_a_database_that_cannot_be_used(address: str, code: int, said: str) -> None:
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.db").write_bytes(b"a letter to the desk, and no database at all" * 100)
     with pytest.raises(StoreError, match="no database that can be read") as error:
         Store.open(url(tmp_path / "t.db"))
-    assert error.value.code == REFUSED
+    assert error.value.code == Exit.CONFIG
 
 
 def test_a_database_somebody_keeps_to_himself_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +132,7 @@ def test_a_database_somebody_keeps_to_himself_is_unreachable(tmp_path: Path, mon
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreError, match="another process") as error:
         store.upgrade()
-    assert error.value.code == UNREACHABLE
+    assert error.value.code == Exit.UNREACHABLE
     other.execute("ROLLBACK")
     other.close()
     store.upgrade()

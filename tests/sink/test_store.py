@@ -396,7 +396,7 @@ def test_an_event_that_comes_with_other_bytes_is_a_conflict(store: Store, caplog
 def orphans(offset: int, version: int) -> Record:
     """A leg that comes once more for a trade that was closed at that version."""
     fact = arrived(ours(price="190.5"))[0]
-    late = orphan(version, [facts.Kept(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
+    late = orphan(version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
     return Record(offset, offset, b"T1", encode_result(late), ())
 
 

@@ -18,24 +18,24 @@ rows: Any = vars(sys.modules["traderecon.tables.store"])["rows"]
 
 
 def stored(table: BatchTable) -> dict[bytes, bytes]:
-    return dict(table.draft(batch(0)).scan(b"T"))
+    return dict(table.write_batch(batch(0)).scan(b"T"))
 
 
 def test_a_draft_sees_itself_over_what_is_stored(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        first = table.draft(batch(0))
+        first = table.write_batch(batch(0))
         first.put(b"T1\x00e", b"1")
         first.put(b"T2\x00e", b"2")
         await first.write()
-        draft = table.draft(batch(1))
-        draft.put(b"T1\x00c", b"3")
-        draft.put(b"T1\x00e", b"4")
-        draft.delete(b"T2\x00e")
-        assert draft.get(b"T1\x00e") == b"4"
-        assert draft.get(b"T2\x00e") is None
-        assert sorted(draft.scan(b"T1\x00")) == [(b"T1\x00c", b"3"), (b"T1\x00e", b"4")]
-        assert list(draft.scan(b"T2\x00")) == []
-        assert table.draft(batch(1)).get(b"T1\x00e") == b"1"  # nothing is written before it is written
+        write_batch = table.write_batch(batch(1))
+        write_batch.put(b"T1\x00c", b"3")
+        write_batch.put(b"T1\x00e", b"4")
+        write_batch.delete(b"T2\x00e")
+        assert write_batch.get(b"T1\x00e") == b"4"
+        assert write_batch.get(b"T2\x00e") is None
+        assert sorted(write_batch.scan(b"T1\x00")) == [(b"T1\x00c", b"3"), (b"T1\x00e", b"4")]
+        assert list(write_batch.scan(b"T2\x00")) == []
+        assert table.write_batch(batch(1)).get(b"T1\x00e") == b"1"  # nothing is written before it is written
 
     play(tmp_path, story)
 
@@ -43,14 +43,14 @@ def test_a_draft_sees_itself_over_what_is_stored(tmp_path: Path) -> None:
 def test_what_is_written_is_there_after_a_restart_with_its_offsets(tmp_path: Path) -> None:
     async def before(table: BatchTable) -> None:
         assert table.applied("legs", 0) == -1
-        draft = table.draft(batch(5, 6))
-        draft.put(b"T1", b"1")
-        await draft.write()
+        write_batch = table.write_batch(batch(5, 6))
+        write_batch.put(b"T1", b"1")
+        await write_batch.write()
 
     async def after(table: BatchTable) -> None:
         assert stored(table) == {b"T1": b"1"}
         assert table.applied("legs", 0) == 6
-        assert table.draft(batch(7)).applied == 6
+        assert table.write_batch(batch(7)).applied == 6
         assert table.next_changelog_offset(0) == table.app.transport.log.end(CHANGELOG, 0) == 3
 
     play(tmp_path, before)
@@ -59,12 +59,12 @@ def test_what_is_written_is_there_after_a_restart_with_its_offsets(tmp_path: Pat
 
 def test_z1_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        first = table.draft(batch(0))
+        first = table.write_batch(batch(0))
         first.put(b"T1", b"1")
         await first.write()
         log = table.app.transport.log
         log.append([(CHANGELOG, 0, [(b"T2", b"theirs", 0, ()), (b"T3", b"theirs", 0, ())])])
-        second = table.draft(batch(1))
+        second = table.write_batch(batch(1))
         second.put(b"T3", b"ours")
         await second.write()
         assert stored(table) == {b"T1": b"1", b"T2": b"theirs", b"T3": b"ours"}
@@ -76,21 +76,21 @@ def test_z1_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
 
 def test_two_drafts_of_a_partition_at_once_are_a_bug(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        drafts = table.draft(batch(0)), table.draft(batch(1))
+        drafts = table.write_batch(batch(0)), table.write_batch(batch(1))
         with pytest.raises(RuntimeError, match="written at once"):
-            await asyncio.gather(*(draft.write() for draft in drafts))
+            await asyncio.gather(*(write_batch.write() for write_batch in drafts))
 
     play(tmp_path, story)
 
 
 def test_a_table_is_not_written_in_any_other_way(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        with pytest.raises(TypeError, match="put b'T1' into a draft"):
+        with pytest.raises(TypeError, match="put b'T1' into a batch"):
             table[b"T1"] = b"1"
-        with pytest.raises(TypeError, match="delete b'T1' in a draft"):
+        with pytest.raises(TypeError, match="delete b'T1' in a batch"):
             del table[b"T1"]
         with pytest.raises(ValueError, match="begins with NUL"):
-            table.draft(batch(0)).put(b"\x00applied", b"1")
+            table.write_batch(batch(0)).put(b"\x00applied", b"1")
 
     play(tmp_path, story)
 
@@ -102,20 +102,20 @@ def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         kept: dict[bytes, bytes] = {}
         for turn in range(60):
-            draft, drafted = table.draft(batch(turn)), dict(kept)
+            write_batch, drafted = table.write_batch(batch(turn)), dict(kept)
             for key in rng.sample(keys, rng.randrange(len(keys))):
                 if rng.random() < 0.3:
-                    draft.delete(key)
+                    write_batch.delete(key)
                     drafted.pop(key, None)
                 else:
-                    draft.put(key, b"%d" % turn)
+                    write_batch.put(key, b"%d" % turn)
                     drafted[key] = b"%d" % turn
             for prefix in (b"A", b"B\x00", b"C\x00d", b"D"):
                 expected = {key: value for key, value in drafted.items() if key.startswith(prefix)}
-                found = [(key, value) for key, value in draft.scan(prefix) if not key.startswith(b"\x00")]
+                found = [(key, value) for key, value in write_batch.scan(prefix) if not key.startswith(b"\x00")]
                 assert sorted(found) == sorted(expected.items())
             if rng.random() < 0.3:
-                await draft.write()
+                await write_batch.write()
                 kept = drafted
 
     play(tmp_path, story)
@@ -151,14 +151,14 @@ def test_many_scans_at_once_end_where_their_prefix_does(tmp_path: Path) -> None:
 
 def test_what_has_been_applied_never_falls(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        await table.draft(batch(0, 1, 2, 3, 4, 5)).write()
-        replay = table.draft(batch(0, 1, 2))  # a restart before a commit, cut in another place
+        await table.write_batch(batch(0, 1, 2, 3, 4, 5)).write()
+        replay = table.write_batch(batch(0, 1, 2))  # a restart before a commit, cut in another place
         assert replay.applied == 5
         await replay.write()
         assert table.applied("legs", 0) == 5
         late = [(APPLIED, b"3", 0, ())]  # a worker that was stopped and woke
         table.app.transport.log.append([(CHANGELOG, 0, late)])
-        await table.draft(batch(6)).write()
+        await table.write_batch(batch(6)).write()
         assert table.applied("legs", 0) == 6
 
     play(tmp_path, story)
@@ -175,7 +175,7 @@ def test_what_has_been_applied_is_recovered_as_the_highest(tmp_path: Path) -> No
 
 def test_what_is_deleted_begins_again_wherever_the_changelog_is_cut(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        key = watermarks.RISING[0] + b"row"
+        key = watermarks.MONOTONIC[0] + b"row"
         records = [Row(at, key=key, value=value) for at, value in enumerate((b"12", None, b"3", b"2", None))]
         for end, held in ((1, b"12"), (2, None), (3, b"3"), (4, b"3"), (5, None)):
             for cut in range(end + 1):
@@ -183,7 +183,7 @@ def test_what_is_deleted_begins_again_wherever_the_changelog_is_cut(tmp_path: Pa
                 table.restore(TP(CHANGELOG, 0), records[:cut], cut)
                 table.restore(TP(CHANGELOG, 0), records[cut:end], end)
                 assert table.stored_row(0, key) == held
-            with Fold(tmp_path / "fold", watermarks.RISING) as fold:
+            with Fold(tmp_path / "fold", watermarks.MONOTONIC) as fold:
                 for record in records[:end]:
                     fold.add(record.key or b"", record.value)
                 assert fold.row(key) == held
@@ -200,9 +200,9 @@ from tables_case import batch, opened
 
 async def story():
     async with opened(Path(sys.argv[2])) as table:
-        await table.draft(batch(0)).write()
+        await table.write_batch(batch(0)).write()
         table.data.of(0).put(b"\\x00changelog", b"99")  # the store knows more of the changelog than there is
-        await table.draft(batch(1)).write()
+        await table.write_batch(batch(1)).write()
 
 asyncio.run(story())
 """

@@ -6,44 +6,44 @@ from legs import arrived, ours, theirs
 from msgspec.structs import replace
 from tables_case import batch, play
 
-from traderecon.records import State, Told, identity
+from traderecon.records import LastPublished, State, identity
 from traderecon.records.journal import encode_journal
 from traderecon.records.result_message import Published
-from traderecon.tables import BatchTable, closed, facts, outputs, told, trades
+from traderecon.tables import BatchTable, closed, facts, last_published, outputs, trades
 
-PUBLISHED = Told(2, State.MATCHED, (), "e" * 64)
+PUBLISHED = LastPublished(2, State.MATCHED, (), "e" * 64)
 
 
-def kept_rows() -> list[tuple[facts.Kept, bytes]]:
+def kept_rows() -> list[tuple[facts.StoredFact, bytes]]:
     found = arrived(ours(), theirs())
-    return [(facts.Kept(identity(one.leg), one, 10 + at), encode_journal(one)) for at, one in enumerate(found)]
+    return [(facts.StoredFact(identity(one.leg), one, 10 + at), encode_journal(one)) for at, one in enumerate(found)]
 
 
 async def matched(table: BatchTable, memory: trades.Memory) -> None:
     """A trade with two legs, whose result is published."""
-    draft = table.draft(batch(20))
-    held = memory.trades(draft)
+    write_batch = table.write_batch(batch(20))
+    held = memory.trades(write_batch)
     held.of(b"T1")
     for kept, value in kept_rows():
         held.keep(b"T1", kept, value)
     held.tell(b"T1", PUBLISHED)
-    await draft.write()
+    await write_batch.write()
 
 
 def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
         await matched(table, memory)
-        draft = table.draft(batch(30))
-        memory.trades(draft).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
-        await draft.write()
+        write_batch = table.write_batch(batch(30))
+        memory.trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
+        await write_batch.write()
         # A worker that was stopped before, and wakes up.
-        draft = table.draft(batch(31))
+        write_batch = table.write_batch(batch(31))
         for kept, value in kept_rows():
-            facts.keep(draft, b"T1", kept, value)
-        told.tell(draft, b"T1", PUBLISHED)
-        await draft.write()
-        trade = trades.Memory().trades(table.draft(batch(32))).of(b"T1")
+            facts.keep(write_batch, b"T1", kept, value)
+        last_published.tell(write_batch, b"T1", PUBLISHED)
+        await write_batch.write()
+        trade = trades.Memory().trades(table.write_batch(batch(32))).of(b"T1")
         assert trade.facts == []
         assert trade.told == PUBLISHED
         assert trade.closed is not None
@@ -58,12 +58,14 @@ def test_s14_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Pat
         late = replace(PUBLISHED, version=3, state=State.UNMATCHED, event_id="f" * 64)
         (fact,) = arrived(ours(version=2))
         for last, shown in ((PUBLISHED, []), (late, [facts.READ_BACK])):
-            draft = table.draft(batch(20))
-            trades.Memory().trades(draft).close(b"T1", closed.Closed(2, PUBLISHED, 20, 500, 400))
-            facts.keep(draft, b"T1", facts.Kept(identity(fact.leg), fact, facts.READ_BACK), encode_journal(fact))
-            told.tell(draft, b"T1", last)
-            await draft.write()
-            trade = trades.Memory().trades(table.draft(batch(21))).of(b"T1")
+            write_batch = table.write_batch(batch(20))
+            trades.Memory().trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 20, 500, 400))
+            facts.keep(
+                write_batch, b"T1", facts.StoredFact(identity(fact.leg), fact, facts.READ_BACK), encode_journal(fact)
+            )
+            last_published.tell(write_batch, b"T1", last)
+            await write_batch.write()
+            trade = trades.Memory().trades(table.write_batch(batch(21))).of(b"T1")
             assert ([kept.journal_offset for kept in trade.facts], trade.told) == (shown, last)
 
     play(tmp_path, story)
@@ -75,9 +77,9 @@ def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
         result = Published("T1", PUBLISHED, tuple(found))
         rows = outputs.rows(result)
         await table.put_rows(0, rows)
-        assert closed.due(table.draft(batch(0)), 0, 5) == [closed.Look(0, b"T1")]
+        assert closed.due(table.write_batch(batch(0)), 0, 5) == [closed.Look(0, b"T1")]
         # A newer one of a trade that is there: that is looked at already.
-        again = outputs.rows(result._replace(last=replace(PUBLISHED, version=9)), rows[told.PREFIX + b"T1"])
+        again = outputs.rows(result._replace(last=replace(PUBLISHED, version=9)), rows[last_published.PREFIX + b"T1"])
         assert closed.key(0, b"T1") not in again
 
     play(tmp_path, story)
@@ -86,7 +88,7 @@ def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
 def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         await matched(table, trades.Memory())
-        held = trades.Memory().trades(table.draft(batch(30)))
+        held = trades.Memory().trades(table.write_batch(batch(30)))
         held.forget(b"T1")
         trade = held.of(b"T1")
         assert (trade.facts, trade.told, trade.closed) == ([], None, None)
@@ -96,22 +98,22 @@ def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_pat
 
 def test_s14_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        draft = table.draft(batch(20))
-        held = trades.Memory().trades(draft)
+        write_batch = table.write_batch(batch(20))
+        held = trades.Memory().trades(write_batch)
         held.of(b"T1")
         held.close(b"T1", closed.Closed(7, PUBLISHED, 20, 500, 400))
-        closed.look_at(draft, 900, b"T1")
-        await draft.write()
-        draft = table.draft(batch(30))
-        held = trades.Memory().trades(draft)
-        assert closed.due(draft, 899, 5) == []
-        (look,) = closed.due(draft, 900, 5)
-        closed.looked_at(draft, look)
+        closed.look_at(write_batch, 900, b"T1")
+        await write_batch.write()
+        write_batch = table.write_batch(batch(30))
+        held = trades.Memory().trades(write_batch)
+        assert closed.due(write_batch, 899, 5) == []
+        (look,) = closed.due(write_batch, 900, 5)
+        closed.looked_at(write_batch, look)
         held.forget(look.trade_id)
-        await draft.write()
-        draft = table.draft(batch(40))
-        assert closed.of(draft, b"T1") is None
-        assert closed.due(draft, 10_000, 5) == []
-        assert closed.horizon(draft) == (400, 7)
+        await write_batch.write()
+        write_batch = table.write_batch(batch(40))
+        assert closed.of(write_batch, b"T1") is None
+        assert closed.due(write_batch, 10_000, 5) == []
+        assert closed.horizon(write_batch) == (400, 7)
 
     play(tmp_path, story)

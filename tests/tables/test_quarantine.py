@@ -19,12 +19,12 @@ KEYS = [b"T%04d" % number for number in range(TRADES)]
 async def filled(table: BatchTable) -> None:
     """So many rows, all but the last of them in a file of their own."""
     for turn in range(BATCHES):
-        draft = table.draft(batch(turn))
+        write_batch = table.write_batch(batch(turn))
         for key in KEYS[turn::BATCHES]:
-            draft.put(key, key * 40)
+            write_batch.put(key, key * 40)
         if turn == BATCHES - 1:
             table.data.of(0).flush()
-        await draft.write()
+        await write_batch.write()
 
 
 async def recovered(table: BatchTable) -> None:
@@ -37,7 +37,7 @@ async def recovered(table: BatchTable) -> None:
 
 
 def whole(table: BatchTable) -> bool:
-    return dict(table.draft(batch(BATCHES)).scan(b"T")) == {key: key * 40 for key in KEYS}
+    return dict(table.write_batch(batch(BATCHES)).scan(b"T")) == {key: key * 40 for key in KEYS}
 
 
 def flip(path: Path) -> None:
@@ -61,15 +61,15 @@ def test_s2_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> No
     flip(sst_of(tmp_path))
 
     async def read(table: BatchTable) -> None:
-        draft = table.draft(batch(BATCHES))
+        write_batch = table.write_batch(batch(BATCHES))
         with pytest.raises(Exception, match="Corruption"):
-            dict(draft.scan(b"T"))
+            dict(write_batch.scan(b"T"))
         with pytest.raises(Exception, match="Corruption"):
-            draft.stored(b"T")
+            write_batch.stored(b"T")
         for key in KEYS:  # each is as it was, or is not given at all
             found = [(key, key * 40)]
             with suppress(Exception):
-                found = draft.stored(key)
+                found = write_batch.stored(key)
             assert found == [(key, key * 40)]
 
     play(tmp_path, read)
@@ -81,7 +81,7 @@ def test_s2_a_store_with_a_flipped_bit_is_made_anew_from_its_changelog(tmp_path:
 
     async def found(table: BatchTable) -> None:
         try:
-            dict(table.draft(batch(BATCHES)).scan(b"T"))
+            dict(table.write_batch(batch(BATCHES)).scan(b"T"))
         except Exception as error:
             table.distrust(0, error)
 
@@ -137,7 +137,7 @@ def test_s2_a_damaged_store_is_made_anew_and_never_begins_empty(tmp_path: Path, 
     async def again(table: BatchTable) -> None:
         await recovered(table)
         assert whole(table)
-        await table.draft(batch(BATCHES)).write()
+        await table.write_batch(batch(BATCHES)).write()
 
     play(tmp_path, again)
 
@@ -158,7 +158,7 @@ from tables_case import batch, opened
 
 async def story():
     async with opened(Path(sys.argv[2])) as table:
-        await table.draft(batch(0)).write()
+        await table.write_batch(batch(0)).write()
         exec(sys.argv[3])
         await table.data.stop()
         table.applied("legs", 0)
@@ -229,10 +229,10 @@ async def story():
     async with opened(Path(sys.argv[2])) as table:
         first = table.applied("legs", 0) + 1
         for turn in range(first, first + 10_000):
-            draft = table.draft(batch(turn))
+            write_batch = table.write_batch(batch(turn))
             for number in range(40):
-                draft.put(b"T%02d%06d" % (number, turn % 50), b"%d " % turn + bytes(500))
-            await draft.write()
+                write_batch.put(b"T%02d%06d" % (number, turn % 50), b"%d " % turn + bytes(500))
+            await write_batch.write()
             print(turn, flush=True)
 
 asyncio.run(story())
@@ -240,14 +240,14 @@ asyncio.run(story())
 
 
 def test_k11_killed_while_it_flushes_or_compacts_the_store_is_a_prefix_of_its_changelog(tmp_path: Path) -> None:
-    for turns in (1, 40, 90):
+    for output in (1, 40, 90):
         with subprocess.Popen(
             [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as worker:
             assert worker.stdout is not None
-            for _ in range(turns):
+            for _ in range(output):
                 assert worker.stdout.readline()
             worker.kill()
     for journal in store_of(tmp_path).glob("*.log"):
@@ -261,7 +261,7 @@ def test_k11_killed_while_it_flushes_or_compacts_the_store_is_a_prefix_of_its_ch
         async for _, records in table.app.transport.read({TP(CHANGELOG, 0): range(log.end(CHANGELOG, 0))}):
             newest |= {record.key: record.value for record in records}
         expected = {key: value for key, value in newest.items() if key.startswith(b"T")}
-        assert dict(table.draft(batch(0)).scan(b"T")) == expected
+        assert dict(table.write_batch(batch(0)).scan(b"T")) == expected
         assert table.applied("legs", 0) >= 120
 
     play(tmp_path, judged)

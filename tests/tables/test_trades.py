@@ -8,39 +8,39 @@ from legs import arrived, ours
 from msgspec.structs import replace
 from tables_case import APPLIED, CHANGELOG, batch, play
 
-from traderecon.records import State, Told, identity
+from traderecon.records import LastPublished, State, identity
 from traderecon.records.bounds import FACTS_PER_SIDE
 from traderecon.records.journal import decode_fact, encode_journal
-from traderecon.tables import BatchTable, Draft, facts, told, trades
+from traderecon.tables import BatchTable, TableBatch, facts, last_published, trades
 from traderecon.transport import Outgoing
 
 IDS = [b"T1", b"T2", b"T3"]
 
 
-def fact(offset: int) -> tuple[facts.Kept, bytes]:
+def fact(offset: int) -> tuple[facts.StoredFact, bytes]:
     """The fact that a journal record at this offset brings."""
     (one,) = arrived(ours(version=offset + 1))
-    return facts.Kept(identity(one.leg), one, offset), encode_journal(one)
+    return facts.StoredFact(identity(one.leg), one, offset), encode_journal(one)
 
 
-def agree(found: trades.Trades, draft: Draft) -> None:
+def agree(found: trades.Trades, write_batch: TableBatch) -> None:
     for trade_id in IDS:
         trade, prefix = found.of(trade_id), b"f" + trade_id + b"\x00"
-        rows = [(key.removeprefix(prefix).hex(), value.partition(b" ")) for key, value in draft.scan(prefix)]
-        kept = [facts.Kept(identity, decode_fact(said), int(offset)) for identity, (offset, _, said) in rows]
+        rows = [(key.removeprefix(prefix).hex(), value.partition(b" ")) for key, value in write_batch.scan(prefix)]
+        kept = [facts.StoredFact(identity, decode_fact(said), int(offset)) for identity, (offset, _, said) in rows]
         assert trade.facts == sorted(kept, key=facts.by_offset)
-        assert trade.told == told.last(draft, trade_id)
+        assert trade.told == last_published.last(write_batch, trade_id)
 
 
 def test_a_trade_that_moved_last_is_not_read_again(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
-        draft = table.draft(batch(0))
-        found = memory.trades(draft)
+        write_batch = table.write_batch(batch(0))
+        found = memory.trades(write_batch)
         trade = found.of(b"T1")
         found.keep(b"T1", *fact(0))
-        await draft.write()
-        again = table.draft(batch(1))
+        await write_batch.write()
+        again = table.write_batch(batch(1))
         assert memory.trades(again).of(b"T1") is trade
         agree(memory.trades(again), again)
 
@@ -52,9 +52,9 @@ def test_no_more_is_remembered_than_the_last_of_them(tmp_path: Path, monkeypatch
 
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
-        first = table.draft(batch(0))
+        first = table.write_batch(batch(0))
         seen = [memory.trades(first).of(trade_id) for trade_id in IDS]
-        second = memory.trades(table.draft(batch(1)))
+        second = memory.trades(table.write_batch(batch(1)))
         assert second.of(b"T3") is seen[2]
         assert second.of(b"T1") is not seen[0]
 
@@ -68,8 +68,8 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
         offset = 0
-        draft = table.draft(batch(0))
-        found = memory.trades(draft)
+        write_batch = table.write_batch(batch(0))
+        found = memory.trades(write_batch)
         for _ in range(150):
             step = rng.choice(
                 ["keep", "keep", "keep", "tell", "late", "twin", "write", "go on", "abandon", "stranger", "reopen"]
@@ -85,20 +85,20 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
                 for one in known[:1]:
                     found.keep(trade_id, replace(one, journal_offset=offset - 12), encode_journal(one.fact))
             elif step == "tell":
-                found.tell(trade_id, Told(offset, State.MATCHED, (), f"{offset:064x}"))
+                found.tell(trade_id, LastPublished(offset, State.MATCHED, (), f"{offset:064x}"))
             elif step == "stranger":
                 kept, value = fact(offset)
                 row = Outgoing(b"f" + trade_id + b"\x00" + bytes.fromhex(kept.identity), b"%d %b" % (offset, value))
                 await table.app.append(CHANGELOG, 0, [row, Outgoing(APPLIED, b"%d" % offset)])
             else:
                 if step != "abandon":
-                    await draft.write()
+                    await write_batch.write()
                 if step == "reopen":
                     await table.data.stop()
                 if step != "go on":
-                    draft = table.draft(batch(offset))
-                found = memory.trades(draft)
-            agree(found, draft)
+                    write_batch = table.write_batch(batch(offset))
+                found = memory.trades(write_batch)
+            agree(found, write_batch)
 
     play(tmp_path, story)
 
@@ -109,14 +109,14 @@ def test_a_full_side_lets_its_lowest_go_from_memory_store_and_changelog(tmp_path
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
         for offset in range(count):
-            draft = table.draft(batch(offset))
-            found = memory.trades(draft)
+            write_batch = table.write_batch(batch(offset))
+            found = memory.trades(write_batch)
             found.of(b"T1")
             found.keep(b"T1", *fact(offset))
-            await draft.write()
-        draft = table.draft(batch(count))
-        found = memory.trades(draft)
-        agree(found, draft)
+            await write_batch.write()
+        write_batch = table.write_batch(batch(count))
+        found = memory.trades(write_batch)
+        agree(found, write_batch)
         assert [kept.journal_offset for kept in found.of(b"T1").facts] == list(range(2, count))
 
     play(tmp_path, story)
@@ -126,15 +126,15 @@ def test_a_fact_that_was_let_go_and_is_written_again_by_a_late_worker_stays_away
     count = FACTS_PER_SIDE
 
     async def story(table: BatchTable) -> None:
-        draft = table.draft(batch(0))
+        write_batch = table.write_batch(batch(0))
         for offset in range(count + 1):  # one too many, as a worker leaves it that knew fewer facts
-            facts.keep(draft, b"T1", *fact(offset))
-        await draft.write()
-        draft = table.draft(batch(1))
-        found = trades.Memory().trades(draft)
+            facts.keep(write_batch, b"T1", *fact(offset))
+        await write_batch.write()
+        write_batch = table.write_batch(batch(1))
+        found = trades.Memory().trades(write_batch)
         assert [kept.journal_offset for kept in found.of(b"T1").facts] == list(range(1, count + 1))
-        agree(found, draft)
-        await draft.write()
-        assert len(table.draft(batch(2)).stored(b"fT1\x00")) == count
+        agree(found, write_batch)
+        await write_batch.write()
+        assert len(table.write_batch(batch(2)).stored(b"fT1\x00")) == count
 
     play(tmp_path, story)

@@ -5,7 +5,7 @@ from itertools import takewhile
 from typing import Any, cast
 
 from traderecon.records.journal import Progress
-from traderecon.tables import Draft, watermarks
+from traderecon.tables import TableBatch, watermarks
 
 SOURCES = ("executions", "broker_confirmations")
 S = 1_000_000_000
@@ -34,8 +34,8 @@ class Rows:
 def told(rows: Rows, at_s: int, *topics: str, epoch: int = 0) -> int:
     """Progress of partition 0 of these topics; gives the watermark in seconds."""
     progress = Progress(at_s * S, {topic: [0] for topic in topics}, dict.fromkeys(topics, 1), epoch)
-    watermarks.advance(cast(Draft, cast(Any, rows)), progress, SOURCES)
-    return watermarks.watermark_ns(cast(Draft, cast(Any, rows)), SOURCES) // S
+    watermarks.advance(cast(TableBatch, cast(Any, rows)), progress, SOURCES)
+    return watermarks.watermark_ns(cast(TableBatch, cast(Any, rows)), SOURCES) // S
 
 
 def test_the_least_of_all_sources_holds_and_never_goes_back() -> None:

@@ -21,7 +21,7 @@ EVERY = 5
 def skip_an_offset() -> None:
     """A record of a fetch is passed over."""
     fresh = Progress.fresh
-    turn = turns()
+    turn = output()
 
     def skipping(self: Progress, fetch: Fetch) -> Sequence[Any]:
         records = fresh(self, fetch)
@@ -33,7 +33,7 @@ def skip_an_offset() -> None:
 def drop_a_fetch() -> None:
     """A fetch is dropped, and the one after it taken for the next."""
     fresh = Progress.fresh
-    turn = turns()
+    turn = output()
     Progress.follows = lambda self, fetch: True  # type: ignore[method-assign]
 
     def dropping(self: Progress, fetch: Fetch) -> Sequence[Any]:
@@ -56,7 +56,7 @@ def commit_early() -> None:
 def deliver_a_stale_batch() -> None:
     """Records of the batch before come in the place of new ones."""
     deliver = BatchConsumer._deliver
-    turn = turns()
+    turn = output()
     before: dict[Any, MicroBatch] = {}
 
     async def stale(self: BatchConsumer, tp: Any, progress: Progress, batch: MicroBatch, ended: int) -> None:
@@ -91,7 +91,7 @@ def forget_results() -> None:
 def drop_a_changelog_record() -> None:
     """The local store gets a row that the changelog does not."""
     append = StreamApp.append
-    turn = turns()
+    turn = output()
 
     async def dropping(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         if not topic.endswith("-changelog") or len(rows) < 2 or not turn():
@@ -126,7 +126,7 @@ def store_before_changelog() -> None:
 def acknowledge_failures() -> None:
     """An agent that fails is acknowledged and goes on, as in Faust."""
     append = StreamApp.append
-    turn = turns()
+    turn = output()
 
     async def failing(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         if topic.endswith("-out") and turn():
@@ -165,14 +165,14 @@ def let_applied_fall() -> None:
         for key in kept:
             self.data.of(partition).put(key, b"%d" % LAST[id(self), partition])
 
-    draft = BatchTable.draft
+    write_batch = BatchTable.write_batch
 
     def noting(self: BatchTable, batch: MicroBatch) -> Any:
         LAST[id(self), batch.partition] = batch.last_offset
-        return draft(self, batch)
+        return write_batch(self, batch)
 
     BatchTable._write = falling  # type: ignore[method-assign]
-    BatchTable.draft = noting  # type: ignore[method-assign]
+    BatchTable.write_batch = noting  # type: ignore[method-assign]
 
 
 def recover_half() -> None:
@@ -187,10 +187,10 @@ def recover_half() -> None:
 
 def judge_by_arrival() -> None:
     """A replay is taken for news: the table forgets which records it has applied, and that it has the fact."""
-    from traderecon.tables import Draft
+    from traderecon.tables import TableBatch
 
     BatchTable.applied = lambda self, topic, partition: -1  # type: ignore[method-assign]
-    Draft.get = lambda self, key: None  # type: ignore[method-assign]
+    TableBatch.get = lambda self, key: None  # type: ignore[method-assign]
 
 
 LAST: dict[tuple[int, int], int] = {}
@@ -226,7 +226,7 @@ def slowly() -> None:
     StreamApp.append = slow  # type: ignore[method-assign]
 
 
-def turns() -> Callable[[], bool]:
+def output() -> Callable[[], bool]:
     """True once in ``EVERY`` calls."""
     calls: Iterable[int] = iter(range(1, 1_000_000_000))
     count = iter(calls)

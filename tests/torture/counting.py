@@ -36,27 +36,27 @@ def counting(app: StreamApp, prefix: str, *, tally: bool = False) -> None:
     @app.agent(source)
     async def count(batches: StreamT[MicroBatch]) -> None:
         async for batch in batches:
-            draft = table.draft(batch)
+            write_batch = table.write_batch(batch)
             results = []
             for record in batch:
-                if record.offset <= draft.applied:
+                if record.offset <= write_batch.applied:
                     continue  # a replay: its result has been delivered
                 key, uid = record.key or b"", record.value or b""
                 row = key + b"\x00" + uid
                 if tally:
-                    number = int(draft.get(key) or b"0") + 1
-                    draft.put(key, b"%d" % number)
+                    number = int(write_batch.get(key) or b"0") + 1
+                    write_batch.put(key, b"%d" % number)
                     results.append(Outgoing(key, output(key, uid, number, record.offset)))
                     continue
-                if draft.get(row) is not None:
+                if write_batch.get(row) is not None:
                     continue  # the producer's duplicate, or a replay a stale worker made look new
-                draft.put(row, b"%d" % record.offset)
-                facts = [int(offset) for _, offset in draft.scan(key + b"\x00")]
+                write_batch.put(row, b"%d" % record.offset)
+                facts = [int(offset) for _, offset in write_batch.scan(key + b"\x00")]
                 number = sum(offset <= record.offset for offset in facts)
                 results.append(Outgoing(key, output(key, uid, number, record.offset)))
             if results:
                 await app.append(out, batch.partition, results)
-            await draft.write()
+            await write_batch.write()
 
 
 def output(key: bytes, uid: bytes, number: int, at: int) -> bytes:

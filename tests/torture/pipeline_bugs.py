@@ -17,18 +17,18 @@ from faust.types import TP
 from sqlalchemy import Connection
 
 from torture.bugs import BUGS as OF_THE_TRANSPORT
-from torture.bugs import turns
+from torture.bugs import output
 from traderecon.intake.agent import _Intake
 from traderecon.intake.journal_time import LogTime
 from traderecon.intake.log_clock import LogClock
-from traderecon.matching.journal_batch import Encoded, JournalBatch
-from traderecon.records import Told
+from traderecon.matching.batch_output import BatchOutput, Encoded
+from traderecon.records import LastPublished
 from traderecon.records.journal import Progress
 from traderecon.sink import results as sunk
 from traderecon.sink.chain import START, link
 from traderecon.sink.store import Store
-from traderecon.sink.write_result import Feed, Taken
-from traderecon.tables import Draft, deadlines, watermarks
+from traderecon.sink.write_result import Feed, WriteResult
+from traderecon.tables import TableBatch, deadlines, watermarks
 from traderecon.transport import MicroBatch, Outgoing, StreamApp
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.same_log import SameLog
@@ -67,11 +67,11 @@ def believe_every_clock() -> None:
 def forget_deadlines() -> None:
     """Matching does not remember until when some trades wait."""
     wait = deadlines.await_until
-    turn = turns()
+    turn = output()
 
-    def forgetting(draft: Draft, due_ns: int, trade_id: bytes, awaited: str) -> None:
+    def forgetting(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
         if not turn():
-            wait(draft, due_ns, trade_id, awaited)
+            wait(write_batch, due_ns, trade_id, awaited)
 
     deadlines.await_until = forgetting
 
@@ -79,7 +79,7 @@ def forget_deadlines() -> None:
 def end_graces_by_the_clock() -> None:
     """A grace ends by the clock of the machine, whatever still waits unread; so two workers do not say the same."""
 
-    def now_ns(draft: Draft, sources: Collection[str], ahead: Progress | None = None) -> int:
+    def now_ns(write_batch: TableBatch, sources: Collection[str], ahead: Progress | None = None) -> int:
         return time.time_ns()
 
     watermarks.watermark_ns = now_ns
@@ -87,22 +87,22 @@ def end_graces_by_the_clock() -> None:
 
 def leave_the_old_home() -> None:
     """A result that moves a trade is not told on the topic it leaves."""
-    publish = JournalBatch.publish
+    publish = BatchOutput.publish
 
-    def leaving(self: JournalBatch, trade_id: bytes, encoded: Encoded, before: Told | None) -> None:
+    def leaving(self: BatchOutput, trade_id: bytes, encoded: Encoded, before: LastPublished | None) -> None:
         publish(self, trade_id, encoded, None)
 
-    JournalBatch.publish = leaving  # type: ignore[method-assign]
+    BatchOutput.publish = leaving  # type: ignore[method-assign]
 
 
 def commit_without_rows() -> None:
     """The sink commits the offset of some batches, and not their rows."""
     take = Store._take
-    turn = turns()
+    turn = output()
 
-    def losing(self: Store, connection: Connection, feed: Feed) -> tuple[Taken, str]:
+    def losing(self: Store, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
         if not feed.topic.endswith("standings") and turn():
-            return Taken(), feed.head
+            return WriteResult(), feed.head
         return take(self, connection, feed)
 
     Store._take = losing  # type: ignore[method-assign]
@@ -112,7 +112,7 @@ def commit_rows_first() -> None:
     """The sink commits rows, and some time later the offset: who dies in between writes them twice, or cannot."""
     take = Store._take
 
-    def early(self: Store, connection: Connection, feed: Feed) -> tuple[Taken, str]:
+    def early(self: Store, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
         answer = take(self, connection, feed)
         connection.exec_driver_sql("COMMIT")
         time.sleep(0.2)

@@ -43,7 +43,7 @@ from torture.pipeline_oracle import (
     PipelineHistory,
 )
 from torture.pipeline_pages import judge_pages
-from torture.pipeline_workload import INPUT_PARTITIONS, RISING
+from torture.pipeline_workload import INPUT_PARTITIONS, MONOTONIC
 from torture.plan import Record
 from torture.stores import judge_stores
 from traderecon import app, cli, preflight
@@ -186,7 +186,7 @@ def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object], *, dea
 
 def judge_homes(desk: Desk, found: PipelineHistory) -> Iterator[Finding]:
     """The store of the one worker against the changelog."""
-    return judge_stores([desk.directory / "worker-0"], list(found.topics.get(CHANGELOG, ())), "trades", RISING)
+    return judge_stores([desk.directory / "worker-0"], list(found.topics.get(CHANGELOG, ())), "trades", MONOTONIC)
 
 
 def stopped(child: int) -> int:

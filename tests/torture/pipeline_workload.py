@@ -47,7 +47,7 @@ COMMAND = (sys.executable, "-m", "torture.pipeline_worker")
 OURS = (LEGS, RECONCILED, MISMATCH, LETTERS, STANDINGS)
 BESIDE = (CHANGELOG, ACCOUNTS, CHECKPOINTS)
 """What is read to judge the others by; not there where a worker has not made it."""
-RISING = (b"e", b"p", b"w")
+MONOTONIC = (b"e", b"p", b"w")
 """Rows of the table that never fall. Source: tables/README.md."""
 
 
@@ -157,7 +157,7 @@ class Pipeline(Workload):
         """The store in every home against the changelog, whoever had it last."""
         if isinstance(history, PipelineHistory):
             homes = sorted(self.data_dir.glob("worker-*"))
-            yield from judge_stores(homes, list(history.topics[CHANGELOG]), "trades", RISING)
+            yield from judge_stores(homes, list(history.topics[CHANGELOG]), "trades", MONOTONIC)
 
     def _how(self, *words: str) -> Start:
         bug = ("--session", str(SESSION_S), *(("--bug", self.bug) if self.bug else ()))

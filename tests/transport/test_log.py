@@ -25,7 +25,7 @@ from traderecon.transport.log import (
     OffsetOutOfRange,
     OtherFormat,
     Record,
-    RecordRefused,
+    RecordRejected,
     Sync,
     Topic,
     TopicDiffers,
@@ -188,7 +188,7 @@ def test_an_offset_the_log_does_not_have(log: Log, offset: int) -> None:
 )
 def test_what_could_not_be_read_again_is_not_written(log: Log, entry: Entry, says: str) -> None:
     log.create("legs", 2)
-    with pytest.raises(RecordRefused, match=says):
+    with pytest.raises(RecordRejected, match=says):
         log.append([("legs", 0, entries(b"a")), ("legs", 1, [entry])])
     assert (log.end("legs", 0), log.end("legs", 1)) == (0, 0)
     assert log.append([("legs", 0, entries(b"a"))]) == [0]
@@ -196,7 +196,7 @@ def test_what_could_not_be_read_again_is_not_written(log: Log, entry: Entry, say
 
 def test_a_compacted_topic_wants_keys(log: Log) -> None:
     log.create("facts", 1, compacted=True)
-    with pytest.raises(RecordRefused, match="without a key"):
+    with pytest.raises(RecordRejected, match="without a key"):
         log.append([("facts", 0, [(b"T1", b"", 0, ()), (None, b"", 0, ())])])
     assert log.end("facts", 0) == 0
 

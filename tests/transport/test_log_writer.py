@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from broker.waiting import until
 
-from traderecon.transport.log import Busy, Entry, Log, NoSuchPartition, RecordRefused, Sync, Writer
+from traderecon.transport.log import Busy, Entry, Log, NoSuchPartition, RecordRejected, Sync, Writer
 from traderecon.transport.log.writer import MAX_RECORDS
 
 END_S = 60
@@ -93,7 +93,7 @@ def test_what_one_asks_for_does_not_fail_the_others(log: Log, writer: Writer, he
     assert (first.result(END_S), last.result(END_S)) == (0, 1)
     with pytest.raises(NoSuchPartition):
         nowhere.result(END_S)
-    with pytest.raises(RecordRefused):
+    with pytest.raises(RecordRejected):
         keyless.result(END_S)
     with pytest.raises(NoSuchPartition):
         uncommitted.result(END_S)

@@ -199,7 +199,7 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
         Metrics(),
         pages=pages,
         health=lambda: signs,
-        elsewhere=web.Elsewhere(()),
+        siblings=web.Siblings(()),
         broker="embedded log, one process",
     )
     faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()

@@ -14,16 +14,17 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
 from traderecon.audit.checkpoint_files import NAME, append
-from traderecon.audit.notary import Notary
+from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.signing import Signer
 from traderecon.clock import now_ns
+from traderecon.exit_codes import Exit
 from traderecon.records.checkpoint import Checkpoint, Place
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso
 from traderecon.sink.database import explained
 from traderecon.stage import Stage
 from traderecon.transport import Outgoing
-from traderecon.transport.halt import PROMISE, halt
+from traderecon.transport.fail_stop import fail_stop
 
 EVERY_S = 60.0
 FIRST_S = 2.0
@@ -33,7 +34,7 @@ FIRST_S = 2.0
 def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = None) -> None:
     """Give the sink's app the timers; ``path`` is the file of checkpoints, and the app writes the topic of them."""
     app = stage.app
-    notary = Notary(engine, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,)))
+    checkpointer = Checkpointer(engine, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,)))
     places: set[Place] = set()
     one_at_a_time = asyncio.Lock()
 
@@ -42,19 +43,19 @@ def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = Non
             # What this worker has read, also when its partitions are gone already, or it never got any.
             with suppress(ConsumerNotStarted):
                 places.update((tp.topic, tp.partition) for tp in app.consumer.assignment())
-            due = await asyncio.to_thread(_due, notary, places, engine.url.database, first_only=first_only)
+            due = await asyncio.to_thread(_due, checkpointer, places, engine.url.database, first_only=first_only)
             if not due:
                 return
             try:
                 await asyncio.to_thread(append, path, due)
             except OSError as error:
-                halt(
+                fail_stop(
                     f"{path}: a checkpoint cannot be written ({error.strerror}): make room, and start again",
-                    code=PROMISE,
+                    code=Exit.SOFTWARE,
                 )
             for one in due:
                 await app.append(stage.topics.checkpoints, one.partition, [Outgoing(one.key, one.line)])
-            notary.told(due)
+            checkpointer.told(due)
 
     async def last(*_: Any, **__: Any) -> None:
         await tell()
@@ -70,16 +71,16 @@ def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = Non
     app.on_before_shutdown.connect(last, weak=False)
 
 
-def _due(notary: Notary, places: set[Place], where: str | None, *, first_only: bool) -> list[Checkpoint]:
+def _due(checkpointer: Checkpointer, places: set[Place], where: str | None, *, first_only: bool) -> list[Checkpoint]:
     try:
-        due = notary.due(places, first_only=first_only)
+        due = checkpointer.due(places, first_only=first_only)
     except (DatabaseError, sqlite3.DatabaseError) as error:  # of the engine, of its bare connection
         trouble = explained(where, getattr(error, "orig", error))
         if trouble.passes:
             return []  # they are told next time
-        halt(trouble.sentence, error if trouble.code == PROMISE else None, code=trouble.code)
+        fail_stop(trouble.sentence, error if trouble.code == Exit.SOFTWARE else None, code=trouble.code)
     except OtherFormat as error:
-        halt(f"{NAME}: {error}", code=error.exit_code)
+        fail_stop(f"{NAME}: {error}", code=error.exit_code)
     except OSError as error:
-        halt(f"{error.filename}: cannot be read ({error.strerror})", error, code=PROMISE)
+        fail_stop(f"{error.filename}: cannot be read ({error.strerror})", error, code=Exit.SOFTWARE)
     return due

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from traderecon.audit.database import looked_at
+from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError, explained
 from traderecon.sink.database_id import FORGET
-from traderecon.transport.halt import PROMISE, REFUSED, USAGE
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY topic, partition"
 
@@ -52,12 +52,12 @@ def backup(url: str, file: Path) -> Backup:
                 heads = [Head(*row) for row in copy.execute(_OFFSETS)]
         if said != ["ok"]:
             text = f"{url}: damaged ({said[0]}), and so would be the backup: see docs/audit.md, A damaged database"
-            raise StoreError(REFUSED, text)
+            raise StoreError(Exit.CONFIG, text)
         settle(part, file)
     except sqlite3.Error as error:
         raise explained(url, error) from error
     except OSError as error:
-        raise StoreError(PROMISE, f"{file}: cannot be written ({error.strerror})") from error
+        raise StoreError(Exit.SOFTWARE, f"{file}: cannot be written ({error.strerror})") from error
     finally:
         part.unlink(missing_ok=True)
     return Backup(str(file), file.stat().st_size, heads)
@@ -66,9 +66,9 @@ def backup(url: str, file: Path) -> Backup:
 def require_new(file: Path) -> None:
     """StoreError where a file is there already, or its directory is not: nothing is overwritten, or made on the way."""
     if not file.parent.is_dir():
-        raise StoreError(USAGE, f"{file}: there is no directory {file.parent}: make it, or name another")
+        raise StoreError(Exit.USAGE, f"{file}: there is no directory {file.parent}: make it, or name another")
     if file.exists():
-        raise StoreError(USAGE, f"{file}: is there already, and is not overwritten: name another, or move it away")
+        raise StoreError(Exit.USAGE, f"{file}: is there already, and is not overwritten: name another, or move it away")
 
 
 def settle(part: Path, file: Path) -> None:

@@ -9,10 +9,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from traderecon.addresses import sqlite_path
+from traderecon.exit_codes import Exit
 from traderecon.sink.database import PATIENCE_S, StoreError
 from traderecon.sink.migration import head
 from traderecon.sink.purge import ChainStart
-from traderecon.transport.halt import REFUSED, UNREACHABLE
 
 
 @contextmanager
@@ -30,9 +30,9 @@ def file_of(url: str) -> Path:
     """The file of ``sqlite:///path``. StoreError: another kind of database, or there is none."""
     path = sqlite_path(url)
     if path is None:
-        raise StoreError(REFUSED, "the chains of a SQLite file are what can be walked: write sqlite:///path")
+        raise StoreError(Exit.CONFIG, "the chains of a SQLite file are what can be walked: write sqlite:///path")
     if not path.is_file():
-        raise StoreError(UNREACHABLE, f"{path}: there is no such file; TRADERECON_DATABASE_URL names it")
+        raise StoreError(Exit.UNREACHABLE, f"{path}: there is no such file; TRADERECON_DATABASE_URL names it")
     return path
 
 
@@ -47,7 +47,7 @@ def require_tables(connection: sqlite3.Connection, path: Path) -> None:
     if row is None or row[0] != head():
         found = "no tables of ours" if row is None else f"tables at migration {row[0]}"
         raise StoreError(
-            REFUSED,
+            Exit.CONFIG,
             f"{path}: has {found}, this version works with {head()}: run `traderecon db upgrade`, or name another",
         )
 

@@ -20,6 +20,7 @@ from traderecon.audit.backup import Head, heads, require_new, settle
 from traderecon.audit.database import chain_starts, file_of, looked_at
 from traderecon.audit.links import table_of
 from traderecon.client.client import Client
+from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.purge import ChainStart
@@ -27,7 +28,6 @@ from traderecon.sink.store import Store
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Record
 from traderecon.transport.errors import NoTopic
-from traderecon.transport.halt import PROMISE, REFUSED
 
 _HEAD = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"
 _TIMES = """
@@ -105,7 +105,7 @@ async def rebuild(
         try:
             settle(part, file)
         except OSError as error:
-            raise StoreError(PROMISE, f"{file}: cannot be written ({error.strerror})") from error
+            raise StoreError(Exit.SOFTWARE, f"{file}: cannot be written ({error.strerror})") from error
     finally:
         store.close()
         forget(part)
@@ -187,7 +187,7 @@ class _Run:
 
     def _no_beginning(self, topic: str, number: int, first: int) -> NoReturn:
         raise StoreError(
-            REFUSED,
+            Exit.CONFIG,
             f"{topic}[{number}] in {self._client.where} begins at offset {first}: what was before is gone (retention, "
             "or somebody deleted it), and a database made from the rest would lack it. Restore a backup instead: the "
             "sink reads on from there",

@@ -10,9 +10,9 @@ import msgspec
 import polars as pl
 
 from traderecon.batch.outputs import Format, frame, write_part
-from traderecon.batch.screen import Lines, Screen
 from traderecon.batch.split import NO_LINES, Spill
 from traderecon.batch.summary import Break, Summary
+from traderecon.batch.vectorized import Lines, VectorizedRules
 from traderecon.intake import COLUMNS as FIELDS
 from traderecon.intake import Rows
 from traderecon.matching import Arrival, add, judge, sides_of
@@ -74,7 +74,7 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
         summary.rows[file.source] += len(sent)
         summary.lines[place] += len(sent)
     tables = []
-    screen = Screen.of(job.rules) if job.screened else None
+    screen = VectorizedRules.of(job.rules) if job.screened else None
     if screen is not None and all(rows.columns == FIELDS[rows.source] for rows in decoders):
         screened = screen.judge(_by_source(files, lines))
         screened.sum_up(summary)

@@ -24,9 +24,9 @@ import msgspec
 from traderecon.batch.inputs import Input, names_of
 from traderecon.batch.outputs import Format, put_together, whole
 from traderecon.batch.part import Chunks, Job, Judged, judge_part, start_worker
-from traderecon.batch.screen import Screen
 from traderecon.batch.split import CHUNK_BYTES, boundaries, split
 from traderecon.batch.summary import Reject, Summary
+from traderecon.batch.vectorized import VectorizedRules
 from traderecon.present.trade_row import spreadsheet_safe
 from traderecon.records import RejectCode
 from traderecon.rules import Rules
@@ -88,7 +88,7 @@ def reconcile(run: Run, advance: Advance) -> Summary:
 
 def _quickest(run: Run) -> int:
     """One process where the screen reads every line and all fit in memory: it uses all processors by itself."""
-    screened = run.screened and Screen.of(run.rules) is not None and all(file.plain for file in run.inputs)
+    screened = run.screened and VectorizedRules.of(run.rules) is not None and all(file.plain for file in run.inputs)
     if screened and sum(file.size for file in run.inputs) <= HELD_BYTES:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from traderecon import __version__
+from traderecon.cli.console import say
 from traderecon.cli.repeats import refuse_repeats
-from traderecon.cli.talk import Exit, say
 from traderecon.durable import private
+from traderecon.exit_codes import Exit
 
 _COMMANDS = {
     "audit": ("traderecon.cli.audit:audit", "Audit: the database against its chains, a trade proven."),
@@ -89,5 +90,5 @@ def main() -> None:
     except Exception:
         traceback.print_exc()
         say("this is a bug: please report it with the lines above")
-        code = Exit.BUG
-    sys.exit(code or Exit.DONE)
+        code = Exit.SOFTWARE
+    sys.exit(code or Exit.OK)

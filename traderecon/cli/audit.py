@@ -19,11 +19,12 @@ from traderecon.audit.proof import Unproven, proof_of
 from traderecon.audit.signing import Keys, KeyTrouble, Signer, make_key, name_of
 from traderecon.audit.verify import Examined, examine
 from traderecon.cli.broker import run
+from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import unwritten
-from traderecon.cli.talk import Exit, counted, fail, printable, progress, say
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
 from traderecon.durable import create
+from traderecon.exit_codes import Exit
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso
 from traderecon.rulebook import rules_in_force
@@ -225,7 +226,7 @@ def _settings() -> Settings:
     try:
         return load()
     except ConfigurationError as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
 
 
 def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
@@ -236,7 +237,7 @@ def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
     try:
         known = read(files or [default])
     except OtherFormat as error:
-        fail(Exit.REFUSED, f"among the checkpoints is {error}")
+        fail(Exit.CONFIG, f"among the checkpoints is {error}")
     except OSError as error:
         fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
     if files and not known.count:
@@ -248,7 +249,7 @@ def _source(name: str, files: Sequence[Path]) -> Source:
     try:
         return from_files(name, files)
     except OtherFormat as error:
-        fail(Exit.REFUSED, f"among the checkpoints is {error}")
+        fail(Exit.CONFIG, f"among the checkpoints is {error}")
     except OSError as error:
         fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
 
@@ -257,7 +258,7 @@ def _anchor(file: Path) -> Source:
     try:
         source = from_anchor(f"the anchor {file}", file)
     except OtherFormat as error:
-        fail(Exit.REFUSED, f"{file}: has {error}")
+        fail(Exit.CONFIG, f"{file}: has {error}")
     except OSError as error:
         fail(Exit.INPUT, f"{file}: cannot be read ({error.strerror})")
     if not source.known.count:
@@ -309,7 +310,7 @@ def _topic(settings: Settings, databases: Collection[str]) -> Source:
     try:
         return run(read())
     except OtherFormat as error:
-        fail(Exit.REFUSED, f"among the checkpoints of the topic is {error}")
+        fail(Exit.CONFIG, f"among the checkpoints of the topic is {error}")
 
 
 def _keys(settings: Settings, given: tuple[str, ...]) -> Keys:
@@ -318,7 +319,7 @@ def _keys(settings: Settings, given: tuple[str, ...]) -> Keys:
             given = (Signer.of(settings.checkpoint_key_file).public,)
         return Keys.of(given)
     except KeyTrouble as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
 
 
 def _say_of_signatures(file: Source, keys: Keys) -> None:

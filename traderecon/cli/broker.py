@@ -6,8 +6,9 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from traderecon.addresses import EMBEDDED
-from traderecon.cli.talk import Exit, fail
+from traderecon.cli.console import fail
 from traderecon.client.client import Client
+from traderecon.exit_codes import Exit
 from traderecon.settings import Settings
 from traderecon.topics import topics
 from traderecon.transport.errors import ClientError, NoAnswer
@@ -23,7 +24,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except NoAnswer as error:
         fail(Exit.UNREACHABLE, str(error))
     except ClientError as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
 
 
 async def input_partitions(client: Client, settings: Settings) -> dict[str, int]:
@@ -39,7 +40,7 @@ async def input_partitions(client: Client, settings: Settings) -> dict[str, int]
     names = list(topics(settings.topic_prefix).inputs)
     if missing := [name for name in names if name not in counts]:
         fail(
-            Exit.REFUSED,
+            Exit.CONFIG,
             f"topics missing in {client.where}: {', '.join(missing)}. Run `traderecon topics create` first.",
         )
     return {name: counts[name] for name in names}

@@ -4,7 +4,8 @@ import json
 
 import click
 
-from traderecon.cli.talk import Exit, fail
+from traderecon.cli.console import fail
+from traderecon.exit_codes import Exit
 from traderecon.settings import PREFIX, ConfigurationError, load
 
 
@@ -20,7 +21,7 @@ def show(*, as_json: bool) -> None:
     try:
         shown = load().shown()
     except ConfigurationError as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
     if as_json:
         click.echo(json.dumps(shown))
         return

@@ -14,9 +14,10 @@ from traderecon.audit.backup import backup as copied
 from traderecon.audit.rebuild import Rebuilt
 from traderecon.audit.rebuild import rebuild as made_anew
 from traderecon.cli.broker import run
+from traderecon.cli.console import counted, fail, progress, say
 from traderecon.cli.purge import hold, purge
-from traderecon.cli.talk import Exit, counted, fail, progress, say
 from traderecon.client.connection import connected
+from traderecon.exit_codes import Exit
 from traderecon.records.formats import OtherFormat
 from traderecon.settings import ConfigurationError, Settings, load
 from traderecon.sink.database import StoreError
@@ -154,7 +155,7 @@ def _settings() -> Settings:
     try:
         return load()
     except ConfigurationError as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
 
 
 @contextmanager
@@ -167,6 +168,6 @@ def _store(opening: Callable[[str], Store]) -> Iterator[Store]:
         finally:
             store.close()
     except ConfigurationError as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
     except StoreError as error:
         fail(error.code, error.sentence)

@@ -9,20 +9,21 @@ import click
 import msgspec
 
 from traderecon.addresses import sqlite_path
-from traderecon.cli import signature
+from traderecon.cli import attribution as signature
 from traderecon.cli.broker import run
+from traderecon.cli.console import counted, fail, printable, say
 from traderecon.cli.decisions import Decider, Decision, Outcome, bytes_of
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, counted, fail, printable, say
 from traderecon.client.connection import connected
+from traderecon.exit_codes import Exit
 from traderecon.records import RejectCode
 from traderecon.records.action import Deed
-from traderecon.records.dead_letter import letter_id
+from traderecon.records.dead_letter import dead_letter_id
 from traderecon.records.formats import OtherFormat
 from traderecon.settings import Settings
 from traderecon.sink.database import StoreError, explained
 from traderecon.sink.dead_letter_queries import parsed, sent_record
-from traderecon.sink.filters import DeadLetterFilter, LetterState
+from traderecon.sink.filters import DeadLetterFilter, DeadLetterState
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.sink.rows import DeadLetterRow, SentRecord
 from traderecon.sink.store import Store
@@ -51,7 +52,9 @@ def dead_letters() -> None:
 @dead_letters.command("list")
 @_CODE
 @click.option("--topic", default="", metavar="T", help="Only what lies in this topic.")
-@click.option("--state", type=click.Choice([state.value for state in LetterState]), help="Only what is in this state.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in DeadLetterState]), help="Only what is in this state."
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
 @_JSON
 def list_(*, code: str | None, topic: str, state: str | None, limit: int, as_json: bool) -> None:
@@ -189,7 +192,7 @@ def _found(queries: Queries, letters: Sequence[str]) -> list[SentRecord]:
 
 def _open(queries: Queries, code: str) -> list[str]:
     """The open ones with a code, the oldest first."""
-    wanted = DeadLetterFilter(code=code, state=LetterState.OPEN)
+    wanted = DeadLetterFilter(code=code, state=DeadLetterState.OPEN)
     return [_id(row) for rows in queries.stream(wanted) for row in rows if isinstance(row, DeadLetterRow)][::-1]
 
 
@@ -217,7 +220,7 @@ def _database(settings: Settings) -> Iterator[Queries]:
 
 
 def _id(row: DeadLetterRow) -> str:
-    return letter_id(row.source_topic, row.source_partition, row.source_offset)
+    return dead_letter_id(row.source_topic, row.source_partition, row.source_offset)
 
 
 def _told(row: DeadLetterRow) -> dict[str, Any]:

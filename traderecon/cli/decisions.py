@@ -17,7 +17,7 @@ import msgspec
 from traderecon.client.client import Client
 from traderecon.clock import now_ns
 from traderecon.records.action import MOST_REPLAYS, DeadLetterAction, Deed, decode_action, encode_action
-from traderecon.records.dead_letter import REPLAY_ATTEMPT, REPLAY_OF, letter_id
+from traderecon.records.dead_letter import REPLAY_ATTEMPT, REPLAY_OF, dead_letter_id
 from traderecon.records.digest import sha256
 from traderecon.records.formats import known
 from traderecon.records.instants import iso
@@ -149,7 +149,7 @@ def _decided(value: bytes) -> DeadLetterAction | None:
 
 
 def _asked(sent: SentRecord) -> _Asked:
-    letter = letter_id(sent.row.source_topic, sent.row.source_partition, sent.row.source_offset)
+    letter = dead_letter_id(sent.row.source_topic, sent.row.source_partition, sent.row.source_offset)
     return _Asked(letter, sent.root, sent)
 
 

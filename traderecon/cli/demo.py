@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from traderecon.addresses import sqlite_url
+from traderecon.cli.console import fail, say
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, say
+from traderecon.exit_codes import Exit
 
 RATE = 20.0
 
@@ -76,8 +77,8 @@ def demo(
         fail(ended.code, str(ended))
     except OSError as error:
         what = f"{settings.data_dir}: cannot be the data directory ({error.strerror or error})"
-        fail(Exit.REFUSED, f"{what}; --data-dir or TRADERECON_DATA_DIR names it")
+        fail(Exit.CONFIG, f"{what}; --data-dir or TRADERECON_DATA_DIR names it")
     except StoreError as error:
         fail(error.code, str(error))
     except (WorkerRunning, ClientError, OthersData) as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))

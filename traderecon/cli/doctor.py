@@ -7,7 +7,7 @@ import logging
 import click
 import msgspec
 
-from traderecon.cli.talk import Exit
+from traderecon.exit_codes import Exit
 from traderecon.preflight import Finding, checks, exit_code
 from traderecon.preflight.findings import bad, ok
 from traderecon.settings import ConfigurationError, load

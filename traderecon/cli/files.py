@@ -14,7 +14,8 @@ from typing import NamedTuple, NoReturn
 
 import click
 
-from traderecon.cli.talk import Exit, fail
+from traderecon.cli.console import fail
+from traderecon.exit_codes import Exit
 
 STDIN = "-"
 _NOT_WRITABLE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
@@ -48,7 +49,7 @@ def unwritten(file: Path, error: OSError) -> NoReturn:
     """End the command where a file it names cannot be written: 2, or 70 where the disk failed or is full."""
     if isinstance(error, FileExistsError):
         fail(Exit.USAGE, f"{file}: is there already, and is not overwritten: name another, or move it away")
-    code = Exit.USAGE if error.errno in _NOT_WRITABLE else Exit.BUG
+    code = Exit.USAGE if error.errno in _NOT_WRITABLE else Exit.SOFTWARE
     fail(code, f"{file}: cannot be written ({error.strerror}): name a file in a directory that is there and yours")
 
 

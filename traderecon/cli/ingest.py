@@ -12,11 +12,12 @@ import click
 from traderecon.addresses import EMBEDDED
 from traderecon.batch.inputs import Input, InputError
 from traderecon.cli.broker import input_partitions, run
+from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import Named, named
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, counted, fail, printable, progress, say
 from traderecon.client.connection import connected
 from traderecon.client.outbox import Outbox
+from traderecon.exit_codes import Exit
 from traderecon.intake import Rows, blank, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings

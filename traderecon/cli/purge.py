@@ -14,14 +14,15 @@ from sqlalchemy import Engine
 from traderecon.audit.checkpoint_files import NAME
 from traderecon.audit.purging import Purging, decide
 from traderecon.audit.signing import KeyTrouble, Signer
-from traderecon.cli import signature
+from traderecon.cli import attribution as signature
 from traderecon.cli.broker import run
+from traderecon.cli.console import counted, fail, progress, say
 from traderecon.cli.covered import covered, covered_now
 from traderecon.cli.dates import Day
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, counted, fail, progress, say
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
+from traderecon.exit_codes import Exit
 from traderecon.records.action import Hold, Release
 from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.instants import iso
@@ -62,7 +63,7 @@ def purge(*, before: datetime | None, apply: bool, reason: str, by: str | None, 
     except StoreError as error:
         fail(error.code, error.sentence)
     except OSError as error:
-        fail(Exit.BUG, f"{error.filename}: cannot be written ({error.strerror}): make room, and purge again")
+        fail(Exit.SOFTWARE, f"{error.filename}: cannot be written ({error.strerror}): make room, and purge again")
     finally:
         store.close()
     if as_json:
@@ -152,7 +153,7 @@ def _before(settings: Settings, engine: Engine, before: datetime | None) -> str:
     with engine.connect() as connection:
         watermark, told, known = connection.exec_driver_sql(_WATERMARK).one()
     if not known or known < told:
-        fail(Exit.REFUSED, "no watermark yet: matching has not told every partition's time, so nothing is old enough")
+        fail(Exit.CONFIG, "no watermark yet: matching has not told every partition's time, so nothing is old enough")
     now = datetime.fromisoformat(watermark)
     if before is not None:
         if before > now:
@@ -183,7 +184,7 @@ def _signed(settings: Settings) -> Callable[[Checkpoint], Checkpoint]:
     try:
         return Signer.of(settings.checkpoint_key_file or Path()).signed
     except KeyTrouble as error:
-        fail(Exit.REFUSED, f"TRADERECON_CHECKPOINT_KEY_FILE: {error}")
+        fail(Exit.CONFIG, f"TRADERECON_CHECKPOINT_KEY_FILE: {error}")
 
 
 async def _decided(settings: Settings, decision: Hold | Release) -> None:

@@ -16,9 +16,10 @@ from traderecon.batch.outputs import Format, whole
 from traderecon.batch.reconcile import Run
 from traderecon.batch.reconcile import reconcile as run_batch
 from traderecon.batch.summary import Summary
+from traderecon.cli.console import fail, printable, progress, say
 from traderecon.cli.files import named
 from traderecon.cli.rules import effective_rules
-from traderecon.cli.talk import Exit, fail, printable, progress, say
+from traderecon.exit_codes import Exit
 from traderecon.records import Source
 from traderecon.records.words import Word
 from traderecon.settings import has_screen
@@ -110,7 +111,7 @@ def reconcile(
         raise
     except OSError as error:
         fail(
-            Exit.BUG,
+            Exit.SOFTWARE,
             f"{error.filename or 'an output'}: cannot be written ({error.strerror}); no file was replaced by half",
         )
     if report and open_report and has_screen():

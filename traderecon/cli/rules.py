@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from traderecon.cli.talk import Exit, fail
+from traderecon.cli.console import fail
+from traderecon.exit_codes import Exit
 from traderecon.rulebook import rules_in_force
 from traderecon.rules import Rules
 from traderecon.settings import ConfigurationError, Settings, load
@@ -14,7 +15,7 @@ def effective_settings(given: Mapping[str, str] | None = None) -> Settings:
     try:
         return load(given)
     except ConfigurationError as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
 
 
 def effective_rules() -> tuple[Rules, Path | None]:
@@ -23,4 +24,4 @@ def effective_rules() -> tuple[Rules, Path | None]:
     try:
         return rules_in_force(settings), settings.rules
     except ConfigurationError as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))

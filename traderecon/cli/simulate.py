@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from traderecon.cli.console import counted, fail, progress, say
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, counted, fail, progress, say
+from traderecon.exit_codes import Exit
 from traderecon.simulator import PROFILES, Message, Profile, feed, messages, paced, write_csv
 
 _STRIDE = 1_000

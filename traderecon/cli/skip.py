@@ -7,14 +7,15 @@ from contextlib import suppress
 import click
 import msgspec
 
-from traderecon.cli import signature
+from traderecon.cli import attribution as signature
 from traderecon.cli.broker import run
+from traderecon.cli.console import counted, fail, say
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, counted, fail, say
 from traderecon.client.client import Client, GroupPosition
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
-from traderecon.records.account import Account, Became, Book, Span, decode_account, encode_account
+from traderecon.exit_codes import Exit
+from traderecon.records.account import Account, Book, Disposition, Span, decode_account, encode_account
 from traderecon.records.action import Skip, encode_action
 from traderecon.records.instants import iso
 from traderecon.settings import Settings
@@ -65,7 +66,7 @@ async def _skip(settings: Settings, topic: str, partition: int, following: int, 
         if topic == names.legs:  # the table of matching is not to miss them either
             await set_applied(client, names, partition, following - 1)
         if first < following:  # the last of all: whoever reads the topic has been found to be gone
-            account = Account(topic, partition, first, ((Became.SKIPPED, following - first),))
+            account = Account(topic, partition, first, ((Disposition.SKIPPED, following - first),))
             await _written(client, names.accounts, account.key, encode_account(account))
     return decided
 

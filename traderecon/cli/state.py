@@ -6,8 +6,8 @@ import click
 import msgspec
 
 from traderecon.cli.broker import run
+from traderecon.cli.console import progress, say
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import progress, say
 from traderecon.client.connection import connected
 from traderecon.settings import Settings
 from traderecon.topics import topics

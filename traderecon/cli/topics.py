@@ -6,11 +6,12 @@ import click
 import msgspec
 
 from traderecon.cli.broker import run
+from traderecon.cli.console import fail, say
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.skip import skip
-from traderecon.cli.talk import Exit, fail, say
 from traderecon.client.client import Created
 from traderecon.client.connection import connected
+from traderecon.exit_codes import Exit
 from traderecon.preflight.rights import GRANTED, Right, gathered, grant, needed, servers
 from traderecon.preflight.topics import Fitness, Standing, inspect, make, other_partitions
 from traderecon.settings import Settings
@@ -41,7 +42,7 @@ def create(*, as_json: bool) -> None:
             count = f"{one.partitions} partition{'s' * (one.partitions != 1)}"
             click.echo(f"{one.topic}: {'made' if one.made else 'was there'}, {count}")
     if differing:
-        fail(Exit.REFUSED, "\n".join(f"{topic} {said}" for topic, said in differing.items()))
+        fail(Exit.CONFIG, "\n".join(f"{topic} {said}" for topic, said in differing.items()))
 
 
 @topics.command()
@@ -57,7 +58,7 @@ def check(*, as_json: bool) -> None:
             click.echo(_line(one))
     bad = [one for one in standings if one.fitness.refuses]
     if bad:
-        fail(Exit.REFUSED, f"{len(bad)} of {len(standings)} topics are not as they must be: no worker will start")
+        fail(Exit.CONFIG, f"{len(bad)} of {len(standings)} topics are not as they must be: no worker will start")
     if warned := sum(one.fitness is not Fitness.OK for one in standings):
         say(f"{warned} of {len(standings)} topics have settings to look at; a worker starts all the same")
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from traderecon.cli.console import fail
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail
+from traderecon.exit_codes import Exit
 
 _REPORTS = "torture"
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from torture.__main__ import main; sys.exit(main())"
@@ -23,7 +24,7 @@ def torture(*, words: tuple[str, ...]) -> None:
     """
     tests = Path(__file__).resolve().parents[2] / "tests"
     if not (tests / "torture" / "__main__.py").exists():
-        fail(Exit.REFUSED, f"there is no {tests / 'torture'}: torture is for a checkout of the source, not a package")
+        fail(Exit.CONFIG, f"there is no {tests / 'torture'}: torture is for a checkout of the source, not a package")
     ours: tuple[str, ...] = ()
     if words[:1] != ("sum",):
         ours = ("--workload", "pipeline", "--reports", str(effective_settings().data_dir / _REPORTS))

@@ -11,15 +11,16 @@ import click
 import msgspec
 
 from traderecon.addresses import sqlite_path
-from traderecon.cli import signature
+from traderecon.cli import attribution as signature
 from traderecon.cli.broker import run
+from traderecon.cli.console import counted, fail, say
 from traderecon.cli.dates import Instant
 from traderecon.cli.local_database import asked
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, counted, fail, say
 from traderecon.client.client import Client
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
+from traderecon.exit_codes import Exit
 from traderecon.records.action import RESET_KEY, WatermarkReset, decode_reset, encode_action
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_MS, NS_PER_S, iso

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import click
 
 from traderecon.addresses import EMBEDDED
+from traderecon.cli.console import fail, say
 from traderecon.cli.rules import effective_settings
-from traderecon.cli.talk import Exit, fail, say
+from traderecon.exit_codes import Exit
 from traderecon.settings import ConfigurationError, Settings
 from traderecon.worker.roles import ROLES
 
@@ -121,14 +122,14 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
         apart = () if settings.broker.startswith("embedded") else shares(roles)
         here = divided(roles, apart, listening)
         loop.use("uvloop")  # not before: it starts threads
-        elsewhere = [(share.role, fork.port) for share, fork in here.forks.items()]
-        made = apps(settings, home.share(here.share), here.roles, listening=here.listening, elsewhere=elsewhere)
+        siblings = [(share.role, fork.port) for share, fork in here.forks.items()]
+        made = apps(settings, home.share(here.share), here.roles, listening=here.listening, siblings=siblings)
     except (ConfigurationError, OtherIdentity) as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
     except StoreError as error:
         fail(error.code, str(error))
     except OSError as error:
-        fail(Exit.REFUSED, f"{settings.data_dir}: {error.strerror or error}; TRADERECON_DATA_DIR names it")
+        fail(Exit.CONFIG, f"{settings.data_dir}: {error.strerror or error}; TRADERECON_DATA_DIR names it")
     if here.listening is listening:
         _said(settings, roles, *listening.getsockname()[:2])
     worker = faust.Worker(*made, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
@@ -162,7 +163,7 @@ def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
         try:
             WorkerLock(settings.data_dir).release()
         except WorkerRunning as error:
-            fail(Exit.REFUSED, str(error))
+            fail(Exit.CONFIG, str(error))
     findings = [finding for finding in ask(checks(settings, roles)) if finding.check != "web port"]
     for finding in findings:
         if finding.level is Level.WARN and finding.check != "sqlite":  # at every start nobody would read it: ``doctor``
@@ -180,7 +181,7 @@ def _belonging(settings: Settings) -> None:
     try:
         verify(settings.data_dir, ask(identity_of(settings)))
     except OtherIdentity as error:
-        fail(Exit.REFUSED, str(error))
+        fail(Exit.CONFIG, str(error))
 
 
 def listener(settings: Settings, asked: int | None) -> socket.socket:
@@ -214,4 +215,4 @@ def _end_with_input() -> None:
     """Who started us is gone, and perhaps starts another: nothing that is left to do here may get in its way."""
     while os.read(sys.stdin.fileno(), 4_096):
         pass
-    os._exit(Exit.BUG)
+    os._exit(Exit.SOFTWARE)

@@ -26,11 +26,11 @@ from aiokafka.errors import (
 
 from traderecon.addresses import servers as servers_of
 from traderecon.client.client import CONNECT_S, PATIENCE_S, Copies, Created, GroupPosition, Rights
+from traderecon.client.connect_error import refusal
 from traderecon.client.kafka_admin import Admin, once_ready
 from traderecon.client.kafka_batches import add, batches
 from traderecon.client.kafka_diagnosis import Diagnosis
 from traderecon.client.kafka_rights import rights_of_groups, rights_of_topics
-from traderecon.client.refusal import refusal
 from traderecon.topics import Topic
 from traderecon.transport import connections, fetched_records
 from traderecon.transport.agreement import GroupState

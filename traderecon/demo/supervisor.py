@@ -7,7 +7,7 @@ import subprocess
 import sys
 from time import monotonic
 
-from traderecon.transport.halt import PROMISE
+from traderecon.exit_codes import Exit
 
 PATIENT_S = 60.0
 MOST_STARTS = 5
@@ -30,8 +30,8 @@ class Supervisor:
         if code is None:
             return None
         self._starts = [at_s for at_s in self._starts if monotonic() - at_s < PATIENT_S]
-        if (code > 0 and code != PROMISE) or len(self._starts) >= MOST_STARTS:
-            return code if code > 0 else PROMISE
+        if (code > 0 and code != Exit.SOFTWARE) or len(self._starts) >= MOST_STARTS:
+            return code if code > 0 else Exit.SOFTWARE
         sys.stderr.write(f"the worker ended with exit code {code} and is started again\n")
         self._worker = self._started()
         return None

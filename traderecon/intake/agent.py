@@ -21,15 +21,15 @@ from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.journal_time import JournalTime, LogTime, Unanswered
 from traderecon.intake.messages import decode
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
-from traderecon.records.account import Account, Became, encode_account, runs_of
-from traderecon.records.dead_letter import dead_letter, failed, killed, letter_key, unread
+from traderecon.records.account import Account, Disposition, encode_account, runs_of
+from traderecon.records.dead_letter import dead_letter, dead_letter_key, failed, killed, unread
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.stage import Stage
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.progress import Progress as Reading
+from traderecon.transport.retry_counts import LIMIT
 from traderecon.transport.stream import BatchStream
-from traderecon.transport.strikes import LIMIT
 from traderecon.transport.unreadable import UnreadableBatch, widths_of
 
 MS_PER_S = 1_000
@@ -82,11 +82,11 @@ class _Intake:
             if now is None:
                 cast(BatchStream, batches).give_back()
                 continue
-            with self._stage.strikes.attempting(batch):
+            with self._stage.retry_counts.attempting(batch):
                 outbox, rejected = self._sorted(batch, now)
             await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
             offsets = [record.offset for record in batch]
-            others = [(offset, Became.REJECTED) for offset in rejected]
+            others = [(offset, Disposition.REJECTED) for offset in rejected]
             widths = widths_of(batch) if rejected else {}
             runs = runs_of(batch.span.start, batch.span.stop, offsets, others, widths)
             await _tell(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
@@ -96,15 +96,15 @@ class _Intake:
         """Every record of a batch as what it becomes, by topic and partition; and why which offsets are no leg."""
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
-        suspect = self._stage.strikes.suspects(batch)
+        suspect = self._stage.retry_counts.suspects(batch)
         for record in batch:
             origin = Origin(batch.topic, batch.partition, record.offset, now.received_ns(record))
-            killer = suspect and self._stage.strikes.killer(batch, record)
+            killer = suspect and self._stage.retry_counts.killer(batch, record)
             try:
                 read: Fact | Rejected = killed(origin) if killer else self._read(record, origin)
                 topic, row = self._row(record, read)
             except Exception as error:
-                if self._stage.strikes.another(batch, record) < LIMIT:
+                if self._stage.retry_counts.another(batch, record) < LIMIT:
                     raise
                 read = failed(origin, error)
                 topic, row = self._row(record, read)
@@ -127,7 +127,7 @@ class _Intake:
         if isinstance(record, UnreadableBatch):
             return topics.dead_letters, Outgoing(None, dead_letter(read, None, record.content, whole=False))
         letter = dead_letter(read, record.key, record.value, record.headers)
-        return topics.dead_letters, Outgoing(letter_key(record.key), letter)
+        return topics.dead_letters, Outgoing(dead_letter_key(record.key), letter)
 
     def _report_unread(self, fact: Fact) -> None:
         """Name fields that are not ours, each once for a source and worker, and not without end."""
@@ -160,7 +160,7 @@ class _RestTeller:
             first, ended = max(reading.delivered, told), reading.next_offset
             # What is delivered is accounted for before it is done.
             if first < ended and reading.settle() == ended:
-                await _tell(self._stage, Account(*tp, first, ((Became.CONTROL, ended - first),)))
+                await _tell(self._stage, Account(*tp, first, ((Disposition.CONTROL, ended - first),)))
                 self._told[tp] = reading, ended
 
 

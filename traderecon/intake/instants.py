@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from traderecon.intake.blanks import trimmed
-from traderecon.intake.refusal import Refusal
+from traderecon.intake.decode_error import DecodeError
 from traderecon.records import Hint, RejectCode
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.numbers import EXACT
@@ -68,7 +68,7 @@ def instant(sent: str, form: Form = UTC_FORM) -> Instant:
     """
     text = trimmed(sent)
     if len(text) > _MAX_TEXT:
-        raise Refusal(RejectCode.TIMESTAMP_UNPARSEABLE, f"send at most {_MAX_TEXT} characters")
+        raise DecodeError(RejectCode.TIMESTAMP_UNPARSEABLE, f"send at most {_MAX_TEXT} characters")
     if text[4:5] != "-":
         if fix := _FIX.fullmatch(text):
             year, month, day, clock, tail = fix.groups()
@@ -99,7 +99,7 @@ def _calendar(civil: str, tail: str, form: Form) -> Instant:
 
 def _in_range(ns: int) -> int:
     if not 0 < ns < 2**63:
-        raise Refusal(RejectCode.TIMESTAMP_INVALID, "send a moment after 1970-01-01T00:00:00Z and before 2262")
+        raise DecodeError(RejectCode.TIMESTAMP_INVALID, "send a moment after 1970-01-01T00:00:00Z and before 2262")
     return ns
 
 
@@ -108,7 +108,7 @@ def _second(civil: str) -> tuple[int, bool]:
     """Whole seconds since 1970, read as UTC; a 60th second as the 59th, and True."""
     match = _CIVIL.fullmatch(civil)
     if not match:
-        raise Refusal(
+        raise DecodeError(
             RejectCode.TIMESTAMP_UNPARSEABLE,
             "send ISO 8601 like 2025-07-26T10:01:23.000Z",
         )
@@ -117,7 +117,7 @@ def _second(civil: str) -> tuple[int, bool]:
     try:
         moment = datetime(year, month, day, hour, minute, second - leap, tzinfo=UTC)
     except ValueError:
-        raise Refusal(RejectCode.TIMESTAMP_INVALID, "there is no such date or time") from None
+        raise DecodeError(RejectCode.TIMESTAMP_INVALID, "there is no such date or time") from None
     return (moment - _EPOCH) // timedelta(seconds=1), leap
 
 
@@ -126,17 +126,19 @@ def _tail(tail: str) -> tuple[int, int, int | None]:
     """Nanoseconds, fraction digits, and the offset from UTC in seconds (None: naive)."""
     match = _TAIL.fullmatch(tail)
     if not match:
-        raise Refusal(RejectCode.TIMESTAMP_UNPARSEABLE, "send the time as 10:01:23.000Z, with Z or +02:00 behind it")
+        raise DecodeError(
+            RejectCode.TIMESTAMP_UNPARSEABLE, "send the time as 10:01:23.000Z, with Z or +02:00 behind it"
+        )
     fraction, zulu, sign, hours, minutes = match.groups(default="")
     if fraction[9:].strip("0"):
-        raise Refusal(RejectCode.NUMBER_PRECISION_EXCEEDED, "send at most nine fraction digits")
+        raise DecodeError(RejectCode.NUMBER_PRECISION_EXCEEDED, "send at most nine fraction digits")
     fraction = fraction[:9]
     offset_s: int | None = None
     if zulu:
         offset_s = 0
     elif sign:
         if int(hours) > 15 or int(minutes or 0) > 59:
-            raise Refusal(RejectCode.TIMESTAMP_INVALID, "send an offset from UTC of at most 15:59")
+            raise DecodeError(RejectCode.TIMESTAMP_INVALID, "send an offset from UTC of at most 15:59")
         offset_s = (int(hours) * 3600 + int(minutes or 0) * 60) * (-1 if sign == "-" else 1)
     return int(fraction.ljust(9, "0")), len(fraction), offset_s
 
@@ -151,9 +153,9 @@ def _localised(second: int, zone: str) -> int:
         if moment.astimezone(wall.tzinfo).replace(tzinfo=None) == wall.replace(tzinfo=None)
     }
     if not readings:
-        raise Refusal(RejectCode.TIMESTAMP_INVALID, f"no clock in {zone} showed this time: it was set forward")
+        raise DecodeError(RejectCode.TIMESTAMP_INVALID, f"no clock in {zone} showed this time: it was set forward")
     if len(readings) > 1:
-        raise Refusal(RejectCode.TIMESTAMP_AMBIGUOUS, f"clocks in {zone} showed this time twice: send the offset")
+        raise DecodeError(RejectCode.TIMESTAMP_AMBIGUOUS, f"clocks in {zone} showed this time twice: send the offset")
     return (readings.pop() - _EPOCH) // timedelta(seconds=1)
 
 
@@ -162,17 +164,17 @@ def _require_leap_second(epoch_s: int) -> None:
     moment = _EPOCH + timedelta(seconds=epoch_s)
     last_day = monthrange(moment.year, moment.month)[1]
     if (moment.day, moment.hour, moment.minute) != (last_day, 23, 59):
-        raise Refusal(RejectCode.TIMESTAMP_INVALID, "a 60th second ends only the last minute of a month, in UTC")
+        raise DecodeError(RejectCode.TIMESTAMP_INVALID, "a 60th second ends only the last minute of a month, in UTC")
 
 
 def _since_epoch(text: str, unit: EpochUnit | None) -> Instant:
     if unit is None:
-        raise Refusal(
+        raise DecodeError(
             RejectCode.TIMESTAMP_UNPARSEABLE,
             "a bare number may be s, ms, us or ns since 1970: send ISO 8601 like 2025-07-26T10:01:23.000Z",
         )
     ns = EXACT.scaleb(Decimal(text), 9 - unit.value)
     if ns != ns.to_integral_value():
-        raise Refusal(RejectCode.NUMBER_PRECISION_EXCEEDED, "send whole nanoseconds at most")
+        raise DecodeError(RejectCode.NUMBER_PRECISION_EXCEEDED, "send whole nanoseconds at most")
     digits = len(text.partition(".")[2])
     return Instant(_in_range(int(ns)), min(9, unit.value + digits))

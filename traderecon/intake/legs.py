@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from traderecon.intake import values
 from traderecon.intake.blanks import trimmed
+from traderecon.intake.decode_error import DecodeError, shown
 from traderecon.intake.instants import Form, instant
-from traderecon.intake.refusal import Refusal, shown
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 
 Value = TypeVar("Value")
@@ -54,7 +54,7 @@ def _terms(
         quantity = values.positive(fields.get("quantity") or "")
         price = values.number(fields.get("price") or "")
         when = instant(fields.get("timestamp") or "", form)
-    except Refusal:
+    except DecodeError:
         raise _first_refusal(
             fields,
             ("ticker", values.text),
@@ -155,7 +155,7 @@ def _version(fields: Fields) -> int:
 
 def _require_schema_one(fields: Fields) -> None:
     if _optional(fields, SCHEMA_VERSION, values.version) not in {None, 1}:
-        raise Refusal(
+        raise DecodeError(
             RejectCode.SCHEMA_UNSUPPORTED,
             f"{whose(fields)} has {SCHEMA_VERSION} {shown(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
         )
@@ -164,23 +164,23 @@ def _require_schema_one(fields: Fields) -> None:
 def _required(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value:
     try:
         return parse(fields.get(name) or "")
-    except Refusal:
+    except DecodeError:
         raise _first_refusal(fields, (name, parse)) from None
 
 
-def _first_refusal(fields: Fields, *required: tuple[str, Callable[[str], object]]) -> Refusal:
+def _first_refusal(fields: Fields, *required: tuple[str, Callable[[str], object]]) -> DecodeError:
     """The first of these fields that is refused, by name; one of them is."""
     return next(refusal for name, parse in required if (refusal := _refusal(fields, name, parse)) is not None)
 
 
-def _refusal(fields: Fields, name: str, parse: Callable[[str], object]) -> Refusal | None:
+def _refusal(fields: Fields, name: str, parse: Callable[[str], object]) -> DecodeError | None:
     sent = fields.get(name) or ""
     if not trimmed(sent):
         return _missing(fields, name)
     try:
         parse(sent)
-    except Refusal as refusal:
-        return Refusal(refusal.code, f"{whose(fields)} has {name} {shown(sent)}: {refusal.text}")
+    except DecodeError as refusal:
+        return DecodeError(refusal.code, f"{whose(fields)} has {name} {shown(sent)}: {refusal.text}")
     return None
 
 
@@ -194,14 +194,14 @@ def _optional(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value
 def _readable(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value | None:
     try:
         return _optional(fields, name, parse)
-    except Refusal:
+    except DecodeError:
         return None
 
 
-def _missing(fields: Fields, name: str) -> Refusal:
+def _missing(fields: Fields, name: str) -> DecodeError:
     if name == "trade_id":
-        return Refusal(RejectCode.KEY_MISSING, "the record has no trade_id: send one in every record")
-    return Refusal(RejectCode.FIELD_MISSING, f"{whose(fields)} has no {name}: send one in every record")
+        return DecodeError(RejectCode.KEY_MISSING, "the record has no trade_id: send one in every record")
+    return DecodeError(RejectCode.FIELD_MISSING, f"{whose(fields)} has no {name}: send one in every record")
 
 
 def whose(fields: Fields) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from traderecon.intake.decode_error import DecodeError, shown
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import KNOWN, leg_of, unread, whose
 from traderecon.intake.near import near_miss
-from traderecon.intake.refusal import Refusal, shown
 from traderecon.intake.values import MAX_NUMBER
 from traderecon.intake.withdrawn import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
@@ -81,7 +81,7 @@ def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC
         leg = leg_of(source, fields, form)
         if extra:
             require_no_cancel(source, extra, fields)
-    except Refusal as refusal:
+    except DecodeError as refusal:
         asked = near_miss(source, extra, fields) if extra else ""
         return Rejected(refusal.code, f"{refusal.text}; {asked}" if asked else refusal.text, origin)
     if extra and (asked := near_miss(source, extra, fields)):
@@ -131,7 +131,7 @@ def _plain(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra |
 def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None]:
     """The fields of any message, or the refusal that says what is wrong with it."""
     if len(value) > MAX_BYTES:
-        raise Refusal(RejectCode.SIZE_EXCEEDED, f"the message has {len(value)} bytes: send at most {MAX_BYTES}")
+        raise DecodeError(RejectCode.SIZE_EXCEEDED, f"the message has {len(value)} bytes: send at most {MAX_BYTES}")
     text, wrong_byte = _decoded(value)
     try:
         members = json.loads(
@@ -152,7 +152,7 @@ def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra 
         raise _malformed(f"it is {_json_type(members)}, not an object")
     known = KNOWN[source]
     if twice := [name for name in members.twice if name in known]:
-        raise Refusal(
+        raise DecodeError(
             RejectCode.SCHEMA_INVALID, f"the message has {shown(twice[0])} more than once: send each field once"
         )
     fields = {name: _text_of(name, member) for name, member in members.items() if name in known}
@@ -171,9 +171,9 @@ def _decoded(value: bytes) -> tuple[str, int | None]:
         return value.decode(errors="surrogateescape"), error.start
 
 
-def _half(name: str) -> Refusal:
+def _half(name: str) -> DecodeError:
     code = RejectCode.KEY_INVALID if name == "trade_id" else RejectCode.SCHEMA_INVALID
-    return Refusal(code, f"the {name} has half a character (a lone surrogate): send whole characters")
+    return DecodeError(code, f"the {name} has half a character (a lone surrogate): send whole characters")
 
 
 def _whole(text: str) -> str:
@@ -185,12 +185,12 @@ def _text_of(name: str, member: Any) -> str | None:
     if member is None:
         return None
     if isinstance(member, _NotFinite):
-        raise Refusal(RejectCode.VALUE_NOT_FINITE, f"{name} is the number {member}: send a finite number")
+        raise DecodeError(RejectCode.VALUE_NOT_FINITE, f"{name} is the number {member}: send a finite number")
     if isinstance(member, _Number) and name == "trade_id" and not _WHOLE.fullmatch(member):
-        raise Refusal(RejectCode.KEY_INVALID, f"trade_id {shown(member)}: send text, or a whole number")
+        raise DecodeError(RejectCode.KEY_INVALID, f"trade_id {shown(member)}: send text, or a whole number")
     if isinstance(member, str):
         return str(member)
-    raise Refusal(
+    raise DecodeError(
         RejectCode.KEY_INVALID if name == "trade_id" else RejectCode.SCHEMA_INVALID,
         f"{name} is {_json_type(member)}: send a string or a number",
     )
@@ -201,16 +201,16 @@ def is_line(text: str) -> bool:
     return "," in text and text.lstrip("\ufeff \t")[:1] not in {"{", "["} and not _CONTROL.search(text)
 
 
-def _line() -> Refusal:
-    return Refusal(
+def _line() -> DecodeError:
+    return DecodeError(
         RejectCode.SCHEMA_INVALID,
         "the message is a line of CSV that does not fit its header: mend it (a cell for each column, quotes closed, "
         "UTF-8) and ingest it again, or send one JSON object",
     )
 
 
-def _malformed(why: str) -> Refusal:
-    return Refusal(RejectCode.MALFORMED_JSON, f"the message is no JSON object ({why}): send one object in UTF-8")
+def _malformed(why: str) -> DecodeError:
+    return DecodeError(RejectCode.MALFORMED_JSON, f"the message is no JSON object ({why}): send one object in UTF-8")
 
 
 def _json_type(member: Any) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from traderecon.intake.blanks import trimmed
+from traderecon.intake.decode_error import DecodeError
 from traderecon.intake.messages import MAX_BYTES, is_line
-from traderecon.intake.refusal import Refusal
 from traderecon.intake.rows import cells_of, require_decoded
 
 _encode = msgspec.json.Encoder().encode
@@ -37,7 +37,7 @@ def message_of(columns: Sequence[str], line: str, unknown: Collection[str] = ())
         fields = dict(zip(columns, cells, strict=False))
         if not line.isascii():
             require_decoded(fields, unknown)
-    except Refusal:
+    except DecodeError:
         return _as_it_is(line)
     if any(map(trimmed, cells[len(columns) :])):
         return _as_it_is(line)

@@ -9,11 +9,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from traderecon.intake.blanks import BLANKS, trimmed
+from traderecon.intake.decode_error import DecodeError
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import COLUMNS, KNOWN, leg_of, unread
 from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.near import near_miss
-from traderecon.intake.refusal import Refusal
 from traderecon.intake.withdrawn import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
@@ -38,7 +38,7 @@ class Rows:
         self.form = form
         try:
             self.columns = tuple(map(trimmed, cells_of(header)))
-        except Refusal as refusal:
+        except DecodeError as refusal:
             raise HeaderError(refusal.text) from None
         missing = [name for name in COLUMNS[source] if name not in self.columns]
         twice = [name for name in sorted(KNOWN[source]) if self.columns.count(name) > 1]
@@ -67,7 +67,7 @@ class Rows:
         try:
             cells = cells_of(line)
             if len(cells) > len(self.columns) and any(map(trimmed, cells[len(self.columns) :])):
-                raise Refusal(
+                raise DecodeError(
                     RejectCode.SCHEMA_INVALID,
                     f"the row has {len(cells)} cells, the header names {len(self.columns)}: "
                     "quote a cell that has a comma in it",
@@ -80,7 +80,7 @@ class Rows:
             leg = leg_of(self.source, fields, self.form)
             require_no_cancel(self.source, extra, fields)
             return Fact(leg, origin, {**extra, **unread(leg, fields)} or None)
-        except Refusal as refusal:
+        except DecodeError as refusal:
             text = refusal.text
             if refusal.code is RejectCode.FIELD_MISSING and len(cells) < len(self.columns):
                 text += f"; the row has {_counted(len(cells))}, the header names {len(self.columns)}"
@@ -90,7 +90,7 @@ class Rows:
         """The trade_id of a line, as ``decode`` will see it; empty where it sees none."""
         try:
             cells = cells_of(line)
-        except Refusal:
+        except DecodeError:
             return ""
         column = self.columns.index("trade_id")
         return trimmed(cells[column]) if column < len(cells) else ""
@@ -104,7 +104,9 @@ def require_decoded(fields: Mapping[str, str | None], unknown: Collection[str]) 
     """Refusal where a field of ours has bytes that were no UTF-8."""
     for name, cell in fields.items():
         if name not in unknown and cell and _UNDECODED.search(cell):
-            raise Refusal(RejectCode.SCHEMA_INVALID, f"the {name} has bytes that are not UTF-8: save the file as UTF-8")
+            raise DecodeError(
+                RejectCode.SCHEMA_INVALID, f"the {name} has bytes that are not UTF-8: save the file as UTF-8"
+            )
 
 
 def cells_of(line: str) -> Sequence[str]:
@@ -114,7 +116,7 @@ def cells_of(line: str) -> Sequence[str]:
     ['T1', ' a "b", c', '1']
     """
     if len(line) > MAX_BYTES:
-        raise Refusal(RejectCode.SIZE_EXCEEDED, f"the line has {len(line)} characters: send at most {MAX_BYTES}")
+        raise DecodeError(RejectCode.SIZE_EXCEEDED, f"the line has {len(line)} characters: send at most {MAX_BYTES}")
     if '"' not in line:
         return line.split(",")
     cells, at, separator = [], 0, ","
@@ -127,7 +129,7 @@ def cells_of(line: str) -> Sequence[str]:
         comma = line.find(",", at)
         cell, separator = (line[at:], "") if comma < 0 else (line[at:comma], ",")
         if trimmed(cell).startswith('"'):
-            raise Refusal(
+            raise DecodeError(
                 RejectCode.SCHEMA_INVALID, "the line has a quote that is never closed, or text behind a closing one"
             )
         cells.append(cell)

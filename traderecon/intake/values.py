@@ -9,7 +9,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from traderecon.intake.blanks import trimmed
-from traderecon.intake.refusal import Refusal
+from traderecon.intake.decode_error import DecodeError
 from traderecon.records import ALL_VERSIONS, Kind, RejectCode
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 
@@ -46,20 +46,24 @@ def _number(text: str) -> Decimal:
     if _SHORT.fullmatch(text):  # within every limit below, and nothing but zeros to take off
         return Decimal(text.rstrip("0").rstrip(".") if "." in text else text) or ZERO
     if len(text) > MAX_NUMBER:
-        raise Refusal(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_NUMBER} characters")
+        raise DecodeError(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_NUMBER} characters")
     if not _NUMBER.fullmatch(text):
         if _NOT_FINITE.fullmatch(text):
-            raise Refusal(RejectCode.VALUE_NOT_FINITE, "send a finite number")
-        raise Refusal(RejectCode.SCHEMA_INVALID, "send a decimal with a point and nothing else in it")
+            raise DecodeError(RejectCode.VALUE_NOT_FINITE, "send a finite number")
+        raise DecodeError(RejectCode.SCHEMA_INVALID, "send a decimal with a point and nothing else in it")
     value = Decimal(text)
     if value and value.adjusted() >= INTEGER_DIGITS:
-        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, f"send at most {INTEGER_DIGITS} digits before the point")
+        raise DecodeError(RejectCode.VALUE_OUT_OF_RANGE, f"send at most {INTEGER_DIGITS} digits before the point")
     if value and value.adjusted() < -FRACTION_DIGITS:
-        raise Refusal(RejectCode.NUMBER_PRECISION_EXCEEDED, f"send at most {FRACTION_DIGITS} digits after the point")
+        raise DecodeError(
+            RejectCode.NUMBER_PRECISION_EXCEEDED, f"send at most {FRACTION_DIGITS} digits after the point"
+        )
     value = canonical(value)
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or exponent < -FRACTION_DIGITS:
-        raise Refusal(RejectCode.NUMBER_PRECISION_EXCEEDED, f"send at most {FRACTION_DIGITS} digits after the point")
+        raise DecodeError(
+            RejectCode.NUMBER_PRECISION_EXCEEDED, f"send at most {FRACTION_DIGITS} digits after the point"
+        )
     return value
 
 
@@ -67,7 +71,7 @@ def positive(sent: str) -> Decimal:
     """A quantity: above zero, since a fill of nothing is no trade and the side says the direction."""
     value = _number(trimmed(sent))
     if value <= 0:
-        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, "send a quantity above zero")
+        raise DecodeError(RejectCode.VALUE_OUT_OF_RANGE, "send a quantity above zero")
     return value
 
 
@@ -77,12 +81,12 @@ def version(sent: str) -> int:
     asked = f"send a whole number from 0 to {MAX_VERSION}"
     try:
         value = Decimal(text) if _DIGITS.fullmatch(text) else _number(text)
-    except Refusal as refusal:
-        raise Refusal(refusal.code, asked) from None
+    except DecodeError as refusal:
+        raise DecodeError(refusal.code, asked) from None
     if value != value.to_integral_value():
-        raise Refusal(RejectCode.SCHEMA_INVALID, asked)
+        raise DecodeError(RejectCode.SCHEMA_INVALID, asked)
     if not 0 <= value <= MAX_VERSION:
-        raise Refusal(RejectCode.VALUE_OUT_OF_RANGE, asked)
+        raise DecodeError(RejectCode.VALUE_OUT_OF_RANGE, asked)
     return int(value)
 
 
@@ -91,7 +95,7 @@ def kind(sent: str) -> Kind:
     try:
         return Kind(trimmed(sent).lower())
     except ValueError:
-        raise Refusal(RejectCode.EVENT_TYPE_UNSUPPORTED, "send new, amend or cancel") from None
+        raise DecodeError(RejectCode.EVENT_TYPE_UNSUPPORTED, "send new, amend or cancel") from None
 
 
 def text(sent: str) -> str:
@@ -102,11 +106,11 @@ def text(sent: str) -> str:
 @lru_cache(maxsize=65_536)
 def _text(value: str) -> str:
     if not value:
-        raise Refusal(RejectCode.FIELD_MISSING, "send at least one character")
+        raise DecodeError(RejectCode.FIELD_MISSING, "send at least one character")
     if len(value) > MAX_TEXT:
-        raise Refusal(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_TEXT} characters")
+        raise DecodeError(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_TEXT} characters")
     if _UNPRINTABLE.search(value):
-        raise Refusal(RejectCode.SCHEMA_INVALID, "send text without control characters")
+        raise DecodeError(RejectCode.SCHEMA_INVALID, "send text without control characters")
     return value
 
 
@@ -117,9 +121,9 @@ def key(sent: str) -> str:
     """
     value = trimmed(sent)
     if not value:
-        raise Refusal(RejectCode.KEY_MISSING, "send one in every record")
+        raise DecodeError(RejectCode.KEY_MISSING, "send one in every record")
     if len(value) > MAX_TEXT:
-        raise Refusal(RejectCode.KEY_INVALID, f"send at most {MAX_TEXT} characters")
+        raise DecodeError(RejectCode.KEY_INVALID, f"send at most {MAX_TEXT} characters")
     if not (value.isascii() and value.isprintable()) and _UNPRINTABLE.search(value):
-        raise Refusal(RejectCode.KEY_INVALID, "send text without control characters")
+        raise DecodeError(RejectCode.KEY_INVALID, "send text without control characters")
     return value

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from traderecon.intake.blanks import trimmed
+from traderecon.intake.decode_error import DecodeError, shown
 from traderecon.intake.legs import Fields, whose
 from traderecon.intake.near import folded
-from traderecon.intake.refusal import Refusal, shown
 from traderecon.records import RejectCode, Source
 
 _LONGEST: Final = 32
@@ -31,7 +31,7 @@ def require_no_cancel(source: Source, extra: Mapping[str, str | msgspec.Raw], fi
         return
     for name, sent in extra.items():
         if len(name) <= _LONGEST and folded(name) == "kind" and folded(text := _text(sent)) in _WORDS:
-            raise Refusal(
+            raise DecodeError(
                 RejectCode.EVENT_TYPE_UNSUPPORTED,
                 f"{whose(fields)} has {name!a} {shown(text)}, and a snapshot cannot be cancelled: send the "
                 "amounts that are right with a higher version, and no kind; what cancels a trade are its execution "

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from traderecon.matching.course import Known
+from traderecon.matching.lifecycle import Known
 from traderecon.matching.results import Decided, result
 from traderecon.matching.sides import sides_of
-from traderecon.records import Fact, Reason, Result, RulesStamp, Source, State, Told, Verdict
+from traderecon.records import Fact, LastPublished, Reason, Result, RulesStamp, Source, State, Verdict
 from traderecon.records.bounds import RIVALS
 
 ORPHAN_LATE = Verdict(State.UNMATCHED, (Reason.ORPHAN_LATE,))
@@ -42,7 +42,7 @@ def is_claim(fact: Fact) -> bool:
     return fact.leg.source is not Source.PNL
 
 
-def orphan(version: int, late: Sequence[Known], told: Told | None, rules: RulesStamp) -> Result:
+def orphan(version: int, late: Sequence[Known], told: LastPublished | None, rules: RulesStamp) -> Result:
     """The result of a closed trade's late legs (at least one): a break, ``version`` and one for each of them.
 
     ``version``: the last one before it was closed; ``told``: what was published last.

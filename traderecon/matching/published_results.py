@@ -13,7 +13,7 @@ from typing import Any
 from faust.types import TP
 
 from traderecon.records.result_message import Published, published
-from traderecon.tables import BatchTable, HalfPublished, outputs, told
+from traderecon.tables import BatchTable, HalfPublished, last_published, outputs
 from traderecon.topics import Topics
 from traderecon.transport.behind import NoLeader
 from traderecon.transport.fingerprint import Fingerprint
@@ -72,7 +72,7 @@ class PublishedResults:
         async for _, step in self._steps(spans):
             changes: dict[bytes, bytes] = {}
             for result in outputs.newest(result for _, result in step):
-                last = self._table.stored_row(partition, told.PREFIX + result.trade_id.encode())
+                last = self._table.stored_row(partition, last_published.PREFIX + result.trade_id.encode())
                 changes |= outputs.rows(result, last, partial(self._table.stored_values, partition))
             if changes:
                 await self._table.put_rows(partition, changes)
@@ -85,8 +85,8 @@ class PublishedResults:
             for _, result in step:
                 if result.trade_id not in known:
                     known.add(result.trade_id)
-                    if row := self._table.stored_row(partition, told.PREFIX + result.trade_id.encode()):
-                        last = told.decoded(row)
+                    if row := self._table.stored_row(partition, last_published.PREFIX + result.trade_id.encode()):
+                        last = last_published.decoded(row)
                         half.take_in(half.home(last.state.is_break), result.trade_id, last.version, last.state.is_break)
                 half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
             yield len(step)

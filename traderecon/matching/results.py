@@ -8,13 +8,13 @@ from traderecon.matching.sides import Sides, sides_of
 from traderecon.records import (
     Break,
     Fact,
+    LastPublished,
     Outcome,
     Reason,
     Result,
     RulesStamp,
     Source,
     State,
-    Told,
     Transition,
     Verdict,
     identity,
@@ -44,9 +44,9 @@ class _Claim(msgspec.Struct, gc=False):
     trade_id: str
 
 
-def told(result: Result, upto: int = -1) -> Told:
+def told(result: Result, upto: int = -1) -> LastPublished:
     """What a result tells; ``upto`` is the highest journal offset among its facts."""
-    return Told(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
+    return LastPublished(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
 
 
 def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
@@ -55,7 +55,7 @@ def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
     return Decided([*known.values()], [*known], sides_of(facts), verdict)
 
 
-def result(now: Decided, rules: RulesStamp, told: Told | None = None, above: int = 0) -> Result:
+def result(now: Decided, rules: RulesStamp, told: LastPublished | None = None, above: int = 0) -> Result:
     """The verdict on these facts (at least one), under these rules.
 
     ``told`` is what was published of the trade last; None where nothing was. The version is the size of the set, or one
@@ -94,7 +94,7 @@ def break_id(trade_id: str) -> str:
     return sha256(b"break\x00" + trade_id.encode())[:16]
 
 
-def _broken(trade_id: str, verdict: Verdict, told: Told | None) -> Break:
+def _broken(trade_id: str, verdict: Verdict, told: LastPublished | None) -> Break:
     before = None if told is None else (told.state, told.reasons)
     transition = Transition.between(before, (verdict.state, verdict.reasons))
     return Break(break_id(trade_id), transition, None if told is None else told.event_id)

@@ -5,9 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
-from traderecon.transport.halt import REFUSED, UNREACHABLE
-
-DONE = 0
+from traderecon.exit_codes import Exit
 
 
 class Level(StrEnum):
@@ -51,5 +49,5 @@ def exit_code(findings: Iterable[Finding]) -> int:
     """4 where something does not answer, else 78 where something failed, else 0. Source: CONTRACT.md."""
     failed = [finding for finding in findings if finding.level is Level.FAIL]
     if any(finding.unreachable for finding in failed):
-        return UNREACHABLE
-    return REFUSED if failed else DONE
+        return Exit.UNREACHABLE
+    return Exit.CONFIG if failed else Exit.OK

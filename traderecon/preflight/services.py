@@ -9,6 +9,7 @@ from traderecon.addresses import EMBEDDED, sqlite_path
 from traderecon.client.client import TOPIC, Client
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
+from traderecon.exit_codes import Exit
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.preflight.rights import Right, gathered, grant, lacking, needed, servers
 from traderecon.preflight.topics import MAKE, Fitness, Standing, inspect
@@ -16,7 +17,6 @@ from traderecon.records.instants import NS_PER_MS, iso
 from traderecon.rulebook import TODO, matching_agreement, rules_in_force
 from traderecon.settings import ConfigurationError, Settings
 from traderecon.transport.errors import ClientError, NoAnswer
-from traderecon.transport.halt import UNREACHABLE
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 from traderecon.transport.log.worker_lock import holder
 from traderecon.transport.open_transactions import HANGS_S
@@ -248,7 +248,9 @@ def _database(url: str, identity: Identity | None) -> Finding:
         finally:
             store.close()
     except StoreError as error:
-        return bad("database", str(error), "TRADERECON_DATABASE_URL names it", unreachable=error.code == UNREACHABLE)
+        return bad(
+            "database", str(error), "TRADERECON_DATABASE_URL names it", unreachable=error.code == Exit.UNREACHABLE
+        )
     if at is None:
         return ok("database", f"{where}: empty, the first worker makes its tables")
     if at != newest:

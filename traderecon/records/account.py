@@ -19,7 +19,7 @@ from traderecon.records.words import Word
 _MOST = 2**63 - 1
 
 
-class Became(Word):
+class Disposition(Word):
     """What one offset came to."""
 
     LEG = "leg"
@@ -35,7 +35,7 @@ class Became(Word):
 
 
 Count = Annotated[int, msgspec.Meta(gt=0, le=_MOST)]
-Runs = tuple[tuple[Became, Count], ...]
+Runs = tuple[tuple[Disposition, Count], ...]
 """What came next, and how often; neighbours differ."""
 Span = tuple[int, int]
 """Offsets from the first up to, not with, the second."""
@@ -60,9 +60,9 @@ class Account(msgspec.Struct, frozen=True):
         """What its record is sent under: all accounts of one partition are in one order."""
         return f"{self.topic}/{self.partition}".encode()
 
-    def within(self, spans: Iterable[Span]) -> Counter[Became]:
+    def within(self, spans: Iterable[Span]) -> Counter[Disposition]:
         """How many offsets of these spans became what."""
-        counts: Counter[Became] = Counter()
+        counts: Counter[Disposition] = Counter()
         for begun, ended in spans:
             first = self.first
             for became, count in self.runs:
@@ -108,11 +108,11 @@ class Book(msgspec.Struct, frozen=True):
             self,
             start=min(self.start, first),
             next_offset=max(self.next_offset, last),
-            legs=self.legs + counts[Became.LEG],
-            duplicates=self.duplicates + counts[Became.DUPLICATE],
-            rejected=self.rejected + counts[Became.REJECTED],
-            control=self.control + counts[Became.CONTROL],
-            skipped=self.skipped + counts[Became.SKIPPED],
+            legs=self.legs + counts[Disposition.LEG],
+            duplicates=self.duplicates + counts[Disposition.DUPLICATE],
+            rejected=self.rejected + counts[Disposition.REJECTED],
+            control=self.control + counts[Disposition.CONTROL],
+            skipped=self.skipped + counts[Disposition.SKIPPED],
             gaps=tuple(self._left(first, last)),
         )
 
@@ -155,7 +155,7 @@ def runs_of(  # where, and what lies there
     first: int,
     ended: int,
     offsets: Sequence[int],
-    others: Iterable[tuple[int, Became]],
+    others: Iterable[tuple[int, Disposition]],
     widths: Mapping[int, int] | None = None,
 ) -> Runs:
     """The offsets from ``first`` up to ``ended``: a record at each of ``offsets``, the rest is CONTROL.
@@ -163,7 +163,7 @@ def runs_of(  # where, and what lies there
     ``others`` are the records that are no LEG, in order. ``widths``: at these of them end so many offsets of a batch
     that was not read, which all become the same.
 
-    >>> [f"{count} {became}" for became, count in runs_of(5, 12, [5, 6, 8, 9, 10], [(8, Became.REJECTED)])]
+    >>> [f"{count} {became}" for became, count in runs_of(5, 12, [5, 6, 8, 9, 10], [(8, Disposition.REJECTED)])]
     ['2 leg', '1 control', '1 rejected', '2 leg', '1 control']
     """
     if widths:
@@ -172,19 +172,19 @@ def runs_of(  # where, and what lies there
     else:
         wide, exceptions = {}, [(offset, 1, became) for offset, became in others]
     if len(offsets) != ended - first:
-        exceptions += [(hole, count, Became.CONTROL) for hole, count in _holes(first, ended, offsets, wide)]
+        exceptions += [(hole, count, Disposition.CONTROL) for hole, count in _holes(first, ended, offsets, wide)]
         exceptions.sort()
-    runs: list[tuple[Became, int]] = []
+    runs: list[tuple[Disposition, int]] = []
     at = first
     for offset, count, became in exceptions:
-        _extend(runs, Became.LEG, offset - at)
+        _extend(runs, Disposition.LEG, offset - at)
         _extend(runs, became, count)
         at = offset + count
-    _extend(runs, Became.LEG, ended - at)
+    _extend(runs, Disposition.LEG, ended - at)
     return tuple(runs)
 
 
-def _extend(runs: list[tuple[Became, int]], became: Became, count: int) -> None:
+def _extend(runs: list[tuple[Disposition, int]], became: Disposition, count: int) -> None:
     if count and runs and runs[-1][0] is became:
         runs[-1] = (became, runs[-1][1] + count)
     elif count:

@@ -64,10 +64,10 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(DeadLetter).decode
 
 
-def letter_id(topic: str, partition: int, offset: int) -> str:
+def dead_letter_id(topic: str, partition: int, offset: int) -> str:
     """The id of the letter of a record, by where that lies.
 
-    >>> letter_id("executions", 0, 17)
+    >>> dead_letter_id("executions", 0, 17)
     'executions/0/17'
     """
     return f"{topic}/{partition}/{offset}"
@@ -108,7 +108,7 @@ def decode_dead_letter(value: bytes) -> DeadLetter:
     return _decode(value)
 
 
-def letter_key(key: bytes | None) -> bytes | None:
+def dead_letter_key(key: bytes | None) -> bytes | None:
     """The key a letter is sent under: the record's own, or its sha256 where that is long. The letter has it whole."""
     return key if key is None or len(key) <= SHOWN_BYTES else hashlib.sha256(key).digest()
 

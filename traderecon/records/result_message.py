@@ -22,7 +22,17 @@ from traderecon.records.instants import iso, milliseconds
 from traderecon.records.leg_message import LegMessage, Payload, ReadPayload, WrittenPayload, to_fact, to_message
 from traderecon.records.legs import is_bare
 from traderecon.records.numbers import notional, plain
-from traderecon.records.results import BREAK_STATES, Break, Check, Operand, Outcome, Result, RulesStamp, State, Told
+from traderecon.records.results import (
+    BREAK_STATES,
+    Break,
+    Check,
+    LastPublished,
+    Operand,
+    Outcome,
+    Result,
+    RulesStamp,
+    State,
+)
 from traderecon.records.sources import Source
 
 BYTES_WITH_EXTRAS = 800_000
@@ -72,7 +82,7 @@ class Published(NamedTuple):
     """A result read back: what its trade's next version follows from, and its facts in the order of the result."""
 
     trade_id: str
-    last: Told
+    last: LastPublished
     facts: tuple[Fact, ...]
 
 
@@ -200,7 +210,7 @@ def decode_head(value: bytes | str) -> ResultHead:
 def published(value: bytes) -> Published:
     """What matching continues from. OtherFormat: a newer version wrote it; ValueError: it is not a result."""
     message = checked(_decode_result, value)
-    last = Told(message.version, State(message.state), message.reasons, message.event_id)
+    last = LastPublished(message.version, State(message.state), message.reasons, message.event_id)
     facts = tuple([to_fact(source, leg) for source, legs in message.legs.items() for leg in legs])
     return Published(message.trade_id, last, facts)
 

@@ -110,7 +110,7 @@ class Break(msgspec.Struct, frozen=True, gc=False):
     previous_event_id: str | None = None
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class LastPublished(msgspec.Struct, frozen=True, gc=False):
     """What was published of a trade last. It is kept: neither rules of today nor a watermark say what it was.
 
     ``upto`` is the highest journal offset among its facts: whatever came of a record up to there has been published.

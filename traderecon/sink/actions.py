@@ -14,7 +14,7 @@ from traderecon.sink.chain import link
 from traderecon.sink.decoding import decoded
 from traderecon.sink.legal_holds import take_hold
 from traderecon.sink.statements import Statements
-from traderecon.sink.write_result import Feed, Taken, at, wrote
+from traderecon.sink.write_result import Feed, WriteResult, at, wrote
 from traderecon.transport import Record
 
 _KNOWN = "SELECT 1 FROM dead_letter_actions WHERE action_id = ?"
@@ -22,7 +22,7 @@ _KNOWN_CHANGE = "SELECT 1 FROM rules_changes WHERE action_id = ?"
 _REPLAYS = "SELECT count(*) FROM dead_letter_actions WHERE root = ? AND deed = 'replay'"
 
 
-def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[Taken, str]:
+def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
     """Write the actions that are not there yet; gives what came of it, and the chain's new head."""
     rows: list[tuple[Any, ...]] = []
     seen: set[str] = set()
@@ -51,7 +51,7 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
         head = link(head, feed.topic, feed.partition, record.offset, content)
         said = (action.action_id, action.deed, action.letter, action.root, attempt, action.by, action.at, action.reason)
         rows.append((*said, content.decode(), feed.topic, feed.partition, record.offset, head))
-    return Taken(wrote(connection, sql.action, rows)), head
+    return WriteResult(wrote(connection, sql.action, rows)), head
 
 
 def _action(value: bytes) -> Action | None:

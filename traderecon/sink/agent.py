@@ -12,16 +12,16 @@ from faust.types import TP, StreamT
 
 from traderecon.clock import now_ns
 from traderecon.records import Origin
-from traderecon.records.dead_letter import dead_letter, letter_key, not_ours
+from traderecon.records.dead_letter import dead_letter, dead_letter_key, not_ours
 from traderecon.records.instants import NS_PER_S, received_ns
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.store import Store
 from traderecon.sink.store_thread import StoreThread
-from traderecon.sink.write_result import Taken
+from traderecon.sink.write_result import WriteResult
 from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
 from traderecon.transport import MicroBatch, Outgoing, Record, StreamApp
-from traderecon.transport.strikes import LIMIT
+from traderecon.transport.retry_counts import LIMIT
 
 IN_PLACE_S = 2.0
 """How often the database's file is looked for: one that was removed takes what is written with it, without a word."""
@@ -52,7 +52,7 @@ def attach(stage: Stage, store: Store) -> None:
                 try:
                     taken = await thread.ask(partial(store.take, batch, aside))
                 except ForeignRecord as error:
-                    if stage.strikes.another(batch, error.record) < LIMIT:
+                    if stage.retry_counts.another(batch, error.record) < LIMIT:
                         raise
                     await put_aside(batch, error)
                     aside.add(error.record.offset)
@@ -63,7 +63,7 @@ def attach(stage: Stage, store: Store) -> None:
 
     async def put_aside(batch: MicroBatch, error: ForeignRecord) -> None:
         rejected, record = not_ours(_place(batch, error.record), str(error)), error.record
-        letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value))
+        letter = Outgoing(dead_letter_key(record.key), dead_letter(rejected, record.key, record.value))
         await app.append(topics.dead_letters, batch.partition, [letter])
         metrics.rejected.labels(batch.topic, rejected.code).inc()
 
@@ -84,7 +84,7 @@ def _place(batch: MicroBatch, record: Record) -> Origin:
     return Origin(batch.topic, batch.partition, record.offset, received_ns(record.timestamp))
 
 
-def _count(metrics: Metrics, taken: Taken) -> None:
+def _count(metrics: Metrics, taken: WriteResult) -> None:
     metrics.sink_rows.inc(taken.rows)
     metrics.conflicts.inc(taken.conflicts)
     committed_at_ns = now_ns()

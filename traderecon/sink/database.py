@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
 from traderecon.addresses import sqlite_path
-from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE
+from traderecon.exit_codes import Exit
 
 PATIENCE_S = 30.0
 """How long to wait for another process that writes."""
@@ -74,7 +74,9 @@ def opened(url: str) -> Engine:
     try:
         Path(place.database or "").parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(UNREACHABLE, f"{place.database}: its directory cannot be made ({error.strerror})") from None
+        raise StoreError(
+            Exit.UNREACHABLE, f"{place.database}: its directory cannot be made ({error.strerror})"
+        ) from None
     try:
         _write_ahead(place.database or "")
     except sqlite3.Error as error:
@@ -87,7 +89,7 @@ def existing(url: str) -> Engine:
     path = _place(url).database or ""
     if not Path(path).is_file():
         raise StoreError(
-            UNREACHABLE,
+            Exit.UNREACHABLE,
             f"{path}: there is no database. The first worker or `traderecon db upgrade` makes it; if there should be "
             "one, check TRADERECON_DATA_DIR and TRADERECON_DATABASE_URL",
         )
@@ -138,28 +140,28 @@ def explained(where: str | None, error: BaseException | None) -> StoreError:
     name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
     if name == "SQLITE_BUSY":
         return StoreError(
-            UNREACHABLE,
+            Exit.UNREACHABLE,
             f"{where}: another process has written for {PATIENCE_S:.0f} s without end ({error})",
             passes=True,
         )
     if name == "SQLITE_FULL":
-        return StoreError(PROMISE, f"{where}: no room on its disk ({error}): make room, and start again")
+        return StoreError(Exit.SOFTWARE, f"{where}: no room on its disk ({error}): make room, and start again")
     if name in _NOT_OURS:
         return StoreError(
-            REFUSED, f"{where}: no database that can be read ({error}): name another file, or move this one away"
+            Exit.CONFIG, f"{where}: no database that can be read ({error}): name another file, or move this one away"
         )
     if name in _UNREACHABLE:
-        return StoreError(UNREACHABLE, f"{where}: cannot be opened, read or written ({error})")
-    return StoreError(PROMISE, f"{where}: {error}")
+        return StoreError(Exit.UNREACHABLE, f"{where}: cannot be opened, read or written ({error})")
+    return StoreError(Exit.SOFTWARE, f"{where}: {error}")
 
 
 def _place(url: str) -> URL:
     path = sqlite_path(url)
     if path is None and url.startswith("sqlite:"):
-        raise StoreError(REFUSED, f"{url} names no file, and others must be able to read it: write sqlite:///path")
+        raise StoreError(Exit.CONFIG, f"{url} names no file, and others must be able to read it: write sqlite:///path")
     if path is None:
         raise StoreError(
-            REFUSED,
+            Exit.CONFIG,
             "this version keeps its database in SQLite only: set TRADERECON_DATABASE_URL to sqlite:///path, or leave "
             "it empty",
         )
@@ -173,7 +175,7 @@ def require_in_place(connection: Connection, path: str) -> None:
     """
     _note(connection.info, path)
     if said := _moved(connection.info, path):
-        raise StoreError(UNREACHABLE, said)
+        raise StoreError(Exit.UNREACHABLE, said)
 
 
 def _engine(place: URL, options: Sequence[str], **pool: int) -> Engine:

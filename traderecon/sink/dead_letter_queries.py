@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Engine, Text, case, func, select
 
 from traderecon.records.action import MOST_REPLAYS, Deed
-from traderecon.sink.filters import LetterState
+from traderecon.sink.filters import DeadLetterState
 from traderecon.sink.rows import RAW_SHOWN, ActionRow, DeadLetterRow, SentRecord
 from traderecon.sink.schema import dead_letter_actions, dead_letters
 
 _STATE = "state"
 
 
-class LetterId(NamedTuple):
+class DeadLetterId(NamedTuple):
     """Where the record of a letter lies."""
 
     topic: str
@@ -20,47 +20,47 @@ class LetterId(NamedTuple):
     offset: int
 
 
-def parsed(text: str) -> LetterId | None:
-    """An id as ``records.dead_letter.letter_id`` writes it; None where it is none.
+def parsed(text: str) -> DeadLetterId | None:
+    """An id as ``records.dead_letter.dead_letter_id`` writes it; None where it is none.
 
     >>> parsed("executions/0/17"), parsed("executions/17")
-    (LetterId(topic='executions', partition=0, offset=17), None)
+    (DeadLetterId(topic='executions', partition=0, offset=17), None)
     """
     topic, *numbers = text.split("/")
     if not topic or len(numbers) != 2 or not all(one.isascii() and one.isdigit() and len(one) < 19 for one in numbers):
         return None
-    return LetterId(topic, *map(int, numbers))
+    return DeadLetterId(topic, *map(int, numbers))
 
 
-def letter_state() -> Any:
+def dead_letter_state() -> Any:
     """The state of a row of ``dead_letters``: of its own actions the last, but not a replay that was one too many."""
     actions, letters = dead_letter_actions.c, dead_letters.c
     name = letters.source_topic + "/" + letters.source_partition.cast(Text) + "/" + letters.source_offset.cast(Text)
     last = (
-        select(case((actions.deed == Deed.DISCARD, LetterState.DISCARDED), else_=LetterState.REPLAYED))
+        select(case((actions.deed == Deed.DISCARD, DeadLetterState.DISCARDED), else_=DeadLetterState.REPLAYED))
         .where(actions.letter == name, func.coalesce(actions.attempt, 0) <= MOST_REPLAYS)
         .order_by(actions.offset.desc())
         .limit(1)
         .correlate(dead_letters)
         .scalar_subquery()
     )
-    return func.coalesce(last, LetterState.OPEN)
+    return func.coalesce(last, DeadLetterState.OPEN)
 
 
-def letter_columns() -> list[Any]:
+def dead_letter_columns() -> list[Any]:
     """The columns of a ``DeadLetterRow``; of a record only the beginning, which may be long."""
     shown = (RAW_SHOWN // 3 + 1) * 4
     special = {
         "raw": func.substr(dead_letters.c.raw, 1, shown).label("raw"),
-        _STATE: letter_state().label(_STATE),
+        _STATE: dead_letter_state().label(_STATE),
     }
     return [special[name] if name in special else dead_letters.c[name] for name in DeadLetterRow.__struct_fields__]
 
 
-def sent_record(engine: Engine, wanted: LetterId) -> SentRecord | None:
+def sent_record(engine: Engine, wanted: DeadLetterId) -> SentRecord | None:
     """One letter with its whole record; None where there is no such letter."""
     columns = dead_letters.c
-    letter = select(*letter_columns(), columns.key, columns.raw).where(*_at(wanted))
+    letter = select(*dead_letter_columns(), columns.key, columns.raw).where(*_at(wanted))
     with engine.connect() as connection:
         found = connection.execute(letter).first()
         if found is None:
@@ -80,7 +80,7 @@ def sent_record(engine: Engine, wanted: LetterId) -> SentRecord | None:
     return SentRecord(kept, root, key, raw, tuple(ActionRow(*action) for action in actions))
 
 
-def _at(place: LetterId) -> list[Any]:
+def _at(place: DeadLetterId) -> list[Any]:
     """The letter of the record there."""
     columns = dead_letters.c
     return [

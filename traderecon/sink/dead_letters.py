@@ -9,14 +9,14 @@ from traderecon.records.dead_letter import decode_dead_letter
 from traderecon.sink.chain import link
 from traderecon.sink.decoding import decoded
 from traderecon.sink.statements import Statements
-from traderecon.sink.write_result import Feed, Taken, wrote
+from traderecon.sink.write_result import Feed, WriteResult, wrote
 
 logger = logging.getLogger(__name__)
 
 _KNOWN = "SELECT sha256 FROM dead_letters WHERE source_topic = ? AND source_partition = ? AND source_offset = ?"
 
 
-def take_letters(connection: Connection, sql: Statements, feed: Feed) -> tuple[Taken, str]:
+def take_dead_letters(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
     """Write the letters of records that have none yet; gives what came of it, and the chain's new head.
 
     An input that was made anew may have another malformed record where the letter of one is stored: an error is logged.
@@ -58,4 +58,4 @@ def take_letters(connection: Connection, sql: Statements, feed: Feed) -> tuple[T
                 letter.replay_of,
             )
         )
-    return Taken(wrote(connection, sql.letter, rows)), head
+    return WriteResult(wrote(connection, sql.letter, rows)), head

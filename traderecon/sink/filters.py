@@ -31,7 +31,7 @@ class TradeSort(Word):
     NEWEST = "newest"
 
 
-class LetterState(Word):
+class DeadLetterState(Word):
     """What was decided about a dead letter last."""
 
     OPEN = "open"

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from traderecon.records.account import Book, decode_account
 from traderecon.sink.decoding import decoded
 from traderecon.sink.statements import Statements
-from traderecon.sink.write_result import Feed, Taken, wrote
+from traderecon.sink.write_result import Feed, WriteResult, wrote
 
 _KNOWN = (
     "SELECT start, next_offset, legs, duplicates, rejected, control, skipped, gaps FROM ledger "
@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 _gaps = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 
 
-def take_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[Taken, str]:
+def take_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
     """Enter every account; there is no chain, so its head stays."""
     books: dict[tuple[str, int], Book] = {}
     for record in feed.records:
@@ -41,7 +41,7 @@ def take_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[
         )
         for place, book in books.items()
     ]
-    return Taken(wrote(connection, sql.account, rows)), feed.head
+    return WriteResult(wrote(connection, sql.account, rows)), feed.head
 
 
 def _book(connection: Connection, place: tuple[str, int]) -> Book | None:

@@ -13,8 +13,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
+from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
-from traderecon.transport.halt import REFUSED
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -28,10 +28,10 @@ def upgrade(engine: Engine) -> None:
     with engine.execution_options(writes=True).begin() as connection:
         config, at = _config(), MigrationContext.configure(connection).get_current_revision()
         if at is None and (found := inspect(connection).get_table_names()):
-            raise StoreError(REFUSED, f"{where}: has tables of something else ({found[0]}, ...): name another file")
+            raise StoreError(Exit.CONFIG, f"{where}: has tables of something else ({found[0]}, ...): name another file")
         if at is not None and at not in {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}:
             raise StoreError(
-                REFUSED,
+                Exit.CONFIG,
                 f"{where}: its tables are of a newer version (migration {at}): install that one, or name another",
             )
         config.attributes["connection"] = connection

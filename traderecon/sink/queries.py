@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from traderecon.records import Severity, State
 from traderecon.records.partition_status import WaitingTrade
 from traderecon.sink.database import opened, readers
-from traderecon.sink.dead_letter_queries import letter_columns, letter_state
+from traderecon.sink.dead_letter_queries import dead_letter_columns, dead_letter_state
 from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
 from traderecon.sink.rows import (
     BeginningRow,
@@ -27,7 +27,7 @@ from traderecon.sink.rows import (
     LedgerRow,
     OffsetRow,
     OpenBreaks,
-    StandingRow,
+    PartitionStatusRow,
     Struct,
     Trade,
     TradeRow,
@@ -127,9 +127,12 @@ class Queries:
         newest = select(result_history.c.decided_at).order_by(result_history.c.id.desc()).limit(1)
         return next((at for (at,) in self._all(newest)), None)
 
-    def standings(self) -> list[StandingRow]:
+    def standings(self) -> list[PartitionStatusRow]:
         """Every partition of the journal."""
-        return [_read(StandingRow, row) for row in self._all(_of(StandingRow, standings).order_by("partition"))]
+        return [
+            _read(PartitionStatusRow, row)
+            for row in self._all(_of(PartitionStatusRow, standings).order_by("partition"))
+        ]
 
     def beginnings(self) -> list[BeginningRow]:
         """The partitions that are not complete from their first message on."""
@@ -263,7 +266,7 @@ def _wanted(wanted: Filter) -> tuple[Table, type[Struct], list[ColumnElement[boo
         case DeadLetterFilter():
             columns = dead_letters.c
             asked = ((columns.code, wanted.code), (columns.source_topic, wanted.topic))
-            state = _equal((letter_state(), wanted.state)) if wanted.state else []
+            state = _equal((dead_letter_state(), wanted.state)) if wanted.state else []
             return dead_letters, DeadLetterRow, [*_equal(*asked), *state], [columns.id.desc()]
 
 
@@ -330,7 +333,7 @@ def _trade_order(sort: str) -> list[Any]:
 def _of(kind: type[Struct], table: Table) -> Select[Any]:
     """The columns of a row, in its order."""
     if kind is DeadLetterRow:
-        return select(*letter_columns())
+        return select(*dead_letter_columns())
     return select(*(table.c[name] for name in kind.__struct_fields__))
 
 

@@ -19,7 +19,7 @@ from traderecon.sink.break_projection import History, Row, project, result_row
 from traderecon.sink.chain import link
 from traderecon.sink.decoding import decoded
 from traderecon.sink.statements import Statements
-from traderecon.sink.write_result import Feed, Taken, asked, at, forgot, wrote
+from traderecon.sink.write_result import Feed, WriteResult, asked, at, forgot, wrote
 from traderecon.transport import Record
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _BREAK_HISTORY = (
 _FORGET_EVENTS = "DELETE FROM break_events WHERE break_id IN (...)"
 
 
-def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks: bool) -> tuple[Taken, str]:
+def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks: bool) -> tuple[WriteResult, str]:
     """Write the results at home here (``breaks``: on ``mismatch``); gives what came of it, and the chain's new head.
 
     Of two results with one version the first counts; both are in the history. A version and event id that are there
@@ -71,7 +71,7 @@ def take_results(connection: Connection, sql: Statements, feed: Feed, *, breaks:
     wrote(connection, sql.result, newest)
     if moved:
         _write_breaks(connection, sql, moved)
-    return Taken(len(history), known.conflicts, received_at_ns), head
+    return WriteResult(len(history), known.conflicts, received_at_ns), head
 
 
 def _write_breaks(connection: Connection, sql: Statements, trade_ids: Iterable[str]) -> None:

@@ -141,7 +141,7 @@ class LedgerRow(Struct, frozen=True):
     unaccounted: int
 
 
-class StandingRow(Struct, frozen=True):
+class PartitionStatusRow(Struct, frozen=True):
     """How far matching has got in one partition, how many trades wait for what, and which wait longest."""
 
     partition: int

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple, Self
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
+from traderecon.exit_codes import Exit
 from traderecon.sink.actions import take_actions
-from traderecon.sink.belonging import belongs, pinned
 from traderecon.sink.chain import START
 from traderecon.sink.database import (
     SHRINK_EVERY_S,
@@ -32,22 +32,22 @@ from traderecon.sink.database import (
     wal_bytes,
 )
 from traderecon.sink.database_id import found_id, renewed
-from traderecon.sink.dead_letters import take_letters
+from traderecon.sink.dead_letters import take_dead_letters
 from traderecon.sink.ledger import take_accounts
+from traderecon.sink.log_identity import belongs, pinned
 from traderecon.sink.migration import current, head, upgrade
 from traderecon.sink.partition_status import take_statuses
 from traderecon.sink.purge import ChainStart, put_start
 from traderecon.sink.results import take_results
 from traderecon.sink.statements import statements
-from traderecon.sink.write_result import Feed, Taken, at
+from traderecon.sink.write_result import Feed, WriteResult, at
 from traderecon.transport import MicroBatch
-from traderecon.transport.halt import REFUSED
-from traderecon.transport.points import Point, passed
+from traderecon.transport.failpoints import Failpoint, hit
 
 Place = tuple[str, int]
 """A topic and a partition."""
 
-NOTHING = Taken()
+NOTHING = WriteResult()
 HISTORIES = ("reconciled", "mismatch", "dead_letters", "actions")
 """How the topics end whose messages are all kept."""
 
@@ -115,7 +115,7 @@ class Store:
                 upgrade(self.engine)
             elif at != newest:
                 raise StoreError(
-                    REFUSED,
+                    Exit.CONFIG,
                     f"{self.path}: its tables are at migration {at}, this version works with {newest}: run "
                     "`traderecon db upgrade`",
                 )
@@ -188,7 +188,7 @@ class Store:
             put_start(connection, start._replace(last_row=0))
         self._next = {**(self._next or {}), place: start.next_offset}
 
-    def take(self, batch: MicroBatch, aside: Collection[int] = ()) -> Taken:
+    def take(self, batch: MicroBatch, aside: Collection[int] = ()) -> WriteResult:
         """Write what is new in a batch, all of it or nothing; gives what came of it.
 
         ``aside``: offsets of records to pass over. Offsets may have holes. Fenced: another sink wrote meanwhile.
@@ -201,9 +201,9 @@ class Store:
         records = [record for record in batch if expected is None or record.offset >= expected]
         if not records:
             return NOTHING
-        passed(Point.SINK_BEGIN, batch.topic)
+        hit(Failpoint.SINK_BEGIN, batch.topic)
         with self._explained(), self._writing.begin() as connection:
-            passed(Point.SINK_BEGUN, batch.topic)
+            hit(Failpoint.SINK_BEGUN, batch.topic)
             require_in_place(connection, self.path)
             position = _claimed(connection, place, expected)
             wanted = [record for record in records if record.offset not in aside] if aside else records
@@ -213,9 +213,9 @@ class Store:
                 # What was before has expired: the history of this partition is complete from here on.
                 connection.exec_driver_sql(self._sql.beginning.rows(1), (*place, first, at(records[0])))
             connection.exec_driver_sql(self._sql.position.rows(1), (*place, batch.last_offset + 1, head))
-            passed(Point.SINK_WRITTEN, batch.topic)
+            hit(Failpoint.SINK_WRITTEN, batch.topic)
         self._next[place] = batch.last_offset + 1
-        passed(Point.SINK_COMMITTED, batch.topic)
+        hit(Failpoint.SINK_COMMITTED, batch.topic)
         self._shrink()
         return taken
 
@@ -227,14 +227,14 @@ class Store:
             gathered(self.engine, SHRINK_MS)
         self._shrunk_s = monotonic()
 
-    def _take(self, connection: Connection, feed: Feed) -> tuple[Taken, str]:
+    def _take(self, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
         # No name of these ends another, so whatever the prefix is, one fits.
         if feed.topic.endswith("mismatch"):
             return take_results(connection, self._sql, feed, breaks=True)
         if feed.topic.endswith("reconciled"):
             return take_results(connection, self._sql, feed, breaks=False)
         if feed.topic.endswith("dead_letters"):
-            return take_letters(connection, self._sql, feed)
+            return take_dead_letters(connection, self._sql, feed)
         if feed.topic.endswith("standings"):
             return take_statuses(connection, self._sql, feed)
         if feed.topic.endswith("accounts"):

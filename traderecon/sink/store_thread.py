@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import TypeVar
 
+from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
 from traderecon.sink.store import Store
 from traderecon.transport import StreamApp
-from traderecon.transport.halt import PROMISE, halt
+from traderecon.transport.fail_stop import fail_stop
 
 SLOW_S = 5.0
 """A transaction takes milliseconds: after this long the sink says that it waits."""
@@ -42,7 +43,7 @@ class StoreThread:
                 answer = asked.result()
             except StoreError as error:
                 if not error.passes:
-                    halt(error.sentence, error if error.code == PROMISE else None, code=error.code)
+                    fail_stop(error.sentence, error if error.code == Exit.SOFTWARE else None, code=error.code)
                 self._app.holds.put(HOLD, error.sentence)
             else:
                 self._app.holds.lift(HOLD)

@@ -16,7 +16,7 @@ STEPS = (512, 128, 32, 8, 1)
 """Rows of one statement: few sizes, so that the driver knows the statement when it comes again."""
 
 
-class Taken(NamedTuple):
+class WriteResult(NamedTuple):
     """What is new in the database: nothing of it was there before.
 
     ``rows``: results, dead letters and standings written. ``conflicts``: results whose version another one has, or

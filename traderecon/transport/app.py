@@ -9,15 +9,16 @@ from faust.exceptions import ProducerSendError
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP
 
+from traderecon.exit_codes import Exit
 from traderecon.transport.agreement import Agreement, Membership
 from traderecon.transport.behind import Behind
 from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.fail_stop import fail_stop
+from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.group_membership import Assignor
-from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
-from traderecon.transport.holds import Holds
 from traderecon.transport.incidents import Incidents
 from traderecon.transport.microbatch import BATCH_BYTES, Outgoing
-from traderecon.transport.points import Point, passed
+from traderecon.transport.pauses import Pauses
 from traderecon.transport.recovery import BatchTableManager
 from traderecon.transport.security import PLAINTEXT, Security, denied
 from traderecon.transport.starts import StartOffsets
@@ -81,7 +82,7 @@ class StreamApp(faust.App):
         self.writes = frozenset(writes)
         self.reads = frozenset(reads)
         self.fixed = frozenset(fixed)
-        self.holds = Holds(name)
+        self.holds = Pauses(name)
         self.incidents = Incidents(name)
         self.security = security
         self.agreement = agreement
@@ -139,7 +140,7 @@ class StreamApp(faust.App):
             spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
         except ProducerSendError as error:
             if said := denied(error, self.security.principal, operation="Write"):
-                halt(f"{self.conf.id}: {said}. Nothing of what it follows from is acknowledged.", error)
+                fail_stop(f"{self.conf.id}: {said}. Nothing of what it follows from is acknowledged.", error)
             raise
         if spans:
             self.written.note(tp, rows, spans, before)
@@ -154,23 +155,26 @@ class StreamApp(faust.App):
             await super().start()
         except self.transport.Consumer.transient_errors as error:
             if said := denied(error, self.security.principal, operation="Create"):
-                halt(f"{self.conf.id}: {said}", code=REFUSED)
-            halt(f"{self.conf.id}: no answer from {', '.join(map(str, self.transport.url))}: {error}", code=UNREACHABLE)
+                fail_stop(f"{self.conf.id}: {said}", code=Exit.CONFIG)
+            fail_stop(
+                f"{self.conf.id}: no answer from {', '.join(map(str, self.transport.url))}: {error}",
+                code=Exit.UNREACHABLE,
+            )
         except Exception as error:
-            halt(f"{self.conf.id} could not start: {error!r}", error)
+            fail_stop(f"{self.conf.id} could not start: {error!r}", error)
 
     async def stop(self) -> None:
         """Finish and commit what agents are busy with; a log that does not answer does not hold the process up."""
         late = f"{self.conf.id} did not stop within {self._stop_s:.0f} s: what is not finished is not committed"
-        timer = self.loop.call_later(self._stop_s, halt, late)
-        passed(Point.STOPPING, self.conf.id)
+        timer = self.loop.call_later(self._stop_s, fail_stop, late)
+        hit(Failpoint.STOPPING, self.conf.id)
         await super().stop()
-        passed(Point.STOPPED, self.conf.id)
+        hit(Failpoint.STOPPED, self.conf.id)
         timer.cancel()
 
     def _crash(self, reason: BaseException) -> None:
         if not self._stopped.is_set():
-            halt(f"a part of {self.conf.id} failed: {reason!r}", reason)
+            fail_stop(f"a part of {self.conf.id} failed: {reason!r}", reason)
         super()._crash(reason)
 
     def _new_consumer(self) -> Any:

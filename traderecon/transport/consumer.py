@@ -19,13 +19,14 @@ from faust.types.tuples import ConsumerMessage
 from mode import Service
 from mode.utils.futures import notify
 
+from traderecon.exit_codes import Exit
 from traderecon.transport.behind import made_good
 from traderecon.transport.driver import Driver
 from traderecon.transport.ends import Ends
+from traderecon.transport.fail_stop import fail_stop
+from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.fixed_counts import FixedCounts, unfit
-from traderecon.transport.halt import REFUSED, UNREACHABLE, halt
 from traderecon.transport.microbatch import MicroBatch
-from traderecon.transport.points import Point, passed
 from traderecon.transport.progress import Fetch, Progress
 from traderecon.transport.same_log import SameLog
 from traderecon.transport.starts import Known, beyond, start
@@ -76,7 +77,7 @@ class BatchConsumer(Driver):
         try:
             await self._preflight(set(topics))
         except self.transient_errors as error:
-            halt(f"no answer about the topics: {error}", code=UNREACHABLE)
+            fail_stop(f"no answer about the topics: {error}", code=Exit.UNREACHABLE)
         await super().subscribe(topics)  # type: ignore[safe-super]  # the driver below has it
 
     async def _preflight(self, topics: set[str]) -> None:
@@ -85,17 +86,17 @@ class BatchConsumer(Driver):
         while topics - (counts := await self.partition_counts(topics)).keys() and monotonic() < until:
             await self.sleep(IDLE_S)  # a topic just made is not known everywhere at once
         if said := unfit(topics, counts, self.app.tables.changelog_topics, ", ".join(map(str, self.transport.url))):
-            halt(said, code=REFUSED)
+            fail_stop(said, code=Exit.CONFIG)
         if self.app.tables:
             self._fixed |= topics
         await self._watch_counts()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish and commit what agents are busy with; then nothing is delivered before the next seek."""
-        passed(Point.REVOKING, "")
+        hit(Failpoint.REVOKING, "")
         await super().on_partitions_revoked(revoked)
         self._progress = {}
-        passed(Point.REVOKED, "")
+        hit(Failpoint.REVOKED, "")
 
     async def note_committed(self) -> None:
         """Ask where the group left off, before any changelog's end is asked for: what is committed by then is in it.
@@ -141,7 +142,7 @@ class BatchConsumer(Driver):
         for tp, one in known.items():
             first = start(tp, one)
             if isinstance(first, str):
-                halt(first, code=REFUSED)
+                fail_stop(first, code=Exit.CONFIG)
             if self.app.tables and tp not in given:
                 await self.same_log.begin_tables(tp)
             if first.behind:
@@ -208,7 +209,7 @@ class BatchConsumer(Driver):
             if task is not None and task.cancelling():
                 raise
             if not (isinstance(error, self.consumer_stopped_errors) and self.app.should_stop):
-                halt("fetching failed in a way nobody foresaw", error)
+                fail_stop("fetching failed in a way nobody foresaw", error)
 
     async def _take_in(self, tp: TP, fetch: Fetch) -> None:
         progress = self._progress.get(tp)
@@ -229,7 +230,7 @@ class BatchConsumer(Driver):
             progress.pass_over(fetch.ended)
 
     async def _deliver(self, tp: TP, progress: Progress, batch: MicroBatch, ended: int) -> None:
-        passed(Point.FETCHED, tp.topic)
+        hit(Failpoint.FETCHED, tp.topic)
         queues = [channel.queue for channel in self.app.topics._topic_name_index[tp.topic]]
         while any(queue.full() for queue in queues):
             await asyncio.sleep(ROOM_S)
@@ -281,7 +282,7 @@ class BatchConsumer(Driver):
             return False
         low, high = bounds[tp]
         if not low <= offset <= high:
-            halt(beyond(tp, offset, low, high), code=REFUSED)
+            fail_stop(beyond(tp, offset, low, high), code=Exit.CONFIG)
         return True
 
     # -- acknowledgement and commit
@@ -292,7 +293,7 @@ class BatchConsumer(Driver):
         message.acked = True
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
-        passed(Point.DONE, message.topic)
+        hit(Failpoint.DONE, message.topic)
         return first
 
     def give_back(self, message: Message) -> None:
@@ -319,13 +320,13 @@ class BatchConsumer(Driver):
         }
         if not offsets:
             return False
-        passed(Point.COMMITTING, self.app.conf.id)
+        hit(Failpoint.COMMITTING, self.app.conf.id)
         try:
             await self.commit_noted(offsets, {tp: self.same_log.note(tp, ready[tp][0]) for tp in offsets})
         except self.transient_errors as error:
             self.log.warning("commit refused, tried again later: %r", error)
             return False
-        passed(Point.COMMITTED, self.app.conf.id)
+        hit(Failpoint.COMMITTED, self.app.conf.id)
         for tp, done in offsets.items():
             ready[tp][0].committed = done
         self._committed_offset.update(offsets)
@@ -352,7 +353,7 @@ class BatchConsumer(Driver):
             now = monotonic()
             if answer is None:
                 if now - answered > OUTAGE_S:
-                    halt(f"the log has not answered for {now - answered:.0f} s")
+                    fail_stop(f"the log has not answered for {now - answered:.0f} s")
                 stands, since, busy = {}, {}, now
                 continue
             answered, ends = now, answer.readable
@@ -368,7 +369,7 @@ class BatchConsumer(Driver):
             if not self.app.rebalancing or self.app.tables.recovery.restored != restored:
                 busy, restored = now, self.app.tables.recovery.restored
             elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
-                halt(f"a rebalance has not ended, and no table recovered, for {now - busy:.0f} s; the log answers")
+                fail_stop(f"a rebalance has not ended, and no table recovered, for {now - busy:.0f} s; the log answers")
             for tp, progress in watched.items():
                 if tp not in ends:  # its leader does not answer, and the others go on
                     stands.pop(tp, None)
@@ -378,7 +379,7 @@ class BatchConsumer(Driver):
                     stands[tp], since[tp] = stand, now
                     continue
                 if now - since[tp] > self._stall_s:
-                    halt(
+                    fail_stop(
                         f"{tp.topic}[{tp.partition}] has stood at {progress.done} of {ends[tp]}, committed "
                         f"{progress.committed}, {progress.open} open, for {now - since[tp]:.0f} s; the log answers"
                     )
@@ -392,4 +393,4 @@ class BatchConsumer(Driver):
         except self.transient_errors:
             return
         if said := self._counts.changed(counts):
-            halt(said, code=REFUSED)
+            fail_stop(said, code=Exit.CONFIG)

@@ -20,12 +20,13 @@ from faust.types.tuples import RecordMetadata
 
 from traderecon import clock
 from traderecon.addresses import EMBEDDED, embedded_directory
+from traderecon.exit_codes import Exit
 from traderecon.transport.embedded_consumer import EmbeddedConsumer
+from traderecon.transport.fail_stop import fail_stop
+from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.fetcher import BatchFetcher
-from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import Log, LogError, OpenLog, TopicDiffers, Writer
 from traderecon.transport.microbatch import Outgoing, Record, partition_for
-from traderecon.transport.points import Point, passed
 from traderecon.transport.producer import BatchProducer, ClockReading
 
 READ_RECORDS = 10_000
@@ -100,7 +101,7 @@ class EmbeddedProducer(BatchProducer, _Sender):
         ]
         try:
             appended = asyncio.wrap_future(self.transport.writer.append(topic, partition, entries))
-            passed(Point.SENT, topic)
+            hit(Failpoint.SENT, topic)
             base = await appended
         except LogError as error:
             raise ProducerSendError(f"{topic}[{partition}] did not take {len(rows)} records: {error}") from error
@@ -136,12 +137,14 @@ class Transport(base.Transport):
     def open(self, *, worker: bool) -> None:
         """Open the log; one that cannot be opened, or has a worker already, ends the process, 78."""
         if self.url[0].host:
-            halt(f"{self.url[0]} names a host: write embedded:///absolute/path, or embedded:// alone", code=REFUSED)
+            fail_stop(
+                f"{self.url[0]} names a host: write embedded:///absolute/path, or embedded:// alone", code=Exit.CONFIG
+            )
         directory = embedded_directory(EMBEDDED + self.url[0].raw_path) or Path(self.app.conf.datadir)
         try:
             self._opened = OpenLog.of(directory, worker=worker)
         except (LogError, OSError) as error:
-            halt(str(error), code=REFUSED)
+            fail_stop(str(error), code=Exit.CONFIG)
 
     def close(self) -> None:
         """Let go of the log, if it was opened."""
@@ -179,7 +182,7 @@ class Transport(base.Transport):
         try:
             await asyncio.to_thread(self.log.create, topic, partitions, compacted=bool(compacting and not deleting))
         except TopicDiffers as error:
-            halt(str(error), code=REFUSED)
+            fail_stop(str(error), code=Exit.CONFIG)
 
     async def read(
         self, spans: Mapping[TP, range], *, refuse_unreadable: bool = True

@@ -13,9 +13,10 @@ from faust.transport.consumer import Consumer, ensure_TP
 from faust.types import TP
 from mode import Service
 
+from traderecon.exit_codes import Exit
 from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.fingerprint import LogId
-from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import Busy, OffsetOutOfRange
 from traderecon.transport.progress import Fetch
 from traderecon.transport.starts import beyond
@@ -122,7 +123,7 @@ class EmbeddedConsumer(BatchConsumer, _Group):
                 records = self.transport.log.read(*tp, begun, limits[0], max_bytes=limits[1])
             except OffsetOutOfRange:
                 low, high = self.transport.log.earliest(*tp), self.transport.log.end(*tp)
-                halt(beyond(tp, begun, low, high), code=REFUSED)
+                fail_stop(beyond(tp, begun, low, high), code=Exit.CONFIG)
             if records:
                 self._positions[tp] = records[-1].offset + 1
                 fetched[tp] = Fetch(begun, records, self._positions[tp])

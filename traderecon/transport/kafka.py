@@ -25,12 +25,13 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
 from traderecon.clock import boot_ms
+from traderecon.exit_codes import Exit
 from traderecon.transport import connections, fetched_records, group_membership
 from traderecon.transport.codecs import MissingCodec
 from traderecon.transport.consumer import BatchConsumer
+from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.fetcher import BatchFetcher
 from traderecon.transport.fingerprint import NOTE_BYTES, LogId
-from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import LOG_APPEND_TIME, Outgoing, Record
 from traderecon.transport.producer import BatchProducer, ClockReading
 from traderecon.transport.progress import Fetch
@@ -66,7 +67,7 @@ class _Thread(stock.AIOKafkaConsumerThread):
         try:
             return await super().call_thread(*args, **kwargs)
         except MissingCodec as error:
-            halt(f"{self.app.conf.id}: {error}", code=REFUSED)
+            fail_stop(f"{self.app.conf.id}: {error}", code=Exit.CONFIG)
         except KafkaError as error:
             _stop_where_denied(self.app, error)
             raise
@@ -244,10 +245,10 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):
         try:
             await self._thread.commit_noted(offsets, notes)
         except OffsetMetadataTooLargeError:
-            halt(
+            fail_stop(
                 f"the broker keeps no {NOTE_BYTES} bytes with a commit, and without them nobody knows a log that was "
                 "cut. Set its offset.metadata.max.bytes to 4096, as it is by default, or more.",
-                code=REFUSED,
+                code=Exit.CONFIG,
             )
 
     async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
@@ -325,7 +326,7 @@ class KafkaProducer(BatchProducer, stock.Producer):
 def _stop_where_denied(app: Any, error: KafkaError) -> None:
     """End the process, 70, where a broker said that we may not: to ask again would be to stand still."""
     if said := denied(error, app.security.principal):
-        halt(f"{app.conf.id}: {said}. Nothing that is not done is acknowledged.", error)
+        fail_stop(f"{app.conf.id}: {said}. Nothing that is not done is acknowledged.", error)
 
 
 class Transport(stock.Transport):
@@ -382,7 +383,7 @@ class Transport(stock.Transport):
                     if await reader.position(tp) >= open_spans[tp].stop:
                         del open_spans[tp]
         except MissingCodec as error:
-            halt(f"{self.app.conf.id}: {error}", code=REFUSED)
+            fail_stop(f"{self.app.conf.id}: {error}", code=Exit.CONFIG)
         except KafkaError as error:
             _stop_where_denied(self.app, error)
             raise

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from faust.transport.producer import Producer, ProducerBuffer
 from faust.types.tuples import FutureMessage, RecordMetadata
 
-from traderecon.transport.halt import halt
+from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.microbatch import Outgoing
 
 
@@ -77,4 +77,4 @@ class BatchProducer(Producer):
     def _settled(self, sent: asyncio.Future[Any]) -> None:
         self._unsettled.discard(sent)
         if not sent.cancelled() and (error := sent.exception()) is not None:
-            halt(f"a record was not taken by its topic: {error!r}", error)
+            fail_stop(f"a record was not taken by its topic: {error!r}", error)

@@ -16,10 +16,11 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 from mode import Service
 
+from traderecon.exit_codes import Exit
+from traderecon.transport.fail_stop import fail_stop
+from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.fingerprint import Fingerprint
-from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Record
-from traderecon.transport.points import Point, passed
 
 RETRY_S = 1.0
 """Between two attempts to recover while the log does not answer."""
@@ -88,14 +89,14 @@ class RangeRecovery(Recovery):
             except Exception as error:
                 for tp in self.active_tps:  # which one it was, nobody says
                     self._table(tp).distrust(tp.partition, error)
-                halt("a table could not be recovered", error)
+                fail_stop("a table could not be recovered", error)
 
     async def _restore(self, tps: set[TP]) -> None:
         consumer = self.app.consumer
         await consumer.note_committed()
-        passed(Point.OPENING, "")
+        hit(Failpoint.OPENING, "")
         starts = {tp: self._table(tp).next_changelog_offset(tp.partition) for tp in tps}
-        passed(Point.OPENED, "")
+        hit(Failpoint.OPENED, "")
         ends = await self._asked(tps, consumer.highwaters)
         if any(start > (ends[tp] or 0) for tp, start in starts.items()):
             await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
@@ -106,20 +107,20 @@ class RangeRecovery(Recovery):
         for tp, start in starts.items():
             end = ends[tp] or 0
             if start > end:
-                halt(
+                fail_stop(
                     f"the local store of {tp.topic}[{tp.partition}] holds {start} records of a changelog of {end}: "
                     "the topic was truncated or made anew. "
                     f"Remove {self._table(tp).store_path(tp.partition)} to begin from the topic.",
-                    code=REFUSED,
+                    code=Exit.CONFIG,
                 )
             spans[tp] = range(max(start, first[tp] or 0), end)
         async for tp, records in self.app.transport.read(spans):
-            passed(Point.RECOVERING, tp.topic)
+            hit(Failpoint.RECOVERING, tp.topic)
             self._table(tp).restore(tp, records, records[-1].offset + 1)
             self.restored += len(records)
         for tp, span in spans.items():
             self._table(tp).restore(tp, (), span.stop)  # the last offsets may hold no record any more
-        passed(Point.RECOVERED, "")
+        hit(Failpoint.RECOVERED, "")
 
     async def _asked(self, tps: set[TP], question: Callable[..., Awaitable[Mapping[TP, int]]]) -> Mapping[TP, int]:
         """What the log says of every changelog: a table is recovered as a whole, or waits for a leader."""

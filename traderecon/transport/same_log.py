@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from faust.types import TP
 
 from traderecon import clock
+from traderecon.exit_codes import Exit
+from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.fingerprint import Fingerprint, LogId, Note, differs, note_of, note_text, other_topic
-from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.log import OffsetOutOfRange
 from traderecon.transport.microbatch import Record
 from traderecon.transport.progress import Progress
@@ -98,12 +99,12 @@ class SameLog:
                 continue
             if self.noted(tp) and table.next_changelog_offset(tp.partition):
                 changelog = table.changelog_topic.get_topic_name()
-                halt(
+                fail_stop(
                     f"{changelog}[{tp.partition}] has lost its beginning: it was deleted, or cut by retention, and a "
                     f"worker wrote to it since. Stop all workers, delete the topic {changelog}, run `traderecon topics "
                     "create`, remove the local stores (worker-*/matching in the data directory), and start again: the "
                     "table is rebuilt from the journal.",
-                    code=REFUSED,
+                    code=Exit.CONFIG,
                 )
             await table.begin(tp.partition, str(clock.now_ns()))
 
@@ -124,7 +125,7 @@ class SameLog:
     def _require_topics(self, found: Mapping[str, LogId], noted: Iterable[tuple[TP, str]] = ()) -> None:
         for tp, was in chain(noted, ((TP(topic, 0), was) for topic, was in self._ids.items())):
             if said := other_topic(tp, was, found.get(tp.topic, LogId()).topic_id):
-                halt(said, code=REFUSED)
+                fail_stop(said, code=Exit.CONFIG)
 
     def _is_led_anew(self, tp: TP, found: Mapping[str, LogId]) -> bool:
         """Whether its leader is, or may be, another than when it was compared."""
@@ -198,7 +199,7 @@ class SameLog:
         for tp, (low, high) in bounds.items():
             for one in by_place[tp].values():
                 if said := differs(tp, one.deed, one.was, low, high, None):
-                    halt(said, code=REFUSED)
+                    fail_stop(said, code=Exit.CONFIG)
         there = {tp: {offset for offset in by_place[tp] if offset >= low} for tp, (low, _) in bounds.items()}
         try:
             async with asyncio.timeout(READ_S):
@@ -208,7 +209,7 @@ class SameLog:
         for (tp, offset), record in found.items():
             one, (low, high) = by_place[tp][offset], bounds[tp]
             if said := differs(tp, one.deed, one.was, low, high, record):
-                halt(said, code=REFUSED)
+                fail_stop(said, code=Exit.CONFIG)
         return [one for tp, several in by_place.items() if tp not in bounds for one in several.values()]
 
     async def _bounds(self, last: Mapping[TP, int]) -> Mapping[TP, tuple[int, int]]:

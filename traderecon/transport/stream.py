@@ -16,7 +16,8 @@ from faust.streams import _current_event
 from faust.topics import Topic
 from mode.utils.futures import maybe_async
 
-from traderecon.transport.halt import PROMISE, halt
+from traderecon.exit_codes import Exit
+from traderecon.transport.fail_stop import fail_stop
 
 
 class BatchStream(Stream[Any]):
@@ -92,5 +93,5 @@ async def _stop_on_error(agent: Any, error: BaseException) -> None:
         for table in agent.app.tables.values():
             table.distrust(event.value.partition, error)
     # Some errors are a refusal, by their own word: who starts again meets the same record.
-    code = getattr(error, "exit_code", PROMISE)
-    halt(f"agent {agent.name} failed{at}: {error!r}. Nothing of it is acknowledged.", error, code=code)
+    code = getattr(error, "exit_code", Exit.SOFTWARE)
+    fail_stop(f"agent {agent.name} failed{at}: {error!r}. Nothing of it is acknowledged.", error, code=code)

@@ -8,7 +8,8 @@ It is handed over like a record without key and value. A stage that knows nothin
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from traderecon.transport.halt import REFUSED, halt
+from traderecon.exit_codes import Exit
+from traderecon.transport.fail_stop import fail_stop
 
 
 class UnreadableBatch(NamedTuple):
@@ -53,8 +54,8 @@ def require_readable(topic: str, partition: int, records: Iterable[object]) -> N
     """End the process, 78, where one is not read: a changelog is written by its table alone, and is state."""
     for record in records:
         if isinstance(record, UnreadableBatch):
-            halt(
+            fail_stop(
                 f"{record.sentence(topic, partition)}, and nothing in a changelog may be left out. No table writes "
                 "such a batch: find out who did, and who may write to this topic.",
-                code=REFUSED,
+                code=Exit.CONFIG,
             )

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from faust.types import TP
 
+from traderecon.exit_codes import Exit
+from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.fingerprint import ANY_TIME, OTHER_LOG, Fingerprint, checksum
-from traderecon.transport.halt import REFUSED, halt
 from traderecon.transport.microbatch import Outgoing
 
 KEPT = 256
@@ -42,10 +43,10 @@ class Written:
         ``before`` was the last one when this one was sent: 78 where the log gave an offset that it had given by then.
         """
         if before is not None and spans[0].start <= before.offset:
-            halt(
+            fail_stop(
                 f"{self._name}: {tp.topic}[{tp.partition}] gave a record the offset {spans[0].start}, and had one of "
                 f"ours at {before.offset}. {OTHER_LOG}",
-                code=REFUSED,
+                code=Exit.CONFIG,
             )
         mark = Fingerprint(spans[-1].stop - 1, ANY_TIME, checksum(rows[-1].key, rows[-1].value))
         self._marks[tp].append(mark)

@@ -10,9 +10,9 @@ from traderecon.records.result_message import decode_head
 from traderecon.sink.queries import Queries
 from traderecon.sink.rows import Trade
 from traderecon.web import columns
-from traderecon.web.doors import Refused
 from traderecon.web.downloads import short_file
 from traderecon.web.evidence import evidence
+from traderecon.web.middleware import BadRequest
 from traderecon.web.templates import moment, page
 
 encode = msgspec.json.Encoder().encode
@@ -24,7 +24,7 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
     Where no trade has the id without the ending, and one has it with it, the page of that one: ids may end in .csv.
     """
     if request.query:
-        raise Refused(400, f"{next(iter(request.query))} is no parameter here: a trade's page has none.")
+        raise BadRequest(400, f"{next(iter(request.query))} is no parameter here: a trade's page has none.")
     said = request.match_info["trade_id"]
     form = next((form for form in (".json", ".csv", "/") if said.endswith(form)), "")
     trade_id = said.removesuffix(form).strip(" ")
@@ -35,7 +35,7 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
         if found is not None:
             trade_id, form = whole, ""
     if not isinstance(found, Trade):
-        raise Refused(404, _unknown(trade_id, found))
+        raise BadRequest(404, _unknown(trade_id, found))
     if form == ".json":
         return web.Response(body=_json(found), content_type="application/json")
     if form == ".csv":

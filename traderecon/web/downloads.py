@@ -14,7 +14,7 @@ from typing import cast
 from aiohttp import web
 
 from traderecon.sink.queries import Queries, TooManyRows
-from traderecon.web.doors import AGAIN_S, Refused
+from traderecon.web.middleware import AGAIN_S, BadRequest
 
 MOST = 4
 """Downloads that are sent at once; the next one is refused with 429."""
@@ -48,7 +48,9 @@ class Downloads:
         there are too many rows for the order that was asked for.
         """
         if self._running >= MOST:
-            raise Refused(429, f"{MOST} downloads are being sent, and no more at once: try again in {AGAIN_S[429]} s.")
+            raise BadRequest(
+                429, f"{MOST} downloads are being sent, and no more at once: try again in {AGAIN_S[429]} s."
+            )
         self._running += 1
         made = chunks(self._queries)
         try:
@@ -62,7 +64,7 @@ class Downloads:
             return response
         except TooManyRows:
             text = "There are too many rows for this order: with sort=trade_id any number can be sent."
-            raise Refused(400, text) from None
+            raise BadRequest(400, text) from None
         finally:
             self._running -= 1
             with suppress(ValueError):  # a server that stops leaves a thread in it

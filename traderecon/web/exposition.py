@@ -77,10 +77,10 @@ def ages(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str
     return [(name, sum(counts[: place + 1])) for place, name in enumerate(names)], total_s
 
 
-def exposition(registry: CollectorRegistry, elsewhere: Sequence[str], accepted: str) -> tuple[bytes, str]:
-    """All metrics in the form a scraper accepts, and that form's content type; ``elsewhere``: see ``Merged``."""
+def exposition(registry: CollectorRegistry, siblings: Sequence[str], accepted: str) -> tuple[bytes, str]:
+    """All metrics in the form a scraper accepts, and that form's content type; ``siblings``: see ``Merged``."""
     encoder, content_type = choose_encoder(accepted)
-    return encoder(Merged(registry, elsewhere) if elsewhere else registry), content_type
+    return encoder(Merged(registry, siblings) if siblings else registry), content_type
 
 
 def _open() -> GaugeMetricFamily:

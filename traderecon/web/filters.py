@@ -18,13 +18,13 @@ from traderecon.sink.filters import (
     BreakFilter,
     BreakSort,
     DeadLetterFilter,
+    DeadLetterState,
     Filter,
-    LetterState,
     Status,
     TradeFilter,
     TradeSort,
 )
-from traderecon.web.doors import Refused
+from traderecon.web.middleware import BadRequest
 from traderecon.web.templates import query
 
 PAGE_ROWS = 50
@@ -46,7 +46,7 @@ CHOICES: Mapping[type, Mapping[str, Sequence[str]]] = {
         "sort": tuple(BreakSort),
     },
     TradeFilter: {"state": RESULT_STATES, "reason": tuple(Reason), "sort": tuple(TradeSort)},
-    DeadLetterFilter: {"code": tuple(RejectCode), "state": tuple(LetterState)},
+    DeadLetterFilter: {"code": tuple(RejectCode), "state": tuple(DeadLetterState)},
 }
 """Of each list, the fields that take one of a few values, in the order they are offered."""
 
@@ -81,7 +81,7 @@ class Asked(msgspec.Struct, Generic[AnyFilter], frozen=True):
 
 
 def asked(kind: type[AnyFilter], parameters: Mapping[str, Sequence[str]]) -> Asked[AnyFilter]:
-    """Read a list's parameters; ``Refused`` (400) names the one that cannot be used."""
+    """Read a list's parameters; ``BadRequest`` (400) names the one that cannot be used."""
     known = (*kind.__struct_fields__, "page", "per_page")
     choices = CHOICES[kind]
     fields: dict[str, str] = {}
@@ -136,5 +136,5 @@ def _short(value: str) -> str:
     return f"“{value if len(value) <= 60 else value[:60] + '…'}”"
 
 
-def _bad(text: str) -> Refused:
-    return Refused(400, text)
+def _bad(text: str) -> BadRequest:
+    return BadRequest(400, text)

@@ -15,7 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
 from traderecon.open_files import most_connections
-from traderecon.web.doors import HEADERS
+from traderecon.web.middleware import HEADERS
 
 PER_ADDRESS = 64
 """Connections of one client address at once."""

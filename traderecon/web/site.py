@@ -18,11 +18,11 @@ from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.telemetry import Metrics
 from traderecon.transport.app import StreamApp
 from traderecon.web import columns, detail, listings
-from traderecon.web.doors import LOOPBACK, OURS, Refused, safe_headers
 from traderecon.web.downloads import Chunks, Downloads, short_file
-from traderecon.web.elsewhere import UNWELL, Elsewhere
 from traderecon.web.exposition import BreakCollector, exposition
+from traderecon.web.middleware import LOOPBACK, OURS, BadRequest, safe_headers
 from traderecon.web.server import Runner
+from traderecon.web.siblings import UNWELL, Siblings
 from traderecon.web.templates import icon, page, style
 
 OLDEST_BREAKS = 10
@@ -44,26 +44,26 @@ def attach(
     pages: bool,
     health: Health,
     incidents: Incidents = list,
-    elsewhere: Elsewhere,
+    siblings: Siblings,
     broker: str = "",
 ) -> None:
     """Put up health and metrics, and the pages where ``pages`` says so: then ``queries`` must be there.
 
-    ``health`` says of each role of the process what is well (``{"matching": {"recovered": True}}``), ``elsewhere``
+    ``health`` says of each role of the process what is well (``{"matching": {"recovered": True}}``), ``siblings``
     knows the other processes of this worker, ``broker`` is how the overview calls the log. The app needs
     ``middlewares()`` in its ``web_application_options``.
     """
     routes: dict[str, Answer] = {
-        "/metrics": partial(_metrics, metrics, elsewhere),
-        "/healthz/live": partial(_live, health, incidents, elsewhere),
-        "/healthz/ready": partial(_ready, health, elsewhere, queries if pages else None),
+        "/metrics": partial(_metrics, metrics, siblings),
+        "/healthz/live": partial(_live, health, incidents, siblings),
+        "/healthz/ready": partial(_ready, health, siblings, queries if pages else None),
     }
     if pages:
         if queries is None:
             raise ValueError("pages read the database: give them its queries")
         metrics.registry.register(BreakCollector(queries))
         routes |= _pages(queries, broker)
-        routes["/status"] = partial(_status, queries, broker, incidents, elsewhere)
+        routes["/status"] = partial(_status, queries, broker, incidents, siblings)
     driver: Any = app.web
     server = driver.web_app  # aiohttp's, below Faust's driver
     driver._runner = Runner(server)
@@ -106,7 +106,7 @@ def _pages(queries: Queries, broker: str) -> dict[str, Answer]:
 async def _overview(queries: Queries, broker: str, request: web.Request) -> web.StreamResponse:
     refresh = request.query.get("refresh", "on")
     if set(request.query) - {"refresh"} or refresh not in {"on", "off"}:
-        raise Refused(400, "The overview takes refresh=off and nothing else.")
+        raise BadRequest(400, "The overview takes refresh=off and nothing else.")
 
     def read() -> dict[str, Any]:
         return {
@@ -125,11 +125,11 @@ async def _overview(queries: Queries, broker: str, request: web.Request) -> web.
 
 
 async def _status(
-    queries: Queries, broker: str, incidents: Incidents, elsewhere: Elsewhere, request: web.Request
+    queries: Queries, broker: str, incidents: Incidents, siblings: Siblings, request: web.Request
 ) -> web.StreamResponse:
     known = await asyncio.to_thread(_standing, queries, request)
     rows = known.pop("standings")
-    known["incidents"] = sorted([*incidents(), *await elsewhere.incidents()])
+    known["incidents"] = sorted([*incidents(), *await siblings.incidents()])
     text = page("status.html.j2", **known, standings_rows=rows, broker=broker, now=_now(), here="/status")
     return web.Response(text=text, content_type="text/html")
 
@@ -152,7 +152,7 @@ async def _status_csv(queries: Queries, request: web.Request) -> web.StreamRespo
 
 def _standing(queries: Queries, request: web.Request) -> dict[str, Any]:
     if request.query:
-        raise Refused(400, f"{next(iter(request.query))} is no parameter here: the status has none.")
+        raise BadRequest(400, f"{next(iter(request.query))} is no parameter here: the status has none.")
     ledger, begun = queries.ledger(), queries.beginnings()
     unaccounted = sum(one.unaccounted for one in ledger)
     return {
@@ -192,9 +192,9 @@ async def _icon(_request: web.Request) -> web.StreamResponse:
     return web.Response(body=icon(), content_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
 
 
-async def _metrics(metrics: Metrics, elsewhere: Elsewhere, request: web.Request) -> web.StreamResponse:
+async def _metrics(metrics: Metrics, siblings: Siblings, request: web.Request) -> web.StreamResponse:
     """Of all processes of the worker; 503 while one does not answer, so that whoever scrapes it sees it down."""
-    told = await elsewhere.metrics()
+    told = await siblings.metrics()
     if told is None:
         return web.Response(text="a process of this worker does not answer: /healthz/live has its role\n", status=503)
     accepted = request.headers.get("Accept", "")
@@ -202,24 +202,22 @@ async def _metrics(metrics: Metrics, elsewhere: Elsewhere, request: web.Request)
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
-async def _live(
-    health: Health, incidents: Incidents, elsewhere: Elsewhere, _request: web.Request
-) -> web.StreamResponse:
+async def _live(health: Health, incidents: Incidents, siblings: Siblings, _request: web.Request) -> web.StreamResponse:
     """Every process answers: 200, enough for whoever would restart the worker; else 503.
 
     ``incidents`` are those of this process; a restart mends none of them.
     """
-    others = await elsewhere.health()
+    others = await siblings.health()
     live = UNWELL not in others.values()
     answer = {"live": live, "roles": {**health(), **others}, "incidents": incidents()}
     return web.json_response(answer, status=200 if live else 503)
 
 
 async def _ready(
-    health: Health, elsewhere: Elsewhere, queries: Queries | None, _request: web.Request
+    health: Health, siblings: Siblings, queries: Queries | None, _request: web.Request
 ) -> web.StreamResponse:
     """Every role is well, and the pages' database answers: 200, else 503."""
-    roles: dict[str, Mapping[str, bool]] = {**health(), **await elsewhere.health()}
+    roles: dict[str, Mapping[str, bool]] = {**health(), **await siblings.health()}
     if queries is not None:
         roles["database"] = {"reachable": await asyncio.to_thread(_reaches, queries)}
     ready = all(all(signs.values()) for signs in roles.values())

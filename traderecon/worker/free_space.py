@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from traderecon.telemetry import Metrics
 from traderecon.transport import StreamApp
-from traderecon.transport.holds import Holds
+from traderecon.transport.pauses import Pauses
 
 LOOK_S = 1.0
 HOLD = "disk"
@@ -89,7 +89,7 @@ def floor_bytes(role: str, floor_mb: int) -> int:
     return floor_mb * MIB if role == "intake" else floor_mb * MIB // 2
 
 
-def judge(holds: Holds, free_bytes: int, floor: int, where: str) -> None:
+def judge(holds: Pauses, free_bytes: int, floor: int, where: str) -> None:
     """Hold or let go; in between nothing changes, so that a worker at the edge does not flicker."""
     if free_bytes < floor:
         found = f"{free_bytes // MIB:,} MiB are free where {where} is, below {floor // MIB:,}"

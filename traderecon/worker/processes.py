@@ -24,7 +24,8 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from traderecon.transport.halt import PROMISE, REFUSED, UNREACHABLE, halt
+from traderecon.exit_codes import Exit
+from traderecon.transport.fail_stop import fail_stop
 from traderecon.worker.roles import ROLES
 
 LOOK_S = 0.1
@@ -125,13 +126,13 @@ class _Watch:
                 for number, handler in self._handlers.items():
                     signal.signal(number, handler)
         except OSError as error:
-            halt(f"there is no process for {share}: {error.strerror or error}", error)
+            fail_stop(f"there is no process for {share}: {error.strerror or error}", error)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         if not pid:
             ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
             if os.getppid() != parent:
-                os._exit(PROMISE)
+                os._exit(Exit.SOFTWARE)
             if not last:
                 self._listening.close()
             return Here((share.role,), share.number, dict(self._forks) if last else {}, own)
@@ -148,13 +149,15 @@ class _Watch:
             signal.signal(number, self._asked)
         while self._left or self._again:
             for share, code in self._ended():
-                if share.role == PAGES and not self._told and code not in {*ASKED, REFUSED}:
+                if share.role == PAGES and not self._told and code not in {*ASKED, Exit.CONFIG}:
                     logger.error("the pages ended with %d: they are started again, and the pipeline goes on", code)
                     self._again[share] = time.monotonic() + AGAIN_S
                     continue
                 if code not in ASKED:
                     if not self._told:
-                        halt(f"the process of {share} ended with {code}, so this worker does", code=_passed_on(code))
+                        fail_stop(
+                            f"the process of {share} ended with {code}, so this worker does", code=_passed_on(code)
+                        )
                     self.worst = self.worst or _passed_on(code)
                 self._tell()
             for share in [share for share, at in self._again.items() if self._told or time.monotonic() > at]:
@@ -189,4 +192,4 @@ class _Watch:
 
 
 def _passed_on(code: int) -> int:
-    return code if code in {UNREACHABLE, PROMISE, REFUSED} else PROMISE
+    return code if code in {Exit.UNREACHABLE, Exit.SOFTWARE, Exit.CONFIG} else Exit.SOFTWARE

@@ -18,7 +18,7 @@ from traderecon.client.client import Client
 from traderecon.clock import now_ns
 from traderecon.records.result_message import Published, published
 from traderecon.sink.database import StoreError
-from traderecon.tables import BEGUN_KEY, RISING, Fold, HalfPublished, applied_key, outputs, told
+from traderecon.tables import BEGUN_KEY, MONOTONIC, Fold, HalfPublished, applied_key, last_published, outputs
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.errors import NotAccepted, NoTopic
@@ -74,7 +74,7 @@ async def rebuild(
         await client.require_empty(group)
         if at.committed is not None:  # nobody can commit for a group that has got members since
             await client.move(group, names.legs, partition, at.committed)
-        with Fold(scratch, RISING) as fold:
+        with Fold(scratch, MONOTONIC) as fold:
             await _folded(client, names.changelog, partition, fold)
             known = fold.applied(names.legs) + 1
             made = Rebuilt(names.legs, partition, known, at.committed, at.low, at.high, max(0, at.low - known))
@@ -107,7 +107,7 @@ async def _seeded(  # noqa: PLR0917  # one partition, and what it is made from
         read += len(values)
         changes: dict[bytes, bytes] = {}
         for result in outputs.newest(_results(values, made)):
-            last = fold.row(told.PREFIX + result.trade_id.encode())
+            last = fold.row(last_published.PREFIX + result.trade_id.encode())
             changes |= outputs.rows(result, last, fold.values)
         if changes:
             await client.append(names.changelog, made.partition, [Outgoing(*row) for row in changes.items()])

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import msgspec
 
-from traderecon.transport.log.errors import Damaged, RecordRefused
+from traderecon.transport.log.errors import Damaged, RecordRejected
 
 MAX_RECORDS = 1_000
 MAX_BYTES = 1_048_576
@@ -81,11 +81,11 @@ def _packed(rows: Sequence[Row]) -> Iterator[Batch]:
         yield from _packed(rows[half:])
         return
     if len(content) > MAX_RECORD_BYTES:
-        raise RecordRefused(f"a record takes {len(content)} bytes, the log takes {MAX_RECORD_BYTES} at most")
+        raise RecordRejected(f"a record takes {len(content)} bytes, the log takes {MAX_RECORD_BYTES} at most")
     try:
         _decode(content)
     except msgspec.DecodeError as error:
-        raise RecordRefused(
+        raise RecordRejected(
             f"a record could not be read again ({error}): the first has the key {rows[0][2]!r}"
         ) from None
     yield Batch(rows[-1][0], crc32(content), content)

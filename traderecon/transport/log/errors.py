@@ -59,7 +59,7 @@ class OffsetOutOfRange(LogError):
     """The partition has nothing at this offset any more, or not yet."""
 
 
-class RecordRefused(LogError):
+class RecordRejected(LogError):
     """A record the log could not give back as it came, or not within its bounds."""
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 from traderecon.transport.log.batches import Entry, Record, numbered, packed, unpacked
 from traderecon.transport.log.compaction import Compaction
 from traderecon.transport.log.database import INSERT, Database, Sync, place
-from traderecon.transport.log.errors import NoSuchPartition, OffsetOutOfRange, RecordRefused, TopicDiffers
+from traderecon.transport.log.errors import NoSuchPartition, OffsetOutOfRange, RecordRejected, TopicDiffers
 
 PATIENCE_S = 10.0
 READ_BYTES = 8 * 1_048_576
@@ -157,7 +157,7 @@ class Log:
         with self._database.writing() as db:
             for partition, topic, entries in located:
                 if partition.compacted and any(entry[0] is None for entry in entries):
-                    raise RecordRefused(f"topic {topic} is compacted: a record without a key could never go")
+                    raise RecordRejected(f"topic {topic} is compacted: a record without a key could never go")
                 base: int = db.execute("SELECT next FROM partitions WHERE id = ?", (partition.id,)).fetchone()[0]
                 for batch in packed(numbered(entries, base)):
                     db.execute(INSERT, (place(partition.id, batch.last), batch.checksum, batch.content))

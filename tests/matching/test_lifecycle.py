@@ -12,8 +12,8 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Arrival
 from traderecon.matching import told as telling
-from traderecon.matching.course import Awaited, Known, Turn, awaited, expire, join
-from traderecon.records import Fact, Hint, Kind, Leg, Origin, Result, State, Told, Transition, identity
+from traderecon.matching.lifecycle import Awaited, Known, TradeTransition, awaited, expire, join
+from traderecon.records import Fact, Hint, Kind, LastPublished, Leg, Origin, Result, State, Transition, identity
 from traderecon.records.bounds import FACTS_PER_SIDE, outranked
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING, Rules
@@ -30,14 +30,14 @@ class Stream:
         self.rules = rules
         self.known: list[Known] = []
         self.published: list[Result] = []
-        self.told: Told | None = None
+        self.told: LastPublished | None = None
         self.watermark_ns = 0
         self.due_ns: int | None = None
         self.offset = -1
 
-    def arrive(self, fact: Fact) -> Turn:
+    def arrive(self, fact: Fact) -> TradeTransition:
         self.offset += 1
-        new = kept_facts.Kept(identity(fact.leg), fact, self.offset)
+        new = kept_facts.StoredFact(identity(fact.leg), fact, self.offset)
         turn = join(self.known, self.told, new, self.watermark_ns, self.rules)
         if turn.after is not None:
             lost = outranked([each.fact for each in (*self.known, new)])
@@ -56,7 +56,7 @@ class Stream:
             self.due_ns = turn.due_ns
         self.watermark_ns = watermark_ns
 
-    def _turned(self, turn: Turn) -> Turn:
+    def _turned(self, turn: TradeTransition) -> TradeTransition:
         if (result := turn.result(self.rules.stamp())) is not None:
             self.published.append(result)
             self.told = telling(result, turn.upto)
@@ -234,9 +234,9 @@ def test_the_same_fact_and_one_that_is_outranked_turn_nothing() -> None:
     stream = Stream()
     for version in range(1, FACTS_PER_SIDE + 1):
         stream.arrive(Fact(ours(version=version), Origin("t", 0, version)))
-    assert stream.arrive(Fact(ours(version=7), Origin("t", 0, 99))) == Turn(Arrival.IDENTICAL)
+    assert stream.arrive(Fact(ours(version=7), Origin("t", 0, 99))) == TradeTransition(Arrival.IDENTICAL)
     turn = stream.arrive(Fact(ours(version=0), Origin("t", 0, 99)))
-    assert (turn, turn.result(STAMP)) == (Turn(Arrival.OUTRANKED), None)
+    assert (turn, turn.result(STAMP)) == (TradeTransition(Arrival.OUTRANKED), None)
     assert len(stream.known) == FACTS_PER_SIDE
 
 

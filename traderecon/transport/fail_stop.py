@@ -10,19 +10,12 @@ import os
 import sys
 from typing import NoReturn
 
-USAGE = 2
-"""What was asked for cannot be done as it was written."""
-UNREACHABLE = 4
-"""The log cannot be reached."""
-PROMISE = 70
-"""A bug, or a promise that could not be kept: a supervisor starts the worker again."""
-REFUSED = 78
-"""The preflight refuses: starting again does not help, somebody has to act."""
+from traderecon.exit_codes import Exit
 
 logger = logging.getLogger(__name__)
 
 
-def halt(sentence: str, error: BaseException | None = None, *, code: int = PROMISE) -> NoReturn:
+def fail_stop(sentence: str, error: BaseException | None = None, *, code: int = Exit.SOFTWARE) -> NoReturn:
     """Say what was found, where and what to do; then end the process with ``code``, without another step."""
     logger.critical("%s", sentence, exc_info=error)
     logging.shutdown()

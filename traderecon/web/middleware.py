@@ -52,7 +52,7 @@ _TITLES = {
 log = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class BadRequest(Exception):
     """A request that cannot be answered: the status, and a sentence for whoever asked."""
 
     def __init__(self, status: int, text: str) -> None:
@@ -71,7 +71,7 @@ async def readable_errors(request: web.Request, handler: Handler) -> web.StreamR
     """Every refusal and every failure as a page, or as JSON or text where that was asked for."""
     try:
         return await handler(request)
-    except Refused as refused:
+    except BadRequest as refused:
         return told(request, refused.status, refused.text)
     except web.HTTPException as answer:
         if answer.status < 400:
@@ -98,7 +98,7 @@ async def only_ours(request: web.Request, handler: Handler) -> web.StreamRespons
     """Refuse what is not ours to serve, and a name that is not this machine's."""
     host = request.headers.get("Host")
     if request.app.get(LOOPBACK, True) and host is not None and not _HERE.fullmatch(host):
-        raise Refused(421, f"This server is reached as localhost or 127.0.0.1, not as {host[:255]}.")
+        raise BadRequest(421, f"This server is reached as localhost or 127.0.0.1, not as {host[:255]}.")
     resource = request.match_info.route.resource
     if resource is not None and resource.canonical not in request.app.get(OURS, ()):
         raise web.HTTPNotFound

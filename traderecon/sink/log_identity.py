@@ -5,8 +5,8 @@ pinned(connection, path, cluster, prefix)  ->  True where nothing was said befor
 
 from sqlalchemy import Connection
 
+from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
-from traderecon.transport.halt import REFUSED
 
 _FOUND = "SELECT cluster, topic_prefix FROM log_identity"
 _SAID = "INSERT INTO log_identity (id, cluster, topic_prefix) VALUES (1, ?, ?)"
@@ -24,7 +24,7 @@ def belongs(connection: Connection, path: str, cluster: str, topic_prefix: str) 
     ):
         if before != after:
             raise StoreError(
-                REFUSED,
+                Exit.CONFIG,
                 f"{path} belongs to the {what} {before!r}, and {setting} leads to {after!r}: its offsets would pass "
                 f"over records unseen. Mend {setting}, or name another database in TRADERECON_DATABASE_URL: it is made "
                 "anew from the topics",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from traderecon.transport import LOG_APPEND_TIME, MicroBatch
-from traderecon.transport.strikes import KEPT, LIMIT, Strikes
+from traderecon.transport.retry_counts import KEPT, LIMIT, RetryCounts
 
 
 class Row(NamedTuple):
@@ -25,42 +25,42 @@ def batch(topic: str, *values: bytes, first: int = 7) -> MicroBatch:
 
 
 def test_strikes_survive_the_process_they_end(tmp_path: Path) -> None:
-    path = tmp_path / "strikes.json"
+    path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
-    assert [Strikes(path).another(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
+    assert [RetryCounts(path).another(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
 
 
 def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None:
-    path = tmp_path / "strikes.json"
+    path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
     seen = []
     for _ in range(LIMIT):
-        strikes = Strikes(path)
-        seen.append([strikes.another(legs, record) for record in legs.records])
+        retry_counts = RetryCounts(path)
+        seen.append([retry_counts.another(legs, record) for record in legs.records])
     assert seen == [[1, 1], [2, 2], [LIMIT, LIMIT]]
 
 
 def test_a_record_that_comes_again_elsewhere_is_the_same_record(tmp_path: Path) -> None:
-    strikes = Strikes(tmp_path / "strikes.json")
+    retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     once, again = batch("legs", b"a"), batch("legs", b"a", first=900)
-    assert strikes.another(once, once.records[0]) == 1
-    assert strikes.another(again, again.records[0]) == 2
+    assert retry_counts.another(once, once.records[0]) == 1
+    assert retry_counts.another(again, again.records[0]) == 2
 
 
 def test_topics_are_counted_apart(tmp_path: Path) -> None:
-    strikes = Strikes(tmp_path / "strikes.json")
+    retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     here, there = batch("legs", b"a"), batch("executions", b"a")
-    assert strikes.another(here, here.records[0]) == 1
-    assert strikes.another(there, there.records[0]) == 1
-    assert strikes.another(here, here.records[0]) == 2
+    assert retry_counts.another(here, here.records[0]) == 1
+    assert retry_counts.another(there, there.records[0]) == 1
+    assert retry_counts.another(here, here.records[0]) == 2
 
 
 def test_only_the_last_that_failed_are_remembered(tmp_path: Path) -> None:
-    strikes = Strikes(tmp_path / "strikes.json")
+    retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     legs = batch("legs", *(b"%d" % number for number in range(KEPT + 1)))
-    assert {strikes.another(legs, record) for record in legs.records} == {1}
-    assert strikes.another(legs, legs.records[-1]) == 2
-    assert strikes.another(legs, legs.records[0]) == 1
+    assert {retry_counts.another(legs, record) for record in legs.records} == {1}
+    assert retry_counts.another(legs, legs.records[-1]) == 2
+    assert retry_counts.another(legs, legs.records[0]) == 1
 
 
 def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
@@ -68,11 +68,11 @@ def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     aside = 0
-    strikes = Strikes(path)
-    with strikes.attempting(legs):
-        suspect = strikes.suspects(legs)
+    retry_counts = RetryCounts(path)
+    with retry_counts.attempting(legs):
+        suspect = retry_counts.suspects(legs)
         for record in legs:
-            if suspect and strikes.killer(legs, record):
+            if suspect and retry_counts.killer(legs, record):
                 aside = record.offset
             elif record.value == bad:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -80,7 +80,7 @@ def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
 
 
 def test_k14_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "strikes.json"
+    path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"bad", b"c")
     assert [process(path, legs, b"bad") for _ in range(LIMIT)] == [-signal.SIGKILL] * LIMIT
     assert process(path, legs, b"bad") == legs.records[1].offset
@@ -88,19 +88,19 @@ def test_k14_a_record_that_killed_the_process_three_times_is_put_aside_and_no_ot
 
 
 def test_k14_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Path) -> None:
-    path = tmp_path / "strikes.json"
+    path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
-    with pytest.raises(ZeroDivisionError), Strikes(path).attempting(legs):
+    with pytest.raises(ZeroDivisionError), RetryCounts(path).attempting(legs):
         raise ZeroDivisionError
-    assert not Strikes(path).suspects(legs)
+    assert not RetryCounts(path).suspects(legs)
     assert process(path, legs, b"b") == -signal.SIGKILL
-    again = Strikes(path)
+    again = RetryCounts(path)
     assert again.suspects(legs)
     assert not again.suspects(batch("legs", b"a", first=9))
     assert not again.suspects(batch("executions", b"a"))
-    assert not Strikes(path).suspects(legs)  # it got through this time, or said where it ended
+    assert not RetryCounts(path).suspects(legs)  # it got through this time, or said where it ended
 
 
 def test_k14_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
     (tmp_path / "strikes.attempt").write_bytes(b'["legs", 0')
-    assert not Strikes(tmp_path / "strikes.json").suspects(batch("legs", b"a"))
+    assert not RetryCounts(tmp_path / "retry-counts.json").suspects(batch("legs", b"a"))

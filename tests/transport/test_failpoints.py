@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import traderecon
-from traderecon.transport import points
-from traderecon.transport.points import POINTS, Point, passed
+from traderecon.transport import failpoints as points
+from traderecon.transport.failpoints import FAILPOINTS, Failpoint, hit
 
 ROOT = Path(traderecon.__file__).parent
 BOUND_NS = 2_000
@@ -26,8 +26,8 @@ def told() -> Iterator[list[tuple[str, str]]]:
 
 
 def test_who_listens_is_told_every_point_and_its_topic(told: list[tuple[str, str]]) -> None:
-    passed(Point.SENT, "legs")
-    passed(Point.REVOKED, "")
+    hit(Failpoint.SENT, "legs")
+    hit(Failpoint.REVOKED, "")
     assert told == [("sent", "legs"), ("revoked", "")]
 
 
@@ -41,19 +41,19 @@ def test_a_listener_may_end_whoever_passes() -> None:
     points.listen(end)
     try:
         with pytest.raises(Ended):
-            passed(Point.STORED, "legs")
+            hit(Failpoint.STORED, "legs")
     finally:
         points.listen(None)
-    passed(Point.STORED, "legs")
+    hit(Failpoint.STORED, "legs")
 
 
 def test_every_point_is_passed_in_the_product() -> None:
     sources = [*ROOT.rglob("*.py"), *(ROOT.parent / "tables").rglob("*.py")]
-    found = {name for path in sources for name in re.findall(r"passed\(Point\.(\w+),", path.read_text())}
-    assert {getattr(Point, name) for name in found} == set(POINTS)
+    found = {name for path in sources for name in re.findall(r"hit\(Failpoint\.(\w+),", path.read_text())}
+    assert {getattr(Failpoint, name) for name in found} == set(FAILPOINTS)
 
 
 def test_a_point_costs_nothing_worth_mentioning() -> None:
     times = 10_000
-    best_s = min(timeit.repeat(lambda: passed(Point.SENT, "legs"), number=times, repeat=5))
+    best_s = min(timeit.repeat(lambda: hit(Failpoint.SENT, "legs"), number=times, repeat=5))
     assert best_s / times * 1e9 < BOUND_NS

@@ -15,7 +15,7 @@ TELL_S = 60.0
 logger = logging.getLogger(__name__)
 
 
-class Holds:
+class Pauses:
     """The holds of one app, by name."""
 
     def __init__(self, app: str) -> None:

@@ -5,7 +5,7 @@ from traderecon.records import RejectCode
 _SHOWN = 60
 
 
-class Refusal(Exception):
+class DecodeError(Exception):
     """A value that cannot be taken: its code, and the sentence for whoever sent it."""
 
     def __init__(self, code: RejectCode, text: str) -> None:

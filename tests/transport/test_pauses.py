@@ -2,13 +2,13 @@
 
 import pytest
 
-from traderecon.transport import holds as module
-from traderecon.transport.holds import Holds
+from traderecon.transport import pauses as module
+from traderecon.transport.pauses import Pauses
 
 
 def test_an_app_is_held_while_any_reason_is_left(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("WARNING")
-    holds = Holds("desk")
+    holds = Pauses("desk")
     assert not holds
     holds.put("disk", "12 MiB are free")
     holds.put("database", "it does not answer")
@@ -31,7 +31,7 @@ def test_it_is_said_once_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch:
     caplog.set_level("WARNING")
     times_s = iter((1_000.0, 1_030.0, 1_059.9, 1_060.0, 1_061.0, 1_120.0))
     monkeypatch.setattr(module, "monotonic", lambda: next(times_s))
-    holds = Holds("desk")
+    holds = Pauses("desk")
     for _ in range(6):
         holds.put("disk", "full")
     assert len(caplog.messages) == 3

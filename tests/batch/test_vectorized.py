@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
 from traderecon.batch.outputs import Format
-from traderecon.batch.screen import Screen, Screened
+from traderecon.batch.vectorized import VectorizedResult, VectorizedRules
 from traderecon.records import Source
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
@@ -25,9 +25,9 @@ each_example_overwrites_the_last = settings(
 )
 
 
-def screened(folder: Path, files: Files, rules: Rules = FOUNDING) -> Screened:
+def screened(folder: Path, files: Files, rules: Rules = FOUNDING) -> VectorizedResult:
     """What the screen makes of the lines of files with the founding columns."""
-    screen = Screen.of(rules)
+    screen = VectorizedRules.of(rules)
     assert screen is not None
     return screen.judge({file.source: cut_up(file).read(0) for file in written(folder, files)})
 
@@ -238,4 +238,4 @@ def test_a_leg_sent_in_two_notations_is_one_leg(tmp_path: Path, source: Source) 
     ],
 )
 def test_rules_that_it_cannot_apply_switch_it_off(told: str) -> None:
-    assert Screen.of(parse_rules(f'name = "x"\n{told}')) is None
+    assert VectorizedRules.of(parse_rules(f'name = "x"\n{told}')) is None

@@ -6,28 +6,12 @@ say("12 rows rejected")     fail(Exit.INPUT, "...")     with progress(trades, "t
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 from typing import NoReturn
 
 import click
 
 _LONG = 100_000
 _UPDATES = 1_000
-
-
-class Exit(IntEnum):
-    """What an exit code means. Source: CONTRACT.md; the last three are what a shell gives for the signals."""
-
-    DONE = 0
-    BREAKS = 1
-    USAGE = 2
-    INPUT = 3
-    UNREACHABLE = 4
-    BUG = 70
-    REFUSED = 78
-    INTERRUPTED = 130
-    PIPE_CLOSED = 141
-    TERMINATED = 143
 
 
 class Failure(click.ClickException):

@@ -10,11 +10,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from traderecon.cli.talk import Exit, fail, progress, say
+from traderecon.cli.console import fail, progress, say
+from traderecon.exit_codes import Exit
 
 WORK = """
 import sys
-from traderecon.cli.talk import progress
+from traderecon.cli.console import progress
 with progress({total}, "trades", long=1000) as advance:
     for _ in range({total} // 10):
         advance(10)

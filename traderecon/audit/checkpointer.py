@@ -25,7 +25,7 @@ _IS_HEAD = 'SELECT 1 FROM {table} WHERE id = ? AND topic = ? AND partition = ? A
 _BEHIND = "SELECT count(*), max(id) FROM {table} WHERE id > ? AND topic = ? AND partition = ?"
 
 
-class Notary:
+class Checkpointer:
     """Reads the database of ``engine``; ``path`` is the file of what it has told before, which need not be there.
 
     The rows of a chain are counted from its last checkpoint on, where the database still has that one, else from the

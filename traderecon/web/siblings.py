@@ -12,7 +12,7 @@ OPEN_METRICS = "application/openmetrics-text"
 UNWELL = {"answers": False}
 
 
-class Elsewhere:
+class Siblings:
     """``places``: a role, and the port of loopback where a process of it answers; a role may have several."""
 
     def __init__(self, places: Sequence[tuple[str, int]]) -> None:

@@ -1,6 +1,6 @@
 """Points: the places where the end of a process would hurt most, by name, so that a test can end it just there.
 
-    passed(Point.CHANGELOG_ACKED, topic)      nothing, unless somebody listens
+    hit(Failpoint.CHANGELOG_ACKED, topic)      nothing, unless somebody listens
     listen(listener)                          a test does: its listener raises, or kills the process
 
 Source: the rows K1-K14 of the fault matrix; docs/simulation.md says what each point must survive.
@@ -13,7 +13,7 @@ Listener = Callable[[str, str], None]
 """Gets a point and the topic it was passed for; "" where there is none."""
 
 
-class Point:
+class Failpoint:
     """The names. Plain text, not an enumeration: a member of one takes longer to look up than to pass."""
 
     FETCHED: Final = "fetched"
@@ -60,13 +60,13 @@ class Point:
     """K14: a failure on a record is counted, the process has not ended."""
 
 
-POINTS: Final = tuple(value for name, value in vars(Point).items() if name.isupper())
+FAILPOINTS: Final = tuple(value for name, value in vars(Failpoint).items() if name.isupper())
 """Every point, in the order of the matrix."""
 
 _listener: Listener | None = None
 
 
-def passed(point: str, topic: str) -> None:
+def hit(point: str, topic: str) -> None:
     """Tell who listens that a point was passed."""
     if _listener is not None:
         _listener(point, topic)

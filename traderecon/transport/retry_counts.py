@@ -1,13 +1,13 @@
 """How often one record has ended the process: the third time it is a dead letter.
 
     except Exception as error:
-        if strikes.another(batch, record) < LIMIT:
+        if retry_counts.another(batch, record) < LIMIT:
             raise                       # exit 70, nothing acknowledged; a supervisor starts the worker again
         ...                             # a dead letter, HANDLER_ERROR
 
 A kill is counted, too: what is about to be decoded is written down before, and crossed out after.
 
-    with strikes.attempting(batch):         a process that ends in here leaves the batch behind, as a suspect
+    with retry_counts.attempting(batch):         a process that ends in here leaves the batch behind, as a suspect
         ...                                 of a suspect each record is written down before it is touched
 
 So the first kill names a batch, the next one the record, the third puts it aside. What is written survives the
@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from traderecon.durable import replace
+from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.microbatch import MicroBatch, Record
-from traderecon.transport.points import Point, passed
 
 LIMIT = 3
 """The strike at which a record is put aside."""
@@ -36,7 +36,7 @@ KEPT = 1_000
 """So many records of a worker are remembered, the last that failed."""
 
 
-class Strikes:
+class RetryCounts:
     """The counts of one worker, in ``path``."""
 
     def __init__(self, path: Path) -> None:
@@ -108,7 +108,7 @@ class Strikes:
         for oldest in [*self._counts][: max(0, len(self._counts) - KEPT)]:
             del self._counts[oldest]
         self._save()
-        passed(Point.STRUCK, batch.topic)
+        hit(Failpoint.STRUCK, batch.topic)
         return count
 
     def _save(self) -> None:

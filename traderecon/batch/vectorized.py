@@ -63,7 +63,7 @@ Lines = dict[Source, pl.DataFrame]
 """Per source: ``number`` in the file, ``line``, ``trade_id``."""
 
 
-class Screened(msgspec.Struct, frozen=True):
+class VectorizedResult(msgspec.Struct, frozen=True):
     """What the screen made of a part.
 
     ``judged`` has a row per plain trade, ``worst`` the lines of the breaks a summary may show, ``again`` how many lines
@@ -101,7 +101,7 @@ class Screened(msgspec.Struct, frozen=True):
         summary.notional_at_risk = EXACT.add(summary.notional_at_risk, EXACT.scaleb(Decimal(units), -_AMOUNT_DIGITS))
 
 
-class Screen(msgspec.Struct, frozen=True):
+class VectorizedRules(msgspec.Struct, frozen=True):
     """The rules in whole numbers: per check that is on, the largest difference that agrees."""
 
     most: dict[str, int]
@@ -124,7 +124,7 @@ class Screen(msgspec.Struct, frozen=True):
                 return None
         return cls(most, rules.pnl_required)
 
-    def judge(self, lines: Lines) -> Screened:
+    def judge(self, lines: Lines) -> VectorizedResult:
         """Judge the plain trades among the lines of a part.
 
         The lines are of files with the founding columns, in their order. Where a trade has a line that is not plain, or
@@ -152,7 +152,7 @@ class Screen(msgspec.Struct, frozen=True):
         judged = self._judged(trades.filter(_OURS | _THEIRS))
         worst = judged.filter(_BROKEN).sort("urgency", -pl.col("notional"), "trade_id").head(BREAKS_SHOWN)["trade_id"]
         again = {source: sent.filter(~_TRADE_ID.is_in(doubtful)) for source, sent in again.items()}
-        return Screened(
+        return VectorizedResult(
             judged=judged,
             worst={source: sent.filter(_TRADE_ID.is_in(worst.implode())) for source, sent in once.items()},
             again={source: len(sent) for source, sent in again.items()},

@@ -10,11 +10,22 @@ from typing import NamedTuple
 
 from traderecon.matching.closed import MOST_LATE, is_claim, own_ns
 from traderecon.matching.results import told as told_by
-from traderecon.records import Fact, Origin, Reason, RejectCode, Rejected, Result, Source, State, Told, Transition
-from traderecon.records.account import Account, Became, encode_account, runs_of
-from traderecon.records.dead_letter import dead_letter, letter_key
+from traderecon.records import (
+    Fact,
+    LastPublished,
+    Origin,
+    Reason,
+    RejectCode,
+    Rejected,
+    Result,
+    Source,
+    State,
+    Transition,
+)
+from traderecon.records.account import Account, Disposition, encode_account, runs_of
+from traderecon.records.dead_letter import dead_letter, dead_letter_key
 from traderecon.records.instants import received_ns
-from traderecon.tables import Draft, closed, facts, trades, watermarks
+from traderecon.tables import TableBatch, closed, facts, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
@@ -29,14 +40,14 @@ class Encoded(NamedTuple):
     upto: int
 
 
-class JournalBatch:
+class BatchOutput:
     """What the records of one micro-batch have come to so far."""
 
-    def __init__(self, draft: Draft, trades: trades.Trades, batch: MicroBatch, topics: Topics) -> None:
-        self.draft, self.trades, self.batch, self._topics = draft, trades, batch, topics
-        self.watermark_ns = watermarks.watermark_ns(draft, topics.inputs)
-        self.first = max(batch.span.start, draft.applied + 1)
-        self.others: list[tuple[int, Became]] = []
+    def __init__(self, write_batch: TableBatch, trades: trades.Trades, batch: MicroBatch, topics: Topics) -> None:
+        self.write_batch, self.trades, self.batch, self._topics = write_batch, trades, batch, topics
+        self.watermark_ns = watermarks.watermark_ns(write_batch, topics.inputs)
+        self.first = max(batch.span.start, write_batch.applied + 1)
+        self.others: list[tuple[int, Disposition]] = []
         self._horizon: tuple[int, int] | None = None
         self.sent()
 
@@ -51,7 +62,7 @@ class JournalBatch:
         self.rejected: Counter[RejectCode] = Counter()
         self.standing: bytes | None = None
 
-    def reject_too_many(self, kept: facts.Kept) -> None:
+    def reject_too_many(self, kept: facts.StoredFact) -> None:
         """A fact that its trade has no room for."""
         (record,) = [one for one in self.batch if one.offset == kept.journal_offset]
         self.reject(too_many(kept.fact, origin_of(self.batch, record)), record)
@@ -60,7 +71,7 @@ class JournalBatch:
     def horizon(self) -> tuple[int, int]:
         """Of all trades that were forgotten: the latest time of a leg (ns), the highest version; 0 where none was."""
         if self._horizon is None:
-            self._horizon = closed.horizon(self.draft)
+            self._horizon = closed.horizon(self.write_batch)
         return self._horizon
 
     def forgotten(self, trade_id: bytes, fact: Fact, record: Record) -> bool:
@@ -73,7 +84,7 @@ class JournalBatch:
             return False
         row = closed.Closed(version, None, record.offset - 1, self.watermark_ns, own)
         self.trades.close(trade_id, row)
-        closed.look_at(self.draft, self.watermark_ns, trade_id)
+        closed.look_at(self.write_batch, self.watermark_ns, trade_id)
         return True
 
     def forget(self, trade_id: bytes) -> None:
@@ -81,7 +92,7 @@ class JournalBatch:
         self.trades.forget(trade_id)
         self._horizon = None
 
-    def publish(self, trade_id: bytes, encoded: Encoded, before: Told | None) -> None:
+    def publish(self, trade_id: bytes, encoded: Encoded, before: LastPublished | None) -> None:
         """To the topic of its state, and to the one it leaves."""
         result, verdict = encoded.result, encoded.result.verdict
         row = Outgoing(trade_id, encoded.value)
@@ -111,11 +122,13 @@ class JournalBatch:
     def reject(self, rejected: Rejected, record: Record) -> None:
         """A journal record that no trade takes."""
         self.rejected[rejected.code] += 1
-        self.others.append((record.offset, Became.REJECTED))
+        self.others.append((record.offset, Disposition.REJECTED))
         if isinstance(record, UnreadableBatch):
             letter = Outgoing(None, dead_letter(rejected, None, record.content, whole=False))
         else:
-            letter = Outgoing(letter_key(record.key), dead_letter(rejected, record.key, record.value, record.headers))
+            letter = Outgoing(
+                dead_letter_key(record.key), dead_letter(rejected, record.key, record.value, record.headers)
+            )
         self.outbox[self._topics.dead_letters, self.batch.partition].append(letter)
 
     def _home(self, state: State) -> str:

@@ -17,7 +17,7 @@ from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Decided, result
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.matching.verdict import judge
-from traderecon.records import Fact, Result, RulesStamp, Source, State, Told
+from traderecon.records import Fact, LastPublished, Result, RulesStamp, Source, State
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
@@ -51,7 +51,7 @@ class Awaited(Word):
     PNL = "pnl"
 
 
-class Turn(msgspec.Struct, frozen=True, gc=False):
+class TradeTransition(msgspec.Struct, frozen=True, gc=False):
     """What came of it. ``due_ns``: when the trade's grace is over, where it waits now; ``was_due_ns``: where it waited.
 
     ``arrival`` is None where time turned it. A fact that is IDENTICAL or OUTRANKED changed nothing: no ``after``.
@@ -60,7 +60,7 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
 
     arrival: Arrival | None
     after: Decided | None = None
-    told: Told | None = None
+    told: LastPublished | None = None
     was_due_ns: int | None = None
     due_ns: int | None = None
     upto: int = -1
@@ -76,12 +76,14 @@ class Turn(msgspec.Struct, frozen=True, gc=False):
         return result(self.after, rules, self.told, above)
 
 
-def join(known: Sequence[Known], told: Told | None, new: Known, watermark_ns: int, rules: Rules) -> Turn:
+def join(
+    known: Sequence[Known], told: LastPublished | None, new: Known, watermark_ns: int, rules: Rules
+) -> TradeTransition:
     """A fact joins those that are known."""
     facts = tuple([each.fact for each in known])
     together, arrival = add(facts, new.fact)
     if arrival in _NOTHING:
-        return Turn(arrival)
+        return TradeTransition(arrival)
     joined = [*known, new]
     if len(together) < len(joined):
         staying = {id(fact) for fact in together}
@@ -92,17 +94,17 @@ def join(known: Sequence[Known], told: Told | None, new: Known, watermark_ns: in
     was_due_ns = _due_ns(facts, rules) if waited else None
     upto = max(upto, new.journal_offset)
     covered = told is not None and told.covers(upto, len(known) + 1)
-    return Turn(arrival, after, told, was_due_ns, None if covered else due_ns(after, rules), upto, covered)
+    return TradeTransition(arrival, after, told, was_due_ns, None if covered else due_ns(after, rules), upto, covered)
 
 
-def expire(known: Sequence[Known], told: Told | None, watermark_ns: int, rules: Rules) -> Turn:
+def expire(known: Sequence[Known], told: LastPublished | None, watermark_ns: int, rules: Rules) -> TradeTransition:
     """Time has got as far as ``watermark_ns``, and the trade's grace was to be over by then; what was told stays."""
     upto = max([each.journal_offset for each in known], default=-1)
     if not known or (told is not None and told.covers(upto, len(known))):
-        return Turn(None)
+        return TradeTransition(None)
     facts, identities = tuple([each.fact for each in known]), [each.identity for each in known]
     after = _decided(facts, identities, watermark_ns, rules)
-    return Turn(None, after, told, None, due_ns(after, rules), upto)
+    return TradeTransition(None, after, told, None, due_ns(after, rules), upto)
 
 
 def awaited(sides: Sides) -> Awaited:
