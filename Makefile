@@ -79,9 +79,9 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make pins' $(BIN)/uv pip compile --quiet \
 .PHONY: pins
 pins: .venv/dev.stamp ## Pin what pyproject.toml asks for, with hashes, into requirements/
 	$(COMPILE) pyproject.toml --group build --output-file requirements/run.txt
-	$(COMPILE) pyproject.toml --group build --extra dev \
+	$(COMPILE) pyproject.toml --group build --group dev \
 		--constraint requirements/run.txt --output-file requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra bench \
+	$(COMPILE) pyproject.toml --group bench \
 		--constraint requirements/dev.txt --output-file requirements/bench.txt
 	echo pip==23.0.1 | $(COMPILE) - --output-file requirements/pip-oldest.txt # Debian 12 brings it
 	echo pip | $(COMPILE) - --output-file requirements/pip-current.txt
