@@ -71,7 +71,7 @@ mutants: .venv/dev.stamp ## Break the rules on purpose: does a test notice?
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-# Constraints keep the three files of one mind: what is shared has one version.
+# Constraints keep these files of one mind: what is shared has one version.
 # `make pins UPGRADE=--upgrade` takes the newest of everything, without it only what is asked for.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make pins' $(BIN)/uv pip compile --quiet \
 	--universal --python-version 3.11 --generate-hashes --no-emit-index-url $(UPGRADE)
@@ -83,13 +83,30 @@ pins: .venv/dev.stamp ## Pin what pyproject.toml asks for, with hashes, into req
 		--constraint requirements/run.txt --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --group bench \
 		--constraint requirements/dev.txt --output-file requirements/bench.txt
+	$(COMPILE) pyproject.toml --group release \
+		--constraint requirements/dev.txt --output-file requirements/release.txt
 	echo pip==23.0.1 | $(COMPILE) - --output-file requirements/pip-oldest.txt # Debian 12 brings it
 	echo pip | $(COMPILE) - --output-file requirements/pip-current.txt
+
+.PHONY: docs
+docs: .venv/release.stamp ## Build the docs as a site in build/docs; a broken link fails
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --quiet docs build/docs
+
+.PHONY: sbom
+sbom: .venv/release.stamp ## Write what an installation consists of as CycloneDX, build/sbom.json
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON --output-file build/sbom.json \
+		requirements/run.txt
+
+.PHONY: dist
+dist: .venv/dev.stamp ## Build the wheel and the sdist into dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
 
 .PHONY: clean
 clean: ## Remove .venv, and caches
 	rm -rf .venv .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
-		build htmlcov mutants *.egg-info
+		build dist htmlcov mutants *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: system-packages
@@ -121,6 +138,10 @@ system-packages:
 
 .venv/bench.stamp: requirements/bench.txt .venv/dev.stamp
 	$(PIP) install --no-deps --require-hashes --requirement requirements/bench.txt
+	@touch $@
+
+.venv/release.stamp: requirements/release.txt .venv/dev.stamp
+	$(PIP) install --no-deps --require-hashes --requirement requirements/release.txt
 	@touch $@
 
 # What Maven calls a runtime: the server and what it needs, no tests. Without Maven the loud skip of
