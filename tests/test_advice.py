@@ -17,8 +17,8 @@ from traderecon.sink.database import StoreError
 from traderecon.sink.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
-TO_COME = {"CONTRACT.md", "DOMAIN.md"}
-"""They say what will be there, too."""
+TO_COME = {"DOMAIN.md"}
+"""It also describes what does not exist yet."""
 DOCUMENTS = [
     ROOT / "README.md",
     *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in TO_COME),
