@@ -1,4 +1,4 @@
-"""State: Faust tables whose writes are batches, one module each. See README.md for keys, writers and lifetimes."""
+"""State: the batch-written Faust table, one module per kind of row. Keys, writers and lifetimes: README.md."""
 
 from . import closed, deadlines, facts, last_published, outputs, rules, trades, watermarks
 from .batch_table import BEGUN_KEY, BatchTable, TableBatch, applied_key
@@ -6,7 +6,7 @@ from .fold import Fold
 from .half_published import HalfPublished
 
 MONOTONIC = (*last_published.MONOTONIC, *watermarks.MONOTONIC, *closed.MONOTONIC)
-"""The kinds of rows that never fall."""
+"""Key prefixes of monotonic rows, whose leading number never decreases."""
 
 __all__ = [
     "BEGUN_KEY",

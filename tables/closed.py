@@ -1,13 +1,13 @@
-"""Closed trades: what is left of a trade at the end of its retention, and when to look whether it has come.
+"""Closed trades: the row that remains of a trade after its retention, and the schedule of checks for its end.
 
-    At, Av      ->  of the trades that were forgotten: the latest time a leg of them gives itself, the highest version
-    B trade_id  ->  version, space, JSON: what was published last, the journal offset up to which its facts are gone
-    c due (8 bytes, nanoseconds) trade_id  ->  nothing: look at this trade then
+    At, Av      ->  over all forgotten trades: the latest time of a leg (the leg's own), the highest version
+    B trade_id  ->  version, space, JSON: last published result, journal offset up to which facts are deleted
+    c due (8 bytes, nanoseconds) trade_id  ->  empty: check this trade at that time
 
-A closed row is never changed, and dominates: facts that came before it are passed over, also those that a worker writes
-late which was stopped and woke up. Facts with a later offset are legs for a trade that is closed. Rows ``A`` and ``B``
-never fall (``MONOTONIC``), and come first in the order of keys: where a death cuts a large write, a trade is closed
-before its facts are gone, and what is forgotten is on record before it goes.
+A closed row never changes and takes precedence: earlier facts are ignored, even if a suspended worker writes them late.
+Facts with a later offset are legs of a closed trade. Rows ``A`` and ``B`` are monotonic, and first in key order: if a
+crash cuts off a large write, a trade is closed before its facts are deleted, and the horizon is updated before a trade
+is forgotten.
 """
 
 from itertools import islice
@@ -21,11 +21,15 @@ from .batch_table import TableBatch
 
 DUE, CLOSED, HORIZON_NS, HORIZON_VERSION = b"c", b"B", b"At", b"Av"
 MONOTONIC = (CLOSED, b"A")
-_AT = slice(1, 9)
+_DUE_NS = slice(1, 9)
 
 
 class Closed(msgspec.Struct, frozen=True, gc=False):
-    """``offset``: of the journal, up to which facts are gone; ``latest_ns``: the latest own time of a leg of it."""
+    """The row of a closed trade.
+
+    ``told``: its last published result. ``offset``: facts up to this journal offset are deleted. ``latest_ns``: the
+    latest time among its legs.
+    """
 
     version: int
     told: LastPublished | None
@@ -35,7 +39,7 @@ class Closed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Look(NamedTuple):
-    """Look at a trade when the watermark has come to ``due_ns``."""
+    """A scheduled check of a trade, when the watermark reaches ``due_ns``."""
 
     due_ns: int
     trade_id: bytes
@@ -46,29 +50,29 @@ _decode = msgspec.json.Decoder(Closed).decode
 
 
 def look_at(write_batch: TableBatch, due_ns: int, trade_id: bytes) -> None:
-    """Look at the trade then."""
+    """Schedule a check of the trade."""
     write_batch.put(key(due_ns, trade_id), b"")
 
 
 def looked_at(write_batch: TableBatch, look: Look) -> None:
-    """It has been looked at."""
+    """Remove a scheduled check."""
     write_batch.delete(key(*look))
 
 
 def due(write_batch: TableBatch, watermark_ns: int, at_most: int, after: Look | None = None) -> list[Look]:
-    """The trades to look at by now, the first ``at_most`` of them behind ``after``.
+    """The first ``at_most`` checks due now that follow ``after``.
 
-    A sweep in steps goes on behind its last one, so that it does not walk over what it has deleted again and again.
+    A sweep in steps continues after its last check, so that it does not scan its deleted rows again.
     """
     start, end = b"" if after is None else key(*after) + b"\x00", DUE + (watermark_ns + 1).to_bytes(8, "big")
-    found = islice(write_batch.scan(DUE, before=end, start=start), at_most)
-    return [Look(int.from_bytes(row[_AT], "big"), row[_AT.stop :]) for row, _ in found]
+    rows = islice(write_batch.scan(DUE, before=end, start=start), at_most)
+    return [Look(int.from_bytes(row_key[_DUE_NS], "big"), row_key[_DUE_NS.stop :]) for row_key, _ in rows]
 
 
 def of(write_batch: TableBatch, trade_id: bytes) -> Closed | None:
-    """What is left of a closed trade; None for one that is not closed."""
-    found = write_batch.get(CLOSED + trade_id)
-    return None if found is None else _decode(found.partition(b" ")[2])
+    """The closed row of a trade; None if it is not closed."""
+    row = write_batch.get(CLOSED + trade_id)
+    return None if row is None else _decode(row.partition(b" ")[2])
 
 
 def put(write_batch: TableBatch, trade_id: bytes, closed: Closed) -> None:
@@ -77,17 +81,17 @@ def put(write_batch: TableBatch, trade_id: bytes, closed: Closed) -> None:
 
 
 def forget(write_batch: TableBatch, trade_id: bytes, closed: Closed, version: int) -> None:
-    """Nothing is left of it but that it was: a later leg is known by the time it gives itself."""
+    """Delete a closed row and raise the horizon, by which a later leg is recognized through its own time."""
     write_batch.delete(CLOSED + trade_id)
     for key, number in ((HORIZON_NS, closed.latest_ns), (HORIZON_VERSION, version)):
         write_batch.put(key, b"%d" % max(number, int(write_batch.get(key) or b"0")))
 
 
 def horizon(write_batch: TableBatch) -> tuple[int, int]:
-    """Of all trades that were forgotten: the latest time of a leg (ns; 0: none was), the highest version."""
+    """The latest time of a leg (ns) and the highest version over all forgotten trades; 0 if there are none."""
     return int(write_batch.get(HORIZON_NS) or b"0"), int(write_batch.get(HORIZON_VERSION) or b"0")
 
 
 def key(due_ns: int, trade_id: bytes) -> bytes:
-    """Of the row that says when to look at a trade."""
+    """The key of a scheduled check."""
     return DUE + due_ns.to_bytes(8, "big") + trade_id

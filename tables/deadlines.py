@@ -1,10 +1,10 @@
-"""The deadlines: which trades wait, until when, and for what; swept as the watermark moves.
+"""Deadlines: which trades wait, until when and for what; swept as the watermark moves.
 
     d due (8 bytes, nanoseconds) trade_id  ->  what it waits for
 
-    k  ->  the rules' sha256 under which they were made; while they are made anew a space, and the last key looked at
+    k  ->  sha256 of the rules that made the deadlines; during a change of rules also a space and the last key processed
 
-A row only says "look at this trade then": what the trade comes to, its facts say. A row too many costs a look.
+A row only schedules a check; the verdict depends on the trade's facts. A superfluous row costs one check.
 """
 
 from collections.abc import Iterator
@@ -27,36 +27,36 @@ class Waiting(NamedTuple):
 
 
 def await_until(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
-    """Look at a trade when its grace is over."""
+    """Add a deadline, at which a trade's grace ends."""
     write_batch.put(_key(due_ns, trade_id), awaited.encode())
 
 
 def forget(write_batch: TableBatch, due_ns: int, trade_id: bytes) -> None:
-    """It waits no longer."""
+    """Delete a deadline."""
     write_batch.delete(_key(due_ns, trade_id))
 
 
 def due(write_batch: TableBatch, watermark_ns: int, at_most: int, after: Waiting | None = None) -> list[Waiting]:
-    """Trades whose grace is over, the first ``at_most`` of them behind ``after`` (as ``closed.due``)."""
+    """The first ``at_most`` trades whose grace is over that follow ``after`` (see ``closed.due``)."""
     start = b"" if after is None else _key(after.due_ns, after.trade_id) + b"\x00"
     end = PREFIX + (watermark_ns + 1).to_bytes(8, "big")
     return list(islice(map(_waiting, write_batch.scan(PREFIX, before=end, start=start)), at_most))
 
 
 def waiting(write_batch: TableBatch) -> Iterator[Waiting]:
-    """Every trade that waits; of those stored the one whose grace ends first comes first."""
+    """Every waiting trade: the stored ones by end of grace, then this batch's."""
     return map(_waiting, write_batch.scan(PREFIX))
 
 
 class Rekeying(NamedTuple):
-    """The rules that deadlines are made by; ``after``: the last key looked at under them, None: all have been."""
+    """Progress of a change of rules. ``after``: the last key processed under these rules; None if all are."""
 
     rules_sha256: str
     after: bytes | None
 
 
 def rekeying(write_batch: TableBatch, rules_sha256: str) -> Rekeying:
-    """How far the deadlines of a partition have been made by these rules; where other rules made them, not at all."""
+    """How far a partition's deadlines were updated to these rules; from the start if other rules made them."""
     made_by, space, after = (write_batch.get(KEYED) or b"").partition(b" ")
     if made_by != rules_sha256.encode():
         return Rekeying(rules_sha256, b"")
@@ -64,17 +64,17 @@ def rekeying(write_batch: TableBatch, rules_sha256: str) -> Rekeying:
 
 
 def rekeyed(write_batch: TableBatch, rekeying: Rekeying) -> None:
-    """So far they have been made by these rules."""
+    """Store the progress of a change of rules."""
     after = b"" if rekeying.after is None else b" " + rekeying.after
     write_batch.put(KEYED, rekeying.rules_sha256.encode() + after)
 
 
 def following(write_batch: TableBatch, rekeying: Rekeying, at_most: int) -> tuple[list[Waiting], Rekeying]:
-    """The next trades whose deadlines other rules may have made, and how far these get."""
+    """The next trades whose deadlines may come from other rules, and the progress after them."""
     after = rekeying.after or b""
-    found = list(islice(write_batch.scan(PREFIX, start=after + b"\x00"), at_most))
-    further = rekeying._replace(after=found[-1][0] if len(found) == at_most else None)
-    return [_waiting(row) for row in found], further
+    rows = list(islice(write_batch.scan(PREFIX, start=after + b"\x00"), at_most))
+    progress = rekeying._replace(after=rows[-1][0] if len(rows) == at_most else None)
+    return [_waiting(row) for row in rows], progress
 
 
 def _key(due_ns: int, trade_id: bytes) -> bytes:

@@ -1,8 +1,8 @@
-"""The facts of trades: what every source said of a trade, one row per fact, never changed, and gone when outranked.
+"""The facts of trades: one row per fact, never changed, deleted when outranked.
 
     f trade_id NUL identity (32 bytes)  ->  journal offset, space, the journal record's value
 
-The offset tells a replay (the same record again) from a producer's duplicate (another record, the same fact).
+The offset distinguishes a replay (the same record) from a producer's duplicate (another record with the same fact).
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from .batch_table import TableBatch
 
 PREFIX = b"f"
 READ_BACK = -1
-"""In place of a journal offset: the fact was read back from a published result, its journal record comes later."""
+"""In place of a journal offset: the fact was read back from a published result, before its journal record."""
 
 
 class StoredFact(msgspec.Struct, frozen=True, gc=False):
-    """A fact in the table: the identity of its leg, and the offset of the journal record that brought it."""
+    """A fact, the identity of its leg, and the offset of its journal record."""
 
     identity: str
     fact: Fact
@@ -28,39 +28,39 @@ class StoredFact(msgspec.Struct, frozen=True, gc=False):
 
 
 def stored(write_batch: TableBatch, trade_id: bytes) -> list[StoredFact]:
-    """Every fact of a trade, in the order of the journal, without those that came with this draft."""
+    """The stored facts of a trade in journal order, without those added by this write batch."""
     prefix = PREFIX + trade_id + b"\x00"
     start = len(prefix)
-    found = []
+    facts = []
     for key, value in write_batch.stored(prefix):
         offset, _, journal_record = value.partition(b" ")
-        found.append(StoredFact(key[start:].hex(), decode_fact(journal_record), int(offset)))
-    if len(found) > 1:
-        found.sort(key=by_offset)
-    return found
+        facts.append(StoredFact(key[start:].hex(), decode_fact(journal_record), int(offset)))
+    if len(facts) > 1:
+        facts.sort(key=by_offset)
+    return facts
 
 
-def keep(write_batch: TableBatch, trade_id: bytes, kept: StoredFact, journal_record: bytes) -> None:
+def put(write_batch: TableBatch, trade_id: bytes, fact: StoredFact, journal_record: bytes) -> None:
     """Add a fact; ``journal_record`` is the value of its journal record."""
-    key = PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity)
-    write_batch.put(key, b"%d %b" % (kept.journal_offset, journal_record))
+    key = PREFIX + trade_id + b"\x00" + bytes.fromhex(fact.identity)
+    write_batch.put(key, b"%d %b" % (fact.journal_offset, journal_record))
 
 
-def read_back(known: Sequence[StoredFact], origin: Origin) -> StoredFact | None:
-    """Of facts that were read back the one that came with this record; None where there is none."""
-    place = origin.topic, origin.partition, origin.offset
-    for kept in known:
-        there = kept.fact.origin
-        if kept.journal_offset == READ_BACK and (there.topic, there.partition, there.offset) == place:
-            return kept
+def read_back(existing: Sequence[StoredFact], origin: Origin) -> StoredFact | None:
+    """The fact that was read back and came from this source record; None if there is none."""
+    for fact in existing:
+        stored = fact.fact.origin
+        same_record = (stored.topic, stored.partition, stored.offset) == (origin.topic, origin.partition, origin.offset)
+        if fact.journal_offset == READ_BACK and same_record:
+            return fact
     return None
 
 
-def forget(write_batch: TableBatch, trade_id: bytes, kept: StoredFact) -> None:
-    """Take a row away: higher facts of its side outrank it, its trade is closed, or its journal record has come."""
-    write_batch.delete(PREFIX + trade_id + b"\x00" + bytes.fromhex(kept.identity))
+def forget(write_batch: TableBatch, trade_id: bytes, fact: StoredFact) -> None:
+    """Delete a fact: it is outranked, its trade is closed, or its journal record replaces it."""
+    write_batch.delete(PREFIX + trade_id + b"\x00" + bytes.fromhex(fact.identity))
 
 
-def by_offset(kept: StoredFact) -> int:
-    """The order of the journal."""
-    return kept.journal_offset
+def by_offset(fact: StoredFact) -> int:
+    """Sort key for journal order."""
+    return fact.journal_offset

@@ -1,8 +1,8 @@
-"""A fold: one partition of a changelog as the rows it comes to, in a scratch database that is removed afterwards.
+"""Fold: the rows that result from one changelog partition, in a scratch database that is removed afterwards.
 
-    with Fold(directory, rising) as fold: fold.add(key, value); fold.row(key); fold.applied("legs")
+    with Fold(directory, monotonic) as fold: fold.add(key, value); fold.row(key); fold.applied("legs")
 
-For a command that must know a table no worker has open. Bounded memory, however many rows there are.
+For commands that read a table while no worker has it open. Memory is bounded.
 """
 
 import shutil
@@ -18,12 +18,12 @@ from .store import rows
 
 
 class Fold:
-    """Rows of one changelog partition; what an earlier run left in the directory is removed first."""
+    """The rows of one changelog partition. Leftovers of an earlier run in the directory are removed first."""
 
-    def __init__(self, directory: Path, rising: tuple[bytes, ...]) -> None:
+    def __init__(self, directory: Path, monotonic: tuple[bytes, ...]) -> None:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        self._directory, self._rising = directory, (*OWN_MONOTONIC, *rising)
+        self._directory, self._monotonic = directory, (*OWN_MONOTONIC, *monotonic)
         self._db = Rdict(str(directory), Options(raw_mode=True))
 
     def __enter__(self) -> Self:
@@ -36,21 +36,21 @@ class Fold:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def add(self, key: bytes, value: bytes | None) -> None:
-        """The next record of the changelog; of a row that never falls the higher number stays."""
+        """Apply the next changelog record; a monotonic row keeps its higher number."""
         if value is None:
             self._db.delete(key)
         else:
-            self._db.put(key, higher(value, self.row(key)) if key.startswith(self._rising) else value)
+            self._db.put(key, higher(value, self.row(key)) if key.startswith(self._monotonic) else value)
 
     def row(self, key: bytes) -> bytes | None:
-        """A row's value."""
-        found: bytes | None = self._db.get(key)
-        return found
+        """The value of a key."""
+        value: bytes | None = self._db.get(key)
+        return value
 
     def values(self, prefix: bytes) -> list[bytes]:
-        """The values of the rows whose keys begin with ``prefix``."""
+        """The values of keys that begin with ``prefix``."""
         return [value for _, value in rows(self._db, prefix)]
 
     def applied(self, topic: str) -> int:
-        """The last offset of ``topic`` whose effects are in the rows; -1 when there is none."""
+        """The last offset of ``topic`` whose effects are in the rows; -1 if there is none."""
         return number_of(self.row(applied_key(topic)) or b"-1")

@@ -1,11 +1,11 @@
-"""Half published: results that are on one of the two topics they belong on, for a worker died between the two.
+"""Half-published results: on only one of their two topics, because a worker died between the two appends.
 
-    take_in(topic, trade_id, version, is_break), ...   the first pass    ->  lacking: trades by topic
-    collect(topic, trade_id, version, ...), ...        the second pass   ->  rows to append, by topic
+    take_in(topic, trade_id, version, is_break), ...   first pass    ->  lacking(): whether any are missing
+    collect(topic, trade_id, version, ...), ...        second pass   ->  rows(): what to append, by topic
 
-A result is on the topic of its state, and on the one that its trade leaves by it; see ``BatchOutput.publish``. As long
-as the worker has its table, the leg comes again and the result with it. Where results are read back into the table,
-they are known from then on, and nothing would send the other half. Pure.
+A result belongs on the topic of its state and on the topic its trade leaves; see ``BatchOutput.publish``. While the
+worker has its table, replaying the leg publishes both again. Results read back into the table count as published, so
+the missing half must be appended here. Pure.
 """
 
 from collections import defaultdict
@@ -16,70 +16,71 @@ from traderecon.transport.microbatch import Outgoing
 
 
 class _Newest(NamedTuple):
-    """Of a trade on a topic: its newest version there, and whether that is a break."""
+    """The newest version of a trade on one topic, and whether it is a break."""
 
     version: int
     is_break: bool
 
 
 class HalfPublished:
-    """What the two output topics have of one partition."""
+    """The results of one partition on the two output topics."""
 
     def __init__(self, reconciled: str, mismatch: str) -> None:
         self._topics = reconciled, mismatch
         self._newest: dict[str, dict[str, _Newest]] = {topic: {} for topic in self._topics}
         self._foreign: dict[str, dict[str, int]] = {topic: {} for topic in self._topics}
-        """Of a trade on a topic: its newest version there whose state is the other topic's."""
+        """By topic and trade: the newest version there whose state belongs on the other topic."""
         self._collected: defaultdict[tuple[str, str], dict[int, tuple[bool, Outgoing]]] = defaultdict(dict)
         self._lacking: Mapping[str, Mapping[str, _Newest | None]] = {}
+        """By topic: the trades with missing results, and the newest result the topic has of each."""
 
     def home(self, is_break: bool) -> str:
-        """The topic of a state."""
+        """The topic on which results of a state belong."""
         return self._topics[is_break]
 
     def take_in(self, topic: str, trade_id: str, version: int, is_break: bool) -> None:
-        """A result that a topic has."""
-        known = self._newest[topic].get(trade_id)
-        if known is None or known.version < version:
+        """Record that a topic has a result."""
+        newest = self._newest[topic].get(trade_id)
+        if newest is None or newest.version < version:
             self._newest[topic][trade_id] = _Newest(version, is_break)
         if self.home(is_break) != topic:
             self._foreign[topic][trade_id] = max(version, self._foreign[topic].get(trade_id, 0))
 
     def lacking(self) -> bool:
-        """Whether a topic lacks results that the other one has; asked once, between the passes."""
+        """Whether a topic lacks results that the other one has. Call it once, between the passes."""
         reconciled, mismatch = self._topics
-        found = {reconciled: self._lacks(reconciled, mismatch), mismatch: self._lacks(mismatch, reconciled)}
-        self._lacking = {topic: trades for topic, trades in found.items() if trades}
+        by_topic = {reconciled: self._missing(reconciled, mismatch), mismatch: self._missing(mismatch, reconciled)}
+        self._lacking = {topic: trades for topic, trades in by_topic.items() if trades}
         return bool(self._lacking)
 
-    def _lacks(self, topic: str, other: str) -> dict[str, _Newest | None]:
-        found: dict[str, _Newest | None] = {}
+    def _missing(self, topic: str, other: str) -> dict[str, _Newest | None]:
+        trades: dict[str, _Newest | None] = {}
         for trade_id, newest in self._newest[other].items():
-            has = self._newest[topic].get(trade_id)
-            version = 0 if has is None else has.version
-            stays = has is not None and self.home(has.is_break) == topic and version < newest.version
-            if stays or version < self._foreign[other].get(trade_id, 0):
-                found[trade_id] = has
-        return found
+            present = self._newest[topic].get(trade_id)
+            version = 0 if present is None else present.version
+            leave_missing = present is not None and self.home(present.is_break) == topic and version < newest.version
+            if leave_missing or version < self._foreign[other].get(trade_id, 0):
+                trades[trade_id] = present
+        return trades
 
     def collect(self, topic: str, trade_id: str, version: int, is_break: bool, row: Outgoing) -> None:
-        """Take in a result of one topic a second time, and keep its record if the other topic lacks it."""
-        for lacks, trades in self._lacking.items():
-            if lacks == topic or trade_id not in trades:
+        """Keep the record of a result on one topic if the other topic lacks it."""
+        for lacking_topic, trades in self._lacking.items():
+            if lacking_topic == topic or trade_id not in trades:
                 continue
-            has = trades[trade_id]
-            if has is None or version > has.version:
-                self._collected[lacks, trade_id][version] = is_break, row
+            present = trades[trade_id]
+            if present is None or version > present.version:
+                self._collected[lacking_topic, trade_id][version] = is_break, row
 
     def rows(self) -> Mapping[str, Sequence[Outgoing]]:
-        """What to append to each topic, in the order of the versions of each trade."""
-        found: defaultdict[str, list[Outgoing]] = defaultdict(list)
+        """The rows to append to each topic, in version order for each trade."""
+        rows: defaultdict[str, list[Outgoing]] = defaultdict(list)
         for (topic, trade_id), versions in self._collected.items():
-            has = self._lacking[topic][trade_id]
-            was = "" if has is None else self.home(has.is_break)
+            present = self._lacking[topic][trade_id]
+            home_before = "" if present is None else self.home(present.is_break)
             for _, (is_break, row) in sorted(versions.items()):
-                now = self.home(is_break)
-                if topic in {was, now}:
-                    found[topic].append(row)
-                was = now
-        return found
+                home = self.home(is_break)
+                if topic in {home_before, home}:
+                    rows[topic].append(row)
+                home_before = home
+        return rows

@@ -1,9 +1,9 @@
-"""What was told: the last result published of each trade.
+"""The last published result of each trade.
 
-    e trade_id  ->  version, space, JSON of what was told
+    e trade_id  ->  version, space, JSON of ``LastPublished``
 
-Not derivable: the rules may have changed since, and the watermark has moved. The higher version stays (``MONOTONIC``).
-Before the fact in the order of keys: where it is there and the fact is not, the result is known to be published.
+Not derivable: rules may have changed since, and the watermark has moved. Monotonic: the higher version wins. First in
+key order before facts: if a crash loses the fact, the result is still known to be published.
 """
 
 import msgspec
@@ -20,26 +20,26 @@ _decode = msgspec.json.Decoder(LastPublished).decode
 
 
 def last(write_batch: TableBatch, trade_id: bytes) -> LastPublished | None:
-    """The last result published of a trade; None where there was none."""
-    found = write_batch.get(PREFIX + trade_id)
-    return None if found is None else decoded(found)
+    """The last published result of a trade; None if there is none."""
+    value = write_batch.get(PREFIX + trade_id)
+    return None if value is None else decoded(value)
 
 
-def decoded(row: bytes) -> LastPublished:
-    """What the value of a row says."""
-    return _decode(row.partition(b" ")[2])
+def decoded(value: bytes) -> LastPublished:
+    """Decode the value of a row."""
+    return _decode(value.partition(b" ")[2])
 
 
-def tell(write_batch: TableBatch, trade_id: bytes, told: LastPublished) -> None:
-    """This result is published."""
-    write_batch.put(PREFIX + trade_id, row(told))
+def put(write_batch: TableBatch, trade_id: bytes, last: LastPublished) -> None:
+    """Store a result as the last published one."""
+    write_batch.put(PREFIX + trade_id, encoded(last))
 
 
 def forget(write_batch: TableBatch, trade_id: bytes) -> None:
-    """The trade is closed: its last result is in that row."""
+    """Delete the row, when the trade's closed row contains the result."""
     write_batch.delete(PREFIX + trade_id)
 
 
-def row(told: LastPublished) -> bytes:
-    """The value of its row."""
-    return b"%d %b" % (told.version, _encode(told))
+def encoded(last: LastPublished) -> bytes:
+    """Encode the value of a row."""
+    return b"%d %b" % (last.version, _encode(last))

@@ -1,11 +1,11 @@
-"""Rows that never fall: of two writers the one that has got further is believed, in whatever order their writes come.
+"""Monotonic rows: between two writers the higher number wins, in whatever order their writes arrive.
 
-The value begins with a number: ``b"7"``, ``b"7 {...}"``. A row that is deleted begins again.
+The value begins with the number: ``b"7"``, ``b"7 {...}"``. A deleted row starts over.
 """
 
 
 def number_of(value: bytes) -> int:
-    """How far its writer had got.
+    """The number at the start of a value.
 
     >>> number_of(b"7 {}")
     7
@@ -13,10 +13,10 @@ def number_of(value: bytes) -> int:
     return int(value.partition(b" ")[0])
 
 
-def higher(value: bytes, held: bytes | None) -> bytes:
-    """Of a value that comes and the one that is there, the one that stays.
+def higher(value: bytes, stored: bytes | None) -> bytes:
+    """The one of a new and a stored value that wins; the new one if they are equal.
 
     >>> higher(b"7 late", b"8"), higher(b"8 again", b"8"), higher(b"7", None)
     (b'8', b'8 again', b'7')
     """
-    return value if held is None or number_of(value) >= number_of(held) else held
+    return value if stored is None or number_of(value) >= number_of(stored) else stored

@@ -1,9 +1,9 @@
-"""Outputs read back: the rows that a table which has lost them gets from the results published of its trades.
+"""Rows restored from outputs: what a table that lost rows gets back from the published results of its trades.
 
-    Published, ...  ->  ``e`` rows (the last result published), ``f`` rows (the facts it shows), ``c`` rows (look at it)
+    Published, ...  ->  ``e`` rows (last published result), ``f`` rows (its facts), ``c`` rows (a scheduled check)
 
-A fact that was read back has ``READ_BACK`` in place of its journal offset; when its journal record is read again, that
-takes its place, and no result comes of it: the outputs show it already.
+A restored fact has ``READ_BACK`` in place of its journal offset. When its journal record is read again, that replaces
+it without a new result, since the outputs include it already.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,57 +16,58 @@ from traderecon.records.result_message import Published
 
 from . import closed, facts, last_published
 
-_SHOWN = 0
-"""Which journal records made a result, it does not say: those of its facts that are stored, the others are adopted."""
+_UNKNOWN_OFFSET = 0
+"""Results do not contain journal offsets; facts without a stored one get theirs when they are adopted."""
 
-Place = tuple[str, int, int]
-"""Topic, partition and offset of the record that was a fact's."""
+Coordinates = tuple[str, int, int]
+"""Topic, partition and offset of a fact's source record."""
 
 
 def newest(results: Iterable[Published]) -> list[Published]:
-    """The newest result of each trade: it shows every fact there was."""
-    found: dict[str, Published] = {}
-    for one in results:
-        known = found.get(one.trade_id)
-        if known is None or one.last.version > known.last.version:
-            found[one.trade_id] = one
-    return list(found.values())
+    """The newest result of each trade, which includes all of its facts."""
+    by_trade: dict[str, Published] = {}
+    for result in results:
+        known = by_trade.get(result.trade_id)
+        if known is None or result.last.version > known.last.version:
+            by_trade[result.trade_id] = result
+    return list(by_trade.values())
 
 
 def rows(
     result: Published, last: bytes | None = None, stored: Callable[[bytes], Iterable[bytes]] = lambda prefix: ()
 ) -> dict[bytes, bytes]:
-    """The rows a result gives; none where ``last``, the row of the trade's last result, is newer.
+    """The rows restored from a result; none if ``last``, the row of the trade's last result, is newer.
 
-    ``stored``: the values of the rows that begin with a prefix. A fact that is there already gets no second row.
+    ``stored``: returns the values of the stored rows with a prefix. Stored facts get no second row.
     """
     version = 0 if last is None else int(last.partition(b" ")[0])
     if version > result.last.version:
         return {}
     trade_id = result.trade_id.encode()
     prefix = facts.PREFIX + trade_id + b"\x00"
-    there = dict(_stored(value) for value in stored(prefix))
-    found = {}
+    stored_offsets = dict(_coordinates_and_offset(value) for value in stored(prefix))
+    restored = {}
     if version < result.last.version:
-        upto = max((there.get(place(fact.origin), _SHOWN) for fact in result.facts), default=_SHOWN)
-        found[last_published.PREFIX + trade_id] = last_published.row(
-            structs.replace(result.last, upto=max(upto, _SHOWN))
+        offsets = (stored_offsets.get(coordinates(fact.origin), _UNKNOWN_OFFSET) for fact in result.facts)
+        upto = max(offsets, default=_UNKNOWN_OFFSET)
+        restored[last_published.PREFIX + trade_id] = last_published.encoded(
+            structs.replace(result.last, upto=max(upto, _UNKNOWN_OFFSET))
         )
-    if last is None:  # nobody knows when its retention ends: whoever looks does
-        found[closed.key(0, trade_id)] = b""
+    if last is None:  # the end of its retention is unknown: the check computes it
+        restored[closed.key(0, trade_id)] = b""
     for fact in result.facts:
-        if place(fact.origin) not in there:
+        if coordinates(fact.origin) not in stored_offsets:
             key = prefix + bytes.fromhex(identity(fact.leg))
-            found[key] = b"%d %b" % (facts.READ_BACK, encode_journal(fact))
-    return found
+            restored[key] = b"%d %b" % (facts.READ_BACK, encode_journal(fact))
+    return restored
 
 
-def place(origin: Origin) -> Place:
-    """Which record a fact came with."""
+def coordinates(origin: Origin) -> Coordinates:
+    """The coordinates of a fact's source record."""
     return origin.topic, origin.partition, origin.offset
 
 
-def _stored(value: bytes) -> tuple[Place, int]:
-    """Where the record of a fact lies, and its journal offset, of the fact's row."""
+def _coordinates_and_offset(value: bytes) -> tuple[Coordinates, int]:
+    """Source coordinates and journal offset from the value of a fact's row."""
     offset, _, journal_record = value.partition(b" ")
-    return place(decode_fact(journal_record).origin), int(offset)
+    return coordinates(decode_fact(journal_record).origin), int(offset)

@@ -1,8 +1,8 @@
-"""Rules: those by which a partition's trades were judged last.
+"""Rules: the rules that last judged a partition's trades.
 
-    r  ->  JSON of the rules: their name, sha256, retention and content
+    r  ->  JSON of the rules: name, sha256 and content
 
-A worker that finds other rules here than its own says so, as a record of the topic of actions, before it judges.
+A worker with other rules first publishes the change to the topic of actions.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ KEY = b"r"
 
 
 class RulesRow(msgspec.Struct, frozen=True):
-    """``sha256`` is the stamp of results; ``content`` every rule, as JSON values."""
+    """``sha256``: as recorded in results; ``content``: every rule, as JSON values."""
 
     name: str
     sha256: str
@@ -28,13 +28,13 @@ _decode = msgspec.json.Decoder(RulesRow).decode
 
 
 def last(write_batch: TableBatch) -> RulesRow | None:
-    """The rules of the last batch; None where none was written."""
-    found = write_batch.get(KEY)
-    return None if found is None else _decode(found)
+    """The rules of the last batch; None if there is none."""
+    value = write_batch.get(KEY)
+    return None if value is None else _decode(value)
 
 
 def put(write_batch: TableBatch, row: RulesRow) -> RulesRow | None:
-    """From this batch on these rules are in force; the other rules that were until then, if there were any."""
+    """Store the rules in force from this batch on; return the previous ones if they were different."""
     before = last(write_batch)
     if before == row:
         return None

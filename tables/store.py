@@ -1,7 +1,7 @@
-"""The RocksDB files of one table: one database per partition, opened with it, closed with it, bounded in memory.
+"""The RocksDB databases of one table: one per partition, open while it is assigned, with bounded memory.
 
-A database that cannot be read is put aside (``quarantine.py``), and begins again from the changelog. One of another
-format is refused.
+An unreadable database is put aside (``quarantine.py``) and rebuilt from the changelog. One of another format is
+rejected.
 """
 
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, Read
 from traderecon.exit_codes import Exit
 from traderecon.transport.fail_stop import fail_stop
 
-from .quarantine import condemned, put_aside, unreadable, without_files
+from .quarantine import condemned, put_aside, too_many_files, unreadable
 
 INTERNAL = b"\x00"
-"""Keys of the table's own bookkeeping begin with it."""
+"""Prefix of reserved keys."""
 CHANGELOG_KEY = INTERNAL + b"changelog"
-"""The next changelog offset: everything below it is in the store. Local, never in the changelog."""
+"""The next changelog offset: everything below is in the store. Local, never in the changelog."""
 CHANGELOG_MARK_KEY = INTERNAL + b"changelog-mark"
-"""The fingerprint of the record before it. Local as well."""
+"""The fingerprint of the changelog record before that offset. Local."""
 FORMAT_KEY = INTERNAL + b"format"
-"""The format of the rows. Local; in the changelog it stands behind what has been applied, where it is not the first."""
+"""The format of the rows. Local; in the changelog, formats after the first follow the applied offset."""
 FORMAT = 1
-"""Another number is refused, not guessed at. A store without one is of the first."""
+"""The supported format; others are rejected. A store without a format has the first."""
 
 BLOCK_CACHE_BYTES = 32 * 1024 * 1024
 """For all partitions of a table together. Faust's default is 2 GiB each."""
@@ -37,9 +37,9 @@ Row = tuple[bytes, bytes]
 
 
 class _Options(rocksdb.RocksDBOptions):
-    """Faust's, with one cache for every database opened with them, and indexes and filters in it.
+    """Faust's options, with one cache for all databases that also holds partitioned indexes and filters.
 
-    Outside of it these grow with what is stored, a MiB for fifty; cut in pieces, none is too large for it.
+    Outside the cache these would grow with the stored data, by 1 MiB per 50 MiB; unpartitioned they could exceed it.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -47,7 +47,7 @@ class _Options(rocksdb.RocksDBOptions):
         self._cache = Cache(BLOCK_CACHE_BYTES)
 
     def as_options(self) -> Any:
-        """For rocksdict."""
+        """The options as rocksdict's class."""
         options = super().as_options()
         blocks = BlockBasedOptions()
         blocks.set_block_cache(self._cache)
@@ -61,7 +61,7 @@ class _Options(rocksdb.RocksDBOptions):
 
 
 class Store(rocksdb.Store):
-    """Faust's RocksDB store with bounds, and closed when a partition leaves instead of when the collector comes by."""
+    """Faust's RocksDB store with bounded memory; a database is closed on revocation, not by garbage collection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, driver="rocksdict", **kwargs)
@@ -73,49 +73,49 @@ class Store(rocksdb.Store):
 
     def _open_for_partition(self, partition: int) -> Rdict:
         path = self.partition_path(partition)
-        if (said := condemned(path)) is not None:
-            self._put_aside(partition, said)
+        if (reason := condemned(path)) is not None:
+            self._put_aside(partition, reason)
         try:
-            return self._opened(partition)
+            return self._open(partition)
         except Exception as error:
-            if without_files(error):
+            if too_many_files(error):
                 fail_stop(
                     f"{path}: the limit of open files is too low ({error}): raise it (ulimit -n 4096)", code=Exit.CONFIG
                 )
             if not unreadable(error):
                 raise
             self._put_aside(partition, str(error))
-            return self._opened(partition)
+            return self._open(partition)
 
-    def _opened(self, partition: int) -> Rdict:
+    def _open(self, partition: int) -> Rdict:
         db = cast(Rdict, super()._open_for_partition(partition))
         try:
-            found = db.get(FORMAT_KEY)
+            row_format = db.get(FORMAT_KEY)
         except Exception:
             db.close()
             raise
-        if found is None:
+        if row_format is None:
             db.put(FORMAT_KEY, b"%d" % FORMAT)
         else:
-            same_format(str(self.partition_path(partition)), int(cast(bytes, found)))
+            require_format(str(self.partition_path(partition)), int(cast(bytes, row_format)))
         return db
 
-    def _put_aside(self, partition: int, said: str) -> None:
-        aside = put_aside(self.partition_path(partition))
+    def _put_aside(self, partition: int, reason: str) -> None:
+        quarantine = put_aside(self.partition_path(partition))
         self.log.critical(
-            "%s cannot be read: %s. It is put aside as %s, and made anew from the changelog.",
+            "%s cannot be read: %s. It was moved to %s and is rebuilt from the changelog.",
             self.partition_path(partition),
-            said,
-            aside,
+            reason,
+            quarantine,
         )
 
     def persisted_offset(self, tp: TP) -> int | None:
-        """The last changelog offset held: in Faust's terms, one below the next."""
-        found = self.of(tp.partition).get(CHANGELOG_KEY)
-        return None if found is None else int(found) - 1
+        """The last changelog offset in the store, as Faust counts: one below the next."""
+        value = self.of(tp.partition).get(CHANGELOG_KEY)
+        return None if value is None else int(value) - 1
 
     def revoke_partitions(self, table: CollectionT, tps: set[TP]) -> None:
-        """Close the databases of partitions that went to another worker."""
+        """Close the databases of revoked partitions."""
         for tp in tps:
             if tp.topic in table.changelog_topic.topics and (db := self._dbs.pop(tp.partition, None)) is not None:
                 db.close()
@@ -133,37 +133,37 @@ class Store(rocksdb.Store):
 
 
 def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"", before: bytes | None = None) -> Iterator[Row]:
-    """The rows whose keys begin with ``prefix``, from ``start`` to ``before``, in the order of their keys.
+    """The rows whose keys begin with ``prefix``, from ``start`` to ``before``, in key order.
 
-    Raises where they cannot be read any further. Without the bound RocksDB would walk over the tombstones of every
-    later row that was deleted and is not compacted yet.
+    Raises if a row cannot be read. Without the upper bound RocksDB would scan the uncompacted tombstones of all later
+    rows.
     """
-    bound = min((end for end in (_end_of(prefix), before) if end is not None), default=None)
+    bound = min((end for end in (_prefix_end(prefix), before) if end is not None), default=None)
     options = ReadOptions()
     if bound is not None:
         options.set_iterate_upper_bound(bound)
-    walk = db.iter(options)
+    iterator = db.iter(options)
     try:
-        walk.seek(max(prefix, start))
-        while walk.valid():
-            yield walk.key(), walk.value()  # raw mode: bytes, bytes
-            walk.next()
-        walk.status()  # to whoever iterates, a block that cannot be read looks like the end
+        iterator.seek(max(prefix, start))
+        while iterator.valid():
+            yield iterator.key(), iterator.value()  # raw mode: bytes, bytes
+            iterator.next()
+        iterator.status()  # raises if the iteration ended at an unreadable block
     finally:
-        del walk  # before ``bound``: it points into these bytes, and rocksdict does not keep them for it
+        del iterator  # before ``bound``: it points into these bytes, and rocksdict does not keep them alive
 
 
-def _end_of(prefix: bytes) -> bytes | None:
-    """The first key behind all that begin with ``prefix``; None where there is none."""
+def _prefix_end(prefix: bytes) -> bytes | None:
+    """The first key after all that begin with ``prefix``; None if there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
-def same_format(where: str, found: int) -> None:
-    """Refuse rows of a format this version does not know, 78."""
-    if found != FORMAT:
+def require_format(where: str, row_format: int) -> None:
+    """End the process, 78, if rows have a format this version does not support."""
+    if row_format != FORMAT:
         fail_stop(
-            f"{where} has rows of format {found}, this version reads {FORMAT}: install the version that wrote them, or "
-            "remove that directory where the changelog is of this format",
+            f"{where} has rows of format {row_format}, this version reads {FORMAT}: install the version that wrote "
+            "them, or remove the directory if the changelog has this version's format",
             code=Exit.CONFIG,
         )

@@ -1,7 +1,7 @@
-"""Trades: the facts of each, and what was told of it; those that moved last are not read twice.
+"""Trades: the facts of each and its last published result, with a cache of recently used trades.
 
-What is remembered of a partition is what its rows say. All of it is forgotten when somebody else wrote rows (recovery,
-a worker that was stopped and woke up), when the store was opened anew, and when a draft was not written to its end.
+The cache of a partition always equals its rows. It is dropped when rows were written in another way (recovery, another
+worker that resumed late), when the store was reopened, and when a write batch was abandoned unwritten.
 """
 
 from bisect import insort
@@ -12,117 +12,119 @@ from traderecon.records import LastPublished
 from traderecon.records.bounds import outranked
 
 from . import closed, facts, last_published
-from .batch_table import Held, TableBatch
+from .batch_table import StoreVersion, TableBatch
 from .closed import Closed
 from .facts import READ_BACK, StoredFact
 
-REMEMBERED = 8_192
-"""Trades of one partition, about 3 kB each; more while a batch lasts."""
+CACHED_TRADES = 8_192
+"""Cached trades per partition, about 3 kB each; a batch may exceed this temporarily."""
 
 
 class Trade:
-    """One trade: its facts, in the order of the journal, and the last result published of it."""
+    """One trade: its facts in journal order, and its last published result (``told``)."""
 
     __slots__ = ("closed", "facts", "told")
 
     def __init__(self, facts: list[StoredFact], told: LastPublished | None, closed: Closed | None = None) -> None:
         self.facts, self.told, self.closed = facts, told, closed
-        if closed is not None:  # what came before is gone, whoever writes it again
-            late = told is not None and told.version > closed.version
-            # Read back from a result behind the closing, a fact has no offset yet, and came behind it too.
+        if closed is not None:  # facts from before the closing are void, even if a late worker writes them again
+            reopened = told is not None and told.version > closed.version
+            # A fact read back from a result published after the closing has no journal offset yet, but counts.
             self.facts = [
-                kept
-                for kept in facts
-                if kept.journal_offset > closed.offset or (late and kept.journal_offset == READ_BACK)
+                fact
+                for fact in facts
+                if fact.journal_offset > closed.offset or (reopened and fact.journal_offset == READ_BACK)
             ]
-            self.told = told if late else closed.told
+            self.told = told if reopened else closed.told
 
 
 class Trades:
-    """The trades of a partition's draft: it is new, or has just been written, and only this changes facts in it."""
+    """The trades of a partition within a write batch, which must be new or just written; facts change only here."""
 
-    def __init__(self, write_batch: TableBatch, remembered: dict[bytes, Trade]) -> None:
-        self._draft, self._remembered = write_batch, remembered
+    def __init__(self, write_batch: TableBatch, cache: dict[bytes, Trade]) -> None:
+        self._write_batch, self._cache = write_batch, cache
 
     def of(self, trade_id: bytes) -> Trade:
-        """A trade; without facts where nothing is known of it."""
-        found = self._remembered.get(trade_id)
-        if found is None:
-            # What this draft has of a trade is remembered: the rest is stored.
-            known, last = facts.stored(self._draft, trade_id), last_published.last(self._draft, trade_id)
-            found = Trade(known, last, closed.of(self._draft, trade_id))
-            self._bound(trade_id, found.facts)  # a worker that woke up late may have written one that was let go
-            self._remembered[trade_id] = found
-        return found
+        """A trade; without facts if it is unknown."""
+        trade = self._cache.get(trade_id)
+        if trade is None:
+            # Trades changed by this write batch are in the cache, so the stored rows are current here.
+            stored = facts.stored(self._write_batch, trade_id)
+            last = last_published.last(self._write_batch, trade_id)
+            trade = Trade(stored, last, closed.of(self._write_batch, trade_id))
+            self._drop_outranked(trade_id, trade.facts)  # a late worker may have written a dropped fact again
+            self._cache[trade_id] = trade
+        return trade
 
-    def keep(self, trade_id: bytes, kept: StoredFact, journal_record: bytes) -> None:
+    def keep(self, trade_id: bytes, fact: StoredFact, journal_record: bytes) -> None:
         """Add a fact; ``journal_record`` is the value of its journal record."""
-        facts.keep(self._draft, trade_id, kept, journal_record)
-        known = self._remembered[trade_id].facts
-        if known and known[-1].journal_offset > kept.journal_offset:  # out of turn, and perhaps in another one's row
-            known[:] = [one for one in known if one.identity != kept.identity]
-            insort(known, kept, key=facts.by_offset)
+        facts.put(self._write_batch, trade_id, fact, journal_record)
+        existing = self._cache[trade_id].facts
+        if existing and existing[-1].journal_offset > fact.journal_offset:  # out of order, and may replace a row
+            existing[:] = [other for other in existing if other.identity != fact.identity]
+            insort(existing, fact, key=facts.by_offset)
         else:
-            known.append(kept)
-        self._bound(trade_id, known)
+            existing.append(fact)
+        self._drop_outranked(trade_id, existing)
 
-    def _bound(self, trade_id: bytes, known: list[StoredFact]) -> None:
-        """Let go of the facts that are not among the highest of their side, whoever brought them and when."""
-        if lost := outranked([kept.fact for kept in known]):
-            for place in lost:
-                facts.forget(self._draft, trade_id, known[place])
-            known[:] = [kept for place, kept in enumerate(known) if place not in lost]
+    def _drop_outranked(self, trade_id: bytes, existing: list[StoredFact]) -> None:
+        """Delete facts that are not among the highest of their side."""
+        if indexes := outranked([fact.fact for fact in existing]):
+            for index in indexes:
+                facts.forget(self._write_batch, trade_id, existing[index])
+            existing[:] = [fact for index, fact in enumerate(existing) if index not in indexes]
 
     def adopt(self, trade_id: bytes, read_back: StoredFact, exact: StoredFact, journal_record: bytes) -> None:
-        """The journal record of a fact that was read back from a result has come: it takes the place of that one."""
-        facts.forget(self._draft, trade_id, read_back)
-        known = self._remembered[trade_id].facts
-        known[:] = [one for one in known if one.identity != read_back.identity]
+        """Replace a fact that was read back from a result by the one from its journal record."""
+        facts.forget(self._write_batch, trade_id, read_back)
+        existing = self._cache[trade_id].facts
+        existing[:] = [fact for fact in existing if fact.identity != read_back.identity]
         self.keep(trade_id, exact, journal_record)
-        last = self._remembered[trade_id].told
-        if last is not None:  # whose result showed the fact
+        last = self._cache[trade_id].told
+        if last is not None:  # that result includes the fact
             self.tell(trade_id, structs.replace(last, upto=max(last.upto, exact.journal_offset)))
 
     def close(self, trade_id: bytes, row: Closed) -> None:
-        """All that is left of a trade is this row."""
+        """Replace all rows of a trade by its closed row."""
         self._clear(trade_id)
-        closed.put(self._draft, trade_id, row)
-        self._remembered[trade_id] = Trade([], None, row)
+        closed.put(self._write_batch, trade_id, row)
+        self._cache[trade_id] = Trade([], None, row)
 
     def forget(self, trade_id: bytes) -> None:
-        """Nothing is left of a trade, but of a closed one that it was."""
+        """Delete all rows of a trade; of a closed trade only the horizon remains."""
         trade = self.of(trade_id)
         if trade.closed is not None:
             versions = (trade.closed.version, 0 if trade.told is None else trade.told.version)
-            closed.forget(self._draft, trade_id, trade.closed, max(versions))
+            closed.forget(self._write_batch, trade_id, trade.closed, max(versions))
         self._clear(trade_id)
-        self._remembered[trade_id] = Trade([], None)  # its rows are stored until the draft is written
+        self._cache[trade_id] = Trade([], None)  # its rows stay stored until the batch is written
 
     def _clear(self, trade_id: bytes) -> None:
-        """Take away every fact, also those that a closed row has made void, and what was published."""
-        there = [*facts.stored(self._draft, trade_id), *self.of(trade_id).facts]
-        for kept in {one.identity: one for one in there}.values():
-            facts.forget(self._draft, trade_id, kept)
-        last_published.forget(self._draft, trade_id)
+        """Delete every fact, void ones included, and the last published result."""
+        existing = [*facts.stored(self._write_batch, trade_id), *self.of(trade_id).facts]
+        for fact in {fact.identity: fact for fact in existing}.values():
+            facts.forget(self._write_batch, trade_id, fact)
+        last_published.forget(self._write_batch, trade_id)
 
     def tell(self, trade_id: bytes, last: LastPublished) -> None:
-        """This result is published."""
-        last_published.tell(self._draft, trade_id, last)
+        """Store a result as the last published one."""
+        last_published.put(self._write_batch, trade_id, last)
         self.of(trade_id).told = last
 
 
 class Memory:
-    """What is remembered of the trades of each partition."""
+    """The caches of all partitions."""
 
     def __init__(self) -> None:
-        self._partitions: dict[int, tuple[TableBatch, Held, dict[bytes, Trade]]] = {}
+        self._partitions: dict[int, tuple[TableBatch, StoreVersion, dict[bytes, Trade]]] = {}
 
     def trades(self, write_batch: TableBatch) -> Trades:
-        """The trades as a new draft finds them."""
-        before, held, remembered = self._partitions.get(write_batch.partition, (write_batch, None, {}))
-        if held != write_batch.held or before.pending:
-            remembered = {}
-        for oldest in [*remembered][: max(0, len(remembered) - REMEMBERED)]:
-            del remembered[oldest]
-        self._partitions[write_batch.partition] = (write_batch, write_batch.held, remembered)
-        return Trades(write_batch, remembered)
+        """The trades for a new write batch."""
+        version = write_batch.store_version
+        before, cached_version, cache = self._partitions.get(write_batch.partition, (write_batch, None, {}))
+        if cached_version != version or before.pending:
+            cache = {}
+        for oldest in [*cache][: max(0, len(cache) - CACHED_TRADES)]:
+            del cache[oldest]
+        self._partitions[write_batch.partition] = (write_batch, version, cache)
+        return Trades(write_batch, cache)

@@ -1,11 +1,11 @@
-"""The watermark: how far time has got in every source partition, as the journal tells; the least of it holds.
+"""The watermark: the minimum over all source partitions of the time each has reached, according to the journal.
 
-    p topic NUL partition  ->  rank, space, how many partitions the topic has
-    w                      ->  rank: the watermark itself
+    p topic NUL partition  ->  rank, space, the topic's number of partitions
+    w                      ->  rank of the watermark
 
-A rank is a time in nanoseconds in its epoch: a later epoch is above every time of an earlier one, so a reset goes back
-in time and its rows rise all the same. Rows that never fall (``MONOTONIC``): not when a source gets another partition,
-which has told nothing yet, and not when a worker writes late that was stopped and woke up.
+A rank combines epoch and time (ns): a later epoch ranks above every time of an earlier one, so a reset can go back in
+time while ranks still increase. Monotonic rows: neither a new partition without any time yet, nor a late write of a
+suspended worker, lowers them.
 """
 
 from collections.abc import Collection
@@ -18,48 +18,48 @@ PREFIX = b"p"
 WATERMARK = b"w"
 MONOTONIC = (PREFIX, WATERMARK)
 EPOCH_NS = 10**21
-"""More nanoseconds than any time has."""
+"""Greater than any time in nanoseconds."""
 
 
 def advance(write_batch: TableBatch, progress: Progress, sources: Collection[str]) -> None:
-    """Time has got further in some source partitions; or a new epoch begins."""
+    """Store the progress of source partitions, or the beginning of a new epoch, and update the watermark."""
     watermark = _watermark(write_batch, sources, progress)
     for topic, reached in progress.reached.items():
         for partition in reached:
             key = PREFIX + b"%b\x00%d" % (topic.encode(), partition)
-            last, partitions = _read(write_batch.get(key))
+            last, partitions = _decode(write_batch.get(key))
             rank, count = max(last, _rank(progress)), max(partitions, progress.partitions.get(topic, 0))
             write_batch.put(key, b"%d %d" % (rank, count))
     write_batch.put(WATERMARK, b"%d" % watermark)
 
 
 def watermark_ns(write_batch: TableBatch, sources: Collection[str], ahead: Progress | None = None) -> int:
-    """Where the last partition of all source topics has got; 0 while one of them has never told anything.
+    """The watermark in nanoseconds; 0 while a source partition has no time yet.
 
-    ``ahead``: as if this progress had been told.
+    ``ahead``: as if this progress were stored.
     """
     return _watermark(write_batch, sources, ahead) % EPOCH_NS
 
 
 def _watermark(write_batch: TableBatch, sources: Collection[str], ahead: Progress | None) -> int:
     """The watermark's rank."""
-    held = int(write_batch.get(WATERMARK) or b"0")
+    stored = int(write_batch.get(WATERMARK) or b"0")
     if ahead is None:
-        return held
-    if ahead.epoch > held // EPOCH_NS:
-        # A reset takes time back, never on: what is not read yet is not passed over.
-        held = ahead.epoch * EPOCH_NS + min(held % EPOCH_NS, ahead.at_ns)
-    return max(held, min((_reached(write_batch, topic, ahead) for topic in sources), default=0))
+        return stored
+    if ahead.epoch > stored // EPOCH_NS:
+        # A reset moves time only back: going forward could end the grace of unread records.
+        stored = ahead.epoch * EPOCH_NS + min(stored % EPOCH_NS, ahead.at_ns)
+    return max(stored, min((_topic_rank(write_batch, topic, ahead) for topic in sources), default=0))
 
 
-def _reached(write_batch: TableBatch, topic: str, ahead: Progress) -> int:
-    """Where the last partition of one topic has got, as a rank."""
+def _topic_rank(write_batch: TableBatch, topic: str, ahead: Progress) -> int:
+    """The lowest rank among the partitions of a topic; 0 while one of them has none."""
     prefix = PREFIX + topic.encode() + b"\x00"
-    found = {int(key[len(prefix) :]): _read(value) for key, value in write_batch.scan(prefix)}
-    ranks = {partition: rank for partition, (rank, _) in found.items()}
+    stored = {int(key[len(prefix) :]): _decode(value) for key, value in write_batch.scan(prefix)}
+    ranks = {partition: rank for partition, (rank, _) in stored.items()}
     for partition in ahead.reached.get(topic, ()):
         ranks[partition] = max(ranks.get(partition, 0), _rank(ahead))
-    count = max((partitions for _, partitions in found.values()), default=0)
+    count = max((partitions for _, partitions in stored.values()), default=0)
     return min(ranks.values()) if len(ranks) >= max(1, count, ahead.partitions.get(topic, 0)) else 0
 
 
@@ -67,6 +67,6 @@ def _rank(progress: Progress) -> int:
     return progress.epoch * EPOCH_NS + progress.at_ns
 
 
-def _read(value: bytes | None) -> tuple[int, int]:
+def _decode(value: bytes | None) -> tuple[int, int]:
     rank, _, partitions = (value or b"0 0").partition(b" ")
     return int(rank), int(partitions)

@@ -68,8 +68,8 @@ def cut_up(
 ) -> Chunks:
     """A file in chunks of about this size, split at these bounds: in memory, or into a folder."""
     spills = [
-        split(chunk, list(bounds), folder / f"{file.source}-{place}" if folder else None)
-        for place, chunk in enumerate(file.chunks(chunk_bytes))
+        split(chunk, list(bounds), folder / f"{file.source}-{number}" if folder else None)
+        for number, chunk in enumerate(file.chunks(chunk_bytes))
     ]
     return Chunks(file.source, file.path.name, file.header, spills)
 
@@ -79,14 +79,14 @@ def left_by(
     rules: Rules = FOUNDING,
     form: Format = Format.CSV,
     *,
-    screened: bool = True,
+    vectorized: bool = True,
     processors: int | None = 1,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Left:
     """Reconcile; the outputs are beside the inputs."""
     folder = inputs[0].path.parent
     out, rejects = folder / f"out{form}", folder / "out.rejects.csv"
-    run = Run(inputs, rules, out, form, rejects, processors=processors, screened=screened)
+    run = Run(inputs, rules, out, form, rejects, processors=processors, vectorized=vectorized)
     summary = reconcile(run, advance)
     return Left(out.read_bytes(), rejects.read_bytes(), summary)
 

@@ -1,4 +1,4 @@
-"""Addresses: a path becomes a URL and a path again, whatever is in its name; and every command finds the same files."""
+"""Addresses: paths survive the round trip to a URL, whatever their names; every command finds the same files."""
 
 import os
 import sqlite3
@@ -16,13 +16,13 @@ from traderecon.addresses import EMBEDDED, embedded_directory, embedded_url, sql
 
 BOUND_S = 120
 ODD = "a#b ?c=%20;d,e&é\n@:'\""
-"""A directory's name that every parser in the way would like to read differently."""
+"""A directory name with characters that are special to every parser involved."""
 
 names = st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name).map(os.fsdecode)
 
 
 @given(names)
-def test_a_path_is_the_same_after_its_url(name: str) -> None:
+def test_a_path_survives_the_round_trip_to_a_url(name: str) -> None:
     for path in (Path(name), Path("/") / name, Path("relative") / name):
         assert sqlite_path(sqlite_url(path)) == path
     absolute = Path("/srv") / name
@@ -32,7 +32,7 @@ def test_a_path_is_the_same_after_its_url(name: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["postgresql://h/db", "sqlite://", "sqlite:///", "sqlite:///:memory:"])
-def test_what_names_no_file(url: str) -> None:
+def test_urls_without_a_file(url: str) -> None:
     assert sqlite_path(url) is None
 
 
@@ -51,14 +51,14 @@ def traderecon(folder: Path, *words: str, data_dir: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("way", ["absolute", "relative", "symlink"])
-def test_every_command_finds_the_same_log_and_database_whatever_the_directory_is_called(
-    tmp_path: Path, way: str
+@pytest.mark.parametrize("kind", ["absolute", "relative", "symlink"])
+def test_every_command_finds_the_same_log_and_database_whatever_the_name_of_the_directory(
+    tmp_path: Path, kind: str
 ) -> None:
     directory = tmp_path / ODD
     directory.mkdir()
     (tmp_path / "link").symlink_to(directory)
-    data_dir = {"absolute": str(directory), "relative": ODD, "symlink": str(tmp_path / "link")}[way]
+    data_dir = {"absolute": str(directory), "relative": ODD, "symlink": str(tmp_path / "link")}[kind]
     traderecon(tmp_path, "simulate", "--trades", "30", data_dir=data_dir)
     traderecon(tmp_path, "demo", "--trades", "30", data_dir=data_dir)
     assert "OK" in traderecon(tmp_path, "doctor", data_dir=data_dir)

@@ -41,14 +41,15 @@ MAY_IMPORT = {
     "addresses": set(),
     "kubernetes": set(),
     "exit_codes": set(),
-    "settings": {"addresses", "kubernetes"},
+    "permissions": set(),
+    "settings": {"addresses", "kubernetes", "permissions"},
     "rulebook": {"records", "rules", "settings", "transport"},
     "durable": set(),
     "open_files": set(),
     "worker": {"addresses", "audit", "client", "clock", "durable", "records", "settings", "sink", "tables"}
     | {"telemetry", "topics", "transport"},
-    "preflight": {"addresses", "audit", "client", "clock", "open_files", "records", "rulebook", "settings", "sink"}
-    | {"topics", "transport", "worker"},
+    "preflight": {"addresses", "audit", "client", "clock", "open_files", "permissions", "records", "rulebook"}
+    | {"settings", "sink", "topics", "transport", "worker"},
     "demo": {"client", "clock", "durable", "preflight", "records", "rulebook", "settings", "simulator", "sink"}
     | {"topics", "transport"},
     "__main__": {"cli"},

@@ -1,4 +1,4 @@
-"""Settings: where each comes from, what is refused and how it is said, and what may never be printed."""
+"""Settings: where each comes from, which values are rejected with which message, and what is never printed."""
 
 import re
 import tempfile
@@ -9,13 +9,13 @@ import pytest
 from domain import DOCS, tables_in
 from pydantic import SecretStr
 
-from traderecon.settings import PREFIX, ConfigurationError, Settings, has_screen, load
+from traderecon.settings import PREFIX, ConfigurationError, Settings, has_display, load
 
 CONTRACT = (DOCS / "CONTRACT.md").read_text(encoding="utf-8")
 (TABLE,) = (rows for rows in tables_in(CONTRACT) if "Variable" in rows[0])
 CODE = re.compile(r"`([^`]+)`")
 
-DEFAULTS_IN_WORDS: dict[str, Any] = {
+DEFAULTS_IN_PROSE: dict[str, Any] = {
     "`traderecon.db` in the data dir": "sqlite:///traderecon-data/traderecon.db",
     "empty": "",
     "built-in founding rules": None,
@@ -23,7 +23,7 @@ DEFAULTS_IN_WORDS: dict[str, Any] = {
 }
 
 DEFAULTS: dict[str, Any] = {
-    name: DEFAULTS_IN_WORDS.get(row["Default"], default)
+    name: DEFAULTS_IN_PROSE.get(row["Default"], default)
     for row in TABLE
     for names in [CODE.findall(row["Variable"])]
     for name, default in zip(names, CODE.findall(row["Default"]) or [""], strict=True)
@@ -33,7 +33,7 @@ DEFAULTS: dict[str, Any] = {
 pytestmark = pytest.mark.usefixtures("here")
 
 
-def refused() -> str:
+def rejection() -> str:
     with pytest.raises(ConfigurationError) as error:
         load()
     return str(error.value)
@@ -60,7 +60,9 @@ def test_the_default_is_the_one_of_the_contract(name: str) -> None:
         assert str(value) == str(DEFAULTS[name])
 
 
-def test_the_environment_goes_before_a_secret_before_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_secrets_and_secrets_override_the_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("topic_prefix", "data_dir"):
         assert name not in load().model_fields_set
     (here / "traderecon.toml").write_text('topic_prefix = "file"\nweb_port = 5001\nretention_days = 1')
@@ -79,18 +81,18 @@ def test_a_secret_is_a_file_named_like_the_variable(here: Path, monkeypatch: pyt
     assert load().database_url == "postgresql://u:hunter2@h/db"
 
 
-def test_a_byte_order_mark_before_the_file_is_no_part_of_it(here: Path) -> None:
+def test_a_byte_order_mark_in_the_file_is_ignored(here: Path) -> None:
     (here / "traderecon.toml").write_bytes(b"\xef\xbb\xbf" + b"grace_seconds = 7\n")
     assert load().grace_seconds == 7
 
 
-def test_a_directory_of_secrets_may_be_named_in_the_file(here: Path) -> None:
+def test_the_secrets_directory_may_be_set_in_the_file(here: Path) -> None:
     secret(here, "TRADERECON_TOPIC_PREFIX", b"secret")
     (here / "traderecon.toml").write_text('secrets_dir = "secrets"')
     assert load().topic_prefix == "secret"
 
 
-def test_the_database_is_in_the_data_directory_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_in_the_data_directory_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_DATA_DIR", "/srv/traderecon")
     assert load().database_url == "sqlite:////srv/traderecon/traderecon.db"
     monkeypatch.setenv("TRADERECON_DATABASE_URL", "sqlite:///other.db")
@@ -106,16 +108,16 @@ def test_the_database_is_in_the_data_directory_unless_told(monkeypatch: pytest.M
         ("TRADERECON_Broker", "TRADERECON_BROKER"),
     ],
 )
-def test_a_variable_that_is_no_setting_is_refused_and_a_near_one_named(
+def test_an_unknown_variable_is_rejected_with_the_closest_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, near: str
 ) -> None:
     monkeypatch.setenv(name, "hunter2")
-    assert refused() == f"{name} is not a setting: did you mean {near}?"
+    assert rejection() == f"{name} is not a setting: did you mean {near}?"
 
 
-def test_a_variable_like_no_other_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_without_a_close_match_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_X", "1")
-    assert refused().startswith("TRADERECON_X is not a setting")
+    assert rejection().startswith("TRADERECON_X is not a setting")
 
 
 BAD = [
@@ -144,7 +146,7 @@ BAD = [
 
 @pytest.mark.parametrize("place", ["environment", "secret", "file"])
 @pytest.mark.parametrize(("name", "value"), BAD)
-def test_a_bad_value_is_refused_by_name_and_never_repeated(
+def test_a_bad_value_is_rejected_by_name_and_never_repeated(
     here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, place: str
 ) -> None:
     if place == "environment":
@@ -153,22 +155,22 @@ def test_a_bad_value_is_refused_by_name_and_never_repeated(
         monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secret(here, name, value.encode())))
     else:
         (here / "traderecon.toml").write_text(f'{name.removeprefix(PREFIX).lower()} = "{value}"')
-    said = refused()
-    assert said.startswith(f"{name}: ")
-    assert "hunter" not in said
+    message = rejection()
+    assert message.startswith(f"{name}: ")
+    assert "hunter" not in message
 
 
 def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_WEB_PORT", "0")
     monkeypatch.setenv("TRADERECON_RETENTION_DAYS", "0")
-    assert [sentence.partition(":")[0] for sentence in refused().split("; ")] == [
+    assert [sentence.partition(":")[0] for sentence in rejection().split("; ")] == [
         "TRADERECON_WEB_PORT",
         "TRADERECON_RETENTION_DAYS",
     ]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b'brokr = "x"', "traderecon.toml: brokr is not a setting: did you mean broker?"),
         (b"broker =", "traderecon.toml: "),
@@ -176,21 +178,21 @@ def test_every_bad_value_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         (b'broker = "\xff"', "traderecon.toml: "),
     ],
 )
-def test_a_file_that_cannot_be_used_is_refused(here: Path, content: bytes, said: str) -> None:
+def test_an_invalid_file_is_rejected(here: Path, content: bytes, message: str) -> None:
     (here / "traderecon.toml").write_bytes(content)
-    assert refused().startswith(said)
-    assert "hunter" not in refused()
+    assert rejection().startswith(message)
+    assert "hunter" not in rejection()
 
 
-def test_a_secret_that_is_no_text_is_refused_by_its_own_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_is_not_text_is_rejected_by_its_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secret(here, "TRADERECON_DATABASE_URL", b"\xff")))
-    assert "traderecon.toml" not in refused()
-    assert "database_url" in refused().lower()
+    assert "traderecon.toml" not in rejection()
+    assert "database_url" in rejection().lower()
 
 
-def test_a_directory_of_secrets_that_is_not_there_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secrets_directory_is_rejected(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(here / "nowhere"))
-    assert refused() == f"TRADERECON_SECRETS_DIR is {str(here / 'nowhere')!r}: there is no such directory"
+    assert rejection() == f"TRADERECON_SECRETS_DIR is {str(here / 'nowhere')!r}: there is no such directory"
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_a_directory_of_secrets_that_is_not_there_is_refused(here: Path, monkeyp
         ("kafka://[::1]:9092,[fe80::1%eth0]", "kafka://[::1]:9092;[fe80::1%eth0]:9092"),
     ],
 )
-def test_brokers_as_people_write_them(monkeypatch: pytest.MonkeyPatch, written: str, broker: str) -> None:
+def test_brokers_are_normalized(monkeypatch: pytest.MonkeyPatch, written: str, broker: str) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", written)
     assert load().broker == broker
 
@@ -225,18 +227,18 @@ def test_brokers_as_people_write_them(monkeypatch: pytest.MonkeyPatch, written: 
         ("kafka://a:9092/topic", "write embedded:// or kafka://host:9092"),
         ("kafka://a b", "write embedded:// or kafka://host:9092"),
         ("a:9092", "write embedded:// or kafka://host:9092; several hosts: kafka://a:9092,b:9092"),
-        ("SASL_SSL://a:9093", "how it is encrypted is for TRADERECON_KAFKA_SECURITY to say"),
+        ("SASL_SSL://a:9093", "set the encryption in TRADERECON_KAFKA_SECURITY"),
         ("kafka://a;embedded://", "write embedded:// or kafka://host:9092"),
-        ("embedded:///srv/log", "the embedded log is in the directory of TRADERECON_DATA_DIR"),
-        ("kafka://u:p@a", "TRADERECON_KAFKA_USERNAME and TRADERECON_KAFKA_PASSWORD are for them"),
+        ("embedded:///srv/log", "the embedded log is in TRADERECON_DATA_DIR"),
+        ("kafka://u:p@a", "set TRADERECON_KAFKA_USERNAME and TRADERECON_KAFKA_PASSWORD instead"),
     ],
 )
-def test_a_broker_that_cannot_be_meant_is_refused_with_what_to_write(
+def test_an_invalid_broker_is_rejected_with_what_to_write(
     monkeypatch: pytest.MonkeyPatch, written: str, words: str
 ) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", written)
-    assert refused().startswith("TRADERECON_BROKER: ")
-    assert words in refused()
+    assert rejection().startswith("TRADERECON_BROKER: ")
+    assert words in rejection()
 
 
 KUBERNETES = {
@@ -254,10 +256,10 @@ KUBERNETES = {
     "TRADERECON_WEB_PORT": "tcp://10.96.7.2:80",
     "TRADERECON_WEB_PORT_80_TCP": "tcp://10.96.7.2:80",
 }
-"""What a pod of a namespace with the Services ``traderecon`` and ``traderecon-web`` finds in its environment."""
+"""The environment of a pod in a namespace with the Services ``traderecon`` and ``traderecon-web``."""
 
 
-def test_what_kubernetes_says_of_a_service_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KUBERNETES.items():
         monkeypatch.setenv(name, value)
     assert load().web_port == 5000
@@ -273,33 +275,33 @@ def test_what_kubernetes_says_of_a_service_is_no_setting(monkeypatch: pytest.Mon
         ("TRADERECON_SERVICE_HOSTS", "10.0.0.1", None),
     ],
 )
-def test_what_only_looks_like_kubernetes_is_refused(
+def test_a_variable_that_only_looks_like_kubernetes_is_rejected(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, near: str | None
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert refused().startswith(f"{name} is not a setting")
-    assert near is None or near in refused()
+    assert rejection().startswith(f"{name} is not a setting")
+    assert near is None or near in rejection()
 
 
 @pytest.mark.parametrize(
     ("written", "port"), [("5_001", 5001), (" 5001 ", 5001), ("+5001", 5001), ("5001\r", 5001), ("05001", 5001)]
 )
-def test_numbers_as_people_write_them(monkeypatch: pytest.MonkeyPatch, written: str, port: int) -> None:
+def test_common_spellings_of_numbers_are_accepted(monkeypatch: pytest.MonkeyPatch, written: str, port: int) -> None:
     monkeypatch.setenv("TRADERECON_WEB_PORT", written)
     assert load().web_port == port
 
 
 @pytest.mark.parametrize("written", ["1e3", "5001.5", "0x1389", "five", "true", "９９９.1", "9" * 5000])
-def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+def test_a_value_that_is_not_a_number_is_rejected(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     monkeypatch.setenv("TRADERECON_WEB_PORT", written)
     shown = written if len(written) < 40 else f"{written[:40]}..."
-    assert refused() == (
+    assert rejection() == (
         f"TRADERECON_WEB_PORT: write a whole number from 1 to 65535, not {shown!r} (found in the environment)"
     )
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("GRACE_SECONDS", "abc", "write a whole number from 0 to 31536000, not 'abc'"),
         ("GRACE_SECONDS", "-5", "write a whole number from 0 to 31536000, not '-5'"),
@@ -308,34 +310,34 @@ def test_what_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch, written: 
         ("DATABASE_URL", "hunter2", "write sqlite:///path"),
     ],
 )
-def test_a_refusal_names_the_value_where_it_is_and_what_to_write(
-    here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+def test_a_rejection_names_the_source_and_what_to_write(
+    here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     variable = PREFIX + name
     (here / "traderecon.toml").write_text(f'{name.lower()} = "{value}"')
-    assert refused() == f"{variable}: {said} (found in traderecon.toml)"
+    assert rejection() == f"{variable}: {message} (found in traderecon.toml)"
     secrets = secret(here, variable, value.encode())
     monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secrets))
-    assert refused() == f"{variable}: {said} (found in {secrets / variable})"
+    assert rejection() == f"{variable}: {message} (found in {secrets / variable})"
     monkeypatch.setenv(variable, value)
-    assert refused() == f"{variable}: {said} (found in the environment)"
+    assert rejection() == f"{variable}: {message} (found in the environment)"
 
 
-def test_every_number_has_a_range_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_number_names_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [name for name, field in Settings.model_fields.items() if field.annotation is int]
     assert len(numbers) > 5
     for name in numbers:
         monkeypatch.setenv(PREFIX + name.upper(), "x")
-    assert refused().count("write a whole number from ") == len(numbers)
+    assert rejection().count("write a whole number from ") == len(numbers)
 
 
 @pytest.mark.parametrize("name", ["TRADERECON_BROKRE", "traderecon_brokre"])
-def test_a_secret_with_a_misspelt_name_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_secret_with_a_misspelt_name_is_rejected(here: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     secrets = secret(here, name, b"kafka://hunter2")
     (secrets / "..data").mkdir()
     (secrets / "other-program").write_text("1")
     monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secrets))
-    assert refused() == f"{secrets / name}: {name} is not a setting: did you mean TRADERECON_BROKER?"
+    assert rejection() == f"{secrets / name}: {name} is not a setting: did you mean TRADERECON_BROKER?"
     (secrets / name).unlink()
     assert load().broker == "embedded://"
 
@@ -343,19 +345,19 @@ def test_a_secret_with_a_misspelt_name_is_refused(here: Path, monkeypatch: pytes
 @pytest.mark.parametrize("written", ["TRADERECON_GRACE_SECONDS", "GRACE_SECONDS", "grace_second"])
 def test_a_name_in_the_file_is_written_without_the_prefix(here: Path, written: str) -> None:
     (here / "traderecon.toml").write_text(f"{written} = 30")
-    assert refused() == f"traderecon.toml: {written} is not a setting: did you mean grace_seconds?"
+    assert rejection() == f"traderecon.toml: {written} is not a setting: did you mean grace_seconds?"
     (here / "traderecon.toml").write_text("grace_seconds = 30")
     assert load().grace_seconds == 30
 
 
-def test_words_in_kafkas_own_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_are_accepted_in_kafkas_spelling(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, {**SASL, "KAFKA_SECURITY": " SASL_SSL", "KAFKA_SASL_MECHANISM": "scram-sha-256"})
     assert (load().kafka_security, load().kafka_sasl_mechanism) == ("sasl_ssl", "SCRAM-SHA-256")
 
 
-def test_a_value_in_quotation_marks_is_refused_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_value_in_quotation_marks_is_rejected_without_repeating_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", '"kafka://hunter2:9092"')
-    assert refused() == "TRADERECON_BROKER: the quotation marks are a part of the value: leave them out"
+    assert rejection() == "TRADERECON_BROKER: the quotation marks are part of the value: remove them"
 
 
 @pytest.mark.parametrize("password", ['" hunter2 "', " hunter2 "])
@@ -364,42 +366,42 @@ def test_a_password_keeps_its_quotation_marks_and_blanks(monkeypatch: pytest.Mon
     assert load().kafka_password == SecretStr(password)
 
 
-def test_a_home_directory_is_found_where_no_shell_looked_for_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(here))
     set_all(monkeypatch, {"DATA_DIR": "~/trades", "SECRETS_DIR": "~"})
     assert load().data_dir == here / "trades"
     assert load().database_url == f"sqlite:///{here}/trades/traderecon.db"
     monkeypatch.setenv("TRADERECON_DATA_DIR", "~nobody-of-this-name/trades")
-    assert refused().startswith("TRADERECON_DATA_DIR: the ~ in it")
+    assert rejection().startswith("TRADERECON_DATA_DIR: the home directory that ~ stands for is unknown")
 
 
 @pytest.mark.parametrize("written", [" ", "\r"])
-def test_a_path_of_blanks_is_refused(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+def test_a_blank_path_is_rejected(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     monkeypatch.setenv("TRADERECON_DATA_DIR", written)
-    assert refused() == "TRADERECON_DATA_DIR: write the path of a file or directory (found in the environment)"
+    assert rejection() == "TRADERECON_DATA_DIR: write the path of a file or directory (found in the environment)"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("web_port = true", "TRADERECON_WEB_PORT: write a whole number"),
         ("broker = 9092", "TRADERECON_BROKER: write UTF-8 text"),
         ("data_dir = 1", "TRADERECON_DATA_DIR: write UTF-8 text"),
         ('data_dir = "a\\u0000b"', "TRADERECON_DATA_DIR: write the path"),
-        ("[web]\nport = 1", "traderecon.toml: tables are not read, and [web] is one"),
-        ("[traderecon]\ngrace_seconds = 1", "traderecon.toml: tables are not read, and [traderecon] is one"),
+        ("[web]\nport = 1", "traderecon.toml: [web] is a table, and tables are not supported"),
+        ("[traderecon]\ngrace_seconds = 1", "traderecon.toml: [traderecon] is a table, and tables are not supported"),
         ("secrets_dir = 7", "TRADERECON_SECRETS_DIR is '7': there is no such directory"),
     ],
 )
-def test_a_value_of_another_type_in_the_file_is_refused(here: Path, text: str, said: str) -> None:
+def test_a_value_of_another_type_in_the_file_is_rejected(here: Path, text: str, message: str) -> None:
     (here / "traderecon.toml").write_text(text)
-    assert refused().startswith(said)
+    assert rejection().startswith(message)
 
 
-def test_a_file_that_is_a_directory_is_refused(here: Path) -> None:
+def test_a_file_that_is_a_directory_is_rejected(here: Path) -> None:
     (here / "traderecon.toml").mkdir()
-    assert refused() == (
-        "traderecon.toml: cannot be read (Is a directory): make it a file that this user can read, or move it away"
+    assert rejection() == (
+        "traderecon.toml: cannot be read (Is a directory): make it a file that this user can read, or remove it"
     )
 
 
@@ -421,12 +423,12 @@ def test_a_file_that_is_a_directory_is_refused(here: Path) -> None:
 def test_a_password_is_masked(monkeypatch: pytest.MonkeyPatch, url: str, shown: str) -> None:
     monkeypatch.setenv("TRADERECON_DATABASE_URL", url)
     assert load().database_url == url
-    assert load().shown()["database_url"] == shown
+    assert load().masked()["database_url"] == shown
 
 
-def test_all_of_a_password_with_an_at_sign_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_with_an_at_sign_is_masked_completely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_DATABASE_URL", "postgresql://u:hunter@2@h/db")
-    assert load().shown()["database_url"] == "postgresql://u:****@h/db"
+    assert load().masked()["database_url"] == "postgresql://u:****@h/db"
 
 
 SASL = {"KAFKA_SECURITY": "sasl_ssl", "KAFKA_USERNAME": "worker", "KAFKA_PASSWORD": "hunter2"}
@@ -439,38 +441,36 @@ def set_all(monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
-        ({**SASL, "KAFKA_USERNAME": ""}, "KAFKA_USERNAME: TRADERECON_KAFKA_SECURITY is sasl_ssl, which needs it"),
-        ({**SASL, "KAFKA_PASSWORD": ""}, "KAFKA_PASSWORD: TRADERECON_KAFKA_SECURITY is sasl_ssl, which needs it"),
-        ({"KAFKA_PASSWORD": "hunter2"}, "KAFKA_PASSWORD: TRADERECON_KAFKA_SECURITY is plaintext, where nobody asks"),
-        ({**TLS, "KAFKA_USERNAME": "hunter2"}, "KAFKA_USERNAME: TRADERECON_KAFKA_SECURITY is ssl, where nobody asks"),
+        ({**SASL, "KAFKA_USERNAME": ""}, "KAFKA_USERNAME: required, because TRADERECON_KAFKA_SECURITY is sasl_ssl"),
+        ({**SASL, "KAFKA_PASSWORD": ""}, "KAFKA_PASSWORD: required, because TRADERECON_KAFKA_SECURITY is sasl_ssl"),
+        ({"KAFKA_PASSWORD": "hunter2"}, "KAFKA_PASSWORD: not used, because TRADERECON_KAFKA_SECURITY is plaintext"),
+        ({**TLS, "KAFKA_USERNAME": "hunter2"}, "KAFKA_USERNAME: not used, because TRADERECON_KAFKA_SECURITY is ssl"),
         ({"KAFKA_CA_FILE": "hunter2"}, "KAFKA_CA_FILE: TRADERECON_KAFKA_SECURITY is plaintext, which is not encrypted"),
-        ({**TLS, "KAFKA_KEY_FILE": ""}, "KAFKA_KEY_FILE: TRADERECON_KAFKA_CERT_FILE is set, and needs it"),
-        ({**TLS, "KAFKA_CERT_FILE": ""}, "KAFKA_CERT_FILE: TRADERECON_KAFKA_KEY_FILE is set, and needs it"),
+        ({**TLS, "KAFKA_KEY_FILE": ""}, "KAFKA_KEY_FILE: required, because TRADERECON_KAFKA_CERT_FILE is set"),
+        ({**TLS, "KAFKA_CERT_FILE": ""}, "KAFKA_CERT_FILE: required, because TRADERECON_KAFKA_KEY_FILE is set"),
         (
             {**SASL, "KAFKA_SECURITY": "sasl_plaintext", "BROKER": "kafka://localhost:9092;kafka://kafka.example:9092"},
-            "KAFKA_SECURITY: sasl_plaintext is for a broker on loopback; write sasl_ssl",
+            "KAFKA_SECURITY: sasl_plaintext is only for a broker on loopback; write sasl_ssl",
         ),
     ],
 )
-def test_security_that_is_not_whole_is_refused_by_the_name_of_what_is_missing_or_too_much(
-    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
+def test_contradictory_security_settings_are_rejected_by_name(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], message: str
 ) -> None:
     set_all(monkeypatch, settings)
-    assert refused().startswith(PREFIX + said)
-    assert "hunter2" not in refused()
+    assert rejection().startswith(PREFIX + message)
+    assert "hunter2" not in rejection()
 
 
 @pytest.mark.parametrize("broker", ["kafka://127.0.0.1:9092", "kafka://localhost:1;[::1]:2", "embedded://"])
-def test_a_password_in_the_clear_goes_no_further_than_this_machine(
-    monkeypatch: pytest.MonkeyPatch, broker: str
-) -> None:
+def test_a_cleartext_password_is_only_accepted_for_a_local_broker(monkeypatch: pytest.MonkeyPatch, broker: str) -> None:
     set_all(monkeypatch, {**SASL, "KAFKA_SECURITY": "sasl_plaintext", "BROKER": broker})
     assert load().kafka_security == "sasl_plaintext"
 
 
-def test_the_password_of_kafka_is_a_file_of_its_own_and_nowhere_printed(
+def test_the_kafka_password_is_read_from_a_secret_file_and_never_printed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_all(monkeypatch, {**SASL, "KAFKA_PASSWORD": ""})
@@ -478,25 +478,26 @@ def test_the_password_of_kafka_is_a_file_of_its_own_and_nowhere_printed(
     settings = load()
     assert settings.kafka_password is not None
     assert settings.kafka_password.get_secret_value() == "hunter2"
-    assert settings.shown()["kafka_password"] == "****"
-    assert "hunter2" not in f"{settings!r} {settings} {settings.shown()} {settings.model_dump_json()}"
+    assert settings.masked()["kafka_password"] == "****"
+    assert "hunter2" not in f"{settings!r} {settings} {settings.masked()} {settings.model_dump_json()}"
 
 
-def test_the_password_of_kafka_does_not_belong_in_the_file(here: Path) -> None:
+def test_the_kafka_password_is_not_accepted_in_the_file(here: Path) -> None:
     (here / "traderecon.toml").write_text('kafka_password = "hunter2"')
-    assert refused().startswith("TRADERECON_KAFKA_PASSWORD: traderecon.toml is no place for it")
-    assert "hunter2" not in refused()
+    assert rejection().startswith("TRADERECON_KAFKA_PASSWORD: not accepted in traderecon.toml")
+    assert "hunter2" not in rejection()
 
 
-def test_a_secret_that_every_user_of_the_machine_can_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_readable_by_everyone_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         file = Path(folder) / "TRADERECON_KAFKA_PASSWORD"
         file.write_text("hunter2")
         file.chmod(0o644)
         Path(folder).chmod(0o755)
         set_all(monkeypatch, {**SASL, "KAFKA_PASSWORD": "", "SECRETS_DIR": folder})
-        assert refused() == (
-            f"TRADERECON_KAFKA_PASSWORD: every user of this machine can read {file}; chmod o-r it, or its directory"
+        assert rejection() == (
+            f"TRADERECON_KAFKA_PASSWORD: every user of this machine can read {file}; run chmod o-r on it, or chmod o-x "
+            "on its directory"
         )
         Path(folder).chmod(0o700)
         assert load().kafka_password is not None
@@ -505,12 +506,12 @@ def test_a_secret_that_every_user_of_the_machine_can_read_is_refused(monkeypatch
         assert load().kafka_password is not None
         file.chmod(0o644)
         set_all(monkeypatch, {"SECRETS_DIR": "", **TLS, "KAFKA_USERNAME": "", "KAFKA_KEY_FILE": str(file)})
-        assert refused().startswith("TRADERECON_KAFKA_KEY_FILE: every user of this machine can read")
+        assert rejection().startswith("TRADERECON_KAFKA_KEY_FILE: every user of this machine can read")
 
 
-def test_everything_is_shown_as_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masked_settings_are_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
-    shown = load().shown()
+    shown = load().masked()
     assert shown.keys() == Settings.model_fields.keys()
     assert all(isinstance(value, str | int | None) for value in shown.values())
     assert shown["rules"] == "desk.toml"
@@ -524,10 +525,10 @@ def test_a_screen(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], 
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert has_screen() is there
+    assert has_display() is there
 
 
-def test_a_variable_that_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RULES", "GRACE_SECONDS", "SECRETS_DIR", "DATABASE_URL"):
         monkeypatch.setenv(PREFIX + name, "")
     assert load().rules is None

@@ -1,11 +1,10 @@
-"""Addresses: brokers, databases and logs as people write them, and as the libraries below need them.
+"""Addresses of brokers, databases and logs: from what people write to what the libraries expect.
 
     "kafka://a, b:9093/"  ->  "kafka://a:9092;b:9093"          brokers
     Path("/srv/a#b")     <->  "embedded:///srv/a%23b"          embedded_url, embedded_directory
     Path("a#b.db")       <->  "sqlite:///a%23b.db"             sqlite_url, sqlite_path
 
-The one place where a path becomes a URL or a URL a path. Whatever a path contains, the way there and back gives the
-same file.
+The only module that converts between paths and URLs. The round trip gives the same file, whatever the path contains.
 """
 
 import os
@@ -18,7 +17,7 @@ KAFKA_PORT = 9092
 MAX_PORT = 65_535
 
 _SPECIAL = re.compile(r"[%?#,;\x00-\x20\x7f-\xa0\ud800-\udfff]")
-"""What a URL, Faust's list of URLs or a terminal would take for something else."""
+"""Characters with a meaning in a URL, in Faust's list of URLs or on a terminal."""
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+)(:(?P<port>\d{1,5}))?/?")
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://")
 _AUTHENTICATED = re.compile(r"[^/]*@")
@@ -27,27 +26,27 @@ BROKER_FORM = "write embedded:// or kafka://host:9092; several hosts: kafka://a:
 
 
 def brokers(text: str) -> str:
-    """A broker setting in the form that everybody below understands; ValueError says what to write, without the text.
+    """Normalize a broker setting. ValueError says what to write, without repeating the text: it may have a password.
 
     >>> brokers("KAFKA://a,b:9093/"), brokers("kafka://[::1]; kafka://a:9092"), brokers("Embedded://")
     ('kafka://a:9092;b:9093', 'kafka://[::1]:9092;a:9092', 'embedded://')
     """
-    found = _SCHEME.match(text)
-    scheme = found["scheme"].lower() + "://" if found else ""
+    match = _SCHEME.match(text)
+    scheme = match["scheme"].lower() + "://" if match else ""
     if scheme == EMBEDDED:
         if text[len(EMBEDDED) :].strip("/"):
-            raise ValueError("write embedded:// alone: the embedded log is in the directory of TRADERECON_DATA_DIR")
+            raise ValueError("write embedded:// alone: the embedded log is in TRADERECON_DATA_DIR")
         return EMBEDDED
     if scheme != KAFKA:
         if scheme.removesuffix("://") in {"plaintext", "ssl", "sasl_plaintext", "sasl_ssl", "aiokafka"}:
-            raise ValueError(f"{BROKER_FORM}; how it is encrypted is for TRADERECON_KAFKA_SECURITY to say")
+            raise ValueError(f"{BROKER_FORM}; set the encryption in TRADERECON_KAFKA_SECURITY")
         raise ValueError(BROKER_FORM)
     hosts = re.split(r"[,;]", text[len(KAFKA) :].removesuffix(",").removesuffix(";"))
     return KAFKA + ";".join(dict.fromkeys(_host(host.strip()) for host in hosts))
 
 
 def servers(broker: str) -> list[str]:
-    """Each ``host:port`` of ``kafka://...``, whether or not ``brokers`` made it."""
+    """Each ``host:port`` of a ``kafka://`` URL, normalized or not."""
     return brokers(broker).removeprefix(KAFKA).split(";")
 
 
@@ -57,10 +56,10 @@ def embedded_url(directory: Path) -> str:
 
 
 def embedded_directory(url: str) -> Path | None:
-    """The directory that ``embedded:///absolute/path`` names; None: it names none. ValueError: it names a host."""
+    """The directory in ``embedded:///absolute/path``; None if there is none. ValueError: the URL has a host."""
     path = url[len(EMBEDDED) :]
     if path and not path.startswith("/"):
-        raise ValueError(f"{url} names a host: write embedded:// alone, the log is in the data directory")
+        raise ValueError(f"{url} has a host: write embedded:// alone, the log is in the data directory")
     return _path(path) if path else None
 
 
@@ -74,7 +73,7 @@ def sqlite_url(file: Path) -> str:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file that ``sqlite:///path`` names; None for another kind of URL, or one that names no file.
+    """The file in ``sqlite:///path``; None for another kind of URL, or one without a file.
 
     >>> sqlite_path("sqlite:////srv/50%25%20%231/traderecon.db")
     PosixPath('/srv/50% #1/traderecon.db')
@@ -90,22 +89,22 @@ def _host(text: str) -> str:
         text = text[len(KAFKA) :]
     if _AUTHENTICATED.match(text):
         raise ValueError(
-            f"{BROKER_FORM}, without a name or password: TRADERECON_KAFKA_USERNAME and TRADERECON_KAFKA_PASSWORD are "
-            "for them"
+            f"{BROKER_FORM}, without user name and password: set TRADERECON_KAFKA_USERNAME and "
+            "TRADERECON_KAFKA_PASSWORD instead"
         )
-    found = _HOST.fullmatch(text)
-    if not found:
+    match = _HOST.fullmatch(text)
+    if not match:
         if text.count(":") > 1:
             raise ValueError("write an IPv6 address in brackets: kafka://[::1]:9092")
         raise ValueError(BROKER_FORM)
-    port = int(found["port"] or KAFKA_PORT)
+    port = int(match["port"] or KAFKA_PORT)
     if not 1 <= port <= MAX_PORT:
         raise ValueError(f"a broker's port is a number from 1 to {MAX_PORT}")
-    return f"{found['host']}:{port}"
+    return f"{match['host']}:{port}"
 
 
 def _quoted(path: Path) -> str:
-    return _SPECIAL.sub(lambda found: quote(os.fsencode(found[0])), str(path))
+    return _SPECIAL.sub(lambda special: quote(os.fsencode(special[0])), str(path))
 
 
 def _path(text: str) -> Path:

@@ -1,4 +1,4 @@
-"""The composition root: settings -> one Faust app per role, on one log, with what each stage needs handed to it.
+"""The composition root: settings -> one Faust app per role on one log, wired to its dependencies.
 
     intake ─> legs ─> matching ─> reconciled, mismatch, dead_letters, standings ─> sink ─> SQL ─> web
 
@@ -23,7 +23,7 @@ from traderecon.client.connection import connected, security
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.rulebook import matching_agreement, rules_in_force
-from traderecon.settings import ConfigurationError, Settings, load, on_this_machine
+from traderecon.settings import ConfigurationError, Settings, is_local, load
 from traderecon.sink import agent as sink_agent
 from traderecon.sink.database import file_path
 from traderecon.sink.queries import Queries
@@ -41,13 +41,13 @@ from traderecon.worker.roles import ROLES
 from traderecon.worker.sink_group import settle, sink_agreement, sink_group
 
 BATCH_RECORDS = 4_000
-"""A backlog is read in batches of so many: each waits twice for an acknowledgement, whatever its size."""
+"""Batch size for a backlog: every batch waits twice for an acknowledgement, whatever its size."""
 
 logger = logging.getLogger(__name__)
 
 
-class Parts(NamedTuple):
-    """What the apps of one worker share."""
+class Context(NamedTuple):
+    """Shared by all apps of one worker."""
 
     settings: Settings
     home: WorkerHome
@@ -63,53 +63,49 @@ def apps(
     listening: socket.socket | None,
     siblings: Sequence[tuple[str, int]],
 ) -> list[StreamApp]:
-    """One app per role, and the one that serves metrics and health; ConfigurationError when the rules are unusable.
+    """One app per role, plus the app that serves metrics and health; ConfigurationError if the rules are invalid.
 
-    ``listening``: the socket that one serves; None: it opens its own, on the host and port of the settings.
-    ``siblings``: roles of this worker in other processes, and the ports of loopback where they tell how they are.
+    ``listening``: the socket to serve on; None opens one on the host and port of the settings.
+    ``siblings``: the roles of this worker that run in other processes, with the loopback port of their health.
     """
-    parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
-    made = {role: _STAGES[role](parts) for role in ROLES if role in roles and role in _STAGES}
-    for app in made.values():
-        lag.attach(app, parts.metrics)
-    pages = _web(parts, made, listening, web.Siblings(siblings), pages="web" in roles)
-    incidents.attach(pages, made.values(), parts.metrics)
+    context = Context(settings, home, topics(settings.topic_prefix), Metrics())
+    stages = {role: _STAGES[role](context) for role in ROLES if role in roles and role in _STAGES}
+    for app in stages.values():
+        lag.attach(app, context.metrics)
+    pages = _web(context, stages, listening, web.Siblings(siblings), pages="web" in roles)
+    incidents.attach(pages, stages.values(), context.metrics)
     database = file_path(settings.database_url) if {"sink", "web"} & set(roles) else None
     disks = free_space.Disks(settings.data_dir, home.directory, database)
-    free_space.attach(pages, made, parts.metrics, disks, settings.min_free_mb)
+    free_space.attach(pages, stages, context.metrics, disks, settings.min_free_mb)
     if (url := broker_url(settings)).startswith(EMBEDDED):
         log_retention.attach(pages, settings, embedded_directory(url) or settings.data_dir)
-    return [*made.values(), pages]
+    return [*stages.values(), pages]
 
 
 def broker_url(settings: Settings) -> str:
-    """The broker as the transports want it: ``embedded://`` alone is the log of the data directory."""
+    """The broker URL for the transports; ``embedded://`` becomes the log in the data directory."""
     if settings.broker == "embedded://":
         return embedded_url(settings.data_dir.resolve())
     return settings.broker
 
 
 async def identity_of(settings: Settings) -> Identity:
-    """The log these settings lead to. Raises ``ClientError``; OtherIdentity where it is not the one expected."""
+    """The identity of the configured log. Raises ``ClientError``; OtherIdentity if it is not the expected one."""
     async with connected(settings) as client:
         identity = Identity(await client.cluster_id(), settings.topic_prefix, settings.topic_partitions)
-    if said := unexpected(identity, settings.cluster_id):
-        raise OtherIdentity(said)
+    if error := unexpected(identity, settings.cluster_id):
+        raise OtherIdentity(error)
     return identity
 
 
 async def settle_database(settings: Settings, identity: Identity) -> None:
-    """Have the database belong to this log, with an id no other database has: before its sink is made.
-
-    ClientError; StoreError.
-    """
+    """Pin the database to this log and give it a unique id, before its sink is created. ClientError; StoreError."""
     store = Store.open(settings.database_url)
     try:
         store.ready()
         if store.pin(identity.cluster, identity.topic_prefix):
             logger.warning(
-                "%s is from a version that did not note which log it belongs to: taken to be cluster %r, prefix %r, "
-                "from now on",
+                "%s was written by a version that did not record its log: assuming cluster %r, prefix %r",
                 store.path,
                 identity.cluster,
                 identity.topic_prefix,
@@ -119,35 +115,35 @@ async def settle_database(settings: Settings, identity: Identity) -> None:
         store.close()
 
 
-def _intake(parts: Parts) -> StreamApp:
-    names = parts.topics
+def _intake(context: Context) -> StreamApp:
+    names = context.topics
     writes, reads = (names.legs, names.dead_letters, names.accounts), (names.legs, names.actions)
-    stage = _stage(parts, "intake", writes=writes, reads=reads)
+    stage = _stage(context, "intake", writes=writes, reads=reads)
     intake_agent.attach(
         stage,
-        clock_step_s=parts.settings.clock_step_seconds,
-        wall_votes=not on_this_machine(parts.settings.broker),
-        clock_file=parts.home.directory / "intake" / "clock.json",
+        clock_step_s=context.settings.clock_step_seconds,
+        wall_votes=not is_local(context.settings.broker),
+        clock_file=context.home.directory / "intake" / "clock.json",
     )
     return stage.app
 
 
-def _matching(parts: Parts) -> StreamApp:
-    rules = rules_in_force(parts.settings)
-    writes = (*parts.topics.published, parts.topics.changelog, parts.topics.actions)
-    stage = _stage(parts, "matching", writes=writes, agreement=matching_agreement(parts.settings, rules))
-    matching_agent.attach(stage, rules, parts.settings.retention_days)
+def _matching(context: Context) -> StreamApp:
+    rules = rules_in_force(context.settings)
+    writes = (*context.topics.published, context.topics.changelog, context.topics.actions)
+    stage = _stage(context, "matching", writes=writes, agreement=matching_agreement(context.settings, rules))
+    matching_agent.attach(stage, rules, context.settings.retention_days)
     return stage.app
 
 
-def _sink(parts: Parts) -> StreamApp:
-    store = Store.open(parts.settings.database_url)
+def _sink(context: Context) -> StreamApp:
+    store = Store.open(context.settings.database_url)
     store.ready()
-    group = sink_group(parts.settings.topic_prefix, store.database_id() or "")
-    writes = (parts.topics.dead_letters, parts.topics.checkpoints)
-    stage = _stage(parts, "sink", writes=writes, name=group, agreement=sink_agreement(store))
+    group = sink_group(context.settings.topic_prefix, store.database_id() or "")
+    writes = (context.topics.dead_letters, context.topics.checkpoints)
+    stage = _stage(context, "sink", writes=writes, name=group, agreement=sink_agreement(store))
     sink_agent.attach(stage, store)
-    audit_agent.attach(stage, store.readers, parts.settings.data_dir / checkpoint.NAME, _signer(parts.settings))
+    audit_agent.attach(stage, store.readers, context.settings.data_dir / checkpoint.NAME, _signer(context.settings))
     return stage.app
 
 
@@ -161,16 +157,16 @@ def _signer(settings: Settings) -> Signer | None:
 
 
 def _web(
-    parts: Parts,
-    running: Mapping[str, StreamApp],
+    context: Context,
+    stages: Mapping[str, StreamApp],
     listening: socket.socket | None,
     siblings: web.Siblings,
     *,
     pages: bool,
 ) -> StreamApp:
-    settings = parts.settings
+    settings = context.settings
     app = _app(
-        parts,
+        context,
         "web",
         web=True,
         web_host=settings.web_host if listening is None else listening.getsockname()[0],
@@ -184,21 +180,21 @@ def _web(
         server._transport_handlers["tcp"] = lambda: SockSite(server._runner, listening)
 
     def health() -> Mapping[str, Mapping[str, bool]]:
-        return {role: {"ready": one.ready, "taking_in": not one.holds} for role, one in running.items()}
+        return {role: {"ready": stage.ready, "taking_in": not stage.holds} for role, stage in stages.items()}
 
     def open_incidents() -> list[str]:
-        return [sentence for one in running.values() for kind in Kind for sentence in one.incidents.open(kind).values()]
+        return [text for stage in stages.values() for kind in Kind for text in stage.incidents.open(kind).values()]
 
     queries = Queries.open(settings.database_url) if pages else None
     web.attach(
         app,
         queries,
-        parts.metrics,
+        context.metrics,
         pages=pages,
         health=health,
         incidents=open_incidents,
         siblings=siblings,
-        broker=_told(settings),
+        broker=_broker_label(settings),
     )
     return app
 
@@ -206,8 +202,8 @@ def _web(
 _STAGES = {"intake": _intake, "matching": _matching, "sink": _sink}
 
 
-def _app(parts: Parts, role: str, *, name: str = "", **more: Any) -> StreamApp:
-    settings, home = parts.settings, parts.home
+def _app(context: Context, role: str, *, name: str = "", **options: Any) -> StreamApp:
+    settings, home = context.settings, context.home
     return StreamApp(
         name or f"{settings.topic_prefix}traderecon-{role}",
         broker=broker_url(settings),
@@ -216,33 +212,33 @@ def _app(parts: Parts, role: str, *, name: str = "", **more: Any) -> StreamApp:
         partitions=settings.topic_partitions,
         batch_records=BATCH_RECORDS,
         instance=home.name,
-        topic_allow_declare=False,  # a changelog made on the way would have one copy
-        **more,
+        topic_allow_declare=False,  # Faust would create a changelog with a single replica
+        **options,
     )
 
 
-def _stage(parts: Parts, role: str, writes: Collection[str], **more: Any) -> Stage:
-    app = _app(parts, role, writes=writes, fixed=(parts.topics.legs, *parts.topics.outputs), **more)
-    retry_counts = RetryCounts(parts.home.directory / role / "retry-counts.json")
-    return Stage(app, parts.topics, parts.settings.topic_partitions, parts.metrics, retry_counts)
+def _stage(context: Context, role: str, writes: Collection[str], **options: Any) -> Stage:
+    app = _app(context, role, writes=writes, fixed=(context.topics.legs, *context.topics.outputs), **options)
+    retry_counts = RetryCounts(context.home.directory / role / "retry-counts.json")
+    return Stage(app, context.topics, context.settings.topic_partitions, context.metrics, retry_counts)
 
 
-def _told(settings: Settings) -> str:
+def _broker_label(settings: Settings) -> str:
     return "embedded log, one process" if settings.broker == "embedded://" else "Kafka"
 
 
 @cache
-def _alone(role: str) -> StreamApp:
+def _standalone(role: str) -> StreamApp:
     settings = load()
     home = take_home(settings.data_dir, asyncio.run(identity_of(settings)))
     if role == "sink":
         asyncio.run(settle_database(settings, home.identity))
-    parts = Parts(settings, home, topics(settings.topic_prefix), Metrics())
-    return _web(parts, {}, None, web.Siblings(()), pages=True) if role == "web" else _STAGES[role](parts)
+    context = Context(settings, home, topics(settings.topic_prefix), Metrics())
+    return _web(context, {}, None, web.Siblings(()), pages=True) if role == "web" else _STAGES[role](context)
 
 
 def __getattr__(name: str) -> StreamApp:
-    """One role as an app of its own, for Faust's command line: made when it is asked for."""
+    """One role as an app of its own, for Faust's command line; created on first access."""
     if name not in ROLES:
         raise AttributeError(name)
-    return _alone(name)
+    return _standalone(name)

@@ -1,4 +1,4 @@
-"""The clocks: the only module that reads them. The wall clock may be shown and waited on, and decides nothing."""
+"""Clocks: the only module that reads them. The wall clock is for display and waiting; it never decides a result."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ def now_ns() -> int:
 
 
 def boot_ns() -> int:
-    """Nanoseconds since this machine was started, those it slept included; nobody sets this clock."""
+    """Nanoseconds since this machine booted, including suspend; this clock cannot be set."""
     return time.clock_gettime_ns(_BOOT)
 
 
@@ -24,12 +24,12 @@ def now_ms() -> int:
 
 
 def boot_ms() -> int:
-    """Milliseconds since this machine was started, as ``boot_ns``."""
+    """Milliseconds since this machine booted: see ``boot_ns``."""
     return boot_ns() // _NS_PER_MS
 
 
 def boot_id() -> str:
-    """What tells this start of the machine from any other; empty where the system does not say."""
+    """The id of this boot of the machine; empty if the system has none."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:

@@ -1,6 +1,6 @@
-"""Small files that must survive a power cut: written whole and synced beside the old one, then put in its place.
+"""Small files that must survive a power cut: written to a temporary file, synced, then renamed.
 
-replace(path, content)          after a power cut there is the old content or the new one, never a part of it
+replace(path, content)          after a power cut the file has the old content or the new, never a mixture
 """
 
 import os
@@ -8,53 +8,53 @@ import uuid
 from pathlib import Path
 
 PRIVATE = 0o600
-"""Who may read what we write: nobody but who runs us."""
+"""File mode: only the user who runs the process can read and write."""
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Give a file this content, for good. OSError: it cannot be written, and is as it was."""
-    write_batch = _draft(path, content)
+    """Write a file durably. OSError: it cannot be written, and is unchanged."""
+    temporary = _write_temporary(path, content)
     try:
-        write_batch.replace(path)
+        temporary.replace(path)
     except OSError:
-        write_batch.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
 
 
 def create(path: Path, content: bytes) -> None:
-    """Make a new file with this content, for good. FileExistsError: it is there already; OSError."""
-    write_batch = _draft(path, content)
+    """Create a file durably. FileExistsError: it exists already; OSError: it cannot be written."""
+    temporary = _write_temporary(path, content)
     try:
-        os.link(write_batch, path)  # unlike a rename it fails where another was first
+        os.link(temporary, path)  # unlike rename, link fails if the file exists
     finally:
-        write_batch.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
 
 
 def private() -> None:
-    """Have every file and directory that this process makes from now on belong to nobody but who runs it."""
+    """Make every file and directory that this process creates from now on accessible to its user only."""
     os.umask(0o077)
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable. OSError."""
-    opened = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    """Sync the entries of a directory: created and renamed files then survive a power cut. OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)
 
 
-def _draft(path: Path, content: bytes) -> Path:
-    write_batch = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    file = os.open(write_batch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+def _write_temporary(path: Path, content: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
     try:
-        with os.fdopen(file, "wb") as opened:
-            opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
     except OSError:
-        write_batch.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    return write_batch
+    return temporary

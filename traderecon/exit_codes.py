@@ -1,22 +1,22 @@
-"""Exit codes of the commands and of a worker. Source: CONTRACT.md; 70 and 78 are those of sysexits."""
+"""Exit codes of the commands and of a worker. Source: CONTRACT.md; 70 and 78 are from sysexits.h."""
 
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What an exit code means; the last three are what a shell gives for the signals."""
+    """The exit codes; the last three are a shell's codes for signals."""
 
     OK = 0
     BREAKS = 1
     USAGE = 2
-    """The command line cannot be carried out as written."""
+    """The command line is invalid."""
     INPUT = 3
     UNREACHABLE = 4
     """The log, the database or a port cannot be reached."""
     SOFTWARE = 70
-    """A bug, or a promise that could not be kept: a supervisor starts the worker again."""
+    """A bug, or a guarantee that could not be kept: a supervisor restarts the worker."""
     CONFIG = 78
-    """Starting again does not help: somebody has to act."""
+    """A restart does not help: an operator has to act."""
     INTERRUPTED = 130
     PIPE_CLOSED = 141
     TERMINATED = 143

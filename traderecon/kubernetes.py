@@ -1,13 +1,13 @@
-"""Kubernetes: the variables it puts into every container, one family for each Service of the namespace.
+"""Kubernetes: the variables it sets in every container for each Service of the namespace.
 
-A Service named ``traderecon`` makes ``TRADERECON_SERVICE_HOST``, ``TRADERECON_PORT=tcp://10.0.0.1:5000`` and more; one
-named ``traderecon-web`` makes ``TRADERECON_WEB_PORT=tcp://...``. None of them is a setting of ours.
+A Service named ``traderecon`` adds ``TRADERECON_SERVICE_HOST``, ``TRADERECON_PORT=tcp://10.0.0.1:5000`` and more; one
+named ``traderecon-web`` adds ``TRADERECON_WEB_PORT=tcp://...``. They look like settings and are none.
 """
 
 import re
 
 _ADDRESS = r"(tcp|udp|sctp)://\S+:\d+"
-_FAMILY = tuple(
+_SERVICE_VARIABLES = tuple(
     (re.compile(rf"[A-Z0-9_]+_{name}"), re.compile(value))
     for name, value in (
         ("SERVICE_HOST", r"[0-9A-Fa-f.:]+|None"),
@@ -21,10 +21,10 @@ _FAMILY = tuple(
 )
 
 
-def injected(name: str, value: str) -> bool:
-    """Whether a variable is of the family that Kubernetes makes for a Service, by its name and the form of its value.
+def is_service_variable(name: str, value: str) -> bool:
+    """Whether Kubernetes set a variable for a Service, judged by its name and the form of its value.
 
-    >>> injected("TRADERECON_PORT", "tcp://10.0.0.1:5000"), injected("TRADERECON_PORT", "5000")
+    >>> is_service_variable("TRADERECON_PORT", "tcp://10.0.0.1:5000"), is_service_variable("TRADERECON_PORT", "5000")
     (True, False)
     """
-    return any(shape.fullmatch(name) and form.fullmatch(value) for shape, form in _FAMILY)
+    return any(names.fullmatch(name) and values.fullmatch(value) for names, values in _SERVICE_VARIABLES)

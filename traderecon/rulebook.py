@@ -1,6 +1,6 @@
-"""The rules in force: those of the file in TRADERECON_RULES, or the founding ones, with the grace of the settings.
+"""The effective rules: from the file in TRADERECON_RULES or the founding ones, with the grace from the settings.
 
-All workers of the matching group must have the same, or one trade would be judged by these rules and the next by those.
+All workers of the matching group must have the same rules, or the verdict on a trade would depend on the worker.
 """
 
 import msgspec
@@ -11,21 +11,21 @@ from traderecon.rules.file import RulesError, parse_rules
 from traderecon.settings import ConfigurationError, Settings
 from traderecon.transport.agreement import Agreement
 
-TODO = (
+CHANGE_RULES = (
     "To change the rules, stop every matching worker, then start all of them with the same TRADERECON_RULES, "
     "TRADERECON_GRACE_SECONDS and TRADERECON_RETENTION_DAYS."
 )
 
 
 def rules_in_force(settings: Settings) -> Rules:
-    """The rules; ConfigurationError names the file and what is wrong in it."""
+    """The effective rules; ConfigurationError names the file and the error in it."""
     try:
         rules = parse_rules(settings.rules.read_text(encoding="utf-8")) if settings.rules else FOUNDING
     except (RulesError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{settings.rules}: {error}") from None
     except OSError as error:
         raise ConfigurationError(
-            f"{settings.rules}: cannot be read ({error.strerror}); TRADERECON_RULES names it"
+            f"{settings.rules}: cannot be read ({error.strerror}): correct TRADERECON_RULES"
         ) from None
     if "grace_seconds" not in settings.model_fields_set:
         return rules
@@ -33,5 +33,5 @@ def rules_in_force(settings: Settings) -> Rules:
 
 
 def matching_agreement(settings: Settings, rules: Rules) -> Agreement:
-    """What all matching workers have in common: the rules' sha256, and the retention, which closes trades."""
-    return Agreement("rules", f"{rules.stamp().sha256}-retention-{settings.retention_days}", TODO)
+    """What all matching workers must agree on: the rules' sha256, and the retention, which closes trades."""
+    return Agreement("rules", f"{rules.stamp().sha256}-retention-{settings.retention_days}", CHANGE_RULES)

@@ -1,4 +1,4 @@
-"""A stage of the pipeline: the Faust app of one role, and what every role is given."""
+"""A stage of the pipeline: the Faust app of one role and its dependencies."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from traderecon.transport.retry_counts import RetryCounts
 
 
 class Stage(NamedTuple):
-    """``partitions`` is how many the journal has; ``retry_counts`` counts the records that this role failed on."""
+    """``partitions``: of the journal; ``retry_counts``: failed attempts per record of this role."""
 
     app: StreamApp
     topics: Topics

@@ -1,6 +1,7 @@
-"""Topics: every topic of the pipeline, with what it needs of its broker. Source: CONTRACT.md, Topics.
+"""Topics: every topic of the pipeline and its settings on the broker. Source: CONTRACT.md, Topics.
 
-A producer's topics may have any number of partitions; ours have one number, and their own timestamps.
+Input topics may have any number of partitions. The pipeline's own topics all have the same number, and the broker's
+timestamps.
 """
 
 from collections.abc import Mapping
@@ -12,17 +13,17 @@ DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 SEGMENT_BYTES = 67_108_864
 TABLE = "trades"
-"""The table of matching."""
+"""The table of the matching stage."""
 MARGIN_DAYS = 7
-"""A log is kept longer than a trade by a week, or by as long as the trade where that is less."""
+"""Topics are kept a week longer than trades, or twice as long if trades are kept for less than a week."""
 RESULT_BYTES = 4_194_304
-"""A result carries up to 63 legs of 64 kB, few of them large."""
+"""A result carries up to 63 legs of up to 64 kB, few of them large."""
 
 
 class Topic(NamedTuple):
-    """One topic: its name, whether only a key's newest record is kept, and how long a record is (None: for ever).
+    """One topic; ``retention_ms`` None keeps records for ever.
 
-    ``changelog``: it is of a table, and recovered from: it is compacted early.
+    ``changelog``: the topic restores a table, and is compacted early so that recovery stays short.
     """
 
     name: str
@@ -32,13 +33,13 @@ class Topic(NamedTuple):
     changelog: bool = False
 
     def config(self) -> Mapping[str, str]:
-        """What a Kafka is told. The broker gives the time: what a producer says of it may be anything."""
+        """Kafka's topic configuration. Timestamps are the broker's: a producer's cannot be trusted."""
         config = {
             "cleanup.policy": "compact" if self.compacted else "delete",
             "message.timestamp.type": "LogAppendTime",
             "retention.ms": str(-1 if self.retention_ms is None else self.retention_ms),
         }
-        if self.changelog:  # small segments, or nothing is ever compacted
+        if self.changelog:  # the active segment is never compacted, so segments must be small
             config |= {
                 "segment.ms": str(HOUR_MS),
                 "segment.bytes": str(SEGMENT_BYTES),
@@ -66,7 +67,7 @@ class Topics(NamedTuple):
 
     @property
     def inputs(self) -> Mapping[str, Source]:
-        """The topics that come from outside, and which feed each one is."""
+        """The input topics, and the source of each."""
         return {
             self.executions: Source.EXECUTIONS,
             self.broker_confirmations: Source.CONFIRMATIONS,
@@ -75,45 +76,45 @@ class Topics(NamedTuple):
 
     @property
     def changelog(self) -> str:
-        """The changelog of matching's table, as Faust names it: app, table, changelog."""
+        """The changelog of the matching table, named by Faust: app, table, changelog."""
         return f"{self.legs.removesuffix('legs')}traderecon-matching-{TABLE}-changelog"
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What the sink reads."""
+        """The topics the sink reads."""
         return self.reconciled, self.mismatch, self.dead_letters, self.standings, self.accounts, self.actions
 
     @property
     def published(self) -> tuple[str, ...]:
-        """What matching writes."""
+        """The topics matching writes."""
         return self.reconciled, self.mismatch, self.dead_letters, self.standings, self.accounts
 
     def declared(self, retention_days: int, database_retention_days: int = 0) -> tuple[Topic, ...]:
-        """What ``topics create`` makes.
+        """The topics that ``topics create`` makes.
 
-        Inputs, the journal and the accounts of both are kept as long as a trade; results as long as in the database
-        (0: for ever); dead letters, and what people decide, for ever.
+        Inputs, journal and accounts are kept as long as trades, results as long as in the database (0: for ever),
+        dead letters and actions for ever.
         """
-        kept = _kept_ms(retention_days)
-        stored = _kept_ms(database_retention_days) if database_retention_days else None
+        trades_ms = _retention_ms(retention_days)
+        results_ms = _retention_ms(database_retention_days) if database_retention_days else None
         return (
-            *(Topic(name, retention_ms=kept) for name in self.inputs),
-            Topic(self.legs, retention_ms=kept),
-            Topic(self.reconciled, retention_ms=stored, max_message_bytes=RESULT_BYTES),
-            Topic(self.mismatch, retention_ms=stored, max_message_bytes=RESULT_BYTES),
+            *(Topic(name, retention_ms=trades_ms) for name in self.inputs),
+            Topic(self.legs, retention_ms=trades_ms),
+            Topic(self.reconciled, retention_ms=results_ms, max_message_bytes=RESULT_BYTES),
+            Topic(self.mismatch, retention_ms=results_ms, max_message_bytes=RESULT_BYTES),
             Topic(self.dead_letters),
             Topic(self.standings, compacted=True),
-            Topic(self.accounts, retention_ms=kept),
+            Topic(self.accounts, retention_ms=trades_ms),
             Topic(self.actions),
             Topic(self.checkpoints),
             Topic(self.changelog, compacted=True, changelog=True),
         )
 
 
-def _kept_ms(days: int) -> int:
+def _retention_ms(days: int) -> int:
     return (days + min(days, MARGIN_DAYS)) * DAY_MS
 
 
 def topics(prefix: str = "") -> Topics:
-    """All topics under a prefix."""
+    """All topic names with this prefix."""
     return Topics(*(prefix + name for name in Topics._fields))

@@ -1,4 +1,4 @@
-"""An installation whose sink has something to keep: outputs on the topics, a worker that stores them, and its files."""
+"""An installation with outputs on the topics, a worker that stores them, and its files."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ DATABASE = "traderecon.db"
 
 
 class StoredFact(Installation):
-    """An installation of which only the sink runs; what it reads is published here."""
+    """An installation that runs only the sink; the test publishes its input."""
 
     def __init__(self, directory: Path, broker: str = "embedded://", **settings: object) -> None:
         super().__init__(directory, broker, topic_partitions=PARTITIONS, **settings)
@@ -31,23 +31,23 @@ class StoredFact(Installation):
         return self.data_dir / DATABASE
 
     def publish(self, outputs: Outputs) -> None:
-        """Everything, without the holes: the log gives the offsets."""
+        """Publish everything; the log assigns the offsets, without gaps."""
         asyncio.run(publish(self.broker, self.data_dir, outputs))
 
     def read_all(self) -> bool:
         """Whether the sink has read every topic to its end."""
         offsets = self.rows("SELECT topic, partition, next_offset FROM sink_offsets")
-        kept = {(topic, partition): offset for topic, partition, offset in offsets}
-        return all(kept.get(place, 0) == end for place, end in self.ends(*self.topics.outputs).items())
+        stored = {(topic, partition): offset for topic, partition, offset in offsets}
+        return all(stored.get(tp, 0) == end for tp, end in self.ends(*self.topics.outputs).items())
 
     def store(self) -> None:
-        """Have a worker store what is published, and stop."""
+        """Run a worker until everything published is stored."""
         worker = self.start_ready("sink")
         self.until(self.read_all, "everything is stored")
         assert worker.leave() == 0
 
     def asked(self, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-        """What a command says, however it ends."""
+        """Run a command; it may fail."""
         return subprocess.run(
             [str(TRADERECON), *map(str, arguments)],
             cwd=self.directory,
@@ -58,11 +58,11 @@ class StoredFact(Installation):
         )
 
     def verified(self) -> dict[str, Any]:
-        """What ``audit verify`` finds."""
+        """The output of ``audit verify --json``."""
         return dict(json.loads(self.asked("audit", "verify", "--json").stdout))
 
     def stored_rows_of_a_copy(self) -> dict[str, list[tuple[Any, ...]]]:
-        """The same, without touching the file or its log."""
+        """The rows of a copy, without touching the file or its WAL."""
         copy = self.directory / "copy"
         copy.mkdir()
         for path in self.data_dir.glob(f"{DATABASE}*"):
@@ -70,25 +70,25 @@ class StoredFact(Installation):
         return self.stored_rows(copy / DATABASE)
 
     def stored_rows(self, file: Path | None = None) -> dict[str, list[tuple[Any, ...]]]:
-        """Everything in the database but the numbers it gave itself."""
+        """All rows of the database, without the ids it assigned."""
         store = Store.open(f"sqlite:///{file or self.database}")
         found = dict(rows(store.engine))
         store.engine.dispose()
         return found
 
     def remove_database(self) -> None:
-        """The file, and what lies beside it."""
+        """Remove the file, its WAL and shared memory."""
         for suffix in ("", "-wal", "-shm"):
             self.database.with_name(DATABASE + suffix).unlink(missing_ok=True)
 
     def restore(self, backup: Path) -> None:
-        """As docs/audit.md says."""
+        """Restore a backup as described in docs/audit.md."""
         self.remove_database()
         shutil.copy(backup, self.database)
 
 
 async def publish(broker: str, data_dir: Path, outputs: Outputs, prefix: str = "") -> None:
-    """Everything to the topics, without the holes: the log gives the offsets."""
+    """Publish everything to the topics; the log assigns the offsets, without gaps."""
     async with connect(broker, data_dir) as client:
         for (topic, partition), records in outputs.places.items():
             several = [Outgoing(one.key or b"none", one.value) for one in records]
@@ -96,23 +96,25 @@ async def publish(broker: str, data_dir: Path, outputs: Outputs, prefix: str = "
 
 
 def halves(outputs: Outputs) -> tuple[Outputs, Outputs]:
-    """Outputs in two: what comes first, and what comes later."""
+    """Split outputs into an earlier and a later half."""
     first, later = Outputs(), Outputs()
-    for place, records in outputs.places.items():
+    for tp, records in outputs.places.items():
         half = len(records) // 2
-        first.places[place], later.places[place] = records[:half], records[half:]
+        first.places[tp], later.places[tp] = records[:half], records[half:]
     return first, later
 
 
-def topic_lines(kept: StoredFact) -> list[bytes]:
+def topic_lines(installation: StoredFact) -> list[bytes]:
     """The values of the topic of checkpoints."""
 
     async def read() -> list[bytes]:
         found: list[bytes] = []
-        settings = Settings.model_construct(broker=kept.broker, data_dir=kept.data_dir, kafka_security="plaintext")
+        settings = Settings.model_construct(
+            broker=installation.broker, data_dir=installation.data_dir, kafka_security="plaintext"
+        )
         async with connected(settings) as client:
             for partition in range(PARTITIONS):
-                async for records in client.read(kept.topics.checkpoints, partition):
+                async for records in client.read(installation.topics.checkpoints, partition):
                     found += [record.value or b"" for record in records]
         return found
 
@@ -120,9 +122,9 @@ def topic_lines(kept: StoredFact) -> list[bytes]:
 
 
 def by_chain(lines: list[bytes]) -> dict[tuple[str, int], list[bytes]]:
-    """Checkpoints of each chain, in their order."""
+    """Checkpoints by chain, in order."""
     chains: dict[tuple[str, int], list[bytes]] = {}
     for line in lines:
-        said = json.loads(line)
-        chains.setdefault((said["topic"], said["partition"]), []).append(line)
+        checkpoint = json.loads(line)
+        chains.setdefault((checkpoint["topic"], checkpoint["partition"]), []).append(line)
     return chains

@@ -23,7 +23,7 @@ from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
 from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.checkpointer import Checkpointer
-from traderecon.audit.database import text
+from traderecon.audit.database import decode_text
 from traderecon.audit.evidence import Source, compared, held
 from traderecon.audit.links import table_of
 from traderecon.audit.signing import Keys, Signer
@@ -57,26 +57,26 @@ COLUMNS = {
 
 
 class Subject(NamedTuple):
-    """A database to tamper with, in memory, and the checkpoints of it."""
+    """A database to tamper with, in memory, and its checkpoints."""
 
     connection: sqlite3.Connection
     checkpoints: Known
 
 
 class Papers:
-    """Checkpoints where they lie, as lines: in the file, on the topic, and in an anchor taken half way."""
+    """The lines of checkpoints in the file, on the topic, and in an anchor made half way."""
 
     def __init__(self, file: Iterable[bytes], topic: Iterable[bytes], anchor: Iterable[bytes]) -> None:
         self.file, self.topic, self.anchor = [*file], [*topic], [*anchor]
 
     @classmethod
     def of(cls, known: Known) -> Self:
-        """Signed, as a sink with a key leaves them."""
+        """Signed, as written by a sink with a key."""
         lines = [SIGNER.signed(one).line for several in known.chains.values() for one in several]
         return cls(lines, lines, [SIGNER.signed(several[0]).line for several in known.chains.values()])
 
     def look(self, db: sqlite3.Connection) -> Examined:
-        """What ``audit verify`` comes to, with the public key."""
+        """Audit the database with these checkpoints and the public key."""
         file, topic, anchor = Source("the file"), Source("the topic"), Source("the anchor")
         for source, lines in ((file, self.file), (topic, self.topic), (anchor, self.anchor)):
             for number, line in enumerate(lines):
@@ -85,11 +85,11 @@ class Papers:
 
 
 class Nothing(Exception):
-    """This tampering changes nothing here, or the database does not take it: draw another."""
+    """This tampering changes nothing here, or the database rejects it: try another."""
 
 
 def outputs_of(trades: int, seed: int) -> Outputs:
-    """Results, dead letters, standings, and what people decided about the letters."""
+    """Results, dead letters, partition statuses, and decisions on dead letters."""
     outputs, rng = Outputs(seed), random.Random(seed)
     for number in range(trades):
         legs = rng.sample(LEGS, rng.randrange(2, 7)) if rng.random() < 0.4 else LEGS[:2]
@@ -107,25 +107,25 @@ def outputs_of(trades: int, seed: int) -> Outputs:
 
 @contextmanager
 def subject(trades: int, seed: int) -> Iterator[Subject]:
-    """A database of so many trades, told of after some of it and after all of it."""
+    """A database of simulated trades, with checkpoints half way and at the end of each partition."""
     with TemporaryDirectory() as directory, closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
         store = Store.open(f"sqlite:///{directory}/t.db")
         store.ready()
         outputs = outputs_of(trades, seed)
         checkpointer = Checkpointer(store.engine, Path(directory) / "none", lambda: "2025-07-26T12:00:00Z")
-        told: dict[tuple[str, int], list[Checkpoint]] = {}
-        for place, records in outputs.places.items():
+        checkpoints: dict[tuple[str, int], list[Checkpoint]] = {}
+        for tp, records in outputs.places.items():
             for first, count in ((0, len(records) // 2), (len(records) // 2, len(records))):
                 if records[first : first + count]:
-                    store.take(outputs.batch(place, first, count))
-                due = checkpointer.due([place])
-                checkpointer.told(due)
-                told.setdefault(place, []).extend(due)
+                    store.take(outputs.batch(tp, first, count))
+                due = checkpointer.due([tp])
+                checkpointer.published(due)
+                checkpoints.setdefault(tp, []).extend(due)
         store.close()
         with closing(sqlite3.connect(f"{directory}/t.db")) as kept:
             kept.backup(memory)
-        memory.text_factory = text
-        yield Subject(memory, Known({place: told[place] for place in told if told[place]}))
+        memory.text_factory = decode_text
+        yield Subject(memory, Known({tp: checkpoints[tp] for tp in checkpoints if checkpoints[tp]}))
 
 
 # -- the tamperings: each changes something, or raises Nothing
@@ -136,15 +136,15 @@ def flip_cell(rng: random.Random, db: sqlite3.Connection) -> str:
     table = rng.choice([*COLUMNS, "result_history", "dead_letters"])
     column = rng.choice(COLUMNS[table].split())
     row = drawn(rng, db, table)
-    if table == "sink_offsets" and column != "head" and table_of(row["topic"]) is None:
-        raise Nothing  # an offset of standings somewhere else is nobody's: no row hangs on it
+    if table == "sink_offsets" and column != "head" and table_of(TOPICS, row["topic"]) is None:
+        raise Nothing  # the coordinates of a chainless topic are not protected: no row depends on them
     cell = row[column]
     put(db, table, row, column, other(rng, db, table, column, cell))
     return f"{table}.{column}"
 
 
 def flip_time(rng: random.Random, db: sqlite3.Connection) -> str:
-    """When the newest result of a trade was decided, where two tables say so."""
+    """The decision time of a trade's newest result, which two tables have."""
     row = drawn(rng, db, "results")
     there = "trade_id = ? AND version = ? AND event_id = ?"
     said = (row["trade_id"], row["version"], row["event_id"])
@@ -153,21 +153,21 @@ def flip_time(rng: random.Random, db: sqlite3.Connection) -> str:
 
 
 def delete_rows(rng: random.Random, db: sqlite3.Connection) -> str:
-    """One row, or some that follow each other."""
+    """One row, or several consecutive ones."""
     table = rng.choice([*COLUMNS, *TABLES])
     if table in TABLES:
         row = drawn(rng, db, table)
         db.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (row["id"], row["id"] + rng.choice((0, 0, 1, 3))))
     else:
         row = drawn(rng, db, table)
-        if table == "sink_offsets" and table_of(row["topic"]) is None:
+        if table == "sink_offsets" and table_of(TOPICS, row["topic"]) is None:
             raise Nothing
         delete(db, table, row)
     return table
 
 
 def delete_and_close(rng: random.Random, db: sqlite3.Connection) -> str:
-    """A row, with the numbers behind it moved up, so that none is missing."""
+    """A row, with the later ids moved up to close the gap."""
     table = rng.choice(TABLES)
     row = drawn(rng, db, table)
     db.execute(f"DELETE FROM {table} WHERE id = ?", (row["id"],))
@@ -187,7 +187,7 @@ def swap_rows(rng: random.Random, db: sqlite3.Connection) -> str:
 
 
 def swap_contents(rng: random.Random, db: sqlite3.Connection) -> str:
-    """Two rows say each other's, with or without the columns that follow from it."""
+    """The contents, or the links, of two rows are exchanged."""
     table = rng.choice([*CONTENT])
     one, two = drawn(rng, db, table), drawn(rng, db, table)
     if one[CONTENT[table]] == two[CONTENT[table]]:
@@ -200,7 +200,7 @@ def swap_contents(rng: random.Random, db: sqlite3.Connection) -> str:
 
 
 def insert_row(rng: random.Random, db: sqlite3.Connection) -> str:
-    """A row that never was: a copy with another id, somewhere, its link forged or not."""
+    """A forged row: a copy with another id, somewhere, with a valid link or not."""
     table = rng.choice(TABLES)
     row = dict(drawn(rng, db, table))
     last = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? ORDER BY id DESC LIMIT 1", *where(row))[0]
@@ -220,7 +220,7 @@ def insert_row(rng: random.Random, db: sqlite3.Connection) -> str:
 
 
 def insert_derived(rng: random.Random, db: sqlite3.Connection) -> str:
-    """A trade or a break that never was."""
+    """A forged trade or break."""
     table = rng.choice(("results", "breaks", "break_events"))
     row = dict(drawn(rng, db, table))
     row["trade_id"] = rng.choice((row["trade_id"], "T-never", "\x00", "zzz"))
@@ -232,13 +232,13 @@ def insert_derived(rng: random.Random, db: sqlite3.Connection) -> str:
 
 
 def truncate(rng: random.Random, db: sqlite3.Connection) -> str:
-    """The end of a chain cut off, as if it had never been: rows, head, offset, and what follows from them."""
-    table, place, tail = chain_tail(rng, db)
+    """The end of a chain is removed consistently: rows, head, offset, and derived rows."""
+    table, tp, tail = chain_tail(rng, db)
     first = tail[0]
     before = rows(
         db,
         f'SELECT chain, "offset" FROM {table} WHERE topic = ? AND partition = ? AND id < ? ORDER BY id DESC LIMIT 1',
-        *place,
+        *tp,
         first["id"],
     )
     for row in tail:
@@ -246,22 +246,22 @@ def truncate(rng: random.Random, db: sqlite3.Connection) -> str:
     renumber(db, table)
     head, following = (before[0]["chain"], before[0]["offset"] + 1) if before else (START, 0)
     if before or rng.random() < 0.5:
-        there = (head, following, *place)
+        there = (head, following, *tp)
         db.execute("UPDATE sink_offsets SET head = ?, next_offset = ? WHERE topic = ? AND partition = ?", there)
     else:
-        db.execute("DELETE FROM sink_offsets WHERE topic = ? AND partition = ?", place)
+        db.execute("DELETE FROM sink_offsets WHERE topic = ? AND partition = ?", tp)
     if table == "result_history":
         forget_trades(db, {row["trade_id"] for row in tail})
     return table
 
 
 def rewrite(rng: random.Random, db: sqlite3.Connection) -> str:
-    """A row forged, and every link behind it computed anew, the head as well."""
-    table, place, tail = chain_tail(rng, db)
+    """A row is forged, and every later link recomputed, including the head."""
+    table, tp, tail = chain_tail(rng, db)
     head = rows(
         db,
         f"SELECT chain FROM {table} WHERE topic = ? AND partition = ? AND id < ? ORDER BY id DESC LIMIT 1",
-        *place,
+        *tp,
         tail[0]["id"],
     )
     before = head[0]["chain"] if head else START
@@ -270,14 +270,14 @@ def rewrite(rng: random.Random, db: sqlite3.Connection) -> str:
         row["chain"] = before = linked(table, row, before)
         delete(db, table, row)
         insert(db, table, row)
-    db.execute("UPDATE sink_offsets SET head = ? WHERE topic = ? AND partition = ?", (before, *place))
+    db.execute("UPDATE sink_offsets SET head = ? WHERE topic = ? AND partition = ?", (before, *tp))
     return table
 
 
 def move_head(rng: random.Random, db: sqlite3.Connection) -> str:
-    """A head that belongs elsewhere, or an offset that is behind its rows."""
+    """A head from another chain, or an offset before its last rows."""
     row = drawn(rng, db, "sink_offsets")
-    if rng.random() < 0.7 or table_of(row["topic"]) is None:
+    if rng.random() < 0.7 or table_of(TOPICS, row["topic"]) is None:
         heads = [one["chain"] for table in TABLES for one in rows(db, f"SELECT chain FROM {table}")]
         put(
             db, "sink_offsets", row, "head", rng.choice([one for one in [*heads, "0" * 63 + "1"] if one != row["head"]])
@@ -285,7 +285,7 @@ def move_head(rng: random.Random, db: sqlite3.Connection) -> str:
         return "sink_offsets.head"
     [last] = rows(
         db,
-        f'SELECT max("offset") AS last FROM {table_of(row["topic"])} WHERE topic = ? AND partition = ?',
+        f'SELECT max("offset") AS last FROM {table_of(TOPICS, row["topic"])} WHERE topic = ? AND partition = ?',
         *where(row),
     )
     if last["last"] is None:
@@ -300,31 +300,31 @@ TAMPERINGS: tuple[Callable[[random.Random, sqlite3.Connection], str], ...] = (
 )
 
 
-# -- tamperings with the checkpoints, each with a database that fits them
+# -- tamperings with the checkpoints, with a database that matches them
 
 
 def delete_file(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """The file is gone, or empty; and the anchor, which nobody took."""
+    """The file is empty, and there is no anchor."""
     papers.file.clear()
     papers.anchor.clear()
     return "file"
 
 
 def shorten_file(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """The last lines of the file are gone."""
+    """The last lines of the file are removed."""
     del papers.file[-rng.randint(1, len(papers.file) - 1) :]
     return "file"
 
 
 def cut_line(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """A line of the file loses its end: no checkpoint is in it any more."""
+    """A line of the file is truncated."""
     at = rng.randrange(len(papers.file))
     papers.file[at] = papers.file[at][: rng.randrange(len(papers.file[at]))]
     return "file"
 
 
 def delete_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """File and topic are gone."""
+    """File and topic are empty."""
     papers.file.clear()
     papers.topic.clear()
     if rng.random() < 0.5:
@@ -333,20 +333,20 @@ def delete_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers
 
 
 def empty_topic(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """The topic was made anew."""
+    """The topic was recreated."""
     papers.topic.clear()
     return "topic"
 
 
 def change_topic(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """A checkpoint of the topic says something else."""
+    """A checkpoint on the topic is changed."""
     at = rng.randrange(len(papers.topic))
     papers.topic[at] = changed(rng, papers.topic[at])
     return "topic"
 
 
 def change_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """A checkpoint says something else, the same on all places."""
+    """A checkpoint is changed in the same way in all sources."""
     old = rng.choice(papers.file)
     new = changed(rng, old)
     for lines in (papers.file, papers.topic, papers.anchor):
@@ -355,7 +355,7 @@ def change_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers
 
 
 def strip_signatures(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """No checkpoint is signed, as if there had never been a key; or none from some place on."""
+    """The signatures are removed, from all checkpoints or from some line on."""
     first = rng.choice((0, rng.randrange(len(papers.file))))
     for lines in (papers.file, papers.topic):
         lines[first:] = [unsigned(line).line for line in lines[first:]]
@@ -364,7 +364,7 @@ def strip_signatures(rng: random.Random, db: sqlite3.Connection, papers: Papers)
 
 
 def sign_with_another_key(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """All checkpoints are signed by somebody else, who may have changed the database before."""
+    """All checkpoints are signed with another key, perhaps after the database was changed."""
     if rng.random() < 0.5:
         rewrite_all(rng, db, papers, THIEF)
     for lines in (papers.file, papers.topic):
@@ -374,7 +374,7 @@ def sign_with_another_key(rng: random.Random, db: sqlite3.Connection, papers: Pa
 
 
 def forge_event_id(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
-    """A result with another event id, and everything made anew behind it: links, heads, checkpoints, by our own key."""
+    """A result with another event id, with links, heads and checkpoints recomputed and signed with the right key."""
     rewrite_all(rng, db, papers, SIGNER)
     papers.anchor.clear()
     return "everything"
@@ -403,7 +403,7 @@ def changed(rng: random.Random, line: bytes) -> bytes:
 
 
 def rewrite_all(rng: random.Random, db: sqlite3.Connection, papers: Papers, signer: Signer) -> None:
-    """Another event id wherever it stands, and what follows from it."""
+    """Replace an event id everywhere, and recompute what depends on it."""
     old, new = drawn(rng, db, "result_history")["event_id"], rng.randbytes(32).hex()
     db.execute("UPDATE result_history SET result = replace(result, ?, ?)", (old, new))
     for table in ("result_history", "results", "breaks", "break_events"):
@@ -415,8 +415,8 @@ def rewrite_all(rng: random.Random, db: sqlite3.Connection, papers: Papers, sign
         head = linked("result_history", row, before[-1][1] if before else START)
         before.append((row["offset"], head))
         db.execute("UPDATE result_history SET chain = ? WHERE id = ?", (head, row["id"]))
-    for place, several in heads.items():
-        db.execute("UPDATE sink_offsets SET head = ? WHERE topic = ? AND partition = ?", (several[-1][1], *place))
+    for tp, several in heads.items():
+        db.execute("UPDATE sink_offsets SET head = ? WHERE topic = ? AND partition = ?", (several[-1][1], *tp))
 
     def anew(line: bytes) -> bytes:
         checkpoint = unsigned(line)
@@ -427,14 +427,14 @@ def rewrite_all(rng: random.Random, db: sqlite3.Connection, papers: Papers, sign
         lines[:] = map(anew, lines)
 
 
-# -- what they are made of
+# -- building blocks
 
 Row = dict[str, Any]
 
 
-def rows(db: sqlite3.Connection, question: str, *values: object) -> list[Row]:
+def rows(db: sqlite3.Connection, query: str, *values: object) -> list[Row]:
     """Rows by the names of their columns."""
-    found = db.execute(question, values)
+    found = db.execute(query, values)
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found]
 
@@ -489,11 +489,11 @@ def renumber(db: sqlite3.Connection, table: str) -> None:
 
 
 def chain_tail(rng: random.Random, db: sqlite3.Connection) -> tuple[str, tuple[str, int], list[Row]]:
-    """A table, a chain of it, and its rows from some row on."""
+    """A random table, one of its chains, and the rows of that chain from a random one on."""
     table = rng.choice(TABLES)
-    place = where(drawn(rng, db, table))
-    found = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? ORDER BY id", *place)
-    return table, place, found[rng.randrange(len(found)) :]
+    tp = where(drawn(rng, db, table))
+    found = rows(db, f"SELECT * FROM {table} WHERE topic = ? AND partition = ? ORDER BY id", *tp)
+    return table, tp, found[rng.randrange(len(found)) :]
 
 
 def content_of(table: str, row: Row) -> bytes:
@@ -509,7 +509,7 @@ def linked(table: str, row: Row, before: str) -> str:
 
 
 def forged(rng: random.Random, table: str, row: Row) -> None:
-    """Another content, and the columns that follow from it."""
+    """Forge the content and the columns that depend on it."""
     if table == "result_history":
         said = json.loads(row["result"])
         said["event_id"] = row["event_id"] = rng.randbytes(32).hex()
@@ -526,7 +526,7 @@ def forged(rng: random.Random, table: str, row: Row) -> None:
 
 
 def forget_trades(db: sqlite3.Connection, trade_ids: set[str]) -> None:
-    """Whoever cuts off results removes what follows from them: here, trades that are left without any."""
+    """Remove the derived rows of trades that have no results left."""
     for trade_id in trade_ids:
         if not rows(db, "SELECT 1 FROM result_history WHERE trade_id = ?", trade_id):
             for table in ("results", "breaks", "break_events"):
@@ -534,7 +534,7 @@ def forget_trades(db: sqlite3.Connection, trade_ids: set[str]) -> None:
 
 
 def other(rng: random.Random, db: sqlite3.Connection, table: str, column: str, cell: Any) -> Any:
-    """Another value for a cell: another row's, a bit flipped, one more, none."""
+    """Another value for a cell: that of another row, a flipped bit, an increment, NULL."""
     there = [row[column] for row in rows(db, f'SELECT DISTINCT "{column}" FROM {table}') if row[column] != cell]
     choices: list[Any] = [*there[:3], None]
     if isinstance(cell, int):
@@ -553,7 +553,7 @@ def other(rng: random.Random, db: sqlite3.Connection, table: str, column: str, c
 
 
 class Trial(NamedTuple):
-    """One tampering: how it was made, on what, and whether it was found."""
+    """One tampering: its kind, its target, and whether it was found."""
 
     kind: str
     target: str
@@ -561,7 +561,7 @@ class Trial(NamedTuple):
 
 
 def trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
-    """So many tamperings of this database, each found or not, each taken back."""
+    """Tamper with this database ``count`` times, each time rolled back."""
     db = subject.connection
     made = 0
     while made < count:
@@ -579,7 +579,7 @@ def trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
 
 
 def paper_trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
-    """So many tamperings with the checkpoints of this database, each found or not, each taken back."""
+    """Tamper with the checkpoints of this database ``count`` times, each time rolled back."""
     db = subject.connection
     for _ in range(count):
         tampering, papers = rng.choice(PAPER_TAMPERINGS), Papers.of(subject.checkpoints)
@@ -593,11 +593,11 @@ def paper_trials(subject: Subject, rng: random.Random, count: int) -> Iterator[T
 
 
 PAPER_SHARE = 4
-"""Of so many tamperings one is with the checkpoints."""
+"""One in this many tamperings is with the checkpoints."""
 
 
 def run(seed: int, count: int) -> tuple[Counter[str], list[Trial]]:
-    """So many over databases of every size; gives how many of each kind, and those that were not found."""
+    """Tamper with databases of every size; returns the number of each kind, and the tamperings that were missed."""
     rng = random.Random(seed)
     kinds: Counter[str] = Counter()
     missed: list[Trial] = []

@@ -1,4 +1,4 @@
-"""The proof of one trade: an auditor checks it in an empty directory, with Python alone; a changed byte ends that."""
+"""The proof of one trade: it can be checked in an empty directory with plain Python, and no byte can be changed."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding
-from traderecon.audit.proof import Unproven, proof_of, written
+from traderecon.audit.proof import Unproven, canonical_json, proof_of
 from traderecon.audit.verify import examine
 from traderecon.matching import decided, result
 from traderecon.matching import verdict as verdict_of
@@ -65,19 +65,19 @@ def sample() -> bytes:
 
 
 def checked(directory: Path, proof: bytes, checkpoints: str = "") -> "subprocess.CompletedProcess[str]":
-    """What the script says in a directory of its own."""
+    """Run the script in an empty directory."""
     (directory / "proof.json").write_bytes(proof)
     (directory / "verify_proof.py").write_bytes(SCRIPT.read_bytes())
     more = []
     if checkpoints:
-        (directory / "told.jsonl").write_text(checkpoints)
-        more = ["told.jsonl"]
+        (directory / "checkpoints.jsonl").write_text(checkpoints)
+        more = ["checkpoints.jsonl"]
     command = [sys.executable, "-I", "verify_proof.py", "proof.json", *more]
     return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
 
 
 def verdict(proof: bytes, directory: Path) -> str:
-    """What the script says, within this process: "" where it is proven."""
+    """The error of the script, run within this process: "" if the trade is proven."""
     file = directory / "proof.json"
     file.write_bytes(proof)
     try:
@@ -90,12 +90,12 @@ def verdict(proof: bytes, directory: Path) -> str:
 
 
 def forged(whole: dict[str, Any]) -> bytes:
-    """A proof with its digest made anew."""
-    proof = written(whole["proof"])
-    return written({"proof": whole["proof"], "sha256": verify_proof.sha256(proof.decode())}) + b"\n"
+    """A proof with its digest recomputed."""
+    proof = canonical_json(whole["proof"])
+    return canonical_json({"proof": whole["proof"], "sha256": verify_proof.sha256(proof.decode())}) + b"\n"
 
 
-def test_the_script_is_short_and_needs_nothing_of_ours() -> None:
+def test_the_script_is_short_and_needs_only_the_standard_library() -> None:
     import ast
 
     assert len(SCRIPT.read_text().splitlines()) < 110
@@ -113,7 +113,7 @@ def test_an_auditor_checks_a_trade_in_an_empty_directory(made: Subject, tmp_path
     assert done.stdout.count("follows from its") == count
     refused = checked(tmp_path, proven(made, trade_id), lines.replace('"head":"', '"head":"0'))
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "no checkpoint says" in refused.stderr
+    assert "no checkpoint has" in refused.stderr
 
 
 def test_every_trade_is_proven_and_every_event_id_recomputed(made: Subject, tmp_path: Path) -> None:
@@ -125,13 +125,13 @@ def test_every_trade_is_proven_and_every_event_id_recomputed(made: Subject, tmp_
         assert verdict(proven(made, trade_id), tmp_path) == ""
 
 
-def test_without_checkpoints_the_heads_of_the_database_are_what_it_comes_to(made: Subject, tmp_path: Path) -> None:
+def test_without_checkpoints_a_proof_leads_to_the_heads_of_the_database(made: Subject, tmp_path: Path) -> None:
     proof = proven(made, lived(made), Known())
     assert {one["until"]["from"] for one in json.loads(proof)["proof"]["chains"]} == {"database"}
     assert verdict(proof, tmp_path) == ""
 
 
-def test_no_other_trade_is_in_it(made: Subject) -> None:
+def test_a_proof_reveals_no_other_trade(made: Subject) -> None:
     mine = lived(made)
     proof = proven(made, mine).decode()
     others = [trade for (trade,) in made.connection.execute("SELECT trade_id FROM results") if trade not in mine]
@@ -146,12 +146,12 @@ def test_a_changed_byte_is_found(tmp_path_factory: pytest.TempPathFactory, at: i
 
 
 @given(st.integers(0, 10**9))
-def test_a_byte_less_or_more_is_found(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
+def test_a_removed_or_added_byte_is_found(tmp_path_factory: pytest.TempPathFactory, at: int) -> None:
     proof, directory = sample(), tmp_path_factory.getbasetemp()
-    place = at % len(proof)
-    assert verdict(proof[:place], directory) != ""
-    assert verdict(proof[:place] + proof[place + 1 :], directory) != ""
-    assert verdict(proof[:place] + b" " + proof[place:], directory) != ""
+    index = at % len(proof)
+    assert verdict(proof[:index], directory) != ""
+    assert verdict(proof[:index] + proof[index + 1 :], directory) != ""
+    assert verdict(proof[:index] + b" " + proof[index:], directory) != ""
 
 
 def test_the_script_itself_ends_with_1(tmp_path: Path) -> None:
@@ -162,20 +162,20 @@ def test_the_script_itself_ends_with_1(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "said"),
+    ("what", "message"),
     [
-        ("a result", "the links come to"),
-        ("a digest", "the links come to"),
-        ("an offset", "the links come to"),
-        ("a link", "the links come to"),
-        ("the start", "the links come to"),
-        ("a head", "the links come to"),
+        ("a result", "the links lead to"),
+        ("a digest", "the links lead to"),
+        ("an offset", "the links lead to"),
+        ("a link", "the links lead to"),
+        ("the start", "the links lead to"),
+        ("a head", "the links lead to"),
         ("the rules", "the text of the rules"),
         ("a fact", "in its fact"),
         ("a claim", "its event id"),
     ],
 )
-def test_who_makes_the_digest_anew_is_found_by_the_links(tmp_path: Path, what: str, said: str) -> None:
+def test_a_forged_digest_is_found_by_the_links(tmp_path: Path, what: str, message: str) -> None:
     whole = json.loads(sample())
     proof = whole["proof"]
     chain = proof["chains"][0]
@@ -200,10 +200,10 @@ def test_who_makes_the_digest_anew_is_found_by_the_links(tmp_path: Path, what: s
         claim["facts"][0] = claim["facts"][0].replace('"trade_id":"', '"trade_id":"x')
     elif what == "a claim":
         claim["text"] += " "
-    assert said in verdict(forged(whole), tmp_path)
+    assert message in verdict(forged(whole), tmp_path)
 
 
-def test_a_chain_that_is_broken_there_is_not_proven(made: Subject) -> None:
+def test_a_broken_chain_proves_nothing(made: Subject) -> None:
     trade_id = lived(made)
     made.connection.execute("BEGIN")
     made.connection.execute("UPDATE result_history SET chain = ? WHERE trade_id = ?", ("0" * 64, trade_id))
@@ -213,7 +213,7 @@ def test_a_chain_that_is_broken_there_is_not_proven(made: Subject) -> None:
     assert proof_of(made.connection, "T-nobody", made.checkpoints, RULES, NOW) is None
 
 
-def test_an_event_id_is_made_again_from_the_result_whatever_its_senders_wrote() -> None:
+def test_an_event_id_is_recomputed_from_the_result() -> None:
     odd: list[Leg] = [
         ours(granularity=3, hints=(Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)),
         theirs(granularity=9, hints=(Hint.LEAP_SECOND,), price="0.000000000000000001"),
@@ -228,13 +228,13 @@ def test_an_event_id_is_made_again_from_the_result_whatever_its_senders_wrote() 
             assert verify_proof.sha256(claim.text.decode()) == one.event_id
 
 
-STRANGERS: dict[str, Any] = {
+CUSTOM_FIELDS: dict[str, Any] = {
     "executions": {"hints": "x", "granularity": 3, "open_price": "z", "pnl_impact": "n/a", "timestamp_ns": [1]},
     "broker_confirmations": {"commission": 5, "mark_price": None, "source": 1},
     "pnl_snapshot": {"timestamp": "n/a", "side": "B", "kind": "q", "hints": 1, "quantity": "many", "order_id": 7},
 }
-"""Fields that nobody knows in that source, under names that mean something elsewhere."""
-UNSAID: dict[str, Any] = dict.fromkeys(("ticker", "price", "quantity", "timestamp_ns"))
+"""Custom fields of a source whose names have a meaning in other sources."""
+NO_TERMS: dict[str, Any] = dict.fromkeys(("ticker", "price", "quantity", "timestamp_ns"))
 BARE: dict[str, Any] = {"granularity": 0, "kind": Kind.CANCEL, "version": ALL_VERSIONS}
 
 
@@ -243,14 +243,14 @@ BARE: dict[str, Any] = {"granularity": 0, "kind": Kind.CANCEL, "version": ALL_VE
     [
         pytest.param((ours(), theirs(), booked()), id="matched"),
         pytest.param(
-            (ours(), theirs(), *(leg(**UNSAID | BARE) for leg in (ours, theirs))), id="cancelled, and no more"
+            (ours(), theirs(), *(leg(**NO_TERMS | BARE) for leg in (ours, theirs))), id="cancelled, and no more"
         ),
     ],
 )
-def test_a_trade_is_proven_whatever_fields_of_their_own_its_senders_add(legs: Sequence[Leg], tmp_path: Path) -> None:
+def test_a_trade_with_custom_fields_is_proven(legs: Sequence[Leg], tmp_path: Path) -> None:
     outputs = Outputs()
     for one in results_of("T1", [as_sent(leg) for leg in legs]):
-        extra = STRANGERS.__getitem__
+        extra = CUSTOM_FIELDS.__getitem__
         facts = tuple(replace(fact, extra=extra(fact.leg.source)) for fact in one.facts)
         outputs.publish(replace(one, facts=facts))
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
@@ -266,12 +266,12 @@ def test_a_trade_is_proven_whatever_fields_of_their_own_its_senders_add(legs: Se
 
 
 def test_an_event_id_of_something_else_is_not_recomputed() -> None:
-    said = json.loads(encode_result(results_of("T1", LEGS[:1])[0]))
-    assert claim_of({**said, "event_id": "0" * 64}) is None
+    message = json.loads(encode_result(results_of("T1", LEGS[:1])[0]))
+    assert claim_of({**message, "event_id": "0" * 64}) is None
 
 
 OWN = dict.fromkeys(("hints", "granularity", "timestamp_ns", "source"), "x")
-"""Fields of a producer's own whose names a leg of ours has, or one of another source."""
+"""Custom fields with the names of fields of a leg."""
 
 
 def test_a_feed_that_always_writes_milliseconds_is_recomputed_however_many_versions_it_sends() -> None:
@@ -284,12 +284,12 @@ def test_a_producers_own_field_may_have_any_name() -> None:
     for leg in (ours(granularity=3), theirs(version=1, kind=Kind.CANCEL), bare, booked()):
         others = ("timestamp", "kind", "side") if leg.source is Source.PNL else ("open_price", "pnl_impact")
         facts = (Fact(as_sent(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
-        said = json.loads(
+        message = json.loads(
             encode_result(result(decided(facts, verdict_of(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
         )
-        claim = claim_of(said)
+        claim = claim_of(message)
         assert claim is not None
-        [[sent]] = said["legs"].values()
+        [[sent]] = message["legs"].values()
         verify_proof.check_fact(json.loads(claim.facts[0]), leg.source, sent)
         with pytest.raises(SystemExit, match="in its fact"):
             verify_proof.check_fact(json.loads(claim.facts[0]), leg.source, {**sent, "hints": ["NORMALISED"]})

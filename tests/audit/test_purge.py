@@ -1,4 +1,4 @@
-"""A purge: what is old goes, what is held or open stays, and chains, rows, proofs and a rebuild hold all the same."""
+"""A purge deletes old trades except held and open ones; chains, rows, proofs and rebuilds stay valid."""
 
 import asyncio
 import sqlite3
@@ -41,7 +41,7 @@ RIVAL_CANCELS = tuple(
 
 
 class Desk:
-    """A log of outputs, a database of them, and what a purge needs."""
+    """A log of outputs, a database filled from it, and the means to purge it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -65,7 +65,7 @@ class Desk:
         self.sink()
 
     def sink(self) -> None:
-        """Read on."""
+        """Write the new records to the database, and checkpoints."""
         offsets = self.store.offsets()
         with Log.open(self.directory / "log.db") as log:
             for topic in TOPICS.outputs:
@@ -76,7 +76,7 @@ class Desk:
         self.write_checkpoints()
 
     def write_checkpoints(self) -> None:
-        """As the sink's worker does."""
+        """Write checkpoints as the sink's worker does."""
         checkpointer = Checkpointer(self.store.engine, self.directory / NAME, lambda: NOW)
         append(
             self.directory / NAME,
@@ -121,7 +121,7 @@ def day(outputs: Outputs, prefix: str, count: int) -> Outputs:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A day long ago, a young one, and the time between them."""
+    """A database with an old day and a recent one."""
     monkeypatch.setattr(purge, "TRADES_AT_ONCE", 7)
     monkeypatch.setattr(purge, "ROWS_AT_ONCE", 25)
     desk = Desk(tmp_path)
@@ -146,7 +146,7 @@ def test_s14_old_trades_go_the_open_ones_stay_and_everything_verifies(desk: Desk
     assert desk.trades() == {one for one in before if one.startswith("YOUNG")} | {"OLD-open"}
     now = desk.rows("SELECT count(*), sum(length(result)) FROM result_history")[0]
     assert int(str(now[1])) < int(str(size[1])) / 2
-    assert int(str(now[0])) < int(str(size[0])) / 2, "rows went, not only their texts"
+    assert int(str(now[0])) < int(str(size[0])) / 2, "rows are removed, not only their texts"
     examined = desk.examined()
     assert examined.intact, examined.findings
     assert examined.purged >= plan.results

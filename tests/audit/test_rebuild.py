@@ -1,4 +1,4 @@
-"""A database made from the topics alone: the same rows and heads; and copies of one, taken and refused."""
+"""A database rebuilt from the topics has the same rows and heads; and backups."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ from sink.outputs import PARTITIONS, TOPICS, Outputs, rows
 
 from traderecon.audit.backup import backup
 from traderecon.audit.checkpoint_files import Known
-from traderecon.audit.database import looked_at, text
+from traderecon.audit.database import decode_text, looked_at
 from traderecon.audit.findings import Kind
 from traderecon.audit.rebuild import Rebuilt, rebuild
 from traderecon.audit.verify import examine
@@ -34,7 +34,7 @@ PAGE_BYTES = 16_384
 
 
 class Place:
-    """A directory with a log and a database that was made from it, as a sink makes it."""
+    """A directory with a log and a database filled from it as by a sink."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -48,17 +48,17 @@ class Place:
         asyncio.run(publish("embedded://", self.directory, outputs))
 
     def store(self, *, into: Path | None = None) -> None:
-        """Whatever is on the topics and not in the database yet, partition by partition in any order."""
+        """Write the remaining records of the topics to the database, partition by partition in random order."""
         store = Store.open(f"sqlite:///{into or self.file}")
         store.ready()
-        kept = store.offsets()
+        offsets = store.offsets()
         places = [(topic, at) for topic in TOPICS.outputs for at in range(PARTITIONS)]
         random.Random(3).shuffle(places)
         with Log.open(self.directory / "log.db") as log:
             for topic, at in places:
-                while records := log.read(topic, at, kept.get((topic, at), 0), 50):
+                while records := log.read(topic, at, offsets.get((topic, at), 0), 50):
                     take(store, MicroBatch(topic, at, records))
-                    kept[topic, at] = records[-1].offset + 1
+                    offsets[topic, at] = records[-1].offset + 1
         store.close()
 
     def rebuild(self, file: Path) -> Rebuilt:
@@ -79,7 +79,7 @@ class Place:
 
 
 def take(store: Store, batch: MicroBatch) -> None:
-    """As the sink does: what is none of ours is put aside."""
+    """As the sink does on the third attempt: foreign records are skipped."""
     aside: set[int] = set()
     while True:
         try:
@@ -93,13 +93,13 @@ def take(store: Store, batch: MicroBatch) -> None:
 def found(file: Path) -> dict[str, list[tuple[Any, ...]]]:
     store = Store.open(f"sqlite:///{file}")
     try:
-        return {name: kept for name, kept in rows(store.engine).items() if name != "log_identity"}
+        return {name: offsets for name, offsets in rows(store.engine).items() if name != "log_identity"}
     finally:
         store.engine.dispose()
 
 
 def kinds(url: str) -> set[Kind]:
-    """What an audit finds without checkpoints: at least that, where no worker has written any yet."""
+    """The kinds of findings of an audit without checkpoints: there is always one for the missing checkpoints."""
     with looked_at(url) as connection:
         return {one.kind for one in examine(connection, Known()).findings}
 
@@ -117,7 +117,7 @@ def test_a_rebuilt_database_has_the_same_chains_and_rows(place: Place, tmp_path:
     with Log.open(place.directory / "log.db") as log:
         log.append([(TOPICS.mismatch, 0, [(b"T", b"{}", 0, ())])])
     place.store()
-    place.publish(later)  # which the old one does not have yet
+    place.publish(later)  # not in the old database yet
     made = place.rebuild(tmp_path / "new.db")
     assert made.compared is not None
     assert (made.same, made.aside, made.times, made.why) == (True, 1, 0, "")
@@ -128,7 +128,7 @@ def test_a_rebuilt_database_has_the_same_chains_and_rows(place: Place, tmp_path:
     assert kinds(f"sqlite:///{tmp_path / 'new.db'}") == {Kind.CHECKPOINT}
 
 
-def test_a_rebuild_says_which_chain_the_old_database_has_otherwise(place: Place, tmp_path: Path) -> None:
+def test_a_rebuild_names_the_chain_that_differs_in_the_old_database(place: Place, tmp_path: Path) -> None:
     place.publish(outputs_of(TRADES, SEED))
     place.store()
     place.edit("UPDATE sink_offsets SET head = ? WHERE topic = 'mismatch' AND partition = 1", "1" * 64)
@@ -138,8 +138,8 @@ def test_a_rebuild_says_which_chain_the_old_database_has_otherwise(place: Place,
     assert [(one.topic, one.partition) for one in made.compared or () if not one.same] == [("mismatch", 1)]
 
 
-def test_a_skipped_offset_is_found_by_a_rebuild_alone(place: Place, tmp_path: Path) -> None:
-    """Whoever moves the next offset forward has the sink pass over records: no row is there to tell of them."""
+def test_only_a_rebuild_finds_a_skipped_offset(place: Place, tmp_path: Path) -> None:
+    """If the next offset is moved forward, the sink skips records, and no row is left as evidence."""
     first, later = halves(outputs_of(TRADES, SEED))
     place.publish(first)
     place.store()
@@ -150,16 +150,16 @@ def test_a_skipped_offset_is_found_by_a_rebuild_alone(place: Place, tmp_path: Pa
     assert not place.rebuild(tmp_path / "new.db").same
 
 
-def test_a_topic_without_its_beginning_makes_no_database(place: Place, tmp_path: Path) -> None:
+def test_a_topic_with_expired_records_cannot_be_rebuilt_from(place: Place, tmp_path: Path) -> None:
     place.publish(outputs_of(TRADES, SEED))
     with Log.open(place.directory / "log.db") as log:
         log.trim(TOPICS.mismatch, 1, 3)
-    with pytest.raises(StoreError, match=r"mismatch\[1\] .* begins at offset 3: what was before is gone") as refused:
+    with pytest.raises(StoreError, match=r"mismatch\[1\] .* begins at offset 3: earlier records are gone") as refused:
         place.rebuild(tmp_path / "new.db")
     assert refused.value.code == Exit.CONFIG
     with Log.open(place.directory / "log.db") as log:
         log.trim(TOPICS.mismatch, 1, log.end(TOPICS.mismatch, 1))
-    with pytest.raises(StoreError, match="what was before is gone"):
+    with pytest.raises(StoreError, match="earlier records are gone"):
         place.rebuild(tmp_path / "new.db")
     assert [*tmp_path.glob("new*")] == []
 
@@ -180,18 +180,18 @@ def test_nothing_is_overwritten(place: Place, tmp_path: Path) -> None:
 def test_a_backup_is_one_file_with_everything_in_it(place: Place, tmp_path: Path) -> None:
     place.publish(outputs_of(TRADES, SEED))
     place.store()
-    with closing(sqlite3.connect(place.file)) as open_:  # and not everything has to be in the file yet
+    with closing(sqlite3.connect(place.file)) as open_:  # so some of it is only in the WAL
         open_.execute("UPDATE results SET hints = hints")
         open_.commit()
-        told = backup(place.url, tmp_path / "b.db")
+        copy = backup(place.url, tmp_path / "b.db")
     assert sorted(path.name for path in tmp_path.glob("b.db*")) == ["b.db"]
     copied = found(tmp_path / "b.db")
-    # Whoever opens a copy first gives it an id of its own.
+    # The first worker to open a copy gives it an id of its own.
     assert [id_ for id_, *_ in copied.pop("database_ids")] == [""]
-    assert copied == {name: kept for name, kept in found(place.file).items() if name != "database_ids"}
+    assert copied == {name: offsets for name, offsets in found(place.file).items() if name != "database_ids"}
     with closing(sqlite3.connect(place.file)) as database:
         heads = database.execute("SELECT topic, partition, next_offset, head FROM sink_offsets").fetchall()
-    assert sorted((one.topic, one.partition, one.next_offset, one.head) for one in told.heads) == sorted(heads)
+    assert sorted((one.topic, one.partition, one.next_offset, one.head) for one in copy.heads) == sorted(heads)
 
 
 def test_s7_a_database_replaced_by_an_older_copy_comes_to_the_same(place: Place, tmp_path: Path) -> None:
@@ -212,13 +212,13 @@ def test_s7_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, pag
     place.publish(outputs_of(TRADES, SEED))
     place.store()
     place.damage(page * PAGE_BYTES)
-    with pytest.raises(StoreError, match=r"damaged|no database that can be read") as refused:
+    with pytest.raises(StoreError, match=r"damaged|not a readable database") as refused:
         backup(place.url, tmp_path / "b.db")
     assert refused.value.code == Exit.CONFIG
     assert [*tmp_path.glob("b.db*")] == []
     if page:
         with closing(sqlite3.connect(place.file)) as connection:
-            connection.text_factory = text
+            connection.text_factory = decode_text
             assert Kind.DAMAGED in {one.kind for one in examine(connection, Known()).findings}
     made = place.rebuild(tmp_path / "new.db")
     assert (made.compared is None) == (not page)

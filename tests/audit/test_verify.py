@@ -1,4 +1,4 @@
-"""Verify: what was committed is intact, and whatever was done to it since is found, where it was done."""
+"""Verify: an untouched database is intact, and every tampering is found and located."""
 
 import random
 import sqlite3
@@ -25,7 +25,7 @@ from audit.tamperings import (
 from sink.outputs import TOPICS
 
 from traderecon.audit.checkpoint_files import Known
-from traderecon.audit.findings import KEPT, Finding, Kind
+from traderecon.audit.findings import MOST_TEXTS, Finding, Kind
 from traderecon.audit.verify import Examined, examine
 
 TRIALS = 600
@@ -40,7 +40,7 @@ def made() -> Iterator[Subject]:
 
 @pytest.fixture
 def db(made: Subject) -> Iterator[sqlite3.Connection]:
-    """The database; whatever a test does to it is taken back."""
+    """The database; changes of a test are rolled back."""
     made.connection.execute("BEGIN")
     yield made.connection
     made.connection.execute("ROLLBACK")
@@ -55,7 +55,7 @@ def first(examined: Examined) -> Finding:
     return examined.findings[0]
 
 
-def test_what_was_committed_is_intact(made: Subject) -> None:
+def test_an_untouched_database_is_intact(made: Subject) -> None:
     examined = examine(made.connection, made.checkpoints)
     assert (examined.intact, examined.found, examined.trades) == (True, 0, 40)
     [(history,)] = made.connection.execute("SELECT count(*) FROM result_history")
@@ -75,27 +75,27 @@ def test_every_tampering_is_found(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tampering", "said"),
+    ("tampering", "message"),
     [
         (delete_file, "are not in the file, which is written first: they were removed from it, or changed"),
-        (delete_everywhere, "no checkpoint speaks of its"),
-        (strip_signatures, "has no signature, and should have one"),
+        (delete_everywhere, "no checkpoint covers its"),
+        (strip_signatures, "has no signature, but should have one"),
         (sign_with_another_key, "which is not trusted"),
         (forge_event_id, "its event id does not follow from its legs, checks, verdict and rules"),
     ],
 )
 def test_s12_what_was_done_to_the_checkpoints_is_said(
-    made: Subject, db: sqlite3.Connection, tampering: Callable[..., str], said: str
+    made: Subject, db: sqlite3.Connection, tampering: Callable[..., str], message: str
 ) -> None:
     papers = Papers.of(made.checkpoints)
     assert papers.look(db).intact
     tampering(random.Random(3), db, papers)
-    assert any(said in one.text for one in papers.look(db).findings)
+    assert any(message in one.text for one in papers.look(db).findings)
 
 
 def test_s12_without_any_checkpoint_nothing_is_intact(made: Subject, db: sqlite3.Connection) -> None:
     found = first(examine(db, Known()))
-    assert (found.kind, found.text.partition(":")[0][:25]) == (Kind.CHECKPOINT, "no checkpoint speaks of i")
+    assert (found.kind, found.text.partition(":")[0][:25]) == (Kind.CHECKPOINT, "no checkpoint covers its ")
 
 
 def test_s12_checkpoints_from_before_there_was_a_key_need_no_signature(made: Subject, db: sqlite3.Connection) -> None:
@@ -122,28 +122,28 @@ def test_a_deleted_row_is_named(db: sqlite3.Connection, made: Subject) -> None:
         Kind.MISSING,
         "dead_letters",
         3,
-        "row 2 before it missing: deleted, or moved",
+        "row 2 before it is missing: deleted, or moved",
     )
 
 
-def test_a_state_that_the_result_does_not_say_is_named(db: sqlite3.Connection, made: Subject) -> None:
+def test_a_state_that_contradicts_the_result_is_named(db: sqlite3.Connection, made: Subject) -> None:
     there = row(db, "result_history")
     db.execute("UPDATE result_history SET state = 'MATCHED!' WHERE id = ?", (there["id"],))
-    assert f"state is 'MATCHED!', and the result says {there['state']!r}" in first(examine(db, made.checkpoints)).text
+    assert f"state is 'MATCHED!', but the result has {there['state']!r}" in first(examine(db, made.checkpoints)).text
 
 
 @pytest.mark.parametrize(
     ("table", "column", "value"),
     [("results", "state", "MATCHED?"), ("breaks", "status", "GONE"), ("break_events", "at", "2001-01-01T00:00:00Z")],
 )
-def test_what_follows_from_the_history_is_compared_with_it(
+def test_derived_rows_are_compared_with_the_history(
     db: sqlite3.Connection, made: Subject, table: str, column: str, value: str
 ) -> None:
     [(trade_id,)] = db.execute(f"SELECT trade_id FROM {table} LIMIT 1")
     db.execute(f"UPDATE {table} SET {column} = ? WHERE trade_id = ?", (value, trade_id))
     found = first(examine(db, made.checkpoints))
     assert (found.kind, found.table, found.trade_id) == (Kind.DERIVED, table, trade_id)
-    assert f"{column} is {value!r}, and the history makes it" in found.text
+    assert f"{column} is {value!r}, but by the history it is" in found.text
 
 
 def test_one_change_is_one_finding(db: sqlite3.Connection, made: Subject) -> None:
@@ -151,7 +151,7 @@ def test_one_change_is_one_finding(db: sqlite3.Connection, made: Subject) -> Non
     assert [(one.kind, one.row) for one in examine(db, made.checkpoints).findings] == [(Kind.BROKEN, 3)]
 
 
-def test_an_end_cut_off_with_its_offset_is_found_by_a_checkpoint_alone(db: sqlite3.Connection, made: Subject) -> None:
+def test_only_a_checkpoint_finds_a_truncated_end(db: sqlite3.Connection, made: Subject) -> None:
     last = rows(db, "SELECT * FROM dead_letters ORDER BY id DESC LIMIT 1")[0]
     question = 'SELECT chain, "offset" FROM dead_letters WHERE topic = ? AND partition = ? AND id < ? ORDER BY id'
     [*_, (before, offset)] = db.execute(question, (last["topic"], last["partition"], last["id"]))
@@ -161,16 +161,14 @@ def test_an_end_cut_off_with_its_offset_is_found_by_a_checkpoint_alone(db: sqlit
         (before, offset + 1, last["topic"], last["partition"]),
     )
     without = {one.text.partition(":")[0] for one in examine(db, Known()).findings}
-    assert all(text.startswith("no checkpoint speaks of") for text in without)  # and nothing else of the row
+    assert all(text.startswith("no checkpoint covers") for text in without)  # and no other finding
     found = first(examine(db, made.checkpoints))
     assert (found.kind, found.topic, found.partition) == (Kind.TRUNCATED, last["topic"], last["partition"])
     assert "its end was cut off" in found.text
 
 
-def test_when_a_result_was_decided_is_compared_where_two_tables_say_it_and_nowhere_else(
-    db: sqlite3.Connection, made: Subject
-) -> None:
-    """The time is in no chain. docs/audit.md says so; ``db rebuild`` compares it with the topic's."""
+def test_decided_at_is_compared_only_where_two_tables_have_it(db: sqlite3.Connection, made: Subject) -> None:
+    """No chain covers the time, see docs/audit.md; ``db rebuild`` compares it with the topic."""
     older = (
         "SELECT h.id FROM result_history h JOIN results r USING (trade_id) "
         "LEFT JOIN break_events e USING (trade_id, version) WHERE h.version < r.version AND e.version IS NULL {}"
@@ -182,7 +180,7 @@ def test_when_a_result_was_decided_is_compared_where_two_tables_say_it_and_nowhe
     assert "no ISO 8601 instant" in first(examine(db, made.checkpoints)).text
 
 
-def test_cells_that_are_no_text_are_found_and_end_nothing(db: sqlite3.Connection, made: Subject) -> None:
+def test_cells_that_are_not_text_are_found(db: sqlite3.Connection, made: Subject) -> None:
     for table, column in (("result_history", "result"), ("dead_letters", "text")):
         db.execute(f"UPDATE {table} SET {column} = CAST(x'ff00fe' AS TEXT) WHERE id = 1")
     db.execute("UPDATE results SET trade_id = CAST(x'ff00fe' AS TEXT) WHERE trade_id = 'T-7'")
@@ -190,13 +188,13 @@ def test_cells_that_are_no_text_are_found_and_end_nothing(db: sqlite3.Connection
     assert {"result_history", "dead_letters", "results"} <= found
 
 
-def test_findings_without_end_are_counted_and_the_first_kept(db: sqlite3.Connection, made: Subject) -> None:
+def test_many_findings_are_counted_and_the_first_have_texts(db: sqlite3.Connection, made: Subject) -> None:
     rng = random.Random(1)
     for (number,) in db.execute("SELECT id FROM result_history").fetchall():
         db.execute("UPDATE result_history SET chain = ? WHERE id = ?", (rng.randbytes(32).hex(), number))
     examined = examine(db, made.checkpoints)
     assert examined.found >= len(examined.findings) > 20
-    assert len(examined.findings) <= KEPT
+    assert len(examined.findings) <= MOST_TEXTS
 
 
 def test_a_damaged_file_is_a_finding(tmp_path: Path, made: Subject) -> None:
@@ -216,7 +214,7 @@ def test_a_damaged_file_is_a_finding(tmp_path: Path, made: Subject) -> None:
 
 @pytest.mark.parametrize("column", ["topic", "chain"])
 @pytest.mark.parametrize("table", ["result_history", "dead_letters", "dead_letter_actions"])
-def test_a_cell_that_is_no_utf8_is_a_finding(made: Subject, db: sqlite3.Connection, table: str, column: str) -> None:
+def test_a_cell_that_is_not_utf8_is_a_finding(made: Subject, db: sqlite3.Connection, table: str, column: str) -> None:
     db.execute(f"UPDATE {table} SET {column} = CAST(x'ff' AS TEXT) WHERE id = 2")
     examined = examine(db, made.checkpoints)
     assert [(one.table, one.row) for one in examined.findings if one.row == 2]
@@ -229,6 +227,6 @@ def test_a_cell_that_is_no_utf8_is_a_finding(made: Subject, db: sqlite3.Connecti
         "CREATE VIEW nice AS SELECT * FROM results",
     ],
 )
-def test_what_would_change_later_rows_is_a_finding(made: Subject, db: sqlite3.Connection, made_by_hand: str) -> None:
+def test_a_trigger_or_view_is_a_finding(made: Subject, db: sqlite3.Connection, made_by_hand: str) -> None:
     db.execute(made_by_hand)
-    assert "'nice', and we make none" in first(examine(db, made.checkpoints)).text
+    assert "'nice', which TradeRecon does not create" in first(examine(db, made.checkpoints)).text

@@ -1,4 +1,4 @@
-"""The sink's worker tells checkpoints; its database is looked at, copied, restored, lost, damaged and made anew."""
+"""The sink's worker publishes checkpoints; its database is verified, backed up, restored, lost, damaged and rebuilt."""
 
 import json
 import sqlite3
@@ -23,44 +23,44 @@ VOLATILE = {"standings", "sink_offsets"}
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Iterator[StoredFact]:
+def installation(tmp_path: Path) -> Iterator[StoredFact]:
     installation = StoredFact(tmp_path)
     yield installation
     installation.close()
 
 
 def chains(found: dict[str, Any]) -> set[tuple[object, ...]]:
-    """The chains of ``audit verify --json``, without when they were told."""
+    """The chains of ``audit verify --json``, without the times of their checkpoints."""
     return {(one["topic"], one["partition"], one["rows"], one["head"]) for one in found["chains"]}
 
 
-def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: StoredFact, tmp_path: Path) -> None:
-    kept.publish(outputs_of(TRADES, SEED))
-    worker = kept.start("sink")
-    kept.until(lambda: kept.one("SELECT count(*) FROM result_history"), "something is stored")
-    kept.until(lambda: kept.verified()["intact"], "its first checkpoints are there")  # while it writes
-    kept.run("db", "backup", tmp_path / "b.db")
-    kept.until(lambda: kept.read_all() and worker.ready(), "everything is stored")
+def test_a_worker_publishes_checkpoints_and_an_auditor_uses_them(installation: StoredFact, tmp_path: Path) -> None:
+    installation.publish(outputs_of(TRADES, SEED))
+    worker = installation.start("sink")
+    installation.until(lambda: installation.one("SELECT count(*) FROM result_history"), "something is stored")
+    installation.until(lambda: installation.verified()["intact"], "its first checkpoints are there")  # while it writes
+    installation.run("db", "backup", tmp_path / "b.db")
+    installation.until(lambda: installation.read_all() and worker.ready(), "everything is stored")
     assert worker.leave() == Exit.OK
 
-    lines = (kept.data_dir / NAME).read_bytes().splitlines()
-    assert by_chain(topic_lines(kept)) == by_chain(lines)
-    whole = kept.asked("audit", "verify")
+    lines = (installation.data_dir / NAME).read_bytes().splitlines()
+    assert by_chain(topic_lines(installation)) == by_chain(lines)
+    whole = installation.asked("audit", "verify")
     tables = ("result_history", "dead_letters", "dead_letter_actions")
-    count = sum(kept.one(f"SELECT count(*) FROM {table}") for table in tables)
+    count = sum(installation.one(f"SELECT count(*) FROM {table}") for table in tables)
     assert whole.returncode == Exit.OK
     assert f"{len(lines)} of {len(lines)} checkpoints are not signed" in whole.stderr
     assert f"intact: {count} rows in" in whole.stdout
     assert f"{TRADES} trades, {len(lines)} checkpoints" in whole.stdout
     last = {place: json.loads(several[-1]) for place, several in by_chain(lines).items()}
-    for topic, partition, rows, head in chains(kept.verified()):
+    for topic, partition, rows, head in chains(installation.verified()):
         said = last[str(topic), int(str(partition))]
         assert (said["head"], said["rows"]) == (head, rows)
 
-    trade_id = kept.one("SELECT trade_id FROM breaks LIMIT 1")
-    proven = kept.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence")
+    trade_id = installation.one("SELECT trade_id FROM breaks LIMIT 1")
+    proven = installation.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence")
     assert (proven.returncode, proven.stdout) == (Exit.OK, "")
-    command = [sys.executable, "-I", "verify_proof.py", "proof.json", str(kept.data_dir / NAME)]
+    command = [sys.executable, "-I", "verify_proof.py", "proof.json", str(installation.data_dir / NAME)]
     auditor = subprocess.run(command, cwd=tmp_path / "evidence", capture_output=True, text=True, check=False)
     assert (auditor.returncode, auditor.stderr) == (0, "")
     assert "up to checkpoints" in auditor.stdout
@@ -68,66 +68,66 @@ def test_a_worker_tells_checkpoints_and_an_auditor_uses_them(kept: StoredFact, t
     auditor = subprocess.run(command, cwd=tmp_path / "evidence", capture_output=True, text=True, check=False)
     assert (auditor.returncode, auditor.stdout) == (1, "")
     assert "No such file or directory: 'nowhere.jsonl'" in auditor.stderr
-    assert kept.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence").returncode == Exit.USAGE
-    assert kept.asked("audit", "prove", "T-nobody").returncode == Exit.INPUT
+    assert installation.asked("audit", "prove", trade_id, "--out", tmp_path / "evidence").returncode == Exit.USAGE
+    assert installation.asked("audit", "prove", "T-nobody").returncode == Exit.INPUT
 
-    with closing(sqlite3.connect(kept.database)) as database, database:
+    with closing(sqlite3.connect(installation.database)) as database, database:
         database.execute("UPDATE result_history SET state = 'MATCHED' WHERE state = 'MISMATCHED'")
-    broken = kept.asked("audit", "verify")
+    broken = installation.asked("audit", "verify")
     assert broken.returncode == Exit.BREAKS
-    assert "state is 'MATCHED', and the result says 'MISMATCHED'" in broken.stdout
+    assert "state is 'MATCHED', but the result has 'MISMATCHED'" in broken.stdout
 
-    with closing(sqlite3.connect(kept.database)) as database, database:
+    with closing(sqlite3.connect(installation.database)) as database, database:
         database.execute("UPDATE result_history SET topic = CAST(x'ff1b5b324a' AS TEXT) WHERE id = 2")
         database.execute("UPDATE result_history SET result = 'none' WHERE trade_id = ?", (trade_id,))
-    broken = kept.asked("audit", "verify")
+    broken = installation.asked("audit", "verify")
     assert broken.returncode == Exit.BREAKS
     assert r"\udcff\x1b[2J[" in broken.stdout
-    unproven = kept.asked("audit", "prove", trade_id)
+    unproven = installation.asked("audit", "prove", trade_id)
     assert (unproven.returncode, unproven.stdout) == (Exit.BREAKS, "")
     assert "run `traderecon audit verify`" in unproven.stderr
 
 
 def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_are_missed(
-    kept: StoredFact, tmp_path: Path
+    installation: StoredFact, tmp_path: Path
 ) -> None:
-    made = kept.asked("audit", "key", tmp_path / "key.pem")
+    made = installation.asked("audit", "key", tmp_path / "key.pem")
     public = made.stdout.strip()
     assert (made.returncode, len(public)) == (Exit.OK, 64)
     assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
-    assert kept.asked("audit", "key", tmp_path / "key.pem").returncode == Exit.USAGE
+    assert installation.asked("audit", "key", tmp_path / "key.pem").returncode == Exit.USAGE
     for command in (("audit", "key"), ("db", "backup")):
         for taken in (tmp_path / "key.pem", tmp_path / "nowhere" / "file"):
-            assert kept.asked(*command, taken).returncode == Exit.USAGE, (command, taken)
-    inside = kept.data_dir / "key.pem"
+            assert installation.asked(*command, taken).returncode == Exit.USAGE, (command, taken)
+    inside = installation.data_dir / "key.pem"
     inside.write_bytes((tmp_path / "key.pem").read_bytes())
-    kept.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(inside)
-    refused = kept.asked("audit", "verify")
+    installation.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(inside)
+    refused = installation.asked("audit", "verify")
     assert refused.returncode == Exit.CONFIG
-    assert "lies in the data directory" in refused.stderr
+    assert "is in the data directory" in refused.stderr
     inside.unlink()
-    kept.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(tmp_path / "key.pem")
-    kept.publish(outputs_of(TRADES, SEED))
-    kept.store()
-    file = kept.data_dir / NAME
+    installation.environment["TRADERECON_CHECKPOINT_KEY_FILE"] = str(tmp_path / "key.pem")
+    installation.publish(outputs_of(TRADES, SEED))
+    installation.store()
+    file = installation.data_dir / NAME
     whole = file.read_bytes()
     assert all(json.loads(line)["signature"] for line in whole.splitlines())
-    sound = kept.asked("audit", "verify")
+    sound = installation.asked("audit", "verify")
     assert (sound.returncode, sound.stderr) == (Exit.OK, "")
     anchor, also = tmp_path / "anchor.jsonl", tmp_path / "anchor.json"
-    assert kept.asked("audit", "anchor", "--out", anchor).returncode == Exit.OK
+    assert installation.asked("audit", "anchor", "--out", anchor).returncode == Exit.OK
     for taken in (anchor, tmp_path / "nowhere" / "anchor"):
-        assert kept.asked("audit", "anchor", "--out", taken).returncode == Exit.USAGE
-    also.write_text(kept.asked("audit", "anchor", "--json").stdout)
+        assert installation.asked("audit", "anchor", "--out", taken).returncode == Exit.USAGE
+    also.write_text(installation.asked("audit", "anchor", "--json").stdout)
     for taken in (anchor, also):
-        assert kept.asked("audit", "verify", "--anchor", taken, "--public-key", public).returncode == Exit.OK
+        assert installation.asked("audit", "verify", "--anchor", taken, "--public-key", public).returncode == Exit.OK
 
     def found(content: bytes | None, *more: str | Path) -> set[str]:
-        """What is said of a file with this content, or of none."""
+        """The texts of the findings for a checkpoint file with this content, or for none."""
         file.unlink()
         if content is not None:
             file.write_bytes(content)
-        said = kept.asked("audit", "verify", "--json", *more)
+        said = installation.asked("audit", "verify", "--json", *more)
         assert said.returncode == Exit.BREAKS
         file.write_bytes(whole)
         return {one["text"] for one in json.loads(said.stdout)["findings"]}
@@ -136,90 +136,90 @@ def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_ar
     for content in (None, b"", rest, first[:-9] + b"\n" + rest):
         assert any("were removed from it, or changed" in text for text in found(content))
         assert any("the anchor" in text for text in found(content, "--offline", "--anchor", anchor))
-        assert kept.asked("audit", "verify").returncode == Exit.OK
+        assert installation.asked("audit", "verify").returncode == Exit.OK
     for content in (None, b""):
-        assert any("no checkpoint speaks of" in text for text in found(content, "--offline"))
-    other = kept.asked("audit", "key", tmp_path / "other.pem").stdout.strip()
-    untrusted = kept.asked("audit", "verify", "--public-key", other)
+        assert any("no checkpoint covers" in text for text in found(content, "--offline"))
+    other = installation.asked("audit", "key", tmp_path / "other.pem").stdout.strip()
+    untrusted = installation.asked("audit", "verify", "--public-key", other)
     assert untrusted.returncode == Exit.BREAKS
     assert "which is not trusted" in untrusted.stdout
-    kept.environment["TRADERECON_DATA_DIR"] = str(tmp_path / "elsewhere")
-    kept.environment["TRADERECON_DATABASE_URL"] = f"sqlite:///{kept.database}"
+    installation.environment["TRADERECON_DATA_DIR"] = str(tmp_path / "elsewhere")
+    installation.environment["TRADERECON_DATABASE_URL"] = f"sqlite:///{installation.database}"
     (tmp_path / "elsewhere").mkdir()
-    assert kept.asked("audit", "verify", "--checkpoints", file).returncode == Exit.UNREACHABLE
-    assert kept.asked("audit", "verify", "--checkpoints", file, "--offline").returncode == Exit.OK
+    assert installation.asked("audit", "verify", "--checkpoints", file).returncode == Exit.UNREACHABLE
+    assert installation.asked("audit", "verify", "--checkpoints", file, "--offline").returncode == Exit.OK
 
 
-def test_what_an_auditor_names_is_there_and_is_not_overwritten(kept: StoredFact, tmp_path: Path) -> None:
-    kept.publish(outputs_of(TRADES, SEED))
-    kept.store()
+def test_inputs_must_exist_and_outputs_must_not(installation: StoredFact, tmp_path: Path) -> None:
+    installation.publish(outputs_of(TRADES, SEED))
+    installation.store()
     (tmp_path / "none.jsonl").write_text("\n")
-    empty = kept.asked("audit", "verify", "--checkpoints", tmp_path / "none.jsonl")
+    empty = installation.asked("audit", "verify", "--checkpoints", tmp_path / "none.jsonl")
     assert (empty.returncode, empty.stdout) == (Exit.INPUT, "")
     assert "none.jsonl: no line is a checkpoint, so there is nothing to compare with" in empty.stderr
     for command in (("backup", tmp_path / "no" / "b.db"), ("rebuild", "--out", tmp_path / "no" / "b.db")):
-        refused = kept.asked("db", *command)
+        refused = installation.asked("db", *command)
         assert refused.returncode == Exit.USAGE
         assert f"there is no directory {tmp_path / 'no'}" in refused.stderr
     assert not (tmp_path / "no").exists()
 
 
-def test_p11_a_backup_of_yesterday_comes_to_today(kept: StoredFact, tmp_path: Path) -> None:
+def test_p11_a_backup_of_yesterday_comes_to_today(installation: StoredFact, tmp_path: Path) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
-    kept.publish(first)
-    kept.store()
-    kept.run("db", "backup", tmp_path / "yesterday.db")
-    kept.publish(later)
-    kept.store()
-    today, rows = kept.verified(), kept.stored_rows()
-    kept.restore(tmp_path / "yesterday.db")
-    older = kept.verified()  # the checkpoints of today know of more
+    installation.publish(first)
+    installation.store()
+    installation.run("db", "backup", tmp_path / "yesterday.db")
+    installation.publish(later)
+    installation.store()
+    today, rows = installation.verified(), installation.stored_rows()
+    installation.restore(tmp_path / "yesterday.db")
+    older = installation.verified()  # the checkpoints of today cover more
     assert {one["kind"] for one in older["findings"]} == {"TRUNCATED"}
-    kept.store()
-    brought_up = kept.stored_rows()
+    installation.store()
+    brought_up = installation.stored_rows()
     ids = [id_ for id_, *_ in brought_up.pop("database_ids")]
     assert len({*ids} - {""}) == len(rows.pop("database_ids")) + 1, "a copy has an id of its own"
     assert brought_up == rows
-    after = kept.verified()
+    after = installation.verified()
     assert (today["intact"], after["intact"]) == (True, True)
     assert chains(after) == chains(today)
 
 
-def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(kept: StoredFact) -> None:
-    kept.publish(outputs_of(TRADES, SEED))
-    worker = kept.start("sink")
-    kept.until(kept.read_all, "everything is stored")
+def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(installation: StoredFact) -> None:
+    installation.publish(outputs_of(TRADES, SEED))
+    worker = installation.start("sink")
+    installation.until(installation.read_all, "everything is stored")
     worker.kill()
-    rows = kept.stored_rows_of_a_copy()
-    assert kept.database.with_name("traderecon.db-wal").stat().st_size > 0
+    rows = installation.stored_rows_of_a_copy()
+    assert installation.database.with_name("traderecon.db-wal").stat().st_size > 0
     for suffix in ("-wal", "-shm"):
-        kept.database.with_name(f"traderecon.db{suffix}").unlink(missing_ok=True)
-    kept.store()
-    for name, found in kept.stored_rows().items():
+        installation.database.with_name(f"traderecon.db{suffix}").unlink(missing_ok=True)
+    installation.store()
+    for name, found in installation.stored_rows().items():
         assert name in VOLATILE or found == rows[name]
-    assert kept.verified()["intact"]
+    assert installation.verified()["intact"]
 
 
-def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(kept: StoredFact) -> None:
+def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(installation: StoredFact) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
-    kept.publish(first)
-    kept.store()
-    content = bytearray(kept.database.read_bytes())
+    installation.publish(first)
+    installation.store()
+    content = bytearray(installation.database.read_bytes())
     for at in range(1, len(content) // PAGE_BYTES):
         content[at * PAGE_BYTES : at * PAGE_BYTES + 2_000] = b"\xa5" * 2_000
-    kept.database.write_bytes(content)
-    kept.publish(later)
-    worker = kept.start("sink")
+    installation.database.write_bytes(content)
+    installation.publish(later)
+    worker = installation.start("sink")
     assert worker.ended() == Exit.CONFIG
-    assert "traderecon.db: no database that can be read" in worker.log
-    broken = kept.asked("audit", "verify", "--json")
+    assert "traderecon.db: not a readable database" in worker.log
+    broken = installation.asked("audit", "verify", "--json")
     assert broken.returncode == Exit.BREAKS
     assert {one["kind"] for one in json.loads(broken.stdout)["findings"]} == {"DAMAGED"}
-    refused = kept.asked("db", "backup", kept.directory / "b.db")
+    refused = installation.asked("db", "backup", installation.directory / "b.db")
     assert refused.returncode == Exit.CONFIG
-    made = kept.asked("db", "rebuild")
+    made = installation.asked("db", "rebuild")
     assert made.returncode == Exit.BREAKS
-    assert "nothing was compared, the old database cannot be read" in made.stderr
-    kept.restore(kept.data_dir / "traderecon.rebuilt.db")
-    kept.store()
-    assert kept.verified()["intact"]
+    assert "nothing was compared, because the old database cannot be read" in made.stderr
+    installation.restore(installation.data_dir / "traderecon.rebuilt.db")
+    installation.store()
+    assert installation.verified()["intact"]

@@ -1,4 +1,4 @@
-"""CSV, JSON and Parquet carry the same rows; no spreadsheet runs them; a file is there whole or not at all."""
+"""CSV, JSON and Parquet have the same rows, safe for spreadsheets; a file is complete or does not exist."""
 
 import csv
 import io
@@ -57,7 +57,7 @@ def cell(text: str) -> str:
 
 
 def read(form: Format, out: bytes) -> list[dict[str, object]]:
-    """The rows as everybody may compare them: lists of codes, None for nothing, event_time as text."""
+    """The rows in a common form: lists of codes, None for empty cells, event_time as text."""
     if form is Format.JSON:
         rows: list[dict[str, object]] = json.loads(out)
         return rows
@@ -105,7 +105,7 @@ def test_instants_of_every_precision_are_the_same_in_all_forms(tmp_path: Path) -
         "2025-07-26T10:01:23.120000000Z",
         "2261-12-31T23:59:59.999999999Z",
     ]
-    files = plain_files([f"T{place},AAPL,1,1,{instant}" for place, instant in enumerate(instants)], [])
+    files = plain_files([f"T{number},AAPL,1,1,{instant}" for number, instant in enumerate(instants)], [])
     inputs = written(tmp_path, files)
     rows = [read(form, left_by(inputs, form=form).out) for form in Format]
     assert [row["event_time"] for row in rows[0]] == [
@@ -246,7 +246,7 @@ def test_a_row_is_a_line(tmp_path: Path, form: Format) -> None:
     assert out.count(b"\n") == len(rows) + (2 if form is Format.JSON else 0)
 
 
-def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_text("yesterday")
     with whole(path) as temporary:
@@ -257,7 +257,7 @@ def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_that_breaks_off_leaves_the_old_one(tmp_path: Path) -> None:
+def test_an_incomplete_file_leaves_the_old_one(tmp_path: Path) -> None:
     def break_off() -> None:
         with whole(path) as temporary:
             temporary.write_text("tod")
@@ -287,7 +287,7 @@ def test_names_of_folders_are_no_patterns(tmp_path: Path, form: Format, name: st
 
 @pytest.mark.parametrize("form", [Format.JSON, Format.PARQUET])
 def test_codes_stay_sorted_in_lists(tmp_path: Path, form: Format) -> None:
-    """Five reasons and two hints on every trade, so that an order by chance would show."""
+    """Five reasons and two hints on every trade, so that a random order would be noticed."""
     ours = [f"T{number:03d},AAPL,100,190.50,2025-07-26T23:59:59.999Z" for number in range(200)]
     theirs = [f"T{number:03d},MSFT,101,191.50,2025-07-26T00:00:00Z" for number in range(200)]
     booked = [f"T{number:03d},95.00,0.5" for number in range(200)]

@@ -1,4 +1,4 @@
-"""The batch says what the rules say, of every trade once, in order, and however the work is cut up."""
+"""The batch judges every trade once, by the rules and in order, however the work is split."""
 
 import csv
 import gzip
@@ -40,10 +40,10 @@ def reject_rows(rejects: bytes) -> list[tuple[int, str, str, str]]:
     return [(int(row["line"]), row["file"], row["code"], row["text"]) for row in rows_of(rejects)]
 
 
-def in_pieces(inputs: list[Input], *, chunk_bytes: int, bounds: list[str], screened: bool = True, held: bool) -> Left:
-    """What ``reconcile`` does, with chunks and parts of our choosing, held in memory or split on disk."""
+def in_pieces(inputs: list[Input], *, chunk_bytes: int, bounds: list[str], vectorized: bool = True, held: bool) -> Left:
+    """``reconcile`` with given chunks and parts, held in memory or split on disk."""
     folder = inputs[0].path.parent
-    job = Job(FOUNDING, Format.CSV, folder, screened)
+    job = Job(FOUNDING, Format.CSV, folder, vectorized)
     files = [cut_up(file, bounds, chunk_bytes, None if held else folder) for file in inputs]
     parts = [judge_part(number, files, job) for number in range(len(bounds) + 1)]
     summary = Summary()
@@ -52,9 +52,11 @@ def in_pieces(inputs: list[Input], *, chunk_bytes: int, bounds: list[str], scree
     put_together(Format.CSV, [part.rows for part in parts], folder / "pieces.csv")
     rejected = [row for part in parts for row in csv.reader(io.StringIO(part.rejects.read_text(encoding="utf-8")))]
     rejected.sort(key=lambda row: (int(row[0]), int(row[1])))
-    told = io.StringIO()
-    csv.writer(told, lineterminator="\n").writerows([("line", "file", "code", "text"), *(row[1:] for row in rejected)])
-    return Left((folder / "pieces.csv").read_bytes(), told.getvalue().encode(), summary)
+    rejects = io.StringIO()
+    csv.writer(rejects, lineterminator="\n").writerows(
+        [("line", "file", "code", "text"), *(row[1:] for row in rejected)]
+    )
+    return Left((folder / "pieces.csv").read_bytes(), rejects.getvalue().encode(), summary)
 
 
 def legs_of(files: Files) -> dict[Source, list[Leg | None]]:
@@ -76,11 +78,11 @@ def day_of(sent: Sequence[Sequence[Sent]]) -> dict[Source, bytes]:
     files = {}
     for source, known in rows.items():
         names = dict.fromkeys([*COLUMNS[source], *(name for row in known for name in row)])
-        told = io.StringIO()
-        writer = csv.DictWriter(told, names, restval="", lineterminator="\n")
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(known)
-        files[source] = told.getvalue().encode()
+        files[source] = text.getvalue().encode()
     return files
 
 
@@ -93,10 +95,10 @@ def test_every_trade_is_judged_as_the_oracle_judges_it(tmp_path: Path, sent: lis
         rows = defaultdict(list)
         for source, row in trade:
             rows[source].append(row)
-        said = oracle.find(rows[Source.EXECUTIONS], rows[Source.CONFIRMATIONS], rows[Source.PNL], oracle.FOUNDING)
+        expected = oracle.find(rows[Source.EXECUTIONS], rows[Source.CONFIRMATIONS], rows[Source.PNL], oracle.FOUNDING)
         row = found.pop(f"T{number}", {"state": "PENDING", "reasons": ""})
-        assert (row["state"], row["reasons"]) == (said.state, ";".join(said.reasons))
-        assert {name: row[f"{name}_check"] for name in said.outcomes} == said.outcomes
+        assert (row["state"], row["reasons"]) == (expected.state, ";".join(expected.reasons))
+        assert {name: row[f"{name}_check"] for name in expected.outcomes} == expected.outcomes
     assert not found
 
 
@@ -143,7 +145,7 @@ def test_the_rows_are_counted_in_the_summary(tmp_path: Path, profile: str) -> No
 
 
 @pytest.mark.parametrize("profile", ["typical", "hostile"])
-@pytest.mark.parametrize("screened", [True, False], ids=["screened", "unscreened"])
+@pytest.mark.parametrize("vectorized", [True, False], ids=["vectorized", "core"])
 @pytest.mark.parametrize("held", [True, False], ids=["in memory", "on disk"])
 @pytest.mark.parametrize(
     ("chunk_bytes", "bounds"),
@@ -154,12 +156,12 @@ def test_the_rows_are_counted_in_the_summary(tmp_path: Path, profile: str) -> No
         (3_000, ["", "A", "S7-00000100", "S7-00000101", "S7-00000250", "S7-00000299", "T"]),
     ],
 )
-def test_how_the_work_is_cut_up_changes_nothing(
-    tmp_path: Path, profile: str, chunk_bytes: int, bounds: list[str], *, screened: bool, held: bool
+def test_how_the_work_is_split_changes_nothing(
+    tmp_path: Path, profile: str, chunk_bytes: int, bounds: list[str], *, vectorized: bool, held: bool
 ) -> None:
     inputs = written(tmp_path, simulated(profile, trades=300))
     whole = left_by(inputs)
-    pieces = in_pieces(inputs, chunk_bytes=chunk_bytes, bounds=bounds, screened=screened, held=held)
+    pieces = in_pieces(inputs, chunk_bytes=chunk_bytes, bounds=bounds, vectorized=vectorized, held=held)
     assert pieces.out == whole.out
     assert reject_rows(pieces.rejects) == reject_rows(whole.rejects)
     assert pieces.summary == replace(whole.summary, rejected=Counter(), rejects=[])
@@ -167,7 +169,7 @@ def test_how_the_work_is_cut_up_changes_nothing(
 
 @pytest.mark.parametrize("names", [("Börse", "Börse 2"), ("é", "é#"), ("🙂", "🙂+1")])
 def test_a_trade_beyond_ascii_is_one_trade_in_whichever_part(tmp_path: Path, names: tuple[str, str]) -> None:
-    """One file has a quote in it and the other has none, and a part begins between the two names."""
+    """One file contains a quote, the other does not, and a part starts between the two names."""
     sent = [f"{name},{TERMS}" for name in names]
     inputs = written(tmp_path, plain_files([*sent, f'"{names[1]}",{TERMS}'], sent))
     whole = left_by(inputs)
@@ -176,7 +178,7 @@ def test_a_trade_beyond_ascii_is_one_trade_in_whichever_part(tmp_path: Path, nam
 
 
 def test_processors_change_nothing(tmp_path: Path) -> None:
-    """Files of two chunks and two parts: long lines that are no leg make them so."""
+    """Files of two chunks and two parts, filled up with long invalid lines."""
     files = simulated("typical", trades=1000)
     lines = files[Source.EXECUTIONS].decode().split("\n")[:-1]
     middle = len(lines) // 2
@@ -184,11 +186,11 @@ def test_processors_change_nothing(tmp_path: Path) -> None:
     lines = [*lines[:middle], *long, *lines[middle:], "S7-00000000,AAPL,no number,1,2025-07-26T10:01:23Z"]
     inputs = written(tmp_path, files | {Source.EXECUTIONS: file_of(lines[1:], lines[0])})
     assert len(inputs[0].chunks(CHUNK_BYTES)) == 2
-    told: list[int] = []
-    alone = left_by(inputs, advance=told.append)
+    reported: list[int] = []
+    alone = left_by(inputs, advance=reported.append)
     assert left_by(inputs, processors=2) == alone
     assert left_by(inputs, processors=None) == alone
-    assert sum(told) == Run(inputs, FOUNDING, None, Format.CSV, tmp_path).bytes_to_do
+    assert sum(reported) == Run(inputs, FOUNDING, None, Format.CSV, tmp_path).bytes_to_do
     assert alone.out == left_by(written(tmp_path, files)).out
     rejected = reject_rows(alone.rejects)
     assert [line for line, _, _, _ in rejected] == [*range(middle + 1, middle + 1 + len(long)), len(lines)]
@@ -279,13 +281,13 @@ def test_rejects_have_the_numbers_of_their_lines(tmp_path: Path, end: str) -> No
     assert left.summary.rows == {Source.EXECUTIONS: 5, Source.CONFIRMATIONS: 1, Source.PNL: 2}
 
 
-def test_only_so_many_rejects_are_shown_and_all_are_written(tmp_path: Path) -> None:
+def test_the_rejects_shown_are_bounded_and_all_are_written(tmp_path: Path) -> None:
     left = left_by(written(tmp_path, plain_files(["T1"] * (2 * REJECTS_SHOWN), [])))
     assert len(left.summary.rejects) == REJECTS_SHOWN
     assert len(reject_rows(left.rejects)) == left.summary.rejected[RejectCode.FIELD_MISSING] == 2 * REJECTS_SHOWN
 
 
-def test_a_side_keeps_its_highest_facts_in_any_order_and_refuses_none(tmp_path: Path) -> None:
+def test_a_side_keeps_its_highest_facts_in_any_order_and_rejects_none(tmp_path: Path) -> None:
     sent = [f"T1,A,{count},1,2025-07-26T10:01:23Z" for count in range(1, 70)]
     outs = set()
     for name, lines in (("a", sent), ("b", sent[::-1])):
@@ -311,7 +313,7 @@ def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty: its first line must name the columns"),
         (b"\r\n", "is empty: its first line must name the columns"),
@@ -328,19 +330,19 @@ def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> 
         (b"\xfe\xff\x00t\x00r\x00a\x00d\x00e", "is UTF-16: save it as UTF-8"),
         (gzip.compress(b"trade_id,ticker", mtime=0), "is compressed with gzip: unpack it first"),
         (b"PK\x03\x04\x14\x00", "is a zip archive or an Excel workbook: unpack it, or save the sheet as CSV"),
-        (b"trade_id,ticker,quantity,price,timestamp\rT1,A,1,1,", "has lines that end in CR only: save it with line"),
+        (b"trade_id,ticker,quantity,price,timestamp\rT1,A,1,1,", "has lines that end in CR only: save it with LF"),
         (b"a,b\r" * 20_000, "has lines that end in CR only"),
         (b"sep=,\r\ntrade_id,ticker", "begins with the line sep=,, which only Excel reads: remove that line"),
         (b"\xef\xbb\xbfSEP=;\n", "begins with the line SEP=;, which only Excel reads: remove that line"),
         (b"x" * 70_000, "its first line is longer than 65536 bytes: it must name the columns"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, said: str) -> None:
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "executions.csv"
     path.write_bytes(content)
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InputError) as error:
         Input.open(Source.EXECUTIONS, path)
-    assert str(refused.value).startswith(f"{path}: {said}")
+    assert str(error.value).startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ def test_columns_may_come_in_any_order_with_others_among_them(tmp_path: Path, he
     assert (row["state"], row["execution_price"]) == ("MATCHED", "190.5")
 
 
-def test_a_file_that_changes_under_the_run_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_changes_during_the_run_is_rejected(tmp_path: Path) -> None:
     inputs = written(tmp_path, plain_files([f"T1,{TERMS}"], [f"T1,{TERMS}"], []))
     inputs[0].path.write_bytes(file_of([f"T2,{TERMS}", f"T3,{TERMS}"], ",".join(COLUMNS[Source.EXECUTIONS])))
     with pytest.raises(InputError, match="changed while it was read"):
@@ -369,7 +371,7 @@ def test_a_file_that_changes_under_the_run_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "results.csv").exists()
 
 
-def test_wide_lines_are_cut_into_parts_too(tmp_path: Path) -> None:
+def test_wide_lines_are_split_into_parts_too(tmp_path: Path) -> None:
     header = ",".join((*COLUMNS[Source.EXECUTIONS], "note"))
     lines = [f"T{number:04d},{TERMS},{'x' * 5_000}" for number in range(400)]
     files = {Source.EXECUTIONS: file_of(lines, header), Source.CONFIRMATIONS: file_of(lines, header)}
@@ -377,16 +379,16 @@ def test_wide_lines_are_cut_into_parts_too(tmp_path: Path) -> None:
     assert len(bounds) == sum(len(content) for content in files.values()) // 1_000_000 - 1
 
 
-def test_a_header_beyond_its_bound_is_refused_and_not_cut(tmp_path: Path) -> None:
+def test_a_header_beyond_its_bound_is_rejected_and_not_truncated(tmp_path: Path) -> None:
     header = ",".join(COLUMNS[Source.EXECUTIONS]) + "," + "é" * 40_000
     with pytest.raises(InputError, match="its first line is longer than 65536 bytes"):
         written(tmp_path, {Source.EXECUTIONS: file_of([f"T1,{TERMS},x"], header)})
 
 
-def test_a_file_that_goes_away_under_the_run_is_named(tmp_path: Path) -> None:
+def test_a_file_that_disappears_during_the_run_is_named(tmp_path: Path) -> None:
     (executions,) = written(
         tmp_path, {Source.EXECUTIONS: file_of([f"T1,{TERMS}"], ",".join(COLUMNS[Source.EXECUTIONS]))}
     )
     executions.path.unlink()
-    with pytest.raises(InputError, match="went away while it was read"):
+    with pytest.raises(InputError, match="disappeared while it was read"):
         executions.require_unchanged()

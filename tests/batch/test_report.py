@@ -1,4 +1,4 @@
-"""The report: a whole document, safe and accessible, whose every number is the summary's."""
+"""The report: a complete, safe and accessible document whose numbers are the summary's."""
 
 import re
 from collections import Counter
@@ -14,7 +14,7 @@ from markup import Node, Tree
 from runs import clean, mixed, odd, summary_of
 
 from traderecon.batch.report import Heading, InputFile, render
-from traderecon.batch.report.charts import FULL, LEAST, SLOTS, histogram
+from traderecon.batch.report.charts import FULL, MAX_SLOTS, MIN_LENGTH, histogram
 from traderecon.batch.report.headline import Urgency, call, headline
 from traderecon.batch.report.terms import terms
 from traderecon.batch.summary import BREAKS_SHOWN, REJECTS_SHOWN, Break, Summary
@@ -51,7 +51,7 @@ def page_of(summary: Summary, heading: Heading = HEADING, rules: Rules = FOUNDIN
 
 
 def table(page: Node, caption: str) -> list[list[str]]:
-    """The rows of the body of the table whose box or caption says so, cell by cell."""
+    """The body rows of the table with this box label or caption, cell by cell."""
     [found] = [node for node in page.all("div", role="region") if node["aria-label"] == caption]
     return [
         [cell.text for cell in row.inside if isinstance(cell, Node)]
@@ -154,8 +154,8 @@ def test_a_cancelled_trade_is_neither_matched_nor_a_break() -> None:
 def test_the_figures_on_top_are_the_summarys() -> None:
     run = mixed()
     [figures] = page_of(run).all("dl", **{"class": "figures"})
-    said = {part.all("dt")[0].text: part.all("dd")[0].text for part in figures.all("div")}
-    assert said == {
+    shown = {part.all("dt")[0].text: part.all("dd")[0].text for part in figures.all("div")}
+    assert shown == {
         "Matched": "86.46 %",
         "Breaks": "13",
         "One-sided": str(run.states[State.UNMATCHED]),
@@ -217,14 +217,14 @@ def test_a_histogram_loses_no_trade(spread: dict[int, tuple[int, int]], dense: i
     if picture is None:
         assert not minutes
         return
-    assert len(picture.slots) <= SLOTS
+    assert len(picture.slots) <= MAX_SLOTS
     assert sum(slot.trades for slot in picture.slots) + picture.outside == minutes.total()
     assert sum(slot.breaks for slot in picture.slots) + picture.outside_breaks == broken.total()
     assert picture.outside <= minutes.total() // 100
-    for place, slot in enumerate(picture.slots):
-        assert slot.minute == picture.first + place * picture.step
+    for index, slot in enumerate(picture.slots):
+        assert slot.minute == picture.first + index * picture.step
         assert slot.breaks <= picture.most
-        assert (slot.height >= LEAST) if slot.breaks else (slot.height == 0)
+        assert (slot.height >= MIN_LENGTH) if slot.breaks else (slot.height == 0)
         assert slot.height <= FULL
 
 
@@ -238,7 +238,7 @@ def test_one_mistyped_year_does_not_squeeze_the_day() -> None:
 # What is asked of the reader
 
 
-def test_what_to_do_is_said_first() -> None:
+def test_what_to_do_comes_first() -> None:
     assert call(mixed()).urgency is Urgency.ACT
     assert call(clean()).urgency is Urgency.DONE
     assert call(Summary()).urgency is Urgency.LOOK
@@ -282,7 +282,7 @@ def rows_of(body: Node) -> list[list[Node]]:
 
 
 def one(execution: str, confirmation: str, pnl: str = "", rules: Rules = FOUNDING) -> list[list[Node]]:
-    """The rows of the only break of a run: execution, confirmation, difference, without the cells that span them."""
+    """The rows of the only break of a run: execution, confirmation, difference, without the cells spanning them."""
     run = summary_of(
         [execution] if execution else [], [confirmation] if confirmation else [], [pnl] if pnl else [], rules
     )
@@ -295,7 +295,7 @@ def texts(row: list[Node]) -> list[str]:
     return [cell.text for cell in row]
 
 
-def test_the_sides_stand_one_above_the_other_with_difference_and_tolerance() -> None:
+def test_the_sides_are_one_above_the_other_with_difference_and_tolerance() -> None:
     execution, confirmation, difference = one(
         "T1,AAPL,100,190.50,2025-07-26T10:01:23Z,BUY",
         "T1,AAPL,100,190.506,2025-07-26T10:01:22.900Z,BUY",
@@ -341,15 +341,15 @@ def test_the_founding_sample_shows_what_was_expected_and_what_was_booked() -> No
     [body] = breaks(page).values()
     assert "PNL_INCONSISTENT hint: CONFIRM_BEFORE_EXECUTION hint: PNL_BASIS_SUSPECT" in body.text
     assert [row[-1].text for row in rows_of(body)] == ["expected 19049.5", "booked 95", "≠ 18954.5 allowed < 1"]
-    assert "1 of the PNL_INCONSISTENT may be no error of the trade" in page.text
+    assert "1 of the PNL_INCONSISTENT may not be an error in the trade" in page.text
 
 
-def test_a_missing_side_is_said_and_the_other_is_shown() -> None:
+def test_a_missing_side_is_marked_and_the_other_is_shown() -> None:
     execution, confirmation = one("T1,AAPL,100,190.50,2025-07-26T10:01:23Z,SELL", "", "T1,19049.50,0.5")
     assert texts(execution) == ["Execution", "AAPL", "100", "190.5", "2025-07-26T10:01:23Z", "–"]
-    assert texts(confirmation) == ["Confirmation", "missing: nothing to compare with", "booked 19049.5"]
+    assert texts(confirmation) == ["Confirmation", "missing: nothing to compare", "booked 19049.5"]
     execution, confirmation = one("", "T1,AAPL,100,190.50,2025-07-26T10:01:23Z,SELL")
-    assert texts(execution) == ["Execution", "missing: nothing to compare with", "–"]
+    assert texts(execution) == ["Execution", "missing: nothing to compare", "–"]
     assert texts(confirmation) == ["Confirmation", "AAPL", "100", "190.5", "2025-07-26T10:01:23Z", "–"]
 
 
@@ -426,7 +426,7 @@ def test_names_of_files_and_rules_are_text_and_can_be_written() -> None:
 # What was checked
 
 
-def test_the_footer_says_which_software_and_rules_spoke_and_when() -> None:
+def test_the_footer_names_software_rules_and_time() -> None:
     text = page_of(clean()).all("footer")[0].text
     assert text == (
         "Generated 2025-07-26T22:46:40Z Software TradeRecon 1.2.3 "
@@ -478,10 +478,10 @@ def test_a_trade_without_a_snapshot(required: bool) -> None:
     rules = Rules(name="r", checks=(Price(tolerance=Absolute(amount=Decimal(1))),), pnl_required=required)
     text = page_of(mixed(), rules=rules).text
     assert ("A trade without a pnl snapshot is a break." in text) is required
-    assert "A snapshot without a trade makes no break; there was 1." in text
+    assert "A snapshot without a trade is not a break; there was 1." in text
 
 
-def test_every_code_has_its_words() -> None:
+def test_every_code_has_a_text() -> None:
     assert words.HINTS.keys() == set(Hint)
     assert words.REJECTS.keys() == set(RejectCode)
     assert words.STATES.keys() == set(State)

@@ -1,4 +1,4 @@
-"""The report in a browser, from a file: asks for nothing, fits every window, can be read in light, dark and print."""
+"""The report in a browser, from a file: requests nothing, fits every window, is readable in light, dark and print."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @contextmanager
 def opened(browser: Browser, path: Path, width: int = 1280, scheme: Scheme = "light") -> Iterator[Page]:
-    """The report in a window; it must load without a word on the console and without a second request."""
+    """The report in a window; it must load without console messages and without a second request."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     heard: list[str] = []
     page.on("console", lambda message: heard.append(message.text))

@@ -1,4 +1,4 @@
-"""Every line of every file, under its number, in the one part that has its trade."""
+"""Every line of every file is in exactly one part, that of its trade, with its line number."""
 
 from bisect import bisect_right
 from pathlib import Path
@@ -38,7 +38,7 @@ def opened(folder: Path, content: bytes, header: str = TERMS) -> Input:
 
 
 def parts_of(file: Input, bounds: list[str], chunk_bytes: int, folder: Path) -> list[list[tuple[int, str]]]:
-    """Per part the numbers and lines that a file has of it; the same in memory and on disk."""
+    """The numbers and lines of a file per part; the same in memory and on disk."""
     held, spilled = cut_up(file, bounds, chunk_bytes), cut_up(file, bounds, chunk_bytes, folder)
     parts = [spilled.read(part) for part in range(len(bounds) + 1)]
     assert all(held.read(number).equals(part) for number, part in enumerate(parts))

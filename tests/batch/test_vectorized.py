@@ -1,4 +1,4 @@
-"""The screen changes nothing: with it or without it, a run leaves the same bytes and the same summary behind."""
+"""Vectorized rules change nothing: with or without them, a run gives the same bytes and the same summary."""
 
 from pathlib import Path
 
@@ -25,21 +25,21 @@ each_example_overwrites_the_last = settings(
 )
 
 
-def screened(folder: Path, files: Files, rules: Rules = FOUNDING) -> VectorizedResult:
-    """What the screen makes of the lines of files with the founding columns."""
-    screen = VectorizedRules.of(rules)
-    assert screen is not None
-    return screen.judge({file.source: cut_up(file).read(0) for file in written(folder, files)})
+def vectorized(folder: Path, files: Files, rules: Rules = FOUNDING) -> VectorizedResult:
+    """The vectorized result for files with the founding columns."""
+    vectorized_rules = VectorizedRules.of(rules)
+    assert vectorized_rules is not None
+    return vectorized_rules.judge({file.source: cut_up(file).read(0) for file in written(folder, files)})
 
 
 def pair(ours: str = TERMS, theirs: str | None = None, booked: str | None = BOOKED) -> dict[Source, bytes]:
-    """One trade, each source's cells behind its trade_id."""
+    """One trade; the cells of each source follow its trade_id."""
     return plain_files([f"T1,{ours}"], [f"T1,{theirs or ours}"], [f"T1,{booked}"] if booked else [])
 
 
 def assert_nothing_changes(folder: Path, files: Files, rules: Rules = FOUNDING, form: Format = Format.CSV) -> None:
     inputs = written(folder, files)
-    with_it, without = (left_by(inputs, rules, form, screened=screened) for screened in (True, False))
+    with_it, without = (left_by(inputs, rules, form, vectorized=vectorized) for vectorized in (True, False))
     assert with_it.out == without.out
     assert with_it.rejects == without.rejects
     assert with_it.summary == without.summary
@@ -69,7 +69,7 @@ def test_nothing_changes_in_any_form(tmp_path: Path, form: Format) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "rules_text",
     [
         *(f"checks = {{ {name} = false }}" for name in CHECKS),
         *(f"checks = {{ {', '.join(f'{other} = false' for other in CHECKS if other != name)} }}" for name in CHECKS),
@@ -87,8 +87,8 @@ def test_nothing_changes_in_any_form(tmp_path: Path, form: Format) -> None:
         '[checks.timestamp]\ntolerance_ms = 2\nprecision = "granularity_aware"',
     ],
 )
-def test_nothing_changes_under_a_rules_file(tmp_path: Path, told: str) -> None:
-    assert_nothing_changes(tmp_path, simulated("typical", trades=600), parse_rules(f'name = "desk"\n{told}'))
+def test_nothing_changes_under_a_rules_file(tmp_path: Path, rules_text: str) -> None:
+    assert_nothing_changes(tmp_path, simulated("typical", trades=600), parse_rules(f'name = "desk"\n{rules_text}'))
 
 
 def test_nothing_changes_where_a_snapshot_is_required_that_no_check_looks_at(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_nothing_changes_beside_a_line_that_is_odd(tmp_path: Path, line: str) ->
 
 
 def test_most_trades_of_a_typical_day_are_plain(tmp_path: Path) -> None:
-    rows = screened(tmp_path, simulated("typical", trades=2000)).rows()
+    rows = vectorized(tmp_path, simulated("typical", trades=2000)).rows()
     assert 2000 * 8 // 10 < len(rows) <= 2000
     assert {"PASS", "WITHIN_TOLERANCE"} <= set(rows["timestamp_check"])
     assert {"PASS", "WITHIN_TOLERANCE", "NOT_CHECKED"} <= set(rows["pnl_check"])
@@ -133,7 +133,7 @@ def test_most_trades_of_a_typical_day_are_plain(tmp_path: Path) -> None:
 def test_a_line_is_of_a_trade_that_is_judged_or_left_to_the_core(tmp_path: Path) -> None:
     files = simulated("typical", trades=500)
     files[Source.EXECUTIONS] = files[Source.EXECUTIONS].replace(b"S7-00000007,", b'"S7-00000007",')
-    judged = screened(tmp_path, files)
+    judged = vectorized(tmp_path, files)
     known = set(judged.rows()["trade_id"])
     stated = {
         line.partition(",")[0].strip('"') for source in SIDES for line in files[source].decode().split("\n")[1:-1]
@@ -149,14 +149,14 @@ def test_a_line_is_of_a_trade_that_is_judged_or_left_to_the_core(tmp_path: Path)
 
 
 def test_more_breaks_than_a_summary_shows(tmp_path: Path) -> None:
-    """Of equal severity and worth, so that only their names put them in order."""
+    """Of equal severity and notional, so that only their names order them."""
     sent = [f"T{(number * 7919) % 10_000:04d},A,{1 + number % 3},10,2025-07-26T10:01:23Z" for number in range(1200)]
     assert_nothing_changes(tmp_path, plain_files(sent, sent[::2]))
     assert_nothing_changes(tmp_path, plain_files(sent, [line.replace(",10,", ",10.5,") for line in sent]))
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "expected"),
     [
         (
             pair("A,10000000,999999.9999,1980-01-01T00:00:00.999999Z", booked="9999999998999.9999,0.0001"),
@@ -182,18 +182,18 @@ def test_more_breaks_than_a_summary_shows(tmp_path: Path) -> None:
         (pair("A,1,1.5,2025-07-26T00:00:00Z", booked="1.4501,-0.9498"), {"pnl_difference": "0.9997"}),
     ],
 )
-def test_what_is_at_the_edge_is_plain(tmp_path: Path, files: dict[Source, bytes], said: dict[str, str]) -> None:
-    assert len(screened(tmp_path, files).rows()) == 1
+def test_values_at_the_edge_are_plain(tmp_path: Path, files: dict[Source, bytes], expected: dict[str, str]) -> None:
+    assert len(vectorized(tmp_path, files).rows()) == 1
     (row,) = rows_of(left_by(written(tmp_path, files)).out)
-    assert {name: row[name] for name in said} == said
+    assert {name: row[name] for name in expected} == expected
     assert_nothing_changes(tmp_path, files)
 
 
 def test_every_product_and_sum_is_exact(tmp_path: Path) -> None:
-    """The largest price, quantity and commission there are, under a tolerance that takes anything."""
+    """The largest possible price, quantity and commission, with a tolerance that allows anything."""
     rules = parse_rules('name = "x"\nchecks.pnl.tolerance.absolute = "1E17"')
     files = pair("A,99999999,999999.9999,2025-07-26T10:01:23Z", booked="-9999999999999.9999,-9999999999999.9999")
-    assert screened(tmp_path, files, rules).rows()["pnl_difference"].to_list() == [
+    assert vectorized(tmp_path, files, rules).rows()["pnl_difference"].to_list() == [
         str(99999999 * 9_999_999_999 + 2 * 99_999_999_999_999_999)[:-4] + ".9999"
     ]
     assert_nothing_changes(tmp_path, files, rules)
@@ -205,9 +205,9 @@ def test_a_trade_with_a_line_anywhere_that_is_not_plain_is_left_to_the_core(
     tmp_path: Path, source: Source, key: str
 ) -> None:
     files = pair()
-    assert screened(tmp_path, files).rows()["trade_id"].to_list() == ["T1"]
+    assert vectorized(tmp_path, files).rows()["trade_id"].to_list() == ["T1"]
     files[source] += f"{key},{BOOKED if source is Source.PNL else TERMS}\n".encode()
-    assert screened(tmp_path, files).rows().is_empty()
+    assert vectorized(tmp_path, files).rows().is_empty()
     assert_nothing_changes(tmp_path, files)
 
 
@@ -216,7 +216,7 @@ def test_a_plain_trade_with_two_contents_of_one_leg_is_left_to_the_core(tmp_path
     files = pair()
     files[source] += b"T1,1,1\n" if source is Source.PNL else b"T1,A,1,1,2025-07-26T10:01:23Z\n"
     files[source] += files[source].split(b"\n")[1] + b"\n"
-    assert screened(tmp_path, files).rows().is_empty()
+    assert vectorized(tmp_path, files).rows().is_empty()
     assert_nothing_changes(tmp_path, files)
 
 
@@ -228,7 +228,7 @@ def test_a_leg_sent_in_two_notations_is_one_leg(tmp_path: Path, source: Source) 
 
 
 @pytest.mark.parametrize(
-    "told",
+    "rules_text",
     [
         "checks.pnl.tolerance.basis_points = 1",
         "checks.price.tolerance.percent = 1",
@@ -237,5 +237,5 @@ def test_a_leg_sent_in_two_notations_is_one_leg(tmp_path: Path, source: Source) 
         'checks.timestamp.precision = "granularity_aware"',
     ],
 )
-def test_rules_that_it_cannot_apply_switch_it_off(told: str) -> None:
-    assert VectorizedRules.of(parse_rules(f'name = "x"\n{told}')) is None
+def test_rules_that_cannot_be_vectorized(rules_text: str) -> None:
+    assert VectorizedRules.of(parse_rules(f'name = "x"\n{rules_text}')) is None

@@ -17,7 +17,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest_v0
 from aiokafka.protocol.metadata import MetadataRequest_v1
 from broker.kafka_server import Kafka, new_cluster_id
 from broker.kafka_topics import ANSWER_MS, Topics
-from broker.kafka_wire import QUORUM_TOPIC, BadRequest, DescribeQuorum, accepted, ask
+from broker.kafka_wire import QUORUM_TOPIC, BrokerError, DescribeQuorum, accepted, ask
 from broker.waiting import until
 
 NODES = (1, 2, 3)
@@ -111,14 +111,14 @@ class Cluster(Topics):
 
     def _led_by(self, topic: str, partition: int, leaders: Mapping[int, int]) -> Kafka:
         if (leader := leaders.get(partition)) not in self.nodes:
-            raise BadRequest(f"{topic} {partition} has no leader")
+            raise BrokerError(f"{topic} {partition} has no leader")
         return self.nodes[leader]
 
     def _ask_node(self, node: Kafka, request: Any) -> Any:
         try:
             return ask(node.address, request)
         except OSError as error:  # it is dead, and the others do not know it yet
-            raise BadRequest(f"the node in charge, {node.address}: {error}") from error
+            raise BrokerError(f"the node in charge, {node.address}: {error}") from error
 
     def stop(self) -> None:
         """Kill every node."""
@@ -145,7 +145,7 @@ class Cluster(Topics):
             return False
         try:
             _, ends = self._quorum()
-        except (OSError, BadRequest):
+        except (OSError, BrokerError):
             return False
         return len(ends) == len(NODES) and max(ends) - min(ends) <= IN_SYNC_RECORDS
 

@@ -19,7 +19,7 @@ from aiokafka.protocol.offset import OffsetRequest_v1, OffsetRequest_v2
 from aiokafka.protocol.produce import ProduceRequest_v3
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
-from broker.kafka_wire import AlterClientQuotas, BadRequest, IncrementalAlterConfigs, accepted, ask
+from broker.kafka_wire import AlterClientQuotas, BrokerError, IncrementalAlterConfigs, accepted, ask
 from broker.waiting import until
 
 A_TOPIC, A_BROKER = 2, 4
@@ -220,7 +220,7 @@ class Topics:
         # The metadata name a leader before it knows that it is one.
         try:
             return self.end(topic, partition) >= 0
-        except BadRequest:
+        except BrokerError:
             return False
 
     def _offset(self, topic: str, partition: int, timestamp: int) -> int:

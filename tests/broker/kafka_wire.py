@@ -33,7 +33,7 @@ CLIENT_ID = "traderecon-tests"
 ANSWER_S = 30
 
 
-class BadRequest(Exception):
+class BrokerError(Exception):
     """The broker answered with an error."""
 
 
@@ -266,4 +266,4 @@ def exactly(received: bytes, length: int) -> bytes:
 def accepted(code: int, what: str, message: str | None = None) -> None:
     """Raise Refused for an error code other than 0."""
     if code:
-        raise BadRequest(f"{what}: {for_code(code).__name__}" + (f": {message}" if message else ""))
+        raise BrokerError(f"{what}: {for_code(code).__name__}" + (f": {message}" if message else ""))

@@ -70,19 +70,23 @@ def test_b13_a_hostile_day_over_tls_with_a_name_and_rights_for_each_role(install
 OPEN_TO_ALL = {"KAFKA_USERNAME": "", "KAFKA_PASSWORD": ""}
 
 REFUSALS: dict[str, tuple[str, dict[str, str], str]] = {
-    "the password is another": (SECURED, {"KAFKA_PASSWORD": "canary"}, "does not take the password of User:operator"),
-    "the user is unknown": (SECURED, {"KAFKA_USERNAME": "ghost"}, "does not take the password of User:ghost"),
+    "the password is another": (SECURED, {"KAFKA_PASSWORD": "canary"}, "rejects the password of User:operator"),
+    "the user is unknown": (SECURED, {"KAFKA_USERNAME": "ghost"}, "rejects the password of User:ghost"),
     "the certificate has expired": ("EXPIRED", {}, "has expired"),
-    "the certificate is of another host": ("ELSEWHERE", {}, "is of another host"),
+    "the certificate is of another host": ("ELSEWHERE", {}, "is for another host"),
     "the signer is unknown": (SECURED, {"KAFKA_CA_FILE": "stranger.pem"}, "is not trusted"),
-    "the listener speaks no TLS": ("OPEN", {}, "speaks no TLS"),
-    "the listener wants a certificate": ("MUTUAL", {}, "wants a certificate of ours"),
+    "the listener speaks no TLS": ("OPEN", {}, "does not use TLS"),
+    "the listener wants a certificate": ("MUTUAL", {}, "requires a client certificate"),
     "the listener wants TLS": (
         SECURED,
         {"KAFKA_SECURITY": "plaintext", "KAFKA_CA_FILE": "", **OPEN_TO_ALL},
-        "speaks TLS",
+        "uses TLS",
     ),
-    "the listener wants a password": (SECURED, {"KAFKA_SECURITY": "ssl", **OPEN_TO_ALL}, "wants a name and a password"),
+    "the listener wants a password": (
+        SECURED,
+        {"KAFKA_SECURITY": "ssl", **OPEN_TO_ALL},
+        "requires a user name and password",
+    ),
 }
 
 
@@ -125,7 +129,7 @@ def test_b13_a_certificate_of_ours_lets_us_in_when_it_is_good(secured: SecuredKa
             in done.stdout
         )
     else:
-        assert "does not take our certificate" in done.stdout
+        assert "rejects the client certificate" in done.stdout
 
 
 def test_b13_a_right_that_is_missing_is_named_with_principal_and_command(installation: SecuredInstallation) -> None:

@@ -61,7 +61,7 @@ def test_a_topic_that_cannot_be_made_is_refused_with_what_the_broker_says(
 
     monkeypatch.setattr(kafka_client, "NewTopic", wanted)
     monkeypatch.setattr(kafka_client, "READY_S", 1.0)
-    with pytest.raises(NotAccepted, match="did not make the topic client-lone: InvalidReplicationFactorError, "):
+    with pytest.raises(NotAccepted, match="did not create the topic client-lone: InvalidReplicationFactorError, "):
         ask(kafka, lambda client: client.create(Topic("client-lone"), 1))
 
 

@@ -127,9 +127,9 @@ def test_without_topics_nothing_is_sent_and_nothing_made(kafka: Kafka, prefix: s
 def test_topics_are_made_as_declared_and_once(kafka: Kafka, prefix: str) -> None:
     assert run(topics, "check").exit_code == Exit.CONFIG
     first = run(topics, "create")
-    assert first.stdout.splitlines() == [f"{name}: made, 3 partitions" for name in named(prefix)]
+    assert first.stdout.splitlines() == [f"{name}: created, 3 partitions" for name in named(prefix)]
     second = run(topics, "create")
-    assert second.stdout.splitlines() == [f"{name}: was there, 3 partitions" for name in named(prefix)]
+    assert second.stdout.splitlines() == [f"{name}: exists, 3 partitions" for name in named(prefix)]
     assert (first.exit_code, second.exit_code, run(topics, "check").exit_code) == (0, 0, 0)
     assert {kafka.partitions(name) for name in named(prefix)} == {3}
 

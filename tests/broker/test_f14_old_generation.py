@@ -95,5 +95,5 @@ def test_z5_f14_ours_ends_when_it_stands_still(stage: Stage) -> None:
     stage.append("in", [b"a", b"b"])
     worker = stage.start("ours")
     assert worker.ended() == 70
-    assert f"{stage.topic('in')}[0] has stood at 0 of 2" in worker.log
+    assert f"{stage.topic('in')}[0] is stuck at offset 0 of 2" in worker.log
     assert stage.committed("in") == 0

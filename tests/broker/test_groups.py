@@ -106,7 +106,7 @@ def test_z8_a_database_that_was_set_back_leaves_the_group_it_is_behind(
     again = installation.start_ready()
     stored(installation, 30)
     assert id_of(installation) != before
-    assert "it was restored, or is a copy" in again.log
+    assert "it was restored from a backup or is a copy" in again.log
     assert again.leave() == 0
 
 

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from aiokafka.protocol.commit import OffsetCommitRequest_v2
 from broker.kafka_cluster import Cluster
-from broker.kafka_wire import BadRequest
+from broker.kafka_wire import BrokerError
 from broker.waiting import until
 
 TOPIC, GROUP, PARTITIONS, LONG_S = "rows", "readers", 3, 300
@@ -23,7 +23,7 @@ def append(cluster: Cluster, value: bytes) -> None:
     left = list(range(PARTITIONS))
 
     def appended() -> bool:
-        with contextlib.suppress(OSError, BadRequest):
+        with contextlib.suppress(OSError, BrokerError):
             while left:
                 cluster.append(TOPIC, [value], left[0])
                 left.pop(0)
@@ -36,14 +36,14 @@ def done(cluster: Cluster, offset: int) -> bool:
     """Whether the group has committed an offset; a new coordinator does not know everything at once."""
     try:
         return cluster.committed(GROUP, TOPIC) == offset
-    except (OSError, BadRequest):
+    except (OSError, BrokerError):
         return False
 
 
 def values(cluster: Cluster) -> list[tuple[int, bytes | None]]:
     try:
         return [(record.partition, record.value) for record in cluster.records(TOPIC)]
-    except (OSError, BadRequest):
+    except (OSError, BrokerError):
         return []
 
 
@@ -61,8 +61,12 @@ def test_b4_a_cluster_is_read_whole_while_its_controller_and_a_leader_are_dead(c
     both = [(partition, value) for partition in range(PARTITIONS) for value in (b"before", b"meanwhile")]
     until(lambda: values(cluster) == both, "everything is read", LONG_S)
     assert {cluster.end(TOPIC, partition) for partition in range(PARTITIONS)} == {2}
-    until(lambda: done(cluster, 1) and commit(cluster, 2), "another node coordinates the group", LONG_S)
-    assert done(cluster, 2)
+    # An answer may be lost: what was committed all the same is not committed again.
+    until(
+        lambda: done(cluster, 2) or (done(cluster, 1) and commit(cluster, 2)),
+        "another node coordinates the group",
+        LONG_S,
+    )
 
     cluster.nodes[number].lose_disk()
     cluster.start()
@@ -78,7 +82,7 @@ def successor(cluster: Cluster) -> int:
     """The number of the active controller; 0 where there is none."""
     try:
         return cluster.active_controller()
-    except (OSError, BadRequest):
+    except (OSError, BrokerError):
         return 0
 
 
@@ -86,5 +90,5 @@ def test_a_partition_without_a_leader_is_no_empty_partition(cluster: Cluster) ->
     cluster.place(TOPIC, [[1], [2]], {"min.insync.replicas": "1"})
     cluster.nodes[2].kill()
     until(lambda: cluster.partitions(TOPIC) != 2, "nobody leads the second partition", LONG_S)
-    with pytest.raises(BadRequest, match="leader of rows 1"):
+    with pytest.raises(BrokerError, match="leader of rows 1"):
         cluster.records(TOPIC)

@@ -14,7 +14,7 @@ from aiokafka.protocol.produce import ProduceRequest_v3
 from broker import kafka_server
 from broker.kafka_server import Died, Kafka, Missing
 from broker.kafka_topics import Record, batch_of
-from broker.kafka_wire import BadRequest, ask
+from broker.kafka_wire import BrokerError, ask
 from broker.waiting import Never, until
 
 TESTS = Path(__file__).parents[1]
@@ -48,7 +48,7 @@ def test_topics_come_and_go_by_request_only(kafka: Kafka) -> None:
     kafka.create_topic("brief", 3)
     assert "brief" in kafka.topics()
     assert kafka.partitions("brief") == 3
-    with pytest.raises(BadRequest, match=r"create topic brief: TopicAlreadyExistsError"):
+    with pytest.raises(BrokerError, match=r"create topic brief: TopicAlreadyExistsError"):
         kafka.create_topic("brief")
     kafka.delete_topic("brief")
     until(lambda: "brief" not in kafka.topics(), "the topic is gone")
@@ -56,20 +56,20 @@ def test_topics_come_and_go_by_request_only(kafka: Kafka) -> None:
 
 def test_a_topic_takes_what_its_settings_allow(kafka: Kafka) -> None:
     kafka.create_topic("small", config={"max.message.bytes": "2000", "cleanup.policy": "compact"})
-    with pytest.raises(BadRequest, match="MessageSizeTooLarge"):
+    with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
         kafka.append("small", [(b"key", b"x" * 2000)])
     kafka.alter_topic("small", {"max.message.bytes": "4000"})
 
     def taken() -> bool:
         try:
             return kafka.append("small", [(b"key", b"x" * 2000)]) == 0
-        except BadRequest:
+        except BrokerError:
             return False
 
     until(taken, "the new limit is in force")
-    with pytest.raises(BadRequest, match="append to small 0"):
+    with pytest.raises(BrokerError, match="append to small 0"):
         kafka.append("small", [b"compacted topics want keys"])
-    with pytest.raises(BadRequest, match=r"alter topic small: InvalidConfigurationError: .*cleanup.policy"):
+    with pytest.raises(BrokerError, match=r"alter topic small: InvalidConfigurationError: .*cleanup.policy"):
         kafka.alter_topic("small", {"cleanup.policy": "never"})
 
 
@@ -140,7 +140,7 @@ def test_what_was_acknowledged_survives_a_kill(kafka: Kafka) -> None:
     kafka.start()
     assert [record.value for record in kafka.records("kept")] == [b"a", b"b"]
     assert kafka.committed("keepers", "kept") == 1
-    with pytest.raises(BadRequest, match="MessageSizeTooLarge"):
+    with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
         kafka.append("kept", [b"x" * 2000])
 
 

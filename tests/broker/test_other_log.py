@@ -46,7 +46,7 @@ def test_b16_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
     again = installation.start()
     assert again.ended() == REFUSED
     assert f"{topic}[" in again.log
-    assert "made anew" in again.log
+    assert "recreated" in again.log
 
 
 def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_over(
@@ -56,7 +56,7 @@ def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_
     topic = installation.topics.executions
     made_anew(kafka, topic, 100)
     assert worker.ended() == REFUSED
-    assert f"{topic}[0] was of the topic with the id" in worker.log or f"{topic}[0]: offset" in worker.log
+    assert f"{topic}[0] had the topic id" in worker.log or f"{topic}[0]: offset" in worker.log
     # Kafka forgets what was committed of a topic that is deleted; what the worker committed since, it keeps.
     group = f"{installation.prefix}traderecon-intake"
     read_again(kafka.address, group, topic, kafka.partitions(topic))

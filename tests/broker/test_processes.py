@@ -100,7 +100,7 @@ def test_k1_a_worker_ends_when_one_of_its_processes_is_killed(installation: Inst
     os.kill(worker.pids[1], signal.SIGKILL)
     assert worker.ended() == 70
     until(lambda: gone(worker), "all are gone", GONE_S)
-    assert "the process of intake ended with -9, so this worker does" in worker.log
+    assert "the process of intake ended with exit code -9, so the worker ends" in worker.log
 
 
 @pytest.mark.parametrize("place", range(1, 1 + STAGES))
@@ -128,7 +128,7 @@ def test_p5_pages_that_are_killed_take_nothing_with_them_and_come_back(
     os.kill(before[-1], signal.SIGKILL)
     installation.until_decided()
     until(worker.ready, "the pages answer again", READY_S)
-    assert "the pages ended with -9: they are started again" in worker.log
+    assert "the pages ended with exit code -9: restarting them" in worker.log
     assert worker.pids[: 1 + STAGES] == before[: 1 + STAGES]
     assert_as_in_batch(installation, truth, worker)
     assert worker.leave() == 0
@@ -187,4 +187,4 @@ def test_a_worker_whose_parent_ignores_the_ends_of_children_knows_of_them(instal
 def test_a_worker_that_gets_no_process_says_so(installation: Installation) -> None:
     worker = installation.start(program=[sys.executable, "-c", NO_PROCESS])
     assert worker.ended() == 70
-    assert "there is no process for intake: Resource temporarily unavailable" in worker.log
+    assert "no process could be started for intake: Resource temporarily unavailable" in worker.log

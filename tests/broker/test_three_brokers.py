@@ -52,7 +52,7 @@ def test_b4_the_changelog_has_the_copies_of_every_topic_and_a_dead_broker_stops_
         said = until(
             lambda: (found := check(installation)[changelog]).startswith("FEW") and found, "it is seen", LONG_S
         )
-        assert str(said).startswith("FEW_COPIES has min.insync.replicas 1: a broker that dies")
+        assert str(said).startswith("FEW_COPIES has min.insync.replicas 1: the loss of a broker")
         cluster.coordinator("traderecon-matching").kill()
         worker = installation.start("matching")
         until(worker.ready, "a worker that asks about its group just when the broker that led it has died", LONG_S)

@@ -1,4 +1,4 @@
-"""``traderecon config show``: what is in force, without its secrets."""
+"""``traderecon config show``: the effective settings, without secrets."""
 
 import json
 from pathlib import Path
@@ -32,9 +32,9 @@ def test_json_is_one_object_on_stdout(here: Path) -> None:
     (here / "traderecon.toml").write_text('topic_prefix = "desk-7"\nrules = "desk.toml"')
     result = show("--json")
     assert (result.exit_code, result.stderr, result.stdout.count("\n")) == (Exit.OK, "", 1)
-    said = json.loads(result.stdout)
-    assert said == load().shown()
-    assert (said["topic_prefix"], said["rules"], said["web_port"]) == ("desk-7", "desk.toml", 5000)
+    shown = json.loads(result.stdout)
+    assert shown == load().masked()
+    assert (shown["topic_prefix"], shown["rules"], shown["web_port"]) == ("desk-7", "desk.toml", 5000)
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
@@ -47,15 +47,15 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, url: str, ar
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("TRADERECON_WEBPORT", "1", "TRADERECON_WEBPORT is not a setting: did you mean TRADERECON_WEB_PORT?"),
         ("TRADERECON_DATABASE_URL", "oracle://u:hunter2@h", "TRADERECON_DATABASE_URL: "),
     ],
 )
-def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:
     monkeypatch.setenv(name, value)
     result = show()
     assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
-    assert result.stderr.startswith(f"Error: {said}")
+    assert result.stderr.startswith(f"Error: {expected}")
     assert "hunter2" not in result.stderr

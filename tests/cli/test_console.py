@@ -1,4 +1,4 @@
-"""stdout is data, stderr is talk; a bar only on a terminal, only for long work, and without colour where asked."""
+"""Results on stdout, messages on stderr; a progress bar only on a terminal and for long work; NO_COLOR is respected."""
 
 import os
 import pty
@@ -25,7 +25,7 @@ COLOUR = re.compile(rb"\x1b\[(\d+;)*(3[0-9]|9[0-7])[;m]")
 
 
 def on_a_terminal(total: int, **environment: str) -> tuple[bytes, bytes]:
-    """What the work says on stdout, and on stderr to a terminal."""
+    """The output on stdout, and on stderr with a terminal."""
     ours, theirs = pty.openpty()
     plain = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
     worker = subprocess.Popen(
@@ -35,7 +35,7 @@ def on_a_terminal(total: int, **environment: str) -> tuple[bytes, bytes]:
         env={**plain, "TERM": "xterm-256color", **environment},
     )
     os.close(theirs)
-    said = b""
+    stderr = b""
     while True:
         try:
             more = os.read(ours, 65_536)
@@ -43,24 +43,24 @@ def on_a_terminal(total: int, **environment: str) -> tuple[bytes, bytes]:
             break
         if not more:
             break
-        said += more
+        stderr += more
     os.close(ours)
     out, _ = worker.communicate()
     assert worker.returncode == 0
-    return out, said
+    return out, stderr
 
 
 def test_long_work_shows_a_bar_on_a_terminal() -> None:
-    out, said = on_a_terminal(5000)
+    out, stderr = on_a_terminal(5000)
     assert out == b"True\n"
-    assert b"trades" in said
-    assert COLOUR.search(said)
+    assert b"trades" in stderr
+    assert COLOUR.search(stderr)
 
 
 def test_no_color_is_respected() -> None:
-    _, said = on_a_terminal(5000, NO_COLOR="1")
-    assert b"trades" in said
-    assert not COLOUR.search(said)
+    _, stderr = on_a_terminal(5000, NO_COLOR="1")
+    assert b"trades" in stderr
+    assert not COLOUR.search(stderr)
 
 
 def test_short_work_shows_nothing_and_loads_nothing() -> None:

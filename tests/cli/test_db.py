@@ -1,4 +1,4 @@
-"""``traderecon db``: where the tables stand, and bringing them up to date."""
+"""``traderecon db``: show the migration of the tables, and upgrade them."""
 
 import json
 import sqlite3
@@ -22,8 +22,8 @@ def run(*arguments: str) -> Result:
 def test_a_new_database_gets_its_tables() -> None:
     made = run("upgrade")
     assert (made.exit_code, made.stdout) == (Exit.OK, "")
-    assert made.stderr == f"{FILE}: its tables were at migration none, they are at 0005 now\n"
-    assert run("upgrade").stderr == f"{FILE}: nothing to do, its tables are at migration 0005\n"
+    assert made.stderr == f"{FILE}: migrated from none to 0005\n"
+    assert run("upgrade").stderr == f"{FILE}: nothing to do, already at migration 0005\n"
     after = run("current")
     assert (after.exit_code, after.stdout, after.stderr) == (Exit.OK, "0005\n", "")
 
@@ -31,11 +31,11 @@ def test_a_new_database_gets_its_tables() -> None:
 @pytest.mark.parametrize(
     "command", [("current",), ("hold", "list"), ("hold", "release", "x", "--reason", "y"), ("purge",)]
 )
-def test_a_question_makes_no_database(command: tuple[str, ...]) -> None:
-    """An answer from a file made just now would read like the answer of the desk's database."""
-    refused = run(*command)
-    assert (refused.exit_code, refused.stdout) == (Exit.UNREACHABLE, "")
-    assert f"{FILE}: there is no database" in refused.stderr
+def test_a_query_creates_no_database(command: tuple[str, ...]) -> None:
+    """The answer of a new, empty file would look like that of the configured database."""
+    result = run(*command)
+    assert (result.exit_code, result.stdout) == (Exit.UNREACHABLE, "")
+    assert f"{FILE}: there is no database" in result.stderr
     assert not FILE.exists()
 
 
@@ -58,20 +58,20 @@ def test_json_is_one_object_on_stdout() -> None:
 @pytest.mark.parametrize("command", ["upgrade", "current"])
 def test_a_database_that_is_not_for_this_version(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setenv("TRADERECON_DATABASE_URL", "postgresql://u:hunter2@h/db")
-    refused = run(command)
-    assert (refused.exit_code, refused.stdout) == (Exit.CONFIG, "")
-    assert "SQLite only" in refused.stderr
-    assert "hunter2" not in refused.output
+    result = run(command)
+    assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
+    assert "only SQLite databases are supported" in result.stderr
+    assert "hunter2" not in result.output
 
 
-def test_a_newer_version_made_the_tables() -> None:
+def test_tables_of_a_newer_version() -> None:
     run("upgrade")
     with sqlite3.connect(FILE) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0999'")
     connection.close()
-    refused = run("upgrade")
-    assert (refused.exit_code, refused.stdout) == (Exit.CONFIG, "")
-    assert "of a newer version (migration 0999)" in refused.stderr
+    result = run("upgrade")
+    assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
+    assert "of a newer version (migration 0999)" in result.stderr
 
 
 def test_a_database_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,15 +24,15 @@ def test_a_line_per_finding_on_stdout() -> None:
 
 
 def test_json_is_one_array_of_the_same() -> None:
-    said = json.loads(run("--json").stdout)
-    assert said[0] == {
+    findings = json.loads(run("--json").stdout)
+    assert findings[0] == {
         "check": "settings",
         "level": "OK",
         "text": "broker embedded://",
         "todo": "",
         "unreachable": False,
     }
-    assert len(said) == len(run().stdout.splitlines())
+    assert len(findings) == len(run().stdout.splitlines())
 
 
 def test_settings_that_cannot_be_used_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

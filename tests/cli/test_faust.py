@@ -1,4 +1,4 @@
-"""Faust's own commands find our apps."""
+"""Faust's own commands find the apps of the roles."""
 
 import subprocess
 import sys

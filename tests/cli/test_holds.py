@@ -1,4 +1,4 @@
-"""``traderecon db hold`` and ``db purge``: what a hold covers, and a day after the watermark is refused."""
+"""``traderecon db hold`` and ``db purge``: what a hold covers; a day after the watermark is rejected."""
 
 import json
 from pathlib import Path
@@ -33,24 +33,24 @@ def url(here: Path) -> str:
     return filled(Path("traderecon-data"))
 
 
-def test_a_hold_says_what_it_covers(url: str) -> None:
+def test_a_hold_reports_what_it_covers(url: str) -> None:
     trade = next(iter(MORNING))
-    assert add("--trade", trade).endswith(f" on trade {trade}: 1 trade of the database now\n")
-    assert "trades of the database now" in add("--ticker", "AAPL")
+    assert add("--trade", trade).endswith(f" on trade {trade}: covers 1 trade in the database now\n")
+    assert "trades in the database now" in add("--ticker", "AAPL")
 
 
-def test_a_hold_on_nothing_is_taken_with_a_warning(url: str) -> None:
-    assert add("--trade", "NOPE").endswith("warning: it covers no trade of the database now\n")
-    assert add("--ticker", "aapl").endswith("warning: it covers no trade of the database now; did you mean AAPL?\n")
-    assert add("--ticker", "NOPE").endswith("no trade of the database now\n")
+def test_a_hold_that_covers_nothing_is_accepted_with_a_warning(url: str) -> None:
+    assert add("--trade", "NOPE").endswith("warning: it covers no trade in the database now\n")
+    assert add("--ticker", "aapl").endswith("warning: it covers no trade in the database now; did you mean AAPL?\n")
+    assert add("--ticker", "NOPE").endswith("no trade in the database now\n")
 
 
-def test_without_a_database_nothing_is_said_of_trades(here: Path) -> None:
+def test_without_a_database_the_coverage_is_not_reported(here: Path) -> None:
     assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.OK
     assert add("--ticker", "AAPL").endswith(" on ticker AAPL\n")
 
 
-def test_the_list_says_what_each_covers(url: str) -> None:
+def test_the_list_shows_what_each_hold_covers(url: str) -> None:
     empty = run("hold", "list")
     assert (empty.stdout, empty.stderr) == ("", "there are no legal holds\n")
     assert json.loads(run("hold", "list", "--json").stdout) == []
@@ -59,7 +59,7 @@ def test_the_list_says_what_each_covers(url: str) -> None:
         take_hold(connection, Hold("1", "me", "2025-07-26T10:00:00Z", "a test", None, "AAPL"))
         take_hold(connection, Hold("2", "me", "2025-07-26T10:00:01Z", "a test", "NOPE", None))
     store.close()
-    counts = [one["trades"] for one in json.loads(run("hold", "list", "--json").stdout)]
+    counts = [row["trades"] for row in json.loads(run("hold", "list", "--json").stdout)]
     assert counts[0] > 1
     assert counts[1] == 0
     first, second = run("hold", "list").stdout.splitlines()
@@ -67,17 +67,17 @@ def test_the_list_says_what_each_covers(url: str) -> None:
     assert second.endswith(", 0 trades")
 
 
-def test_a_day_after_the_watermark_is_refused(url: str) -> None:
-    refused = run("purge", "--before", "2025-07-27")
-    assert refused.exit_code == Exit.USAGE
-    assert "--before 2025-07-27 lies after the watermark (2025-07-26T10:01:23Z)" in refused.stderr
-    assert "give 2025-07-26 or an earlier day" in refused.stderr
+def test_a_day_after_the_watermark_is_rejected(url: str) -> None:
+    result = run("purge", "--before", "2025-07-27")
+    assert result.exit_code == Exit.USAGE
+    assert "--before 2025-07-27 is after the watermark (2025-07-26T10:01:23Z)" in result.stderr
+    assert "give 2025-07-26 or an earlier day" in result.stderr
     assert run("purge", "--before", "2025-07-26").exit_code == Exit.OK
 
 
 @pytest.mark.parametrize("written", ["tomorrow", "20250726", "2025-W30-6", "2025-02-30"])
-def test_what_is_no_day_is_wrong_usage(written: str) -> None:
-    refused = run("purge", "--before", written)
-    assert refused.exit_code == Exit.USAGE
-    assert f"{written!r} is not a date: write YYYY-MM-DD" in refused.stderr
+def test_an_invalid_day_is_a_usage_error(written: str) -> None:
+    result = run("purge", "--before", written)
+    assert result.exit_code == Exit.USAGE
+    assert f"{written!r} is not a date: write YYYY-MM-DD" in result.stderr
     assert "--before YYYY-MM-DD" in run("purge", "--help").stdout

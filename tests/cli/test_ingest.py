@@ -1,4 +1,4 @@
-"""``traderecon ingest``: every line of a file is a record of its topic, good or bad."""
+"""``traderecon ingest``: every line of a file becomes a record of its topic, valid or not."""
 
 import json
 import tracemalloc
@@ -63,19 +63,19 @@ def test_files_and_simulated_feeds_are_the_same_messages(
 
 
 def test_a_new_log_is_named(here: Path) -> None:
-    """From another directory, or with a mistyped one, rows go where no worker looks for them."""
+    """In the wrong working directory, rows would go to a log that no worker reads."""
     assert "sending to the embedded log traderecon-data/log.db, which is new\n" in run(pnl(here, HEADER)).stderr
 
 
-def test_malformed_lines_are_sent_and_their_neighbours_too(here: Path) -> None:
+def test_malformed_lines_are_sent_like_all_others(here: Path) -> None:
     lines = [b"T1,1,2", b'"T2,1,2', b"T3,1,2,3", b"\xff,1,2", b"", b"T4,1.5,", b'{"trade_id":"T5"},1,2,3', b",1,2"]
     assert run(pnl(here, HEADER + b"\n".join(lines))).exit_code == 0
-    kept = [(read(value), value) for value in values(here, "pnl_snapshot")]
-    legs = sorted(fact.leg.trade_id for fact, _ in kept if isinstance(fact, Fact))
+    sent = [(read(value), value) for value in values(here, "pnl_snapshot")]
+    legs = sorted(fact.leg.trade_id for fact, _ in sent if isinstance(fact, Fact))
     assert legs == ["T1", "T4"]
-    raw = {value for fact, value in kept if isinstance(fact, Rejected)}
+    raw = {value for fact, value in sent if isinstance(fact, Rejected)}
     assert {b'"T2,1,2', b"T3,1,2,3", b"\xff,1,2"} <= raw
-    assert len(kept) == len(lines) - 1  # the blank one is no record
+    assert len(sent) == len(lines) - 1  # blank lines are not sent
 
 
 def test_blank_lines_are_not_sent(here: Path) -> None:
@@ -86,18 +86,18 @@ def test_blank_lines_are_not_sent(here: Path) -> None:
     assert len(sent) == 2
 
 
-def test_patterns_and_stdin_are_sent_and_columns_that_are_not_ours_are_named(here: Path) -> None:
+def test_patterns_and_stdin_are_sent_and_unknown_columns_are_reported(here: Path) -> None:
     (here / "day").mkdir()
     (here / "day" / "pnl_snapshot.csv").write_bytes(HEADER.strip() + b",venue\nT1,1,1,X\n")
     result = run("*/pnl_snapshot.csv")
-    assert (result.exit_code, "pnl_snapshot.csv: not ours, sent along: venue" in result.stderr) == (0, True)
+    assert (result.exit_code, "pnl_snapshot.csv: unknown columns, sent unchanged: venue" in result.stderr) == (0, True)
     assert CliRunner().invoke(ingest, ["--topic", "pnl_snapshot", "-"], input=HEADER + b"T2,2,2\n").exit_code == 0
     assert len(values(here, "pnl_snapshot")) == 2
     result = run("nobody-*.csv", "--topic", "pnl_snapshot")
-    assert (result.exit_code, "nobody-*.csv: no file is called like this" in result.stderr) == (Exit.INPUT, True)
+    assert (result.exit_code, "nobody-*.csv: no file matches this pattern" in result.stderr) == (Exit.INPUT, True)
 
 
-def test_a_key_is_the_trade_id_where_one_can_be_read(here: Path) -> None:
+def test_the_key_is_the_trade_id_if_it_can_be_read(here: Path) -> None:
     assert run(pnl(here, HEADER + b' T1 ,1,2\n"T,2",1,2\nT3,1,2,3\n"T4\n' + b",1,2\n" * 8)).exit_code == 0
     found = records(here, "pnl_snapshot")
     keys = {record.key: number for number, sent in found.items() for record in sent}
@@ -106,7 +106,7 @@ def test_a_key_is_the_trade_id_where_one_can_be_read(here: Path) -> None:
     assert {number for number, sent in found.items() for record in sent if record.key is None} == {0, 1, 2, 3}
 
 
-def test_a_line_without_an_end_costs_only_itself(here: Path) -> None:
+def test_an_endless_line_affects_only_itself(here: Path) -> None:
     content = HEADER + b"T1,1,2\nT2," + b"9" * (3 * LINE_BYTES) + b",2\r\nT3,1,2\r\nT4,1,2"
     assert run(pnl(here, content)).exit_code == 0
     found = [read(value) for value in values(here, "pnl_snapshot")]
@@ -116,7 +116,7 @@ def test_a_line_without_an_end_costs_only_itself(here: Path) -> None:
 
 def test_memory_does_not_grow_with_the_file(here: Path) -> None:
     peaks = []
-    for lines in (FLUSH_LINES, FLUSH_LINES, 4 * FLUSH_LINES):  # the first fills what stays
+    for lines in (FLUSH_LINES, FLUSH_LINES, 4 * FLUSH_LINES):  # the first fills caches
         path = pnl(here, HEADER + b"".join(b"T%07d,1.25,0.5\n" % number for number in range(lines)))
         tracemalloc.start()
         assert run(path).exit_code == 0
@@ -126,7 +126,7 @@ def test_memory_does_not_grow_with_the_file(here: Path) -> None:
     assert len(values(here, "pnl_snapshot")) == 6 * FLUSH_LINES
 
 
-def test_a_topic_may_be_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_may_be_given(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_TOPIC_PREFIX", "desk-")
     path = pnl(here, HEADER + b"T1,1,2\n").rename(here / "monday.csv")
     assert run(path, "--topic", "pnl_snapshot").exit_code == 0
@@ -135,21 +135,23 @@ def test_a_topic_may_be_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "said"),
+    ("name", "arguments", "message"),
     [
-        ("monday.csv", (), "or say --topic"),
-        ("pnl_snapshot.csv", ("--topic", "legs"), "legs is no input topic"),
+        ("monday.csv", (), "or give --topic"),
+        ("pnl_snapshot.csv", ("--topic", "legs"), "legs is not an input topic"),
     ],
 )
-def test_a_file_of_no_feed_is_wrong_usage(here: Path, name: str, arguments: tuple[str, ...], said: str) -> None:
+def test_a_file_without_a_topic_is_a_usage_error(
+    here: Path, name: str, arguments: tuple[str, ...], message: str
+) -> None:
     path = pnl(here, HEADER).rename(here / name)
     result = run(path, *arguments)
     assert (result.exit_code, result.stdout) == (Exit.USAGE, "")
-    assert said in result.stderr
+    assert message in result.stderr
 
 
 @pytest.mark.parametrize("content", [b"trade_id,pnl_impact\nT1,1\n", b"", None])
-def test_a_file_that_cannot_be_read_sends_nothing_of_any(here: Path, content: bytes | None) -> None:
+def test_if_one_file_cannot_be_read_none_is_sent(here: Path, content: bytes | None) -> None:
     good = pnl(here, HEADER + b"T1,1,2\n")
     wrong = here / "below" / "pnl_snapshot.csv"
     if content is not None:

@@ -1,4 +1,4 @@
-"""The command itself: quick to help, loads what it uses, and a bug ends with its traceback."""
+"""The command itself: its help is fast, it imports only what it uses, and a bug prints its traceback."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 
 def loaded(*arguments: str) -> list[str]:
-    """Which heavy modules a command has imported when it ends."""
+    """The heavy modules that a command has imported by its end."""
     done = subprocess.run(
         [sys.executable, "-c", LOADED, *arguments, " ".join(HEAVY)], capture_output=True, text=True, check=True
     )
@@ -43,7 +43,7 @@ def loaded(*arguments: str) -> list[str]:
 
 
 def with_a_broken_library(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """The installed command where the first polars that it finds fails on import."""
+    """The installed command with a polars that fails on import."""
     (folder / "polars.py").write_text(BROKEN)
     found = shutil.which("traderecon", path=str(Path(sys.executable).parent))
     assert found
@@ -108,7 +108,7 @@ def test_every_command_has_its_help(arguments: tuple[str, ...]) -> None:
 
 
 def groups(at: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Group]]:
-    """Every group of commands, and how it is called."""
+    """Every group of commands, with its name."""
     if isinstance(at, click.Group):
         yield words, at
         context = click.Context(at)
@@ -118,7 +118,7 @@ def groups(at: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tup
             yield from groups(below, (*words, name))
 
 
-def test_no_summary_of_a_command_is_cut() -> None:
+def test_no_summary_of_a_command_is_truncated() -> None:
     found = list(groups(command))
     assert len(found) > 7
     for words, _ in found:
@@ -145,7 +145,7 @@ def test_the_version_is_on_stdout() -> None:
 
 
 @pytest.mark.parametrize("arguments", [("reconsile",), ("--verbose",), ("config", "list")])
-def test_what_it_does_not_know_is_wrong_usage(arguments: tuple[str, ...]) -> None:
+def test_unknown_commands_and_options_are_usage_errors(arguments: tuple[str, ...]) -> None:
     code, out, err = run(*arguments)
     assert (code, out) == (Exit.USAGE, "")
     assert "Usage: traderecon" in err

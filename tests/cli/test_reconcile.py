@@ -1,4 +1,4 @@
-"""``traderecon reconcile`` from a terminal: what it prints and writes, what it refuses, how it ends."""
+"""``traderecon reconcile`` from a terminal: what it prints, writes and rejects, and its exit codes."""
 
 import json
 import os
@@ -26,7 +26,7 @@ BAD = "T9,AAPL,no number,1,2025-07-26T10:01:23Z"
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and nothing configured."""
+    """An empty working directory without configuration."""
     monkeypatch.chdir(tmp_path)
     for name in os.environ:
         if name.startswith("TRADERECON_"):
@@ -39,14 +39,14 @@ def run(*arguments: str | Path) -> Result:
 
 
 def installed() -> str:
-    """The command as it was installed beside this interpreter."""
+    """The installed command."""
     found = shutil.which("traderecon", path=str(Path(sys.executable).parent))
     assert found
     return found
 
 
 def small(here: Path, *more: str) -> None:
-    """Two trades that match and one that we alone have, and any further executions."""
+    """Two matching trades, one without a confirmation, and any further executions."""
     both = [f"T1,{TERMS}", f"T3,{TERMS}"]
     written(here, plain_files([*both, f"T2,{TERMS}", *more], both, ["T1,19049.50,0.5"]))
 
@@ -96,7 +96,7 @@ def test_the_founding_sample(here: Path) -> None:
 
 
 @pytest.mark.parametrize("out", [(), ("--out", "-")])
-def test_stdout_is_rows_and_stderr_is_talk(here: Path, out: tuple[str, ...]) -> None:
+def test_rows_on_stdout_and_messages_on_stderr(here: Path, out: tuple[str, ...]) -> None:
     small(here, BAD)
     result = run(*INPUTS, *out)
     assert result.exit_code == Exit.OK
@@ -111,7 +111,7 @@ def test_stdout_is_rows_and_stderr_is_talk(here: Path, out: tuple[str, ...]) -> 
     assert names(here) == NAMES | {"traderecon.rejects.csv"}
 
 
-def test_to_stdout_no_rejects_are_no_file(here: Path) -> None:
+def test_without_rejects_and_out_there_is_no_rejects_file(here: Path) -> None:
     small(here)
     assert "rejected" not in run(*INPUTS).stderr
     assert names(here) == NAMES
@@ -126,8 +126,8 @@ def test_pnl_may_be_left_out(here: Path) -> None:
 @pytest.mark.parametrize("missing", ["--executions", "--confirmations"])
 def test_both_sides_are_required(here: Path, missing: str) -> None:
     small(here)
-    place = INPUTS.index(missing)
-    result = run(*INPUTS[:place], *INPUTS[place + 2 :])
+    index = INPUTS.index(missing)
+    result = run(*INPUTS[:index], *INPUTS[index + 2 :])
     assert (result.exit_code, result.stdout) == (Exit.USAGE, "")
     assert f"Missing option '{missing}'" in result.stderr
 
@@ -156,7 +156,7 @@ def test_yesterdays_rejects_are_not_taken_for_todays(here: Path) -> None:
 
 
 @pytest.mark.parametrize("out", [(), ("--out", "results.csv")])
-def test_rejects_go_where_they_are_sent(here: Path, out: tuple[str, ...]) -> None:
+def test_rejects_go_to_the_given_file(here: Path, out: tuple[str, ...]) -> None:
     small(here)
     run(*INPUTS, *out, "--rejects", "odd lines.txt")
     assert names(here) == NAMES | set(out[1:]) | {"odd lines.txt"}
@@ -182,8 +182,8 @@ def test_the_forms_carry_the_same_rows(here: Path) -> None:
     shown = rows((here / "results.csv").read_text())
     assert [row["trade_id"].removeprefix("'") for row in shown] == [row["trade_id"] for row in listed]
     for name in set(COLUMNS) - {"trade_id", "execution_ticker", "confirmation_ticker"}:
-        told = [";".join(row[name]) if isinstance(row[name], list) else row[name] or "" for row in listed]
-        assert [row[name] for row in shown] == told
+        expected = [";".join(row[name]) if isinstance(row[name], list) else row[name] or "" for row in listed]
+        assert [row[name] for row in shown] == expected
 
 
 def test_json_on_stdout_is_the_rows(here: Path) -> None:
@@ -217,21 +217,25 @@ def test_json_beside_a_file_is_the_summary(here: Path) -> None:
     }
 
 
-def test_what_is_said_does_not_depend_on_the_order_of_lines(here: Path) -> None:
-    """A trade of every state and a reason of every kind, all equally often."""
+def test_the_output_does_not_depend_on_the_order_of_lines(here: Path) -> None:
+    """Every state and every reason occurs equally often."""
     sent = [f"T{number},{TERMS}" for number in range(6)]
-    told = [*sent[:4], f"U,{TERMS}"]
+    altered = [*sent[:4], f"U,{TERMS}"]
     changes = (("AAPL", "MSFT"), ("100,", "101,"), ("190.50", "191.50"), ("23Z", "24Z"))
-    told = [line.replace(*change) for line, change in zip(told, changes, strict=False)] + told[4:]
-    said = set()
-    for ours, theirs in ((sent, told), (sent[::-1], told[::-1]), (sent[3:] + sent[:3], told[2:] + told[:2])):
+    altered = [line.replace(*change) for line, change in zip(altered, changes, strict=False)] + altered[4:]
+    outputs = set()
+    for ours, theirs in (
+        (sent, altered),
+        (sent[::-1], altered[::-1]),
+        (sent[3:] + sent[:3], altered[2:] + altered[:2]),
+    ):
         written(here, plain_files(ours, theirs, [f"T0,1,{len(sent)}"]))
         result = run(*INPUTS, "--out", "results.csv", "--json")
-        said.add((result.stdout, result.stderr, (here / "results.csv").read_bytes()))
-    assert len(said) == 1
+        outputs.add((result.stdout, result.stderr, (here / "results.csv").read_bytes()))
+    assert len(outputs) == 1
 
 
-def test_breaks_fail_only_where_it_is_asked_for(here: Path) -> None:
+def test_breaks_fail_only_with_the_option(here: Path) -> None:
     small(here)
     assert run(*INPUTS, "--out", "results.csv").exit_code == Exit.OK
     result = run(*INPUTS, "--out", "again.csv", "--report", "report.html", "--fail-on-breaks")
@@ -246,7 +250,7 @@ def test_without_breaks_nothing_fails(here: Path, more: tuple[str, ...]) -> None
     assert run(*INPUTS, "--out", "results.csv", "--fail-on-breaks").exit_code == Exit.OK
 
 
-def test_rejects_fail_only_where_it_is_asked_for(here: Path) -> None:
+def test_rejects_fail_only_with_the_option(here: Path) -> None:
     written(here, plain_files([BAD], [BAD]))
     for option in ("--fail-on-breaks", "--json"):
         assert run(*INPUTS, "--out", "results.csv", option).exit_code == Exit.OK
@@ -278,12 +282,12 @@ def test_the_report_is_written(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--out", "results.txt"), "results.txt: write a name that ends in .csv, .json, .parquet"),
         (("--out", "results"), "results: write a name that ends in .csv, .json, .parquet"),
         (("--open",), "--open needs --report FILE.html"),
-        (("--confirmations", "executions.csv"), "executions.csv is named twice: each input"),
+        (("--confirmations", "executions.csv"), "executions.csv is given twice: each input"),
         (("--out", "/dev/null.csv/../null", "--rejects", "/dev/null"), "write a name that ends in"),
         (("--rejects", "/dev/null"), "/dev/null cannot be written"),
         (("--out", "nowhere/results.csv"), "nowhere/results.csv cannot be written"),
@@ -296,36 +300,38 @@ def test_the_report_is_written(here: Path) -> None:
         (("--rejects", "broker_confirmations.csv"), "broker_confirmations.csv is an input"),
         (("--report", "pnl_snapshot.csv"), "pnl_snapshot.csv: write a name that ends in .html"),
         (("--rejects", "pnl_snapshot.csv"), "pnl_snapshot.csv is an input"),
-        (("--out", "a.csv", "--rejects", "a.csv"), "a.csv is named for two outputs: write a.csv somewhere else"),
-        (("--out", "a.csv", "--rejects", "./a.csv"), "a.csv is named for two outputs"),
+        (("--out", "a.csv", "--rejects", "a.csv"), "a.csv is given for two outputs: write a.csv somewhere else"),
+        (("--out", "a.csv", "--rejects", "./a.csv"), "a.csv is given for two outputs"),
         (("--processors", "0"), "--processors"),
         (("--speed", "9"), "No such option"),
-        (("--out", "a.csv", "--out", "b.csv"), "--out is given 2 times, and takes one value: give it once"),
-        (("--executions", "-", "--pnl", "-"), "- is named more than once, and stdin can be read once"),
-        (("--executions", "executions*"), "executions.csv is named twice: each input"),
+        (("--out", "a.csv", "--out", "b.csv"), "--out is given 2 times: give it once"),
+        (("--executions", "-", "--pnl", "-"), "- is given more than once, but stdin can only be read once"),
+        (("--executions", "executions*"), "executions.csv is given twice: each input"),
     ],
 )
-def test_what_cannot_be_written_is_refused_before_the_work(here: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_outputs_that_cannot_be_written_are_rejected_before_the_work(
+    here: Path, arguments: tuple[str, ...], message: str
+) -> None:
     small(here)
     (here / "folder.csv").mkdir()
     (here / "link.csv").symlink_to("executions.csv")
     before = {path: path.read_bytes() for path in here.iterdir() if path.is_file()}
     result = run(*INPUTS, *arguments)
     assert (result.exit_code, result.stdout) == (Exit.USAGE, "")
-    assert said in " ".join(result.stderr.split())
+    assert message in " ".join(result.stderr.split())
     assert {path: path.read_bytes() for path in here.iterdir() if path.is_file()} == before
 
 
 @pytest.mark.parametrize("option", ["--executions", "--confirmations", "--pnl"])
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        (None, "cannot be read (No such file or directory): name a CSV file"),
+        (None, "cannot be read (No such file or directory): give a CSV file"),
         (b"", "is empty: its first line must name the columns"),
         (b"id,price\n", "lacks the columns trade_id, "),
     ],
 )
-def test_a_file_that_cannot_be_reconciled(here: Path, option: str, content: bytes | None, said: str) -> None:
+def test_a_file_that_cannot_be_reconciled(here: Path, option: str, content: bytes | None, message: str) -> None:
     small(here)
     if content is not None:
         (here / "odd.csv").write_bytes(content)
@@ -334,7 +340,7 @@ def test_a_file_that_cannot_be_reconciled(here: Path, option: str, content: byte
     arguments[arguments.index(option) + 1] = "odd.csv"
     result = run(*arguments, "--out", "results.csv", "--report", "report.html")
     assert (result.exit_code, result.stdout) == (Exit.INPUT, "")
-    assert result.stderr.startswith(f"Error: odd.csv: {said}")
+    assert result.stderr.startswith(f"Error: odd.csv: {message}")
     assert names(here) == before
 
 
@@ -343,9 +349,9 @@ def test_files_of_one_feed_add_up_however_they_are_named(here: Path) -> None:
     whole = run(*INPUTS, "--out", "whole.csv")
     for name in ("executions.csv", "broker_confirmations.csv"):
         header, *lines = (here / name).read_text().splitlines(keepends=True)
-        for place, part in enumerate((lines[:1], lines[1:2], lines[2:])):
-            (here / f"part-{place}-{name}").write_text("".join([header, *part]))
-    confirmations = [f"part-{place}-broker_confirmations.csv" for place in range(3)]
+        for number, part in enumerate((lines[:1], lines[1:2], lines[2:])):
+            (here / f"part-{number}-{name}").write_text("".join([header, *part]))
+    confirmations = [f"part-{number}-broker_confirmations.csv" for number in range(3)]
     result = run(
         *("--executions", "part-*-executions.csv", "--confirmations", confirmations[0]),
         *("--confirmations", confirmations[1], "--confirmations", confirmations[2], *INPUTS[4:]),
@@ -358,7 +364,7 @@ def test_files_of_one_feed_add_up_however_they_are_named(here: Path) -> None:
         ("part-2-executions.csv", "3", "SCHEMA_INVALID")
     ]
     page = (here / "report.html").read_text()
-    assert all(f"part-{place}-executions.csv" in page for place in range(3))
+    assert all(f"part-{number}-executions.csv" in page for number in range(3))
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(here: Path) -> None:
@@ -369,22 +375,22 @@ def test_files_of_one_name_are_told_apart_by_their_folders(here: Path) -> None:
     result = run("--executions", "*/x.csv", *INPUTS[2:], "--out", "results.csv")
     assert result.exit_code == Exit.OK
     assert [row["file"] for row in rows((here / "results.rejects.csv").read_text())] == ["a/x.csv", "b/x.csv"]
-    assert "a/x.csv: not read: venue" in result.stderr
-    assert "b/x.csv: not read: venue" in result.stderr
+    assert "a/x.csv: ignored columns: venue" in result.stderr
+    assert "b/x.csv: ignored columns: venue" in result.stderr
 
 
-def test_a_pattern_that_matches_nothing_is_said(here: Path) -> None:
+def test_a_pattern_that_matches_nothing_is_an_error(here: Path) -> None:
     small(here)
     (here / "day-1").mkdir()
     for pattern in ("x*.csv", "day-?"):
         result = run("--executions", pattern, *INPUTS[2:])
         assert (result.exit_code, result.stdout) == (Exit.INPUT, "")
-        assert f"{pattern}: no file is called like this" in result.stderr
+        assert f"{pattern}: no file matches this pattern" in result.stderr
     (here / "x[1].csv").write_text((here / "executions.csv").read_text())
     assert run("--executions", "x[1].csv", *INPUTS[2:]).stdout == run(*INPUTS).stdout
 
 
-def test_a_hyphen_is_what_comes_in_on_stdin(here: Path) -> None:
+def test_a_hyphen_is_stdin(here: Path) -> None:
     small(here, BAD)
     sent = (here / "executions.csv").read_bytes()
     arguments = ["reconcile", "--executions", "-", *INPUTS[2:], "--rejects", "rejects.csv"]
@@ -396,27 +402,27 @@ def test_a_hyphen_is_what_comes_in_on_stdin(here: Path) -> None:
     assert (result.exit_code, "stdin: is empty" in result.stderr) == (Exit.INPUT, True)
 
 
-def test_blank_lines_are_nobody_s_mistake(here: Path) -> None:
+def test_blank_lines_are_ignored(here: Path) -> None:
     small(here, "", " ", "\u00a0", "\u200b", "\r")
     assert "rejected" not in run(*INPUTS).stderr
     assert len(rows(run(*INPUTS).stdout)) == 3
 
 
-def test_columns_that_are_not_ours_are_named_once_and_refuse_nothing(here: Path) -> None:
+def test_unknown_columns_are_reported_once_and_ignored(here: Path) -> None:
     small(here)
     header, *lines = (here / "executions.csv").read_text().splitlines()
     odd = "\n".join([f"{header},venue,venue,,tr\u202eader", *(f"{line},X,Y,,M\udcffller" for line in lines)])
     (here / "executions.csv").write_bytes(b"\xef\xbb\xbf" + odd.encode(errors="surrogateescape"))
     result = run(*INPUTS)
-    assert result.stderr.count("executions.csv: not read: venue, tr\\u202eader") == 1
+    assert result.stderr.count("executions.csv: ignored columns: venue, tr\\u202eader") == 1
     assert [row["state"] for row in rows(result.stdout)] == ["MATCHED", "UNMATCHED", "MATCHED"]
     (here / "executions.csv").write_text(f"{header},versoin\n")
     result = run(*INPUTS)
     assert result.exit_code == Exit.INPUT
-    assert "'versoin' is no field of ours: did you mean version?" in result.stderr
+    assert "'versoin' is not a known field: did you mean version?" in result.stderr
 
 
-def test_a_folder_is_no_file(here: Path) -> None:
+def test_a_folder_is_rejected(here: Path) -> None:
     small(here)
     (here / "day").mkdir()
     result = run("--executions", "day", *INPUTS[2:])
@@ -424,7 +430,7 @@ def test_a_folder_is_no_file(here: Path) -> None:
     assert "day: cannot be read (Is a directory)" in result.stderr
 
 
-def test_a_pipe_is_refused_with_a_reason(here: Path) -> None:
+def test_a_pipe_is_rejected_with_a_reason(here: Path) -> None:
     small(here)
     done = subprocess.run(
         [installed(), "reconcile", "--executions", "/dev/stdin", *INPUTS[2:]],
@@ -433,22 +439,22 @@ def test_a_pipe_is_refused_with_a_reason(here: Path) -> None:
         check=False,
     )
     assert done.returncode == Exit.INPUT
-    assert b"/dev/stdin: cannot be read (" in done.stderr
+    assert b"/dev/stdin: is not a regular file" in done.stderr
     assert b"(None)" not in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("rules", "said"),
+    ("rules", "message"),
     [
-        (None, "desk.toml: cannot be read (No such file or directory); TRADERECON_RULES names it"),
+        (None, "desk.toml: cannot be read (No such file or directory): correct TRADERECON_RULES"),
         (b'name = "x"\n[checks]\nprise = true', "desk.toml: checks.prise is not known: did you mean price?"),
         (b"name =", "desk.toml: Invalid value"),
         (b'name = "\xff"', "desk.toml: 'utf-8' codec can't decode"),
         (b'name = "x"\n[checks.price.tolerance]\nabsolute = -1', "checks.price.tolerance.absolute is -1"),
     ],
 )
-def test_rules_that_cannot_be_used_are_refused(
-    here: Path, monkeypatch: pytest.MonkeyPatch, rules: bytes | None, said: str
+def test_invalid_rules_are_rejected(
+    here: Path, monkeypatch: pytest.MonkeyPatch, rules: bytes | None, message: str
 ) -> None:
     small(here)
     if rules is not None:
@@ -456,11 +462,11 @@ def test_rules_that_cannot_be_used_are_refused(
     monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
     result = run(*INPUTS, "--out", "results.csv")
     assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
-    assert said in result.stderr
+    assert message in result.stderr
     assert "results.csv" not in names(here)
 
 
-def test_settings_that_cannot_be_used_are_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_rejected(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small(here)
     monkeypatch.setenv("TRADERECON_RULE", "desk.toml")
     result = run(*INPUTS)
@@ -468,11 +474,11 @@ def test_settings_that_cannot_be_used_are_refused(here: Path, monkeypatch: pytes
     assert result.stderr == "Error: TRADERECON_RULE is not a setting: did you mean TRADERECON_RULES?\n"
 
 
-@pytest.mark.parametrize("place", ["environment", "file"])
-def test_the_rules_of_a_desk_are_applied(here: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+@pytest.mark.parametrize("source", ["environment", "file"])
+def test_the_rules_of_a_desk_are_applied(here: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     written(here, plain_files([f"T1,{TERMS}"], [f"T1,{TERMS.replace('AAPL', 'MSFT').replace('.50', '.60')}"]))
     (here / "desk.toml").write_text('name = "desk"\n[checks]\nticker = false\nprice.tolerance.absolute = "0.1"')
-    if place == "environment":
+    if source == "environment":
         monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
     else:
         (here / "traderecon.toml").write_text('rules = "desk.toml"')
@@ -484,7 +490,7 @@ def test_the_rules_of_a_desk_are_applied(here: Path, monkeypatch: pytest.MonkeyP
     ("environment", "grace"),
     [({}, "1.5 s"), ({"TRADERECON_GRACE_SECONDS": "7"}, "7 s"), ({"TRADERECON_GRACE_SECONDS": "0"}, "0 s")],
 )
-def test_the_grace_of_the_rules_stands_unless_a_grace_is_set(
+def test_the_grace_of_the_rules_applies_unless_a_grace_is_set(
     here: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], grace: str
 ) -> None:
     from traderecon.cli.rules import effective_rules
@@ -498,7 +504,7 @@ def test_the_grace_of_the_rules_stands_unless_a_grace_is_set(
     assert rules.grace_ns == {"1.5 s": 1_500_000_000, "7 s": 7_000_000_000, "0 s": 0}[grace]
 
 
-def test_a_spreadsheet_runs_nothing(here: Path) -> None:
+def test_the_output_is_safe_for_spreadsheets(here: Path) -> None:
     sent = [
         '"=HYPERLINK(""http://x"")",@A,1,1,2025-07-26T10:01:23Z',
         "-T,\uff1dA,1,1,2025-07-26T10:01:23Z",
@@ -559,8 +565,8 @@ main()
 
 
 @pytest.mark.parametrize("extension", ["csv", "json"])
-def test_where_there_is_no_room_the_old_file_stays(here: Path, extension: str) -> None:
-    """Room for every part of the output, and not for the whole of it."""
+def test_on_a_full_disk_the_old_file_is_kept(here: Path, extension: str) -> None:
+    """There is space for every part of the output, but not for all of it."""
     written(here, simulated("typical", trades=300))
     out = here / f"results.{extension}"
     assert run(*INPUTS, "--out", out).exit_code == Exit.OK
@@ -578,7 +584,7 @@ def test_where_there_is_no_room_the_old_file_stays(here: Path, extension: str) -
 
 
 def started(here: Path, *, unbuffered: bool = False, long_lines: int = 0) -> "subprocess.Popen[bytes]":
-    """A run that writes more rows to stdout than a pipe holds; it has begun to write them, and waits for a reader.
+    """A run that writes more rows to stdout than a pipe holds; it has started to write, and waits for a reader.
 
     With so many long lines, each of 1 MiB and no leg, it has several parts, and a process for each processor.
     """
@@ -603,7 +609,7 @@ unbuffered_or_not = pytest.mark.parametrize("unbuffered", [False, True], ids=["b
 
 
 @unbuffered_or_not
-def test_a_run_that_is_suspended_goes_on_where_it_was(here: Path, *, unbuffered: bool) -> None:
+def test_a_suspended_run_continues(here: Path, *, unbuffered: bool) -> None:
     with started(here, unbuffered=unbuffered) as process:
         process.send_signal(signal.SIGSTOP)
         os.waitpid(process.pid, os.WUNTRACED)
@@ -614,36 +620,36 @@ def test_a_run_that_is_suspended_goes_on_where_it_was(here: Path, *, unbuffered:
 
 
 @unbuffered_or_not
-def test_a_reader_who_has_seen_enough_is_no_error(here: Path, *, unbuffered: bool) -> None:
+def test_a_closed_stdout_is_not_an_error(here: Path, *, unbuffered: bool) -> None:
     with started(here, unbuffered=unbuffered) as process:
         assert process.stdout
         assert process.stderr
         process.stdout.close()
-        said = process.stderr.read().decode()
-    assert "Traceback" not in said
-    assert "Exception" not in said
+        stderr = process.stderr.read().decode()
+    assert "Traceback" not in stderr
+    assert "Exception" not in stderr
     assert names(here) <= NAMES | {"traderecon.rejects.csv"}
 
 
 @pytest.mark.parametrize("long_lines", [0, 2 * PART_BYTES // 2**20], ids=["one process", "several"])
 def test_ctrl_c_ends_it_quietly(here: Path, long_lines: int) -> None:
-    """As a terminal sends it: to every process of the run."""
+    """A terminal sends it to every process of the run."""
     with started(here, long_lines=long_lines) as process:
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate()
+        _, stderr = process.communicate()
     assert process.returncode != Exit.OK
-    assert said.split() == [b"stopped"]
+    assert stderr.split() == [b"stopped"]
     assert names(here) <= NAMES | {"traderecon.rejects.csv"}  # complete before the first row is printed
 
 
-def test_whoever_interrupts_it_is_not_told_of_breaks(here: Path) -> None:
+def test_an_interrupted_run_does_not_report_breaks(here: Path) -> None:
     with started(here) as process:
         process.send_signal(signal.SIGINT)
         process.communicate()
     assert process.returncode != Exit.BREAKS
 
 
-def test_whoever_stops_reading_is_not_told_of_breaks(here: Path) -> None:
+def test_a_run_with_a_closed_stdout_does_not_report_breaks(here: Path) -> None:
     with started(here) as process:
         assert process.stdout
         process.stdout.close()

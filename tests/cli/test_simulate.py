@@ -34,7 +34,7 @@ def rows(content: bytes) -> int:
     return content.count(b"\n") - 1
 
 
-def test_talk_is_on_stderr_and_stdout_stays_empty(tmp_path: Path) -> None:
+def test_messages_are_on_stderr_and_stdout_stays_empty(tmp_path: Path) -> None:
     result = run("--trades", "1500", "--profile", "clean", "--csv", tmp_path / "new" / "day")
     assert result.exit_code == 0
     assert result.stdout == ""
@@ -71,16 +71,16 @@ def test_the_same_arguments_give_the_same_bytes_in_another_process(tmp_path: Pat
 
 
 @pytest.mark.parametrize("below", ["file", "file/below"])
-def test_a_place_that_is_no_directory_is_wrong_usage(tmp_path: Path, below: str) -> None:
+def test_a_path_that_is_not_a_directory_is_a_usage_error(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").write_text("in the way")
     result = run("--csv", tmp_path / below)
     assert result.exit_code == 2
     assert result.stdout == ""
     assert str(tmp_path / below) in result.stderr
-    assert "give --csv a directory that can be written" in result.stderr
+    assert "give --csv a writable directory" in result.stderr
 
 
-def test_a_name_that_is_taken_by_a_directory_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_directory_with_the_name_of_a_file_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "executions.csv").mkdir()
     result = run("--csv", tmp_path)
     assert result.exit_code == 2
@@ -98,13 +98,13 @@ def test_a_name_that_is_taken_by_a_directory_is_wrong_usage(tmp_path: Path) -> N
         ["--rate", "100"],
     ],
 )
-def test_wrong_usage_writes_nothing(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_usage_error_writes_nothing(tmp_path: Path, arguments: list[str]) -> None:
     assert run(*arguments, "--csv", tmp_path).exit_code == 2
     assert written(tmp_path) == {}
 
 
 def records(directory: Path) -> dict[str, list[tuple[int, bytes | None, bytes | None]]]:
-    """What is in each input topic of the embedded log: partition, key and value."""
+    """The partition, key and value of each record in the input topics of the embedded log."""
     with Log.open(directory / "traderecon-data" / "log.db") as log:
         return {
             topic: [
@@ -170,9 +170,9 @@ def test_ctrl_c_says_what_was_sent(here: Path) -> None:
     assert process.returncode == Exit.INTERRUPTED
     assert err.endswith("stopped\n")
     assert "Traceback" not in err
-    said = json.loads(out)
-    assert said["complete"] is False
-    assert said["topics"] == {topic: len(sent) for topic, sent in records(here).items()}
+    summary = json.loads(out)
+    assert summary["complete"] is False
+    assert summary["topics"] == {topic: len(sent) for topic, sent in records(here).items()}
 
 
 def sent_yet(directory: Path) -> bool:

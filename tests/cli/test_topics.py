@@ -1,4 +1,4 @@
-"""``traderecon topics``: made once, looked at as often as one likes; on Kafka in tests/broker/test_commands.py."""
+"""``traderecon topics`` on the embedded log; on Kafka in tests/broker/test_commands.py."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("here")
 
 
 def named() -> list[str]:
-    """Every topic that `topics create` makes, the table's changelog too."""
+    """Every topic that `topics create` makes, including the table's changelog."""
     return [topic.name for topic in named_by().declared(retention_days=7)]
 
 
@@ -26,11 +26,11 @@ def run(*arguments: str) -> Result:
 def test_create_makes_every_topic_once() -> None:
     first, second = run("create"), run("create")
     assert (first.exit_code, second.exit_code, first.stderr) == (0, 0, "")
-    assert first.stdout.splitlines() == [f"{name}: made, 4 partitions" for name in named()]
-    assert second.stdout.splitlines() == [f"{name}: was there, 4 partitions" for name in named()]
+    assert first.stdout.splitlines() == [f"{name}: created, 4 partitions" for name in named()]
+    assert second.stdout.splitlines() == [f"{name}: exists, 4 partitions" for name in named()]
 
 
-def test_check_after_create_is_content() -> None:
+def test_check_after_create_finds_no_problem() -> None:
     assert run("create").exit_code == 0
     result = run("check")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -44,7 +44,7 @@ def test_check_names_what_is_missing_and_what_to_do() -> None:
     assert f"{len(named())} of {len(named())} topics" in result.stderr
 
 
-def test_ours_must_have_the_partitions_of_the_settings(here: Path) -> None:
+def test_the_pipelines_topics_must_have_the_partitions_of_the_settings(here: Path) -> None:
     with made(here) as log:
         log.create("executions", 7)
         log.create("legs", 3)
@@ -65,16 +65,16 @@ def made(directory: Path) -> Log:
     return Log.open(directory / "traderecon-data" / "log.db")
 
 
-def test_what_is_thrown_away_that_counts_is_a_warning(here: Path) -> None:
+def test_a_policy_that_deletes_needed_records_is_a_warning(here: Path) -> None:
     with made(here) as log:
         log.create("reconciled", 4, compacted=True)
         log.create("standings", 4)
     assert run("create").exit_code == 0
     result = run("check")
     assert result.exit_code == 0
-    said = [line for line in result.stdout.splitlines() if line.startswith("OTHER_SETTINGS")]
-    assert [line.split()[1] for line in said] == ["reconciled,", "standings,"]
-    assert "has cleanup.policy compact, not delete: records that count are thrown away" in said[0]
+    warnings = [line for line in result.stdout.splitlines() if line.startswith("OTHER_SETTINGS")]
+    assert [line.split()[1] for line in warnings] == ["reconciled,", "standings,"]
+    assert "has cleanup.policy compact, not delete: records that are needed are deleted" in warnings[0]
     assert f"2 of {len(named())}" in result.stderr
 
 

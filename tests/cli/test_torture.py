@@ -1,4 +1,4 @@
-"""``traderecon torture``: the harness of a checkout by the name people know; elsewhere a sentence."""
+"""``traderecon torture``: runs the harness of a checkout; in an installed package it explains why it cannot."""
 
 import subprocess
 import sys
@@ -47,13 +47,13 @@ def test_it_adds_up_the_reports_of_a_directory(tmp_path: Path) -> None:
     assert done.stdout.startswith("1 runs | commit abc1234 | 3 faults (2 kill, 1 stop) | ")
 
 
-def test_without_a_kind_that_anybody_knows_it_is_a_usage_error(tmp_path: Path) -> None:
+def test_an_unknown_kind_of_fault_is_a_usage_error(tmp_path: Path) -> None:
     done = run(tmp_path, "--faults", "flood")
     assert done.returncode == Exit.USAGE
     assert "unknown faults flood" in done.stderr
 
 
-def test_without_kafka_it_is_refused_in_a_line_and_leaves_nothing(
+def test_without_kafka_it_fails_with_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "jars").mkdir()
@@ -66,8 +66,8 @@ def test_without_kafka_it_is_refused_in_a_line_and_leaves_nothing(
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_where_there_is_no_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torture, "__file__", str(tmp_path / "site" / "traderecon" / "cli" / "torture.py"))
     done = CliRunner().invoke(command, ["torture", "--seed", "1"])
     assert done.exit_code == Exit.CONFIG
-    assert "torture is for a checkout of the source" in done.output
+    assert "torture needs a source checkout" in done.output

@@ -1,4 +1,4 @@
-"""``traderecon watermark``: a reset that would end graces by mistake is refused, and says what it would have done."""
+"""``traderecon watermark``: a reset that may be a mistake is rejected with its effect."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ def ahead(seconds: float) -> str:
 
 @pytest.fixture(autouse=True)
 def log(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An embedded log with our topics; messages are not wrapped away."""
+    """An embedded log with the pipeline's topics; messages are not wrapped."""
     assert CliRunner().invoke(command, ["topics", "create"]).exit_code == Exit.OK
 
 
@@ -36,31 +36,31 @@ def epoch() -> int:
     return int(json.loads(run("show", "--json").stdout)["epoch"])
 
 
-def test_a_time_ahead_of_this_machine_is_refused_and_nothing_is_written() -> None:
-    refused = reset("--at", "2130-01-01T00:00:00Z")
-    assert refused.exit_code == Exit.USAGE
+def test_a_time_ahead_of_this_machine_is_rejected_and_nothing_is_written() -> None:
+    result = reset("--at", "2130-01-01T00:00:00Z")
+    assert result.exit_code == Exit.USAGE
     for words in (
         "--at 2130-01-01T00:00:00Z is ",
         "seconds ahead of this machine's clock, more than the 10 seconds that TRADERECON_CLOCK_STEP_SECONDS allows",
         "every trade whose grace ends before it becomes UNMATCHED (there is no database here to count them)",
         "Nothing was written. Correct --at, or repeat the command with --force",
     ):
-        assert words in refused.stderr
+        assert words in result.stderr
     assert epoch() == 0
 
 
-def test_the_refusal_says_how_many_trades_wait() -> None:
+def test_the_rejection_names_the_number_of_pending_trades() -> None:
     filled(Path("traderecon-data"))
-    refused = reset("--at", "2130-01-01T00:00:00Z")
-    assert "3 trades wait for a leg according to traderecon-data/traderecon.db; every grace that ends" in refused.stderr
+    result = reset("--at", "2130-01-01T00:00:00Z")
+    assert "3 trades wait for a leg according to traderecon-data/traderecon.db; every grace that ends" in result.stderr
     assert epoch() == 0
 
 
-def test_a_time_long_ago_is_refused_and_what_it_does_is_said() -> None:
-    refused = reset("--at", "2025-07-26T10:01:23Z")
-    assert refused.exit_code == Exit.USAGE
-    assert " behind this machine's clock, more than the 10 seconds" in refused.stderr
-    assert "time goes back: no grace ends before the watermark is where it is now" in refused.stderr
+def test_a_time_long_ago_is_rejected_with_its_effect() -> None:
+    result = reset("--at", "2025-07-26T10:01:23Z")
+    assert result.exit_code == Exit.USAGE
+    assert " behind this machine's clock, more than the 10 seconds" in result.stderr
+    assert "the watermark goes back: no grace ends until it is again where it is now" in result.stderr
     assert epoch() == 0
 
 
@@ -83,7 +83,7 @@ def test_a_dry_run_writes_nothing() -> None:
     filled(Path("traderecon-data"))
     done = reset("--dry-run")
     assert done.exit_code == Exit.OK
-    assert "the log's time would be " in done.stderr
+    assert "the watermark would be reset to " in done.stderr
     assert "3 trades wait for a leg" in done.stderr
     assert done.stderr.endswith("nothing was written\n")
     assert reset("--at", "2130-01-01T00:00:00Z", "--force", "--dry-run").exit_code == Exit.OK
@@ -101,9 +101,9 @@ def test_a_time_with_and_without_fraction_and_offset(at: str) -> None:
 
 @pytest.mark.parametrize("at", ["yesterday", "2025-07-26", "2025-02-30T10:00:00Z", "0001-01-01T00:00:00+23:00"])
 def test_what_is_no_time_is_wrong_usage(at: str) -> None:
-    refused = reset("--at", at)
-    assert refused.exit_code == Exit.USAGE
-    assert f"{at!r} is not a date and time: write it like 2025-07-26T10:01:23Z" in refused.stderr
+    result = reset("--at", at)
+    assert result.exit_code == Exit.USAGE
+    assert f"{at!r} is not a date and time: write it like 2025-07-26T10:01:23Z" in result.stderr
 
 
 def test_the_help_says_that_it_cannot_be_undone() -> None:
@@ -119,10 +119,10 @@ def test_the_number_of_resets_is_a_sentence() -> None:
 
 
 def test_a_time_ahead_is_called_ahead() -> None:
-    from traderecon.cli.watermark import Reached, beside_our_clock
+    from traderecon.cli.watermark import Reached, beside_local_clock
 
     def shown(behind_s: int) -> str:
-        return beside_our_clock(Reached("executions", 0, "", behind_s, 1)).strip()
+        return beside_local_clock(Reached("executions", 0, "", behind_s, 1)).strip()
 
     assert shown(-97_544_612) == "97,544,612 s ahead of this machine's clock"
     assert shown(1_200) == "1,200 s behind this machine's clock"

@@ -1,4 +1,4 @@
-"""``traderecon worker`` refuses in words what could only fail later, with the exit codes of the contract."""
+"""``traderecon worker`` explains up front what would fail later, with the exit codes of the contract."""
 
 import re
 import signal
@@ -30,8 +30,8 @@ def worker(folder: Path, *options: str, **settings: str) -> "subprocess.Popen[st
 
 def refused(folder: Path, *options: str, **settings: str) -> tuple[int, str]:
     running = worker(folder, *options, **settings)
-    _, said = running.communicate(timeout=BOUND_S)
-    return running.returncode, said
+    _, stderr = running.communicate(timeout=BOUND_S)
+    return running.returncode, stderr
 
 
 def address(running: "subprocess.Popen[str]") -> str:
@@ -39,14 +39,14 @@ def address(running: "subprocess.Popen[str]") -> str:
     return next(found[0] for line in running.stderr if (found := re.search(r"http://[^ ]+(?=/ )", line)))
 
 
-def test_it_tells_where_it_is_and_stops_in_order(tmp_path: Path) -> None:
+def test_it_prints_its_address_and_stops_cleanly(tmp_path: Path) -> None:
     running = worker(tmp_path)
     with urllib.request.urlopen(f"{address(running)}/healthz/live", timeout=BOUND_S) as answer:
         assert answer.status == 200
     running.send_signal(signal.SIGTERM)
-    _, said = running.communicate(timeout=BOUND_S)
+    _, stderr = running.communicate(timeout=BOUND_S)
     assert running.returncode == 0
-    assert said.endswith("stopped; the next start goes on from here\n")
+    assert stderr.endswith("stopped; the next start continues from here\n")
 
 
 def test_without_the_web_role_there_are_metrics_and_no_pages(tmp_path: Path) -> None:
@@ -64,20 +64,21 @@ def test_without_the_web_role_there_are_metrics_and_no_pages(tmp_path: Path) -> 
 def test_z3_a_second_worker_on_the_embedded_log_is_refused(tmp_path: Path) -> None:
     first = worker(tmp_path)
     address(first)
-    code, said = refused(tmp_path)
+    code, stderr = refused(tmp_path)
     first.terminate()
     first.communicate(timeout=BOUND_S)
     assert code == 78
-    assert re.search(r"a worker has it already, process \d+", said)
+    assert re.search(r"a worker is already running on this directory, process \d+", stderr)
 
 
-def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+def test_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
         for found in (refused(tmp_path, "--port", port), refused(tmp_path, web_port=port)):
             assert found == (
                 4,
-                f"Error: port {port} is taken: stop what has it, or name another: --port, TRADERECON_WEB_PORT\n",
+                f"Error: port {port} is in use: stop the process that uses it, or set another with --port or "
+                "TRADERECON_WEB_PORT\n",
             )
 
 
@@ -86,25 +87,25 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     [
         ({"broker": "kafka://127.0.0.1:1"}, 4, "broker: no answer from the Kafka at 127.0.0.1:1: is it running"),
         ({"broker": "localhost:9092"}, 78, "TRADERECON_BROKER: write embedded:// or kafka://host:9092"),
-        ({"database_url": "postgresql://x/y"}, 78, "this version keeps its database in SQLite only"),
+        ({"database_url": "postgresql://x/y"}, 78, "only SQLite databases are supported"),
         ({"rules": "no.toml"}, 78, "no.toml"),
-        ({"web_host": "no-such-host.invalid"}, 4, "nothing can listen on no-such-host.invalid: TRADERECON_WEB_HOST"),
+        ({"web_host": "no-such-host.invalid"}, 4, "cannot listen on no-such-host.invalid: correct TRADERECON_WEB_HOST"),
         ({"data_dir": "/proc/nope"}, 78, "/proc/nope"),
         ({"grace_seconds": "abc"}, 78, "TRADERECON_GRACE_SECONDS: write a whole number"),
     ],
 )
-def test_what_cannot_work_is_refused_in_words(tmp_path: Path, settings: dict[str, str], code: int, words: str) -> None:
-    found, said = refused(tmp_path, **settings)
-    assert found == code, said
-    assert words in said
-    assert "Traceback" not in said
-    assert "Finding(" not in said
+def test_invalid_settings_are_explained(tmp_path: Path, settings: dict[str, str], code: int, words: str) -> None:
+    found, stderr = refused(tmp_path, **settings)
+    assert found == code, stderr
+    assert words in stderr
+    assert "Traceback" not in stderr
+    assert "Finding(" not in stderr
 
 
-def test_a_role_that_is_none(tmp_path: Path) -> None:
-    code, said = refused(tmp_path, "--roles", "intake,matchmaking")
+def test_an_unknown_role(tmp_path: Path) -> None:
+    code, stderr = refused(tmp_path, "--roles", "intake,matchmaking")
     assert code == 2
-    assert "'matchmaking': choose among intake, matching, sink, web" in said
+    assert "'matchmaking': choose from intake, matching, sink, web" in stderr
 
 
 @pytest.mark.parametrize(
@@ -121,12 +122,12 @@ def test_a_role_that_is_none(tmp_path: Path) -> None:
         (" debug", "debug"),
     ],
 )
-def test_a_level_of_log_has_every_name_that_faust_and_python_have_for_it(written: str, level: str) -> None:
+def test_log_levels_have_every_name_that_faust_and_python_use(written: str, level: str) -> None:
     (option,) = (one for one in command.params if one.name == "loglevel")
     assert option.type.convert(written, option, None) == level
 
 
-def test_every_level_of_faust_is_one_of_ours() -> None:
+def test_every_log_level_of_faust_is_accepted() -> None:
     (option,) = (one for one in command.params if one.name == "loglevel")
     assert {option.type.convert(name, option, None) for name in LOGLEVELS} == {
         "critical",
@@ -137,7 +138,7 @@ def test_every_level_of_faust_is_one_of_ours() -> None:
     }
 
 
-def test_a_level_that_is_none_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    code, said = refused(tmp_path, "-l", "loud")
+def test_an_unknown_log_level_is_rejected_with_the_choices(tmp_path: Path) -> None:
+    code, stderr = refused(tmp_path, "-l", "loud")
     assert code == 2
-    assert "'loud': choose among debug, info, warning, error, critical" in said
+    assert "'loud': choose from debug, info, warning, error, critical" in stderr

@@ -1,4 +1,4 @@
-"""A client on the embedded log; on Kafka the same is asked in tests/broker/test_client.py."""
+"""A client of the embedded log; tests/broker/test_client.py tests the same on Kafka."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

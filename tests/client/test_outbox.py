@@ -1,4 +1,4 @@
-"""The outbox: what it says was sent is in the log, in order, and nothing else is."""
+"""The outbox: exactly the rows it counts as sent are in the log, in order."""
 
 import asyncio
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``traderecon dead-letters`` beside a worker on the embedded log: looked at, sent again at most thrice, put away."""
+"""``traderecon dead-letters`` beside a worker on the embedded log: show, list, replay at most three times, discard."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ from traderecon.transport.retry_counts import LIMIT
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One worker for all tests here; each has letters of its own."""
+    """One worker for all tests here; each has dead letters of its own."""
     installation = Installation(tmp_path_factory.mktemp("desk"))
     installation.create_topics()
     installation.start_ready()
@@ -42,9 +42,9 @@ def rejected(desk: Installation, value: bytes | None, key: bytes | None = b"T1",
     """The id of a new dead letter."""
     offset = desk.ends(topic)[topic, 0]
     desk.append(topic, [value], key=key)
-    letter = f"{topic}/0/{offset}"
-    desk.until(lambda: letter in ids(desk), f"{letter} is a dead letter")
-    return letter
+    dead_letter_id = f"{topic}/0/{offset}"
+    desk.until(lambda: dead_letter_id in ids(desk), f"{dead_letter_id} is a dead letter")
+    return dead_letter_id
 
 
 def ids(desk: Installation) -> set[str]:
@@ -52,8 +52,8 @@ def ids(desk: Installation) -> set[str]:
     return {"/".join(map(str, row)) for row in rows}
 
 
-def is_rejected(desk: Installation, letter: str) -> bool:
-    return letter in ids(desk)
+def is_rejected(desk: Installation, dead_letter_id: str) -> bool:
+    return dead_letter_id in ids(desk)
 
 
 def run(desk: Installation, *arguments: str) -> Result:
@@ -61,18 +61,18 @@ def run(desk: Installation, *arguments: str) -> Result:
     return CliRunner(env=desk.environment).invoke(dead_letters, arguments)
 
 
-def told(desk: Installation, *arguments: str) -> Any:
+def run_json(desk: Installation, *arguments: str) -> Any:
     done = run(desk, *arguments, "--json")
     assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def state(desk: Installation, letter: str) -> str:
-    return str(told(desk, "show", letter)["state"])
+def state(desk: Installation, dead_letter_id: str) -> str:
+    return str(run_json(desk, "show", dead_letter_id)["state"])
 
 
-def attempts(desk: Installation, letter: str) -> int:
-    return len([one for one in told(desk, "show", letter)["actions"] if one["deed"] == "replay"])
+def attempts(desk: Installation, dead_letter_id: str) -> int:
+    return len([action for action in run_json(desk, "show", dead_letter_id)["actions"] if action["deed"] == "replay"])
 
 
 def sent(desk: Installation, topic: str, offset: int) -> Any:
@@ -81,103 +81,105 @@ def sent(desk: Installation, topic: str, offset: int) -> Any:
         return record
 
 
-def test_a_letter_is_shown_with_its_record(desk: Installation) -> None:
-    letter = rejected(desk, b"\x1b[31mno leg\xff", b"k")
-    done = run(desk, "show", letter)
+def test_a_dead_letter_is_shown_with_its_record(desk: Installation) -> None:
+    dead_letter_id = rejected(desk, b"\x1b[31mno leg\xff", b"k")
+    done = run(desk, "show", dead_letter_id)
     assert done.exit_code == 0, done.stderr
-    assert f"id: {letter}" in done.stdout
+    assert f"id: {dead_letter_id}" in done.stdout
     assert r"record: \x1b[31mno leg\xff" in done.stdout
     assert "\x1b" not in done.stdout
-    shown = told(desk, "show", letter)
+    shown = run_json(desk, "show", dead_letter_id)
     assert (shown["state"], shown["code"], b64decode(shown["raw"])) == ("open", "MALFORMED_JSON", b"\x1b[31mno leg\xff")
 
 
 def test_the_list_is_filtered_and_limited(desk: Installation) -> None:
-    letters = [rejected(desk, b"{}"), rejected(desk, None), rejected(desk, b"{}", topic="pnl_snapshot")]
-    missing = told(desk, "list", "--code", "KEY_MISSING", "--limit", "1000")
-    assert {letters[0], letters[2]} <= {one["id"] for one in missing}
-    assert letters[1] not in {one["id"] for one in missing}
-    (newest,) = told(desk, "list", "--topic", "pnl_snapshot", "--limit", "1")
-    assert (newest["id"], newest["state"]) == (letters[2], "open")
+    dead_letter_ids = [rejected(desk, b"{}"), rejected(desk, None), rejected(desk, b"{}", topic="pnl_snapshot")]
+    missing = run_json(desk, "list", "--code", "KEY_MISSING", "--limit", "1000")
+    assert {dead_letter_ids[0], dead_letter_ids[2]} <= {row["id"] for row in missing}
+    assert dead_letter_ids[1] not in {row["id"] for row in missing}
+    (newest,) = run_json(desk, "list", "--topic", "pnl_snapshot", "--limit", "1")
+    assert (newest["id"], newest["state"]) == (dead_letter_ids[2], "open")
     done = run(desk, "list", "--limit", "1")
-    assert re.fullmatch(rf"{letters[2]}  open  KEY_MISSING  .+\n", done.stdout)
+    assert re.fullmatch(rf"{dead_letter_ids[2]}  open  KEY_MISSING  .+\n", done.stdout)
     assert re.search(r"1 of \d+ dead letters; --limit shows more", done.stderr)
 
 
 def test_a_replay_is_the_record_as_it_was_and_says_where_it_comes_from(desk: Installation) -> None:
-    letter = rejected(desk, b"not yet a leg", b"key\x00")
+    dead_letter_id = rejected(desk, b"not yet a leg", b"key\x00")
     offset = desk.ends("executions")["executions", 0]
-    (would,) = told(desk, "replay", letter, "--dry-run")
-    assert (would["attempt"], would["done"]) == (1, False)
+    (planned,) = run_json(desk, "replay", dead_letter_id, "--dry-run")
+    assert (planned["attempt"], planned["done"]) == (1, False)
     assert desk.ends("executions")["executions", 0] == offset
-    (done,) = told(desk, "replay", letter, "--by", "ann", "--reason", "the decoder is mended")
-    assert done == {"letter": letter, "attempt": 1, "why_not": "", "done": True}
+    (done,) = run_json(desk, "replay", dead_letter_id, "--by", "ann", "--reason", "the decoder is fixed")
+    assert done == {"letter": dead_letter_id, "attempt": 1, "why_not": "", "done": True}
     record = sent(desk, "executions", offset)
     assert (record.key, record.value) == (b"key\x00", b"not yet a leg")
     assert list(record.headers) == [
-        ("traderecon-replay-of", letter.encode()),
+        ("traderecon-replay-of", dead_letter_id.encode()),
         ("traderecon-replay-attempt", b"1"),
     ]
-    desk.until(lambda: state(desk, letter) == "replayed", "the sink knows")
-    (action,) = told(desk, "show", letter)["actions"]
-    assert (action["by"], action["reason"], action["attempt"]) == ("ann", "the decoder is mended", 1)
+    desk.until(lambda: state(desk, dead_letter_id) == "replayed", "the sink has stored it")
+    (action,) = run_json(desk, "show", dead_letter_id)["actions"]
+    assert (action["by"], action["reason"], action["attempt"]) == ("ann", "the decoder is fixed", 1)
 
 
-def test_a_letter_of_a_replay_counts_for_the_first_one(desk: Installation) -> None:
-    letter = first = rejected(desk, b"never a leg")
+def test_a_dead_letter_of_a_replay_counts_for_the_first_one(desk: Installation) -> None:
+    dead_letter_id = first = rejected(desk, b"never a leg")
     for attempt in (1, 2, 3):
         offset = desk.ends("executions")["executions", 0]
-        (done,) = told(desk, "replay", letter)
+        (done,) = run_json(desk, "replay", dead_letter_id)
         assert done["attempt"] == attempt
-        letter = f"executions/0/{offset}"
-        desk.until(partial(is_rejected, desk, letter), "it is a dead letter again")
-        assert told(desk, "show", letter)["replay_of"] == first
-    for known in (letter, first):
-        done = run(desk, "replay", known)
+        dead_letter_id = f"executions/0/{offset}"
+        desk.until(partial(is_rejected, desk, dead_letter_id), "it is a dead letter again")
+        assert run_json(desk, "show", dead_letter_id)["replay_of"] == first
+    for each in (dead_letter_id, first):
+        done = run(desk, "replay", each)
         assert done.exit_code == Exit.INPUT
         assert "it was replayed 3 times" in done.stderr
-    desk.until(lambda: attempts(desk, first) == 3, "the sink knows of all")
+    desk.until(lambda: attempts(desk, first) == 3, "the sink has stored all of them")
     assert desk.ends("executions")["executions", 0] == offset + 1
 
 
-def test_a_header_that_lies_uses_up_no_attempt_of_another_letter(desk: Installation) -> None:
-    letter = rejected(desk, b"honest")
+def test_a_false_header_uses_up_no_attempt_of_another_dead_letter(desk: Installation) -> None:
+    dead_letter_id = rejected(desk, b"honest")
     offset = desk.ends("executions")["executions", 0]
-    liar = [Outgoing(b"T1", b"lies %d" % number, None, ((REPLAY_OF, letter.encode()),)) for number in range(3)]
-    asyncio.run(appended(desk, "executions", liar))
+    forged = [
+        Outgoing(b"T1", b"forged %d" % number, None, ((REPLAY_OF, dead_letter_id.encode()),)) for number in range(3)
+    ]
+    asyncio.run(append(desk, "executions", forged))
     for number in range(3):
-        lie = f"executions/0/{offset + number}"
-        desk.until(partial(is_rejected, desk, lie), "it is a dead letter")
-        assert told(desk, "show", lie)["replay_of"] == letter
-        assert told(desk, "replay", lie)[0]["attempt"] == 1
-    assert told(desk, "replay", letter)[0]["attempt"] == 1
+        forged_id = f"executions/0/{offset + number}"
+        desk.until(partial(is_rejected, desk, forged_id), "it is a dead letter")
+        assert run_json(desk, "show", forged_id)["replay_of"] == dead_letter_id
+        assert run_json(desk, "replay", forged_id)[0]["attempt"] == 1
+    assert run_json(desk, "replay", dead_letter_id)[0]["attempt"] == 1
 
 
-def test_what_is_no_action_holds_up_no_decision(tmp_path: Path) -> None:
+def test_a_foreign_record_does_not_hold_up_decisions(tmp_path: Path) -> None:
     alone = Installation(tmp_path)
     alone.create_topics()
     try:
         worker = alone.start_ready()
-        letter = rejected(alone, b"beside garbage")
-        assert worker.leave() == 0  # it would end on the garbage, three times, and put it aside
-        key = letter.encode()
-        asyncio.run(appended(alone, "actions", [Outgoing(key, b"garbage")], partition_for(key, 4)))
-        assert told(alone, "replay", letter)[0]["attempt"] == 1
+        dead_letter_id = rejected(alone, b"beside garbage")
+        assert worker.leave() == 0  # otherwise the garbage would end it twice, then become a dead letter
+        key = dead_letter_id.encode()
+        asyncio.run(append(alone, "actions", [Outgoing(key, b"garbage")], partition_for(key, 4)))
+        assert run_json(alone, "replay", dead_letter_id)[0]["attempt"] == 1
     finally:
         alone.close()
 
 
-async def appended(desk: Installation, topic: str, rows: Sequence[Outgoing], partition: int = 0) -> None:
+async def append(desk: Installation, topic: str, rows: Sequence[Outgoing], partition: int = 0) -> None:
     async with connect(desk.broker, desk.data_dir) as client:
         await client.append(topic, partition, rows)
 
 
-def test_two_at_once_send_no_more_than_three(desk: Installation) -> None:
-    """Each has read the topic before the other wrote: the order of the topic decides who was too late."""
-    letter = rejected(desk, b"wanted by many")
+def test_concurrent_replays_stay_within_the_limit(desk: Installation) -> None:
+    """Each decider has read the topic before the others wrote: the order on the topic decides."""
+    dead_letter_id = rejected(desk, b"wanted by many")
     before = desk.ends("executions")["executions", 0]
     queries = Queries.open(f"sqlite:///{desk.data_dir / 'traderecon.db'}")
-    record = sent_record(queries.engine, DeadLetterId("executions", 0, int(letter.rpartition("/")[2])))
+    record = sent_record(queries.engine, DeadLetterId("executions", 0, int(dead_letter_id.rpartition("/")[2])))
     queries.close()
     assert record is not None
 
@@ -188,79 +190,81 @@ def test_two_at_once_send_no_more_than_three(desk: Installation) -> None:
             outcomes = await asyncio.gather(*(decider.decide(decision, [record]) for decider in deciders))
             return [outcome.why_not for (outcome,) in outcomes]
 
-    said = asyncio.run(all_at_once())
-    assert said.count("") == 3
+    reasons = asyncio.run(all_at_once())
+    assert reasons.count("") == 3
     assert desk.ends("executions")["executions", 0] == before + 3
 
 
-def test_every_open_letter_of_a_code_is_replayed_at_once(desk: Installation) -> None:
+def test_all_open_dead_letters_of_a_code_are_replayed(desk: Installation) -> None:
     wanted = [rejected(desk, b'{"trade_id":"T9","price":"12,5"}') for _ in range(3)]
-    code = told(desk, "show", wanted[0])["code"]
-    before = [one["id"] for one in told(desk, "list", "--code", code, "--state", "open", "--limit", "1000")]
-    done = told(desk, "replay", "--code", code)
-    assert [one["letter"] for one in done] == before[::-1]
-    assert set(wanted) <= {one["letter"] for one in done}
-    desk.until(lambda: {state(desk, one) for one in wanted} == {"replayed"}, "the sink knows")
+    code = run_json(desk, "show", wanted[0])["code"]
+    before = [row["id"] for row in run_json(desk, "list", "--code", code, "--state", "open", "--limit", "1000")]
+    done = run_json(desk, "replay", "--code", code)
+    assert [decision["letter"] for decision in done] == before[::-1]
+    assert set(wanted) <= {decision["letter"] for decision in done}
+    desk.until(lambda: {state(desk, each) for each in wanted} == {"replayed"}, "the sink has stored it")
 
 
-def test_a_discarded_letter_stays_so(desk: Installation) -> None:
-    letter = rejected(desk, b"a test of theirs")
-    done = run(desk, "discard", letter, "--reason", "a test of theirs", "--by", "bob")
-    assert (done.exit_code, done.stdout) == (0, f"{letter}: discarded\n")
-    desk.until(lambda: state(desk, letter) == "discarded", "the sink knows")
-    for again in (("replay",), ("discard", "--reason", "mine, too", "--by", "ann")):
-        done = run(desk, *again, letter)
+def test_a_discarded_dead_letter_stays_discarded(desk: Installation) -> None:
+    dead_letter_id = rejected(desk, b"a test of the broker")
+    done = run(desk, "discard", dead_letter_id, "--reason", "a test of the broker", "--by", "bob")
+    assert (done.exit_code, done.stdout) == (0, f"{dead_letter_id}: discarded\n")
+    desk.until(lambda: state(desk, dead_letter_id) == "discarded", "the sink has stored it")
+    for again in (("replay",), ("discard", "--reason", "again", "--by", "ann")):
+        done = run(desk, *again, dead_letter_id)
         assert done.exit_code == Exit.INPUT
         assert "it was discarded by bob at " in done.stderr
         past = f"{again[0]}ed"
-        assert f"{letter}: not {past}: " in done.stderr
+        assert f"{dead_letter_id}: not {past}: " in done.stderr
         assert f"1 of 1 dead letter cannot be {past}, see above" in done.stderr
 
 
-def test_a_record_kept_in_part_is_not_replayed(desk: Installation) -> None:
-    letter = rejected(desk, b"9" * 600_000)
-    done = run(desk, "replay", letter)
+def test_a_truncated_record_is_not_replayed(desk: Installation) -> None:
+    dead_letter_id = rejected(desk, b"9" * 600_000)
+    done = run(desk, "replay", dead_letter_id)
     assert done.exit_code == Exit.INPUT
-    assert "it is kept in part only (over 64 kB): have its sender send it again" in done.stderr
+    assert "its record was truncated (over 64 kB): ask its sender to send it again" in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "message"),
     [
-        (("show", "executions/0"), Exit.INPUT, "'executions/0' is no ID"),
+        (("show", "executions/0"), Exit.INPUT, "'executions/0' is not an ID"),
         (("show", "executions/0/999999"), Exit.INPUT, "there is no dead letter executions/0/999999"),
-        (("show", "executions/0/9999999999999999999"), Exit.INPUT, "is no ID"),
-        (("replay",), Exit.USAGE, "one ID or several, or --code"),
-        (("replay", "executions/0/0", "--code", "KEY_MISSING"), Exit.USAGE, "one ID or several, or --code"),
+        (("show", "executions/0/9999999999999999999"), Exit.INPUT, "is not an ID"),
+        (("replay",), Exit.USAGE, "give one or more IDs, or --code"),
+        (("replay", "executions/0/0", "--code", "KEY_MISSING"), Exit.USAGE, "give one or more IDs, or --code"),
         (("discard", "executions/0/0"), Exit.USAGE, "--reason"),
         (("discard", "executions/0/0", "--reason", " "), Exit.USAGE, "write 1 to 500 characters"),
-        (("discard", "executions/0/0", "--reason", "a\nb"), Exit.USAGE, "none of them control characters"),
+        (("discard", "executions/0/0", "--reason", "a\nb"), Exit.USAGE, "no control characters"),
         (("list", "--code", "NONSENSE"), Exit.USAGE, "NONSENSE"),
     ],
 )
-def test_what_cannot_be_done_is_said(desk: Installation, arguments: tuple[str, ...], code: int, said: str) -> None:
+def test_impossible_requests_are_explained(
+    desk: Installation, arguments: tuple[str, ...], code: int, message: str
+) -> None:
     done = run(desk, *arguments)
     assert done.exit_code == code
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stdout == ""
 
 
-def test_without_a_database_there_is_nothing_to_look_at(tmp_path: Path) -> None:
+def test_without_a_database_there_is_an_error(tmp_path: Path) -> None:
     done = run(Installation(tmp_path), "list")
     assert done.exit_code == Exit.UNREACHABLE
     assert "there is no database" in done.stderr
 
 
-def test_a_rebuilt_database_knows_what_was_decided(tmp_path: Path) -> None:
+def test_a_rebuilt_database_has_the_decisions(tmp_path: Path) -> None:
     desk = Installation(tmp_path)
     try:
         desk.create_topics()
         worker = desk.start_ready()
-        letters = [rejected(desk, b"one"), rejected(desk, b"two")]
-        assert run(desk, "replay", letters[0], "--by", "ann").exit_code == 0
-        assert run(desk, "discard", letters[1], "--by", "ann", "--reason", "a test").exit_code == 0
+        dead_letter_ids = [rejected(desk, b"one"), rejected(desk, b"two")]
+        assert run(desk, "replay", dead_letter_ids[0], "--by", "ann").exit_code == 0
+        assert run(desk, "discard", dead_letter_ids[1], "--by", "ann", "--reason", "a test").exit_code == 0
         columns = "SELECT action_id, deed, letter, root, attempt, by, at, reason, chain FROM dead_letter_actions"
-        desk.until(lambda: len(desk.rows(columns)) == 2, "the sink knows")
+        desk.until(lambda: len(desk.rows(columns)) == 2, "the sink has stored it")
         before = sorted(desk.rows(columns))
         assert worker.leave() == 0
         for path in desk.data_dir.glob("traderecon.db*"):
@@ -268,7 +272,7 @@ def test_a_rebuilt_database_knows_what_was_decided(tmp_path: Path) -> None:
         worker = desk.start_ready()
         desk.until(lambda: sorted(desk.rows(columns)) == before, "the database is as it was")
         page = json.loads(worker.get("/dead-letters.json?state=discarded"))
-        assert [one["source_offset"] for one in page["rows"]] == [1]
+        assert [row["source_offset"] for row in page["rows"]] == [1]
         assert "discarded" in worker.get("/dead-letters").decode()
     finally:
         desk.close()
@@ -278,19 +282,19 @@ BUG = """
 from traderecon.cli import main
 from traderecon.intake import agent
 
-right = agent.decode
+decode = agent.decode
 
-def wrong(source, value, *rest):
+def failing(source, value, *rest):
     if b"T13" in (value or b""):
         raise ZeroDivisionError("a bug")
-    return right(source, value, *rest)
+    return decode(source, value, *rest)
 
-agent.decode = wrong
+agent.decode = failing
 main()
 """
 
 
-def test_what_a_bug_of_ours_put_aside_is_replayed_once_it_is_mended(tmp_path: Path) -> None:
+def test_a_record_rejected_by_a_bug_is_replayed_after_the_fix(tmp_path: Path) -> None:
     desk = Installation(tmp_path)
     program = [sys.executable, "-c", BUG]
     leg = b'{"trade_id":"T13","ticker":"AAPL","quantity":1,"price":"1","timestamp":"2025-07-26T10:01:23Z"}'
@@ -300,11 +304,11 @@ def test_what_a_bug_of_ours_put_aside_is_replayed_once_it_is_mended(tmp_path: Pa
             desk.append(topic, [leg if topic == "executions" else leg.replace(b"T13", b"T14")])
         for _ in range(LIMIT - 1):
             assert desk.start(program=program).ended() == Exit.SOFTWARE
-        broken = desk.start(program=program)
-        desk.until(lambda: ids(desk) == {"executions/0/0"}, "it is put aside")
-        assert broken.leave() == 0
+        faulty = desk.start(program=program)
+        desk.until(lambda: ids(desk) == {"executions/0/0"}, "it is a dead letter")
+        assert faulty.leave() == 0
         desk.start_ready()
-        (done,) = told(desk, "replay", "--code", "HANDLER_ERROR", "--reason", "mended")
+        (done,) = run_json(desk, "replay", "--code", "HANDLER_ERROR", "--reason", "fixed")
         assert (done["letter"], done["attempt"]) == ("executions/0/0", 1)
         desk.append("broker_confirmations", [leg])
         desk.until_decided()

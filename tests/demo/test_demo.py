@@ -128,7 +128,7 @@ def test_a_worker_that_somebody_ends_is_started_again(number: signal.Signals, tm
     os.kill(int((tmp_path / "demo" / "worker.lock").read_text()), number)
     _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 0, said
-    assert "is started again" in said
+    assert "restarting it" in said
     assert stored(tmp_path / "demo") == reconciled(2000, tmp_path)
 
 
@@ -176,9 +176,9 @@ def test_a_second_demo_on_the_same_data_is_refused(tmp_path: Path) -> None:
     _, said = second.communicate(timeout=BOUND_S)
     first.terminate()
     _, ended = first.communicate(timeout=BOUND_S)
-    assert ended.endswith("stopped; the next start goes on from here\n")
+    assert ended.endswith("stopped; the next start continues from here\n")
     assert second.returncode == 78
-    assert "a worker has it already, process" in said
+    assert "a worker is already running on this directory, process" in said
 
 
 def test_simulated_trades_are_not_mixed_with_real_ones(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_simulated_trades_are_not_mixed_with_real_ones(tmp_path: Path) -> None:
     refused = demo(tmp_path / "real", "--trades", "5")
     _, said = refused.communicate(timeout=BOUND_S)
     assert refused.returncode == 78
-    assert "pnl_snapshot has messages that no demo has sent" in said
+    assert "pnl_snapshot has messages that were not sent by a demo" in said
     finished(tmp_path / "demo", "--trades", "5")
     settings["TRADERECON_DATA_DIR"] = str(tmp_path / "demo")
     worker = subprocess.Popen([*TRADERECON, "worker"], stderr=subprocess.PIPE, text=True, env=settings)
@@ -198,7 +198,7 @@ def test_simulated_trades_are_not_mixed_with_real_ones(tmp_path: Path) -> None:
     url_of(worker, before)
     worker.terminate()
     worker.communicate(timeout=BOUND_S)
-    assert "has the simulated trades of `traderecon demo`" in "".join(before)
+    assert "has simulated trades of `traderecon demo`" in "".join(before)
 
 
 def test_a_directory_that_is_no_directory_is_refused(tmp_path: Path) -> None:
@@ -206,14 +206,14 @@ def test_a_directory_that_is_no_directory_is_refused(tmp_path: Path) -> None:
     running = demo(tmp_path / "file" / "demo")
     _, said = running.communicate(timeout=BOUND_S)
     assert running.returncode == 78
-    assert "cannot be the data directory" in said
+    assert "cannot be used as the data directory" in said
 
 
 def test_a_broker_and_a_database_of_others_are_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", "kafka://localhost:1")
     monkeypatch.setenv("TRADERECON_DATABASE_URL", f"sqlite:///{tmp_path}/production.db")
     said = finished(tmp_path / "demo", "--trades", "5")
-    assert "TRADERECON_BROKER is not used here" in said
+    assert "TRADERECON_BROKER is ignored" in said
     assert len(stored(tmp_path / "demo")) == 5
     assert not (tmp_path / "production.db").exists()
 

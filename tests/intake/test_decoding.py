@@ -1,4 +1,4 @@
-"""What is let in, what is not, and what its sender is told. Source: DOMAIN.md section 5, cases E12 to E16 and G."""
+"""What is accepted, what is rejected, and the error texts. Source: DOMAIN.md section 5, cases E12 to E16 and G."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from traderecon.intake import BLANKS, MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, decode
-from traderecon.intake.decode_error import DecodeError, shown
+from traderecon.intake.decode_error import DecodeError, quoted
 from traderecon.intake.instants import Instant, instant
 from traderecon.intake.values import key, number, text
 from traderecon.records import (
@@ -21,9 +21,9 @@ from traderecon.records import (
     Origin,
     PnlSnapshot,
     RejectCode,
+    Rejected,
     Source,
 )
-from traderecon.records import Rejected as BadRequest
 from traderecon.records.journal import decode_fact, encode_journal
 
 ORIGIN = Origin("executions", 2, 17, 1_753_524_083_500_000_000)
@@ -52,7 +52,7 @@ def snapshot(**tokens: str) -> bytes:
     return message(ticker=None, quantity=None, price=None, timestamp=None, **tokens)
 
 
-def taken(value: bytes, source: Source = Source.EXECUTIONS, form: Form = UTC_FORM) -> Fact:
+def fact_of(value: bytes, source: Source = Source.EXECUTIONS, form: Form = UTC_FORM) -> Fact:
     fact = decode(source, value, ORIGIN, form)
     assert isinstance(fact, Fact), fact
     assert fact.origin is ORIGIN
@@ -60,25 +60,25 @@ def taken(value: bytes, source: Source = Source.EXECUTIONS, form: Form = UTC_FOR
 
 
 def execution(**tokens: str | None) -> Execution:
-    leg = taken(message(**tokens)).leg
+    leg = fact_of(message(**tokens)).leg
     assert isinstance(leg, Execution)
     return leg
 
 
-def refused(value: bytes | None, source: Source = Source.EXECUTIONS, form: Form = UTC_FORM) -> tuple[RejectCode, str]:
+def rejection(value: bytes | None, source: Source = Source.EXECUTIONS, form: Form = UTC_FORM) -> tuple[RejectCode, str]:
     rejected = decode(source, value, ORIGIN, form)
-    assert isinstance(rejected, BadRequest), rejected
+    assert isinstance(rejected, Rejected), rejected
     assert rejected.origin is ORIGIN
     return rejected.code, rejected.text
 
 
-def refusal_of(parse: Callable[..., object], *sent: object) -> RejectCode:
-    with pytest.raises(DecodeError) as refusal:
+def error_code_of(parse: Callable[..., object], *sent: object) -> RejectCode:
+    with pytest.raises(DecodeError) as error:
         parse(*sent)
-    return refusal.value.code
+    return error.value.code
 
 
-TOLD = {
+ERRORS = {
     "a tombstone": (None, "TOMBSTONE_IGNORED", "a null value deletes nothing here: send a cancel"),
     "an array": (
         b"[]",
@@ -194,32 +194,32 @@ TOLD = {
 }
 
 
-class TestWhatASenderIsTold:
+class TestErrorTexts:
     """One sentence per code: what was found, in which trade, what to send."""
 
-    @pytest.mark.parametrize("what", TOLD)
+    @pytest.mark.parametrize("what", ERRORS)
     def test_in_a_message(self, what: str) -> None:
-        value, code, said = TOLD[what]
-        assert refused(value) == (code, said)
+        value, code, text = ERRORS[what]
+        assert rejection(value) == (code, text)
 
     def test_about_a_clock_that_was_set(self) -> None:
-        assert refused(message(timestamp='"2025-11-02T01:30:00"'), form=NEW_YORK) == (
+        assert rejection(message(timestamp='"2025-11-02T01:30:00"'), form=NEW_YORK) == (
             "TIMESTAMP_AMBIGUOUS",
             "T-81 has timestamp '2025-11-02T01:30:00': clocks in America/New_York showed this time twice:"
             " send the offset",
         )
-        assert refused(message(timestamp='"2025-03-09T02:30:00"'), form=NEW_YORK) == (
+        assert rejection(message(timestamp='"2025-03-09T02:30:00"'), form=NEW_YORK) == (
             "TIMESTAMP_INVALID",
             "T-81 has timestamp '2025-03-09T02:30:00': no clock in America/New_York showed this time:"
             " it was set forward",
         )
 
     def test_only_what_fits_on_a_screen(self) -> None:
-        assert shown("x" * 60) == repr("x" * 60)
-        assert shown("x" * 61) == f"'{'x' * 60}… (61 characters)'"
-        assert shown("\u202e\x1b[31m") == r"'\u202e\x1b[31m'"
-        code, said = refused(message(trade_id=f'"{"k" * 100}"', price='""'))
-        assert (code, said) == ("FIELD_MISSING", f"{'k' * 80} has no price: send one in every record")
+        assert quoted("x" * 60) == repr("x" * 60)
+        assert quoted("x" * 61) == f"'{'x' * 60}… (61 characters)'"
+        assert quoted("\u202e\x1b[31m") == r"'\u202e\x1b[31m'"
+        code, reason = rejection(message(trade_id=f'"{"k" * 100}"', price='""'))
+        assert (code, reason) == ("FIELD_MISSING", f"{'k' * 80} has no price: send one in every record")
 
 
 TOO_MUCH = {
@@ -266,52 +266,52 @@ class TestMalformed:
         ],
     )
     def test_no_object(self, value: bytes) -> None:
-        assert refused(value)[0] == "MALFORMED_JSON"
+        assert rejection(value)[0] == "MALFORMED_JSON"
 
     @pytest.mark.parametrize(
         "value",
         [b"T1,1,2,one,more", b'"T2,1,2', b"\xff,1,2", b"T1,a,\xc3\xa9\xff", b" T1;x,2", b"trade_id,ticker,quantity"],
     )
-    def test_a_line_of_csv_is_called_one(self, value: bytes) -> None:
-        code, text = refused(value)
+    def test_a_line_of_csv_is_recognised(self, value: bytes) -> None:
+        code, text = rejection(value)
         assert code == "SCHEMA_INVALID"
         assert "a line of CSV that does not fit its header" in text
 
     @pytest.mark.parametrize("value", [b"T1", b"{T1,2", b" [1,2", b"\xef\xbb\xbf{,", b"T1,\x00", b"1,\n2", b""])
     def test_and_nothing_else_is(self, value: bytes) -> None:
-        assert refused(value)[0] == "MALFORMED_JSON"
+        assert rejection(value)[0] == "MALFORMED_JSON"
 
     def test_a_tombstone_is_counted_and_never_a_cancel(self) -> None:
         for source in Source:
-            assert refused(None, source)[0] == "TOMBSTONE_IGNORED"
+            assert rejection(None, source)[0] == "TOMBSTONE_IGNORED"
 
     @pytest.mark.parametrize("what", TOO_MUCH)
     def test_too_much_of_anything(self, what: str) -> None:
-        assert refused(TOO_MUCH[what])[0] == "SIZE_EXCEEDED"
+        assert rejection(TOO_MUCH[what])[0] == "SIZE_EXCEEDED"
 
     def test_a_message_of_exactly_the_limit_is_read(self) -> None:
         padding = MAX_BYTES - len(message(note='""'))
-        assert taken(message(note=f'"{"x" * padding}"')).leg == execution()
-        assert refused(message(note=f'"{"x" * (padding + 1)}"'))[0] == "SIZE_EXCEEDED"
+        assert fact_of(message(note=f'"{"x" * padding}"')).leg == execution()
+        assert rejection(message(note=f'"{"x" * (padding + 1)}"'))[0] == "SIZE_EXCEEDED"
 
     def test_nesting_to_the_limit_is_kept_and_brackets_in_text_do_not_nest(self) -> None:
         assert self.note("[" * 31 + "]" * 31) == b"[" * 31 + b"]" * 31
         for deeper in ("[" * 32 + "]" * 32, "[" * 2_000 + "]" * 2_000, '{"a":' * 500 + "1" + "}" * 500):
-            assert taken(message(note=deeper)).leg == execution()
+            assert fact_of(message(note=deeper)).leg == execution()
         assert self.note("[" * 32 + "]" * 32) == b"[" * 31 + b"null" + b"]" * 31
         assert self.note(f"[{'[' * 40}{']' * 40}, 1, {'[' * 40}{']' * 40}]").count(b"null") == 2
-        assert taken(message(note=f'"{"[{" * 100}"')).extra
-        assert taken(message(note='"' + '\\"[' * 100 + '"')).extra
-        assert taken(message(note="[" + "[], " * 100 + "[]]")).extra
+        assert fact_of(message(note=f'"{"[{" * 100}"')).extra
+        assert fact_of(message(note='"' + '\\"[' * 100 + '"')).extra
+        assert fact_of(message(note="[" + "[], " * 100 + "[]]")).extra
 
     def note(self, token: str) -> bytes:
-        extra = taken(message(note=token)).extra
+        extra = fact_of(message(note=token)).extra
         assert extra is not None
         assert isinstance(extra["note"], msgspec.Raw)
         return bytes(extra["note"])
 
     def test_a_byte_order_mark_before_a_message_is_no_part_of_it(self) -> None:
-        assert taken(b"\xef\xbb\xbf" + message()).leg == execution()
+        assert fact_of(b"\xef\xbb\xbf" + message()).leg == execution()
 
 
 class TestSchema:
@@ -326,11 +326,11 @@ class TestSchema:
             message().replace(b" ", b"")[:-1] + b',"price" :"190.50"}',
         ],
     )
-    def test_a_field_twice_is_refused_however_it_is_written(self, value: bytes) -> None:
-        assert refused(value)[0] == "SCHEMA_INVALID"
+    def test_a_repeated_field_is_rejected_however_it_is_written(self, value: bytes) -> None:
+        assert rejection(value)[0] == "SCHEMA_INVALID"
 
     @pytest.mark.parametrize(
-        ("members", "kept"),
+        ("members", "stored"),
         [
             (b'"note": 1, "note": 2', {"note": b"2"}),
             (b'"note": {"a": 1, "a": 2}', {"note": b'{"a":2}'}),
@@ -343,12 +343,12 @@ class TestSchema:
         ],
     )
     def test_d7_nothing_in_a_field_that_is_not_ours_refuses_what_is(
-        self, members: bytes, kept: dict[str, bytes]
+        self, members: bytes, stored: dict[str, bytes]
     ) -> None:
-        fact = taken(message()[:-1] + b", " + members + b"}")
+        fact = fact_of(message()[:-1] + b", " + members + b"}")
         assert fact.leg == execution()
         assert fact.extra is not None
-        assert {name: bytes(raw) for name, raw in fact.extra.items() if isinstance(raw, msgspec.Raw)} == kept
+        assert {name: bytes(raw) for name, raw in fact.extra.items() if isinstance(raw, msgspec.Raw)} == stored
         assert isinstance(decode_fact(encode_journal(fact)), Fact)
 
     @pytest.mark.parametrize(
@@ -371,13 +371,14 @@ class TestSchema:
         ],
     )
     def test_d7_a_near_miss_of_a_field_of_ours_is_refused_with_what_was_meant(self, name: str, meant: str) -> None:
-        code, text = refused(message(**{name: '"2"'}))
+        code, text = rejection(message(**{name: '"2"'}))
         assert code == "SCHEMA_INVALID"
         assert text == (
-            f"T-81: {name!r} is no field of ours: did you mean {meant}? Give it that name, or one that is unlike it"
+            f"T-81: {name!r} is not a known field: did you mean {meant}? Rename it to that, or to "
+            "something less similar"
         )
         if name.strip() != meant:
-            with pytest.raises(HeaderError, match=f"{name!r} is no field of ours: did you mean {meant}?"):
+            with pytest.raises(HeaderError, match=f"{name!r} is not a known field: did you mean {meant}?"):
                 Rows(Source.EXECUTIONS, f"{HEADER},{name},x")
 
     @pytest.mark.parametrize(
@@ -398,44 +399,46 @@ class TestSchema:
         ],
     )
     def test_d7_what_is_unlike_a_field_of_ours_is_nobody_s_mistake(self, name: str) -> None:
-        assert taken(message(**{name: '"2"'})).leg == execution()
+        assert fact_of(message(**{name: '"2"'})).leg == execution()
         assert Rows(Source.EXECUTIONS, f"{HEADER},{name},{name}").unknown == (name,)
 
     def test_d7_a_field_of_ours_that_is_missing_was_perhaps_misspelt(self) -> None:
-        code, text = refused(message(price=None, Price="1"))
+        code, text = rejection(message(price=None, Price="1"))
         assert code == "FIELD_MISSING"
-        assert text == ("T-81 has no price: send one in every record; 'Price' is no field of ours: did you mean price?")
-        code, text = refused(message(trade_id=None, tradeId='"T1"'))
+        assert text == (
+            "T-81 has no price: send one in every record; 'Price' is not a known field: did you mean price?"
+        )
+        code, text = rejection(message(trade_id=None, tradeId='"T1"'))
         assert (code, text.endswith("did you mean trade_id?")) == ("KEY_MISSING", True)
 
     @pytest.mark.parametrize("token", ["true", "false", "[]", "{}", "[1]", '{"value": 1}'])
     @pytest.mark.parametrize("name", ["ticker", "quantity", "price", "timestamp", "version", "kind", "currency"])
     def test_a_field_is_text_or_a_number(self, name: str, token: str) -> None:
-        assert refused(message(**{name: token}))[0] == "SCHEMA_INVALID"
+        assert rejection(message(**{name: token}))[0] == "SCHEMA_INVALID"
 
     def test_what_a_value_is_instead(self) -> None:
-        said = {token: refused(message(price=token))[1] for token in ("true", "false", "[]", "{}")}
-        assert said == {
+        reasons = {token: rejection(message(price=token))[1] for token in ("true", "false", "[]", "{}")}
+        assert reasons == {
             "true": "price is true or false: send a string or a number",
             "false": "price is true or false: send a string or a number",
             "[]": "price is an array: send a string or a number",
             "{}": "price is an object: send a string or a number",
         }
-        whole = {value: refused(value)[1] for value in (b"1", b'"x"', b"null", b"true")}
-        what = {value: said.split("(it is ")[1].split(",")[0] for value, said in whole.items()}
-        assert what == {b"1": "a number", b'"x"': "a string", b"null": "null", b"true": "true or false"}
-        assert "it is a number" in refused(b"NaN")[1]
+        errors = {value: rejection(value)[1] for value in (b"1", b'"x"', b"null", b"true")}
+        types = {value: reason.split("(it is ")[1].split(",")[0] for value, reason in errors.items()}
+        assert types == {b"1": "a number", b'"x"': "a string", b"null": "null", b"true": "true or false"}
+        assert "it is a number" in rejection(b"NaN")[1]
 
     def test_d7_unknown_fields_are_kept_and_ignored(self) -> None:
-        fact = taken(message(__proto__='{"x": [1.10, null, "é"]}', __faust="1e5", note='"a b"'))
+        fact = fact_of(message(__proto__='{"x": [1.10, null, "é"]}', __faust="1e5", note='"a b"'))
         assert fact.leg == execution()
         assert fact.extra is not None
-        kept = {name: bytes(raw) for name, raw in fact.extra.items() if isinstance(raw, msgspec.Raw)}
-        assert kept == {"__proto__": b'{"x":[1.10,null,"\xc3\xa9"]}', "__faust": b"1e5", "note": b'"a b"'}
-        assert execution() == taken(message(NOTE="true", price_="false", Price="null")).leg
+        stored = {name: bytes(raw) for name, raw in fact.extra.items() if isinstance(raw, msgspec.Raw)}
+        assert stored == {"__proto__": b'{"x":[1.10,null,"\xc3\xa9"]}', "__faust": b"1e5", "note": b'"a b"'}
+        assert execution() == fact_of(message(NOTE="true", price_="false", Price="null")).leg
 
     @pytest.mark.parametrize(
-        ("token", "kept"),
+        ("token", "stored"),
         [
             ("9" * 128, "9" * 128),
             ("9" * 129, '"' + "9" * 129 + '"'),
@@ -453,17 +456,19 @@ class TestSchema:
         ids=range(12),
     )
     @pytest.mark.parametrize("beside", ["", '"b" : 1,'])
-    def test_a_number_that_not_every_reader_takes_is_kept_as_text(self, token: str, kept: str, beside: str) -> None:
-        extra = taken(f'{{{beside}"x":{token},{message().decode()[1:]}'.encode()).extra
+    def test_a_number_that_not_every_reader_accepts_is_stored_as_text(
+        self, token: str, stored: str, beside: str
+    ) -> None:
+        extra = fact_of(f'{{{beside}"x":{token},{message().decode()[1:]}'.encode()).extra
         assert extra is not None
         raw = extra["x"]
         assert isinstance(raw, msgspec.Raw)
-        assert bytes(raw).decode() == kept
+        assert bytes(raw).decode() == stored
         assert json.dumps(json.loads(bytes(raw)), allow_nan=False)
 
-    def test_without_unknown_fields_nothing_is_kept(self) -> None:
-        assert taken(message()).extra is None
-        assert taken(message().replace(b'" ', b'"\t')).extra is None
+    def test_without_unknown_fields_there_is_no_extra(self) -> None:
+        assert fact_of(message()).extra is None
+        assert fact_of(message().replace(b'" ', b'"\t')).extra is None
 
     @pytest.mark.parametrize("token", ["1", '"1"', '" 1.0 "', "1E0", "null", '""'])
     def test_schema_version_one_or_none(self, token: str) -> None:
@@ -479,12 +484,12 @@ class TestSchema:
         ],
     )
     def test_d7_another_schema_is_never_half_read(self, token: str, code: str) -> None:
-        assert refused(message(schema_version=token))[0] == code
-        assert refused(snapshot(schema_version=token, pnl_impact="1"), Source.PNL)[0] == code
+        assert rejection(message(schema_version=token))[0] == code
+        assert rejection(snapshot(schema_version=token, pnl_impact="1"), Source.PNL)[0] == code
 
     @pytest.mark.parametrize("token", ['"funding"', '"fee"', '"NEW X"', "1"])
     def test_other_kinds_of_event(self, token: str) -> None:
-        assert refused(message(kind=token))[0] == "EVENT_TYPE_UNSUPPORTED"
+        assert rejection(message(kind=token))[0] == "EVENT_TYPE_UNSUPPORTED"
 
     def test_kinds_in_any_case(self) -> None:
         assert [execution(kind=token).kind for token in ('"new"', '"AMEND"', '" Cancel "', "null", '""')] == [
@@ -502,7 +507,7 @@ class TestFields:
     @pytest.mark.parametrize("token", [None, "null", '""', '"   "'])
     @pytest.mark.parametrize("name", ["ticker", "quantity", "price", "timestamp"])
     def test_a_required_field_that_is_blank_is_missing(self, name: str, token: str | None) -> None:
-        assert refused(message(**{name: token})) == (
+        assert rejection(message(**{name: token})) == (
             "FIELD_MISSING",
             f"T-81 has no {name}: send one in every record",
         )
@@ -535,7 +540,7 @@ class TestFields:
             "order_id": "O-7",
             "hints": (),
         }
-        ours, theirs = taken(value).leg, taken(value, Source.CONFIRMATIONS).leg
+        ours, theirs = fact_of(value).leg, fact_of(value, Source.CONFIRMATIONS).leg
         assert msgspec.structs.asdict(ours) == msgspec.structs.asdict(theirs) == fields
         assert (type(ours), type(theirs)) == (Execution, Confirmation)
 
@@ -547,8 +552,8 @@ class TestFields:
     def test_optional_text_is_trimmed_and_checked(self) -> None:
         assert execution(side='" BUY "').side == "BUY"
         for name in ("side", "currency", "account", "broker", "counterparty", "order_id"):
-            assert refused(message(**{name: '"a\\u0000b"'}))[0] == "SCHEMA_INVALID"
-            assert refused(message(**{name: f'"{"x" * 513}"'}))[0] == "SIZE_EXCEEDED"
+            assert rejection(message(**{name: '"a\\u0000b"'}))[0] == "SCHEMA_INVALID"
+            assert rejection(message(**{name: f'"{"x" * 513}"'}))[0] == "SIZE_EXCEEDED"
 
     def test_a_snapshot(self) -> None:
         value = snapshot(
@@ -559,7 +564,7 @@ class TestFields:
             open_price="189.545",
             mark_price='"191"',
         )
-        leg = taken(value, Source.PNL).leg
+        leg = fact_of(value, Source.PNL).leg
         assert leg == PnlSnapshot(
             "T-81",
             Decimal("19049.5"),
@@ -572,52 +577,52 @@ class TestFields:
         assert leg.kind is Kind.NEW
 
     def test_a_snapshot_may_lack_one_amount_but_not_both(self) -> None:
-        here = taken(snapshot(pnl_impact="1"), Source.PNL).leg
-        there = taken(snapshot(commission="-0.20", pnl_impact='""'), Source.PNL).leg
-        assert here == PnlSnapshot("T-81", Decimal(1), None)
-        assert there == PnlSnapshot("T-81", None, Decimal("-0.2"))
+        impact_only = fact_of(snapshot(pnl_impact="1"), Source.PNL).leg
+        commission_only = fact_of(snapshot(commission="-0.20", pnl_impact='""'), Source.PNL).leg
+        assert impact_only == PnlSnapshot("T-81", Decimal(1), None)
+        assert commission_only == PnlSnapshot("T-81", None, Decimal("-0.2"))
         nothing = ("FIELD_MISSING", "T-81 has no pnl_impact: send one in every record")
-        assert refused(snapshot(), Source.PNL) == nothing
-        assert refused(snapshot(pnl_impact="null", commission='" "'), Source.PNL) == nothing
+        assert rejection(snapshot(), Source.PNL) == nothing
+        assert rejection(snapshot(pnl_impact="null", commission='" "'), Source.PNL) == nothing
 
     @pytest.mark.parametrize(
         ("name", "token"),
         [("kind", '"cancel"'), ("Kind", '" CANCELLED "'), ("kind", '"b\\u0075st"'), (" kind", '"Reversal"')],
     )
-    def test_a_snapshot_that_is_to_be_taken_back_is_refused(self, name: str, token: str) -> None:
+    def test_a_cancel_of_a_snapshot_is_rejected(self, name: str, token: str) -> None:
         value = snapshot(pnl_impact="1", **{name: token})
-        code, text = refused(value, Source.PNL)
+        code, text = rejection(value, Source.PNL)
         assert code == "EVENT_TYPE_UNSUPPORTED"
-        assert "a snapshot cannot be cancelled: send the amounts that are right with a higher version" in text
+        assert "a snapshot cannot be cancelled: send the correct amounts with a higher version" in text
         row = Rows(Source.PNL, f"trade_id,pnl_impact,commission,{name}").decode(f"T1,1,,{json.loads(token)}", ORIGIN)
-        assert isinstance(row, BadRequest)
+        assert isinstance(row, Rejected)
         assert row.code == code
 
     @pytest.mark.parametrize(
         "token", ['"new"', '"amend"', '"realized"', "null", "1", '["cancel"]', '""', f'"{"x" * 90}"']
     )
-    def test_any_other_kind_of_a_snapshot_is_a_field_that_is_not_ours(self, token: str) -> None:
-        fact = taken(snapshot(pnl_impact="1", kind=token), Source.PNL)
+    def test_any_other_kind_of_a_snapshot_is_an_unknown_field(self, token: str) -> None:
+        fact = fact_of(snapshot(pnl_impact="1", kind=token), Source.PNL)
         assert fact.leg == PnlSnapshot("T-81", Decimal(1), None)
         assert fact.extra == {"kind": msgspec.Raw(token.encode())}
-        assert taken(snapshot(pnl_impact="1", status='"cancel"'), Source.PNL).leg == fact.leg
+        assert fact_of(snapshot(pnl_impact="1", status='"cancel"'), Source.PNL).leg == fact.leg
 
-    def test_a_snapshot_with_a_bad_amount_is_refused(self) -> None:
+    def test_a_snapshot_with_a_bad_amount_is_rejected(self) -> None:
         for name in ("pnl_impact", "commission", "open_price", "mark_price"):
             tokens = {"pnl_impact": "1"} | {name: '"NaN"'}
-            assert refused(snapshot(**tokens), Source.PNL) == (
+            assert rejection(snapshot(**tokens), Source.PNL) == (
                 "VALUE_NOT_FINITE",
                 f"T-81 has {name} 'NaN': send a finite number",
             )
 
-    def test_blanks_around_a_name_are_taken_away_and_noted(self) -> None:
+    def test_blanks_around_a_name_are_stripped_and_hinted_at(self) -> None:
         assert execution().hints == ()
         assert execution(ticker='"AAPL "').hints == (Hint.NORMALISED,)
         assert execution(trade_id='" T-81"').hints == (Hint.NORMALISED,)
         assert execution(ticker='" AAPL"').ticker == "AAPL"
         assert execution(price='" 190.50 "').hints == ()
-        assert taken(snapshot(trade_id='"T-81 "', pnl_impact="1"), Source.PNL).leg.hints == (Hint.NORMALISED,)
-        assert taken(snapshot(pnl_impact="1"), Source.PNL).leg.hints == ()
+        assert fact_of(snapshot(trade_id='"T-81 "', pnl_impact="1"), Source.PNL).leg.hints == (Hint.NORMALISED,)
+        assert fact_of(snapshot(pnl_impact="1"), Source.PNL).leg.hints == ()
 
     def test_hints_are_sorted(self) -> None:
         assert execution(ticker='"A "', timestamp='"2025-07-26T10:01:23"').hints == (
@@ -660,7 +665,7 @@ class TestKeys:
 
     @pytest.mark.parametrize("token", [None, "null", '""', '"  "'])
     def test_no_key(self, token: str | None) -> None:
-        assert refused(message(trade_id=token))[0] == "KEY_MISSING"
+        assert rejection(message(trade_id=token))[0] == "KEY_MISSING"
 
     @pytest.mark.parametrize(
         "token",
@@ -685,14 +690,14 @@ class TestKeys:
         ],
     )
     def test_what_is_no_key(self, token: str) -> None:
-        assert refused(message(trade_id=token))[0] == "KEY_INVALID"
+        assert rejection(message(trade_id=token))[0] == "KEY_INVALID"
 
     @pytest.mark.parametrize("blank", BLANKS)
     def test_blanks_of_every_kind_around_an_id_and_a_name_are_no_part_of_it(self, blank: str) -> None:
         padded = execution(trade_id=f'"{blank}T-81 {blank}"', ticker=f'"{blank}AAPL{blank}"', price=f'"190.50{blank}"')
         assert padded == msgspec.structs.replace(execution(), hints=(Hint.NORMALISED,))
-        assert refused(message(trade_id=f'"{blank}"'))[0] == "KEY_MISSING"
-        assert refused(message(price=f'"{blank}"'))[0] == "FIELD_MISSING"
+        assert rejection(message(trade_id=f'"{blank}"'))[0] == "KEY_MISSING"
+        assert rejection(message(price=f'"{blank}"'))[0] == "FIELD_MISSING"
         assert execution(side=f'"{blank}"') == execution()
         rows = Rows(Source.EXECUTIONS, f'{blank}trade_id{blank},{blank}"ticker"{blank},quantity,price,timestamp')
         line = f'{blank}"T-81"{blank},{blank}AAPL{blank}, 100 ,{blank}"190.50",{blank}2025-07-26T10:01:23Z{blank}'
@@ -703,10 +708,10 @@ class TestKeys:
 
     def test_a_key_by_itself(self) -> None:
         assert key("  T 1 ") == "T 1"
-        assert refusal_of(key, "   ") == "KEY_MISSING"
-        assert refusal_of(key, "x" * 513) == "KEY_INVALID"
-        assert refusal_of(key, "\x1b") == "KEY_INVALID"
-        assert refusal_of(text, "  ") == "FIELD_MISSING"
+        assert error_code_of(key, "   ") == "KEY_MISSING"
+        assert error_code_of(key, "x" * 513) == "KEY_INVALID"
+        assert error_code_of(key, "\x1b") == "KEY_INVALID"
+        assert error_code_of(text, "  ") == "FIELD_MISSING"
 
 
 class TestNumbers:
@@ -787,31 +792,31 @@ class TestNumbers:
         ],
     )
     def test_no_number(self, sent: str) -> None:
-        assert refusal_of(number, sent) == "SCHEMA_INVALID"
+        assert error_code_of(number, sent) == "SCHEMA_INVALID"
 
     @pytest.mark.parametrize("sent", ["NaN", "nan", "-nan", "inf", "+Inf", "Infinity", "-INFINITY", " NaN "])
     def test_not_finite(self, sent: str) -> None:
-        assert refusal_of(number, sent) == "VALUE_NOT_FINITE"
+        assert error_code_of(number, sent) == "VALUE_NOT_FINITE"
 
     @pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity"])
     def test_d8_not_finite_in_a_message(self, token: str) -> None:
         for name in ("quantity", "price"):
-            assert refused(message(**{name: token}))[0] == "VALUE_NOT_FINITE"
-            assert refused(message(**{name: f'"{token}"'}))[0] == "VALUE_NOT_FINITE"
+            assert rejection(message(**{name: token}))[0] == "VALUE_NOT_FINITE"
+            assert rejection(message(**{name: f'"{token}"'}))[0] == "VALUE_NOT_FINITE"
 
     @pytest.mark.parametrize("sent", ["1" + "0" * 18, "-1e18", "1e400", "1e999999999", "12345678901234567890123456789"])
     def test_too_large(self, sent: str) -> None:
-        assert refusal_of(number, sent) == "VALUE_OUT_OF_RANGE"
+        assert error_code_of(number, sent) == "VALUE_OUT_OF_RANGE"
 
     @pytest.mark.parametrize(
         "sent", ["1e-19", "0." + "0" * 18 + "1", "1." + "1" * 19, "0." + "1" * 40, "1e-400", "-1e-999999999"]
     )
     def test_too_fine(self, sent: str) -> None:
-        assert refusal_of(number, sent) == "NUMBER_PRECISION_EXCEEDED"
+        assert error_code_of(number, sent) == "NUMBER_PRECISION_EXCEEDED"
 
     def test_too_long(self) -> None:
         assert number("1." + "0" * 126) == 1
-        assert refusal_of(number, "1." + "0" * 127) == "SIZE_EXCEEDED"
+        assert error_code_of(number, "1." + "0" * 127) == "SIZE_EXCEEDED"
 
     def test_no_digit_of_a_json_number_is_lost(self) -> None:
         assert execution(price="99999999.123456789").price == Decimal("99999999.123456789")
@@ -825,7 +830,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize("token", ["0", "-0", "0.000", "-100", '"-1e-18"'])
     def test_a_quantity_is_above_zero(self, token: str) -> None:
-        assert refused(message(quantity=token))[0] == "VALUE_OUT_OF_RANGE"
+        assert rejection(message(quantity=token))[0] == "VALUE_OUT_OF_RANGE"
         assert execution(quantity="1e-18").quantity == Decimal("1E-18")
 
     @pytest.mark.parametrize(
@@ -841,7 +846,7 @@ class TestNumbers:
     )
     def test_versions(self, token: str, version: int) -> None:
         assert execution(version=token).version == version
-        assert taken(snapshot(pnl_impact="1", version=token), Source.PNL).leg.version == version
+        assert fact_of(snapshot(pnl_impact="1", version=token), Source.PNL).leg.version == version
 
     @pytest.mark.parametrize(
         ("token", "code"),
@@ -854,11 +859,11 @@ class TestNumbers:
         ],
     )
     def test_no_versions(self, token: str, code: str) -> None:
-        assert refused(message(version=token))[0] == code
+        assert rejection(message(version=token))[0] == code
 
 
 class TestTimestamps:
-    """5.1, 5.2 and C14 to C16: the instant that was meant, to the nanosecond, or a refusal."""
+    """5.1, 5.2 and C14 to C16: the instant that was meant, to the nanosecond, or an error."""
 
     @pytest.mark.parametrize(
         ("sent", "ns", "granularity"),
@@ -894,7 +899,7 @@ class TestTimestamps:
     @pytest.mark.parametrize(
         "sent", ["2025-07-26T10:01:23", "2025-07-26 10:01:23.000", "2025-07-26T10:01:23,000000000"]
     )
-    def test_naive_is_utc_and_noted(self, sent: str) -> None:
+    def test_naive_is_utc_with_a_hint(self, sent: str) -> None:
         assert instant(sent).ns == SECOND_NS
         assert instant(sent).hints == (Hint.TIMESTAMP_NO_TIMEZONE,)
 
@@ -904,13 +909,13 @@ class TestTimestamps:
         winter = instant("2025-01-26T05:01:23.25", NEW_YORK)
         assert winter.ns == instant("2025-01-26T10:01:23.25Z").ns
 
-    def test_a_zone_that_was_sent_beats_the_source(self) -> None:
+    def test_a_zone_that_was_sent_takes_precedence_over_the_source(self) -> None:
         for sent in ("2025-07-26T10:01:23Z", "2025-07-26T12:01:23+02:00", "20250726-10:01:23", "20250726-10:01:23.000"):
             assert instant(sent, NEW_YORK).ns == SECOND_NS
             assert instant(sent, NEW_YORK).hints == ()
 
     def test_a_form_reaches_the_fields_of_a_message_and_a_row(self) -> None:
-        leg = taken(message(timestamp='"2025-07-26T06:01:23"'), form=NEW_YORK).leg
+        leg = fact_of(message(timestamp='"2025-07-26T06:01:23"'), form=NEW_YORK).leg
         fact = Rows(Source.EXECUTIONS, HEADER, NEW_YORK).decode("T-81,AAPL,100,190.5,2025-07-26T06:01:23", ORIGIN)
         assert isinstance(fact, Fact)
         assert isinstance(leg, Execution)
@@ -934,7 +939,7 @@ class TestTimestamps:
     )
     def test_c3_where_clocks_are_set(self, sent: str, code: str | None) -> None:
         if code:
-            assert refusal_of(instant, sent, NEW_YORK) == code
+            assert error_code_of(instant, sent, NEW_YORK) == code
         else:
             assert instant(sent, NEW_YORK).granularity == 0
 
@@ -962,7 +967,7 @@ class TestTimestamps:
         ],
     )
     def test_another_60th_second_is_a_mistake(self, sent: str) -> None:
-        assert refusal_of(instant, sent) == "TIMESTAMP_INVALID"
+        assert error_code_of(instant, sent) == "TIMESTAMP_INVALID"
 
     @pytest.mark.parametrize(
         "sent",
@@ -986,14 +991,14 @@ class TestTimestamps:
         ],
     )
     def test_no_such_moment(self, sent: str) -> None:
-        assert refusal_of(instant, sent) == "TIMESTAMP_INVALID"
+        assert error_code_of(instant, sent) == "TIMESTAMP_INVALID"
 
     @pytest.mark.parametrize(
         ("sent", "zone"),
         [("9999-12-31T23:00:00", "America/New_York"), ("0001-01-01T00:00:00", "Asia/Tokyo")],
     )
     def test_no_such_moment_in_a_zone(self, sent: str, zone: str) -> None:
-        assert refusal_of(instant, sent, Form(naive_zone=zone)) == "TIMESTAMP_INVALID"
+        assert error_code_of(instant, sent, Form(naive_zone=zone)) == "TIMESTAMP_INVALID"
 
     @pytest.mark.parametrize(
         "sent",
@@ -1026,11 +1031,11 @@ class TestTimestamps:
         ],
     )
     def test_no_timestamp(self, sent: str) -> None:
-        assert refusal_of(instant, sent) == "TIMESTAMP_UNPARSEABLE"
+        assert error_code_of(instant, sent) == "TIMESTAMP_UNPARSEABLE"
 
     @pytest.mark.parametrize("sent", ["2025-07-26T10:01:23.0000000001Z", "20250726-10:01:23.1234567891"])
     def test_finer_than_a_nanosecond(self, sent: str) -> None:
-        assert refusal_of(instant, sent) == "NUMBER_PRECISION_EXCEEDED"
+        assert error_code_of(instant, sent) == "NUMBER_PRECISION_EXCEEDED"
 
     @pytest.mark.parametrize(
         ("sent", "unit", "ns", "granularity"),
@@ -1053,7 +1058,7 @@ class TestTimestamps:
         assert instant(sent, Form(epoch_unit=unit)) == Instant(ns, granularity, ())
 
     def test_a_json_number_is_a_bare_number(self) -> None:
-        leg = taken(message(timestamp="1753524083000"), form=Form(epoch_unit=EpochUnit.MS)).leg
+        leg = fact_of(message(timestamp="1753524083000"), form=Form(epoch_unit=EpochUnit.MS)).leg
         assert isinstance(leg, Execution)
         assert leg.timestamp_ns == SECOND_NS
 
@@ -1077,7 +1082,7 @@ class TestTimestamps:
         ],
     )
     def test_no_bare_number(self, sent: str, unit: EpochUnit | None, code: str) -> None:
-        assert refusal_of(instant, sent, Form(epoch_unit=unit)) == code
+        assert error_code_of(instant, sent, Form(epoch_unit=unit)) == code
 
 
 class TestRows:
@@ -1085,9 +1090,9 @@ class TestRows:
 
     rows = Rows(Source.EXECUTIONS, HEADER)
 
-    def said(self, line: str) -> tuple[RejectCode, str]:
+    def rejection(self, line: str) -> tuple[RejectCode, str]:
         rejected = self.rows.decode(line, ORIGIN)
-        assert isinstance(rejected, BadRequest), rejected
+        assert isinstance(rejected, Rejected), rejected
         assert rejected.origin is ORIGIN
         return rejected.code, rejected.text
 
@@ -1113,12 +1118,12 @@ class TestRows:
             (
                 f'"{LINE}',
                 "SCHEMA_INVALID",
-                "the line has a quote that is never closed, or text behind a closing one",
+                "the line has a quote that is never closed, or text after a closing one",
             ),
             (
                 '"T-81"x,AAPL,100,190.50,2025-07-26T10:01:23Z',
                 "SCHEMA_INVALID",
-                "the line has a quote that is never closed, or text behind a closing one",
+                "the line has a quote that is never closed, or text after a closing one",
             ),
             (
                 f"{LINE}\udcff",
@@ -1138,12 +1143,12 @@ class TestRows:
         ],
     )
     def test_a_bad_line_costs_itself(self, line: str, code: str, text: str) -> None:
-        assert self.said(line) == (code, text)
+        assert self.rejection(line) == (code, text)
 
     def test_a_line_of_exactly_the_limit_is_read(self) -> None:
         line = LINE + " " * (MAX_BYTES - len(LINE))
         assert isinstance(self.rows.decode(line, ORIGIN), Fact)
-        assert self.said(f"{line} ")[0] == "SIZE_EXCEEDED"
+        assert self.rejection(f"{line} ")[0] == "SIZE_EXCEEDED"
 
     def test_quoted_cells_may_hold_commas_and_quotes(self) -> None:
         fact = self.rows.decode('"T-81","A ""B"", C",100,190.50,2025-07-26T10:01:23Z', ORIGIN)
@@ -1176,7 +1181,7 @@ class TestRows:
             (f"{LINE},more,than,the,header,names", "T-81"),
         ],
     )
-    def test_a_line_tells_its_key_before_it_is_decoded(self, line: str, trade_id: str) -> None:
+    def test_the_key_of_a_line_is_known_before_it_is_decoded(self, line: str, trade_id: str) -> None:
         assert self.rows.key(line) == trade_id
 
     def test_a_key_in_a_column_that_a_short_line_lacks(self) -> None:
@@ -1184,7 +1189,7 @@ class TestRows:
         assert [rows.key(line) for line in ("1,2,T-81", "1,2", "1,2,")] == ["T-81", "", ""]
 
     def test_unknown_columns_are_kept_in_the_order_of_the_file(self) -> None:
-        names = [f"x{place}" for place in range(20)]
+        names = [f"x{i}" for i in range(20)]
         rows = Rows(Source.EXECUTIONS, ",".join([HEADER, *names]))
         fact = rows.decode(",".join([LINE, *names]), ORIGIN)
         assert isinstance(fact, Fact)
@@ -1213,13 +1218,13 @@ class TestRows:
             (
                 f"{HEADER.upper()}\u202e{'x' * 300}",
                 "lacks the columns trade_id, ticker, quantity, price, timestamp: its first line must name them, and is"
-                rf" '{HEADER.upper()}\u202e{'x' * 159}'; 'TRADE_ID' is no field of ours: did you mean trade_id?",
+                rf" '{HEADER.upper()}\u202e{'x' * 159}'; 'TRADE_ID' is not a known field: did you mean trade_id?",
             ),
             (f"{HEADER},price,note,note", "has the column price more than once"),
-            (f'{HEADER},"note', "the line has a quote that is never closed, or text behind a closing one"),
+            (f'{HEADER},"note', "the line has a quote that is never closed, or text after a closing one"),
         ],
     )
-    def test_a_header_says_what_it_lacks(self, header: str, text: str) -> None:
+    def test_the_error_of_a_header_names_what_it_lacks(self, header: str, text: str) -> None:
         with pytest.raises(HeaderError) as error:
             Rows(Source.EXECUTIONS, header)
         assert str(error.value) == text
@@ -1229,15 +1234,15 @@ class TestRows:
             fact = self.rows.decode(line, ORIGIN)
             assert isinstance(fact, Fact)
             assert fact.leg == execution(ticker='" AAPL"')
-        assert self.said(LINE.replace("AAPL", ' "AAPL" x'))[0] is RejectCode.SCHEMA_INVALID
-        assert self.said(LINE.replace("AAPL", ' "AAPL'))[0] is RejectCode.SCHEMA_INVALID
+        assert self.rejection(LINE.replace("AAPL", ' "AAPL" x'))[0] is RejectCode.SCHEMA_INVALID
+        assert self.rejection(LINE.replace("AAPL", ' "AAPL'))[0] is RejectCode.SCHEMA_INVALID
 
     def test_cells_behind_the_last_column_that_are_blank_are_none(self) -> None:
         fact = self.rows.decode(f"{LINE},, \u00a0,", ORIGIN)
         assert isinstance(fact, Fact)
         assert fact.leg == execution()
 
-    def test_bytes_that_are_no_text_in_a_column_that_is_not_ours_refuse_nothing(self) -> None:
+    def test_bytes_that_are_not_text_are_accepted_in_an_unknown_column(self) -> None:
         rows = Rows(Source.EXECUTIONS, f"trader,{HEADER}")
         for undecoded in ("\udcff", "\ufffd"):
             fact = rows.decode(f"M{undecoded}ller,{LINE}", ORIGIN)
@@ -1252,14 +1257,14 @@ class TestRows:
         assert fact.leg == execution()
 
 
-def test_field_order_is_irrelevant() -> None:
+def test_the_order_of_fields_does_not_matter() -> None:
     members = json.loads(message())
     backwards = json.dumps(dict(reversed(members.items()))).encode()
-    assert taken(backwards).leg == execution()
+    assert fact_of(backwards).leg == execution()
 
 
 class TestCancels:
-    """A cancel needs trade_id and kind; nothing is checked of it, and what cannot be read is shown."""
+    """A cancel needs trade_id and kind; its terms are not checked, and unreadable ones are shown."""
 
     @pytest.mark.parametrize("source", [Source.EXECUTIONS, Source.CONFIRMATIONS])
     def test_a_bare_cancel_is_a_fact_of_every_version(self, source: Source) -> None:
@@ -1273,7 +1278,7 @@ class TestCancels:
             assert (leg.ticker, leg.quantity, leg.price, leg.timestamp_ns, leg.granularity) == (None,) * 4 + (0,)
             assert (leg.version, leg.kind, leg.hints, fact.extra) == (ALL_VERSIONS, Kind.CANCEL, (), None)
 
-    def test_what_is_sent_is_kept_and_what_cannot_be_read_is_shown_beside_it(self) -> None:
+    def test_readable_terms_are_stored_and_unreadable_ones_shown_beside_the_leg(self) -> None:
         sent = {
             "trade_id": " T1",
             "kind": "cancel",
@@ -1300,9 +1305,9 @@ class TestCancels:
             ({"trade_id": "T1"}, RejectCode.FIELD_MISSING),
         ],
     )
-    def test_what_a_cancel_cannot_do_without(self, fields: dict[str, str], code: RejectCode) -> None:
+    def test_what_a_cancel_requires(self, fields: dict[str, str], code: RejectCode) -> None:
         rejected = decode(Source.EXECUTIONS, json.dumps(fields).encode(), Origin("t", 0, 1))
-        assert isinstance(rejected, BadRequest)
+        assert isinstance(rejected, Rejected)
         assert rejected.code is code
 
 

@@ -1,4 +1,4 @@
-"""The journal's tail: a reset begins an epoch, and times of earlier ones count no more."""
+"""The journal's tail: a reset begins an epoch, and times of earlier epochs no longer count."""
 
 from legs import arrived, ours
 
@@ -17,28 +17,28 @@ def fact(at_s: int) -> tuple[bytes, bytes]:
 
 
 def tail(*records: tuple[bytes | None, bytes]) -> Tail:
-    made = Tail()
+    records_read = Tail()
     for key, value in records:
-        made.take_in(key, value)
-    return made
+        records_read.add(key, value)
+    return records_read
 
 
 def test_c6_a_reset_makes_all_times_before_it_count_no_more() -> None:
-    found = tail(fact(5_000), progress(5_001), progress(100, 1), fact(101), progress(5_002))
-    assert (found.epoch, found.newest_ns, found.says_when) == (1, 101 * S, True)
-    assert tail(fact(7)).says_when is False
+    newest = tail(fact(5_000), progress(5_001), progress(100, 1), fact(101), progress(5_002))
+    assert (newest.epoch, newest.newest_ns, newest.complete) == (1, 101 * S, True)
+    assert tail(fact(7)).complete is False
 
 
-def test_progress_from_before_any_clock_was_believed_tells_no_time() -> None:
-    found = tail(progress(0), progress(0))
-    assert (found.says_when, latest([found])) == (False, (0, 0))
-    assert tail(progress(0), fact(7)).says_when is True
+def test_progress_from_before_any_clock_was_believed_has_no_time() -> None:
+    newest = tail(progress(0), progress(0))
+    assert (newest.complete, latest([newest])) == (False, (0, 0))
+    assert tail(progress(0), fact(7)).complete is True
 
 
-def test_what_is_not_of_ours_says_nothing() -> None:
-    strange = [(None, b"{}"), (b"T1", b"none"), (None, b'{"format": 99}'), (b"T1", b'{"format": 99}')]
-    found = tail(fact(7), *strange)
-    assert (found.epoch, found.newest_ns, found.says_when) == (0, 7 * S, False)
+def test_records_that_cannot_be_decoded_are_skipped() -> None:
+    undecodable = [(None, b"{}"), (b"T1", b"none"), (None, b'{"format": 99}'), (b"T1", b'{"format": 99}')]
+    newest = tail(fact(7), *undecodable)
+    assert (newest.epoch, newest.newest_ns, newest.complete) == (0, 7 * S, False)
 
 
 def test_c6_the_latest_epoch_of_any_partition_counts() -> None:

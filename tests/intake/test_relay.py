@@ -1,4 +1,4 @@
-"""A line and the message made of it say the same, or both say nothing."""
+"""A line and the message made from it give the same leg, or are both rejected."""
 
 import pytest
 from hypothesis import example, given
@@ -38,7 +38,7 @@ def leg_of(decoded: Fact | Rejected) -> Leg | None:
 
 
 def both(source: Source, header: str, line: str) -> tuple[Fact | Rejected, Fact | Rejected]:
-    """What is read from the line, and from the message."""
+    """What the line decodes to, and what its message does."""
     rows = Rows(source, header)
     return rows.decode(line, ORIGIN), decode(source, message_of(rows.columns, line, rows.unknown), ORIGIN)
 
@@ -56,13 +56,13 @@ lines = st.lists(
 @example(Source.PNL, "T1,95,0.5,,\udcff")
 @example(Source.EXECUTIONS, "T1,AAPL,100,190.50,2025-07-26T10:01:23Z,2,new,\ufffd")
 @example(Source.PNL, "")
-def test_a_message_says_what_its_line_says(source: Source, line: str) -> None:
+def test_a_message_and_its_line_give_the_same_leg(source: Source, line: str) -> None:
     of_line, of_message = both(source, HEADERS[source], line)
     assert leg_of(of_line) == leg_of(of_message)
 
 
 @pytest.mark.parametrize("source", Source)
-def test_and_a_plain_line_says_something(source: Source) -> None:
+def test_a_plain_line_gives_a_leg(source: Source) -> None:
     values = {"trade_id": "T1", "ticker": "A", "quantity": "1", "price": "2", "timestamp": "2025-07-26T10:01:23Z"}
     header = ",".join(COLUMNS[source])
     line = ",".join(values.get(name, "3") for name in COLUMNS[source])
@@ -105,16 +105,16 @@ def test_a_line_that_is_no_row_is_sent_byte_for_byte(line: str) -> None:
 def test_an_object_in_a_csv_file_does_not_slip_in() -> None:
     line = '  {"trade_id":"T1","pnl_impact":"1","commission":"2","note":"this is no CSV"}'
     value = message_of(COLUMNS[Source.PNL], line)
-    read = decode(Source.PNL, value, ORIGIN)
-    assert isinstance(read, Rejected)
-    assert read.code is RejectCode.MALFORMED_JSON
+    decoded = decode(Source.PNL, value, ORIGIN)
+    assert isinstance(decoded, Rejected)
+    assert decoded.code is RejectCode.MALFORMED_JSON
     assert b'\\"T1\\"' in value
 
 
-def test_what_is_too_long_to_be_read_stays_as_it_is() -> None:
+def test_a_line_that_is_too_long_is_sent_unchanged() -> None:
     line = "{" + "x" * MAX_BYTES
     value = message_of(COLUMNS[Source.PNL], line)
     assert value == line.encode()
-    read = decode(Source.PNL, value, ORIGIN)
-    assert isinstance(read, Rejected)
-    assert read.code is RejectCode.SIZE_EXCEEDED
+    decoded = decode(Source.PNL, value, ORIGIN)
+    assert isinstance(decoded, Rejected)
+    assert decoded.code is RejectCode.SIZE_EXCEEDED

@@ -67,12 +67,12 @@ blanks = st.sampled_from(("", "", "", " ", "\t", "\n"))
 
 @st.composite
 def objects(draw: st.DrawFn) -> bytes:
-    """One level of JSON, nearly always valid, with every way to say a key twice."""
+    """One level of JSON, nearly always valid, with every way to repeat a key."""
     text = "{"
-    for place in range(draw(st.integers(0, 7))):
+    for i in range(draw(st.integers(0, 7))):
         name = draw(st.sampled_from(NAMES))
         quoted = draw(st.sampled_from((f'"{name}"', f'"{name}"', f'"{name}"', f'"\\u{ord(name[0]):04x}{name[1:]}"')))
-        text += f"{',' if place else ''}{draw(blanks)}{quoted}{draw(blanks)}:{draw(blanks)}{draw(tokens)}{draw(blanks)}"
+        text += f"{',' if i else ''}{draw(blanks)}{quoted}{draw(blanks)}:{draw(blanks)}{draw(tokens)}{draw(blanks)}"
     return f"{text}}}".encode()
 
 
@@ -111,12 +111,12 @@ class TestEveryByteString:
     @example(Source.EXECUTIONS, b'"' * 1000, Form())
     @example(Source.EXECUTIONS, GOOD.replace(b"null", b"9" * 4_301), Form())
     def test_is_a_fact_or_a_reject(self, source: Source, value: bytes, form: Form) -> None:
-        read = decode(source, value, ORIGIN, form)
-        assert isinstance(read, Fact | Rejected)
-        assert read.origin is ORIGIN
-        assert isinstance(read, Fact) or read.text.isprintable()
-        if isinstance(read, Fact):
-            json.loads(encode_journal(read))  # any reader of JSON takes what is kept
+        decoded = decode(source, value, ORIGIN, form)
+        assert isinstance(decoded, Fact | Rejected)
+        assert decoded.origin is ORIGIN
+        assert isinstance(decoded, Fact) or decoded.text.isprintable()
+        if isinstance(decoded, Fact):
+            json.loads(encode_journal(decoded))  # any JSON reader accepts the stored fact
 
     @given(civil | st.text(max_size=30), forms)
     @example("9999-12-31T23:59:60-01:00", Form())
@@ -137,17 +137,17 @@ class TestEveryByteString:
 def fields_of(
     read: Callable[[Source, bytes], tuple[dict[str, str | None], Any] | None], source: Source, value: bytes
 ) -> tuple[dict[str, str | None], Any] | None:
-    """What a reader makes of a message, the unknown fields parsed; numbers as their text."""
-    answer = read(source, value)
-    if answer is None:
+    """The fields that a reader gives, the unknown ones parsed; numbers as their text."""
+    result = read(source, value)
+    if result is None:
         return None
-    fields, extra = answer
+    fields, extra = result
     parsed = {name: json.loads(bytes(raw), parse_int=str, parse_float=str) for name, raw in (extra or {}).items()}
     return fields, parsed
 
 
 class TestFastPath:
-    """What the fast reader takes, the strict one takes too, and reads the same in it."""
+    """Whatever the fast reader accepts, the strict one accepts too, with the same fields."""
 
     @given(sources, any_bytes)
     @example(Source.EXECUTIONS, b'{"trade_id":"T1","trade_id":"T2"}')
@@ -157,15 +157,15 @@ class TestFastPath:
     @example(Source.EXECUTIONS, b'{"trade_id":":","price":":"}')
     @example(Source.EXECUTIONS, b'{"trade_id":"T1","price":1 }')
     def test_agrees_with_the_strict_one(self, source: Source, value: bytes) -> None:
-        fast = fields_of(messages._plain, source, value)
+        fast = fields_of(messages._fast_fields, source, value)
         if fast is not None:
-            assert fast == fields_of(messages._strict, source, value)
+            assert fast == fields_of(messages._strict_fields, source, value)
 
     @pytest.mark.parametrize(("source", "value"), [(Source.EXECUTIONS, GOOD), (Source.PNL, SNAPSHOT)])
-    def test_takes_a_common_message_also_with_blanks(self, source: Source, value: bytes) -> None:
+    def test_accepts_a_common_message_also_with_blanks(self, source: Source, value: bytes) -> None:
         common = value.replace(b',"note":[1,{"a":null}]', b"")
-        assert messages._plain(source, common) is not None
-        assert messages._plain(source, json.dumps(json.loads(common)).encode()) is not None
+        assert messages._fast_fields(source, common) is not None
+        assert messages._fast_fields(source, json.dumps(json.loads(common)).encode()) is not None
 
     @pytest.mark.parametrize(
         "value",
@@ -187,8 +187,8 @@ class TestFastPath:
             b'{"a":"' + b"x" * 65_536 + b'"}',
         ],
     )
-    def test_leaves_what_could_hide_something_to_the_strict_one(self, value: bytes) -> None:
-        assert messages._plain(Source.EXECUTIONS, value) is None
+    def test_leaves_ambiguous_messages_to_the_strict_one(self, value: bytes) -> None:
+        assert messages._fast_fields(Source.EXECUTIONS, value) is None
 
 
 lines = (
@@ -206,11 +206,11 @@ class TestEveryLine:
     def test_is_a_fact_or_a_reject(self, source: Source, line: str, unknown: bool) -> None:
         header = "trade_id,pnl_impact,commission" if source is Source.PNL else HEADER
         rows = Rows(source, header if unknown else header.removesuffix(",note"))
-        read = rows.decode(line, ORIGIN)
-        assert isinstance(read, Fact | Rejected)
-        assert read.origin is ORIGIN
+        decoded = rows.decode(line, ORIGIN)
+        assert isinstance(decoded, Fact | Rejected)
+        assert decoded.origin is ORIGIN
         key = rows.key(line)
-        assert isinstance(read, Rejected) or key == read.leg.trade_id
+        assert isinstance(decoded, Rejected) or key == decoded.leg.trade_id
 
     @given(sources, lines)
     def test_is_a_header_or_no_header(self, source: Source, line: str) -> None:
@@ -246,7 +246,7 @@ def work(task: Callable[[], object]) -> int:
     return calls
 
 
-def reads(value: bytes) -> Callable[[], object]:
+def decoding(value: bytes) -> Callable[[], object]:
     return lambda: decode(Source.EXECUTIONS, value, ORIGIN)
 
 
@@ -260,7 +260,7 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
     "text of brackets": lambda size: b'{"a":"' + b"[" * size + b'"}',
     "open objects": lambda size: b'{"a":' * size,
     "flat objects": lambda size: b'{"a":[' + b"{}," * size + b"{}]}",
-    "many fields": lambda size: b"{" + b",".join(b'"%05d":1' % place for place in range(size)) + b"}",
+    "many fields": lambda size: b"{" + b",".join(b'"%05d":1' % i for i in range(size)) + b"}",
     "digits": lambda size: GOOD.replace(b"100", b"9" * size),
     "blanks": lambda size: GOOD.replace(b"100", b'"' + b" " * size + b'x"'),
     "zeros": lambda size: GOOD.replace(b"190.50", b"0." + b"0" * size),
@@ -271,9 +271,9 @@ SHAPES: dict[str, Callable[[int], bytes]] = {
 
 
 class TestBoundedWork:
-    def test_what_is_too_long_is_not_read_at_all(self) -> None:
-        little_too_long = work(reads(b"{" * 65_537))
-        assert work(reads(b"{" * 10_000_000)) == little_too_long
+    def test_input_that_is_too_long_is_not_read_at_all(self) -> None:
+        little_too_long = work(decoding(b"{" * 65_537))
+        assert work(decoding(b"{" * 10_000_000)) == little_too_long
         assert little_too_long < 20
         rows = Rows(Source.EXECUTIONS, HEADER)
         assert work(lambda: rows.decode("," * 10_000_000, ORIGIN)) == work(lambda: rows.decode("," * 65_537, ORIGIN))
@@ -282,10 +282,10 @@ class TestBoundedWork:
     def test_work_grows_with_the_length_and_not_faster(self, shape: str, no_hang: None) -> None:
         small, large = SHAPES[shape](500), SHAPES[shape](5_000)
         assert len(large) <= messages.MAX_BYTES
-        assert work(reads(large)) <= 10 * work(reads(small)) + 100
+        assert work(decoding(large)) <= 10 * work(decoding(small)) + 100
 
     @pytest.mark.parametrize("shape", SHAPES)
-    def test_as_much_as_is_let_in_does_not_hang(self, shape: str, no_hang: None) -> None:
+    def test_the_longest_accepted_input_does_not_hang(self, shape: str, no_hang: None) -> None:
         value = SHAPES[shape](60_000)[: messages.MAX_BYTES]
         for source in Source:
             assert isinstance(decode(source, value, ORIGIN), Rejected)
@@ -305,6 +305,6 @@ class TestBoundedWork:
 
             __hash__ = str.__hash__
 
-        pairs: list[tuple[str, Any]] = [(Name(f"field{place}"), 1) for place in range(2_000)]
-        assert messages._Members([*pairs, (Name("field1999"), 2)]).twice == ["field1999"]
+        pairs: list[tuple[str, Any]] = [(Name(f"field{i}"), 1) for i in range(2_000)]
+        assert messages._Members([*pairs, (Name("field1999"), 2)]).repeated == ["field1999"]
         assert compared < 20_000

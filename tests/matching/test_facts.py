@@ -1,4 +1,4 @@
-"""The grow-only set: what goes in, what an arrival was."""
+"""The grow-only set: what it holds, and how a fact arrived."""
 
 import msgspec
 import pytest
@@ -11,12 +11,12 @@ from traderecon.records.bounds import FACTS_PER_SIDE
 ELSEWHERE = Origin("elsewhere", 3, 7, 9)
 
 
-def arrival(leg: Leg, *known: Leg) -> Arrival:
-    before = arrived(*known)
+def arrival(leg: Leg, *existing: Leg) -> Arrival:
+    before = arrived(*existing)
     fact = Fact(leg, ELSEWHERE)
-    after, was = add(before, fact)
-    assert after == (before if was in {Arrival.IDENTICAL, Arrival.OUTRANKED} else (*before, fact))
-    return was
+    after, kind = add(before, fact)
+    assert after == (before if kind in {Arrival.IDENTICAL, Arrival.OUTRANKED} else (*before, fact))
+    return kind
 
 
 def test_the_first_fact_is_new() -> None:
@@ -25,14 +25,14 @@ def test_the_first_fact_is_new() -> None:
 
 
 def test_the_first_of_identical_facts_stays_with_its_origin() -> None:
-    known = arrived(ours(), theirs())
-    after, was = add(known, Fact(theirs(), ELSEWHERE))
-    assert after is known
-    assert was is Arrival.IDENTICAL
+    existing = arrived(ours(), theirs())
+    after, kind = add(existing, Fact(theirs(), ELSEWHERE))
+    assert after is existing
+    assert kind is Arrival.IDENTICAL
 
 
 @pytest.mark.parametrize(
-    ("leg", "known", "was"),
+    ("leg", "existing", "kind"),
     [
         (ours(), [theirs(), booked()], "new"),
         (ours(), [theirs(version=5), booked(version=5)], "new"),
@@ -60,28 +60,28 @@ def test_the_first_of_identical_facts_stays_with_its_origin() -> None:
         (ours(), [ours(), ours(version=2)], "identical"),
     ],
 )
-def test_what_an_arrival_was(leg: Leg, known: list[Leg], was: str) -> None:
-    assert arrival(leg, *known) == was
+def test_how_a_fact_arrives(leg: Leg, existing: list[Leg], kind: str) -> None:
+    assert arrival(leg, *existing) == kind
 
 
 def test_a_full_side_keeps_its_highest_and_the_other_side_has_room() -> None:
-    known = arrived(*(ours(version=version) for version in range(2, FACTS_PER_SIDE + 2)))
-    gathered: tuple[Fact, ...] = ()
-    for fact in known:
-        gathered, was = add(gathered, fact)
-        assert was is Arrival.NEW
-    assert add(gathered, Fact(ours(), ELSEWHERE)) == (known, Arrival.OUTRANKED)
-    assert add(gathered, Fact(ours(version=2), ELSEWHERE)) == (known, Arrival.IDENTICAL)
+    highest = arrived(*(ours(version=version) for version in range(2, FACTS_PER_SIDE + 2)))
+    facts: tuple[Fact, ...] = ()
+    for fact in highest:
+        facts, kind = add(facts, fact)
+        assert kind is Arrival.NEW
+    assert add(facts, Fact(ours(), ELSEWHERE)) == (highest, Arrival.OUTRANKED)
+    assert add(facts, Fact(ours(version=2), ELSEWHERE)) == (highest, Arrival.IDENTICAL)
     newest = Fact(ours(version=99), ELSEWHERE)
-    assert add(gathered, newest) == ((*known[1:], newest), Arrival.NEW)
+    assert add(facts, newest) == ((*highest[1:], newest), Arrival.NEW)
     stale = Fact(ours(version=5, kind=Kind.AMEND), ELSEWHERE)
-    assert add(gathered, stale) == ((*known[1:], stale), Arrival.STALE)
+    assert add(facts, stale) == ((*highest[1:], stale), Arrival.STALE)
     for leg in (theirs(), booked()):
-        assert add(gathered, Fact(leg, ELSEWHERE)) == ((*known, Fact(leg, ELSEWHERE)), Arrival.NEW)
+        assert add(facts, Fact(leg, ELSEWHERE)) == ((*highest, Fact(leg, ELSEWHERE)), Arrival.NEW)
 
 
 def test_arrivals_have_names() -> None:
-    assert [str(was) for was in Arrival] == [
+    assert [str(kind) for kind in Arrival] == [
         "new",
         "identical",
         "respelt",

@@ -1,4 +1,4 @@
-"""The course of a trade: what the stream publishes on the way, against what a batch says in the end."""
+"""The lifecycle of a trade: what the stream publishes on the way, against the final verdict of a batch."""
 
 from collections.abc import Iterable
 
@@ -11,40 +11,41 @@ from scenario import Grace, Scenario, Step, as_messages, play, stories
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Arrival
-from traderecon.matching import told as telling
-from traderecon.matching.lifecycle import Awaited, Known, TradeTransition, awaited, expire, join
+from traderecon.matching import told as last_published_of
+from traderecon.matching.lifecycle import Awaited, IdentifiedFact, TradeTransition, awaited, expire, join
 from traderecon.records import Fact, Hint, Kind, LastPublished, Leg, Origin, Result, State, Transition, identity
 from traderecon.records.bounds import FACTS_PER_SIDE, outranked
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING, Rules
-from traderecon.tables import facts as kept_facts
+from traderecon.tables import facts as fact_rows
 
 STAMP = FOUNDING.stamp()
 STORIES = stories()
 
 
 class Stream:
-    """One trade in the stream, without its tables: facts come, time passes, results are published."""
+    """One trade in the stream, without tables: facts arrive, time passes, results are published."""
 
     def __init__(self, rules: Rules = FOUNDING) -> None:
         self.rules = rules
-        self.known: list[Known] = []
+        self.existing: list[IdentifiedFact] = []
         self.published: list[Result] = []
-        self.told: LastPublished | None = None
+        self.last_published: LastPublished | None = None
         self.watermark_ns = 0
         self.due_ns: int | None = None
         self.offset = -1
 
     def arrive(self, fact: Fact) -> TradeTransition:
         self.offset += 1
-        new = kept_facts.StoredFact(identity(fact.leg), fact, self.offset)
-        turn = join(self.known, self.told, new, self.watermark_ns, self.rules)
-        if turn.after is not None:
-            lost = outranked([each.fact for each in (*self.known, new)])
-            self.known = [each for place, each in enumerate((*self.known, new)) if place not in lost]
-            assert self.due_ns is None or turn.was_due_ns == self.due_ns
-            self.due_ns = turn.due_ns
-        return self._turned(turn)
+        incoming = fact_rows.StoredFact(identity(fact.leg), fact, self.offset)
+        transition = join(self.existing, self.last_published, incoming, self.watermark_ns, self.rules)
+        if transition.judgement is not None:
+            rows = [*self.existing, incoming]
+            dropped = outranked([row.fact for row in rows])
+            self.existing = [row for i, row in enumerate(rows) if i not in dropped]
+            assert self.due_ns is None or transition.previous_due_ns == self.due_ns
+            self.due_ns = transition.due_ns
+        return self._publish(transition)
 
     def arrive_all(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
@@ -52,60 +53,60 @@ class Stream:
 
     def wait(self, watermark_ns: int) -> None:
         if self.due_ns is not None and self.due_ns <= watermark_ns:
-            turn = self._turned(expire(self.known, self.told, watermark_ns, self.rules))
-            self.due_ns = turn.due_ns
+            transition = self._publish(expire(self.existing, self.last_published, watermark_ns, self.rules))
+            self.due_ns = transition.due_ns
         self.watermark_ns = watermark_ns
 
-    def _turned(self, turn: TradeTransition) -> TradeTransition:
-        if (result := turn.result(self.rules.stamp())) is not None:
+    def _publish(self, transition: TradeTransition) -> TradeTransition:
+        if (result := transition.result(self.rules.stamp())) is not None:
             self.published.append(result)
-            self.told = telling(result, turn.upto)
-        return turn
+            self.last_published = last_published_of(result, transition.upto)
+        return transition
 
 
 def streamed(steps: Iterable[Step], rules: Rules) -> dict[str, Stream]:
-    found: dict[str, Stream] = {}
+    streams: dict[str, Stream] = {}
     for step in steps:
         if isinstance(step, Fact):
-            found.setdefault(step.leg.trade_id, Stream(rules)).arrive(step)
+            streams.setdefault(step.leg.trade_id, Stream(rules)).arrive(step)
         elif step is Grace.OVER:
-            for stream in found.values():
+            for stream in streams.values():
                 stream.wait(FOREVER_NS)
-    return found
+    return streams
 
 
 def consistent(published: list[Result]) -> None:
-    """Versions rise, each result names the one before it, and the break moves as the states do."""
+    """Versions rise, each result names its predecessor, and the break follows the states."""
     before: Result | None = None
     for result in published:
         assert result.verdict.state is not State.PENDING
         assert before is None or before.version < result.version
         assert result.broken.previous_event_id == (before.event_id if before else None)
-        was = before is not None and before.verdict.state.is_break
-        moves = {
+        was_break = before is not None and before.verdict.state.is_break
+        expected = {
             (False, True): {Transition.OPENED},
             (True, False): {Transition.RESOLVED},
             (False, False): {Transition.NONE},
             (True, True): {Transition.NONE, Transition.RECLASSIFIED},
         }
-        assert result.broken.transition in moves[was, result.verdict.state.is_break]
+        assert result.broken.transition in expected[was_break, result.verdict.state.is_break]
         before = result
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def test_a_story_in_the_stream_ends_as_in_the_batch(story: Scenario) -> None:
     steps = as_messages(story)
-    told = play(steps, story.parsed_rules).results
+    batch_results = play(steps, story.parsed_rules).results
     for trade_id, stream in streamed([*steps, Grace.OVER], story.parsed_rules).items():
         consistent(stream.published)
-        if told[trade_id].verdict.state is State.PENDING:
+        if batch_results[trade_id].verdict.state is State.PENDING:
             assert stream.published == []
             continue
         last = stream.published[-1]
         assert (last.event_id, last.version, last.facts) == (
-            told[trade_id].event_id,
-            told[trade_id].version,
-            told[trade_id].facts,
+            batch_results[trade_id].event_id,
+            batch_results[trade_id].version,
+            batch_results[trade_id].facts,
         )
 
 
@@ -117,8 +118,8 @@ def test_d2_d3_any_order_with_time_passing_anywhere_ends_in_the_same_result(
     order = data.draw(st.permutations([*facts, *data.draw(st.lists(st.sampled_from(facts), max_size=3))]))
     over = data.draw(st.integers(0, len(order)))
     stream = Stream()
-    for place, fact in enumerate(order):
-        if place == over:
+    for i, fact in enumerate(order):
+        if i == over:
             stream.wait(FOREVER_NS)
         stream.arrive(fact)
     stream.wait(FOREVER_NS)
@@ -127,7 +128,7 @@ def test_d2_d3_any_order_with_time_passing_anywhere_ends_in_the_same_result(
     for fact in facts:
         other.arrive(fact)
     other.wait(FOREVER_NS)
-    assert [one.event_id for one in stream.published[-1:]] == [one.event_id for one in other.published[-1:]]
+    assert [result.event_id for result in stream.published[-1:]] == [result.event_id for result in other.published[-1:]]
 
 
 @given(trades())
@@ -137,7 +138,7 @@ def test_the_newest_result_holds_every_fact(sent: list[Sent]) -> None:
         stream.arrive(fact)
     stream.wait(FOREVER_NS)
     if stream.published:
-        assert len(stream.published[-1].facts) == len(stream.known)
+        assert len(stream.published[-1].facts) == len(stream.existing)
 
 
 def test_a_late_confirmation_resolves_the_break_and_is_called_late() -> None:
@@ -153,7 +154,7 @@ def test_a_late_confirmation_resolves_the_break_and_is_called_late() -> None:
     assert second.verdict.hints == (Hint.LATE_CONFIRMATION,)
 
 
-def test_one_that_comes_within_the_grace_is_not() -> None:
+def test_a_confirmation_within_the_grace_is_not_late() -> None:
     stream = Stream()
     stream.arrive_all(arrived(theirs(), received_at_ns=1))
     stream.arrive_all(arrived(ours(), received_at_ns=60 * NS_PER_S))
@@ -168,8 +169,8 @@ def waiting(rules: Rules, *legs: Leg) -> Stream:
     return stream
 
 
-def test_a_trade_that_waits_while_the_rules_change_is_told_by_the_new_ones() -> None:
-    """The deadline is of the old rules, the verdict of the new: no trade may fall between them."""
+def test_a_trade_that_waits_while_the_rules_change_is_judged_by_the_new_rules() -> None:
+    """The deadline follows the old rules, the verdict the new ones: no trade may fall between them."""
     shorter = msgspec.structs.replace(FOUNDING, grace_ns=5 * NS_PER_S)
     longer = msgspec.structs.replace(FOUNDING, grace_ns=90 * NS_PER_S)
     for rules in (shorter, longer):
@@ -177,33 +178,33 @@ def test_a_trade_that_waits_while_the_rules_change_is_told_by_the_new_ones() -> 
         stream.watermark_ns, stream.rules = 30 * NS_PER_S, rules
         for seconds in (61, 91):
             stream.wait(seconds * NS_PER_S)
-        assert [one.verdict.state for one in stream.published] == [State.UNMATCHED]
+        assert [result.verdict.state for result in stream.published] == [State.UNMATCHED]
 
 
-def test_a_pair_that_waited_for_a_snapshot_no_longer_required_is_told() -> None:
+def test_a_pair_that_waited_for_a_snapshot_no_longer_required_is_published() -> None:
     stream = waiting(msgspec.structs.replace(FOUNDING, pnl_required=True), ours(), theirs(price="191"))
     stream.rules = FOUNDING
     stream.wait(61 * NS_PER_S)
-    assert [one.verdict.state for one in stream.published] == [State.MISMATCHED]
+    assert [result.verdict.state for result in stream.published] == [State.MISMATCHED]
 
 
-def test_what_was_told_stays_told_when_the_rules_change() -> None:
+def test_published_results_stay_published_when_the_rules_change() -> None:
     stream = Stream()
     stream.arrive_all(arrived(ours(), received_at_ns=1))
     stream.wait(61 * NS_PER_S)
     stream.rules = msgspec.structs.replace(FOUNDING, grace_ns=900 * NS_PER_S)
     stream.arrive_all(arrived(theirs(), received_at_ns=62 * NS_PER_S))
     consistent(stream.published)
-    assert [one.broken.transition for one in stream.published] == [Transition.OPENED, Transition.RESOLVED]
+    assert [result.broken.transition for result in stream.published] == [Transition.OPENED, Transition.RESOLVED]
 
 
-def test_what_is_told_already_is_not_told_again() -> None:
+def test_nothing_is_published_twice() -> None:
     stream = Stream()
     stream.arrive_all(arrived(ours(), theirs()))
     (only,) = stream.published
-    one, other = stream.known
-    assert join([one], telling(only), other, 0, FOUNDING).result(STAMP) is None
-    assert expire(stream.known, telling(only), FOREVER_NS, FOUNDING).result(STAMP) is None
+    first, second = stream.existing
+    assert join([first], last_published_of(only), second, 0, FOUNDING).result(STAMP) is None
+    assert expire(stream.existing, last_published_of(only), FOREVER_NS, FOUNDING).result(STAMP) is None
 
 
 def test_what_a_trade_waits_for() -> None:
@@ -216,13 +217,13 @@ def test_what_a_trade_waits_for() -> None:
     for wanted, sent in cases:
         stream = Stream(required)
         for fact in arrived(*sent):
-            turn = stream.arrive(fact)
-        assert turn.after is not None
-        assert awaited(turn.after.sides) is wanted
+            transition = stream.arrive(fact)
+        assert transition.judgement is not None
+        assert awaited(transition.judgement.sides) is wanted
         assert stream.due_ns == required.grace_ns
 
 
-def test_a_snapshot_alone_waits_for_nobody() -> None:
+def test_a_snapshot_alone_waits_for_nothing() -> None:
     stream = Stream()
     stream.arrive_all(arrived(booked()))
     assert stream.due_ns is None
@@ -230,14 +231,14 @@ def test_a_snapshot_alone_waits_for_nobody() -> None:
     assert stream.published == []
 
 
-def test_the_same_fact_and_one_that_is_outranked_turn_nothing() -> None:
+def test_an_identical_or_outranked_fact_changes_nothing() -> None:
     stream = Stream()
     for version in range(1, FACTS_PER_SIDE + 1):
         stream.arrive(Fact(ours(version=version), Origin("t", 0, version)))
     assert stream.arrive(Fact(ours(version=7), Origin("t", 0, 99))) == TradeTransition(Arrival.IDENTICAL)
-    turn = stream.arrive(Fact(ours(version=0), Origin("t", 0, 99)))
-    assert (turn, turn.result(STAMP)) == (TradeTransition(Arrival.OUTRANKED), None)
-    assert len(stream.known) == FACTS_PER_SIDE
+    transition = stream.arrive(Fact(ours(version=0), Origin("t", 0, 99)))
+    assert (transition, transition.result(STAMP)) == (TradeTransition(Arrival.OUTRANKED), None)
+    assert len(stream.existing) == FACTS_PER_SIDE
 
 
 def test_versions_rise_beyond_the_bound_and_each_newer_leg_is_published() -> None:
@@ -249,15 +250,15 @@ def test_versions_rise_beyond_the_bound_and_each_newer_leg_is_published() -> Non
 
 
 def test_a_replay_publishes_nothing_and_what_follows_it_is_published() -> None:
-    """A worker may know what was published and not the facts: it was cut off in the middle of its write."""
+    """A worker that died in the middle of its write may have stored the published results but not the facts."""
     stream = Stream()
     facts = arrived(theirs(), *(ours(version=version) for version in range(1, 2 * FACTS_PER_SIDE)))
     stream.arrive_all(facts)
-    published, known = stream.published, stream.known
-    stream.published, stream.known, stream.offset = [], [], -1
+    published, existing = stream.published, stream.existing
+    stream.published, stream.existing, stream.offset = [], [], -1
     stream.arrive_all(facts)
     assert stream.published == []
-    assert stream.known == known
+    assert stream.existing == existing
     stream.arrive(Fact(ours(version=99), Origin("t", 0, 99)))
     consistent([*published, *stream.published])
 
@@ -266,16 +267,16 @@ def test_a_replay_publishes_nothing_and_what_follows_it_is_published() -> None:
 def test_beyond_the_bound_the_order_and_repetitions_change_nothing(
     sent: list[tuple[int, Kind, bool]], data: st.DataObject
 ) -> None:
-    """P1 where a side has more facts than are kept."""
+    """P1 when a side has more facts than its bound."""
     legs: list[Leg] = [ours(version=version, kind=kind, side="BUY" if buys else None) for version, kind, buys in sent]
     legs += [ours(version=7, account=str(number % 3), order_id=str(number)) for number in range(FACTS_PER_SIDE)]
     facts = [Fact(leg, Origin("t", 0, 0)) for leg in [theirs(), *legs]]
     ends = set()
     for order in (facts, data.draw(st.permutations([*facts, *facts[:9]]))):
         stream = Stream()
-        for place, fact in enumerate(order):
+        for i, fact in enumerate(order):
             stream.arrive(fact)
-            if place == data.draw(st.integers(0, 80)):
+            if i == data.draw(st.integers(0, 80)):
                 stream.wait(FOREVER_NS)
         stream.wait(FOREVER_NS)
         consistent(stream.published)

@@ -1,4 +1,4 @@
-"""What must hold for every trade, not only for the ones we thought of. Source: DOMAIN.md 6.3."""
+"""Properties that hold for every trade. Source: DOMAIN.md 6.3."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -64,11 +64,11 @@ limits = small_amounts.map(abs) | st.decimals(0, 10**6, places=9)
 watermarks = st.integers(0, 200 * rows.NS_PER_S)
 
 
-def gathered(facts: Sequence[Fact]) -> tuple[Fact, ...]:
-    known: tuple[Fact, ...] = ()
+def fact_set_of(facts: Sequence[Fact]) -> tuple[Fact, ...]:
+    fact_set: tuple[Fact, ...] = ()
     for fact in facts:
-        known, _ = add(known, fact)
-    return known
+        fact_set, _ = add(fact_set, fact)
+    return fact_set
 
 
 def judged(facts: Sequence[Fact], rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> Verdict:
@@ -121,7 +121,7 @@ def widened(tolerance: Tolerance, by: Decimal) -> Tolerance:
 
 @st.composite
 def extreme_legs(draw: st.DrawFn) -> Leg:
-    """Legs as far out as decoding lets them be."""
+    """Legs at the limits of what decoding accepts."""
     version = draw(st.integers(0, 10**9))
     currency = draw(st.none() | st.sampled_from(("USD", "EUR")))
     if draw(st.integers(0, 3)) == 0:
@@ -150,12 +150,12 @@ class TestConfluence:
         self, sent: list[Sent], data: st.DataObject
     ) -> None:
         facts = facts_of(sent)
-        once = gathered(facts)
+        once = fact_set_of(facts)
         again = [
-            msgspec.structs.replace(fact, origin=Origin("elsewhere", 3, 100 + place, 7))
-            for place, fact in enumerate(data.draw(st.lists(st.sampled_from(facts), max_size=5)))
+            msgspec.structs.replace(fact, origin=Origin("elsewhere", 3, 100 + i, 7))
+            for i, fact in enumerate(data.draw(st.lists(st.sampled_from(facts), max_size=5)))
         ]
-        other = gathered(data.draw(st.permutations([*facts, *again])))
+        other = fact_set_of(data.draw(st.permutations([*facts, *again])))
         assert judged(other) == judged(once)
         here, there = result(decided(once, judged(once)), STAMP), result(decided(other, judged(other)), STAMP)
         assert (there.event_id, there.version, there.event_time_ns) == (here.event_id, here.version, here.event_time_ns)
@@ -165,9 +165,9 @@ class TestConfluence:
     def test_gathering_in_batches_gives_the_same_result(self, sent: list[Sent], data: st.DataObject) -> None:
         facts = facts_of(sent)
         cut = data.draw(st.integers(0, len(facts)))
-        batches = [gathered(facts[cut:]), gathered(facts[:cut])]
-        together = gathered([fact for batch in batches for fact in batch])
-        whole = gathered(facts)
+        batches = [fact_set_of(facts[cut:]), fact_set_of(facts[:cut])]
+        together = fact_set_of([fact for batch in batches for fact in batch])
+        whole = fact_set_of(facts)
         assert judged(together) == judged(whole)
         here, there = decided(together, judged(together)), decided(whole, judged(whole))
         assert result(here, STAMP).event_id == result(there, STAMP).event_id
@@ -178,29 +178,28 @@ class TestConfluence:
     ) -> None:
         arrived = st.integers(0, 100 * rows.NS_PER_S)
         facts = [
-            rows.fact(source, row, offset=place, received_at_ns=data.draw(arrived))
-            for place, (source, row) in enumerate(sent)
+            rows.fact(source, row, offset=i, received_at_ns=data.draw(arrived)) for i, (source, row) in enumerate(sent)
         ]
-        facts = list(gathered(facts))
+        facts = list(fact_set_of(facts))
         other = data.draw(st.permutations(facts))
         assert judged(other, rules, watermark_ns) == judged(facts, rules, watermark_ns)
 
 
 class TestIdempotence:
-    """P2: a fact that came before changes nothing."""
+    """P2: a fact that arrived before changes nothing."""
 
     @given(rows.trades(), st.data())
     def test_adding_a_fact_again_changes_nothing(self, sent: list[Sent], data: st.DataObject) -> None:
         facts = facts_of(sent)
-        known = gathered(facts)
+        existing = fact_set_of(facts)
         again = msgspec.structs.replace(data.draw(st.sampled_from(facts)), origin=Origin("elsewhere", 1, 99))
-        assert add(known, again) == (known, Arrival.IDENTICAL)
+        assert add(existing, again) == (existing, Arrival.IDENTICAL)
 
     @given(rows.trades())
     def test_the_set_holds_each_content_once(self, sent: list[Sent]) -> None:
         facts = facts_of(sent)
-        known = [identity(fact.leg) for fact in gathered(facts)]
-        assert Counter(known) == Counter({identity(fact.leg) for fact in facts})
+        identities = [identity(fact.leg) for fact in fact_set_of(facts)]
+        assert Counter(identities) == Counter({identity(fact.leg) for fact in facts})
 
 
 MIRRORED_REASONS = {
@@ -217,7 +216,7 @@ def mirrored(checks: Sequence[Check]) -> tuple[Check, ...]:
 
 
 class TestSymmetry:
-    """P3: under the founding rules without pnl, neither side is right by being ours."""
+    """P3: under the founding rules without pnl, neither side takes precedence."""
 
     @given(rows.trades(snapshots=False))
     def test_swapping_the_sides_mirrors_the_verdict(self, sent: list[Sent]) -> None:
@@ -296,7 +295,7 @@ class TestMonotonicity:
 
 
 class TestRepresentation:
-    """P5: how a value is written is irrelevant to what it says."""
+    """P5: how a value is written does not matter."""
 
     @given(rows.bases(), st.data())
     def test_the_same_values_are_the_same_leg(self, base: dict[str, int], data: st.DataObject) -> None:
@@ -346,9 +345,12 @@ class TestRepresentation:
         assert leg.hints == ((Hint.TIMESTAMP_NO_TIMEZONE,) if naive else ())
 
 
-def found(sent: Sequence[Sent]) -> oracle.Finding:
-    of: dict[Source, list[Row]] = {source: [row for at, row in sent if at is source] for source in Source}
-    return oracle.find(of[Source.EXECUTIONS], of[Source.CONFIRMATIONS], of[Source.PNL], oracle.FOUNDING)
+def oracle_finding(sent: Sequence[Sent]) -> oracle.Finding:
+    by_source = {source: [row for sender, row in sent if sender is source] for source in Source}
+    executions, confirmations, snapshots = (
+        by_source[source] for source in (Source.EXECUTIONS, Source.CONFIRMATIONS, Source.PNL)
+    )
+    return oracle.find(executions, confirmations, snapshots, oracle.FOUNDING)
 
 
 class TestOracle:
@@ -356,7 +358,7 @@ class TestOracle:
 
     @given(rows.trades())
     def test_the_verdict_agrees_with_the_oracle(self, sent: list[Sent]) -> None:
-        here, there = judged(facts_of(sent)), found(sent)
+        here, there = judged(facts_of(sent)), oracle_finding(sent)
         assert here.state == there.state
         assert list(here.reasons) == there.reasons
         assert {check.name: check.outcome for check in here.checks} == there.outcomes
@@ -378,25 +380,27 @@ class TestOracle:
                 {"trade_id": "T1", "pnl_impact": rows.digits(impact), "commission": rows.digits(base["commission"])},
             ),
         ]
-        here, there = judged(facts_of(sent)), found(sent)
+        here, there = judged(facts_of(sent)), oracle_finding(sent)
         assert (here.state, list(here.reasons)) == (there.state, there.reasons)
         assert {check.name: check.outcome for check in here.checks} == there.outcomes
 
     @given(rows.trades(), rule_sets())
     def test_a_state_has_the_reasons_it_needs(self, sent: list[Sent], rules: Rules) -> None:
-        said = judged(facts_of(sent), rules)
-        assert bool(said.reasons) is (said.state in {State.MISMATCHED, State.UNMATCHED})
-        assert said.reasons == tuple(sorted(set(said.reasons)))
-        assert said.hints == tuple(sorted(set(said.hints)))
-        failed = {check.reason for check in said.checks if check.outcome is Outcome.FAIL}
-        assert failed <= set(said.reasons)
+        trade_verdict = judged(facts_of(sent), rules)
+        assert bool(trade_verdict.reasons) is (trade_verdict.state in {State.MISMATCHED, State.UNMATCHED})
+        assert trade_verdict.reasons == tuple(sorted(set(trade_verdict.reasons)))
+        assert trade_verdict.hints == tuple(sorted(set(trade_verdict.hints)))
+        failed = {check.reason for check in trade_verdict.checks if check.outcome is Outcome.FAIL}
+        assert failed <= set(trade_verdict.reasons)
 
     @given(rows.bases().flatmap(lambda base: st.tuples(rows.trade_rows(base), rows.trade_rows(base))), rule_sets())
     def test_matched_means_every_check_is_proven(self, pair: tuple[Row, Row], rules: Rules) -> None:
-        said = judged(facts_of([(side, TERMS | row) for side, row in zip(rows.SIDES, pair, strict=True)]), rules)
-        unproven = {check.name for check in said.checks if check.outcome not in PROVEN}
-        assert (said.state is State.MATCHED) is (unproven <= {"pnl"} and not rules.pnl_required)
-        assert [check.name for check in said.checks] == [rule.name for rule in rules.checks]
+        trade_verdict = judged(
+            facts_of([(side, TERMS | row) for side, row in zip(rows.SIDES, pair, strict=True)]), rules
+        )
+        unproven = {check.name for check in trade_verdict.checks if check.outcome not in PROVEN}
+        assert (trade_verdict.state is State.MATCHED) is (unproven <= {"pnl"} and not rules.pnl_required)
+        assert [check.name for check in trade_verdict.checks] == [rule.name for rule in rules.checks]
 
 
 one_line = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=12)
@@ -435,29 +439,29 @@ class TestParity:
 
 
 class TestTotality:
-    """P12: whatever was let in gets a verdict."""
+    """P12: every set of decoded legs gets a verdict."""
 
     @given(st.lists(extreme_legs(), min_size=1, max_size=6), rule_sets(), watermarks | st.just(FOREVER_NS))
     def test_a_verdict_never_raises(self, legs: list[Leg], rules: Rules, watermark_ns: int) -> None:
-        facts = gathered([Fact(leg, Origin("t", 0, place)) for place, leg in enumerate(legs)])
-        said = judged(facts, rules, watermark_ns)
-        assert result(decided(facts, said), rules.stamp()).version == len(facts)
+        facts = fact_set_of([Fact(leg, Origin("t", 0, i)) for i, leg in enumerate(legs)])
+        trade_verdict = judged(facts, rules, watermark_ns)
+        assert result(decided(facts, trade_verdict), rules.stamp()).version == len(facts)
 
 
 class TestTime:
-    """Time ends PENDING, and nothing else."""
+    """Time can only end PENDING."""
 
     @given(st.lists(extreme_legs(), min_size=1, max_size=4), rule_sets(), watermarks, watermarks)
     def test_once_decided_only_facts_change_a_verdict(
-        self, legs: list[Leg], rules: Rules, one_ns: int, other_ns: int
+        self, legs: list[Leg], rules: Rules, first_ns: int, second_ns: int
     ) -> None:
-        facts = gathered([Fact(leg, Origin("t", 0, place, place * rows.NS_PER_S)) for place, leg in enumerate(legs)])
-        sooner, later = (judged(facts, rules, watermark_ns) for watermark_ns in sorted((one_ns, other_ns)))
+        facts = fact_set_of([Fact(leg, Origin("t", 0, i, i * rows.NS_PER_S)) for i, leg in enumerate(legs)])
+        sooner, later = (judged(facts, rules, watermark_ns) for watermark_ns in sorted((first_ns, second_ns)))
         assert later == sooner or sooner == Verdict(State.PENDING)
 
     @given(st.lists(extreme_legs(), min_size=1, max_size=4), rule_sets())
     def test_forever_ends_every_wait_for_a_partner(self, legs: list[Leg], rules: Rules) -> None:
-        pending = judged(gathered([Fact(leg, Origin("t", 0, 0)) for leg in legs]), rules).state is State.PENDING
+        pending = judged(fact_set_of([Fact(leg, Origin("t", 0, 0)) for leg in legs]), rules).state is State.PENDING
         assert pending is all(isinstance(leg, PnlSnapshot) for leg in legs)
 
 
@@ -466,20 +470,20 @@ class TestEventId:
 
     @given(rows.trades())
     def test_it_ignores_hints_and_origins(self, sent: list[Sent]) -> None:
-        facts = gathered(facts_of(sent))
-        said = judged(facts)
-        hinted = msgspec.structs.replace(said, hints=(Hint.ALIAS,))
+        facts = fact_set_of(facts_of(sent))
+        trade_verdict = judged(facts)
+        hinted = msgspec.structs.replace(trade_verdict, hints=(Hint.ALIAS,))
         moved = [msgspec.structs.replace(fact, origin=Origin("elsewhere", 5, 6, 7)) for fact in facts]
-        assert result(decided(moved, hinted), STAMP).event_id == result(decided(facts, said), STAMP).event_id
+        assert result(decided(moved, hinted), STAMP).event_id == result(decided(facts, trade_verdict), STAMP).event_id
 
     @given(rows.trades(), st.data())
     def test_it_changes_with_everything_else(self, sent: list[Sent], data: st.DataObject) -> None:
-        facts = gathered(facts_of(sent))
-        said = judged(facts)
+        facts = fact_set_of(facts_of(sent))
+        trade_verdict = judged(facts)
         identities = [identity(fact.leg) for fact in facts]
 
-        def claim(verdict_now: Verdict = said, trade_id: str = "T1", **other: Any) -> str:
-            return event_id(trade_id, verdict_now, other.get("facts", identities), other.get("rules", STAMP.sha256))
+        def claim(claimed: Verdict = trade_verdict, trade_id: str = "T1", **other: Any) -> str:
+            return event_id(trade_id, claimed, other.get("facts", identities), other.get("rules", STAMP.sha256))
 
         ids = {
             claim(),
@@ -487,21 +491,28 @@ class TestEventId:
             claim(rules="0" * 64),
             claim(facts=identities[1:]),
             claim(facts=[*identities, "0" * 64]),
-            claim(msgspec.structs.replace(said, state=data.draw(st.sampled_from(sorted(set(State) - {said.state}))))),
-            claim(msgspec.structs.replace(said, reasons=(*said.reasons, Reason.MANUAL_UNMATCH))),
+            claim(
+                msgspec.structs.replace(
+                    trade_verdict, state=data.draw(st.sampled_from(sorted(set(State) - {trade_verdict.state})))
+                )
+            ),
+            claim(msgspec.structs.replace(trade_verdict, reasons=(*trade_verdict.reasons, Reason.MANUAL_UNMATCH))),
         }
         assert len(ids) == 7
-        for place, check in enumerate(said.checks):
+        for i, check in enumerate(trade_verdict.checks):
             outcome = data.draw(st.sampled_from(sorted(set(Outcome) - {check.outcome})))
-            checks = list(said.checks)
-            checks[place] = msgspec.structs.replace(check, outcome=outcome)
-            assert claim(msgspec.structs.replace(said, checks=tuple(checks))) not in ids
+            checks = list(trade_verdict.checks)
+            checks[i] = msgspec.structs.replace(check, outcome=outcome)
+            assert claim(msgspec.structs.replace(trade_verdict, checks=tuple(checks))) not in ids
 
     def test_it_depends_on_the_rules_not_on_their_name(self) -> None:
         facts = facts_of([(Source.EXECUTIONS, TERMS), (Source.CONFIRMATIONS, TERMS)])
-        said = judged(facts)
+        trade_verdict = judged(facts)
         renamed = RulesStamp("other", STAMP.sha256)
-        assert result(decided(facts, said), renamed).event_id == result(decided(facts, said), STAMP).event_id
+        assert (
+            result(decided(facts, trade_verdict), renamed).event_id
+            == result(decided(facts, trade_verdict), STAMP).event_id
+        )
 
 
 TERMS = {

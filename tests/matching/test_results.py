@@ -1,4 +1,4 @@
-"""Results: evidence in order, and an id that others can recompute. Source: CONTRACT.md, Topics."""
+"""Results: evidence in order, and an id that anyone can recompute. Source: CONTRACT.md, Topics."""
 
 import hashlib
 import json
@@ -23,8 +23,8 @@ def canonical(**claim: object) -> str:
 
 def test_an_event_id_is_the_hash_of_the_canonical_json_of_what_it_claims() -> None:
     facts = arrived(*LEGS)
-    said = verdict(facts, FOREVER_NS, FOUNDING)
-    assert result(decided(facts, said), STAMP).event_id == canonical(
+    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
+    assert result(decided(facts, trade_verdict), STAMP).event_id == canonical(
         trade_id="T1",
         state="MISMATCHED",
         reasons=["PNL_INCONSISTENT", "PRICE_MISMATCH", "TICKER_MISMATCH"],
@@ -49,64 +49,64 @@ def test_an_event_id_of_nothing_checked() -> None:
 
 def test_a_result_has_all_its_evidence_in_one_order() -> None:
     facts = arrived(*LEGS)
-    said = verdict(facts, FOREVER_NS, FOUNDING)
+    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
     expected = [theirs(price="191"), ours(), LEGS[1], booked(), LEGS[4]]
-    results = [result(decided(order, said), STAMP) for order in permutations(facts)]
-    assert {one.event_id for one in results} == {results[0].event_id}
-    for one in results:
-        assert [fact.leg for fact in one.facts] == expected
-        assert one.facts == results[0].facts
-    one = results[0]
-    assert (one.trade_id, one.version, one.verdict, one.rules) == ("T1", 5, said, STAMP)
-    assert one.event_time_ns == SECOND_NS
+    first, *other_orders = (result(decided(order, trade_verdict), STAMP) for order in permutations(facts))
+    assert [fact.leg for fact in first.facts] == expected
+    for other in other_orders:
+        assert (other.event_id, other.facts) == (first.event_id, first.facts)
+    assert (first.trade_id, first.version, first.verdict, first.rules) == ("T1", 5, trade_verdict, STAMP)
+    assert first.event_time_ns == SECOND_NS
 
 
 def test_within_a_version_the_content_gives_the_order() -> None:
     rivals = sorted((ours(price=str(price)) for price in range(8)), key=identity)
     facts = arrived(*rivals)
-    said = verdict(facts, FOREVER_NS, FOUNDING)
+    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
     for order in (facts, facts[::-1], facts[3:] + facts[:3]):
-        assert [fact.leg for fact in result(decided(order, said), STAMP).facts] == rivals
+        assert [fact.leg for fact in result(decided(order, trade_verdict), STAMP).facts] == rivals
 
 
 def test_versions_are_ordered_as_numbers() -> None:
     facts = arrived(ours(version=10), ours(version=9), ours(version=100))
-    said = verdict(facts, FOREVER_NS, FOUNDING)
-    assert [fact.leg.version for fact in result(decided(facts, said), STAMP).facts] == [9, 10, 100]
+    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
+    assert [fact.leg.version for fact in result(decided(facts, trade_verdict), STAMP).facts] == [9, 10, 100]
 
 
 def test_the_version_counts_each_fact_once() -> None:
     fact = Fact(ours(), Origin("t", 0, 1))
     again = Fact(ours(), Origin("t", 0, 2))
-    said = verdict((fact, again), FOREVER_NS, FOUNDING)
-    one = result(decided((fact, again), said), STAMP)
-    assert (one.version, len(one.facts)) == (1, 1)
-    assert one.event_id == result(decided((fact,), said), STAMP).event_id
+    trade_verdict = verdict((fact, again), FOREVER_NS, FOUNDING)
+    counted = result(decided((fact, again), trade_verdict), STAMP)
+    assert (counted.version, len(counted.facts)) == (1, 1)
+    assert counted.event_id == result(decided((fact,), trade_verdict), STAMP).event_id
 
 
 def test_event_time_is_the_executions_else_the_confirmations() -> None:
-    said = Verdict(State.UNMATCHED)
-    assert result(decided(arrived(ours(timestamp_ns=5), theirs(timestamp_ns=7)), said), STAMP).event_time_ns == 5
-    assert result(decided(arrived(theirs(timestamp_ns=7)), said), STAMP).event_time_ns == 7
-    assert result(decided(arrived(booked()), said), STAMP).event_time_ns is None
+    trade_verdict = Verdict(State.UNMATCHED)
+    assert (
+        result(decided(arrived(ours(timestamp_ns=5), theirs(timestamp_ns=7)), trade_verdict), STAMP).event_time_ns == 5
+    )
+    assert result(decided(arrived(theirs(timestamp_ns=7)), trade_verdict), STAMP).event_time_ns == 7
+    assert result(decided(arrived(booked()), trade_verdict), STAMP).event_time_ns is None
 
 
 def test_origins_hints_and_names_of_rules_make_no_other_event() -> None:
-    said = Verdict(State.MATCHED)
-    here = result(decided(arrived(ours()), said), STAMP)
+    trade_verdict = Verdict(State.MATCHED)
+    here = result(decided(arrived(ours()), trade_verdict), STAMP)
     moved = [Fact(ours(), Origin("elsewhere", 9, 9, 9), {"note": "x"})]
-    hinted = msgspec.structs.replace(said, hints=(Hint.ALIAS,))
+    hinted = msgspec.structs.replace(trade_verdict, hints=(Hint.ALIAS,))
     there = result(decided(moved, hinted), RulesStamp("other", STAMP.sha256))
     assert there.event_id == here.event_id
     assert there != here
 
 
-def broken(before: Verdict | None, now: Verdict) -> tuple[str, str | None]:
+def broken(before: Verdict | None, after: Verdict) -> tuple[str, str | None]:
     first, second = arrived(ours(), theirs())
     earlier = None if before is None else told(result(decided([first], before), STAMP))
-    made = result(decided([first, second], now), STAMP, earlier).broken
-    assert made.id == break_id("T1")
-    return made.transition.value, made.previous_event_id
+    current = result(decided([first, second], after), STAMP, earlier).broken
+    assert current.id == break_id("T1")
+    return current.transition.value, current.previous_event_id
 
 
 def test_a_break_opens_changes_is_resolved_and_opens_again() -> None:
@@ -124,9 +124,9 @@ def test_a_result_names_the_one_before_it() -> None:
     assert broken(None, Verdict(State.MATCHED)) == ("none", None)
 
 
-def test_the_legs_of_the_highest_version_and_kind_stand() -> None:
+def test_the_legs_of_the_highest_version_and_kind_are_effective() -> None:
     early, late = ours(price="1", granularity=0), ours(price="1", granularity=9)
     facts = arrived(early, late, ours(version=0), theirs(), booked(), booked(version=2))
-    one = result(decided(facts, Verdict(State.MATCHED)), STAMP)
-    standing = [fact.leg for fact, stands in zip(one.facts, one.stands, strict=True) if stands]
-    assert standing == [theirs(), *sorted((early, late), key=identity), booked(version=2)]
+    matched = result(decided(facts, Verdict(State.MATCHED)), STAMP)
+    effective = [fact.leg for fact, stands in zip(matched.facts, matched.stands, strict=True) if stands]
+    assert effective == [theirs(), *sorted((early, late), key=identity), booked(version=2)]

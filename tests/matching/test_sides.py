@@ -1,4 +1,4 @@
-"""Who stands for each source, and what is contested. Source: CONTRACT.md, Topics; DOMAIN.md F01 to F12."""
+"""Which leg of each source is effective, and what is contested. Source: CONTRACT.md, Topics; DOMAIN.md F01 to F12."""
 
 from itertools import permutations
 
@@ -36,7 +36,7 @@ def test_nothing_has_no_sides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("legs", "stands"),
+    ("legs", "effective"),
     [
         ([ours(), ours(version=2)], 1),
         ([ours(version=10), ours(version=9)], 0),
@@ -47,17 +47,19 @@ def test_nothing_has_no_sides() -> None:
         ([ours(kind=CANCEL), ours(version=2), ours(version=3, kind=AMEND)], 2),
     ],
 )
-def test_the_highest_version_stands_and_at_equal_version_the_strongest_kind(legs: list[Leg], stands: int) -> None:
-    found = sides(*legs)
-    assert found.execution == legs[stands]
-    assert found.contested == frozenset()
+def test_the_highest_version_is_effective_and_at_equal_version_the_strongest_kind(
+    legs: list[Leg], effective: int
+) -> None:
+    effective_sides = sides(*legs)
+    assert effective_sides.execution == legs[effective]
+    assert effective_sides.contested == frozenset()
 
 
 def test_versions_are_counted_per_source() -> None:
-    found = sides(ours(), ours(version=2), theirs(), booked(), booked(version=3))
-    assert found.execution == ours(version=2)
-    assert found.confirmation == theirs()
-    assert found.pnl == booked(version=3)
+    effective_sides = sides(ours(), ours(version=2), theirs(), booked(), booked(version=3))
+    assert effective_sides.execution == ours(version=2)
+    assert effective_sides.confirmation == theirs()
+    assert effective_sides.pnl == booked(version=3)
 
 
 @pytest.mark.parametrize(
@@ -80,25 +82,25 @@ def test_versions_are_counted_per_source() -> None:
 )
 def test_rivals_contest_the_fields_in_which_they_differ(rival: dict[str, object], contested: set[str]) -> None:
     full = dict.fromkeys(("side", "currency", "account", "broker", "counterparty", "order_id"), "-")
-    found = sides(ours(**full), ours(**{**full, **rival}))
-    assert found.contested == {(OURS, field) for field in contested}
-    assert found.execution is not None
-    assert all(getattr(found.execution, field) is None for field in contested)
-    there = sides(theirs(**full), theirs(**{**full, **rival}), ours())
-    assert there.contested == {(THEIRS, field) for field in contested}
+    effective_sides = sides(ours(**full), ours(**{**full, **rival}))
+    assert effective_sides.contested == {(OURS, field) for field in contested}
+    assert effective_sides.execution is not None
+    assert all(getattr(effective_sides.execution, field) is None for field in contested)
+    theirs_contested = sides(theirs(**full), theirs(**{**full, **rival}), ours())
+    assert theirs_contested.contested == {(THEIRS, field) for field in contested}
 
 
-def test_a_field_that_one_rival_leaves_out_is_what_the_other_says() -> None:
-    found = sides(ours(), ours(account="A"), ours(currency="USD"))
-    assert found.contested == frozenset()
-    assert found.execution == ours(account="A", currency="USD")
-    assert set(found.standing(OURS)) == {ours(), ours(account="A"), ours(currency="USD")}
-    assert found.standing(THEIRS) == ()
+def test_a_field_that_one_rival_leaves_out_comes_from_the_other() -> None:
+    effective_sides = sides(ours(), ours(account="A"), ours(currency="USD"))
+    assert effective_sides.contested == frozenset()
+    assert effective_sides.execution == ours(account="A", currency="USD")
+    assert set(effective_sides.standing(OURS)) == {ours(), ours(account="A"), ours(currency="USD")}
+    assert effective_sides.standing(THEIRS) == ()
 
 
 def test_an_amendment_inherits_nothing() -> None:
-    found = sides(ours(account="A"), ours(version=2), ours(version=2, currency="USD"))
-    assert found.execution == ours(version=2, currency="USD")
+    effective_sides = sides(ours(account="A"), ours(version=2), ours(version=2, currency="USD"))
+    assert effective_sides.execution == ours(version=2, currency="USD")
 
 
 def test_a_contested_timestamp_leaves_the_trade_its_time() -> None:
@@ -106,37 +108,37 @@ def test_a_contested_timestamp_leaves_the_trade_its_time() -> None:
 
 
 def test_three_rivals_contest_all_that_any_two_contest() -> None:
-    found = sides(ours(), ours(price="1"), ours(ticker="MSFT"))
-    assert found.contested == {(OURS, "price"), (OURS, "ticker")}
+    effective_sides = sides(ours(), ours(price="1"), ours(ticker="MSFT"))
+    assert effective_sides.contested == {(OURS, "price"), (OURS, "ticker")}
 
 
 def test_snapshots_contest_too() -> None:
-    found = sides(booked(), booked("1"), booked(commission=None), booked(currency="USD", version=0))
-    assert found.contested == {(PNL, "pnl_impact")}
-    assert found.pnl == booked(None)
+    effective_sides = sides(booked(), booked("1"), booked(commission=None), booked(currency="USD", version=0))
+    assert effective_sides.contested == {(PNL, "pnl_impact")}
+    assert effective_sides.pnl == booked(None)
 
 
 def test_all_sides_contest_at_once() -> None:
-    found = sides(ours(), ours(price="1"), theirs(), theirs(ticker="X"), booked(), booked("1"))
-    assert found.contested == {(OURS, "price"), (THEIRS, "ticker"), (PNL, "pnl_impact")}
+    effective_sides = sides(ours(), ours(price="1"), theirs(), theirs(ticker="X"), booked(), booked("1"))
+    assert effective_sides.contested == {(OURS, "price"), (THEIRS, "ticker"), (PNL, "pnl_impact")}
 
 
 def test_rivals_that_only_spell_differently_contest_nothing_and_pool_their_hints() -> None:
     naive = ours(granularity=0, hints=(Hint.TIMESTAMP_NO_TIMEZONE,))
-    found = sides(naive, ours(hints=(Hint.NORMALISED,)), ours())
-    assert found.contested == frozenset()
-    assert found.execution is not None
-    assert found.execution.hints == (Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
+    effective_sides = sides(naive, ours(hints=(Hint.NORMALISED,)), ours())
+    assert effective_sides.contested == frozenset()
+    assert effective_sides.execution is not None
+    assert effective_sides.execution.hints == (Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)
     of_two = sides(naive, ours()).execution
     assert of_two is not None
     assert of_two.hints == (Hint.TIMESTAMP_NO_TIMEZONE,)
 
 
 @pytest.mark.parametrize("trade_id", ["T1", "T2", "T3", "T4"])
-def test_of_rivals_that_only_spell_differently_the_finest_spelling_stands(trade_id: str) -> None:
-    found = sides(ours(trade_id=trade_id, granularity=0), ours(trade_id=trade_id, granularity=6)).execution
-    assert found is not None
-    assert found.granularity == 6
+def test_of_rivals_that_only_spell_differently_the_finest_timestamp_is_effective(trade_id: str) -> None:
+    effective_sides = sides(ours(trade_id=trade_id, granularity=0), ours(trade_id=trade_id, granularity=6)).execution
+    assert effective_sides is not None
+    assert effective_sides.granularity == 6
 
 
 def test_a_stale_rival_contests_nothing() -> None:
@@ -145,10 +147,10 @@ def test_a_stale_rival_contests_nothing() -> None:
 
 
 def test_cancels_contest_nothing() -> None:
-    found = sides(ours(), ours(kind=CANCEL, price="1"), ours(kind=CANCEL, price="2"))
-    assert found.contested == frozenset()
-    assert found.execution is not None
-    assert found.execution.kind is CANCEL
+    effective_sides = sides(ours(), ours(kind=CANCEL, price="1"), ours(kind=CANCEL, price="2"))
+    assert effective_sides.contested == frozenset()
+    assert effective_sides.execution is not None
+    assert effective_sides.execution.kind is CANCEL
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_cancels_contest_nothing() -> None:
         ([ours(kind=CANCEL), theirs()], False),
     ],
 )
-def test_a_cancel_of_nothing_we_know(legs: list[Leg], nothing: bool) -> None:
+def test_a_cancel_of_an_unknown_trade(legs: list[Leg], nothing: bool) -> None:
     assert sides(*legs).cancels_nothing is nothing
 
 
@@ -185,7 +187,7 @@ def test_a_cancel_of_nothing_we_know(legs: list[Leg], nothing: bool) -> None:
         ([1, 2, 1_000_000_000], True),
     ],
 )
-def test_a_version_that_never_came(versions: list[int], gap: bool) -> None:
+def test_a_missing_version(versions: list[int], gap: bool) -> None:
     assert sides(*(ours(version=version) for version in versions)).version_gap is gap
     assert sides(ours(), *(theirs(version=version) for version in versions)).version_gap is gap
     assert sides(*(booked(version=version) for version in versions)).version_gap is gap
@@ -218,17 +220,17 @@ def test_event_time_is_the_executions_else_the_confirmations() -> None:
 
 
 @given(trades())
-def test_the_quick_way_for_one_fact_of_each_source_is_the_same(sent: list[Sent]) -> None:
+def test_the_fast_path_for_one_fact_of_each_source_gives_the_same(sent: list[Sent]) -> None:
     facts = facts_of(sent)
     firsts = list({fact.leg.source: fact for fact in reversed(facts)}.values())
-    for some in (facts, firsts, firsts[:1], firsts[:2]):
-        assert sides_of(some) == _sides_of_many(some)
+    for subset in (facts, firsts, firsts[:1], firsts[:2]):
+        assert sides_of(subset) == _sides_of_many(subset)
 
 
 def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:
-    found = sides(ours(currency="usd"), ours(currency="USD"), ours(currency="Usd"))
-    assert found.contested == frozenset()
-    assert found.execution == ours(currency="USD")
+    effective_sides = sides(ours(currency="usd"), ours(currency="USD"), ours(currency="Usd"))
+    assert effective_sides.contested == frozenset()
+    assert effective_sides.execution == ours(currency="USD")
     assert sides(ours(currency="GBp"), ours(currency="GBP")).contested == {(OURS, "currency")}
     assert sides(ours(currency="usdt"), ours(currency="USDT")).contested == {(OURS, "currency")}
 
@@ -239,17 +241,17 @@ def test_a_letter_that_only_python_folds_names_no_currency(sent: str, code: str)
     assert sides(ours(currency=sent), ours(currency=code)).contested == {(OURS, "currency")}
 
 
-def test_more_rivals_than_are_kept_contest_everything() -> None:
+def test_more_rivals_than_the_bound_contest_everything() -> None:
     rivals = [ours(order_id=str(number)) for number in range(RIVALS + 1)]
     assert sides_of(arrived(*rivals[:-1])).contested == {(OURS, "order_id")}
-    found = sides_of(arrived(*rivals))
-    assert found.contested == {(OURS, field) for field in CONTENT[OURS]}
-    assert found.execution is not None
-    assert found.execution.price is None
-    assert found.event_time_ns == SECOND_NS
+    effective_sides = sides_of(arrived(*rivals))
+    assert effective_sides.contested == {(OURS, field) for field in CONTENT[OURS]}
+    assert effective_sides.execution is not None
+    assert effective_sides.execution.price is None
+    assert effective_sides.event_time_ns == SECOND_NS
 
 
-def test_what_a_full_side_let_go_is_neither_a_gap_nor_nothing() -> None:
+def test_what_a_full_side_dropped_is_neither_a_gap_nor_an_unknown_trade() -> None:
     full = [ours(version=version) for version in range(9, 9 + FACTS_PER_SIDE)]
     assert sides_of(arrived(*full)).version_gap is False
     assert sides_of(arrived(*full[1:])).version_gap is True

@@ -19,7 +19,7 @@ REQUIRED = msgspec.structs.replace(FOUNDING, pnl_required=True)
 CANCEL = Kind.CANCEL
 
 
-def said(*legs: Leg, rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> Verdict:
+def judged(*legs: Leg, rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> Verdict:
     """The verdict, which is the same in every order."""
     first = verdict(arrived(*legs), watermark_ns, rules)
     for order in permutations(legs):
@@ -28,13 +28,13 @@ def said(*legs: Leg, rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) ->
 
 
 def summary(*legs: Leg, rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> tuple[State, list[Reason]]:
-    here = said(*legs, rules=rules, watermark_ns=watermark_ns)
-    return here.state, list(here.reasons)
+    trade_verdict = judged(*legs, rules=rules, watermark_ns=watermark_ns)
+    return trade_verdict.state, list(trade_verdict.reasons)
 
 
 def outcomes(*legs: Leg) -> list[Outcome]:
     """ticker, quantity, price, timestamp, pnl."""
-    return [check.outcome for check in said(*legs).checks]
+    return [check.outcome for check in judged(*legs).checks]
 
 
 def unchecked(note: str) -> tuple[Check, ...]:
@@ -48,17 +48,17 @@ PASS, FAIL, SKIPPED = Outcome.PASS, Outcome.FAIL, Outcome.NOT_CHECKED
 
 class TestPaired:
     def test_all_checks_pass(self) -> None:
-        here = said(ours(), theirs(), booked())
-        assert (here.state, here.reasons, here.hints) == (State.MATCHED, (), ())
-        assert here.checks == tuple(rule.check(ours(), theirs(), booked()) for rule in FOUNDING.checks)
-        assert [check.outcome for check in here.checks] == [PASS] * 5
+        trade_verdict = judged(ours(), theirs(), booked())
+        assert (trade_verdict.state, trade_verdict.reasons, trade_verdict.hints) == (State.MATCHED, (), ())
+        assert trade_verdict.checks == tuple(rule.check(ours(), theirs(), booked()) for rule in FOUNDING.checks)
+        assert [check.outcome for check in trade_verdict.checks] == [PASS] * 5
 
     def test_without_a_snapshot_the_pnl_is_not_checked(self) -> None:
         assert summary(ours(), theirs()) == (State.MATCHED, [])
         assert outcomes(ours(), theirs()) == [PASS, PASS, PASS, PASS, SKIPPED]
 
     def test_a_pair_waits_for_nothing(self) -> None:
-        assert said(ours(), theirs(), watermark_ns=0) == said(ours(), theirs())
+        assert judged(ours(), theirs(), watermark_ns=0) == judged(ours(), theirs())
 
     def test_every_reason_is_reported_and_sorted(self) -> None:
         confirmation = theirs(ticker="MSFT", quantity="101", price="191", timestamp_ns=SECOND_NS + 5_000_000_000)
@@ -69,7 +69,7 @@ class TestPaired:
 
     def test_checks_come_in_the_order_of_the_rules(self) -> None:
         rules = Rules(name="backwards", checks=FOUNDING.checks[::-1])
-        names = [check.name for check in said(ours(), theirs(), rules=rules).checks]
+        names = [check.name for check in judged(ours(), theirs(), rules=rules).checks]
         assert names == ["pnl", "timestamp", "price", "quantity", "ticker"]
 
     def test_a_check_that_is_off_opens_no_break(self) -> None:
@@ -77,26 +77,26 @@ class TestPaired:
         assert summary(ours(), theirs(ticker="MSFT"), rules=rules) == (State.MATCHED, [])
 
     def test_the_sample_of_the_founding_text(self) -> None:
-        here = said(ours(), theirs(timestamp_ns=SECOND_NS - 100_000_000), booked("95.00"))
-        assert (here.state, here.reasons) == (State.MISMATCHED, (Reason.PNL_INCONSISTENT,))
-        assert here.hints == (Hint.CONFIRM_BEFORE_EXECUTION, Hint.PNL_BASIS_SUSPECT)
-        assert [check.outcome for check in here.checks] == [PASS, PASS, PASS, Outcome.WITHIN_TOLERANCE, FAIL]
+        trade_verdict = judged(ours(), theirs(timestamp_ns=SECOND_NS - 100_000_000), booked("95.00"))
+        assert (trade_verdict.state, trade_verdict.reasons) == (State.MISMATCHED, (Reason.PNL_INCONSISTENT,))
+        assert trade_verdict.hints == (Hint.CONFIRM_BEFORE_EXECUTION, Hint.PNL_BASIS_SUSPECT)
+        assert [check.outcome for check in trade_verdict.checks] == [PASS, PASS, PASS, Outcome.WITHIN_TOLERANCE, FAIL]
 
 
 class TestConflicts:
     NOTE = "the legs contradict themselves"
 
     def test_a_contested_field_is_not_checked_the_others_are(self) -> None:
-        here = said(ours(), ours(price="190.60"), theirs(quantity="101"))
-        assert (here.state, here.reasons) == (
+        trade_verdict = judged(ours(), ours(price="190.60"), theirs(quantity="101"))
+        assert (trade_verdict.state, trade_verdict.reasons) == (
             State.MISMATCHED,
             (Reason.DUPLICATE_CONFLICT, Reason.QUANTITY_MISMATCH),
         )
-        assert [check.outcome for check in here.checks] == [PASS, FAIL, SKIPPED, PASS, SKIPPED]
-        assert here.checks[2] == Check(
+        assert [check.outcome for check in trade_verdict.checks] == [PASS, FAIL, SKIPPED, PASS, SKIPPED]
+        assert trade_verdict.checks[2] == Check(
             "price", Reason.PRICE_MISMATCH, Outcome.NOT_CHECKED, None, None, None, None, self.NOTE
         )
-        assert here.checks[4] == Check(
+        assert trade_verdict.checks[4] == Check(
             "pnl", Reason.PNL_INCONSISTENT, Outcome.NOT_CHECKED, None, None, None, None, self.NOTE
         )
 
@@ -120,7 +120,7 @@ class TestConflicts:
     def test_which_checks_a_field_feeds(self, rival: Leg, skipped: set[int]) -> None:
         legs = (ours(currency="USD"), theirs(), booked(currency="USD"), rival)
         assert summary(*legs) == (State.MISMATCHED, ["DUPLICATE_CONFLICT"])
-        assert outcomes(*legs) == [SKIPPED if place in skipped else PASS for place in range(5)]
+        assert outcomes(*legs) == [SKIPPED if i in skipped else PASS for i in range(5)]
 
     @pytest.mark.parametrize(
         "legs",
@@ -153,15 +153,15 @@ class TestConflicts:
 
     @pytest.mark.parametrize("trade_id", ["T1", "T2", "T3", "T4", "T5", "T6"])
     def test_contested_fields_give_no_hint(self, trade_id: str) -> None:
-        def both(leg: Any, **one: Any) -> list[Leg]:
-            return [leg(trade_id=trade_id), leg(trade_id=trade_id, **one)]
+        def both(leg: Any, **other: Any) -> list[Leg]:
+            return [leg(trade_id=trade_id), leg(trade_id=trade_id, **other)]
 
         day = 86_400 * 10**9
-        assert said(*both(ours, timestamp_ns=SECOND_NS + day), theirs(trade_id=trade_id)).hints == ()
-        assert said(*both(theirs, timestamp_ns=SECOND_NS - day), ours(trade_id=trade_id)).hints == ()
+        assert judged(*both(ours, timestamp_ns=SECOND_NS + day), theirs(trade_id=trade_id)).hints == ()
+        assert judged(*both(theirs, timestamp_ns=SECOND_NS - day), ours(trade_id=trade_id)).hints == ()
         execution = ours(price="300.10", quantity="200")
         rivals = [theirs(price="300.05", quantity="200", currency=name) for name in ("USD", "JPY")]
-        found = said(execution, *rivals, booked("60009", "1", currency="USD"))
+        found = judged(execution, *rivals, booked("60009", "1", currency="USD"))
         assert found.reasons == (Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH)
         assert found.hints == ()
 
@@ -171,7 +171,7 @@ class TestConflicts:
     def test_a_newer_version_ends_a_conflict(self) -> None:
         assert summary(ours(), ours(price="190.60"), ours(version=2), theirs()) == (State.MATCHED, [])
 
-    def test_a_one_sided_trade_tells_of_its_conflict(self) -> None:
+    def test_a_one_sided_trade_reports_its_conflict(self) -> None:
         assert summary(ours(), ours(price="1")) == (
             State.UNMATCHED,
             ["DUPLICATE_CONFLICT", "MISSING_CONFIRMATION"],
@@ -180,18 +180,18 @@ class TestConflicts:
 
 class TestOneSided:
     def test_no_confirmation(self) -> None:
-        assert said(ours()) == Verdict(
+        assert judged(ours()) == Verdict(
             State.UNMATCHED, (Reason.MISSING_CONFIRMATION,), unchecked("the other side is missing"), ()
         )
 
     def test_no_execution(self) -> None:
-        assert said(theirs()) == Verdict(
+        assert judged(theirs()) == Verdict(
             State.UNMATCHED, (Reason.MISSING_EXECUTION,), unchecked("the other side is missing"), ()
         )
 
     def test_a_snapshot_is_no_partner_and_no_trade(self) -> None:
         assert summary(ours(), booked()) == (State.UNMATCHED, ["MISSING_CONFIRMATION"])
-        assert said(booked()) == Verdict(State.PENDING, (), (), ())
+        assert judged(booked()) == Verdict(State.PENDING, (), (), ())
         assert verdict((), FOREVER_NS, FOUNDING) == Verdict(State.PENDING)
 
     @pytest.mark.parametrize("leg", [ours(), theirs(), ours(kind=CANCEL)])
@@ -201,8 +201,8 @@ class TestOneSided:
         assert verdict(facts, 1_000 + GRACE_NS, FOUNDING).state is State.UNMATCHED
 
     def test_hints_of_the_one_leg(self) -> None:
-        assert said(ours(hints=(Hint.NORMALISED,), version=2)).hints == (Hint.NORMALISED, Hint.VERSION_GAP)
-        assert said(theirs(hints=(Hint.LEAP_SECOND,))).hints == (Hint.LEAP_SECOND,)
+        assert judged(ours(hints=(Hint.NORMALISED,), version=2)).hints == (Hint.NORMALISED, Hint.VERSION_GAP)
+        assert judged(theirs(hints=(Hint.LEAP_SECOND,))).hints == (Hint.LEAP_SECOND,)
 
 
 class TestRequiredPnl:
@@ -231,19 +231,19 @@ class TestCancels:
 
     def test_cancelled_before_any_confirmation(self) -> None:
         legs = (ours(), ours(version=2, kind=CANCEL))
-        assert said(*legs) == Verdict(State.CANCELLED, (), unchecked("cancelled"), ())
-        assert said(*legs, watermark_ns=GRACE_NS - 1) == Verdict(State.PENDING)
+        assert judged(*legs) == Verdict(State.CANCELLED, (), unchecked("cancelled"), ())
+        assert judged(*legs, watermark_ns=GRACE_NS - 1) == Verdict(State.PENDING)
 
     def test_the_confirmation_alone_cancelled(self) -> None:
         assert summary(theirs(), theirs(kind=CANCEL)) == (State.CANCELLED, [])
 
     @pytest.mark.parametrize("legs", [(ours(kind=CANCEL), theirs()), (ours(), theirs(kind=CANCEL))])
-    def test_one_side_cancelled_the_other_stands(self, legs: tuple[Leg, Leg]) -> None:
-        assert said(*legs, watermark_ns=0) == Verdict(
+    def test_one_side_cancelled_the_other_not(self, legs: tuple[Leg, Leg]) -> None:
+        assert judged(*legs, watermark_ns=0) == Verdict(
             State.MISMATCHED, (Reason.CANCELLED_ONE_SIDE,), unchecked("cancelled"), ()
         )
 
-    def test_the_side_that_stands_tells_of_its_conflict(self) -> None:
+    def test_the_side_that_is_not_cancelled_reports_its_conflict(self) -> None:
         assert summary(ours(kind=CANCEL), theirs(), theirs(price="1")) == (
             State.MISMATCHED,
             ["CANCELLED_ONE_SIDE", "DUPLICATE_CONFLICT"],
@@ -251,11 +251,11 @@ class TestCancels:
 
     def test_both_sides_cancelled(self) -> None:
         legs = (ours(), ours(version=2, kind=CANCEL), theirs(kind=CANCEL), booked("1"))
-        assert said(*legs, watermark_ns=0) == Verdict(State.CANCELLED, (), unchecked("cancelled"), ())
+        assert judged(*legs, watermark_ns=0) == Verdict(State.CANCELLED, (), unchecked("cancelled"), ())
 
-    def test_a_cancel_for_a_trade_nobody_sent(self) -> None:
+    def test_a_cancel_of_an_unknown_trade(self) -> None:
         for leg in (ours(kind=CANCEL), theirs(kind=CANCEL)):
-            assert said(leg) == Verdict(
+            assert judged(leg) == Verdict(
                 State.UNMATCHED, (Reason.CANCEL_UNKNOWN_TRADE,), unchecked("the other side is missing"), ()
             )
 
@@ -263,42 +263,42 @@ class TestCancels:
         assert summary(ours(), ours(version=2, kind=CANCEL), ours(version=3), theirs()) == (State.MATCHED, [])
 
     def test_hints_stay(self) -> None:
-        assert said(ours(version=2, kind=CANCEL, hints=(Hint.NORMALISED,)), theirs()).hints == (
+        assert judged(ours(version=2, kind=CANCEL, hints=(Hint.NORMALISED,)), theirs()).hints == (
             Hint.NORMALISED,
             Hint.VERSION_GAP,
         )
-        both = said(ours(kind=CANCEL, hints=(Hint.NORMALISED,)), theirs(kind=CANCEL, hints=(Hint.LEAP_SECOND,)))
+        both = judged(ours(kind=CANCEL, hints=(Hint.NORMALISED,)), theirs(kind=CANCEL, hints=(Hint.LEAP_SECOND,)))
         assert (both.state, both.hints) == (State.CANCELLED, (Hint.LEAP_SECOND, Hint.NORMALISED))
 
 
 class TestHints:
     def test_what_was_sent(self) -> None:
-        here = said(
+        trade_verdict = judged(
             ours(hints=(Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE)),
             theirs(hints=(Hint.NORMALISED,), version=3),
             booked(hints=(Hint.ALIAS,)),
         )
-        assert here.hints == (Hint.ALIAS, Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE, Hint.VERSION_GAP)
+        assert trade_verdict.hints == (Hint.ALIAS, Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE, Hint.VERSION_GAP)
 
     @pytest.mark.parametrize(("drift_ns", "hinted"), [(-1, True), (0, False), (1, False)])
     def test_a_confirmation_before_its_execution(self, drift_ns: int, hinted: bool) -> None:
-        hints = said(ours(), theirs(timestamp_ns=SECOND_NS + drift_ns)).hints
+        hints = judged(ours(), theirs(timestamp_ns=SECOND_NS + drift_ns)).hints
         assert hints == ((Hint.CONFIRM_BEFORE_EXECUTION,) if hinted else ())
 
     def test_two_sides_of_midnight(self) -> None:
         midnight_ns = 1_753_574_400_000_000_000
         before, after = midnight_ns - 1, midnight_ns
-        assert said(ours(timestamp_ns=before), theirs(timestamp_ns=after)).hints == (Hint.TRADE_DATE_ROLL,)
-        assert said(ours(timestamp_ns=after), theirs(timestamp_ns=before)).hints == (
+        assert judged(ours(timestamp_ns=before), theirs(timestamp_ns=after)).hints == (Hint.TRADE_DATE_ROLL,)
+        assert judged(ours(timestamp_ns=after), theirs(timestamp_ns=before)).hints == (
             Hint.CONFIRM_BEFORE_EXECUTION,
             Hint.TRADE_DATE_ROLL,
         )
-        assert said(ours(timestamp_ns=after), theirs(timestamp_ns=after + 1)).hints == ()
+        assert judged(ours(timestamp_ns=after), theirs(timestamp_ns=after + 1)).hints == ()
 
     def test_a_foreign_snapshot(self) -> None:
-        here = said(ours(currency="USD"), theirs(), booked(currency="JPY"))
-        assert (here.state, here.hints) == (State.MATCHED, (Hint.FX_RATE_UNAVAILABLE,))
-        assert here.checks[4].outcome is SKIPPED
+        trade_verdict = judged(ours(currency="USD"), theirs(), booked(currency="JPY"))
+        assert (trade_verdict.state, trade_verdict.hints) == (State.MATCHED, (Hint.FX_RATE_UNAVAILABLE,))
+        assert trade_verdict.checks[4].outcome is SKIPPED
 
     @pytest.mark.parametrize(
         ("here", "there", "hinted"),
@@ -318,13 +318,13 @@ class TestHints:
     )
     def test_float_noise(self, here: str, there: str, hinted: bool) -> None:
         noisy = (Hint.LOOKS_LIKE_FLOAT_NOISE,) if hinted else ()
-        assert said(ours(quantity=here), theirs(quantity=there)).hints == noisy
+        assert judged(ours(quantity=here), theirs(quantity=there)).hints == noisy
         tight = Rules(name="tight", checks=(Price(tolerance=NOTHING),))
-        assert said(ours(price=here), theirs(price=there), rules=tight).hints == noisy
-        assert said(ours(price=f"-{here}"), theirs(price=f"-{there}"), rules=tight).hints == noisy
+        assert judged(ours(price=here), theirs(price=there), rules=tight).hints == noisy
+        assert judged(ours(price=f"-{here}"), theirs(price=f"-{there}"), rules=tight).hints == noisy
 
     def test_float_noise_that_is_tolerated_is_no_hint(self) -> None:
-        assert said(ours(price="0.3"), theirs(price="0.30000000000000004")).hints == ()
+        assert judged(ours(price="0.3"), theirs(price="0.30000000000000004")).hints == ()
 
     @pytest.mark.parametrize(
         ("price", "impact", "hinted"),
@@ -343,9 +343,9 @@ class TestHints:
         ],
     )
     def test_a_basis_to_suspect(self, price: str, impact: str, hinted: bool) -> None:
-        here = said(ours(price=price), theirs(price=price), booked(impact))
-        assert here.reasons == (Reason.PNL_INCONSISTENT,)
-        assert here.hints == ((Hint.PNL_BASIS_SUSPECT,) if hinted else ())
+        trade_verdict = judged(ours(price=price), theirs(price=price), booked(impact))
+        assert trade_verdict.reasons == (Reason.PNL_INCONSISTENT,)
+        assert trade_verdict.hints == ((Hint.PNL_BASIS_SUSPECT,) if hinted else ())
 
     @pytest.mark.parametrize(
         ("commission", "impact", "hinted"),
@@ -361,8 +361,8 @@ class TestHints:
     def test_a_basis_is_suspect_when_off_by_more_than_half_the_notional(
         self, commission: str, impact: str, hinted: bool
     ) -> None:
-        here = said(ours(price="1"), theirs(price="1"), booked(impact, commission))
-        assert here.hints == ((Hint.PNL_BASIS_SUSPECT,) if hinted else ())
+        trade_verdict = judged(ours(price="1"), theirs(price="1"), booked(impact, commission))
+        assert trade_verdict.hints == ((Hint.PNL_BASIS_SUSPECT,) if hinted else ())
 
     @pytest.mark.parametrize(
         ("confirmation", "impact", "commission", "hinted"),
@@ -377,27 +377,27 @@ class TestHints:
     def test_a_snapshot_that_fits_the_confirmation(
         self, confirmation: Leg, impact: str, commission: str, hinted: bool
     ) -> None:
-        here = said(ours(price="300.10", quantity="200"), confirmation, booked(impact, commission))
-        assert Reason.PNL_INCONSISTENT in here.reasons
-        assert here.hints == ((Hint.PNL_FITS_CONFIRMATION,) if hinted else ())
+        trade_verdict = judged(ours(price="300.10", quantity="200"), confirmation, booked(impact, commission))
+        assert Reason.PNL_INCONSISTENT in trade_verdict.reasons
+        assert trade_verdict.hints == ((Hint.PNL_FITS_CONFIRMATION,) if hinted else ())
 
     def test_it_fits_only_if_the_terms_differ(self) -> None:
         moved = theirs(timestamp_ns=SECOND_NS + 10**9, ticker="MSFT")
-        assert said(ours(), moved, booked("19048")).hints == ()
+        assert judged(ours(), moved, booked("19048")).hints == ()
         within = theirs(price="190.505")
-        assert said(ours(), within, booked("19050.50")).reasons == (Reason.PNL_INCONSISTENT,)
-        assert said(ours(), within, booked("19050.50")).hints == ()
+        assert judged(ours(), within, booked("19050.50")).reasons == (Reason.PNL_INCONSISTENT,)
+        assert judged(ours(), within, booked("19050.50")).hints == ()
 
     def test_a_foreign_confirmation_fits_nothing(self) -> None:
         execution = ours(price="300.10", quantity="200")
         confirmation = theirs(price="300.05", quantity="200", currency="JPY")
-        here = said(execution, confirmation, booked("60009", "1", currency="USD"))
-        assert here.reasons == (Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH)
-        assert here.hints == ()
+        trade_verdict = judged(execution, confirmation, booked("60009", "1", currency="USD"))
+        assert trade_verdict.reasons == (Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH)
+        assert trade_verdict.hints == ()
 
     def test_both_hints_of_a_failed_pnl(self) -> None:
-        here = said(ours(), theirs(price="0.01"), booked("0.5"))
-        assert here.hints == (Hint.PNL_BASIS_SUSPECT, Hint.PNL_FITS_CONFIRMATION)
+        trade_verdict = judged(ours(), theirs(price="0.01"), booked("0.5"))
+        assert trade_verdict.hints == (Hint.PNL_BASIS_SUSPECT, Hint.PNL_FITS_CONFIRMATION)
 
 
 def test_without_an_operand_a_failed_pnl_looks_like_nothing() -> None:
@@ -430,8 +430,8 @@ def test_a_required_snapshot_that_proves_nothing_is_missing_and_the_check_says_w
     snapshot: PnlSnapshot, cause: str
 ) -> None:
     legs = (ours(currency="USD"), theirs(), snapshot)
-    assert said(*legs, rules=REQUIRED, watermark_ns=0) == Verdict(State.PENDING)
-    late = said(*legs, rules=REQUIRED)
+    assert judged(*legs, rules=REQUIRED, watermark_ns=0) == Verdict(State.PENDING)
+    late = judged(*legs, rules=REQUIRED)
     assert (late.state, late.reasons) == (State.MISMATCHED, (Reason.MISSING_PNL,))
     assert late.checks[4].note == cause
     assert summary(*legs, booked(version=2), rules=REQUIRED, watermark_ns=0) == (State.MATCHED, [])

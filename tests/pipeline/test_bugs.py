@@ -87,7 +87,7 @@ def test_k14_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dea
         assert worker.ended() == Exit.SOFTWARE
         assert "ZeroDivisionError" in worker.log
         assert f"{bug.topic}[" in worker.log
-        assert "Nothing of it is acknowledged." in worker.log
+        assert "The batch is not acknowledged." in worker.log
         assert committed(installation, bug) <= place_of_bug(installation, bug)
     worker = installation.start(program=bug.program)
     until(worker.ready, "the worker is ready")

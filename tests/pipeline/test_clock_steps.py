@@ -125,7 +125,7 @@ def test_c6_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Install
     installation.until(lambda: answers(worker) and worker.metric(ahead) == 1, "it is noticed")
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(TRADES)])
     assert not worker.ready()
-    assert "Nothing is read until it is." in worker.log
+    assert "Intake is paused until a clock is believed." in worker.log
     set_clock(path, 0)
     installation.until(
         lambda: installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == TRADES, "all match"
@@ -140,7 +140,7 @@ def test_c6_a_stop_while_no_clock_is_believed_waits_for_none(installation: Insta
     set_clock(path, STEP_S)
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(TRADES)])
     worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
-    installation.until(lambda: "Nothing is read until it is." in worker.log, "it is held")
+    installation.until(lambda: "Intake is paused until a clock is believed." in worker.log, "it is held")
     assert worker.leave() == 0
     assert "did not stop within" not in worker.log
     set_clock(path, 0)

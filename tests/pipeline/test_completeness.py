@@ -16,14 +16,14 @@ FORGETFUL = """
 from traderecon.cli import main
 from traderecon.intake import agent
 
-tell, told = agent._tell, []
+send_account, sent = agent._send_account, []
 
 async def forgetful(stage, account):
-    told.append(account)
-    if len(told) != 2:
-        await tell(stage, account)
+    sent.append(account)
+    if len(sent) != 2:
+        await send_account(stage, account)
 
-agent._tell = forgetful
+agent._send_account = forgetful
 main()
 """
 
@@ -87,4 +87,4 @@ def test_the_status_tells_that_nothing_is_left_out(installation: Installation) -
     assert told["unaccounted"] == 0
     (row,) = [one for one in told["ledger"] if one["topic"] == "executions"]
     assert (row["start"], row["next_offset"], row["rejected"]) == (0, 5, 5)
-    assert "none left out" in worker.get("/status").decode()
+    assert "none missing" in worker.get("/status").decode()

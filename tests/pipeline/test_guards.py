@@ -107,7 +107,7 @@ def test_s3_a_data_directory_of_another_log(used: Installation) -> None:
 
 def test_t6_a_cluster_that_was_not_expected(used: Installation) -> None:
     said = refused(used, cluster_id="production", data_dir=used.directory / "fresh")
-    assert re.search(r"this is the cluster 'log-[0-9a-f]{16}', and TRADERECON_CLUSTER_ID expects 'production'", said)
+    assert re.search(r"this is the cluster 'log-[0-9a-f]{16}', but TRADERECON_CLUSTER_ID expects 'production'", said)
     assert not (used.directory / "fresh" / "worker-0").exists()
 
 
@@ -123,7 +123,7 @@ def test_t6_a_database_of_another_log(used: Installation) -> None:
 def test_a_database_from_before_is_taken_over_once_and_said(used: Installation) -> None:
     with closing(sqlite3.connect(used.data_dir / "traderecon.db")) as database, database:
         database.execute("DELETE FROM log_identity")
-    sentence = "is from a version that did not note which log it belongs to"
+    sentence = "was written by a version that did not record its log"
     said = []
     for _ in range(2):
         worker = used.start_ready("sink")
@@ -166,7 +166,7 @@ def test_s1_f8_a_disk_that_fills_holds_intake_until_there_is_room(on_a_quiet_dis
     ends = installation.ends(installation.topics.executions)
     assert sum(ends.values()) == 10
     assert matched(installation) == 5
-    assert worker.log.count("traderecon-intake takes in nothing more") == 1
+    assert worker.log.count("traderecon-intake is paused") == 1
     filler.unlink()
     installation.until(lambda: matched(installation) == 10, "with room it goes on by itself")
     installation.until(worker.ready, "and is ready")
@@ -187,7 +187,7 @@ import sys
 from traderecon.sink import database, store_thread
 from traderecon.transport import app, consumer
 store_thread.SLOW_S = 0.5
-database.PATIENCE_S = 1.0
+database.BUSY_TIMEOUT_S = 1.0
 consumer.BatchConsumer.watch_interval_s = 0.5
 whole = app.StreamApp.__init__
 def shorter(self, *args, **settings):
@@ -218,7 +218,7 @@ def test_s6_a_database_that_is_locked_for_long_is_waited_for(installation: Insta
         assert b"TradeRecon" in worker.get("/")  # reads go on
         assert matched(installation) == 5
         sink = group_of("", "sink", installation.data_dir / "traderecon.db")
-        assert f"{sink} takes in nothing more" in worker.log
+        assert f"{sink} is paused" in worker.log
     installation.until(lambda: matched(installation) == 10, "it goes on by itself")
     installation.until(worker.ready, "and is ready")
     assert doubled(installation) == 0
@@ -300,7 +300,7 @@ def test_s2_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installati
         assert "Corruption" in worker.log
         lives += 1
     assert lives > 1
-    assert "It is put aside as" in worker.log
+    assert "It was moved to" in worker.log
     assert worker.leave() == 0
     assert doubled(installation) == 0
     held = facts_and_told(installation)

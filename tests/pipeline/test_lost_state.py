@@ -156,7 +156,7 @@ def test_s13_a_deleted_changelog_and_no_store_lose_no_trade(patient: Installatio
     worker = patient.start_ready()
     confirm(patient, range(20, 50))
     patient.until(lambda: matched(patient) == 50, "those that waited match")
-    assert "a table knows 0 offsets, the group has committed" in worker.log
+    assert "a table ends at offset 0, the group has committed" in worker.log
     assert doubled(patient) == 0
     after = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
     assert sum(after.values()) == sum(before.values()) + 30  # nothing of before is published again
@@ -334,7 +334,7 @@ def test_s13_state_rebuild_where_the_journal_no_longer_reaches_back(installation
     lose_changelog(installation)
     lose_stores(installation)
     said = refused(installation)
-    assert re.search(r"legs\[\d\]: a table knows 0 offsets, the group has committed \d+, and the log has \d+ to", said)
+    assert re.search(r"legs\[\d\]: a table ends at offset 0, the group has committed \d+, and the log has \d+ to", said)
     assert "run `traderecon state rebuild`" in said
     before = installation.ends(installation.topics.reconciled, installation.topics.mismatch)
     done = json.loads(installation.run("state", "rebuild", "--json").stdout)
@@ -366,6 +366,6 @@ def test_s13_state_rebuild_changes_nothing_where_nothing_is_lost(installation: I
 
 def test_s13_state_rebuild_is_refused_while_a_worker_runs(installation: Installation) -> None:
     worker = installation.start_ready()
-    with pytest.raises(AssertionError, match="a worker has it already"):
+    with pytest.raises(AssertionError, match="a worker is already running on this directory"):
         installation.run("state", "rebuild")
     assert worker.leave() == 0

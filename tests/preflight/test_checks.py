@@ -28,14 +28,14 @@ pytestmark = pytest.mark.usefixtures("here")
 
 
 def found() -> dict[str, Finding]:
-    """The finding of each check; the worst where there are several."""
+    """The finding of each check; if there are several, the worst."""
     findings = asyncio.run(checks(load()))
     order = list(Level)
-    return {one.check: one for one in sorted(findings, key=lambda one: order.index(one.level))}
+    return {finding.check: finding for finding in sorted(findings, key=lambda finding: order.index(finding.level))}
 
 
 MACHINE = {"sqlite", "open files"}
-"""What depends on where the tests run."""
+"""Checks whose result depends on the machine."""
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ MACHINE = {"sqlite", "open files"}
         ((3, 53, 0), Level.OK),
     ],
 )
-def test_the_sqlite_it_runs_on_is_known(
+def test_sqlite_versions_with_the_wal_reset_bug_are_reported(
     version: tuple[int, ...], level: Level, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
@@ -60,21 +60,19 @@ def test_the_sqlite_it_runs_on_is_known(
 
 
 @pytest.mark.parametrize(("limit", "level"), [(100, Level.FAIL), (1_024, Level.WARN), (4_096, Level.OK)])
-def test_a_limit_of_open_files_that_is_too_low_is_said(
-    limit: int, level: Level, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_low_limit_of_open_files_is_reported(limit: int, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_files, "limit", lambda: limit)
-    (found_,) = machine.files()
-    assert found_.level is level
+    (finding,) = machine.files()
+    assert finding.level is level
 
 
-def test_a_data_directory_that_everybody_can_read_is_said(
+def test_a_data_directory_readable_by_everyone_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    folder = tempfile.mkdtemp()  # below a directory that everybody may enter
+    folder = tempfile.mkdtemp()  # its parents are accessible to everyone
     Path(folder).chmod(0o755)
     monkeypatch.setenv("TRADERECON_DATA_DIR", folder)
-    assert "every user of this machine can look into" in found()["data directory"].text
+    assert "every user of this machine can read" in found()["data directory"].text
     Path(folder).chmod(0o700)
     assert found()["data directory"].level is Level.OK
     Path(folder).rmdir()
@@ -91,13 +89,13 @@ def set_up() -> None:
 
 @pytest.fixture(autouse=True)
 def address(here: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A loopback address of this process alone, so that nobody else takes the port of the pages."""
+    """A loopback address of this process alone, so that no other process uses the port of the pages."""
     address = f"127.77.{os.getpid() // 250 % 250}.{os.getpid() % 250 + 1}"
     monkeypatch.setenv("TRADERECON_WEB_HOST", address)
     return address
 
 
-def test_on_a_fresh_machine_all_is_well_and_nothing_is_made(here: Path) -> None:
+def test_on_a_fresh_machine_all_checks_pass_and_nothing_is_created(here: Path) -> None:
     findings = found()
     assert {one.level for name, one in findings.items() if name not in MACHINE} == {Level.OK}
     assert list(here.iterdir()) == []
@@ -105,7 +103,7 @@ def test_on_a_fresh_machine_all_is_well_and_nothing_is_made(here: Path) -> None:
         assert name in findings["versions"].text
 
 
-def test_a_codec_that_cannot_be_read_refuses_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_codec_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found()["codecs"].text == "gzip, snappy, lz4, zstd can be read"
     monkeypatch.setitem(sys.modules, "cramjam", None)
     finding = found()["codecs"]
@@ -114,10 +112,10 @@ def test_a_codec_that_cannot_be_read_refuses_the_start(monkeypatch: pytest.Monke
     assert "requirements/run.txt" in finding.todo
 
 
-def test_and_where_everything_was_made() -> None:
+def test_all_checks_pass_on_a_complete_installation() -> None:
     set_up()
     store = Store.open(load().database_url)
-    assert found()["database"].text.endswith("the first worker makes its tables")
+    assert found()["database"].text.endswith("the first worker creates its tables")
     store.upgrade()
     store.close()
     findings = found()
@@ -127,7 +125,7 @@ def test_and_where_everything_was_made() -> None:
     assert "at migration" in findings["database"].text
 
 
-def test_topics_that_are_missing_on_the_embedded_log_are_a_warning(here: Path) -> None:
+def test_missing_topics_on_the_embedded_log_are_a_warning(here: Path) -> None:
     (here / "traderecon-data").mkdir()
     with Log.open(here / "traderecon-data" / "log.db") as log:
         log.create("executions", 1)
@@ -138,16 +136,16 @@ def test_topics_that_are_missing_on_the_embedded_log_are_a_warning(here: Path) -
     assert "topics create" in topics.todo
 
 
-def test_topics_of_other_partitions_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topics_with_the_wrong_number_of_partitions_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     set_up()
     monkeypatch.setenv("TRADERECON_TOPIC_PARTITIONS", "5")
     topics = found()["topics"]
     assert topics.level is Level.FAIL
     assert "TRADERECON_TOPIC_PARTITIONS=4" in topics.todo
-    said = [one for one in asyncio.run(checks(load())) if one.check == "topics"]
-    assert len(said) == 1, "one cause is one line"
-    assert "legs, reconciled, mismatch" in said[0].text
-    assert ": each has 4 partitions" in said[0].text
+    findings = [finding for finding in asyncio.run(checks(load())) if finding.check == "topics"]
+    assert len(findings) == 1, "one finding per cause"
+    assert "legs, reconciled, mismatch" in findings[0].text
+    assert ": each has 4 partitions" in findings[0].text
 
 
 def test_a_data_directory_that_is_a_file(here: Path) -> None:
@@ -166,7 +164,7 @@ def test_a_data_directory_that_is_a_file(here: Path) -> None:
         ({"FAIL_BYTES": 2**62}, "0", Level.OK),
     ],
 )
-def test_a_disk_without_much_room(
+def test_a_disk_with_little_free_space(
     limits: dict[str, int], floor_mb: str, level: Level, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, limit in limits.items():
@@ -178,7 +176,7 @@ def test_a_disk_without_much_room(
 
 
 @pytest.mark.parametrize("content", [b"grace_seconds = 'soon'", b"\xff", None])
-def test_a_rules_file_that_cannot_be_read(here: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_rules_file(here: Path, content: bytes | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_RULES", str(here / "desk.toml"))
     if content is not None:
         (here / "desk.toml").write_bytes(content)
@@ -187,7 +185,7 @@ def test_a_rules_file_that_cannot_be_read(here: Path, content: bytes | None, mon
     assert "desk.toml" in rules.text
 
 
-def test_a_database_that_is_none(here: Path) -> None:
+def test_a_file_that_is_not_a_database(here: Path) -> None:
     (here / "traderecon-data").mkdir()
     (here / "traderecon-data" / "traderecon.db").write_text("no database" * 1000)
     database = found()["database"]
@@ -207,7 +205,7 @@ def test_a_database_of_another_version(here: Path) -> None:
     assert "db upgrade" in database.todo
 
 
-def test_a_port_that_is_taken_fails_only_where_it_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_in_use_fails_only_if_it_is_configured(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as listener:
         listener.bind((address, 5000))
         listener.listen()
@@ -217,11 +215,11 @@ def test_a_port_that_is_taken_fails_only_where_it_is_named(address: str, monkeyp
     assert (by_default.level, by_default.todo) == (Level.OK, "")
     assert "the next free port is used" in by_default.text
     assert (by_name.level, by_name.unreachable) == (Level.FAIL, True)
-    assert f"{address}:5000 is taken" in by_name.text
+    assert f"{address}:5000 is in use" in by_name.text
     assert "TRADERECON_WEB_PORT" in by_name.todo
 
 
-def test_a_worker_that_answers_at_the_named_port_is_no_failure(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_at_the_configured_port_is_only_a_warning(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Worker(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -235,18 +233,18 @@ def test_a_worker_that_answers_at_the_named_port_is_no_failure(address: str, mon
         port = found()["web port"]
         answering.join()
     assert port.level is Level.WARN
-    assert f"a worker of TradeRecon answers at {address}:5000" in port.text
+    assert f"a TradeRecon worker answers at {address}:5000" in port.text
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid"])
-def test_a_host_that_is_not_ours(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_of_another_machine(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_WEB_HOST", host)
     port = found()["web port"]
     assert (port.level, port.unreachable) == (Level.FAIL, True)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_pages_that_others_reach_are_a_warning(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_other_machines_can_reach_are_a_warning(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "web host" not in found()
     monkeypatch.setenv("TRADERECON_WEB_HOST", host)
     finding = found()["web host"]
@@ -254,11 +252,11 @@ def test_pages_that_others_reach_are_a_warning(host: str, monkeypatch: pytest.Mo
     assert "is not loopback" in finding.text
 
 
-def test_a_checkpoint_key_that_cannot_be_used_fails_for_the_sink(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_checkpoint_key_fails_for_the_sink(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_CHECKPOINT_KEY_FILE", "nope")
     assert found()["checkpoint key"].level is Level.FAIL
     (here / "nope").write_text("no key")
-    assert "is no Ed25519 key" in found()["checkpoint key"].text
+    assert "not an Ed25519 key" in found()["checkpoint key"].text
     assert "checkpoint key" not in {one.check for one in asyncio.run(checks(load(), ("intake",)))}
     (here / "nope").unlink()
     make_key(here / "nope")
@@ -282,7 +280,7 @@ def test_a_database_that_cannot_be_created(monkeypatch: pytest.MonkeyPatch) -> N
     assert (database.level, database.unreachable) == (Level.FAIL, True)
 
 
-def test_a_worker_that_runs_on_the_embedded_log_is_named(here: Path) -> None:
+def test_a_worker_running_on_the_embedded_log_is_reported(here: Path) -> None:
     set_up()
     assert "worker" not in found()
     with WorkerLock(here / "traderecon-data"):
@@ -292,7 +290,7 @@ def test_a_worker_that_runs_on_the_embedded_log_is_named(here: Path) -> None:
     assert "worker" not in found()
 
 
-def test_a_log_that_would_not_be_the_one_that_is_meant(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_would_not_be_the_expected_one(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_CLUSTER_ID", "log-7")
     broker = found()["broker"]
     assert broker.level is Level.FAIL
@@ -307,31 +305,31 @@ def test_a_log_that_would_not_be_the_one_that_is_meant(here: Path, monkeypatch: 
     assert found()["cluster"].level is Level.FAIL
 
 
-def test_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", "kafka://127.0.0.1:1")
     broker = found()["broker"]
     assert (broker.level, broker.unreachable) == (Level.FAIL, True)
     assert "127.0.0.1:1" in broker.text
 
 
-def test_a_log_that_is_none(here: Path) -> None:
+def test_a_file_that_is_not_a_log(here: Path) -> None:
     (here / "traderecon-data").mkdir()
     (here / "traderecon-data" / "log.db").write_text("no log" * 1000)
     broker = found()["broker"]
     assert (broker.level, broker.unreachable) == (Level.FAIL, False)
 
 
-def test_an_installation_of_other_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "LEANED_ON", ("click", "no-such-thing"))
-    monkeypatch.setattr(machine, "_asked", lambda: {"click": ">=99"})
+def test_an_installation_with_wrong_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "PINNED", ("click", "no-such-thing"))
+    monkeypatch.setattr(machine, "_requirements", lambda: {"click": ">=99"})
     (versions, _) = machine.versions()
     assert versions.level is Level.FAIL
-    assert "and must be >=99" in versions.text
+    assert "but must be >=99" in versions.text
     assert "no-such-thing is not installed" in versions.text
 
 
-def test_what_is_leaned_on_is_asked_for() -> None:
-    assert machine._asked().keys() >= set(machine.LEANED_ON)
+def test_the_pinned_packages_are_requirements() -> None:
+    assert machine._requirements().keys() >= set(machine.PINNED)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +349,7 @@ def test_versions_are_compared_as_numbers(version: str, asked: str, fit: bool) -
     assert machine.fits(version, asked) is fit
 
 
-def test_the_exit_code_is_that_of_the_worst() -> None:
+def test_the_exit_code_is_that_of_the_worst_finding() -> None:
     fine, odd, wrong, gone = (
         ok("a", ""),
         warn("b", "", ""),

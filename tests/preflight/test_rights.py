@@ -1,4 +1,4 @@
-"""The rights of each role: exactly what its app reads and writes, so that the two stay the same; and their commands."""
+"""The rights of each role: exactly what its app reads and writes; and the commands that grant them."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from traderecon import app as composition
 from traderecon.cli.topics import topics as command
-from traderecon.preflight.rights import GRANTED, Rights, gathered, grant, needed, servers
+from traderecon.preflight.rights import GRANTED, Rights, by_resource, grant, needed, servers
 from traderecon.settings import load
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -20,17 +20,17 @@ def named(role: str, operation: str, kind: str = "topic") -> set[str]:
 
 
 @pytest.mark.parametrize("role", ["intake", "matching", "sink"])
-def test_a_role_has_the_rights_that_its_app_uses_and_no_other(
+def test_a_role_has_exactly_the_rights_that_its_app_uses(
     role: str, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRADERECON_TOPIC_PREFIX", "desk.")
     monkeypatch.setenv("TRADERECON_DATA_DIR", str(here / "var"))
-    composition._alone.cache_clear()
+    composition._standalone.cache_clear()
     app: Any = getattr(composition, role)
     changelogs = {table.changelog_topic.get_topic_name() for table in app.tables.values()}
     reads = {name for agent in app.agents.values() for name in agent.channel.topics} | app.reads
     assert changelogs <= set(app.writes)
-    # Whoever starts again looks whether each topic still holds the last record that was written to it.
+    # After a restart a worker checks that each topic still has the last record it wrote.
     assert named(role, "Read") == reads | set(app.writes)
     assert named(role, "Write") == set(app.writes)
     assert named(role, "Create") == set()
@@ -40,7 +40,7 @@ def test_a_role_has_the_rights_that_its_app_uses_and_no_other(
     assert named(role, "DescribeConfigs") == reads | set(app.writes)
 
 
-def test_the_pages_need_none() -> None:
+def test_the_pages_need_no_rights() -> None:
     assert needed(load(), ["web"]) == ()
 
 
@@ -48,19 +48,19 @@ def test_a_principal_of_two_roles_gets_each_right_once(monkeypatch: pytest.Monke
     monkeypatch.setenv("TRADERECON_BROKER", "kafka://a:9092;kafka://b:9092;c:9092")
     result = CliRunner().invoke(command, ["acls", "--principal", "User:worker"])
     lines = result.stdout.splitlines()
-    assert len(lines) == len(set(lines)) == len(gathered(needed(load(), GRANTED)))
+    assert len(lines) == len(set(lines)) == len(by_resource(needed(load(), GRANTED)))
     assert all("--bootstrap-server a:9092,b:9092,c:9092 " in line for line in lines)
     assert all("--allow-principal User:worker " in line for line in lines)
 
 
-def test_each_role_is_a_principal_of_its_own_unless_told() -> None:
+def test_each_role_has_its_own_principal_by_default() -> None:
     result = CliRunner().invoke(command, ["acls", "--json"])
-    assert [*dict.fromkeys(one["principal"] for one in json.loads(result.stdout))] == [
+    assert [*dict.fromkeys(rights["principal"] for rights in json.loads(result.stdout))] == [
         f"User:{role}" for role in GRANTED
     ]
 
 
-def test_a_command_grants_all_rights_on_one_thing() -> None:
+def test_a_command_grants_all_rights_on_one_resource() -> None:
     rights = Rights(("Read", "DescribeConfigs"), "topic", "legs")
     assert str(rights) == "Read or DescribeConfigs topic legs"
     assert str(Rights(("Write",), "topic", "legs")) == "Write to topic legs"

@@ -1,4 +1,4 @@
-"""Accounts: told in any order, cut in any way, twice: each offset counts once, and what nobody told is seen."""
+"""Accounts in any order, cut in any way, repeated: each offset counts once, and gaps are reported."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from traderecon.records.account import Account, Book, Disposition, decode_accoun
 
 FIRST = 1_000
 
-became = st.lists(st.sampled_from(Disposition), min_size=1, max_size=40)
+dispositions = st.lists(st.sampled_from(Disposition), min_size=1, max_size=40)
 
 
-def told(truth: Sequence[Disposition], begun: int, ended: int) -> Account:
-    """The account of these offsets of a partition whose offsets became this, from ``FIRST`` on."""
-    runs = tuple((kind, len([*same])) for kind, same in groupby(truth[begun:ended]))
-    return Account("executions", 0, FIRST + begun, runs)
+def account_of(truth: Sequence[Disposition], start: int, stop: int) -> Account:
+    """The account of a slice of a partition whose offsets, from ``FIRST`` on, have these dispositions."""
+    runs = tuple((kind, len([*same])) for kind, same in groupby(truth[start:stop]))
+    return Account("executions", 0, FIRST + start, runs)
 
 
 def counts(book: Book) -> Counter[Disposition]:
@@ -27,38 +27,36 @@ def counts(book: Book) -> Counter[Disposition]:
     return Counter({kind: count for kind, count in named if count})
 
 
-@given(became, st.data())
-def test_whoever_tells_it_in_whatever_order_each_offset_counts_once(
-    truth: list[Disposition], data: st.DataObject
-) -> None:
-    places = st.integers(0, len(truth))
-    cuts = data.draw(st.lists(st.tuples(places, places), min_size=1, max_size=12))
+@given(dispositions, st.data())
+def test_each_offset_counts_once_in_any_order_of_the_accounts(truth: list[Disposition], data: st.DataObject) -> None:
+    indexes = st.integers(0, len(truth))
+    cuts = data.draw(st.lists(st.tuples(indexes, indexes), min_size=1, max_size=12))
     spans = [(min(cut), max(cut)) for cut in cuts if cut[0] != cut[1]] or [(0, len(truth))]
-    book = Book.opened(told(truth, *spans[0]))
+    book = Book.opened(account_of(truth, *spans[0]))
     for span in spans:
-        book = book.entered(told(truth, *span))
-    known = {offset for span in spans for offset in range(*span)}
-    assert counts(book) == Counter(truth[offset] for offset in known)
-    assert (book.start, book.next_offset) == (FIRST + min(known), FIRST + max(known) + 1)
+        book = book.entered(account_of(truth, *span))
+    accounted = {offset for span in spans for offset in range(*span)}
+    assert counts(book) == Counter(truth[offset] for offset in accounted)
+    assert (book.start, book.next_offset) == (FIRST + min(accounted), FIRST + max(accounted) + 1)
     assert {offset for gap in book.gaps for offset in range(*gap)} == {
-        FIRST + offset for offset in range(min(known), max(known)) if offset not in known
+        FIRST + offset for offset in range(min(accounted), max(accounted)) if offset not in accounted
     }
     assert book.next_offset - book.start == counts(book).total() + book.unaccounted
-    assert book.entered(told(truth, 0, len(truth))).gaps == ()
+    assert book.entered(account_of(truth, 0, len(truth))).gaps == ()
 
 
 def test_an_account_that_begins_too_late_leaves_a_gap_and_a_later_one_fills_it() -> None:
     truth = [Disposition.LEG] * 10
-    book = Book.opened(told(truth, 0, 3)).entered(told(truth, 0, 3)).entered(told(truth, 7, 10))
+    book = Book.opened(account_of(truth, 0, 3)).entered(account_of(truth, 0, 3)).entered(account_of(truth, 7, 10))
     assert (book.gaps, book.unaccounted) == (((FIRST + 3, FIRST + 7),), 4)
-    book = book.entered(told(truth, 4, 5))
+    book = book.entered(account_of(truth, 4, 5))
     assert (book.gaps, book.unaccounted) == (((FIRST + 3, FIRST + 4), (FIRST + 5, FIRST + 7)), 3)
-    assert book.entered(told(truth, 2, 8)) == Book(FIRST, FIRST + 10, legs=10)
+    assert book.entered(account_of(truth, 2, 8)) == Book(FIRST, FIRST + 10, legs=10)
 
 
-def test_what_nobody_told_of_below_an_offset_is_known_before_an_account_comes_behind_it() -> None:
+def test_offsets_without_an_account_are_known_before_a_later_account_arrives() -> None:
     truth = [Disposition.LEG] * 10
-    book = Book.opened(told(truth, 0, 3)).entered(told(truth, 0, 3)).entered(told(truth, 5, 7))
+    book = Book.opened(account_of(truth, 0, 3)).entered(account_of(truth, 0, 3)).entered(account_of(truth, 5, 7))
     assert book.untold(FIRST + 4) == ((FIRST + 3, FIRST + 4),)
     assert book.untold(FIRST + 9) == ((FIRST + 3, FIRST + 5), (FIRST + 7, FIRST + 9))
     skipped = Account("executions", 0, FIRST, ((Disposition.SKIPPED, 9),))
@@ -66,16 +64,18 @@ def test_what_nobody_told_of_below_an_offset_is_known_before_an_account_comes_be
     assert book.entered(skipped).untold(FIRST + 9) == ()
 
 
-@given(became)
-def test_runs_say_what_became_of_each_offset(truth: list[Disposition]) -> None:
-    records = [FIRST + place for place, kind in enumerate(truth) if kind is not Disposition.CONTROL]
-    others = [(offset, truth[offset - FIRST]) for offset in records if truth[offset - FIRST] is not Disposition.LEG]
-    runs = runs_of(FIRST, FIRST + len(truth), records, others)
+@given(dispositions)
+def test_runs_have_the_disposition_of_each_offset(truth: list[Disposition]) -> None:
+    records = [FIRST + i for i, kind in enumerate(truth) if kind is not Disposition.CONTROL]
+    other_dispositions = [
+        (offset, truth[offset - FIRST]) for offset in records if truth[offset - FIRST] is not Disposition.LEG
+    ]
+    runs = runs_of(FIRST, FIRST + len(truth), records, other_dispositions)
     assert [kind for kind, count in runs for _ in range(count)] == truth
-    assert all(one[0] is not following[0] for one, following in pairwise(runs))
+    assert all(run[0] is not following[0] for run, following in pairwise(runs))
 
 
-def test_an_account_is_small_whatever_the_log_does_not_hold() -> None:
+def test_an_account_of_a_large_hole_is_small() -> None:
     account = Account("executions", 3, 0, runs_of(0, 2**40, [5], [(5, Disposition.REJECTED)]))
     assert encode_account(account) == (
         b'{"topic":"executions","partition":3,"first":0,'
@@ -96,7 +96,7 @@ def test_an_account_is_small_whatever_the_log_does_not_hold() -> None:
         b'{"topic":"t","partition":0,"first":9223372036854775807,"runs":[["leg",1]]}',
     ],
 )
-def test_an_account_of_another_format_is_refused(value: bytes) -> None:
+def test_an_account_of_another_format_is_an_error(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode_account(value)
 
@@ -107,26 +107,28 @@ def test_an_account_of_nothing_changes_nothing() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["leg", "rejected", "hole", "batch"]), st.integers(1, 5)), min_size=1))
-def test_a_batch_that_is_not_read_counts_with_all_its_offsets(pieces: list[tuple[str, int]]) -> None:
+def test_an_unreadable_batch_counts_with_all_its_offsets(pieces: list[tuple[str, int]]) -> None:
     truth: list[Disposition] = []
     offsets: list[int] = []
-    others: list[tuple[int, Disposition]] = []
+    other_dispositions: list[tuple[int, Disposition]] = []
     widths: dict[int, int] = {}
     for kind, width in pieces:
         truth += [{"leg": Disposition.LEG, "hole": Disposition.CONTROL}.get(kind, Disposition.REJECTED)] * width
-        ended = FIRST + len(truth)
+        stop = FIRST + len(truth)
         if kind in {"leg", "rejected"}:
-            offsets += range(ended - width, ended)
+            offsets += range(stop - width, stop)
         if kind == "rejected":
-            others += [(offset, Disposition.REJECTED) for offset in range(ended - width, ended)]
+            other_dispositions += [(offset, Disposition.REJECTED) for offset in range(stop - width, stop)]
         if kind == "batch":
-            offsets.append(ended - 1)
-            others.append((ended - 1, Disposition.REJECTED))
-            widths[ended - 1] = width
-    assert runs_of(FIRST, FIRST + len(truth), offsets, others, widths) == told(truth, 0, len(truth)).runs
+            offsets.append(stop - 1)
+            other_dispositions.append((stop - 1, Disposition.REJECTED))
+            widths[stop - 1] = width
+    assert (
+        runs_of(FIRST, FIRST + len(truth), offsets, other_dispositions, widths) == account_of(truth, 0, len(truth)).runs
+    )
 
 
-def test_of_a_batch_that_begins_below_only_what_is_asked_for_counts() -> None:
+def test_an_unreadable_batch_that_begins_before_the_account_is_clipped() -> None:
     assert runs_of(5, 8, [6, 7], [(6, Disposition.REJECTED)], {6: 7}) == (
         (Disposition.REJECTED, 2),
         (Disposition.LEG, 1),

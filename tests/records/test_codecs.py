@@ -1,4 +1,4 @@
-"""Every topic has one codec: a module that writes its records and reads them again, and nobody else does."""
+"""Every topic has one codec: only that module encodes and decodes its records."""
 
 import ast
 from collections.abc import Callable
@@ -44,30 +44,29 @@ CODECS = {
 OTHER_JSON = {
     "audit.evidence": "an anchor file",
     "audit.proof": "a result, as a proof shows it",
-    "audit.verify": "a result, as its claim is made from it",
+    "audit.verify": "a result, to recompute its claim",
     "audit.verify_proof": "a proof file; it imports nothing of what it checks",
     "cli.audit": "a proof file",
     "demo.day": "demo.json",
     "intake.journal_time": "clock.json",
     "intake.withdrawn": "a field of an input",
     "preflight.pages": "the health of another worker",
-    "sink.decoding": "a column of the database",
     "sink.ledger": "a column of the database",
     "sink.queries": "columns of the database",
     "transport.fingerprint": "the note of a commit",
     "transport.retry_counts": "retry-counts.json",
     "web.columns": "a field of a payload",
-    "web.siblings": "the health of a process beside this one",
+    "web.siblings": "the health of a sibling process",
     "web.evidence": "a field of a payload",
     "worker.identity": "identity.json",
     "worker.log_databases": "databases.json",
 }
-"""Who reads JSON that is on no topic; ``tables`` reads its rows, which are the changelog."""
+"""Modules that decode other JSON, and which; ``tables`` decodes its rows, which are the changelog."""
 
 text = st.text(max_size=20)
 number = st.integers(0, 2**63 - 1)
 optional = st.none() | text
-ONES: dict[type, st.SearchStrategy[Any]] = {
+ACTIONS: dict[type, st.SearchStrategy[Any]] = {
     DeadLetterAction: st.builds(DeadLetterAction, text, st.sampled_from(Deed), text, text, text, text, text),
     RulesChange: st.builds(RulesChange, text, number, number, text, text, st.dictionaries(text, st.tuples(text, text))),
     Hold: st.builds(Hold, text, text, text, text, text) | st.builds(Hold, text, text, text, text, ticker=text),
@@ -80,10 +79,10 @@ waiting = st.lists(st.builds(WaitingTrade, text, text, optional), max_size=3).ma
 pending = st.dictionaries(text, st.integers(0, 2**48), max_size=3)
 watermark = st.none() | st.just("2025-07-26T10:01:23.1Z")
 runs = st.lists(st.tuples(st.sampled_from(Disposition), st.integers(1, 2**40)), max_size=3).map(tuple)
-places = st.dictionaries(text, st.lists(number, max_size=2), max_size=2)
-WRITTEN: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callable[[bytes], Any]]] = {
+partitions = st.dictionaries(text, st.lists(number, max_size=2), max_size=2)
+RECORDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callable[[bytes], Any]]] = {
     "legs": (
-        st.builds(Progress, number, places, st.dictionaries(text, number, max_size=2), epoch=number),
+        st.builds(Progress, number, partitions, st.dictionaries(text, number, max_size=2), epoch=number),
         encode_journal,
         decode_progress,
     ),
@@ -119,7 +118,7 @@ WRITTEN: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callabl
         lambda checkpoint: checkpoint.line,
         decode_checkpoint,
     ),
-    **{kind.__name__: (ones, encode_action, decode_action) for kind, ones in ONES.items()},
+    **{kind.__name__: (actions, encode_action, decode_action) for kind, actions in ACTIONS.items()},
 }
 """By topic, the actions by their kind; results and legs are in ``test_leg_message.py`` and ``test_journal.py``."""
 
@@ -129,20 +128,20 @@ def test_every_topic_has_a_codec() -> None:
     assert {f"traderecon.{module}" for module in CODECS.values()} <= SOURCES.keys()
 
 
-def test_every_kind_of_action_is_tried() -> None:
-    assert set(get_args(Action)) == set(ONES)
+def test_every_kind_of_action_is_tested() -> None:
+    assert set(get_args(Action)) == set(ACTIONS)
 
 
-@pytest.mark.parametrize("name", WRITTEN)
+@pytest.mark.parametrize("name", RECORDS)
 @given(data=st.data())
-def test_what_is_written_is_read_again(name: str, data: st.DataObject) -> None:
-    records, encode, decode = WRITTEN[name]
+def test_a_record_is_decoded_as_it_was_encoded(name: str, data: st.DataObject) -> None:
+    records, encode, decode = RECORDS[name]
     record = data.draw(records)
     assert decode(encode(record)) == record
 
 
 def reads_json(tree: ast.AST) -> bool:
-    """Whether a module decodes JSON of its own accord."""
+    """Whether a module decodes JSON itself."""
     for node in ast.walk(tree):
         match node:
             case ast.Call(func=ast.Attribute(attr="loads" | "decode" | "Decoder", value=ast.Attribute(attr="json"))):
@@ -152,7 +151,7 @@ def reads_json(tree: ast.AST) -> bool:
     return False
 
 
-def test_nobody_else_reads_a_topic() -> None:
+def test_no_other_module_decodes_a_topic() -> None:
     readers = {name.removeprefix("traderecon.") for name, tree in TREES.items() if reads_json(tree)}
     elsewhere = {name for name in readers if name.split(".")[0] not in {"records", "tables"}}
     assert elsewhere == {*OTHER_JSON, "intake.messages"}

@@ -1,4 +1,4 @@
-"""The registry: every reason has a standing, every code is its own name."""
+"""The registry: every reason is described, every code is its own name."""
 
 import pytest
 
@@ -10,24 +10,24 @@ def test_a_code_is_its_own_name(codes: type[Reason] | type[Hint] | type[RejectCo
     assert [code.value for code in codes] == [code.name for code in codes]
 
 
-def test_no_code_means_two_things() -> None:
+def test_every_code_is_unique() -> None:
     names = [code.value for codes in (Reason, Hint, RejectCode) for code in codes]
     assert len(names) == len(set(names))
 
 
-def test_every_reason_has_a_standing() -> None:
+def test_every_reason_is_described() -> None:
     assert set(REASON_INFO) == set(Reason)
-    for standing in REASON_INFO.values():
-        assert standing.meaning
-        assert len(standing.iso_code) == 4
+    for info in REASON_INFO.values():
+        assert info.meaning
+        assert len(info.iso_code) == 4
 
 
-def test_standings_others_rely_on() -> None:
+def test_stable_reason_codes() -> None:
     assert REASON_INFO[Reason.MISSING_CONFIRMATION] == ReasonInfo(
         Severity.HIGH, 0, None, "CMIS", "no confirmation within the grace"
     )
     assert REASON_INFO[Reason.QUANTITY_MISMATCH] == ReasonInfo(Severity.HIGH, 4, 15, "DQUA", "the quantities differ")
-    critical = {reason for reason, standing in REASON_INFO.items() if standing.severity is Severity.CRITICAL}
+    critical = {reason for reason, info in REASON_INFO.items() if info.severity is Severity.CRITICAL}
     assert critical == {"MISSING_EXECUTION", "TICKER_MISMATCH", "SIDE_MISMATCH", "CURRENCY_MISMATCH"}
 
 

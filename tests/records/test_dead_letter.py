@@ -1,4 +1,4 @@
-"""A dead letter keeps the record as it was sent, or says what is left of it. Source: CONTRACT.md, Topics."""
+"""A dead letter holds the record as it was sent, or what is left of it. Source: CONTRACT.md, Topics."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from traderecon.records.dead_letter import dead_letter, dead_letter_key, failed,
 REJECTED = Rejected(RejectCode.MALFORMED_JSON, "no object", Origin("executions", 2, 17, 1_753_524_083_000_000_000))
 
 
-def test_a_letter() -> None:
+def test_a_dead_letter() -> None:
     value = b'\xff{"quantity": <script>'
     assert json.loads(dead_letter(REJECTED, b"k\x00", value)) == {
         "code": "MALFORMED_JSON",
@@ -27,54 +27,54 @@ def test_a_letter() -> None:
     }
 
 
-def test_a_tombstone_has_nothing_to_keep() -> None:
-    said = json.loads(dead_letter(REJECTED, None, None))
-    assert (said["key"], said["raw"], said["sha256"], said["size"]) == (None, None, None, 0)
+def test_a_tombstone_has_no_bytes() -> None:
+    letter = json.loads(dead_letter(REJECTED, None, None))
+    assert (letter["key"], letter["raw"], letter["sha256"], letter["size"]) == (None, None, None, 0)
 
 
-def test_a_record_too_large_leaves_its_hash_and_its_beginning() -> None:
+def test_of_a_large_record_the_hash_and_the_beginning_are_stored() -> None:
     value = b"x" * 65_537
-    said = json.loads(dead_letter(REJECTED, None, value))
-    assert (said["truncated"], said["size"], len(b64decode(said["raw"]))) == (True, 65_537, 4_096)
-    assert said["sha256"] == hashlib.sha256(value).hexdigest()
+    letter = json.loads(dead_letter(REJECTED, None, value))
+    assert (letter["truncated"], letter["size"], len(b64decode(letter["raw"]))) == (True, 65_537, 4_096)
+    assert letter["sha256"] == hashlib.sha256(value).hexdigest()
     whole = json.loads(dead_letter(REJECTED, None, value[:65_536]))
     assert (whole["truncated"], len(b64decode(whole["raw"]))) == (False, 65_536)
 
 
-def test_a_long_key_is_in_the_letter_and_not_its_key() -> None:
+def test_a_long_key_is_stored_in_the_letter_and_hashed_as_its_key() -> None:
     long = b"k" * 65_536
     assert (dead_letter_key(None), dead_letter_key(b"k"), dead_letter_key(long)) == (
         None,
         b"k",
         hashlib.sha256(long).digest(),
     )
-    said = json.loads(dead_letter(REJECTED, long, b"{"))
-    assert (b64decode(said["key"]), said["truncated"]) == (long, False)
-    said = json.loads(dead_letter(REJECTED, long + b"k", b"{"))
-    assert (b64decode(said["key"]), b64decode(said["raw"]), said["truncated"]) == (long[:4_096], b"{", True)
+    letter = json.loads(dead_letter(REJECTED, long, b"{"))
+    assert (b64decode(letter["key"]), letter["truncated"]) == (long, False)
+    letter = json.loads(dead_letter(REJECTED, long + b"k", b"{"))
+    assert (b64decode(letter["key"]), b64decode(letter["raw"]), letter["truncated"]) == (long[:4_096], b"{", True)
 
 
-def test_bytes_that_are_no_record_s_own_are_never_whole() -> None:
-    said = json.loads(dead_letter(REJECTED, None, b"batch", whole=False))
-    assert (b64decode(said["raw"]), said["size"], said["truncated"]) == (b"batch", 5, True)
+def test_bytes_of_a_batch_are_always_truncated() -> None:
+    letter = json.loads(dead_letter(REJECTED, None, b"batch", whole=False))
+    assert (b64decode(letter["raw"]), letter["size"], letter["truncated"]) == (b"batch", 5, True)
 
 
-def test_a_batch_that_nobody_reads_is_rejected_for_what_it_is() -> None:
+def test_an_unreadable_batch_is_rejected_with_its_cause() -> None:
     for too_large, code in ((True, RejectCode.SIZE_EXCEEDED), (False, RejectCode.MALFORMED_JSON)):
         assert unread(REJECTED.origin, "a batch", too_large=too_large) == Rejected(code, "a batch", REJECTED.origin)
 
 
-def test_a_bug_of_ours_is_said_in_a_sentence() -> None:
+def test_an_internal_error_is_described() -> None:
     rejected = failed(REJECTED.origin, ValueError("x" * 9_999))
     assert rejected.code is RejectCode.HANDLER_ERROR
     assert len(rejected.text) < 600
     assert rejected.text.startswith("internal error; three attempts failed: ValueError: x")
 
 
-def test_a_record_that_killed_the_process_and_one_of_another_writer_are_said_as_what_they_are() -> None:
-    killed_in, foreign = killed(REJECTED.origin), not_ours(REJECTED.origin, "mismatch[0] offset 0: no result")
-    assert {killed_in.code, foreign.code} == {RejectCode.HANDLER_ERROR}
-    assert killed_in.text == "the process was killed while it decoded this record; three attempts failed"
+def test_a_record_that_killed_the_process_and_a_foreign_record_are_described() -> None:
+    deadly, foreign = killed(REJECTED.origin), not_ours(REJECTED.origin, "mismatch[0] offset 0: no result")
+    assert {deadly.code, foreign.code} == {RejectCode.HANDLER_ERROR}
+    assert deadly.text == "the process was killed while it decoded this record; three attempts failed"
     assert (
         foreign.text == "not a record that this topic carries; three attempts failed: mismatch[0] offset 0: no result"
     )

@@ -1,4 +1,4 @@
-"""Decisions on the topic ``actions``: each is read back as what it is, and what is none is told apart."""
+"""Actions: each is decoded as its own kind, and an unknown kind is recognised."""
 
 from typing import Any
 
@@ -15,23 +15,23 @@ from traderecon.records.action import (
     rules_change,
 )
 
-WORDS = {str: "T1", int: 1}
+VALUES = {str: "T1", int: 1}
 
 
-def made(kind: Any, **given: object) -> Any:
-    """A decision with something in every field that must be there."""
+def action(kind: Any, **given: object) -> Any:
+    """An action of this kind with something in every required field."""
     required = [field for field in msgspec.structs.fields(kind) if field.required]
-    return kind(**{**{field.name: WORDS.get(field.type, "T1") for field in required}, **given})
+    return kind(**{**{field.name: VALUES.get(field.type, "T1") for field in required}, **given})
 
 
-def test_a_change_of_rules_is_read_back() -> None:
+def test_a_change_of_rules_is_decoded() -> None:
     change = rules_change(2, 7, ("a", {"grace": 1}), ("b", {"grace": 2}))
     assert change.key == b"rules/2"
     assert decode_action(encode_action(change)) == decode_action(encode_action(change)) == change
 
 
-def test_holds_and_releases_are_read_back() -> None:
-    hold, release = made(Hold, trade_id="T1", ticker=None), made(Release)
+def test_holds_and_releases_are_decoded() -> None:
+    hold, release = action(Hold, trade_id="T1", ticker=None), action(Release)
     assert decode_action(encode_action(hold)) == decode_action(encode_action(hold)) == hold
     assert decode_action(encode_action(release)) == decode_action(encode_action(release)) == release
     with pytest.raises(msgspec.ValidationError):
@@ -39,8 +39,8 @@ def test_holds_and_releases_are_read_back() -> None:
     assert decode_action(b'{"about":"something else"}') is None
 
 
-def test_a_reset_of_the_watermark_is_read_back() -> None:
-    reset = made(WatermarkReset)
+def test_a_reset_of_the_watermark_is_decoded() -> None:
+    reset = action(WatermarkReset)
     assert decode_reset(encode_action(reset)) == reset
     assert decode_reset(b'{"about":"something else"}') is None
     assert decode_reset(b"no json") is None

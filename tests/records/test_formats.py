@@ -1,4 +1,4 @@
-"""Formats: a record of one that we do not know is refused by its number, however little of it can be read."""
+"""Formats: a record of an unknown format is an error, however little of it can be decoded."""
 
 import pytest
 from legs import ours
@@ -10,22 +10,22 @@ from traderecon.records.journal import Progress, decode_fact, decode_progress, e
 
 @pytest.mark.parametrize("value", [b'{"format":3}', b'{"leg":7,"format":3}', b'{"at_ns":"soon","format":3}'])
 def test_p10_a_record_of_a_newer_format_is_refused_with_both_numbers(value: bytes) -> None:
-    for read in (decode_fact, decode_progress, known):
-        with pytest.raises(OtherFormat, match="a record of format 3, this version reads up to 2") as refusal:
-            read(value)
-        assert refusal.value.exit_code == 78
+    for decode in (decode_fact, decode_progress, known):
+        with pytest.raises(OtherFormat, match="a record of format 3, this version reads up to 2") as error:
+            decode(value)
+        assert error.value.exit_code == 78
 
 
-def test_progress_of_a_newer_format_is_refused_where_its_fields_are_ours() -> None:
+def test_progress_of_a_newer_format_with_known_fields_is_an_error() -> None:
     with pytest.raises(OtherFormat):
         decode_progress(b'{"at_ns":5,"reached":{},"partitions":{},"format":3}')
 
 
-def test_a_record_of_the_first_format_does_not_say_so() -> None:
+def test_a_record_of_the_first_format_has_no_format_number() -> None:
     assert b"format" not in encode_journal(Progress(5, {"executions": [0]}, {"executions": 4}))
 
 
-def test_fields_that_we_do_not_know_are_passed_over() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert decode_progress(b'{"at_ns":5,"reached":{},"partitions":{},"moon":"full"}') == Progress(5, {}, {})
 
 
@@ -38,7 +38,7 @@ def test_fields_that_we_do_not_know_are_passed_over() -> None:
         (ours(), False),
     ],
 )
-def test_a_cancel_that_older_versions_cannot_read_says_so(cancel: Execution, *, bare: bool) -> None:
+def test_a_cancel_that_older_versions_cannot_read_has_its_format_number(cancel: Execution, *, bare: bool) -> None:
     fact = Fact(cancel, Origin("executions", 0, 1, 5))
     value = encode_journal(fact)
     assert (b'"format":2' in value) is bare

@@ -1,4 +1,4 @@
-"""A result read back from its topic: the other direction of its JSON."""
+"""A result decoded from its topic."""
 
 import json
 
@@ -10,7 +10,7 @@ from legs import SECOND_NS, booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import decided, result, verdict
-from traderecon.matching.results import told
+from traderecon.matching.results import told as last_published_of
 from traderecon.records import Fact, Origin, State
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import FOREVER_NS
@@ -20,23 +20,23 @@ from traderecon.rules import FOUNDING
 
 
 def read_back(*facts: Fact) -> tuple[Published, Published]:
-    """What a result on these facts is read back as, and what it was."""
-    made = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    return published(encode_result(made)), Published(made.trade_id, told(made), made.facts)
+    """A result on these facts as it is decoded, and as it was encoded."""
+    encoded = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    return published(encode_result(encoded)), Published(encoded.trade_id, last_published_of(encoded), encoded.facts)
 
 
-def test_the_facts_and_what_was_published_last() -> None:
+def test_the_facts_and_the_last_published_result() -> None:
     note: dict[str, str | msgspec.Raw] = {"venue": "XNAS", "lots": msgspec.Raw(b"[1.10]"), "pnl_impact": "n/a"}
-    theirs_alone: dict[str, str | msgspec.Raw] = {"timestamp": "n/a", "kind": msgspec.Raw(b"5"), "hints": "x"}
-    found, made = read_back(
+    own_fields: dict[str, str | msgspec.Raw] = {"timestamp": "n/a", "kind": msgspec.Raw(b"5"), "hints": "x"}
+    decoded, encoded = read_back(
         Fact(ours(side="BUY"), Origin("executions", 2, 17, SECOND_NS + 500_000_000), note),
         Fact(theirs(price="190.505", timestamp_ns=SECOND_NS - 90_000_001, granularity=9), Origin("c.csv", 0, 2)),
-        Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1), theirs_alone),
+        Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1), own_fields),
     )
-    assert found.last == made.last
-    assert {fact.origin for fact in found.facts} == {fact.origin for fact in made.facts}
-    assert {fact.leg for fact in found.facts} == {fact.leg for fact in made.facts}
-    extras = [fact.extra for fact in found.facts if fact.extra is not None]
+    assert decoded.last == encoded.last
+    assert {fact.origin for fact in decoded.facts} == {fact.origin for fact in encoded.facts}
+    assert {fact.leg for fact in decoded.facts} == {fact.leg for fact in encoded.facts}
+    extras = [fact.extra for fact in decoded.facts if fact.extra is not None]
     assert [{name: bytes(msgspec.Raw(value)) for name, value in extra.items()} for extra in extras] == [
         {"venue": b'"XNAS"', "lots": b"[1.10]", "pnl_impact": b'"n/a"'},
         {"timestamp": b'"n/a"', "kind": b"5", "hints": b'"x"'},
@@ -44,39 +44,40 @@ def test_the_facts_and_what_was_published_last() -> None:
 
 
 @given(trades(), st.data())
-def test_whatever_was_sent_is_read_back(sent: list[Sent], data: st.DataObject) -> None:
+def test_every_result_is_decoded_as_it_was_encoded(sent: list[Sent], data: st.DataObject) -> None:
     facts = facts_of(sent)
     if not facts or verdict(facts, FOREVER_NS, FOUNDING).state is State.PENDING:
         return
-    found, made = read_back(*facts)
-    assert found.last == made.last
-    for back, there in zip(sorted(found.facts, key=place), sorted(made.facts, key=place), strict=True):
-        assert back.leg == there.leg
-        assert msgspec.json.encode(back.extra) == msgspec.json.encode(there.extra)
+    decoded, encoded = read_back(*facts)
+    assert decoded.last == encoded.last
+    pairs = zip(sorted(decoded.facts, key=coordinates), sorted(encoded.facts, key=coordinates), strict=True)
+    for fact, original in pairs:
+        assert fact.leg == original.leg
+        assert msgspec.json.encode(fact.extra) == msgspec.json.encode(original.extra)
 
 
-def place(fact: Fact) -> tuple[str, str, int, int]:
+def coordinates(fact: Fact) -> tuple[str, str, int, int]:
     origin = fact.origin
     return fact.leg.source, origin.topic, origin.partition, origin.offset
 
 
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"trade_id":"T1"}'])
-def test_what_is_no_result(value: bytes) -> None:
+def test_other_values_are_errors(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         published(value)
 
 
-def test_a_result_of_a_newer_version_is_refused() -> None:
+def test_a_result_of_a_newer_format_is_an_error() -> None:
     with pytest.raises(OtherFormat):
         published(b'{"format":3}')
-    made = result(
+    encoded = result(
         decided([Fact(ours(), Origin("e", 0, 0))], verdict([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING)),
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
-        published(json.dumps({**json.loads(encode_result(made)), "format": 3}).encode())
+        published(json.dumps({**json.loads(encode_result(encoded)), "format": 3}).encode())
 
 
-def test_a_time_that_no_result_has() -> None:
+def test_a_time_in_another_format() -> None:
     with pytest.raises(ValueError, match="is not a time as results write it"):
         instant("2025-07-26 10:01")

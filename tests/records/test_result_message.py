@@ -27,11 +27,11 @@ def test_a_result() -> None:
         Fact(theirs(price="190.505", timestamp_ns=SECOND_NS - 90_000_001, granularity=9), Origin("c.csv", 0, 2)),
         Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1)),
     ]
-    one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    said = json.loads(encode_result(one), parse_float=Decimal)
-    assert list(said)[:5] == ["event_id", "trade_id", "version", "state", "reasons"]
-    assert said == {
-        "event_id": one.event_id,
+    published = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    message = json.loads(encode_result(published), parse_float=Decimal)
+    assert list(message)[:5] == ["event_id", "trade_id", "version", "state", "reasons"]
+    assert message == {
+        "event_id": published.event_id,
         "trade_id": "T1",
         "version": 3,
         "state": "MISMATCHED",
@@ -111,40 +111,40 @@ def test_a_result() -> None:
     }
 
 
-def test_a_result_too_large_for_a_batch_leaves_out_what_we_do_not_know() -> None:
+def test_a_result_too_large_for_a_batch_leaves_out_unknown_fields() -> None:
     note: dict[str, str | msgspec.Raw] = {"note": "x" * 60_000}
     facts = [Fact(ours(version=version), Origin("t", 0, version), note) for version in range(1, 20)]
-    said = json.loads(encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())))
-    assert len(said["legs"]["executions"]) == 19
-    assert not [leg for leg in said["legs"]["executions"] if "note" in leg["payload"]]
+    message = json.loads(encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())))
+    assert len(message["legs"]["executions"]) == 19
+    assert not [leg for leg in message["legs"]["executions"] if "note" in leg["payload"]]
 
 
-def check(name: str, reason: str, outcome: str, *said: str | None, note: str = "") -> dict[str, str | None]:
-    """A check as it is sent; ``said`` is execution, confirmation, difference and tolerance."""
+def check(name: str, reason: str, outcome: str, *operands: str | None, note: str = "") -> dict[str, str | None]:
+    """A check as it is sent; ``operands`` are execution, confirmation, difference and tolerance."""
     names = ("execution", "confirmation", "difference", "tolerance")
-    return {"name": name, "reason": reason, "outcome": outcome, "note": note} | dict(zip(names, said, strict=True))
+    return {"name": name, "reason": reason, "outcome": outcome, "note": note} | dict(zip(names, operands, strict=True))
 
 
-def test_what_was_not_checked_says_nothing() -> None:
+def test_a_check_that_was_not_made_has_no_operands() -> None:
     facts = [Fact(theirs(kind=Kind.CANCEL), Origin("t", 0, 0))]
-    one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    said = json.loads(encode_result(one))
-    assert said["checks"][0] == check(
+    published = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    message = json.loads(encode_result(published))
+    assert message["checks"][0] == check(
         "ticker", "TICKER_MISMATCH", "NOT_CHECKED", None, None, None, None, note="the other side is missing"
     )
-    assert said["legs"]["broker_confirmations"][0]["payload"]["kind"] == "cancel"
+    assert message["legs"]["broker_confirmations"][0]["payload"]["kind"] == "cancel"
 
 
 def test_a_snapshot_alone_has_no_event_time() -> None:
-    one = result(decided([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING)), FOUNDING.stamp())
-    assert json.loads(encode_result(one))["event_time"] is None
+    published = result(decided([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING)), FOUNDING.stamp())
+    assert json.loads(encode_result(published))["event_time"] is None
 
 
 def test_the_same_result_is_the_same_bytes() -> None:
     facts = [Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))]
-    said = verdict(facts, FOREVER_NS, FOUNDING)
-    once = encode_result(result(decided(facts, said), FOUNDING.stamp()))
-    assert encode_result(result(decided(facts[::-1], said), FOUNDING.stamp())) == once
+    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
+    encoded = encode_result(result(decided(facts, trade_verdict), FOUNDING.stamp()))
+    assert encode_result(result(decided(facts[::-1], trade_verdict), FOUNDING.stamp())) == encoded
 
 
 def test_operands_and_differences_as_text() -> None:
@@ -162,38 +162,38 @@ def test_operands_and_differences_as_text() -> None:
     ]
 
 
-def stated(leg: Leg) -> Leg:
-    """The leg without what only its first notation showed."""
+def comparable(leg: Leg) -> Leg:
+    """The leg without what depends on how it was first written."""
     if isinstance(leg, PnlSnapshot):
         return msgspec.structs.replace(leg, hints=())
     return msgspec.structs.replace(leg, hints=(), granularity=0)
 
 
 @given(trades())
-def test_a_payload_is_a_message_that_says_the_same(sent: list[Sent]) -> None:
+def test_a_payload_is_a_message_with_the_same_leg(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    one = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    said = json.loads(encode_result(one), parse_float=Decimal)
-    assert [(source, leg["offset"]) for source, legs in said["legs"].items() for leg in legs] == [
-        (fact.leg.source, fact.origin.offset) for fact in one.facts
+    published = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    message = json.loads(encode_result(published), parse_float=Decimal)
+    assert [(source, leg["offset"]) for source, legs in message["legs"].items() for leg in legs] == [
+        (fact.leg.source, fact.origin.offset) for fact in published.facts
     ]
-    payloads = [(Source(source), leg["payload"]) for source, legs in said["legs"].items() for leg in legs]
-    for fact, (source, payload) in zip(one.facts, payloads, strict=True):
+    payloads = [(Source(source), leg["payload"]) for source, legs in message["legs"].items() for leg in legs]
+    for fact, (source, payload) in zip(published.facts, payloads, strict=True):
         again = decode(source, as_json({name: str(value) for name, value in payload.items()}), fact.origin)
         assert isinstance(again, Fact)
-        assert stated(again.leg) == stated(fact.leg)
+        assert comparable(again.leg) == comparable(fact.leg)
 
 
 @given(trades())
 def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    said = encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+    encoded = encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
 
     def no_float(text: str) -> None:
         raise AssertionError(text)
 
-    found = json.loads(said, parse_float=no_float)
-    for check in found["checks"]:
+    message = json.loads(encoded, parse_float=no_float)
+    for check in message["checks"]:
         for name in ("execution", "confirmation", "difference", "tolerance"):
             assert check[name] is None or isinstance(check[name], str)
             assert check["name"] in {"ticker", "timestamp"} or "E" not in (check[name] or "")
@@ -203,11 +203,11 @@ unknown = st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leav
 
 
 @given(st.dictionaries(st.text().map("unknown to us-{}".format), unknown))
-def test_fields_that_we_do_not_know_are_kept(extra: dict[str, object]) -> None:
+def test_unknown_fields_are_included(extra: dict[str, object]) -> None:
     message = f'{json.dumps({**ROW, **extra})[:-1]}, "hint": 190.500, "": [1E+2]}}'
     fact = decode(Source.EXECUTIONS, message.encode(), Origin("executions", 0, 1))
     assert isinstance(fact, Fact)
-    one = result(decided([fact], verdict([fact], FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    (leg,) = json.loads(encode_result(one), parse_float=str)["legs"]["executions"]
+    published = result(decided([fact], verdict([fact], FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    (leg,) = json.loads(encode_result(published), parse_float=str)["legs"]["executions"]
     sent = {**extra, "hint": "190.500", "": ["1E+2"]}
     assert {name: value for name, value in leg["payload"].items() if name in sent} == sent

@@ -1,4 +1,4 @@
-"""A skip says which offsets were left out, who decided it and why, in one order per partition."""
+"""A skip names the offsets, who decided and why, in one order per partition."""
 
 import msgspec
 
@@ -8,5 +8,5 @@ from traderecon.records.action import Skip, encode_action
 def test_a_skip_is_one_record_under_its_partition() -> None:
     skip = Skip("a1", "executions", 3, 10, 13, "traderecon-intake", "ann", "2026-11-23T07:00:00Z", "a day was kept")
     assert skip.key == b"executions/3"
-    said = msgspec.json.decode(encode_action(skip))
-    assert (said["first"], said["following"], said["about"], said["format"]) == (10, 13, "offsets", 1)
+    message = msgspec.json.decode(encode_action(skip))
+    assert (message["first"], message["following"], message["about"], message["format"]) == (10, 13, "offsets", 1)

@@ -114,9 +114,7 @@ class TestInstants:
             (2**63 - 1, FOREVER_NS),
         ],
     )
-    def test_when_a_record_was_received_is_no_time_before_1970_and_none_beyond_the_last(
-        self, timestamp_ms: int, ns: int
-    ) -> None:
+    def test_the_time_a_record_was_received_is_clipped(self, timestamp_ms: int, ns: int) -> None:
         assert received_ns(timestamp_ms) == ns
 
     @pytest.mark.parametrize(
@@ -148,7 +146,7 @@ class TestLegs:
         assert sorted(Kind, key=lambda kind: kind.rank) == ["new", "amend", "cancel"]
         assert [kind.rank for kind in (Kind.NEW, Kind.AMEND, Kind.CANCEL)] == [0, 1, 2]
 
-    def test_how_a_leg_was_sent_and_whose_it_is_is_no_content(self) -> None:
+    def test_content_excludes_the_trade_and_how_the_leg_was_sent(self) -> None:
         for leg in (ours(), theirs(), booked()):
             sent = {"trade_id", "version", "kind", "hints", "granularity"}
             assert set(CONTENT[leg.source]) == set(leg.__struct_fields__) - sent
@@ -170,7 +168,7 @@ class TestIdentity:
         assert identity(ours(currency="USD")) == hashlib.sha256(canonical_json).hexdigest()
 
     @pytest.mark.parametrize("leg", [ours(), theirs(side="BUY", kind=Kind.CANCEL), booked(None, "1", version=2)])
-    def test_content_gives_it_and_is_read_back(self, leg: Leg) -> None:
+    def test_a_decoded_leg_has_the_same_identity(self, leg: Leg) -> None:
         again = msgspec.json.decode(msgspec.json.encode(leg), type=Leg)
         assert again == leg
         assert identity(again) == identity(leg)

@@ -1,4 +1,4 @@
-"""PASS, WITHIN_TOLERANCE, FAIL, and everything a check says beside it."""
+"""PASS, WITHIN_TOLERANCE, FAIL, and the other fields of a check."""
 
 from decimal import Decimal
 

@@ -12,21 +12,21 @@ STRICT = Timestamp(tolerance_ns=LIMIT_NS, bound=Bound.STRICT)
 AWARE = Timestamp(tolerance_ns=LIMIT_NS, precision=Precision.GRANULARITY_AWARE)
 
 
-def said(rule: Timestamp, ours_ns: int, theirs_ns: int, *, ours_digits: int = 9, theirs_digits: int = 9) -> Check:
+def check(rule: Timestamp, ours_ns: int, theirs_ns: int, *, ours_digits: int = 9, theirs_digits: int = 9) -> Check:
     execution = ours(timestamp_ns=SECOND_NS + ours_ns, granularity=ours_digits)
     confirmation = theirs(timestamp_ns=SECOND_NS + theirs_ns, granularity=theirs_digits)
     return rule.check(execution, confirmation, None)
 
 
 def test_the_same_instant_passes() -> None:
-    assert said(FOUNDING, 0, 0, theirs_digits=3) == Check(
+    assert check(FOUNDING, 0, 0, theirs_digits=3) == Check(
         "timestamp", Reason.TIMESTAMP_DRIFT, Outcome.PASS, SECOND_NS, SECOND_NS, 0, LIMIT_NS, ""
     )
 
 
-def test_a_drift_says_its_size() -> None:
+def test_the_check_has_the_size_of_the_drift() -> None:
     later = SECOND_NS + LIMIT_NS + 1
-    assert said(FOUNDING, 0, LIMIT_NS + 1) == Check(
+    assert check(FOUNDING, 0, LIMIT_NS + 1) == Check(
         "timestamp", Reason.TIMESTAMP_DRIFT, Outcome.FAIL, SECOND_NS, later, LIMIT_NS + 1, LIMIT_NS, ""
     )
 
@@ -43,15 +43,15 @@ def test_a_drift_says_its_size() -> None:
 )
 def test_the_bound_in_either_direction(drift_ns: int, inclusive: str, strict: str) -> None:
     for rule, outcome in ((FOUNDING, inclusive), (STRICT, strict)):
-        assert said(rule, 0, drift_ns).outcome == outcome
-        assert said(rule, drift_ns, 0).outcome == outcome
+        assert check(rule, 0, drift_ns).outcome == outcome
+        assert check(rule, drift_ns, 0).outcome == outcome
 
 
 def test_no_tolerance_at_all() -> None:
     for bound in Bound:
         rule = Timestamp(tolerance_ns=0, bound=bound)
-        assert said(rule, 0, 0).outcome is Outcome.PASS
-        assert said(rule, 0, 1).outcome is Outcome.FAIL
+        assert check(rule, 0, 0).outcome is Outcome.PASS
+        assert check(rule, 0, 1).outcome is Outcome.FAIL
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_no_tolerance_at_all() -> None:
         (100_000_001, 9, 9, 100_000_001, "FAIL"),
     ],
 )
-def test_a_coarse_timestamp_may_mean_any_moment_it_names(
+def test_a_coarse_timestamp_may_be_any_moment_of_its_unit(
     fine_ns: int, coarse_digits: int, fine_digits: int, drift_ns: int, outcome: str
 ) -> None:
-    here = said(AWARE, 0, fine_ns, ours_digits=coarse_digits, theirs_digits=fine_digits)
-    there = said(AWARE, fine_ns, 0, ours_digits=fine_digits, theirs_digits=coarse_digits)
+    here = check(AWARE, 0, fine_ns, ours_digits=coarse_digits, theirs_digits=fine_digits)
+    there = check(AWARE, fine_ns, 0, ours_digits=fine_digits, theirs_digits=coarse_digits)
     assert here == Check(
         "timestamp", Reason.TIMESTAMP_DRIFT, Outcome(outcome), SECOND_NS, SECOND_NS + fine_ns, drift_ns, LIMIT_NS, ""
     )
@@ -93,7 +93,7 @@ def test_a_coarse_timestamp_may_mean_any_moment_it_names(
 
 
 def test_unless_the_rules_say_exact() -> None:
-    exact = said(FOUNDING, 0, 700_000_000, ours_digits=0, theirs_digits=3)
+    exact = check(FOUNDING, 0, 700_000_000, ours_digits=0, theirs_digits=3)
     assert (exact.outcome, exact.difference) == (Outcome.FAIL, 700_000_000)
 
 

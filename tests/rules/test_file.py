@@ -1,4 +1,4 @@
-"""A rules file: what it may say, and what its writer is told."""
+"""A rules file: what it may contain, and its error texts."""
 
 import inspect
 from decimal import Decimal
@@ -14,17 +14,17 @@ from traderecon.rules.wording import explained
 D = Decimal
 
 
-def refused(text: str) -> str:
+def error_text(text: str) -> str:
     with pytest.raises(RulesError) as error:
         parse_rules(text)
     return str(error.value)
 
 
-def test_what_is_not_named_stays_as_in_the_founding_rules() -> None:
+def test_whatever_is_left_out_is_as_in_the_founding_rules() -> None:
     assert parse_rules('name = " founding "') == FOUNDING
 
 
-def test_everything_a_file_may_say() -> None:
+def test_everything_a_file_may_contain() -> None:
     rules = parse_rules("""
         name = "desk-7"
         grace_seconds = 1.5
@@ -56,7 +56,7 @@ def test_everything_a_file_may_say() -> None:
 
 
 @pytest.mark.parametrize("name", ["ticker", "quantity", "price", "timestamp", "pnl"])
-def test_each_check_can_be_turned_off_and_left_on(name: str) -> None:
+def test_each_check_can_be_off_or_on(name: str) -> None:
     off = parse_rules(f'name = "x"\nchecks = {{ {name} = false }}')
     assert off.checks == tuple(rule for rule in FOUNDING.checks if rule.name != name)
     assert parse_rules(f'name = "founding"\nchecks = {{ {name} = true }}') == FOUNDING
@@ -88,16 +88,16 @@ def test_numbers_are_read_exactly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ('name = " "', "name is blank: results say by it which rules spoke"),
+        ('name = " "', "name is blank: results show it as the rules in force"),
         (
             'name = "x"\n[checks]\nticker = false\nquantity = false\nprice = false\ntimestamp = false\npnl = false',
             "every check is off: every pair would match",
         ),
         (
             'name = "x"\npnl_required = true\nchecks = { pnl = false }',
-            "pnl_required, and the pnl check is off: a trade would wait for what nobody looks at",
+            "pnl_required is true but the pnl check is off: trades would wait for a snapshot that is never checked",
         ),
         (
             'name = "x"\n[checks.price]\ntolerance = {}',
@@ -145,39 +145,39 @@ def test_numbers_are_read_exactly() -> None:
         ),
         (
             'name = "x"\n[checks.timestamp]\ntolerance_ms = "0.0000001"',
-            "checks.timestamp.tolerance_ms is 1E-7: a nanosecond is the finest there is",
+            "checks.timestamp.tolerance_ms is 1E-7: write whole nanoseconds at most",
         ),
         ('name = "x"\ngrace_seconds = -1', "grace_seconds is -1: write a number of zero or more, of at most 18 digits"),
-        ('name = "x"\ngrace_seconds = 1e-10', "grace_seconds is 1E-10: a nanosecond is the finest there is"),
+        ('name = "x"\ngrace_seconds = 1e-10', "grace_seconds is 1E-10: write whole nanoseconds at most"),
     ],
 )
-def test_what_a_writer_is_told(text: str, said: str) -> None:
-    assert refused(text) == said
+def test_error_texts(text: str, message: str) -> None:
+    assert error_text(text) == message
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "message"),
     [
-        ("", "name is missing: it must be there"),
+        ("", "name is missing: it is required"),
         ("name = 5", "name is a whole number: write text"),
         (
             'name = "x"\ngrace = 60',
-            "grace is not known. The names there are name, checks, grace_seconds, pnl_required",
+            "grace is not known. Known names: name, checks, grace_seconds, pnl_required",
         ),
         (
             'name = "x"\ngrace_second = 60',
-            "grace_second is not known: did you mean grace_seconds? The names there are name, checks, grace_seconds, "
+            "grace_second is not known: did you mean grace_seconds? Known names: name, checks, grace_seconds, "
             "pnl_required",
         ),
         (
             'name = "x"\n[checks]\npnll = true',
-            "checks.pnll is not known: did you mean pnl? The names there are ticker, quantity, price, timestamp, pnl",
+            "checks.pnll is not known: did you mean pnl? Known names: ticker, quantity, price, timestamp, pnl",
         ),
         (
             'name = "x"\n[checks]\nprice = { tolerence = {} }',
-            "checks.price.tolerence is not known: did you mean tolerance? The names there are tolerance",
+            "checks.price.tolerence is not known: did you mean tolerance? Known names: tolerance",
         ),
-        ('name = "x"\n[checks]\nprice = {}', "checks.price.tolerance is missing: it must be there"),
+        ('name = "x"\n[checks]\nprice = {}', "checks.price.tolerance is missing: it is required"),
         ('name = "x"\n[checks]\nprice = "on"', "checks.price is text: write true or false or a table"),
         (
             'name = "x"\n[checks]\nticker = { tolerance = { absolute = 1 } }',
@@ -187,7 +187,7 @@ def test_what_a_writer_is_told(text: str, said: str) -> None:
         ('name = "x"\ngrace_seconds = 2025-07-26', "grace_seconds is date: write a number"),
         (
             'name = "x"\n[checks.price]\ntolerance = { absolute = "a lot" }',
-            "checks.price.tolerance.absolute is wrong: Invalid decimal string",
+            "checks.price.tolerance.absolute is invalid: Invalid decimal string",
         ),
         (
             'name = "x"\n[checks.price]\ntolerance = { percent = 1, base = "notional" }',
@@ -199,15 +199,15 @@ def test_what_a_writer_is_told(text: str, said: str) -> None:
         ),
     ],
 )
-def test_a_misspelt_or_missing_name_is_refused_and_never_ignored(text: str, named: str) -> None:
-    assert refused(text).startswith(named)
+def test_a_misspelt_or_missing_name_is_an_error(text: str, message: str) -> None:
+    assert error_text(text).startswith(message)
 
 
-def test_what_is_no_toml_is_refused() -> None:
-    assert "Invalid value" in refused("name = ")
+def test_text_that_is_not_toml_is_an_error() -> None:
+    assert "Invalid value" in error_text("name = ")
 
 
-def test_an_error_of_another_form_is_shown_as_it_is() -> None:
+def test_an_error_of_another_form_is_unchanged() -> None:
     assert explained("Invalid value", msgspec.Struct) == "Invalid value"
 
 
@@ -218,7 +218,7 @@ def test_the_limits_of_a_number_are_allowed() -> None:
     assert parse_rules('name = "founding"\ngrace_seconds = 0') == msgspec.structs.replace(FOUNDING, grace_ns=0)
 
 
-def test_the_example_that_explains_the_file_is_one() -> None:
+def test_the_example_in_the_docstring_is_valid() -> None:
     about = inspect.getdoc(rules_file) or ""
     example = inspect.cleandoc(about[about.index("    name =") : about.index("\n\nNumbers may be")])
     assert parse_rules(example) == msgspec.structs.replace(
@@ -233,7 +233,7 @@ def test_the_example_that_explains_the_file_is_one() -> None:
     )
 
 
-SAID = """
+FILE = """
     name = "desk"
     grace_seconds = 5
     [checks]
@@ -257,16 +257,16 @@ SAID = """
     bound = "strict"
     absolute = 5e-3
 """,
-        SAID.replace("0.005", "0.0050"),
-        SAID + "quantity = { tolerance = { absolute = 0 } }\n",
+        FILE.replace("0.005", "0.0050"),
+        FILE + "quantity = { tolerance = { absolute = 0 } }\n",
     ],
 )
-def test_a_file_that_says_the_same_has_the_same_stamp(again: str) -> None:
-    assert parse_rules(again) == parse_rules(SAID)
-    assert parse_rules(again).stamp() == parse_rules(SAID).stamp()
+def test_an_equivalent_file_has_the_same_stamp(again: str) -> None:
+    assert parse_rules(again) == parse_rules(FILE)
+    assert parse_rules(again).stamp() == parse_rules(FILE).stamp()
 
 
-def test_a_share_has_one_stamp_in_whatever_unit() -> None:
+def test_a_share_has_the_same_stamp_in_any_unit() -> None:
     per_cent, basis_points = (
         parse_rules(f'name = "x"\nchecks.price.tolerance.{size}') for size in ("percent = 2", "basis_points = 200")
     )
@@ -288,9 +288,9 @@ def test_a_share_has_one_stamp_in_whatever_unit() -> None:
         ('absolute = "0.005"', 'percent = "0.005"'),
     ],
 )
-def test_a_file_that_says_something_else_has_another_stamp(old: str, new: str) -> None:
-    assert SAID.replace(old, new) != SAID
-    assert parse_rules(SAID.replace(old, new)).stamp().sha256 != parse_rules(SAID).stamp().sha256
+def test_a_different_file_has_another_stamp(old: str, new: str) -> None:
+    assert FILE.replace(old, new) != FILE
+    assert parse_rules(FILE.replace(old, new)).stamp().sha256 != parse_rules(FILE).stamp().sha256
 
 
 @pytest.mark.parametrize(("size", "share"), [("percent = 0.07", "0.0007"), ("basis_points = 0.3", "0.00003")])
@@ -299,11 +299,11 @@ def test_a_share_is_exact(size: str, share: str) -> None:
     assert rules.checks[2] == Price(tolerance=Relative(share=D(share), base=Base.EXECUTION))
 
 
-def test_a_grace_of_more_than_a_year_is_refused() -> None:
+def test_a_grace_of_more_than_a_year_is_an_error() -> None:
     assert parse_rules('name = "x"\ngrace_seconds = 31536000').grace_ns == 31_536_000_000_000_000
     with pytest.raises(RulesError, match="grace_seconds is 31536001: write at most 31536000, a year"):
         parse_rules('name = "x"\ngrace_seconds = 31536001')
 
 
-def test_a_byte_order_mark_before_the_rules_is_no_part_of_them() -> None:
+def test_a_byte_order_mark_is_ignored() -> None:
     assert parse_rules('\ufeffname = "desk"').name == "desk"

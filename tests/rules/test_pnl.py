@@ -1,4 +1,4 @@
-"""pnl_impact against the net consideration of our execution. Source: DOMAIN.md 4 and 5.2, PnL."""
+"""pnl_impact against the net consideration of the execution. Source: DOMAIN.md 4 and 5.2, PnL."""
 
 from decimal import Decimal
 
@@ -31,7 +31,7 @@ def test_the_formula_has_its_name_in_the_note() -> None:
     )
 
 
-def test_a_failure_says_what_was_expected() -> None:
+def test_a_failure_has_the_expected_amount() -> None:
     assert RULE.check(ours(), theirs(), booked("95.00")) == Check(
         "pnl",
         Reason.PNL_INCONSISTENT,
@@ -63,7 +63,7 @@ def test_the_strict_bound(price: str, quantity: str, commission: str, impact: st
     assert check.outcome == outcome
 
 
-def test_only_our_execution_counts() -> None:
+def test_only_the_execution_counts() -> None:
     snapshot = booked("60019", "1")
     execution, confirmation = ours(price="300.10", quantity="200"), theirs(price="300.05", quantity="200")
     assert RULE.check(execution, confirmation, snapshot).outcome is Outcome.PASS
@@ -79,7 +79,7 @@ def test_only_our_execution_counts() -> None:
         (booked(None, None), "pnl_impact is absent"),
     ],
 )
-def test_what_is_absent_proves_nothing(snapshot: PnlSnapshot | None, note: str) -> None:
+def test_a_missing_operand_proves_nothing(snapshot: PnlSnapshot | None, note: str) -> None:
     assert RULE.check(ours(), theirs(), snapshot) == not_checked(note)
 
 

@@ -1,4 +1,4 @@
-"""The founding rules, and the stamp that says which rules spoke."""
+"""The founding rules, and the stamp that identifies rules."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ def test_the_founding_rules_are_what_the_founding_text_asks_for() -> None:
     assert asked_for == FOUNDING
 
 
-def test_the_stamp_is_the_hash_of_everything_they_say() -> None:
+def test_the_stamp_is_the_hash_of_their_whole_content() -> None:
     canonical = json.dumps(SAID, sort_keys=True, separators=(",", ":")).encode()
     assert FOUNDING.stamp() == RulesStamp("founding", hashlib.sha256(canonical).hexdigest())
 
@@ -71,7 +71,7 @@ def test_other_rules_have_another_stamp() -> None:
     assert len({rules.stamp().sha256 for rules in others}) == len(others)
 
 
-def test_rules_are_read_back_from_what_they_say() -> None:
+def test_rules_are_decoded_as_they_were_encoded() -> None:
     assert msgspec.json.decode(json.dumps(SAID), type=Rules) == FOUNDING
 
 

@@ -1,4 +1,4 @@
-"""The checks on ticker, quantity and price: which fields they read, and every field of what they say."""
+"""The checks on ticker, quantity and price: which fields they read, and every field of their result."""
 
 from decimal import Decimal
 

@@ -33,7 +33,7 @@ def test_the_limit_is_exact(tolerance: Tolerance, ours: str, theirs: str, limit:
     assert tolerance.limit(D(ours), D(theirs)) == D(limit)
 
 
-def test_a_limit_itself_agrees_unless_said_otherwise() -> None:
+def test_bounds_are_inclusive_by_default() -> None:
     assert Absolute(amount=D(1)).bound is Bound.INCLUSIVE
     assert NOTHING.bound is Bound.INCLUSIVE
 

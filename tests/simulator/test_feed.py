@@ -1,4 +1,4 @@
-"""The same bytes for the same arguments; in which order rows are sent, and how much is remembered meanwhile."""
+"""The feed: the same bytes for the same arguments, the order of the rows, and bounded memory."""
 
 import hashlib
 import re
@@ -29,7 +29,7 @@ def rows(seed: int, index: int, profile: Profile) -> list[str]:
     return [row_of(trade.trade_id, statement, profile) for statement in trade.statements]
 
 
-def test_rows_as_they_were_on_the_first_day() -> None:
+def test_rows_never_change() -> None:
     assert rows(7, 3, TYPICAL) == [
         "S7-00000003,NVDA,1500,176.88,2025-07-25T13:30:00.060Z",
         "S7-00000003,NVDA,1500,176.88,2025-07-25T13:30:00.130Z",
@@ -121,9 +121,9 @@ def test_half_of_the_trades_have_a_pnl_row() -> None:
     assert 1900 < sum(Source.PNL in found for found in sources) < 2100
 
 
-def test_the_clock_goes_on_over_midnight() -> None:
+def test_timestamps_continue_over_midnight() -> None:
     day = 86_400_000 // SLOT_MS
-    today, tomorrow = (trade_of(7, index, CLEAN).statements[0].said for index in (0, day))
+    today, tomorrow = (trade_of(7, index, CLEAN).statements[0].content for index in (0, day))
     assert isinstance(today, Terms)
     assert isinstance(tomorrow, Terms)
     assert tomorrow.at_ms - today.at_ms == 86_400_000
@@ -137,7 +137,7 @@ def test_the_first_rows_of_an_endless_day_come_at_once() -> None:
 
 def test_memory_does_not_grow_with_the_trades() -> None:
     peaks = []
-    for trades in (2_000, 2_000, 8_000):  # the first fills what is remembered between days
+    for trades in (2_000, 2_000, 8_000):  # the first fills caches
         tracemalloc.start()
         deque(feed(7, trades, TYPICAL), maxlen=0)
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -1,4 +1,4 @@
-"""Three files, all of them or none, and exactly the bytes that were simulated."""
+"""Three files, all or none, with exactly the simulated bytes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +46,7 @@ def test_hostile_bytes_reach_the_file(tmp_path: Path) -> None:
         written.decode()
 
 
-def test_a_day_that_breaks_off_leaves_the_old_files(tmp_path: Path) -> None:
+def test_an_incomplete_day_leaves_the_old_files(tmp_path: Path) -> None:
     def cut_short() -> Iterator[Message]:
         yield from feed(8, 10, TYPICAL)
         raise KeyboardInterrupt

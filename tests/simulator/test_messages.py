@@ -1,4 +1,4 @@
-"""Records of the input topics: what they say is what the rows say, wherever a day begins, whatever their keys."""
+"""Records of the input topics: the same legs as the rows, wherever a day starts and whatever their keys."""
 
 import hashlib
 import json
@@ -57,12 +57,12 @@ def test_bytes_never_change(profile: Profile, sha256: str) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 @pytest.mark.parametrize("first", [0, 1, 899, 900, 901, 1500, 1999, 2000, 2899, 2900, 5000])
-def test_a_day_that_goes_on_sends_what_the_whole_day_sends(profile: Profile, first: int) -> None:
+def test_a_resumed_day_sends_the_same_records_as_the_whole_day(profile: Profile, first: int) -> None:
     whole = list(messages(7, 2000, profile))
     assert list(messages(7, 2000, profile, first)) == [sent for sent in whole if sent.position >= first]
 
 
-def test_going_on_late_in_a_long_day_takes_no_time() -> None:
+def test_resuming_late_in_a_long_day_takes_no_time() -> None:
     sent = next(messages(7, 10**12, HOSTILE, 10**12 - 1))
     assert sent.position == 10**12 - 1
 
@@ -89,7 +89,7 @@ def test_on_a_hostile_day_keys_are_missing_quoted_or_anothers() -> None:
     assert all(0.04 < share < 0.06 for share in odd.values())
 
 
-def test_what_has_no_key_goes_everywhere() -> None:
+def test_records_without_a_key_are_spread() -> None:
     without = [sent for sent in messages(7, 6000, HOSTILE) if sent.key is None]
     assert {sent.partition(4) for sent in without} == {0, 1, 2, 3}
 

@@ -1,4 +1,4 @@
-"""Messages as they become due: all of them, in order, and none before its time."""
+"""Pace: all messages, in order, and none before it is due."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ import pytest
 
 from traderecon.records import Source
 from traderecon.simulator import Sent, paced
-from traderecon.simulator.pace import MOST
+from traderecon.simulator.pace import MAX_GROUP
 
 
 def day(*positions: int) -> list[Sent]:
@@ -15,7 +15,7 @@ def day(*positions: int) -> list[Sent]:
 
 
 def groups(messages: list[Sent], rate: float | None, first: int = 0) -> list[tuple[float, list[Sent]]]:
-    """The groups, and after how many seconds each came."""
+    """The groups, and the seconds after which each was yielded."""
 
     async def run() -> list[tuple[float, list[Sent]]]:
         begun = time.monotonic()
@@ -35,15 +35,15 @@ def test_nothing_comes_before_its_time() -> None:
         assert after_s >= due[-1].position / 100
 
 
-def test_a_day_that_goes_on_begins_at_once() -> None:
+def test_a_resumed_day_starts_at_once() -> None:
     ((after_s, due),) = groups(day(10**9, 10**9), rate=1, first=10**9)
     assert len(due) == 2
     assert after_s < 5
 
 
 def test_without_a_rate_groups_are_as_large_as_they_may_be() -> None:
-    assert [len(due) for _, due in groups(day(*range(MOST * 2 + 1)), None)] == [MOST, MOST, 1]
+    assert [len(due) for _, due in groups(day(*range(MAX_GROUP * 2 + 1)), None)] == [MAX_GROUP, MAX_GROUP, 1]
 
 
-def test_an_empty_day_is_over() -> None:
+def test_an_empty_day_ends_at_once() -> None:
     assert groups([], rate=5) == []

@@ -62,7 +62,7 @@ Finding = tuple[State, tuple[Reason, ...], dict[str, Outcome]]
 
 
 def reconciled(seed: int, trades: int, profile: Profile) -> tuple[dict[str, Verdict], Counter[RejectCode]]:
-    """What the engine says of every trade of a day, and of the rows it turned away."""
+    """The verdict on every trade of a day, and the reject codes of its rows."""
     readers = {source: Rows(source, header(source, profile)) for source in Source}
     facts: defaultdict[str, tuple[Fact, ...]] = defaultdict(tuple)
     rejects: Counter[RejectCode] = Counter()
@@ -78,7 +78,7 @@ def reconciled(seed: int, trades: int, profile: Profile) -> tuple[dict[str, Verd
 
 
 def expected(trade: Trade) -> Finding:
-    """What must be said of the trade, going by what was planted; PENDING where no side arrives."""
+    """The expected finding, given what was planted in the trade; PENDING if no side arrives."""
     planted = set(trade.planted)
     arriving = {statement.source for statement in trade.statements if statement.flaw is None}
     sides = arriving - {Source.PNL}
@@ -98,7 +98,7 @@ def expected(trade: Trade) -> Finding:
     outcomes |= {WRONG[fault]: Outcome.FAIL for fault in planted & WRONG.keys()}
     if Source.PNL not in arriving:
         outcomes["pnl"] = Outcome.NOT_CHECKED
-    if conflict:  # the rival is the last to be stated
+    if conflict:  # the conflicting statement is the last
         outcomes |= dict.fromkeys(CONTESTED[trade.statements[-1].source], Outcome.NOT_CHECKED)
     reasons = {REASONS[name] for name, outcome in outcomes.items() if outcome is Outcome.FAIL} | conflict
     return State.MISMATCHED if reasons else State.MATCHED, tuple(sorted(reasons)), outcomes
@@ -112,8 +112,8 @@ def test_the_engine_finds_what_was_planted(profile: Profile, seed: int) -> None:
     trades = [trade_of(seed, index, profile) for index in range(count)]
     found = {}
     for trade in trades:
-        said = verdicts.get(trade.trade_id, Verdict(State.PENDING))
-        found[trade] = said.state, said.reasons, {check.name: check.outcome for check in said.checks}
+        verdict = verdicts.get(trade.trade_id, Verdict(State.PENDING))
+        found[trade] = verdict.state, verdict.reasons, {check.name: check.outcome for check in verdict.checks}
     assert found == {trade: expected(trade) for trade in trades}
     assert verdicts.keys() <= {trade.trade_id for trade in trades}
     flaws = Counter(statement.flaw for trade in trades for statement in trade.statements if statement.flaw)
@@ -134,23 +134,23 @@ def test_a_realised_pnl_is_suspected() -> None:
 
 def test_every_kind_of_break_is_typical() -> None:
     verdicts, rejects = reconciled(7, 20_000, TYPICAL)
-    reasons = Counter(reason for said in verdicts.values() for reason in said.reasons)
+    reasons = Counter(reason for verdict in verdicts.values() for reason in verdict.reasons)
     assert reasons.keys() == {*REASONS.values(), Reason.MISSING_CONFIRMATION, Reason.MISSING_EXECUTION}
     assert min(reasons.values()) >= 20
     assert not rejects
-    states = Counter(said.state for said in verdicts.values())
+    states = Counter(verdict.state for verdict in verdicts.values())
     broken = states[State.MISMATCHED] + states[State.UNMATCHED]
     assert states.total() == 20_000
     assert 20_000 * 3 // 100 < broken < 20_000 * 8 // 100
-    assert any(len(said.reasons) > 1 for said in verdicts.values())
-    outcomes = {(check.name, check.outcome) for said in verdicts.values() for check in said.checks}
+    assert any(len(verdict.reasons) > 1 for verdict in verdicts.values())
+    outcomes = {(check.name, check.outcome) for verdict in verdicts.values() for check in verdict.checks}
     assert {(name, Outcome.WITHIN_TOLERANCE) for name in TOLERATED.values()} <= outcomes
 
 
 def test_differences_on_the_limit_and_just_beyond_it_are_typical() -> None:
     prices, drifts = Counter[int](), Counter[int]()
     for index in range(20_000):
-        sides = {statement.source: statement.said for statement in trade_of(7, index, TYPICAL).statements}
+        sides = {statement.source: statement.content for statement in trade_of(7, index, TYPICAL).statements}
         ours, theirs = sides.get(Source.EXECUTIONS), sides.get(Source.CONFIRMATIONS)
         if isinstance(ours, Terms) and isinstance(theirs, Terms):
             prices[theirs.price_mills - ours.price_mills] += 1
@@ -171,13 +171,13 @@ def test_everything_happens_on_a_hostile_day() -> None:
 
 def test_nothing_happens_on_a_clean_day() -> None:
     verdicts, rejects = reconciled(7, 1000, PROFILES["clean"])
-    assert {said.state for said in verdicts.values()} == {State.MATCHED}
-    assert {check.outcome for said in verdicts.values() for check in said.checks} == {Outcome.PASS}
+    assert {verdict.state for verdict in verdicts.values()} == {State.MATCHED}
+    assert {check.outcome for verdict in verdicts.values() for check in verdict.checks} == {Outcome.PASS}
     assert (len(verdicts), rejects.total()) == (1000, 0)
 
 
 @pytest.mark.parametrize("flaw", Flaw)
-def test_a_flawed_row_is_turned_away_with_its_code(flaw: Flaw) -> None:
+def test_a_flawed_row_is_rejected_with_its_code(flaw: Flaw) -> None:
     trade = next(whole for index in range(50) if len((whole := trade_of(7, index, HOSTILE)).statements) == 3)
     for statement in trade.statements:
         if statement.source is Source.PNL and flaw not in PNL_FLAWS:

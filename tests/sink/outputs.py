@@ -1,6 +1,6 @@
-"""What matching publishes, made from real legs: the outputs of trades as a log, and a database's rows to compare.
+"""Outputs of matching made from real legs, as a log, and the rows of a database for comparison.
 
-legs of a trade, one after the other -> results -> Outputs({(topic, partition): records})
+legs of a trade, in order of arrival -> results -> Outputs({(topic, partition): records})
 """
 
 import random
@@ -33,7 +33,7 @@ SEED = 11
 
 
 def as_sent(leg: Leg) -> Leg:
-    """The leg as decoding gives it: amounts in their canonical form."""
+    """The leg as after decoding: amounts in canonical form."""
     amounts = {name: getattr(leg, name) for name in leg.__struct_fields__}
     return replace(leg, **{name: canonical(one) for name, one in amounts.items() if isinstance(one, Decimal)})
 
@@ -50,13 +50,13 @@ SENT: tuple[Leg, ...] = (
     booked(),
 )
 LEGS = tuple(as_sent(leg) for leg in SENT)
-"""In some order they match, break, are mended, break again and are cancelled."""
+"""Depending on their order they match, break, are resolved, break again and are cancelled."""
 
-Place = tuple[str, int]
+TopicPartition = tuple[str, int]
 
 
 def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
-    """What is published of a trade whose legs come one after the other, its graces over."""
+    """The results published for a trade whose legs arrive one after the other, with all graces over."""
     facts: list[Fact] = []
     published: list[Result] = []
     before: LastPublished | None = None
@@ -90,7 +90,7 @@ def letter(offset: int, text: str = "not JSON", *, topic: str = "executions") ->
 
 
 def standing(partition: int, pending: int) -> bytes:
-    """A standing."""
+    """A partition status."""
     return msgspec.json.encode(
         {
             "partition": partition,
@@ -102,57 +102,57 @@ def standing(partition: int, pending: int) -> bytes:
 
 
 class Outputs:
-    """The output topics as a log that has holes in its offsets."""
+    """The output topics as a log with gaps in its offsets."""
 
     def __init__(self, seed: int = SEED) -> None:
-        self.places: dict[Place, list[LogRecord]] = {}
+        self.places: dict[TopicPartition, list[LogRecord]] = {}
         self._rng = random.Random(seed)
         self._clock_ms = START_MS
 
     def publish(self, one: Result, before: Result | None = None) -> None:
-        """A result to its home, and to where its trade was before."""
+        """Append a result to its home topic, and to the previous home of its trade."""
         at_home = {home(one), *([] if before is None else [home(before)])}
         for topic in sorted(at_home):
             self.append(topic, crc32(one.trade_id.encode()) % PARTITIONS, one.trade_id.encode(), encode_result(one))
 
     def trade(self, trade_id: str, legs: Iterable[Leg], *, again: bool = False) -> None:
-        """Every result of a trade; ``again``: the last ones come twice."""
+        """Publish every result of a trade; ``again``: the last two are repeated."""
         published = results_of(trade_id, legs)
         pairs = [*zip(published, [None, *published], strict=False)]
         for one, before in [*pairs, *(pairs[-2:] if again else [])]:
             self.publish(one, before)
 
     def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
-        """One record."""
+        """Append one record."""
         records = self.places.setdefault((topic, partition), [])
         offset = records[-1].offset + 1 if records else 0
         self._clock_ms += 1
-        hole = self._rng.random() < 0.1
-        records.append(LogRecord(offset + hole, self._clock_ms, key, value, ()))
+        gap = self._rng.random() < 0.1
+        records.append(LogRecord(offset + gap, self._clock_ms, key, value, ()))
 
     def others(self, count: int) -> None:
-        """Dead letters, some of them twice, and standings."""
+        """Publish dead letters, some of them twice, and partition statuses."""
         for number in range(count):
             for _ in range(self._rng.choice((1, 1, 2))):
                 self.append(TOPICS.dead_letters, number % PARTITIONS, None, letter(number, f"not JSON, {number}"))
             partition = number % PARTITIONS
             self.append(TOPICS.standings, partition, b"%d" % partition, standing(partition, number % 2))
 
-    def batch(self, place: Place, first: int, count: int) -> MicroBatch:
-        """So many records of a partition, from that one on."""
-        records: Sequence[Record] = self.places[place][first : first + count]
-        return MicroBatch(*place, records)
+    def batch(self, tp: TopicPartition, first: int, count: int) -> MicroBatch:
+        """``count`` records of a partition, from the index ``first`` on."""
+        records: Sequence[Record] = self.places[tp][first : first + count]
+        return MicroBatch(*tp, records)
 
     def into(self, store: Store, batch_records: int = 1_000) -> None:
-        """All of it, topic by topic."""
-        for place in self.places:
-            for first in range(0, len(self.places[place]), batch_records):
-                store.take(self.batch(place, first, batch_records))
+        """Write everything to a store, topic by topic."""
+        for tp in self.places:
+            for first in range(0, len(self.places[tp]), batch_records):
+                store.take(self.batch(tp, first, batch_records))
 
     @property
-    def ends(self) -> dict[Place, int]:
+    def ends(self) -> dict[TopicPartition, int]:
         """The next offset of every partition."""
-        return {place: records[-1].offset + 1 for place, records in self.places.items()}
+        return {tp: records[-1].offset + 1 for tp, records in self.places.items()}
 
 
 def home(one: Result) -> str:
@@ -161,7 +161,7 @@ def home(one: Result) -> str:
 
 
 def simulated(trades: int, seed: int = SEED) -> Outputs:
-    """The outputs of so many trades, one in three with a life of its own, the others matched at once."""
+    """The outputs of simulated trades; one in three has several results, the others match at once."""
     rng, outputs = random.Random(seed), Outputs(seed)
     for number in range(trades):
         legs = rng.sample(LEGS, rng.randrange(2, 7)) if rng.random() < 0.3 else LEGS[:2]
@@ -171,7 +171,7 @@ def simulated(trades: int, seed: int = SEED) -> Outputs:
 
 
 def rows(engine: Engine) -> Mapping[str, list[tuple[Any, ...]]]:
-    """Everything in the database but the numbers it gave itself."""
+    """All rows of the database, without the ids it assigned."""
     with engine.connect() as connection:
         return {
             table.name: sorted(

@@ -1,4 +1,4 @@
-"""A worker with the sink alone on the embedded log, in a process of its own; ended, it prints its metrics.
+"""A worker with the sink alone on the embedded log, in a process of its own; prints its metrics at the end.
 
 python -m sink.sink_app DIRECTORY
 """
@@ -19,7 +19,7 @@ from traderecon.transport.retry_counts import RetryCounts
 
 
 def main(directory: Path) -> None:
-    """One worker, until a signal or a halt."""
+    """Run one worker until a signal or a fail-stop."""
     app = StreamApp(
         "sink",
         broker=f"embedded://{directory}",

@@ -1,6 +1,6 @@
-"""Lives of a sink that are cut short: a process takes batches in a loop, and is killed; the next goes on.
+"""A sink that is killed again and again: a process takes batches in a loop, is killed, and the next one continues.
 
-python -m sink.taking URL TRADES KILLS          prints how many lives ended by a kill
+python -m sink.taking URL TRADES KILLS          prints the number of kills
 """
 
 import os
@@ -15,49 +15,48 @@ from traderecon.sink.store import Store
 
 BATCH_RECORDS = 12
 TAKE_S = 0.005
-"""About as long as a batch takes: a kill comes anywhere within one."""
+"""About as long as a batch takes, so that kills hit any point of it."""
 
 
-def live(outputs: Outputs, url: str, seed: int, told: int) -> None:
-    """Take what is left, in small batches from any partition, some of it once more; a byte is told of each."""
+def live(outputs: Outputs, url: str, seed: int, progress: int) -> None:
+    """Take the remaining records in small batches from random partitions, with repeats; write a byte for each batch."""
     rng, store = random.Random(seed), Store.open(url)
     store.ready()
-    kept = store.offsets()
-    at = {
-        place: sum(record.offset < kept.get(place, 0) for record in records)
-        for place, records in outputs.places.items()
+    offsets = store.offsets()
+    taken = {
+        tp: sum(record.offset < offsets.get(tp, 0) for record in records) for tp, records in outputs.places.items()
     }
-    while left := [place for place, records in outputs.places.items() if at[place] < len(records)]:
-        place = rng.choice(left)
-        first = max(0, at[place] - rng.choice((0, 0, 5)))
-        batch = outputs.batch(place, first, rng.randint(6, BATCH_RECORDS))
+    while left := [tp for tp, records in outputs.places.items() if taken[tp] < len(records)]:
+        tp = rng.choice(left)
+        first = max(0, taken[tp] - rng.choice((0, 0, 5)))
+        batch = outputs.batch(tp, first, rng.randint(6, BATCH_RECORDS))
         store.take(batch)
-        os.write(told, b".")
-        at[place] = first + len(batch)
+        os.write(progress, b".")
+        taken[tp] = first + len(batch)
 
 
 def main(url: str, trades: int, kills: int) -> None:
-    """Kill so many lives, each a few batches on, then let one end."""
+    """Kill the process ``kills`` times, each after a few batches, then let one finish."""
     rng, outputs = random.Random(trades), simulated(trades)
     most = sum(map(len, outputs.places.values())) // BATCH_RECORDS // kills
     killed = 0
     while True:
-        heard, told = os.pipe()
+        signals, progress = os.pipe()
         child = os.fork()
         if not child:
-            live(outputs, url, killed, told)
+            live(outputs, url, killed, progress)
             os._exit(0)
-        os.close(told)
+        os.close(progress)
         if killed < kills:
             for _ in range(rng.randrange(most)):
-                os.read(heard, 1)
-            time.sleep(rng.uniform(0, TAKE_S))  # the moment of the kill, not a wait
+                os.read(signals, 1)
+            time.sleep(rng.uniform(0, TAKE_S))  # randomizes the moment of the kill
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        os.close(heard)
+        os.close(signals)
         if not os.WIFSIGNALED(status):
             if os.waitstatus_to_exitcode(status):
-                sys.exit("a life ended by itself, and not well")
+                sys.exit("a process failed without being killed")
             break
         killed += 1
     sys.stdout.write(f"{killed}\n")

@@ -1,4 +1,4 @@
-"""The sink as a worker on the embedded log: killed or not, what is on the topics is in the database, once."""
+"""The sink as a worker on the embedded log: whatever happens, each record on the topics is in the database once."""
 
 import base64
 import os
@@ -21,7 +21,7 @@ from traderecon.transport.log import Log
 TESTS = Path(__file__).parents[1]
 END_S = 180
 UNREACHABLE = 4
-PROMISE = 70
+SOFTWARE_ERROR = 70
 
 
 class Stage:
@@ -34,11 +34,11 @@ class Stage:
             self.log.create(topic, PARTITIONS)
         self.store = Store.open(f"sqlite:///{directory / 't.db'}")
         self.store.ready()
-        self._said = directory / "said"
+        self._log_file = directory / "worker.log"
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> "subprocess.Popen[bytes]":
-        with self._said.open("ab") as out:
+        with self._log_file.open("ab") as out:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "sink.sink_app", str(self.directory)],
                 env={**os.environ, "PYTHONPATH": str(TESTS)},
@@ -50,28 +50,30 @@ class Stage:
         return worker
 
     @property
-    def said(self) -> str:
-        return self._said.read_text()
+    def worker_log(self) -> str:
+        return self._log_file.read_text()
 
     def publish(self, outputs: Outputs) -> None:
-        """Everything, without the holes: the log gives the offsets."""
+        """Publish everything; the log assigns the offsets, without gaps."""
         for (topic, partition), records in outputs.places.items():
             self.log.append([(topic, partition, [(one.key, one.value, one.timestamp, ()) for one in records])])
 
     def until(self, found: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + END_S
         while not found():
-            assert time.monotonic() < deadline, f"not within {END_S} s: {what}\n{self.said[-4000:]}"
-            assert self._workers[-1].poll() is None or found(), f"the worker ended before: {what}\n{self.said[-4000:]}"
+            assert time.monotonic() < deadline, f"not within {END_S} s: {what}\n{self.worker_log[-4000:]}"
+            assert self._workers[-1].poll() is None or found(), (
+                f"the worker ended before: {what}\n{self.worker_log[-4000:]}"
+            )
             time.sleep(0.02)
 
     def done(self) -> bool:
         ends = {(topic, at): self.log.end(topic, at) for topic in TOPICS.outputs for at in range(PARTITIONS)}
-        return self.store.offsets() == {place: end for place, end in ends.items() if end}
+        return self.store.offsets() == {tp: end for tp, end in ends.items() if end}
 
     def counted(self, metric: str) -> float:
-        """What the last worker that ended by itself counted."""
-        return float(re.findall(rf"^{metric} (\S+)$", self.said, re.MULTILINE)[-1])
+        """A metric of the last worker that stopped in order."""
+        return float(re.findall(rf"^{metric} (\S+)$", self.worker_log, re.MULTILINE)[-1])
 
     def close(self) -> None:
         for worker in self._workers:
@@ -88,7 +90,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.close()
 
 
-def test_what_is_published_is_stored_and_counted(stage: Stage) -> None:
+def test_published_records_are_stored_and_counted(stage: Stage) -> None:
     stage.publish(simulated(300))
     worker = stage.start()
     stage.until(stage.done, "everything is stored")
@@ -102,14 +104,14 @@ def test_what_is_published_is_stored_and_counted(stage: Stage) -> None:
     assert 0 < stage.counted("traderecon_end_to_end_seconds_count") <= len(found["result_history"])
 
 
-def test_a_worker_goes_on_where_the_database_is_whatever_its_group_committed(stage: Stage) -> None:
+def test_a_worker_continues_at_the_offsets_of_the_database(stage: Stage) -> None:
     outputs = simulated(300)
     stage.publish(outputs)
     worker = stage.start()
     stage.until(stage.store.offsets, "something is stored")
     worker.kill()
     worker.wait()
-    # A commit ahead of the database, as of a group that has read into a database since lost.
+    # A commit ahead of the database, as left by a group whose database was lost.
     stage.log.commit(
         "sink", {(TOPICS.reconciled, at): stage.log.end(TOPICS.reconciled, at) for at in range(PARTITIONS)}
     )
@@ -135,20 +137,20 @@ def test_a_worker_goes_on_where_the_database_is_whatever_its_group_committed(sta
     }
 
 
-def test_a_record_that_is_no_result_ends_the_process(stage: Stage) -> None:
+def test_a_foreign_record_ends_the_process(stage: Stage) -> None:
     stage.log.append([(TOPICS.mismatch, 0, [(b"T", b"{}", 0, ())])])
-    assert stage.start().wait(END_S) == PROMISE
-    assert "mismatch[0] offset 0, key b'T': Object missing required field" in stage.said
+    assert stage.start().wait(END_S) == SOFTWARE_ERROR
+    assert "mismatch[0] offset 0, key b'T': Object missing required field" in stage.worker_log
     assert stage.store.offsets() == {}
 
 
-def test_a_record_that_is_no_result_is_a_dead_letter_the_third_time(stage: Stage, tmp_path: Path) -> None:
-    place, value = (TOPICS.mismatch, 0), b'{"trade_id": "T"}'
-    stage.log.append([(*place, [(b"T", value, 7, ())])])
+def test_a_foreign_record_becomes_a_dead_letter_on_the_third_attempt(stage: Stage, tmp_path: Path) -> None:
+    tp, value = (TOPICS.mismatch, 0), b'{"trade_id": "T"}'
+    stage.log.append([(*tp, [(b"T", value, 7, ())])])
     stage.publish(simulated(300))
     for _ in range(2):
-        assert stage.start().wait(END_S) == PROMISE
-        assert place not in stage.store.offsets()
+        assert stage.start().wait(END_S) == SOFTWARE_ERROR
+        assert tp not in stage.store.offsets()
     worker = stage.start()
     stage.until(stage.done, "everything is stored")
     worker.terminate()
@@ -157,7 +159,7 @@ def test_a_record_that_is_no_result_is_a_dead_letter_the_third_time(stage: Stage
     found = dict(rows(stage.store.engine))
     ours = [row for row in found["dead_letters"] if row[0] == "HANDLER_ERROR"]
     [(_, text, *origin, received_at, _, size, key, raw, _, _, _, _, _, _)] = ours
-    assert (origin, received_at, size) == ([*place, 0], "1970-01-01T00:00:00.007Z", len(value))
+    assert (origin, received_at, size) == ([*tp, 0], "1970-01-01T00:00:00.007Z", len(value))
     assert (
         "not a record that this topic carries; three attempts failed: mismatch[0] offset 0, key b'T': Object missing"
         in text
@@ -172,7 +174,7 @@ def test_a_record_that_is_no_result_is_a_dead_letter_the_third_time(stage: Stage
         assert found[table] == expected[table]
 
 
-def test_a_worker_that_was_stopped_leaves_one_file(stage: Stage, tmp_path: Path) -> None:
+def test_a_stopped_worker_leaves_a_single_file(stage: Stage, tmp_path: Path) -> None:
     stage.publish(simulated(300))
     queries = Queries.open(f"sqlite:///{stage.directory / 't.db'}")
     worker = stage.start()
@@ -191,8 +193,8 @@ def test_a_worker_that_was_stopped_leaves_one_file(stage: Stage, tmp_path: Path)
 def test_a_sink_that_was_overtaken_ends_the_process(stage: Stage) -> None:
     outputs = simulated(50)
     stage.start()
-    stage.until(lambda: "Worker ready" in stage.said, "the worker is ready")
+    stage.until(lambda: "Worker ready" in stage.worker_log, "the worker is ready")
     stage.store.take(outputs.batch((TOPICS.reconciled, 0), 0, 5))
     stage.publish(outputs)
-    assert stage._workers[-1].wait(END_S) == PROMISE
-    assert "another sink has it now" in stage.said
+    assert stage._workers[-1].wait(END_S) == SOFTWARE_ERROR
+    assert "another sink has taken over" in stage.worker_log

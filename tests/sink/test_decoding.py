@@ -1,4 +1,4 @@
-"""What the sink reads of a result, whatever the result is about."""
+"""Decoding in the sink: every valid result fits its row, and values that do not are foreign records."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ STANDING: dict[str, Any] = {"partition": 0, "watermark": None, "pending": {"pnl"
 
 
 @given(trades(snapshots=False))
-def test_whatever_was_sent_has_a_size(sent: list[Sent]) -> None:
+def test_every_result_has_a_finite_notional(sent: list[Sent]) -> None:
     facts = facts_of(sent)
     published = encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
     notional = decode_head(published).size.notional
@@ -57,7 +57,7 @@ def test_whatever_was_sent_has_a_size(sent: list[Sent]) -> None:
     ],
     ids=str,
 )
-def test_what_no_reader_or_database_can_take_is_not_ours(
+def test_values_that_cannot_be_stored_are_foreign_records(
     tmp_path: Path, topic: str, valid: Mapping[str, Any], wrong: Mapping[str, Any]
 ) -> None:
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")

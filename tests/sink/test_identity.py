@@ -1,4 +1,4 @@
-"""What a database is to its log: its id, where its history begins, and changes of the rules it was told of."""
+"""The identity of a database: its id, its file, where its history begins, and stored changes of the rules."""
 
 import socket
 from collections.abc import Iterator
@@ -84,18 +84,18 @@ def test_z8_a_database_whose_outputs_have_expired_says_since_when_it_is_complete
     outputs = simulated(120)
     whole = fresh(tmp_path / "whole.db")
     outputs.into(whole)
-    late = {place: records[len(records) // 2].offset for place, records in outputs.places.items()}
-    store.begins(late)
-    kept = {place: [one for one in records if one.offset >= late[place]] for place, records in outputs.places.items()}
-    for place, records in kept.items():
-        store.take(MicroBatch(*place, records))
+    late = {tp: records[len(records) // 2].offset for tp, records in outputs.places.items()}
+    store.note_earliest(late)
+    remaining = {tp: [one for one in records if one.offset >= late[tp]] for tp, records in outputs.places.items()}
+    for tp, records in remaining.items():
+        store.take(MicroBatch(*tp, records))
     url = f"sqlite:///{tmp_path / 't.db'}"
     with looked_at(url) as connection:
         examined = examine(connection, Known())
     histories = (TOPICS.reconciled, TOPICS.mismatch, TOPICS.dead_letters)
     begun = {(one.topic, one.partition): one.first_offset for one in examined.beginnings}
-    assert begun == {place: first for place, first in late.items() if place[0] in histories}
-    assert not [one for one in examined.findings if one.kind is not Kind.CHECKPOINT]  # nobody has published one here
+    assert begun == {tp: first for tp, first in late.items() if tp[0] in histories}
+    assert not [one for one in examined.findings if one.kind is not Kind.CHECKPOINT]  # none was published here
     assert store.complete_from() == max(one.complete_from for one in examined.beginnings)
     assert whole.complete_from() is None
     assert [one.first_offset for one in Queries(store.readers).beginnings()] == [*begun.values()]

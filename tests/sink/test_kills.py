@@ -1,4 +1,4 @@
-"""A real worker with the sink alone, killed at any moment; ``python -m sink_kills`` does so for hours."""
+"""A real worker with only the sink, killed at random moments; ``python -m sink_kills`` does so for hours."""
 
 import sqlite3
 from contextlib import closing
@@ -30,7 +30,7 @@ def test_k9_a_sink_killed_at_any_moment_stores_every_result_once(survived: Path)
 
 
 @pytest.mark.parametrize(
-    ("done", "found"),
+    ("tampering", "message"),
     [
         ("DELETE FROM result_history WHERE id = 700", "the topic says"),
         ("UPDATE result_history SET state = 'CANCELLED' WHERE id = 700", "the topic says"),
@@ -38,10 +38,10 @@ def test_k9_a_sink_killed_at_any_moment_stores_every_result_once(survived: Path)
         ("UPDATE sink_offsets SET head = '0'", "the chain ends in"),
     ],
 )
-def test_what_is_missing_or_other_would_be_seen(survived: Path, tmp_path: Path, done: str, found: str) -> None:
+def test_a_missing_or_changed_row_is_found(survived: Path, tmp_path: Path, tampering: str, message: str) -> None:
     with closing(sqlite3.connect(survived / "t.db")) as source, closing(sqlite3.connect(tmp_path / "t.db")) as copy:
         source.backup(copy)
-        copy.execute(done)
+        copy.execute(tampering)
         copy.commit()
-    with Log.open(survived / "log.db") as log, pytest.raises(Mismatch, match=found):
+    with Log.open(survived / "log.db") as log, pytest.raises(Mismatch, match=message):
         compared(tmp_path, log)

@@ -1,4 +1,4 @@
-"""The ledger: the same rows from the same accounts, however they are cut, repeated or killed in between."""
+"""The ledger: the same rows from the same accounts, however they are batched or repeated."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,15 +36,15 @@ def ledger(store: Store) -> list[dict[str, Any]]:
 
 
 def test_every_partition_has_its_row(store: Store) -> None:
-    places = [("executions", 0), ("executions", 1), ("desk.pnl_snapshot", 0)]
-    store.take(batch([Account(*place, 100 * step, ((Disposition.LEG, 100),)) for step in (0, 1) for place in places]))
+    partitions = [("executions", 0), ("executions", 1), ("desk.pnl_snapshot", 0)]
+    store.take(batch([Account(*tp, 100 * step, ((Disposition.LEG, 100),)) for step in (0, 1) for tp in partitions]))
     assert [(row["topic"], row["partition"], row["next_offset"], row["legs"]) for row in ledger(store)] == [
-        (*place, 200, 200) for place in sorted(places)
+        (*tp, 200, 200) for tp in sorted(partitions)
     ]
     assert store.offsets() == {("accounts", 0): 6}
 
 
-def test_accounts_that_come_again_cut_otherwise_change_nothing(store: Store) -> None:
+def test_repeated_accounts_in_other_batches_change_nothing(store: Store) -> None:
     store.take(batch([Account("executions", 0, 100, tuple(ROUND))]))
     before = ledger(store)
     again = [
@@ -57,7 +57,7 @@ def test_accounts_that_come_again_cut_otherwise_change_nothing(store: Store) -> 
     assert [(row["legs"], row["rejected"], row["control"], row["gaps"]) for row in before] == [(120, 1, 2, "[]")]
 
 
-def test_a_hole_is_unaccounted_until_it_is_told(store: Store, tmp_path: Path) -> None:
+def test_a_gap_is_unaccounted_until_it_is_reported(store: Store, tmp_path: Path) -> None:
     queries = Queries.open(f"sqlite:///{tmp_path / 't.db'}")
     store.take(
         batch([Account("executions", 0, 0, ((Disposition.LEG, 10),)), Account("executions", 0, 15, tuple(ROUND))])

@@ -1,4 +1,4 @@
-"""Migrations make exactly the tables of the schema, once, and touch nothing that is not theirs."""
+"""Migrations create exactly the tables of the schema, once, and leave other tables alone."""
 
 import re
 import sqlite3
@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 
 from traderecon.exit_codes import Exit
 from traderecon.sink import migration
-from traderecon.sink.database import StoreError, opened
+from traderecon.sink.database import StoreError, open_engine
 from traderecon.sink.schema import metadata
 from traderecon.sink.store import Store
 
@@ -22,7 +22,7 @@ def url(path: Path) -> str:
 
 
 def definitions(path: Path) -> list[tuple[str, str, str]]:
-    """Every table and index as SQLite has it, blanks apart."""
+    """Every table and index as SQLite defines it, without whitespace."""
     found = sqlite3.connect(path)
     try:
         rows = found.execute("SELECT type, name, sql FROM sqlite_schema WHERE tbl_name != 'alembic_version'").fetchall()
@@ -32,7 +32,7 @@ def definitions(path: Path) -> list[tuple[str, str, str]]:
 
 
 def test_migrations_make_the_schema(tmp_path: Path) -> None:
-    engine = opened(url(tmp_path / "t.db"))
+    engine = open_engine(url(tmp_path / "t.db"))
     assert migration.current(engine) is None
     migration.upgrade(engine)
     assert migration.current(engine) == migration.head()
@@ -45,8 +45,8 @@ def test_migrations_make_the_schema(tmp_path: Path) -> None:
     assert definitions(tmp_path / "t.db") == definitions(tmp_path / "made.db")
 
 
-def test_and_a_difference_would_be_seen(tmp_path: Path) -> None:
-    engine = opened(url(tmp_path / "t.db"))
+def test_a_difference_from_the_schema_is_found(tmp_path: Path) -> None:
+    engine = open_engine(url(tmp_path / "t.db"))
     migration.upgrade(engine)
     with engine.connect() as connection:
         connection.exec_driver_sql("DROP INDEX results_by_state")
@@ -56,7 +56,7 @@ def test_and_a_difference_would_be_seen(tmp_path: Path) -> None:
     engine.dispose()
 
 
-def test_stores_that_start_at_once_make_the_tables_once(tmp_path: Path) -> None:
+def test_concurrent_stores_create_the_tables_once(tmp_path: Path) -> None:
     def started(number: int) -> str | None:
         store = Store.open(url(tmp_path / "new" / "folder" / "t.db"))
         try:
@@ -69,7 +69,7 @@ def test_stores_that_start_at_once_make_the_tables_once(tmp_path: Path) -> None:
         assert [*threads.map(started, range(8))] == [migration.head()] * 8
 
 
-def test_a_database_behind_or_ahead_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_database_at_another_migration_is_rejected_with_advice(tmp_path: Path) -> None:
     store = Store.open(url(tmp_path / "t.db"))
     store.ready()
     with store.engine.begin() as connection:
@@ -85,7 +85,7 @@ def test_a_database_behind_or_ahead_is_refused_with_what_to_do(tmp_path: Path) -
     store.close()
 
 
-def test_tables_of_something_else_are_left_alone(tmp_path: Path) -> None:
+def test_foreign_tables_are_left_alone(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "t.db")
     other.execute("CREATE TABLE results (id)")
     other.close()
@@ -97,36 +97,36 @@ def test_tables_of_something_else_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "code", "said"),
+    ("address", "code", "message"),
     [
         (
             "postgresql://u:hunter2@h/db",
             Exit.CONFIG,
-            "this version keeps its database in SQLite only",
+            "only SQLite databases are supported",
         ),
-        ("no url", Exit.CONFIG, "this version keeps its database in SQLite only"),
+        ("no url", Exit.CONFIG, "only SQLite databases are supported"),
         ("sqlite://", Exit.CONFIG, "names no file"),
         ("sqlite:///:memory:", Exit.CONFIG, "names no file"),
-        ("sqlite:////proc/no/t.db", Exit.UNREACHABLE, "its directory cannot be made"),
+        ("sqlite:////proc/no/t.db", Exit.UNREACHABLE, "its directory cannot be created"),
         ("sqlite:////proc/t.db", Exit.UNREACHABLE, "cannot be opened"),
     ],
 )
-def test_a_database_that_cannot_be_used(address: str, code: int, said: str) -> None:
-    with pytest.raises(StoreError, match=said) as error:
+def test_a_database_that_cannot_be_used(address: str, code: int, message: str) -> None:
+    with pytest.raises(StoreError, match=message) as error:
         Store.open(address)
     assert error.value.code == code
     assert "hunter2" not in error.value.sentence
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "t.db").write_bytes(b"a letter to the desk, and no database at all" * 100)
-    with pytest.raises(StoreError, match="no database that can be read") as error:
+    with pytest.raises(StoreError, match="not a readable database") as error:
         Store.open(url(tmp_path / "t.db"))
     assert error.value.code == Exit.CONFIG
 
 
-def test_a_database_somebody_keeps_to_himself_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traderecon.sink.database.PATIENCE_S", 0.05)
+def test_a_locked_database_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traderecon.sink.database.BUSY_TIMEOUT_S", 0.05)
     store = Store.open(url(tmp_path / "t.db"))
     other = sqlite3.connect(tmp_path / "t.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -139,8 +139,8 @@ def test_a_database_somebody_keeps_to_himself_is_unreachable(tmp_path: Path, mon
     store.close()
 
 
-def test_what_the_database_promises_is_switched_on(tmp_path: Path) -> None:
-    engine = opened(url(tmp_path / "t.db"))
+def test_the_sqlite_options_are_set(tmp_path: Path) -> None:
+    engine = open_engine(url(tmp_path / "t.db"))
     with engine.connect() as connection:
         options = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()

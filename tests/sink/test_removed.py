@@ -46,7 +46,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 
 @pytest.mark.parametrize("happens", [removed, file_alone, log_alone, replaced, directory])
-def test_a_database_taken_from_under_a_worker_is_said_in_one_sentence_and_made_anew(
+def test_a_removed_database_is_reported_and_rebuilt(
     installation: Installation, tmp_path: Path, happens: Callable[[Path], None]
 ) -> None:
     truth = batch_of(installation, DAY)
@@ -74,4 +74,4 @@ def test_an_embedded_log_taken_from_under_a_worker_ends_it(installation: Install
     worker = installation.start_ready()
     (installation.data_dir / name).unlink()
     assert worker.ended() == 70
-    assert f"{name} was removed or replaced while it was in use: what is written to it is lost. Put" in worker.log
+    assert f"{name} was removed or replaced while in use: writes to it are lost. Restore" in worker.log

@@ -1,4 +1,4 @@
-"""The store: whatever is read in whatever order, however often, and whoever is killed: the same rows."""
+"""The store: the rows do not depend on the order of reading, on repetition, or on kills."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from sink.outputs import (
     PARTITIONS,
     TOPICS,
     Outputs,
-    Place,
+    TopicPartition,
     letter,
     results_of,
     rows,
@@ -74,7 +74,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, to copy: each example wants two."""
+    """A database with its tables, to be copied: each example needs two."""
     path = tmp_path_factory.mktemp("store") / "empty.db"
     fresh(path).close()
     return path
@@ -95,38 +95,38 @@ def published(store: Store, results: list[Result], *, backwards: bool = False) -
     outputs = Outputs()
     for result, before in zip(results, [None, *results], strict=False):
         outputs.publish(result, before)
-    for place in sorted(outputs.places, reverse=backwards):
-        store.take(outputs.batch(place, 0, 1_000))
+    for tp in sorted(outputs.places, reverse=backwards):
+        store.take(outputs.batch(tp, 0, 1_000))
 
 
-def recomputed(outputs: Outputs) -> dict[Place, str]:
-    """The head of every chain, by the topics alone."""
+def recomputed(outputs: Outputs) -> dict[TopicPartition, str]:
+    """The head of every chain, computed from the topics alone."""
     heads = {}
-    letters: set[tuple[str, int, int]] = set()
+    dead_letters: set[tuple[str, int, int]] = set()
     for (topic, partition), records in outputs.places.items():
         head, seen = START, set[tuple[int, str]]()
         for record in records:
             assert record.value
-            said = json.loads(record.value)
+            message = json.loads(record.value)
             if topic == TOPICS.standings:
                 continue
             if topic == TOPICS.dead_letters:
-                origin = (said["topic"], said["partition"], said["offset"])
-                if origin in letters:
+                origin = (message["topic"], message["partition"], message["offset"])
+                if origin in dead_letters:
                     continue
-                letters.add(origin)
+                dead_letters.add(origin)
             else:
-                broken = said["state"] in {"MISMATCHED", "UNMATCHED"}
-                if broken != (topic == TOPICS.mismatch) or (said["version"], said["event_id"]) in seen:
+                broken = message["state"] in {"MISMATCHED", "UNMATCHED"}
+                if broken != (topic == TOPICS.mismatch) or (message["version"], message["event_id"]) in seen:
                     continue
-                seen.add((said["version"], said["event_id"]))
+                seen.add((message["version"], message["event_id"]))
             content = hashlib.sha256(record.value).hexdigest()
             head = hashlib.sha256(f"{head} {topic} {partition} {record.offset} {content}".encode()).hexdigest()
         heads[topic, partition] = head
     return heads
 
 
-def heads(store: Store) -> dict[Place, str]:
+def heads(store: Store) -> dict[TopicPartition, str]:
     return {(row["topic"], row["partition"]): row["head"] for row in table(store, "sink_offsets")}
 
 
@@ -136,7 +136,7 @@ def heads(store: Store) -> dict[Place, str]:
     ),
     seed=st.integers(0, 2**32),
 )
-def test_whatever_is_read_in_whatever_order_and_however_often_the_rows_are_the_same(
+def test_the_rows_do_not_depend_on_order_or_repetition(
     empty: Path, lives: list[tuple[list[Leg], bool]], seed: int
 ) -> None:
     outputs, rng = Outputs(seed), random.Random(seed)
@@ -146,14 +146,14 @@ def test_whatever_is_read_in_whatever_order_and_however_often_the_rows_are_the_s
     with in_copy(empty, "in-order") as in_order, in_copy(empty, "shuffled") as shuffled:
         outputs.into(in_order)
         at = dict.fromkeys(outputs.places, 0)
-        while left := [place for place, records in outputs.places.items() if at[place] < len(records)]:
-            place = rng.choice(left)
-            first = max(0, at[place] - rng.choice((0, 0, 1, 3)))
-            batch = outputs.batch(place, first, rng.randint(1, 6))
+        while left := [tp for tp, records in outputs.places.items() if at[tp] < len(records)]:
+            tp = rng.choice(left)
+            first = max(0, at[tp] - rng.choice((0, 0, 1, 3)))
+            batch = outputs.batch(tp, first, rng.randint(1, 6))
             shuffled.take(batch)
-            at[place] = max(at[place], first + len(batch))
+            at[tp] = max(at[tp], first + len(batch))
             if rng.random() < 0.1:
-                shuffled.offsets()  # as a sink does that gets its partitions anew
+                shuffled.offsets()  # as a sink does when its partitions are assigned again
         assert rows(shuffled.engine) == rows(in_order.engine)
         assert heads(shuffled) == recomputed(outputs)
         assert shuffled.offsets() == outputs.ends
@@ -161,7 +161,7 @@ def test_whatever_is_read_in_whatever_order_and_however_often_the_rows_are_the_s
 
 @contextmanager
 def in_copy(empty: Path, name: str) -> Iterator[Store]:
-    """A store on a copy of an empty database, gone afterwards."""
+    """A store on a temporary copy of an empty database."""
     path = empty.with_name(f"{name}.db")
     shutil.copy(empty, path)
     store = Store.open(f"sqlite:///{path}")
@@ -188,45 +188,45 @@ def test_k9_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_
 
 def test_z1_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
     outputs = simulated(50)
-    place = (TOPICS.mismatch, 0)
+    tp = (TOPICS.mismatch, 0)
     other = Store.open(f"sqlite:///{tmp_path / 't.db'}")
     assert store.offsets() == other.offsets() == {}
-    assert store.take(outputs.batch(place, 0, 10)).rows
+    assert store.take(outputs.batch(tp, 0, 10)).rows
     before = rows(store.engine)
-    with pytest.raises(Fenced, match=r"mismatch\[0\]: this sink left it at offset 0, the database says \d+"):
-        other.take(outputs.batch(place, 0, 20))
+    with pytest.raises(Fenced, match=r"mismatch\[0\]: this sink expects offset 0, but the database is at \d+"):
+        other.take(outputs.batch(tp, 0, 20))
     assert rows(store.engine) == before
     other.offsets()
-    other.take(outputs.batch(place, 0, 20))
+    other.take(outputs.batch(tp, 0, 20))
     with pytest.raises(Fenced):
-        store.take(outputs.batch(place, 10, 10))
+        store.take(outputs.batch(tp, 10, 10))
     store.offsets()
-    assert store.take(outputs.batch(place, 10, 10)).rows == 0
+    assert store.take(outputs.batch(tp, 10, 10)).rows == 0
     outputs.into(store)
     assert heads(store) == recomputed(outputs)
     other.close()
 
 
-def test_a_batch_that_cannot_be_taken_whole_is_not_taken_at_all(store: Store) -> None:
+def test_a_batch_that_fails_in_part_is_not_written_at_all(store: Store) -> None:
     outputs = simulated(20)
-    place = (TOPICS.reconciled, 0)
-    outputs.append(*place, b"T", b'{"event_id": "e"}')
+    tp = (TOPICS.reconciled, 0)
+    outputs.append(*tp, b"T", b'{"event_id": "e"}')
     before = rows(store.engine)
     with pytest.raises(ForeignRecord, match=r"^reconciled\[0\] offset \d+, key b'T': .*missing required field"):
-        store.take(outputs.batch(place, 0, 1_000))
+        store.take(outputs.batch(tp, 0, 1_000))
     assert rows(store.engine) == before
     assert store.offsets() == {}
 
 
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b'{"state": "PENDING"}'])
 @pytest.mark.parametrize("topic", TOPICS.outputs)
-def test_a_record_that_is_none_of_ours_names_its_place(store: Store, topic: str, value: bytes | None) -> None:
+def test_a_foreign_record_is_reported_with_its_coordinates(store: Store, topic: str, value: bytes | None) -> None:
     with pytest.raises(ForeignRecord, match=rf"^{topic}\[3\] offset 17, key None: "):
         store.take(MicroBatch(topic, 3, [Record(17, 0, None, value, ())]))
 
 
 @pytest.mark.parametrize(
-    ("ours_said", "said"),
+    ("original", "changed"),
     [
         (b'"price":"190.5"', b'"price":"a lot"'),
         (b'"price":"190.5"', b'"price":"NaN"'),
@@ -237,12 +237,10 @@ def test_a_record_that_is_none_of_ours_names_its_place(store: Store, topic: str,
         (b'"name":"founding"', b'"name":"\xff"'),
     ],
 )
-def test_a_result_that_would_not_fit_a_row_is_passed_over_where_told(
-    store: Store, ours_said: bytes, said: bytes
-) -> None:
+def test_a_result_that_does_not_fit_a_row_can_be_skipped(store: Store, original: bytes, changed: bytes) -> None:
     good = encode_result(results_of("T1", [ours()])[0])
-    assert ours_said in good
-    records = [Record(0, 0, b"T1", good.replace(ours_said, said, 1), ()), Record(1, 0, b"T1", good, ())]
+    assert original in good
+    records = [Record(0, 0, b"T1", good.replace(original, changed, 1), ()), Record(1, 0, b"T1", good, ())]
     batch = MicroBatch(TOPICS.mismatch, 0, records)
     with pytest.raises(ForeignRecord, match=r"mismatch\[0\] offset 0") as found:
         store.take(batch)
@@ -251,13 +249,13 @@ def test_a_result_that_would_not_fit_a_row_is_passed_over_where_told(
     assert one(store, "result_history")["offset"] == 1
 
 
-def test_a_batch_of_which_nothing_is_left_moves_on(store: Store) -> None:
+def test_a_batch_of_rejected_records_advances_the_offset(store: Store) -> None:
     batch = MicroBatch(TOPICS.mismatch, 0, [Record(4, 0, b"T1", b"{}", ())])
     assert store.take(batch, {4}).rows == 0
     assert store.offsets() == {(TOPICS.mismatch, 0): 5}
 
 
-def test_a_store_that_is_closed_has_everything_in_its_file(tmp_path: Path) -> None:
+def test_a_closed_store_has_everything_in_its_file(tmp_path: Path) -> None:
     store, readers = fresh(tmp_path / "t.db"), Store.open(f"sqlite:///{tmp_path / 't.db'}")
     simulated(200).into(store)
     expected = rows(readers.engine)
@@ -270,8 +268,8 @@ def test_a_store_that_is_closed_has_everything_in_its_file(tmp_path: Path) -> No
         each.close()
 
 
-def test_who_still_reads_does_not_hold_the_end_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("traderecon.sink.database.GATHER_MS", 20)
+def test_an_open_reader_does_not_block_closing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("traderecon.sink.database.FINAL_CHECKPOINT_WAIT_MS", 20)
     store, readers = fresh(tmp_path / "t.db"), Store.open(f"sqlite:///{tmp_path / 't.db'}")
     with readers.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar() == 0
@@ -282,23 +280,23 @@ def test_who_still_reads_does_not_hold_the_end_up(tmp_path: Path, monkeypatch: p
     readers.close()
 
 
-def test_pending_is_no_result(store: Store) -> None:
+def test_pending_is_not_a_result(store: Store) -> None:
     value = encode_result(results_of("T1", [ours()])[0]).replace(b'"UNMATCHED"', b'"PENDING"')
     with pytest.raises(ForeignRecord, match=r"mismatch\[0\] offset 0, key b'T1': Invalid enum value 'PENDING'"):
         store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())]))
 
 
-def test_a_topic_of_somebody_elses_is_refused(store: Store) -> None:
+def test_a_foreign_topic_is_rejected(store: Store) -> None:
     with pytest.raises(ValueError, match="legs is none of the topics"):
         store.take(MicroBatch("legs", 0, [Record(0, 0, None, b"{}", ())]))
 
 
-def test_hostile_text_is_stored_as_it_came(store: Store) -> None:
+def test_hostile_text_is_stored_unchanged(store: Store) -> None:
     results = [results_of(text, [ours(ticker=text), theirs(price="191", ticker=text)])[-1] for text in HOSTILE]
     records = [Record(at, 0, None, encode_result(result), ()) for at, result in enumerate(results)]
     store.take(MicroBatch(TOPICS.mismatch, 0, records))
-    letters = [Record(at, 0, None, letter(at, text), ()) for at, text in enumerate(HOSTILE)]
-    store.take(MicroBatch(TOPICS.dead_letters, 0, letters))
+    dead_letters = [Record(at, 0, None, letter(at, text), ()) for at, text in enumerate(HOSTILE)]
+    store.take(MicroBatch(TOPICS.dead_letters, 0, dead_letters))
     for name in ("results", "breaks"):
         assert {row["trade_id"]: row["ticker"] for row in table(store, name)} == dict(
             zip(HOSTILE, HOSTILE, strict=True)
@@ -309,6 +307,7 @@ def test_hostile_text_is_stored_as_it_came(store: Store) -> None:
 
 def test_a_matched_trade(store: Store) -> None:
     [_, result] = results_of("T1", [ours(price="-190.505", quantity="3"), theirs(price="-190.50", quantity="3")])
+    store.pin("log-1", "desk.")
     taken = store.take(
         MicroBatch("desk.reconciled", 1, [Record(7, 1_753_524_084_250, b"T1", encode_result(result), ())])
     )
@@ -327,7 +326,7 @@ def test_a_matched_trade(store: Store) -> None:
         "severity": None,
     }
     assert one(store, "sink_offsets")["next_offset"] == 8
-    assert table(store, "breaks") == []  # its opening is on the other topic, and not read yet
+    assert table(store, "breaks") == []  # the result that opened it is on the other topic, and not read yet
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -360,7 +359,7 @@ def test_a_late_confirmation_resolves_the_break(store: Store, *, backwards: bool
     ]
 
 
-def test_of_two_results_with_one_version_the_first_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_of_two_results_with_one_version_stays(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     first, second = results_of("T1", [ours()])[0], results_of("T1", [ours(price="7")])[0]
     records = [
         Record(at, 0, b"T1", encode_result(result), ()) for at, result in enumerate((first, second, first, second))
@@ -374,8 +373,8 @@ def test_of_two_results_with_one_version_the_first_stays(store: Store, caplog: p
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_break_is_resolved_also_by_a_worker_that_knew_nothing_of_it(store: Store, *, backwards: bool) -> None:
-    """A worker stopped past its session may not know that the grace was over: its result says nothing of the break."""
+def test_a_break_is_resolved_by_a_worker_that_did_not_know_of_it(store: Store, *, backwards: bool) -> None:
+    """A worker paused past its session may not know that the grace had ended: its result has no transition."""
     opened, resolved = results_of("T1", [ours(), theirs()])
     stale = replace(resolved, broken=Break(resolved.broken.id, Transition.NONE))
     published(store, [opened, stale], backwards=backwards)
@@ -384,7 +383,7 @@ def test_a_break_is_resolved_also_by_a_worker_that_knew_nothing_of_it(store: Sto
     assert store.take(MicroBatch(TOPICS.reconciled, 0, [again])) == (0, 0, [])
 
 
-def test_an_event_that_comes_with_other_bytes_is_a_conflict(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_event_with_other_content_is_a_conflict(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     value = encode_result(results_of("T1", [ours()])[0])
     assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())])).conflicts == 0
     again = [Record(1, 5, b"T1", value, ()), Record(2, 0, b"T1", value.replace(b"AAPL", b"MSFT"), ())]
@@ -394,7 +393,7 @@ def test_an_event_that_comes_with_other_bytes_is_a_conflict(store: Store, caplog
 
 
 def orphans(offset: int, version: int) -> Record:
-    """A leg that comes once more for a trade that was closed at that version."""
+    """A leg that arrives again for a trade that was closed at that version."""
     fact = arrived(ours(price="190.5"))[0]
     late = orphan(version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
     return Record(offset, offset, b"T1", encode_result(late), ())
@@ -425,17 +424,17 @@ def test_s14_a_trade_that_was_matched_in_between_breaks_again_on_the_same_eviden
     assert (one(store, "results")["state"], one(store, "breaks")["status"]) == ("UNMATCHED", "REOPENED")
 
 
-def test_fields_that_we_do_not_know_are_passed_over(store: Store) -> None:
-    said = json.loads(encode_result(results_of("T1", [ours(), theirs(), booked("1")])[-1]))
-    said |= {"approved_by": {"name": "a"}, "": None}
-    said["legs"]["actions"] = [{"kind": "approve"}]
-    said["legs"]["executions"][0]["payload"]["venue"] = [1.5]
-    value = json.dumps(said).encode()
+def test_unknown_fields_are_ignored(store: Store) -> None:
+    message = json.loads(encode_result(results_of("T1", [ours(), theirs(), booked("1")])[-1]))
+    message |= {"approved_by": {"name": "a"}, "": None}
+    message["legs"]["actions"] = [{"kind": "approve"}]
+    message["legs"]["executions"][0]["payload"]["venue"] = [1.5]
+    value = json.dumps(message).encode()
     assert store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, b"T1", value, ())])).rows == 1
     assert one(store, "result_history")["result"].encode() == value
 
 
-def test_the_leg_that_stands_says_what_a_trade_is_about(store: Store) -> None:
+def test_the_effective_leg_gives_ticker_and_notional(store: Store) -> None:
     legs: list[Leg] = [ours(), ours(version=2, price="0.000000000000000001", ticker="MSFT", kind=Kind.AMEND), theirs()]
     store.take(MicroBatch(TOPICS.mismatch, 0, [Record(0, 0, None, encode_result(results_of("T1", legs)[-1]), ())]))
     row = one(store, "results")
@@ -451,7 +450,7 @@ def test_no_digit_of_an_amount_is_lost(store: Store) -> None:
     assert one(store, "results")["notional"] == f"{exact // 10**36}.{exact % 10**36:036d}".rstrip("0")
 
 
-def test_a_dead_letter_is_kept_once(store: Store) -> None:
+def test_a_dead_letter_is_stored_once(store: Store) -> None:
     batch = [Record(at, 0, None, letter(origin), ()) for at, origin in enumerate((4, 4, 5))]
     assert store.take(MicroBatch(TOPICS.dead_letters, 0, batch)).rows == 2
     assert store.take(MicroBatch(TOPICS.dead_letters, 0, [Record(3, 0, None, letter(5, "again"), ())])).rows == 0
@@ -464,7 +463,7 @@ def test_a_dead_letter_is_kept_once(store: Store) -> None:
 def test_a_dead_letter_of_another_record_at_the_same_offset_is_an_error_in_the_log(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The input was made anew. The database has one letter of an offset; the second one must not vanish in silence."""
+    """After the input was recreated. The database has one dead letter per offset; a second is logged."""
     other = letter(4).replace(b"0" * 64, b"1" * 64)
     for at in (0, 2):  # of one batch, and of another
         batch = [Record(at, 0, None, letter(4), ()), Record(at + 1, 0, None, other, ())]
@@ -477,7 +476,7 @@ def test_a_dead_letter_of_another_record_at_the_same_offset_is_an_error_in_the_l
     ]
 
 
-def test_the_newest_standing_of_a_partition_stands(store: Store) -> None:
+def test_the_newest_partition_status_is_stored(store: Store) -> None:
     batch = [Record(at, at, b"1", standing(1, pending), ()) for at, pending in enumerate((3, 1, 0))]
     assert store.take(MicroBatch(TOPICS.standings, 1, batch)).rows == 1
     row = one(store, "standings")
@@ -497,13 +496,13 @@ def test_amounts_and_times_are_text(store: Store) -> None:
             assert kinds == [("text", "text")]
 
 
-def test_the_outputs_are_what_they_should_be() -> None:
-    """What these tests build on: repeats, copies, holes, and breaks of every kind."""
+def test_the_simulated_outputs_cover_every_case() -> None:
+    """The premises of these tests: repeats, copies, gaps, and breaks of every kind."""
     outputs = simulated(400)
-    said = [msgspec.json.decode(one.value or b"") for place in outputs.places for one in outputs.places[place]]
-    seen = {one["break"]["transition"] for one in said if "break" in one}
+    message = [msgspec.json.decode(one.value or b"") for tp in outputs.places for one in outputs.places[tp]]
+    seen = {one["break"]["transition"] for one in message if "break" in one}
     assert seen == {"opened", "reclassified", "resolved", "none"}
-    assert {one["state"] for one in said if "state" in one} == {"MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"}
+    assert {one["state"] for one in message if "state" in one} == {"MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"}
     assert len(outputs.places) == 4 * PARTITIONS
     assert any(records[-1].offset >= len(records) for records in outputs.places.values())
     assert isinstance(results_of("T", [ours()])[0].facts[0], Fact)

@@ -1,4 +1,4 @@
-"""A sink in trouble: a database that is slow, and a process that may open no more files."""
+"""A sink under adverse conditions: a slow database, and no more file descriptors."""
 
 import resource
 import sys
@@ -26,9 +26,9 @@ Store.take = slowly
 main()
 """
 FILES = 20
-"""Fewer than it has open."""
+"""Fewer than the process has open."""
 STOPPED = {4, 70}
-"""The database cannot be opened; or another promise could not be kept."""
+"""Exit codes: the database cannot be opened; or another error."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A table written in batches: what a draft sees, what it leaves, and what it does when somebody else wrote."""
+"""A table written in batches: what a write batch reads and writes, also after another process wrote."""
 
 import asyncio
 import random
@@ -35,7 +35,7 @@ def test_a_draft_sees_itself_over_what_is_stored(tmp_path: Path) -> None:
         assert write_batch.get(b"T2\x00e") is None
         assert sorted(write_batch.scan(b"T1\x00")) == [(b"T1\x00c", b"3"), (b"T1\x00e", b"4")]
         assert list(write_batch.scan(b"T2\x00")) == []
-        assert table.write_batch(batch(1)).get(b"T1\x00e") == b"1"  # nothing is written before it is written
+        assert table.write_batch(batch(1)).get(b"T1\x00e") == b"1"  # not visible before the write
 
     play(tmp_path, story)
 
@@ -76,18 +76,18 @@ def test_z1_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
 
 def test_two_drafts_of_a_partition_at_once_are_a_bug(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        drafts = table.write_batch(batch(0)), table.write_batch(batch(1))
-        with pytest.raises(RuntimeError, match="written at once"):
-            await asyncio.gather(*(write_batch.write() for write_batch in drafts))
+        write_batches = table.write_batch(batch(0)), table.write_batch(batch(1))
+        with pytest.raises(RuntimeError, match="written at the same time"):
+            await asyncio.gather(*(write_batch.write() for write_batch in write_batches))
 
     play(tmp_path, story)
 
 
 def test_a_table_is_not_written_in_any_other_way(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        with pytest.raises(TypeError, match="put b'T1' into a batch"):
+        with pytest.raises(TypeError, match="put b'T1' through write_batch"):
             table[b"T1"] = b"1"
-        with pytest.raises(TypeError, match="delete b'T1' in a batch"):
+        with pytest.raises(TypeError, match="delete b'T1' through write_batch"):
             del table[b"T1"]
         with pytest.raises(ValueError, match="begins with NUL"):
             table.write_batch(batch(0)).put(b"\x00applied", b"1")
@@ -100,63 +100,65 @@ def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
     keys = [b"%c\x00%c" % (trade, leg) for trade in b"ABC" for leg in b"abcd"]
 
     async def story(table: BatchTable) -> None:
-        kept: dict[bytes, bytes] = {}
+        stored_rows: dict[bytes, bytes] = {}
         for turn in range(60):
-            write_batch, drafted = table.write_batch(batch(turn)), dict(kept)
+            write_batch, pending = table.write_batch(batch(turn)), dict(stored_rows)
             for key in rng.sample(keys, rng.randrange(len(keys))):
                 if rng.random() < 0.3:
                     write_batch.delete(key)
-                    drafted.pop(key, None)
+                    pending.pop(key, None)
                 else:
                     write_batch.put(key, b"%d" % turn)
-                    drafted[key] = b"%d" % turn
+                    pending[key] = b"%d" % turn
             for prefix in (b"A", b"B\x00", b"C\x00d", b"D"):
-                expected = {key: value for key, value in drafted.items() if key.startswith(prefix)}
-                found = [(key, value) for key, value in write_batch.scan(prefix) if not key.startswith(b"\x00")]
-                assert sorted(found) == sorted(expected.items())
+                expected = {key: value for key, value in pending.items() if key.startswith(prefix)}
+                scanned = [(key, value) for key, value in write_batch.scan(prefix) if not key.startswith(b"\x00")]
+                assert sorted(scanned) == sorted(expected.items())
             if rng.random() < 0.3:
                 await write_batch.write()
-                kept = drafted
+                stored_rows = pending
 
     play(tmp_path, story)
 
 
 def test_many_scans_at_once_end_where_their_prefix_does(tmp_path: Path) -> None:
-    """Each walk points into the bytes of its bound: they stay for as long as it does, whatever else is allocated."""
+    """Each iterator points into the bytes of its bound, which must live as long, whatever else is allocated."""
     rng = random.Random(7)
     db = Rdict(str(tmp_path), Options(raw_mode=True))
     prefixes = [b"F" + bytes(rng.choices(b"\x00a\xfe\xff", k=rng.randrange(1, 40))) for _ in range(200)]
-    there = {prefix + b"%d" % number: b"" for prefix in prefixes for number in range(3)}
-    for key in [*there, b"E", b"G", b"\xff", b"\xff\xff1"]:
+    existing = {prefix + b"%d" % number: b"" for prefix in prefixes for number in range(3)}
+    for key in [*existing, b"E", b"G", b"\xff", b"\xff\xff1"]:
         db[key] = b""
-    expected = {prefix: sorted(key for key in there if key.startswith(prefix)) for prefix in prefixes}
+    expected = {prefix: sorted(key for key in existing if key.startswith(prefix)) for prefix in prefixes}
     for _ in range(20):
-        walks = {prefix: rows(db, bytes(bytearray(prefix))) for prefix in rng.sample(prefixes, 50)}
-        found: dict[bytes, list[bytes]] = {prefix: [] for prefix in walks}
-        while walks:
-            prefix = rng.choice([*walks])
-            if (row := next(walks[prefix], None)) is None:
-                del walks[prefix]
+        scans = {prefix: rows(db, bytes(bytearray(prefix))) for prefix in rng.sample(prefixes, 50)}
+        scanned: dict[bytes, list[bytes]] = {prefix: [] for prefix in scans}
+        while scans:
+            prefix = rng.choice([*scans])
+            if (row := next(scans[prefix], None)) is None:
+                del scans[prefix]
             else:
-                found[prefix].append(row[0])
-        assert found == {prefix: expected[prefix] for prefix in found}
+                scanned[prefix].append(row[0])
+        assert scanned == {prefix: expected[prefix] for prefix in scanned}
     assert [key for key, _ in rows(db, b"\xff")] == [b"\xff", b"\xff\xff1"]
-    assert {key for key, _ in rows(db, b"", b"F", before=b"G")} == there.keys()
-    for prefix, start, before in zip(*(rng.choices([*there, b"", b"F\xff", b"Z"], k=500) for _ in "psb"), strict=True):
-        wanted = [key for key in sorted([*there, b"E", b"G"]) if key.startswith(prefix) and start <= key < before]
+    assert {key for key, _ in rows(db, b"", b"F", before=b"G")} == existing.keys()
+    for prefix, start, before in zip(
+        *(rng.choices([*existing, b"", b"F\xff", b"Z"], k=500) for _ in "psb"), strict=True
+    ):
+        wanted = [key for key in sorted([*existing, b"E", b"G"]) if key.startswith(prefix) and start <= key < before]
         assert [key for key, _ in rows(db, prefix, start, before)] == wanted
-    assert sum(1 for _ in rows(db)) == len(there) + 4
+    assert sum(1 for _ in rows(db)) == len(existing) + 4
     db.close()
 
 
 def test_what_has_been_applied_never_falls(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         await table.write_batch(batch(0, 1, 2, 3, 4, 5)).write()
-        replay = table.write_batch(batch(0, 1, 2))  # a restart before a commit, cut in another place
+        replay = table.write_batch(batch(0, 1, 2))  # a restart before a commit, with another batch size
         assert replay.applied == 5
         await replay.write()
         assert table.applied("legs", 0) == 5
-        late = [(APPLIED, b"3", 0, ())]  # a worker that was stopped and woke
+        late = [(APPLIED, b"3", 0, ())]  # a suspended worker that resumed
         table.app.transport.log.append([(CHANGELOG, 0, late)])
         await table.write_batch(batch(6)).write()
         assert table.applied("legs", 0) == 6
@@ -177,16 +179,16 @@ def test_what_is_deleted_begins_again_wherever_the_changelog_is_cut(tmp_path: Pa
     async def story(table: BatchTable) -> None:
         key = watermarks.MONOTONIC[0] + b"row"
         records = [Row(at, key=key, value=value) for at, value in enumerate((b"12", None, b"3", b"2", None))]
-        for end, held in ((1, b"12"), (2, None), (3, b"3"), (4, b"3"), (5, None)):
+        for end, expected in ((1, b"12"), (2, None), (3, b"3"), (4, b"3"), (5, None)):
             for cut in range(end + 1):
                 table.restore(TP(CHANGELOG, 0), [Row(0, key=key, value=None)], 0)
                 table.restore(TP(CHANGELOG, 0), records[:cut], cut)
                 table.restore(TP(CHANGELOG, 0), records[cut:end], end)
-                assert table.stored_row(0, key) == held
+                assert table.stored_row(0, key) == expected
             with Fold(tmp_path / "fold", watermarks.MONOTONIC) as fold:
                 for record in records[:end]:
                     fold.add(record.key or b"", record.value)
-                assert fold.row(key) == held
+                assert fold.row(key) == expected
 
     play(tmp_path, story)
 
@@ -210,29 +212,30 @@ asyncio.run(story())
 
 def test_b8_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MADE_ANEW, str(Path(__file__).parents[1]), str(tmp_path)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert told.returncode == 78, told.stderr
-    assert "gave a write offset 2, the store holds 99 of it" in told.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert process.returncode == 78, process.stderr
+    assert "assigned offset 2 to a write, but the store already holds 99 records" in process.stderr
 
 
-def told(db: Rdict, name: str) -> int:
+def rocksdb_property(db: Rdict, name: str) -> int:
     return db.property_int_value(f"rocksdb.{name}") or 0
 
 
 def test_all_partitions_share_one_cache_that_holds_their_indexes_too(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        one, other = table.data.of(0), table.data.of(1)
-        for db in (one, other):
+        first, second = table.data.of(0), table.data.of(1)
+        for db in (first, second):
             for number in range(20_000):
                 db.put(b"T%05d" % number, b"%05d" % number * 20)
             db.flush()
-        assert told(one, "block-cache-capacity") == 32 * 1024 * 1024
-        kept = []
-        for db in (one, one, other):
+        assert rocksdb_property(first, "block-cache-capacity") == 32 * 1024 * 1024
+        usages = []
+        for db in (first, first, second):
             list(db.items())
-            kept.append([told(place, "block-cache-usage") for place in (one, other)])
-        assert all(ours == theirs for ours, theirs in kept)
-        assert kept[0] == kept[1] < kept[2]
-        assert told(one, "estimate-table-readers-mem") < told(one, "estimate-live-data-size") / 100
+            usages.append([rocksdb_property(opened, "block-cache-usage") for opened in (first, second)])
+        assert all(usage == other for usage, other in usages)
+        assert usages[0] == usages[1] < usages[2]
+        index_bytes = rocksdb_property(first, "estimate-table-readers-mem")
+        assert index_bytes < rocksdb_property(first, "estimate-live-data-size") / 100
 
     play(tmp_path, story)

@@ -1,4 +1,4 @@
-"""Closed trades: one row that nothing written late can undo, and what is left when that is forgotten."""
+"""Closed trades: one row that no late write can undo, and what remains when it is forgotten."""
 
 from pathlib import Path
 
@@ -15,18 +15,21 @@ PUBLISHED = LastPublished(2, State.MATCHED, (), "e" * 64)
 
 
 def kept_rows() -> list[tuple[facts.StoredFact, bytes]]:
-    found = arrived(ours(), theirs())
-    return [(facts.StoredFact(identity(one.leg), one, 10 + at), encode_journal(one)) for at, one in enumerate(found)]
+    arrivals = arrived(ours(), theirs())
+    return [
+        (facts.StoredFact(identity(fact.leg), fact, 10 + index), encode_journal(fact))
+        for index, fact in enumerate(arrivals)
+    ]
 
 
 async def matched(table: BatchTable, memory: trades.Memory) -> None:
     """A trade with two legs, whose result is published."""
     write_batch = table.write_batch(batch(20))
-    held = memory.trades(write_batch)
-    held.of(b"T1")
-    for kept, value in kept_rows():
-        held.keep(b"T1", kept, value)
-    held.tell(b"T1", PUBLISHED)
+    trades_of_batch = memory.trades(write_batch)
+    trades_of_batch.of(b"T1")
+    for stored_fact, value in kept_rows():
+        trades_of_batch.keep(b"T1", stored_fact, value)
+    trades_of_batch.tell(b"T1", PUBLISHED)
     await write_batch.write()
 
 
@@ -37,11 +40,11 @@ def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) ->
         write_batch = table.write_batch(batch(30))
         memory.trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
         await write_batch.write()
-        # A worker that was stopped before, and wakes up.
+        # A worker that was suspended before the closing resumes.
         write_batch = table.write_batch(batch(31))
-        for kept, value in kept_rows():
-            facts.keep(write_batch, b"T1", kept, value)
-        last_published.tell(write_batch, b"T1", PUBLISHED)
+        for stored_fact, value in kept_rows():
+            facts.put(write_batch, b"T1", stored_fact, value)
+        last_published.put(write_batch, b"T1", PUBLISHED)
         await write_batch.write()
         trade = trades.Memory().trades(table.write_batch(batch(32))).of(b"T1")
         assert trade.facts == []
@@ -52,7 +55,7 @@ def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) ->
 
 
 def test_s14_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -> None:
-    """A table that knows a closed trade, and not its late legs: those and their version are read from the outputs."""
+    """A table with a closed trade but without its late legs: these and their version are read from the outputs."""
 
     async def story(table: BatchTable) -> None:
         late = replace(PUBLISHED, version=3, state=State.UNMATCHED, event_id="f" * 64)
@@ -60,25 +63,25 @@ def test_s14_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Pat
         for last, shown in ((PUBLISHED, []), (late, [facts.READ_BACK])):
             write_batch = table.write_batch(batch(20))
             trades.Memory().trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 20, 500, 400))
-            facts.keep(
+            facts.put(
                 write_batch, b"T1", facts.StoredFact(identity(fact.leg), fact, facts.READ_BACK), encode_journal(fact)
             )
-            last_published.tell(write_batch, b"T1", last)
+            last_published.put(write_batch, b"T1", last)
             await write_batch.write()
             trade = trades.Memory().trades(table.write_batch(batch(21))).of(b"T1")
-            assert ([kept.journal_offset for kept in trade.facts], trade.told) == (shown, last)
+            assert ([stored_fact.journal_offset for stored_fact in trade.facts], trade.told) == (shown, last)
 
     play(tmp_path, story)
 
 
 def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        found = arrived(ours(), theirs())
-        result = Published("T1", PUBLISHED, tuple(found))
+        arrivals = arrived(ours(), theirs())
+        result = Published("T1", PUBLISHED, tuple(arrivals))
         rows = outputs.rows(result)
         await table.put_rows(0, rows)
         assert closed.due(table.write_batch(batch(0)), 0, 5) == [closed.Look(0, b"T1")]
-        # A newer one of a trade that is there: that is looked at already.
+        # A newer result of an existing trade, whose check is already scheduled.
         again = outputs.rows(result._replace(last=replace(PUBLISHED, version=9)), rows[last_published.PREFIX + b"T1"])
         assert closed.key(0, b"T1") not in again
 
@@ -88,9 +91,9 @@ def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
 def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         await matched(table, trades.Memory())
-        held = trades.Memory().trades(table.write_batch(batch(30)))
-        held.forget(b"T1")
-        trade = held.of(b"T1")
+        trades_of_batch = trades.Memory().trades(table.write_batch(batch(30)))
+        trades_of_batch.forget(b"T1")
+        trade = trades_of_batch.of(b"T1")
         assert (trade.facts, trade.told, trade.closed) == ([], None, None)
 
     play(tmp_path, story)
@@ -99,17 +102,17 @@ def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_pat
 def test_s14_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(20))
-        held = trades.Memory().trades(write_batch)
-        held.of(b"T1")
-        held.close(b"T1", closed.Closed(7, PUBLISHED, 20, 500, 400))
+        trades_of_batch = trades.Memory().trades(write_batch)
+        trades_of_batch.of(b"T1")
+        trades_of_batch.close(b"T1", closed.Closed(7, PUBLISHED, 20, 500, 400))
         closed.look_at(write_batch, 900, b"T1")
         await write_batch.write()
         write_batch = table.write_batch(batch(30))
-        held = trades.Memory().trades(write_batch)
+        trades_of_batch = trades.Memory().trades(write_batch)
         assert closed.due(write_batch, 899, 5) == []
         (look,) = closed.due(write_batch, 900, 5)
         closed.looked_at(write_batch, look)
-        held.forget(look.trade_id)
+        trades_of_batch.forget(look.trade_id)
         await write_batch.write()
         write_batch = table.write_batch(batch(40))
         assert closed.of(write_batch, b"T1") is None

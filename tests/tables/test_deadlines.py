@@ -1,4 +1,4 @@
-"""The deadlines: what is looked at once more after a change of rules, in steps that a crash does not lose."""
+"""Deadlines: updated after a change of rules, in steps that survive a crash."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ def test_a_change_of_rules_looks_at_each_deadline_once_in_steps_and_is_resumed(t
         assert rekeying == deadlines.Rekeying("one", b"")
         seen: list[bytes] = []
         while rekeying.after is not None:
-            found, rekeying = deadlines.following(write_batch, rekeying, 2)
-            seen += [waiting.trade_id for waiting in found]
+            batch_of_waiting, rekeying = deadlines.following(write_batch, rekeying, 2)
+            seen += [waiting.trade_id for waiting in batch_of_waiting]
             deadlines.rekeyed(write_batch, rekeying)
             await write_batch.write(upto=0)
             write_batch = table.write_batch(batch(1))  # as after a crash
@@ -43,8 +43,8 @@ def test_a_deadline_that_moves_behind_is_seen_again_and_one_that_moves_ahead_is_
         deadlines.await_until(write_batch, 25, first.trade_id, "pnl")
         await write_batch.write(upto=0)
         write_batch = table.write_batch(batch(1))
-        found, rekeying = deadlines.following(write_batch, rekeying, 9)
-        assert [waiting.trade_id for waiting in found] == [b"B", b"A", b"C"]
+        batch_of_waiting, rekeying = deadlines.following(write_batch, rekeying, 9)
+        assert [waiting.trade_id for waiting in batch_of_waiting] == [b"B", b"A", b"C"]
         assert rekeying.after is None
 
     play(tmp_path, story)

@@ -1,4 +1,4 @@
-"""The doors of the table: facts, deadlines, the watermark."""
+"""The rows of the table: facts, deadlines, the watermark."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from traderecon.tables import BatchTable, deadlines, facts, watermarks
 SOURCES = ("executions", "pnl")
 
 
-def kept(write_batch: object, trade: str) -> list[tuple[int, Fact]]:
-    return [(one.journal_offset, one.fact) for one in facts.stored(write_batch, trade.encode())]  # type: ignore[arg-type]
+def stored_facts(write_batch: object, trade: str) -> list[tuple[int, Fact]]:
+    return [(fact.journal_offset, fact.fact) for fact in facts.stored(write_batch, trade.encode())]  # type: ignore[arg-type]
 
 
 def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
@@ -21,17 +21,17 @@ def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
         first, second, third = arrived(ours(), theirs(), booked())
         write_batch = table.write_batch(batch(0))
         for offset, fact in ((30, first), (4, second)):
-            facts.keep(write_batch, b"T1", facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
+            facts.put(write_batch, b"T1", facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
         await write_batch.write()
         write_batch = table.write_batch(batch(1))
-        facts.keep(write_batch, b"T1", facts.StoredFact(identity(third.leg), third, 7), encode_journal(third))
-        facts.keep(write_batch, b"T11", facts.StoredFact(identity(first.leg), first, 8), encode_journal(first))
-        assert kept(write_batch, "T1") == [(4, second), (30, first)]  # what is stored
+        facts.put(write_batch, b"T1", facts.StoredFact(identity(third.leg), third, 7), encode_journal(third))
+        facts.put(write_batch, b"T11", facts.StoredFact(identity(first.leg), first, 8), encode_journal(first))
+        assert stored_facts(write_batch, "T1") == [(4, second), (30, first)]  # what is stored
         await write_batch.write()
-        assert kept(write_batch, "T1") == [(4, second), (7, third), (30, first)]
+        assert stored_facts(write_batch, "T1") == [(4, second), (7, third), (30, first)]
         assert facts.stored(write_batch, b"T1")[0].identity == identity(second.leg)
-        assert kept(write_batch, "T11") == [(8, first)]
-        assert kept(write_batch, "T") == []
+        assert stored_facts(write_batch, "T11") == [(8, first)]
+        assert stored_facts(write_batch, "T") == []
 
     play(tmp_path, story)
 
@@ -45,14 +45,14 @@ def test_deadlines_are_due_in_order_and_only_once(tmp_path: Path) -> None:
         write_batch = table.write_batch(batch(1))
         deadlines.await_until(write_batch, 200, b"b", "execution")
         assert deadlines.due(write_batch, 99, 9) == []
-        assert [one.trade_id for one in deadlines.due(write_batch, 100, 9)] == [b"a"]
-        assert {one.trade_id for one in deadlines.due(write_batch, 300, 9)} == {b"a", b"b", b"c"}
+        assert [waiting.trade_id for waiting in deadlines.due(write_batch, 100, 9)] == [b"a"]
+        assert {waiting.trade_id for waiting in deadlines.due(write_batch, 300, 9)} == {b"a", b"b", b"c"}
         assert len(deadlines.due(write_batch, 300, 2)) == 2
         deadlines.forget(write_batch, 100, b"a")
-        assert {one.trade_id for one in deadlines.due(write_batch, 300, 9)} == {b"b", b"c"}
-        assert [(one.due_ns, one.awaited) for one in deadlines.waiting(write_batch) if one.trade_id == b"b"] == [
-            (200, "execution")
-        ]
+        assert {waiting.trade_id for waiting in deadlines.due(write_batch, 300, 9)} == {b"b", b"c"}
+        assert [
+            (waiting.due_ns, waiting.awaited) for waiting in deadlines.waiting(write_batch) if waiting.trade_id == b"b"
+        ] == [(200, "execution")]
         await write_batch.write()
         assert len(list(deadlines.waiting(table.write_batch(batch(2))))) == 3
 

@@ -1,4 +1,4 @@
-"""Half published: which results one of two topics lacks, whatever came before and after."""
+"""Half-published results: which results one of the two topics lacks, for every history of a trade."""
 
 from collections.abc import Sequence
 
@@ -16,27 +16,27 @@ def row(trade_id: str, version: int) -> Outgoing:
 
 
 def complete(states: Sequence[bool]) -> dict[str, list[int]]:
-    """The versions of a trade that each topic has to have; True is a break."""
-    found: dict[str, list[int]] = {topic: [] for topic in TOPICS}
+    """The versions of a trade that belong on each topic; True is a break."""
+    expected: dict[str, list[int]] = {topic: [] for topic in TOPICS}
     for version, is_break in enumerate(states, 1):
         was = states[version - 2] if version > 1 else is_break
         for topic in {TOPICS[is_break], TOPICS[was]}:
-            found[topic].append(version)
-    return found
+            expected[topic].append(version)
+    return expected
 
 
-def completed(states: Sequence[bool], there: dict[str, list[int]]) -> dict[str, list[int]]:
-    """What is appended where the topics have these versions."""
+def completed(states: Sequence[bool], present: dict[str, list[int]]) -> dict[str, list[int]]:
+    """The versions appended if the topics have these."""
     half = HalfPublished(*TOPICS)
-    for topic, versions in there.items():
+    for topic, versions in present.items():
         for version in versions:
             half.take_in(topic, "T1", version, states[version - 1])
     if not half.lacking():
         return {}
-    for topic, versions in there.items():
+    for topic, versions in present.items():
         for version in versions:
             half.collect(topic, "T1", version, states[version - 1], row("T1", version))
-    return {topic: [int(one.value or b"") for one in rows] for topic, rows in half.rows().items()}
+    return {topic: [int(record.value or b"") for record in rows] for topic, rows in half.rows().items()}
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=6))
@@ -46,12 +46,12 @@ def test_s13_where_nothing_is_missing_nothing_is_appended(states: list[bool]) ->
 
 @given(st.data(), st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from(TOPICS))
 def test_s13_what_a_topic_lacks_from_some_version_on_and_the_other_has_is_appended(
-    data: st.DataObject, states: list[bool], lacks: str
+    data: st.DataObject, states: list[bool], lacking_topic: str
 ) -> None:
     whole = complete(states)
-    kept = data.draw(st.integers(0, len(whole[lacks])))
-    (other,) = set(TOPICS) - {lacks}
-    there = {lacks: whole[lacks][:kept], other: whole[other]}
-    expected = [version for version in whole[lacks][kept:] if version in whole[other]]
-    if len(expected) == len(whole[lacks]) - kept:  # the other half of all of them is there
-        assert completed(states, there) == ({lacks: expected} if expected else {})
+    published = data.draw(st.integers(0, len(whole[lacking_topic])))
+    (other,) = set(TOPICS) - {lacking_topic}
+    present = {lacking_topic: whole[lacking_topic][:published], other: whole[other]}
+    expected = [version for version in whole[lacking_topic][published:] if version in whole[other]]
+    if len(expected) == len(whole[lacking_topic]) - published:  # the other topic has all of them
+        assert completed(states, present) == ({lacking_topic: expected} if expected else {})

@@ -1,4 +1,4 @@
-"""A store whose files are damaged, missing or of another format: never read past, put aside, made anew, or refused."""
+"""A store whose files are damaged, missing or of another format is put aside and rebuilt, or rejected."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ KEYS = [b"T%04d" % number for number in range(TRADES)]
 
 
 async def filled(table: BatchTable) -> None:
-    """So many rows, all but the last of them in a file of their own."""
+    """``BATCHES`` rows, each but the last in its own file."""
     for turn in range(BATCHES):
         write_batch = table.write_batch(batch(turn))
         for key in KEYS[turn::BATCHES]:
@@ -28,7 +28,7 @@ async def filled(table: BatchTable) -> None:
 
 
 async def recovered(table: BatchTable) -> None:
-    """What a worker does before it begins."""
+    """Recover the table, as a worker does before it starts."""
     changelog, log = TP(CHANGELOG, 0), table.app.transport.log
     span = range(table.next_changelog_offset(0), log.end(*changelog))
     async for tp, records in table.app.transport.read({changelog: span}):
@@ -41,7 +41,7 @@ def whole(table: BatchTable) -> bool:
 
 
 def flip(path: Path) -> None:
-    """Turn one bit in the middle of a file."""
+    """Flip one bit in the middle of a file."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -66,11 +66,11 @@ def test_s2_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> No
             dict(write_batch.scan(b"T"))
         with pytest.raises(Exception, match="Corruption"):
             write_batch.stored(b"T")
-        for key in KEYS:  # each is as it was, or is not given at all
-            found = [(key, key * 40)]
+        for key in KEYS:  # each is read unchanged, or not at all
+            stored = [(key, key * 40)]
             with suppress(Exception):
-                found = write_batch.stored(key)
-            assert found == [(key, key * 40)]
+                stored = write_batch.stored(key)
+            assert stored == [(key, key * 40)]
 
     play(tmp_path, read)
 
@@ -79,7 +79,7 @@ def test_s2_a_store_with_a_flipped_bit_is_made_anew_from_its_changelog(tmp_path:
     play(tmp_path, filled)
     flip(sst_of(tmp_path))
 
-    async def found(table: BatchTable) -> None:
+    async def detect(table: BatchTable) -> None:
         try:
             dict(table.write_batch(batch(BATCHES)).scan(b"T"))
         except Exception as error:
@@ -90,7 +90,7 @@ def test_s2_a_store_with_a_flipped_bit_is_made_anew_from_its_changelog(tmp_path:
         assert whole(table)
         assert table.applied("legs", 0) == BATCHES - 1
 
-    play(tmp_path, found)
+    play(tmp_path, detect)
     play(tmp_path, again)
     assert store_of(tmp_path).with_name(f"{store_of(tmp_path).name}.quarantine").is_dir()
     assert not list(tmp_path.glob("v1/tables/*.condemned"))
@@ -172,9 +172,9 @@ asyncio.run(story())
 )
 def test_p10_rows_of_a_newer_format_are_refused_with_both_numbers(tmp_path: Path, change: str) -> None:
     command = [sys.executable, "-c", REFUSED, str(Path(__file__).parents[1]), str(tmp_path), change]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert told.returncode == 78, told.stderr
-    assert "has rows of format 2, this version reads 1" in told.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert process.returncode == 78, process.stderr
+    assert "has rows of format 2, this version reads 1" in process.stderr
 
 
 def test_p10_a_store_from_before_formats_is_of_the_first(tmp_path: Path) -> None:
@@ -210,9 +210,9 @@ asyncio.run(story())
 def test_s11_too_few_files_is_said_and_no_store_is_put_aside(tmp_path: Path) -> None:
     play(tmp_path, filled)
     command = [sys.executable, "-c", LITTLE, str(Path(__file__).parents[1]), str(tmp_path)]
-    told = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert told.returncode == 78, told.stderr
-    assert "the limit of open files is too low" in told.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert process.returncode == 78, process.stderr
+    assert "the limit of open files is too low" in process.stderr
     assert not list(tmp_path.glob("v1/tables/*.quarantine"))
     play(tmp_path, recovered)
 
@@ -252,7 +252,7 @@ def test_k11_killed_while_it_flushes_or_compacts_the_store_is_a_prefix_of_its_ch
             worker.kill()
     for journal in store_of(tmp_path).glob("*.log"):
         if journal.stat().st_size:
-            flip(journal)  # and what was written last is damaged
+            flip(journal)  # the last write is damaged
 
     async def judged(table: BatchTable) -> None:
         await recovered(table)

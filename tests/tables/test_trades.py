@@ -1,4 +1,4 @@
-"""What is remembered of the trades is what their rows say, whoever wrote them."""
+"""The cache of trades equals their rows, whichever process wrote them."""
 
 import random
 from pathlib import Path
@@ -18,17 +18,17 @@ IDS = [b"T1", b"T2", b"T3"]
 
 
 def fact(offset: int) -> tuple[facts.StoredFact, bytes]:
-    """The fact that a journal record at this offset brings."""
-    (one,) = arrived(ours(version=offset + 1))
-    return facts.StoredFact(identity(one.leg), one, offset), encode_journal(one)
+    """The fact of a journal record at this offset."""
+    (arrival,) = arrived(ours(version=offset + 1))
+    return facts.StoredFact(identity(arrival.leg), arrival, offset), encode_journal(arrival)
 
 
-def agree(found: trades.Trades, write_batch: TableBatch) -> None:
+def agree(batch_trades: trades.Trades, write_batch: TableBatch) -> None:
     for trade_id in IDS:
-        trade, prefix = found.of(trade_id), b"f" + trade_id + b"\x00"
+        trade, prefix = batch_trades.of(trade_id), b"f" + trade_id + b"\x00"
         rows = [(key.removeprefix(prefix).hex(), value.partition(b" ")) for key, value in write_batch.scan(prefix)]
-        kept = [facts.StoredFact(identity, decode_fact(said), int(offset)) for identity, (offset, _, said) in rows]
-        assert trade.facts == sorted(kept, key=facts.by_offset)
+        stored = [facts.StoredFact(identity, decode_fact(value), int(offset)) for identity, (offset, _, value) in rows]
+        assert trade.facts == sorted(stored, key=facts.by_offset)
         assert trade.told == last_published.last(write_batch, trade_id)
 
 
@@ -36,9 +36,9 @@ def test_a_trade_that_moved_last_is_not_read_again(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
         write_batch = table.write_batch(batch(0))
-        found = memory.trades(write_batch)
-        trade = found.of(b"T1")
-        found.keep(b"T1", *fact(0))
+        batch_trades = memory.trades(write_batch)
+        trade = batch_trades.of(b"T1")
+        batch_trades.keep(b"T1", *fact(0))
         await write_batch.write()
         again = table.write_batch(batch(1))
         assert memory.trades(again).of(b"T1") is trade
@@ -48,7 +48,7 @@ def test_a_trade_that_moved_last_is_not_read_again(tmp_path: Path) -> None:
 
 
 def test_no_more_is_remembered_than_the_last_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trades, "REMEMBERED", 2)
+    monkeypatch.setattr(trades, "CACHED_TRADES", 2)
 
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
@@ -69,7 +69,7 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
         memory = trades.Memory()
         offset = 0
         write_batch = table.write_batch(batch(0))
-        found = memory.trades(write_batch)
+        batch_trades = memory.trades(write_batch)
         for _ in range(150):
             step = rng.choice(
                 ["keep", "keep", "keep", "tell", "late", "twin", "write", "go on", "abandon", "stranger", "reopen"]
@@ -77,18 +77,19 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
             trade_id = rng.choice(IDS)
             offset += 10
             if step in {"keep", "late"}:
-                found.of(trade_id)
-                # A record that somebody else's later facts overtook: its offset lies below what is known.
-                found.keep(trade_id, *fact(offset if step == "keep" else offset - 15))
-            elif step == "twin":  # the same fact, in a record before the one that is known
-                known = [one for one in found.of(trade_id).facts if one.journal_offset > offset - 12]
-                for one in known[:1]:
-                    found.keep(trade_id, replace(one, journal_offset=offset - 12), encode_journal(one.fact))
+                batch_trades.of(trade_id)
+                # A record whose offset is lower than those of later facts from another process.
+                batch_trades.keep(trade_id, *fact(offset if step == "keep" else offset - 15))
+            elif step == "twin":  # the same fact, in an earlier record
+                later = [stored for stored in batch_trades.of(trade_id).facts if stored.journal_offset > offset - 12]
+                for stored in later[:1]:
+                    twin = replace(stored, journal_offset=offset - 12)
+                    batch_trades.keep(trade_id, twin, encode_journal(stored.fact))
             elif step == "tell":
-                found.tell(trade_id, LastPublished(offset, State.MATCHED, (), f"{offset:064x}"))
+                batch_trades.tell(trade_id, LastPublished(offset, State.MATCHED, (), f"{offset:064x}"))
             elif step == "stranger":
-                kept, value = fact(offset)
-                row = Outgoing(b"f" + trade_id + b"\x00" + bytes.fromhex(kept.identity), b"%d %b" % (offset, value))
+                stored, value = fact(offset)
+                row = Outgoing(b"f" + trade_id + b"\x00" + bytes.fromhex(stored.identity), b"%d %b" % (offset, value))
                 await table.app.append(CHANGELOG, 0, [row, Outgoing(APPLIED, b"%d" % offset)])
             else:
                 if step != "abandon":
@@ -97,8 +98,8 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
                     await table.data.stop()
                 if step != "go on":
                     write_batch = table.write_batch(batch(offset))
-                found = memory.trades(write_batch)
-            agree(found, write_batch)
+                batch_trades = memory.trades(write_batch)
+            agree(batch_trades, write_batch)
 
     play(tmp_path, story)
 
@@ -110,14 +111,14 @@ def test_a_full_side_lets_its_lowest_go_from_memory_store_and_changelog(tmp_path
         memory = trades.Memory()
         for offset in range(count):
             write_batch = table.write_batch(batch(offset))
-            found = memory.trades(write_batch)
-            found.of(b"T1")
-            found.keep(b"T1", *fact(offset))
+            batch_trades = memory.trades(write_batch)
+            batch_trades.of(b"T1")
+            batch_trades.keep(b"T1", *fact(offset))
             await write_batch.write()
         write_batch = table.write_batch(batch(count))
-        found = memory.trades(write_batch)
-        agree(found, write_batch)
-        assert [kept.journal_offset for kept in found.of(b"T1").facts] == list(range(2, count))
+        batch_trades = memory.trades(write_batch)
+        agree(batch_trades, write_batch)
+        assert [stored.journal_offset for stored in batch_trades.of(b"T1").facts] == list(range(2, count))
 
     play(tmp_path, story)
 
@@ -127,13 +128,13 @@ def test_a_fact_that_was_let_go_and_is_written_again_by_a_late_worker_stays_away
 
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(0))
-        for offset in range(count + 1):  # one too many, as a worker leaves it that knew fewer facts
-            facts.keep(write_batch, b"T1", *fact(offset))
+        for offset in range(count + 1):  # one too many, as left by a worker that had fewer facts
+            facts.put(write_batch, b"T1", *fact(offset))
         await write_batch.write()
         write_batch = table.write_batch(batch(1))
-        found = trades.Memory().trades(write_batch)
-        assert [kept.journal_offset for kept in found.of(b"T1").facts] == list(range(1, count + 1))
-        agree(found, write_batch)
+        batch_trades = trades.Memory().trades(write_batch)
+        assert [stored.journal_offset for stored in batch_trades.of(b"T1").facts] == list(range(1, count + 1))
+        agree(batch_trades, write_batch)
         await write_batch.write()
         assert len(table.write_batch(batch(2)).stored(b"fT1\x00")) == count
 

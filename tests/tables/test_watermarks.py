@@ -1,4 +1,4 @@
-"""The watermark: the least of all source partitions, never back but by a reset, which takes it nowhere ahead."""
+"""The watermark: the minimum of all source partitions. Only a reset lowers it, and a reset never raises it."""
 
 from collections.abc import Iterator
 from itertools import takewhile
@@ -12,7 +12,7 @@ S = 1_000_000_000
 
 
 class Rows:
-    """A draft of rows in memory."""
+    """A write batch of rows in memory."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, bytes] = {}
@@ -22,17 +22,17 @@ class Rows:
 
     def put(self, key: bytes, value: bytes) -> None:
         before = self.rows.get(key)
-        if before is not None:  # as a table keeps them that knows they rise
+        if before is not None:  # as a table stores monotonic rows
             assert int(value.split()[0]) >= int(before.split()[0])
         self.rows[key] = value
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        found = sorted(key for key in self.rows if key.startswith(prefix))
-        yield from ((key, self.rows[key]) for key in takewhile(lambda key: key.startswith(prefix), found))
+        keys = sorted(key for key in self.rows if key.startswith(prefix))
+        yield from ((key, self.rows[key]) for key in takewhile(lambda key: key.startswith(prefix), keys))
 
 
-def told(rows: Rows, at_s: int, *topics: str, epoch: int = 0) -> int:
-    """Progress of partition 0 of these topics; gives the watermark in seconds."""
+def advance_to(rows: Rows, at_s: int, *topics: str, epoch: int = 0) -> int:
+    """Store progress of partition 0 of these topics; return the watermark in seconds."""
     progress = Progress(at_s * S, {topic: [0] for topic in topics}, dict.fromkeys(topics, 1), epoch)
     watermarks.advance(cast(TableBatch, cast(Any, rows)), progress, SOURCES)
     return watermarks.watermark_ns(cast(TableBatch, cast(Any, rows)), SOURCES) // S
@@ -40,26 +40,26 @@ def told(rows: Rows, at_s: int, *topics: str, epoch: int = 0) -> int:
 
 def test_the_least_of_all_sources_holds_and_never_goes_back() -> None:
     rows = Rows()
-    assert told(rows, 100, "executions") == 0
-    assert told(rows, 90, "broker_confirmations") == 90
-    assert told(rows, 50, *SOURCES) == 90
+    assert advance_to(rows, 100, "executions") == 0
+    assert advance_to(rows, 90, "broker_confirmations") == 90
+    assert advance_to(rows, 50, *SOURCES) == 90
 
 
 def test_c6_a_reset_takes_time_back_and_what_was_told_before_counts_no_more() -> None:
     rows = Rows()
-    told(rows, 5_000, *SOURCES)
-    assert told(rows, 100, epoch=1) == 100
-    assert told(rows, 5_001, *SOURCES) == 100  # of a worker that has not heard of it
-    assert told(rows, 110, "executions", epoch=1) == 100
-    assert told(rows, 111, "broker_confirmations", epoch=1) == 110
-    assert told(rows, 100, epoch=1) == 110  # another worker tells of the same reset
-    assert told(rows, 120, *SOURCES, epoch=1) == 120
+    advance_to(rows, 5_000, *SOURCES)
+    assert advance_to(rows, 100, epoch=1) == 100
+    assert advance_to(rows, 5_001, *SOURCES) == 100  # from a worker that has not seen the reset
+    assert advance_to(rows, 110, "executions", epoch=1) == 100
+    assert advance_to(rows, 111, "broker_confirmations", epoch=1) == 110
+    assert advance_to(rows, 100, epoch=1) == 110  # another worker reports the same reset
+    assert advance_to(rows, 120, *SOURCES, epoch=1) == 120
 
 
 def test_c6_a_reset_passes_over_nothing_that_is_not_read() -> None:
     rows = Rows()
-    told(rows, 100, *SOURCES)
-    assert told(rows, 5_000, epoch=1) == 100
-    assert told(rows, 5_000, "executions", epoch=1) == 100
-    assert told(rows, 4_000, "broker_confirmations", epoch=1) == 4_000
-    assert told(rows, 50, epoch=2) == 50
+    advance_to(rows, 100, *SOURCES)
+    assert advance_to(rows, 5_000, epoch=1) == 100
+    assert advance_to(rows, 5_000, "executions", epoch=1) == 100
+    assert advance_to(rows, 4_000, "broker_confirmations", epoch=1) == 4_000
+    assert advance_to(rows, 50, epoch=2) == 50

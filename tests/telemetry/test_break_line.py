@@ -1,4 +1,4 @@
-"""One line of log has what whoever clears a break needs first, and nothing a sender could smuggle in."""
+"""The break line: what is needed first to resolve a break, and nothing a sender could inject."""
 
 from legs import SECOND_NS, arrived, ours, theirs
 
@@ -16,7 +16,7 @@ def line(*legs: Leg) -> str:
     return break_line(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), STAMP))
 
 
-def test_a_break_says_what_differs_by_how_much() -> None:
+def test_a_break_line_has_the_differences() -> None:
     assert line(ours(price="10"), theirs(price="10.5", timestamp_ns=SECOND_NS + 101_000_000)).startswith(
         "break opened trade='T1' state=MISMATCHED severity=high reasons=PRICE_MISMATCH,TIMESTAMP_DRIFT "
         "price='10'/'10.5' price_difference=0.5 timestamp='2025-07-26T10:01:23Z'/'2025-07-26T10:01:23.101Z' "
@@ -24,19 +24,19 @@ def test_a_break_says_what_differs_by_how_much() -> None:
     )
 
 
-def test_a_side_that_is_missing_has_nothing_to_differ() -> None:
+def test_a_missing_side_has_no_differences() -> None:
     assert "UNMATCHED severity=critical reasons=MISSING_EXECUTION version=1 event=" in line(theirs())
 
 
-def test_a_break_that_is_resolved_has_no_reasons() -> None:
+def test_a_resolved_break_has_no_reasons() -> None:
     first = result(decided(arrived(ours()), verdict(arrived(ours()), FOREVER_NS, FOUNDING)), STAMP)
     both = arrived(ours(), theirs())
     resolved = result(decided(both, verdict(both, FOREVER_NS, FOUNDING)), STAMP, told(first))
     assert break_line(resolved).startswith("break resolved trade='T1' state=MATCHED version=2 event=")
 
 
-def test_what_a_sender_wrote_breaks_no_line_and_speaks_to_no_terminal() -> None:
-    said = line(ours(trade_id="T\n1\x1b[2J", ticker="\u202eX"), theirs(trade_id="T\n1\x1b[2J", ticker="東京"))
-    assert said.isascii()
-    assert said.isprintable()
-    assert r"trade='T\n1\x1b[2J'" in said
+def test_a_senders_text_is_escaped() -> None:
+    text = line(ours(trade_id="T\n1\x1b[2J", ticker="\u202eX"), theirs(trade_id="T\n1\x1b[2J", ticker="東京"))
+    assert text.isascii()
+    assert text.isprintable()
+    assert r"trade='T\n1\x1b[2J'" in text

@@ -1,4 +1,4 @@
-"""Metrics of several processes read as those of one: what is counted adds up, what is told stands, each family once."""
+"""The metrics of several processes merged into those of one worker, each family once."""
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, generate_latest
@@ -9,7 +9,7 @@ from traderecon.telemetry import Merged, Metrics
 OPEN, _ = choose_encoder("application/openmetrics-text")
 
 
-def exposed(metrics: Metrics) -> str:
+def expose(metrics: Metrics) -> str:
     return OPEN(metrics.registry).decode()
 
 
@@ -21,7 +21,7 @@ def read(registry: CollectorRegistry | Merged) -> dict[tuple[str, str], float]:
     }
 
 
-def test_counters_and_histograms_add_up_and_a_gauge_is_what_most_is_told() -> None:
+def test_counters_and_histograms_are_summed_and_gauges_are_maxima() -> None:
     here, there = Metrics(), Metrics()
     here.results.labels("MATCHED").inc(3)
     there.results.labels("MATCHED").inc(4)
@@ -35,7 +35,7 @@ def test_counters_and_histograms_add_up_and_a_gauge_is_what_most_is_told() -> No
     there.pending.labels("pnl").set(4)
     here.lag.labels("legs", 0).set(7)
     there.lag.labels("executions", 0).set(2)
-    found = read(Merged(here.registry, [exposed(there)]))
+    found = read(Merged(here.registry, [expose(there)]))
     assert found["traderecon_results_total", "MATCHED"] == 7
     assert found["traderecon_results_total", "UNMATCHED"] == 1
     assert found["traderecon_decision_seconds_count", ""] == 3
@@ -51,17 +51,17 @@ def test_counters_and_histograms_add_up_and_a_gauge_is_what_most_is_told() -> No
     assert found["traderecon_sink_rows_total", ""] == 0
 
 
-def test_what_nobody_adds_to_is_as_it_was() -> None:
+def test_merging_with_an_idle_process_changes_nothing() -> None:
     alone, silent = Metrics(), Metrics()
     alone.results.labels("MATCHED").inc(3)
     alone.decision.observe(0.2)
-    ours = read(alone.registry)
-    together = read(Merged(alone.registry, [exposed(silent)]))
-    assert together == ours
-    assert list(together) == list(ours)
+    before = read(alone.registry)
+    merged = read(Merged(alone.registry, [expose(silent)]))
+    assert merged == before
+    assert list(merged) == list(before)
 
 
-def test_a_family_is_told_once() -> None:
-    three = Merged(Metrics().registry, [exposed(Metrics()), exposed(Metrics())])
-    told = [line for line in OPEN(three).decode().splitlines() if line.startswith("# TYPE")]
-    assert len(told) == len(set(told)) > 10
+def test_each_family_is_exposed_once() -> None:
+    three = Merged(Metrics().registry, [expose(Metrics()), expose(Metrics())])
+    types = [line for line in OPEN(three).decode().splitlines() if line.startswith("# TYPE")]
+    assert len(types) == len(set(types)) > 10

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from broker.kafka_cluster import Cluster
 from broker.kafka_server import Kafka
-from broker.kafka_wire import BadRequest
+from broker.kafka_wire import BrokerError
 
 from torture.group import UNREACHABLE, Watch
 from torture.plan import COORDINATOR, Fault
@@ -75,7 +75,7 @@ class BrokerDeeds:
         async def successor() -> str:
             async with asyncio.timeout(CHANGED_WITHIN_S):
                 while True:
-                    with contextlib.suppress(OSError, BadRequest):
+                    with contextlib.suppress(OSError, BrokerError):
                         if (now := await asyncio.to_thread(who)) != before:
                             return f"node {before} {office}, node {now} after {time.monotonic() - began:.1f} s"
                     await asyncio.sleep(POLL_S)

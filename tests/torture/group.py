@@ -16,7 +16,7 @@ from math import inf
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.protocol.admin import DescribeGroupsRequest_v0
 from broker.kafka_topics import Topics
-from broker.kafka_wire import BadRequest, accepted
+from broker.kafka_wire import BrokerError, accepted
 
 LOOK_EVERY_S = 0.2
 UNREACHABLE = 4
@@ -121,6 +121,6 @@ class Watch:
             except OSError:
                 self.broker_up = False
                 self.silent_at_s = time.monotonic()
-            except BadRequest:  # it does answer; of several brokers another one is taking over
+            except BrokerError:  # it does answer; of several brokers another one is taking over
                 self.broker_up = False
             await asyncio.sleep(LOOK_EVERY_S)

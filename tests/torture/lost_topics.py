@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 
-from broker.kafka_wire import BadRequest
+from broker.kafka_wire import BrokerError
 
 from torture.administrator import Administrator
 from torture.feeder import Feeder
@@ -109,7 +109,7 @@ class LostTopics:
         """Wait until the changelog has what the group has committed. Raises NotSeen."""
         until_s = time.monotonic() + REBUILT_WITHIN_S
         while time.monotonic() < until_s:
-            with contextlib.suppress(OSError, BadRequest):  # a coordinator that still loads
+            with contextlib.suppress(OSError, BrokerError):  # a coordinator that still loads
                 if await asyncio.to_thread(self._is_whole):
                     return
             await asyncio.sleep(POLL_S)

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from aiokafka.errors import KafkaError
-from broker.kafka_wire import BadRequest
+from broker.kafka_wire import BrokerError
 
 from torture.clock import PlanClock
 from torture.faults import Deeds
@@ -83,6 +83,6 @@ async def tried(fault: Fault, deeds: Deeds) -> tuple[bool, str]:
             return True, await deeds.do(fault)
         except Missed as why:
             missed = str(why)
-        except (NotSeen, OSError, BadRequest, KafkaError) as why:
+        except (NotSeen, OSError, BrokerError, KafkaError) as why:
             return False, str(why)
     return False, missed

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from broker.kafka_wire import BadRequest
+from broker.kafka_wire import BrokerError
 
 from torture.clock import PlanClock
 from torture.faults import Deeds
@@ -46,7 +46,7 @@ async def run(plan: Plan, bug: str, directory: Path, say: Callable[[str], None])
     async def tell(outcome: Outcome) -> None:
         outcomes.append(outcome)
         say(outcome.line)
-        with contextlib.suppress(OSError, BadRequest):  # the broker may be down: the next fault looks again
+        with contextlib.suppress(OSError, BrokerError):  # the broker may be down: the next fault looks again
             found = await judged(await asyncio.to_thread(stage.read)) - passing
             passing.update(found)
             for finding in sorted(found)[:TOLD]:

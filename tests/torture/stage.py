@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from broker.kafka_cluster import Cluster
 from broker.kafka_server import Kafka
-from broker.kafka_wire import BadRequest
+from broker.kafka_wire import BrokerError
 
 from torture.counting_workload import Counting, Stock
 from torture.faults import Means
@@ -138,7 +138,7 @@ class Stage:
         while True:
             try:
                 return await asyncio.to_thread(self.read)
-            except (OSError, BadRequest) as why:
+            except (OSError, BrokerError) as why:
                 if time.monotonic() > deadline:
                     raise NotSeen(f"the broker does not answer: {why}") from why
             await asyncio.sleep(LOOK_EVERY_S)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from broker.kafka_topics import Topics
-from broker.kafka_wire import BadRequest
+from broker.kafka_wire import BrokerError
 
 from torture.group import UNREACHABLE, Member, Watch
 from torture.seen import seen
@@ -38,7 +38,7 @@ class Failing(Topics):
 
 
 @pytest.mark.parametrize(
-    ("error", "excused"), [(ConnectionRefusedError(), True), (BadRequest("another node is taking over"), False)]
+    ("error", "excused"), [(ConnectionRefusedError(), True), (BrokerError("another node is taking over"), False)]
 )
 def test_a_worker_may_end_with_4_where_no_broker_answers_and_not_where_one_does(
     error: Exception, excused: bool

@@ -1,4 +1,4 @@
-"""An app of ours has no part that would acknowledge in Faust's way."""
+"""A StreamApp has no part of Faust's that acknowledges in Faust's way."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ import traderecon
 PRODUCT = Path(traderecon.__file__).parent
 BROKERS = ["kafka://127.0.0.1:1", "embedded://"]
 
-# In a process of its own: a consumer that never starts leaves its event loop open.
+# In its own process: a consumer that never starts leaves its event loop open.
 PARTS = """
 import asyncio, json, sys
 from pathlib import Path
@@ -72,9 +72,9 @@ def python(program: str, *arguments: object) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize("broker", BROKERS)
 def test_every_part_is_ours(broker: str, tmp_path: Path) -> None:
-    told = python(PARTS, broker, tmp_path)
-    assert told.returncode == 0, told.stderr
-    parts = json.loads(told.stdout)
+    process = python(PARTS, broker, tmp_path)
+    assert process.returncode == 0, process.stderr
+    parts = json.loads(process.stdout)
     expected = {
         "consumer": "BatchConsumer",
         "producer": "BatchProducer",
@@ -89,19 +89,19 @@ def test_every_part_is_ours(broker: str, tmp_path: Path) -> None:
 
 
 def test_a_stock_consumer_is_refused(tmp_path: Path) -> None:
-    told = python(STOCK, tmp_path)
-    assert "is not a consumer of ours" in told.stderr
-    assert told.returncode != 0
+    process = python(STOCK, tmp_path)
+    assert "is not a BatchConsumer" in process.stderr
+    assert process.returncode != 0
 
 
 def test_two_at_a_time_are_refused(tmp_path: Path) -> None:
-    told = python(TWO, tmp_path)
-    assert "one partition is one order, use 1" in told.stderr
-    assert told.returncode != 0
+    process = python(TWO, tmp_path)
+    assert "use 1 and False" in process.stderr
+    assert process.returncode != 0
 
 
 def made_apps(tree: ast.AST) -> Iterator[int]:
-    """Lines that make an app of Faust's own."""
+    """Line numbers that create an app of Faust's own class."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"faust.App", "App"}:
             yield node.lineno

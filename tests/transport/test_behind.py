@@ -1,4 +1,4 @@
-"""What a table has lost is made good: in small steps, counted as a sign of life; or it waits for a leader."""
+"""A table that is behind is caught up in small steps that count as progress, or waits for a leader."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 from faust.types import TP
 
-from traderecon.transport.behind import Behind, NoLeader, made_good
+from traderecon.transport.behind import Behind, NoLeader, catch_up
 
 LEGS = TP("legs", 2)
 
@@ -31,7 +31,7 @@ def test_s13_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
                 await asyncio.sleep(0)
 
         watching = asyncio.ensure_future(watchdog())
-        assert await made_good(app, LEGS) == frozenset()
+        assert await catch_up(app, LEGS) == frozenset()
         watching.cancel()
 
     asyncio.run(run())
@@ -44,5 +44,5 @@ def test_s13_what_has_no_leader_is_waited_for() -> None:
             raise NoLeader([TP("reconciled", tp.partition)])
         yield 0
 
-    assert asyncio.run(made_good(app_with(behind), LEGS)) == {TP("reconciled", 2)}
-    assert asyncio.run(made_good(app_with(None), LEGS)) == frozenset()
+    assert asyncio.run(catch_up(app_with(behind), LEGS)) == {TP("reconciled", 2)}
+    assert asyncio.run(catch_up(app_with(None), LEGS)) == frozenset()

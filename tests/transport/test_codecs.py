@@ -1,4 +1,4 @@
-"""The four codecs of Kafka, decoded within a bound, and batches that are not read."""
+"""Kafka's four codecs, decoded within a bound, and unreadable batches."""
 
 import gzip
 import struct
@@ -30,7 +30,7 @@ ENCODERS: dict[int, Sequence[Callable[[bytes], bytes]]] = {
     ZSTD: (lambda content: bytes(cramjam.zstd.compress(content)), theirs.zstd_encode),
 }
 UNPACKED_BYTES = 1024 * 1024
-"""The bound of these tests, so that they are soon over."""
+"""A smaller bound, to keep the tests fast."""
 CONTENTS = (b"", b"a", b"abc" * 100_000, bytes(UNPACKED_BYTES))
 BOMB = bytes(30 * UNPACKED_BYTES)
 TP = TopicPartition("executions", 0)
@@ -93,7 +93,7 @@ def test_without_the_library_only_gzip_is_there_and_the_sentence_says_what_to_do
 
 
 def batch_of(number: int, values: Sequence[bytes], *, first: int = 0) -> bytes:
-    """A batch as it lies on a broker, from an offset on."""
+    """A batch as stored by a broker, from an offset on."""
     builder = DefaultRecordBatchBuilder(2, number, 0, -1, -1, -1, 2 * len(BOMB))
     for offset, value in enumerate(values):
         builder.append(offset, 1_000 + offset, b"key", value, [])
@@ -103,7 +103,7 @@ def batch_of(number: int, values: Sequence[bytes], *, first: int = 0) -> bytes:
 
 
 def read(fetched: bytes, position: int = 0) -> list[Record]:
-    """The records of one fetch, as a consumer gets them."""
+    """The records of one fetch, as a consumer returns them."""
     return list(fetched_records.Records(TP, fetched_records.Batches(fetched), [], position, None, None, True, 1))
 
 
@@ -111,14 +111,14 @@ def read(fetched: bytes, position: int = 0) -> list[Record]:
 def test_a_batch_beyond_the_bound_is_one_record_and_its_neighbours_are_read(number: int) -> None:
     bomb = batch_of(number, [bytes(UNPACKED_BYTES // 2)] * 3, first=2)
     fetched = batch_of(number, [b"a", b"b"]) + bomb + batch_of(number, [b"c"], first=5)
-    one, two, unread, three = read(fetched)
-    assert [record.value for record in (one, two, three)] == [b"a", b"b", b"c"]
-    assert [record.offset for record in (one, two, unread, three)] == [0, 1, 4, 5]
-    assert isinstance(unread, UnreadableBatch)
-    assert (unread.first, unread.width, unread.codec) == (2, 3, NAMES[number])
-    assert (unread.too_large, unread.content) == (True, bomb)
-    assert widths_of([one, two, unread, three]) == {4: 3}
-    assert unread.sentence("executions", 0) == (
+    first, second, unreadable, third = read(fetched)
+    assert [record.value for record in (first, second, third)] == [b"a", b"b", b"c"]
+    assert [record.offset for record in (first, second, unreadable, third)] == [0, 1, 4, 5]
+    assert isinstance(unreadable, UnreadableBatch)
+    assert (unreadable.first, unreadable.width, unreadable.codec) == (2, 3, NAMES[number])
+    assert (unreadable.too_large, unreadable.content) == (True, bomb)
+    assert widths_of([first, second, unreadable, third]) == {4: 3}
+    assert unreadable.sentence("executions", 0) == (
         f"offsets 2 to 4 of executions[0] are one batch of {len(bomb)} bytes, compressed with {NAMES[number]}, that "
         f"decodes to more than {UNPACKED_BYTES} bytes: have its producer put fewer records into a batch (batch.size), "
         "and send these again"
@@ -128,10 +128,10 @@ def test_a_batch_beyond_the_bound_is_one_record_and_its_neighbours_are_read(numb
 def test_a_batch_that_is_not_what_its_codec_writes_is_one_record() -> None:
     batch = bytearray(batch_of(ZSTD, [b"a" * 1_000] * 5))
     batch[-6:] = bytes(6)
-    (unread,) = [*fetched_records._Batch(fetched_records.Batches(bytes(batch))._batches.next_batch(), bytes(batch))]
-    assert isinstance(unread, UnreadableBatch)
-    assert not unread.too_large
-    assert "that cannot be decoded (" in unread.why
+    (unreadable,) = [*fetched_records._Batch(fetched_records.Batches(bytes(batch))._batches.next_batch(), bytes(batch))]
+    assert isinstance(unreadable, UnreadableBatch)
+    assert not unreadable.too_large
+    assert "that cannot be decoded (" in unreadable.why
 
 
 def test_a_batch_of_an_old_format_beyond_the_bound_is_one_record() -> None:
@@ -139,10 +139,10 @@ def test_a_batch_of_an_old_format_beyond_the_bound_is_one_record() -> None:
     for offset in range(3):
         builder.append(offset, 1_000, b"key", bytes(UNPACKED_BYTES // 2))
     batch = bytearray(builder.build())
-    struct.pack_into(">q", batch, 0, 2)  # as a broker does: of the last record
-    (unread,) = read(bytes(batch))
-    assert isinstance(unread, UnreadableBatch)
-    assert (unread.first, unread.offset, unread.codec) == (0, 2, "gzip")
+    struct.pack_into(">q", batch, 0, 2)  # the offset of the last record, as a broker sets it
+    (unreadable,) = read(bytes(batch))
+    assert isinstance(unreadable, UnreadableBatch)
+    assert (unreadable.first, unreadable.offset, unreadable.codec) == (0, 2, "gzip")
 
 
 def test_a_codec_that_nobody_knows_is_a_missing_one() -> None:

@@ -1,4 +1,4 @@
-"""The same app on the embedded log: killed or not, every fact is counted once, and its result is there."""
+"""The same app on the embedded log: killed or not, it counts every fact once and publishes its result."""
 
 import os
 import random
@@ -27,15 +27,15 @@ SEED = 7
 
 
 class Stage:
-    """A log with the topics of an app, the workers on it, and what is in it; the test is another process on the log."""
+    """A log with the topics of an app, its workers and its contents; the test is another process on the log."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.tables = directory / "tables"
         self.log = Log.open(directory / "log.db")
-        self._said = directory / "said"
-        self._said.touch()
-        self._heard = 0
+        self._output_file = directory / "said"
+        self._output_file.touch()
+        self._output_start = 0
         self._workers: list[subprocess.Popen[bytes]] = []
         self._fed = 0
 
@@ -44,8 +44,8 @@ class Stage:
             self.log.create(topic, PARTITIONS)
 
     def start(self, kind: str) -> "subprocess.Popen[bytes]":
-        self._heard = len(self.said)
-        with self._said.open("ab") as out:
+        self._output_start = len(self.output)
+        with self._output_file.open("ab") as out:
             worker = subprocess.Popen(
                 [sys.executable, "-m", "embedded_apps", kind, str(self.directory), str(self.tables)],
                 env={**os.environ, "PYTHONPATH": str(TESTS)},
@@ -57,26 +57,28 @@ class Stage:
         return worker
 
     @property
-    def said(self) -> str:
-        return self._said.read_text()
+    def output(self) -> str:
+        return self._output_file.read_text()
 
-    def until(self, found: Callable[[], object], what: str) -> None:
+    def until(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + END_S
-        while not found():
-            assert time.monotonic() < deadline, f"not within {END_S} s: {what}\n{self.said[-4000:]}"
-            assert self._workers[-1].poll() is None or found(), f"the worker ended before: {what}\n{self.said[-4000:]}"
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {END_S} s: {what}\n{self.output[-4000:]}"
+            assert self._workers[-1].poll() is None or condition(), (
+                f"the worker ended before: {what}\n{self.output[-4000:]}"
+            )
             time.sleep(0.02)
 
     def ready(self) -> None:
-        """Wait until the worker has its partitions and its tables."""
-        self.until(lambda: "Worker ready" in self.said[self._heard :], "the worker is ready")
+        """Wait until the worker has its partitions and tables."""
+        self.until(lambda: "Worker ready" in self.output[self._output_start :], "the worker is ready")
 
     def passes(self, topic: str, before: dict[int, int]) -> None:
-        """Wait until there is more in a topic than there was."""
+        """Wait until a topic has more records than before."""
         self.until(lambda: self.ends(topic) != before, f"there is more in {topic}")
 
     def feed(self, count: int) -> None:
-        """Facts of few trades, some of them twice."""
+        """Facts of a few trades, some of them twice."""
         rng = random.Random(self._fed)
         groups: list[list[tuple[bytes, bytes, int, tuple[()]]]] = [[] for _ in range(PARTITIONS)]
         for number in range(self._fed, self._fed + count):
@@ -87,17 +89,17 @@ class Stage:
         self.log.append([("t-in", partition, group) for partition, group in enumerate(groups)])
 
     def records(self, topic: str) -> Iterator[tuple[int, Record]]:
-        made = any(one.name == topic for one in self.log.topics())  # a changelog is made by its worker
+        made = any(existing.name == topic for existing in self.log.topics())  # changelogs are created by workers
         for partition in range(PARTITIONS if made else 0):
             for record in self.log.read(topic, partition, 0, 1_000_000, max_bytes=1 << 40):
                 yield partition, record
 
     def entries(self, topic: str) -> list[Entry]:
-        return [Entry(partition, one.offset, one.key, one.value) for partition, one in self.records(topic)]
+        return [Entry(partition, record.offset, record.key, record.value) for partition, record in self.records(topic)]
 
     def committed(self, group: str, topic: str = "t-in") -> dict[int, int]:
-        found = self.log.committed(group, [(topic, partition) for partition in range(PARTITIONS)])
-        return {partition: offset for (_, partition), offset in found.items()}
+        offsets = self.log.committed(group, [(topic, partition) for partition in range(PARTITIONS)])
+        return {partition: offset for (_, partition), offset in offsets.items()}
 
     def ends(self, topic: str = "t-in") -> dict[int, int]:
         return {partition: self.log.end(topic, partition) for partition in range(PARTITIONS)}
@@ -142,7 +144,7 @@ def test_everything_is_counted_and_what_was_done_is_not_done_again(stage: Stage)
     stage.feed(10)
     stage.until(lambda: stage.committed("t-counting") == stage.ends(), "it goes on")
     assert repeated(stage.entries("t-out")) == 0
-    assert "Worker ready: 4 partitions, 0 records read for the tables" in stage.said[stage.said.index("Stopping") :]
+    assert "Worker ready: 4 partitions, 0 records read for the tables" in stage.output[stage.output.index("Stopping") :]
 
 
 def test_k1_b9_a_worker_killed_again_and_again(stage: Stage) -> None:
@@ -191,7 +193,7 @@ def test_z2_partitions_that_are_given_anew(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(4_000)
     stage.start("rejoin")
-    stage.until(lambda: stage.said.count("Worker ready") == JOINS, "it has joined again and again")
+    stage.until(lambda: stage.output.count("Worker ready") == JOINS, "it has joined again and again")
     stage.feed(500)
     stage.until(lambda: unsettled(stage.history()) == [], "everything is settled")
     assert judge(stage.history(), state=True) == []
@@ -201,7 +203,7 @@ def test_s1_a_full_disk_ends_the_process_and_loses_nothing(stage: Stage) -> None
     stage.create("t-in", "t-out")
     stage.feed(8_000)
     assert stage.start("full").wait(END_S) == 70
-    assert "no room" in stage.said
+    assert "disk full" in stage.output
     assert judge(stage.history(), state=True) == []
     assert unsettled(stage.history()) != []
     stage.start("count")
@@ -224,9 +226,12 @@ def test_what_faust_sends_itself_arrives_before_the_commit(stage: Stage) -> None
     stage.feed(300)
     stage.start("send")
     stage.until(lambda: stage.committed("t-send") == stage.ends(), "everything is committed")
-    sent = [(partition, one.timestamp, one.key, one.value, one.headers) for partition, one in stage.records("t-out")]
-    came = [(partition, one.timestamp, one.key, one.value) for partition, one in stage.records("t-in")]
-    assert sorted(sent) == sorted((*one, (("h", b"1"),)) for one in came)
+    sent = [
+        (partition, record.timestamp, record.key, record.value, record.headers)
+        for partition, record in stage.records("t-out")
+    ]
+    received = [(partition, record.timestamp, record.key, record.value) for partition, record in stage.records("t-in")]
+    assert sorted(sent) == sorted((*fields, (("h", b"1"),)) for fields in received)
 
 
 def test_an_agent_that_fails_ends_the_process_and_acknowledges_nothing(stage: Stage) -> None:
@@ -234,7 +239,7 @@ def test_an_agent_that_fails_ends_the_process_and_acknowledges_nothing(stage: St
     stage.log.append([("t-in", 0, [(None, b"poison", 0, ())])])
     worker = stage.start("fail")
     assert worker.wait(END_S) == 70
-    assert "cannot stomach it" in stage.said
+    assert "cannot stomach it" in stage.output
     assert stage.committed("t-fail").get(0, 0) == 0
     assert stage.log.end("t-out", 0) == 1
 
@@ -244,7 +249,7 @@ def test_z3_a_second_worker_is_refused(stage: Stage) -> None:
     first = stage.start("count")
     stage.ready()
     assert stage.start("count").wait(END_S) == 78
-    assert f"a worker has it already, process {first.pid}" in stage.said
+    assert f"a worker is already running on this directory, process {first.pid}" in stage.output
     assert first.poll() is None
 
 
@@ -259,8 +264,8 @@ def test_b11_records_that_retention_took_are_missed(stage: Stage) -> None:
     stage.feed(100)
     stage.log.trim("t-in", 2, done + 5)
     assert stage.start("count").wait(END_S) == 78
-    assert f"t-in[2]: offset {done} is next" in stage.said
-    assert "5 records were lost to retention" in stage.said
+    assert f"t-in[2]: offset {done} is next" in stage.output
+    assert "5 records were lost to retention" in stage.output
 
 
 def test_s13_what_a_table_never_had_of_what_is_committed_is_missed_where_retention_took_it(stage: Stage) -> None:
@@ -269,7 +274,7 @@ def test_s13_what_a_table_never_had_of_what_is_committed_is_missed_where_retenti
     stage.log.commit("t-counting", {("t-in", 2): 3})
     stage.log.trim("t-in", 2, 8)
     assert stage.start("count").wait(END_S) == 78
-    assert "t-in[2]: a table knows 0 offsets, the group has committed 3, and the log has 8 to" in stage.said
+    assert "t-in[2]: a table ends at offset 0, the group has committed 3, and the log has 8 to" in stage.output
 
 
 def test_b10_b11_records_that_retention_took_are_missed_also_where_the_commit_is_gone(stage: Stage) -> None:
@@ -286,18 +291,18 @@ def test_b10_b11_records_that_retention_took_are_missed_also_where_the_commit_is
     db.close()
     stage.log.trim("t-in", 2, done + 4)
     assert stage.start("count").wait(END_S) == 78
-    assert f"t-in[2]: offset {done} is next" in stage.said
+    assert f"t-in[2]: offset {done} is next" in stage.output
 
 
 def test_t1_a_topic_that_is_not_there_is_refused(stage: Stage) -> None:
     stage.create("t-out")
     assert stage.start("count").wait(END_S) == 78
-    assert "topics missing" in stage.said
-    assert "t-in" in stage.said
+    assert "topics missing" in stage.output
+    assert "t-in" in stage.output
 
 
 def test_s3_a_changelog_of_other_partitions_is_refused(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.log.create("t-counting-counts-changelog", 2, compacted=True)
     assert stage.start("count").wait(END_S) == 78
-    assert "has 2 partitions, compacted, asked for was 4 partitions, compacted" in stage.said
+    assert "has 2 partitions, compacted; requested: 4 partitions, compacted" in stage.output

@@ -1,4 +1,4 @@
-"""Points: nothing in production; each is passed somewhere in the product, and no other is."""
+"""Failpoints: no effect in production; each is hit somewhere in the product, and no undeclared one is."""
 
 import re
 import timeit
@@ -13,22 +13,22 @@ from traderecon.transport.failpoints import FAILPOINTS, Failpoint, hit
 
 ROOT = Path(traderecon.__file__).parent
 BOUND_NS = 2_000
-"""Measured: 40. A machine that has other things to do may be slow; a point that waits for something is slower still."""
+"""Measured: 40. A busy machine may be slower, but a failpoint that waits for something is slower still."""
 
 
 @pytest.fixture
-def told() -> Iterator[list[tuple[str, str]]]:
-    """What a listener hears."""
+def hits() -> Iterator[list[tuple[str, str]]]:
+    """The hits reported to a listener."""
     heard: list[tuple[str, str]] = []
     points.listen(lambda point, topic: heard.append((point, topic)))
     yield heard
     points.listen(None)
 
 
-def test_who_listens_is_told_every_point_and_its_topic(told: list[tuple[str, str]]) -> None:
+def test_who_listens_is_told_every_point_and_its_topic(hits: list[tuple[str, str]]) -> None:
     hit(Failpoint.SENT, "legs")
     hit(Failpoint.REVOKED, "")
-    assert told == [("sent", "legs"), ("revoked", "")]
+    assert hits == [("sent", "legs"), ("revoked", "")]
 
 
 def test_a_listener_may_end_whoever_passes() -> None:
@@ -49,8 +49,8 @@ def test_a_listener_may_end_whoever_passes() -> None:
 
 def test_every_point_is_passed_in_the_product() -> None:
     sources = [*ROOT.rglob("*.py"), *(ROOT.parent / "tables").rglob("*.py")]
-    found = {name for path in sources for name in re.findall(r"hit\(Failpoint\.(\w+),", path.read_text())}
-    assert {getattr(Failpoint, name) for name in found} == set(FAILPOINTS)
+    names = {name for path in sources for name in re.findall(r"hit\(Failpoint\.(\w+),", path.read_text())}
+    assert {getattr(Failpoint, name) for name in names} == set(FAILPOINTS)
 
 
 def test_a_point_costs_nothing_worth_mentioning() -> None:

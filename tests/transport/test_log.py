@@ -1,4 +1,4 @@
-"""The embedded log: what was appended is read back, in its place, and what cannot be done is said."""
+"""The embedded log: appended records are read back at their offsets, and failed calls say why."""
 
 import os
 import sqlite3
@@ -60,7 +60,7 @@ def values(records: Iterable[Record]) -> list[bytes | None]:
 
 
 def run(program: str, path: Path) -> str:
-    """What a program says that runs to its end in a process of its own."""
+    """Run a program in its own process to the end; return its output."""
     done = subprocess.run(
         [sys.executable, "-c", program, path], capture_output=True, text=True, check=False, timeout=END_S
     )
@@ -70,7 +70,7 @@ def run(program: str, path: Path) -> str:
 
 @contextmanager
 def running(program: str, path: Path) -> Iterator["subprocess.Popen[str]"]:
-    """A program that has said "ready" and goes on until its input ends, or it is killed."""
+    """A program that has printed "ready" and runs until its input ends or it is killed."""
     with subprocess.Popen(
         [sys.executable, "-c", program, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -91,15 +91,15 @@ def test_a_topic_is_made_once(log: Log) -> None:
 
 
 @pytest.mark.parametrize(
-    ("partitions", "compacted", "says"),
+    ("partitions", "compacted", "reason"),
     [
-        (8, False, "legs has 4 partitions, asked for was 8 partitions"),
-        (4, True, "asked for was 4 partitions, compacted"),
+        (8, False, "legs has 4 partitions; requested: 8 partitions"),
+        (4, True, "requested: 4 partitions, compacted"),
     ],
 )
-def test_a_topic_keeps_its_shape(log: Log, partitions: int, compacted: bool, says: str) -> None:
+def test_a_topic_keeps_its_shape(log: Log, partitions: int, compacted: bool, reason: str) -> None:
     log.create("legs", 4)
-    with pytest.raises(TopicDiffers, match=says):
+    with pytest.raises(TopicDiffers, match=reason):
         log.create("legs", partitions, compacted=compacted)
     assert log.topics() == [Topic("legs", 4, compacted=False)]
 
@@ -113,7 +113,7 @@ def test_a_topic_without_partitions_is_none(log: Log) -> None:
 @pytest.mark.parametrize("partition", [-1, 4])
 def test_there_is_no_other_partition(log: Log, partition: int) -> None:
     log.create("legs", 4)
-    with pytest.raises(NoSuchPartition, match="no such partition"):
+    with pytest.raises(NoSuchPartition, match="there is no partition"):
         log.append([("legs", 0, entries(b"a")), ("legs", partition, entries(b"b"))])
     assert log.end("legs", 0) == 0
     with pytest.raises(NoSuchPartition):
@@ -177,18 +177,18 @@ def test_an_offset_the_log_does_not_have(log: Log, offset: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "says"),
+    ("entry", "reason"),
     [
-        ((b"T1", bytes(MAX_RECORD_BYTES), 0, ()), "takes 167772"),
-        ((b"T1", "text", 0, ()), "could not be read again.*b'T1'"),
-        ((b"T1", b"", 0.5, ()), "could not be read again"),
-        ((b"T1", b"", 0, (("name", "text"),)), "could not be read again"),
-        ((b"T1", b"", 0, (("name", b"a", b"b"),)), "could not be read again"),
+        ((b"T1", bytes(MAX_RECORD_BYTES), 0, ()), "has 167772"),
+        ((b"T1", "text", 0, ()), "could not be read back.*b'T1'"),
+        ((b"T1", b"", 0.5, ()), "could not be read back"),
+        ((b"T1", b"", 0, (("name", "text"),)), "could not be read back"),
+        ((b"T1", b"", 0, (("name", b"a", b"b"),)), "could not be read back"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(log: Log, entry: Entry, says: str) -> None:
+def test_what_could_not_be_read_again_is_not_written(log: Log, entry: Entry, reason: str) -> None:
     log.create("legs", 2)
-    with pytest.raises(RecordRejected, match=says):
+    with pytest.raises(RecordRejected, match=reason):
         log.append([("legs", 0, entries(b"a")), ("legs", 1, [entry])])
     assert (log.end("legs", 0), log.end("legs", 1)) == (0, 0)
     assert log.append([("legs", 0, entries(b"a"))]) == [0]
@@ -196,7 +196,7 @@ def test_what_could_not_be_read_again_is_not_written(log: Log, entry: Entry, say
 
 def test_a_compacted_topic_wants_keys(log: Log) -> None:
     log.create("facts", 1, compacted=True)
-    with pytest.raises(RecordRejected, match="without a key"):
+    with pytest.raises(RecordRejected, match="need a key"):
         log.append([("facts", 0, [(b"T1", b"", 0, ()), (None, b"", 0, ())])])
     assert log.end("facts", 0) == 0
 
@@ -223,7 +223,7 @@ def test_a_commit_is_kept_whole_or_not_at_all(log: Log) -> None:
     assert log.committed("matching", [("legs", 0)]) == {}
 
 
-# -- room
+# -- retention and compaction
 
 
 def test_what_is_trimmed_is_gone_and_offsets_go_on(log: Log, path: Path) -> None:
@@ -279,7 +279,7 @@ writes = st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.sampled_from([N
 def test_b9_compaction_leaves_every_replay_its_end(
     appends: list[list[tuple[bytes, bytes | None]] | int], forgotten: int
 ) -> None:
-    # A number is so many steps of compaction, each of one batch.
+    # A number means that many steps of compaction, each of one batch.
     written: list[tuple[bytes, bytes | None]] = []
     with tempfile.TemporaryDirectory() as directory, Log.open(Path(directory, "log.db"), sync=Sync.NORMAL) as log:
         log.create("facts", 1, compacted=True)
@@ -298,9 +298,9 @@ def test_b9_compaction_leaves_every_replay_its_end(
                 written += append
             final = replay(written)
             assert replay(changes(log)) == final
-            for held in range(min(forgotten, len(written)), len(written) + 1):
-                assert replay(changes(log, held), replay(written[:held])) == final
-        for _ in range(2):  # one under way ends where the log ended when it began
+            for snapshot_end in range(min(forgotten, len(written)), len(written) + 1):
+                assert replay(changes(log, snapshot_end), replay(written[:snapshot_end])) == final
+        for _ in range(2):  # a running pass ends where the log ended when it began
             while compact():
                 pass
         left = log.read("facts", 0, 0, 1_000_000)
@@ -402,7 +402,7 @@ sys.stdin.read()
 
 def test_a_second_worker_is_told_who_has_the_directory(tmp_path: Path) -> None:
     with running(HOLD_DIRECTORY, tmp_path) as first:
-        with pytest.raises(WorkerRunning, match=f"process {first.pid}. Stop that one"):
+        with pytest.raises(WorkerRunning, match=f"process {first.pid}. Stop it"):
             WorkerLock(tmp_path)
         first.kill()
     with WorkerLock(tmp_path), pytest.raises(WorkerRunning, match=f"process {os.getpid()}"):
@@ -427,7 +427,7 @@ def test_who_keeps_the_log_to_himself_is_named(log: Log, path: Path) -> None:
     log.create("legs", 1)
     with Log.open(path, patience_s=0.1) as hasty:
         with running(HOLD_LOG, path) as holder:
-            with pytest.raises(Busy, match=f"process {holder.pid} did not let go"):
+            with pytest.raises(Busy, match=f"process {holder.pid} holds the write lock"):
                 hasty.append([("legs", 0, entries(b"a"))])
             assert hasty.read("legs", 0, 0, 10) == []
         assert hasty.append([("legs", 0, entries(b"a"))]) == [0]
@@ -467,7 +467,7 @@ def test_threads_share_a_log(log: Log) -> None:
         assert mine == [b"%d %d" % (number, index) for index in range(each)]
 
 
-# -- files that are no log of ours
+# -- files that are not logs
 
 
 def test_a_file_of_something_else(path: Path) -> None:
@@ -480,7 +480,7 @@ def test_a_database_of_something_else(path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("CREATE TABLE results (trade_id TEXT)")
     database.close()
-    with pytest.raises(OtherFormat, match="a database of something else"):
+    with pytest.raises(OtherFormat, match="not a log but another application"):
         Log.open(path)
 
 
@@ -542,15 +542,15 @@ def test_who_may_only_read_reads() -> None:
             for file in Path(directory).iterdir():
                 file.chmod(0o444)
             Path(directory).chmod(0o555)
-            value, said = run(READ_ONLY, path).splitlines()
+            value, message = run(READ_ONLY, path).splitlines()
             Path(directory).chmod(0o755)
             assert value == "b'a'"
-            assert "readonly database" in said
-            assert "must be able to write" in said
+            assert "readonly database" in message
+            assert "must be able to write" in message
             assert log.end("legs", 0) == 1
 
 
-# -- no room
+# -- full disks
 
 
 NO_ROOM = """
@@ -577,8 +577,8 @@ with Log.open(Path(sys.argv[1])) as log:
 
 
 def test_a_full_disk_keeps_what_was_acknowledged(path: Path) -> None:
-    said, counts, after = run(NO_ROOM, path).splitlines()
-    assert "no room" in said
+    message, counts, after = run(NO_ROOM, path).splitlines()
+    assert "disk full" in message
     written, *ends = map(int, counts.split())
     assert written > 0
     assert ends == [written, written]

@@ -1,4 +1,4 @@
-"""The log and processes that die: what was acknowledged is there, once, in its place; nothing is half there."""
+"""The log and crashing processes: acknowledged appends are there, once and at their offsets; none is partial."""
 
 import os
 import re
@@ -75,13 +75,13 @@ def test_two_processes_append_at_once(tmp_path: Path) -> None:
         writer.communicate(timeout=END_S)
         assert writer.returncode == 0
     with Log.open(path) as log:
-        found = log.read("legs", 0, 0, 10_000)
-        assert [record.offset for record in found] == list(range(2 * count))
+        records = log.read("legs", 0, 0, 10_000)
+        assert [record.offset for record in records] == list(range(2 * count))
         assert [record.value for record in log.read("legs", 1, 0, 10_000)] == [
-            record.value for record in found for _ in range(3)
+            record.value for record in records for _ in range(3)
         ]
     for name in (b"ours", b"theirs"):
-        mine = [record.value for record in found if record.value and record.value.startswith(name)]
+        mine = [record.value for record in records if record.value and record.value.startswith(name)]
         assert mine == [b"%s %d" % (name, number) for number in range(count)]
 
 
@@ -98,26 +98,26 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
         for number in range(APPENDS):
             value = b"%d" % number
             log.append([("legs", 0, [(None, value, 0, ())]), ("legs", 1, [(None, value * 500, 0, ())] * 3)])
-        assert path.read_bytes() == file  # everything is in the write-ahead log yet
+        assert path.read_bytes() == file  # everything is still in the write-ahead log
         return file, Path(f"{path}-wal").read_bytes()
 
 
-@given(kept=st.fractions(0, 1))
-@example(kept=Fraction(1))
-def test_s8_a_power_cut_leaves_whole_appends(kept: Fraction, written: tuple[bytes, bytes]) -> None:
+@given(fraction=st.fractions(0, 1))
+@example(fraction=Fraction(1))
+def test_s8_a_power_cut_leaves_whole_appends(fraction: Fraction, written: tuple[bytes, bytes]) -> None:
     file, wal = written
     with TemporaryDirectory() as directory:
         path = Path(directory, "log.db")
         path.write_bytes(file)
-        Path(f"{path}-wal").write_bytes(wal[: int(len(wal) * kept)])
+        Path(f"{path}-wal").write_bytes(wal[: int(len(wal) * fraction)])
         with Log.open(path) as log:
             if not log.topics():
-                assert kept < 1
+                assert fraction < 1
                 return
-            there = log.end("legs", 0)
-            assert log.end("legs", 1) == 3 * there
-            assert there == APPENDS or kept < 1
-            values = [b"%d" % number for number in range(there)]
+            appended = log.end("legs", 0)
+            assert log.end("legs", 1) == 3 * appended
+            assert appended == APPENDS or fraction < 1
+            values = [b"%d" % number for number in range(appended)]
             assert [record.value for record in log.read("legs", 0, 0, 100)] == values
             assert [record.value for record in log.read("legs", 1, 0, 100)][::3] == [value * 500 for value in values]
-            assert log.append([("legs", 0, [(None, b"after", 0, ())])]) == [there]
+            assert log.append([("legs", 0, [(None, b"after", 0, ())])]) == [appended]

@@ -1,4 +1,4 @@
-"""Group commit: what is pending is one transaction, each caller gets his own answer, in his own order."""
+"""Group commit: pending calls share a transaction, and each caller gets its own results in order."""
 
 import sqlite3
 import threading
@@ -41,8 +41,8 @@ def entries(*values: bytes) -> list[Entry]:
 
 
 @pytest.fixture
-def held(path: Path, log: Log) -> Iterator[sqlite3.Connection]:
-    """Somebody else who keeps the log to himself, until he commits."""
+def write_lock(path: Path, log: Log) -> Iterator[sqlite3.Connection]:
+    """Another connection that holds the write lock until it commits."""
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     yield other
@@ -51,45 +51,45 @@ def held(path: Path, log: Log) -> Iterator[sqlite3.Connection]:
 
 def test_every_append_gets_its_own_offset(log: Log, writer: Writer) -> None:
     appended = [writer.append("legs", number % 2, entries(b"%d" % number)) for number in range(100)]
-    assert [one.result(END_S) for one in appended] == [number // 2 for number in range(100)]
-    assert [one.value for one in log.read("legs", 1, 0, 100)] == [b"%d" % number for number in range(1, 100, 2)]
+    assert [future.result(END_S) for future in appended] == [number // 2 for number in range(100)]
+    assert [record.value for record in log.read("legs", 1, 0, 100)] == [b"%d" % number for number in range(1, 100, 2)]
 
 
-def test_what_is_pending_is_one_transaction(log: Log, writer: Writer, held: sqlite3.Connection) -> None:
+def test_what_is_pending_is_one_transaction(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
     written: list[int] = []
     writer.listen(lambda: written.append(log.end("legs", 0)))
     appended = [writer.append("legs", 0, entries(b"first"))]
     appended += [writer.append("legs", 0, entries(b"%d" % number)) for number in range(500)]
     committed = writer.commit("matching", {("legs", 0): 7})
-    assert not any(one.done() for one in appended)
+    assert not any(future.done() for future in appended)
     assert not committed.done()
-    held.execute("COMMIT")
-    assert [one.result(END_S) for one in appended] == list(range(501))
+    write_lock.execute("COMMIT")
+    assert [future.result(END_S) for future in appended] == list(range(501))
     committed.result(END_S)
-    # The first may have been taken alone, before the others were there.
+    # The first may have been written alone, before the others were queued.
     assert written[-1] == 501
     assert len(written) <= 2
     assert log.committed("matching", [("legs", 0)]) == {("legs", 0): 7}
 
 
-def test_a_transaction_has_a_bound(log: Log, writer: Writer, held: sqlite3.Connection) -> None:
+def test_a_transaction_has_a_bound(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
     written: list[int] = []
     writer.listen(lambda: written.append(log.end("legs", 0)))
     half = entries(*[b""] * (MAX_RECORDS // 2))
     appended = [writer.append("legs", 0, half) for _ in range(6)]
-    held.execute("COMMIT")
+    write_lock.execute("COMMIT")
     assert appended[-1].result(END_S) == 5 * len(half)
     assert max(after - before for before, after in zip([0, *written], written, strict=False)) <= MAX_RECORDS
 
 
-def test_what_one_asks_for_does_not_fail_the_others(log: Log, writer: Writer, held: sqlite3.Connection) -> None:
+def test_what_one_asks_for_does_not_fail_the_others(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
     first = writer.append("legs", 0, entries(b"a"))
     nowhere = writer.append("legs", 2, entries(b"b"))
     keyless = writer.append("facts", 0, entries(b"c"))
     last = writer.append("legs", 0, entries(b"d"))
     uncommitted = writer.commit("matching", {("trades", 0): 1})
     committed = writer.commit("matching", {("legs", 0): 1})
-    held.execute("COMMIT")
+    write_lock.execute("COMMIT")
     assert (first.result(END_S), last.result(END_S)) == (0, 1)
     with pytest.raises(NoSuchPartition):
         nowhere.result(END_S)
@@ -98,56 +98,56 @@ def test_what_one_asks_for_does_not_fail_the_others(log: Log, writer: Writer, he
     with pytest.raises(NoSuchPartition):
         uncommitted.result(END_S)
     committed.result(END_S)
-    assert [one.value for one in log.read("legs", 0, 0, 10)] == [b"a", b"d"]
+    assert [record.value for record in log.read("legs", 0, 0, 10)] == [b"a", b"d"]
 
 
-def test_what_was_taken_back_in_time_is_not_written(log: Log, writer: Writer, held: sqlite3.Connection) -> None:
+def test_what_was_taken_back_in_time_is_not_written(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
     appended = [writer.append("legs", 0, entries(b"0"))]
     until(appended[0].running, "the writer has begun")
     while not (late := writer.append("legs", 0, entries(b"%d" % len(appended)))).cancel():
         appended.append(late)
     last = writer.append("legs", 0, entries(b"last"))
-    held.execute("COMMIT")
+    write_lock.execute("COMMIT")
     assert last.result(END_S) == len(appended)
-    written = [one.value for one in log.read("legs", 0, 0, 10)]
+    written = [record.value for record in log.read("legs", 0, 0, 10)]
     assert written == [*(b"%d" % number for number in range(len(appended))), b"last"]
 
 
 def test_threads_keep_their_order(log: Log, writer: Writer) -> None:
-    kept: list[list[Future[int]]] = [[] for _ in range(4)]
+    futures: list[list[Future[int]]] = [[] for _ in range(4)]
 
     def append(number: int) -> None:
         for index in range(200):
-            kept[number].append(writer.append("legs", 0, entries(b"%d %d" % (number, index))))
+            futures[number].append(writer.append("legs", 0, entries(b"%d %d" % (number, index))))
 
     threads = [threading.Thread(target=append, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    offsets = [[one.result(END_S) for one in mine] for mine in kept]
+    offsets = [[future.result(END_S) for future in mine] for mine in futures]
     assert all(mine == sorted(mine) for mine in offsets)
     assert sorted(chain.from_iterable(offsets)) == list(range(800))
-    found = log.read("legs", 0, 0, 1_000)
+    records = log.read("legs", 0, 0, 1_000)
     for number, mine in enumerate(offsets):
-        assert [found[offset].value for offset in mine] == [b"%d %d" % (number, index) for index in range(200)]
+        assert [records[offset].value for offset in mine] == [b"%d %d" % (number, index) for index in range(200)]
 
 
 def test_closing_writes_what_is_pending(log: Log) -> None:
     writer = Writer(log)
     appended = [writer.append("legs", 0, entries(b"%d" % number)) for number in range(50)]
     writer.close()
-    assert [one.result(0) for one in appended] == list(range(50))
+    assert [future.result(0) for future in appended] == list(range(50))
     writer.close()
 
 
-def test_closing_waits_for_another_process_once(log: Log, held: sqlite3.Connection) -> None:
+def test_closing_waits_for_another_process_once(log: Log, write_lock: sqlite3.Connection) -> None:
     writer = Writer(log)
     appended = writer.append("legs", 0, entries(b"a"))
     writer.close()
     with pytest.raises(Busy):
         appended.result(0)
-    held.execute("COMMIT")
+    write_lock.execute("COMMIT")
     assert log.end("legs", 0) == 0
 
 

@@ -1,4 +1,4 @@
-"""Open transactions: what hangs, and what is only under way; how incidents open and end."""
+"""Open transactions: which ones hang and which are only in progress; how incidents open and end."""
 
 import logging
 

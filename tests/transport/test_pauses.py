@@ -1,4 +1,4 @@
-"""Holds: said when they come, every minute, and when they are over."""
+"""Pauses: logged when they begin, every minute, and when they are over."""
 
 import pytest
 
@@ -6,32 +6,32 @@ from traderecon.transport import pauses as module
 from traderecon.transport.pauses import Pauses
 
 
-def test_an_app_is_held_while_any_reason_is_left(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_app_is_paused_while_any_reason_is_left(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("WARNING")
-    holds = Pauses("desk")
-    assert not holds
-    holds.put("disk", "12 MiB are free")
-    holds.put("database", "it does not answer")
-    holds.lift("disk")
-    assert holds
-    assert holds.said == {"database": "it does not answer"}
-    holds.lift("database")
-    holds.lift("database")
-    assert not holds
-    assert holds.ever == {"disk", "database"}
+    pauses = Pauses("desk")
+    assert not pauses
+    pauses.put("disk", "12 MiB are free")
+    pauses.put("database", "it does not answer")
+    pauses.lift("disk")
+    assert pauses
+    assert pauses.said == {"database": "it does not answer"}
+    pauses.lift("database")
+    pauses.lift("database")
+    assert not pauses
+    assert pauses.ever == {"disk", "database"}
     assert caplog.messages == [
-        "desk takes in nothing more: 12 MiB are free",
-        "desk takes in nothing more: it does not answer",
-        "desk goes on: what held it is over (disk)",
-        "desk goes on: what held it is over (database)",
+        "desk is paused: 12 MiB are free",
+        "desk is paused: it does not answer",
+        "desk: pause is over (disk)",
+        "desk: pause is over (database)",
     ]
 
 
-def test_it_is_said_once_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pause_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     caplog.set_level("WARNING")
     times_s = iter((1_000.0, 1_030.0, 1_059.9, 1_060.0, 1_061.0, 1_120.0))
     monkeypatch.setattr(module, "monotonic", lambda: next(times_s))
-    holds = Pauses("desk")
+    pauses = Pauses("desk")
     for _ in range(6):
-        holds.put("disk", "full")
+        pauses.put("disk", "full")
     assert len(caplog.messages) == 3

@@ -1,4 +1,4 @@
-"""How far a partition has come: nothing is left out, nothing is done before it is done."""
+"""The progress of a partition: no record is skipped, and none counts as done before it is acknowledged."""
 
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ def fetch(begun: int, *offsets: int, ended: int | None = None) -> Fetch:
 
 
 def offsets(progress: Progress, read: Fetch) -> list[int] | None:
-    """The offsets that come next; None when the fetch leaves something out."""
+    """The offsets to deliver next; None if the fetch leaves a gap."""
     return [record.offset for record in progress.fresh(read)] if progress.follows(read) else None
 
 
@@ -60,7 +60,7 @@ def test_offsets_that_hold_no_record_are_passed_over() -> None:
     assert progress.next_offset == 10
     assert offsets(progress, fetch(10, ended=12)) == []
     progress.pass_over(12)
-    assert progress.settle() == 5  # what is open is not done
+    assert progress.settle() == 5  # open deliveries are not done
 
 
 def test_done_follows_the_order_of_delivery() -> None:
@@ -102,7 +102,7 @@ def test_what_is_taken_is_all_there_is_from_the_next_offset(
 
 
 class OneAssignment(RuleBasedStateMachine):
-    """A driver whose fetches come late, twice or not at all, and an agent that finishes in any order."""
+    """A driver whose fetches arrive late, twice or not at all, and an agent that finishes in any order."""
 
     @initialize(start=st.integers(0, 5), removed=st.sets(st.integers(0, 80)))
     def begin(self, start: int, removed: set[int]) -> None:

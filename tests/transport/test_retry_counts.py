@@ -1,4 +1,4 @@
-"""A record that ends the process is counted over the processes it ends."""
+"""Failures of a record are counted across the processes it ends."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from traderecon.transport import LOG_APPEND_TIME, MicroBatch
-from traderecon.transport.retry_counts import KEPT, LIMIT, RetryCounts
+from traderecon.transport.retry_counts import LIMIT, MAX_COUNTS, RetryCounts
 
 
 class Row(NamedTuple):
@@ -57,14 +57,14 @@ def test_topics_are_counted_apart(tmp_path: Path) -> None:
 
 def test_only_the_last_that_failed_are_remembered(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
-    legs = batch("legs", *(b"%d" % number for number in range(KEPT + 1)))
+    legs = batch("legs", *(b"%d" % number for number in range(MAX_COUNTS + 1)))
     assert {retry_counts.another(legs, record) for record in legs.records} == {1}
     assert retry_counts.another(legs, legs.records[-1]) == 2
     assert retry_counts.another(legs, legs.records[0]) == 1
 
 
 def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
-    """A process that is killed at one value: the signal, or the one offset that it puts aside, else 0."""
+    """Run a process that is killed at one value; return the signal, or the offset it dead-letters, else 0."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     aside = 0
@@ -98,7 +98,7 @@ def test_k14_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path:
     assert again.suspects(legs)
     assert not again.suspects(batch("legs", b"a", first=9))
     assert not again.suspects(batch("executions", b"a"))
-    assert not RetryCounts(path).suspects(legs)  # it got through this time, or said where it ended
+    assert not RetryCounts(path).suspects(legs)  # the attempt ended regularly
 
 
 def test_k14_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""A desk's morning: a database as the sink fills it, and a server of our pages over it, in a process of its own.
+"""A desk's morning: a database as the sink fills it, and a server of the pages over it, in a process of its own.
 
 python -m web.desk FOLDER DATABASE_URL PORT [bare] [unwell] [impatient]
 
-``bare``: without pages; ``unwell``: a role is not ready; ``impatient``: slow readers and silent connections are cut off
+``bare``: without pages; ``unwell``: a role is not ready; ``impatient``: slow clients and idle connections are cut off
 within a second.
 """
 
@@ -44,7 +44,7 @@ STRANGE = (
     "x" * 512,
     "🙂" * 512,
 )
-"""Ids that are legal, and break what is not written with care."""
+"""Valid ids that break careless code."""
 
 MORNING: dict[str, tuple[Leg, ...]] = {
     "MATCHED-1": (ours(), theirs()),
@@ -63,7 +63,7 @@ MORNING: dict[str, tuple[Leg, ...]] = {
 
 
 def filled(folder: Path, trades: dict[str, tuple[Leg, ...]] = MORNING) -> str:
-    """A database with these trades, two dead letters and a standing; its URL."""
+    """A database with these trades, two dead letters and a partition status; returns its URL."""
     url = f"sqlite:///{folder / 'traderecon.db'}"
     store = Store.open(url)
     store.ready()
@@ -77,34 +77,34 @@ def filled(folder: Path, trades: dict[str, tuple[Leg, ...]] = MORNING) -> str:
     )
     waiting = [{"trade_id": "WAITS-1", "waiting_for": "confirmation", "due": "2025-07-26T10:02:23Z"}]
     counts = {"confirmation": 2, "execution": 1, "pnl": 0}
-    said = {"partition": 0, "watermark": "2025-07-26T10:01:23Z", "pending": counts, "oldest": waiting}
-    outputs.append(TOPICS.standings, 0, b"0", msgspec.json.encode(said))
+    status = {"partition": 0, "watermark": "2025-07-26T10:01:23Z", "pending": counts, "oldest": waiting}
+    outputs.append(TOPICS.standings, 0, b"0", msgspec.json.encode(status))
     outputs.into(store)
     store.close()
     return url
 
 
 def multiplied(folder: Path, times: int) -> None:
-    """Every trade of a database so many times more: its newest result under other ids."""
+    """Multiply every trade of a database: its newest result again under other ids."""
     with closing(sqlite3.connect(folder / "traderecon.db")) as database, database:
         for table in ("results", "result_history"):
             names = [name for (name,) in database.execute("SELECT name FROM pragma_table_info(?)", (table,))]
-            kept = [f'"{name}"' for name in names if name != "id"]
-            said = ["trade_id || '+' || n" if name == '"trade_id"' else name for name in kept]
+            columns = [f'"{name}"' for name in names if name != "id"]
+            values = ["trade_id || '+' || n" if name == '"trade_id"' else name for name in columns]
             if table == "result_history":
                 join = "JOIN results AS r USING (trade_id, version, event_id)"
-                said = [one if one.startswith("trade_id ||") else f"h.{one}" for one in said]
+                values = [value if value.startswith("trade_id ||") else f"h.{value}" for value in values]
                 source = f"{table} AS h {join}"
             else:
                 source = table
             database.execute(
                 f"WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {times}) "
-                f"INSERT INTO {table} ({', '.join(kept)}) SELECT {', '.join(said)} FROM {source}, many"
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)} FROM {source}, many"
             )
 
 
 class Desk:
-    """A server, asked over a plain connection: paths go out as they are written."""
+    """A client of the server that sends paths exactly as given."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -114,7 +114,7 @@ class Desk:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, bytes]:
-        """The answer, and all of its body."""
+        """The response and its body."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -136,15 +136,15 @@ class Desk:
 
 @contextmanager
 def served(folder: Path, url: str, *words: str) -> Iterator[Desk]:
-    """A server of these pages while the block runs; it must end well."""
+    """Run a server of these pages during the block; it must exit with 0."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "web.desk", str(folder), url, str(port), *words]
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
     log = folder / "server.log"
-    with log.open("wb") as said:
-        server = subprocess.Popen(command, env=environment, stdout=said, stderr=said, cwd=TESTS.parent)
+    with log.open("wb") as out:
+        server = subprocess.Popen(command, env=environment, stdout=out, stderr=out, cwd=TESTS.parent)
         try:
             desk = Desk(port)
             _wait(desk, server, log)
@@ -189,7 +189,7 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
     )
     if "impatient" in words:
         server.SILENT_S = 1.0
-        downloads.PATIENCE_S, downloads.LEAST_BYTES_PER_S = 0.5, 10**6
+        downloads.GRACE_S, downloads.MIN_BYTES_PER_S = 0.5, 10**6
     pages = "bare" not in words
     signs = {"sink": {"recovered": True, "assigned": "unwell" not in words}}
     queries = Queries.open(url) if pages else None

@@ -20,8 +20,8 @@ from traderecon.rules import FOUNDING
 from traderecon.web import columns
 
 
-def told(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | None:
-    """What the stream publishes of these facts, and the row a batch makes of them; None where it is no result."""
+def result_and_row(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | None:
+    """The result published by the stream, and the row written by a batch; None if there is no result yet."""
     sides = sides_of(facts)
     verdict = judge(sides, FOREVER_NS, FOUNDING)
     if verdict.state is State.PENDING:
@@ -30,7 +30,7 @@ def told(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | None:
     return encode_result(published), table.row(facts[0].leg.trade_id, sides, verdict)
 
 
-def gathered(sent: list[Sent]) -> tuple[Fact, ...]:
+def facts_from(sent: list[Sent]) -> tuple[Fact, ...]:
     facts: tuple[Fact, ...] = ()
     for fact in facts_of(sent):
         facts, _ = add(facts, fact)
@@ -38,8 +38,8 @@ def gathered(sent: list[Sent]) -> tuple[Fact, ...]:
 
 
 @given(trades())
-def test_a_result_has_the_row_of_the_batch(sent: list[Sent]) -> None:
-    pair = told(gathered(sent))
+def test_a_result_has_the_same_row_as_in_a_batch(sent: list[Sent]) -> None:
+    pair = result_and_row(facts_from(sent))
     if pair is not None:
         assert columns.row(pair[0]) == pair[1]
 
@@ -53,15 +53,15 @@ def test_a_result_has_the_row_of_the_batch(sent: list[Sent]) -> None:
         (theirs(kind=Kind.CANCEL),),
     ],
 )
-def test_the_leg_that_stands_is_the_one_in_the_row(legs: tuple[Leg, ...]) -> None:
-    pair = told(tuple(Fact(leg, Origin("t", 0, place)) for place, leg in enumerate(legs)))
+def test_the_effective_leg_is_in_the_row(legs: tuple[Leg, ...]) -> None:
+    pair = result_and_row(tuple(Fact(leg, Origin("t", 0, offset)) for offset, leg in enumerate(legs)))
     assert pair is not None
     assert columns.row(pair[0]) == pair[1]
 
 
-def test_a_field_of_one_feed_is_a_strangers_in_another() -> None:
+def test_a_field_of_one_feed_is_a_custom_field_in_another() -> None:
     """An execution may well bring a field ``commission`` of its own, as a number."""
-    pair = told((Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))))
+    pair = result_and_row((Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))))
     assert pair is not None
     document = json.loads(pair[0], parse_float=Decimal)
     document["legs"]["executions"][0]["payload"] |= {"commission": 5, "pnl_impact": [1]}
@@ -74,13 +74,13 @@ texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 
 
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
-def test_the_lines_are_those_of_the_batch(
+def test_the_lines_are_the_same_as_in_a_batch(
     tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[str, str]]
 ) -> None:
     pairs = []
     for trade_id, ticker in sent:
         legs: tuple[Leg, ...] = (ours(trade_id=trade_id, ticker=ticker), theirs(trade_id=trade_id))
-        pair = told(tuple(Fact(leg, Origin("t", 0, place)) for place, leg in enumerate(legs)))
+        pair = result_and_row(tuple(Fact(leg, Origin("t", 0, offset)) for offset, leg in enumerate(legs)))
         assert pair is not None
         pairs.append(pair)
     folder: Path = tmp_path_factory.getbasetemp()

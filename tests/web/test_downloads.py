@@ -1,4 +1,4 @@
-"""Downloads: slow readers hold nothing of the database, are few, and are cut off; nobody's page waits for them."""
+"""Downloads: slow clients hold no database transaction, are limited, and are cut off; pages never wait for them."""
 
 import socket
 import sqlite3
@@ -21,7 +21,7 @@ from traderecon.web.downloads import MOST
 
 READERS = 16
 TIMES = 4_000
-"""A download of so many times a few trades is more bytes than the buffers of two sockets take."""
+"""Makes a download larger than the buffers of two sockets."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def desk(many: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]
 
 
 def stalled(desk: Desk, path: str, readers: ExitStack) -> socket.socket:
-    """A reader who asks, takes the first byte of the answer, and then no more."""
+    """A client that sends a request and then hardly reads the response."""
     reader = readers.enter_context(socket.socket())
     reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     reader.settimeout(60)
@@ -51,27 +51,27 @@ def stalled(desk: Desk, path: str, readers: ExitStack) -> socket.socket:
 def test_p6_stalled_downloads_hold_no_read_and_starve_no_page(desk: Desk, many: Path) -> None:
     paths = ("/download/csv", "/trades.csv", "/trades.csv?sort=newest")
     with ExitStack() as readers:
-        asked = [stalled(desk, paths[number % len(paths)], readers) for number in range(READERS)]
-        lines = [one.recv(13).split(b" ")[1] for one in asked]
+        clients = [stalled(desk, paths[number % len(paths)], readers) for number in range(READERS)]
+        lines = [client.recv(13).split(b" ")[1] for client in clients]
         assert sorted(lines) == [b"200"] * MOST + [b"429"] * (READERS - MOST)
-        refused = asked[lines.index(b"429")].recv(4_096)
-        assert b"Retry-After: 30" in refused
+        rejected = clients[lines.index(b"429")].recv(4_096)
+        assert b"Retry-After: 30" in rejected
         for page in ("/", "/breaks", "/trades.json", "/status", "/trades/PRICE-1", "/healthz/ready"):
             assert desk.ask(page)[0].status == 200
         with closing(sqlite3.connect(many / "traderecon.db", isolation_level=None)) as writer:
             writer.execute("UPDATE standings SET at = at")
             busy, *_ = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        assert busy == 0, "somebody still reads what was there before"
+        assert busy == 0, "a reader blocks the checkpoint"
         assert wal_bytes(many / "traderecon.db") == 0
 
 
 def test_p6_a_reader_that_is_too_slow_is_cut_off(many: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{many / 'traderecon.db'}"
     with served(tmp_path, url, "impatient") as desk, ExitStack() as readers:
-        asked = [stalled(desk, "/download/csv", readers) for _ in range(MOST)]
-        assert [one.recv(13).split(b" ")[1] for one in asked] == [b"200"] * MOST
-        until(lambda: "its reader was too slow" in (tmp_path / "server.log").read_text(), "somebody is cut off")
-        until(lambda: desk.ask("/download/csv")[0].status == 200, "another one may ask")
+        clients = [stalled(desk, "/download/csv", readers) for _ in range(MOST)]
+        assert [client.recv(13).split(b" ")[1] for client in clients] == [b"200"] * MOST
+        until(lambda: "the client is too slow" in (tmp_path / "server.log").read_text(), "a client is cut off")
+        until(lambda: desk.ask("/download/csv")[0].status == 200, "another download may start")
 
 
 def orders() -> list[Filter]:
@@ -115,7 +115,7 @@ def test_p6_an_order_of_rows_without_end_is_refused(tmp_path: Path, monkeypatch:
 
 def test_p6_the_log_of_the_file_is_cut_off_after_a_long_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "WAL_BYTES", 200_000)
-    monkeypatch.setattr(storing, "SHRINK_EVERY_S", 0.0)
+    monkeypatch.setattr(storing, "TRUNCATE_EVERY_S", 0.0)
     outputs = Outputs()
     for number in range(60):
         outputs.trade(f"T{number}", MORNING["PRICE-1"])

@@ -1,4 +1,4 @@
-"""The page of a trade: what its sides say comes from the fields of their own source."""
+"""The evidence of a trade: the values of a side come only from fields of its own source."""
 
 import json
 
@@ -12,14 +12,14 @@ from traderecon.web.evidence import evidence, other_fields
 
 
 @pytest.mark.parametrize("sent", [95.5, "99.5", "n/a", [1], None, ""], ids=repr)
-def test_what_a_source_does_not_have_is_a_field_of_its_senders_own(sent: object) -> None:
-    """The expected pnl is ours to compute: an execution has no such field."""
+def test_a_field_the_source_does_not_have_is_a_custom_field(sent: object) -> None:
+    """The expected pnl is computed: an execution has no such field."""
     document = json.loads(encode_result(results_of("T1", [ours(), theirs()])[-1]))
     for source in ("executions", "broker_confirmations"):
         document["legs"][source][0]["payload"]["pnl_impact"] = sent
     laid_out = evidence(json.dumps(document))
-    [pnl] = [one for one in laid_out.comparisons if one.name == "pnl"]
+    [pnl] = [check for check in laid_out.comparisons if check.name == "pnl"]
     assert (pnl.outcome, pnl.execution, pnl.confirmation) == ("NOT_CHECKED", None, None)
     assert "pnl_impact" in dict(other_fields(laid_out.legs[Source.EXECUTIONS][0])), (
-        "what was sent is shown as what it is"
+        "a custom field is shown among the fields of its leg"
     )

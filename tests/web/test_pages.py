@@ -1,4 +1,4 @@
-"""The pages on a real server: what is on them, in all three forms, for every id; and what is refused."""
+"""The pages on a real server: their content in all three formats, for every id; and rejected requests."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from traderecon.present.trade_row import COLUMNS
 from traderecon.records import Leg, State
 from traderecon.web.templates import visible
 
-LEG = {"leg", "leg stands"}
+LEG = {"leg", "leg effective"}
 PAGES = ["/", "/breaks", "/trades", "/dead-letters", "/status", "/trades/PRICE-1", "/nothing-here", "/breaks?page=x"]
 
 
@@ -45,7 +45,7 @@ def rows(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_can_be_read_without_a_mouse_an_eye_or_a_script(desk: Desk, path: str) -> None:
+def test_every_page_is_accessible(desk: Desk, path: str) -> None:
     answer, body = desk.ask(path)
     page = Tree(body.decode()).root
     assert answer.getheader("Content-Type") == "text/html; charset=utf-8"
@@ -64,7 +64,7 @@ def test_every_page_can_be_read_without_a_mouse_an_eye_or_a_script(desk: Desk, p
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/breaks.csv", "/breaks.json", "/download/csv", "/metrics", "/healthz/live"])
-def test_every_answer_has_its_guards(desk: Desk, path: str) -> None:
+def test_every_response_has_the_security_headers(desk: Desk, path: str) -> None:
     answer, _ = desk.ask(path)
     policy = answer.getheader("Content-Security-Policy") or ""
     assert "default-src 'none'" in policy
@@ -75,7 +75,7 @@ def test_every_answer_has_its_guards(desk: Desk, path: str) -> None:
     assert answer.getheader("Server") == "TradeRecon"
 
 
-def test_the_overview_says_how_things_stand(desk: Desk) -> None:
+def test_the_overview_has_the_figures(desk: Desk) -> None:
     page = tree(desk, "/")
     assert page.all("h1")[0].text == "22 breaks open, 3 of them critical"
     assert "embedded log, one process" in page.text
@@ -113,7 +113,7 @@ def test_no_link_of_a_page_is_dead(desk: Desk) -> None:
     assert len([path for path in seen if path.startswith("/trades/")]) >= 3 * len(MORNING)
 
 
-def test_reasons_of_the_overview_lead_to_their_breaks(desk: Desk) -> None:
+def test_reasons_on_the_overview_link_to_their_breaks(desk: Desk) -> None:
     page = tree(desk, "/")
     (link,) = [link for link in page.all("a") if "PRICE_MISMATCH" in link["href"]]
     assert ids(tree(desk, link["href"])) == ["PRICE-1", "PRICE-2"]
@@ -137,7 +137,7 @@ def test_reasons_of_the_overview_lead_to_their_breaks(desk: Desk) -> None:
         ("ticker=%3CI%3E", []),
     ],
 )
-def test_breaks_are_filtered_alike_on_the_page_and_in_its_twins(desk: Desk, query: str, expected: list[str]) -> None:
+def test_breaks_are_filtered_the_same_in_all_formats(desk: Desk, query: str, expected: list[str]) -> None:
     page = tree(desk, f"/breaks?{query}")
     found = desk.json(f"/breaks.json?{query}")
     listed = [row["trade_id"] for row in found["rows"]]
@@ -147,10 +147,10 @@ def test_breaks_are_filtered_alike_on_the_page_and_in_its_twins(desk: Desk, quer
     else:
         assert ids(page) == expected
     assert listed == expected
-    told = rows(desk.text(f"/breaks.csv?{query}"))
-    assert len(told) == found["count"]
+    csv_rows = rows(desk.text(f"/breaks.csv?{query}"))
+    assert len(csv_rows) == found["count"]
     if "page" not in query:
-        assert sorted(row["trade_id"] for row in told) == sorted(expected)
+        assert sorted(row["trade_id"] for row in csv_rows) == sorted(expected)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_trades_are_filtered(desk: Desk, query: str, expected: list[str]) -> Non
     assert [row["trade_id"] for row in desk.json(f"/trades.json?{query}")["rows"]] == expected
 
 
-def test_pages_of_a_list_follow_each_other(desk: Desk) -> None:
+def test_a_list_can_be_paged_through(desk: Desk) -> None:
     path, found = "/trades?per_page=5", []
     while True:
         page = tree(desk, path)
@@ -196,7 +196,7 @@ def test_every_trade_has_its_page_whatever_its_id_is(desk: Desk, trade_id: str) 
     assert tuple(row) == COLUMNS
 
 
-def test_an_id_that_ends_like_a_twin_is_found_under_its_own_name(tmp_path: Path) -> None:
+def test_an_id_that_ends_like_a_file_name_is_found(tmp_path: Path) -> None:
     sides: tuple[Leg, ...] = (ours(), theirs())
     trades = dict.fromkeys(("T24.csv", "T25", "T25.csv", "T26.json", "T27.csv.json"), sides)
     with served(tmp_path, filled(tmp_path, trades)) as desk:
@@ -218,7 +218,7 @@ def test_marks_of_direction_are_spelled_out(desk: Desk, path: str) -> None:
     assert ("[U+202E]" in page) == (path != "/")
 
 
-def test_what_was_sent_is_shown_and_never_markup(desk: Desk) -> None:
+def test_a_senders_text_is_never_markup(desk: Desk) -> None:
     for path in ["/", "/breaks", "/trades", "/dead-letters", "/trades/SCRIPT-1", f"/trades/{quote(STRANGE[0])}"]:
         text = desk.text(path)
         for sent in ("<b>bold", "<script", "<i>not"):
@@ -247,20 +247,20 @@ def test_legs_that_contradict_each_other_are_both_shown_and_the_field_is_marked(
         assert price[:2] == ["190.5 | 190.6 contested", "190.5"]
         assert price[-1] == "NOT_CHECKED the legs contradict themselves"
         legs = [leg.all("p")[0].text.split()[0] for leg in page.all("div") if leg.attributes.get("class") in LEG]
-        assert legs == ["Contradicted.", "Contradicted.", "Stands."]
+        assert legs == ["Contradictory.", "Contradictory.", "Effective."]
         assert [name.text for name in page.all("dt") if "contested" in name.text] == ["price contested"] * 2
         assert desk.json("/trades/CONTESTED-1.json")["result"]["contested"] == ["executions.price"]
         [row] = csv.DictReader(io.StringIO(desk.text("/trades/CONTESTED-1.csv")))
         assert (row["execution_price"], row["contested"]) == ("190.5 | 190.6", "executions.price")
 
 
-def test_letters_that_look_alike_are_spelled(desk: Desk) -> None:
+def test_lookalike_characters_are_spelled_out(desk: Desk) -> None:
     checks = tree(desk, "/trades/TICKER-1").all("table", **{"class": "compare"})[0]
     assert "U+0410" in checks.text
     assert len(checks.all("mark")) == 2
 
 
-def test_one_side_alone_is_shown_with_what_it_says(desk: Desk) -> None:
+def test_a_single_side_is_shown_with_its_values(desk: Desk) -> None:
     row = tree(desk, "/trades/ALONE-1").all("table", **{"class": "compare"})[0].all("tr")[1]
     assert [cell.text for cell in row.all("td")][:2] == ["MSFT", "–"]
     assert "the other side is missing" in row.text
@@ -270,21 +270,21 @@ def test_a_trade_has_its_history_its_break_and_every_leg(desk: Desk) -> None:
     page = tree(desk, "/trades/LATE-1")
     assert "resolved 2025-07-26" in page.text
     assert [head.text for head in page.all("th", scope="row", **{"class": "number"})] == ["3", "2", "1"]
-    moves = [row.all("td")[0].text for row in page.all("table")[-1].all("tr")[1:]]
-    assert moves == ["opened", "reclassified", "resolved"]
+    transitions = [row.all("td")[0].text for row in page.all("table")[-1].all("tr")[1:]]
+    assert transitions == ["opened", "reclassified", "resolved"]
     legs = [leg.all("p")[0].text.split()[0] for leg in page.all("div") if leg.attributes.get("class") in LEG]
-    assert legs == ["Stands.", "Superseded.", "Stands."]
-    told = desk.json("/trades/LATE-1.json")
-    assert [one["version"] for one in told["history"]] == [3, 2, 1]
-    assert told["result"]["state"] == "MATCHED"
-    assert told["break"]["status"] == "RESOLVED"
+    assert legs == ["Effective.", "Superseded.", "Effective."]
+    trade = desk.json("/trades/LATE-1.json")
+    assert [result["version"] for result in trade["history"]] == [3, 2, 1]
+    assert trade["result"]["state"] == "MATCHED"
+    assert trade["break"]["status"] == "RESOLVED"
 
 
-def test_an_unknown_trade_is_not_found_and_a_waiting_one_says_for_what(desk: Desk) -> None:
-    assert "No result is known of a trade T-404" in tree(desk, "/trades/T-404", 404).text
-    assert "waits for its confirmation until 2025-07-26 10:02:23" in tree(desk, "/trades/WAITS-1", 404).text
+def test_an_unknown_trade_is_not_found_and_a_pending_one_is_explained(desk: Desk) -> None:
+    assert "There is no result for a trade T-404" in tree(desk, "/trades/T-404", 404).text
+    assert "waiting for its confirmation until 2025-07-26 10:02:23" in tree(desk, "/trades/WAITS-1", 404).text
     assert desk.json("/trades/%00.json", 404)["status"] == 404
-    assert desk.text("/trades/T-404.csv", 404).startswith("No result is known")
+    assert desk.text("/trades/T-404.csv", 404).startswith("There is no result")
 
 
 def test_dead_letters_are_shown_with_their_first_bytes(desk: Desk) -> None:
@@ -292,19 +292,19 @@ def test_dead_letters_are_shown_with_their_first_bytes(desk: Desk) -> None:
     assert "KEY_MISSING open =1+1 executions 0 @ 1" in page.text
     assert r"\x00\xff<b>\u202e" in page.text
     assert ids(tree(desk, "/dead-letters?code=SCHEMA_INVALID")) == []
-    told = rows(desk.text("/dead-letters.csv"))
-    assert [row["text"] for row in told] == ["'=1+1", "<i>not JSON</i>: send an object"]
+    csv_rows = rows(desk.text("/dead-letters.csv"))
+    assert [row["text"] for row in csv_rows] == ["'=1+1", "<i>not JSON</i>: send an object"]
     assert desk.json("/dead-letters.json?code=KEY_MISSING")["count"] == 1
 
 
 def test_the_download_has_every_trade_in_the_columns_of_reconcile(desk: Desk) -> None:
     answer, body = desk.ask("/download/csv")
     assert answer.getheader("Content-Disposition") == 'attachment; filename="reconciliation.csv"'
-    told = rows(body.decode())
-    assert tuple(told[0]) == COLUMNS
+    csv_rows = rows(body.decode())
+    assert tuple(csv_rows[0]) == COLUMNS
     expected = sorted(MORNING, key=str.encode)
-    assert [row["trade_id"].removeprefix("'") for row in told] == expected
-    assert {row["trade_id"] for row in told} >= {"'=1+1"}
+    assert [row["trade_id"].removeprefix("'") for row in csv_rows] == expected
+    assert {row["trade_id"] for row in csv_rows} >= {"'=1+1"}
 
 
 def test_head_has_no_body(desk: Desk) -> None:
@@ -329,37 +329,37 @@ def test_open_breaks_are_metrics(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
         ("/breaks?reason=FOO", "reason is “FOO”: use one of MISSING_CONFIRMATION"),
-        ("/breaks?raeson=FOO", "“raeson” is no parameter here: did you mean reason? Those that are: "),
-        ("/breaks?xyzzy=1", "“xyzzy” is no parameter here. Those that are: "),
+        ("/breaks?raeson=FOO", "Unknown parameter “raeson”: did you mean reason? This page takes status, "),
+        ("/breaks?xyzzy=1", "Unknown parameter “xyzzy”. This page takes status, "),
         ("/breaks?page=0", "page is “0”: use a whole number from 1"),
         ("/breaks?page=%C2%B2", "use a whole number"),
         ("/breaks?page=99999999999999999999", "use a whole number"),
         ("/breaks?per_page=501", "from 1 to 500"),
         ("/breaks?ticker=A&ticker=B", "ticker is given 2 times"),
-        ("/breaks?ticker=%00", "ticker is no text to look for"),
+        ("/breaks?ticker=%00", "ticker cannot be searched for"),
         ("/trades?date=2025-02-30", "date is “2025-02-30”: use a day such as 2025-07-26"),
         ("/trades?date=20250226", "use a day such as"),
-        ("/trades?state=PENDING", "Trades that wait are listed on /status."),
+        ("/trades?state=PENDING", "Pending trades are listed on /status."),
         ("/trades?sort=%3Cb%3E", "sort is “<b>”"),
         ("/dead-letters?code=x", "code is “x”"),
-        ("/?x=1", "The overview takes refresh=off and nothing else."),
-        ("/status?x=1", "x is no parameter here"),
-        ("/trades/PRICE-1?x=1", "x is no parameter here"),
+        ("/?x=1", "The only parameter of the overview is refresh=off."),
+        ("/status?x=1", "Unknown parameter x"),
+        ("/trades/PRICE-1?x=1", "Unknown parameter x"),
     ],
 )
-def test_a_question_that_cannot_be_answered_is_told_why(desk: Desk, path: str, said: str) -> None:
-    assert said in tree(desk, path, 400).text
-    place, _, query = path.partition("?")
-    if place in {"/breaks", "/trades", "/dead-letters"}:
-        assert said in desk.json(f"{place}.json?{query}", 400)["error"]
-        assert said in desk.text(f"{place}.csv?{query}", 400)
+def test_a_bad_request_gets_the_reason(desk: Desk, path: str, message: str) -> None:
+    assert message in tree(desk, path, 400).text
+    route, _, query = path.partition("?")
+    if route in {"/breaks", "/trades", "/dead-letters"}:
+        assert message in desk.json(f"{route}.json?{query}", 400)["error"]
+        assert message in desk.text(f"{route}.csv?{query}", 400)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/healthz/x", "/health"])
-def test_a_probe_at_a_wrong_path_is_told_the_right_ones(desk: Desk, path: str) -> None:
+def test_a_probe_at_a_wrong_path_gets_the_right_ones(desk: Desk, path: str) -> None:
     answer, body = desk.ask(path)
     assert answer.status == 404
     assert "health is at /healthz/live and /healthz/ready" in body.decode()
@@ -378,7 +378,7 @@ def test_nothing_else_is_served(desk: Desk, path: str) -> None:
     assert (answer.status, answer.getheader("Location")) == (404, None)
 
 
-def test_other_methods_are_refused(desk: Desk) -> None:
+def test_other_methods_are_rejected(desk: Desk) -> None:
     for method in ("POST", "DELETE", "OPTIONS", "TRACE"):
         answer, _ = desk.ask("/breaks", method)
         assert answer.status == 405
@@ -398,7 +398,7 @@ def test_other_methods_are_refused(desk: Desk) -> None:
         ("localhost@evil.example", 421),
     ],
 )
-def test_a_name_that_is_not_this_machines_is_refused(desk: Desk, host: str, status: int) -> None:
+def test_foreign_host_names_are_rejected(desk: Desk, host: str, status: int) -> None:
     for path in ("/", "/metrics", "/api/reconciliation_status", "/nothing"):
         answer, _ = desk.ask(path, Host=host)
         assert answer.status == (404 if path == "/nothing" and status == 200 else status)
@@ -412,7 +412,7 @@ def test_p6_a_reader_that_goes_away_does_no_harm(desk: Desk) -> None:
     assert desk.json("/healthz/ready")["ready"] is True
 
 
-def test_without_pages_there_are_health_and_metrics_alone(tmp_path: Path) -> None:
+def test_without_pages_only_health_and_metrics_are_served(tmp_path: Path) -> None:
     with served(tmp_path, "", "bare", "unwell") as bare:
         for path in ("/", "/breaks", "/trades/T1", "/style.css", "/api/reconciliation_status", "/router/"):
             assert bare.ask(path)[0].status == 404
@@ -422,7 +422,7 @@ def test_without_pages_there_are_health_and_metrics_alone(tmp_path: Path) -> Non
         assert bare.json("/healthz/ready", 503)["ready"] is False
 
 
-def test_a_database_that_does_not_answer_is_said_and_survived(tmp_path: Path) -> None:
+def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None:
     url = filled(tmp_path, {"T1": MORNING["PRICE-1"]})
     file = tmp_path / "traderecon.db"
     with served(tmp_path, url) as desk:
@@ -447,7 +447,7 @@ def test_a_database_that_does_not_answer_is_said_and_survived(tmp_path: Path) ->
         assert desk.ask("/breaks")[0].status == 200
 
 
-def test_a_page_that_breaks_off_does_not_look_whole(tmp_path: Path) -> None:
+def test_a_failed_download_does_not_look_complete(tmp_path: Path) -> None:
     url = filled(tmp_path, {f"T{number:04}": MORNING["PRICE-1"] for number in range(2_500)})
     with sqlite3.connect(tmp_path / "traderecon.db") as writer:
         writer.execute("UPDATE result_history SET result = '{}' WHERE trade_id = 'T2400'")
@@ -462,4 +462,4 @@ def test_a_page_that_breaks_off_does_not_look_whole(tmp_path: Path) -> None:
             pass
         assert received.startswith(b"HTTP/1.1 200")
         assert not received.endswith(b"0\r\n\r\n")
-        assert "broke off" in (tmp_path / "server.log").read_text()
+        assert "failed while it was sent, cut off" in (tmp_path / "server.log").read_text()

@@ -33,15 +33,15 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def opened(browser: Browser, desk: Desk, path: str, width: int = 1280, scheme: Scheme = "light") -> Iterator[Page]:
-    """A page in a window; it must load without a word on the console, and ask nobody but us."""
+    """A page in a window; it must load with an empty console, and request nothing from other hosts."""
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    heard: list[str] = []
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith(desk.address) else heard.append(request.url))
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: None if request.url.startswith(desk.address) else complaints.append(request.url))
     page.goto(desk.address + path)
     yield page
-    assert heard == []
+    assert complaints == []
     page.close()
 
 
@@ -55,7 +55,7 @@ def test_a_morning_from_the_overview_to_the_csv(browser: Browser, desk: Desk, tm
         assert page.get_by_label("Reason").input_value() == "PRICE_MISMATCH"
         assert page.locator("table th.id").all_inner_texts() == ["PRICE-1", "PRICE-2"]
         with page.expect_download() as started:
-            page.get_by_role("link", name="CSV of all").click()
+            page.get_by_role("link", name="CSV (all rows)").click()
         started.value.save_as(tmp_path / "breaks.csv")
         with (tmp_path / "breaks.csv").open(encoding="utf-8", newline="") as file:
             assert [row["trade_id"] for row in csv.DictReader(file)] == ["PRICE-1", "PRICE-2"]

@@ -1,4 +1,4 @@
-"""What pages read: never written through, and quick where a list is long."""
+"""Queries: read-only, consistent, and fast on long lists."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def test_no_query_can_write(tmp_path: Path) -> None:
     queries.close()
 
 
-def test_a_reader_keeps_few_pages_and_the_sink_many(tmp_path: Path) -> None:
+def test_readers_have_a_small_cache_and_the_sink_a_large_one(tmp_path: Path) -> None:
     url = filled(tmp_path)
     queries, store = Queries.open(url), Store.open(url)
     for engine, pages_kib in (
@@ -68,11 +68,11 @@ def test_p6_of_a_trade_with_very_many_results_the_newest_are_read(tmp_path: Path
     assert len(found.events) <= MOST_SHOWN
     with served(tmp_path, url) as desk:
         assert f"The newest {MOST_SHOWN} of {found.results} results" in desk.text("/trades/HOT-1")
-        said = desk.json("/trades/HOT-1.json")
-        assert (said["results"], len(said["history"])) == (found.results, MOST_SHOWN)
+        page = desk.json("/trades/HOT-1.json")
+        assert (page["results"], len(page["history"])) == (found.results, MOST_SHOWN)
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_queries_reject_a_file_that_is_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "x.db").write_text("no database, whatever its name is " * 100)
-    with pytest.raises(StoreError, match="no database that can be read"):
+    with pytest.raises(StoreError, match="not a readable database"):
         Queries.open(f"sqlite:///{tmp_path / 'x.db'}")

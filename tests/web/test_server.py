@@ -1,4 +1,4 @@
-"""The server below the pages: half-open connections, silent ones, and what is no request at all."""
+"""The HTTP server below the pages: half-open and silent connections, and malformed requests."""
 
 import socket
 import time
@@ -23,28 +23,28 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def connected(desk: Desk, held: ExitStack, sent: bytes = b"") -> socket.socket:
-    one = held.enter_context(socket.create_connection(("127.0.0.1", desk.port), timeout=30))
-    one.sendall(sent)
-    return one
+    client = held.enter_context(socket.create_connection(("127.0.0.1", desk.port), timeout=30))
+    client.sendall(sent)
+    return client
 
 
 def answer(desk: Desk, sent: bytes) -> bytes:
-    """All that is answered to these bytes, until the server closes the connection."""
-    with socket.create_connection(("127.0.0.1", desk.port), timeout=30) as one:
-        one.sendall(sent)
+    """The response to these bytes, until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", desk.port), timeout=30) as client:
+        client.sendall(sent)
         received = b""
         try:
-            while chunk := one.recv(65_536):
+            while chunk := client.recv(65_536):
                 received += chunk
         except ConnectionResetError:
             pass
         return received
 
 
-def closed(one: socket.socket) -> bool:
-    one.setblocking(False)
+def closed(client: socket.socket) -> bool:
+    client.setblocking(False)
     try:
-        return one.recv(1) == b""
+        return client.recv(1) == b""
     except BlockingIOError:
         return False
     except ConnectionError:
@@ -55,7 +55,7 @@ def test_p5_half_open_connections_give_way_to_who_asks(desk: Desk) -> None:
     with ExitStack() as held:
         many = [connected(desk, held, b"GET / HTTP/1.1\r\nHost: local") for _ in range(3 * PER_ADDRESS)]
         assert desk.ask("/breaks")[0].status == 200
-        until(lambda: sum(map(closed, many)) >= 2 * PER_ADDRESS, "those that are too many are closed")
+        until(lambda: sum(map(closed, many)) >= 2 * PER_ADDRESS, "the surplus connections are closed")
         assert desk.ask("/")[0].status == 200
 
 
@@ -109,21 +109,21 @@ def test_p5_whatever_is_sent_the_answer_is_ours(desk: Desk, sent: bytes, status:
 
 def test_p5_a_body_that_never_ends_holds_nothing(desk: Desk) -> None:
     with ExitStack() as held:
-        one = connected(desk, held, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
-        assert one.recv(13) == b"HTTP/1.1 405 "
-        one.setblocking(True)
-        one.settimeout(ANSWER_S)
-        while one.recv(65_536):
+        client = connected(desk, held, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
+        assert client.recv(13) == b"HTTP/1.1 405 "
+        client.setblocking(True)
+        client.settimeout(ANSWER_S)
+        while client.recv(65_536):
             pass
 
 
 def test_p6_a_server_that_stops_does_not_wait_for_a_stalled_download(tmp_path: Path) -> None:
-    """``served`` asks it to end, and it must end with 0."""
+    """``served`` stops it, and it must exit with 0."""
     url = filled(tmp_path, {"PRICE-1": MORNING["PRICE-1"]})
     multiplied(tmp_path, 20_000)
     with ExitStack() as held, served(tmp_path, url) as desk:
-        one = held.enter_context(socket.socket())
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-        one.connect(("127.0.0.1", desk.port))
-        one.sendall(b"GET /download/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert one.recv(13) == b"HTTP/1.1 200 "
+        client = held.enter_context(socket.socket())
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.connect(("127.0.0.1", desk.port))
+        client.sendall(b"GET /download/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(13) == b"HTTP/1.1 200 "

@@ -1,4 +1,4 @@
-"""A worker takes the lowest free home, and finds its name and its tables again."""
+"""A worker takes the lowest free home, and finds its name and tables again."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_z3_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path
     again.lock.release()
 
 
-def test_each_process_of_a_stage_has_a_place_and_a_name_of_its_own(tmp_path: Path) -> None:
+def test_each_process_of_a_stage_has_its_own_directory_and_name(tmp_path: Path) -> None:
     home = take_home(tmp_path, LOG)
     first, second = home.share(1), home.share(2)
     assert first is home

@@ -1,4 +1,4 @@
-"""The identity of a directory: written once, by whoever is first; another log or format is refused in words."""
+"""The identity of a directory: written once; another log or format is rejected with an explanation."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,40 +30,40 @@ def test_a_directory_belongs_to_the_first_log_it_is_used_on(tmp_path: Path) -> N
 )
 def test_s3_a_directory_of_another_log_is_refused(tmp_path: Path, other: Identity, words: tuple[str, ...]) -> None:
     pin(tmp_path, LOG)
-    with pytest.raises(OtherIdentity) as refusal:
+    with pytest.raises(OtherIdentity) as error:
         pin(tmp_path, other)
     for word in (*words, str(tmp_path), "TRADERECON_DATA_DIR"):
-        assert word in str(refusal.value)
+        assert word in str(error.value)
     assert held(tmp_path) == LOG
 
 
 def test_p10_a_directory_of_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(msgspec.json.encode({"format": 2, "moon": "full"}))
-    with pytest.raises(OtherIdentity, match="is of format 2, this version knows 1"):
+    with pytest.raises(OtherIdentity, match="has format 2, but this version reads format 1"):
         pin(tmp_path, LOG)
 
 
-def test_fields_of_a_later_version_of_the_same_format_are_passed_over(tmp_path: Path) -> None:
+def test_unknown_fields_of_the_same_format_are_ignored(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(msgspec.json.encode({"format": 1, "moon": "full", **msgspec.structs.asdict(LOG)}))
     assert not pin(tmp_path, LOG)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 1}', b'{"format": 1, "cluster": 7}'])
-def test_a_file_that_cannot_be_read_is_refused_and_left(tmp_path: Path, content: bytes) -> None:
+def test_an_unreadable_file_is_rejected_and_left_unchanged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(OtherIdentity, match=str(tmp_path)):
         pin(tmp_path, LOG)
     assert (tmp_path / NAME).read_bytes() == content
 
 
-def test_of_workers_that_start_at_once_one_says_it(tmp_path: Path) -> None:
+def test_of_workers_that_start_at_once_only_one_writes_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         firsts = [*threads.map(lambda _: pin(tmp_path, LOG), range(8))]
     assert sum(firsts) == 1
     assert held(tmp_path) == LOG
 
 
-def test_a_cluster_that_was_not_expected(tmp_path: Path) -> None:
+def test_an_unexpected_cluster(tmp_path: Path) -> None:
     assert unexpected(LOG, "") is None
     assert unexpected(LOG, "cluster-a") is None
     assert "expects 'cluster-b'" in (unexpected(LOG, "cluster-b") or "")
@@ -77,12 +77,14 @@ def test_s3_a_home_that_was_copied_from_another_data_directory_is_refused(tmp_pa
         take_home(tmp_path / "b", Identity("cluster-b", "desk.", 4))
 
 
-def test_a_directory_from_before_is_taken_over_once_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_directory_of_an_earlier_version_is_adopted_once_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "worker-0").mkdir()
     (tmp_path / "worker-0" / "name").write_text("old\n")
     home = take_home(tmp_path, LOG)
     assert home.name == "worker-old"
-    assert caplog.text.count("from a version that did not note which log it belongs to") == 2  # the directory, the home
+    assert caplog.text.count("was written by a version that did not record its log") == 2  # the directory, the home
     home.lock.release()
     caplog.clear()
     take_home(tmp_path, LOG).lock.release()

@@ -1,4 +1,4 @@
-"""Retention of the embedded log: what every reader has done, and is old enough, goes; nothing else does."""
+"""Retention of the embedded log: deletes records that every group has read and that are old enough, and no others."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,14 +8,14 @@ import pytest
 from traderecon.sink.store import Store
 from traderecon.topics import DAY_MS, topics
 from traderecon.transport.log import Log
-from traderecon.worker.log_databases import in_force, noted
-from traderecon.worker.log_retention import trimmed
+from traderecon.worker.log_databases import in_use, record
+from traderecon.worker.log_retention import trim_log
 from traderecon.worker.sink_group import sink_group
 
 NAMES = topics()
 DECLARED = NAMES.declared(2, 3)
 KEPT_DAYS = 4
-"""Two days, and a margin of as much."""
+"""Two days, and an equal margin."""
 DAYS = 10
 A_DAY = 500
 INTAKE, MATCHING, SINK = "traderecon-intake", "traderecon-matching", "traderecon-sink-1f"
@@ -23,7 +23,7 @@ INTAKE, MATCHING, SINK = "traderecon-intake", "traderecon-matching", "traderecon
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[Log]:
-    """Every topic with ten days of records, one partition each; nobody has read anything."""
+    """Every topic with ten days of records in one partition; no group has read anything."""
     with Log.open(tmp_path / "log.db") as log:
         for topic in DECLARED:
             log.create(topic.name, 1, compacted=topic.compacted)
@@ -42,12 +42,12 @@ def firsts(log: Log) -> dict[str, int]:
 
 
 def trim(log: Log, day: int) -> dict[str, int]:
-    trimmed(log, NAMES, DECLARED, "", day * DAY_MS)
+    trim_log(log, NAMES, DECLARED, "", day * DAY_MS)
     return firsts(log)
 
 
 def test_s14_nothing_goes_that_a_reader_has_not_done_or_that_is_young(log: Log) -> None:
-    assert trim(log, 100) == {}  # nobody has read anything
+    assert trim(log, 100) == {}  # no group has read anything
     read_all(log, INTAKE, *NAMES.inputs)
     assert trim(log, 3) == {}  # all of it is young
     kept = dict.fromkeys(NAMES.inputs, (DAYS - KEPT_DAYS) * A_DAY)
@@ -61,7 +61,9 @@ def test_s14_nothing_goes_that_a_reader_has_not_done_or_that_is_young(log: Log) 
 def test_s14_the_slowest_database_keeps_the_outputs_and_what_people_decided_stays(log: Log) -> None:
     read_all(log, SINK, *NAMES.outputs)
     read_all(log, "traderecon-sink-2e", NAMES.reconciled, upto=40)
-    read_all(log, "traderecon-sink", *NAMES.outputs, upto=1)  # the group of versions before: nobody reads with it
+    read_all(
+        log, "traderecon-sink", *NAMES.outputs, upto=1
+    )  # the group of earlier versions, which no worker uses any more
     assert trim(log, 100) == {
         NAMES.reconciled: 40,
         NAMES.mismatch: DAYS * A_DAY,
@@ -77,11 +79,11 @@ def test_s14_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: L
         store.ready()
         made = store.renew_id(reason, "2025-07-26T12:00:00Z")
         store.close()
-        noted(tmp_path, path)
+        record(tmp_path, path)
         return sink_group("", made)
 
     def trimmed_now() -> dict[str, int]:
-        trimmed(log, NAMES, DECLARED, "", 100 * DAY_MS, in_force(tmp_path))
+        trim_log(log, NAMES, DECLARED, "", 100 * DAY_MS, in_use(tmp_path))
         return firsts(log)
 
     read_all(log, drawn(database, "the first sink"), *NAMES.outputs, upto=40)
@@ -98,7 +100,7 @@ def test_s14_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: L
 
 def test_s14_without_a_retention_of_the_database_results_stay_for_ever(log: Log) -> None:
     read_all(log, SINK, *NAMES.outputs)
-    trimmed(log, NAMES, NAMES.declared(2), "", 100 * DAY_MS)
+    trim_log(log, NAMES, NAMES.declared(2), "", 100 * DAY_MS)
     assert firsts(log) == {NAMES.accounts: DAYS * A_DAY}
 
 

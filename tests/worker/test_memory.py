@@ -1,4 +1,4 @@
-"""A worker's threads share one arena of memory, and large blocks lie beside it."""
+"""A worker's threads share one memory arena, and large blocks are outside of it."""
 
 import re
 import sys
@@ -8,7 +8,7 @@ from pipeline.trades import matched, send
 from pipeline_case import Installation
 
 LARGE = 10
-TELLS_ITS_MEMORY = f"""
+REPORTS_ITS_MEMORY = f"""
 import ctypes
 from traderecon.cli import main
 
@@ -17,20 +17,20 @@ try:
 finally:
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    libc.free(libc.malloc(1 << 20))  # from the first one that is freed on, glibc would keep them in the arena
+    libc.free(libc.malloc(1 << 20))  # once one of them is freed, glibc would keep the next ones in the arena
     [libc.malloc(1 << 20) for _ in range({LARGE})]
     libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stderr"))
     libc.fflush(None)
 """
-AS_GLIBC_WOULD = """
+GLIBC_DEFAULTS = """
 from traderecon.worker import memory
 
-memory.give_back = lambda: None
+memory.limit_fragmentation = lambda: None
 """
 
 
 def arenas_and_blocks(directory: Path, program: str) -> tuple[int, int]:
-    """Of a worker that has matched some trades: its arenas, and the blocks outside of them at the end."""
+    """The number of arenas of a worker that has matched some trades, and of blocks outside of them."""
     installation = Installation(directory, topic_partitions=1)
     installation.create_topics()
     worker = installation.start(program=[sys.executable, "-c", program])
@@ -43,12 +43,12 @@ def arenas_and_blocks(directory: Path, program: str) -> tuple[int, int]:
 
 
 def test_a_worker_has_one_arena_and_no_large_block_in_it(tmp_path: Path) -> None:
-    arenas, blocks = arenas_and_blocks(tmp_path, TELLS_ITS_MEMORY)
+    arenas, blocks = arenas_and_blocks(tmp_path, REPORTS_ITS_MEMORY)
     assert arenas == 1
     assert blocks >= LARGE
 
 
 def test_and_would_have_several_with_large_blocks_in_them(tmp_path: Path) -> None:
-    arenas, blocks = arenas_and_blocks(tmp_path, AS_GLIBC_WOULD + TELLS_ITS_MEMORY)
+    arenas, blocks = arenas_and_blocks(tmp_path, GLIBC_DEFAULTS + REPORTS_ITS_MEMORY)
     assert arenas > 1
     assert blocks < LARGE

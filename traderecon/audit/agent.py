@@ -1,6 +1,6 @@
-"""The notary at work beside the sink: about once a minute, and when the worker stops, what is committed is told.
+"""The checkpointer beside the sink: publishes checkpoints about once a minute, and when the worker stops.
 
-First the file, synced, then the topic: what a checkpoint says was in the database before either of them.
+The file is written and synced before the topic, and the database is committed before both.
 """
 
 import asyncio
@@ -28,59 +28,59 @@ from traderecon.transport.fail_stop import fail_stop
 
 EVERY_S = 60.0
 FIRST_S = 2.0
-"""A chain that has no checkpoint yet gets its first so soon: until then nothing shows that its rows were there."""
+"""A chain without checkpoints gets its first one this soon: until then nothing proves that its rows existed."""
 
 
 def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = None) -> None:
-    """Give the sink's app the timers; ``path`` is the file of checkpoints, and the app writes the topic of them."""
+    """Add the timers to the sink's app; ``path`` is the checkpoint file. The app must write the checkpoint topic."""
     app = stage.app
     checkpointer = Checkpointer(engine, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,)))
-    places: set[Place] = set()
-    one_at_a_time = asyncio.Lock()
+    tps: set[Place] = set()
+    lock = asyncio.Lock()
 
-    async def tell(*, first_only: bool = False) -> None:
-        async with one_at_a_time:
-            # What this worker has read, also when its partitions are gone already, or it never got any.
+    async def publish(*, first_only: bool = False) -> None:
+        async with lock:
+            # All partitions this worker has read, also if they are revoked by now; none if it never had any.
             with suppress(ConsumerNotStarted):
-                places.update((tp.topic, tp.partition) for tp in app.consumer.assignment())
-            due = await asyncio.to_thread(_due, checkpointer, places, engine.url.database, first_only=first_only)
+                tps.update((tp.topic, tp.partition) for tp in app.consumer.assignment())
+            due = await asyncio.to_thread(_due, checkpointer, tps, engine.url.database, first_only=first_only)
             if not due:
                 return
             try:
                 await asyncio.to_thread(append, path, due)
             except OSError as error:
                 fail_stop(
-                    f"{path}: a checkpoint cannot be written ({error.strerror}): make room, and start again",
+                    f"{path}: a checkpoint cannot be written ({error.strerror}): free some space, then restart",
                     code=Exit.SOFTWARE,
                 )
-            for one in due:
-                await app.append(stage.topics.checkpoints, one.partition, [Outgoing(one.key, one.line)])
-            checkpointer.told(due)
+            for checkpoint in due:
+                message = Outgoing(checkpoint.key, checkpoint.line)
+                await app.append(stage.topics.checkpoints, checkpoint.partition, [message])
+            checkpointer.published(due)
 
-    async def last(*_: Any, **__: Any) -> None:
-        await tell()
+    async def publish_at_shutdown(*_: Any, **__: Any) -> None:
+        await publish()
 
-    async def all_that_moved() -> None:
-        await tell()
+    async def publish_regularly() -> None:
+        await publish()
 
-    async def first() -> None:
-        await tell(first_only=True)
+    async def publish_first() -> None:
+        await publish(first_only=True)
 
-    app.timer(EVERY_S, name="checkpoints")(all_that_moved)
-    app.timer(FIRST_S, name="first-checkpoints")(first)
-    app.on_before_shutdown.connect(last, weak=False)
+    app.timer(EVERY_S, name="checkpoints")(publish_regularly)
+    app.timer(FIRST_S, name="first-checkpoints")(publish_first)
+    app.on_before_shutdown.connect(publish_at_shutdown, weak=False)
 
 
-def _due(checkpointer: Checkpointer, places: set[Place], where: str | None, *, first_only: bool) -> list[Checkpoint]:
+def _due(checkpointer: Checkpointer, tps: set[Place], path: str | None, *, first_only: bool) -> list[Checkpoint]:
     try:
-        due = checkpointer.due(places, first_only=first_only)
-    except (DatabaseError, sqlite3.DatabaseError) as error:  # of the engine, of its bare connection
-        trouble = explained(where, getattr(error, "orig", error))
-        if trouble.passes:
-            return []  # they are told next time
-        fail_stop(trouble.sentence, error if trouble.code == Exit.SOFTWARE else None, code=trouble.code)
+        return checkpointer.due(tps, first_only=first_only)
+    except (DatabaseError, sqlite3.DatabaseError) as error:  # from the engine, or from its raw connection
+        store_error = explained(path, getattr(error, "orig", error))
+        if store_error.transient:
+            return []  # they are due again next time
+        fail_stop(store_error.sentence, error if store_error.code == Exit.SOFTWARE else None, code=store_error.code)
     except OtherFormat as error:
         fail_stop(f"{NAME}: {error}", code=error.exit_code)
     except OSError as error:
         fail_stop(f"{error.filename}: cannot be read ({error.strerror})", error, code=Exit.SOFTWARE)
-    return due

@@ -1,6 +1,6 @@
-"""A backup: the database as of one moment, in one file, while a worker writes to it.
+"""A backup: the database as of one moment in a single file, made while a worker writes.
 
-backup(url, file) -> Backup         SQLite's online backup, looked through, and only then under its name
+backup(url, file) -> Backup         SQLite's online backup; the file gets its name only after an integrity check
 """
 
 import os
@@ -14,13 +14,13 @@ import msgspec
 from traderecon.audit.database import looked_at
 from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError, explained
-from traderecon.sink.database_id import FORGET
+from traderecon.sink.database_id import CLEAR_ID
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY topic, partition"
 
 
 class Head(msgspec.Struct, frozen=True):
-    """Where a partition stands in a file: the next offset, and the head of its chain."""
+    """The next offset of a partition in a file, and the head of its chain."""
 
     topic: str
     partition: int
@@ -29,7 +29,7 @@ class Head(msgspec.Struct, frozen=True):
 
 
 class Backup(msgspec.Struct, frozen=True):
-    """The file, its size, and the heads of what is in it."""
+    """The file, its size, and the heads of its chains."""
 
     file: str
     size_bytes: int
@@ -37,7 +37,7 @@ class Backup(msgspec.Struct, frozen=True):
 
 
 def backup(url: str, file: Path) -> Backup:
-    """Copy the database to a new file. StoreError: it is there, cannot be written, or the database is damaged."""
+    """Copy the database to a new file. StoreError: the file exists or cannot be written, or the database is damaged."""
     require_new(file)
     part = file.with_name(file.name + ".part")
     try:
@@ -45,15 +45,15 @@ def backup(url: str, file: Path) -> Backup:
             part.unlink(missing_ok=True)
             with closing(sqlite3.connect(part, isolation_level=None)) as copy:
                 source.backup(copy)
-                # One file, with nothing beside it: whoever opens it as a database turns it to WAL again.
+                # A single file without a WAL beside it: the first worker to open it switches it to WAL again.
                 copy.execute("PRAGMA journal_mode = DELETE")
-                copy.execute(FORGET)  # whoever opens it first draws an id: two databases must not share a sink's group
-                said = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
+                copy.execute(CLEAR_ID)  # its first worker generates an id: two databases must not share a sink's group
+                report = [row[0] for row in copy.execute("PRAGMA integrity_check(1)")]
                 heads = [Head(*row) for row in copy.execute(_OFFSETS)]
-        if said != ["ok"]:
-            text = f"{url}: damaged ({said[0]}), and so would be the backup: see docs/audit.md, A damaged database"
+        if report != ["ok"]:
+            text = f"{url}: damaged ({report[0]}), and so would be the backup: see docs/audit.md, A damaged database"
             raise StoreError(Exit.CONFIG, text)
-        settle(part, file)
+        publish_file(part, file)
     except sqlite3.Error as error:
         raise explained(url, error) from error
     except OSError as error:
@@ -64,26 +64,26 @@ def backup(url: str, file: Path) -> Backup:
 
 
 def require_new(file: Path) -> None:
-    """StoreError where a file is there already, or its directory is not: nothing is overwritten, or made on the way."""
+    """StoreError if the file exists, or its directory does not: nothing is overwritten, no directory is created."""
     if not file.parent.is_dir():
-        raise StoreError(Exit.USAGE, f"{file}: there is no directory {file.parent}: make it, or name another")
+        raise StoreError(Exit.USAGE, f"{file}: there is no directory {file.parent}: create it, or name another file")
     if file.exists():
-        raise StoreError(Exit.USAGE, f"{file}: is there already, and is not overwritten: name another, or move it away")
+        raise StoreError(Exit.USAGE, f"{file}: exists already and is not overwritten: name another, or move it away")
 
 
-def settle(part: Path, file: Path) -> None:
-    """Give a finished file its name, for good. OSError: it cannot."""
+def publish_file(part: Path, file: Path) -> None:
+    """Give a finished file its final name, durably. OSError."""
     for path in (part, part.parent):
-        opened = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             if path == part:
-                os.fsync(opened)
-                os.link(part, file)  # never over a file that came meanwhile
+                os.fsync(descriptor)
+                os.link(part, file)  # unlike a rename, fails if the name was taken meanwhile
                 part.unlink()
             else:
-                os.fsync(opened)
+                os.fsync(descriptor)
         finally:
-            os.close(opened)
+            os.close(descriptor)
 
 
 def heads(connection: Any) -> dict[tuple[str, int], Head]:

@@ -1,9 +1,9 @@
-"""The walk along the chains of one table: every link computed anew, row by row, in the order they were stored.
+"""Walk the chains of one table: recompute every link, row by row, in the order the rows were stored.
 
-    Link, Link, ...  in the order of their ids  ->  Finding, ...          Pure; a chain takes the memory of one row.
+    Link, Link, ...  in the order of their ids  ->  Finding, ...          Pure; one row of each chain in memory.
 
-After a row that does not follow, the walk goes on from what the row says and from what it should say, so that one
-change is one finding and not all rows behind it.
+After a row that does not follow, the walk continues both from the stored link and from the recomputed one, so that one
+change gives one finding instead of one for each later row.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,16 +13,16 @@ from traderecon.audit.database import is_text
 from traderecon.audit.findings import Finding, Kind
 from traderecon.records.checkpoint import Checkpoint, Place
 from traderecon.records.digest import sha256
-from traderecon.sink.chain import START, linked
+from traderecon.sink.chain import START, link_digest
 from traderecon.sink.purge import ChainStart
 
-NONE: Mapping[Place, ChainStart] = {}
+NO_STARTS: Mapping[Place, ChainStart] = {}
 
 
 class Link(NamedTuple):
-    """A row of a chain: its number, coordinates, the content its hash covers, the hash; whose trade it is, if one's.
+    """A row of a chain: its id, coordinates, the content covered by its hash, the hash; the trade of a result.
 
-    Cells are as they lie in the database, which need not be what they should be.
+    Cells are as stored in the database, so they may have any type.
     """
 
     row: Any
@@ -33,29 +33,34 @@ class Link(NamedTuple):
     chain: Any
     trade_id: Any = None
     digest: str | None = None
-    """The sha256 of the content, where only that is left of it."""
+    """The sha256 of the content, if the content was purged."""
 
 
 class Chain:
-    """One chain as far as it was walked."""
+    """The state of one chain during the walk."""
 
     def __init__(self, checkpoints: Sequence[Checkpoint], start: ChainStart | None = None) -> None:
         self.rows = 0 if start is None else start.rows
         self.offset = -1 if start is None else start.next_offset - 1
         self.head = START if start is None else start.head
         self.heads = {self.head}
-        """What the next row may follow: one head, more after a row that does not follow."""
-        # What was before the start went with its rows.
-        self.checkpoints = [one for one in checkpoints if start is None or one.next_offset >= start.next_offset]
-        self.passed = 0
-        """So many checkpoints have been compared."""
+        """What the next row may follow: normally one head, several after a row that does not follow."""
+        # Checkpoints from before the start are of purged rows.
+        self.checkpoints = [
+            checkpoint for checkpoint in checkpoints if start is None or checkpoint.next_offset >= start.next_offset
+        ]
+        self.compared = 0
+        """The number of checkpoints compared so far."""
 
 
 class Walk:
-    """A table on the way: ``chains`` by topic and partition; ``checkpoints`` are those of its chains."""
+    """The walk along one table: ``chains`` by topic and partition; ``checkpoints`` are those of its chains."""
 
     def __init__(
-        self, table: str, checkpoints: Mapping[Place, Sequence[Checkpoint]], starts: Mapping[Place, ChainStart] = NONE
+        self,
+        table: str,
+        checkpoints: Mapping[Place, Sequence[Checkpoint]],
+        starts: Mapping[Place, ChainStart] = NO_STARTS,
     ) -> None:
         self.table = table
         self.chains: dict[Place, Chain] = {}
@@ -63,113 +68,109 @@ class Walk:
         self.starts = starts
         self._row = max((start.last_row for start in starts.values()), default=0)
 
-    def begun(self, place: Place) -> Chain:
-        """A chain of which no row was seen yet."""
-        return Chain(self.checkpoints.get(place, ()), self.starts.get(place))
+    def new_chain(self, tp: Place) -> Chain:
+        """The state of a chain before its first row."""
+        return Chain(self.checkpoints.get(tp, ()), self.starts.get(tp))
 
-    def step(self, link_: Link) -> Iterator[Finding]:
-        """The next row."""
-        row, topic, partition, offset = link_[:4]
-        yield from self._numbered(link_)
+    def step(self, link: Link) -> Iterator[Finding]:
+        """Check the next row."""
+        row, topic, partition, offset = link[:4]
+        yield from self._check_id(link)
         if not (is_text(topic) and type(partition) is int and type(offset) is int):
-            yield self._finding(Kind.CHANGED, link_, "its topic, partition or offset is none")
+            yield self._finding(Kind.CHANGED, link, "its topic, partition or offset has the wrong type")
             return
-        place = (topic, partition)
-        chain = self.chains.get(place)
+        tp = (topic, partition)
+        chain = self.chains.get(tp)
         if chain is None:
-            chain = self.chains[place] = self.begun(place)
-        yield from self.compared(place, chain, before=offset)
-        stored = link_.chain if is_text(link_.chain) else repr(link_.chain)
+            chain = self.chains[tp] = self.new_chain(tp)
+        yield from self.compare_checkpoints(tp, chain, before=offset)
+        stored = link.chain if is_text(link.chain) else repr(link.chain)
         if offset <= chain.offset:
-            text = f"offset {offset} comes behind offset {chain.offset}: it was moved, or inserted"
-            yield self._finding(Kind.ORDER, link_, text)
-        digest = sha256(link_.content) if link_.digest is None else link_.digest
-        expected = [linked(head, topic, partition, offset, digest) for head in chain.heads]
+            text = f"offset {offset} comes after offset {chain.offset}: it was moved, or inserted"
+            yield self._finding(Kind.ORDER, link, text)
+        digest = sha256(link.content) if link.digest is None else link.digest
+        expected = [link_digest(head, topic, partition, offset, digest) for head in chain.heads]
         if stored in expected:
             chain.heads = {stored}
         else:
             text = (
-                "it does not follow the row before: it was changed, or rows before it were deleted, inserted or moved"
+                "it does not follow the previous row: it was changed, or rows before it were deleted, inserted or moved"
             )
-            yield self._finding(Kind.BROKEN, link_, text)
+            yield self._finding(Kind.BROKEN, link, text)
             chain.heads = {stored, *expected[:8], *list(chain.heads)[:8]}
         chain.head = stored
         chain.offset = max(chain.offset, offset)
         chain.rows += 1
         self._row = row
 
-    def compared(self, place: Place, chain: Chain, *, before: int) -> Iterator[Finding]:
-        """Hold the checkpoints up to an offset against the chain as it is now."""
-        while chain.passed < len(chain.checkpoints) and chain.checkpoints[chain.passed].next_offset <= before:
-            told = chain.checkpoints[chain.passed]
-            chain.passed += 1
-            if told.head not in chain.heads or told.rows != chain.rows:
+    def compare_checkpoints(self, tp: Place, chain: Chain, *, before: int) -> Iterator[Finding]:
+        """Compare the checkpoints up to an offset with the chain as it is now."""
+        while chain.compared < len(chain.checkpoints) and chain.checkpoints[chain.compared].next_offset <= before:
+            checkpoint = chain.checkpoints[chain.compared]
+            chain.compared += 1
+            if checkpoint.head not in chain.heads or checkpoint.rows != chain.rows:
                 text = (
-                    f"the checkpoint of {told.at} says {told.rows} rows and head {told.head[:12]} below offset "
-                    f"{told.next_offset}; here are {chain.rows}, head {chain.head[:12]}: rows were removed or put in, "
-                    "the chain was written anew, or the checkpoint was changed: compare with another copy of it"
+                    f"the checkpoint of {checkpoint.at} has {checkpoint.rows} rows and head {checkpoint.head[:12]} "
+                    f"below offset {checkpoint.next_offset}; the database has {chain.rows} rows, head "
+                    f"{chain.head[:12]}: rows were removed or inserted, the chain was rewritten, or the checkpoint was "
+                    "changed: compare with another copy of it"
                 )
                 yield Finding(
-                    kind=Kind.CHECKPOINT, table=self.table, topic=place[0], partition=place[1], offset=None, text=text
+                    kind=Kind.CHECKPOINT, table=self.table, topic=tp[0], partition=tp[1], offset=None, text=text
                 )
 
-    def _numbered(self, link_: Link) -> Iterator[Finding]:
-        row = link_.row
+    def _check_id(self, link: Link) -> Iterator[Finding]:
+        row = link.row
         if row != self._row + 1:
             gone = f"{self._row + 1}" if row == self._row + 2 else f"{self._row + 1} to {row - 1}"
-            text = f"row {gone} before it missing: deleted, or moved"
-            yield self._finding(Kind.MISSING, link_, text)
+            text = f"row {gone} before it is missing: deleted, or moved"
+            yield self._finding(Kind.MISSING, link, text)
         self._row = row
 
-    def _finding(self, kind: Kind, link_: Link, text: str) -> Finding:
+    def _finding(self, kind: Kind, link: Link, text: str) -> Finding:
         return Finding(
             kind=kind,
             table=self.table,
-            row=link_.row,
-            topic=link_.topic,
-            partition=link_.partition,
-            offset=link_.offset,
-            trade_id=link_.trade_id,
+            row=link.row,
+            topic=link.topic,
+            partition=link.partition,
+            offset=link.offset,
+            trade_id=link.trade_id,
             text=text,
         )
 
 
-def ended(walk: Walk, offsets: Mapping[Place, tuple[Any, Any]]) -> Iterator[Finding]:
-    """The end of a walk: each chain against ``sink_offsets`` (next offset and head), and against later checkpoints."""
-    for place in sorted({*walk.chains, *offsets, *walk.checkpoints, *walk.starts}):
-        chain = walk.chains.get(place) or walk.begun(place)
-        where: Any = {"table": "sink_offsets", "topic": place[0], "partition": place[1]}
-        next_offset, head = offsets.get(place, (None, None))
+def check_ends(walk: Walk, offsets: Mapping[Place, tuple[Any, Any]]) -> Iterator[Finding]:
+    """Check the end of each chain against ``sink_offsets`` (next offset and head), and against later checkpoints."""
+    for tp in sorted({*walk.chains, *offsets, *walk.checkpoints, *walk.starts}):
+        chain = walk.chains.get(tp) or walk.new_chain(tp)
+        where: Any = {"table": "sink_offsets", "topic": tp[0], "partition": tp[1]}
+        next_offset, head = offsets.get(tp, (None, None))
         if next_offset is None:
             if chain.rows:
-                yield Finding(kind=Kind.MISSING, text=f"no row, and its chain has {chain.rows}", **where)
+                yield Finding(kind=Kind.MISSING, text=f"no row, but its chain has {chain.rows}", **where)
         elif type(next_offset) is not int or next_offset <= chain.offset:
-            yield Finding(
-                kind=Kind.HEAD, text=f"next_offset is {next_offset}, and offset {chain.offset} is here", **where
-            )
+            text = f"next_offset is {next_offset}, but offset {chain.offset} is stored"
+            yield Finding(kind=Kind.HEAD, text=text, **where)
         if next_offset is not None and head not in chain.heads:
             text = (
-                f"its head is {str(head)[:12]}, the chain ends in {chain.head[:12]} with offset {chain.offset}: "
-                "rows at its end were deleted or inserted, or the head was moved"
+                f"its head is {str(head)[:12]}, but the chain ends in {chain.head[:12]} at offset {chain.offset}: "
+                "rows at its end were deleted or inserted, or the head was changed"
             )
             yield Finding(kind=Kind.HEAD, text=text, **where)
         if chain.rows and not chain.checkpoints:
             text = (
-                f"no checkpoint speaks of its {chain.rows} rows: they were removed; or the database is new, or made "
-                "anew, and its worker writes the first within seconds: start it, and verify again"
+                f"no checkpoint covers its {chain.rows} rows: the checkpoints were removed; or the database is new or "
+                "rebuilt, and its worker writes the first ones within seconds: start it, and verify again"
             )
-            yield Finding(
-                kind=Kind.CHECKPOINT, table=walk.table, topic=place[0], partition=place[1], offset=None, text=text
-            )
+            yield Finding(kind=Kind.CHECKPOINT, table=walk.table, topic=tp[0], partition=tp[1], offset=None, text=text)
         until = next_offset if type(next_offset) is int else 0
-        yield from walk.compared(place, chain, before=until)
-        if chain.passed < len(chain.checkpoints):
-            told = chain.checkpoints[-1]
+        yield from walk.compare_checkpoints(tp, chain, before=until)
+        if chain.compared < len(chain.checkpoints):
+            last = chain.checkpoints[-1]
             text = (
-                f"the checkpoint of {told.at} has it at offset {told.next_offset} with {told.rows} rows; the database "
+                f"the checkpoint of {last.at} is at offset {last.next_offset} with {last.rows} rows, but the database "
                 f"ends before offset {until} with {chain.rows}: its end was cut off, or it is an older copy that the "
-                "sink has not brought up yet"
+                "sink has not caught up yet"
             )
-            yield Finding(
-                kind=Kind.TRUNCATED, table=walk.table, topic=place[0], partition=place[1], offset=until, text=text
-            )
+            yield Finding(kind=Kind.TRUNCATED, table=walk.table, topic=tp[0], partition=tp[1], offset=until, text=text)

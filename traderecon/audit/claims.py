@@ -1,4 +1,4 @@
-"""A claim: the canonical JSON an event id is the sha256 of, made again from a result alone. Pure."""
+"""A claim: the canonical JSON whose sha256 is the event id, recomputed from a result alone. Pure."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Claim(NamedTuple):
-    """``text`` is what the event id is the sha256 of; ``facts`` the JSON of each leg, in the order of the result."""
+    """``text``: the JSON whose sha256 is the event id; ``facts``: the JSON of each leg, in the order of the result."""
 
     text: bytes
     facts: tuple[bytes, ...]
 
 
 def claim_of(result: Mapping[str, Any]) -> Claim | None:
-    """The claim of a result (its JSON, read); None where its event id is the sha256 of something else."""
-    facts = tuple([_fact(Source(source), sent) for source, several in result["legs"].items() for sent in several])
+    """The claim of a result (decoded JSON); None if its event id is the sha256 of something else."""
+    facts = tuple([_fact(Source(source), leg) for source, legs in result["legs"].items() for leg in legs])
     claim = {
         "checks": {check["name"]: check["outcome"] for check in result["checks"]},
         "facts": sorted([hashlib.sha256(fact).hexdigest() for fact in facts]),
@@ -34,6 +34,6 @@ def claim_of(result: Mapping[str, Any]) -> Claim | None:
     return Claim(text, facts) if hashlib.sha256(text).hexdigest() == result["event_id"] else None
 
 
-def _fact(source: Source, sent: Mapping[str, Any]) -> bytes:
-    hints = tuple([Hint(name) for name in sent.get("hints", ())])
-    return _encode(to_leg(source, sent["payload"], sent.get("granularity", 0), hints))
+def _fact(source: Source, leg: Mapping[str, Any]) -> bytes:
+    hints = tuple([Hint(name) for name in leg.get("hints", ())])
+    return _encode(to_leg(source, leg["payload"], leg.get("granularity", 0), hints))

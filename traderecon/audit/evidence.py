@@ -1,8 +1,8 @@
-"""Evidence: checkpoints from several places, held against each other before they are held against the database.
+"""Evidence: checkpoints from several sources, compared with each other before they are compared with the database.
 
-file, topic, anchor -> Source, Source, ... -> Finding, ...     what one of them has and the other should have, and lacks
+file, topic, anchor -> Source, Source, ... -> Finding, ...     checkpoints that should be in a source and are missing
 
-The file is written before the topic: whatever is on the topic was in the file. An anchor was taken from the file.
+The file is written before the topic, so every checkpoint on the topic was in the file. Anchors are copied from it.
 """
 
 import hashlib
@@ -13,72 +13,71 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from traderecon.audit.checkpoint_files import Gathered, Known, lines_of, together
+from traderecon.audit.checkpoint_files import CheckpointCollector, Known, lines_of, merge
 from traderecon.audit.findings import Finding, Kind
 from traderecon.audit.signing import Keys
 from traderecon.records.checkpoint import Checkpoint, Place
 
 
 class Source:
-    """The checkpoints of one place, in the order they were written there; ``name`` is what findings call it."""
+    """The checkpoints of one source, in the order they were written; ``name`` is its name in findings."""
 
     def __init__(self, name: str, databases: Collection[str] | None = None) -> None:
         self.name = name
-        self._gathered = Gathered(databases)
+        self._collector = CheckpointCollector(databases)
         self._digests: dict[Place, array[int]] = {}
         self.signed = self.unsigned = 0
         self._unsigned_since: dict[Place, Checkpoint] = {}
-        """The first of a chain without a signature behind one that has one, or of a chain where none has."""
+        """Per chain, the first unsigned checkpoint after a signed one, or the first of all if none is signed."""
         self._ever_signed: set[Place] = set()
 
     def add(self, line: bytes, where: str) -> None:
-        """One line. OtherFormat: a newer version's."""
-        checkpoint = self._gathered.add(line, where)
+        """Add one line. OtherFormat: a newer version wrote it."""
+        checkpoint = self._collector.add(line, where)
         if checkpoint is None:
             return
-        place = checkpoint.place
-        self._digests.setdefault(place, array("Q")).append(_digest(checkpoint))
+        tp = checkpoint.place
+        self._digests.setdefault(tp, array("Q")).append(_digest(checkpoint))
         if checkpoint.signature is UNSET:
             self.unsigned += 1
-            self._unsigned_since.setdefault(place, checkpoint)
+            self._unsigned_since.setdefault(tp, checkpoint)
             return
         self.signed += 1
-        if place not in self._ever_signed:
-            self._ever_signed.add(place)
-            self._unsigned_since.pop(place, None)  # from before there was a key
+        if tp not in self._ever_signed:
+            self._ever_signed.add(tp)
+            self._unsigned_since.pop(tp, None)  # from before there was a key
 
     @property
     def databases(self) -> set[str]:
-        """The ids of the databases its checkpoints are of, as far as they say."""
-        return {one.database for chain in self.known.chains.values() for one in chain if one.database is not UNSET}
+        """The database ids in its checkpoints."""
+        checkpoints = (checkpoint for chain in self.known.chains.values() for checkpoint in chain)
+        return {checkpoint.database for checkpoint in checkpoints if checkpoint.database is not UNSET}
 
     @property
     def known(self) -> Known:
-        """To be held against the database."""
-        return self._gathered.known()
+        """The checkpoints to compare the database with."""
+        return self._collector.known()
 
-    def digests(self, place: Place) -> Sequence[int]:
-        """A number for each checkpoint of a chain, in order."""
-        return self._digests.get(place, ())
+    def digests(self, tp: Place) -> Sequence[int]:
+        """A digest of each checkpoint of a chain, in order."""
+        return self._digests.get(tp, ())
 
     @property
-    def places(self) -> Iterable[Place]:
-        """Its chains."""
+    def chains(self) -> Iterable[Place]:
+        """The topic and partition of each chain."""
         return self._digests
 
-    def unsigned_checkpoints(self) -> Iterator[Finding]:
-        """Those that should have a signature, where there is a key: the first of each chain."""
-        for place, checkpoint in sorted(self._unsigned_since.items()):
-            yield _finding(
-                place, f"{self.name}: the checkpoint of {checkpoint.at} has no signature, and should have one"
-            )
+    def missing_signatures(self) -> Iterator[Finding]:
+        """The first checkpoint of each chain that should have a signature and has none."""
+        for tp, checkpoint in sorted(self._unsigned_since.items()):
+            yield _finding(tp, f"{self.name}: the checkpoint of {checkpoint.at} has no signature, but should have one")
 
-    def refused_signatures(self, keys: Keys) -> Iterator[Finding]:
-        """Those whose signature does not count."""
-        for place, chain in sorted(self.known.chains.items()):
-            for one in chain:
-                if one.signature is not UNSET and (refusal := keys.refusal(one)):
-                    yield _finding(place, f"{self.name}: the checkpoint of {one.at} {refusal}")
+    def invalid_signatures(self, keys: Keys) -> Iterator[Finding]:
+        """The checkpoints whose signature is invalid or not trusted."""
+        for tp, chain in sorted(self.known.chains.items()):
+            for checkpoint in chain:
+                if checkpoint.signature is not UNSET and (reason := keys.reject_reason(checkpoint)):
+                    yield _finding(tp, f"{self.name}: the checkpoint of {checkpoint.at} {reason}")
 
 
 def from_files(name: str, paths: Iterable[Path]) -> Source:
@@ -100,7 +99,7 @@ def from_anchor(name: str, file: Path) -> Source:
     """The checkpoints of an anchor, in either form. OSError; OtherFormat."""
     content = file.read_bytes()
     try:
-        lines = [bytes(one) for one in msgspec.json.decode(content, type=_Anchor).checkpoints]
+        lines = [bytes(raw) for raw in msgspec.json.decode(content, type=_Anchor).checkpoints]
     except (msgspec.MsgspecError, UnicodeDecodeError):
         lines = content.splitlines()
     source = Source(name)
@@ -110,24 +109,25 @@ def from_anchor(name: str, file: Path) -> Source:
 
 
 def compared(file: Source, topic: Source | None, anchors: Sequence[Source], keys: Keys) -> Iterator[Finding]:
-    """What the places of checkpoints say against each other. ``topic``: None where it is not looked at."""
-    for other in (*((topic,) if topic is not None else ()), *anchors):
-        for place in sorted(other.places):
-            yield from _lacking(file, other, place)
+    """Contradictions between the sources. ``topic``: None if it is not read."""
+    others = (*((topic,) if topic is not None else ()), *anchors)
+    for other in others:
+        for tp in sorted(other.chains):
+            yield from _missing_in_file(file, other, tp)
     if topic is not None:
-        for place in sorted(file.places):
-            if len(file.digests(place)) > 1 and not topic.digests(place):
-                text = f"{topic.name} has none, and {file.name} has {len(file.digests(place))}: the topic was made anew"
-                yield _finding(place, text)
+        for tp in sorted(file.chains):
+            if (count := len(file.digests(tp))) > 1 and not topic.digests(tp):
+                text = f"{topic.name} has no checkpoint, but {file.name} has {count}: the topic was recreated"
+                yield _finding(tp, text)
     if keys.by_name:
-        for source in (file, *((topic,) if topic is not None else ()), *anchors):
-            yield from source.refused_signatures(keys)
-            yield from source.unsigned_checkpoints()
+        for source in (file, *others):
+            yield from source.invalid_signatures(keys)
+            yield from source.missing_signatures()
 
 
 def held(file: Source, topic: Source | None, anchors: Sequence[Source]) -> Known:
-    """All that is known, from wherever."""
-    return together(source.known for source in (file, *((topic,) if topic is not None else ()), *anchors))
+    """The checkpoints of all sources."""
+    return merge(source.known for source in (file, *((topic,) if topic is not None else ()), *anchors))
 
 
 def newest(known: Known) -> list[Checkpoint]:
@@ -135,20 +135,20 @@ def newest(known: Known) -> list[Checkpoint]:
     return [chain[-1] for _, chain in sorted(known.chains.items()) if chain]
 
 
-def _lacking(file: Source, other: Source, place: Place) -> Iterator[Finding]:
-    """The other's checkpoints must be in the file."""
-    there = set(file.digests(place))
-    if missing := sum(digest not in there for digest in other.digests(place)):
+def _missing_in_file(file: Source, other: Source, tp: Place) -> Iterator[Finding]:
+    """Every checkpoint of the other source must be in the file."""
+    in_file = set(file.digests(tp))
+    if missing := sum(digest not in in_file for digest in other.digests(tp)):
         text = (
             f"{missing} checkpoints of {other.name} are not in {file.name}, which is written first: they were removed "
             "from it, or changed"
         )
-        yield _finding(place, text)
+        yield _finding(tp, text)
 
 
 def _digest(checkpoint: Checkpoint) -> int:
     return int.from_bytes(hashlib.sha256(checkpoint.line).digest()[:8], "big")
 
 
-def _finding(place: Place, text: str) -> Finding:
-    return Finding(kind=Kind.CHECKPOINT, table="checkpoints", topic=place[0], partition=place[1], text=text)
+def _finding(tp: Place, text: str) -> Finding:
+    return Finding(kind=Kind.CHECKPOINT, table="checkpoints", topic=tp[0], partition=tp[1], text=text)

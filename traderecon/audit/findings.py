@@ -1,4 +1,4 @@
-"""A finding: one thing in the database that does not follow from the rest, and where it is."""
+"""A finding: one inconsistency in the database, and where it is."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -6,17 +6,17 @@ from typing import Any
 
 import msgspec
 
-KEPT = 1_000
-"""So many findings are kept with their texts; the rest is counted."""
+MOST_TEXTS = 1_000
+"""Findings that are kept with their texts; the rest is only counted."""
 
 
 class Kind(StrEnum):
     """What is wrong.
 
-    CHANGED: a cell is not what its row says. BROKEN: a row does not follow the one before it. ORDER: a row is not
-    where it was. MISSING: a row is gone. TRUNCATED: the end of a chain is gone. HEAD: ``sink_offsets`` tells of
-    another chain. CHECKPOINT: a checkpoint does. DERIVED: a row that follows from the history says something else.
-    DAMAGED: the file itself.
+    CHANGED: a cell contradicts its row. BROKEN: a row does not follow the previous one. ORDER: a row is not where it
+    was. MISSING: a row is gone. TRUNCATED: the end of a chain is gone. HEAD: ``sink_offsets`` contradicts the chain.
+    CHECKPOINT: a checkpoint contradicts the chain. DERIVED: a derived row contradicts the history. DAMAGED: the file
+    itself is damaged.
     """
 
     CHANGED = "CHANGED"
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One sentence, and the row it is about as far as it is one; ``row`` is the row's ``id``."""
+    """One sentence, and the coordinates of the row if it is about one; ``row`` is the row's ``id``."""
 
     kind: Kind
     text: str
@@ -43,33 +43,33 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trade_id: Any = None
 
     def __str__(self) -> str:
-        """The finding for people: where, and what."""
-        said = [self.table]
+        """The finding as one line: kind, where, what."""
+        where = [self.table]
         if self.row is not None:
-            said.append(f"row {self.row}")
+            where.append(f"row {self.row}")
         if self.topic is not None:
-            said.append(f"{self.topic}[{self.partition}]" + ("" if self.offset is None else f" offset {self.offset}"))
+            where.append(f"{self.topic}[{self.partition}]" + ("" if self.offset is None else f" offset {self.offset}"))
         if self.trade_id is not None:
-            said.append(f"trade {self.trade_id!r}")
-        return f"{self.kind} {', '.join(part for part in said if part) or 'database'}: {self.text}"
+            where.append(f"trade {self.trade_id!r}")
+        return f"{self.kind} {', '.join(part for part in where if part) or 'database'}: {self.text}"
 
 
 class Findings:
-    """The findings of one look, the first ``KEPT`` with their texts."""
+    """The findings of one audit, the first ``MOST_TEXTS`` with their texts."""
 
     def __init__(self) -> None:
-        self.kept: list[Finding] = []
+        self.with_text: list[Finding] = []
         self.count = 0
         self.in_rows = 0
-        """Those that are not about checkpoints alone."""
+        """Findings that are not about checkpoints."""
 
-    def add(self, found: Iterable[Finding]) -> None:
-        """Take note of these."""
-        for finding in found:
+    def add(self, findings: Iterable[Finding]) -> None:
+        """Add findings."""
+        for finding in findings:
             self.count += 1
             self.in_rows += finding.kind is not Kind.CHECKPOINT
-            if len(self.kept) < KEPT:
-                self.kept.append(finding)
+            if len(self.with_text) < MOST_TEXTS:
+                self.with_text.append(finding)
 
     def __iter__(self) -> Iterator[Finding]:
-        return iter(self.kept)
+        return iter(self.with_text)

@@ -1,9 +1,9 @@
-"""A proof: the results of one trade, with what it takes to check without us that they stand in their chains.
+"""A proof: the results of one trade, with everything needed to check independently that they are in their chains.
 
     trade -> {"proof": {"results", "rules", "chains": [{"before", "links", "until"}]}, "sha256"}
 
-Of the rows between a result and the checkpoint behind it only the digests are told, no other trade's content. Each link
-is binding: whoever has the checkpoint from elsewhere knows that the result was there when it was made.
+Of the rows between a result and the next checkpoint the proof has only digests, so it reveals no other trade. The
+links are binding: a reader who has the checkpoint from another source knows that the result existed at its time.
 """
 
 import json
@@ -16,7 +16,7 @@ from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
 from traderecon.records.checkpoint import Place
 from traderecon.records.digest import sha256
-from traderecon.sink.chain import START, linked
+from traderecon.sink.chain import START, link_digest
 
 FORMAT = 1
 
@@ -33,20 +33,20 @@ _OFFSETS = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND parti
 
 
 class Unproven(Exception):
-    """The chain does not hold where the trade stands in it: where, and what to do."""
+    """The chain is broken at a result of the trade: where, and what to do."""
 
 
-def proof_of(  # the trade, and what is held against it
+def proof_of(  # the trade, and what it is checked against
     connection: sqlite3.Connection, trade_id: str, checkpoints: Known, rules: Mapping[str, str], made_at: str
 ) -> bytes | None:
-    """The proof as JSON, in the form that ``verify_proof.py`` reads; None where the database has no such trade.
+    """The proof as JSON, in the form read by ``verify_proof.py``; None if the database has no such trade.
 
-    ``rules``: the text of those that are known, by sha256. Unproven: the chain is broken there.
+    ``rules``: the available texts of rules, by sha256. Unproven: the chain is broken at one of its results.
     """
     rows = connection.execute(_OF_TRADE, (trade_id,)).fetchall()
     if not rows:
         return None
-    checkpoints = checkpoints.of({place: offset for place, (offset, _) in beginnings(connection).items()})
+    checkpoints = checkpoints.of({tp: offset for tp, (offset, _) in beginnings(connection).items()})
     targets: dict[tuple[Place, int], dict[str, Any]] = {}
     first: dict[tuple[Place, int], int] = {}
     for row, topic, partition, offset, _ in rows:
@@ -70,51 +70,57 @@ def proof_of(  # the trade, and what is held against it
             if claim is not None
         },
         "chains": [
-            _segment(connection, trade_id, place, first[place, until], targets[place, until])
-            for place, until in sorted(targets)
+            _segment(connection, trade_id, tp, first[tp, until], targets[tp, until]) for tp, until in sorted(targets)
         ],
     }
-    return written({"proof": proof, "sha256": sha256(written(proof))}) + b"\n"
+    return canonical_json({"proof": proof, "sha256": sha256(canonical_json(proof))}) + b"\n"
 
 
-def written(proof: object) -> bytes:
-    """The one form a proof has: keys sorted, no spaces, UTF-8."""
+def canonical_json(proof: object) -> bytes:
+    """The canonical form of a proof: sorted keys, no spaces, UTF-8."""
     return json.dumps(proof, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _target(connection: sqlite3.Connection, place: Place, offset: int, checkpoints: Known) -> dict[str, Any]:
-    """The first checkpoint behind an offset; where there is none yet, the head of the database."""
-    for told in checkpoints.chains.get(place, ()):
-        if told.next_offset > offset:
-            return {"from": "checkpoint", "next_offset": told.next_offset, "head": told.head, "at": told.at}
-    found = connection.execute(_OFFSETS, place).fetchone()
-    if found is None:
-        raise Unproven(f"sink_offsets has no row for {place[0]}[{place[1]}]: run `traderecon audit verify`")
-    return {"from": "database", "next_offset": found[0], "head": found[1], "at": None}
+def _target(connection: sqlite3.Connection, tp: Place, offset: int, checkpoints: Known) -> dict[str, Any]:
+    """The first checkpoint after an offset; if there is none yet, the head in the database."""
+    for checkpoint in checkpoints.chains.get(tp, ()):
+        if checkpoint.next_offset > offset:
+            return {
+                "from": "checkpoint",
+                "next_offset": checkpoint.next_offset,
+                "head": checkpoint.head,
+                "at": checkpoint.at,
+            }
+    row = connection.execute(_OFFSETS, tp).fetchone()
+    if row is None:
+        raise Unproven(f"sink_offsets has no row for {tp[0]}[{tp[1]}]: run `traderecon audit verify`")
+    return {"from": "database", "next_offset": row[0], "head": row[1], "at": None}
 
 
 def _segment(  # a part of a chain
-    connection: sqlite3.Connection, trade_id: str, place: Place, row: int, target: dict[str, Any]
+    connection: sqlite3.Connection, trade_id: str, tp: Place, row: int, target: dict[str, Any]
 ) -> dict[str, Any]:
-    found = connection.execute(_BEFORE, (row, *place)).fetchone()
-    if found is None:
-        start = chain_starts(connection).get(place)
-        found = None if start is None else (start.head,)
-    before = head = START if found is None else str(found[0])
+    previous = connection.execute(_BEFORE, (row, *tp)).fetchone()
+    if previous is None:
+        start = chain_starts(connection).get(tp)
+        previous = None if start is None else (start.head,)
+    before = head = START if previous is None else str(previous[0])
     links: list[dict[str, Any]] = []
-    for owner, offset, result, chain, purged in connection.execute(_FROM, (row, *place)):
+    for owner, offset, result, chain, purged in connection.execute(_FROM, (row, *tp)):
         if offset >= target["next_offset"]:
-            break  # behind it nothing is of interest, however long the history is
+            break
         content = bytes_of(result)
         digest = sha256(content) if purged is None else str(purged)
-        head = linked(head, *place, offset, digest)
+        head = link_digest(head, *tp, offset, digest)
         if head != chain:
-            raise Unproven(f"{place[0]}[{place[1]}] offset {offset} does not follow: run `traderecon audit verify`")
-        mine = {"result": result} if owner == trade_id and purged is None else {"sha256": digest}
-        links.append({"offset": offset, **mine})
+            raise Unproven(
+                f"{tp[0]}[{tp[1]}] offset {offset} does not follow the row before it: run `traderecon audit verify`"
+            )
+        content_or_digest = {"result": result} if owner == trade_id and purged is None else {"sha256": digest}
+        links.append({"offset": offset, **content_or_digest})
     if head != target["head"]:
         raise Unproven(
-            f"{place[0]}[{place[1]}] comes to {head[:12]} at offset {target['next_offset']}, and the {target['from']} "
-            f"says {target['head'][:12]}: run `traderecon audit verify`"
+            f"{tp[0]}[{tp[1]}] leads to the head {head[:12]} at offset {target['next_offset']}, but the "
+            f"{target['from']} has {target['head'][:12]}: run `traderecon audit verify`"
         )
-    return {"topic": place[0], "partition": place[1], "before": before, "links": links, "until": target}
+    return {"topic": tp[0], "partition": tp[1], "before": before, "links": links, "until": target}

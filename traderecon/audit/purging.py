@@ -1,8 +1,8 @@
-"""A purge of the database, in the order in which it can be cut off anywhere: said, done trade by trade, then removed.
+"""Purge the database, in steps that may be interrupted anywhere and run again.
 
-    decision on ``actions``  ->  trades, some at a time  ->  [checkpoints published -> rows removed], again and again
+    decision on ``actions``  ->  trades, some at a time  ->  [checkpoints published -> rows removed], repeatedly
 
-Workers may run: a purge touches only what the sink has finished with, in short transactions of its own.
+Workers may keep running: a purge only touches rows that the sink no longer writes, in short transactions.
 """
 
 import asyncio
@@ -18,19 +18,19 @@ from traderecon.audit.checkpoint_files import append
 from traderecon.client.client import Client
 from traderecon.records.action import Hold, Purge, Release, encode_action
 from traderecon.records.checkpoint import Checkpoint
-from traderecon.sink.database_id import found_id
-from traderecon.sink.purge import Plan, Removal, Step, planned, purged, removal, remove
+from traderecon.sink.database_id import current_id
+from traderecon.sink.purge import Plan, Removal, Step, next_removal, plan_purge, purge_next, remove
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing
 from traderecon.transport.errors import NotAccepted
 from traderecon.transport.microbatch import partition_for
 
-_BEGUN = "SELECT first_offset FROM beginnings WHERE topic = ? AND partition = ?"
-_READ = "SELECT partition, next_offset FROM sink_offsets WHERE topic = ?"
+_FIRST_OFFSET = "SELECT first_offset FROM beginnings WHERE topic = ? AND partition = ?"
+_NEXT_OFFSETS = "SELECT partition, next_offset FROM sink_offsets WHERE topic = ?"
 
 
 class Purging(NamedTuple):
-    """Where a purge works: the database, its log and topics, the file of checkpoints; ``moment``: ISO 8601 UTC."""
+    """A purge of one database, with its log and topics and its checkpoint file; ``moment``: now as ISO 8601 UTC."""
 
     engine: Engine
     client: Client
@@ -40,82 +40,88 @@ class Purging(NamedTuple):
     sign: Callable[[Checkpoint], Checkpoint] = lambda checkpoint: checkpoint
 
     async def purge(self, before: str, by: str, reason: str, advance: Callable[[int], None]) -> Plan:
-        """Take everything older than ``before`` that may go; what was taken. ClientError, StoreError, OSError."""
-        await self._holds_are_known()
+        """Purge the purgeable trades older than ``before``; returns what was purged. ClientError, StoreError, OSError.
+
+        ``advance`` is called with the number of results after each step.
+        """
+        await self._require_all_decisions()
         plan = await asyncio.to_thread(self.plan, before)
-        said = Purge(uuid.uuid4().hex, before, plan.trades, plan.results, by, self.moment(), reason)
+        decision = Purge(uuid.uuid4().hex, before, plan.trades, plan.results, by, self.moment(), reason)
         if plan.trades:
-            await decide(self.client, self.names, said)
+            await decide(self.client, self.names, decision)
         trades = results = 0
         after: str | None = ""
         while after is not None:
             step = await asyncio.to_thread(self._step, before, after)
             trades, results, after = trades + step.trades, results + step.results, step.after or None
             advance(step.results)
-        while (rows := await asyncio.to_thread(self._removal)) is not None:
-            await self._publish(rows)
-            await asyncio.to_thread(self._remove, rows)
+        while (removal := await asyncio.to_thread(self._next_removal)) is not None:
+            await self._publish_checkpoints(removal)
+            await asyncio.to_thread(self._remove, removal)
         return plan._replace(trades=trades, results=results)
 
     def plan(self, before: str) -> Plan:
-        """What would be taken."""
+        """What a purge would delete."""
         with self.engine.connect() as connection:
-            return planned(connection, before)
+            return plan_purge(connection, before)
 
-    async def _holds_are_known(self) -> None:
-        """NotAccepted where the sink has not read every decision yet: a legal hold may be among them."""
+    async def _require_all_decisions(self) -> None:
+        """NotAccepted if the sink has not stored every decision yet: a legal hold may be among them."""
         ends = await self.client.ends(self.names.actions)
-        stored = await asyncio.to_thread(self._decisions_read)
-        if behind := [number for number, end in ends.items() if stored.get(number, 0) < end]:
+        stored = await asyncio.to_thread(self._stored_decisions)
+        if behind := [partition for partition, end in ends.items() if stored.get(partition, 0) < end]:
             raise NotAccepted(
-                f"{self.names.actions}[{behind[0]}] has decisions the database does not know yet, perhaps a legal "
+                f"{self.names.actions}[{behind[0]}] has decisions that are not in the database yet, perhaps a legal "
                 "hold: let a worker with the sink catch up, then purge"
             )
 
-    def _decisions_read(self) -> dict[int, int]:
+    def _stored_decisions(self) -> dict[int, int]:
+        """The next offset of each partition of the actions."""
         with self.engine.connect() as connection:
-            found = connection.exec_driver_sql(_READ, (self.names.actions,)).all()
-        return {int(row[0]): int(row[1]) for row in found}
+            rows = connection.exec_driver_sql(_NEXT_OFFSETS, (self.names.actions,)).all()
+        return {int(row[0]): int(row[1]) for row in rows}
 
     def _step(self, before: str, after: str) -> Step:
         with self.engine.execution_options(writes=True).begin() as connection:
-            return purged(connection, before, after)
+            return purge_next(connection, before, after)
 
-    def _removal(self) -> Removal | None:
+    def _next_removal(self) -> Removal | None:
         with self.engine.connect() as connection:
-            return removal(connection)
+            return next_removal(connection)
 
-    async def _publish(self, rows: Removal) -> None:
-        told = [
+    async def _publish_checkpoints(self, removal: Removal) -> None:
+        checkpoints = [
             self.sign(
                 Checkpoint(
-                    *(one.topic, one.partition, one.next_offset, one.head, one.rows, one.last_row, self.moment()),
-                    first=await asyncio.to_thread(self._begun, one.topic, one.partition),
-                    database=await asyncio.to_thread(self._database),
+                    *(start.topic, start.partition, start.next_offset, start.head, start.rows, start.last_row),
+                    self.moment(),
+                    first=await asyncio.to_thread(self._first_offset, start.topic, start.partition),
+                    database=await asyncio.to_thread(self._database_id),
                 )
             )
-            for one in rows.starts
+            for start in removal.starts
         ]
-        await asyncio.to_thread(append, self.checkpoints, told)
-        for one in told:
-            await self.client.append(self.names.checkpoints, one.partition, [Outgoing(one.key, one.line)])
+        await asyncio.to_thread(append, self.checkpoints, checkpoints)
+        for checkpoint in checkpoints:
+            message = Outgoing(checkpoint.key, checkpoint.line)
+            await self.client.append(self.names.checkpoints, checkpoint.partition, [message])
 
-    def _begun(self, topic: str, partition: int) -> int | UnsetType:
+    def _first_offset(self, topic: str, partition: int) -> int | UnsetType:
         with self.engine.connect() as connection:
-            found = connection.exec_driver_sql(_BEGUN, (topic, partition)).first()
-        return UNSET if found is None else int(found[0])
+            row = connection.exec_driver_sql(_FIRST_OFFSET, (topic, partition)).first()
+        return UNSET if row is None else int(row[0])
 
-    def _database(self) -> str | UnsetType:
+    def _database_id(self) -> str | UnsetType:
         with self.engine.connect() as connection:
-            return found_id(connection) or UNSET
+            return current_id(connection) or UNSET
 
-    def _remove(self, rows: Removal) -> None:
+    def _remove(self, removal: Removal) -> None:
         with self.engine.execution_options(writes=True).begin() as connection:
-            if removal(connection) == rows:  # else another purge was first: look again
-                remove(connection, rows)
+            if next_removal(connection) == removal:  # otherwise another purge was faster: plan again
+                remove(connection, removal)
 
 
 async def decide(client: Client, names: Topics, decision: Hold | Release | Purge) -> None:
-    """Write a decision to the topic of actions, where the database finds it. ClientError."""
-    place = partition_for(decision.key, (await client.topics()).get(names.actions, 1))
-    await client.append(names.actions, place, [Outgoing(decision.key, encode_action(decision))])
+    """Write a decision to the topic of actions, from where the sink stores it. ClientError."""
+    partition = partition_for(decision.key, (await client.topics()).get(names.actions, 1))
+    await client.append(names.actions, partition, [Outgoing(decision.key, encode_action(decision))])

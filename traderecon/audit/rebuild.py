@@ -1,8 +1,8 @@
-"""A rebuild: a new database made from the topics alone, and held against the old one, chain by chain.
+"""Rebuild the database in a new file from the topics alone, and compare it with the old one, chain by chain.
 
-    topics -> Store -> FILE;  at the offset where the old database stands, the new one must have the same head
+    topics -> Store -> FILE;  at the next offset of the old database, the new one must have the same head
 
-Nothing else writes to the new file, no group commits, and the old one is only read: workers may go on meanwhile.
+Nothing else writes to the new file, no group commits, and the old one is only read: workers may keep running.
 """
 
 import asyncio
@@ -11,16 +11,17 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
 from traderecon.addresses import sqlite_url
-from traderecon.audit.backup import Head, heads, require_new, settle
-from traderecon.audit.database import chain_starts, file_of, looked_at
+from traderecon.audit.backup import Head, heads, publish_file, require_new
+from traderecon.audit.database import chain_starts, database_file, looked_at
 from traderecon.audit.links import table_of
 from traderecon.client.client import Client
 from traderecon.exit_codes import Exit
+from traderecon.sink.chain import START
 from traderecon.sink.database import StoreError
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.purge import ChainStart
@@ -30,7 +31,7 @@ from traderecon.transport import MicroBatch, Record
 from traderecon.transport.errors import NoTopic
 
 _HEAD = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"
-_TIMES = """
+_DIFFERENT_TIMES = """
     SELECT count(*) FROM old.result_history AS before JOIN main.result_history AS now
     ON before.trade_id = now.trade_id AND before.version = now.version AND before.event_id = now.event_id
     WHERE before.decided_at <> now.decided_at
@@ -38,7 +39,7 @@ _TIMES = """
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """One chain of both: the old database's offset, its head, and the new one's at that offset."""
+    """One chain: the old database's next offset, its head, and the new database's head at that offset."""
 
     topic: str
     partition: int
@@ -48,15 +49,15 @@ class Compared(msgspec.Struct, frozen=True):
 
     @property
     def same(self) -> bool:
-        """Whether the topics still come to what the old database has."""
+        """Whether the topics still lead to the old database's head."""
         return self.old == self.new
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What came of it: records read, records passed over because they are none of ours, heads, the comparison.
+    """The outcome: records read, records rejected (``aside``), heads, the comparison.
 
-    ``compared`` is None where there was no old database that could be read, and ``why`` says why; ``times``: results
-    whose ``decided_at`` is another one in the old database.
+    ``compared`` is None if no old database could be read, for the reason ``why``; ``times``: results whose
+    ``decided_at`` is different in the old database.
     """
 
     file: str
@@ -70,7 +71,7 @@ class Rebuilt(msgspec.Struct, frozen=True):
     @property
     def same(self) -> bool:
         """Whether nothing differs."""
-        return not self.times and all(one.same for one in self.compared or ())
+        return not self.times and all(chain.same for chain in self.compared or ())
 
 
 async def rebuild(
@@ -82,119 +83,123 @@ async def rebuild(
     prefix: str = "",
     advance: Callable[[int], None] = lambda records: None,
 ) -> Rebuilt:
-    """Make ``file`` from the topics. StoreError: it is there, or a topic has lost its beginning; ClientError."""
+    """Create ``file`` from the topics. StoreError: it exists, or the beginning of a topic has expired; ClientError."""
     require_new(file)
-    old, why = await asyncio.to_thread(_old, old_url)
+    old, why = await asyncio.to_thread(_old_heads, old_url)
     part = file.with_name(file.name + ".part")
-    forget(part)
+    remove_part(part)
     store = Store.open(sqlite_url(part))
     try:
         store.ready()
         store.pin(await client.cluster_id(), prefix)
         counts = await client.topics()
-        run = _Run(client, store, old or {}, await asyncio.to_thread(_starts, old_url) if old else {}, advance)
+        starts = await asyncio.to_thread(_old_starts, old_url) if old else {}
+        run = _Run(client, names, store, _Old(old or {}, starts), advance)
         for topic in names.outputs:
             if topic not in counts:
-                raise NoTopic(f"{client.where} has no topic {topic}: `traderecon topics create` makes what is missing")
+                raise NoTopic(f"{client.where} has no topic {topic}: `traderecon topics create` creates missing topics")
             for partition in range(counts[topic]):
-                await run.partition(topic, partition)
+                await run.read_partition(topic, partition)
         with store.engine.connect() as connection:
-            made = [Head(*row) for row in connection.exec_driver_sql("SELECT * FROM sink_offsets ORDER BY 1, 2")]
+            new = [Head(*row) for row in connection.exec_driver_sql("SELECT * FROM sink_offsets ORDER BY 1, 2")]
         store.close()
-        times = await asyncio.to_thread(_times, old_url, part) if old is not None else 0
+        times = await asyncio.to_thread(_different_times, old_url, part) if old is not None else 0
         try:
-            settle(part, file)
+            publish_file(part, file)
         except OSError as error:
             raise StoreError(Exit.SOFTWARE, f"{file}: cannot be written ({error.strerror})") from error
     finally:
         store.close()
-        forget(part)
-    return Rebuilt(str(file), run.records, run.aside, made, None if old is None else run.compared, times, why)
+        remove_part(part)
+    return Rebuilt(str(file), run.records, run.rejected, new, None if old is None else run.compared, times, why)
 
 
-def forget(part: Path) -> None:
-    """Remove an unfinished file, and what lies beside it."""
+def remove_part(part: Path) -> None:
+    """Remove an unfinished file, with its WAL and shared memory."""
     for suffix in ("", "-wal", "-shm"):
         part.with_name(part.name + suffix).unlink(missing_ok=True)
 
 
+class _Old(NamedTuple):
+    """The heads of the old database, and where its chains start after a purge."""
+
+    heads: dict[tuple[str, int], Head]
+    starts: dict[tuple[str, int], ChainStart]
+
+
 class _Run:
-    """One rebuild on the way."""
+    """One rebuild in progress."""
 
     def __init__(
         self,
         client: Client,
+        names: Topics,
         store: Store,
-        old: dict[tuple[str, int], Head],
-        starts: dict[tuple[str, int], ChainStart],
+        old: _Old,
         advance: Callable[[int], None],
     ) -> None:
-        self._starts = starts
-        self.records = self.aside = 0
+        self.records = self.rejected = 0
         self.compared: list[Compared] = []
-        self._client, self._store, self._old, self._advance = client, store, old, advance
+        self._client, self._names, self._store, self._old, self._advance = client, names, store, old, advance
 
-    async def partition(self, topic: str, number: int) -> None:
-        """Take a partition from its first record to its end, stopping where the old database stands."""
-        chained = table_of(topic) is not None
-        old = self._old.get((topic, number)) if chained else None
-        reached: str | None = None
-        following = start = 0
-        async for records in self._client.read(topic, number):
-            if chained and not following and records[0].offset:
-                start = await self._start(topic, number, records[0].offset)
-            following = records[-1].offset + 1
-            records = [record for record in records if record.offset >= start]  # noqa: PLW2901  # the rest was purged
-            before, behind = records, list[Record]()
-            if old is not None and reached is None and following > old.next_offset:
-                before = [record for record in records if record.offset < old.next_offset]
-                behind = [record for record in records if record.offset >= old.next_offset]
-                await self._take(topic, number, before)
-                reached = await asyncio.to_thread(self._head, topic, number)
-                before = behind
-            await self._take(topic, number, before)
-        if chained and not following and (end := (await self._client.ends(topic)).get(number, 0)):
-            await self._start(topic, number, end)
+    async def read_partition(self, topic: str, partition: int) -> None:
+        """Write a partition from its first record to its end; compare heads at the old database's next offset."""
+        chained = table_of(self._names, topic) is not None
+        old = self._old.heads.get((topic, partition)) if chained else None
+        head_at_old: str | None = None
+        next_offset = start = 0
+        async for records in self._client.read(topic, partition):
+            if chained and not next_offset and records[0].offset:
+                start = await self._start_chain(topic, partition, records[0].offset)
+            next_offset = records[-1].offset + 1
+            remaining = [record for record in records if record.offset >= start]  # the others were purged
+            if old is not None and head_at_old is None and next_offset > old.next_offset:
+                await self._take(topic, partition, [record for record in remaining if record.offset < old.next_offset])
+                head_at_old = await asyncio.to_thread(self._head, topic, partition)
+                remaining = [record for record in remaining if record.offset >= old.next_offset]
+            await self._take(topic, partition, remaining)
+        if chained and not next_offset and (end := (await self._client.ends(topic)).get(partition, 0)):
+            await self._start_chain(topic, partition, end)
         if old is not None:
-            new = await asyncio.to_thread(self._head, topic, number) if reached is None else reached
-            self.compared.append(Compared(topic, number, old.next_offset, old.head, new))
+            head = await asyncio.to_thread(self._head, topic, partition) if head_at_old is None else head_at_old
+            self.compared.append(Compared(topic, partition, old.next_offset, old.head, head))
 
-    async def _take(self, topic: str, number: int, records: Sequence[Record]) -> None:
-        aside: set[int] = set()
+    async def _take(self, topic: str, partition: int, records: Sequence[Record]) -> None:
+        rejected: set[int] = set()
         while records:
             try:
-                await asyncio.to_thread(partial(self._store.take, MicroBatch(topic, number, records), aside))
+                await asyncio.to_thread(partial(self._store.take, MicroBatch(topic, partition, records), rejected))
             except ForeignRecord as error:
-                aside.add(error.record.offset)  # as the sink does, the third time
+                rejected.add(error.record.offset)  # as the sink does on the third attempt
                 continue
             break
         self.records += len(records)
-        self.aside += len(aside)
+        self.rejected += len(rejected)
         self._advance(len(records))
 
-    async def _start(self, topic: str, number: int, first: int) -> int:
-        """Begin a partition whose topic begins at ``first``: where the old database's chain does, behind a purge."""
-        start = self._starts.get((topic, number))
+    async def _start_chain(self, topic: str, partition: int, first: int) -> int:
+        """Start the chain of a topic that begins at ``first`` where the old database's chain starts after a purge."""
+        start = self._old.starts.get((topic, partition))
         if start is None or start.next_offset < first:
-            self._no_beginning(topic, number, first)
-        await asyncio.to_thread(self._store.starts, start)
+            self._no_beginning(topic, partition, first)
+        await asyncio.to_thread(self._store.start_chain, start)
         return start.next_offset
 
-    def _head(self, topic: str, number: int) -> str:
+    def _head(self, topic: str, partition: int) -> str:
         with self._store.engine.connect() as connection:
-            row = connection.exec_driver_sql(_HEAD, (topic, number)).first()
-        return "0" * 64 if row is None else str(row[1])
+            row = connection.exec_driver_sql(_HEAD, (topic, partition)).first()
+        return START if row is None else str(row[1])
 
-    def _no_beginning(self, topic: str, number: int, first: int) -> NoReturn:
+    def _no_beginning(self, topic: str, partition: int, first: int) -> NoReturn:
         raise StoreError(
             Exit.CONFIG,
-            f"{topic}[{number}] in {self._client.where} begins at offset {first}: what was before is gone (retention, "
-            "or somebody deleted it), and a database made from the rest would lack it. Restore a backup instead: the "
-            "sink reads on from there",
+            f"{topic}[{partition}] in {self._client.where} begins at offset {first}: earlier records are gone (expired "
+            "or deleted), and a rebuilt database would lack them. Restore a backup instead: the sink continues from "
+            "its offsets",
         )
 
 
-def _old(url: str) -> tuple[dict[tuple[str, int], Head] | None, str]:
+def _old_heads(url: str) -> tuple[dict[tuple[str, int], Head] | None, str]:
     try:
         with looked_at(url) as connection:
             return heads(connection), ""
@@ -204,15 +209,15 @@ def _old(url: str) -> tuple[dict[tuple[str, int], Head] | None, str]:
         return None, f"{url}: cannot be read ({error})"
 
 
-def _starts(url: str) -> dict[tuple[str, int], ChainStart]:
+def _old_starts(url: str) -> dict[tuple[str, int], ChainStart]:
     with looked_at(url) as connection:
         return chain_starts(connection)
 
 
-def _times(url: str, part: Path) -> int:
+def _different_times(url: str, part: Path) -> int:
     try:
         with closing(sqlite3.connect(part.resolve().as_uri(), uri=True, isolation_level=None)) as new:
-            new.execute("ATTACH ? AS old", (f"{file_of(url).resolve().as_uri()}?mode=ro",))
-            return int(new.execute(_TIMES).fetchone()[0])
+            new.execute("ATTACH ? AS old", (f"{database_file(url).resolve().as_uri()}?mode=ro",))
+            return int(new.execute(_DIFFERENT_TIMES).fetchone()[0])
     except sqlite3.DatabaseError:
-        return 0  # what cannot be read there, the heads have told already
+        return 0  # an unreadable old database already shows in the comparison of heads

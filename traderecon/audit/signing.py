@@ -1,8 +1,8 @@
-"""Signatures of checkpoints: Ed25519, by a key outside of the data directory, so that who edits that cannot make them.
+"""Signatures of checkpoints: Ed25519. The key is kept outside the data directory: write access to that is not enough.
 
-    make_key(file) -> public key        Signer.of(file).signed(checkpoint)        Keys.of(texts).holds(checkpoint)
+    make_key(file) -> public key    Signer.of(file).signed(checkpoint)    Keys.of(texts).reject_reason(checkpoint)
 
-The signature is over the JSON of the checkpoint with ``signed_by`` and without ``signature``.
+The signature covers the JSON of the checkpoint with ``signed_by`` and without ``signature``.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ PUBLIC_BYTES = 32
 
 
 class KeyTrouble(Exception):
-    """A key that cannot be used: which, and what to do. Never the key itself."""
+    """A key that cannot be used: which one, and what to do. Never contains the key itself."""
 
 
 class Signer:
@@ -36,7 +36,7 @@ class Signer:
 
     @classmethod
     def of(cls, file: Path) -> "Signer":
-        """The key of a file, as ``make_key`` makes them. KeyTrouble."""
+        """From a key file as written by ``make_key``. KeyTrouble."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -45,13 +45,13 @@ class Signer:
             private = load_pem_private_key(file.read_bytes(), None)
         except OSError as error:
             raise KeyTrouble(
-                f"{file}: cannot be read ({error.strerror}): `traderecon audit key FILE` makes one"
+                f"{file}: cannot be read ({error.strerror}): `traderecon audit key FILE` creates one"
             ) from None
         except (ValueError, TypeError, UnsupportedAlgorithm):
             private = None
         if not isinstance(private, Ed25519PrivateKey):
             raise KeyTrouble(
-                f"{file}: is no Ed25519 key in PEM without a password: `traderecon audit key FILE` makes one"
+                f"{file}: not an Ed25519 key in PEM format without a password: `traderecon audit key FILE` creates one"
             )
         return cls(private)
 
@@ -62,7 +62,7 @@ class Signer:
 
 
 class Keys(NamedTuple):
-    """Public keys that are trusted, by name; none: signatures are not looked at."""
+    """Trusted public keys by name; empty: signatures are not checked."""
 
     by_name: dict[str, "Ed25519PublicKey"]
 
@@ -71,14 +71,14 @@ class Keys(NamedTuple):
         """From public keys in hexadecimal, as ``audit key`` prints them, or files that hold one. KeyTrouble."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-        found = {}
+        by_name = {}
         for text in keys:
             public = _public(text)
-            found[name_of(public)] = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
-        return cls(found)
+            by_name[name_of(public)] = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public))
+        return cls(by_name)
 
-    def refusal(self, checkpoint: Checkpoint) -> str | None:
-        """Why a signature does not count; None where it does."""
+    def reject_reason(self, checkpoint: Checkpoint) -> str | None:
+        """Why a signature is not accepted; None if it is."""
         from cryptography.exceptions import InvalidSignature
 
         public = self.by_name.get(str(checkpoint.signed_by))
@@ -87,14 +87,14 @@ class Keys(NamedTuple):
         try:
             public.verify(bytes.fromhex(str(checkpoint.signature)), replace(checkpoint, signature=msgspec.UNSET).line)
         except (InvalidSignature, ValueError):
-            return f"has a signature that the key {checkpoint.signed_by} has not made"
+            return f"has a signature that was not made by the key {checkpoint.signed_by}"
         return None
 
 
 def make_key(file: Path) -> str:
-    """Make a private key in a new file that nobody else can read; gives the public key.
+    """Create a private key in a new file readable only by its owner; returns the public key.
 
-    FileExistsError: it is there already; OSError: it cannot be written.
+    FileExistsError: the file exists; OSError: it cannot be written.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -105,20 +105,21 @@ def make_key(file: Path) -> str:
 
 
 def name_of(public: str) -> str:
-    """How a checkpoint calls a key: the beginning of the sha256 of the public key."""
+    """The name of a key in checkpoints: the beginning of the sha256 of the public key."""
     return hashlib.sha256(bytes.fromhex(public)).hexdigest()[:16]
 
 
 def _public(text: str) -> str:
     """The public key in hexadecimal."""
     try:
-        given = text.strip()
-        if len(given) != PUBLIC_BYTES * 2:
-            given = Path(text).read_text(encoding="utf-8").strip()
-        if len(bytes.fromhex(given)) == PUBLIC_BYTES:
-            return given.lower()
+        digits = text.strip()
+        if len(digits) != PUBLIC_BYTES * 2:
+            digits = Path(text).read_text(encoding="utf-8").strip()
+        if len(bytes.fromhex(digits)) == PUBLIC_BYTES:
+            return digits.lower()
     except (OSError, ValueError):
         pass
     raise KeyTrouble(
-        f"{text[:100]}: is no public key: 64 hexadecimal digits, as `traderecon audit key` prints them, or a file"
+        f"{text[:100]}: not a public key: give the 64 hexadecimal digits that `traderecon audit key` prints, or a file "
+        "with them"
     )

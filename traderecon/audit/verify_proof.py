@@ -1,7 +1,7 @@
-"""Check the proof of one trade, with nothing but Python: python3 -I verify_proof.py proof.json [checkpoints.jsonl].
+"""Check the proof of one trade with plain Python: python3 -I verify_proof.py proof.json [checkpoints.jsonl].
 
-Exit 0: every link, event id and rule holds. Exit 1: something was changed; the sentence says what. The heads the chains
-come to are as good as the checkpoints they are compared with: take those from a copy that you trust.
+Exit 0: every link, event id and rule is valid. Exit 1: something was changed; the message says what. The heads of the
+chains are only as trustworthy as the checkpoints they are compared with: use a copy that you trust.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_
 SHARED: dict[str, Any] = {"trade_id": None, "version": 1, "currency": None, "hints": []}
 PNL = SHARED | dict.fromkeys(("pnl_impact", "commission", "open_price", "mark_price"))
 TERMS = SHARED | dict.fromkeys(("ticker", "quantity", "price", "side", "account", "broker", "counterparty", "order_id"))
-TERMS |= {"kind": "new", "granularity": 0, "timestamp_ns": None}  # names that are not here are a producer's own
-written = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode  # the form of a proof
+TERMS |= {"kind": "new", "granularity": 0, "timestamp_ns": None}  # other names are a producer's own fields
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 
 def sha256(text: str) -> str:
@@ -25,81 +25,85 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def require(holds: bool, sentence: str) -> None:
-    """End with the sentence where it does not hold."""
-    if not holds:
-        sys.exit(f"NOT PROVEN: {sentence}")
+def require(condition: bool, message: str) -> None:
+    """Exit with the message unless the condition is true."""
+    if not condition:
+        sys.exit(f"NOT PROVEN: {message}")
 
 
 def check_fact(fact: dict[str, Any], source: str, leg: dict[str, Any]) -> None:
-    """A fact is what its leg says: the payload, and beside it the digits of the time and what was noticed."""
+    """A fact must agree with its leg: the payload, the digits of its time, and its hints."""
     payload, defaults = leg["payload"], PNL if source == "pnl_snapshot" else TERMS
-    said = {name: payload.get(name, defaults[name]) for name in defaults}
-    said |= {"source": source, "hints": leg.get("hints", [])}
+    expected = {name: payload.get(name, defaults[name]) for name in defaults}
+    expected |= {"source": source, "hints": leg.get("hints", [])}
     if defaults is TERMS:
         whole, _, fraction = payload.get("timestamp", "1970-01-01").rstrip("Z").partition(".")
         since = datetime.fromisoformat(whole) - datetime.fromisoformat("1970-01-01")
         time_ns = (since.days * 86400 + since.seconds) * 10**9 + int(fraction.ljust(9, "0"))
-        said |= {"granularity": leg.get("granularity", 0), "timestamp_ns": time_ns if "timestamp" in payload else None}
-        said |= {"version": payload.get("version", 2**63 - 1 if said["kind"] == "cancel" else 1)}
-    for name in sorted({*said, *fact}):
+        timestamp_ns = time_ns if "timestamp" in payload else None
+        expected |= {"granularity": leg.get("granularity", 0), "timestamp_ns": timestamp_ns}
+        expected |= {"version": payload.get("version", 2**63 - 1 if expected["kind"] == "cancel" else 1)}
+    for name in sorted({*expected, *fact}):
         value: Any = fact.get(name, defaults.get(name))
-        is_: Any = said.get(name)
-        same = Decimal(value) == Decimal(is_) if name in AMOUNTS and None not in {value, is_} else value == is_
-        require(same, f"{name} of {source} is {is_!r} in the result, {value!r} in its fact")
+        sent: Any = expected.get(name)
+        same = Decimal(value) == Decimal(sent) if name in AMOUNTS and None not in {value, sent} else value == sent
+        require(same, f"{name} of {source} is {sent!r} in the result, {value!r} in its fact")
 
 
 def check_chain(chain: dict[str, Any], results: list[tuple[str, dict[str, Any]]]) -> str:
-    """The links come to the head; what they hold of the trade is added to the results."""
+    """The links must lead to the head; the trade's results in them are added to ``results``."""
     head, last, until, where = chain["before"], -1, chain["until"], f"{chain['topic']}[{chain['partition']}]"
     for link in chain["links"]:
-        require(last < link["offset"] < until["next_offset"], f"{where}: the offsets do not rise to the end")
+        require(last < link["offset"] < until["next_offset"], f"{where}: the offsets do not increase")
         last, content = link["offset"], link.get("sha256") or sha256(link["result"])
         head = sha256(f"{head} {chain['topic']} {chain['partition']} {last} {content}")
         results += [(f"{where} offset {last}", json.loads(link["result"]))] if "sha256" not in link else []
-    require(head == until["head"], f"{where}: the links come to {head}, not to {until['head']}")
-    return f"{where}: {len(chain['links'])} links come to {head}, the {until['from']} at {until['next_offset']}\n"
+    require(head == until["head"], f"{where}: the links lead to {head}, not to {until['head']}")
+    return f"{where}: {len(chain['links'])} links lead to {head}, the {until['from']} at {until['next_offset']}\n"
 
 
 def check_result(where: str, result: dict[str, Any], proof: dict[str, Any]) -> str:
-    """The result is of this trade, and its event id follows from its legs, checks, verdict and rules."""
-    said = f"{where}: version {result['version']}, {result['state']} {result['reasons']}"
+    """The result must be of this trade, and its event id must follow from its legs, checks, verdict and rules."""
+    title = f"{where}: version {result['version']}, {result['state']} {result['reasons']}"
     require(result["trade_id"] == proof["trade_id"], f"{where} is of another trade")
     rules, claim = result["rules"]["sha256"], proof["claims"].get(result["event_id"])
     require(rules in {rule["sha256"] for rule in proof["rules"]}, f"{where}: its rules are not in the proof")
-    require(claim is not None, f"{where}: nothing shows that its event id follows from what it says")
+    require(claim is not None, f"{where}: the proof has no claim for its event id")
     legs = [(source, leg) for source, legs in result["legs"].items() for leg in legs]
     for (source, leg), fact in zip(legs, claim["facts"], strict=True):
         check_fact(json.loads(fact), source, leg)
     expected = {name: result[name] for name in ("reasons", "state", "trade_id")} | {"rules": rules}
     expected |= {"checks": {check["name"]: check["outcome"] for check in result["checks"]}}
     expected |= {"facts": sorted(map(sha256, claim["facts"]))}
-    require(json.loads(claim["text"]) == expected, f"{where}: its event id is made from something else than it says")
+    require(json.loads(claim["text"]) == expected, f"{where}: its event id does not follow from its content")
     require(sha256(claim["text"]) == result["event_id"], f"{where}: its event id is not {result['event_id']}")
-    return f"{said}; event id {result['event_id'][:16]} follows from its {len(legs)} legs, its checks and rules\n"
+    return f"{title}; event id {result['event_id'][:16]} follows from its {len(legs)} legs, its checks and rules\n"
 
 
 def main(path: str, checkpoints: str = "") -> None:
-    """Check all of it; what was proven goes to stdout."""
+    """Check everything; what was proven goes to stdout."""
     raw, results = Path(path).read_bytes().decode(), list[tuple[str, dict[str, Any]]]()
-    proof, digest = json.loads(raw)["proof"], sha256(written(json.loads(raw)["proof"]))
-    require(raw == written({"proof": proof, "sha256": digest}) + "\n", "the file was changed")
+    proof, digest = json.loads(raw)["proof"], sha256(canonical(json.loads(raw)["proof"]))
+    require(raw == canonical({"proof": proof, "sha256": digest}) + "\n", "the file was changed")
     require(proof["format"] == 1, f"format {proof['format']} is of a later version")
     for rule in proof["rules"]:
-        require(rule["text"] is None or sha256(rule["text"]) == rule["sha256"], f"the text of the rules {rule['name']}")
-    said = [check_chain(chain, results) for chain in proof["chains"]]
-    said += [check_result(where, result, proof) for where, result in results]
-    kept = Path(checkpoints).read_bytes().splitlines() if checkpoints else []  # the last may have been cut off
-    told = [json.loads(line) for line in kept if line.endswith(b"}")]
+        require(
+            rule["text"] is None or sha256(rule["text"]) == rule["sha256"],
+            f"the text of the rules {rule['name']} was changed",
+        )
+    report = [check_chain(chain, results) for chain in proof["chains"]]
+    report += [check_result(where, result, proof) for where, result in results]
+    lines = Path(checkpoints).read_bytes().splitlines() if checkpoints else []
+    published = [json.loads(line) for line in lines if line.endswith(b"}")]  # the last line may have been cut off
     for chain in proof["chains"] if checkpoints else []:
-        mine = {name: {**chain, **chain["until"]}[name] for name in ("topic", "partition", "next_offset", "head")}
-        require(any(mine.items() <= one.items() for one in told), f"no checkpoint says {mine}")
-    end = f"PROVEN: {len(results)} results of {proof['trade_id']!r}" + (", up to checkpoints" if checkpoints else "")
-    sys.stdout.write("".join(said) + end + "\n")
+        end = {name: {**chain, **chain["until"]}[name] for name in ("topic", "partition", "next_offset", "head")}
+        require(any(end.items() <= checkpoint.items() for checkpoint in published), f"no checkpoint has {end}")
+    summary = f"PROVEN: {len(results)} results of {proof['trade_id']!r}"
+    sys.stdout.write("".join(report) + summary + (", up to checkpoints\n" if checkpoints else "\n"))
 
 
 if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        sys.exit(f"NOT PROVEN: not a proof, or no checkpoints: {type(error).__name__}: {error}")
+        sys.exit(f"NOT PROVEN: the proof or the checkpoints cannot be read: {type(error).__name__}: {error}")

@@ -1,1 +1,1 @@
-"""The same rules over files: three CSV files in, a verdict per trade, the rejects and a report out."""
+"""The batch: the same rules over CSV files; the output is a verdict per trade, the rejects and a report."""

@@ -1,4 +1,4 @@
-"""Part: every line of a range of trades -> its rows of the output, its rejects, its summary."""
+"""Part: the lines of a range of trades -> their output rows, rejects and summary."""
 
 import csv
 import os
@@ -23,16 +23,16 @@ from traderecon.rules import Rules
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What is the same for every part: the rules, the output's form, where parts go, whether the screen may help."""
+    """What all parts share: rules, output format, folder for the parts, and whether vectorized rules may be used."""
 
     rules: Rules
     form: Format
     folder: Path
-    screened: bool
+    vectorized: bool
 
 
 class Chunks(msgspec.Struct, frozen=True):
-    """One file, split: its source, name and header, and its chunks in order."""
+    """One split file: its source, name and header, and its chunks in order."""
 
     source: Source
     name: str
@@ -40,7 +40,7 @@ class Chunks(msgspec.Struct, frozen=True):
     spills: list[Spill]
 
     def read(self, part: int) -> pl.DataFrame:
-        """The lines of one part, by their ``number`` in the file; line 1 is the header."""
+        """The lines of one part, with their ``number`` in the file; line 1 is the header."""
         first_lines = accumulate((spill.lines for spill in self.spills), initial=2)
         return pl.concat(
             [NO_LINES]
@@ -52,7 +52,7 @@ class Chunks(msgspec.Struct, frozen=True):
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """One part, done: rows and rejects (CSV: place of the file, line, file, code, text) on disk, and the summary."""
+    """One finished part: rows and rejects (CSV: index of the file, line, file, code, text) on disk, and the summary."""
 
     rows: Path
     rejects: Path
@@ -60,28 +60,28 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def start_worker() -> None:
-    """Set up a process that is one of several: one thread for the columns, and Ctrl-C is the parent's to handle."""
-    os.putenv("POLARS_MAX_THREADS", "1")  # read when the first column is worked on
+    """Set up a process of the pool: a single Polars thread; the parent handles Ctrl-C."""
+    os.putenv("POLARS_MAX_THREADS", "1")  # Polars reads it on first use
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
-    """Screen, decode, gather and judge one part, as if every grace had passed."""
+    """Judge one part, as if every grace had passed: plain trades vectorized if possible, the others one by one."""
     summary = Summary()
     decoders = [Rows(file.source, file.header) for file in files]
     lines = [file.read(number) for file in files]
-    for place, (file, sent) in enumerate(zip(files, lines, strict=True)):
-        summary.rows[file.source] += len(sent)
-        summary.lines[place] += len(sent)
+    for index, (file, part) in enumerate(zip(files, lines, strict=True)):
+        summary.rows[file.source] += len(part)
+        summary.lines[index] += len(part)
     tables = []
-    screen = VectorizedRules.of(job.rules) if job.screened else None
-    if screen is not None and all(rows.columns == FIELDS[rows.source] for rows in decoders):
-        screened = screen.judge(_by_source(files, lines))
-        screened.sum_up(summary)
-        tables.append(screened.rows())
-        summary.breaks += _breaks(files, decoders, _by_file(files, screened.worst), job.rules)
-        lines = _by_file(files, screened.others)
-    trades, rejects = _gather(files, decoders, lines, summary)
+    vectorized = VectorizedRules.of(job.rules) if job.vectorized else None
+    if vectorized is not None and all(rows.columns == FIELDS[rows.source] for rows in decoders):
+        result = vectorized.judge(_by_source(files, lines))
+        result.sum_up(summary)
+        tables.append(result.rows())
+        summary.breaks += _breaks(files, decoders, _by_file(files, result.worst), job.rules)
+        lines = _by_file(files, result.others)
+    trades, rejects = _collect(files, decoders, lines, summary)
     tables.append(frame(_judge(trades, job.rules, summary)))
     path = job.folder / f"rows-{number:06d}"
     write_part(job.form, pl.concat(tables).sort("trade_id"), path)
@@ -89,45 +89,45 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
 
 
 def _by_source(files: list[Chunks], lines: list[pl.DataFrame]) -> Lines:
-    """The lines of all files of each source, one behind the other, with the place of their file."""
-    found: dict[Source, list[pl.DataFrame]] = {}
-    for place, (file, sent) in enumerate(zip(files, lines, strict=True)):
-        found.setdefault(file.source, []).append(sent.with_columns(pl.lit(place, pl.UInt32).alias("file")))
-    return {source: pl.concat(each) for source, each in found.items()}
+    """The lines of all files of each source, concatenated, with the index of their file."""
+    tables: dict[Source, list[pl.DataFrame]] = {}
+    for index, (file, part) in enumerate(zip(files, lines, strict=True)):
+        tables.setdefault(file.source, []).append(part.with_columns(pl.lit(index, pl.UInt32).alias("file")))
+    return {source: pl.concat(of_source) for source, of_source in tables.items()}
 
 
 def _by_file(files: list[Chunks], lines: Lines) -> list[pl.DataFrame]:
     """The same lines, by file."""
-    return [lines[file.source].filter(pl.col("file") == place) for place, file in enumerate(files)]
+    return [lines[file.source].filter(pl.col("file") == index) for index, file in enumerate(files)]
 
 
 def _breaks(files: list[Chunks], decoders: list[Rows], lines: list[pl.DataFrame], rules: Rules) -> list[Break]:
-    """The breaks on these lines as the core sees them, with their legs and their checks."""
-    apart = Summary()
-    trades, _ = _gather(files, decoders, lines, apart)
-    _judge(trades, rules, apart)
-    return apart.breaks
+    """The breaks on these lines, with their legs and checks, as the core judges them."""
+    summary = Summary()
+    trades, _ = _collect(files, decoders, lines, summary)
+    _judge(trades, rules, summary)
+    return summary.breaks
 
 
-def _gather(
+def _collect(
     files: list[Chunks], decoders: list[Rows], lines: list[pl.DataFrame], summary: Summary
 ) -> tuple[dict[str, tuple[Fact, ...]], list[list[Rejected]]]:
-    """The facts of every trade on these lines; what is no fact, per file."""
+    """The facts of every trade on these lines, and the rejected lines per file."""
     trades: dict[str, tuple[Fact, ...]] = {}
     rejects: list[list[Rejected]] = [[] for _ in files]
-    for file, rows, sent, rejected in zip(files, decoders, lines, rejects, strict=True):
+    for file, rows, part, rejected in zip(files, decoders, lines, rejects, strict=True):
         decode = rows.decode
-        for number, line in sent.select("number", "line").sort("number").iter_rows():
+        for number, line in part.select("number", "line").sort("number").iter_rows():
             fact = decode(line, Origin(file.name, 0, number))
             if isinstance(fact, Rejected):
                 rejected.append(fact)
                 continue
             trade_id = fact.leg.trade_id
-            known = trades.get(trade_id, ())
-            trades[trade_id], arrival = add(known, fact)
+            facts = trades.get(trade_id, ())
+            trades[trade_id], arrival = add(facts, fact)
             if arrival is Arrival.IDENTICAL:
                 summary.duplicates[file.source] += 1
-            elif len(trades[trade_id]) == len(known):
+            elif len(trades[trade_id]) == len(facts):
                 summary.stale[file.source] += 1
     return trades, rejects
 
@@ -148,8 +148,8 @@ def _judge(trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary) 
 def _write_rejects(path: Path, rejects: list[list[Rejected]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(
-            (place, rejected.origin.offset, rejected.origin.topic, rejected.code.value, rejected.text)
-            for place, of_one_file in enumerate(rejects)
-            for rejected in of_one_file
+            (index, rejected.origin.offset, rejected.origin.topic, rejected.code.value, rejected.text)
+            for index, of_file in enumerate(rejects)
+            for rejected in of_file
         )
     return path

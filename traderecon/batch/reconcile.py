@@ -1,10 +1,10 @@
-"""Reconcile: CSV files in; every trade's verdict, the rejects and a summary out.
+"""Reconcile CSV files: a verdict per trade, the rejects and a summary.
 
     files ─> chunks ─> split by range of trade_id ─> parts ─> judge each ─> outputs in order
 
-Chunks and parts are independent, so several processes can share them. Memory is bounded by ``HELD_BYTES`` of input, and
-by one chunk and one part per process; only a single trade of very many lines outgrows its part. The result is the same
-whatever the number of processes, chunks or parts.
+Chunks and parts are independent, so several processes can share them. Memory is bounded by ``MAX_IN_MEMORY_BYTES`` of
+input, plus one chunk and one part per process; only a single trade with very many lines can exceed its part. The result
+does not depend on the number of processes, chunks or parts.
 """
 
 import csv
@@ -31,24 +31,24 @@ from traderecon.present.trade_row import spreadsheet_safe
 from traderecon.records import RejectCode
 from traderecon.rules import Rules
 
-HELD_BYTES = 256 * 1024 * 1024
-"""Smaller inputs may be held in memory; larger ones are split on disk."""
+MAX_IN_MEMORY_BYTES = 256 * 1024 * 1024
+"""Smaller inputs may be split in memory; larger ones are split on disk."""
 
 REJECT_COLUMNS = ("line", "file", "code", "text")
 
 Advance = Callable[[int], None]
-"""Told how many bytes have been dealt with; a run deals with every byte twice: it is split off, then judged."""
+"""Called with the number of bytes processed; a run processes every byte twice, to split and to judge it."""
 
-Each = Callable[..., Iterable[Any]]
-"""``map``, here or on several processors: results in the order of the arguments."""
+Map = Callable[..., Iterable[Any]]
+"""``map``, in this process or in several: results in the order of the arguments."""
 
 
 class Run(msgspec.Struct, frozen=True):
-    """What to reconcile, under which rules, and where the outcome goes.
+    """What to reconcile, under which rules, and where the output goes.
 
-    ``out`` None is CSV on stdout. ``rejects`` is written when there are any, and with ``keep_empty`` always; without,
-    an older one is removed: yesterday's file is not taken for today's. ``processors`` is how many processes share
-    the work, None the quickest number; without ``screened`` the core judges every trade, slowly, to the same result.
+    ``out`` None is stdout. ``rejects`` is written if there are any, with ``keep_empty`` always; without it, an older
+    file is removed, so that it is not mistaken for this run's. ``processors``: number of processes, None the fastest;
+    ``vectorized`` False has the core judge every trade, slower but with the same result.
     """
 
     inputs: list[Input]
@@ -58,24 +58,24 @@ class Run(msgspec.Struct, frozen=True):
     rejects: Path
     keep_empty: bool = True
     processors: int | None = None
-    screened: bool = True
+    vectorized: bool = True
 
     @property
     def bytes_to_do(self) -> int:
-        """What ``Advance`` adds up to."""
+        """The total that ``Advance`` reports."""
         return 2 * sum(file.size - file.start for file in self.inputs)
 
 
 def reconcile(run: Run, advance: Advance) -> Summary:
-    """Judge every trade of the files, write the outputs, and sum up."""
+    """Judge every trade in the files, write the outputs, and return the summary."""
     bounds = boundaries(run.inputs)
-    count = min(run.processors or _quickest(run), len(bounds) + 1)
-    with TemporaryDirectory(prefix="traderecon-") as temporary, _processes(count) as each:
+    count = min(run.processors or _fastest_count(run), len(bounds) + 1)
+    with TemporaryDirectory(prefix="traderecon-") as temporary, _processes(count) as map_:
         folder = Path(temporary)
-        held = count == 1 and sum(file.size for file in run.inputs) <= HELD_BYTES
-        files = _split(run, bounds, None if held else folder, each, advance)
-        job = Job(run.rules, run.form, folder, run.screened)
-        parts = _judge(job, files, len(bounds) + 1, each, advance)
+        in_memory = count == 1 and sum(file.size for file in run.inputs) <= MAX_IN_MEMORY_BYTES
+        files = _split(run, bounds, None if in_memory else folder, map_, advance)
+        job = Job(run.rules, run.form, folder, run.vectorized)
+        parts = _judge(job, files, len(bounds) + 1, map_, advance)
         summary = Summary()
         for part in parts:
             summary.merge(part.summary)
@@ -86,47 +86,47 @@ def reconcile(run: Run, advance: Advance) -> Summary:
         return summary
 
 
-def _quickest(run: Run) -> int:
-    """One process where the screen reads every line and all fit in memory: it uses all processors by itself."""
-    screened = run.screened and VectorizedRules.of(run.rules) is not None and all(file.plain for file in run.inputs)
-    if screened and sum(file.size for file in run.inputs) <= HELD_BYTES:
+def _fastest_count(run: Run) -> int:
+    """One process if everything is vectorized and fits in memory: Polars uses all processors by itself."""
+    vectorized = run.vectorized and VectorizedRules.of(run.rules) is not None and all(file.plain for file in run.inputs)
+    if vectorized and sum(file.size for file in run.inputs) <= MAX_IN_MEMORY_BYTES:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def _processes(count: int) -> Iterator[Each]:
+def _processes(count: int) -> Iterator[Map]:
     if count == 1:
         yield map
     else:
-        # spawn: a worker starts clean, whatever threads this process has.
+        # spawn, because this process may have threads
         with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=start_worker) as pool:
             yield pool.map
 
 
-def _split(run: Run, bounds: list[str], folder: Path | None, each: Each, advance: Advance) -> list[Chunks]:
-    """Sort every file's lines by part, to disk or, without a folder, in memory."""
-    places = [(place, chunk) for place, file in enumerate(run.inputs) for chunk in file.chunks(CHUNK_BYTES)]
-    chunks = [chunk for _, chunk in places]
+def _split(run: Run, bounds: list[str], folder: Path | None, map_: Map, advance: Advance) -> list[Chunks]:
+    """Sort the lines of every file by part, on disk or, without a folder, in memory."""
+    indexed = [(index, chunk) for index, file in enumerate(run.inputs) for chunk in file.chunks(CHUNK_BYTES)]
+    chunks = [chunk for _, chunk in indexed]
     paths = [folder / f"chunk-{number:06d}" if folder else None for number in range(len(chunks))]
     names = names_of(run.inputs)
     files = [Chunks(file.source, name, file.header, []) for file, name in zip(run.inputs, names, strict=True)]
-    for (place, chunk), spill in zip(places, each(split, chunks, repeat(bounds), paths), strict=True):
-        files[place].spills.append(spill)
+    for (index, chunk), spill in zip(indexed, map_(split, chunks, repeat(bounds), paths), strict=True):
+        files[index].spills.append(spill)
         advance(chunk.end - chunk.start)
     return files
 
 
-def _judge(job: Job, files: list[Chunks], parts: int, each: Each, advance: Advance) -> list[Judged]:
+def _judge(job: Job, files: list[Chunks], parts: int, map_: Map, advance: Advance) -> list[Judged]:
     judged: list[Judged] = []
-    for number, part in enumerate(each(judge_part, range(parts), repeat(files), repeat(job))):
+    for number, part in enumerate(map_(judge_part, range(parts), repeat(files), repeat(job))):
         judged.append(part)
         advance(sum(spill.bytes_of(number) for file in files for spill in file.spills))
     return judged
 
 
 def _write_rejects(run: Run, parts: list[Path], summary: Summary) -> None:
-    """All parts' rejects, in the order of the files and their lines."""
+    """Write the rejects of all parts, in the order of the files and their lines."""
     in_order = merge(*(_read_rejects(part) for part in parts))
     first = next(in_order, None)
     if first is None and not run.keep_empty:
@@ -142,5 +142,5 @@ def _write_rejects(run: Run, parts: list[Path], summary: Summary) -> None:
 
 def _read_rejects(path: Path) -> Iterator[tuple[int, int, str, str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        for place, line, name, code, text in csv.reader(file):
-            yield int(place), int(line), name, code, text
+        for index, line, name, code, text in csv.reader(file):
+            yield int(index), int(line), name, code, text

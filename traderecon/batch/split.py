@@ -1,7 +1,7 @@
-"""Split: lines of all files -> parts by range of trade_id, on disk or held in memory.
+"""Split: the lines of all files -> parts by range of trade_id, on disk or in memory.
 
-A part holds every line of its trades, so it can be judged by itself; parts in order are trades in order, so their
-outputs are simply put one behind the other.
+A part has every line of its trades, so it can be judged by itself; the parts are in trade order, so their outputs can
+simply be concatenated.
 """
 
 from pathlib import Path
@@ -19,55 +19,55 @@ MAX_PARTS = 512
 
 
 class Slice(msgspec.Struct, frozen=True, gc=False):
-    """Where one part's lines lie among the sorted lines of a spill, and how many bytes of input they were."""
+    """The lines of one part among the sorted lines of a spill, and their size in the input."""
 
     first: int
     lines: int
     text_bytes: int
 
 
-_NOTHING = Slice(0, 0, 0)
+_EMPTY = Slice(0, 0, 0)
 
 NO_LINES = pl.DataFrame(schema={"number": pl.UInt32, "line": pl.String, "trade_id": pl.String})
 
 
 class Spill(msgspec.Struct, frozen=True):
-    """One chunk, sorted by part: on disk, or held in memory where one process does it all.
+    """One chunk sorted by part, on disk or, with a single process, in memory.
 
-    ``lines`` is how many it has, blank ones too.
+    ``lines``: number of lines, including blank ones.
     """
 
     source: Source
-    place: Path | pl.DataFrame
+    table: Path | pl.DataFrame
     slices: dict[int, Slice]
     lines: int
 
     def bytes_of(self, part: int) -> int:
-        """How much of the chunk one part is."""
-        return self.slices.get(part, _NOTHING).text_bytes
+        """The size of one part of the chunk."""
+        return self.slices.get(part, _EMPTY).text_bytes
 
     def read(self, part: int) -> pl.DataFrame:
-        """The lines of one part: ``number`` in the chunk, from 0, ``line``, ``trade_id``."""
-        rows = self.slices.get(part, _NOTHING)
-        held = self.place.lazy() if isinstance(self.place, pl.DataFrame) else pl.scan_ipc(self.place, glob=False)
-        return held.slice(rows.first, rows.lines).collect()
+        """The lines of one part: ``number`` in the chunk from 0, ``line``, ``trade_id``."""
+        rows = self.slices.get(part, _EMPTY)
+        table = self.table.lazy() if isinstance(self.table, pl.DataFrame) else pl.scan_ipc(self.table, glob=False)
+        return table.slice(rows.first, rows.lines).collect()
 
 
 def boundaries(inputs: list[Input], part_bytes: int = PART_BYTES) -> list[str]:
-    """The first trade_id of every part but the first: quantiles of a sample of the trades of all files."""
+    """The first trade_id of every part but the first: quantiles of a sample of the trade_ids of all files."""
     total = sum(file.size for file in inputs)
     parts = min(max(total // part_bytes, 1), MAX_PARTS)
     if parts == 1:
         return []
     rows = {file: Rows(file.source, file.header) for file in inputs}
-    seen = sorted({rows[file].key(line) for file, line in sample(inputs)})
-    return sorted({seen[len(seen) * part // parts] for part in range(1, parts)}) if seen else []
+    sampled = sorted({rows[file].key(line) for file, line in sample(inputs)})
+    return sorted({sampled[len(sampled) * part // parts] for part in range(1, parts)}) if sampled else []
 
 
 def split(chunk: Chunk, bounds: list[str], path: Path | None) -> Spill:
-    """Sort the lines of a chunk by part, and write them to ``path``, if given; a blank line is no line."""
-    every = chunk.lines()
-    lines = every.filter(pl.col("line").str.strip_chars(BLANKS) != "")
+    """Sort the lines of a chunk by part, without blank lines, and write them to ``path`` if given."""
+    all_lines = chunk.lines()
+    lines = all_lines.filter(pl.col("line").str.strip_chars(BLANKS) != "")
     keyed = lines.with_columns(_keys(lines["line"], Rows(chunk.file.source, chunk.file.header)).alias("trade_id"))
     part = pl.Series(bounds, dtype=pl.String).search_sorted(keyed["trade_id"], side="right")
     by_part = keyed.with_columns(part.alias("part")).sort("part", maintain_order=True)
@@ -80,14 +80,14 @@ def split(chunk: Chunk, bounds: list[str], path: Path | None) -> Spill:
     by_part = by_part.drop("part")
     if path is not None:
         by_part.write_ipc(path)
-    return Spill(chunk.file.source, path or by_part, slices, len(every))
+    return Spill(chunk.file.source, path or by_part, slices, len(all_lines))
 
 
 def _keys(lines: pl.Series, rows: Rows) -> pl.Series:
-    """The trade_id of every line, as decoding will see it."""
+    """The trade_id of every line, as the decoder reads it."""
     if rows.columns[0] != "trade_id" or lines.str.contains('"', literal=True).any():
         return lines.map_elements(rows.key, return_dtype=pl.String)
-    # What rows.key does, for the common file; a place in bytes is one in characters where all are ASCII.
+    # The same as rows.key, but fast for common files; byte positions are character positions if all is ASCII.
     line = pl.col("line")
     comma = line.str.find(",", literal=True)
     first = pl.when(comma.is_null()).then(line).otherwise(line.str.head(comma))

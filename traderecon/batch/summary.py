@@ -1,6 +1,6 @@
-"""Summary: what a run over files found, in counts, and the breaks that matter most.
+"""Summary: the counts of a run over files, and its most important breaks.
 
-One part of the trades is summed up by itself; parts merge in any order to the same summary.
+Each part has its own summary; they merge in any order to the same result.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ from traderecon.records.numbers import EXACT, ZERO, notional
 from traderecon.records.results import BREAK_STATES
 
 BREAKS_SHOWN = 500
-"""A summary keeps this many breaks, the most severe and largest; all of them are in the output."""
+"""A summary keeps this many breaks, most severe and largest first; the output has all of them."""
 
 REJECTS_SHOWN = 100
 
@@ -37,7 +37,7 @@ NS_PER_MINUTE = 60 * NS_PER_S
 
 
 class Break(msgspec.Struct, frozen=True):
-    """A trade that needs a person: its verdict, the legs that stand, and what it is worth (price * quantity)."""
+    """A trade that needs a person: its verdict, its effective legs, and its notional (price * quantity)."""
 
     trade_id: str
     verdict: Verdict
@@ -46,12 +46,12 @@ class Break(msgspec.Struct, frozen=True):
     notional: Decimal
 
     def urgency(self) -> tuple[int, Decimal, str]:
-        """Sorts the most severe and largest first, then by trade_id."""
+        """A sort key: most severe first, then largest, then by trade_id."""
         return self.severity.rank, -self.notional, self.trade_id
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
-    """A line of the rejects file: where it lies, why it is no leg, and what to send instead."""
+    """A line of the rejects file: its position, why it was rejected, and what to send instead."""
 
     file: str
     line: int
@@ -60,11 +60,12 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
 
 
 class Summary(msgspec.Struct):
-    """Counts over all trades judged.
+    """Counts over all judged trades.
 
-    ``rows`` are data lines read per source, ``lines`` per file, by its place; ``duplicates`` those that repeated a fact
-    word for word, ``stale`` those outranked by as many as a side keeps, ``minutes`` the trades and breaks per minute of
-    event time (UTC, minutes since 1970), ``pnl_alone`` the trades known by a snapshot alone: no verdict, no row.
+    ``rows``: data lines per source; ``lines``: per index of the file; ``duplicates``: lines that repeat a fact exactly;
+    ``stale``: lines dropped because a side keeps only its highest facts; ``minutes``, ``break_minutes``: trades and
+    breaks per minute of event time (UTC, since 1970); ``pnl_alone``: trades with only a pnl snapshot, which get no
+    verdict.
     """
 
     rows: Counter[Source] = msgspec.field(default_factory=Counter)
@@ -114,13 +115,13 @@ class Summary(msgspec.Struct):
             self._trim()
 
     def reject(self, reject: Reject) -> None:
-        """Count one line that is no leg; the first of them are kept, in the order of the files."""
+        """Count one rejected line; the first ones are kept, in the order of the files."""
         self.rejected[reject.code] += 1
         if len(self.rejects) < REJECTS_SHOWN:
             self.rejects.append(reject)
 
     def merge(self, other: Self) -> None:
-        """Add what another part of the trades gave."""
+        """Add the summary of another part."""
         for field in self.__struct_fields__:
             counts = getattr(self, field)
             if isinstance(counts, Counter):
@@ -136,22 +137,22 @@ class Summary(msgspec.Struct):
 
     @property
     def trades(self) -> int:
-        """Trades with a verdict, each a row of the output."""
+        """Number of trades with a verdict; each is a row of the output."""
         return self.states.total()
 
     @property
     def broken(self) -> int:
-        """Trades that need a person."""
+        """Number of breaks."""
         return sum(self.states[state] for state in BREAK_STATES)
 
 
 def _first_stated(sides: Sides, field: str) -> list[str]:
-    """What the execution says of a field, else the confirmation."""
+    """The values of a field in the execution, else in the confirmation."""
     return stated(sides.standing(Source.EXECUTIONS), field) or stated(sides.standing(Source.CONFIRMATIONS), field)
 
 
 def _notional(sides: Sides) -> Decimal:
-    """price * quantity of the execution, else of the confirmation; the largest where it was sent with several."""
+    """price * quantity of the execution, else of the confirmation; the largest if there are several."""
     for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
         amounts = [
             notional(leg.price, leg.quantity)

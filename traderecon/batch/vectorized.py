@@ -1,11 +1,11 @@
-"""The screen: judges the plain trades of a part in columns, a million at once; whatever is not plain goes to the core.
+"""Vectorized rules: judge the plain trades of a part in columns, a million at once, and leave the others to the core.
 
-    lines of a part ─> plain, one per source ─> every check in whole numbers ─> rows
-                  └──────── everything else ──────────────────────────────────> the core, trade by trade
+    lines of a part ─> plain, one per source ─> every check in integers ─> rows
+                  └──────── everything else ─────────────────────────────> the core, trade by trade
 
-What a trade is, the core says: a screened run gives the bytes and the summary of an unscreened one, and property tests
-hold it to that at every edge. Amounts are 64-bit integers in units of 0.0001, times in nanoseconds; the pattern of a
-plain line keeps every product and sum of them below 2^63, and leaves no digit that could be rounded.
+The core is the definition: a vectorized run gives the same bytes and summary, which property tests verify at every
+edge. Amounts are 64-bit integers in units of 0.0001, times in nanoseconds; the pattern of a plain line keeps every
+product and sum below 2^63, and leaves no digit to round.
 """
 
 from collections.abc import Iterable, Mapping
@@ -40,16 +40,16 @@ _PLAIN = {
 }
 _SECOND = "%Y-%m-%dT%H:%M:%S"
 
-_PLACE, _LINE, _TRADE_ID = pl.col("place"), pl.col("line"), pl.col("trade_id")
+_INDEX, _LINE, _TRADE_ID = pl.col("index"), pl.col("line"), pl.col("trade_id")
 _OURS, _THEIRS = pl.col("ticker").is_not_null(), pl.col("ticker_c").is_not_null()
-_TWICE = _TRADE_ID.is_duplicated()
-_PERHAPS_TWICE = _TRADE_ID.hash().is_duplicated()
-_OFF = pl.lit(None, pl.String)
+_DUPLICATED = _TRADE_ID.is_duplicated()
+_PERHAPS_DUPLICATED = _TRADE_ID.hash().is_duplicated()
+_NULL = pl.lit(None, pl.String)
 _MATCHED, _MISMATCHED = pl.lit(State.MATCHED.value), pl.lit(State.MISMATCHED.value)
-_BROKEN = pl.col("state") != State.MATCHED.value
+_IS_BREAK = pl.col("state") != State.MATCHED.value
 _NO_SNAPSHOTS = pl.DataFrame(
     schema={
-        "place": pl.UInt32,
+        "index": pl.UInt32,
         "trade_id": pl.String,
         "pnl_impact": pl.String,
         "commission": pl.String,
@@ -64,34 +64,34 @@ Lines = dict[Source, pl.DataFrame]
 
 
 class VectorizedResult(msgspec.Struct, frozen=True):
-    """What the screen made of a part.
+    """The result of the vectorized rules for one part.
 
-    ``judged`` has a row per plain trade, ``worst`` the lines of the breaks a summary may show, ``again`` how many lines
-    of the judged were sent again word for word, ``pnl_alone`` how many snapshots have no trade, ``others`` the lines it
-    leaves to the core.
+    ``judged``: a row per plain trade; ``worst``: the lines of the breaks a summary may show; ``repeated``: number of
+    exact repetitions of judged lines; ``pnl_alone``: number of snapshots without a trade; ``others``: the lines left to
+    the core.
     """
 
     judged: pl.DataFrame
     worst: Lines
-    again: dict[Source, int]
+    repeated: dict[Source, int]
     pnl_alone: int
     others: Lines
 
     def rows(self) -> pl.DataFrame:
-        """The judged trades in the columns of ``reconcile --out``; what is empty is null."""
+        """The judged trades in the columns of ``reconcile --out``; empty cells are null."""
         return self.judged.select(COLUMNS)
 
     def sum_up(self, summary: Summary) -> None:
-        """Count the judged trades as ``Summary.judged`` would have; the breaks themselves are not added."""
+        """Count the judged trades as ``Summary.judged`` does, without adding the breaks themselves."""
         summary.pnl_alone += self.pnl_alone
-        summary.duplicates.update({source: count for source, count in self.again.items() if count})
+        summary.duplicates.update({source: count for source, count in self.repeated.items() if count})
         summary.states.update({State(state): count for state, count in _counts(self.judged["state"])})
         for name in ("ticker", "quantity", "price", "timestamp", "pnl"):
             for outcome, count in _counts(self.judged[f"{name}_check"]):
                 summary.checks[name, Outcome(outcome)] += count
         for hints, count in _counts(self.judged["hints"]):
             summary.hints.update(dict.fromkeys(map(Hint, hints.split(";")), count))
-        broken = self.judged.filter(_BROKEN)
+        broken = self.judged.filter(_IS_BREAK)
         for reasons, count in _counts(broken["reasons"]):
             summary.reasons.update(dict.fromkeys(map(Reason, reasons.split(";")), count))
         summary.minutes.update(dict(_counts(self.judged["at_ns"] // NS_PER_MINUTE)))
@@ -102,72 +102,74 @@ class VectorizedResult(msgspec.Struct, frozen=True):
 
 
 class VectorizedRules(msgspec.Struct, frozen=True):
-    """The rules in whole numbers: per check that is on, the largest difference that agrees."""
+    """The rules in integers: ``limits`` has the largest difference that agrees for each active check."""
 
-    most: dict[str, int]
+    limits: dict[str, int]
     pnl_required: bool
 
     @classmethod
     def of(cls, rules: Rules) -> Self | None:
-        """The screen for these rules; None when they ask for more than it can do."""
-        most: dict[str, int] = {}
+        """The vectorized form of these rules; None if they cannot be vectorized."""
+        limits: dict[str, int] = {}
         for rule in rules.checks:
             if isinstance(rule, Ticker):
-                most[rule.name] = 0
+                limits[rule.name] = 0
             elif isinstance(rule, Timestamp):
                 if rule.precision is not Precision.EXACT:
                     return None
-                most[rule.name] = rule.tolerance_ns - (rule.bound is Bound.STRICT)
+                limits[rule.name] = rule.tolerance_ns - (rule.bound is Bound.STRICT)
             elif isinstance(rule.tolerance, Absolute):
-                most[rule.name] = _most(rule.tolerance, _ONE if isinstance(rule, Quantity) else _UNITS)
+                limits[rule.name] = _limit(rule.tolerance, _ONE if isinstance(rule, Quantity) else _UNITS)
             else:
                 return None
-        return cls(most, rules.pnl_required)
+        return cls(limits, rules.pnl_required)
 
     def judge(self, lines: Lines) -> VectorizedResult:
         """Judge the plain trades among the lines of a part.
 
-        The lines are of files with the founding columns, in their order. Where a trade has a line that is not plain, or
-        two of one source, all of its lines are the core's; but a line sent again word for word is one line.
+        The lines must have the founding columns in their order. If a trade has a line that is not plain, or two
+        different lines of one source, all its lines are left to the core; exact repetitions count as one line.
         """
-        lines = {source: sent.with_row_index("place") for source, sent in lines.items()}
-        plain = _at_once({source: sent.lazy().filter(_is_plain(source)) for source, sent in lines.items()})
-        twice = {source: sent.filter(_PERHAPS_TWICE) for source, sent in plain.items()}
-        again = {source: sent.filter(~_LINE.is_first_distinct()) for source, sent in twice.items()}
-        once = {source: sent.filter(~_PLACE.is_in(again[source]["place"].implode())) for source, sent in plain.items()}
-        read = _at_once(
-            {source: (_snapshots if source is Source.PNL else _terms)(sent.lazy()) for source, sent in once.items()}
+        lines = {source: sent.with_row_index("index") for source, sent in lines.items()}
+        plain = _collect({source: sent.lazy().filter(_is_plain(source)) for source, sent in lines.items()})
+        candidates = {source: sent.filter(_PERHAPS_DUPLICATED) for source, sent in plain.items()}
+        repeated = {source: sent.filter(~_LINE.is_first_distinct()) for source, sent in candidates.items()}
+        distinct = {
+            source: sent.filter(~_INDEX.is_in(repeated[source]["index"].implode())) for source, sent in plain.items()
+        }
+        parsed = _collect(
+            {source: (_snapshots if source is Source.PNL else _terms)(sent.lazy()) for source, sent in distinct.items()}
         )
-        doubtful = pl.concat(
-            [_but(sent, plain[source]["place"])["trade_id"] for source, sent in lines.items()]
-            + [sent.filter(_LINE.is_first_distinct()).filter(_TWICE)["trade_id"] for sent in twice.values()]
-            + [sent.filter(pl.col("ns").is_null())["trade_id"] for sent in read.values()]  # 31 June has a day's pattern
+        for_core = pl.concat(
+            [_without(sent, plain[source]["index"])["trade_id"] for source, sent in lines.items()]
+            + [sent.filter(_LINE.is_first_distinct()).filter(_DUPLICATED)["trade_id"] for sent in candidates.values()]
+            + [sent.filter(pl.col("ns").is_null())["trade_id"] for sent in parsed.values()]  # 31 June fits the pattern
         ).implode()
-        sure = {source: sent.filter(~_TRADE_ID.is_in(doubtful)) for source, sent in read.items()}
+        accepted = {source: sent.filter(~_TRADE_ID.is_in(for_core)) for source, sent in parsed.items()}
         trades = (
-            sure[Source.EXECUTIONS]
-            .join(sure[Source.CONFIRMATIONS], on="trade_id", how="full", suffix="_c", coalesce=True)
-            .join(sure.get(Source.PNL, _NO_SNAPSHOTS), on="trade_id", how="full", suffix="_p", coalesce=True)
+            accepted[Source.EXECUTIONS]
+            .join(accepted[Source.CONFIRMATIONS], on="trade_id", how="full", suffix="_c", coalesce=True)
+            .join(accepted.get(Source.PNL, _NO_SNAPSHOTS), on="trade_id", how="full", suffix="_p", coalesce=True)
         )
-        judged = self._judged(trades.filter(_OURS | _THEIRS))
-        worst = judged.filter(_BROKEN).sort("urgency", -pl.col("notional"), "trade_id").head(BREAKS_SHOWN)["trade_id"]
-        again = {source: sent.filter(~_TRADE_ID.is_in(doubtful)) for source, sent in again.items()}
+        judged = self._judge_trades(trades.filter(_OURS | _THEIRS))
+        worst = judged.filter(_IS_BREAK).sort("urgency", -pl.col("notional"), "trade_id").head(BREAKS_SHOWN)["trade_id"]
+        repeated = {source: sent.filter(~_TRADE_ID.is_in(for_core)) for source, sent in repeated.items()}
         return VectorizedResult(
             judged=judged,
-            worst={source: sent.filter(_TRADE_ID.is_in(worst.implode())) for source, sent in once.items()},
-            again={source: len(sent) for source, sent in again.items()},
+            worst={source: sent.filter(_TRADE_ID.is_in(worst.implode())) for source, sent in distinct.items()},
+            repeated={source: len(sent) for source, sent in repeated.items()},
             pnl_alone=len(trades) - len(judged),
             others={
-                source: _but(sent, pl.concat([sure[source]["place"], again[source]["place"]]))
+                source: _without(sent, pl.concat([accepted[source]["index"], repeated[source]["index"]]))
                 for source, sent in lines.items()
             },
         )
 
-    def _judged(self, trades: pl.DataFrame) -> pl.DataFrame:
-        """The output's columns for trades with a leg on at least one side, and what a summary counts."""
+    def _judge_trades(self, trades: pl.DataFrame) -> pl.DataFrame:
+        """The output columns, and those a summary counts, for trades with a leg on at least one side."""
         both = _OURS & _THEIRS
         notional = pl.col("units") * pl.col("shares")
-        off = {
+        differences = {
             "ticker": (pl.col("ticker") != pl.col("ticker_c")).cast(pl.Int64),
             "quantity": (pl.col("shares") - pl.col("shares_c")).abs(),
             "price": (pl.col("units") - pl.col("units_c")).abs(),
@@ -175,13 +177,15 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             "pnl": pl.when(both).then((notional - pl.col("cost") - pl.col("impact")).abs()),
         }
         trades = trades.with_columns(
-            _instant("timestamp"), _instant("timestamp_c"), **{f"{name}_off": apart for name, apart in off.items()}
+            _instant("timestamp"),
+            _instant("timestamp_c"),
+            **{f"{name}_off": difference for name, difference in differences.items()},
         )
-        fails = {name: self._fails(name, pl.col(f"{name}_off")) for name in off}
-        reasons = {  # in the order of their names
+        fails = {name: self._fails(name, pl.col(f"{name}_off")) for name in differences}
+        reasons = {  # sorted by name
             Reason.MISSING_CONFIRMATION: ~_THEIRS,
             Reason.MISSING_EXECUTION: ~_OURS,
-            Reason.MISSING_PNL: both & pl.col("place_p").is_null() & self.pnl_required,
+            Reason.MISSING_PNL: both & pl.col("index_p").is_null() & self.pnl_required,
             Reason.PNL_INCONSISTENT: fails["pnl"],
             Reason.PRICE_MISMATCH: fails["price"],
             Reason.QUANTITY_MISMATCH: fails["quantity"],
@@ -192,14 +196,14 @@ class VectorizedRules(msgspec.Struct, frozen=True):
         theirs_off = (pl.col("units_c") * pl.col("shares_c") - pl.col("cost") - impact).abs()
         suspect = (2 * pl.col("pnl_off") > notional) & (10 * impact.abs() < notional)
         fits = (fails["price"] | fails["quantity"]) & ~self._fails("pnl", theirs_off)
-        hints = {  # in the order of their names
+        hints = {  # sorted by name
             Hint.CONFIRM_BEFORE_EXECUTION: theirs_ns < ours_ns,
             Hint.PNL_BASIS_SUSPECT: fails["pnl"] & suspect,
             Hint.PNL_FITS_CONFIRMATION: fails["pnl"] & fits,
             Hint.TRADE_DATE_ROLL: ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY,
         }
         state = pl.when(~both).then(pl.lit(State.UNMATCHED.value))
-        urgency = [pl.when(holds).then(REASON_INFO[reason].severity.rank) for reason, holds in reasons.items()]
+        urgency = [pl.when(applies).then(REASON_INFO[reason].severity.rank) for reason, applies in reasons.items()]
         return trades.select(
             "trade_id",
             state=state.when(pl.any_horizontal(reasons.values())).then(_MISMATCHED).otherwise(_MATCHED),
@@ -225,45 +229,45 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             timestamp_difference_ms=self._difference("timestamp", _MS_DIGITS),
             pnl_check=self._outcome("pnl"),
             pnl_difference=self._difference("pnl", _AMOUNT_DIGITS),
-            contested=_OFF,
+            contested=_NULL,
             urgency=pl.min_horizontal(urgency),
             notional=pl.coalesce(notional, pl.col("units_c") * pl.col("shares_c")),
             break_ticker=pl.coalesce("ticker", "ticker_c"),
             at_ns=pl.coalesce("ns", "ns_c"),
         )
 
-    def _fails(self, check: str, off: pl.Expr) -> pl.Expr:
-        """Whether a check that is on and has its operands is further off than allowed; never when it is equal."""
-        if check not in self.most:
+    def _fails(self, check: str, difference: pl.Expr) -> pl.Expr:
+        """Whether an active check with both operands exceeds its limit; never if the operands are equal."""
+        if check not in self.limits:
             return pl.lit(value=False)
-        return ((off != 0) & (off > self.most[check])).fill_null(value=False)
+        return ((difference != 0) & (difference > self.limits[check])).fill_null(value=False)
 
     def _outcome(self, check: str) -> pl.Expr:
-        off = pl.col(f"{check}_off")
-        if check not in self.most:
-            return _OFF
+        difference = pl.col(f"{check}_off")
+        if check not in self.limits:
+            return _NULL
         return (
-            pl.when(off.is_null())
+            pl.when(difference.is_null())
             .then(pl.lit(Outcome.NOT_CHECKED.value))
-            .when(off == 0)
+            .when(difference == 0)
             .then(pl.lit(Outcome.PASS.value))
-            .when(off <= self.most[check])
+            .when(difference <= self.limits[check])
             .then(pl.lit(Outcome.WITHIN_TOLERANCE.value))
             .otherwise(pl.lit(Outcome.FAIL.value))
         )
 
     def _difference(self, check: str, digits: int) -> pl.Expr:
-        """A whole number of 10^-digits as the shortest exact decimal text."""
-        if check not in self.most:
-            return _OFF
+        """An integer in units of 10^-digits as the shortest exact decimal text."""
+        if check not in self.limits:
+            return _NULL
         count, unit = pl.col(f"{check}_off"), 10**digits
         whole = (count // unit).cast(pl.String)
         fraction = (count % unit).cast(pl.String).str.zfill(digits).str.strip_chars_end("0")
         return pl.when(count % unit == 0).then(whole).otherwise(whole + "." + fraction)
 
 
-def _at_once(plans: dict[Source, pl.LazyFrame]) -> Lines:
-    """The files worked on side by side."""
+def _collect(plans: dict[Source, pl.LazyFrame]) -> Lines:
+    """Run the plans in parallel."""
     return dict(zip(plans, pl.collect_all(plans.values()), strict=True))
 
 
@@ -272,63 +276,64 @@ def _is_plain(source: Source) -> pl.Expr:
 
 
 def _terms(plain: pl.LazyFrame) -> pl.LazyFrame:
-    """Plain lines of executions or confirmations, with their quantity, price units and time in whole numbers."""
+    """Plain lines of executions or confirmations, with quantity, price and time as integers."""
     cells = ["ticker", "quantity", "price", "timestamp"]
-    at = pl.col("timestamp")
-    fraction = at.str.slice(20).str.strip_suffix("Z").str.pad_end(9, "0").cast(pl.Int64)
+    timestamp = pl.col("timestamp")
+    fraction = timestamp.str.slice(20).str.strip_suffix("Z").str.pad_end(9, "0").cast(pl.Int64)
     return plain.select(
-        "place", "trade_id", _LINE.str.split_exact(",", 4).struct.rename_fields(["", *cells]).struct.field(cells)
+        "index", "trade_id", _LINE.str.split_exact(",", 4).struct.rename_fields(["", *cells]).struct.field(cells)
     ).with_columns(
         shares=pl.col("quantity").cast(pl.Int64),
         units=_units("price"),
-        ns=at.str.head(19).str.to_datetime(_SECOND, time_unit="ns", strict=False).cast(pl.Int64) + fraction,
+        ns=timestamp.str.head(19).str.to_datetime(_SECOND, time_unit="ns", strict=False).cast(pl.Int64) + fraction,
     )
 
 
 def _snapshots(plain: pl.LazyFrame) -> pl.LazyFrame:
-    """Plain lines of pnl snapshots, with their amounts in whole numbers; they have no time to misread."""
+    """Plain lines of pnl snapshots, with their amounts as integers; they have no timestamp that could be invalid."""
     cells = ["pnl_impact", "commission"]
     return plain.select(
-        "place", "trade_id", _LINE.str.split_exact(",", 2).struct.rename_fields(["", *cells]).struct.field(cells)
+        "index", "trade_id", _LINE.str.split_exact(",", 2).struct.rename_fields(["", *cells]).struct.field(cells)
     ).with_columns(impact=_units("pnl_impact"), cost=_units("commission"), ns=pl.lit(0))
 
 
-def _but(lines: pl.DataFrame, places: pl.Series) -> pl.DataFrame:
-    """The lines (row i is place i) at all other places."""
-    return lines.filter(pl.repeat(value=True, n=len(lines), dtype=pl.Boolean, eager=True).scatter(places, values=False))
+def _without(lines: pl.DataFrame, indexes: pl.Series) -> pl.DataFrame:
+    """The lines at all other indexes; row i must have index i."""
+    keep = pl.repeat(value=True, n=len(lines), dtype=pl.Boolean, eager=True).scatter(indexes, values=False)
+    return lines.filter(keep)
 
 
 def _units(name: str) -> pl.Expr:
-    """An amount's text as a whole number of 0.0001."""
+    """An amount's text as an integer in units of 0.0001."""
     parts = pl.col(name).str.split_exact(".", 1).struct
     return (parts[0] + parts[1].fill_null("").str.pad_end(_AMOUNT_DIGITS, "0")).cast(pl.Int64)
 
 
 def _shortest(name: str) -> pl.Expr:
-    """An amount's text without the zeros it does not need, as ``plain`` writes it."""
-    sent = pl.col(name)
-    short = sent.str.strip_chars_end("0").str.strip_chars_end(".")
-    return pl.when(sent.str.contains(".", literal=True)).then(short).otherwise(sent).replace("-0", "0")
+    """An amount's text without unneeded zeros, as ``plain`` writes it."""
+    text = pl.col(name)
+    short = text.str.strip_chars_end("0").str.strip_chars_end(".")
+    return pl.when(text.str.contains(".", literal=True)).then(short).otherwise(text).replace("-0", "0")
 
 
 def _instant(name: str) -> pl.Expr:
-    """A plain timestamp as ``iso`` writes it: only three zeros can be more fraction digits than it needs."""
-    sent = pl.col(name)
-    return pl.when(sent.str.ends_with(".000Z")).then(sent.str.head(-5) + "Z").otherwise(sent).alias(name)
+    """A plain timestamp as ``iso`` writes it: the only unneeded fraction digits can be three zeros."""
+    text = pl.col(name)
+    return pl.when(text.str.ends_with(".000Z")).then(text.str.head(-5) + "Z").otherwise(text).alias(name)
 
 
-def _codes(holds: Mapping[Reason, pl.Expr] | Mapping[Hint, pl.Expr]) -> pl.Expr:
-    """The codes that hold, joined by ``;``; null for none. Which of them hold is one number, and its text looked up."""
-    bits = {code: 1 << place for place, code in enumerate(holds)}
-    texts = [";".join(code for code, bit in bits.items() if number & bit) or None for number in range(1 << len(bits))]
-    number = pl.sum_horizontal(
-        condition.fill_null(value=False).cast(pl.UInt16) * bits[code] for code, condition in holds.items()
+def _codes(conditions: Mapping[Reason, pl.Expr] | Mapping[Hint, pl.Expr]) -> pl.Expr:
+    """The codes whose condition is true, joined by ``;``, null for none: a bit mask indexes the possible texts."""
+    bits = {code: 1 << index for index, code in enumerate(conditions)}
+    texts = [";".join(code for code, bit in bits.items() if mask & bit) or None for mask in range(1 << len(bits))]
+    mask = pl.sum_horizontal(
+        condition.fill_null(value=False).cast(pl.UInt16) * bits[code] for code, condition in conditions.items()
     )
-    return pl.lit(pl.Series(texts, dtype=pl.String)).gather(number)
+    return pl.lit(pl.Series(texts, dtype=pl.String)).gather(mask)
 
 
-def _most(tolerance: Absolute, units_in_one: Decimal) -> int:
-    """The largest difference in units that the tolerance allows."""
+def _limit(tolerance: Absolute, units_in_one: Decimal) -> int:
+    """The largest difference, in units, that the tolerance allows."""
     units = EXACT.multiply(tolerance.amount, units_in_one)
     whole = int(units)
     return min(whole - 1 if tolerance.bound is Bound.STRICT and whole == units else whole, _LARGEST)

@@ -1,4 +1,4 @@
-"""The ``traderecon`` command: one module per command group, loaded when it is used."""
+"""The ``traderecon`` command: one module per command group, imported on use."""
 
 import os
 import signal
@@ -16,29 +16,29 @@ from traderecon.durable import private
 from traderecon.exit_codes import Exit
 
 _COMMANDS = {
-    "audit": ("traderecon.cli.audit:audit", "Audit: the database against its chains, a trade proven."),
-    "config": ("traderecon.cli.config:config", "Settings: what is in force, and where it comes from."),
-    "db": ("traderecon.cli.db:db", "The database: migrations, backup, a new one."),
-    "dead-letters": ("traderecon.cli.dead_letters:dead_letters", "What was rejected: look, send again, put away."),
-    "demo": ("traderecon.cli.demo:demo", "Everything at once on simulated trades: pages within seconds."),
-    "doctor": ("traderecon.cli.doctor:doctor", "Broker, topics, disk, clock, database: could a worker start?"),
-    "ingest": ("traderecon.cli.ingest:ingest", "CSV files into the topics."),
-    "reconcile": ("traderecon.cli.reconcile:reconcile", "Reconcile three CSV files: every trade's verdict, no broker."),
-    "state": ("traderecon.cli.state:state", "State: what matching knows, rebuilt where it was lost."),
-    "topics": ("traderecon.cli.topics:topics", "The topics: make them, look at them."),
-    "torture": ("traderecon.cli.torture:torture", "For a checkout: break the pipeline by plan, judge it."),
-    "watermark": ("traderecon.cli.watermark:watermark", "The log's time: look at it, decide what it is."),
-    "worker": ("traderecon.cli.worker:worker", "Run the pipeline, or some of its stages, on the broker."),
-    "simulate": ("traderecon.cli.simulate:simulate", "Make the three feeds, the same bytes for the same seed."),
+    "audit": ("traderecon.cli.audit:audit", "Verify the database against its chains, prove a trade."),
+    "config": ("traderecon.cli.config:config", "Show the effective settings."),
+    "db": ("traderecon.cli.db:db", "Migrate, back up, rebuild or purge the database."),
+    "dead-letters": ("traderecon.cli.dead_letters:dead_letters", "List, replay or discard rejected records."),
+    "demo": ("traderecon.cli.demo:demo", "Run the whole pipeline on simulated trades."),
+    "doctor": ("traderecon.cli.doctor:doctor", "Check whether a worker could start here."),
+    "ingest": ("traderecon.cli.ingest:ingest", "Send CSV files to the topics."),
+    "reconcile": ("traderecon.cli.reconcile:reconcile", "Reconcile CSV files, without a broker."),
+    "state": ("traderecon.cli.state:state", "Rebuild the state of matching."),
+    "topics": ("traderecon.cli.topics:topics", "Create and check the topics of the pipeline."),
+    "torture": ("traderecon.cli.torture:torture", "Run fault-injection tests, from a source checkout."),
+    "watermark": ("traderecon.cli.watermark:watermark", "Show or reset the watermark."),
+    "worker": ("traderecon.cli.worker:worker", "Run the pipeline, or some of its stages."),
+    "simulate": ("traderecon.cli.simulate:simulate", "Generate the three feeds, reproducible by seed."),
 }
-_MAKES_FILES_FOR_OTHERS = {"reconcile", "simulate"}
-"""Reports and feeds; what lies in a data directory, backups and evidence are nobody else's to read."""
-_FAUSTS_OWN = {name: (f"traderecon.cli.faust:{name}", "") for name in ("agents", "tables")}
-"""Not listed: they show the insides."""
+_WRITES_SHARED_FILES = {"reconcile", "simulate"}
+"""Reports and feeds are for other users, too; data directories, backups and evidence are not."""
+_FAUST_COMMANDS = {name: (f"traderecon.cli.faust:{name}", "") for name in ("agents", "tables")}
+"""Not listed: they show internals."""
 
 
-class _Lazy(click.Group):
-    """Knows every command's name and one line about it; imports a command's module when it is called."""
+class _LazyGroup(click.Group):
+    """Lists every command with a line of help; imports a command's module when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in order."""
@@ -46,21 +46,21 @@ class _Lazy(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command."""
-        known = _COMMANDS | _FAUSTS_OWN
-        if cmd_name not in known:
+        commands = _COMMANDS | _FAUST_COMMANDS
+        if cmd_name not in commands:
             return None
-        if cmd_name not in _MAKES_FILES_FOR_OTHERS:
+        if cmd_name not in _WRITES_SHARED_FILES:
             private()
-        module, _, attribute = known[cmd_name][0].partition(":")
+        module, _, attribute = commands[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return refuse_repeats(command)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; a reader of stdout who has gone ends it without a word."""
+        """Run the command; a closed stdout ends it silently."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Nothing is left to say there, not even when the process ends and flushes.
+            # Otherwise the flush at exit would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise click.exceptions.Exit(Exit.PIPE_CLOSED) from None
 
@@ -70,15 +70,15 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="traderecon")
 def command() -> None:
-    """Trade reconciliation: what agrees, what breaks, and why."""
+    """Trade reconciliation: which trades match, which break, and why."""
 
 
 def main() -> None:
-    """Run the command and exit with its code; what nobody expected ends with its traceback and 70."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.TERMINATED))  # an exit that cleans up
+    """Run the command and exit with its code; an unexpected exception prints its traceback and exits with 70."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.TERMINATED))  # SystemExit runs the cleanup
     try:
         code = command(prog_name="traderecon", standalone_mode=False)
     except click.ClickException as error:

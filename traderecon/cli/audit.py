@@ -1,4 +1,4 @@
-"""``traderecon audit``: whether the database is what was committed to it, and the proof of one trade."""
+"""``traderecon audit``: verify the database against its hash chains and checkpoints, and prove one trade."""
 
 import json
 import sqlite3
@@ -20,7 +20,7 @@ from traderecon.audit.signing import Keys, KeyTrouble, Signer, make_key, name_of
 from traderecon.audit.verify import Examined, examine
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, printable, progress, say
-from traderecon.cli.files import unwritten
+from traderecon.cli.files import fail_to_write
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
 from traderecon.durable import create
@@ -35,7 +35,7 @@ from traderecon.topics import topics
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 
 SHOWN = 20
-"""So many findings are printed; ``--json`` has more."""
+"""Findings printed on a terminal; ``--json`` has more."""
 PROOF = "proof.json"
 
 CHECKPOINTS = click.option(
@@ -43,21 +43,21 @@ CHECKPOINTS = click.option(
     "files",
     multiple=True,
     type=click.Path(path_type=Path),
-    help=f"Files of checkpoints, several if you like. Default: {NAME} in the data directory.",
+    help=f"Checkpoint file; may be repeated. Default: {NAME} in the data directory.",
 )
 
 PUBLIC_KEYS = click.option(
     "--public-key",
     "public_keys",
     multiple=True,
-    help="A public key that checkpoints must be signed with, or a file of one, several if you like. Default: that of "
+    help="Public key that checkpoints must be signed with, or a file with one; may be repeated. Default: that of "
     "TRADERECON_CHECKPOINT_KEY_FILE.",
 )
 
 
 @click.group()
 def audit() -> None:
-    """Audit: every row against its chain, and evidence of one trade."""
+    """Verify the database against its chains, and prove a trade."""
 
 
 @audit.command()
@@ -67,10 +67,10 @@ def audit() -> None:
     "anchors",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="What `audit anchor` wrote: each of its checkpoints must still be there.",
+    help="File written by `audit anchor`: each of its checkpoints must still exist; may be repeated.",
 )
 @PUBLIC_KEYS
-@click.option("--offline", is_flag=True, help="Leave the topic of checkpoints alone: for a backup, where no log is.")
+@click.option("--offline", is_flag=True, help="Do not read the checkpoints topic: for a backup without its log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def verify(
     *,
@@ -80,16 +80,16 @@ def verify(
     offline: bool,
     as_json: bool,
 ) -> None:
-    """Walk every chain of the database from its start. Nothing is written, workers may run.
+    """Verify every chain of the database from its start. Changes nothing; workers may run.
 
-    Checkpoints of the file, of the topic and of anchors are held against each other and against the database. Exit
-    code 0 where everything is as it was committed, else 1, with each row that is not.
+    Compares the checkpoints in the file, the topic and the anchors with each other and with the database. Exit code 0
+    if everything is as it was committed, else 1, with a line for every row that is not.
     """
     settings = _settings()
     keys = _keys(settings, public_keys)
     file = _file(settings, files)
     topic = None if offline else _topic(settings, {*file.databases, *_databases(settings)})
-    anchored = [_anchor(path) for path in anchors]
+    anchored = [_read_anchor(path) for path in anchors]
     checkpoints = held(file, topic, anchored)
     try:
         with looked_at(settings.database_url) as connection:
@@ -98,7 +98,7 @@ def verify(
                 examined = examine(connection, checkpoints, advance, compared(file, topic, anchored, keys))
     except StoreError as error:
         fail(error.code, error.sentence)
-    except sqlite3.DatabaseError as error:  # not even its tables can be read
+    except sqlite3.DatabaseError as error:  # its tables cannot be read
         examined = Examined(
             intact=False,
             rows=0,
@@ -109,64 +109,62 @@ def verify(
             findings=[Finding(kind=Kind.DAMAGED, text=f"{settings.database_url}: {error}")],
         )
     for line in checkpoints.unread[:SHOWN]:
-        say(f"{line} is no checkpoint: cut off when it was written, or changed since; passed over")
+        say(f"{line} is not a checkpoint and was ignored: it was truncated when written, or changed since")
     if len(checkpoints.unread) > SHOWN:
         say(f"... and {counted(len(checkpoints.unread) - SHOWN, 'more line')}")
-    _say_of_signatures(file, keys)
+    _warn_about_signatures(file, keys)
     if offline:
-        say("the topic of checkpoints was not looked at: what was removed from the file is not found")
+        say("the checkpoints topic was not read: checkpoints removed from the file go unnoticed")
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(examined), default=repr))
     else:
         _print(examined)
     if not examined.intact:
-        fail(Exit.BREAKS, f"{counted(examined.found, 'finding')}: docs/audit.md says what each means, and what to do")
+        fail(Exit.BREAKS, f"{counted(examined.found, 'finding')}: see docs/audit.md for their meaning and what to do")
 
 
 @audit.command()
-@click.option("--out", type=click.Path(path_type=Path), help="A new file. Default: stdout.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, not a line for each.")
+@click.option("--out", type=click.Path(path_type=Path), help="New file. Default: stdout.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a line per checkpoint.")
 def anchor(*, out: Path | None, as_json: bool) -> None:
     """Write the newest checkpoint of every chain.
 
-    Keep it where nobody who reaches this machine does.
-    `audit verify --anchor FILE` finds whatever was changed before. Exit code 1 where there is no checkpoint.
+    Keep the output where nobody with access to this machine can change it. `audit verify --anchor FILE` then detects
+    every change to older rows. Exit code 1 if there is no checkpoint.
     """
     settings = _settings()
-    found = newest(_source("the file", [settings.data_dir / NAME]).known)
-    if not found:
-        fail(
-            Exit.BREAKS, f"{settings.data_dir / NAME}: no checkpoint yet: a worker writes the first when it has stored"
-        )
-    lines = b"".join(one.line + b"\n" for one in found)
-    content = msgspec.json.encode({"at": iso(now_ns()), "checkpoints": found}) + b"\n" if as_json else lines
+    checkpoints = newest(_source("the file", [settings.data_dir / NAME]).known)
+    if not checkpoints:
+        fail(Exit.BREAKS, f"{settings.data_dir / NAME}: no checkpoint yet: a worker writes one once it has stored rows")
+    lines = b"".join(checkpoint.line + b"\n" for checkpoint in checkpoints)
+    content = msgspec.json.encode({"at": iso(now_ns()), "checkpoints": checkpoints}) + b"\n" if as_json else lines
     if out is None:
         click.echo(content, nl=False)
         return
     try:
         create(out, content)
     except OSError as error:
-        unwritten(out, error)
-    say(f"{out}: {counted(len(found), 'head')} of chains")
+        fail_to_write(out, error)
+    say(f"{out}: {counted(len(checkpoints), 'chain head')}")
 
 
 @audit.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def key(*, file: Path, as_json: bool) -> None:
-    """Make a key that signs checkpoints.
+    """Create a key that signs checkpoints.
 
-    It is written to a new FILE that only you can read; its public key is printed.
-    Name it in TRADERECON_CHECKPOINT_KEY_FILE where the sink runs, and give the public key to whoever verifies.
+    Writes the private key to a new FILE that only you can read, and prints the public key.
+    Set TRADERECON_CHECKPOINT_KEY_FILE to FILE where the sink runs, and give the public key to those who verify.
     """
     try:
         public = make_key(file)
     except OSError as error:
-        unwritten(file, error)
+        fail_to_write(file, error)
     click.echo(json.dumps({"file": str(file), "public_key": public, "name": name_of(public)}) if as_json else public)
     say(
-        f"{file}: a private key, called {name_of(public)} in checkpoints: keep it out of the data directory and "
-        "of its backups"
+        f"{file}: private key, named {name_of(public)} in checkpoints: keep it out of the data directory and out of "
+        "backups"
     )
 
 
@@ -176,14 +174,14 @@ def key(*, file: Path, as_json: bool) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help=f"Where to write: a directory ({PROOF} and {verify_proof.__name__.rpartition('.')[2]}.py in it), or a .json "
-    "file with the script beside it. Default: the proof on stdout.",
+    help=f"A directory for {PROOF} and {verify_proof.__name__.rpartition('.')[2]}.py, or a .json file, with the script "
+    "next to it. Default: the proof on stdout.",
 )
 def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
-    """Write what it takes to check the results of one TRADE without us.
+    """Write a proof of the results of one TRADE.
 
-    The proof holds the trade's results and rules, and of the rows between them and the next checkpoint the digests
-    only. `python3 -I verify_proof.py proof.json` checks it.
+    It can be checked without this software: `python3 -I verify_proof.py proof.json`. It contains the trade's results
+    and rules, and only the digests of the rows up to the next checkpoint.
     """
     settings = _settings()
     checkpoints = _checkpoints(settings, files)
@@ -195,31 +193,31 @@ def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
     except Unproven as error:
         fail(Exit.BREAKS, printable(str(error)))
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        fail(Exit.BREAKS, f"what is stored of {trade!r} is not what was ({error!r}): run `traderecon audit verify`")
+        fail(Exit.BREAKS, f"the rows of {trade!r} were changed ({error!r}): run `traderecon audit verify`")
     except sqlite3.DatabaseError as error:
         fail(Exit.BREAKS, f"{settings.database_url}: damaged ({error}): run `traderecon audit verify`")
     if proof is None:
         fail(
             Exit.INPUT,
-            f"{settings.database_url} has no result of a trade {trade!r}: it is pending, rejected "
-            "(`traderecon dead-letters list`), or not spelt so",
+            f"{settings.database_url} has no result of a trade {trade!r}: it is pending, rejected (`traderecon "
+            "dead-letters list`), or misspelt",
         )
     if out is None:
         click.echo(proof, nl=False)
         return
     file = out if out.suffix == ".json" else out / PROOF
     if file.exists():
-        unwritten(file, FileExistsError())
+        fail_to_write(file, FileExistsError())
     script = Path(verify_proof.__file__)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(proof)
         (file.parent / script.name).write_bytes(script.read_bytes())
     except OSError as error:
-        unwritten(Path(error.filename or file), error)
+        fail_to_write(Path(error.filename or file), error)
     say(f"{file}: {len(proof):,} bytes; python3 -I {file.parent / script.name} {file}")
     if any(chain["until"]["from"] != "checkpoint" for chain in json.loads(proof)["proof"]["chains"]):
-        say("it is newer than the last checkpoint: to be compared with checkpoints, prove it again in two minutes")
+        say("it is newer than the last checkpoint: prove it again in two minutes to compare it with checkpoints")
 
 
 def _settings() -> Settings:
@@ -232,17 +230,17 @@ def _settings() -> Settings:
 def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
     default = settings.data_dir / NAME
     if not files and not default.exists():
-        say(f"{default}: no checkpoints there: a chain whose end was cut off, or that was made anew, is not found")
+        say(f"{default}: no checkpoints there: a truncated or recomputed chain cannot be detected")
         return Known()
     try:
-        known = read(files or [default])
+        checkpoints = read(files or [default])
     except OtherFormat as error:
         fail(Exit.CONFIG, f"among the checkpoints is {error}")
     except OSError as error:
         fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
-    if files and not known.count:
+    if files and not checkpoints.count:
         fail(Exit.INPUT, f"{', '.join(map(str, files))}: no line is a checkpoint, so there is nothing to compare with")
-    return known
+    return checkpoints
 
 
 def _source(name: str, files: Sequence[Path]) -> Source:
@@ -254,7 +252,7 @@ def _source(name: str, files: Sequence[Path]) -> Source:
         fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
 
 
-def _anchor(file: Path) -> Source:
+def _read_anchor(file: Path) -> Source:
     try:
         source = from_anchor(f"the anchor {file}", file)
     except OtherFormat as error:
@@ -267,28 +265,28 @@ def _anchor(file: Path) -> Source:
 
 
 def _file(settings: Settings, files: tuple[Path, ...]) -> Source:
-    """The checkpoints of the files that are named, or of the one in the data directory, which may be gone."""
+    """The checkpoints of these files, or of the file in the data directory, which may be missing."""
     default = settings.data_dir / NAME
     if not files and not default.exists():
         say(f"{default}: there is no such file")
         return Source(NAME)
-    source = _source(NAME if not files else "the files of checkpoints", files or [default])
+    source = _source(NAME if not files else "the checkpoint files", files or [default])
     if files and not source.known.count:
         fail(Exit.INPUT, f"{', '.join(map(str, files))}: no line is a checkpoint, so there is nothing to compare with")
     return source
 
 
 def _databases(settings: Settings) -> list[str]:
-    """The ids the database has had; none where it cannot be read, which is said elsewhere."""
+    """All ids the database has had; none if it cannot be read, which is reported elsewhere."""
     with suppress(StoreError, sqlite3.DatabaseError), looked_at(settings.database_url) as connection:
         return [str(row[0]) for row in connection.execute("SELECT database_id FROM database_ids")]
     return []
 
 
 def _topic(settings: Settings, databases: Collection[str]) -> Source:
-    """The checkpoints of the topic that are of these databases: it has those of others as well.
+    """The checkpoints of these databases in the topic, which several databases may share.
 
-    Ends the command where the log cannot be read: 4 or 78.
+    Ends the command with 4 or 78 if the log cannot be read.
     """
 
     async def read() -> Source:
@@ -304,8 +302,8 @@ def _topic(settings: Settings, databases: Collection[str]) -> Source:
     if settings.broker.startswith(EMBEDDED) and not (settings.data_dir / LOG_NAME).exists():
         fail(
             Exit.UNREACHABLE,
-            f"{settings.data_dir}: has no log, so its checkpoints cannot be compared with the topic: with --offline "
-            "they are not",
+            f"{settings.data_dir}: has no log, so its checkpoints cannot be compared with the topic: give --offline to "
+            "skip that",
         )
     try:
         return run(read())
@@ -313,63 +311,64 @@ def _topic(settings: Settings, databases: Collection[str]) -> Source:
         fail(Exit.CONFIG, f"among the checkpoints of the topic is {error}")
 
 
-def _keys(settings: Settings, given: tuple[str, ...]) -> Keys:
+def _keys(settings: Settings, public_keys: tuple[str, ...]) -> Keys:
     try:
-        if not given and settings.checkpoint_key_file is not None:
-            given = (Signer.of(settings.checkpoint_key_file).public,)
-        return Keys.of(given)
+        if not public_keys and settings.checkpoint_key_file is not None:
+            public_keys = (Signer.of(settings.checkpoint_key_file).public,)
+        return Keys.of(public_keys)
     except KeyTrouble as error:
         fail(Exit.CONFIG, str(error))
 
 
-def _say_of_signatures(file: Source, keys: Keys) -> None:
+def _warn_about_signatures(file: Source, keys: Keys) -> None:
     if file.unsigned:
         say(
-            f"{file.unsigned:,} of {file.signed + file.unsigned:,} checkpoints are not signed: who can write the file "
-            "and the topic can make them anew"
+            f"{file.unsigned:,} of {file.signed + file.unsigned:,} checkpoints are not signed: anyone with write "
+            "access to the file and the topic can forge them"
         )
     if file.signed and not keys.by_name:
-        say(f"{file.signed:,} checkpoints are signed, and no public key is known here: --public-key names one")
+        say(f"{file.signed:,} checkpoints are signed, but no public key is known here: give --public-key")
 
 
 def _rules(settings: Settings) -> dict[str, str]:
-    """The rules whose text is known here: those in force, and the founding ones."""
+    """The text, by sha256, of the rules known here: the effective and the founding ones."""
     encode = msgspec.json.Encoder(order="sorted").encode
     try:
-        known = [FOUNDING, rules_in_force(settings)]
+        all_rules = [FOUNDING, rules_in_force(settings)]
     except ConfigurationError as error:
-        say(f"{error}: the proof goes without their text")
-        known = [FOUNDING]
-    return {rules.stamp().sha256: encode(rules).decode() for rules in known}
+        say(f"{error}: the proof does not include their text")
+        all_rules = [FOUNDING]
+    return {rules.stamp().sha256: encode(rules).decode() for rules in all_rules}
 
 
 def _size(connection: sqlite3.Connection) -> int:
+    """About how many steps the verification takes."""
     with closing(
         connection.execute("SELECT (SELECT max(id) FROM result_history), (SELECT max(id) FROM dead_letters)")
-    ) as found:
-        results, letters = found.fetchone()
-    return 2 * (results if isinstance(results, int) else 0) + (letters if isinstance(letters, int) else 0)
+    ) as cursor:
+        results, dead_letters = cursor.fetchone()
+    return 2 * (results if isinstance(results, int) else 0) + (dead_letters if isinstance(dead_letters, int) else 0)
 
 
 def _print(examined: Examined) -> None:
     for chain in examined.chains:
-        told = f", last checkpoint {chain.checkpoint}" if chain.checkpoint else ", no checkpoint"
+        checkpoint = f", last checkpoint {chain.checkpoint}" if chain.checkpoint else ", no checkpoint"
         click.echo(
-            printable(f"{chain.topic}[{chain.partition}]: {counted(chain.rows, 'row')}, head {chain.head}{told}")
+            printable(f"{chain.topic}[{chain.partition}]: {counted(chain.rows, 'row')}, head {chain.head}{checkpoint}")
         )
     for finding in examined.findings[:SHOWN]:
         click.echo(printable(str(finding)))
     if examined.found > SHOWN:
-        click.echo(f"... and {examined.found - SHOWN:,} more findings: --json has the first of them")
-    for one in examined.beginnings:
+        click.echo(f"... and {examined.found - SHOWN:,} more findings: use --json to see the first of them")
+    for start in examined.beginnings:
         click.echo(
             printable(
-                f"{one.topic}[{one.partition}]: complete from {one.complete_from} (offset {one.first_offset}): "
-                "what was before had expired when this database began"
+                f"{start.topic}[{start.partition}]: complete from {start.complete_from} (offset {start.first_offset}): "
+                "older records had expired when this database was created"
             )
         )
     if examined.purged:
-        click.echo(f"{examined.purged:,} rows were purged: their chains are whole, what they said is gone")
+        click.echo(f"{examined.purged:,} rows were purged: their chains are intact, their content is gone")
     if examined.intact:
         click.echo(
             f"intact: {counted(examined.rows, 'row')} in {counted(len(examined.chains), 'chain')}, "

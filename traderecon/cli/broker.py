@@ -1,4 +1,4 @@
-"""The broker from a terminal: settings and a connection, or the end of the command with its exit code."""
+"""Broker access for commands: an error ends the command with its exit code."""
 
 import asyncio
 import logging
@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run what talks to a broker: 4 when it does not answer, 78 when it does not take what it is given."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say of it, our sentences say
+    """Run a coroutine that talks to a broker; ends the command with 4 if it does not answer, 78 if it refuses."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the command reports the same errors
     try:
         return asyncio.run(work)
     except NoAnswer as error:
@@ -28,9 +28,9 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def input_partitions(client: Client, settings: Settings) -> dict[str, int]:
-    """The input topics and their partitions, each there; on the embedded log what is missing is made.
+    """The number of partitions of each input topic; missing ones are created on the embedded log.
 
-    Ends the command, 78, naming the topics that a Kafka lacks.
+    On Kafka, missing topics end the command with 78.
     """
     from traderecon.preflight.topics import make
 

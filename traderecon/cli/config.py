@@ -1,4 +1,4 @@
-"""``traderecon config show``: the effective settings, secrets masked."""
+"""``traderecon config show``: the effective settings, with secrets masked."""
 
 import json
 
@@ -11,19 +11,19 @@ from traderecon.settings import PREFIX, ConfigurationError, load
 
 @click.group()
 def config() -> None:
-    """Settings: what is in force."""
+    """Show the effective settings."""
 
 
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def show(*, as_json: bool) -> None:
-    """Print every setting; a password in a URL is masked."""
+    """Print every setting, with passwords masked."""
     try:
-        shown = load().shown()
+        settings = load().masked()
     except ConfigurationError as error:
         fail(Exit.CONFIG, str(error))
     if as_json:
-        click.echo(json.dumps(shown))
+        click.echo(json.dumps(settings))
         return
-    for name, value in shown.items():
+    for name, value in settings.items():
         click.echo(f"{PREFIX}{name.upper()}={'' if value is None else value}")

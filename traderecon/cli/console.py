@@ -1,4 +1,4 @@
-"""Talk: what a command says to a person, all of it on stderr. stdout is data.
+"""Console: messages to the user go to stderr, results to stdout.
 
 say("12 rows rejected")     fail(Exit.INPUT, "...")     with progress(trades, "trades") as advance: advance(1)
 """
@@ -23,12 +23,12 @@ class Failure(click.ClickException):
 
 
 def say(text: str) -> None:
-    """One line, or several, on stderr."""
+    """Print a message on stderr."""
     click.echo(text, err=True)
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A number with its noun: the plural ends in s where none is given.
+    """A number with its noun; the default plural ends in s.
 
     >>> counted(1, "trade"), counted(0, "trade"), counted(1_200, "copy", "copies")
     ('1 trade', '0 trades', '1,200 copies')
@@ -37,26 +37,25 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def printable(text: str) -> str:
-    """A sender's text, or a cell somebody may have changed: it must not speak to the terminal."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    """Escape control characters in untrusted text, so that it cannot control the terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def fail(code: int, text: str) -> NoReturn:
-    """End the command with this exit code; ``text`` says what was found, where, and what to do."""
+    """End the command with this exit code; ``text``: what was found, where, and what to do."""
     raise Failure(code, text)
 
 
 @contextmanager
 def progress(total: int, label: str, *, long: int = _LONG) -> Iterator[Callable[[int], None]]:
-    """A bar over ``total`` steps while the block runs; gives ``advance(steps)``, to be called as often as you like.
+    """Show a progress bar over ``total`` steps while the block runs; yields ``advance(steps)``, cheap to call.
 
-    Off a terminal nothing is shown, nor for fewer than ``long`` steps: they are done before a bar could be read.
-    ``NO_COLOR`` is respected.
+    Without a terminal, or for fewer than ``long`` steps, nothing is shown. ``NO_COLOR`` is respected.
     """
     if total < long or not sys.stderr.isatty():
         yield lambda steps: None
         return
-    # Slow to import, and most runs show no bar.
+    # Slow to import, and rarely needed.
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -64,13 +63,13 @@ def progress(total: int, label: str, *, long: int = _LONG) -> Iterator[Callable[
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         stride = max(1, total // _UPDATES)
-        untold = 0
+        pending = 0
 
         def advance(steps: int) -> None:
-            nonlocal untold
-            untold += steps
-            if untold >= stride:
-                bar.advance(task, untold)
-                untold = 0
+            nonlocal pending
+            pending += steps
+            if pending >= stride:
+                bar.advance(task, pending)
+                pending = 0
 
         yield advance

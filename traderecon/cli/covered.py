@@ -1,10 +1,10 @@
-"""How many trades of the database a legal hold covers now, and which ticker was probably meant where it is none."""
+"""How many trades in the database a legal hold covers now; if none, the ticker that was probably meant."""
 
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from traderecon.cli.local_database import asked
+from traderecon.cli.local_database import ask
 from traderecon.sink.queries import Queries
 
 _BY_TRADE = "SELECT count(*) FROM results WHERE trade_id = ?"
@@ -13,14 +13,14 @@ _OTHER_CASE = "SELECT ticker FROM results WHERE ticker = ? COLLATE NOCASE ORDER 
 
 
 class Covered(NamedTuple):
-    """So many trades, and a ticker of the database that differs in case only."""
+    """The number of trades; if it is 0, ``meant`` is a ticker in the database that differs only in case."""
 
     trades: int
     meant: str | None
 
 
 def covered(connection: Connection, trade: str | None, ticker: str | None) -> Covered:
-    """What a hold on a trade or a ticker covers: a ticker the trades whose newest result has it."""
+    """What a hold on a trade or a ticker covers; a ticker covers the trades whose newest result has it."""
     statement, name = (_BY_TRADE, trade) if ticker is None else (_BY_TICKER, ticker)
     trades = int(connection.exec_driver_sql(statement, (name,)).scalar_one())
     if trades or ticker is None:
@@ -30,10 +30,10 @@ def covered(connection: Connection, trade: str | None, ticker: str | None) -> Co
 
 
 def covered_now(database_url: str, trade: str | None, ticker: str | None) -> Covered | None:
-    """The same of the database of the settings; None where there is none here, or none that can be read."""
+    """The same for the configured database; None if it is not on this machine or cannot be read."""
 
     def question(queries: Queries) -> Covered:
         with queries.engine.connect() as connection:
             return covered(connection, trade, ticker)
 
-    return asked(database_url, question)
+    return ask(database_url, question)

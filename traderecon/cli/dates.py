@@ -1,4 +1,4 @@
-"""Dates on a command line: a UTC day, and a point in time.
+"""Dates on a command line: a UTC day, or a point in time.
 
 "2025-07-26" -> datetime        "2025-07-26T10:01:23.5+02:00" -> datetime, aware, UTC
 """
@@ -13,41 +13,41 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Day(click.ParamType):
-    """A UTC day, as the datetime of its beginning."""
+    """A UTC day, as the datetime of its start."""
 
     name = "YYYY-MM-DD"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """What the help shows in the place of the value."""
+        """The placeholder in the help text."""
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The beginning of the day; wrong usage where it is none."""
+        """The start of the day; a usage error if it is not a date."""
         # fromisoformat also reads 2025-W30-6 and 20250726.
-        if not (_DAY.fullmatch(value) and (day := _read(value))):
+        if not (_DAY.fullmatch(value) and (day := _parse(value))):
             self.fail(f"{value!r} is not a date: write YYYY-MM-DD, for example 2025-07-26", param, ctx)
         return day
 
 
 class Instant(click.ParamType):
-    """A point in time: ISO 8601, with or without a fraction of a second; without an offset it is UTC."""
+    """A point in time in ISO 8601, with or without fractional seconds; UTC if it has no offset."""
 
     name = "YYYY-MM-DDTHH:MM:SSZ"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """What the help shows in the place of the value."""
+        """The placeholder in the help text."""
         return self.name
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The instant in UTC; wrong usage where it is none."""
-        if len(value) <= len("YYYY-MM-DD") or not (at := _read(value)):
+        """The instant in UTC; a usage error if it is not a date and time."""
+        if len(value) <= len("YYYY-MM-DD") or not (instant := _parse(value)):
             self.fail(f"{value!r} is not a date and time: write it like 2025-07-26T10:01:23Z", param, ctx)
-        return at
+        return instant
 
 
-def _read(value: str) -> datetime | None:
+def _parse(value: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(value)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        instant = datetime.fromisoformat(value)
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None

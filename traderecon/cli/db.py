@@ -1,4 +1,4 @@
-"""``traderecon db``: the tables of the database and their migrations; its backup; a new one made from the topics."""
+"""``traderecon db``: migrate, back up, rebuild and purge the database."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -10,9 +10,9 @@ import msgspec
 
 from traderecon.addresses import sqlite_path
 from traderecon.audit.backup import Head
-from traderecon.audit.backup import backup as copied
+from traderecon.audit.backup import backup as back_up
 from traderecon.audit.rebuild import Rebuilt
-from traderecon.audit.rebuild import rebuild as made_anew
+from traderecon.audit.rebuild import rebuild as rebuild_database
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, progress, say
 from traderecon.cli.purge import hold, purge
@@ -28,13 +28,13 @@ from traderecon.topics import topics
 
 @click.group()
 def db() -> None:
-    """Database: make its tables, and bring them up to date."""
+    """Migrate, back up, rebuild or purge the database."""
 
 
 @db.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def upgrade(*, as_json: bool) -> None:
-    """Run the migrations that are missing. A new database gets all of them."""
+    """Run the missing migrations; on a new database, all of them."""
     with _store(Store.open) as store:
         before = store.migration()
         store.upgrade()
@@ -42,9 +42,9 @@ def upgrade(*, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"database": store.path, "from": before, "to": after}))
     elif before == after:
-        say(f"{store.path}: nothing to do, its tables are at migration {after}")
+        say(f"{store.path}: nothing to do, already at migration {after}")
     else:
-        say(f"{store.path}: its tables were at migration {before or 'none'}, they are at {after} now")
+        say(f"{store.path}: migrated from {before or 'none'} to {after}")
 
 
 @db.command()
@@ -52,12 +52,12 @@ def upgrade(*, as_json: bool) -> None:
 def current(*, as_json: bool) -> None:
     """Print the migration of the tables, and the newest one."""
     with _store(Store.existing) as store:
-        at = store.migration()
+        migration = store.migration()
     if as_json:
-        click.echo(json.dumps({"database": store.path, "current": at, "head": head()}))
+        click.echo(json.dumps({"database": store.path, "current": migration, "head": head()}))
         return
-    click.echo(at or "none")
-    if at != head():
+    click.echo(migration or "none")
+    if migration != head():
         say(f"{store.path}: the newest migration is {head()}: run `traderecon db upgrade`")
 
 
@@ -67,37 +67,36 @@ def current(*, as_json: bool) -> None:
 def backup(*, file: Path, as_json: bool) -> None:
     """Copy the database to FILE, as of one moment; workers may run.
 
-    To restore it: stop the workers, remove traderecon.db, its -wal and its -shm, copy FILE to traderecon.db, start.
-    The sink goes on from the offsets in it, and reads from the topics what is missing.
+    To restore it: stop the workers, remove traderecon.db with its -wal and -shm files, copy FILE to traderecon.db, and
+    start the workers. The sink continues from the offsets in it and reads the rest from the topics.
     """
     try:
-        made = copied(_settings().database_url, file)
+        copy = back_up(_settings().database_url, file)
     except StoreError as error:
         fail(error.code, error.sentence)
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(made)))
+        click.echo(json.dumps(msgspec.to_builtins(copy)))
         return
-    _print(made.heads)
-    say(f"{made.file}: {made.size_bytes:,} bytes, sound")
+    _print(copy.heads)
+    say(f"{copy.file}: {copy.size_bytes:,} bytes, integrity check passed")
 
 
 @db.command()
-@click.option("--out", type=click.Path(path_type=Path), help="The new file. Default: traderecon.rebuilt.db beside it.")
+@click.option("--out", type=click.Path(path_type=Path), help="The new file. Default: traderecon.rebuilt.db next to it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def rebuild(*, out: Path | None, as_json: bool) -> None:
-    """Make a new database from the topics, beside the old one.
+    """Build a new database from the topics, next to the old one.
 
-    The two are compared, and workers may run. Compared are the heads as the old one has them, and when each result
-    was decided; its rows are for `audit verify`.
-    Exit code 0 where they are the same, or there is no old one; 1 where they differ, or it cannot be read; 78 where a
-    topic no longer has its beginning. The old database stays as it is: to use the new one, stop the workers and put it
-    in its place.
+    Workers may run. Compares their chain heads and when each result was decided; `audit verify` checks the
+    rows of the old one.
+    Exit code 0 if they are equal or there is no old database; 1 if they differ or it cannot be read; 78 if the start of
+    a topic has expired. The old database is not changed: to use the new one, stop the workers and replace the file.
     """
     settings = _settings()
     old = sqlite_path(settings.database_url) or Path(settings.data_dir, "traderecon.db")
     file = out or old.with_name(f"{old.stem}.rebuilt{old.suffix}")
     try:
-        rebuilt = run(_rebuilt(settings, file))
+        rebuilt = run(_rebuild(settings, file))
     except StoreError as error:
         fail(error.code, error.sentence)
     except OtherFormat as error:
@@ -107,27 +106,33 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({**msgspec.to_builtins(rebuilt), "same": same}))
     else:
         _print(rebuilt.heads)
-    say(f"{rebuilt.file}: made from {counted(rebuilt.records, 'record')}")
+    say(f"{rebuilt.file}: built from {counted(rebuilt.records, 'record')}")
     if rebuilt.aside:
-        say(f"{rebuilt.aside} of them are none of ours, and were passed over as the sink passes over them")
+        say(f"{rebuilt.aside} of them were not written by this pipeline and were ignored, as the sink does")
+    _report_comparison(rebuilt, old)
+
+
+def _report_comparison(rebuilt: Rebuilt, old: Path) -> None:
+    """Say how the old database compares with the rebuilt one; a difference ends the command with 1."""
     if rebuilt.compared is None:
         if old.exists():
-            fail(Exit.BREAKS, f"nothing was compared, the old database cannot be read: {rebuilt.why}")
+            fail(Exit.BREAKS, f"nothing was compared, because the old database cannot be read: {rebuilt.why}")
         say(f"there is no old database to compare it with: {rebuilt.why}")
         return
     if not rebuilt.same:
         lines = [
-            f"{one.topic}[{one.partition}] at offset {one.next_offset}: the old database has head {one.old}, the topic "
-            f"comes to {one.new}"
-            for one in rebuilt.compared
-            if not one.same
+            f"{chain.topic}[{chain.partition}] at offset {chain.next_offset}: the old database has head {chain.old}, "
+            f"the topic gives {chain.new}"
+            for chain in rebuilt.compared
+            if not chain.same
         ]
         if rebuilt.times:
             lines.append(f"{rebuilt.times} results have another decided_at in the old database")
-        fail(Exit.BREAKS, "\n".join([*lines, "the old database is not what the topics say: `traderecon audit verify`"]))
+        advice = "the old database does not agree with the topics: run `traderecon audit verify`"
+        fail(Exit.BREAKS, "\n".join([*lines, advice]))
     say(
-        f"all {len(rebuilt.compared)} chains come to the heads the old database has; whether its rows do: `traderecon "
-        "audit verify`"
+        f"the heads of all {len(rebuilt.compared)} chains agree with the old database; to check its rows, run "
+        "`traderecon audit verify`"
     )
 
 
@@ -135,20 +140,20 @@ db.add_command(purge)
 db.add_command(hold)
 
 
-async def _rebuilt(settings: Settings, file: Path) -> Rebuilt:
+async def _rebuild(settings: Settings, file: Path) -> Rebuilt:
     async with connected(settings) as client:
         names = topics(settings.topic_prefix)
         counts = await client.topics()
         total = sum([sum((await client.ends(name)).values()) for name in names.outputs if name in counts])
         with progress(total, "reading") as advance:
-            return await made_anew(
+            return await rebuild_database(
                 client, names, settings.database_url, file, prefix=settings.topic_prefix, advance=advance
             )
 
 
 def _print(heads: Iterable[Head]) -> None:
-    for one in heads:
-        click.echo(f"{one.topic}[{one.partition}]: next offset {one.next_offset}, head {one.head}")
+    for chain in heads:
+        click.echo(f"{chain.topic}[{chain.partition}]: next offset {chain.next_offset}, head {chain.head}")
 
 
 def _settings() -> Settings:
@@ -159,10 +164,10 @@ def _settings() -> Settings:
 
 
 @contextmanager
-def _store(opening: Callable[[str], Store]) -> Iterator[Store]:
-    """The configured database, open; what is wrong with it ends the command."""
+def _store(open_store: Callable[[str], Store]) -> Iterator[Store]:
+    """The configured database; an error with it ends the command."""
     try:
-        store = opening(load().database_url)
+        store = open_store(load().database_url)
         try:
             yield store
         finally:

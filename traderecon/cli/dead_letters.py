@@ -1,4 +1,4 @@
-"""``traderecon dead-letters``: what was rejected, looked at from a terminal, sent again, or put away for good."""
+"""``traderecon dead-letters``: list, show, replay and discard rejected records."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from traderecon.addresses import sqlite_path
-from traderecon.cli import attribution as signature
+from traderecon.cli import attribution
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, printable, say
 from traderecon.cli.decisions import Decider, Decision, Outcome, bytes_of
@@ -31,143 +31,145 @@ from traderecon.topics import topics
 
 SHOWN_BYTES = 4_096
 _PARTICIPLE = {Deed.REPLAY: "replayed", Deed.DISCARD: "discarded"}
-AT_ONCE = 100
-"""So many letters are decided in one step: a record may have 64 kB."""
+BATCH_SIZE = 100
+"""Dead letters decided at once: each may hold a record of 64 kB."""
 
 _CODE = click.option(
-    "--code", type=click.Choice([code.value for code in RejectCode]), help="Only what was rejected with this code."
+    "--code", type=click.Choice([code.value for code in RejectCode]), help="Only records rejected with this code."
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="JSON on stdout.")
-_BY = click.option("--by", metavar="NAME", help="Who decides. Default: who is logged in.")
+_BY = click.option("--by", metavar="NAME", help="Who decides. Default: the logged-in user.")
 
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Dead letters: records that are no leg, with their reason and origin.
+    """List, replay or discard dead letters: records that could not be decoded.
 
-    An ID is where the record lies: topic/partition/offset, as in executions/0/17.
+    The ID of a dead letter is topic/partition/offset of its record, as in executions/0/17.
     """
 
 
 @dead_letters.command("list")
 @_CODE
-@click.option("--topic", default="", metavar="T", help="Only what lies in this topic.")
+@click.option("--topic", default="", metavar="T", help="Only records of this topic.")
 @click.option(
-    "--state", type=click.Choice([state.value for state in DeadLetterState]), help="Only what is in this state."
+    "--state", type=click.Choice([state.value for state in DeadLetterState]), help="Only dead letters in this state."
 )
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Maximum number to list.")
 @_JSON
 def list_(*, code: str | None, topic: str, state: str | None, limit: int, as_json: bool) -> None:
-    """List them, the newest first: ID, state, code, and what was found."""
-    wanted = DeadLetterFilter(code or "", topic, state or "")
+    """List dead letters, newest first: ID, state, code, and the error."""
+    criteria = DeadLetterFilter(code or "", topic, state or "")
     with _database(effective_settings()) as queries:
-        rows = [row for row in queries.rows(wanted, limit=limit) if isinstance(row, DeadLetterRow)]
-        total = queries.count(wanted)
+        rows = [row for row in queries.rows(criteria, limit=limit) if isinstance(row, DeadLetterRow)]
+        total = queries.count(criteria)
     if as_json:
-        click.echo(json.dumps([_told(row) for row in rows]))
+        click.echo(json.dumps([_to_json(row) for row in rows]))
     else:
         for row in rows:
             click.echo(f"{_id(row)}  {row.state}  {row.code}  {printable(row.text)}")
     if not rows:
-        say("no dead letter is like this")
+        say("no dead letters match")
     if total > len(rows):
         say(f"{len(rows)} of {total:,} dead letters; --limit shows more")
 
 
 @dead_letters.command()
-@click.argument("letter", metavar="ID")
+@click.argument("dead_letter", metavar="ID")
 @_JSON
-def show(*, letter: str, as_json: bool) -> None:
-    """Show one, with its record and what was decided about it."""
+def show(*, dead_letter: str, as_json: bool) -> None:
+    """Show a dead letter with its record and the decisions about it."""
     with _database(effective_settings()) as queries:
-        (sent,) = _found(queries, (letter,))
+        (record,) = _records(queries, (dead_letter,))
     if as_json:
-        actions = [msgspec.to_builtins(action) for action in sent.actions]
-        click.echo(json.dumps({**_told(sent.row), "key": sent.key, "raw": sent.raw, "actions": actions}))
+        actions = [msgspec.to_builtins(action) for action in record.actions]
+        click.echo(json.dumps({**_to_json(record.row), "key": record.key, "raw": record.raw, "actions": actions}))
         return
-    row = sent.row
-    for name, value in _told(row).items():
+    for name, value in _to_json(record.row).items():
         if name not in {"key", "raw"} and value is not None:
             click.echo(f"{name}: {printable(str(value))}")
-    for name, value in (("key", sent.key), ("record", sent.raw)):
+    for name, value in (("key", record.key), ("record", record.raw)):
         content = bytes_of(value)
-        click.echo(f"{name}: {'none' if content is None else _bytes_shown(content)}")
-    for action in sent.actions:
+        click.echo(f"{name}: {'none' if content is None else _to_text(content)}")
+    for action in record.actions:
         attempt = f", attempt {action.attempt}" if action.attempt else ""
-        said = f"{action.at} {action.deed} of {action.letter} by {action.by}{attempt}"
-        click.echo(printable(f"{said}: {action.reason}" if action.reason else said))
+        text = f"{action.at} {action.deed} of {action.letter} by {action.by}{attempt}"
+        click.echo(printable(f"{text}: {action.reason}" if action.reason else text))
 
 
 @dead_letters.command()
-@click.argument("letters", nargs=-1, metavar="ID...")
-@click.option("--code", type=click.Choice([code.value for code in RejectCode]), help="Every open one with this code.")
-@click.option("--reason", default="", metavar="TEXT", help="Why it will do better now.")
-@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.argument("ids", nargs=-1, metavar="ID...")
+@click.option(
+    "--code", type=click.Choice([code.value for code in RejectCode]), help="Every open dead letter with this code."
+)
+@click.option("--reason", default="", metavar="TEXT", help="Why it should succeed now; recorded with the decision.")
+@click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 @_BY
 @_JSON
 def replay(
-    *, letters: tuple[str, ...], code: str | None, reason: str, dry_run: bool, by: str | None, as_json: bool
+    *, ids: tuple[str, ...], code: str | None, reason: str, dry_run: bool, by: str | None, as_json: bool
 ) -> None:
-    """Send the records of these letters to their topics again.
+    """Send the records of dead letters to their topics again.
 
-    They are sent as they were, each at most three times. Exit 3 where one cannot be sent; the others are. Where one
-    is not there, none is.
+    Each record is sent unchanged, at most three times. If one cannot be sent, the others are, and the exit code is 3.
+    If one does not exist, none is sent.
     """
-    if bool(letters) == (code is not None):
-        raise click.UsageError("say which: one ID or several, or --code")
-    decision = Decision(Deed.REPLAY, signature.by(by), signature.why(reason) if reason else "")
+    if bool(ids) == (code is not None):
+        raise click.UsageError("give one or more IDs, or --code")
+    decision = Decision(Deed.REPLAY, attribution.by(by), attribution.why(reason) if reason else "")
 
-    def chosen(queries: Queries) -> Sequence[str]:
-        return letters if code is None else _open(queries, code)
+    def select(queries: Queries) -> Sequence[str]:
+        return ids if code is None else _open_ids(queries, code)
 
-    _decide(decision, chosen, dry=dry_run, as_json=as_json)
+    _decide(decision, select, dry=dry_run, as_json=as_json)
 
 
 @dead_letters.command()
-@click.argument("letters", nargs=-1, required=True, metavar="ID...")
-@click.option("--reason", required=True, metavar="TEXT", help="Why nothing more is done about it.")
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--reason", required=True, metavar="TEXT", help="Why it needs no more action; recorded.")
 @_BY
 @_JSON
-def discard(*, letters: tuple[str, ...], reason: str, by: str | None, as_json: bool) -> None:
-    """Put letters away: nothing more is done about them. They stay where they are."""
-    decision = Decision(Deed.DISCARD, signature.by(by), signature.why(reason))
-    _decide(decision, lambda _: letters, dry=False, as_json=as_json)
+def discard(*, ids: tuple[str, ...], reason: str, by: str | None, as_json: bool) -> None:
+    """Close dead letters that need no more action. Their records stay where they are."""
+    decision = Decision(Deed.DISCARD, attribution.by(by), attribution.why(reason))
+    _decide(decision, lambda _: ids, dry=False, as_json=as_json)
 
 
-def _decide(decision: Decision, chosen: Callable[[Queries], Sequence[str]], *, dry: bool, as_json: bool) -> None:
+def _decide(decision: Decision, select: Callable[[Queries], Sequence[str]], *, dry: bool, as_json: bool) -> None:
     settings = effective_settings()
     outcomes: list[Outcome] = []
 
-    async def decided() -> None:
+    async def decide_batches() -> None:
         async with connected(settings) as client:
             decider = Decider(client, topics(settings.topic_prefix), dry=dry)
-            for some in steps:
-                for outcome in await decider.decide(decision, _found(queries, some)):
+            for batch in batches:
+                for outcome in await decider.decide(decision, _records(queries, batch)):
                     outcomes.append(outcome)
                     if not as_json:
-                        _say(decision, outcome, dry=dry)
+                        _print(decision, outcome, dry=dry)
 
     with _database(settings) as queries:
-        letters = list(dict.fromkeys(chosen(queries)))
-        for some in (steps := [letters[first : first + AT_ONCE] for first in range(0, len(letters), AT_ONCE)]):
-            _found(queries, some)  # nothing is decided where one of them is not there
+        ids = list(dict.fromkeys(select(queries)))
+        batches = [ids[first : first + BATCH_SIZE] for first in range(0, len(ids), BATCH_SIZE)]
+        for batch in batches:
+            _records(queries, batch)  # decide nothing if one of them does not exist
         try:
-            run(decided())
+            run(decide_batches())
         finally:
             if as_json:
                 click.echo(json.dumps([{**outcome._asdict(), "done": _done(outcome, dry=dry)} for outcome in outcomes]))
-    if refused := sum(bool(outcome.why_not) for outcome in outcomes):
-        share = f"{refused} of {counted(len(outcomes), 'dead letter')}"
+    if rejected := sum(bool(outcome.why_not) for outcome in outcomes):
+        share = f"{rejected} of {counted(len(outcomes), 'dead letter')}"
         fail(Exit.INPUT, f"{share} cannot be {_PARTICIPLE[decision.deed]}, see above")
     if not outcomes:
-        say("no dead letter is like this: nothing to do")
+        say("no dead letters match: nothing to do")
 
 
 def _done(outcome: Outcome, *, dry: bool) -> bool:
     return not outcome.why_not and not dry
 
 
-def _say(decision: Decision, outcome: Outcome, *, dry: bool) -> None:
+def _print(decision: Decision, outcome: Outcome, *, dry: bool) -> None:
     if outcome.why_not:
         say(f"{outcome.letter}: not {_PARTICIPLE[decision.deed]}: {printable(outcome.why_not)}")
     elif decision.deed is Deed.DISCARD:
@@ -176,29 +178,29 @@ def _say(decision: Decision, outcome: Outcome, *, dry: bool) -> None:
         click.echo(f"{outcome.letter}: {'would be ' if dry else ''}replayed, attempt {outcome.attempt}")
 
 
-def _found(queries: Queries, letters: Sequence[str]) -> list[SentRecord]:
-    """Every letter; ends the command, 3, where one is not there."""
-    found = []
-    for letter in letters:
-        place = parsed(letter)
-        if place is None:
-            fail(Exit.INPUT, f"{letter!r} is no ID: write topic/partition/offset, as in executions/0/17")
-        sent = sent_record(queries.engine, place)
-        if sent is None:
-            fail(Exit.INPUT, f"there is no dead letter {letter}: `traderecon dead-letters list` has them")
-        found.append(sent)
-    return found
+def _records(queries: Queries, ids: Sequence[str]) -> list[SentRecord]:
+    """The dead letters with their records; ends the command with 3 if one does not exist."""
+    records = []
+    for dead_letter in ids:
+        coordinates = parsed(dead_letter)
+        if coordinates is None:
+            fail(Exit.INPUT, f"{dead_letter!r} is not an ID: write topic/partition/offset, as in executions/0/17")
+        record = sent_record(queries.engine, coordinates)
+        if record is None:
+            fail(Exit.INPUT, f"there is no dead letter {dead_letter}: `traderecon dead-letters list` shows all")
+        records.append(record)
+    return records
 
 
-def _open(queries: Queries, code: str) -> list[str]:
-    """The open ones with a code, the oldest first."""
-    wanted = DeadLetterFilter(code=code, state=DeadLetterState.OPEN)
-    return [_id(row) for rows in queries.stream(wanted) for row in rows if isinstance(row, DeadLetterRow)][::-1]
+def _open_ids(queries: Queries, code: str) -> list[str]:
+    """The IDs of the open dead letters with a code, oldest first."""
+    criteria = DeadLetterFilter(code=code, state=DeadLetterState.OPEN)
+    return [_id(row) for rows in queries.stream(criteria) for row in rows if isinstance(row, DeadLetterRow)][::-1]
 
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[Queries]:
-    """The database, to be read; ends the command where that is not possible."""
+    """The database for reading; ends the command if it cannot be read."""
     try:
         store = Store.existing(settings.database_url)
         try:
@@ -215,19 +217,19 @@ def _database(settings: Settings) -> Iterator[Queries]:
     except OtherFormat as error:
         fail(error.exit_code, str(error))
     except UNREADABLE as error:
-        told = explained(str(sqlite_path(settings.database_url)), getattr(error, "orig", error))
-        fail(told.code, told.sentence)
+        explanation = explained(str(sqlite_path(settings.database_url)), getattr(error, "orig", error))
+        fail(explanation.code, explanation.sentence)
 
 
 def _id(row: DeadLetterRow) -> str:
     return dead_letter_id(row.source_topic, row.source_partition, row.source_offset)
 
 
-def _told(row: DeadLetterRow) -> dict[str, Any]:
-    """A row as JSON; its ID in the place of the number that the database gave it."""
+def _to_json(row: DeadLetterRow) -> dict[str, Any]:
+    """A row as JSON, with its ID instead of the database's row number."""
     return {**msgspec.structs.asdict(row), "id": _id(row)}
 
 
-def _bytes_shown(value: bytes) -> str:
+def _to_text(value: bytes) -> str:
     rest = f" … ({len(value)} bytes)" if len(value) > SHOWN_BYTES else ""
     return printable(value[:SHOWN_BYTES].decode(errors="backslashreplace")) + rest

@@ -1,9 +1,9 @@
-"""Decisions about dead letters: each is written to ``actions`` first, and only then done.
+"""Decisions about dead letters: each is written to ``actions`` before it is carried out.
 
-    what was decided so far -> is one more allowed? -> the action, acknowledged -> is it one of the first three? -> send
+    read earlier decisions -> is one more allowed? -> append the action -> is it among the first three? -> send
 
-The order of the topic decides, and nobody can pass it by: whoever finds three replays of a record before his own sends
-nothing. Who dies between action and record has used up an attempt; what is sent twice is one leg all the same.
+The order in the topic decides between concurrent processes: one that finds three replays of a record before its own
+sends nothing. A crash after the action uses up an attempt; a record sent twice is still a single leg.
 """
 
 import uuid
@@ -27,7 +27,7 @@ from traderecon.transport.microbatch import Outgoing, partition_for
 
 
 class Decision(NamedTuple):
-    """What a person wants done, and who it is."""
+    """What to do with dead letters, who decided it, and why."""
 
     deed: Deed
     by: str
@@ -35,111 +35,119 @@ class Decision(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of it for one letter; ``attempt`` counts the replays of its record. ``why_not``: empty where done."""
+    """The outcome for one dead letter: ``attempt`` counts the replays of its record, ``why_not`` is empty if done."""
 
     letter: str
     attempt: int | None = None
     why_not: str = ""
 
 
-class _Asked(NamedTuple):
-    letter: str
+class _DeadLetter(NamedTuple):
+    id: str
     root: str
-    sent: SentRecord
+    record: SentRecord
 
 
 class Decider:
-    """Decides on a log; ``dry``: says what would be done, and writes nothing."""
+    """Carries out decisions on a log; ``dry``: reports what it would do, and writes nothing."""
 
     def __init__(self, client: Client, names: Topics, *, dry: bool = False) -> None:
         self._client, self._names, self._dry = client, names, dry
-        self._so_far: dict[str, list[DeadLetterAction]] = {}
-        self._read_to: dict[int, int] = {}
+        self._actions: dict[str, list[DeadLetterAction]] = {}
+        self._next_offsets: dict[int, int] = {}
 
-    async def decide(self, decision: Decision, letters: Sequence[SentRecord]) -> list[Outcome]:
-        """One outcome per letter, in their order; raises ``ClientError``."""
+    async def decide(self, decision: Decision, records: Sequence[SentRecord]) -> list[Outcome]:
+        """One outcome per dead dead_letter, in their order; raises ``ClientError``."""
         partitions = (await self._client.topics()).get(self._names.actions, 1)
-        asked = [_asked(sent) for sent in letters]
+        dead_letters = [_dead_letter(record) for record in records]
         outcomes: dict[str, Outcome] = {}
-        written: dict[str, DeadLetterAction] = {}
-        await self._catch_up({partition_for(one.root.encode(), partitions) for one in asked})
-        for one in asked:
-            under_way = sum(action.root == one.root for action in written.values())
-            if why_not := self._why_not(decision.deed, one, under_way):
-                outcomes[one.letter] = Outcome(one.letter, None, why_not)
+        new_actions: dict[str, DeadLetterAction] = {}
+        await self._read_actions({partition_for(dead_letter.root.encode(), partitions) for dead_letter in dead_letters})
+        for dead_letter in dead_letters:
+            pending = sum(action.root == dead_letter.root for action in new_actions.values())
+            if why_not := self._why_not(decision.deed, dead_letter, pending):
+                outcomes[dead_letter.id] = Outcome(dead_letter.id, None, why_not)
                 continue
             by, reason = decision.by, decision.reason
-            action = DeadLetterAction(uuid.uuid4().hex, decision.deed, one.letter, one.root, by, iso(now_ns()), reason)
-            written[one.letter] = action
+            action = DeadLetterAction(
+                uuid.uuid4().hex, decision.deed, dead_letter.id, dead_letter.root, by, iso(now_ns()), reason
+            )
+            new_actions[dead_letter.id] = action
             if self._dry:
-                outcomes[one.letter] = Outcome(
-                    one.letter, len(_replays(self._so_far.get(one.root, ()))) + under_way + 1
-                )
-        if written and not self._dry:
-            outcomes |= await self._done([one for one in asked if one.letter in written], written, partitions)
-        return [outcomes[one.letter] for one in asked]
+                attempt = len(_replays(self._actions.get(dead_letter.root, ()))) + pending + 1
+                outcomes[dead_letter.id] = Outcome(dead_letter.id, attempt)
+        if new_actions and not self._dry:
+            allowed = [dead_letter for dead_letter in dead_letters if dead_letter.id in new_actions]
+            outcomes |= await self._carry_out(allowed, new_actions, partitions)
+        return [outcomes[dead_letter.id] for dead_letter in dead_letters]
 
-    async def _done(
-        self, asked: Sequence[_Asked], written: Mapping[str, DeadLetterAction], partitions: int
+    async def _carry_out(
+        self, dead_letters: Sequence[_DeadLetter], actions: Mapping[str, DeadLetterAction], partitions: int
     ) -> dict[str, Outcome]:
-        """Write the actions, see which of them count, and send what they ask for."""
+        """Append the actions, read them back, and send the records of those among the first three."""
         rows: dict[int, list[Outgoing]] = defaultdict(list)
-        for one in asked:
-            action = written[one.letter]
+        for dead_letter in dead_letters:
+            action = actions[dead_letter.id]
             rows[partition_for(action.key, partitions)].append(Outgoing(action.key, encode_action(action)))
-        for partition, some in rows.items():
-            await self._client.append(self._names.actions, partition, some)
-        await self._catch_up(rows.keys())
+        for partition, batch in rows.items():
+            await self._client.append(self._names.actions, partition, batch)
+        await self._read_actions(rows.keys())
         outcomes = {}
         outbox: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
-        for one in asked:
-            action = written[one.letter]
+        for dead_letter in dead_letters:
+            action = actions[dead_letter.id]
             if action.deed is Deed.DISCARD:
-                outcomes[one.letter] = Outcome(one.letter)
+                outcomes[dead_letter.id] = Outcome(dead_letter.id)
                 continue
-            attempt = [each.action_id for each in _replays(self._so_far[one.root])].index(action.action_id) + 1
+            attempt = [replay.action_id for replay in _replays(self._actions[dead_letter.root])].index(
+                action.action_id
+            ) + 1
             if attempt > MOST_REPLAYS:
-                outcomes[one.letter] = Outcome(one.letter, None, "somebody else replayed it in the same moment")
+                outcomes[dead_letter.id] = Outcome(dead_letter.id, None, "another process replayed it at the same time")
                 continue
-            outbox[one.sent.row.source_topic, one.sent.row.source_partition].append(_again(one, attempt))
-            outcomes[one.letter] = Outcome(one.letter, attempt)
-        for place, some in outbox.items():
-            await self._client.append(*place, some)
+            row = dead_letter.record.row
+            outbox[row.source_topic, row.source_partition].append(_replayed_record(dead_letter, attempt))
+            outcomes[dead_letter.id] = Outcome(dead_letter.id, attempt)
+        for tp, batch in outbox.items():
+            await self._client.append(*tp, batch)
         return outcomes
 
-    def _why_not(self, deed: Deed, one: _Asked, under_way: int) -> str:
-        """Why it cannot be done with a letter; empty where it can."""
-        row = one.sent.row
-        so_far = self._so_far.get(one.root, [])
-        if discarded := [each for each in so_far if each.deed is Deed.DISCARD and each.letter == one.letter]:
-            return f"it was discarded by {discarded[-1].by} at {discarded[-1].at}: {discarded[-1].reason}"
+    def _why_not(self, deed: Deed, dead_letter: _DeadLetter, pending: int) -> str:
+        """Why the decision is not allowed for a dead letter; empty if it is."""
+        row = dead_letter.record.row
+        earlier = self._actions.get(dead_letter.root, [])
+        if discards := [
+            action for action in earlier if action.deed is Deed.DISCARD and action.letter == dead_letter.id
+        ]:
+            return f"it was discarded by {discards[-1].by} at {discards[-1].at}: {discards[-1].reason}"
         if deed is Deed.DISCARD:
             return ""
         if row.source_topic not in {*self._names.inputs, self._names.legs}:
-            return f"{row.source_topic} is written by us: mend what wrote it, then rebuild the database from the topics"
+            return f"{row.source_topic} is not an input: fix the stage that wrote it, then rebuild the database"
         if row.truncated:
-            return "it is kept in part only (over 64 kB): have its sender send it again, in smaller records"
-        if _sha256(bytes_of(one.sent.raw)) != row.sha256:
-            return "its bytes are not those that were rejected: the database was changed, see `traderecon audit verify`"
-        if len(_replays(so_far)) + under_way >= MOST_REPLAYS:
-            return f"it was replayed {MOST_REPLAYS} times: have its sender mend and send it, or discard it"
+            return "its record was truncated (over 64 kB): ask its sender to send it again in smaller records"
+        if _sha256(bytes_of(dead_letter.record.raw)) != row.sha256:
+            return "its record was changed in the database after it was rejected: run `traderecon audit verify`"
+        if len(_replays(earlier)) + pending >= MOST_REPLAYS:
+            return f"it was replayed {MOST_REPLAYS} times: ask its sender to correct and resend it, or discard it"
         return ""
 
-    async def _catch_up(self, partitions: Iterable[int]) -> None:
-        """Read what was decided since the last time."""
+    async def _read_actions(self, partitions: Iterable[int]) -> None:
+        """Read the actions appended since the last call."""
         for partition in sorted(set(partitions)):
-            async for records in self._client.read(self._names.actions, partition, self._read_to.get(partition, 0)):
+            start = self._next_offsets.get(partition, 0)
+            async for records in self._client.read(self._names.actions, partition, start):
                 for record in records:
-                    action = _decided(record.value or b"")
+                    action = _decode(record.value or b"")
                     if action is not None:
-                        known = self._so_far.setdefault(action.root, [])
-                        if all(each.action_id != action.action_id for each in known):
-                            known.append(action)
-                    self._read_to[partition] = record.offset + 1
+                        actions = self._actions.setdefault(action.root, [])
+                        if all(earlier.action_id != action.action_id for earlier in actions):
+                            actions.append(action)
+                    self._next_offsets[partition] = record.offset + 1
 
 
-def _decided(value: bytes) -> DeadLetterAction | None:
-    """The action in a record; what is none, the sink puts aside, and is passed over. OtherFormat."""
+def _decode(value: bytes) -> DeadLetterAction | None:
+    """The action in a record; None for any other record, which the sink reports. OtherFormat."""
     try:
         action = decode_action(value)
     except msgspec.MsgspecError:
@@ -148,23 +156,23 @@ def _decided(value: bytes) -> DeadLetterAction | None:
     return action if isinstance(action, DeadLetterAction) else None
 
 
-def _asked(sent: SentRecord) -> _Asked:
-    letter = dead_letter_id(sent.row.source_topic, sent.row.source_partition, sent.row.source_offset)
-    return _Asked(letter, sent.root, sent)
+def _dead_letter(record: SentRecord) -> _DeadLetter:
+    row = record.row
+    return _DeadLetter(dead_letter_id(row.source_topic, row.source_partition, row.source_offset), record.root, record)
 
 
 def _replays(actions: Iterable[DeadLetterAction]) -> list[DeadLetterAction]:
     return [action for action in actions if action.deed is Deed.REPLAY]
 
 
-def _again(one: _Asked, attempt: int) -> Outgoing:
-    """The record as it was, with what tells where it comes from."""
-    headers = ((REPLAY_OF, one.root.encode()), (REPLAY_ATTEMPT, b"%d" % attempt))
-    return Outgoing(bytes_of(one.sent.key), bytes_of(one.sent.raw), None, headers)
+def _replayed_record(dead_letter: _DeadLetter, attempt: int) -> Outgoing:
+    """The unchanged record, with headers that name its origin."""
+    headers = ((REPLAY_OF, dead_letter.root.encode()), (REPLAY_ATTEMPT, b"%d" % attempt))
+    return Outgoing(bytes_of(dead_letter.record.key), bytes_of(dead_letter.record.raw), None, headers)
 
 
 def bytes_of(base64: str | None) -> bytes | None:
-    """A cell of base64; b"" where somebody made something else of it, which no letter's sha256 fits."""
+    """Decode a base64 cell; b"" if the cell was tampered with, which then fails the sha256 check."""
     try:
         return None if base64 is None else b64decode(base64)
     except ValueError:

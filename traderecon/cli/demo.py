@@ -1,4 +1,4 @@
-"""``traderecon demo``: the whole pipeline on simulated trades, with nothing to install."""
+"""``traderecon demo``: the whole pipeline on simulated trades, with nothing else to install."""
 
 import asyncio
 from pathlib import Path
@@ -17,22 +17,20 @@ RATE = 20.0
 @click.option(
     "--rate",
     type=click.FloatRange(min=0, min_open=True),
-    help=f"Trades a second. Default: {RATE:g}, behind a thousand at once; with --trades as fast as it goes.",
+    help=f"Trades per second. Default: {RATE:g}, after a thousand at once; with --trades as fast as possible.",
 )
-@click.option("--trades", type=click.IntRange(min=1), help="So many in total, over restarts; then it ends by itself.")
+@click.option("--trades", type=click.IntRange(min=1), help="Total number of trades, across restarts; then exit.")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True, help="Another seed, another day."
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=7, show_default=True, help="Seed of the simulated trades."
 )
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop after this long."
 )
-@click.option(
-    "--port", type=click.IntRange(1, 65_535), help="Where the pages are. Default: 5000, or the next free one."
-)
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port of the pages. Default: 5000, or the next free port.")
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Log, tables, database. Default: the setting's.",
+    help="Directory for log, tables and database. Default: TRADERECON_DATA_DIR.",
 )
 def demo(
     *,
@@ -45,21 +43,21 @@ def demo(
 ) -> None:
     """Run the whole pipeline on simulated trades: simulator, log, matching, database, pages.
 
-    Nothing is needed but this package: the log is a file, one process. Ctrl-C stops it; started again it goes on where
-    it was. --trades ends it when every trade, one-sided ones included, is decided and stored. Of the settings, broker
-    and database are not used.
+    Needs nothing but this package: the log is a file. Ctrl-C stops it; the next start continues where it stopped. With
+    --trades it exits when every trade, including one-sided ones, is decided and stored. It ignores the broker and
+    database settings.
     """
-    asked = effective_settings({"DATA_DIR": str(data_dir)} if data_dir else {})
-    database = sqlite_url(asked.data_dir / "traderecon.db")
-    for name, found, ours in (
-        ("BROKER", asked.broker, "embedded://"),
-        ("DATABASE_URL", asked.database_url, database),
+    configured = effective_settings({"DATA_DIR": str(data_dir)} if data_dir else {})
+    database = sqlite_url(configured.data_dir / "traderecon.db")
+    for name, value, used in (
+        ("BROKER", configured.broker, "embedded://"),
+        ("DATABASE_URL", configured.database_url, database),
     ):
-        if found != ours:
-            say(f"TRADERECON_{name} is not used here: the demo has a log and a database of its own in {asked.data_dir}")
+        if value != used:
+            say(f"TRADERECON_{name} is ignored: the demo has its own log and database in {configured.data_dir}")
     settings = effective_settings({"BROKER": "embedded://", "DATABASE_URL": database})
-    # Faust comes with them, and `--help` is quick.
-    from traderecon.demo.run import Ended, OthersData, Plan, run
+    # These import Faust, which would slow down `--help`.
+    from traderecon.demo.run import ForeignData, Plan, WorkerEnded, run
     from traderecon.sink.database import StoreError
     from traderecon.transport.errors import ClientError
     from traderecon.transport.log import WorkerRunning
@@ -67,18 +65,18 @@ def demo(
     plan = Plan(seed, trades, rate or (None if trades else RATE), duration)
     try:
         if not asyncio.run(run(settings, plan, port, say)):
-            say(f"stopped after {duration:g} s; the next start goes on from here")
+            say(f"stopped after {duration:g} s; the next start continues from here")
     except KeyboardInterrupt:
-        say("stopped; the next start goes on from here")
+        say("stopped; the next start continues from here")
     except SystemExit:  # SIGTERM
-        say("stopped; the next start goes on from here")
+        say("stopped; the next start continues from here")
         raise
-    except Ended as ended:
+    except WorkerEnded as ended:
         fail(ended.code, str(ended))
     except OSError as error:
-        what = f"{settings.data_dir}: cannot be the data directory ({error.strerror or error})"
-        fail(Exit.CONFIG, f"{what}; --data-dir or TRADERECON_DATA_DIR names it")
+        text = f"{settings.data_dir}: cannot be used as the data directory ({error.strerror or error})"
+        fail(Exit.CONFIG, f"{text}: correct --data-dir or TRADERECON_DATA_DIR")
     except StoreError as error:
         fail(error.code, str(error))
-    except (WorkerRunning, ClientError, OthersData) as error:
+    except (WorkerRunning, ClientError, ForeignData) as error:
         fail(Exit.CONFIG, str(error))

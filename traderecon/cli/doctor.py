@@ -1,4 +1,4 @@
-"""``traderecon doctor``: whether a worker could start here, and what to do where it could not."""
+"""``traderecon doctor``: check whether a worker could start here, and what to do if not."""
 
 import asyncio
 import json
@@ -16,13 +16,15 @@ from traderecon.worker.roles import ROLES
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
-@click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="What this one needs; default: all.")
+@click.option(
+    "--role", "roles", multiple=True, type=click.Choice(ROLES), help="Check only what this role needs; may be repeated."
+)
 def doctor(*, as_json: bool, roles: tuple[str, ...]) -> None:
-    """Look at broker, topics, clock, disk, database, rules and versions; changes nothing.
+    """Check broker, topics, clock, disk, database, rules and versions. Changes nothing.
 
-    Exit code 0 where a worker could start, 4 where the broker or the database does not answer, else 78.
+    Exit code 0 if a worker could start, 4 if the broker or the database does not answer, else 78.
     """
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it has to say, a finding says
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the findings report the same errors
     findings = _findings(roles or ROLES)
     if as_json:
         click.echo(json.dumps([msgspec.to_builtins(finding) for finding in findings]))
@@ -37,8 +39,8 @@ def _findings(roles: tuple[str, ...]) -> list[Finding]:
     try:
         settings = load()
     except ConfigurationError as error:
-        return [bad("settings", str(error), "mend it; `traderecon config show` reads them again")]
-    return [ok("settings", f"broker {settings.shown()['broker']}"), *asyncio.run(checks(settings, roles))]
+        return [bad("settings", str(error), "correct it, and check with `traderecon config show`")]
+    return [ok("settings", f"broker {settings.masked()['broker']}"), *asyncio.run(checks(settings, roles))]
 
 
 def _line(finding: Finding) -> str:

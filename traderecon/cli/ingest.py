@@ -1,4 +1,4 @@
-"""``traderecon ingest``: CSV files into the topics, a message per line."""
+"""``traderecon ingest``: send CSV files to the input topics, one message per line."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from traderecon.addresses import EMBEDDED
 from traderecon.batch.inputs import Input, InputError
 from traderecon.cli.broker import input_partitions, run
 from traderecon.cli.console import counted, fail, printable, progress, say
-from traderecon.cli.files import Named, named
+from traderecon.cli.files import NamedFile, expand
 from traderecon.cli.rules import effective_settings
 from traderecon.client.connection import connected
 from traderecon.client.outbox import Outbox
@@ -22,19 +22,19 @@ from traderecon.intake import Rows, blank, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings
 from traderecon.topics import topics
-from traderecon.transport.log.open_log import NAME as LOG
+from traderecon.transport.log.open_log import NAME as LOG_NAME
 from traderecon.transport.microbatch import Outgoing
 
 LINE_BYTES = 300_000
-"""A longer line is sent without its end: it is far too long for a leg, and its beginning says whose it is."""
+"""Longer lines are truncated: they are far too long for a leg, and their start still names the trade."""
 FLUSH_LINES = 5_000
 FLUSH_BYTES = 8_000_000
-"""What waits to be sent is never more: a file of any size takes the same memory."""
+"""Unsent messages are bounded: memory does not depend on the size of the file."""
 _LONG_BYTES = 10_000_000
 
 
 class _Part(NamedTuple):
-    """A file, and the topic it goes to."""
+    """A file and its topic."""
 
     file: Input
     topic: str
@@ -45,19 +45,19 @@ class _Part(NamedTuple):
 @click.option(
     "--topic",
     metavar="T",
-    help=f"One of {', '.join(Source)}. Default: what each file is called before its .csv",
+    help=f"One of {', '.join(Source)}. Default: the name of each file, without .csv.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was sent as one line of JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the number of messages sent, as one line of JSON.")
 def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None:
-    """Send CSV files to the topics, a message per line; FILE may be a pattern, or - for stdin with --topic.
+    """Send CSV files to the topics, one message per line; FILE may be a pattern, or - for stdin with --topic.
 
-    The first line names the columns. A line that is malformed is sent all the same, and becomes a dead letter with its
-    reason; its neighbours are reconciled. The same file again changes no verdict: a leg is known by its content. A
-    malformed line is another dead letter.
+    The first line names the columns. A malformed line is sent, too: it becomes a dead letter with a reason, and does
+    not affect other lines. Sending a file again changes no verdict, because a leg is identified by its content; its
+    malformed lines become dead letters again.
     """
     settings = effective_settings()
-    parts = [_opened(file, *_destination(file.path, topic, settings)) for file in named(files)]
-    say(f"sending to {_log(settings)}")
+    parts = [_open_part(file, *_destination(file.path, topic, settings)) for file in expand(files)]
+    say(f"sending to {_log_name(settings)}")
     sent: Counter[str] = Counter({part.topic: 0 for part in parts})
     complete = False
     try:
@@ -72,33 +72,33 @@ def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None
             click.echo(json.dumps({"files": [str(path) for path in files], "complete": complete, "topics": dict(sent)}))
 
 
-def _log(settings: Settings) -> str:
-    """Where the messages go, said before they do: the default depends on the directory one is in."""
+def _log_name(settings: Settings) -> str:
+    """The log to write to, printed first: the default depends on the working directory."""
     if not settings.broker.startswith(EMBEDDED):
         return settings.broker
-    file = settings.data_dir / LOG
+    file = settings.data_dir / LOG_NAME
     return f"the embedded log {file}" + ("" if file.exists() else ", which is new")
 
 
 def _destination(path: Path, topic: str | None, settings: Settings) -> tuple[Source, str]:
-    """The feed a file belongs to and its topic; wrong usage where neither its name nor --topic is one."""
+    """The source and topic of a file; a usage error if neither --topic nor the file's name is a topic."""
     inputs = topics(settings.topic_prefix).inputs
     for full, source in inputs.items():
         if (topic or path.stem) in {source.value, full}:
             return source, full
-    known = ", ".join(Source)
+    choices = ", ".join(Source)
     if topic is not None:
-        raise click.BadParameter(f"{topic} is no input topic: name one of {known}", param_hint="--topic")
-    raise click.UsageError(f"{path}: which feed is it? Name it like one of {known} (.csv), or say --topic")
+        raise click.BadParameter(f"{topic} is not an input topic: choose one of {choices}", param_hint="--topic")
+    raise click.UsageError(f"{path}: cannot tell its topic: rename it to one of {choices} (.csv), or give --topic")
 
 
-def _opened(file: Named, source: Source, topic: str) -> _Part:
+def _open_part(file: NamedFile, source: Source, topic: str) -> _Part:
     try:
         opened = Input.open(source, *file)
     except InputError as error:
         fail(Exit.INPUT, str(error))
     if opened.unread:
-        say(f"{opened.name}: not ours, sent along: {printable(', '.join(opened.unread))}")
+        say(f"{opened.name}: unknown columns, sent unchanged: {printable(', '.join(opened.unread))}")
     return _Part(opened, topic)
 
 
@@ -111,7 +111,7 @@ async def _send(parts: list[_Part], settings: Settings, sent: Counter[str], adva
 
 
 async def _send_file(part: _Part, partitions: int, outbox: Outbox, advance: Callable[[int], None]) -> None:
-    """Every line of a file; a record without a key goes round the partitions."""
+    """Send every line of a file; lines without a key are spread over the partitions."""
     rows = Rows(part.file.source, part.file.header)
     lines = size = 0
     empty = True
@@ -134,13 +134,13 @@ async def _send_file(part: _Part, partitions: int, outbox: Outbox, advance: Call
         if empty:
             say(f"{part.file.name} has no rows")
     except OSError as error:
-        fail(Exit.INPUT, f"{part.file.path}: cannot be read on ({error.strerror}); what was read before is sent")
+        fail(Exit.INPUT, f"{part.file.path}: a read failed ({error.strerror}); the lines before it have been sent")
     except InputError as error:
         fail(Exit.INPUT, str(error))
 
 
 def _lines(source: Input, advance: Callable[[int], None]) -> Iterator[bytes]:
-    """The lines below the header, without their line breaks and no longer than ``LINE_BYTES``."""
+    """The lines after the header, without line breaks, truncated to ``LINE_BYTES``."""
     with source.path.open("rb") as file:
         file.seek(source.start)
         while line := file.readline(LINE_BYTES):

@@ -1,4 +1,4 @@
-"""The database of the settings, for commands that say what it has where it is at hand, and work without it."""
+"""Optional access to the configured database, for commands that can do without it."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,8 +11,8 @@ from traderecon.sink.queries import UNREADABLE, Queries
 T = TypeVar("T")
 
 
-def asked(database_url: str, question: Callable[[Queries], T]) -> T | None:
-    """The answer of the database; None where there is none on this machine, or none that can be read."""
+def ask(database_url: str, question: Callable[[Queries], T]) -> T | None:
+    """The answer of the database; None if it is not on this machine or cannot be read."""
     path = sqlite_path(database_url)
     if path is None or not path.is_file():
         return None

@@ -1,12 +1,16 @@
-"""``traderecon reconcile``: the batch from a terminal."""
+"""``traderecon reconcile``: reconcile CSV files, without a broker.
+
+Request: files and options as given  ->  checked paths -> Run -> Summary  ->  report, JSON, exit code
+"""
 
 import hashlib
 import json
 import os
 import webbrowser
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import click
 
@@ -16,13 +20,13 @@ from traderecon.batch.outputs import Format, whole
 from traderecon.batch.reconcile import Run
 from traderecon.batch.reconcile import reconcile as run_batch
 from traderecon.batch.summary import Summary
-from traderecon.cli.console import fail, printable, progress, say
-from traderecon.cli.files import named
+from traderecon.cli.console import counted, fail, printable, progress, say
+from traderecon.cli.files import NamedFile, expand
 from traderecon.cli.rules import effective_rules
 from traderecon.exit_codes import Exit
 from traderecon.records import Source
 from traderecon.records.words import Word
-from traderecon.settings import has_screen
+from traderecon.settings import has_display
 
 Code = TypeVar("Code", bound=Word)
 
@@ -41,18 +45,18 @@ _LONG_BYTES = 10_000_000
 @click.option("--confirmations", required=True, multiple=True, help="CSV with the same columns.")
 @click.option("--pnl", multiple=True, help="CSV: trade_id,pnl_impact,commission")
 @click.option("--out", type=_FILE, help=".csv, .json or .parquet; - (default) is CSV on stdout.")
-@click.option("--rejects", type=_FILE, help="Lines that are no leg, and why. Default: beside --out, .rejects.csv")
-@click.option("--report", type=_FILE, help="A page to read or to send on (.html).")
+@click.option("--rejects", type=_FILE, help="Rejected lines with their reasons. Default: .rejects.csv next to --out.")
+@click.option("--report", type=_FILE, help="Write a report for people (.html).")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
-@click.option("--fail-on-breaks", is_flag=True, help="Exit 1 when a trade needs a person; rejected rows do not count.")
-@click.option("--fail-on-rejects", is_flag=True, help="Exit 1 when a row was rejected.")
+@click.option("--fail-on-breaks", is_flag=True, help="Exit 1 if there are breaks; rejected rows do not count.")
+@click.option("--fail-on-rejects", is_flag=True, help="Exit 1 if a row was rejected.")
 @click.option(
     "--processors",
     "count",
     type=click.IntRange(1),
-    help="How many processes share the work. Default: as many as are quickest.",
+    help="Number of processes. Default: the fastest number.",
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON on stdout: the results, or with --out FILE the summary.")
+@click.option("--json", "as_json", is_flag=True, help="JSON on stdout: the results, or the summary with --out FILE.")
 def reconcile(
     *,
     executions: tuple[str, ...],
@@ -69,42 +73,78 @@ def reconcile(
 ) -> None:
     """Reconcile CSV files: one verdict per trade, as if every grace had passed.
 
-    Rows come out sorted by trade_id. A line that cannot be read is set aside with its reason, and the lines around it
-    are reconciled all the same.
+    Rows are sorted by trade_id. Lines that cannot be read are rejected with a reason; all others are reconciled.
     """
     out = None if out is None or str(out) == "-" else out
     form = _form(out, as_json=as_json)
+    _check_report(report, open_report=open_report)
+    files = _input_files({Source.EXECUTIONS: executions, Source.CONFIRMATIONS: confirmations, Source.PNL: pnl})
+    outputs = _Outputs(out, form, rejects, report)
+    run = _prepare(files, outputs, count)
+    summary = _reconcile(run, report, as_json=as_json)
+    if report and open_report and has_display():
+        webbrowser.open(report.resolve().as_uri())
+    if (fail_on_breaks and summary.broken) or (fail_on_rejects and summary.rejected):
+        raise click.exceptions.Exit(Exit.BREAKS)
+
+
+class _Outputs(NamedTuple):
+    """The files to write: results (None: stdout), rejects (None: the default file) and report (None: no report)."""
+
+    results: Path | None
+    form: Format
+    rejects: Path | None
+    report: Path | None
+
+    @property
+    def rejects_file(self) -> Path:
+        """The rejects file: the given one, next to the results, or in the working directory."""
+        return self.rejects or (self.results.with_suffix(".rejects.csv") if self.results else _FALLBACK_REJECTS)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file that may be written."""
+        return [path for path in (self.results, self.rejects_file, self.report) if path]
+
+
+def _check_report(report: Path | None, *, open_report: bool) -> None:
     if report and report.suffix.lower() not in {".html", ".htm"}:
         raise click.BadParameter(f"{report}: write a name that ends in .html", param_hint="--report")
     if open_report and report is None:
         raise click.UsageError("--open needs --report FILE.html")
-    asked = {Source.EXECUTIONS: executions, Source.CONFIRMATIONS: confirmations, Source.PNL: pnl}
-    files = [(source, file) for source, patterns in asked.items() for file in named(patterns)]
-    rejects_path = rejects or (out.with_suffix(".rejects.csv") if out else _FALLBACK_REJECTS)
+
+
+def _input_files(patterns: Mapping[Source, tuple[str, ...]]) -> list[tuple[Source, NamedFile]]:
+    return [(source, file) for source, names in patterns.items() for file in expand(names)]
+
+
+def _prepare(files: list[tuple[Source, NamedFile]], outputs: _Outputs, processors: int | None) -> Run:
+    """Check rules, paths and inputs; an invalid one ends the command."""
     rules, rules_file = effective_rules()
-    _require_writable(
-        [path for path in (out, rejects_path, report) if path],
-        [path for path in (*(file.path for _, file in files), rules_file) if path],
-    )
+    _require_writable(outputs.paths, [path for path in (*(file.path for _, file in files), rules_file) if path])
     try:
         inputs = [Input.open(source, *file) for source, file in files]
     except InputError as error:
         fail(Exit.INPUT, str(error))
-    run = Run(
+    return Run(
         inputs=inputs,
         rules=rules,
-        out=out,
-        form=form,
-        rejects=rejects_path,
-        keep_empty=bool(rejects or out),
-        processors=count,
+        out=outputs.results,
+        form=outputs.form,
+        rejects=outputs.rejects_file,
+        keep_empty=bool(outputs.rejects or outputs.results),
+        processors=processors,
     )
+
+
+def _reconcile(run: Run, report: Path | None, *, as_json: bool) -> Summary:
+    """Run the batch and write its outputs; a file that cannot be written ends the command."""
     try:
         with progress(run.bytes_to_do, "reconciling", long=_LONG_BYTES) as advance:
             summary = run_batch(run, advance)
-        _tell(summary, run)
-        if as_json and out:
-            click.echo(json.dumps(_summary(summary)))
+        _print_summary(summary, run)
+        if as_json and run.out:
+            click.echo(json.dumps(_to_json(summary)))
         if report:
             _write_report(summary, run, report)
     except BrokenPipeError:
@@ -112,12 +152,10 @@ def reconcile(
     except OSError as error:
         fail(
             Exit.SOFTWARE,
-            f"{error.filename or 'an output'}: cannot be written ({error.strerror}); no file was replaced by half",
+            f"{error.filename or 'an output'}: cannot be written ({error.strerror}); existing files are unchanged or "
+            "completely replaced",
         )
-    if report and open_report and has_screen():
-        webbrowser.open(report.resolve().as_uri())
-    if (fail_on_breaks and summary.broken) or (fail_on_rejects and summary.rejected):
-        raise click.exceptions.Exit(Exit.BREAKS)
+    return summary
 
 
 def _form(out: Path | None, *, as_json: bool) -> Format:
@@ -130,64 +168,64 @@ def _form(out: Path | None, *, as_json: bool) -> Format:
 
 
 def _require_writable(outputs: list[Path], inputs: list[Path]) -> None:
-    """Refuse before the work what would fail after it, or would overwrite what it reads."""
-    taken: dict[str, str] = {}
+    """Reject, before the work, paths that would fail after it or overwrite an input."""
+    conflicts: dict[str, str] = {}
     for path in inputs:
-        if os.path.realpath(path) in taken:
-            raise click.UsageError(f"{path} is named twice: each input has a file of its own")
-        taken[os.path.realpath(path)] = f"{path} is an input"
+        if os.path.realpath(path) in conflicts:
+            raise click.UsageError(f"{path} is given twice: each input needs its own file")
+        conflicts[os.path.realpath(path)] = f"{path} is an input"
     for path in outputs:
         real = Path(os.path.realpath(path))
-        if str(real) in taken:
-            raise click.UsageError(f"{taken[str(real)]}: write {path} somewhere else")
-        taken[str(real)] = f"{path} is named for two outputs"
+        if str(real) in conflicts:
+            raise click.UsageError(f"{conflicts[str(real)]}: write {path} somewhere else")
+        conflicts[str(real)] = f"{path} is given for two outputs"
         if not os.access(real.parent, os.W_OK) or (os.path.lexists(real) and not real.is_file()):
-            raise click.UsageError(f"{path} cannot be written: name a file in a directory that exists and is yours")
+            raise click.UsageError(f"{path} cannot be written: choose a file in a directory that this user can write")
 
 
-def _tell(summary: Summary, run: Run) -> None:
-    for place, (file, name) in enumerate(zip(run.inputs, names_of(run.inputs), strict=True)):
-        if not summary.lines[place]:
+def _print_summary(summary: Summary, run: Run) -> None:
+    for index, (file, name) in enumerate(zip(run.inputs, names_of(run.inputs), strict=True)):
+        if not summary.lines[index]:
             say(f"{name} has no rows")
         if file.unread:
-            say(f"{name}: not read: {printable(', '.join(file.unread))}")
-    states = ", ".join(f"{count:,} {state.lower()}" for state, count in _most_first(summary.states))
-    say(f"{summary.trades:,} trade{'s' * (summary.trades != 1)}" + (f": {states}" if states else ""))
-    for reason, count in _most_first(summary.reasons):
+            say(f"{name}: ignored columns: {printable(', '.join(file.unread))}")
+    states = ", ".join(f"{count:,} {state.lower()}" for state, count in _most_frequent_first(summary.states))
+    say(counted(summary.trades, "trade") + (f": {states}" if states else ""))
+    for reason, count in _most_frequent_first(summary.reasons):
         say(f"  {count:>9,} {reason}")
     if rejected := summary.rejected.total():
-        say(f"{rejected:,} row{'s' * (rejected != 1)} rejected, see {run.rejects}")
+        say(f"{counted(rejected, 'row')} rejected, see {run.rejects}")
     if run.out:
         say(f"results in {run.out}")
 
 
-def _summary(summary: Summary) -> dict[str, object]:
+def _to_json(summary: Summary) -> dict[str, object]:
     return {
         "trades": summary.trades,
         "breaks": summary.broken,
         "rejected": summary.rejected.total(),
-        "states": dict(_most_first(summary.states)),
-        "reasons": dict(_most_first(summary.reasons)),
-        "hints": dict(_most_first(summary.hints)),
-        "rejects": dict(_most_first(summary.rejected)),
-        "rows": dict(_most_first(summary.rows)),
-        "duplicates": dict(_most_first(summary.duplicates)),
+        "states": dict(_most_frequent_first(summary.states)),
+        "reasons": dict(_most_frequent_first(summary.reasons)),
+        "hints": dict(_most_frequent_first(summary.hints)),
+        "rejects": dict(_most_frequent_first(summary.rejected)),
+        "rows": dict(_most_frequent_first(summary.rows)),
+        "duplicates": dict(_most_frequent_first(summary.duplicates)),
     }
 
 
-def _most_first(counts: Counter[Code]) -> list[tuple[Code, int]]:
-    """Counts in an order of their own: the order of the files has no part in what is said."""
-    return sorted(counts.items(), key=lambda counted: (-counted[1], counted[0]))
+def _most_frequent_first(counts: Counter[Code]) -> list[tuple[Code, int]]:
+    """Most frequent first, ties by name: the output does not depend on the order of the files."""
+    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
 def _write_report(summary: Summary, run: Run, path: Path) -> None:
     from traderecon.batch.report import Heading, InputFile, render
 
     files = []
-    for place, (source, name) in enumerate(zip(run.inputs, names_of(run.inputs), strict=True)):
+    for index, (source, name) in enumerate(zip(run.inputs, names_of(run.inputs), strict=True)):
         with source.path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        files.append(InputFile(source.source, name, summary.lines[place], sha256))
+        files.append(InputFile(source.source, name, summary.lines[index], sha256))
     heading = Heading(
         title="Trade reconciliation",
         generated_at_ns=clock.now_ns(),

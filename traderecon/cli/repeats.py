@@ -1,4 +1,4 @@
-"""Repeated options: one that takes a single value is refused the second time; Click would keep the last, silently."""
+"""Repeated options: a single-value option given twice is an error; Click would silently use the last."""
 
 from collections import Counter
 from typing import Any
@@ -7,29 +7,27 @@ import click
 
 
 def refuse_repeats(command: click.Command) -> click.Command:
-    """The command, and those below it, with this check before anything is read."""
+    """Add this check to a command and its subcommands."""
     if isinstance(command, click.Group):
-        for below in command.commands.values():
-            refuse_repeats(below)
+        for subcommand in command.commands.values():
+            refuse_repeats(subcommand)
     if getattr(command, "refuses_repeats", False):
         return command
     parse = command.parse_args
 
-    def checked(ctx: click.Context, args: list[str]) -> list[str]:
-        _, _, given = command.make_parser(ctx).parse_args(list(args))
-        for param, times in Counter(given).items():
-            if times > 1 and isinstance(param, click.Option) and not _adds_up(param):
-                raise click.UsageError(
-                    f"{param.opts[0]} is given {times} times, and takes one value: give it once", ctx
-                )
+    def check_and_parse(ctx: click.Context, args: list[str]) -> list[str]:
+        _, _, params = command.make_parser(ctx).parse_args(list(args))
+        for param, times in Counter(params).items():
+            if times > 1 and isinstance(param, click.Option) and not _may_repeat(param):
+                raise click.UsageError(f"{param.opts[0]} is given {times} times: give it once", ctx)
         return parse(ctx, args)
 
-    attributes: dict[str, Any] = {"parse_args": checked, "refuses_repeats": True}
+    attributes: dict[str, Any] = {"parse_args": check_and_parse, "refuses_repeats": True}
     for name, attribute in attributes.items():
         setattr(command, name, attribute)
     return command
 
 
-def _adds_up(option: click.Option) -> bool:
-    """Whether it may be given more than once: each time counts, or says the same again."""
+def _may_repeat(option: click.Option) -> bool:
+    """Whether an option may be given more than once: its values add up, or it is a flag."""
     return option.multiple or option.count or option.is_flag

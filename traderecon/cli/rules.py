@@ -1,4 +1,4 @@
-"""Settings and rules for a command; what cannot be used ends it."""
+"""Settings and rules for a command; invalid ones end it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,19 +7,20 @@ from traderecon.cli.console import fail
 from traderecon.exit_codes import Exit
 from traderecon.rulebook import rules_in_force
 from traderecon.rules import Rules
-from traderecon.settings import ConfigurationError, Settings, load
+from traderecon.settings import ConfigurationError, Settings, load, override
 
 
-def effective_settings(given: Mapping[str, str] | None = None) -> Settings:
-    """The settings, see ``load``; ends the command, 78, when they cannot be used."""
+def effective_settings(overrides: Mapping[str, str] | None = None) -> Settings:
+    """The settings, with these values first (see ``override``); ends the command with 78 if they are invalid."""
+    override(overrides or {})
     try:
-        return load(given)
+        return load()
     except ConfigurationError as error:
         fail(Exit.CONFIG, str(error))
 
 
 def effective_rules() -> tuple[Rules, Path | None]:
-    """The rules and their file; ends the command, 78, when they cannot be used."""
+    """The rules and their file; ends the command with 78 if they are invalid."""
     settings = effective_settings()
     try:
         return rules_in_force(settings), settings.rules

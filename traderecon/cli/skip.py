@@ -1,4 +1,7 @@
-"""``traderecon topics skip``: a decision to go on behind records that are gone, written down before it is done."""
+"""``traderecon topics skip``: continue after records that retention has deleted, with the decision on record.
+
+decision -> actions topic, then commit the group's offset, then the account of the skipped offsets -> accounts topic
+"""
 
 import json
 import uuid
@@ -7,7 +10,7 @@ from contextlib import suppress
 import click
 import msgspec
 
-from traderecon.cli import attribution as signature
+from traderecon.cli import attribution
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, say
 from traderecon.cli.rules import effective_settings
@@ -20,103 +23,107 @@ from traderecon.records.action import Skip, encode_action
 from traderecon.records.instants import iso
 from traderecon.settings import Settings
 from traderecon.topics import Topics
-from traderecon.topics import topics as named
+from traderecon.topics import topics as topic_names
 from traderecon.transport.microbatch import Outgoing, partition_for
 from traderecon.worker.state import set_applied
 
 
 @click.command()
-@click.option("--topic", required=True, help="An input topic, or the journal (legs), by its whole name.")
-@click.option("--partition", type=click.IntRange(0), required=True, help="Which partition of it.")
-@click.option("--to", "following", type=click.IntRange(0), required=True, help="The offset to go on at.")
-@click.option("--reason", required=True, help="Why, for whoever asks later.")
-@click.option("--by", help="Who decides; the user of this machine unless told.")
+@click.option("--topic", required=True, help="An input topic or the journal (legs), by its full name.")
+@click.option("--partition", type=click.IntRange(0), required=True, help="The partition.")
+@click.option("--to", "following", type=click.IntRange(0), required=True, help="The offset to continue at.")
+@click.option("--reason", required=True, help="Why; recorded with the decision.")
+@click.option("--by", help="Who decides. Default: the logged-in user.")
 @click.option("--json", "as_json", is_flag=True, help="The decision as one JSON object on stdout.")
 def skip(*, topic: str, partition: int, following: int, reason: str, by: str | None, as_json: bool) -> None:
-    """Go on behind records that retention has taken, in one partition.
+    """Continue after records that retention has deleted.
 
-    Only records that are not there any more can be left out. Stop the workers that read the topic first. The decision
-    is written to the topic of actions, then the group goes on at that offset, then the ledger is told; where it ends
-    in between, run it again.
+    For one partition. Only deleted records can be skipped. Stop the workers that read the topic first. The command
+    writes the decision to the actions topic, moves the group to the offset, and accounts for the skipped offsets. If it
+    is interrupted, run it again.
     """
     settings = effective_settings()
-    decided = run(_skip(settings, topic, partition, following, signature.why(reason), signature.by(by)))
+    decision = run(_skip(settings, topic, partition, following, attribution.why(reason), attribution.by(by)))
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(decided)))
-    lost = decided.following - decided.first
-    what = f"{lost} offsets, {decided.first} to {decided.following - 1}, are" if lost else "what is gone is"
-    say(f"{topic}[{partition}]: {what} left out; {decided.group} goes on at {decided.following} or later")
+        click.echo(json.dumps(msgspec.to_builtins(decision)))
+    count = decision.following - decision.first
+    skipped = f"{count} offsets, {decision.first} to {decision.following - 1}, are" if count else "deleted records are"
+    say(f"{topic}[{partition}]: {skipped} skipped; {decision.group} continues at {decision.following} or later")
 
 
-async def _skip(settings: Settings, topic: str, partition: int, following: int, reason: str, by: str) -> Skip:  # noqa: PLR0917  # the decision, word by word
-    names = named(settings.topic_prefix)
+async def _skip(settings: Settings, topic: str, partition: int, following: int, reason: str, by: str) -> Skip:  # noqa: PLR0917  # the fields of the decision
+    names = topic_names(settings.topic_prefix)
     group = _group(settings, names, topic)
     async with connected(settings) as client:
         if partition >= (count := (await client.topics()).get(topic, partition + 1)):
             fail(Exit.USAGE, f"{topic} has {counted(count, 'partition')}: 0 to {count - 1}")
-        at = await client.position(group, topic, partition)
-        untold: tuple[Span, ...] = ()
-        if at.committed is None or at.committed >= at.low:  # what was read up to is for the ledger to say
-            untold = await _untold(client, names, topic, partition, at.low)
-        first = _checked(topic, partition, following, at, untold)
-        decided = Skip(uuid.uuid4().hex, topic, partition, first, following, group, by, iso(now_ns()), reason)
-        await _written(client, names.actions, decided.key, encode_action(decided))
-        if at.committed is None or at.committed < following:
+        position = await client.position(group, topic, partition)
+        missing: tuple[Span, ...] = ()
+        if position.committed is None or position.committed >= position.low:  # only the accounts show what was read
+            missing = await _unaccounted(client, names, topic, partition, position.low)
+        first = _first_skipped(topic, partition, following, position, missing)
+        decision = Skip(uuid.uuid4().hex, topic, partition, first, following, group, by, iso(now_ns()), reason)
+        await _append(client, names.actions, decision.key, encode_action(decision))
+        if position.committed is None or position.committed < following:
             await client.move(group, topic, partition, following)
-        if topic == names.legs:  # the table of matching is not to miss them either
+        if topic == names.legs:  # the matching table must not wait for them, either
             await set_applied(client, names, partition, following - 1)
-        if first < following:  # the last of all: whoever reads the topic has been found to be gone
+        if first < following:  # last, because client.move fails while the group has members
             account = Account(topic, partition, first, ((Disposition.SKIPPED, following - first),))
-            await _written(client, names.accounts, account.key, encode_account(account))
-    return decided
+            await _append(client, names.accounts, account.key, encode_account(account))
+    return decision
 
 
-async def _untold(client: Client, names: Topics, topic: str, partition: int, low: int) -> tuple[Span, ...]:
-    """The offsets below the first there still is that no account on the log tells of."""
+async def _unaccounted(client: Client, names: Topics, topic: str, partition: int, low: int) -> tuple[Span, ...]:
+    """The offsets below ``low``, the first one still in the log, that no account covers."""
     book: Book | None = None
     key = f"{topic}/{partition}".encode()
     count = (await client.topics()).get(names.accounts, 1)
     async for records in client.read(names.accounts, partition_for(key, count)):
         for record in records:
             if record.key == key:
-                with suppress(msgspec.MsgspecError):  # what is no account, the sink puts aside
+                with suppress(msgspec.MsgspecError):  # the sink rejects records that are not accounts
                     account = decode_account(record.value or b"")
                     book = (book or Book.opened(account)).entered(account)
     return book.untold(low) if book is not None else ()
 
 
 def _group(settings: Settings, names: Topics, topic: str) -> str:
-    """The group that reads the topic and keeps no offsets elsewhere."""
+    """The group that reads the topic, if its commits decide where it continues; ends the command otherwise."""
     if topic in names.inputs:
         return f"{settings.topic_prefix}traderecon-intake"
     if topic == names.legs:
         return f"{settings.topic_prefix}traderecon-matching"
-    known = ", ".join([*names.inputs, names.legs])
-    instead = ". What the sink reads is rebuilt instead: move the database away, and it begins with what is there still"
-    return fail(Exit.USAGE, f"{topic!r}: of {known} records can be left out{instead if topic in names.outputs else ''}")
+    choices = ", ".join([*names.inputs, names.legs])
+    hint = ". For topics the sink reads, move the database away: the new one starts with the records that still exist"
+    text = f"{topic!r}: records can be skipped in {choices} only{hint if topic in names.outputs else ''}"
+    return fail(Exit.USAGE, text)
 
 
-def _checked(topic: str, partition: int, following: int, at: GroupPosition, untold: tuple[Span, ...]) -> int:
-    """The first offset that is left out; ends the command where the decision would leave out what is still there."""
-    where = f"{topic}[{partition}] has the offsets {at.low} to {at.high}"
-    if following == at.low and untold:
-        return untold[0][0]
-    if at.committed is None and following == at.low:
-        return at.low  # commit and accounts have expired: how many are gone, only the worker's table knows
-    if at.committed is None:
-        fail(Exit.USAGE, f"{where}, and no commit says how far it was read: the only offset to go on at is {at.low}")
-    if at.committed >= at.low and not untold:
-        fail(Exit.USAGE, f"{where}, and is to be read on at {at.committed}: nothing is lost, nothing is to be done")
-    if following != at.low:
-        gone = sum(ended - begun for begun, ended in untold) or at.low - at.committed
+def _first_skipped(
+    topic: str, partition: int, following: int, position: GroupPosition, missing: tuple[Span, ...]
+) -> int:
+    """The first skipped offset; ends the command if the decision would skip records that still exist."""
+    low, committed = position.low, position.committed
+    offsets = f"{topic}[{partition}] has the offsets {low} to {position.high}"
+    if following == low and missing:
+        return missing[0][0]
+    if committed is None and following == low:
+        return low  # commit and accounts have expired: only the worker's table knows how many records are gone
+    if committed is None:
+        fail(Exit.USAGE, f"{offsets}, and its group has no commit: the only offset to continue at is {low}")
+    if committed >= low and not missing:
+        fail(Exit.USAGE, f"{offsets}, and its group continues at {committed}: no record is lost, nothing to skip")
+    if following != low:
+        lost = sum(end - start for start, end in missing) or low - committed
         fail(
             Exit.USAGE,
-            f"{where}, and is to be read on at {at.committed}: {gone} records are gone, and the only offset to go on "
-            f"at without leaving out more is {at.low}",
+            f"{offsets}, and its group continues at {committed}: {lost} records are gone, and the only offset to "
+            f"continue at without skipping more is {low}",
         )
-    return at.committed
+    return committed
 
 
-async def _written(client: Client, topic: str, key: bytes, value: bytes) -> None:
-    place = partition_for(key, (await client.topics()).get(topic, 1))
-    await client.append(topic, place, [Outgoing(key, value)])
+async def _append(client: Client, topic: str, key: bytes, value: bytes) -> None:
+    partition = partition_for(key, (await client.topics()).get(topic, 1))
+    await client.append(topic, partition, [Outgoing(key, value)])

@@ -1,4 +1,4 @@
-"""``traderecon state``: the state of matching, rebuilt where its table has lost what the journal no longer has."""
+"""``traderecon state``: rebuild the matching table when it has lost records that the journal no longer has."""
 
 import json
 
@@ -12,47 +12,48 @@ from traderecon.client.connection import connected
 from traderecon.settings import Settings
 from traderecon.topics import topics
 from traderecon.worker.state import Rebuilt
-from traderecon.worker.state import rebuild as rebuilt
+from traderecon.worker.state import rebuild as rebuild_tables
 
 SCRATCH = "state-rebuild"
 
 
 @click.group()
 def state() -> None:
-    """State: what matching knows of the trades, and how it gets it back."""
+    """Rebuild the state of matching."""
 
 
 @state.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def rebuild(*, as_json: bool) -> None:
-    """Rebuild matching's table from the output topics.
+    """Rebuild the matching table from the output topics.
 
-    For a table that has lost what the journal no longer reaches back to. Stop all workers first. What was published
-    of each trade is read from the output topics, and from the database what
-    they no longer have; it becomes rows of the changelog. The rest is in the journal, which the workers read again when
-    they start. A trade that was still waiting, and whose legs the journal no longer has, is lost: send its legs again.
-    A rebuild that was cut off is run again; where nothing is to be done, nothing is changed.
+    For a table that has lost records older than the journal. Stop all workers first. The published results of each
+    trade are read from the output topics, or from the database where the topics have expired, and become rows of the
+    changelog. The workers read the rest from the journal when they start. A trade that was still waiting, and whose
+    legs are no longer in the journal, is lost: send its legs again. If the command is interrupted, run it again; it
+    changes nothing if no rebuild is needed.
     """
-    done = run(_rebuild(effective_settings()))
+    partitions = run(_rebuild(effective_settings()))
     if as_json:
-        click.echo(json.dumps([msgspec.to_builtins(one) for one in done]))
+        click.echo(json.dumps([msgspec.to_builtins(partition) for partition in partitions]))
     else:
-        for one in done:
-            click.echo(_line(one))
-    count = sum(one.lost > 0 for one in done)
-    say(
-        f"{count} of {len(done)} partitions rebuilt" if count else "nothing to do: the journal has what the table lacks"
-    )
+        for partition in partitions:
+            click.echo(_line(partition))
+    count = sum(partition.lost > 0 for partition in partitions)
+    if count:
+        say(f"{count} of {len(partitions)} partitions rebuilt")
+    else:
+        say("nothing to do: the journal has every record that the table lacks")
 
 
 async def _rebuild(settings: Settings) -> list[Rebuilt]:
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
         counts = await client.topics()
-        read = [name for name in (names.reconciled, names.mismatch) if name in counts]
-        total = sum([sum((await client.ends(name)).values()) for name in read])
-        with progress(total, "reading what was published") as advance:
-            return await rebuilt(
+        outputs = [name for name in (names.reconciled, names.mismatch) if name in counts]
+        total = sum([sum((await client.ends(name)).values()) for name in outputs])
+        with progress(total, "reading results") as advance:
+            return await rebuild_tables(
                 client,
                 names,
                 f"{settings.topic_prefix}traderecon-matching",
@@ -62,10 +63,12 @@ async def _rebuild(settings: Settings) -> list[Rebuilt]:
             )
 
 
-def _line(one: Rebuilt) -> str:
-    where = (
-        f"{one.topic}[{one.partition}]: the table knew {one.known} offsets, the journal has {one.first} to {one.end}"
+def _line(partition: Rebuilt) -> str:
+    text = (
+        f"{partition.topic}[{partition.partition}]: the table had {partition.known} offsets, the journal has "
+        f"{partition.first} to {partition.end}"
     )
-    if not one.lost:
-        return f"{where}: nothing to do"
-    return f"{where}: {one.results} results read, {one.rows} rows written for what was below {one.first}"
+    if not partition.lost:
+        return f"{text}: nothing to do"
+    results = f"{partition.results} results read, {partition.rows} rows written"
+    return f"{text}: {results} for offsets below {partition.first}"

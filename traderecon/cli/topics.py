@@ -1,4 +1,4 @@
-"""``traderecon topics create``, ``check``, ``acls``: the topics of the pipeline made, looked at, and who may what."""
+"""``traderecon topics``: create and check the topics of the pipeline, and print the ACLs they need."""
 
 import json
 
@@ -6,83 +6,83 @@ import click
 import msgspec
 
 from traderecon.cli.broker import run
-from traderecon.cli.console import fail, say
+from traderecon.cli.console import counted, fail, say
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.skip import skip
 from traderecon.client.client import Created
 from traderecon.client.connection import connected
 from traderecon.exit_codes import Exit
-from traderecon.preflight.rights import GRANTED, Right, gathered, grant, needed, servers
-from traderecon.preflight.topics import Fitness, Standing, inspect, make, other_partitions
+from traderecon.preflight.rights import GRANTED, Right, by_resource, grant, needed, servers
+from traderecon.preflight.topics import Fitness, TopicStatus, inspect, make, other_partitions
 from traderecon.settings import Settings
-from traderecon.topics import topics as named
+from traderecon.topics import topics as topic_names
 
 
 @click.group()
 def topics() -> None:
-    """Topics: what the pipeline needs of its broker."""
+    """Create and check the topics of the pipeline."""
 
 
 @topics.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def create(*, as_json: bool) -> None:
-    """Make every topic that is missing. A topic that is there stays as it is."""
+    """Create every missing topic. Existing topics stay unchanged."""
     settings = effective_settings()
     created = run(_create(settings))
-    names = named(settings.topic_prefix)
-    differing = {
-        one.topic: f"{said.text}: {said.todo}"
-        for one in created
-        if (said := other_partitions(names, one.topic, one.partitions, settings.topic_partitions))
+    names = topic_names(settings.topic_prefix)
+    problems = {
+        topic.topic: f"{status.text}: {status.todo}"
+        for topic in created
+        if (status := other_partitions(names, topic.topic, topic.partitions, settings.topic_partitions))
     }
     if as_json:
-        click.echo(json.dumps([{**one._asdict(), "text": differing.get(one.topic, "")} for one in created]))
+        click.echo(json.dumps([{**topic._asdict(), "text": problems.get(topic.topic, "")} for topic in created]))
     else:
-        for one in created:
-            count = f"{one.partitions} partition{'s' * (one.partitions != 1)}"
-            click.echo(f"{one.topic}: {'made' if one.made else 'was there'}, {count}")
-    if differing:
-        fail(Exit.CONFIG, "\n".join(f"{topic} {said}" for topic, said in differing.items()))
+        for topic in created:
+            click.echo(
+                f"{topic.topic}: {'created' if topic.made else 'exists'}, {counted(topic.partitions, 'partition')}"
+            )
+    if problems:
+        fail(Exit.CONFIG, "\n".join(f"{name} {problem}" for name, problem in problems.items()))
 
 
 @topics.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def check(*, as_json: bool) -> None:
-    """Say of each topic whether a worker can run with it. Changes nothing."""
+    """Report for each topic whether a worker can use it. Changes nothing."""
     settings = effective_settings()
-    standings = run(_inspect(settings))
+    statuses = run(_inspect(settings))
     if as_json:
-        click.echo(json.dumps([msgspec.to_builtins(one) for one in standings]))
+        click.echo(json.dumps([msgspec.to_builtins(status) for status in statuses]))
     else:
-        for one in standings:
-            click.echo(_line(one))
-    bad = [one for one in standings if one.fitness.refuses]
-    if bad:
-        fail(Exit.CONFIG, f"{len(bad)} of {len(standings)} topics are not as they must be: no worker will start")
-    if warned := sum(one.fitness is not Fitness.OK for one in standings):
-        say(f"{warned} of {len(standings)} topics have settings to look at; a worker starts all the same")
+        for status in statuses:
+            click.echo(_line(status))
+    if blocking := sum(status.fitness.blocks for status in statuses):
+        fail(Exit.CONFIG, f"{blocking} of {len(statuses)} topics cannot be used: no worker will start")
+    if warnings := sum(status.fitness is not Fitness.OK for status in statuses):
+        say(f"{warnings} of {len(statuses)} topics have settings to review; a worker starts anyway")
 
 
 @topics.command()
-@click.option("--principal", help="One for all, as Kafka writes it (User:name). Default: each role's own, User:<role>.")
-@click.option("--role", "roles", multiple=True, type=click.Choice(GRANTED), help="Only this one; may be repeated.")
+@click.option("--principal", help="One principal for all roles (User:name). Default: User:<role> for each role.")
+@click.option("--role", "roles", multiple=True, type=click.Choice(GRANTED), help="Only this role; may be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def acls(*, principal: str | None, roles: tuple[str, ...], as_json: bool) -> None:
-    """Print the commands that grant what each role needs.
+    """Print the commands that grant each role the rights it needs.
 
-    They grant no more than that, and nobody is asked.
-    `operator` makes topics and replays dead letters; `feed` sends messages; `web` needs no rights.
+    Grants nothing by itself, and does not contact a broker.
+    `operator` creates topics and replays dead letters; `feed` sends messages; `web` needs no rights.
     """
     settings = effective_settings()
-    for_whom: dict[str, list[Right]] = {}
+    by_principal: dict[str, list[Right]] = {}
     for role in roles or GRANTED:
-        for_whom.setdefault(principal or f"User:{role}", []).extend(needed(settings, [role]))
-    granted = [(whom, rights) for whom, all_of in for_whom.items() for rights in gathered(dict.fromkeys(all_of))]
+        by_principal.setdefault(principal or f"User:{role}", []).extend(needed(settings, [role]))
+    grants = [(name, rights) for name, needs in by_principal.items() for rights in by_resource(dict.fromkeys(needs))]
     if as_json:
-        click.echo(json.dumps([{"principal": whom, **rights._asdict()} for whom, rights in granted]))
+        click.echo(json.dumps([{"principal": name, **rights._asdict()} for name, rights in grants]))
         return
-    for whom, rights in granted:
-        click.echo(grant(whom, rights, servers(settings)))
+    for name, rights in grants:
+        click.echo(grant(name, rights, servers(settings)))
 
 
 topics.add_command(skip)
@@ -93,12 +93,12 @@ async def _create(settings: Settings) -> tuple[Created, ...]:
         return await make(client, settings)
 
 
-async def _inspect(settings: Settings) -> tuple[Standing, ...]:
+async def _inspect(settings: Settings) -> tuple[TopicStatus, ...]:
     async with connected(settings) as client:
         return await inspect(client, settings)
 
 
-def _line(standing: Standing) -> str:
-    count = f", {standing.partitions} partitions" if standing.partitions is not None else ""
-    said = f": {standing.text} -> {standing.todo}" if standing.text else ""
-    return f"{standing.fitness} {standing.topic}{count}{said}"
+def _line(status: TopicStatus) -> str:
+    count = f", {status.partitions} partitions" if status.partitions is not None else ""
+    problem = f": {status.text} -> {status.todo}" if status.text else ""
+    return f"{status.fitness} {status.topic}{count}{problem}"

@@ -1,4 +1,4 @@
-"""``traderecon torture``: break the pipeline on a real Kafka by plan, and judge what is left. For a checkout."""
+"""``traderecon torture``: fault-injection tests on a real Kafka, from a source checkout."""
 
 import os
 import sys
@@ -15,17 +15,18 @@ _PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); from torture.__main
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
-def torture(*, words: tuple[str, ...]) -> None:
-    """Kill workers, stop them, wipe their disks, cut their wires, and judge what is left by an oracle of its own.
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def torture(*, arguments: tuple[str, ...]) -> None:
+    """Kill and stop workers, wipe their disks, cut their connections, and check the results with an independent oracle.
 
-    The harness lies in tests/torture of a checkout, and its options are told there: `traderecon torture --help`.
-    Reports are kept in the data directory unless --reports names another place.
+    The harness is in tests/torture of a checkout; `traderecon torture --help` lists its options. Reports go to the data
+    directory unless --reports is given.
     """
     tests = Path(__file__).resolve().parents[2] / "tests"
     if not (tests / "torture" / "__main__.py").exists():
-        fail(Exit.CONFIG, f"there is no {tests / 'torture'}: torture is for a checkout of the source, not a package")
-    ours: tuple[str, ...] = ()
-    if words[:1] != ("sum",):
-        ours = ("--workload", "pipeline", "--reports", str(effective_settings().data_dir / _REPORTS))
-    os.execv(sys.executable, [sys.executable, "-c", _PROGRAM, str(tests), *ours, *words])  # noqa: S606 - the harness takes this process over
+        fail(Exit.CONFIG, f"there is no {tests / 'torture'}: torture needs a source checkout, not an installed package")
+    defaults: tuple[str, ...] = ()
+    if arguments[:1] != ("sum",):
+        defaults = ("--workload", "pipeline", "--reports", str(effective_settings().data_dir / _REPORTS))
+    program = [sys.executable, "-c", _PROGRAM, str(tests), *defaults, *arguments]
+    os.execv(sys.executable, program)  # noqa: S606 - the harness replaces this process

@@ -1,4 +1,4 @@
-"""``traderecon watermark``: how far the journal has got in time, and a decision to set it."""
+"""``traderecon watermark``: show how far event time has advanced in the journal, and reset it."""
 
 import json
 import uuid
@@ -11,11 +11,11 @@ import click
 import msgspec
 
 from traderecon.addresses import sqlite_path
-from traderecon.cli import attribution as signature
+from traderecon.cli import attribution
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, say
 from traderecon.cli.dates import Instant
-from traderecon.cli.local_database import asked
+from traderecon.cli.local_database import ask
 from traderecon.cli.rules import effective_settings
 from traderecon.client.client import Client
 from traderecon.client.connection import connected
@@ -31,13 +31,13 @@ from traderecon.topics import Topics, topics
 from traderecon.transport.microbatch import Outgoing, partition_for
 
 TAIL_RECORDS = 10_000
-"""So many of the last records of a journal partition are looked at: progress comes every second."""
-WIDER = 10
-"""So many times as many are looked at where none of them is progress."""
+"""Records read from the end of a journal partition to find its last progress, which is written every second."""
+TAIL_GROWTH = 10
+"""Factor by which the tail grows if there was no progress in it."""
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """How far time has got in one source partition, as the journal was told last."""
+    """The time that one source partition has reached, as last recorded in the journal."""
 
     topic: str
     partition: int
@@ -48,154 +48,154 @@ class Reached(msgspec.Struct, frozen=True):
 
 @click.group()
 def watermark() -> None:
-    """The log's time: how far every input has been read, and a decision to set it."""
+    """Show or reset the watermark, the event time that every input has reached."""
 
 
 @watermark.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def show(*, as_json: bool) -> None:
-    """Show how far time has got in each source partition.
+    """Show the time that each source partition has reached.
 
-    The slowest comes first: graces end by it.
+    The slowest comes first: it determines when graces end.
     """
     settings = effective_settings()
-    epoch, reached = run(_shown(settings))
+    epoch, partitions = run(_read_progress(settings))
     if as_json:
-        click.echo(json.dumps({"epoch": epoch, "reached": [msgspec.to_builtins(one) for one in reached]}))
+        click.echo(json.dumps({"epoch": epoch, "reached": [msgspec.to_builtins(reached) for reached in partitions]}))
         return
-    for one in reached:
-        click.echo(f"{one.at}  {beside_our_clock(one)}  {one.topic}[{one.partition}]")
-    if not reached:
-        say("the journal has been told nothing of the time lately: does intake run?")
+    for reached in partitions:
+        click.echo(f"{reached.at}  {beside_local_clock(reached)}  {reached.topic}[{reached.partition}]")
+    if not partitions:
+        say("the journal has no recent progress: is intake running?")
     say(f"epoch {epoch}: the watermark has been reset {counted(epoch, 'time')}")
 
 
 @watermark.command()
-@click.option("--reason", required=True, help="Why, for whoever asks later.")
-@click.option("--by", help="Who decides; default: the user of this machine.")
-@click.option("--at", type=Instant(), help="What time it is (UTC); default: now, by the clock of this machine.")
-@click.option("--dry-run", is_flag=True, help="Say what it would do; nothing is written.")
-@click.option("--force", is_flag=True, help="Take a time that is far from the clock of this machine.")
+@click.option("--reason", required=True, help="Why; recorded with the decision.")
+@click.option("--by", help="Who decides. Default: the logged-in user.")
+@click.option("--at", type=Instant(), help="The new time (UTC). Default: now, by this machine's clock.")
+@click.option("--dry-run", is_flag=True, help="Print the effect, and write nothing.")
+@click.option("--force", is_flag=True, help="Accept a time that is far from this machine's clock.")
 @click.option("--json", "as_json", is_flag=True, help="The decision as one JSON object on stdout.")
 def reset(*, reason: str, by: str | None, at: datetime | None, dry_run: bool, force: bool, as_json: bool) -> None:
-    """Decide what time it is for the log.
+    """Set the watermark to a time.
 
-    For clocks that cannot be believed, or have been believed wrongly. Compare the clocks of all brokers first: a
-    time that is too late ends graces at once and makes false breaks. A time
-    that differs from this machine's clock by more than TRADERECON_CLOCK_STEP_SECONDS needs --force.
+    For use when clocks cannot be trusted, or were trusted wrongly. Compare the clocks of all brokers first: a time that
+    is too late ends graces at once and causes false breaks. A time that differs from this machine's clock by more than
+    TRADERECON_CLOCK_STEP_SECONDS needs --force.
 
-    The decision is written to the topic of actions; running workers apply it within seconds, others when they start.
-    It cannot be undone: results that are published under it stay, also after a reset back, and trades that it makes
-    older than TRADERECON_RETENTION_DAYS are closed, so that legs which come later are ORPHAN_LATE. No record is
-    skipped.
+    The decision is written to the actions topic; running workers apply it within seconds, others when they start. It
+    cannot be undone: results published under it stay, even after a reset back, and trades that it makes older than
+    TRADERECON_RETENTION_DAYS are closed, so that later legs are ORPHAN_LATE. No record is skipped.
     """
     settings = effective_settings()
     now_ms = now_ns() // NS_PER_MS
     at_ms = now_ms if at is None else int(at.timestamp() * 1_000)
-    decided = WatermarkReset(uuid.uuid4().hex, 0, at_ms, signature.by(by), iso(now_ns()), signature.why(reason))
+    decision = WatermarkReset(uuid.uuid4().hex, 0, at_ms, attribution.by(by), iso(now_ns()), attribution.why(reason))
     ahead_s = int((at_ms - now_ms) / 1_000)
     if abs(ahead_s) > settings.clock_step_seconds and not force:
-        _refuse(settings, at_ms, ahead_s)
+        _reject(settings, at_ms, ahead_s)
     if dry_run:
         if as_json:
-            click.echo(json.dumps(msgspec.to_builtins(decided)))
-        say(f"the log's time would be {iso(at_ms * NS_PER_MS)}: {_effect(settings, ahead_s)}")
+            click.echo(json.dumps(msgspec.to_builtins(decision)))
+        say(f"the watermark would be reset to {iso(at_ms * NS_PER_MS)}: {_effect(settings, ahead_s)}")
         say("nothing was written")
         return
-    decided = run(_reset(settings, decided))
+    decision = run(_reset(settings, decision))
     if as_json:
-        click.echo(json.dumps(msgspec.to_builtins(decided)))
-    say(f"the log's time is {iso(decided.at_ms * NS_PER_MS)} from now on, epoch {decided.epoch}")
+        click.echo(json.dumps(msgspec.to_builtins(decision)))
+    say(f"the watermark is reset to {iso(decision.at_ms * NS_PER_MS)}, epoch {decision.epoch}")
 
 
-def _refuse(settings: Settings, at_ms: int, ahead_s: int) -> NoReturn:
+def _reject(settings: Settings, at_ms: int, ahead_s: int) -> NoReturn:
     step = f"{counted(settings.clock_step_seconds, 'second')} that TRADERECON_CLOCK_STEP_SECONDS allows"
-    far = f"{counted(abs(ahead_s), 'second')} {'ahead of' if ahead_s > 0 else 'behind'} this machine's clock"
+    distance = f"{counted(abs(ahead_s), 'second')} {'ahead of' if ahead_s > 0 else 'behind'} this machine's clock"
     fail(
         Exit.USAGE,
-        f"--at {iso(at_ms * NS_PER_MS)} is {far}, more than the {step}. With it, {_effect(settings, ahead_s)}. Nothing "
-        "was written. Correct --at, or repeat the command with --force if that is the time",
+        f"--at {iso(at_ms * NS_PER_MS)} is {distance}, more than the {step}. With it, {_effect(settings, ahead_s)}. "
+        "Nothing was written. Correct --at, or repeat the command with --force if the time is right",
     )
 
 
 def _effect(settings: Settings, ahead_s: int) -> str:
-    """What a reset to a time so far ahead of this machine's clock does to the trades that wait."""
+    """What a reset to a time this far ahead of this machine's clock does to pending trades."""
     if ahead_s < -settings.clock_step_seconds:
         return (
-            "time goes back: no grace ends before the watermark is where it is now. A broker whose clock is right is "
-            "ahead of that time then, and not believed: time may stand still until the next reset"
+            "the watermark goes back: no grace ends until it is again where it is now. A broker with the right time is "
+            "ahead of it and is distrusted: the watermark may stand still until the next reset"
         )
-    trades = asked(settings.database_url, _waiting)
+    trades = ask(settings.database_url, _pending_trades)
     if trades is None:
         return "every trade whose grace ends before it becomes UNMATCHED (there is no database here to count them)"
     verb = "waits" if trades == 1 else "wait"
     text = f"{counted(trades, 'trade')} {verb} for a leg according to {sqlite_path(settings.database_url)}"
-    return f"{text}; every grace that ends before it is over at once, and its trade becomes UNMATCHED"
+    return f"{text}; every grace that ends before that time ends at once, and its trade becomes UNMATCHED"
 
 
-def _waiting(queries: Queries) -> int:
-    return sum(sum(one.pending.values()) for one in queries.standings())
+def _pending_trades(queries: Queries) -> int:
+    return sum(sum(partition.pending.values()) for partition in queries.standings())
 
 
-async def _reset(settings: Settings, wanted: WatermarkReset) -> WatermarkReset:
+async def _reset(settings: Settings, decision: WatermarkReset) -> WatermarkReset:
     """Publish the decision under the next epoch."""
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
         partition = partition_for(RESET_KEY, (await client.topics()).get(names.actions, 1))
-        epoch = await _decided_epoch(client, names, partition)
-        # The topic of decisions may have lost its records: an epoch that the journal has had already changes nothing.
-        epoch = max([epoch, *[progress.epoch async for progress in _told(client, names)]])
-        decided = msgspec.structs.replace(wanted, epoch=epoch + 1)
-        await client.append(names.actions, partition, [Outgoing(RESET_KEY, encode_action(decided))])
-    return decided
+        epoch = await _last_reset_epoch(client, names, partition)
+        # The actions topic may have lost records, and a reset to an epoch that the journal has seen has no effect.
+        epoch = max([epoch, *[progress.epoch async for progress in _last_progress(client, names)]])
+        decision = msgspec.structs.replace(decision, epoch=epoch + 1)
+        await client.append(names.actions, partition, [Outgoing(RESET_KEY, encode_action(decision))])
+    return decision
 
 
-async def _decided_epoch(client: Client, names: Topics, partition: int) -> int:
-    """The epoch of the last reset that the topic of decisions has."""
+async def _last_reset_epoch(client: Client, names: Topics, partition: int) -> int:
+    """The epoch of the last reset in the actions topic."""
     epoch = 0
     async for records in client.read(names.actions, partition):
         for record in records:
-            if (before := decode_reset(record.value or b"")) is not None:
-                epoch = max(epoch, before.epoch)
+            if (earlier := decode_reset(record.value or b"")) is not None:
+                epoch = max(epoch, earlier.epoch)
     return epoch
 
 
-async def _told(client: Client, names: Topics) -> AsyncIterator[Progress]:
-    """The last progress that each partition of the journal has been told."""
+async def _last_progress(client: Client, names: Topics) -> AsyncIterator[Progress]:
+    """The progress at the end of each journal partition."""
     for number, end in (await client.ends(names.legs)).items():
-        found: list[Progress] = []
+        tail: list[Progress] = []
         first, count = end, TAIL_RECORDS
-        while first and not found:
+        while first and not tail:
             first = max(0, end - count)
             async for records in client.read(names.legs, number, first):
                 for record in records:
                     if record.key is None:
-                        with suppress(msgspec.MsgspecError, OtherFormat):  # not of ours: it says nothing
-                            found.append(decode_progress(record.value or b""))
-            count *= WIDER
-        for progress in found:
+                        with suppress(msgspec.MsgspecError, OtherFormat):  # not written by this pipeline
+                            tail.append(decode_progress(record.value or b""))
+            count *= TAIL_GROWTH
+        for progress in tail:
             yield progress
 
 
-async def _shown(settings: Settings) -> tuple[int, list[Reached]]:
+async def _read_progress(settings: Settings) -> tuple[int, list[Reached]]:
+    """The current epoch, and the time that each source partition has reached, slowest first."""
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
         partition = partition_for(RESET_KEY, (await client.topics()).get(names.actions, 1))
-        epoch = await _decided_epoch(client, names, partition)
-        found: dict[tuple[str, int], tuple[int, int]] = {}
-        async for told in _told(client, names):
-            epoch = max(epoch, told.epoch)
-            for topic, numbers in told.reached.items():
-                for place in ((topic, one) for one in numbers):
-                    found[place] = max(found.get(place, (0, 0)), (told.epoch, told.at_ns))
+        epoch = await _last_reset_epoch(client, names, partition)
+        latest: dict[tuple[str, int], tuple[int, int]] = {}
+        async for progress in _last_progress(client, names):
+            epoch = max(epoch, progress.epoch)
+            for topic, numbers in progress.reached.items():
+                for tp in ((topic, number) for number in numbers):
+                    latest[tp] = max(latest.get(tp, (0, 0)), (progress.epoch, progress.at_ns))
     now = now_ns()
-    reached = [
-        Reached(topic, number, iso(at_ns) if at_ns else "never", (now - at_ns) // NS_PER_S if at_ns else 0, told_in)
-        for (topic, number), (told_in, at_ns) in sorted(found.items(), key=lambda one: (one[1], one[0]))
+    partitions = [
+        Reached(topic, number, iso(at_ns) if at_ns else "never", (now - at_ns) // NS_PER_S if at_ns else 0, at_epoch)
+        for (topic, number), (at_epoch, at_ns) in sorted(latest.items(), key=lambda entry: (entry[1], entry[0]))
     ]
-    return epoch, reached
+    return epoch, partitions
 
 
-def beside_our_clock(one: Reached) -> str:
-    """How far this is from our own time, for people."""
-    return f"{abs(one.behind_s):>6,} s {'ahead of' if one.behind_s < 0 else 'behind'} this machine's clock"
+def beside_local_clock(reached: Reached) -> str:
+    """The distance from this machine's clock, as text."""
+    return f"{abs(reached.behind_s):>6,} s {'ahead of' if reached.behind_s < 0 else 'behind'} this machine's clock"

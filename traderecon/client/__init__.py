@@ -1,1 +1,1 @@
-"""Client: Kafka or the embedded log from outside the consumer groups: administration, rights, diagnosis, appends."""
+"""Clients of Kafka or the embedded log outside consumer groups: administration, rights, diagnosis, appends."""

@@ -1,10 +1,10 @@
-"""A client of the log: what stands outside every worker and makes topics, looks at them and appends to them.
+"""The client interface to a log outside any worker: create topics, inspect them, append to them.
 
     async with connect("kafka://host:9092", data_dir) as client:
         await client.create(topic, 4)
         await client.append("executions", 0, [Outgoing(b"T1", b"{...}")])     acknowledged when it returns
 
-The same calls on Kafka and on the embedded log. Trouble has a class per exit code: ``NoAnswer`` 4, ``NotAccepted`` 78.
+The same for Kafka and the embedded log. Errors have one class per exit code: ``NoAnswer`` 4, ``NotAccepted`` 78.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -15,19 +15,19 @@ from traderecon.transport.agreement import GroupState
 from traderecon.transport.microbatch import Outgoing, Record
 
 CONNECT_S = 10.0
-"""A broker that says nothing for so long is not there."""
+"""Time limit for a broker's answer."""
 PATIENCE_S = 60.0
-"""An append that nobody acknowledges is given up after this long."""
+"""Time limit for the acknowledgement of an append."""
 
 
 TOPIC, GROUP = "topic", "group"
 
 Rights = Mapping[tuple[str, str], frozenset[str] | None]
-"""(``topic`` or ``group``, its name) -> what we may do with it (``Read``, ``Write``, ...); None: a topic to be made."""
+"""(``topic`` or ``group``, name) -> allowed operations (``Read``, ...); None: a missing topic that may be created."""
 
 
 class Created(NamedTuple):
-    """What became of a request to make a topic: whether it is new, and how many partitions it has now."""
+    """The result of creating a topic: whether it is new, and its number of partitions."""
 
     topic: str
     made: bool
@@ -35,14 +35,14 @@ class Created(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """How many brokers the cluster has, and how many copies each topic: of its partition that has the fewest."""
+    """The number of brokers, and the replicas of each topic (of its partition with the fewest)."""
 
     brokers: int
     topics: Mapping[str, int]
 
 
 class OpenTransaction(NamedTuple):
-    """A transaction that hides records of a partition: its first record, when that was written, offsets behind it."""
+    """A transaction that blocks a partition: its first record, when that was written, number of offsets behind it."""
 
     partition: int
     first_offset: int
@@ -51,7 +51,7 @@ class OpenTransaction(NamedTuple):
 
 
 class GroupPosition(NamedTuple):
-    """Where a group reads on in a partition (None: it has never read it), and what the log has: from low up to high."""
+    """A group's committed offset in a partition (None without one), and the bounds of the log."""
 
     committed: int | None
     low: int
@@ -59,20 +59,20 @@ class GroupPosition(NamedTuple):
 
 
 class Client(Protocol):
-    """A connection to the log. Every call raises a ``ClientError`` when it cannot be answered."""
+    """A connection to the log. A call that fails raises a ``ClientError``."""
 
     @property
     def where(self) -> str:
-        """The log's address as a person would write it, without secrets."""
+        """The log's address for people to read, without secrets."""
         ...
 
     @property
     def principal(self) -> str:
-        """Who the log takes us for, as its ACLs write it."""
+        """This client's principal, as written in the log's ACLs."""
         ...
 
     async def cluster_id(self) -> str:
-        """What tells this log from any other: the cluster's id, or the id an embedded log was given when made."""
+        """The unique id of the cluster or the embedded log."""
         ...
 
     async def topics(self) -> Mapping[str, int]:
@@ -80,11 +80,11 @@ class Client(Protocol):
         ...
 
     async def copies(self) -> Copies:
-        """The brokers there are, and how many of them have each topic."""
+        """The number of brokers and of replicas of each topic."""
         ...
 
     async def create(self, topic: Topic, partitions: int) -> Created:
-        """Make a topic, or find it; one that is there keeps the partitions and settings it has."""
+        """Create a topic unless it exists; an existing one keeps its partitions and settings."""
         ...
 
     async def config(self, topic: str) -> Mapping[str, str]:
@@ -92,13 +92,13 @@ class Client(Protocol):
         ...
 
     async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
-        """What our principal may do with these; one that is left out is not asked about by anybody here."""
+        """The rights of this principal on these. Absent: the log does not report rights, or does not check them."""
         ...
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> None:
         """Write rows to a partition, in order, and wait until they are durable.
 
-        Tried again while trouble is transient, so a row may come twice.
+        Transient errors are retried, so a row may be written twice.
         """
         ...
 
@@ -107,11 +107,11 @@ class Client(Protocol):
         ...
 
     def read(self, topic: str, partition: int, first: int = 0) -> AsyncIterator[Sequence[Record]]:
-        """The records from an offset on, up to the end as it is now, in order, some at a time; one read at a time."""
+        """Read records from an offset to the current end, in order, in steps; only one read at a time."""
         ...
 
     async def position(self, group: str, topic: str, partition: int) -> GroupPosition:
-        """Where a group reads on in a partition."""
+        """A group's position in a partition."""
         ...
 
     async def committed(self, group: str, topics: Collection[str]) -> Mapping[tuple[str, int], int]:
@@ -119,23 +119,23 @@ class Client(Protocol):
         ...
 
     async def group(self, group: str) -> GroupState:
-        """Who is in a group, and what they have agreed on; a group nobody knows is empty."""
+        """Members and protocol of a group; an unknown group is empty."""
         ...
 
     async def require_empty(self, group: str) -> None:
-        """NotAccepted while somebody is in a group."""
+        """NotAccepted while the group has members."""
         ...
 
     async def move(self, group: str, topic: str, partition: int, offset: int) -> None:
-        """Have a group that nobody is in read on at an offset; NotAccepted while somebody is."""
+        """Set a group's committed offset; NotAccepted while the group has members."""
         ...
 
     async def open_transactions(self, topic: str) -> Sequence[OpenTransaction]:
-        """The oldest transaction of each partition that is open now; a healthy producer may have one as well."""
+        """The oldest open transaction of each partition; a healthy producer may have one, too."""
         ...
 
     async def leaderless(self, topic: str) -> Sequence[int]:
-        """The partitions without a leader: they can be neither read nor written."""
+        """The partitions without a leader, which can be neither read nor written."""
         ...
 
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:

@@ -1,6 +1,6 @@
-"""The connection of an installation: from its settings to a client of its log, and to what its workers connect with.
+"""Connections of an installation: a client of the log, and the security arguments of its workers, from its settings.
 
-settings -> security -> connected(settings) -> Client          the only way: nobody else calls ``connect``
+settings -> security -> connected(settings) -> Client          other modules do not call ``connect``
 """
 
 from collections.abc import AsyncIterator
@@ -12,14 +12,14 @@ from traderecon.client.client import Client
 from traderecon.durable import private
 from traderecon.settings import Settings
 from traderecon.transport.errors import NotAccepted
-from traderecon.transport.security import PLAINTEXT, Security, secured
+from traderecon.transport.security import PLAINTEXT, Security, make_security
 
 
 def security(settings: Settings) -> Security:
-    """How a Kafka is to be spoken to. NotAccepted names the setting whose file cannot be used."""
+    """Protocol and credentials for Kafka. NotAccepted names the setting whose file cannot be used."""
     if not settings.broker.startswith(KAFKA):
         return PLAINTEXT
-    return secured(
+    return make_security(
         settings.kafka_security.upper(),
         username=settings.kafka_username,
         password=settings.kafka_password.get_secret_value() if settings.kafka_password is not None else "",
@@ -32,9 +32,9 @@ def security(settings: Settings) -> Security:
 
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Client]:
-    """A client of the log that the settings name. NoAnswer: nobody there; NotAccepted: whoever is there refuses us."""
+    """A client of the log in the settings. NoAnswer if it does not answer, NotAccepted if it rejects the connection."""
     if settings.broker.startswith(EMBEDDED):
-        private()  # whoever comes first makes the log
+        private()  # connecting may create the log
     async with connect(settings.broker, settings.data_dir, security(settings)) as client:
         yield client
 
@@ -43,9 +43,9 @@ async def connected(settings: Settings) -> AsyncIterator[Client]:
 async def connect(broker: str, data_dir: Path, security: Security | None = None) -> AsyncIterator[Client]:
     """A client of ``kafka://host:port`` (several: ``;``) or ``embedded://``, the log in ``data_dir``.
 
-    ``embedded:///absolute/path`` is the log of that directory. NoAnswer after ``CONNECT_S``; NotAccepted where the
-    embedded log cannot be opened, or a Kafka does not let us in. ``security``: None is plain text. Who has settings
-    calls ``traderecon.client.connection.connected``.
+    ``embedded:///absolute/path`` is the log in that directory. NoAnswer after ``CONNECT_S``; NotAccepted if the
+    embedded log cannot be opened, or Kafka rejects the connection. ``security``: None is plain text. With settings,
+    use ``traderecon.client.connection.connected``.
     """
     if broker.startswith(KAFKA):
         from traderecon.client.kafka_client import KafkaClient
@@ -62,4 +62,4 @@ async def connect(broker: str, data_dir: Path, security: Security | None = None)
         async with EmbeddedClient.opened(directory) as embedded:
             yield embedded
     else:
-        raise NotAccepted(f"{broker!r} is no broker: write embedded:// or kafka://host:9092")
+        raise NotAccepted(f"{broker!r} is not a broker URL: write embedded:// or kafka://host:9092")

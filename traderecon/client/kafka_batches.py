@@ -1,4 +1,4 @@
-"""Rows as the batches of aiokafka."""
+"""Splits rows into aiokafka batches."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,19 +7,19 @@ from traderecon.transport.microbatch import Outgoing
 
 
 def batches(producer: Any, rows: Sequence[Outgoing]) -> Iterator[tuple[Any, Sequence[Outgoing]]]:
-    """The rows in as few batches as fit ``BATCH_BYTES``: each as it goes on the wire, and its rows.
+    """Split rows into as few batches of ``BATCH_BYTES`` as possible; yields each aiokafka batch with its rows.
 
-    A row that is larger is a batch of its own, and the topic's to take or to refuse.
+    A larger row gets its own batch, which the topic accepts or rejects.
     """
-    at = 0
-    while at < len(rows):
+    end = 0
+    while end < len(rows):
         wire = producer.create_batch()
-        first = at
-        while at < len(rows) and (add(wire, rows[at]) is not None or at == first):
-            at += 1
-        yield wire, rows[first:at]
+        first = end
+        while end < len(rows) and (add(wire, rows[end]) is not None or end == first):
+            end += 1
+        yield wire, rows[first:end]
 
 
 def add(wire: Any, row: Outgoing) -> Any:
-    """Put a row into a batch; None where it does not fit."""
+    """Add a row to a batch; None if it does not fit."""
     return wire.append(key=row.key, value=row.value, timestamp=row.timestamp_ms, headers=list(row.headers))

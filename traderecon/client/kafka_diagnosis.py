@@ -1,4 +1,4 @@
-"""What hinders the readers of a Kafka: open transactions, partitions without a leader, clocks that are ahead."""
+"""Diagnosis of what blocks readers of Kafka: open transactions, leaderless partitions, timestamps in the future."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -12,67 +12,68 @@ T = TypeVar("T")
 
 
 class Diagnosis:
-    """A part of ``KafkaClient``, which has the connections."""
+    """Mixin of ``KafkaClient``, which has the connections."""
 
     _admin: Any
     _committed_reader: Any
     _starting: asyncio.Lock
 
-    async def _answered(self, call: Awaitable[T]) -> T:
+    async def _await_answer(self, call: Awaitable[T]) -> T:
         raise NotImplementedError
 
     async def _partitions(self, topic: str) -> list[TopicPartition]:
         raise NotImplementedError
 
-    async def _reading(self) -> Any:
+    async def _open_reader(self) -> Any:
         raise NotImplementedError
 
-    async def _reader_of(self, isolation_level: str) -> Any:
+    async def _start_reader(self, isolation_level: str) -> Any:
         raise NotImplementedError
 
     async def open_transactions(self, topic: str) -> Sequence[OpenTransaction]:
-        """The oldest transaction of each partition that is open now: high watermark and last stable offset differ."""
-        led, committed, reader = await self._led(topic), await self._reading_committed(), await self._reading()
-        stable = await self._answered(committed.end_offsets(led))
-        high = await self._answered(reader.end_offsets(led))
-        found = []
-        for place in led:
-            if (first := stable[place]) < high[place]:
-                since_ms = await self._written_ms(place, first)
-                found.append(OpenTransaction(place.partition, first, since_ms, high[place] - first))
-        return found
+        """The oldest open transaction of each partition whose last stable offset is below its high watermark."""
+        tps = await self._partitions_with_leader(topic)
+        committed, reader = await self._open_committed_reader(), await self._open_reader()
+        stable = await self._await_answer(committed.end_offsets(tps))
+        high = await self._await_answer(reader.end_offsets(tps))
+        transactions = []
+        for tp in tps:
+            if (first := stable[tp]) < high[tp]:
+                since_ms = await self._timestamp_ms(tp, first)
+                transactions.append(OpenTransaction(tp.partition, first, since_ms, high[tp] - first))
+        return transactions
 
     async def leaderless(self, topic: str) -> Sequence[int]:
-        """The partitions for which the cluster names no leader."""
-        (found,) = await self._answered(self._admin.describe_topics([topic]))
-        return sorted(one["partition"] for one in found["partitions"] if one["leader"] < 0)
+        """The partitions without a leader in the cluster's metadata."""
+        (description,) = await self._await_answer(self._admin.describe_topics([topic]))
+        return sorted(partition["partition"] for partition in description["partitions"] if partition["leader"] < 0)
 
     async def has_records_since(self, topic: str, timestamp_ms: int) -> bool:
-        """Whether a record has this timestamp or a later one, by the broker's index: nothing is read.
+        """Whether a record has this timestamp or a later one, by the broker's index, without reading records.
 
-        A partition without a leader is left out.
+        Partitions without a leader are skipped.
         """
-        reader = await self._reading()
-        asked = dict.fromkeys(await self._led(topic), timestamp_ms)
-        found = await self._answered(reader.offsets_for_times(asked))
-        return any(place is not None for place in found.values())
+        reader = await self._open_reader()
+        timestamps = dict.fromkeys(await self._partitions_with_leader(topic), timestamp_ms)
+        offsets = await self._await_answer(reader.offsets_for_times(timestamps))
+        return any(offset is not None for offset in offsets.values())
 
-    async def _led(self, topic: str) -> list[TopicPartition]:
+    async def _partitions_with_leader(self, topic: str) -> list[TopicPartition]:
         """The partitions of a topic that have a leader."""
-        without = set(await self.leaderless(topic))
-        return [place for place in await self._partitions(topic) if place.partition not in without]
+        leaderless = set(await self.leaderless(topic))
+        return [tp for tp in await self._partitions(topic) if tp.partition not in leaderless]
 
-    async def _written_ms(self, place: TopicPartition, offset: int) -> int:
-        """The timestamp of the first record at or above an offset, committed or not; 0 where none comes soon."""
-        reader = await self._reading()
-        reader.assign([place])
-        reader.seek(place, offset)
-        found = await self._answered(reader.getmany(place, timeout_ms=2_000, max_records=1))
-        return next((int(record.timestamp) for record in found.get(place, ())), 0)
+    async def _timestamp_ms(self, tp: TopicPartition, offset: int) -> int:
+        """The timestamp of the first record at or above an offset, committed or not; 0 if none arrives in time."""
+        reader = await self._open_reader()
+        reader.assign([tp])
+        reader.seek(tp, offset)
+        records = await self._await_answer(reader.getmany(tp, timeout_ms=2_000, max_records=1))
+        return next((int(record.timestamp) for record in records.get(tp, ())), 0)
 
-    async def _reading_committed(self) -> Any:
-        """A reader that stops at the first open transaction of a partition."""
+    async def _open_committed_reader(self) -> Any:
+        """A read-committed reader, whose end is the first open transaction of a partition."""
         async with self._starting:
             if self._committed_reader is None:
-                self._committed_reader = await self._reader_of("read_committed")
+                self._committed_reader = await self._start_reader("read_committed")
         return self._committed_reader

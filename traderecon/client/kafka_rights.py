@@ -1,8 +1,8 @@
-"""Rights: what a Kafka lets our principal do with topics and groups, asked of the broker itself. Nothing is changed.
+"""Rights of this client's principal on topics and groups, as reported by the broker. Changes nothing.
 
     admin + names  ->  {("topic", "legs"): {"Read", "Describe"}, ("group", "traderecon-sink"): set(), ...}
 
-A broker answers with the operations it would allow, whatever its authorizer; without one that is all of them.
+The broker reports the operations it would allow, with any authorizer; without an authorizer these are all.
 """
 
 from collections.abc import Collection
@@ -25,10 +25,10 @@ from traderecon.client.client import GROUP, TOPIC, Rights
 from traderecon.transport.errors import NotAccepted
 
 OPERATIONS = ("Read", "Write", "Create", "Delete", "Alter", "Describe", "ClusterAction", "DescribeConfigs")
-FIRST = 3
-"""The code of the first operation; a right is the bit of its code."""
-NOBODY = frozenset[str]()
-AS_THE_BROKER_SAYS = -1
+FIRST_CODE = 3
+"""Code of the first operation. In an answer, each operation is the bit with the number of its code."""
+NO_RIGHTS = frozenset[str]()
+BROKER_DEFAULT = -1
 
 
 class _MetadataAnswer(Response):  # type: ignore[misc]  # aiokafka is not typed
@@ -80,7 +80,7 @@ class _MetadataStruct(RequestStruct):  # type: ignore[misc]
 
 
 class _Metadata(Request[_MetadataStruct]):  # type: ignore[misc]
-    """The version that tells rights, which aiokafka lacks."""
+    """The Metadata request version with rights, which aiokafka lacks."""
 
     API_KEY = 3
 
@@ -88,7 +88,7 @@ class _Metadata(Request[_MetadataStruct]):  # type: ignore[misc]
         self._topics = list(topics)
 
     def build(self, request_struct_class: type[_MetadataStruct]) -> _MetadataStruct:
-        return request_struct_class(self._topics, False, False, True)  # the wire's order
+        return request_struct_class(self._topics, False, False, True)
 
 
 class _GroupsAnswer(Response):  # type: ignore[misc]
@@ -128,7 +128,7 @@ class _GroupsStruct(RequestStruct):  # type: ignore[misc]
 
 
 class _Groups(Request[_GroupsStruct]):  # type: ignore[misc]
-    """The version that tells rights; aiokafka reads its answer as that of the version before, without them."""
+    """The DescribeGroups request version with rights, whose answer aiokafka parses as the previous version."""
 
     API_KEY = 15
 
@@ -140,64 +140,64 @@ class _Groups(Request[_GroupsStruct]):  # type: ignore[misc]
 
 
 async def rights_of_topics(admin: Any, topics: Collection[str]) -> Rights:
-    """What we may do with topics. Raises as aiokafka does where nobody answers."""
+    """The rights on these topics. Raises aiokafka's errors if no broker answers."""
     if not topics:
         return {}
     try:
         answer = await admin._send_request(_Metadata(topics))
     except (IncompatibleBrokerVersion, NotImplementedError):
         return {}
-    found: dict[tuple[str, str], frozenset[str] | None] = {}
+    rights: dict[tuple[str, str], frozenset[str] | None] = {}
     for code, name, _, _, allowed in answer.topics:
         error = for_code(code)
         if error is TopicAuthorizationFailedError:
-            found[TOPIC, name] = await _unseen(admin, name)
+            rights[TOPIC, name] = await _rights_without_describe(admin, name)
         elif error is UnknownTopicOrPartitionError:
-            found[TOPIC, name] = None if await _may_make(admin, name) else frozenset(OPERATIONS) - {"Create"}
+            rights[TOPIC, name] = None if await _may_create(admin, name) else frozenset(OPERATIONS) - {"Create"}
         else:
-            found[TOPIC, name] = _operations(allowed)
-    return found
+            rights[TOPIC, name] = _operations(allowed)
+    return rights
 
 
-async def _unseen(admin: Any, topic: str) -> frozenset[str]:
-    """What we may do with a topic that we may not even see: what does not include seeing it is asked for one by one."""
+async def _rights_without_describe(admin: Any, topic: str) -> frozenset[str]:
+    """The rights on a topic without the right Describe: those that do not imply it are tried one by one."""
     (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
-    looks = for_code(answer.resources[0][0]) is not TopicAuthorizationFailedError
-    makes = await _may_make(admin, topic)
-    return frozenset([*(["DescribeConfigs"] if looks else []), *(["Create"] if makes else [])])
+    may_describe_configs = for_code(answer.resources[0][0]) is not TopicAuthorizationFailedError
+    may_create = await _may_create(admin, topic)
+    return frozenset([*(["DescribeConfigs"] if may_describe_configs else []), *(["Create"] if may_create else [])])
 
 
-async def _may_make(admin: Any, topic: str) -> bool:
-    """Whether a topic would be made for us, if it were not there; nothing is made."""
-    answer = await admin.create_topics([NewTopic(topic, 1, AS_THE_BROKER_SAYS, {}, {})], validate_only=True)
+async def _may_create(admin: Any, topic: str) -> bool:
+    """Whether this principal may create the topic; validated only, nothing is created."""
+    answer = await admin.create_topics([NewTopic(topic, 1, BROKER_DEFAULT, {}, {})], validate_only=True)
     return for_code(answer.topic_errors[0][1]) is not TopicAuthorizationFailedError
 
 
 async def rights_of_groups(admin: Any, groups: Collection[str]) -> Rights:
-    """What we may do with groups, whether they have members or not. Raises as aiokafka does where nobody answers."""
-    found: dict[tuple[str, str], frozenset[str] | None] = {}
+    """The rights on these groups, with or without members. Raises aiokafka's errors if no broker answers."""
+    rights: dict[tuple[str, str], frozenset[str] | None] = {}
     for group in groups:
         try:
             answer = await admin._send_request(_Groups(group), await admin.find_coordinator(group))
         except GroupAuthorizationFailedError:
-            found[GROUP, group] = NOBODY
+            rights[GROUP, group] = NO_RIGHTS
             continue
         except (IncompatibleBrokerVersion, NotImplementedError):
             return {}
         for code, *_, allowed in answer.groups:
             error = for_code(code)
             if error is GroupAuthorizationFailedError:
-                found[GROUP, group] = NOBODY
+                rights[GROUP, group] = NO_RIGHTS
             elif error is NoError:
-                found[GROUP, group] = _operations(allowed)
+                rights[GROUP, group] = _operations(allowed)
             else:
                 raise (
                     error(f"the broker does not describe the group {group}")
                     if error.retriable
                     else NotAccepted(f"the broker does not describe the group {group}: {error.__name__}")
                 )
-    return found
+    return rights
 
 
 def _operations(bits: int) -> frozenset[str]:
-    return frozenset(name for code, name in enumerate(OPERATIONS, FIRST) if bits >> code & 1)
+    return frozenset(name for code, name in enumerate(OPERATIONS, FIRST_CODE) if bits >> code & 1)

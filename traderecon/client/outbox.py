@@ -1,6 +1,6 @@
-"""The outbox: rows on their way to a client, gathered per partition and appended together.
+"""The outbox: collects rows per partition and appends them together through a client.
 
-put, put, put, ...  ->  flush: every partition's rows at once, acknowledged  ->  counted in ``sent``
+put, put, put, ...  ->  flush: append every partition's rows concurrently, acknowledged  ->  counted in ``sent``
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from traderecon.transport.microbatch import Outgoing
 
 
 class Outbox:
-    """What waits to be sent, and in ``sent`` how many rows of each topic the log has acknowledged.
+    """Rows to send; ``sent`` counts the rows of each topic that the log has acknowledged.
 
-    Rows of one partition keep their order. Once ``flush`` has raised, the outbox is not to be used again.
+    Rows of one partition keep their order. An outbox must not be used after ``flush`` has raised.
     """
 
     def __init__(self, client: Client, sent: Counter[str] | None = None) -> None:
@@ -22,25 +22,25 @@ class Outbox:
         self._waiting: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
 
     def put(self, topic: str, partition: int, row: Outgoing) -> None:
-        """Add a row; it is sent by the next ``flush``."""
+        """Add a row for the next ``flush``."""
         self._waiting[topic, partition].append(row)
 
     async def flush(self) -> None:
-        """Send what waits, and return when all of it is durable; a ``ClientError`` when some of it is not.
+        """Send all waiting rows and return when they are durable; a ``ClientError`` if some are not.
 
-        Who is cancelled here (Ctrl-C) still waits for what is under way, so that ``sent`` is what was sent.
+        If cancelled (Ctrl-C), it still waits for the appends in progress, so that ``sent`` is correct.
         """
         waiting = list(self._waiting.items())
         if not waiting:
             return
         self._waiting.clear()
-        appends = asyncio.gather(*(self._append(*named, rows) for named, rows in waiting), return_exceptions=True)
+        appends = asyncio.gather(*(self._append(*tp, rows) for tp, rows in waiting), return_exceptions=True)
         try:
-            ends = await asyncio.shield(appends)
+            outcomes = await asyncio.shield(appends)
         except asyncio.CancelledError:
             await appends
             raise
-        for error in ends:
+        for error in outcomes:
             if error is not None:
                 raise error
 

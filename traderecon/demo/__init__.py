@@ -1,4 +1,4 @@
 """The demo: the whole pipeline on the embedded log, fed by the simulator, with one command and nothing to install.
 
-day (what was sent, what comes next) -> log -> a worker, watched by its supervisor -> decided?
+day (what has been sent, what is next) -> log -> a worker under a supervisor -> all decided?
 """

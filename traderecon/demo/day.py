@@ -1,10 +1,11 @@
-"""The day of a demo: which messages of the simulated feed have been sent, so that the next start goes on there.
+"""The day of a demo: which messages of the simulated feed have been sent, so that the next start continues there.
 
-A trade that has begun is finished: what a run that was stopped or killed left unsent is sent by the next one, of any
-seed and at any rate, before its worker starts. Else a trade would wait for a leg that nobody sends: a false break.
+Every trade that was started is finished: messages that a stopped or killed run left unsent are sent by the next run,
+whatever its seed and rate, before its worker starts. Otherwise a trade would wait for a leg that is never sent, a false
+break.
 
-What is about to be sent is written down before it is sent, what has been sent afterwards. A demo that is killed in
-between sends some messages again, which are the same facts.
+Progress is written before and after sending. A demo killed in between sends some messages again; they are the same
+facts.
 """
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -22,19 +23,19 @@ from traderecon.transport import Outgoing
 
 FILE = "demo.json"
 UNBOUNDED = 2**40
-"""Trades of a day that goes on until it is stopped."""
-AT_ONCE = 1_000
-"""So many trades open the day, as if it had begun a while ago."""
-OF_THE_GRACE = 4
-"""The other side of a trade comes within a quarter of the grace, however slow the rate."""
+"""Number of trades if the demo runs until it is stopped."""
+OPENING_TRADES = 1_000
+"""Trades sent at once, as if the day had begun some time ago."""
+GRACE_FRACTION = 4
+"""The other side of a trade is sent within a quarter of the grace, however slow the rate."""
 TYPICAL = PROFILES["typical"]
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far one seed's day has got: a trade is known by its number, a position is where a message is due.
+    """The progress of one seed's day; trades are numbered, and ``position`` counts slots of the feed.
 
-    All of the trades before ``finished`` has been sent; of those before ``begun`` what is due before ``position``.
-    ``start_ms`` is the execution of trade 0, ``delay_slots`` how late a message of these trades may be.
+    Trades before ``finished`` have been sent completely; of those before ``begun``, the messages due before
+    ``position``. ``start_ms``: execution of trade 0; ``delay_slots``: maximum delay of the messages of these trades.
     """
 
     start_ms: int
@@ -45,12 +46,12 @@ class Progress(msgspec.Struct, frozen=True):
 
     @property
     def outstanding(self) -> bool:
-        """Whether something of a trade that has begun is not sent."""
+        """Whether a trade has unsent messages."""
         return self.begun > self.finished
 
 
 class Day:
-    """The days of every seed in a data directory, of which one goes on."""
+    """The days of all seeds in a data directory; the day of one seed continues."""
 
     def __init__(self, directory: Path, seed: int, now_ms: int) -> None:
         self._file = directory / FILE
@@ -58,16 +59,16 @@ class Day:
         self.sent = 0
         """Messages sent by this process."""
         self._seeds = _read(self._file) if self._file.exists() else {}
-        opened_ms = now_ms - AT_ONCE * SLOT_MS
-        self._seeds.setdefault(self._seed, Progress(opened_ms - opened_ms % 1_000))
+        start_ms = now_ms - OPENING_TRADES * SLOT_MS
+        self._seeds.setdefault(self._seed, Progress(start_ms - start_ms % 1_000))
 
     @property
     def begun(self) -> int:
-        """Trades of which something has been sent."""
+        """Number of trades of which at least one message has been sent."""
         return self._seeds[self._seed].begun
 
     async def finish(self, client: Client, names: Topics, partitions: Mapping[str, int]) -> None:
-        """Send at once what is left of the trades that have begun, of every seed."""
+        """Send the remaining messages of started trades, of every seed, at once."""
         for seed, progress in list(self._seeds.items()):
             if progress.outstanding:
                 profile = replace(TYPICAL, delay_slots=progress.delay_slots)
@@ -86,28 +87,29 @@ class Day:
         rate: float | None,
         grace_s: float,
     ) -> AsyncGenerator[int, None]:
-        """Send what comes next, up to ``trades`` of the day in total, ``rate`` of them a second (None: at once).
+        """Send the next trades, up to ``trades`` of the day in total, ``rate`` of them per second (None: at once).
 
-        ``finish`` comes before. Gives the position again and again, when what is before it is in the log.
+        Call ``finish`` first. Yields the position each time that all messages before it are in the log.
         """
-        before = self._seeds[self._seed]
-        first, most = before.begun, trades or UNBOUNDED
-        if first >= most:
+        start = self._seeds[self._seed]
+        first, last = start.begun, trades or UNBOUNDED
+        if first >= last:
             return
         delay_slots = (
-            TYPICAL.delay_slots if rate is None else int(min(TYPICAL.delay_slots, rate * grace_s / OF_THE_GRACE))
+            TYPICAL.delay_slots if rate is None else int(min(TYPICAL.delay_slots, rate * grace_s / GRACE_FRACTION))
         )
-        progress = replace(before, finished=first, position=first, delay_slots=delay_slots)
-        feed = _feed(self._seed, most, replace(TYPICAL, delay_slots=delay_slots), progress)
-        async for position, sent in self._send(client, names, partitions, feed, rate=rate, first=max(first, AT_ONCE)):
-            begun = max(progress.begun, min(position + 1, most))
+        progress = replace(start, finished=first, position=first, delay_slots=delay_slots)
+        feed = _feed(self._seed, last, replace(TYPICAL, delay_slots=delay_slots), progress)
+        paced_from = max(first, OPENING_TRADES)
+        async for position, sent in self._send(client, names, partitions, feed, rate=rate, first=paced_from):
+            begun = max(progress.begun, min(position + 1, last))
             progress = replace(progress, begun=begun, position=position if sent else progress.position)
             self._write(self._seed, progress)
             if sent:
                 yield position
-        self._write(self._seed, replace(progress, finished=most, begun=most))
+        self._write(self._seed, replace(progress, finished=last, begun=last))
 
-    async def _send(  # a feed, and where it goes
+    async def _send(
         self,
         client: Client,
         names: Topics,
@@ -117,7 +119,7 @@ class Day:
         rate: float | None,
         first: int,
     ) -> AsyncGenerator[tuple[int, bool], None]:
-        """Send the messages; gives the last position of each group, before it is sent and when it is in the log."""
+        """Send the messages; yields the last position of each group before it is sent, and when it is in the log."""
         topic_of = {source: topic for topic, source in names.inputs.items()}
         outbox = Outbox(client)
         async for due in paced(feed, rate, first):
@@ -141,9 +143,9 @@ def _feed(seed: str, trades: int, profile: Profile, progress: Progress) -> Itera
 
 
 def _read(file: Path) -> dict[str, Progress]:
-    """What is written; a version before this one wrote a position alone, of a day that began with the simulator's."""
-    found = msgspec.json.decode(file.read_bytes(), type=dict[str, Progress | int])
+    """The stored progress; an earlier version stored only the position, of a day that began at ``START_MS``."""
+    stored = msgspec.json.decode(file.read_bytes(), type=dict[str, Progress | int])
     return {
-        seed: Progress(START_MS, begun=one + 1, position=one) if isinstance(one, int) else one
-        for seed, one in found.items()
+        seed: Progress(START_MS, begun=progress + 1, position=progress) if isinstance(progress, int) else progress
+        for seed, progress in stored.items()
     }

@@ -1,4 +1,4 @@
-"""Decided: whether everything that was sent has its verdict, and every verdict its row."""
+"""Decided: whether every trade sent has its verdict, and every verdict is stored."""
 
 import asyncio
 
@@ -8,19 +8,19 @@ from traderecon.sink.queries import Queries
 from traderecon.topics import Topics
 
 SECONDS = len("2025-07-26T10:01:23")
-"""ISO times of unequal fractions are in order up to here."""
+"""ISO times with different numbers of fraction digits compare correctly up to here."""
 
 
 async def decided(client: Client, queries: Queries, names: Topics, at_ns: int) -> bool:
-    """Time has got to ``at_ns`` in every journal partition, nobody waits there, and the sink is at the topics' ends.
+    """Whether every journal partition has reached ``at_ns`` without pending trades, and the sink has read all results.
 
-    A standing that says so follows its results into the topics; what is in the topics at that moment is all there is.
+    A partition publishes its watermark after its results, so no more results can follow.
     """
-    standings = await asyncio.to_thread(queries.standings)
+    partitions = await asyncio.to_thread(queries.standings)
     journal = await client.ends(names.legs)
-    if len(standings) < len(journal) or any(
-        (standing.watermark or "")[:SECONDS] < iso(at_ns)[:SECONDS] or sum(standing.pending.values())
-        for standing in standings
+    if len(partitions) < len(journal) or any(
+        (partition.watermark or "")[:SECONDS] < iso(at_ns)[:SECONDS] or sum(partition.pending.values())
+        for partition in partitions
     ):
         return False
     stored = {(row.topic, row.partition): row.next_offset for row in await asyncio.to_thread(queries.offsets)}

@@ -1,4 +1,4 @@
-"""One run of the demo: a worker under its supervisor, the day sent into the log, until it is stopped or decided."""
+"""One run of the demo: start a worker, send the day to the log, until all trades are decided or it is stopped."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -23,14 +23,14 @@ from traderecon.topics import topics
 from traderecon.transport.log import WorkerLock, WorkerRunning
 
 MARGIN_MS = 1_000
-LOOK_S = 0.25
-COUNTED_S = 10.0
-BEFORE_US_S = 10.0
-"""A worker whose demo has been killed is gone after this at the latest."""
+POLL_S = 0.25
+REPORT_S = 10.0
+PREVIOUS_WORKER_S = 10.0
+"""The worker of a killed demo has ended after this time at the latest."""
 
 
 class Plan(NamedTuple):
-    """What to send: ``trades`` in total (None: without an end), ``rate`` a second (None: at once), for how long."""
+    """What to send: ``trades`` in total (None: no limit), ``rate`` per second (None: at once), and for how long."""
 
     seed: int
     trades: int | None
@@ -38,72 +38,72 @@ class Plan(NamedTuple):
     duration_s: float | None
 
 
-class Ended(Exception):
-    """The worker is gone for good; ``code`` is what it ended with."""
+class WorkerEnded(Exception):
+    """The worker ended and will not be restarted; ``code`` is its exit code."""
 
     def __init__(self, code: int) -> None:
-        super().__init__(f"the worker has ended with exit code {code}; its last words are above")
+        super().__init__(f"the worker ended with exit code {code}; its last messages are above")
         self.code = code
 
 
-class OthersData(Exception):
-    """The log in the data directory has messages, and no demo has written there."""
+class ForeignData(Exception):
+    """The log in the data directory has messages that were not sent by a demo."""
 
 
-async def run(settings: Settings, plan: Plan, port: int | None, tell: Callable[[str], None]) -> bool:
-    """Send and wait: True when all is decided and stored, False when the time was up.
+async def run(settings: Settings, plan: Plan, port: int | None, report: Callable[[str], None]) -> bool:
+    """Send and wait: True when all trades are decided and stored, False when the time is up.
 
-    ``port``: where the pages are to be, None for the first that is free. ``tell`` is given what a person wants to know.
-    Raises Ended, StoreError, ClientError, WorkerRunning (another worker has the data directory), OthersData.
+    ``port``: of the pages, None for the first free one. ``report`` prints a message for the user.
+    Raises WorkerEnded, StoreError, ClientError, WorkerRunning (another worker has the data directory), ForeignData.
     """
-    await _alone(settings.data_dir, tell)
+    await _wait_for_previous_worker(settings.data_dir, report)
     async with EmbeddedClient.opened(settings.data_dir) as client:
         await make(client, settings)
-        await _require_own(client, settings)
+        await _reject_foreign_data(client, settings)
         with closing(Store.open(settings.database_url)) as store:
             store.ready()
         day = Day(settings.data_dir, plan.seed, now_ns() // NS_PER_MS)
         names = topics(settings.topic_prefix)
         counts = await client.topics()
         partitions = {name: counts[name] for name in names.inputs}
-        # Before a worker reads on: the log's time has gone on meanwhile, perhaps beyond a grace.
+        # Before the worker starts: the log's time has advanced meanwhile, perhaps beyond a grace.
         await day.finish(client, names, partitions)
         supervisor = Supervisor(port)
-        watched = asyncio.create_task(_watched(supervisor))
-        work = asyncio.create_task(_work(settings, plan, client, day, partitions, tell))
-        counted = asyncio.create_task(_counted(settings, tell))
+        supervision = asyncio.create_task(_supervise(supervisor))
+        work = asyncio.create_task(_send_and_wait(settings, plan, client, day, partitions, report))
+        reports = asyncio.create_task(_report_states(settings, report))
         try:
-            await asyncio.wait({watched, work}, timeout=plan.duration_s, return_when=asyncio.FIRST_COMPLETED)
-            if watched.done():
-                raise Ended(watched.result())
+            await asyncio.wait({supervision, work}, timeout=plan.duration_s, return_when=asyncio.FIRST_COMPLETED)
+            if supervision.done():
+                raise WorkerEnded(supervision.result())
             if work.done():
                 work.result()
             return work.done()
         finally:
-            for task in (watched, work, counted):
+            for task in (supervision, work, reports):
                 task.cancel()
             await asyncio.to_thread(supervisor.stop)
 
 
-async def _require_own(client: EmbeddedClient, settings: Settings) -> None:
-    """OthersData where simulated trades would be mixed with real ones, which nobody could take apart again."""
+async def _reject_foreign_data(client: EmbeddedClient, settings: Settings) -> None:
+    """ForeignData if simulated trades would be mixed with other trades, which could not be undone."""
     if (settings.data_dir / FILE).exists():
         return
     for topic in topics(settings.topic_prefix).inputs:
         if any((await client.ends(topic)).values()):
-            raise OthersData(
-                f"{settings.data_dir}: {topic} has messages that no demo has sent, and simulated trades would be mixed "
-                "with them. Give the demo another directory: --data-dir"
+            raise ForeignData(
+                f"{settings.data_dir}: {topic} has messages that were not sent by a demo, and simulated trades would "
+                "be mixed with them. Give the demo another directory with --data-dir"
             )
 
 
-async def _work(  # noqa: PLR0917  # the parts of one run
+async def _send_and_wait(  # noqa: PLR0917  # the parts of one run
     settings: Settings,
     plan: Plan,
     client: EmbeddedClient,
     day: Day,
     partitions: Mapping[str, int],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
     names = topics(settings.topic_prefix)
     grace_ns = rules_in_force(settings).grace_ns
@@ -111,51 +111,52 @@ async def _work(  # noqa: PLR0917  # the parts of one run
     async with aclosing(sending) as sent:
         async for _ in sent:
             pass
-    # Nobody waits for a minute to pass: the log's time is put behind the last grace.
+    # Advance the log's time beyond the last grace instead of waiting for it.
     await client.advance(grace_ns // NS_PER_MS + MARGIN_MS)
     at_ns = await client.now_ms() * NS_PER_MS
     trades = "1 trade is" if day.begun == 1 else f"{day.begun:,} trades are"
     messages = f"{day.sent:,} message{'s' * (day.sent != 1)}"
-    tell(f"{trades} sent ({messages} now); waiting until each is decided and stored")
+    report(f"{trades} sent ({messages} in this run); waiting until all are decided and stored")
     with closing(Queries.open(settings.database_url)) as queries:
         while not await decided(client, queries, names, at_ns):
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
         states = await asyncio.to_thread(queries.states)
-    tell(_line(states))
+    report(_line(states))
 
 
-async def _watched(supervisor: Supervisor) -> int:
-    while (code := supervisor.look()) is None:
-        await asyncio.sleep(LOOK_S)
+async def _supervise(supervisor: Supervisor) -> int:
+    """The exit code of the worker, once it is not restarted any more."""
+    while (code := supervisor.poll()) is None:
+        await asyncio.sleep(POLL_S)
     return code
 
 
-async def _counted(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Say from time to time what there is."""
+async def _report_states(settings: Settings, report: Callable[[str], None]) -> None:
+    """Report the number of trades in each state every ``REPORT_S``."""
     with closing(Queries.open(settings.database_url)) as queries:
         while True:
-            await asyncio.sleep(COUNTED_S)
-            tell(_line(await asyncio.to_thread(queries.states)))
+            await asyncio.sleep(REPORT_S)
+            report(_line(await asyncio.to_thread(queries.states)))
 
 
 def _line(states: Mapping[State, int]) -> str:
     return ", ".join(f"{count:,} {state.lower()}" for state, count in states.items() if count) or "nothing yet"
 
 
-async def _alone(directory: Path, tell: Callable[[str], None]) -> None:
-    """Wait for the worker of a demo that was killed to be gone; WorkerRunning: there is one that stays."""
+async def _wait_for_previous_worker(directory: Path, report: Callable[[str], None]) -> None:
+    """Wait until the worker of a killed demo has ended; WorkerRunning: a worker keeps running."""
     directory.mkdir(parents=True, exist_ok=True)
-    until = monotonic() + BEFORE_US_S
-    told = False
+    until_s = monotonic() + PREVIOUS_WORKER_S
+    reported = False
     while True:
         try:
             WorkerLock(directory).release()
         except WorkerRunning:
-            if monotonic() > until:
+            if monotonic() > until_s:
                 raise
-            if not told:
-                tell(f"another worker has {directory}: waiting {BEFORE_US_S:g} s for it to end")
-                told = True
-            await asyncio.sleep(LOOK_S)
+            if not reported:
+                report(f"another worker uses {directory}: waiting {PREVIOUS_WORKER_S:g} s for it to end")
+                reported = True
+            await asyncio.sleep(POLL_S)
         else:
             return

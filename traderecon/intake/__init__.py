@@ -1,10 +1,10 @@
-"""Records in, facts out: strict decoding of messages and rows, total over whatever is sent.
+"""Records in, facts out: strict decoding of messages and rows, total over any input.
 
     bytes of a topic -> decode ─┐
-                                ├─> Fact(leg, origin) | Rejected(code, sentence, origin)
+                                ├─> Fact(leg, origin) | Rejected(code, text, origin)
     line of a CSV    -> Rows  ──┘
 
-    line of a CSV    -> message_of -> the bytes of a topic that say the same
+    line of a CSV    -> message_of -> the same record as bytes of a topic
 
 Pure: values and text in, values out. Bad input is a value; only a bug raises.
 """

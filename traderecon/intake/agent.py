@@ -1,11 +1,11 @@
-"""Intake: one agent per input topic, and the journal's clock.
+"""The intake agents: one per input topic, and the progress of time for the journal.
 
     record -> decode -> a fact for ``legs``, under its trade's key     or a dead letter
-    every offset of a batch -> an account of what it became, when all of that is durable
+    every offset of a batch -> an account of its disposition, once everything else is acknowledged
     a source partition read to its end -> progress, in every partition of ``legs``
 
-It keeps no table: what was forwarded twice is one fact. Time comes from the log: a source partition has got as far as
-T when everything it held at T stands in the journal, so no grace ends on a leg that waits unread in a topic.
+Intake has no table: a record forwarded twice is one fact. Time comes from the log: a source partition has reached T
+when everything it held at T is in the journal, so no grace ends while a leg is still unread in a topic.
 """
 
 import asyncio
@@ -34,10 +34,10 @@ from traderecon.transport.unreadable import UnreadableBatch, widths_of
 
 MS_PER_S = 1_000
 PROGRESS_S = 1.0
-"""How often the journal is told how far time has got."""
+"""How often progress is written to the journal."""
 
-MOST_UNREAD = 100
-"""So many fields that are not ours are named."""
+MAX_UNKNOWN_NAMES = 100
+"""Unknown fields named in the log, per source and worker."""
 
 logger = logging.getLogger(__name__)
 
@@ -52,31 +52,30 @@ def attach(
     wall_votes: bool = False,
     clock_file: Path | None = None,
 ) -> None:
-    """Give the stage's app the three intake agents and the progress.
+    """Give the stage's app the three intake agents and the timers that report progress.
 
-    ``clock_step_s``: how far a clock of the log may be ahead of what has passed. ``wall_votes``: whether this machine's
-    wall clock is another clock than the log's. ``clock_file``: where what is believed is kept over a restart.
+    ``clock_step_s``: how far a broker's clock may run ahead of elapsed time before it is not believed. ``wall_votes``:
+    whether this machine's wall clock is independent of the log's. ``clock_file``: where the believed time is stored
+    for a restart.
     """
     app = stage.app
     time = JournalTime(stage, step_ms=clock_step_s * MS_PER_S, votes=wall_votes, state_file=clock_file)
     for name, source in stage.topics.inputs.items():
         intake = _Intake(stage, source, (forms or {}).get(source, UTC_FORM), time)
         app.agent(app.topic(name, key_type=bytes, value_type=bytes), name=f"intake-{source}")(intake.run)
-    progress = _ProgressTeller(stage, time)
-    app.timer(interval=PROGRESS_S, name="progress")(progress.tell)
-    rests = _RestTeller(stage)
-    app.timer(interval=PROGRESS_S, name="rests")(rests.tell)
+    app.timer(interval=PROGRESS_S, name="progress")(_ProgressReporter(stage, time).report)
+    app.timer(interval=PROGRESS_S, name="control-records")(_ControlAccounts(stage).report)
 
 
 class _Intake:
-    """One input topic: its records, decoded, and sent on."""
+    """Decodes the records of one input topic and sends them on."""
 
     def __init__(self, stage: Stage, source: Source, form: Form, time: JournalTime) -> None:
         self._stage, self._source, self._form, self._time = stage, source, form, time
-        self._unread: set[str] = set()
+        self._unknown_fields: set[str] = set()
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
-        """Records of one input topic become facts for the journal, or dead letters."""
+        """Turn the records of one input topic into facts for the journal, or dead letters."""
         async for batch in batches:
             now = await self._time.log_time()
             if now is None:
@@ -84,16 +83,16 @@ class _Intake:
                 continue
             with self._stage.retry_counts.attempting(batch):
                 outbox, rejected = self._sorted(batch, now)
-            await asyncio.gather(*(self._stage.app.append(*place, rows) for place, rows in outbox.items()))
+            await asyncio.gather(*(self._stage.app.append(*tp, rows) for tp, rows in outbox.items()))
             offsets = [record.offset for record in batch]
-            others = [(offset, Disposition.REJECTED) for offset in rejected]
+            dispositions = [(offset, Disposition.REJECTED) for offset in rejected]
             widths = widths_of(batch) if rejected else {}
-            runs = runs_of(batch.span.start, batch.span.stop, offsets, others, widths)
-            await _tell(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
+            runs = runs_of(batch.span.start, batch.span.stop, offsets, dispositions, widths)
+            await _send_account(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
             self._count(batch, rejected)
 
     def _sorted(self, batch: MicroBatch, now: LogTime) -> tuple[Rows, dict[int, RejectCode]]:
-        """Every record of a batch as what it becomes, by topic and partition; and why which offsets are no leg."""
+        """The records to send for a batch, by topic and partition; and the code of each rejected offset."""
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
         suspect = self._stage.retry_counts.suspects(batch)
@@ -101,41 +100,42 @@ class _Intake:
             origin = Origin(batch.topic, batch.partition, record.offset, now.received_ns(record))
             killer = suspect and self._stage.retry_counts.killer(batch, record)
             try:
-                read: Fact | Rejected = killed(origin) if killer else self._read(record, origin)
-                topic, row = self._row(record, read)
+                decoded: Fact | Rejected = killed(origin) if killer else self._decode(record, origin)
+                topic, row = self._outgoing(record, decoded)
             except Exception as error:
                 if self._stage.retry_counts.another(batch, record) < LIMIT:
                     raise
-                read = failed(origin, error)
-                topic, row = self._row(record, read)
+                decoded = failed(origin, error)
+                topic, row = self._outgoing(record, decoded)
             outbox[topic, partition_for(row.key or b"", self._stage.partitions)].append(row)
-            if isinstance(read, Rejected):
-                rejected[record.offset] = read.code
+            if isinstance(decoded, Rejected):
+                rejected[record.offset] = decoded.code
         return outbox, rejected
 
-    def _read(self, record: Record, origin: Origin) -> Fact | Rejected:
+    def _decode(self, record: Record, origin: Origin) -> Fact | Rejected:
         if isinstance(record, UnreadableBatch):
             return unread(origin, record.sentence(origin.topic, origin.partition), too_large=record.too_large)
         return decode(self._source, record.value, origin, self._form)
 
-    def _row(self, record: Record, read: Fact | Rejected) -> tuple[str, Outgoing]:
-        """What is sent on of a record, and to which topic."""
+    def _outgoing(self, record: Record, decoded: Fact | Rejected) -> tuple[str, Outgoing]:
+        """The topic for a decoded record, and the record to send there."""
         topics = self._stage.topics
-        if isinstance(read, Fact):
-            self._report_unread(read)
-            return topics.legs, Outgoing(read.leg.trade_id.encode(), encode_journal(read))
+        if isinstance(decoded, Fact):
+            self._report_unknown_fields(decoded)
+            return topics.legs, Outgoing(decoded.leg.trade_id.encode(), encode_journal(decoded))
         if isinstance(record, UnreadableBatch):
-            return topics.dead_letters, Outgoing(None, dead_letter(read, None, record.content, whole=False))
-        letter = dead_letter(read, record.key, record.value, record.headers)
-        return topics.dead_letters, Outgoing(dead_letter_key(record.key), letter)
+            return topics.dead_letters, Outgoing(None, dead_letter(decoded, None, record.content, whole=False))
+        value = dead_letter(decoded, record.key, record.value, record.headers)
+        return topics.dead_letters, Outgoing(dead_letter_key(record.key), value)
 
-    def _report_unread(self, fact: Fact) -> None:
-        """Name fields that are not ours, each once for a source and worker, and not without end."""
-        if not fact.extra or len(self._unread) >= MOST_UNREAD or self._unread.issuperset(fact.extra):
+    def _report_unknown_fields(self, fact: Fact) -> None:
+        """Log the name of each unknown field once per source and worker, up to a bound."""
+        seen = self._unknown_fields
+        if not fact.extra or len(seen) >= MAX_UNKNOWN_NAMES or seen.issuperset(fact.extra):
             return
-        new = sorted(fact.extra.keys() - self._unread)[: MOST_UNREAD - len(self._unread)]
-        self._unread.update(new)
-        logger.warning("%s: fields that are not read: %s", self._source, ascii(", ".join(new))[1:-1])
+        new = sorted(fact.extra.keys() - seen)[: MAX_UNKNOWN_NAMES - len(seen)]
+        seen.update(new)
+        logger.warning("%s: unknown fields, not used: %s", self._source, ascii(", ".join(new))[1:-1])
 
     def _count(self, batch: MicroBatch, rejected: Mapping[int, RejectCode]) -> None:
         self._stage.metrics.consumed.labels(self._source).inc(len(batch))
@@ -144,47 +144,49 @@ class _Intake:
             self._stage.metrics.rejected.labels(self._source, code).inc(count)
 
 
-class _RestTeller:
-    """Tells the offsets without a record that no batch has brought along: a transaction may end behind the last one."""
+class _ControlAccounts:
+    """Accounts for offsets without a record after the last batch, such as the end of a transaction."""
 
     def __init__(self, stage: Stage) -> None:
         self._stage, self._app = stage, stage.app
-        self._told: dict[TP, tuple[Reading, int]] = {}
+        self._accounted: dict[TP, tuple[Reading, int]] = {}
 
-    async def tell(self, *_: object) -> None:
+    async def report(self, *_: object) -> None:
+        """Account for the offsets each source partition has settled since its last batch."""
         consumer: Any = self._app.consumer
         readings: dict[TP, Reading] = consumer.readings()
-        self._told = {tp: told for tp, told in self._told.items() if readings.get(tp) is told[0]}
+        self._accounted = {
+            tp: (reading, stop) for tp, (reading, stop) in self._accounted.items() if readings.get(tp) is reading
+        }
         for tp, reading in readings.items():
-            told = self._told[tp][1] if tp in self._told else 0
-            first, ended = max(reading.delivered, told), reading.next_offset
-            # What is delivered is accounted for before it is done.
-            if first < ended and reading.settle() == ended:
-                await _tell(self._stage, Account(*tp, first, ((Disposition.CONTROL, ended - first),)))
-                self._told[tp] = reading, ended
+            accounted = self._accounted[tp][1] if tp in self._accounted else 0
+            first, stop = max(reading.delivered, accounted), reading.next_offset
+            # Not before the delivered records are settled: their own account comes first.
+            if first < stop and reading.settle() == stop:
+                await _send_account(self._stage, Account(*tp, first, ((Disposition.CONTROL, stop - first),)))
+                self._accounted[tp] = reading, stop
 
 
-async def _tell(stage: Stage, account: Account) -> None:
-    """An account, acknowledged."""
-    key = account.key
-    place = stage.topics.accounts, partition_for(key, stage.partitions)
-    await stage.app.append(*place, [Outgoing(key, encode_account(account))])
+async def _send_account(stage: Stage, account: Account) -> None:
+    """Send an account and wait until it is acknowledged."""
+    partition = partition_for(account.key, stage.partitions)
+    await stage.app.append(stage.topics.accounts, partition, [Outgoing(account.key, encode_account(account))])
 
 
 class _Mark(NamedTuple):
-    """At ``at_ms`` of the log's time, or later, a source partition ended at ``end``."""
+    """A source partition ended at offset ``end`` at log time ``at_ms`` or later."""
 
     reading: Reading
     at_ms: int
     end: int
 
 
-class _ProgressTeller:
-    """Tells the journal up to when each source partition of this worker stands in it.
+class _ProgressReporter:
+    """Writes to the journal how far in time each source partition of this worker has been forwarded.
 
-    The time of a mark is one the log gave to a record before the partition's end was asked for, and one that is
-    believed; no wall clock of ours has a part in it. The end is the high watermark: what a transaction that is still
-    open hides is not passed over. The mark is told when everything below that end is acknowledged.
+    The time of a mark is a believed time that the log gave to a record before the partition's end was fetched; this
+    machine's wall clock plays no part. The end is the high watermark, so records hidden by an open transaction are
+    not skipped. A mark is reached when everything below its end is acknowledged.
     """
 
     def __init__(self, stage: Stage, time: JournalTime) -> None:
@@ -193,7 +195,8 @@ class _ProgressTeller:
         self._topics, self._partitions = stage.topics, stage.partitions
         self._marks: dict[TP, _Mark] = {}
 
-    async def tell(self, *_: object) -> None:
+    async def report(self, *_: object) -> None:
+        """Send the progress of the marks reached, and set new marks at the current ends."""
         consumer = self._app.consumer
         readings: dict[TP, Reading] = consumer.readings()
         if not readings:
@@ -202,31 +205,31 @@ class _ProgressTeller:
             await self._time.begin()
             if await self._time.read_resets():
                 self._marks = {}
-                await self._tell([Progress(self._time.newest_ms * NS_PER_MS, {}, {}, self._time.epoch)])
+                await self._send([Progress(self._time.newest_ms * NS_PER_MS, {}, {}, self._time.epoch)])
         except (*consumer.transient_errors, Unanswered) as error:
-            logger.warning("what time it is for the journal is asked again, the log did not answer: %r", error)
+            logger.warning("cannot read the log's time, will retry; the log did not answer: %r", error)
             return
-        self._time.look()
+        self._time.read_clocks()
         self._time.report()
         at_ms = self._time.newest_ms
         marks = {tp: mark for tp, mark in self._marks.items() if readings.get(tp) is mark.reading}
         reached = {tp: mark.at_ms for tp, mark in marks.items() if mark.reading.settle() >= mark.end}
-        if not at_ms:  # nothing has come back yet that would tell the time
+        if not at_ms:  # the log has not given a time yet
             reached = dict.fromkeys(readings, 0)
         unmarked = readings.keys() - (marks.keys() - reached.keys())
         try:
             counts = await consumer.partition_counts(self._topics.inputs)
             ends = await consumer.highwaters(*unmarked) if unmarked else {}
         except consumer.transient_errors as error:
-            logger.warning("how far time has got is told later, the log did not answer: %r", error)
+            logger.warning("cannot report progress, will retry; the log did not answer: %r", error)
             return
         self._marks = {tp: mark for tp, mark in marks.items() if tp not in reached}
         self._marks |= {tp: _Mark(readings[tp], at_ms, end or 0) for tp, end in ends.items()}
-        await self._tell(list(_grouped(reached, counts, self._time.epoch)))
+        await self._send(list(_grouped(reached, counts, self._time.epoch)))
 
-    async def _tell(self, progress: Sequence[Progress]) -> None:
-        """Progress to every partition of the journal, acknowledged."""
-        rows = [Outgoing(None, encode_journal(one)) for one in progress]
+    async def _send(self, progress: Sequence[Progress]) -> None:
+        """Send progress to every partition of the journal and wait until it is acknowledged."""
+        rows = [Outgoing(None, encode_journal(entry)) for entry in progress]
         if rows:
             legs = self._topics.legs
             await asyncio.gather(*(self._app.append(legs, number, rows) for number in range(self._partitions)))
@@ -236,8 +239,8 @@ def _grouped(reached: Mapping[TP, int], counts: Mapping[str, int], epoch: int) -
     """One progress per time, the earliest first."""
     for at_ms in sorted(set(reached.values())):
         topics: dict[str, list[int]] = defaultdict(list)
-        for tp, when_ms in sorted(reached.items()):
-            if when_ms == at_ms:
+        for tp, reached_ms in sorted(reached.items()):
+            if reached_ms == at_ms:
                 topics[tp.topic].append(tp.partition)
-        known = {topic: counts[topic] for topic in topics if topic in counts}
-        yield Progress(at_ms * NS_PER_MS, topics, known, epoch)
+        partitions = {topic: counts[topic] for topic in topics if topic in counts}
+        yield Progress(at_ms * NS_PER_MS, topics, partitions, epoch)

@@ -1,9 +1,9 @@
-r"""Blanks: what nobody sees at the ends of an id or a cell, and nobody means.
+r"""Blanks: invisible characters around an id or a cell, which are never meant.
 
     trimmed("\u00a0T1 ") -> "T1"
 
-The space separators of Unicode, and what takes no room at all: zero-width spaces and joiners, the byte order mark.
-Between two characters they are part of the text, and spelled out wherever it is shown.
+The space separators of Unicode, and what has no width: zero-width spaces and joiners, the byte order mark. Between two
+characters they are part of the text, and escaped wherever it is shown.
 """
 
 from typing import Final

@@ -40,14 +40,14 @@ class EpochUnit(Enum):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """What a source may leave out of its timestamps: the zone of a naive one, the unit of a bare number."""
+    """What a source leaves out of its timestamps: the zone of a naive one, the unit of a bare number."""
 
     naive_zone: str = "UTC"
     epoch_unit: EpochUnit | None = None
 
 
 class Instant(msgspec.Struct, frozen=True, gc=False):
-    """UTC nanoseconds, the fraction digits the sender gave (0 to 9), and what was noticed."""
+    """UTC nanoseconds, the number of fraction digits sent (0 to 9), and hints."""
 
     ns: int
     granularity: int
@@ -63,7 +63,7 @@ def instant(sent: str, form: Form = UTC_FORM) -> Instant:
     >>> instant("2025-07-26T10:01:23.1Z")
     Instant(ns=1753524083100000000, granularity=1, hints=())
 
-    Refuses with TIMESTAMP_UNPARSEABLE, TIMESTAMP_INVALID (no such moment), TIMESTAMP_AMBIGUOUS (a clock change),
+    Rejects with TIMESTAMP_UNPARSEABLE, TIMESTAMP_INVALID (no such moment), TIMESTAMP_AMBIGUOUS (a clock change),
     NUMBER_PRECISION_EXCEEDED (finer than a nanosecond).
     """
     text = trimmed(sent)
@@ -80,12 +80,12 @@ def instant(sent: str, form: Form = UTC_FORM) -> Instant:
 
 
 def _calendar(civil: str, tail: str, form: Form) -> Instant:
-    """A date and time as written, and what follows the seconds."""
+    """The instant of a date and time as written, and what follows the seconds."""
     second, leap = _second(civil)
     fraction_ns, granularity, offset_s = _tail(tail)
     hints: tuple[Hint, ...] = ()
     if offset_s is None:
-        offset_s = 0 if form.naive_zone == "UTC" else second - _localised(second, form.naive_zone)
+        offset_s = 0 if form.naive_zone == "UTC" else second - _from_zone(second, form.naive_zone)
         hints = (Hint.TIMESTAMP_NO_TIMEZONE,)
     epoch_s = second - offset_s
     ns = _in_range(epoch_s * NS_PER_S + fraction_ns)
@@ -126,9 +126,7 @@ def _tail(tail: str) -> tuple[int, int, int | None]:
     """Nanoseconds, fraction digits, and the offset from UTC in seconds (None: naive)."""
     match = _TAIL.fullmatch(tail)
     if not match:
-        raise DecodeError(
-            RejectCode.TIMESTAMP_UNPARSEABLE, "send the time as 10:01:23.000Z, with Z or +02:00 behind it"
-        )
+        raise DecodeError(RejectCode.TIMESTAMP_UNPARSEABLE, "send the time as 10:01:23.000Z, with Z or +02:00 after it")
     fraction, zulu, sign, hours, minutes = match.groups(default="")
     if fraction[9:].strip("0"):
         raise DecodeError(RejectCode.NUMBER_PRECISION_EXCEEDED, "send at most nine fraction digits")
@@ -143,8 +141,8 @@ def _tail(tail: str) -> tuple[int, int, int | None]:
     return int(fraction.ljust(9, "0")), len(fraction), offset_s
 
 
-def _localised(second: int, zone: str) -> int:
-    """The UTC second at which clocks in the zone show this one; refused where it is shown twice, or never."""
+def _from_zone(second: int, zone: str) -> int:
+    """The UTC second at which clocks in the zone show this one. Raises DecodeError if that is twice or never."""
     _in_range(second * NS_PER_S)
     wall = (_EPOCH + timedelta(seconds=second)).replace(tzinfo=ZoneInfo(zone))
     readings = {

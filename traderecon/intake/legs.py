@@ -1,6 +1,6 @@
-"""Fields to leg: the one place where a record's text becomes terms of a trade.
+"""Fields to leg: the one place where a record's text becomes the terms of a trade.
 
-{"trade_id": "T1", "ticker": "AAPL", "quantity": "100", ...}  ->  leg, or a refusal that names the field
+{"trade_id": "T1", "ticker": "AAPL", "quantity": "100", ...}  ->  leg, or a DecodeError that names the field
 """
 
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from traderecon.intake import values
 from traderecon.intake.blanks import trimmed
-from traderecon.intake.decode_error import DecodeError, shown
+from traderecon.intake.decode_error import DecodeError, quoted
 from traderecon.intake.instants import Form, instant
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 
@@ -24,56 +24,56 @@ SCHEMA_VERSION = "schema_version"
 COLUMNS = {Source.EXECUTIONS: TERMS, Source.CONFIRMATIONS: TERMS, Source.PNL: PNL}
 """The fields every record of a source has. Source: CONTRACT.md, Topics."""
 
-KNOWN = {
+KNOWN_FIELDS = {
     Source.EXECUTIONS: frozenset((*TERMS, *TERMS_OPTIONAL, SCHEMA_VERSION)),
     Source.CONFIRMATIONS: frozenset((*TERMS, *TERMS_OPTIONAL, SCHEMA_VERSION)),
     Source.PNL: frozenset((*PNL, *PNL_OPTIONAL, SCHEMA_VERSION)),
 }
-"""All fields that mean something; any other is kept beside the leg and ignored."""
+"""All fields with a meaning; any other is stored beside the leg and ignored."""
 
 
 def leg_of(source: Source, fields: Fields, form: Form) -> Leg:
-    """The leg these fields describe, or Refusal; a field that is absent, None or blank was not sent."""
+    """The leg of these fields. A field that is absent, None or blank was not sent. Raises DecodeError."""
     trade_id = _required(fields, "trade_id", values.key)
     if SCHEMA_VERSION in fields:
         _require_schema_one(fields)
     if source is Source.PNL:
-        return _snapshot(trade_id, fields)
-    return _terms(Execution if source is Source.EXECUTIONS else Confirmation, trade_id, fields, form)
+        return _snapshot_leg(trade_id, fields)
+    return _trade_leg(Execution if source is Source.EXECUTIONS else Confirmation, trade_id, fields, form)
 
 
-def _terms(
+def _trade_leg(
     leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
 ) -> Execution | Confirmation:
-    # The kind first: what is no trade has no terms to miss.
+    # The kind first: a record of another kind is not a trade and may lack the terms.
     kind = (_optional(fields, "kind", values.kind) if "kind" in fields else None) or Kind.NEW
     if kind is Kind.CANCEL:
-        return _cancel(leg_type, trade_id, fields, form)
+        return _cancel_leg(leg_type, trade_id, fields, form)
     try:
         ticker = values.text(fields.get("ticker") or "")
         quantity = values.positive(fields.get("quantity") or "")
         price = values.number(fields.get("price") or "")
-        when = instant(fields.get("timestamp") or "", form)
+        timestamp = instant(fields.get("timestamp") or "", form)
     except DecodeError:
-        raise _first_refusal(
+        raise _first_error(
             fields,
             ("ticker", values.text),
             ("quantity", values.positive),
             ("price", values.number),
             ("timestamp", lambda sent: instant(sent, form)),
         ) from None
-    hints = when.hints
+    hints = timestamp.hints
     if ticker != fields["ticker"] or trade_id != fields["trade_id"]:
         hints = tuple(sorted((*hints, Hint.NORMALISED)))
     if len(fields) == len(TERMS):  # nothing optional was sent
-        return leg_type(trade_id, ticker, quantity, price, when.ns, when.granularity, hints=hints)
+        return leg_type(trade_id, ticker, quantity, price, timestamp.ns, timestamp.granularity, hints=hints)
     return leg_type(
         trade_id,
         ticker,
         quantity,
         price,
-        when.ns,
-        when.granularity,
+        timestamp.ns,
+        timestamp.granularity,
         version=_version(fields),
         kind=kind,
         side=_optional(fields, "side", values.text),
@@ -86,14 +86,14 @@ def _terms(
     )
 
 
-def _cancel(
+def _cancel_leg(
     leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
 ) -> Execution | Confirmation:
-    """A cancel needs its trade_id; a term that cannot be read is none, for nothing is checked of it (``unread``)."""
+    """A cancel needs only its trade_id; a term that cannot be read is left out, since none is checked."""
     version = _optional(fields, "version", values.version)
-    when = _readable(fields, "timestamp", lambda sent: instant(sent, form))
+    timestamp = _readable(fields, "timestamp", lambda sent: instant(sent, form))
     ticker = _readable(fields, "ticker", values.text)
-    hints = when.hints if when else ()
+    hints = timestamp.hints if timestamp else ()
     if trade_id != fields["trade_id"] or (ticker is not None and ticker != fields["ticker"]):
         hints = tuple(sorted((*hints, Hint.NORMALISED)))
     return leg_type(
@@ -101,8 +101,8 @@ def _cancel(
         ticker,
         _readable(fields, "quantity", values.number),
         _readable(fields, "price", values.number),
-        when.ns if when else None,
-        when.granularity if when else 0,
+        timestamp.ns if timestamp else None,
+        timestamp.granularity if timestamp else 0,
         version=ALL_VERSIONS if version is None else version,
         kind=Kind.CANCEL,
         side=_readable(fields, "side", values.text),
@@ -115,8 +115,8 @@ def _cancel(
     )
 
 
-def unread(leg: Leg, fields: Fields) -> dict[str, str]:
-    """What a cancel was sent with and its leg does not have, as it was sent: shown beside the leg, never as a term.
+def unreadable_terms(leg: Leg, fields: Fields) -> dict[str, str]:
+    """The terms of a cancel that could not be read, as sent: shown beside the leg, never used.
 
     {"kind": "cancel", "price": "n/a", ...}  ->  {"unread_price": "n/a"}
     """
@@ -130,8 +130,8 @@ def unread(leg: Leg, fields: Fields) -> dict[str, str]:
     }
 
 
-def _snapshot(trade_id: str, fields: Fields) -> PnlSnapshot:
-    """A snapshot may lack one of its two amounts: the pnl check says so. One that lacks both says nothing."""
+def _snapshot_leg(trade_id: str, fields: Fields) -> PnlSnapshot:
+    """A snapshot may lack one of its two amounts, which the pnl check reports; one that lacks both is useless."""
     pnl_impact = _optional(fields, "pnl_impact", values.number)
     commission = _optional(fields, "commission", values.number)
     if pnl_impact is None and commission is None:
@@ -157,7 +157,7 @@ def _require_schema_one(fields: Fields) -> None:
     if _optional(fields, SCHEMA_VERSION, values.version) not in {None, 1}:
         raise DecodeError(
             RejectCode.SCHEMA_UNSUPPORTED,
-            f"{whose(fields)} has {SCHEMA_VERSION} {shown(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
+            f"{record_name(fields)} has {SCHEMA_VERSION} {quoted(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
         )
 
 
@@ -165,22 +165,22 @@ def _required(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value
     try:
         return parse(fields.get(name) or "")
     except DecodeError:
-        raise _first_refusal(fields, (name, parse)) from None
+        raise _first_error(fields, (name, parse)) from None
 
 
-def _first_refusal(fields: Fields, *required: tuple[str, Callable[[str], object]]) -> DecodeError:
-    """The first of these fields that is refused, by name; one of them is."""
-    return next(refusal for name, parse in required if (refusal := _refusal(fields, name, parse)) is not None)
+def _first_error(fields: Fields, *required: tuple[str, Callable[[str], object]]) -> DecodeError:
+    """The error of the first of these fields that has one; at least one must."""
+    return next(error for name, parse in required if (error := _error_of(fields, name, parse)) is not None)
 
 
-def _refusal(fields: Fields, name: str, parse: Callable[[str], object]) -> DecodeError | None:
+def _error_of(fields: Fields, name: str, parse: Callable[[str], object]) -> DecodeError | None:
     sent = fields.get(name) or ""
     if not trimmed(sent):
         return _missing(fields, name)
     try:
         parse(sent)
-    except DecodeError as refusal:
-        return DecodeError(refusal.code, f"{whose(fields)} has {name} {shown(sent)}: {refusal.text}")
+    except DecodeError as error:
+        return DecodeError(error.code, f"{record_name(fields)} has {name} {quoted(sent)}: {error.text}")
     return None
 
 
@@ -201,9 +201,9 @@ def _readable(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value
 def _missing(fields: Fields, name: str) -> DecodeError:
     if name == "trade_id":
         return DecodeError(RejectCode.KEY_MISSING, "the record has no trade_id: send one in every record")
-    return DecodeError(RejectCode.FIELD_MISSING, f"{whose(fields)} has no {name}: send one in every record")
+    return DecodeError(RejectCode.FIELD_MISSING, f"{record_name(fields)} has no {name}: send one in every record")
 
 
-def whose(fields: Fields) -> str:
-    """The record as its sender knows it."""
+def record_name(fields: Fields) -> str:
+    """How error texts name the record: by its trade_id."""
     return ascii(trimmed(fields.get("trade_id") or "")[:80])[1:-1] or "the record"

@@ -1,8 +1,8 @@
 """Messages: the bytes of one record of an input topic -> Fact | Rejected. Total over all byte strings.
 
-A message is one flat JSON object. The common shape goes through msgspec, which is fast and forgiving; whatever could
-hide something from it (escapes, a key that may stand twice, nesting) goes through the strict reader, which is slow and
-says what is wrong. Both read a number as its text, so no number is ever a binary float.
+A message is one flat JSON object. The common shape is read by msgspec, which is fast and lenient; whatever it might
+misread (escapes, a key that may be repeated, nesting) goes to the strict reader, which is slow and reports what is
+wrong. Both read a number as its text, so no number is ever a binary float.
 """
 
 import json
@@ -13,19 +13,19 @@ from typing import Any
 
 import msgspec
 
-from traderecon.intake.decode_error import DecodeError, shown
+from traderecon.intake.decode_error import DecodeError, quoted
 from traderecon.intake.instants import UTC_FORM, Form
-from traderecon.intake.legs import KNOWN, leg_of, unread, whose
+from traderecon.intake.legs import KNOWN_FIELDS, leg_of, record_name, unreadable_terms
 from traderecon.intake.near import near_miss
 from traderecon.intake.values import MAX_NUMBER
 from traderecon.intake.withdrawn import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 MAX_BYTES = 65_536
-"""A longer message is SIZE_EXCEEDED, unread."""
+"""A longer message is SIZE_EXCEEDED and not read."""
 
 MAX_DEPTH = 32
-"""What nests deeper in an unknown field is left out of it."""
+"""Anything nested deeper in an unknown field is dropped."""
 
 Extra = dict[str, str | msgspec.Raw]
 
@@ -33,16 +33,16 @@ _read_plain = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _WHOLE = re.compile(r"-?\d{1,512}", re.ASCII)
 _STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_OF_A_LINE = frozenset(',"\ufffd')
-"""A JSON string with one of these is a line of CSV; one that is an object or an array itself is JSON, encoded twice."""
+_CSV_CHARACTERS = frozenset(',"\ufffd')
+"""A JSON string with one of these is a line of CSV, unless it is JSON itself, encoded twice."""
 _JSON_IN_TEXT = re.compile(r"\s*(?:\{.*\}|\[.*\])\s*", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 _MAYBE_HUGE = re.compile(rb"(?<![0-9.eE+-])[0-9.eE+-]{%d}|[0-9][eE]\+?[0-9]{3}" % (MAX_NUMBER + 1))
-"""A number that is too long for other readers (Python's ends at 4,300 digits), or beyond a double; or text like one."""
+"""A number too long for other readers (Python stops at 4,300 digits) or beyond a double, or text like it."""
 _HUGE = re.compile(r"[eE]\+?0*[1-9][0-9]{2}")
-"""An exponent of 100 or more: what is shorter than ``MAX_NUMBER`` and has none is a double."""
+"""An exponent of 100 or more. Without one, a number shorter than ``MAX_NUMBER`` fits a double."""
 
 
 class _Number(str):
@@ -52,24 +52,24 @@ class _Number(str):
 
 
 class _NotFinite(str):
-    """NaN, Infinity or -Infinity, which are no JSON and come all the same."""
+    """NaN, Infinity or -Infinity, which are not JSON but are sent anyway."""
 
     __slots__ = ()
 
 
 class _Members(dict[str, Any]):
-    """The members of an object, the last of each name; ``twice`` are the names that it has more than once."""
+    """The members of an object, the last of each name; ``repeated`` are the names it has more than once."""
 
     def __init__(self, pairs: list[tuple[str, Any]]) -> None:
         super().__init__(pairs)
         counts = Counter(name for name, _ in pairs) if len(self) < len(pairs) else Counter[str]()
-        self.twice = [name for name, count in counts.items() if count > 1]
+        self.repeated = [name for name, count in counts.items() if count > 1]
 
 
 def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC_FORM) -> Fact | Rejected:
     """Read one message strictly.
 
-    Nothing is guessed, rounded or half read: a fact, or Rejected with a code of DOMAIN.md 7.3 and a sentence for the
+    Nothing is guessed, rounded or read in part: a fact, or Rejected with a code of DOMAIN.md 7.3 and a text for the
     sender. ``None`` is a tombstone: counted, never a cancel.
     """
     if value is None:
@@ -77,24 +77,24 @@ def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC
     fields: dict[str, str | None] = {}
     extra: Extra | None = None
     try:
-        fields, extra = _plain(source, value) or _strict(source, value)
+        fields, extra = _fast_fields(source, value) or _strict_fields(source, value)
         leg = leg_of(source, fields, form)
         if extra:
             require_no_cancel(source, extra, fields)
-    except DecodeError as refusal:
-        asked = near_miss(source, extra, fields) if extra else ""
-        return Rejected(refusal.code, f"{refusal.text}; {asked}" if asked else refusal.text, origin)
-    if extra and (asked := near_miss(source, extra, fields)):
-        text = f"{whose(fields)}: {asked} Give it that name, or one that is unlike it"
+    except DecodeError as error:
+        question = near_miss(source, extra, fields) if extra else ""
+        return Rejected(error.code, f"{error.text}; {question}" if question else error.text, origin)
+    if extra and (question := near_miss(source, extra, fields)):
+        text = f"{record_name(fields)}: {question} Rename it to that, or to something less similar"
         return Rejected(RejectCode.SCHEMA_INVALID, text, origin)
-    return Fact(leg, origin, {**(extra or {}), **unread(leg, fields)} or None)
+    return Fact(leg, origin, {**(extra or {}), **unreadable_terms(leg, fields)} or None)
 
 
-def _plain(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None] | None:
-    """The fields of a message in which nothing can hide; None for any other, valid or not.
+def _fast_fields(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None] | None:
+    """The fields of a message that msgspec cannot misread; None for any other, valid or not.
 
-    Printable ASCII without escapes: a string is its own text. No blank behind a quote, and as many ``":`` as fields:
-    no key stands twice. Few brackets: no deep nesting.
+    Printable ASCII without escapes: a string is its own text. No blank after a quote, and as many ``":`` as fields:
+    no key is repeated. Few brackets: no deep nesting.
     """
     if len(value) > MAX_BYTES or not value.isascii() or b"\\" in value:
         return None
@@ -107,7 +107,7 @@ def _plain(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra |
         return None
     if text.count('":') != len(tokens):
         return None
-    known = KNOWN[source]
+    known = KNOWN_FIELDS[source]
     fields: dict[str, str | None] = {}
     extra: Extra | None = None
     for name, raw in tokens.items():
@@ -128,14 +128,14 @@ def _plain(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra |
     return fields, extra
 
 
-def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None]:
-    """The fields of any message, or the refusal that says what is wrong with it."""
+def _strict_fields(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None]:
+    """The fields of any message. Raises DecodeError with what is wrong."""
     if len(value) > MAX_BYTES:
         raise DecodeError(RejectCode.SIZE_EXCEEDED, f"the message has {len(value)} bytes: send at most {MAX_BYTES}")
-    text, wrong_byte = _decoded(value)
+    text, bad_byte = _decode_utf8(value)
     try:
         members = json.loads(
-            _shallow(text.removeprefix("\ufeff")),
+            _limited_depth(text.removeprefix("\ufeff")),
             parse_int=_Number,
             parse_float=_Number,
             parse_constant=_NotFinite,
@@ -143,41 +143,41 @@ def _strict(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra 
             strict=False,
         )
     except ValueError as error:
-        if is_line(text):
-            raise _line() from None
-        raise _malformed(str(error) if wrong_byte is None else f"byte {wrong_byte} is not UTF-8") from None
-    if type(members) is str and set(members) & _OF_A_LINE and not _JSON_IN_TEXT.fullmatch(members):
-        raise _line()
+        if is_csv_line(text):
+            raise _csv_line_error() from None
+        raise _malformed_error(str(error) if bad_byte is None else f"byte {bad_byte} is not UTF-8") from None
+    if type(members) is str and set(members) & _CSV_CHARACTERS and not _JSON_IN_TEXT.fullmatch(members):
+        raise _csv_line_error()
     if not isinstance(members, _Members):
-        raise _malformed(f"it is {_json_type(members)}, not an object")
-    known = KNOWN[source]
-    if twice := [name for name in members.twice if name in known]:
+        raise _malformed_error(f"it is {_json_type(members)}, not an object")
+    known = KNOWN_FIELDS[source]
+    if repeated := [name for name in members.repeated if name in known]:
         raise DecodeError(
-            RejectCode.SCHEMA_INVALID, f"the message has {shown(twice[0])} more than once: send each field once"
+            RejectCode.SCHEMA_INVALID, f"the message has {quoted(repeated[0])} more than once: send each field once"
         )
     fields = {name: _text_of(name, member) for name, member in members.items() if name in known}
     for name, field in fields.items():
         if field and _SURROGATE.search(field):
-            raise _half(name) if wrong_byte is None else _malformed(f"byte {wrong_byte} is not UTF-8")
-    extra: Extra = {_whole(name): _raw(member) for name, member in members.items() if name not in known}
+            raise _surrogate_error(name) if bad_byte is None else _malformed_error(f"byte {bad_byte} is not UTF-8")
+    extra: Extra = {_without_surrogates(name): _raw(member) for name, member in members.items() if name not in known}
     return fields, extra or None
 
 
-def _decoded(value: bytes) -> tuple[str, int | None]:
-    """A message as text, and where its first byte that is no UTF-8 lies: that stands in the text as a surrogate."""
+def _decode_utf8(value: bytes) -> tuple[str, int | None]:
+    """The text of a message, and the index of its first byte that is not UTF-8; such bytes become surrogates."""
     try:
         return value.decode(), None
     except UnicodeDecodeError as error:
         return value.decode(errors="surrogateescape"), error.start
 
 
-def _half(name: str) -> DecodeError:
+def _surrogate_error(name: str) -> DecodeError:
     code = RejectCode.KEY_INVALID if name == "trade_id" else RejectCode.SCHEMA_INVALID
     return DecodeError(code, f"the {name} has half a character (a lone surrogate): send whole characters")
 
 
-def _whole(text: str) -> str:
-    """Text in which what is no character is U+FFFD."""
+def _without_surrogates(text: str) -> str:
+    """The text with U+FFFD in place of each surrogate."""
     return _SURROGATE.sub("\ufffd", text)
 
 
@@ -187,7 +187,7 @@ def _text_of(name: str, member: Any) -> str | None:
     if isinstance(member, _NotFinite):
         raise DecodeError(RejectCode.VALUE_NOT_FINITE, f"{name} is the number {member}: send a finite number")
     if isinstance(member, _Number) and name == "trade_id" and not _WHOLE.fullmatch(member):
-        raise DecodeError(RejectCode.KEY_INVALID, f"trade_id {shown(member)}: send text, or a whole number")
+        raise DecodeError(RejectCode.KEY_INVALID, f"trade_id {quoted(member)}: send text, or a whole number")
     if isinstance(member, str):
         return str(member)
     raise DecodeError(
@@ -196,20 +196,20 @@ def _text_of(name: str, member: Any) -> str | None:
     )
 
 
-def is_line(text: str) -> bool:
-    """Whether what is no JSON is plainly a line of CSV, as ``traderecon ingest`` sends one that is no row."""
+def is_csv_line(text: str) -> bool:
+    """Whether text that is not JSON is a line of CSV: ``traderecon ingest`` sends lines it cannot read as they are."""
     return "," in text and text.lstrip("\ufeff \t")[:1] not in {"{", "["} and not _CONTROL.search(text)
 
 
-def _line() -> DecodeError:
+def _csv_line_error() -> DecodeError:
     return DecodeError(
         RejectCode.SCHEMA_INVALID,
-        "the message is a line of CSV that does not fit its header: mend it (a cell for each column, quotes closed, "
+        "the message is a line of CSV that does not fit its header: correct it (a cell for each column, quotes closed, "
         "UTF-8) and ingest it again, or send one JSON object",
     )
 
 
-def _malformed(why: str) -> DecodeError:
+def _malformed_error(why: str) -> DecodeError:
     return DecodeError(RejectCode.MALFORMED_JSON, f"the message is no JSON object ({why}): send one object in UTF-8")
 
 
@@ -221,39 +221,39 @@ def _json_type(member: Any) -> str:
 
 
 def _raw(member: Any) -> msgspec.Raw:
-    return msgspec.Raw(_dump(member))
+    return msgspec.Raw(_to_json(member))
 
 
-def _dump(member: Any) -> bytes:
-    """JSON of a parsed member; numbers as they were sent, and as text where not every reader takes them."""
+def _to_json(member: Any) -> bytes:
+    """A parsed member as JSON; numbers as they were sent, or as text if some reader would not accept them."""
     if isinstance(member, _Number) and len(member) <= MAX_NUMBER and not _HUGE.search(member):
         return member.encode()
     if isinstance(member, list):
-        return b"[" + b",".join(_dump(element) for element in member) + b"]"
+        return b"[" + b",".join(_to_json(element) for element in member) + b"]"
     if isinstance(member, dict):
-        return b"{" + b",".join(_dump(name) + b":" + _dump(value) for name, value in member.items()) + b"}"
-    return _whole(json.dumps(member, ensure_ascii=False)).encode()
+        return b"{" + b",".join(_to_json(name) + b":" + _to_json(value) for name, value in member.items()) + b"}"
+    return _without_surrogates(json.dumps(member, ensure_ascii=False)).encode()
 
 
-def _shallow(text: str) -> str:
-    """The text, no recursive reader of which nests deeper than ``MAX_DEPTH``: what lies deeper is null.
+def _limited_depth(text: str) -> str:
+    """The text with null in place of whatever is nested deeper than ``MAX_DEPTH``, for a recursive reader.
 
-    Only a field that is not ours nests at all. Brackets inside strings do not count.
+    Only unknown fields are nested at all. Brackets inside strings do not count.
     """
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return text
     parts: list[str] = []
-    depth = shown_to = 0
-    for found in _STRING_OR_BRACKET.finditer(text):
-        if found[0] in "[{":
+    depth = copied_to = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        if match[0] in "[{":
             depth += 1
             if depth == MAX_DEPTH + 1:
-                parts.append(text[shown_to : found.start()])
-        elif found[0] in "]}":
+                parts.append(text[copied_to : match.start()])
+        elif match[0] in "]}":
             depth -= 1
             if depth == MAX_DEPTH:
                 parts.append("null")
-                shown_to = found.end()
+                copied_to = match.end()
     if depth > MAX_DEPTH:
-        raise _malformed("its brackets are not closed")
-    return "".join((*parts, text[shown_to:]))
+        raise _malformed_error("its brackets are not closed")
+    return "".join((*parts, text[copied_to:]))

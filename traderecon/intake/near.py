@@ -1,68 +1,67 @@
-"""Near misses: a field that is none of ours, and was meant to be one.
+"""Near misses: an unknown field that was probably meant to be a known one.
 
     versoin, Version, orderId, open price  ->  version, version, order_id, open_price
-    venue, size, brokers, price2           ->  none of ours
+    venue, size, brokers, price2           ->  unknown fields, accepted
 
-What we do not know is nobody's mistake and passes; what is one slip of the finger away from a field of ours would be
-left out of the verdict without a word. Not taken for a slip: a digit or an ``s`` at the end, and another letter in a
-short name (``size`` is no ``side``).
+An unknown field is fine; a misspelt one would silently be left out of the verdict. Not counted as a typo: a digit or an
+``s`` at the end, or another letter in a short name (``size`` is not ``side``).
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from traderecon.intake.legs import KNOWN
+from traderecon.intake.legs import KNOWN_FIELDS
 from traderecon.records import Source
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
-_LONG: Final = 5
-"""Letters from which on one more, one less or another one is a slip."""
-_LONGEST: Final = 32
-"""A longer name is none of ours."""
+_MIN_TYPO_LENGTH: Final = 5
+"""From this length on, an added, missing or changed letter counts as a typo."""
+_MAX_LENGTH: Final = 32
+"""No known field has a longer name."""
 
 
-def folded(name: str) -> str:
+def fold(name: str) -> str:
     """The letters and digits of a name, in lower case.
 
-    >>> folded("Order-Id"), folded("open price")
+    >>> fold("Order-Id"), fold("open price")
     ('orderid', 'openprice')
     """
     return _SEPARATORS.sub("", name).casefold()
 
 
-def _slips(word: str) -> Iterator[str]:
-    """What one slip makes of a word."""
-    cuts = [(word[:at], word[at:]) for at in range(len(word) + 1)]
+def _typos(word: str) -> Iterator[str]:
+    """The word with one typo in it: two letters swapped, one missing, changed or added."""
+    cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
     yield from (f"{head}{tail[1]}{tail[0]}{tail[2:]}" for head, tail in cuts if len(tail) > 1)
-    if len(word) >= _LONG:
+    if len(word) >= _MIN_TYPO_LENGTH:
         yield from (head + tail[1:] for head, tail in cuts if tail)
         yield from (f"{head}{letter}{tail[1:]}" for head, tail in cuts if tail for letter in _LETTERS)
         yield from (f"{head}{letter}{tail}" for head, tail in cuts for letter in _LETTERS)
 
 
-def _misspelt(names: Iterable[str]) -> dict[str, str]:
-    """Every spelling that is taken for one of these names, folded."""
-    ours = {folded(name): name for name in names}
-    slips = {slip: name for word, name in sorted(ours.items()) for slip in _slips(word) if slip != f"{word}s"}
-    return {**slips, **ours}
+def _misspellings(names: Iterable[str]) -> dict[str, str]:
+    """Every spelling that counts as one of these names, folded."""
+    known = {fold(name): name for name in names}
+    typos = {typo: name for word, name in sorted(known.items()) for typo in _typos(word) if typo != f"{word}s"}
+    return {**typos, **known}
 
 
-_MEANT: Final = {source: _misspelt(names) for source, names in KNOWN.items()}
+_MISSPELLINGS: Final = {source: _misspellings(names) for source, names in KNOWN_FIELDS.items()}
 
 
 def near_miss(source: Source, unknown: Iterable[str], sent: Mapping[str, object] | Iterable[str]) -> str:
-    """What to ask about the first of these unknown fields that was meant to be one of ours; empty where none was.
+    """The question about the first unknown field that resembles a known one; empty if none does.
 
-    ``sent`` are the fields of ours that are there: no other is meant to be one of them.
+    ``sent`` are the known fields that were sent: an unknown one cannot be meant for them.
 
     >>> near_miss(Source.PNL, ["venue", "versoin"], {"trade_id": "T1"})
-    "'versoin' is no field of ours: did you mean version?"
+    "'versoin' is not a known field: did you mean version?"
     """
-    meant, there = _MEANT[source], set(sent)
+    misspellings, present = _MISSPELLINGS[source], set(sent)
     for name in unknown:
-        ours = meant.get(folded(name)) if len(name) <= _LONGEST else None
-        if ours is not None and ours not in there:
-            return f"{name!a} is no field of ours: did you mean {ours}?"
+        meant = misspellings.get(fold(name)) if len(name) <= _MAX_LENGTH else None
+        if meant is not None and meant not in present:
+            return f"{name!a} is not a known field: did you mean {meant}?"
     return ""

@@ -1,7 +1,7 @@
-"""One value: text in, an exact value out, or a refusal that says what to send instead.
+"""One value: text in, an exact value out, or a DecodeError that says what to send instead.
 
-Each parser is total, exact and bounded in time: a number is never rounded, a text never cut. What repeats in a feed
-(tickers, quantities, prices) is remembered; the memory is bounded and changes no answer.
+Each parser is exact and bounded in time: a number is never rounded, a text never cut. Values that repeat in a feed
+(tickers, quantities, prices) come from a bounded cache.
 """
 
 import re
@@ -17,10 +17,10 @@ MAX_TEXT = 512
 """Characters in a trade_id or any other text."""
 
 MAX_NUMBER = 128
-"""Characters in a number; more is no amount of money."""
+"""Characters in a number; a longer one is not an amount of money."""
 
 MAX_VERSION = ALL_VERSIONS - 1
-"""What a database and most languages hold in one whole number."""
+"""The largest whole number of a database and of most languages, less one."""
 
 _DIGITS = re.compile(r"\d{1,19}", re.ASCII)
 _SHORT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
@@ -35,7 +35,7 @@ def number(sent: str) -> Decimal:
     >>> number(" 190.50 "), number("1E2")
     (Decimal('190.5'), Decimal('100'))
 
-    Refuses with SIZE_EXCEEDED, VALUE_NOT_FINITE, SCHEMA_INVALID (not a number), VALUE_OUT_OF_RANGE,
+    Rejects with SIZE_EXCEEDED, VALUE_NOT_FINITE, SCHEMA_INVALID (not a number), VALUE_OUT_OF_RANGE,
     NUMBER_PRECISION_EXCEEDED. Source: DOMAIN.md G03 to G09.
     """
     return _number(trimmed(sent))
@@ -43,7 +43,7 @@ def number(sent: str) -> Decimal:
 
 @lru_cache(maxsize=65_536)
 def _number(text: str) -> Decimal:
-    if _SHORT.fullmatch(text):  # within every limit below, and nothing but zeros to take off
+    if _SHORT.fullmatch(text):  # within every limit below; only trailing zeros to strip
         return Decimal(text.rstrip("0").rstrip(".") if "." in text else text) or ZERO
     if len(text) > MAX_NUMBER:
         raise DecodeError(RejectCode.SIZE_EXCEEDED, f"send at most {MAX_NUMBER} characters")
@@ -68,7 +68,7 @@ def _number(text: str) -> Decimal:
 
 
 def positive(sent: str) -> Decimal:
-    """A quantity: above zero, since a fill of nothing is no trade and the side says the direction."""
+    """A quantity: above zero, since the side gives the direction."""
     value = _number(trimmed(sent))
     if value <= 0:
         raise DecodeError(RejectCode.VALUE_OUT_OF_RANGE, "send a quantity above zero")
@@ -76,22 +76,22 @@ def positive(sent: str) -> Decimal:
 
 
 def version(sent: str) -> int:
-    """The version of a leg: a whole number, 0 to 2^63 - 1: some feeds number by the time in nanoseconds."""
+    """The version of a leg: a whole number from 0 to ``MAX_VERSION``; some feeds use the time in nanoseconds."""
     text = trimmed(sent)
-    asked = f"send a whole number from 0 to {MAX_VERSION}"
+    expected = f"send a whole number from 0 to {MAX_VERSION}"
     try:
         value = Decimal(text) if _DIGITS.fullmatch(text) else _number(text)
-    except DecodeError as refusal:
-        raise DecodeError(refusal.code, asked) from None
+    except DecodeError as error:
+        raise DecodeError(error.code, expected) from None
     if value != value.to_integral_value():
-        raise DecodeError(RejectCode.SCHEMA_INVALID, asked)
+        raise DecodeError(RejectCode.SCHEMA_INVALID, expected)
     if not 0 <= value <= MAX_VERSION:
-        raise DecodeError(RejectCode.VALUE_OUT_OF_RANGE, asked)
+        raise DecodeError(RejectCode.VALUE_OUT_OF_RANGE, expected)
     return int(value)
 
 
 def kind(sent: str) -> Kind:
-    """What this version does to the leg, in any case."""
+    """The kind of a leg, in upper or lower case."""
     try:
         return Kind(trimmed(sent).lower())
     except ValueError:
@@ -99,7 +99,7 @@ def kind(sent: str) -> Kind:
 
 
 def text(sent: str) -> str:
-    """A name or a code, without the blanks around it; look-alikes and case stay as they are."""
+    """A name or a code without the blanks around it; case and look-alike characters are unchanged."""
     return _text(trimmed(sent))
 
 
@@ -115,9 +115,9 @@ def _text(value: str) -> str:
 
 
 def key(sent: str) -> str:
-    """A trade_id without the blanks around it; case, zeros and look-alikes matter.
+    """A trade_id without the blanks around it; case, zeros and look-alike characters matter.
 
-    Refuses with KEY_MISSING, KEY_INVALID. Source: DOMAIN.md E12 to E16, G12.
+    Rejects with KEY_MISSING, KEY_INVALID. Source: DOMAIN.md E12 to E16, G12.
     """
     value = trimmed(sent)
     if not value:

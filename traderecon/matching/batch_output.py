@@ -1,15 +1,19 @@
-"""One micro-batch of the journal, as matching works through it: what its records have come to, and what is to be sent.
+"""One micro-batch of the journal in matching: loads and stores its trades, collects the records to send.
 
     results, dead letters, an account of every offset  ->  outbox, by topic and partition        counts, for the metrics
 
-Nothing is sent here: the agent sends the outbox, and tells by ``sent`` that nothing is on its way any more.
+Nothing is sent here: the agent sends the outbox, then calls ``clear``.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from traderecon.matching.closed import MOST_LATE, is_claim, own_ns
-from traderecon.matching.results import told as told_by
+import msgspec
+
+from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, leg_time_ns
+from traderecon.matching.lifecycle import TradeTransition, awaited
+from traderecon.matching.results import told as last_published_of
 from traderecon.records import (
     Fact,
     LastPublished,
@@ -21,11 +25,13 @@ from traderecon.records import (
     Source,
     State,
     Transition,
+    identity,
 )
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
 from traderecon.records.dead_letter import dead_letter, dead_letter_key
 from traderecon.records.instants import received_ns
-from traderecon.tables import TableBatch, closed, facts, trades, watermarks
+from traderecon.records.journal import decode_fact, encode_journal
+from traderecon.tables import TableBatch, closed, deadlines, facts, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
@@ -40,112 +46,152 @@ class Encoded(NamedTuple):
     upto: int
 
 
+class Incoming(NamedTuple):
+    """A fact from the journal as it will be stored, and the value of its journal record."""
+
+    stored: facts.StoredFact
+    journal_record: bytes
+
+
 class BatchOutput:
-    """What the records of one micro-batch have come to so far."""
+    """What the records of one micro-batch have produced so far."""
 
     def __init__(self, write_batch: TableBatch, trades: trades.Trades, batch: MicroBatch, topics: Topics) -> None:
         self.write_batch, self.trades, self.batch, self._topics = write_batch, trades, batch, topics
         self.watermark_ns = watermarks.watermark_ns(write_batch, topics.inputs)
-        self.first = max(batch.span.start, write_batch.applied + 1)
-        self.others: list[tuple[int, Disposition]] = []
+        self.first = max(batch.span.start, write_batch.applied + 1)  # the first offset that is not accounted for
+        self.dispositions: list[tuple[int, Disposition]] = []  # of the records that are not a new leg
         self._horizon: tuple[int, int] | None = None
-        self.sent()
+        self.clear()
 
-    def sent(self) -> None:
-        """Nothing is on its way."""
+    def clear(self) -> None:
+        """Start again with an empty outbox."""
         self.outbox: dict[tuple[str, int], list[Outgoing]] = defaultdict(list)
         self.states: Counter[State] = Counter()
         self.reasons: Counter[Reason] = Counter()
-        self.decided_ns: list[int] = []  # when the legs that decided were received
-        self.lines: list[str] = []
-        self.not_new: Counter[tuple[Source, str]] = Counter()
+        self.decided_ns: list[int] = []  # when each leg that decided a trade was received
+        self.break_lines: list[str] = []
+        self.duplicates: Counter[tuple[Source, str]] = Counter()
         self.rejected: Counter[RejectCode] = Counter()
-        self.standing: bytes | None = None
-
-    def reject_too_many(self, kept: facts.StoredFact) -> None:
-        """A fact that its trade has no room for."""
-        (record,) = [one for one in self.batch if one.offset == kept.journal_offset]
-        self.reject(too_many(kept.fact, origin_of(self.batch, record)), record)
+        self.status: bytes | None = None
 
     @property
     def horizon(self) -> tuple[int, int]:
-        """Of all trades that were forgotten: the latest time of a leg (ns), the highest version; 0 where none was."""
+        """Over all forgotten trades: the latest time of a leg (ns) and the highest version; 0 if there are none."""
         if self._horizon is None:
             self._horizon = closed.horizon(self.write_batch)
         return self._horizon
 
-    def forgotten(self, trade_id: bytes, fact: Fact, record: Record) -> bool:
-        """Whether a leg is for a trade that may have been forgotten, by the time it gives itself: closed from now on.
+    def decode(self, record: Record) -> Incoming:
+        """The fact in a journal record. Received before the watermark, it is dated to it: it gets a full grace."""
+        journal_record = record.value or b""
+        fact = decode_fact(journal_record)
+        if fact.origin.received_at_ns < self.watermark_ns:
+            origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
+            fact = msgspec.structs.replace(fact, origin=origin)
+            journal_record = encode_journal(fact)
+        return Incoming(facts.StoredFact(identity(fact.leg), fact, record.offset), journal_record)
 
-        Its version is above that of every trade that was forgotten.
+    def load(self, trade_id: bytes, incoming: Incoming) -> Sequence[facts.StoredFact] | None:
+        """The facts of a trade from before the incoming one; None if that is stored or shown already.
+
+        An unknown trade is closed if it may be a forgotten one.
         """
-        own, (latest, version) = own_ns(fact), self.horizon
-        if not is_claim(fact) or own is None or own > latest:
-            return False
-        row = closed.Closed(version, None, record.offset - 1, self.watermark_ns, own)
-        self.trades.close(trade_id, row)
-        closed.look_at(self.write_batch, self.watermark_ns, trade_id)
-        return True
+        stored, trade = incoming.stored, self.trades.of(trade_id)
+        existing, offset = trade.facts, stored.journal_offset
+        read_back = bool(existing) and existing[0].journal_offset == facts.READ_BACK
+        if read_back and (shown := facts.read_back(existing, stored.fact.origin)) is not None:
+            # A published result shows this fact, so it gives no new one.
+            fact = msgspec.structs.replace(stored.fact, origin=shown.fact.origin)
+            self.trades.adopt(trade_id, shown, facts.StoredFact(stored.identity, fact, offset), encode_journal(fact))
+            return None
+        if existing and existing[-1].journal_offset >= offset:
+            # A worker that had been stopped wrote late: this record may be stored, and later ones.
+            if any(row.journal_offset == offset for row in existing):
+                return None
+            existing = [row for row in existing if row.journal_offset < offset]
+        if not existing and trade.closed is None and trade.told is None:
+            self._close_if_forgotten(trade_id, stored.fact, offset)
+        return existing
+
+    def store(
+        self, trade_id: bytes, transition: TradeTransition, previous_due_ns: int | None, encoded: Encoded | None
+    ) -> None:
+        """Store what a transition changed: the trade's deadline, and its result in the outbox."""
+        if previous_due_ns is not None and previous_due_ns != transition.due_ns:
+            deadlines.forget(self.write_batch, previous_due_ns, trade_id)
+        if transition.due_ns is not None and transition.judgement is not None:
+            deadlines.await_until(self.write_batch, transition.due_ns, trade_id, awaited(transition.judgement.sides))
+        if encoded is not None:
+            self.publish(trade_id, encoded, transition.last_published)
+
+    def _close_if_forgotten(self, trade_id: bytes, fact: Fact, offset: int) -> None:
+        """Close an unknown trade if its leg, by the leg's own time, may belong to a forgotten trade.
+
+        Its version is above that of every forgotten trade. ``offset`` is the leg's, in the journal.
+        """
+        leg_ns, (latest_ns, version) = leg_time_ns(fact), self.horizon
+        if claims_trade(fact) and leg_ns is not None and leg_ns <= latest_ns:
+            self.trades.close(trade_id, closed.Closed(version, None, offset - 1, self.watermark_ns, leg_ns))
+            closed.look_at(self.write_batch, self.watermark_ns, trade_id)
 
     def forget(self, trade_id: bytes) -> None:
-        """Nothing is left of a trade."""
+        """Delete every row of a trade."""
         self.trades.forget(trade_id)
         self._horizon = None
 
     def publish(self, trade_id: bytes, encoded: Encoded, before: LastPublished | None) -> None:
-        """To the topic of its state, and to the one it leaves."""
+        """Send a result to the topic of its state, and to the topic its trade leaves."""
         result, verdict = encoded.result, encoded.result.verdict
         row = Outgoing(trade_id, encoded.value)
-        self.trades.tell(trade_id, told_by(result, encoded.upto))
-        home, partition = self._home(verdict.state), self.batch.partition
-        self.outbox[home, partition].append(row)
-        if before is not None and (left := self._home(before.state)) != home:
-            self.outbox[left, partition].append(row)
-        # Of a result that is on its way only this is kept.
+        self.trades.tell(trade_id, last_published_of(result, encoded.upto))
+        topic, partition = self._topic(verdict.state), self.batch.partition
+        self.outbox[topic, partition].append(row)
+        if before is not None and (previous_topic := self._topic(before.state)) != topic:
+            self.outbox[previous_topic, partition].append(row)
         self.states[verdict.state] += 1
         if verdict.reasons:
             self.reasons.update(verdict.reasons)
         if result.broken.transition is not Transition.NONE:
-            self.lines.append(break_line(result))
+            self.break_lines.append(break_line(result))
 
-    def account(self, ended: int, partitions: int) -> None:
-        """What became of the offsets below ``ended``; those at or below the applied one were accounted for then."""
+    def account(self, stop: int, partitions: int) -> None:
+        """Account for every offset before ``stop``, except those applied before this batch."""
         first, batch = self.first, self.batch
-        if first < ended:
-            offsets = [record.offset for record in batch if first <= record.offset < ended]
-            runs = runs_of(first, ended, offsets, self.others, widths_of(batch) if self.rejected else {})
+        if first < stop:
+            offsets = [record.offset for record in batch if first <= record.offset < stop]
+            runs = runs_of(first, stop, offsets, self.dispositions, widths_of(batch) if self.rejected else {})
             account = Account(batch.topic, batch.partition, first, runs)
-            place = self._topics.accounts, partition_for(account.key, partitions)
-            self.outbox[place].append(Outgoing(account.key, encode_account(account)))
-            self.first, self.others = ended, []
+            partition = partition_for(account.key, partitions)
+            self.outbox[self._topics.accounts, partition].append(Outgoing(account.key, encode_account(account)))
+            self.first, self.dispositions = stop, []
 
     def reject(self, rejected: Rejected, record: Record) -> None:
-        """A journal record that no trade takes."""
+        """Send a journal record to the dead letters."""
         self.rejected[rejected.code] += 1
-        self.others.append((record.offset, Disposition.REJECTED))
+        self.dispositions.append((record.offset, Disposition.REJECTED))
         if isinstance(record, UnreadableBatch):
-            letter = Outgoing(None, dead_letter(rejected, None, record.content, whole=False))
+            row = Outgoing(None, dead_letter(rejected, None, record.content, whole=False))
         else:
-            letter = Outgoing(
-                dead_letter_key(record.key), dead_letter(rejected, record.key, record.value, record.headers)
-            )
-        self.outbox[self._topics.dead_letters, self.batch.partition].append(letter)
+            value = dead_letter(rejected, record.key, record.value, record.headers)
+            row = Outgoing(dead_letter_key(record.key), value)
+        self.outbox[self._topics.dead_letters, self.batch.partition].append(row)
 
-    def _home(self, state: State) -> str:
+    def reject_too_many(self, late: facts.StoredFact) -> None:
+        """Reject a late leg of a closed trade that has as many as it may have."""
+        (record,) = [record for record in self.batch if record.offset == late.journal_offset]
+        leg, origin = late.fact.leg, late.fact.origin
+        text = (
+            f"trade {leg.trade_id!r} was closed at the end of its retention and has {MAX_LATE_LEGS} late legs already: "
+            f"the leg from {origin.topic}[{origin.partition}] at offset {origin.offset} was rejected. Find the sender "
+            "of legs for old trades."
+        )
+        self.reject(Rejected(RejectCode.TOO_MANY_FACTS, text, origin_of(self.batch, record)), record)
+
+    def _topic(self, state: State) -> str:
         return self._topics.mismatch if state.is_break else self._topics.reconciled
 
 
 def origin_of(batch: MicroBatch, record: Record) -> Origin:
-    """Where a record lies."""
+    """The coordinates of a record."""
     return Origin(batch.topic, batch.partition, record.offset, received_ns(record.timestamp))
-
-
-def too_many(fact: Fact, place: Origin) -> Rejected:
-    """A leg for a closed trade that has as many late legs as it may have."""
-    leg, origin = fact.leg, fact.origin
-    return Rejected(
-        RejectCode.TOO_MANY_FACTS,
-        f"trade {leg.trade_id!r} was closed at the end of its retention and has {MOST_LATE} late legs: the one from "
-        f"{origin.topic}[{origin.partition}] at {origin.offset} is not taken. Find out who sends legs of old trades.",
-        place,
-    )

@@ -1,52 +1,54 @@
-"""Closed trades: when a trade is closed, and what a leg comes to that is too late for it.
+"""Closed trades: when to close a trade, and the result of a leg that arrives after that.
 
     the facts, the retention                     ->  when to close
-    the legs that came late, the new one         ->  the ORPHAN_LATE result, with the next version
+    the late legs so far, the new one            ->  the ORPHAN_LATE result, with the next version
 
-Pure. A late leg is judged against nothing: what it would have met is gone. It needs a person.
+Pure. A late leg is compared with nothing, since the facts of its trade are gone. It needs a person.
 """
 
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from traderecon.matching.lifecycle import Known
-from traderecon.matching.results import Decided, result
+from traderecon.matching.lifecycle import IdentifiedFact
+from traderecon.matching.results import Judgement, result
 from traderecon.matching.sides import sides_of
 from traderecon.records import Fact, LastPublished, Reason, Result, RulesStamp, Source, State, Verdict
 from traderecon.records.bounds import RIVALS
 
 ORPHAN_LATE = Verdict(State.UNMATCHED, (Reason.ORPHAN_LATE,))
-MOST_LATE = RIVALS
-"""Late legs of one closed trade: as many as a side keeps, so that none is let go. A further one is a dead letter."""
+MAX_LATE_LEGS = RIVALS
+"""Late legs of one closed trade: fewer than a side holds, so none is dropped. A further leg is a dead letter."""
 
 
-def closes_ns(facts: Iterable[Fact], retention_ns: int) -> int:
-    """When a trade with these facts (at least one) is to be closed: the retention after the last of them came."""
+def closes_at_ns(facts: Iterable[Fact], retention_ns: int) -> int:
+    """When to close a trade with these facts (at least one): one retention after the last was received."""
     return max(fact.origin.received_at_ns for fact in facts) + retention_ns
 
 
-def latest_ns(facts: Iterable[Fact]) -> int:
-    """The latest time that a leg gives itself, and no later than it came; 0 where none gives itself one."""
-    return max((min(own_ns(fact) or 0, fact.origin.received_at_ns) for fact in facts), default=0)
+def latest_leg_time_ns(facts: Iterable[Fact]) -> int:
+    """The latest timestamp of a leg, capped at the time it was received; 0 if no leg has one."""
+    return max((min(leg_time_ns(fact) or 0, fact.origin.received_at_ns) for fact in facts), default=0)
 
 
-def own_ns(fact: Fact) -> int | None:
-    """The time a leg gives itself, in nanoseconds; None where it gives none."""
-    found: int | None = getattr(fact.leg, "timestamp_ns", None)
-    return found
+def leg_time_ns(fact: Fact) -> int | None:
+    """The timestamp in the leg itself, in nanoseconds; None if it has none."""
+    timestamp_ns: int | None = getattr(fact.leg, "timestamp_ns", None)
+    return timestamp_ns
 
 
-def is_claim(fact: Fact) -> bool:
-    """Whether a fact says that there was a trade: a snapshot alone opens no break."""
+def claims_trade(fact: Fact) -> bool:
+    """Whether a fact claims that there was a trade: a snapshot alone opens no break."""
     return fact.leg.source is not Source.PNL
 
 
-def orphan(version: int, late: Sequence[Known], told: LastPublished | None, rules: RulesStamp) -> Result:
-    """The result of a closed trade's late legs (at least one): a break, ``version`` and one for each of them.
+def orphan(
+    version: int, late: Sequence[IdentifiedFact], last_published: LastPublished | None, rules: RulesStamp
+) -> Result:
+    """The result of a closed trade's late legs (at least one): a break, ``version`` plus one for each leg.
 
-    ``version``: the last one before it was closed; ``told``: what was published last.
+    ``version`` is the trade's last before it was closed.
     """
-    facts, identities = tuple([each.fact for each in late]), [each.identity for each in late]
-    found = result(Decided(facts, identities, sides_of(facts), ORPHAN_LATE), rules, told)
-    return msgspec.structs.replace(found, version=version + len(late))
+    facts, identities = tuple([row.fact for row in late]), [row.identity for row in late]
+    orphaned = result(Judgement(facts, identities, sides_of(facts), ORPHAN_LATE), rules, last_published)
+    return msgspec.structs.replace(orphaned, version=version + len(late))

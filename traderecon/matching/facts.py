@@ -1,17 +1,17 @@
-"""The set of a trade's facts: per side the highest by version, kind and identity, whatever came first.
+"""The set of a trade's facts: per side the highest by version, kind and identity, in any order of arrival.
 
-Adding a fact twice changes nothing, and the order in which facts come changes nothing. What falls below a full side was
-never part of it: a set of the highest is the same however it was gathered.
+Neither repeating a fact nor reordering the arrivals changes the set. A fact below a full side is dropped, so the set of
+the highest is the same in any order too.
 """
 
-from traderecon.matching.sides import contradictions, stated
+from traderecon.matching.sides import contested_fields, stated
 from traderecon.records import CONTENT, Fact, Kind, Leg
 from traderecon.records.bounds import outranked
 from traderecon.records.words import Word
 
 
 class Arrival(Word):
-    """What an arriving fact was to the facts already there."""
+    """How an arriving fact relates to the existing ones."""
 
     NEW = "new"
     IDENTICAL = "identical"
@@ -23,12 +23,12 @@ class Arrival(Word):
 
 
 def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]:
-    """The set with the fact in it, and what its arrival was.
+    """The set with the fact added, and how it arrived.
 
-    The first of identical facts stays, with its origin. Any other is kept, as evidence: STALE below the version that
-    stands; of the version and kind of one that is there RESPELT with the same values written otherwise, ENRICHED with a
-    field more or less, CONFLICTING with another value in a field. OUTRANKED below the highest that a side keeps: it
-    changes nothing.
+    Of identical facts the first stays, with its origin. Any other fact is added as evidence: STALE below the highest
+    version; beside a leg of the same version and kind RESPELT if its values are the same but written differently,
+    ENRICHED if a field was added or left out, CONFLICTING if a field has another value. OUTRANKED below the highest
+    facts that a side holds: the set is unchanged.
     """
     if not facts:
         return (fact,), Arrival.NEW
@@ -38,11 +38,11 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
         return (*facts, fact), Arrival.NEW
     if leg in rivals:
         return facts, Arrival.IDENTICAL
-    together = (*facts, fact)
-    if lost := outranked(together):
-        together = tuple(each for place, each in enumerate(together) if place not in lost)
-        if len(facts) in lost:
-            return together, Arrival.OUTRANKED
+    extended = (*facts, fact)
+    if dropped := outranked(extended):
+        extended = tuple(existing for i, existing in enumerate(extended) if i not in dropped)
+        if len(facts) in dropped:
+            return extended, Arrival.OUTRANKED
     precedence = (leg.version, leg.kind.rank)
     highest = max((rival.version, rival.kind.rank) for rival in rivals)
     if precedence < highest:
@@ -51,20 +51,20 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
         equals = [rival for rival in rivals if (rival.version, rival.kind) == (leg.version, leg.kind)]
         arrival = Arrival.NEW
         if equals:
-            arrival = _beside(leg, equals)
-    return together, arrival
+            arrival = _same_version(leg, equals)
+    return extended, arrival
 
 
-def _beside(leg: Leg, equals: list[Leg]) -> Arrival:
-    """What a leg is to others of its version and kind. Cancels do not contradict each other."""
-    if leg.kind is not Kind.CANCEL and contradictions([*equals, leg]):
+def _same_version(leg: Leg, equals: list[Leg]) -> Arrival:
+    """How a leg relates to others of its version and kind. Cancels do not contradict each other."""
+    if leg.kind is not Kind.CANCEL and contested_fields([*equals, leg]):
         return Arrival.CONFLICTING
     content = CONTENT[leg.source]
-    same = any(
+    respelt = any(
         all(
             len(stated((leg, other), field)) == len(stated((leg,), field)) == len(stated((other,), field))
             for field in content
         )
         for other in equals
     )
-    return Arrival.RESPELT if same else Arrival.ENRICHED
+    return Arrival.RESPELT if respelt else Arrival.ENRICHED

@@ -1,4 +1,4 @@
-"""Hints: what helps whoever looks at a trade. They decide nothing."""
+"""Hints: what helps a reader of a trade understand it. They decide nothing."""
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -19,7 +19,7 @@ _TERMS = {Reason.PRICE_MISMATCH, Reason.QUANTITY_MISMATCH}
 
 
 def sent_hints(sides: Sides) -> list[Hint]:
-    """What the standing legs show by themselves: how they were written, which versions are missing."""
+    """Hints from the effective legs one by one: how they were written, whether versions are missing."""
     hints = [Hint.VERSION_GAP] if sides.version_gap else []
     for leg in (sides.execution, sides.confirmation, sides.pnl):
         if leg is not None:
@@ -30,7 +30,7 @@ def sent_hints(sides: Sides) -> list[Hint]:
 
 
 def pair_hints(execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> list[Hint]:
-    """What the legs show side by side, whether they agree or not; a day is a UTC day."""
+    """Hints from comparing the legs, whether they agree or not; a day is a UTC day."""
     hints = []
     ours_ns, theirs_ns = execution.timestamp_ns, confirmation.timestamp_ns
     if ours_ns is not None and theirs_ns is not None and theirs_ns != ours_ns:
@@ -44,7 +44,7 @@ def pair_hints(execution: Execution, confirmation: Confirmation, pnl: PnlSnapsho
 
 
 def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Iterator[Hint]:
-    """What the failed checks of a pair look like; ``failed`` are their reasons."""
+    """Likely causes of the failed checks of a pair; ``failed`` are their reasons."""
     execution, confirmation, pnl = sides.execution, sides.confirmation, sides.pnl
     if execution is None or confirmation is None:
         return
@@ -55,12 +55,12 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
     if Reason.PNL_INCONSISTENT in failed and pnl is not None:
         if _basis_suspect(execution, pnl):
             yield Hint.PNL_BASIS_SUSPECT
-        if not _TERMS.isdisjoint(failed) and _fits(confirmation, pnl, sides, rules):
+        if not _TERMS.isdisjoint(failed) and _fits_confirmation(confirmation, pnl, sides, rules):
             yield Hint.PNL_FITS_CONFIRMATION
 
 
 def _float_noise(ours: Decimal | None, theirs: Decimal | None) -> bool:
-    """Apart by no more than a double's last digits, and one of them has a double's many digits."""
+    """Whether the amounts differ only in a double's last digits, and one has as many digits as a double."""
     if ours is None or theirs is None:
         return False
     step = EXACT.multiply(max(ours.copy_abs(), theirs.copy_abs()), _DOUBLE_STEP)
@@ -70,7 +70,7 @@ def _float_noise(ours: Decimal | None, theirs: Decimal | None) -> bool:
 
 
 def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:
-    """Off by more than half the notional, with a pnl_impact below a tenth of it: perhaps not net money at all.
+    """Whether pnl_impact may not be net money: off by more than half the notional, and itself below a tenth of it.
 
     Source: DOMAIN.md 4.2 (b).
     """
@@ -79,12 +79,12 @@ def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:
         return False
     amount = notional(price, quantity)
     expected = net_consideration(price, quantity, pnl.commission)
-    off_by = EXACT.subtract(expected, pnl.pnl_impact).copy_abs()
-    return off_by > EXACT.multiply(amount, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(amount, _TENTH)
+    difference = EXACT.subtract(expected, pnl.pnl_impact).copy_abs()
+    return difference > EXACT.multiply(amount, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(amount, _TENTH)
 
 
-def _fits(confirmation: Confirmation, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> bool:
-    """Whether the snapshot agrees with the terms the broker confirms. Source: DOMAIN.md 4.2 (e)."""
+def _fits_confirmation(confirmation: Confirmation, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> bool:
+    """Whether the snapshot agrees with the broker's terms. Source: DOMAIN.md 4.2 (e)."""
     return any(
         rule.judge(confirmation, pnl).outcome in {Outcome.PASS, Outcome.WITHIN_TOLERANCE}
         for rule in rules.checks

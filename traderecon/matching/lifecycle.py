@@ -1,11 +1,11 @@
-"""The course of a trade: what one more fact makes of it, and what time does.
+"""The lifecycle of a trade: one transition for each new fact, and one when its grace is over.
 
-    known facts, what was told, a fact             -> join   -> Turn
-    known facts, what was told, a later watermark  -> expire -> Turn
+    existing facts, last published result, a fact             -> join   -> TradeTransition
+    existing facts, last published result, a later watermark  -> expire -> TradeTransition
 
-Every fact that joins a decided trade gives a result, so the newest result holds every fact there is. Time gives one
-result at most: it ends the waiting. What was told before is an argument, and not the verdict of today's rules on
-yesterday's facts: rules may have changed in between.
+Every fact that joins a decided trade gives a result, so the newest result holds every fact. Time gives at most one
+result: it ends the waiting. The last published result is an argument and never recomputed, since the rules may have
+changed since.
 """
 
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from typing import Protocol
 import msgspec
 
 from traderecon.matching.facts import Arrival, add
-from traderecon.matching.results import Decided, result
+from traderecon.matching.results import Judgement, result
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.matching.verdict import judge
 from traderecon.records import Fact, LastPublished, Result, RulesStamp, Source, State
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
-_NOTHING = frozenset({Arrival.IDENTICAL, Arrival.OUTRANKED})
+_WITHOUT_EFFECT = frozenset({Arrival.IDENTICAL, Arrival.OUTRANKED})
 
 
-class Known(Protocol):
-    """A fact, the identity of its leg, and the journal offset that brought it."""
+class IdentifiedFact(Protocol):
+    """A fact, the identity of its leg, and the offset of its journal record."""
 
     @property
     def identity(self) -> str:
@@ -39,7 +39,7 @@ class Known(Protocol):
 
     @property
     def journal_offset(self) -> int:
-        """Where it lies in its partition of the journal."""
+        """The offset in the trade's journal partition."""
         ...
 
 
@@ -52,59 +52,67 @@ class Awaited(Word):
 
 
 class TradeTransition(msgspec.Struct, frozen=True, gc=False):
-    """What came of it. ``due_ns``: when the trade's grace is over, where it waits now; ``was_due_ns``: where it waited.
+    """One step of a trade.
 
-    ``arrival`` is None where time turned it. A fact that is IDENTICAL or OUTRANKED changed nothing: no ``after``.
-    ``upto`` is the highest journal offset among the facts; ``covered``: their result has been published.
+    ``arrival`` is None if time caused it. ``judgement`` is None if nothing changed: the fact was IDENTICAL or
+    OUTRANKED. ``previous_due_ns`` and ``due_ns`` are when the trade's grace ends, before and after; None if it does not
+    wait. ``upto`` is the highest journal offset among the facts; ``covered``: their result is published already.
     """
 
     arrival: Arrival | None
-    after: Decided | None = None
-    told: LastPublished | None = None
-    was_due_ns: int | None = None
+    judgement: Judgement | None = None
+    last_published: LastPublished | None = None
+    previous_due_ns: int | None = None
     due_ns: int | None = None
     upto: int = -1
     covered: bool = False
 
-    def result(self, rules: RulesStamp, above: int = 0) -> Result | None:
-        """The result to publish; None while the trade waits, where nothing changed, and where it is told already.
+    def result(self, rules: RulesStamp, version_floor: int = 0) -> Result | None:
+        """The result to publish; None while the trade waits, if nothing changed, or if it is published already.
 
-        ``above``: see ``results.result``.
+        ``version_floor``: see ``results.result``.
         """
-        if self.after is None or self.covered or self.after.verdict.state is State.PENDING:
+        if self.judgement is None or self.covered or self.judgement.verdict.state is State.PENDING:
             return None
-        return result(self.after, rules, self.told, above)
+        return result(self.judgement, rules, self.last_published, version_floor)
 
 
 def join(
-    known: Sequence[Known], told: LastPublished | None, new: Known, watermark_ns: int, rules: Rules
+    existing: Sequence[IdentifiedFact],
+    last_published: LastPublished | None,
+    incoming: IdentifiedFact,
+    watermark_ns: int,
+    rules: Rules,
 ) -> TradeTransition:
-    """A fact joins those that are known."""
-    facts = tuple([each.fact for each in known])
-    together, arrival = add(facts, new.fact)
-    if arrival in _NOTHING:
+    """Add a fact to the existing ones."""
+    facts = tuple([row.fact for row in existing])
+    remaining, arrival = add(facts, incoming.fact)
+    if arrival in _WITHOUT_EFFECT:
         return TradeTransition(arrival)
-    joined = [*known, new]
-    if len(together) < len(joined):
-        staying = {id(fact) for fact in together}
-        joined = [each for each in joined if id(each.fact) in staying]
-    after = _decided(together, [each.identity for each in joined], watermark_ns, rules)
-    upto = max([each.journal_offset for each in known], default=-1)
-    waited = bool(known) and (told is None or not told.covers(upto, len(known)))
-    was_due_ns = _due_ns(facts, rules) if waited else None
-    upto = max(upto, new.journal_offset)
-    covered = told is not None and told.covers(upto, len(known) + 1)
-    return TradeTransition(arrival, after, told, was_due_ns, None if covered else due_ns(after, rules), upto, covered)
+    rows = [*existing, incoming]
+    if len(remaining) < len(rows):
+        ids = {id(fact) for fact in remaining}
+        rows = [row for row in rows if id(row.fact) in ids]
+    judgement = _judgement(remaining, [row.identity for row in rows], watermark_ns, rules)
+    upto = max([row.journal_offset for row in existing], default=-1)
+    waited = bool(existing) and (last_published is None or not last_published.covers(upto, len(existing)))
+    previous_due_ns = _grace_end_ns(facts, rules) if waited else None
+    upto = max(upto, incoming.journal_offset)
+    covered = last_published is not None and last_published.covers(upto, len(existing) + 1)
+    next_due_ns = None if covered else due_ns(judgement, rules)
+    return TradeTransition(arrival, judgement, last_published, previous_due_ns, next_due_ns, upto, covered)
 
 
-def expire(known: Sequence[Known], told: LastPublished | None, watermark_ns: int, rules: Rules) -> TradeTransition:
-    """Time has got as far as ``watermark_ns``, and the trade's grace was to be over by then; what was told stays."""
-    upto = max([each.journal_offset for each in known], default=-1)
-    if not known or (told is not None and told.covers(upto, len(known))):
+def expire(
+    existing: Sequence[IdentifiedFact], last_published: LastPublished | None, watermark_ns: int, rules: Rules
+) -> TradeTransition:
+    """Judge a trade whose grace was to end by ``watermark_ns``; without effect if its facts are published already."""
+    upto = max([row.journal_offset for row in existing], default=-1)
+    if not existing or (last_published is not None and last_published.covers(upto, len(existing))):
         return TradeTransition(None)
-    facts, identities = tuple([each.fact for each in known]), [each.identity for each in known]
-    after = _decided(facts, identities, watermark_ns, rules)
-    return TradeTransition(None, after, told, None, due_ns(after, rules), upto)
+    facts, identities = tuple([row.fact for row in existing]), [row.identity for row in existing]
+    judgement = _judgement(facts, identities, watermark_ns, rules)
+    return TradeTransition(None, judgement, last_published, None, due_ns(judgement, rules), upto)
 
 
 def awaited(sides: Sides) -> Awaited:
@@ -114,20 +122,20 @@ def awaited(sides: Sides) -> Awaited:
     return Awaited.CONFIRMATION if sides.confirmation is None else Awaited.PNL
 
 
-def due_ns(decided: Decided, rules: Rules) -> int | None:
-    """When the grace of a waiting trade is over; None where nothing waits. A snapshot alone waits for nobody."""
-    sides = decided.sides
-    if decided.verdict.state is not State.PENDING or (sides.execution is None and sides.confirmation is None):
+def due_ns(judgement: Judgement, rules: Rules) -> int | None:
+    """When the grace of a waiting trade ends; None if it does not wait. A snapshot alone waits for nothing."""
+    sides = judgement.sides
+    if judgement.verdict.state is not State.PENDING or (sides.execution is None and sides.confirmation is None):
         return None
     return sides.first_received_at_ns + rules.grace_ns
 
 
-def _due_ns(facts: Sequence[Fact], rules: Rules) -> int | None:
-    """When the grace of these facts is over, however they are judged."""
+def _grace_end_ns(facts: Sequence[Fact], rules: Rules) -> int | None:
+    """When the grace of these facts ends, whatever their verdict."""
     received = [fact.origin.received_at_ns for fact in facts if fact.leg.source is not Source.PNL]
     return min(received) + rules.grace_ns if received else None
 
 
-def _decided(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Decided:
+def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
     sides = sides_of(facts)
-    return Decided(facts, identities, sides, judge(sides, watermark_ns, rules))
+    return Judgement(facts, identities, sides, judge(sides, watermark_ns, rules))

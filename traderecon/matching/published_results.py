@@ -1,7 +1,7 @@
-"""What was published of a journal partition, read back into its table: no version is ever published with two verdicts.
+"""Read published results back into the matching table, so that no version is ever published with two verdicts.
 
-read_back(TP("legs", 2))   the table has lost what its group had committed: everything that the outputs have
-read_on(2)                 other rules judged it last: what they published behind the table's rows
+read_back(TP("legs", 2))   the table lost rows that its group had committed: reads everything in the outputs
+read_on(2)                 other rules judged the last batch: reads what was published after the table's rows
 """
 
 import asyncio
@@ -19,54 +19,55 @@ from traderecon.transport.behind import NoLeader
 from traderecon.transport.fingerprint import Fingerprint
 from traderecon.transport.microbatch import Outgoing, Record
 
-AT_ONCE = 500
-"""Results are read in steps: nothing else runs meanwhile."""
-AGAIN_S = 1.0
-"""How soon a leader is asked for again."""
+STEP = 500
+"""Results are read in steps of this many; each step blocks the event loop."""
+LEADER_RETRY_S = 1.0
+"""How long to wait before a partition without a leader is read again."""
 
 logger = logging.getLogger(__name__)
 
 
 class PublishedResults:
-    """The outputs of an app's matching table."""
+    """The results of an app's matching table in its output topics."""
 
     def __init__(self, app: Any, topics: Topics, table: BatchTable) -> None:
         self._app, self._table = app, table
         self._outputs = topics.reconciled, topics.mismatch
 
     async def read_back(self, tp: TP) -> AsyncIterator[int]:
-        """Everything there is, so that the journal can be read again under whatever rules are in force now.
+        """Read every result of a journal partition, so that it can be judged again under any rules.
 
-        Gives how many results were read, step by step.
+        Yields the number of results read, step by step.
         """
-        logger.warning("%s[%s]: reading what was published of it from %s", *tp, ", ".join(sorted(self._outputs)))
+        logger.warning("%s[%s]: reading its published results back from %s", *tp, ", ".join(sorted(self._outputs)))
         async for count in self._read(tp.partition, {}):
             yield count
 
     async def read_on(self, partition: int) -> None:
-        """What is published and not in the partition's rows: a worker that died in between leaves such results.
+        """Read the results that a worker published before it died, and did not write to the partition's rows.
 
-        Under the same rules they would come again, byte for byte; under others with other verdicts.
+        Under the same rules they would be published again, byte for byte; under others with other verdicts.
         """
         while True:
             try:
                 async for _ in self._read(partition, self._table.written(partition)):
                     await asyncio.sleep(0)
             except NoLeader as error:
-                logger.warning("partition %d waits for what was published of it: %s has no leader", partition, error)
-                await asyncio.sleep(AGAIN_S)
+                logger.warning("partition %d waits to read its published results: %s has no leader", partition, error)
+                await asyncio.sleep(LEADER_RETRY_S)
             else:
                 return
 
-    async def _read(self, partition: int, known: Mapping[TP, Fingerprint]) -> AsyncIterator[int]:
+    async def _read(self, partition: int, written: Mapping[TP, Fingerprint]) -> AsyncIterator[int]:
+        """Store the results after the last record ``written`` to each output, in both outputs and in the table."""
         consumer = self._app.consumer
         tps = {TP(topic, partition) for topic in self._outputs}
-        lows, highs = await consumer.earliest_offsets(*tps), await consumer.highwaters(*tps)
-        if missing := tps - (lows.keys() & highs.keys()):
+        starts, ends = await consumer.earliest_offsets(*tps), await consumer.highwaters(*tps)
+        if missing := tps - (starts.keys() & ends.keys()):
             raise NoLeader(missing)
-        first = {tp: max(lows[tp] or 0, known[tp].offset + 1 if tp in known else 0) for tp in tps}
-        spans = {tp: range(first[tp], highs[tp]) for tp in tps if first[tp] < (highs[tp] or 0)}
-        # Before any row says that a result is published: a worker that dies in between begins here again.
+        first = {tp: max(starts[tp] or 0, written[tp].offset + 1 if tp in written else 0) for tp in tps}
+        spans = {tp: range(first[tp], ends[tp]) for tp in tps if first[tp] < (ends[tp] or 0)}
+        # Complete the outputs before any row marks a result as published: after a crash this starts again.
         async for count in self._complete(partition, spans):
             yield count
         async for _, step in self._steps(spans):
@@ -79,14 +80,14 @@ class PublishedResults:
             yield len(step)
 
     async def _complete(self, partition: int, spans: Mapping[TP, range]) -> AsyncIterator[int]:
-        """Append what a worker that died had appended to one of the two outputs only."""
-        half, known = HalfPublished(*self._outputs), set[str]()
+        """Append each result that is in only one of the two outputs it belongs to: the worker died in between."""
+        half, seen = HalfPublished(*self._outputs), set[str]()
         async for topic, step in self._steps(spans):
             for _, result in step:
-                if result.trade_id not in known:
-                    known.add(result.trade_id)
-                    if row := self._table.stored_row(partition, last_published.PREFIX + result.trade_id.encode()):
-                        last = last_published.decoded(row)
+                if result.trade_id not in seen:
+                    seen.add(result.trade_id)
+                    if stored := self._table.stored_row(partition, last_published.PREFIX + result.trade_id.encode()):
+                        last = last_published.decoded(stored)
                         half.take_in(half.home(last.state.is_break), result.trade_id, last.version, last.state.is_break)
                 half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
             yield len(step)
@@ -94,16 +95,16 @@ class PublishedResults:
             return
         async for topic, step in self._steps(spans):
             for record, result in step:
-                row_again = Outgoing(record.key, record.value)
-                half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row_again)
+                row = Outgoing(record.key, record.value)
+                half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row)
             yield len(step)
         for topic, rows in half.rows().items():
-            logger.warning("%s[%d] lacks %d results that the other output has: appended", topic, partition, len(rows))
+            logger.warning("%s[%d]: appending %d results that only the other output has", topic, partition, len(rows))
             await self._app.append(topic, partition, rows)
 
     async def _steps(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[str, Sequence[tuple[Record, Published]]]]:
-        """The results there, each with its record, at most ``AT_ONCE`` of one topic at a time."""
+        """The results in these offsets, each with its record: one topic at a time, at most ``STEP`` results."""
         async for tp, records in self._app.transport.read(spans):
-            for begun in range(0, len(records), AT_ONCE):
-                step = records[begun : begun + AT_ONCE]
+            for start in range(0, len(records), STEP):
+                step = records[start : start + STEP]
                 yield tp.topic, [(record, published(record.value or b"")) for record in step]

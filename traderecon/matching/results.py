@@ -24,8 +24,8 @@ from traderecon.records.digest import sha256
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-class Decided(msgspec.Struct, frozen=True, gc=False):
-    """What a set of facts came to: the identity of each fact, the effective legs, the verdict."""
+class Judgement(msgspec.Struct, frozen=True, gc=False):
+    """A set of facts and its verdict, with the identity of each fact and the effective legs."""
 
     facts: Sequence[Fact]
     identities: Sequence[str]
@@ -34,7 +34,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Claim(msgspec.Struct, gc=False):
-    """What an event id is made from; its names are part of it."""
+    """What an event id is made from, field names included."""
 
     checks: dict[str, Outcome]
     facts: list[str]
@@ -45,44 +45,46 @@ class _Claim(msgspec.Struct, gc=False):
 
 
 def told(result: Result, upto: int = -1) -> LastPublished:
-    """What a result tells; ``upto`` is the highest journal offset among its facts."""
+    """A result as the trade's last published; ``upto`` is the highest journal offset among its facts."""
     return LastPublished(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
 
 
-def decided(facts: Sequence[Fact], verdict: Verdict) -> Decided:
-    """What these facts came to; of identical ones the last is kept."""
-    known = {identity(fact.leg): fact for fact in facts}
-    return Decided([*known.values()], [*known], sides_of(facts), verdict)
+def decided(facts: Sequence[Fact], verdict: Verdict) -> Judgement:
+    """The judgement of these facts; of identical facts the last counts."""
+    by_identity = {identity(fact.leg): fact for fact in facts}
+    return Judgement([*by_identity.values()], [*by_identity], sides_of(facts), verdict)
 
 
-def result(now: Decided, rules: RulesStamp, told: LastPublished | None = None, above: int = 0) -> Result:
-    """The verdict on these facts (at least one), under these rules.
+def result(
+    judgement: Judgement, rules: RulesStamp, last_published: LastPublished | None = None, version_floor: int = 0
+) -> Result:
+    """The result of this judgement (of at least one fact) under these rules.
 
-    ``told`` is what was published of the trade last; None where nothing was. The version is the size of the set, or one
-    above the last where that is more. ``above``: the version that a trade of this id may have had before it was
-    forgotten, where nothing is known of it: whoever keeps results for longer has that one.
+    ``last_published`` is the trade's last result, None if there is none. The version is the number of facts, or one
+    above the last version if that is more. ``version_floor``: for an unknown trade, the highest version it may have had
+    before it was forgotten; readers that keep results longer may still have it.
     """
-    facts, identities = now.facts, now.identities
-    keys = [(fact.leg.source, fact.leg.version, identities[at], at) for at, fact in enumerate(facts)]
+    facts, identities = judgement.facts, judgement.identities
+    keys = [(fact.leg.source, fact.leg.version, identities[i], i) for i, fact in enumerate(facts)]
     evidence = tuple([facts[key[3]] for key in sorted(keys)])
-    trade_id = facts[0].leg.trade_id
+    trade_id, size = facts[0].leg.trade_id, len(facts)
     return Result(
-        event_id=event_id(trade_id, now.verdict, identities, rules.sha256),
+        event_id=event_id(trade_id, judgement.verdict, identities, rules.sha256),
         trade_id=trade_id,
-        version=above + len(evidence) if told is None else max(told.version + 1, len(evidence)),
-        verdict=now.verdict,
+        version=version_floor + size if last_published is None else max(last_published.version + 1, size),
+        verdict=judgement.verdict,
         facts=evidence,
-        stands=_stands(evidence, now.sides),
-        broken=_broken(trade_id, now.verdict, told),
+        stands=_effective(evidence, judgement.sides),
+        broken=_break(trade_id, judgement.verdict, last_published),
         rules=rules,
-        event_time_ns=now.sides.event_time_ns,
+        event_time_ns=judgement.sides.event_time_ns,
     )
 
 
 def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_sha256: str) -> str:
-    """sha256 of the canonical JSON (keys sorted, no spaces, UTF-8) of what makes this result this result.
+    """sha256 of the canonical JSON (keys sorted, no spaces, UTF-8) of what identifies this result.
 
-    No offsets, arrival times, version or hints. Source: CONTRACT.md, Topics.
+    Offsets, arrival times, version and hints are not part of it. Source: CONTRACT.md, Topics.
     """
     checks = {check.name: check.outcome for check in verdict.checks}
     claim = _Claim(checks, sorted(identities), verdict.reasons, rules_sha256, verdict.state, trade_id)
@@ -94,15 +96,17 @@ def break_id(trade_id: str) -> str:
     return sha256(b"break\x00" + trade_id.encode())[:16]
 
 
-def _broken(trade_id: str, verdict: Verdict, told: LastPublished | None) -> Break:
-    before = None if told is None else (told.state, told.reasons)
+def _break(trade_id: str, verdict: Verdict, last_published: LastPublished | None) -> Break:
+    if last_published is None:
+        return Break(break_id(trade_id), Transition.between(None, (verdict.state, verdict.reasons)))
+    before = (last_published.state, last_published.reasons)
     transition = Transition.between(before, (verdict.state, verdict.reasons))
-    return Break(break_id(trade_id), transition, None if told is None else told.event_id)
+    return Break(break_id(trade_id), transition, last_published.event_id)
 
 
-def _stands(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:
-    """Which facts the effective leg of their source is made of."""
-    standing = [leg for source in Source for leg in sides.standing(source)]
-    if len(standing) == len(facts):
+def _effective(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:
+    """For each fact, whether the effective leg of its source is made of it."""
+    effective = [leg for source in Source for leg in sides.standing(source)]
+    if len(effective) == len(facts):
         return (True,) * len(facts)
-    return tuple(fact.leg in standing for fact in facts)
+    return tuple(fact.leg in effective for fact in facts)

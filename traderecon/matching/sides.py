@@ -1,8 +1,8 @@
 """Sides: the effective leg of each source, out of all its versions.
 
-The highest version stands; at equal version cancel over amend over new. Several facts of that one version and kind are
-one leg: per field no value is absent, one value is the value, two are contested and prove nothing. A lower version
-lends nothing. Source: CONTRACT.md, Topics; DOMAIN.md, decisions.
+The highest version is effective; at equal version cancel ranks over amend over new. Several facts of that version and
+kind are merged into one leg: per field no value means absent, one value is the value, two are contested and prove
+nothing. Nothing is inherited from a lower version. Source: CONTRACT.md, Topics; DOMAIN.md, decisions.
 """
 
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ _CANCEL = Kind.CANCEL
 
 
 class Sides(msgspec.Struct, frozen=True, gc=False):
-    """The effective leg of each source now.
+    """The effective leg of each source.
 
-    ``first_received_at_ns`` is when the first execution or confirmation arrived, ``paired_at_ns`` when the first leg of
-    the other side did (0: none has); ``cancels_nothing`` says that all we have is a cancel, ``version_gap`` that a
-    version below a standing one never came. ``rivals`` are the legs behind an effective leg that has several,
+    ``first_received_at_ns`` is when the first execution or confirmation was received, ``paired_at_ns`` when the first
+    leg of the other side was (0: not yet). ``cancels_nothing``: there are only cancels. ``version_gap``: a version
+    below an effective one is missing. ``rivals`` are the legs that were merged into an effective leg.
     ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
     """
 
@@ -54,7 +54,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     event_time_ns: int | None = None
 
     def standing(self, source: Source) -> tuple[Leg, ...]:
-        """The legs that the effective leg of a source is made of; none where nothing was sent."""
+        """The legs that make up the effective leg of a source; empty if it sent none."""
         if rivals := tuple(leg for leg in self.rivals if leg.source is source):
             return rivals
         return tuple(
@@ -63,8 +63,8 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
 
 
 def sides_of(facts: Sequence[Fact]) -> Sides:
-    """Split the facts of one trade by source, and let the right version stand; the order of the facts is irrelevant."""
-    # Nearly every trade has one fact per source at most: nothing to choose, and no lists to make.
+    """The effective leg of each source, from the facts of one trade in any order."""
+    # Fast path: nearly every trade has at most one fact per source.
     execution: Execution | None = None
     confirmation: Confirmation | None = None
     pnl: PnlSnapshot | None = None
@@ -112,7 +112,7 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
 
 
 def _sides_of_many(facts: Sequence[Fact]) -> Sides:
-    """The same where a source has more than one fact: the right ones have to be found."""
+    """``sides_of`` for a source with more than one fact."""
     executions: list[Execution] = []
     confirmations: list[Confirmation] = []
     snapshots: list[PnlSnapshot] = []
@@ -136,26 +136,26 @@ def _sides_of_many(facts: Sequence[Fact]) -> Sides:
         first_ns, paired_ns = ours_ns or theirs_ns or 0, 0
     else:
         first_ns, paired_ns = min(ours_ns, theirs_ns), max(ours_ns, theirs_ns)
-    execution, contested, rivals, gap = _standing(executions)
-    confirmation, contested_there, rivals_there, gap_there = _standing(confirmations)
-    pnl, contested_pnl, rivals_pnl, gap_pnl = _standing(snapshots)
+    execution, our_contested, our_rivals, our_gap = _effective_leg(executions)
+    confirmation, their_contested, their_rivals, their_gap = _effective_leg(confirmations)
+    pnl, pnl_contested, pnl_rivals, pnl_gap = _effective_leg(snapshots)
     event_time_ns = _traded_at_ns(executions)
     return Sides(
         execution,
         confirmation,
         pnl,
-        contested | contested_there | contested_pnl,
+        our_contested | their_contested | pnl_contested,
         first_ns,
         paired_ns,
         not (executions and confirmations) and _cancels_nothing(executions or confirmations),
-        gap or gap_there or gap_pnl,
-        (*rivals, *rivals_there, *rivals_pnl),
+        our_gap or their_gap or pnl_gap,
+        (*our_rivals, *their_rivals, *pnl_rivals),
         _traded_at_ns(confirmations) if event_time_ns is None else event_time_ns,
     )
 
 
-def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLeg, ...], bool]:
-    """The effective leg, what is contested of it, its rivals, and whether a version below it is missing."""
+def _effective_leg(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLeg, ...], bool]:
+    """The effective leg, its contested fields, its rivals, and whether a version below it is missing."""
     if not legs:
         return None, _NONE, (), False
     if len(legs) == 1:
@@ -166,53 +166,53 @@ def _standing(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLe
     if len(rivals) == 1:
         return rivals[0], _NONE, (), gap
     rivals = tuple(sorted(rivals, key=identity))
-    effective = _effective(rivals)
-    # A cancel says nothing but that it cancels: two of them cannot contradict each other.
-    contested = _NONE if effective.kind is _CANCEL else contradictions(rivals)
+    effective = _merged(rivals)
+    # The other fields of a cancel carry no meaning, so two cancels cannot contradict each other.
+    contested = _NONE if effective.kind is _CANCEL else contested_fields(rivals)
     return effective, contested, rivals, gap
 
 
 def _cancels_nothing(legs: Sequence[Leg]) -> bool:
-    """Whether all we have is cancels; of a full side what they cancel may have been let go."""
+    """Whether there are only cancels; a full side may have dropped what they cancel."""
     return len(legs) < FACTS_PER_SIDE and all(leg.kind is _CANCEL for leg in legs)
 
 
 def _gap(legs: Sequence[Leg]) -> bool:
-    """Whether a version below another never came; a cancel of all versions is none, a full side let the lowest go."""
+    """Whether a version is missing. A cancel of all versions does not count, nor what a full side may have dropped."""
     versions = {leg.version for leg in legs if leg.version != ALL_VERSIONS}
-    first = versions if len(legs) >= FACTS_PER_SIDE else {1, *versions}
-    return bool(versions) and max(versions) - min(first) + 1 > len(versions)
+    lowest = min(versions if len(legs) >= FACTS_PER_SIDE else {1, *versions}, default=0)
+    return bool(versions) and max(versions) - lowest + 1 > len(versions)
 
 
-def _effective(rivals: Sequence[AnyLeg]) -> AnyLeg:
-    """What several legs of one version and kind say together; a contested field is None."""
+def _merged(rivals: Sequence[AnyLeg]) -> AnyLeg:
+    """Several legs of one version and kind as one leg; a contested field is None."""
     first = rivals[0]
     changes: dict[str, Any] = {"hints": tuple(sorted({hint for rival in rivals for hint in rival.hints}))}
-    contested = {field for _, field in contradictions(rivals)}
+    contested = {field for _, field in contested_fields(rivals)}
     for field in CONTENT[first.source]:
         values = () if field in contested else stated(rivals, field)
         changes[field] = values[0] if values else None
-    if not isinstance(first, PnlSnapshot):  # the finest spelling proves least
+    if not isinstance(first, PnlSnapshot):  # the finest timestamp leaves the least tolerance
         changes["granularity"] = max(rival.granularity for rival in rivals if not isinstance(rival, PnlSnapshot))
     return msgspec.structs.replace(first, **changes)
 
 
 def stated(legs: Sequence[Leg], field: str) -> list[Any]:
-    """The different values that these legs of one source have in a field, in no order that means anything."""
+    """The distinct values that these legs of one source have in a field, in no particular order."""
     values = [value for leg in legs if (value := getattr(leg, field)) is not None]
     if field == "currency" and len(values) > 1:
         values = [currency_code(value) for value in values]
     return list(dict.fromkeys(values))
 
 
-def contradictions(rivals: Sequence[Leg]) -> Contested:
-    """The fields in which these legs of one source have more than one value; of too many legs all fields."""
+def contested_fields(rivals: Sequence[Leg]) -> Contested:
+    """The fields in which these legs of one source have more than one value; every field if there are too many legs."""
     source, too_many = rivals[0].source, len(rivals) > RIVALS
     return frozenset((source, field) for field in CONTENT[source] if too_many or len(stated(rivals, field)) > 1)
 
 
 def _traded_at_ns(legs: Sequence[Execution] | Sequence[Confirmation]) -> int | None:
     """The timestamp of the highest version that has one; of rivals the earliest."""
-    known = [((leg.version, leg.kind.rank), leg.timestamp_ns) for leg in legs if leg.timestamp_ns is not None]
-    highest = max((precedence for precedence, _ in known), default=None)
-    return min((at_ns for precedence, at_ns in known if precedence == highest), default=None)
+    ranked = [((leg.version, leg.kind.rank), leg.timestamp_ns) for leg in legs if leg.timestamp_ns is not None]
+    highest = max((rank for rank, _ in ranked), default=None)
+    return min((timestamp_ns for rank, timestamp_ns in ranked if rank == highest), default=None)

@@ -3,7 +3,7 @@
     facts -> sides -> checks -> state, reasons, hints
 
 Pure: the same facts in any order, at the same watermark, under the same rules, give the same verdict. Time can only
-end PENDING: one leg, or a pair without a snapshot that proves what the rules require, waits until the grace is over.
+end PENDING: one leg alone, or a pair that lacks a usable snapshot where the rules require one, waits out the grace.
 Source: DOMAIN.md, decisions and section 6.
 """
 
@@ -32,12 +32,12 @@ _CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
 
 
 def verdict(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdict:
-    """Judge the facts of one trade; ``watermark_ns`` is how far the log has got, in broker time."""
+    """Judge the facts of one trade; ``watermark_ns`` is how far the log has advanced, in broker time."""
     return judge(sides_of(facts), watermark_ns, rules)
 
 
 def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
-    """Judge the legs that stand for a trade."""
+    """Judge the effective legs of a trade."""
     execution, confirmation = sides.execution, sides.confirmation
     if execution is not None and confirmation is not None:
         if execution.kind is _CANCEL or confirmation.kind is _CANCEL:
@@ -53,11 +53,11 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in rules.checks])
     if sides.contested:
         checks = tuple(
-            _withheld(check, "the legs contradict themselves") if _disputed(rule, sides) else check
+            _not_checked(check, "the legs contradict themselves") if _disputed(rule, sides) else check
             for rule, check in zip(rules.checks, checks, strict=True)
         )
-    awaited = rules.pnl_required and not _pnl_compared(checks, pnl)
-    if awaited and not _grace_over(sides, watermark_ns, rules):
+    pnl_missing = rules.pnl_required and not _pnl_compared(checks, pnl)
+    if pnl_missing and not _grace_over(sides, watermark_ns, rules):
         return _PENDING
     failed = [check.reason for check in checks if check.outcome is _FAIL]
     hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
@@ -67,19 +67,19 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
         hints.extend(failure_hints(failed, sides, rules))
     contested = _contested(sides, rules)
     reasons = [*failed, *_conflict(contested)]
-    if awaited:
+    if pnl_missing:
         reasons.append(Reason.MISSING_PNL)
     return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints, contested)
 
 
 def _pnl_compared(checks: Sequence[Check], pnl: PnlSnapshot | None) -> bool:
-    """Whether a snapshot proves something, by the pnl check; the note of that says why it does not."""
-    found = next((check for check in checks if check.reason is Reason.PNL_INCONSISTENT), None)
-    return pnl is not None if found is None else found.outcome is not Outcome.NOT_CHECKED
+    """Whether the snapshot was compared; without a pnl check, whether there is one."""
+    pnl_check = next((check for check in checks if check.reason is Reason.PNL_INCONSISTENT), None)
+    return pnl is not None if pnl_check is None else pnl_check.outcome is not Outcome.NOT_CHECKED
 
 
 def _one_sided(sides: Sides, rules: Rules) -> Verdict:
-    """One leg, grace over. A cancel needs no partner; a cancel of nothing we know is a finding."""
+    """One leg, grace over. A cancel needs no partner, but a cancel of an unknown trade is a break."""
     leg = sides.execution or sides.confirmation
     missing = Reason.MISSING_CONFIRMATION if sides.execution else Reason.MISSING_EXECUTION
     if leg is not None and leg.kind is _CANCEL:
@@ -93,7 +93,7 @@ def _one_sided(sides: Sides, rules: Rules) -> Verdict:
 
 
 def _cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
-    """Nothing is left to compare; while one side stands, that is the break."""
+    """Nothing to compare. If only one side is cancelled, that is the break."""
     hints = sent_hints(sides)
     checks = _unchecked(rules, "cancelled")
     if both:
@@ -108,7 +108,7 @@ def _grace_over(sides: Sides, watermark_ns: int, rules: Rules) -> bool:
 
 
 def _contested(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:
-    """The contested fields that count, sorted: those that a check of these rules reads."""
+    """The contested fields that some check of these rules reads, sorted."""
     if not sides.contested:
         return ()
     read = {field for rule in rules.checks for field in rule.operands}
@@ -116,7 +116,7 @@ def _contested(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:
 
 
 def _disputed(rule: Rule, sides: Sides) -> Contested:
-    """The contested fields that this check reads of these legs."""
+    """The contested fields that this check reads from these legs."""
     if isinstance(rule, Pnl) and sides.execution is not None:
         return rule.disputed(sides.execution, sides.pnl, sides.contested)
     return rule.operands & sides.contested
@@ -126,7 +126,7 @@ def _unchecked(rules: Rules, note: str) -> tuple[Check, ...]:
     return tuple(Check(rule.name, rule.reason, Outcome.NOT_CHECKED, note=note) for rule in rules.checks)
 
 
-def _withheld(check: Check, note: str) -> Check:
+def _not_checked(check: Check, note: str) -> Check:
     return Check(check.name, check.reason, Outcome.NOT_CHECKED, note=note)
 
 

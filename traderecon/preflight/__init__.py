@@ -1,4 +1,4 @@
-"""The preflight: what a worker leans on, looked at before it starts. Nothing is changed, no record is sent.
+"""The preflight: checks what a worker depends on before it starts. Changes nothing and sends no record.
 
 checks(settings) -> [Finding(check, level, text, todo), ...] -> exit_code
 """
@@ -24,9 +24,9 @@ __all__ = ["Finding", "Level", "checks", "exit_code"]
 
 
 async def checks(settings: Settings, roles: Collection[str] = ROLES) -> list[Finding]:
-    """Everything, in the order in which one would mend it; about ten seconds where a broker does not answer.
+    """All findings, in the order to fix them in; takes about ten seconds if a broker does not answer.
 
-    ``roles``: those that are to run; what only others need is not looked at.
+    ``roles``: the roles to run; what only other roles need is not checked.
     """
     findings = [*versions(), *readable_codecs(), *files()]
     findings += [*data_directory(settings), *database_disk(settings), *rules_file(settings)]

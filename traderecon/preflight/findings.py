@@ -1,4 +1,4 @@
-"""A finding: what one check of the preflight found, and what to do about it."""
+"""Findings: what one check of the preflight found, and what to do about it."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -9,7 +9,7 @@ from traderecon.exit_codes import Exit
 
 
 class Level(StrEnum):
-    """OK; WARN: it works, and somebody should look; FAIL: no worker may start."""
+    """WARN: a worker can start, and an operator should look; FAIL: no worker may start."""
 
     OK = "OK"
     WARN = "WARN"
@@ -17,7 +17,7 @@ class Level(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One sentence about one thing, and what to do; ``unreachable``: somebody who should answer does not."""
+    """What one check found and what to do; ``unreachable``: a service does not answer."""
 
     check: str
     level: Level
@@ -26,17 +26,17 @@ class Finding(msgspec.Struct, frozen=True):
     unreachable: bool = False
 
     def __str__(self) -> str:
-        """The finding for people."""
+        """The finding as one line of text."""
         return f"{self.check}: {self.text}" + (f" -> {self.todo}" if self.todo else "")
 
 
 def ok(check: str, text: str) -> Finding:
-    """All is well."""
+    """A passed check."""
     return Finding(check, Level.OK, text)
 
 
 def warn(check: str, text: str, todo: str) -> Finding:
-    """It works, and somebody should look."""
+    """A worker can start, and an operator should look."""
     return Finding(check, Level.WARN, text, todo)
 
 
@@ -46,7 +46,7 @@ def bad(check: str, text: str, todo: str, *, unreachable: bool = False) -> Findi
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """4 where something does not answer, else 78 where something failed, else 0. Source: CONTRACT.md."""
+    """4 if a service does not answer, else 78 if a check failed, else 0. Source: CONTRACT.md."""
     failed = [finding for finding in findings if finding.level is Level.FAIL]
     if any(finding.unreachable for finding in failed):
         return Exit.UNREACHABLE

@@ -1,4 +1,4 @@
-"""This machine and what is installed on it: versions, the data directory, room on its disk, the rules file."""
+"""Checks of this machine and its installation: versions, data directory, free disk space, rules file."""
 
 import platform
 import re
@@ -12,177 +12,183 @@ from pathlib import Path
 
 from traderecon import open_files
 from traderecon.audit.signing import KeyTrouble, Signer
+from traderecon.permissions import readable_by_everyone
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.rulebook import rules_in_force
-from traderecon.settings import ConfigurationError, Settings, everybody_reads
+from traderecon.settings import ConfigurationError, Settings
 from traderecon.transport import codecs
 
-LEANED_ON = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
-"""Whose insides we use: another version may lose records."""
+PINNED = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
+"""Packages whose internals are used: another version may lose records."""
 OLDEST_SQLITE = (3, 35)
-"""The first with RETURNING."""
+"""The first version with RETURNING."""
 WARN_BYTES = 1024**3
 FAIL_BYTES = 200 * 1024**2
 MIB = 1024**2
 SQLITE = "sqlite:///"
-REINSTALL = "install again from requirements/run.txt"
+REINSTALL = "reinstall from requirements/run.txt"
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^;)]*)\)?(?:;.*)?")
 _CLAUSE = re.compile(r"(==|>=|<=|<|>)\s*([0-9][0-9.]*)")
 
 
 def versions() -> Iterator[Finding]:
-    """Whether what we lean on is installed in the version we were tested with."""
-    found = [f"Python {platform.python_version()}"]
-    asked = _asked()
-    wrong = []
-    for name in LEANED_ON:
+    """Whether the pinned packages and SQLite have versions that a worker can use."""
+    installed = [f"Python {platform.python_version()}"]
+    requirements = _requirements()
+    errors = []
+    for name in PINNED:
         try:
             version = metadata.version(name)
         except metadata.PackageNotFoundError:
-            wrong.append(f"{name} is not installed")
+            errors.append(f"{name} is not installed")
             continue
-        found.append(f"{name} {version}")
-        if not fits(version, asked.get(name, "")):
-            wrong.append(f"{name} is {version}, and must be {asked[name]}")
-    if wrong:
-        yield bad("versions", "; ".join(wrong), REINSTALL)
+        installed.append(f"{name} {version}")
+        if not fits(version, requirements.get(name, "")):
+            errors.append(f"{name} is {version}, but must be {requirements[name]}")
+    if errors:
+        yield bad("versions", "; ".join(errors), REINSTALL)
     else:
-        yield ok("versions", ", ".join(found))
+        yield ok("versions", ", ".join(installed))
+    yield _sqlite_version()
+
+
+def _sqlite_version() -> Finding:
+    version = f"SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         oldest = ".".join(map(str, OLDEST_SQLITE))
-        yield bad("sqlite", f"SQLite {sqlite3.sqlite_version} is older than {oldest}", "use a Python with a newer one")
-    elif damages(sqlite3.sqlite_version_info):
+        return bad("sqlite", f"{version} is older than {oldest}", "use a Python with a newer SQLite")
+    if has_wal_reset_bug(sqlite3.sqlite_version_info):
         text = (
-            f"SQLite {sqlite3.sqlite_version} is among the versions of which its authors publish that a database in "
-            "WAL mode may be damaged, rarely, when one connection moves the log while another writes (fixed in 3.51.3, "
-            "3.50.7 and 3.44.6; a distribution may have mended its own)"
+            f"{version} has the WAL-reset bug: a database may be corrupted, rarely, when one connection resets the WAL "
+            "while another writes (fixed in 3.51.3, 3.50.7 and 3.44.6; a distribution may have backported the fix)"
         )
-        yield warn("sqlite", text, "run one worker with a sink on a database, and install a newer SQLite")
-    else:
-        yield ok("sqlite", f"SQLite {sqlite3.sqlite_version}")
+        return warn("sqlite", text, "install a newer SQLite, and until then run one worker with a sink per database")
+    return ok("sqlite", version)
 
 
 def readable_codecs() -> Iterator[Finding]:
-    """Whether every compression a producer, a topic or a broker may use can be read here."""
-    if lacking := codecs.missing():
-        text = f"batches compressed with {', '.join(lacking)} cannot be read: the package cramjam is missing or broken"
+    """Whether every compression codec that a producer, topic or broker may use can be read."""
+    if missing := codecs.missing():
+        text = f"batches compressed with {', '.join(missing)} cannot be read: the package cramjam is missing or broken"
         yield bad("codecs", text, REINSTALL)
     else:
         yield ok("codecs", f"{', '.join(codecs.NAMES.values())} can be read")
 
 
-def damages(version: tuple[int, ...]) -> bool:
+def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
     """Whether a version of SQLite has the WAL-reset bug. Source: sqlite.org/wal.html, section "The WAL-Reset Bug".
 
-    >>> damages((3, 40, 1)), damages((3, 44, 6)), damages((3, 50, 7)), damages((3, 51, 2)), damages((3, 51, 3))
-    (True, False, False, True, False)
+    >>> [has_wal_reset_bug(version) for version in ((3, 40, 1), (3, 44, 6), (3, 50, 7), (3, 51, 2), (3, 51, 3))]
+    [True, False, False, True, False]
     """
-    mended = (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
-    return (3, 7, 0) <= version < (3, 51, 3) and not mended
+    backported = (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
+    return (3, 7, 0) <= version < (3, 51, 3) and not backported
 
 
-def fits(version: str, asked: str) -> bool:
-    """Whether a version is one that a requirement asks for.
+def fits(version: str, requirement: str) -> bool:
+    """Whether a version satisfies a requirement.
 
     >>> fits("0.15.3", "==0.15.3"), fits("8.4.1", ">=8.1,<8.4"), fits("0.3.30", ">=0.3.29")
     (True, False, True)
     """
     have = _numbers(version)
-    for relation, wanted in _CLAUSE.findall(asked):
-        want = _numbers(wanted)
-        holds = {"==": have == want, ">=": have >= want, "<=": have <= want, "<": have < want, ">": have > want}
-        if not holds[relation]:
+    for operator, bound in _CLAUSE.findall(requirement):
+        want = _numbers(bound)
+        results = {"==": have == want, ">=": have >= want, "<=": have <= want, "<": have < want, ">": have > want}
+        if not results[operator]:
             return False
     return True
 
 
 def files() -> Iterator[Finding]:
-    """Whether this machine lets a worker open enough files."""
+    """Whether a worker can open enough files."""
     limit = open_files.limit()
     text = f"a process may open {limit:,} files"
-    if limit < open_files.FEWEST:
-        yield bad("open files", text, f"raise the limit: ulimit -n {open_files.ENOUGH}")
-    elif limit < open_files.ENOUGH:
-        yield warn("open files", text, f"raise the limit: ulimit -n {open_files.ENOUGH}")
+    if limit < open_files.MINIMUM:
+        yield bad("open files", text, f"raise the limit: ulimit -n {open_files.RECOMMENDED}")
+    elif limit < open_files.RECOMMENDED:
+        yield warn("open files", text, f"raise the limit: ulimit -n {open_files.RECOMMENDED}")
     else:
         yield ok("open files", text)
 
 
 def data_directory(settings: Settings) -> Iterator[Finding]:
-    """Whether the data directory can be written, and how much room its disk has."""
+    """Whether the data directory is writable and private, and how much space its disk has."""
     directory = settings.data_dir.resolve()
-    there = next(path for path in (directory, *directory.parents) if path.exists())
-    move = "name a directory that is yours in TRADERECON_DATA_DIR"
+    existing = _nearest_existing(directory)
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        yield bad("data directory", f"{directory} cannot be written ({error.strerror})", move)
+        text = f"{directory} cannot be written ({error.strerror})"
+        yield bad("data directory", text, "set TRADERECON_DATA_DIR to a directory that this user can write")
         return
-    made = "" if there == directory else " (not there yet: made by whoever needs it first)"
-    yield ok("data directory", f"{directory} can be written{made}")
-    if there == directory and everybody_reads(directory):
+    missing = "" if existing == directory else " (it does not exist yet; the first command that needs it creates it)"
+    yield ok("data directory", f"{directory} can be written{missing}")
+    if existing == directory and readable_by_everyone(directory):
         yield warn(
             "data directory",
-            f"every user of this machine can look into {directory}",
+            f"every user of this machine can read {directory}",
             f"chmod 700 {shlex.quote(str(directory))}",
         )
-    yield _room("disk", there, "TRADERECON_DATA_DIR", settings.min_free_mb)
+    yield _disk_space("disk", existing, "TRADERECON_DATA_DIR", settings.min_free_mb)
 
 
 def database_disk(settings: Settings) -> Iterator[Finding]:
-    """How much room the disk of the database has, where it is another one than the data directory's."""
+    """How much space the disk of the database has, if it is not the disk of the data directory."""
     if not settings.database_url.startswith(SQLITE):
         return
-    folder = Path(settings.database_url.removeprefix(SQLITE)).resolve().parent
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    data = settings.data_dir.resolve()
-    beside = next(path for path in (data, *data.parents) if path.exists())
-    if there.stat().st_dev != beside.stat().st_dev:
-        yield _room("database disk", there, "TRADERECON_DATABASE_URL", settings.min_free_mb)
+    folder = _nearest_existing(Path(settings.database_url.removeprefix(SQLITE)).resolve().parent)
+    if folder.stat().st_dev != _nearest_existing(settings.data_dir.resolve()).stat().st_dev:
+        yield _disk_space("database disk", folder, "TRADERECON_DATABASE_URL", settings.min_free_mb)
 
 
-def _room(check: str, there: Path, setting: str, floor_mb: int) -> Finding:
-    free_bytes = shutil.disk_usage(there).free
-    text = f"{free_bytes // MIB:,} MiB free where {there} is"
-    room = f"make room, or name a directory that is yours in {setting}"
+def _nearest_existing(path: Path) -> Path:
+    """The path itself, or its nearest parent that exists."""
+    return next(candidate for candidate in (path, *path.parents) if candidate.exists())
+
+
+def _disk_space(check: str, folder: Path, setting: str, floor_mb: int) -> Finding:
+    free_bytes = shutil.disk_usage(folder).free
+    text = f"{free_bytes // MIB:,} MiB free on the disk of {folder}"
+    todo = f"free some space, or set {setting} to another disk"
     if free_bytes < min(FAIL_BYTES, floor_mb * MIB // 2):
-        return bad(check, f"{text}, and a worker stops when there is none", room)
+        return bad(check, f"{text}; a worker stops when the disk is full", todo)
     if free_bytes < floor_mb * MIB:
-        return warn(check, f"{text}: a worker takes in nothing before there are {floor_mb:,}", room)
-    return warn(check, text, room) if free_bytes < WARN_BYTES else ok(check, text)
+        return warn(check, f"{text}; intake pauses until {floor_mb:,} MiB are free", todo)
+    return warn(check, text, todo) if free_bytes < WARN_BYTES else ok(check, text)
 
 
 def rules_file(settings: Settings) -> Iterator[Finding]:
-    """Whether the rules can be read."""
+    """Whether the rules are valid."""
     try:
         rules = rules_in_force(settings)
     except ConfigurationError as error:
-        yield bad("rules", str(error), "mend the file, or name another in TRADERECON_RULES")
+        yield bad("rules", str(error), "correct the file, or set TRADERECON_RULES to another")
     else:
         yield ok("rules", f"{rules.name}, from {settings.rules}" if settings.rules else "the founding rules")
 
 
 def checkpoint_key(settings: Settings) -> Iterator[Finding]:
-    """Whether the key that signs checkpoints can be used, where one is named."""
+    """Whether the configured key can sign checkpoints."""
     if (file := settings.checkpoint_key_file) is None:
         return
     try:
         Signer.of(file)
     except KeyTrouble as error:
-        yield bad("checkpoint key", str(error), "correct TRADERECON_CHECKPOINT_KEY_FILE, or leave it out")
+        yield bad("checkpoint key", str(error), "correct TRADERECON_CHECKPOINT_KEY_FILE, or unset it")
     else:
         yield ok("checkpoint key", f"{file} signs checkpoints")
 
 
-def _asked() -> dict[str, str]:
-    """What this distribution requires, by name: ``{"aiokafka": "==0.14.0", ...}``."""
+def _requirements() -> dict[str, str]:
+    """The requirements of this distribution: ``{"aiokafka": "==0.14.0", ...}``."""
     try:
         requirements = metadata.requires("traderecon") or []
     except metadata.PackageNotFoundError:
         return {}
-    matches = (_REQUIREMENT.fullmatch(one) for one in requirements if "extra ==" not in one)
+    matches = (_REQUIREMENT.fullmatch(line) for line in requirements if "extra ==" not in line)
     return {match[1].lower(): match[2].strip() for match in matches if match}
 
 

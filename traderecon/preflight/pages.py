@@ -1,4 +1,4 @@
-"""Where pages, metrics and health are to listen: whether that is possible, and who reaches them there."""
+"""Checks of the address of pages, metrics and health: whether a worker can listen there, and who can reach it."""
 
 import errno
 import json
@@ -11,25 +11,25 @@ from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.settings import Settings
 
 ANSWER_S: Final = 2.0
-MOST_BYTES: Final = 65_536
+MAX_BYTES: Final = 65_536
 
 
 def web_host(settings: Settings) -> Iterator[Finding]:
-    """A warning where others than this machine reach the pages."""
+    """Warn if the pages can be reached from other machines."""
     host = settings.web_host
     try:
-        addresses = {str(one[4][0]) for one in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except OSError:
-        return  # a finding about the port says so
+        return  # reported by web_port
     if not all(address.startswith("127.") or address == "::1" for address in addresses):
-        text = f"{host} is not loopback, and there is no authentication yet: whoever reaches it sees every trade"
-        yield warn("web host", text, "leave TRADERECON_WEB_HOST out, or see docs/operations.md")
+        text = f"{host} is not loopback, and there is no authentication yet: anyone who can reach it sees every trade"
+        yield warn("web host", text, "unset TRADERECON_WEB_HOST, or see docs/operations.md")
 
 
 def web_port(settings: Settings) -> Iterator[Finding]:
-    """Whether the pages can listen; a default port that is taken is no problem: the next free one is used."""
+    """Whether the pages can listen; a default port in use is fine, the next free one is taken."""
     host, port = settings.web_host, settings.web_port
-    named = "web_port" in settings.model_fields_set
+    explicit = "web_port" in settings.model_fields_set
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as listener:
@@ -37,23 +37,21 @@ def web_port(settings: Settings) -> Iterator[Finding]:
             listener.bind(address)
             listener.listen()
     except OSError as error:
-        if named and _answers(host, port):
-            text = f"a worker of TradeRecon answers at {host}:{port}"
-            yield warn(
-                "web port", text, "nothing, if that is yours; a second one here needs another TRADERECON_WEB_PORT"
-            )
+        if explicit and _worker_answers(host, port):
+            text = f"a TradeRecon worker answers at {host}:{port}"
+            yield warn("web port", text, "if you want a second worker here, set another TRADERECON_WEB_PORT for it")
         else:
-            yield _refused(f"{host}:{port}", error, named=named)
+            yield _bind_error(f"{host}:{port}", error, explicit=explicit)
     else:
         yield ok("web port", f"{host}:{port} is free")
 
 
-def _answers(host: str, port: int) -> bool:
-    """Whether health is answered there as a worker answers it."""
+def _worker_answers(host: str, port: int) -> bool:
+    """Whether the health endpoint there is a worker's."""
     connection = HTTPConnection(host, port, timeout=ANSWER_S)
     try:
         connection.request("GET", "/healthz/live")
-        health = json.loads(connection.getresponse().read(MOST_BYTES))
+        health = json.loads(connection.getresponse().read(MAX_BYTES))
     except (OSError, HTTPException, ValueError):
         return False
     finally:
@@ -61,14 +59,15 @@ def _answers(host: str, port: int) -> bool:
     return isinstance(health, dict) and health.keys() >= {"live", "roles"}
 
 
-def _refused(where: str, error: OSError, *, named: bool) -> Finding:
+def _bind_error(address: str, error: OSError, *, explicit: bool) -> Finding:
     if error.errno == errno.EADDRINUSE and not isinstance(error, socket.gaierror):
-        if not named:
-            return ok("web port", f"{where} is taken, perhaps by another worker: the next free port is used")
-        text = f"{where} is taken, perhaps by a worker that is running"
-        return bad("web port", text, "stop what uses it, or name another in TRADERECON_WEB_PORT", unreachable=True)
+        if not explicit:
+            return ok("web port", f"{address} is in use, perhaps by another worker: the next free port is used")
+        text = f"{address} is in use, perhaps by another worker"
+        todo = "stop the process that uses it, or set another TRADERECON_WEB_PORT"
+        return bad("web port", text, todo, unreachable=True)
     if error.errno == errno.EACCES and not isinstance(error, socket.gaierror):
-        text = f"this user may not listen on {where}"
-        return bad("web port", text, "name a port above 1023 in TRADERECON_WEB_PORT", unreachable=True)
-    text = f"nothing can listen on {where} ({error.strerror})"
+        text = f"this user is not allowed to listen on {address}"
+        return bad("web port", text, "set TRADERECON_WEB_PORT above 1023", unreachable=True)
+    text = f"cannot listen on {address} ({error.strerror})"
     return bad("web port", text, "correct TRADERECON_WEB_HOST", unreachable=True)

@@ -1,7 +1,7 @@
-"""The rights that each role needs on a Kafka that asks for them: listed, granted in commands, and looked at beforehand.
+"""The ACLs that each role needs on a Kafka with authorization: list them, check them, print the commands to grant them.
 
-needed(settings, roles) -> (Right, ...) -> lacking(client, ...) -> what is missing
-gathered -> grant(principal, rights) -> the command
+needed(settings, roles) -> (Right, ...) -> missing(client, rights) -> the rights to grant
+                                        -> by_resource(rights) -> grant(principal, rights) -> a command
 """
 
 import shlex
@@ -15,16 +15,16 @@ from traderecon.settings import Settings
 from traderecon.topics import Topics, topics
 
 OPERATOR, FEED = "operator", "feed"
-"""Who makes topics, replays dead letters, skips what is gone, rebuilds state; who sends what is reconciled."""
+"""The operator creates topics, replays dead letters, skips lost records and rebuilds state; a feed sends messages."""
 GRANTED = (OPERATOR, "intake", "matching", "sink", FEED)
-"""Who needs rights at all."""
+"""The roles that need rights at all."""
 READ_BACK = "Read", "Write"
 """For topics a role writes to: on restart it checks that each still holds the last record it wrote."""
-LOOK = "DescribeConfigs"
+DESCRIBE_CONFIGS = "DescribeConfigs"
 
 
 class Right(NamedTuple):
-    """One operation on one topic or group, in Kafka's words; ``prefixed``: on all whose names begin so."""
+    """One operation on one topic or group, in Kafka's terms; ``prefixed``: on all with this prefix."""
 
     operation: str
     kind: str
@@ -33,12 +33,12 @@ class Right(NamedTuple):
 
     @property
     def example(self) -> str:
-        """A name it is about."""
+        """A topic or group that the right covers."""
         return f"{self.name}0" if self.prefixed else self.name
 
 
 class Rights(NamedTuple):
-    """What somebody may, or may not, do with one topic or group, or with all whose names begin so (``prefixed``)."""
+    """Several operations on one topic or group, or on all with this prefix (``prefixed``)."""
 
     operations: tuple[str, ...]
     kind: str
@@ -46,7 +46,7 @@ class Rights(NamedTuple):
     prefixed: bool = False
 
     def __str__(self) -> str:
-        """As a sentence goes on after "may not"."""
+        """The continuation of a sentence after "may not"."""
         *others, last = self.operations
         operations = f"{', '.join(others)} or {last}" if others else last
         name = f"{self.name}*" if self.prefixed else self.name
@@ -54,33 +54,35 @@ class Rights(NamedTuple):
 
 
 def needed(settings: Settings, roles: Iterable[str]) -> tuple[Right, ...]:
-    """Every right that these roles need, each once; ``web`` needs none.
+    """Every right that these roles need, without duplicates; ``web`` needs none.
 
-    Read and Write include Describe. DescribeConfigs is for the preflight, which looks at each topic's settings.
+    Read and Write imply Describe. DescribeConfigs is for the preflight, which checks each topic's settings.
     """
     names = topics(settings.topic_prefix)
     rights = (right for role in roles for right in _of(role, names, settings))
     return tuple(dict.fromkeys(rights))
 
 
-async def lacking(client: Client, rights: Collection[Right]) -> tuple[Right, ...]:
-    """Those of these rights that we do not have, by what the broker says; nothing is changed."""
-    of_topics = dict.fromkeys(right.example for right in rights if right.kind == TOPIC)
-    of_groups = dict.fromkeys(right.example for right in rights if right.kind == GROUP)
-    found = await client.rights(tuple(of_topics), tuple(of_groups))
-    return tuple(right for right in rights if not _granted(right, found.get((right.kind, right.example), right[:1])))
+async def missing(client: Client, rights: Collection[Right]) -> tuple[Right, ...]:
+    """The rights that this client's principal does not have, according to the broker; changes nothing."""
+    topic_names = dict.fromkeys(right.example for right in rights if right.kind == TOPIC)
+    groups = dict.fromkeys(right.example for right in rights if right.kind == GROUP)
+    granted = await client.rights(tuple(topic_names), tuple(groups))
+    return tuple(
+        right for right in rights if not _is_granted(right, granted.get((right.kind, right.example), right[:1]))
+    )
 
 
-def gathered(rights: Iterable[Right]) -> tuple[Rights, ...]:
-    """The same rights, by topic and group."""
-    found: dict[tuple[str, str, bool], list[str]] = {}
+def by_resource(rights: Iterable[Right]) -> tuple[Rights, ...]:
+    """The rights, grouped by topic and group."""
+    operations: dict[tuple[str, str, bool], list[str]] = {}
     for right in rights:
-        found.setdefault((right.kind, right.name, right.prefixed), []).append(right.operation)
-    return tuple(Rights(tuple(operations), *what) for what, operations in found.items())
+        operations.setdefault((right.kind, right.name, right.prefixed), []).append(right.operation)
+    return tuple(Rights(tuple(names), *resource) for resource, names in operations.items())
 
 
 def grant(principal: str, rights: Rights, broker: str) -> str:
-    """The command that grants rights; ``admin.properties`` says who grants."""
+    """The command that grants rights; the granting user's credentials are in ``admin.properties``."""
     operations = " ".join(f"--operation {operation}" for operation in rights.operations)
     return (
         f"kafka-acls.sh --bootstrap-server {broker} --command-config admin.properties --add "
@@ -90,15 +92,15 @@ def grant(principal: str, rights: Rights, broker: str) -> str:
 
 
 def servers(settings: Settings) -> str:
-    """The brokers as Kafka's own commands take them; a place to fill in where the settings name none."""
+    """The brokers in the form Kafka's own commands take; a placeholder on the embedded log."""
     if not settings.broker.startswith(KAFKA):
         return "HOST:9092"
     return ",".join(servers_of(settings.broker))
 
 
 def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
-    mine = f"{settings.topic_prefix}traderecon-{role}"
-    group = Right("Read", GROUP, mine)
+    group_name = f"{settings.topic_prefix}traderecon-{role}"
+    group = Right("Read", GROUP, group_name)
     match role:
         case "intake":
             yield group
@@ -109,7 +111,7 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
             yield from _on(("Read",), names.legs)
             yield from _on(READ_BACK, *names.published, names.actions, names.changelog)
         case "sink":
-            yield Right("Read", GROUP, f"{mine}-", prefixed=True)  # each database has a group of its own
+            yield Right("Read", GROUP, f"{group_name}-", prefixed=True)  # each database has its own group
             yield from _on(("Read",), *names.outputs)
             yield from _on(READ_BACK, names.dead_letters, names.checkpoints)
         case "feed":
@@ -119,12 +121,12 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
                 ("Create", "Describe"),
                 *(topic.name for topic in names.declared(settings.retention_days, settings.database_retention_days)),
             )
-            mended = (*names.inputs, names.legs, names.actions, names.accounts, names.changelog)
-            yield from (Right(operation, TOPIC, name) for name in mended for operation in ("Read", "Write"))
+            repaired = (*names.inputs, names.legs, names.actions, names.accounts, names.changelog)
+            yield from (Right(operation, TOPIC, name) for name in repaired for operation in ("Read", "Write"))
             yield from (Right("Read", TOPIC, name) for name in (names.reconciled, names.mismatch))
-            # To go on behind records that are gone is to commit for who reads them.
+            # `topics skip` commits offsets for the groups of these stages.
             yield from (
-                Right("Read", GROUP, f"{settings.topic_prefix}traderecon-{one}") for one in ("intake", "matching")
+                Right("Read", GROUP, f"{settings.topic_prefix}traderecon-{stage}") for stage in ("intake", "matching")
             )
         case _:
             return
@@ -132,9 +134,9 @@ def _of(role: str, names: Topics, settings: Settings) -> Iterator[Right]:
 
 def _on(operations: tuple[str, ...], *names: str) -> Iterator[Right]:
     for name in names:
-        yield from (Right(operation, TOPIC, name) for operation in (*operations, LOOK))
+        yield from (Right(operation, TOPIC, name) for operation in (*operations, DESCRIBE_CONFIGS))
 
 
-def _granted(right: Right, found: Collection[str] | None) -> bool:
-    """``found``: what we may do; None: a topic that is not there, and that we may make."""
-    return found is None or right.operation in found
+def _is_granted(right: Right, granted: Collection[str] | None) -> bool:
+    """``granted``: the operations allowed; None: the topic does not exist, and this principal may create it."""
+    return granted is None or right.operation in granted

@@ -1,8 +1,8 @@
-"""The topics of the pipeline on a broker: made where they are missing, and looked at before anybody leans on them.
+"""The topics of the pipeline on a broker: create the missing ones, check the existing ones.
 
-    make(client, settings) -> (Created, ...)        inspect(client, settings) -> (Standing, ...)
+    make(client, settings) -> (Created, ...)        inspect(client, settings) -> (TopicStatus, ...)
 
-Inputs may have any number of partitions: the journal repairs them. Ours have one number, the one of the settings.
+Input topics may have any number of partitions: the journal repartitions. All others have the number in the settings.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -14,15 +14,15 @@ from traderecon.client.client import Client, Copies, Created
 from traderecon.settings import Settings
 from traderecon.topics import Topic, Topics, topics
 
-MAKE = "run `traderecon topics create`"
-STAMPED = "message.timestamp.type"
-IN_SYNC = "min.insync.replicas"
-COPIES, COPIES_IN_SYNC = 3, 2
-"""So many of each topic where the cluster has as many brokers: one may die, and another while it is away."""
+CREATE_TOPICS = "run `traderecon topics create`"
+TIMESTAMP_TYPE = "message.timestamp.type"
+MIN_IN_SYNC = "min.insync.replicas"
+REPLICAS, REPLICAS_IN_SYNC = 3, 2
+"""Required if the cluster has that many brokers: it can lose one, and another before the first is back."""
 
 
 class Fitness(StrEnum):
-    """Whether a topic is as it must be."""
+    """Whether a worker can use a topic."""
 
     OK = "OK"
     MISSING = "MISSING"
@@ -32,13 +32,13 @@ class Fitness(StrEnum):
     FEW_COPIES = "FEW_COPIES"
 
     @property
-    def refuses(self) -> bool:
-        """Whether no worker may run with it."""
+    def blocks(self) -> bool:
+        """Whether it keeps every worker from starting."""
         return self in {Fitness.MISSING, Fitness.OTHER_PARTITIONS, Fitness.NO_TIME}
 
 
-class Standing(msgspec.Struct, frozen=True):
-    """One topic as it is on the broker; where it is not OK, what is wrong with it and what to do."""
+class TopicStatus(msgspec.Struct, frozen=True):
+    """One topic on the broker; if it is not OK, what is wrong and what to do."""
 
     topic: str
     fitness: Fitness
@@ -48,90 +48,92 @@ class Standing(msgspec.Struct, frozen=True):
 
 
 async def make(client: Client, settings: Settings) -> tuple[Created, ...]:
-    """Make every topic that is missing; one that is there stays as it is. Raises ``ClientError``."""
+    """Create every missing topic; existing ones stay unchanged. Raises ``ClientError``."""
     declared = topics(settings.topic_prefix).declared(settings.retention_days, settings.database_retention_days)
     return tuple([await client.create(topic, settings.topic_partitions) for topic in declared])
 
 
-async def inspect(client: Client, settings: Settings, only: Collection[str] | None = None) -> tuple[Standing, ...]:
-    """Every topic of the pipeline, or ``only`` these, in its order. Raises ``ClientError``."""
+async def inspect(client: Client, settings: Settings, only: Collection[str] | None = None) -> tuple[TopicStatus, ...]:
+    """The status of every topic of the pipeline, or ``only`` these, in pipeline order. Raises ``ClientError``."""
     names = topics(settings.topic_prefix)
-    counts, copies = await client.topics(), await client.copies()
+    counts, replicas = await client.topics(), await client.copies()
     return tuple(
         [
-            await _standing(client, names, topic, counts.get(topic.name), settings.topic_partitions, copies)
+            await _status(client, names, topic, counts.get(topic.name), settings.topic_partitions, replicas)
             for topic in names.declared(settings.retention_days, settings.database_retention_days)
             if only is None or topic.name in only
         ]
     )
 
 
-def other_partitions(names: Topics, topic: str, found: int, asked: int) -> Standing | None:
-    """What to say of a topic that has another number of partitions; None where it may have any."""
-    if found == asked or topic in names.inputs:
+def other_partitions(names: Topics, topic: str, partitions: int, expected: int) -> TopicStatus | None:
+    """The status of a topic with the wrong number of partitions; None if the number is right or may be any."""
+    if partitions == expected or topic in names.inputs:
         return None
-    return Standing(
+    return TopicStatus(
         topic,
         Fitness.OTHER_PARTITIONS,
-        found,
-        f"has {found} partitions, and must have {asked} as all topics of ours",
-        f"set TRADERECON_TOPIC_PARTITIONS={found} where all of them have so many, or begin with a "
-        "TRADERECON_TOPIC_PREFIX of its own",
+        partitions,
+        f"has {partitions} partitions, but must have {expected}",
+        f"set TRADERECON_TOPIC_PARTITIONS={partitions} if all topics of the pipeline have as many, or start with a new "
+        "TRADERECON_TOPIC_PREFIX",
     )
 
 
-async def _standing(  # noqa: PLR0917  # a topic, as it is and as it should be
-    client: Client, names: Topics, topic: Topic, found: int | None, asked: int, copies: Copies
-) -> Standing:
-    if found is None:
-        return Standing(topic.name, Fitness.MISSING, None, "is missing", MAKE)
-    if differs := other_partitions(names, topic.name, found, asked):
-        return differs
+async def _status(  # noqa: PLR0917  # actual and expected properties of one topic
+    client: Client, names: Topics, topic: Topic, partitions: int | None, expected: int, replicas: Copies
+) -> TopicStatus:
+    if partitions is None:
+        return TopicStatus(topic.name, Fitness.MISSING, None, "is missing", CREATE_TOPICS)
+    if status := other_partitions(names, topic.name, partitions, expected):
+        return status
     config = await client.config(topic.name)
-    if topic.name == names.legs and config.get(STAMPED) != topic.config()[STAMPED]:
-        stamped = config.get(STAMPED, "unknown")
-        text = f"has {STAMPED} {stamped}: time comes from this topic, and no grace would ever end"
-        return Standing(topic.name, Fitness.NO_TIME, found, text, f"set {STAMPED}=LogAppendTime with kafka-configs")
-    wrong = list(_other_settings(names, topic, config))
-    if not wrong:
-        return _few_copies(topic.name, found, config, copies) or Standing(topic.name, Fitness.OK, found)
-    return Standing(
+    if topic.name == names.legs and config.get(TIMESTAMP_TYPE) != topic.config()[TIMESTAMP_TYPE]:
+        actual = config.get(TIMESTAMP_TYPE, "unknown")
+        text = f"has {TIMESTAMP_TYPE} {actual}: the watermark comes from this topic, and no grace would ever end"
+        todo = f"set {TIMESTAMP_TYPE}=LogAppendTime with kafka-configs"
+        return TopicStatus(topic.name, Fitness.NO_TIME, partitions, text, todo)
+    deviations = list(_deviations(names, topic, config))
+    if not deviations:
+        status = _few_replicas(topic.name, partitions, config, replicas)
+        return status or TopicStatus(topic.name, Fitness.OK, partitions)
+    return TopicStatus(
         topic.name,
         Fitness.OTHER_SETTINGS,
-        found,
-        "; ".join(f"has {name} {is_set}, not {wanted}: {costs}" for name, is_set, wanted, costs in wrong),
-        f"set {', '.join(f'{name}={wanted}' for name, _, wanted, _ in wrong)} with Kafka's own tools (kafka-configs)",
+        partitions,
+        "; ".join(f"has {name} {actual}, not {wanted}: {effect}" for name, actual, wanted, effect in deviations),
+        f"set {', '.join(f'{name}={wanted}' for name, _, wanted, _ in deviations)} with kafka-configs",
     )
 
 
-def _few_copies(topic: str, found: int, config: Mapping[str, str], copies: Copies) -> Standing | None:
-    """What to say of a topic with fewer copies than the cluster could keep; None where it has enough."""
-    if copies.brokers < COPIES:
+def _few_replicas(topic: str, partitions: int, config: Mapping[str, str], replicas: Copies) -> TopicStatus | None:
+    """The status of a topic with fewer replicas than the cluster could hold; None if it has enough."""
+    if replicas.brokers < REPLICAS:
         return None
-    there, in_sync = copies.topics.get(topic, 0), int(config.get(IN_SYNC) or 1)
-    said, todo = [], []
-    if there < COPIES:
-        said.append(f"has {there} cop{'y' if there == 1 else 'ies'} on a cluster of {copies.brokers} brokers")
-        todo.append(f"give it {COPIES} copies with kafka-reassign-partitions")
-    if in_sync < COPIES_IN_SYNC:
-        said.append(f"has {IN_SYNC} {in_sync}")
-        todo.append(f"set {IN_SYNC}={COPIES_IN_SYNC} with kafka-configs")
-    if not said:
+    count, in_sync = replicas.topics.get(topic, 0), int(config.get(MIN_IN_SYNC) or 1)
+    texts, todo = [], []
+    if count < REPLICAS:
+        texts.append(f"has {count} replica{'' if count == 1 else 's'} on a cluster of {replicas.brokers} brokers")
+        todo.append(f"give it {REPLICAS} replicas with kafka-reassign-partitions")
+    if in_sync < REPLICAS_IN_SYNC:
+        texts.append(f"has {MIN_IN_SYNC} {in_sync}")
+        todo.append(f"set {MIN_IN_SYNC}={REPLICAS_IN_SYNC} with kafka-configs")
+    if not texts:
         return None
-    costs = "a broker that dies stops it, or takes with it what was acknowledged"
-    return Standing(topic, Fitness.FEW_COPIES, found, f"{' and '.join(said)}: {costs}", ", and ".join(todo))
+    effect = "the loss of a broker stops it, or loses acknowledged records"
+    return TopicStatus(topic, Fitness.FEW_COPIES, partitions, f"{' and '.join(texts)}: {effect}", ", and ".join(todo))
 
 
-def _other_settings(names: Topics, topic: Topic, config: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
-    """What is set otherwise than it should be: its name, what it is, what it should be, and what that costs."""
+def _deviations(names: Topics, topic: Topic, config: Mapping[str, str]) -> Iterator[tuple[str, str, str, str]]:
+    """Settings that differ from the required ones: (name, actual, required, effect)."""
     wanted = topic.config()
     policy, limit = "cleanup.policy", "max.message.bytes"
-    if topic.name in names.inputs and config.get(STAMPED) != wanted[STAMPED]:
-        costs = "a leg counts as received when it is read, not when the broker got it: nobody knows how late it was"
-        yield STAMPED, config.get(STAMPED, "unknown"), wanted[STAMPED], costs
+    if topic.name in names.inputs and config.get(TIMESTAMP_TYPE) != wanted[TIMESTAMP_TYPE]:
+        effect = "a leg counts as received when intake reads it, not when the broker gets it, so its delay is unknown"
+        yield TIMESTAMP_TYPE, config.get(TIMESTAMP_TYPE, "unknown"), wanted[TIMESTAMP_TYPE], effect
     if ("compact" in config.get(policy, "")) != topic.compacted:
-        costs = "it grows without need" if topic.compacted else "records that count are thrown away"
-        yield policy, config.get(policy, "unknown"), wanted[policy], costs
+        effect = "it grows needlessly" if topic.compacted else "records that are needed are deleted"
+        yield policy, config.get(policy, "unknown"), wanted[policy], effect
     if int(config.get(limit) or 0) < int(wanted.get(limit, 0)):
-        costs = "a trade with many legs may not fit, and stops the worker"
-        yield limit, config.get(limit, "unknown"), wanted[limit], costs
+        effect = "a trade with many legs may not fit, which stops the worker"
+        yield limit, config.get(limit, "unknown"), wanted[limit], effect

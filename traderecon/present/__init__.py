@@ -1,1 +1,1 @@
-"""Present: labels, figures and rows that the report, the exports and the pages share."""
+"""Present: labels, figures and rows shared by the report, the exports and the pages."""

@@ -1,4 +1,4 @@
-"""Figures: how the report writes a count, a share and an amount."""
+"""Figures: counts, shares and amounts as text."""
 
 from collections import Counter
 from decimal import Decimal
@@ -10,7 +10,7 @@ Name = TypeVar("Name", bound=str)
 
 
 def count(number: int, noun: str = "") -> str:
-    """The number with separators, and its noun in the right number.
+    """The number with separators, and its noun in singular or plural.
 
     >>> count(20_000), count(1, "trade"), count(0, "break")
     ('20,000', '1 trade', '0 breaks')
@@ -20,7 +20,7 @@ def count(number: int, noun: str = "") -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Per cent with two digits; all and none are said only where it is all or none.
+    """Percent with two decimals; 0 % and 100 % only if the share is exactly that.
 
     >>> share(19_214, 20_000), share(0, 0), share(1, 20_001), share(20_000, 20_001)
     ('96.07 %', 'n/a', '< 0.01 %', '> 99.99 %')
@@ -37,7 +37,7 @@ def share(part: int, whole: int) -> str:
 
 
 def amount(value: Decimal) -> str:
-    """An exact amount with separators, where nobody will look for it in a file.
+    """An exact amount with separators, for amounts that nobody searches for in a file.
 
     >>> amount(Decimal("1234567.8900"))
     '1,234,567.89'
@@ -46,7 +46,7 @@ def amount(value: Decimal) -> str:
 
 
 def exact(value: Decimal) -> str:
-    """An amount as it was sent, or as the rules have it, in its shortest form and without separators.
+    """An exact amount in its shortest form, without separators.
 
     >>> exact(Decimal("19049.50"))
     '19049.5'
@@ -55,7 +55,7 @@ def exact(value: Decimal) -> str:
 
 
 def ranked(counts: Counter[Name]) -> list[tuple[Name, int]]:
-    """Most frequent first, then by name; what never happened is left out.
+    """Most frequent first, then by name; zero counts are left out.
 
     >>> ranked(Counter({"B": 2, "A": 2, "C": 0, "D": 7}))
     [('D', 7), ('A', 2), ('B', 2)]

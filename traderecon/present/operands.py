@@ -1,4 +1,4 @@
-"""What one side said, written so that the eye finds where the two sides part."""
+"""The operands of a check as text, split where the two sides begin to differ."""
 
 import unicodedata
 from collections.abc import Iterable
@@ -15,10 +15,10 @@ _CODE_POINTS = 8
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
-    """One value: the text up to where the sides part, and the part that differs.
+    """One operand: the text that both sides share, and the rest, which differs.
 
-    ``pad`` is what brings its decimal point below the other side's; ``codes`` spells characters beyond ASCII, which
-    may look like others.
+    ``pad``: fill characters that align its decimal point with the other side's; ``codes``: the code points of non-ASCII
+    characters, which may look like others.
     """
 
     same: str
@@ -28,7 +28,7 @@ class Said(msgspec.Struct, frozen=True, gc=False):
 
 
 def said(value: Operand, alike: int | None, places: int) -> Said | None:
-    """``alike`` leading characters are the other side's too (None: nothing is to be marked); None for nothing said."""
+    """Split after ``alike`` characters that both sides share (None: mark nothing); None if there is no value."""
     if value is None:
         return None
     text = _text(value)
@@ -36,7 +36,7 @@ def said(value: Operand, alike: int | None, places: int) -> Said | None:
 
 
 def alike(ours: Operand, theirs: Operand) -> int:
-    """How many leading characters say the same; none in numbers of unequal length, or where letters may look alike.
+    """The number of equal leading characters; 0 for amounts of different lengths, and for texts that are not ASCII.
 
     >>> alike(Decimal("190.5"), Decimal("190.506")), alike(Decimal("9.5"), Decimal("19.5")), alike("A.B", "A/B")
     (5, 0, 1)
@@ -49,12 +49,12 @@ def alike(ours: Operand, theirs: Operand) -> int:
 
 
 def places(*values: Operand) -> int:
-    """Digits behind the point of the amount that has most of them; none for what is no amount."""
+    """The largest number of decimal places among the amounts; 0 if there are none."""
     return max(_places(exact(value)) if isinstance(value, Decimal) else 0 for value in values)
 
 
 def padding(text: str, places: int) -> str:
-    """What an amount lacks to so many places behind the point.
+    """The fill characters that an amount needs to have this many decimal places.
 
     >>> padding("190.5", 3), padding("190", 3), padding("AAPL", 0)
     ('00', '.000', '')
@@ -64,7 +64,7 @@ def padding(text: str, places: int) -> str:
 
 
 def foreign_codes(text: str) -> str:
-    """The code points of the characters beyond ASCII, which may look like others: empty for most texts.
+    """The code points of non-ASCII characters, which may look like others: empty for most texts.
 
     >>> foreign_codes("\u0410APL"), foreign_codes("AAPL")
     ('U+0410', '')
@@ -73,7 +73,7 @@ def foreign_codes(text: str) -> str:
 
 
 def hidden_codes(text: str) -> str:
-    """The code points of the characters that nobody sees, such as marks of direction."""
+    """The code points of invisible characters, such as direction marks."""
     return _codes(character for character in text if unicodedata.category(character) == "Cf")
 
 

@@ -1,4 +1,4 @@
-"""The columns of ``reconcile --out``: one row per trade, what each side said and what the checks found."""
+"""The columns of ``reconcile --out``: one row per trade, with the values of both sides and the outcomes of checks."""
 
 import re
 from collections.abc import Iterable
@@ -32,31 +32,32 @@ COLUMNS = (
     "pnl_difference",
     "contested",
 )
-"""Amounts are exact decimals, times ISO 8601 UTC; what nobody sent, and a check that is off, is empty.
+"""Amounts are exact decimals, times ISO 8601 UTC; values that were not sent and disabled checks are empty.
 
-A cell has every value of a field that one version was sent with; ``contested`` names such fields, ``executions.price``.
+If one version was sent with several values of a field, its cell has all of them; ``contested`` names such fields, as
+``executions.price``.
 """
 
 LISTS = ("reasons", "hints", "contested")
 SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker")
-"""The columns that carry a sender's own text."""
+"""The columns with a sender's own text."""
 
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
-"""What begins a formula, in all its widths."""
-_UNSEEN = (
+"""Characters that start a formula, in all their widths."""
+_IGNORED = (
     "\"'\\x00-\\x08\\x0b\\x0c\\x0e-\\x20\\x7f-\\xa0\u00ad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
     "\ufeff\ufff9-\ufffb"
 )
-"""What a spreadsheet may pass over before it."""
-_FORMULA = re.compile(f"(^|[;\\t\\r\\n])([{_UNSEEN}]*)(?=[{_SIGNS}])")
-"""At the beginning, or behind what separates cells where a comma separates decimals."""
+"""Characters that a spreadsheet may ignore before them."""
+_FORMULA = re.compile(f"(^|[;\\t\\r\\n])([{_IGNORED}]*)(?=[{_SIGNS}])")
+"""At the start of a cell, or after a character that separates cells in some locales."""
 _DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
-_UNKNOWN = ("", "")
+_NOT_CHECKED = ("", "")
 
 
 def spreadsheet_safe(text: str) -> str:
-    r"""Text that a spreadsheet shows and never runs: a quote before what would begin a formula. A decimal is none.
+    r"""Text that a spreadsheet does not take for a formula: a quote is put before the first sign. Decimals are kept.
 
     >>> spreadsheet_safe("=1+1"), spreadsheet_safe("a;\u200b@x"), spreadsheet_safe("AAPL"), spreadsheet_safe("-1.5")
     ("'=1+1", "a;'\u200b@x", 'AAPL', '-1.5')
@@ -65,7 +66,7 @@ def spreadsheet_safe(text: str) -> str:
 
 
 def together(texts: Iterable[str]) -> str:
-    """One cell for everything that was sent: more than one value only where legs contradict each other.
+    """One cell with all values; there is more than one only if legs contradict each other.
 
     >>> together(["190.5"]), together(["190.6", "190.5"]), together([])
     ('190.5', '190.5 | 190.6', '')
@@ -79,7 +80,7 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
     confirmation = _side(sides, Source.CONFIRMATIONS)
     snapshots = sides.standing(Source.PNL)
     event_time_ns = sides.event_time_ns
-    checks = {check.name: _found(check) for check in verdict.checks}
+    checks = {check.name: _outcome(check) for check in verdict.checks}
     return (
         trade_id,
         verdict.state,
@@ -90,11 +91,11 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
         *confirmation,
         together(map(plain, stated(snapshots, "pnl_impact"))),
         together(map(plain, stated(snapshots, "commission"))),
-        checks.get("ticker", _UNKNOWN)[0],
-        *checks.get("quantity", _UNKNOWN),
-        *checks.get("price", _UNKNOWN),
-        *checks.get("timestamp", _UNKNOWN),
-        *checks.get("pnl", _UNKNOWN),
+        checks.get("ticker", _NOT_CHECKED)[0],
+        *checks.get("quantity", _NOT_CHECKED),
+        *checks.get("price", _NOT_CHECKED),
+        *checks.get("timestamp", _NOT_CHECKED),
+        *checks.get("pnl", _NOT_CHECKED),
         ";".join(field_name(source, field) for source, field in verdict.contested),
     )
 
@@ -109,5 +110,5 @@ def _side(sides: Sides, source: Source) -> tuple[str, str, str, str]:
     )
 
 
-def _found(check: Check) -> tuple[str, str]:
+def _outcome(check: Check) -> tuple[str, str]:
     return check.outcome, difference_text(check.difference)

@@ -1,6 +1,6 @@
-"""The vocabulary: legs, facts, checks, verdicts, results, and the codes for what is wrong.
+"""The vocabulary: legs, facts, checks, verdicts, results, and the codes of everything that can be wrong.
 
-    bytes or row -> Fact(leg, origin) | Rejected          a leg is what a verdict can see, an origin is not
+    bytes or row -> Fact(leg, origin) | Rejected          a verdict depends on the leg, never on the origin
     facts + watermark -> Verdict(state, reasons, checks, hints) -> Result
 
 Pure values, frozen and exact. Nothing here reads a clock, a file or a table.

@@ -1,10 +1,10 @@
-"""An account: what became of every offset of a partition, from one to another, so that none is left out unnoticed.
+"""An account: the disposition of every offset in a span of one partition, so that no record is lost unnoticed.
 
     executions[0] from 100:   [["leg", 120], ["rejected", 1], ["control", 2]]     the next account begins at 223
-    Book(start, next_offset, counts, gaps).entered(account) -> Book               each offset once, whoever tells it
+    Book(start, next_offset, counts, gaps).entered(account) -> Book               counts each offset once
 
-A batch that comes again may be cut otherwise: its accounts overlap those that were told, and change nothing. One that
-begins beyond the last leaves a gap, which is unaccounted for until a later account fills it.
+A replayed batch may be cut differently: its accounts overlap earlier ones and change nothing. An account that begins
+beyond the last one leaves a gap, which is unaccounted for until a later account fills it.
 Source: docs/completeness.md.
 """
 
@@ -16,66 +16,66 @@ import msgspec
 
 from traderecon.records.words import Word
 
-_MOST = 2**63 - 1
+_MAX_OFFSET = 2**63 - 1
 
 
 class Disposition(Word):
-    """What one offset came to."""
+    """The outcome of one offset."""
 
     LEG = "leg"
-    """A leg: of an input one that stands in the journal, of the journal one that its trade did not have."""
+    """A leg: for an input, now in the journal; for the journal, new to its trade."""
     DUPLICATE = "duplicate"
-    """Of the journal only: a leg that its trade has."""
+    """Journal only: a leg that its trade already has."""
     REJECTED = "rejected"
     """A dead letter."""
     CONTROL = "control"
-    """No record for us: a transaction's marker, what it took back, what was compacted away; of the journal progress."""
+    """No leg: a transaction's marker or aborted records, compacted records; in the journal also progress."""
     SKIPPED = "skipped"
-    """A record that retention took before it was read: a person decided to go on without it."""
+    """A record that retention deleted before it was read; a person decided to go on without it."""
 
 
-Count = Annotated[int, msgspec.Meta(gt=0, le=_MOST)]
+Count = Annotated[int, msgspec.Meta(gt=0, le=_MAX_OFFSET)]
 Runs = tuple[tuple[Disposition, Count], ...]
-"""What came next, and how often; neighbours differ."""
+"""Run lengths of dispositions; neighbours differ."""
 Span = tuple[int, int]
-"""Offsets from the first up to, not with, the second."""
+"""Offsets from the first up to, but not including, the second."""
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What became of the offsets of one partition from ``first`` on, as it lies on the topic ``accounts``."""
+    """The dispositions of the offsets of one partition from ``first`` on; a record of the topic ``accounts``."""
 
     topic: str
-    partition: Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
-    first: Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+    partition: Annotated[int, msgspec.Meta(ge=0, le=_MAX_OFFSET)]
+    first: Annotated[int, msgspec.Meta(ge=0, le=_MAX_OFFSET)]
     runs: Runs
     format: Literal[1] = 1
 
     @property
     def next_offset(self) -> int:
-        """The first offset it says nothing of."""
+        """The first offset after it."""
         return self.first + sum(count for _, count in self.runs)
 
     @property
     def key(self) -> bytes:
-        """What its record is sent under: all accounts of one partition are in one order."""
+        """The key of its record: all accounts of one partition are in one order."""
         return f"{self.topic}/{self.partition}".encode()
 
     def within(self, spans: Iterable[Span]) -> Counter[Disposition]:
-        """How many offsets of these spans became what."""
+        """How many offsets of these spans have each disposition."""
         counts: Counter[Disposition] = Counter()
-        for begun, ended in spans:
+        for start, stop in spans:
             first = self.first
-            for became, count in self.runs:
-                if first >= ended:
+            for disposition, count in self.runs:
+                if first >= stop:
                     break
-                if (common := min(ended, first + count) - max(begun, first)) > 0:
-                    counts[became] += common
+                if (common := min(stop, first + count) - max(start, first)) > 0:
+                    counts[disposition] += common
                 first += count
         return counts
 
 
 class Book(msgspec.Struct, frozen=True):
-    """All that was told of one partition: from ``start`` to ``next_offset``, the ``gaps`` in between apart."""
+    """The sum of one partition's accounts, from ``start`` to ``next_offset`` without the ``gaps``."""
 
     start: int
     next_offset: int
@@ -88,48 +88,48 @@ class Book(msgspec.Struct, frozen=True):
 
     @classmethod
     def opened(cls, account: Account) -> Self:
-        """An empty book, which begins where this account does."""
+        """An empty book that begins where this account does."""
         return cls(account.first, account.first)
 
     @property
     def unaccounted(self) -> int:
-        """How many offsets nobody has told of, between those that were told of. In health 0."""
-        return sum(ended - begun for begun, ended in self.gaps)
+        """How many offsets between ``start`` and ``next_offset`` have no account; 0 in normal operation."""
+        return sum(stop - start for start, stop in self.gaps)
 
     def entered(self, account: Account) -> Self:
-        """The book with what is new in an account; the first account of an offset stays."""
-        first, last = account.first, account.next_offset
-        if first == last:
+        """The book with an account added; of an offset only the first account counts."""
+        first, stop = account.first, account.next_offset
+        if first == stop:
             return self
-        before, behind = (first, min(last, self.start)), (max(first, self.next_offset), last)
-        filled = [(max(first, begun), min(last, ended)) for begun, ended in self.gaps]
-        counts = account.within(span for span in (before, *filled, behind) if span[0] < span[1])
+        before, after = (first, min(stop, self.start)), (max(first, self.next_offset), stop)
+        filled = [(max(first, gap_start), min(stop, gap_stop)) for gap_start, gap_stop in self.gaps]
+        counts = account.within(span for span in (before, *filled, after) if span[0] < span[1])
         return msgspec.structs.replace(
             self,
             start=min(self.start, first),
-            next_offset=max(self.next_offset, last),
+            next_offset=max(self.next_offset, stop),
             legs=self.legs + counts[Disposition.LEG],
             duplicates=self.duplicates + counts[Disposition.DUPLICATE],
             rejected=self.rejected + counts[Disposition.REJECTED],
             control=self.control + counts[Disposition.CONTROL],
             skipped=self.skipped + counts[Disposition.SKIPPED],
-            gaps=tuple(self._left(first, last)),
+            gaps=tuple(self._remaining_gaps(first, stop)),
         )
 
-    def untold(self, ended: int) -> tuple[Span, ...]:
-        """What nobody has told of between ``start`` and an offset, whether an account came after it or not."""
-        spans = (*self.gaps, (self.next_offset, ended))
-        return tuple((begun, min(end, ended)) for begun, end in spans if begun < min(end, ended))
+    def untold(self, end: int) -> tuple[Span, ...]:
+        """The spans without an account between ``start`` and ``end``, an offset that may be beyond ``next_offset``."""
+        spans = (*self.gaps, (self.next_offset, end))
+        return tuple((start, min(stop, end)) for start, stop in spans if start < min(stop, end))
 
-    def _left(self, first: int, last: int) -> Iterator[Span]:
-        """The gaps around an account of these offsets."""
-        if last < self.start:
-            yield last, self.start
-        for begun, ended in self.gaps:
-            if begun < min(ended, first):
-                yield begun, min(ended, first)
-            if max(begun, last) < ended:
-                yield max(begun, last), ended
+    def _remaining_gaps(self, first: int, stop: int) -> Iterator[Span]:
+        """The gaps that an account from ``first`` to ``stop`` leaves."""
+        if stop < self.start:
+            yield stop, self.start
+        for gap_start, gap_stop in self.gaps:
+            if gap_start < min(gap_stop, first):
+                yield gap_start, min(gap_stop, first)
+            if max(gap_start, stop) < gap_stop:
+                yield max(gap_start, stop), gap_stop
         if first > self.next_offset:
             yield self.next_offset, first
 
@@ -144,57 +144,62 @@ def encode_account(account: Account) -> bytes:
 
 
 def decode_account(value: bytes) -> Account:
-    """The account a record carries; msgspec.MsgspecError where it is none, or of a format we do not know."""
+    """The account in a record. MsgspecError: it is not one, or its format is unknown."""
     account = _decode(value)
-    if account.next_offset > _MOST:
-        raise msgspec.ValidationError(f"it ends at {account.next_offset}, where no offset is")
+    if account.next_offset > _MAX_OFFSET:
+        raise msgspec.ValidationError(f"the account ends at {account.next_offset}, beyond the last possible offset")
     return account
 
 
-def runs_of(  # where, and what lies there
+def runs_of(
     first: int,
-    ended: int,
+    stop: int,
     offsets: Sequence[int],
-    others: Iterable[tuple[int, Disposition]],
+    dispositions: Iterable[tuple[int, Disposition]],
     widths: Mapping[int, int] | None = None,
 ) -> Runs:
-    """The offsets from ``first`` up to ``ended``: a record at each of ``offsets``, the rest is CONTROL.
+    """The runs from ``first`` up to ``stop``: a LEG at each of ``offsets`` without another disposition, else CONTROL.
 
-    ``others`` are the records that are no LEG, in order. ``widths``: at these of them end so many offsets of a batch
-    that was not read, which all become the same.
+    ``dispositions``: of the records that are not LEG, in order. ``widths``: how many offsets an unreadable batch spans,
+    by its last offset; they all get its disposition.
 
-    >>> [f"{count} {became}" for became, count in runs_of(5, 12, [5, 6, 8, 9, 10], [(8, Disposition.REJECTED)])]
+    >>> runs = runs_of(5, 12, [5, 6, 8, 9, 10], [(8, Disposition.REJECTED)])
+    >>> [f"{count} {disposition}" for disposition, count in runs]
     ['2 leg', '1 control', '1 rejected', '2 leg', '1 control']
     """
     if widths:
-        wide = {offset: min(width, offset - first + 1) for offset, width in widths.items()}
-        exceptions = [(offset + 1 - wide.get(offset, 1), wide.get(offset, 1), became) for offset, became in others]
+        clipped = {offset: min(width, offset - first + 1) for offset, width in widths.items()}
+        others = [
+            (offset + 1 - clipped.get(offset, 1), clipped.get(offset, 1), disposition)
+            for offset, disposition in dispositions
+        ]
     else:
-        wide, exceptions = {}, [(offset, 1, became) for offset, became in others]
-    if len(offsets) != ended - first:
-        exceptions += [(hole, count, Disposition.CONTROL) for hole, count in _holes(first, ended, offsets, wide)]
-        exceptions.sort()
+        clipped, others = {}, [(offset, 1, disposition) for offset, disposition in dispositions]
+    if len(offsets) != stop - first:
+        others += [(hole, count, Disposition.CONTROL) for hole, count in _holes(first, stop, offsets, clipped)]
+        others.sort()
     runs: list[tuple[Disposition, int]] = []
-    at = first
-    for offset, count, became in exceptions:
-        _extend(runs, Disposition.LEG, offset - at)
-        _extend(runs, became, count)
-        at = offset + count
-    _extend(runs, Disposition.LEG, ended - at)
+    next_offset = first
+    for offset, count, disposition in others:
+        _extend(runs, Disposition.LEG, offset - next_offset)
+        _extend(runs, disposition, count)
+        next_offset = offset + count
+    _extend(runs, Disposition.LEG, stop - next_offset)
     return tuple(runs)
 
 
-def _extend(runs: list[tuple[Disposition, int]], became: Disposition, count: int) -> None:
-    if count and runs and runs[-1][0] is became:
-        runs[-1] = (became, runs[-1][1] + count)
+def _extend(runs: list[tuple[Disposition, int]], disposition: Disposition, count: int) -> None:
+    if count and runs and runs[-1][0] is disposition:
+        runs[-1] = (disposition, runs[-1][1] + count)
     elif count:
-        runs.append((became, count))
+        runs.append((disposition, count))
 
 
-def _holes(first: int, ended: int, offsets: Sequence[int], wide: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    at = first
-    for offset in (*offsets, ended):
-        begun = offset + 1 - wide.get(offset, 1)
-        if begun > at:
-            yield at, begun - at
-        at = offset + 1
+def _holes(first: int, stop: int, offsets: Sequence[int], widths: Mapping[int, int]) -> Iterator[tuple[int, int]]:
+    """The spans without a record: the first offset of each, and its length."""
+    next_offset = first
+    for offset in (*offsets, stop):
+        start = offset + 1 - widths.get(offset, 1)
+        if start > next_offset:
+            yield next_offset, start - next_offset
+        next_offset = offset + 1

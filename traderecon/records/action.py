@@ -1,8 +1,8 @@
-"""An action: what a person or a worker decided, as it is on the topic ``actions``. ``about`` says which kind it is.
+"""An action: a decision of a person or a worker; a record of the topic ``actions``. ``about`` is its kind.
 
     Action (seven kinds)  -> encode_action ->  JSON  -> decode_action ->  Action
 
-All that is decided about one thing has one key, so it is in one partition, in one order. Times are ISO 8601 UTC.
+All actions about one subject have one key, so they are in one partition, in one order. Times are ISO 8601 UTC.
 Source: CONTRACT.md, Topics.
 """
 
@@ -16,23 +16,23 @@ from traderecon.records.formats import known
 from traderecon.records.words import Word
 
 MOST_REPLAYS = 3
-"""A record is sent again at most so often, however many letters it comes back as."""
+"""How often a record may be replayed, however many dead letters come of it."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-"""A partition or an offset: 64 bits with a sign, in a log and in a database."""
+"""A partition or an offset: signed 64 bits in a log and in a database."""
 
 
 class Deed(Word):
-    """What was decided about a dead letter."""
+    """The decision about a dead letter."""
 
     REPLAY = "replay"
-    """The record is sent to its topic once more."""
+    """Send the record to its topic again."""
     DISCARD = "discard"
-    """Nothing more is done about it."""
+    """Do nothing more about it."""
 
 
 class DeadLetterAction(msgspec.Struct, frozen=True):
-    """``root`` is the first letter's id where ``letter`` is one of a replay, else ``letter`` itself."""
+    """``letter`` is a dead letter's id. ``root`` is that of its first one if it comes from a replay, else the same."""
 
     action_id: str
     deed: Deed
@@ -51,10 +51,10 @@ class DeadLetterAction(msgspec.Struct, frozen=True):
 
 
 class RulesChange(msgspec.Struct, frozen=True):
-    """From the journal offset ``offset`` on other rules were in force.
+    """From the journal offset ``offset`` on, other rules were in force.
 
-    ``before`` and ``after`` are the sha256 of the rules, ``difference`` has the two values of what differs. Matching
-    writes it before it judges by the new rules; the same change has the same ``action_id``.
+    ``before`` and ``after`` are the sha256 of the rules, ``difference`` has both values of each rule that differs.
+    Matching writes it before it judges by the new rules; the same change always has the same ``action_id``.
     """
 
     action_id: str
@@ -73,7 +73,7 @@ class RulesChange(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """A legal hold: until its release no purge removes the trade, or the trades of the ticker. Exactly one is set."""
+    """A legal hold: until released, no purge removes the trade, or any trade of the ticker. Exactly one is set."""
 
     hold_id: str
     by: str
@@ -86,11 +86,11 @@ class Hold(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> bytes:
-        """The record's key: holds, releases and purges are in one order."""
+        """The record's key: holds, releases and purges share one order."""
         return _RETENTION
 
     def __post_init__(self) -> None:
-        """ValidationError, as of msgspec: not exactly one of the two is set."""
+        """Require exactly one of the two; msgspec turns the error into a ValidationError."""
         if (self.trade_id is None) == (self.ticker is None):
             raise ValueError("a hold names a trade or a ticker")
 
@@ -112,7 +112,7 @@ class Release(msgspec.Struct, frozen=True):
 
 
 class Purge(msgspec.Struct, frozen=True):
-    """A purge of trades whose last result is older than ``before``, written before anything is removed."""
+    """A purge of trades whose last result is older than ``before``; written before anything is removed."""
 
     purge_id: str
     before: str
@@ -131,9 +131,9 @@ class Purge(msgspec.Struct, frozen=True):
 
 
 class Skip(msgspec.Struct, frozen=True):
-    """The offsets of a partition from ``first`` up to, not with, ``following`` are not read by ``group``: they expired.
+    """``group`` skips the expired offsets of a partition from ``first`` up to, but not including, ``following``.
 
-    Written before the group is moved.
+    Written before the group's offset is moved.
     """
 
     action_id: str
@@ -155,10 +155,10 @@ class Skip(msgspec.Struct, frozen=True):
 
 
 class WatermarkReset(msgspec.Struct, frozen=True):
-    """From the moment that intake reads this, the log's time is ``at_ms`` (since 1970, UTC) and goes on from there.
+    """When intake reads this, it sets the log's time to ``at_ms`` (since 1970, UTC); time continues from there.
 
-    ``epoch`` is one more than the last one. What was published under an earlier one stays; progress of an earlier epoch
-    that comes after a later one counts for nothing.
+    ``epoch`` is one more than the last. Results published in earlier epochs stay; progress of an earlier epoch is
+    ignored once a later one has begun.
     """
 
     action_id: str
@@ -206,7 +206,7 @@ def encode_action(action: Action) -> bytes:
 
 
 def decode_action(value: bytes) -> Action | None:
-    """The action in a record; None where it is about something that this version does not know.
+    """The action in a record; None if this version does not know its kind.
 
     OtherFormat: a newer version wrote it; MsgspecError: it is not an action.
     """
@@ -219,7 +219,7 @@ def decode_action(value: bytes) -> Action | None:
 
 
 def decode_reset(value: bytes) -> WatermarkReset | None:
-    """The reset in a record; None where it is about something else, or not an action. OtherFormat."""
+    """The reset in a record; None if it is another action or not an action. OtherFormat: a newer version wrote it."""
     try:
         if _tagged(value).about != "watermark":
             return None
@@ -232,10 +232,12 @@ def decode_reset(value: bytes) -> WatermarkReset | None:
 def rules_change(
     partition: int, offset: int, old: tuple[str, Mapping[str, Any]], new: tuple[str, Mapping[str, Any]]
 ) -> RulesChange:
-    """The change from ``old`` to ``new`` rules (their sha256, and what they say by name), from an offset on."""
+    """The change from ``old`` to ``new`` rules (sha256, and content by name) at an offset of a journal partition."""
     (before, before_content), (after, after_content) = old, new
     action_id = sha256(f"rules {partition} {offset} {before} {after}".encode())[:32]
     names = sorted({*before_content, *after_content})
     values = {name: (before_content.get(name), after_content.get(name)) for name in names}
-    difference = {name: (was, now) for name, (was, now) in values.items() if was != now}
+    difference = {
+        name: (old_value, new_value) for name, (old_value, new_value) in values.items() if old_value != new_value
+    }
     return RulesChange(action_id, partition, offset, before, after, difference)

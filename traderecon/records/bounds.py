@@ -1,4 +1,4 @@
-"""Bounds: how many facts of a side are kept: the highest by version, kind and identity, whatever came first."""
+"""Bounds: how many facts a side holds: the highest by version, kind and identity, in any order of arrival."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,20 @@ RIVALS = 20
 """A version with more different legs than this proves nothing: every field of it is contested."""
 
 FACTS_PER_SIDE = RIVALS + 1
-"""One more than may be rivals: it shows that there were more."""
+"""One more than ``RIVALS``, to show that there were too many."""
 
 
 def outranked(facts: Sequence[Fact]) -> set[int]:
-    """The places of the facts that are not among the highest of their side; the facts differ."""
-    lost: set[int] = set()
+    """The indexes of the facts that are not among the highest of their side; the facts must differ."""
+    dropped: set[int] = set()
     if len(facts) <= FACTS_PER_SIDE:
-        return lost
+        return dropped
     for source in Source:
-        places = [place for place, fact in enumerate(facts) if fact.leg.source is source]
-        if len(places) > FACTS_PER_SIDE:
-            places.sort(key=lambda place: _rank(facts[place].leg))
-            lost.update(places[:-FACTS_PER_SIDE])
-    return lost
+        indexes = [i for i, fact in enumerate(facts) if fact.leg.source is source]
+        if len(indexes) > FACTS_PER_SIDE:
+            indexes.sort(key=lambda i: _rank(facts[i].leg))
+            dropped.update(indexes[:-FACTS_PER_SIDE])
+    return dropped
 
 
 def _rank(leg: Leg) -> tuple[int, int, str]:

@@ -1,10 +1,10 @@
-"""A checkpoint: what one chain had come to at one moment, kept where whoever edits the database does not reach.
+"""A checkpoint: the state of one hash chain at one moment, stored outside the database it protects.
 
     {"topic": "mismatch", "partition": 0, "next_offset": 812, "head": "...", "rows": 640, "last_row": 2210, "at": "..."}
 
 A record of the topic ``checkpoints`` under the key ``<topic>/<partition>``, and a line of ``checkpoints.jsonl``. It
-covers what is committed: a chain that is shorter, or other, was tampered with. Where the sink has a key, ``signed_by``
-says which, and ``signature`` is over the line without it: see ``audit/signing.py``. Source: CONTRACT.md, Topics.
+covers committed rows: a chain that is shorter or different was tampered with. If the sink has a key, ``signed_by``
+names it, and ``signature`` covers the line without itself: see ``audit/signing.py``. Source: CONTRACT.md, Topics.
 """
 
 from typing import Annotated
@@ -19,10 +19,10 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Checkpoint(msgspec.Struct, frozen=True, gc=False):
-    """``rows``: how many the chain has; ``last_row``: the ``id`` of its last, 0 for none; ``at``: ISO 8601 UTC.
+    """``rows``: how many the chain has; ``last_row``: the ``id`` of the last, 0 for none; ``at``: ISO 8601 UTC.
 
-    ``first``: the offset the database began at, where what was before had expired: another chain than from 0 on.
-    ``database``: its id: the topic has the checkpoints of every database.
+    ``first``: the offset the database began at if earlier records had expired; its chain differs from one begun at 0.
+    ``database``: its id, since the topic has the checkpoints of every database.
     """
 
     topic: str
@@ -40,7 +40,7 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def place(self) -> Place:
-        """Of which chain."""
+        """Which chain it is of."""
         return self.topic, self.partition
 
     @property

@@ -1,4 +1,4 @@
-"""The registry of codes: what keeps a trade from MATCHED, what is only worth knowing, what is not let in.
+"""The registry of codes: what keeps a trade from MATCHED, what is only worth knowing, why a record is rejected.
 
 Names are stable: dashboards and downstream systems depend on them. Source: DOMAIN.md 7.3.
 """
@@ -40,7 +40,7 @@ class Reason(Word):
 
 
 class Hint(Word):
-    """What helps whoever looks at a trade, and decides nothing."""
+    """What helps a reader understand a trade; decides nothing."""
 
     LATE_CONFIRMATION = "LATE_CONFIRMATION"
     STALE_VERSION = "STALE_VERSION"
@@ -65,7 +65,7 @@ class Hint(Word):
 
 
 class RejectCode(Word):
-    """Why a message is no leg: it ends in the reject lane and never changes a trade."""
+    """Why a message could not be decoded: it becomes a dead letter and never changes a trade."""
 
     HANDLER_ERROR = "HANDLER_ERROR"
     TOO_MANY_FACTS = "TOO_MANY_FACTS"
@@ -104,7 +104,7 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class ReasonInfo(msgspec.Struct, frozen=True, gc=False):
-    """What a reason means to others: its severity here, its code in FIX (2773, 2774) and ISO 20022."""
+    """A reason in other vocabularies: its severity, its code in FIX (2773, 2774) and ISO 20022, its meaning."""
 
     severity: Severity
     fix_type: int
@@ -118,29 +118,33 @@ _CRITICAL = Severity.CRITICAL
 
 REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.MISSING_CONFIRMATION: ReasonInfo(_HIGH, 0, None, "CMIS", "no confirmation within the grace"),
-    Reason.MISSING_EXECUTION: ReasonInfo(_CRITICAL, 1, None, "CMIS", "the broker confirms a trade we do not have"),
-    Reason.MISSING_PNL: ReasonInfo(_MEDIUM, 3, None, "OTHR", "no pnl snapshot proves what the rules require"),
+    Reason.MISSING_EXECUTION: ReasonInfo(
+        _CRITICAL, 1, None, "CMIS", "the broker confirms a trade without an execution"
+    ),
+    Reason.MISSING_PNL: ReasonInfo(_MEDIUM, 3, None, "OTHR", "the required pnl snapshot is missing or incomplete"),
     Reason.QUANTITY_MISMATCH: ReasonInfo(_HIGH, 4, 15, "DQUA", "the quantities differ"),
     Reason.PRICE_MISMATCH: ReasonInfo(_HIGH, 4, 2, "DDEA", "the prices differ by more than the tolerance"),
     Reason.TIMESTAMP_DRIFT: ReasonInfo(_MEDIUM, 4, 3, "OTHR", "the timestamps drift apart beyond the tolerance"),
-    Reason.PNL_INCONSISTENT: ReasonInfo(_MEDIUM, 4, 11, "DMON", "pnl_impact is not what the trade gives"),
+    Reason.PNL_INCONSISTENT: ReasonInfo(_MEDIUM, 4, 11, "DMON", "pnl_impact does not follow from the trade"),
     Reason.TICKER_MISMATCH: ReasonInfo(_CRITICAL, 4, 14, "DSEC", "the instruments differ"),
-    Reason.SIDE_MISMATCH: ReasonInfo(_CRITICAL, 4, 5, "DELN", "one side bought, so did the other"),
+    Reason.SIDE_MISMATCH: ReasonInfo(_CRITICAL, 4, 5, "DELN", "both sides bought, or both sold"),
     Reason.CURRENCY_MISMATCH: ReasonInfo(_CRITICAL, 4, 6, "NCRR", "the currencies differ"),
     Reason.ACCOUNT_MISMATCH: ReasonInfo(_HIGH, 4, 7, "INVE", "the accounts differ"),
     Reason.COUNTERPARTY_MISMATCH: ReasonInfo(_HIGH, 4, 8, "OTHR", "the counterparties differ"),
     Reason.COMMISSION_MISMATCH: ReasonInfo(_MEDIUM, 4, 13, "EXEC", "the commissions differ"),
     Reason.TRADE_DATE_MISMATCH: ReasonInfo(_HIGH, 4, 3, "DTRD", "the trade dates differ"),
     Reason.SETTLEMENT_DATE_MISMATCH: ReasonInfo(_HIGH, 4, 4, "DDAT", "the settlement dates differ"),
-    Reason.DUPLICATE_CONFLICT: ReasonInfo(_HIGH, 99, None, "OTHR", "one version of a leg came with two contents"),
+    Reason.DUPLICATE_CONFLICT: ReasonInfo(
+        _HIGH, 99, None, "OTHR", "one version of a leg was sent with different contents"
+    ),
     Reason.MULTIPLE_CONFIRMATIONS: ReasonInfo(_HIGH, 99, None, "OTHR", "two brokers confirm one trade"),
-    Reason.CANCELLED_ONE_SIDE: ReasonInfo(_HIGH, 99, None, "CPCA", "one side cancelled, the other stands"),
-    Reason.CANCEL_UNKNOWN_TRADE: ReasonInfo(_HIGH, 99, None, "MCAN", "a cancel for a trade nobody sent"),
+    Reason.CANCELLED_ONE_SIDE: ReasonInfo(_HIGH, 99, None, "CPCA", "one side cancelled, the other did not"),
+    Reason.CANCEL_UNKNOWN_TRADE: ReasonInfo(_HIGH, 99, None, "MCAN", "a cancel for an unknown trade"),
     Reason.AMBIGUOUS_MATCH: ReasonInfo(_MEDIUM, 99, None, "NMAS", "several partners fit equally well"),
     Reason.GROUP_PENDING: ReasonInfo(_MEDIUM, 99, None, "NMAS", "fills of a group are still missing"),
-    Reason.ORPHAN_LATE: ReasonInfo(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed and archived"),
-    Reason.RECONCILED_ROW_CHANGED: ReasonInfo(_HIGH, 99, None, "OTHR", "a row marked reconciled has other content"),
-    Reason.MANUAL_UNMATCH: ReasonInfo(_HIGH, 99, None, "OTHR", "a person took the match back"),
+    Reason.ORPHAN_LATE: ReasonInfo(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed"),
+    Reason.RECONCILED_ROW_CHANGED: ReasonInfo(_HIGH, 99, None, "OTHR", "a row marked reconciled has changed"),
+    Reason.MANUAL_UNMATCH: ReasonInfo(_HIGH, 99, None, "OTHR", "a person undid the match"),
 }
 """What every reason means. Source: DOMAIN.md 7.3."""
 

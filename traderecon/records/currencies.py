@@ -1,7 +1,7 @@
-"""Currency codes: which spellings name one currency.
+"""Currency codes: which spellings name the same currency.
 
-A code of ISO 4217 is the same in any case, of ASCII letters alone. The spelling of a minor unit is not: GBp is a
-hundredth of GBP, and folding it would compare pence with pounds.
+Case does not matter in an ISO 4217 code, which has ASCII letters only. It does in a minor unit: GBp is a hundredth of
+GBP, and ignoring case would compare pence with pounds.
 """
 
 from functools import lru_cache
@@ -26,7 +26,7 @@ MINOR_UNITS = frozenset({"GBp", "GBX", "ZAc", "ZAr", "ILA", "ILs", "KWd"})
 
 @lru_cache(maxsize=4_096)
 def currency_code(sent: str) -> str:
-    """The one spelling of a currency; what is no code of ISO 4217 stays as it is.
+    """The standard spelling of a currency; text that is not an ISO 4217 code is returned unchanged.
 
     >>> currency_code("usd"), currency_code("GBp"), currency_code("gbp"), currency_code("Usdt")
     ('USD', 'GBp', 'GBP', 'Usdt')

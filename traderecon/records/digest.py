@@ -2,7 +2,7 @@
 
 import hashlib
 
-_empty = hashlib.sha256()  # a copy of it is made in half the time of a new one
+_empty = hashlib.sha256()  # copying it takes half the time of a new one
 
 
 def sha256(content: bytes) -> str:

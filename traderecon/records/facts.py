@@ -24,7 +24,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
-    """One leg as it arrived; ``extra`` holds the producer's fields that we do not know."""
+    """One leg as it arrived; ``extra`` holds the producer's unknown fields."""
 
     leg: Leg
     origin: Origin
@@ -32,7 +32,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A record that is no leg: its code, what was found and what to send instead, and where it lies."""
+    """A record that could not be decoded: a code, a text (what was found, what to send instead), its coordinates."""
 
     code: RejectCode
     text: str
@@ -40,5 +40,5 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 def identity(leg: Leg) -> str:
-    """sha256 of the leg's content: equal for equal content, however, whenever and how often it arrives."""
+    """sha256 of the leg's content: equal for equal content, whenever and however often it arrives."""
     return sha256(_encode(leg))

@@ -1,8 +1,8 @@
-"""The format of a record: a number in it, where it is not of the first; one we do not know is refused.
+"""The format of a record: a number in it, unless it is the first format; an unknown one is an error.
 
-    {"format": 2, ...}     known(value)  ->  OtherFormat: a newer version wrote it, and this one must not go on
+    {"format": 3, ...}     known(value)  ->  OtherFormat: a newer version wrote it, and this one must not go on
 
-Fields that we do not know are passed over: a field more makes no new format.
+Unknown fields are ignored: an additional field does not make a new format.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ NEWEST = BARE_CANCELS
 
 
 class OtherFormat(Exception):
-    """A record of a format that this version does not know; ``exit_code``: what a worker that meets it ends with."""
+    """A record of an unknown format; a worker that reads one ends with ``exit_code``."""
 
     exit_code = 78
 
@@ -34,11 +34,11 @@ class _Tagged(msgspec.Struct, frozen=True):
 
 
 class Numbered(Protocol):
-    """A record that has, or may have, the number of its format."""
+    """A record with a format number, which may be unset."""
 
     @property
     def format(self) -> int | msgspec.UnsetType:
-        """The number; UNSET for the first."""
+        """The number; UNSET for the first format."""
         ...
 
 
@@ -47,19 +47,19 @@ _decode = msgspec.json.Decoder(_Tagged).decode
 
 
 def checked(decode: Callable[[bytes | str], AnyRecord], value: bytes | str) -> AnyRecord:
-    """The record in a value. OtherFormat: a newer version wrote it; MsgspecError: it is not what is decoded here."""
+    """The record in a value. OtherFormat: a newer version wrote it; MsgspecError: it cannot be decoded."""
     try:
         record = decode(value)
     except msgspec.MsgspecError:
         known(value)
         raise
     if record.format is not msgspec.UNSET:
-        ours(record.format)
+        _require_known(record.format)
     return record
 
 
 def known(value: bytes | str) -> None:
-    """OtherFormat where a record says that it is of another; what says nothing, or is no JSON, may be of ours.
+    """Raise OtherFormat if a record has an unknown format number. Without one, or without JSON, nothing is raised.
 
     >>> known(b'{"format":1}'), known(b"{}"), known(b"no json")
     (None, None, None)
@@ -68,10 +68,9 @@ def known(value: bytes | str) -> None:
         found = _decode(value).format
     except (msgspec.MsgspecError, RecursionError):
         return
-    ours(found)
+    _require_known(found)
 
 
-def ours(found: int) -> None:
-    """OtherFormat for a number that is none of ours."""
+def _require_known(found: int) -> None:
     if not FORMAT <= found <= NEWEST:
         raise OtherFormat(found)

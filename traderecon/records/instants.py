@@ -8,7 +8,7 @@ NS_PER_S = 1_000_000_000
 NS_PER_DAY = 86_400 * NS_PER_S
 
 FOREVER_NS = 2**63 - 1
-"""A watermark that every grace has passed: the end of a batch."""
+"""A watermark after the end of every grace: the end of a batch run."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_NS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1) * NS_PER_S
@@ -16,9 +16,9 @@ _LAST_NS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1) *
 
 
 def received_ns(timestamp_ms: int) -> int:
-    """When a log took a record, by the record's timestamp: from 0, which is no time, to ``FOREVER_NS``.
+    """When a log received a record, from the record's timestamp: from 0, which means unknown, to ``FOREVER_NS``.
 
-    A producer may give any 64-bit number; a negative one is no time, as Kafka's own -1.
+    A producer may give any 64-bit number; a negative one means unknown, like Kafka's own -1.
 
     >>> received_ns(1_753_524_083_000), received_ns(-1), received_ns(2**63 - 1) == FOREVER_NS
     (1753524083000000000, 0, True)
@@ -31,11 +31,11 @@ def _second(epoch_s: int) -> str:
     return (_EPOCH + timedelta(seconds=epoch_s)).isoformat()[:19]  # strftime writes the year 1 with one digit
 
 
-@lru_cache(maxsize=16_384)  # a result says each of its times several times
+@lru_cache(maxsize=16_384)  # a result has each of its times in several places
 def iso(instant_ns: int) -> str:
     """ISO 8601 in UTC, with 0, 3, 6 or 9 fraction digits: as many as the instant needs.
 
-    Any number has one: what is before the year 1 is its beginning, what is after the year 9999 its end.
+    Defined for any number: before the year 1 it gives its beginning, after the year 9999 its end.
 
     >>> iso(1_753_524_083_000_000_000), iso(1_753_524_083_100_000_001)
     ('2025-07-26T10:01:23Z', '2025-07-26T10:01:23.100000001Z')

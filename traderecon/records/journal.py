@@ -1,9 +1,9 @@
-"""The journal's records: a fact under its trade's key, or how far time has got in one source partition.
+"""The journal's records: a fact under its trade's key, or the progress of time in source partitions.
 
     key trade_id   {"leg": {...}, "origin": {...}, "extra": {...}}
     no key         {"at_ns": ..., "reached": {"executions": [0, 1]}, "partitions": {"executions": 4}}
 
-Source: DESIGN of the journal in docs/ARCHITECTURE.md.
+Source: docs/ARCHITECTURE.md, the journal.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from traderecon.records.legs import Leg, is_bare
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Every record these source partitions got up to ``at_ns``, the log's time, stands in the journal before this one.
+    """Every record these source partitions received up to log time ``at_ns`` is in the journal before this one.
 
-    ``reached`` has partitions by topic, ``partitions`` how many a topic has: time has got as far as the last of them.
-    ``epoch``: how often a person has reset the watermark; the first of a new one has ``reached`` nothing.
+    ``reached`` has the partitions by topic, ``partitions`` how many each topic has: the slowest one sets the watermark.
+    ``epoch``: how often the watermark was reset; the first progress of an epoch has an empty ``reached``.
     """
 
     at_ns: int
@@ -29,14 +29,14 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     format: int = FORMAT
 
 
-class _Journalled(msgspec.Struct, frozen=True, gc=False):
+class _FactRecord(msgspec.Struct, frozen=True, gc=False):
     leg: Leg
     origin: Origin
     extra: dict[str, msgspec.Raw] | None = None
     format: int = FORMAT
 
 
-class _Bare(msgspec.Struct, frozen=True, gc=False):
+class _BareCancel(msgspec.Struct, frozen=True, gc=False):
     leg: Leg
     origin: Origin
     extra: Mapping[str, str | msgspec.Raw] | None
@@ -44,23 +44,23 @@ class _Bare(msgspec.Struct, frozen=True, gc=False):
 
 
 _encode = msgspec.json.Encoder().encode
-_decode_fact = msgspec.json.Decoder(_Journalled).decode
+_decode_fact = msgspec.json.Decoder(_FactRecord).decode
 _decode_progress = msgspec.json.Decoder(Progress).decode
 
 
-def encode_journal(said: Fact | Progress) -> bytes:
-    """A record's value."""
-    if isinstance(said, Fact) and is_bare(said.leg):
-        return _encode(_Bare(said.leg, said.origin, said.extra, BARE_CANCELS))
-    return _encode(said)
+def encode_journal(record: Fact | Progress) -> bytes:
+    """The record's value."""
+    if isinstance(record, Fact) and is_bare(record.leg):
+        return _encode(_BareCancel(record.leg, record.origin, record.extra, BARE_CANCELS))
+    return _encode(record)
 
 
 def decode_fact(value: bytes) -> Fact:
-    """The fact in a record that has a key; OtherFormat where a newer version wrote it."""
-    read = checked(_decode_fact, value)
-    return Fact(read.leg, read.origin, read.extra)
+    """The fact in a record with a key. OtherFormat: a newer version wrote it."""
+    record = checked(_decode_fact, value)
+    return Fact(record.leg, record.origin, record.extra)
 
 
 def decode_progress(value: bytes) -> Progress:
-    """The progress in a record that has none; OtherFormat where a newer version wrote it."""
+    """The progress in a record without a key. OtherFormat: a newer version wrote it."""
     return checked(_decode_progress, value)

@@ -1,4 +1,4 @@
-"""A leg inside a published result, both directions. Part of the JSON of ``reconciled`` and ``mismatch``.
+"""A leg inside a published result, encoded and decoded; part of the JSON of ``reconciled`` and ``mismatch``.
 
     Fact -> LegMessage -> {"payload": {"trade_id": "T1", ...}, "topic": "executions", "partition": 0, ...} -> Fact
 
@@ -52,20 +52,20 @@ class SnapshotPayload(msgspec.Struct, gc=False, omit_defaults=True):
     commission: str | None = None
     open_price: str | None = None
     mark_price: str | None = None
-    version: int = -1  # never left out: no version is below 0
+    version: int = -1  # always encoded: no version equals the default
     currency: str | None = None
 
 
 WrittenPayload = TermsPayload | SnapshotPayload | msgspec.Raw
 ReadPayload = dict[str, msgspec.Raw]
-"""Every field by its name, those of the producer's own that we do not know included."""
+"""Every field by its name, including the producer's unknown ones."""
 Payload = TypeVar("Payload")
 
 
 class LegMessage(msgspec.Struct, Generic[Payload], gc=False, omit_defaults=True):
-    """A leg, the record it came in, and whether it is the effective one of its source (``stands``).
+    """A leg, the coordinates of its record, and whether it is effective for its source (``stands``).
 
-    ``granularity`` (digits of its time) and ``hints`` complete its identity.
+    ``granularity`` (fraction digits of its time) and ``hints`` complete its identity.
     """
 
     payload: Payload
@@ -79,15 +79,15 @@ class LegMessage(msgspec.Struct, Generic[Payload], gc=False, omit_defaults=True)
 
 
 _encode = msgspec.json.Encoder().encode
-_value = msgspec.json.Decoder().decode
+_decode_value = msgspec.json.Decoder().decode
 
 
 def to_message(fact: Fact, *, stands: bool, extras: bool) -> LegMessage[WrittenPayload]:
-    """The fact as a result shows it; without ``extras`` the fields that we do not know are left out."""
+    """The fact as a result shows it; without ``extras`` the unknown fields are left out."""
     leg, origin = fact.leg, fact.origin
-    payload: WrittenPayload = _snapshot(leg) if isinstance(leg, PnlSnapshot) else _terms(leg)
+    payload: WrittenPayload = _snapshot_payload(leg) if isinstance(leg, PnlSnapshot) else _terms_payload(leg)
     if extras and fact.extra:
-        # The two have no name in common: the unknown fields follow the known ones.
+        # The unknown fields follow the known ones; no name is in both.
         payload = msgspec.Raw(_encode(payload)[:-1] + b"," + _encode(fact.extra)[1:])
     return LegMessage(
         payload,
@@ -102,9 +102,9 @@ def to_message(fact: Fact, *, stands: bool, extras: bool) -> LegMessage[WrittenP
 
 
 def to_fact(source: Source, message: LegMessage[ReadPayload]) -> Fact:
-    """The fact that a result shows. ValueError, ArithmeticError: no result shows such a leg."""
+    """The fact in a message. ValueError, ArithmeticError: not a leg of a result."""
     names = NAMES[source]
-    payload = {name: _value(raw) for name, raw in message.payload.items() if name in names}
+    payload = {name: _decode_value(raw) for name, raw in message.payload.items() if name in names}
     received_at_ns = instant(message.received_at) if message.received_at is not None else 0
     extra = {name: raw for name, raw in message.payload.items() if name not in names}
     origin = Origin(message.topic, message.partition, message.offset, received_at_ns)
@@ -112,9 +112,9 @@ def to_fact(source: Source, message: LegMessage[ReadPayload]) -> Fact:
 
 
 def to_leg(source: Source, payload: Mapping[str, Any], granularity: int, hints: tuple[Hint, ...]) -> Leg:
-    """The leg of a payload whose values are decoded; a producer's own fields are ignored.
+    """The leg of a payload with decoded values; a producer's own fields are ignored.
 
-    ValueError, ArithmeticError: no result shows such a leg.
+    ValueError, ArithmeticError: not a leg of a result.
     """
     fields = {name: payload[name] for name in NAMES[source] & payload.keys() if name != "timestamp"}
     if source is Source.PNL:
@@ -133,7 +133,7 @@ def to_leg(source: Source, payload: Mapping[str, Any], granularity: int, hints: 
 
 
 def instant(text: str) -> int:
-    """Nanoseconds since 1970 of a time as results write it.
+    """A time in the format of results as nanoseconds since 1970.
 
     >>> instant("2025-07-26T10:01:23.100000001Z"), instant("2025-07-26T10:01:23Z")
     (1753524083100000001, 1753524083000000000)
@@ -149,7 +149,7 @@ def _amount(text: str | None) -> Decimal | None:
     return None if text is None else canonical(Decimal(text))
 
 
-def _terms(leg: Execution | Confirmation) -> TermsPayload:
+def _terms_payload(leg: Execution | Confirmation) -> TermsPayload:
     return TermsPayload(
         leg.trade_id,
         leg.ticker,
@@ -167,7 +167,7 @@ def _terms(leg: Execution | Confirmation) -> TermsPayload:
     )
 
 
-def _snapshot(leg: PnlSnapshot) -> SnapshotPayload:
+def _snapshot_payload(leg: PnlSnapshot) -> SnapshotPayload:
     return SnapshotPayload(
         leg.trade_id,
         None if leg.pnl_impact is None else plain(leg.pnl_impact),

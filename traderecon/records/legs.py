@@ -1,7 +1,7 @@
-"""A leg: what one source says of one trade, in exactly the detail a verdict can see.
+"""A leg: one source's record of one trade, in exactly the detail a verdict can depend on.
 
-A leg's content is its identity. Whatever a rule, a hint or a conflict may look at is a field here;
-whatever is not (a producer's other fields, spelling, arrival) stays with the fact.
+A leg's content is its identity. Whatever a rule, a hint or a conflict may depend on is a field here; the rest (a
+producer's other fields, spelling, arrival) belongs to the fact.
 """
 
 from decimal import Decimal
@@ -13,15 +13,15 @@ from traderecon.records.codes import Hint
 from traderecon.records.sources import Kind, Source
 
 ALL_VERSIONS = 2**63 - 1
-"""The version of a cancel that names none: it stands over every version of its side. No sender can name it."""
+"""The version of a cancel that was sent without one: it outranks every version of its side. It cannot be sent."""
 
 
 class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="source"):
     """The terms of a trade as one side states them.
 
     ``quantity`` and ``price`` are canonical decimals, ``timestamp_ns`` is UTC nanoseconds,
-    ``granularity`` the fraction digits the sender gave (0 to 9), ``hints`` what decoding noticed.
-    A term is None only in a cancel, which needs none, and in an effective leg whose rivals contradict each other.
+    ``granularity`` the fraction digits sent (0 to 9), ``hints`` those of decoding.
+    A term is None only in a cancel, which needs none, and in an effective leg with contested fields.
     """
 
     trade_id: str
@@ -42,7 +42,7 @@ class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
 
 
 class Execution(_Terms, frozen=True, gc=False, tag=Source.EXECUTIONS.value):
-    """Our own record of a trade."""
+    """The firm's own record of a trade."""
 
     source: ClassVar[Source] = Source.EXECUTIONS
 
@@ -78,7 +78,7 @@ CONTENT = {
     )
     for leg_type in (Execution, Confirmation, PnlSnapshot)
 }
-"""Per source the fields that two legs of one version may contradict each other in; the others say how it was sent."""
+"""Per source, the fields in which two legs of one version may contradict each other."""
 
 NAMES = {
     leg_type.source: frozenset(
@@ -88,7 +88,7 @@ NAMES = {
     )
     for leg_type in (Execution, Confirmation, PnlSnapshot)
 }
-"""Per source the fields of a payload that are ours; any other is its sender's own, whatever another source calls so."""
+"""Per source, the known fields of a payload; any other is the sender's own, even if another source has that name."""
 
 
 def is_bare(leg: Leg) -> bool:

@@ -10,7 +10,7 @@ FRACTION_DIGITS = 18
 EXACT = Context(prec=128, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
 """Wide enough for price * quantity; a result that would have to be rounded raises instead.
 
-Plain operators round to the ambient context (28 digits): amounts are added and multiplied here only.
+Plain operators round to the ambient context (28 digits), so amounts are only computed through this one.
 """
 
 ZERO = Decimal(0)
@@ -30,9 +30,9 @@ def canonical(value: Decimal) -> Decimal:
     return shortest
 
 
-@lru_cache(maxsize=16_384)  # a result says each of its amounts several times
+@lru_cache(maxsize=16_384)  # a result has each of its amounts in several places
 def plain(value: Decimal) -> str:
-    """The value in as few digits as it takes, without an exponent: one text per value.
+    """The value in the fewest digits, without an exponent: one text per value.
 
     >>> plain(Decimal("1E-17")), plain(Decimal("0.10")), plain(Decimal("100"))
     ('0.00000000000000001', '0.1', '100')
@@ -51,5 +51,5 @@ def notional(price: Decimal, quantity: Decimal) -> Decimal:
     """
     amount = EXACT.multiply(price, quantity).copy_abs()  # ``abs`` would round
     if not amount.is_finite():
-        raise ArithmeticError(f"{quantity} at {price} is not an amount")
+        raise ArithmeticError(f"{quantity} at {price} is not a finite amount")
     return amount

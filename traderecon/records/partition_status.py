@@ -1,4 +1,4 @@
-"""A partition status: how far matching has got in a journal partition, and what waits there; the topic ``standings``.
+"""The status of a journal partition in matching: its watermark and its waiting trades; the topic ``standings``.
 
     PartitionStatus -> encode -> {"partition": 0, "watermark": "...", "pending": {"pnl": 1}, "oldest": [...]} -> decode
 
@@ -12,9 +12,9 @@ import msgspec
 
 from traderecon.records.leg_message import instant
 
-_MOST = 2**63 - 1
-_MOST_PENDING = 2**48
-"""Trades that wait in one partition: the sum over all partitions can be written as JSON."""
+_MAX = 2**63 - 1
+_MAX_PENDING = 2**48
+"""Most waiting trades of one partition: the sum over all partitions stays within what JSON can carry."""
 
 
 class WaitingTrade(msgspec.Struct, frozen=True):
@@ -26,11 +26,11 @@ class WaitingTrade(msgspec.Struct, frozen=True):
 
 
 class PartitionStatus(msgspec.Struct, frozen=True):
-    """``watermark``: ISO 8601 UTC, None before the first; ``pending``: trades by what they wait for."""
+    """``watermark``: ISO 8601 UTC, None before the first; ``pending``: how many trades wait for what."""
 
-    partition: Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+    partition: Annotated[int, msgspec.Meta(ge=0, le=_MAX)]
     watermark: str | None
-    pending: Mapping[str, Annotated[int, msgspec.Meta(ge=0, le=_MOST_PENDING)]]
+    pending: Mapping[str, Annotated[int, msgspec.Meta(ge=0, le=_MAX_PENDING)]]
     oldest: tuple[WaitingTrade, ...]
 
 
@@ -54,10 +54,10 @@ def decode_status(value: bytes) -> PartitionStatus:
 
 
 def to_columns(status: PartitionStatus) -> tuple[str, str]:
-    """``pending`` and ``oldest`` as the JSON that the database has of them."""
+    """``pending`` and ``oldest`` as JSON for the database."""
     return _encode(status.pending).decode(), _encode(status.oldest).decode()
 
 
 def from_columns(pending: str, oldest: str) -> tuple[Mapping[str, int], tuple[WaitingTrade, ...]]:
-    """The two read back."""
+    """``pending`` and ``oldest`` from the JSON in the database."""
     return _pending(pending), _oldest(oldest)

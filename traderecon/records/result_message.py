@@ -1,4 +1,4 @@
-"""A result as it is published: the records of ``reconciled`` and ``mismatch``, both directions.
+"""A published result, encoded and decoded: the records of ``reconciled`` and ``mismatch``.
 
     Result  -> encode_result ->  JSON  -> decode_result ->  ResultMessage     every field
                                        -> decode_head   ->  ResultHead        what the sink's columns need
@@ -36,7 +36,7 @@ from traderecon.records.results import (
 from traderecon.records.sources import Source
 
 BYTES_WITH_EXTRAS = 800_000
-"""A larger result leaves out the fields of its legs that we do not know: it must fit into a batch."""
+"""A larger result leaves out the unknown fields of its legs: it must fit into a batch."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -61,7 +61,7 @@ class CheckMessage(msgspec.Struct, gc=False):
 
 
 class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"broken": "break"}):
-    """A whole result. ``hints`` are texts, so that a later version's are readable."""
+    """A whole result. ``hints`` are plain text, so that those of a later version can be read."""
 
     event_id: str
     trade_id: str
@@ -79,7 +79,7 @@ class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"broken"
 
 
 class Published(NamedTuple):
-    """A result read back: what its trade's next version follows from, and its facts in the order of the result."""
+    """A result read back: what the trade's next version needs, and the facts in the order of the result."""
 
     trade_id: str
     last: LastPublished
@@ -106,7 +106,7 @@ class HeadLeg(msgspec.Struct, Generic[HeadPayload], frozen=True, gc=False):
 
 
 class HeadLegs(msgspec.Struct, frozen=True, gc=False):
-    """The legs by source. What a snapshot calls ``ticker`` is its producer's own field, of any type."""
+    """The legs by source. A ``ticker`` in a snapshot is an unknown field of any type."""
 
     executions: tuple[HeadLeg[HeadTerms], ...] = ()
     broker_confirmations: tuple[HeadLeg[HeadTerms], ...] = ()
@@ -114,7 +114,7 @@ class HeadLegs(msgspec.Struct, frozen=True, gc=False):
 
 
 class Size(NamedTuple):
-    """What a trade is about: instrument, |price * quantity| in digits, when (ISO 8601); None where nobody said."""
+    """What a trade is about: instrument, |price * quantity| in digits, time (ISO 8601); None if no leg has it."""
 
     ticker: str | None
     notional: str | None
@@ -122,9 +122,9 @@ class Size(NamedTuple):
 
 
 class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break"}):
-    """The part of a result that the sink needs; its checks and most of its legs are never decoded.
+    """The part of a result that the sink needs; checks and most of the legs are never decoded.
 
-    A field means what it means in ``ResultMessage``.
+    Fields have the same meaning as in ``ResultMessage``.
     """
 
     event_id: str
@@ -145,7 +145,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break
 
     @property
     def size(self) -> Size:
-        """Of the effective execution, else of the confirmation; where legs contradict each other the largest amount.
+        """From the effective execution, else the confirmation; if legs contradict each other, the largest amount.
 
         ArithmeticError: its amounts are not numbers.
         """
@@ -173,7 +173,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break
 
     @property
     def received_at_ns(self) -> int | None:
-        """When the deciding leg was received: the last one. None where a side is missing: there time decides."""
+        """When the last leg, which decided, was received. None if a side is missing: then time decided."""
         legs = self.legs
         if not (legs.executions and legs.broker_confirmations):
             return None
@@ -188,7 +188,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break
 _encode = msgspec.json.Encoder().encode
 _decode_result = msgspec.json.Decoder(ResultMessage[ReadPayload]).decode
 _decode_head = msgspec.json.Decoder(ResultHead).decode
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def encode_result(result: Result) -> bytes:
@@ -215,17 +215,17 @@ def published(value: bytes) -> Published:
     return Published(message.trade_id, last, facts)
 
 
-def same_content(one: bytes, other: bytes) -> bool:
-    """Whether two results are equal but for ``break``.
+def same_content(first: bytes, second: bytes) -> bool:
+    """Whether two results are equal except for ``break``.
 
-    A worker that was stopped, and woke up before it noticed, may not know that the grace was over: then they differ in
-    ``break``, which is why nothing is derived from it.
+    A suspended worker that resumes may not know that the grace has ended: its result then differs in ``break``, which
+    is why nothing is derived from that field.
     """
-    return one == other or _without_break(one) == _without_break(other)
+    return first == second or _without_break(first) == _without_break(second)
 
 
 def field_name(source: Source, field: str) -> str:
-    """A field of a leg as its topic names it.
+    """The name of a leg's field in its topic.
 
     >>> field_name(Source.EXECUTIONS, "timestamp_ns"), field_name(Source.PNL, "commission")
     ('executions.timestamp', 'pnl_snapshot.commission')
@@ -303,4 +303,4 @@ def _legs(result: Result, *, extras: bool) -> dict[Source, list[LegMessage[Writt
 
 
 def _without_break(value: bytes) -> dict[str, msgspec.Raw]:
-    return {name: member for name, member in _members(value).items() if name != "break"}
+    return {name: member for name, member in _decode_members(value).items() if name != "break"}

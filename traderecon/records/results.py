@@ -1,4 +1,4 @@
-"""What the facts of a trade prove: checks, a verdict, and the result that tells others."""
+"""What the facts of a trade prove: checks, a verdict, and the result that is published."""
 
 from decimal import Decimal
 
@@ -11,7 +11,7 @@ from traderecon.records.words import Word
 
 
 class State(Word):
-    """Where a trade stands. PENDING is never published."""
+    """The state of a trade. PENDING is never published."""
 
     PENDING = "PENDING"
     MATCHED = "MATCHED"
@@ -41,9 +41,9 @@ Operand = str | Decimal | int | None
 
 
 class Check(msgspec.Struct, frozen=True, gc=False):
-    """One comparison: what each side said, how far apart, how far was allowed.
+    """One comparison: the operand of each side, their difference, the tolerance.
 
-    ``reason`` is the code a FAIL raises. Amounts are decimals; the timestamp check carries UTC
+    ``reason`` is the code of a FAIL. Amounts are decimals; the timestamp check carries UTC
     nanoseconds, its difference and tolerance nanoseconds too. ``note`` says what was computed,
     or why nothing was.
     """
@@ -62,7 +62,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a set of facts proves at one watermark: a state, and everything that led to it.
 
     ``reasons`` and ``hints`` are sorted; ``reasons`` is empty when MATCHED, CANCELLED or PENDING. ``contested`` are the
-    fields, each by its source, that a check reads and one version was sent with two values of.
+    fields, with their source, that some check reads and that one version of a leg was sent with two values of.
     """
 
     state: State
@@ -73,7 +73,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 
 class RulesStamp(msgspec.Struct, frozen=True, gc=False):
-    """Which rules spoke: their name, and the sha256 of what they say."""
+    """The rules in force: their name, and the sha256 of their content."""
 
     name: str
     sha256: str
@@ -91,7 +91,7 @@ class Transition(Word):
     def between(cls, before: "tuple[str, object] | None", after: tuple[str, object]) -> "Transition":
         """What the step from one result to the next does to the break.
 
-        Each is its state and its reasons; None: the trade has no result yet.
+        A result is its state and its reasons; None if the trade has none yet.
         """
         was_break = before is not None and before[0] in BREAK_STATES
         if was_break != (after[0] in BREAK_STATES):
@@ -100,7 +100,7 @@ class Transition(Word):
 
 
 class Break(msgspec.Struct, frozen=True, gc=False):
-    """The break of a trade, one for life: it opens, changes its reasons, is resolved, and may open again.
+    """The break of a trade, always the same one: it opens, changes its reasons, is resolved, may open again.
 
     ``previous_event_id`` is the result before this one; None for a trade's first.
     """
@@ -111,10 +111,10 @@ class Break(msgspec.Struct, frozen=True, gc=False):
 
 
 class LastPublished(msgspec.Struct, frozen=True, gc=False):
-    """What was published of a trade last. It is kept: neither rules of today nor a watermark say what it was.
+    """The last published result of a trade. It is stored, since it cannot be derived from the rules now in force.
 
-    ``upto`` is the highest journal offset among its facts: whatever came of a record up to there has been published.
-    -1 where that is not known; then the version says how many facts the result is of.
+    ``upto`` is the highest journal offset among its facts: all results of records up to there have been published. -1
+    if unknown; then the version is the number of facts.
     """
 
     version: int
@@ -124,15 +124,15 @@ class LastPublished(msgspec.Struct, frozen=True, gc=False):
     upto: int = -1
 
     def covers(self, upto: int, facts: int) -> bool:
-        """Whether a set of so many facts, the newest of them from this journal offset, is in what was published."""
+        """Whether this result includes a set of ``facts`` facts of which the newest has the journal offset ``upto``."""
         return self.upto >= upto if self.upto >= 0 else self.version >= facts
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):
-    """A verdict with its evidence, as others see it.
+    """A verdict with its evidence, as it is published.
 
-    ``facts`` are all facts of the trade, sorted by source, version and content; ``stands`` says of each whether it is
-    of the version and kind that counts for its source. ``event_time_ns`` is the execution's timestamp, else the
+    ``facts`` are all facts of the trade, sorted by source, version and content; ``stands`` says of each whether it
+    is effective for its source. ``event_time_ns`` is the execution's timestamp, else the
     confirmation's.
     Source: CONTRACT.md, Topics.
     """

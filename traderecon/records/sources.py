@@ -1,4 +1,4 @@
-"""Where a leg comes from, and what its sender did to it."""
+"""The source of a leg, and its kind: new, amend or cancel."""
 
 from traderecon.records.words import Word
 
@@ -12,7 +12,7 @@ class Source(Word):
 
 
 class Kind(Word):
-    """What a version of a leg does. At equal version cancel wins over amend, amend over new."""
+    """What a version of a leg does. At equal version cancel outranks amend, amend outranks new."""
 
     NEW = "new"
     AMEND = "amend"

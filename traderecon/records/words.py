@@ -4,6 +4,6 @@ from enum import StrEnum
 
 
 class Word(StrEnum):
-    """A StrEnum that hashes as the text it is; an enum's own hash is a Python call, and every count would pay it."""
+    """A StrEnum that hashes as its text; an enum's own hash is a Python call, too slow for counting."""
 
     __hash__ = str.__hash__

@@ -1,4 +1,4 @@
-"""Compare two amounts under a tolerance: the heart of the quantity, price and pnl checks."""
+"""Compare two amounts under a tolerance, for the quantity, price and pnl checks."""
 
 from decimal import Decimal
 
@@ -21,7 +21,7 @@ def compare(
     >>> compare("price", Reason.PRICE_MISMATCH, Decimal("10.010"), Decimal("10.015"), cent).outcome
     <Outcome.WITHIN_TOLERANCE: 'WITHIN_TOLERANCE'>
 
-    Without one of them NOT_CHECKED. Written so that only a proven agreement passes. Source: DOMAIN.md 5.2.
+    NOT_CHECKED if one is absent. Only a proven agreement passes. Source: DOMAIN.md 5.2.
     """
     if ours is None or theirs is None:
         return Check(name, reason, _NOT_CHECKED, note=f"{name} is absent")
@@ -29,5 +29,5 @@ def compare(
     if ours == theirs:
         return Check(name, reason, _PASS, ours, theirs, ZERO, limit, note)
     difference = _subtract(ours, theirs).copy_abs()
-    near = difference < limit if tolerance.bound is _STRICT else difference <= limit
-    return Check(name, reason, _WITHIN if near else _FAIL, ours, theirs, difference, limit, note)
+    agrees = difference < limit if tolerance.bound is _STRICT else difference <= limit
+    return Check(name, reason, _WITHIN if agrees else _FAIL, ours, theirs, difference, limit, note)

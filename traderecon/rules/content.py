@@ -1,4 +1,4 @@
-"""What rules say, rule by rule, as JSON values: so that two sets of rules can be told apart by name."""
+"""The content of rules, rule by rule, as JSON values, so that two sets of rules can be compared."""
 
 from typing import Any
 
@@ -14,6 +14,6 @@ def content(rules: Rules) -> dict[str, Any]:
     >>> content(FOUNDING)["grace_ns"], content(FOUNDING)["check ticker"]
     (60000000000, {'check': 'ticker'})
     """
-    whole: dict[str, Any] = msgspec.to_builtins(rules, str_keys=True)
-    checks = whole.pop("checks")
-    return {**whole, **{f"check {rule.name}": one for rule, one in zip(rules.checks, checks, strict=True)}}
+    members: dict[str, Any] = msgspec.to_builtins(rules, str_keys=True)
+    checks = members.pop("checks")
+    return {**members, **{f"check {rule.name}": check for rule, check in zip(rules.checks, checks, strict=True)}}

@@ -1,4 +1,4 @@
-"""Drift: how far the two sides' clocks put one trade apart."""
+"""Drift: how far apart the timestamps of the two sides are."""
 
 from typing import ClassVar
 
@@ -9,18 +9,18 @@ from traderecon.records.words import Word
 from traderecon.rules.tolerance import Bound
 
 _UNIT_NS = tuple(int("1" + "0" * (9 - digits)) for digits in range(10))
-"""Nanoseconds that the last of so many fraction digits stands for."""
+"""The value in nanoseconds of the last fraction digit, by the number of digits."""
 
 _PASS, _WITHIN, _FAIL = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL
 
 
 class Precision(Word):
-    """How a timestamp that names only its second (or its millisecond) is read."""
+    """How to read a timestamp that was sent in whole seconds (or milliseconds)."""
 
     EXACT = "exact"
-    """As the start of that second."""
+    """As the start of the second."""
     GRANULARITY_AWARE = "granularity_aware"
-    """As any moment in it, when the other side is more precise."""
+    """As any moment in the second, if the other side is more precise."""
 
 
 class Timestamp(msgspec.Struct, frozen=True, tag_field="check", tag="timestamp"):
@@ -54,7 +54,7 @@ class Timestamp(msgspec.Struct, frozen=True, tag_field="check", tag="timestamp")
 
 
 def _least_drift_ns(*timestamps: tuple[int, int]) -> int:
-    """The distance from the finer timestamp (with its granularity) to the span of time that the coarser one names."""
-    (start_ns, coarse), (fine_ns, fine) = sorted(timestamps, key=lambda timestamp: timestamp[1])
-    last_ns = start_ns + _UNIT_NS[coarse] - _UNIT_NS[fine]
+    """The distance from the finer timestamp to the interval of the coarser; each has its granularity beside it."""
+    (start_ns, coarse_digits), (fine_ns, fine_digits) = sorted(timestamps, key=lambda timestamp: timestamp[1])
+    last_ns = start_ns + _UNIT_NS[coarse_digits] - _UNIT_NS[fine_digits]
     return max(start_ns - fine_ns, fine_ns - last_ns, 0)

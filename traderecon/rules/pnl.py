@@ -1,7 +1,7 @@
-"""PnL consistency: does the snapshot's pnl_impact follow from the trade?
+"""PnL consistency: whether the snapshot's pnl_impact follows from the trade.
 
-The founding formula, literally, computed from the execution: price * quantity - commission, the net consideration.
-A snapshot alone never opens a break, and an operand that is missing proves nothing. Source: DOMAIN.md 4.
+The founding formula, computed from the execution: price * quantity - commission, the net consideration. A snapshot
+alone never opens a break, and a missing operand proves nothing. Source: DOMAIN.md 4.
 """
 
 from decimal import Decimal
@@ -18,7 +18,7 @@ from traderecon.rules.tolerance import Tolerance
 BASIS = "net_consideration"
 
 Fields = frozenset[tuple[Source, str]]
-"""Fields of legs, each by its source."""
+"""Fields of legs with their source."""
 
 
 def net_consideration(price: Decimal, quantity: Decimal, commission: Decimal) -> Decimal:
@@ -48,24 +48,24 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
     )
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
-        """The snapshot against our execution."""
+        """Compare the snapshot with the execution."""
         return self.judge(execution, pnl)
 
     def disputed(self, leg: Execution | Confirmation, pnl: PnlSnapshot | None, contested: Fields) -> Fields:
-        """Which contested fields the check reads of this leg and the snapshot: currencies only where both name one."""
-        names = {
+        """The contested fields that the check reads: currencies only if leg and snapshot both have one."""
+        fields = {
             (leg.source, "price"),
             (leg.source, "quantity"),
             (Source.PNL, "pnl_impact"),
             (Source.PNL, "commission"),
         }
-        currencies = {(each.source, "currency"): each.currency for each in (leg, pnl) if each is not None}
+        currencies = {(side.source, "currency"): side.currency for side in (leg, pnl) if side is not None}
         if all(currency is not None or field in contested for field, currency in currencies.items()):
-            names |= currencies.keys() if pnl is not None else set()
-        return contested & names
+            fields |= currencies.keys() if pnl is not None else set()
+        return contested & fields
 
     def judge(self, leg: Execution | Confirmation, pnl: PnlSnapshot | None) -> Check:
-        """NOT_CHECKED without a snapshot, without an operand, or across currencies."""
+        """Compare a snapshot with a leg; NOT_CHECKED without a snapshot or an operand, or across currencies."""
         if pnl is None:
             return self._not_checked("no pnl snapshot")
         if pnl.pnl_impact is None:
@@ -84,7 +84,7 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
 
 
 def foreign(leg: Execution | Confirmation, pnl: PnlSnapshot) -> bool:
-    """Both name a currency, and not the same one."""
+    """Whether both have a currency, and not the same one."""
     if pnl.currency is None or leg.currency is None:
         return False
     return currency_code(pnl.currency) != currency_code(leg.currency)

@@ -1,4 +1,4 @@
-"""Rules: which checks run, how far each side may stray, and how long one leg waits for the other."""
+"""Rules: which checks run, their tolerances, and how long one leg waits for the other."""
 
 import hashlib
 from decimal import Decimal
@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """A named set of checks, run in this order; the grace in nanoseconds; does a trade wait for its pnl snapshot?"""
+    """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot."""
 
     name: str
     checks: tuple[Rule, ...]
@@ -26,7 +26,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     pnl_required: bool = False
 
     def stamp(self) -> RulesStamp:
-        """The name, and the sha256 of the canonical JSON of everything the rules say."""
+        """The name, and the sha256 of the rules as canonical JSON."""
         return RulesStamp(self.name, hashlib.sha256(_encode(self)).hexdigest())
 
 
@@ -40,4 +40,4 @@ FOUNDING = Rules(
         Pnl(tolerance=Absolute(amount=Decimal(1), bound=Bound.STRICT)),
     ),
 )
-"""What the founding text asks for, boundaries as decided in DOMAIN.md."""
+"""The rules of the founding text, with the boundaries decided in DOMAIN.md."""

@@ -1,4 +1,4 @@
-"""The checks on what was traded: ticker, quantity, price."""
+"""The checks of the terms: ticker, quantity, price."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ _PASS, _FAIL = Outcome.PASS, Outcome.FAIL
 
 
 class Ticker(msgspec.Struct, frozen=True, tag_field="check", tag="ticker"):
-    """The instrument, character for character: a tolerance does not apply."""
+    """The instrument, character for character; it has no tolerance."""
 
     name: ClassVar[str] = "ticker"
     reason: ClassVar[Reason] = Reason.TICKER_MISMATCH
@@ -40,7 +40,7 @@ class Quantity(msgspec.Struct, frozen=True, tag_field="check", tag="quantity"):
 
 
 class Price(msgspec.Struct, frozen=True, tag_field="check", tag="price"):
-    """The price, within a tolerance in its own unit; a negative price is legal."""
+    """The price, within a tolerance; it may be negative."""
 
     tolerance: Tolerance
     name: ClassVar[str] = "price"

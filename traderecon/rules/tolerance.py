@@ -1,6 +1,6 @@
-"""Tolerance: how far two amounts may lie apart and still agree.
+"""Tolerance: how far apart two amounts may be and still agree.
 
-limit(ours, theirs) -> the largest allowed distance     bound: does the limit itself still agree?
+limit(ours, theirs) -> the largest allowed difference     bound: whether the limit itself is allowed
 """
 
 from decimal import Decimal
@@ -19,7 +19,7 @@ class Bound(Word):
 
 
 class Base(Word):
-    """Which amount a relative tolerance is a share of."""
+    """The amount of which a relative tolerance is a share."""
 
     EXECUTION = "execution"
     CONFIRMATION = "confirmation"
@@ -31,12 +31,12 @@ class _Tolerance(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
 
 class Absolute(_Tolerance, frozen=True, tag="absolute"):
-    """A fixed amount, in the unit of what is compared."""
+    """A fixed amount, in the unit of the operands."""
 
     amount: Decimal
 
     def limit(self, ours: Decimal, theirs: Decimal) -> Decimal:
-        """The amount, whatever is compared."""
+        """The fixed amount."""
         return self.amount
 
 
@@ -63,17 +63,17 @@ class Relative(_Tolerance, frozen=True, tag="relative"):
 
 
 class Band(_Tolerance, frozen=True, tag="band"):
-    """Two fixed amounts: how far the confirmation may lie below the execution, and how far above."""
+    """Two fixed amounts: how far the confirmation may be below the execution, and how far above."""
 
     below: Decimal
     above: Decimal
 
     def limit(self, ours: Decimal, theirs: Decimal) -> Decimal:
-        """The limit on the side where the confirmation lies."""
+        """``above`` or ``below``, depending on the confirmation."""
         return self.above if theirs > ours else self.below
 
 
 Tolerance = Absolute | Relative | Band
 
 NOTHING = Absolute(amount=ZERO)
-"""Equal by value, or not at all."""
+"""No tolerance: equal by value."""

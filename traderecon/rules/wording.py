@@ -1,4 +1,4 @@
-"""What is wrong with a rules file, in words: a decoder's error -> where, what was found, what to write."""
+"""Errors in a rules file in plain words: a decoder's error -> where, what was found, what to write."""
 
 import re
 from difflib import get_close_matches
@@ -22,34 +22,34 @@ _WORDS = {
 
 
 def explained(message: str, root: type[msgspec.Struct]) -> str:
-    """The message of a ValidationError of ``root`` for whoever wrote the file; as it is where it has another form."""
+    """The message of a ValidationError of ``root`` in plain words; unchanged if its form is unknown."""
     text, _, path = message.partition(" - at `$.")
-    place = path.removesuffix("`")
-    if found := _UNKNOWN.fullmatch(text):
-        known = [field.name for field in msgspec.structs.fields(_type_at(root, place))]
-        near = get_close_matches(found[1], known, 1)
-        meant = f": did you mean {near[0]}?" if near else "."
-        name = f"{place}.{found[1]}" if place else found[1]
-        return f"{name} is not known{meant} The names there are {', '.join(known)}"
-    if found := _MISSING.fullmatch(text):
-        return f"{place + '.' if place else ''}{found[1]} is missing: it must be there"
-    if found := _TYPE.fullmatch(text):
-        wanted = " or ".join(_words(one) for one in found[1].split(" | "))
-        return f"{place or 'the file'} is {_words(found[2])}: write {wanted}"
-    if found := _ENUM.fullmatch(text):
-        return f"{place} is {found[1]}: write {' or '.join(str(one.value) for one in _type_at(root, place))}"
-    return f"{place} is wrong: {text}" if place else message
+    path = path.removesuffix("`")
+    if match := _UNKNOWN.fullmatch(text):
+        known = [field.name for field in msgspec.structs.fields(_type_at(root, path))]
+        close = get_close_matches(match[1], known, 1)
+        hint = f": did you mean {close[0]}?" if close else "."
+        name = f"{path}.{match[1]}" if path else match[1]
+        return f"{name} is not known{hint} Known names: {', '.join(known)}"
+    if match := _MISSING.fullmatch(text):
+        return f"{path + '.' if path else ''}{match[1]} is missing: it is required"
+    if match := _TYPE.fullmatch(text):
+        expected = " or ".join(_words(name) for name in match[1].split(" | "))
+        return f"{path or 'the file'} is {_words(match[2])}: write {expected}"
+    if match := _ENUM.fullmatch(text):
+        return f"{path} is {match[1]}: write {' or '.join(str(member.value) for member in _type_at(root, path))}"
+    return f"{path} is invalid: {text}" if path else message
 
 
 def _words(kind: str) -> str:
     return _WORDS.get(kind, kind)
 
 
-def _type_at(root: type[msgspec.Struct], place: str) -> Any:
+def _type_at(root: type[msgspec.Struct], path: str) -> Any:
     """The table or the enumeration at a path: ``checks.price`` of the file."""
-    at: Any = root
-    for name in place.split(".") if place else ():
-        hint = get_type_hints(at)[name]
-        choices = [one for one in get_args(hint) or (hint,) if isinstance(one, type)]
-        at = next(one for one in choices if issubclass(one, msgspec.Struct | Enum))
-    return at
+    current: Any = root
+    for name in path.split(".") if path else ():
+        hint = get_type_hints(current)[name]
+        types = [choice for choice in get_args(hint) or (hint,) if isinstance(choice, type)]
+        current = next(choice for choice in types if issubclass(choice, msgspec.Struct | Enum))
+    return current

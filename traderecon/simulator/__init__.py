@@ -1,11 +1,11 @@
-"""The three feeds of a trading day that never was: the same bytes for the same arguments, on every machine.
+"""The three feeds of a simulated trading day: the same bytes for the same arguments, on every machine.
 
-    (seed, i, profile) -> Trade: who states what, when, and what is wrong with it      trades, hostile
-    trades -> rows in the order they are sent -> three CSV files                       feed, files
-                                              -> records of three topics, in time      messages, pace
+    (seed, i, profile) -> Trade: the statements of each source, and the faults planted in them    trades, hostile
+    trades -> rows in the order they are sent -> three CSV files                                  feed, files
+                                              -> paced records of three topics                    messages, pace
 
-Integers only: money in mills (thousandths), time in milliseconds, chance in per mille. A trade draws its numbers from a
-hash of its own name, so no trade depends on another, or on how many there are.
+Integers only: money in mills (thousandths), time in milliseconds, probability in per mille. The random numbers of a
+trade are a hash of its seed and index, so no trade depends on another, or on the number of trades.
 """
 
 from traderecon.simulator.feed import Message, feed, trade_of

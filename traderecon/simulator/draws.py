@@ -1,6 +1,6 @@
-"""Draws: the numbers behind one trade, from a hash of its name.
+"""Draws: the random numbers of one trade, from a hash of its seed and index.
 
-Not a stream of random numbers: nothing is shared between trades, and no library's generator can change them.
+Not a stream of random numbers: trades share nothing, and no change of a library's generator can affect them.
 """
 
 from hashlib import blake2b
@@ -10,5 +10,5 @@ _sixteen = Struct("<16I").unpack
 
 
 def draws(seed: int, index: int, use: str) -> tuple[int, ...]:
-    """Sixteen numbers below 2^32 for trade ``index``; another ``use`` gives other numbers."""
+    """Sixteen numbers below 2^32 for trade ``index``; they differ for each ``use``."""
     return _sixteen(blake2b(f"{seed}:{index}:{use}".encode()).digest())

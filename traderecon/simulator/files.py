@@ -1,4 +1,4 @@
-"""The three CSV files of a simulated day: all of them, or none."""
+"""The three CSV files of a simulated day, replaced all together."""
 
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -12,9 +12,9 @@ from traderecon.simulator.rows import header
 
 
 def write_csv(messages: Iterable[Message], profile: Profile, directory: Path) -> dict[Path, int]:
-    """Write a file per source into the directory, made if missing; gives the rows in each.
+    """Write a file per source into the directory, created if missing; returns the number of rows in each.
 
-    Files that are already there are replaced once all are written. OSError: what could not be written, and why.
+    Existing files are replaced once all are complete. OSError: a file could not be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     rows = dict.fromkeys(Source, 0)
@@ -23,7 +23,7 @@ def write_csv(messages: Iterable[Message], profile: Profile, directory: Path) ->
             write = {}
             for source in Source:
                 path = Path(unfinished, _name(source))
-                # Malformed on purpose: surrogates are the bytes that are no UTF-8.
+                # Malformed on purpose: surrogates stand for bytes that are not UTF-8.
                 file = files.enter_context(path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n"))
                 file.write(header(source, profile) + "\n")
                 write[source] = file.write

@@ -1,6 +1,6 @@
-"""Flaws: the ways a row can be malformed, so that it is no leg. Source: DOMAIN.md 6.2 G.
+"""Flaws: the ways a row can be malformed, so that it is rejected. Source: DOMAIN.md 6.2 G.
 
-A row is a list of cells as they stand in the file; bytes that are no UTF-8 are lone surrogates (``surrogateescape``).
+A row is a list of cells as written in the file; bytes that are not UTF-8 are lone surrogates (``surrogateescape``).
 """
 
 from collections.abc import Sequence
@@ -51,8 +51,8 @@ PNL_FLAWS = tuple(flaw for flaw in Flaw if flaw not in _TIMES and flaw is not Fl
 """A snapshot has no timestamp, and may lack one of its amounts."""
 
 
-def spoilt(cells: Sequence[str], flaw: Flaw, amount: int) -> list[str]:
-    """The cells with the flaw in them; ``amount`` is where the price or the pnl_impact stands, a timestamp follows."""
+def add_flaw(cells: Sequence[str], flaw: Flaw, amount: int) -> list[str]:
+    """The cells with the flaw; ``amount`` is the index of the price or pnl_impact, before the timestamp."""
     row = list(cells)
     match flaw:
         case Flaw.NO_ID:

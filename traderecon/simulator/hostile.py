@@ -1,4 +1,4 @@
-"""What befalls a trade on a hostile day: at most one of malformed rows, strange text, conflict, amend, cancel."""
+"""Faults of a hostile day: at most one per trade of malformed row, strange text, conflict, amendment, cancellation."""
 
 from collections.abc import Callable, Sequence
 
@@ -22,92 +22,95 @@ _TICKERS = (
 
 _ID_ENDS = ("é", "東京", "🙂", "\u202eltr", "<b>", "&amp;", "'--", '"quoted"', ",comma", "/../..", "%00")
 
-Twist = Callable[[Trade, Sequence[int], Profile], Trade]
+Fault = Callable[[Trade, Sequence[int], Profile], Trade]
 
 
-def twisted(trade: Trade, seed: int, index: int, profile: Profile) -> Trade:
-    """The trade after what befell it, mostly nothing; what that was is added to ``planted``."""
-    chance, *ways = draws(seed, index, "hostile")
+def add_hostile_fault(trade: Trade, seed: int, index: int, profile: Profile) -> Trade:
+    """The trade with at most one hostile fault, mostly none; the fault is added to ``planted``."""
+    chance, *numbers = draws(seed, index, "hostile")
     chance %= 1000
-    twists: tuple[tuple[int, Twist], ...] = (
-        (profile.malformed_per_mille, _malformed),
-        (profile.strange_per_mille, _strange),
-        (profile.conflict_per_mille, _conflicting),
-        (profile.amended_per_mille, _amended),
-        (profile.cancelled_per_mille, _cancelled),
+    faults: tuple[tuple[int, Fault], ...] = (
+        (profile.malformed_per_mille, _malform),
+        (profile.strange_per_mille, _make_strange),
+        (profile.conflict_per_mille, _add_conflict),
+        (profile.amended_per_mille, _amend),
+        (profile.cancelled_per_mille, _cancel),
     )
-    for per_mille, twist in twists:
+    for per_mille, add_fault in faults:
         if chance < per_mille:
-            return twist(trade, ways, profile)
+            return add_fault(trade, numbers, profile)
         chance -= per_mille
     return trade
 
 
-def _malformed(trade: Trade, ways: Sequence[int], profile: Profile) -> Trade:
-    """One leg never arrives: its row is malformed, and so is every repetition."""
-    source = _struck(trade, ways[0]).source
+def _malform(trade: Trade, numbers: Sequence[int], profile: Profile) -> Trade:
+    """One leg never arrives: its row is malformed, and so are its repetitions."""
+    source = _choose(trade, numbers[0]).source
     flaws = PNL_FLAWS if source is Source.PNL else TERMS_FLAWS
-    flaw = flaws[ways[1] % len(flaws)]
-    statements = tuple(replace(said, flaw=flaw) if said.source is source else said for said in trade.statements)
+    flaw = flaws[numbers[1] % len(flaws)]
+    statements = tuple(
+        replace(statement, flaw=flaw) if statement.source is source else statement for statement in trade.statements
+    )
     return replace(trade, statements=statements, planted=(*trade.planted, Planted.MALFORMED))
 
 
-def _strange(trade: Trade, ways: Sequence[int], profile: Profile) -> Trade:
-    """Every row has an odd trade_id, or the broker's an odd ticker: legal both, and never to be executed."""
-    if ways[0] % 2 and Planted.MISSING_CONFIRMATION not in trade.planted:
-        ticker = _TICKERS[ways[1] % len(_TICKERS)]
+def _make_strange(trade: Trade, numbers: Sequence[int], profile: Profile) -> Trade:
+    """Every row has an odd trade_id, or the broker's an odd ticker: both are valid, and must never be executed."""
+    if numbers[0] % 2 and Planted.MISSING_CONFIRMATION not in trade.planted:
+        ticker = _TICKERS[numbers[1] % len(_TICKERS)]
         statements = tuple(
-            replace(statement, said=replace(statement.said, ticker=ticker))
+            replace(statement, content=replace(statement.content, ticker=ticker))
             if statement.source is Source.CONFIRMATIONS
             else statement
             for statement in trade.statements
         )
         return replace(trade, statements=statements, planted=(*trade.planted, Planted.STRANGE_TICKER))
-    start, end = ("=1+", "") if ways[1] % 8 == 0 else ("", _ID_ENDS[ways[1] // 8 % len(_ID_ENDS)])
+    start, end = ("=1+", "") if numbers[1] % 8 == 0 else ("", _ID_ENDS[numbers[1] // 8 % len(_ID_ENDS)])
     return replace(trade, trade_id=f"{start}{trade.trade_id}{end}", planted=(*trade.planted, Planted.STRANGE_ID))
 
 
-def _conflicting(trade: Trade, ways: Sequence[int], profile: Profile) -> Trade:
-    """One leg comes once more, in the same version, with other content."""
-    struck = _struck(trade, ways[0])
-    rival = replace(struck, said=_altered(struck), delay_slots=_delay_slots(ways[1], profile))
-    return replace(trade, statements=(*trade.statements, rival), planted=(*trade.planted, Planted.CONFLICT))
+def _add_conflict(trade: Trade, numbers: Sequence[int], profile: Profile) -> Trade:
+    """One leg is sent again in the same version with different content."""
+    original = _choose(trade, numbers[0])
+    conflict = replace(original, content=_alter(original), delay_slots=_delay_slots(numbers[1], profile))
+    return replace(trade, statements=(*trade.statements, conflict), planted=(*trade.planted, Planted.CONFLICT))
 
 
-def _amended(trade: Trade, ways: Sequence[int], profile: Profile) -> Trade:
-    """One leg was wrong at first, and is put right by version 2, which may well overtake version 1."""
-    struck = _struck(trade, ways[0])
+def _amend(trade: Trade, numbers: Sequence[int], profile: Profile) -> Trade:
+    """One leg is wrong in version 1 and corrected by version 2, which may arrive first."""
+    correct = _choose(trade, numbers[0])
     first = tuple(
-        replace(said, said=_altered(said)) if said.source is struck.source else said for said in trade.statements
+        replace(statement, content=_alter(statement)) if statement.source is correct.source else statement
+        for statement in trade.statements
     )
-    second = replace(struck, version=2, kind=Kind.AMEND, delay_slots=_delay_slots(ways[1], profile))
+    second = replace(correct, version=2, kind=Kind.AMEND, delay_slots=_delay_slots(numbers[1], profile))
     return replace(trade, statements=(*first, second), planted=(*trade.planted, Planted.AMENDED))
 
 
-def _cancelled(trade: Trade, ways: Sequence[int], profile: Profile) -> Trade:
-    """Every side that stated the trade takes it back; or, of two sides, only the broker."""
-    sides = {said.source: said for said in trade.statements if said.source is not Source.PNL}
-    one_sided = len(sides) == 2 and ways[0] % 2
+def _cancel(trade: Trade, numbers: Sequence[int], profile: Profile) -> Trade:
+    """Every side cancels the trade; or, of two sides, only the broker."""
+    sides = {statement.source: statement for statement in trade.statements if statement.source is not Source.PNL}
+    one_sided = len(sides) == 2 and numbers[0] % 2
     if one_sided:
         del sides[Source.EXECUTIONS]
     cancels = tuple(
-        replace(said, version=2, kind=Kind.CANCEL, delay_slots=_delay_slots(way, profile))
-        for said, way in zip(sides.values(), ways[1:], strict=False)
+        replace(statement, version=2, kind=Kind.CANCEL, delay_slots=_delay_slots(number, profile))
+        for statement, number in zip(sides.values(), numbers[1:], strict=False)
     )
     planted = Planted.CANCELLED_ONE_SIDE if one_sided else Planted.CANCELLED
     return replace(trade, statements=trade.statements + cancels, planted=(*trade.planted, planted))
 
 
-def _struck(trade: Trade, way: int) -> Statement:
-    return trade.statements[way % len(trade.statements)]
+def _choose(trade: Trade, number: int) -> Statement:
+    return trade.statements[number % len(trade.statements)]
 
 
-def _altered(statement: Statement) -> Terms | Booking:
-    said = statement.said
-    if isinstance(said, Terms):
-        return replace(said, quantity=said.quantity + 100)
-    return replace(said, pnl_mills=said.pnl_mills + 100_000)
+def _alter(statement: Statement) -> Terms | Booking:
+    content = statement.content
+    if isinstance(content, Terms):
+        return replace(content, quantity=content.quantity + 100)
+    return replace(content, pnl_mills=content.pnl_mills + 100_000)
 
 
-def _delay_slots(way: int, profile: Profile) -> int:
-    return way % (profile.reach_slots + 1)
+def _delay_slots(number: int, profile: Profile) -> int:
+    return number % (profile.reach_slots + 1)

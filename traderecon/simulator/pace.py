@@ -1,6 +1,6 @@
-"""Pace: the messages of a simulated day as they become due, R trades in a second of real time.
+"""Pace: the messages of a simulated day as they become due, R trades per second of real time.
 
-messages, R per second  ->  [Sent, ...] that are due by now, again and again
+messages, R per second  ->  groups of [Sent, ...], each when it is due
 """
 
 import asyncio
@@ -9,23 +9,23 @@ from time import monotonic
 
 from traderecon.simulator.messages import Sent
 
-MOST = 5_000
-"""Messages handed out at once."""
+MAX_GROUP = 5_000
+"""Messages in a group."""
 TICK_S = 0.02
-"""What is due within so long goes together."""
+"""Messages due within this time are grouped."""
 
 
 async def paced(messages: Iterable[Sent], rate: float | None, first: int = 0) -> AsyncIterator[Sequence[Sent]]:
     """The messages in groups, each when its last is due: position p at (p - ``first``) / ``rate`` seconds from now.
 
-    ``rate`` in trades per second; None: as fast as they are taken. Who falls behind catches up.
+    ``rate`` in trades per second; None: as fast as they are consumed. A slow consumer catches up.
     """
     begun_s = monotonic()
     due: list[Sent] = []
     last_s = until_s = 0.0
     for message in messages:
         due_s = (message.position - first) / rate if rate else 0.0
-        if due and (due_s > until_s or len(due) >= MOST):
+        if due and (due_s > until_s or len(due) >= MAX_GROUP):
             await asyncio.sleep(max(0.0, begun_s + last_s - monotonic()))
             yield due
             due = []

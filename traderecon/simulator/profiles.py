@@ -1,17 +1,18 @@
-"""Profiles: how much goes wrong in a simulated day.
+"""Profiles: the kinds and rates of faults in a simulated day.
 
-A rate counts trades per mille; what is wrong with a leg counts among the trades that have it.
+Rates are per mille of the trades; faults of a leg, of the trades that have that leg.
 """
 
 import msgspec
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
-    """Rates per mille, and how long rows travel; a slot is the time between two executions.
+    """Rates per mille, and delays in slots, the time between two executions.
 
-    A confirmation travels at most ``delay_slots``, a pnl row twice that, a repetition one ``delay_slots`` more.
-    ``versioned`` rows have the columns ``version`` and ``kind``. Of the last five at most one befalls a trade.
-    ``odd_keys_per_mille`` counts messages: their keys are missing, in quotes, or another trade's; files have no keys.
+    A confirmation is delayed by at most ``delay_slots``, a pnl row by twice that, a repetition by another
+    ``delay_slots``. ``versioned`` rows have the columns ``version`` and ``kind``. A trade has at most one of the last
+    five faults. ``odd_keys_per_mille`` is per mille of the messages: keys that are missing, quoted, or another trade's;
+    files have no keys.
     """
 
     name: str
@@ -40,15 +41,15 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reach_slots(self) -> int:
-        """No row of a trade is sent later than this after its execution."""
+        """The maximum delay of a trade's rows after its execution."""
         return 3 * self.delay_slots
 
 
-CLEAN = Profile(name="clean", about="all three say the same, in order")
+CLEAN = Profile(name="clean", about="all three sources agree, in order")
 
 TYPICAL = Profile(
     name="typical",
-    about="a few per cent of breaks of every kind, duplicates, disorder, missing legs",
+    about="a few per cent of breaks of every kind, duplicates, out-of-order rows, missing legs",
     delay_slots=300,
     pnl_per_mille=500,
     repeated_per_mille=25,
@@ -68,7 +69,7 @@ TYPICAL = Profile(
 HOSTILE = msgspec.structs.replace(
     TYPICAL,
     name="hostile",
-    about="typical, and malformed rows, missing keys, conflicts, amends, cancels, injections",
+    about="typical, plus malformed rows, missing keys, conflicts, amendments, cancellations, injections",
     versioned=True,
     odd_keys_per_mille=150,
     malformed_per_mille=60,

@@ -1,4 +1,4 @@
-"""A simulated trade: who states what, when it is sent, and what was planted in it.
+"""A simulated trade: the statements of each source, when they are sent, and the faults planted in them.
 
 All amounts are integers: prices, pnl and commission in mills (thousandths), times in milliseconds since 1970.
 """
@@ -12,7 +12,7 @@ from traderecon.simulator.flaws import Flaw
 
 
 class Planted(StrEnum):
-    """Something put into a trade on purpose."""
+    """A property planted in a trade on purpose, mostly a fault."""
 
     MISSING_EXECUTION = "missing execution"
     MISSING_CONFIRMATION = "missing confirmation"
@@ -37,7 +37,7 @@ class Planted(StrEnum):
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
-    """What an execution or a confirmation says."""
+    """The content of an execution or confirmation."""
 
     ticker: str
     quantity: int
@@ -46,17 +46,17 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
 
 class Booking(msgspec.Struct, frozen=True, gc=False):
-    """What a pnl snapshot says."""
+    """The content of a pnl snapshot."""
 
     pnl_mills: int
     commission_mills: int
 
 
 class Statement(msgspec.Struct, frozen=True, gc=False):
-    """One row to be sent, ``delay_slots`` after the trade's execution; ``flaw`` names how the row is malformed."""
+    """One row, sent ``delay_slots`` after the trade's execution; ``flaw``: how the row is malformed."""
 
     source: Source
-    said: Terms | Booking
+    content: Terms | Booking
     delay_slots: int = 0
     version: int = 1
     kind: Kind = Kind.NEW
@@ -64,7 +64,7 @@ class Statement(msgspec.Struct, frozen=True, gc=False):
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):
-    """One trade as it is sent, and the truth about it."""
+    """One trade: what is sent, and what is truly wrong with it."""
 
     trade_id: str
     statements: tuple[Statement, ...]

@@ -1,4 +1,4 @@
-"""Sink: results, dead letters and standings -> SQL, each record once, with the offsets in the same transaction.
+"""Sink: write results, dead letters and partition statuses to SQL, each record once, offsets in the same transaction.
 
 reconciled, mismatch ──┐
 dead_letters ──────────┼─> Store.take(batch) ─> rows + history + chain + next offset ─> commit ─> queries

@@ -1,6 +1,6 @@
-"""Actions on their way into the database: what people decided about dead letters, and changes of the rules, each once.
+"""Write actions to the database, each once: decisions about dead letters, legal holds and changes of the rules.
 
-Which attempt a replay is follows from the order of the topic: all that concerns one record is in one partition.
+The attempt number of a replay follows from the order on the topic: all actions on one record share a partition.
 """
 
 from collections import Counter
@@ -11,34 +11,34 @@ from sqlalchemy import Connection
 
 from traderecon.records.action import Action, DeadLetterAction, Deed, Hold, Release, RulesChange, decode_action
 from traderecon.sink.chain import link
-from traderecon.sink.decoding import decoded
+from traderecon.sink.decoding import decode_record
 from traderecon.sink.legal_holds import take_hold
 from traderecon.sink.statements import Statements
-from traderecon.sink.write_result import Feed, WriteResult, at, wrote
+from traderecon.sink.write_result import Feed, WriteResult, appended_at, insert_rows
 from traderecon.transport import Record
 
-_KNOWN = "SELECT 1 FROM dead_letter_actions WHERE action_id = ?"
-_KNOWN_CHANGE = "SELECT 1 FROM rules_changes WHERE action_id = ?"
+_ACTION_EXISTS = "SELECT 1 FROM dead_letter_actions WHERE action_id = ?"
+_CHANGE_EXISTS = "SELECT 1 FROM rules_changes WHERE action_id = ?"
 _REPLAYS = "SELECT count(*) FROM dead_letter_actions WHERE root = ? AND deed = 'replay'"
 
 
-def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
-    """Write the actions that are not there yet; gives what came of it, and the chain's new head."""
+def write_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
+    """Write the actions that are not stored yet; returns what was written and the new head of the chain."""
     rows: list[tuple[Any, ...]] = []
     seen: set[str] = set()
     replays: Counter[str] = Counter()
     head = feed.head
     for record in feed.records:
-        action = decoded(_action, feed.topic, feed.partition, record)
+        action = decode_record(_decode_stored_action, feed.topic, feed.partition, record)
         if isinstance(action, RulesChange):
-            _take_change(connection, sql, feed, record, action)
+            _write_rules_change(connection, sql, feed, record, action)
             continue
         if isinstance(action, Hold | Release):
             take_hold(connection, action)
             continue
         if not isinstance(action, DeadLetterAction) or action.action_id in seen:
             continue
-        if connection.exec_driver_sql(_KNOWN, (action.action_id,)).first():
+        if connection.exec_driver_sql(_ACTION_EXISTS, (action.action_id,)).first():
             continue
         seen.add(action.action_id)
         attempt = None
@@ -49,25 +49,30 @@ def take_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[W
             attempt = replays[action.root]
         content = record.value or b""
         head = link(head, feed.topic, feed.partition, record.offset, content)
-        said = (action.action_id, action.deed, action.letter, action.root, attempt, action.by, action.at, action.reason)
-        rows.append((*said, content.decode(), feed.topic, feed.partition, record.offset, head))
-    return WriteResult(wrote(connection, sql.action, rows)), head
+        rows.append(
+            (
+                *(action.action_id, action.deed, action.letter, action.root, attempt),
+                *(action.by, action.at, action.reason, content.decode()),
+                *(feed.topic, feed.partition, record.offset, head),
+            )
+        )
+    return WriteResult(insert_rows(connection, sql.action, rows)), head
 
 
-def _action(value: bytes) -> Action | None:
-    value.decode()  # it is stored as it came
+def _decode_stored_action(value: bytes) -> Action | None:
+    value.decode()  # the row stores the raw value as text, so it must be UTF-8
     return decode_action(value)
 
 
-def _take_change(connection: Connection, sql: Statements, feed: Feed, record: Record, change: RulesChange) -> None:
-    """A change of the rules has no chain; its row says which message it is."""
-    if connection.exec_driver_sql(_KNOWN_CHANGE, (change.action_id,)).first():
+def _write_rules_change(
+    connection: Connection, sql: Statements, feed: Feed, record: Record, change: RulesChange
+) -> None:
+    """Rules changes have no chain; the row names the message it came from."""
+    if connection.exec_driver_sql(_CHANGE_EXISTS, (change.action_id,)).first():
         return
-    said = (change.action_id, change.partition, change.offset, change.before, change.after)
     difference = msgspec.json.encode(change.difference).decode()
-    content = (record.value or b"").decode()
-    wrote(
-        connection,
-        sql.rules_change,
-        [(*said, difference, at(record), content, feed.topic, feed.partition, record.offset)],
+    row = (
+        *(change.action_id, change.partition, change.offset, change.before, change.after, difference),
+        *(appended_at(record), (record.value or b"").decode(), feed.topic, feed.partition, record.offset),
     )
+    insert_rows(connection, sql.rules_change, [row])

@@ -1,7 +1,7 @@
-"""The sink's agent: every output topic into the store, batch by batch, and on from where the database says.
+"""The sink's agent: write every output topic to the store batch by batch, starting from the offsets in the database.
 
-The store works in a thread of its own, so the loop goes on meanwhile; a batch is acknowledged after its commit. It ends
-with the app: then the database is one file.
+The store runs in its own thread, so the event loop is never blocked; a batch is acknowledged after its commit. The
+store closes with the app, which leaves the database as a single file.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,70 +23,71 @@ from traderecon.telemetry.metrics import Metrics
 from traderecon.transport import MicroBatch, Outgoing, Record, StreamApp
 from traderecon.transport.retry_counts import LIMIT
 
-IN_PLACE_S = 2.0
-"""How often the database's file is looked for: one that was removed takes what is written with it, without a word."""
+FILE_CHECK_S = 2.0
+"""How often to check that the database file is still there: SQLite goes on writing to a deleted file without an error.
+"""
 
 
 def attach(stage: Stage, store: Store) -> None:
-    """Give the stage's app the sink's agent, and its partitions the offsets of the database.
+    """Add the sink's agent to the stage's app, and start its partitions at the offsets of the database.
 
-    The store is ready, and closed when the app stops. The app writes dead letters: of a record that is none of ours,
-    the third time that it ends the process.
+    The store must be ready; it is closed when the app stops. A record that the topic must not carry ends the process;
+    on the third attempt it becomes a dead letter instead.
     """
     app, topics, metrics = stage.app, stage.topics, stage.metrics
     thread = StoreThread(app, store)
 
     async def start_offsets(tps: set[TP]) -> Mapping[TP, int]:
-        kept = await thread.ask(store.offsets)
-        fresh = {tp for tp in tps if (tp.topic, tp.partition) not in kept}
-        earliest = await app.consumer.earliest_offsets(*fresh) if fresh else {}
-        known = {**store.begins(earliest), **kept}
-        answered = (tps - fresh) | earliest.keys()  # a partition without a leader begins later
-        return {tp: known[tp.topic, tp.partition] for tp in answered}
+        stored = await thread.run(store.offsets)
+        new = {tp for tp in tps if (tp.topic, tp.partition) not in stored}
+        earliest = await app.consumer.earliest_offsets(*new) if new else {}
+        offsets = {**store.note_earliest(earliest), **stored}
+        available = (tps - new) | earliest.keys()  # a partition without a leader starts later
+        return {tp: offsets[tp.topic, tp.partition] for tp in available}
 
     async def sink(batches: StreamT[MicroBatch]) -> None:
         async for batch in batches:
             started_s = monotonic()
-            aside: set[int] = set()
+            rejected_offsets: set[int] = set()
             while True:
                 try:
-                    taken = await thread.ask(partial(store.take, batch, aside))
+                    result = await thread.run(partial(store.take, batch, rejected_offsets))
                 except ForeignRecord as error:
                     if stage.retry_counts.another(batch, error.record) < LIMIT:
                         raise
-                    await put_aside(batch, error)
-                    aside.add(error.record.offset)
+                    await reject(batch, error)
+                    rejected_offsets.add(error.record.offset)
                 else:
                     break
             metrics.sink_batch.observe(monotonic() - started_s)
-            _count(metrics, taken)
+            _count(metrics, result)
 
-    async def put_aside(batch: MicroBatch, error: ForeignRecord) -> None:
-        rejected, record = not_ours(_place(batch, error.record), str(error)), error.record
-        letter = Outgoing(dead_letter_key(record.key), dead_letter(rejected, record.key, record.value))
-        await app.append(topics.dead_letters, batch.partition, [letter])
+    async def reject(batch: MicroBatch, error: ForeignRecord) -> None:
+        rejected, record = not_ours(_origin(batch, error.record), str(error)), error.record
+        message = Outgoing(dead_letter_key(record.key), dead_letter(rejected, record.key, record.value))
+        await app.append(topics.dead_letters, batch.partition, [message])
         metrics.rejected.labels(batch.topic, rejected.code).inc()
 
     app.start_offsets = start_offsets
-    _look_for_the_file(app, partial(thread.ask, store.require_in_place))
-    app.async_exit_stack.push_async_callback(thread.close)  # left when the agents have ended
+    _check_file_regularly(app, partial(thread.run, store.require_in_place))
+    app.async_exit_stack.push_async_callback(thread.close)  # runs after the agents have ended
     app.agent(app.topic(*topics.outputs, key_type=bytes, value_type=bytes), name="sink")(sink)
 
 
-def _look_for_the_file(app: StreamApp, look: Callable[[], Awaitable[None]]) -> None:
-    async def every() -> None:
-        await look()
+def _check_file_regularly(app: StreamApp, check: Callable[[], Awaitable[None]]) -> None:
+    async def run_check() -> None:
+        await check()
 
-    app.timer(IN_PLACE_S)(every)
+    app.timer(FILE_CHECK_S)(run_check)
 
 
-def _place(batch: MicroBatch, record: Record) -> Origin:
+def _origin(batch: MicroBatch, record: Record) -> Origin:
     return Origin(batch.topic, batch.partition, record.offset, received_ns(record.timestamp))
 
 
-def _count(metrics: Metrics, taken: WriteResult) -> None:
-    metrics.sink_rows.inc(taken.rows)
-    metrics.conflicts.inc(taken.conflicts)
+def _count(metrics: Metrics, result: WriteResult) -> None:
+    metrics.sink_rows.inc(result.rows)
+    metrics.conflicts.inc(result.conflicts)
     committed_at_ns = now_ns()
-    for received_at_ns in taken.received_at_ns:
+    for received_at_ns in result.received_at_ns:
         metrics.end_to_end.observe(max(0, committed_at_ns - received_at_ns) / NS_PER_S)

@@ -1,9 +1,9 @@
-"""What follows from the history of a trade: its rows in ``results``, ``breaks`` and ``break_events``. Pure.
+"""Derive a trade's rows in ``results``, ``breaks`` and ``break_events`` from its result history. Pure.
 
-    History, History, ...   of one trade, by version and row   ->  Projection(result, break_row, events)
+    HistoryEntry, HistoryEntry, ...   of one trade, by version and row   ->  Projection(result, break_row, events)
 
-It follows from the trade's results alone: not from the order in which they were read, nor from what whoever published
-one of them thought had been before it. The sink writes these rows, ``audit verify`` makes them again.
+The rows depend on the trade's results alone: not on the order in which they were read, nor on what a publisher took for
+the previous result. The sink writes these rows; ``audit verify`` derives them again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,15 +29,15 @@ EVENTS = ("break_id", "version", "trade_id", "transition", "state", "reasons", "
 
 
 class BreakStatus(StrEnum):
-    """Whether somebody has to look."""
+    """Whether a break needs attention."""
 
     OPEN = "OPEN"
     REOPENED = "REOPENED"
     RESOLVED = "RESOLVED"
 
 
-class History(NamedTuple):
-    """A row of ``result_history``: its columns as they are stored."""
+class HistoryEntry(NamedTuple):
+    """The columns of ``result_history`` that the projection reads, as stored."""
 
     trade_id: Any
     version: Any
@@ -45,7 +45,7 @@ class History(NamedTuple):
     result: Any
 
 
-class Decided(NamedTuple):
+class DatedResult(NamedTuple):
     """A result of a trade, and when it was decided (ISO 8601)."""
 
     head: ResultHead
@@ -53,7 +53,7 @@ class Decided(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """The rows, in the order of the names above; no break where the trade never was one."""
+    """The rows, with columns in the order of the constants above; ``break_row`` is None if the trade never broke."""
 
     result: Row
     break_row: Row | None
@@ -62,26 +62,26 @@ class Projection(NamedTuple):
 
 class _Event(NamedTuple):
     transition: Transition
-    current: Decided
-    previous: Decided | None
+    current: DatedResult
+    previous: DatedResult | None
 
 
-def project(history: Iterable[History]) -> Projection:
-    """The rows of a trade. MsgspecError, ValueError, ArithmeticError: one of its results is not one.
+def project(history: Iterable[HistoryEntry]) -> Projection:
+    """The rows of a trade. MsgspecError, ValueError, ArithmeticError: a result cannot be decoded.
 
-    Of two results with one version the first counts.
+    Of two results with the same version the first counts.
     """
-    by_version: dict[int, Decided] = {}
+    by_version: dict[int, DatedResult] = {}
     for row in history:
         head = decode_head(row.result)
-        by_version.setdefault(head.version, Decided(head, row.decided_at))
+        by_version.setdefault(head.version, DatedResult(head, row.decided_at))
     results = [*by_version.values()]
     events = _events(results)
     return Projection(result_row(*results[-1]), _break_row(events), [_event_row(event) for event in events])
 
 
 def result_row(head: ResultHead, decided_at: str) -> Row:
-    """The row of a trade whose newest result this is. ArithmeticError: its amounts are not numbers."""
+    """The ``results`` row of a trade whose newest result this is. ArithmeticError: an amount is not a number."""
     size = head.size
     severity = worst_severity(head.reasons)
     return (
@@ -90,30 +90,30 @@ def result_row(head: ResultHead, decided_at: str) -> Row:
     )
 
 
-def _events(results: Sequence[Decided]) -> list[_Event]:
-    """What these results, in version order, did to the break of their trade."""
+def _events(results: Sequence[DatedResult]) -> list[_Event]:
+    """The transitions of the trade's break; the results are in version order."""
     events = []
-    before: Decided | None = None
+    previous: DatedResult | None = None
     for current in results:
-        was = None if before is None else (before.head.state, before.head.reasons)
-        transition = Transition.between(was, (current.head.state, current.head.reasons))
+        before = None if previous is None else (previous.head.state, previous.head.reasons)
+        transition = Transition.between(before, (current.head.state, current.head.reasons))
         if transition is not Transition.NONE:
-            events.append(_Event(transition, current, before))
-        before = current
+            events.append(_Event(transition, current, previous))
+        previous = current
     return events
 
 
 def _event_row(event: _Event) -> Row:
-    head, at = event.current
+    head, decided_at = event.current
     previous = None if event.previous is None else event.previous.head.event_id
     return (
         *(head.broken.id, head.version, head.trade_id, event.transition.value, head.state, json_list(head.reasons)),
-        *(head.event_id, previous, at),
+        *(head.event_id, previous, decided_at),
     )
 
 
 def _break_row(events: Sequence[_Event]) -> Row | None:
-    """What these events come to. The reasons are those of the newest one that says what is wrong."""
+    """The break after these events, with the reasons of the newest event that has some."""
     status, classified, opened_at = BreakStatus.OPEN, None, ""
     for transition, current, _ in events:
         if transition is Transition.RESOLVED:

@@ -1,4 +1,4 @@
-"""Decoding: the records that the sink reads; one that its topic does not carry is a ForeignRecord."""
+"""Decoding of the records that the sink reads. A record that its topic must not carry is a ForeignRecord."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import msgspec
 
-from traderecon.records import Reason
 from traderecon.records.formats import known
 from traderecon.transport import Record
 
@@ -14,25 +13,24 @@ Message = TypeVar("Message")
 
 
 class ForeignRecord(Exception):
-    """A record on a topic of ours that is not what the topic carries: which one, and what is wrong with it."""
+    """A record that its topic must not carry; the message says which record and what is wrong with it."""
 
-    def __init__(self, sentence: str, record: Record) -> None:
-        super().__init__(sentence)
+    def __init__(self, message: str, record: Record) -> None:
+        super().__init__(message)
         self.record = record
 
 
-def decoded(decode: Callable[[bytes], Message], topic: str, partition: int, record: Record) -> Message:
-    """What a record carries. ForeignRecord; OtherFormat: a newer version wrote it."""
+def decode_record(decode: Callable[[bytes], Message], topic: str, partition: int, record: Record) -> Message:
+    """The decoded value of a record. ForeignRecord; OtherFormat: a newer version wrote it."""
     try:
         return decode(record.value or b"")
     except (ValueError, ArithmeticError, RecursionError) as error:  # MsgspecError, UnicodeDecodeError are ValueErrors
         known(record.value or b"")
-        sentence = f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}"
-        raise ForeignRecord(sentence, record) from error
+        message = f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}"
+        raise ForeignRecord(message, record) from error
 
 
 _encode = msgspec.json.Encoder().encode
-_reasons = msgspec.json.Decoder(tuple[Reason, ...]).decode
 
 
 @lru_cache(maxsize=4_096)
@@ -43,12 +41,3 @@ def json_list(codes: tuple[str, ...]) -> str:
     '["PRICE_MISMATCH","TIMESTAMP_DRIFT"]'
     """
     return _encode(codes).decode()
-
-
-def reasons_of(column: str) -> tuple[Reason, ...]:
-    """The reasons of such a list.
-
-    >>> reasons_of('["PRICE_MISMATCH"]')
-    (<Reason.PRICE_MISMATCH: 'PRICE_MISMATCH'>,)
-    """
-    return _reasons(column)

@@ -1,4 +1,4 @@
-"""Filters: which rows of a list are wanted, and in which order. An empty field asks for nothing."""
+"""Filters: which rows of a list to return, and in which order. An empty field does not filter."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from traderecon.records.words import Word
 
 
 class Status(Word):
-    """Which breaks a list has."""
+    """Which breaks a list shows."""
 
     OPEN = "open"
     RESOLVED = "resolved"
@@ -32,7 +32,7 @@ class TradeSort(Word):
 
 
 class DeadLetterState(Word):
-    """What was decided about a dead letter last."""
+    """The last decision on a dead letter."""
 
     OPEN = "open"
     REPLAYED = "replayed"
@@ -40,7 +40,7 @@ class DeadLetterState(Word):
 
 
 class BreakFilter(msgspec.Struct, frozen=True):
-    """Which breaks, in which order; ``trade_id`` is how it begins."""
+    """Which breaks, in which order; ``trade_id`` is a prefix."""
 
     status: str = Status.OPEN
     reason: str = ""
@@ -52,7 +52,7 @@ class BreakFilter(msgspec.Struct, frozen=True):
 
 
 class TradeFilter(msgspec.Struct, frozen=True):
-    """Which trades, in which order; ``date`` is the UTC day of the event time, ``trade_id`` how it begins."""
+    """Which trades, in which order; ``date`` is the UTC day of the event time, ``trade_id`` a prefix."""
 
     state: str = ""
     reason: str = ""

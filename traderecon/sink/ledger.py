@@ -1,4 +1,4 @@
-"""The ledger on its way into the database: of each partition of inputs and journal one row, whatever is told again."""
+"""Write the ledger: one row per partition of inputs and journal, the same however often an account is repeated."""
 
 from typing import Any
 
@@ -6,29 +6,29 @@ import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records.account import Book, decode_account
-from traderecon.sink.decoding import decoded
+from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
-from traderecon.sink.write_result import Feed, WriteResult, wrote
+from traderecon.sink.write_result import Feed, WriteResult, insert_rows
 
-_KNOWN = (
+_BOOK = (
     "SELECT start, next_offset, legs, duplicates, rejected, control, skipped, gaps FROM ledger "
     "WHERE topic = ? AND partition = ?"
 )
 _encode = msgspec.json.Encoder().encode
-_gaps = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
+_decode_gaps = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 
 
-def take_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
-    """Enter every account; there is no chain, so its head stays."""
+def write_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
+    """Enter every account in its partition's book. The topic has no chain, so its head stays the same."""
     books: dict[tuple[str, int], Book] = {}
     for record in feed.records:
-        account = decoded(decode_account, feed.topic, feed.partition, record)
-        place = (account.topic, account.partition)
-        book = books.get(place) or _book(connection, place) or Book.opened(account)
-        books[place] = book.entered(account)
+        account = decode_record(decode_account, feed.topic, feed.partition, record)
+        tp = (account.topic, account.partition)
+        book = books.get(tp) or _stored_book(connection, tp) or Book.opened(account)
+        books[tp] = book.entered(account)
     rows: list[tuple[Any, ...]] = [
         (
-            *place,
+            *tp,
             book.start,
             book.next_offset,
             book.legs,
@@ -39,11 +39,11 @@ def take_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[
             book.unaccounted,
             _encode(book.gaps).decode(),
         )
-        for place, book in books.items()
+        for tp, book in books.items()
     ]
-    return WriteResult(wrote(connection, sql.account, rows)), feed.head
+    return WriteResult(insert_rows(connection, sql.account, rows)), feed.head
 
 
-def _book(connection: Connection, place: tuple[str, int]) -> Book | None:
-    row = connection.exec_driver_sql(_KNOWN, place).mappings().first()
-    return None if row is None else Book(**{**row, "gaps": _gaps(row["gaps"])})
+def _stored_book(connection: Connection, tp: tuple[str, int]) -> Book | None:
+    row = connection.exec_driver_sql(_BOOK, tp).mappings().first()
+    return None if row is None else Book(**{**row, "gaps": _decode_gaps(row["gaps"])})

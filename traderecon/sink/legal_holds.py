@@ -1,4 +1,4 @@
-"""Legal holds on their way into the database, each once; a release ends one that is there."""
+"""Write legal holds to the database, each once; a release ends an existing hold."""
 
 from sqlalchemy import Connection
 
@@ -15,10 +15,10 @@ _RELEASE = (
 
 
 def take_hold(connection: Connection, decision: Hold | Release) -> None:
-    """Enter a decision."""
+    """Write a hold, or the release of one."""
     if isinstance(decision, Hold):
-        said = (decision.hold_id, decision.trade_id, decision.ticker, decision.by, decision.at, decision.reason)
-        connection.exec_driver_sql(_HOLD, said)
+        row = (decision.hold_id, decision.trade_id, decision.ticker, decision.by, decision.at, decision.reason)
+        connection.exec_driver_sql(_HOLD, row)
     else:
-        said_again = (decision.by, decision.at, decision.reason, decision.hold_id)
-        connection.exec_driver_sql(_RELEASE, said_again)
+        release = (decision.by, decision.at, decision.reason, decision.hold_id)
+        connection.exec_driver_sql(_RELEASE, release)

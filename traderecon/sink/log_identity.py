@@ -1,40 +1,47 @@
-"""Belonging: which log the database's offsets are of. On another one they would pass over records unseen.
+"""The log that the database's offsets belong to. On another log they would skip records unnoticed.
 
-pinned(connection, path, cluster, prefix)  ->  True where nothing was said before, and offsets were there already
+bind(connection, path, cluster, prefix)  ->  True if the database had offsets but no log on record
 """
 
 from sqlalchemy import Connection
 
 from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
+from traderecon.topics import Topics, topics
 
-_FOUND = "SELECT cluster, topic_prefix FROM log_identity"
-_SAID = "INSERT INTO log_identity (id, cluster, topic_prefix) VALUES (1, ?, ?)"
-_USED = "SELECT EXISTS (SELECT 1 FROM sink_offsets)"
+_LOG = "SELECT cluster, topic_prefix FROM log_identity"
+_INSERT = "INSERT INTO log_identity (id, cluster, topic_prefix) VALUES (1, ?, ?)"
+_HAS_OFFSETS = "SELECT EXISTS (SELECT 1 FROM sink_offsets)"
+TOPIC_PREFIX = "SELECT topic_prefix FROM log_identity"
 
 
-def belongs(connection: Connection, path: str, cluster: str, topic_prefix: str) -> bool:
-    """Whether the database says that it is of this log; False where it says nothing. StoreError: of another one."""
-    row = connection.exec_driver_sql(_FOUND).first()
+def is_bound(connection: Connection, path: str, cluster: str, topic_prefix: str) -> bool:
+    """Whether the database is bound to this log; False if it is bound to none. StoreError: bound to another."""
+    row = connection.exec_driver_sql(_LOG).first()
     if row is None:
         return False
-    for what, setting, before, after in (
+    for what, setting, stored, configured in (
         ("cluster", "TRADERECON_BROKER", row[0], cluster),
         ("topic prefix", "TRADERECON_TOPIC_PREFIX", row[1], topic_prefix),
     ):
-        if before != after:
+        if stored != configured:
             raise StoreError(
                 Exit.CONFIG,
-                f"{path} belongs to the {what} {before!r}, and {setting} leads to {after!r}: its offsets would pass "
-                f"over records unseen. Mend {setting}, or name another database in TRADERECON_DATABASE_URL: it is made "
-                "anew from the topics",
+                f"{path} belongs to the {what} {stored!r}, and {setting} leads to {configured!r}: its offsets would "
+                f"skip records there. Correct {setting}, or name another database in TRADERECON_DATABASE_URL: a new "
+                "one is filled from the topics",
             )
     return True
 
 
-def pinned(connection: Connection, path: str, cluster: str, topic_prefix: str) -> bool:
-    """Have the database be of this log from now on; True where it was in use before anybody noted of which."""
-    if belongs(connection, path, cluster, topic_prefix):
+def bind(connection: Connection, path: str, cluster: str, topic_prefix: str) -> bool:
+    """Bind the database to this log; True if it had offsets from a version that did not record the log."""
+    if is_bound(connection, path, cluster, topic_prefix):
         return False
-    connection.exec_driver_sql(_SAID, (cluster, topic_prefix))
-    return bool(connection.exec_driver_sql(_USED).scalar())
+    connection.exec_driver_sql(_INSERT, (cluster, topic_prefix))
+    return bool(connection.exec_driver_sql(_HAS_OFFSETS).scalar())
+
+
+def bound_topics(connection: Connection) -> Topics:
+    """The topics of the log the database is bound to; without a prefix if it is bound to none."""
+    return topics(connection.exec_driver_sql(TOPIC_PREFIX).scalar() or "")

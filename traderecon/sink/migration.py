@@ -2,7 +2,7 @@
 
     upgrade(engine)     current(engine) -> "0001" | None     head() -> "0001"
 
-A migration that is out is never edited; a change of the tables is a new one, in ``migrations/versions``.
+A released migration is never edited; a change of the tables is a new one in ``migrations/versions``.
 """
 
 from pathlib import Path
@@ -20,26 +20,28 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def upgrade(engine: Engine) -> None:
-    """Run what is missing, all of it in one transaction; who comes second waits, and finds nothing to do.
+    """Run the missing migrations in one transaction; a concurrent second call waits, then finds nothing to do.
 
-    StoreError: the tables are not ours, or those of a newer version.
+    StoreError: the tables belong to another program, or to a newer version.
     """
-    where = engine.url.database
+    path = engine.url.database
     with engine.execution_options(writes=True).begin() as connection:
-        config, at = _config(), MigrationContext.configure(connection).get_current_revision()
-        if at is None and (found := inspect(connection).get_table_names()):
-            raise StoreError(Exit.CONFIG, f"{where}: has tables of something else ({found[0]}, ...): name another file")
-        if at is not None and at not in {one.revision for one in ScriptDirectory.from_config(config).walk_revisions()}:
+        config, revision = _config(), MigrationContext.configure(connection).get_current_revision()
+        if revision is None and (tables := inspect(connection).get_table_names()):
+            raise StoreError(Exit.CONFIG, f"{path}: has tables of something else ({tables[0]}, ...): name another file")
+        released = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if revision is not None and revision not in released:
             raise StoreError(
                 Exit.CONFIG,
-                f"{where}: its tables are of a newer version (migration {at}): install that one, or name another",
+                f"{path}: its tables are of a newer version (migration {revision}): install that version, or name "
+                "another file",
             )
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
 def current(engine: Engine) -> str | None:
-    """The migration this database is at; None: none was run."""
+    """The migration this database is at; None: none has been run."""
     with engine.connect() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
@@ -48,7 +50,7 @@ def head() -> str:
     """The newest migration."""
     newest = ScriptDirectory.from_config(_config()).get_current_head()
     if newest is None:
-        raise FileNotFoundError(f"{MIGRATIONS}: no migrations here: the package is incomplete, install it again")
+        raise FileNotFoundError(f"{MIGRATIONS}: no migrations here: the package is incomplete, reinstall it")
     return newest
 
 

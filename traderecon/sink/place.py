@@ -1,9 +1,9 @@
-"""The place of a database file on the machine that has it open: equal for its workers, another one for any copy.
+"""The identity of a database file: equal for all workers on one machine that have it open, different for any copy.
 
 place_of("/var/lib/traderecon.db")  ->  "9c01e5a2b3d4f607"
 
-Device and inode tell a file from every other of a running kernel, the kernel's boot id tells that from other machines.
-It is compared between workers that run now, and stored nowhere: it may change when the machine starts again.
+Device and inode identify a file within a running kernel; the kernel's boot id tells machines apart. The identity is
+only compared between running workers and never stored: it may change when the machine restarts.
 """
 
 import socket
@@ -14,7 +14,7 @@ from traderecon.records.digest import sha256
 
 
 def place_of(path: str) -> str:
-    """The place, 16 hexadecimal digits. OSError where there is no such file."""
-    found = Path(path).stat()
+    """The identity, 16 hexadecimal digits. OSError: there is no such file."""
+    status = Path(path).stat()
     kernel = clock.boot_id() or socket.gethostname()
-    return sha256(f"{kernel} {found.st_dev} {found.st_ino}".encode())[:16]
+    return sha256(f"{kernel} {status.st_dev} {status.st_ino}".encode())[:16]

@@ -1,6 +1,6 @@
-"""Rows: what is read of the database, as frozen values.
+"""Rows read from the database, as frozen values.
 
-Texts are as they are stored: amounts exact decimals, times ISO 8601 UTC; lists are tuples of codes.
+Texts are as stored: amounts exact decimals, times ISO 8601 UTC; lists are tuples of codes.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ import msgspec
 from traderecon.records.partition_status import WaitingTrade
 
 RAW_SHOWN = 200
-"""So many bytes of a dead letter's record are read for a list."""
+"""Bytes of a dead letter's record that are read for a list."""
 
 
 class Struct(msgspec.Struct, frozen=True):
-    """A row as it is read: its fields are columns of its table."""
+    """A row; its fields are columns of its table."""
 
 
 class TradeRow(Struct, frozen=True):
@@ -34,7 +34,7 @@ class TradeRow(Struct, frozen=True):
 
 
 class BreakRow(Struct, frozen=True):
-    """A break: the trade, since when, and why. ``version`` and ``event_id`` are of its newest result."""
+    """A break: its trade, since when, and why. ``version`` and ``event_id`` are those of its newest result."""
 
     break_id: str
     trade_id: str
@@ -53,7 +53,7 @@ class BreakRow(Struct, frozen=True):
 
 
 class BreakEventRow(Struct, frozen=True):
-    """What moved a break."""
+    """A transition of a break."""
 
     break_id: str
     version: int
@@ -80,9 +80,10 @@ class HistoryRow(Struct, frozen=True):
 
 
 class DeadLetterRow(Struct, frozen=True):
-    """A record that is no leg; ``key`` and ``raw`` are base64, ``raw`` the first bytes (``RAW_SHOWN``, or one more).
+    """A rejected record; ``key`` and ``raw`` are base64, ``raw`` of the first bytes (``RAW_SHOWN``, or one more).
 
-    ``state``: open, replayed or discarded, as was decided last; ``replay_of`` the first letter of a record sent again.
+    ``state``: open, replayed or discarded, by the last decision; ``replay_of``: the first dead letter of a replayed
+    record.
     """
 
     id: int
@@ -102,7 +103,7 @@ class DeadLetterRow(Struct, frozen=True):
 
 
 class ActionRow(Struct, frozen=True):
-    """What somebody decided about a dead letter; ``attempt`` counts the replays of one record, from 1."""
+    """A decision on a dead letter; ``attempt`` counts the replays of one record, from 1."""
 
     action_id: str
     deed: str
@@ -115,19 +116,19 @@ class ActionRow(Struct, frozen=True):
 
 
 class SentRecord(msgspec.Struct, frozen=True):
-    """A dead letter's record, whole where it was kept whole: ``key`` and ``raw`` are base64."""
+    """A dead letter's record, complete unless it was truncated when stored: ``key`` and ``raw`` are base64."""
 
     row: DeadLetterRow
     root: str
-    """The id of the first letter of this record: its own, unless it was sent again from another."""
+    """The id of the first dead letter of this record: its own, unless the record is a replay."""
     key: str | None
     raw: str | None
     actions: tuple[ActionRow, ...]
-    """What was decided about the record, about any of its letters, in order."""
+    """The decisions on all dead letters of the record, in order."""
 
 
 class LedgerRow(Struct, frozen=True):
-    """What became of every offset of a partition from ``start`` to ``next_offset``; ``unaccounted``: nobody said."""
+    """The disposition of all offsets of a partition from ``start`` to ``next_offset``; ``unaccounted``: unknown."""
 
     topic: str
     partition: int
@@ -142,7 +143,7 @@ class LedgerRow(Struct, frozen=True):
 
 
 class PartitionStatusRow(Struct, frozen=True):
-    """How far matching has got in one partition, how many trades wait for what, and which wait longest."""
+    """Matching's progress in one partition, how many trades wait for what, and whose grace ends first."""
 
     partition: int
     watermark: str | None
@@ -152,7 +153,7 @@ class PartitionStatusRow(Struct, frozen=True):
 
 
 class OffsetRow(Struct, frozen=True):
-    """Where the sink reads on."""
+    """The sink's next offset in a partition, and the head of its chain."""
 
     topic: str
     partition: int
@@ -161,7 +162,7 @@ class OffsetRow(Struct, frozen=True):
 
 
 class BeginningRow(Struct, frozen=True):
-    """A partition whose first messages had expired when this database began to read it: complete from then on."""
+    """A partition whose first messages had expired when this database started; ``complete_from``: ISO 8601 UTC."""
 
     topic: str
     partition: int
@@ -170,7 +171,7 @@ class BeginningRow(Struct, frozen=True):
 
 
 class OpenBreaks(msgspec.Struct, frozen=True):
-    """Open breaks in counts; a break with several reasons counts in each, and once in ``severities`` and ``total``."""
+    """Counts of open breaks. A break with several reasons counts in each, but once in ``severities`` and ``total``."""
 
     total: int
     severities: Mapping[str, int]
@@ -179,13 +180,13 @@ class OpenBreaks(msgspec.Struct, frozen=True):
 
 
 class Trade(msgspec.Struct, frozen=True):
-    """What is known of one trade; the newest result first in ``history``, the newest event last.
+    """One trade: ``history`` has its newest result first, ``events`` the newest event last.
 
-    Of a trade with very many results the newest of both; ``results`` says how many it has.
+    Of a trade with very many results only the newest of both; ``results`` is their total number.
     """
 
     row: TradeRow
     history: tuple[HistoryRow, ...]
-    broken: BreakRow | None
+    break_row: BreakRow | None
     events: tuple[BreakEventRow, ...]
     results: int

@@ -1,7 +1,7 @@
 """The tables of the database. Amounts and times are text: exact decimals, ISO 8601 UTC. Lists are JSON.
 
-What is here can be rebuilt from the topics. Migrations (``migrations/``) make it; ``traderecon db upgrade`` runs them.
-Source: CONTRACT.md, Database.
+Everything here can be rebuilt from the topics. The tables are created by ``migrations/``, which
+``traderecon db upgrade`` runs. Source: CONTRACT.md, Database.
 """
 
 from sqlalchemy import Boolean, Column, Index, Integer, MetaData, Table, Text, UniqueConstraint
@@ -42,10 +42,12 @@ result_history = Table(
     Column("offset", Integer, nullable=False),
     Column("decided_at", Text, nullable=False),
     Column("result", Text, nullable=False, comment="the record's value, byte for byte"),
-    Column("chain", Text, nullable=False, comment="sha256 over the chain before, the coordinates and the result"),
+    Column(
+        "chain", Text, nullable=False, comment="sha256 over the previous chain value, the coordinates and the result"
+    ),
     Column("content_sha256", Text, comment="of a purged result, whose text is empty"),
-    # No index of event ids alone: they are random, each would be written to a page of its own, and the trade leads to
-    # them. None of offsets: the sink takes each once because of ``sink_offsets``.
+    # No index on event ids alone: they are random, so each insert would dirty another page; look-ups go by trade. None
+    # on offsets: ``sink_offsets`` already prevents duplicates.
     UniqueConstraint("trade_id", "version", "event_id"),
     comment="Every result ever, append-only, in the order it was stored.",
 )
@@ -68,7 +70,7 @@ breaks = Table(
     Column("version", Integer, nullable=False),
     Column("event_id", Text, nullable=False),
     Index("breaks_by_status", "status", "severity", "opened_at"),
-    comment="A trade that needed a person, followed over its versions.",
+    comment="Breaks, one per trade, followed over the versions of the trade.",
 )
 
 break_events = Table(
@@ -83,7 +85,7 @@ break_events = Table(
     Column("event_id", Text, nullable=False),
     Column("previous_event_id", Text),
     Column("at", Text, nullable=False),
-    comment="What moved a break: follows from the results of its trade, in version order.",
+    comment="Transitions of breaks, derived from the results of each trade in version order.",
 )
 
 dead_letters = Table(
@@ -108,7 +110,7 @@ dead_letters = Table(
     Column("replay_of", Text),
     UniqueConstraint("source_topic", "source_partition", "source_offset"),
     Index("dead_letters_by_code", "code", "id"),
-    comment="Records that are no leg, with their reason and origin.",
+    comment="Rejected records, with their reason and origin.",
 )
 
 standings = Table(
@@ -119,7 +121,7 @@ standings = Table(
     Column("pending", Text, nullable=False, comment="JSON: how many trades wait for what"),
     Column("oldest", Text, nullable=False, comment="JSON: the trades whose grace ends first"),
     Column("at", Text, nullable=False),
-    comment="How far matching has got in each journal partition, and what waits there.",
+    comment="Matching's progress in each journal partition, and the trades waiting there.",
 )
 
 sink_offsets = Table(
@@ -129,7 +131,7 @@ sink_offsets = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", Integer, nullable=False),
     Column("head", Text, nullable=False, comment="the chain after the last row of this partition"),
-    comment="Where the sink reads on: written in the transaction of the rows themselves.",
+    comment="The sink's next offsets, written in the same transaction as the rows.",
 )
 
 ledger = Table(
@@ -143,10 +145,10 @@ ledger = Table(
     Column("duplicates", Integer, nullable=False),
     Column("rejected", Integer, nullable=False),
     Column("control", Integer, nullable=False),
-    Column("skipped", Integer, nullable=False, comment="gone before they were read: somebody decided to go on"),
+    Column("skipped", Integer, nullable=False, comment="expired before they were read, and skipped by decision"),
     Column("unaccounted", Integer, nullable=False),
-    Column("gaps", Text, nullable=False, comment="JSON: the unaccounted offsets, [first, the one after the last]"),
-    comment="What became of every offset of inputs and journal, from start to next_offset.",
+    Column("gaps", Text, nullable=False, comment="JSON: ranges of unaccounted offsets, [first, last + 1]"),
+    comment="The disposition of all offsets of inputs and journal, from start to next_offset.",
 )
 
 dead_letter_actions = Table(
@@ -156,8 +158,8 @@ dead_letter_actions = Table(
     Column("action_id", Text, nullable=False, unique=True),
     Column("deed", Text, nullable=False, comment="replay or discard"),
     Column("letter", Text, nullable=False),
-    Column("root", Text, nullable=False, comment="the first letter of the record"),
-    Column("attempt", Integer, comment="of a replay: which one of its root, from 1; beyond 3 nothing was sent"),
+    Column("root", Text, nullable=False, comment="the first dead letter of the record"),
+    Column("attempt", Integer, comment="number of a replay of its root, from 1; beyond 3 nothing was sent"),
     Column("by", Text, nullable=False),
     Column("at", Text, nullable=False),
     Column("reason", Text, nullable=False),
@@ -168,7 +170,7 @@ dead_letter_actions = Table(
     Column("chain", Text, nullable=False),
     Index("dead_letter_actions_by_letter", "letter", "offset"),
     Index("dead_letter_actions_by_root", "root", "deed"),
-    comment="What people decided about dead letters, append-only.",
+    comment="Decisions on dead letters, append-only.",
 )
 
 log_identity = Table(
@@ -177,7 +179,7 @@ log_identity = Table(
     Column("id", Integer, primary_key=True, autoincrement=False, comment="always 1"),
     Column("cluster", Text, nullable=False),
     Column("topic_prefix", Text, nullable=False),
-    comment="Which log the offsets are of; written once, by the first sink.",
+    comment="The log the offsets belong to; written once, by the first sink.",
 )
 
 database_ids = Table(
@@ -187,7 +189,7 @@ database_ids = Table(
     Column("database_id", Text, nullable=False),
     Column("since", Text, nullable=False),
     Column("reason", Text, nullable=False),
-    comment="The ids this database has had; the newest is in force: the sink's group carries it.",
+    comment="The ids this database has had; the newest is in force and part of the sink's group name.",
 )
 
 beginnings = Table(
@@ -197,7 +199,7 @@ beginnings = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("first_offset", Integer, nullable=False),
     Column("complete_from", Text, nullable=False),
-    comment="Partitions whose first messages had expired when this database began to read them.",
+    comment="Partitions whose first messages had expired when this database started to read them.",
 )
 
 rules_changes = Table(
@@ -206,7 +208,7 @@ rules_changes = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("action_id", Text, nullable=False, unique=True),
     Column("journal_partition", Integer, nullable=False),
-    Column("journal_offset", Integer, nullable=False, comment="the first that the new rules judged"),
+    Column("journal_offset", Integer, nullable=False, comment="the first judged by the new rules"),
     Column("before_sha256", Text, nullable=False),
     Column("after_sha256", Text, nullable=False),
     Column("difference", Text, nullable=False, comment="JSON: what differs, before and after"),
@@ -215,7 +217,7 @@ rules_changes = Table(
     Column("topic", Text, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("offset", Integer, nullable=False),
-    comment="From where in the journal other rules were in force, append-only.",
+    comment="The positions in the journal from which new rules were in force, append-only.",
 )
 
 chain_starts = Table(
@@ -225,9 +227,9 @@ chain_starts = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", Integer, nullable=False),
     Column("head", Text, nullable=False),
-    Column("rows", Integer, nullable=False, comment="that the chain had by then"),
-    Column("last_row", Integer, nullable=False, comment="the id of the last of them; 0: another database"),
-    comment="Where a chain begins whose first rows were purged; a published checkpoint says the same.",
+    Column("rows", Integer, nullable=False, comment="that the chain had before its start"),
+    Column("last_row", Integer, nullable=False, comment="the id of the last of them; 0: in another database"),
+    comment="The starts of chains whose first rows were purged; a published checkpoint has the same.",
 )
 
 legal_holds = Table(
@@ -242,5 +244,5 @@ legal_holds = Table(
     Column("released_by", Text),
     Column("released_at", Text),
     Column("release_reason", Text),
-    comment="What no purge may take while it is not released.",
+    comment="Trades and tickers that no purge may delete until the hold is released.",
 )

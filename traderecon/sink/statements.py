@@ -1,7 +1,7 @@
-"""The sink's statements, made from the tables, as text for the driver: one statement writes hundreds of rows.
+"""The sink's SQL statements, generated from the tables as text for the driver: one statement writes hundreds of rows.
 
-A row is a tuple in the order of its table's columns, without the ``id`` the database gives. SQLite works on a statement
-without the interpreter's lock: with a statement per row, whoever else runs Python would wait for each.
+A row is a tuple in the order of its table's columns, without the ``id`` the database assigns. SQLite releases the GIL
+for each statement: with a statement per row, other Python threads would contend for it at every row.
 """
 
 from functools import cache
@@ -25,30 +25,30 @@ from traderecon.sink.schema import (
 )
 
 NEVER_INSERTED = ("id", "content_sha256")
-"""What the database gives, and what a purge writes."""
+"""Columns that the database assigns, and that a purge writes."""
 
 
 class Statement(NamedTuple):
-    """SQL that writes rows: before their marks, the marks of one row, behind them."""
+    """SQL that writes rows: the text before the values, the placeholders of one row, the text after them."""
 
-    before: str
-    marks: str
-    behind: str
+    prefix: str
+    placeholders: str
+    suffix: str
 
     def rows(self, count: int) -> str:
-        """The text that writes so many."""
-        return _repeated(self, count)
+        """The SQL that writes this many rows."""
+        return _for_rows(self, count)
 
 
 class Statements(NamedTuple):
-    """Every table's."""
+    """The statement of every table."""
 
     history: Statement
     result: Statement
     break_event: Statement
     break_row: Statement
-    letter: Statement
-    standing: Statement
+    dead_letter: Statement
+    partition_status: Statement
     position: Statement
     account: Statement
     action: Statement
@@ -57,8 +57,8 @@ class Statements(NamedTuple):
 
 
 @cache
-def _repeated(statement: Statement, count: int) -> str:
-    return statement.before + ", ".join([statement.marks] * count) + statement.behind
+def _for_rows(statement: Statement, count: int) -> str:
+    return statement.prefix + ", ".join([statement.placeholders] * count) + statement.suffix
 
 
 def _columns(table: Table) -> list[str]:
@@ -71,30 +71,30 @@ def _statement(statement: Executable, table: Table) -> Statement:
     return Statement(*text.partition(f"({', '.join('?' * len(columns))})"))
 
 
-def _added(table: Table) -> Statement:
+def _insert(table: Table) -> Statement:
     return _statement(insert(table), table)
 
 
-def _put(table: Table, *, newer: bool = False) -> Statement:
-    """Insert, or replace the row of that key; ``newer``: only where the version rises."""
+def _upsert(table: Table, *, newer_version_only: bool = False) -> Statement:
+    """Insert a row, or replace the row with the same key."""
     row = insert(table)
-    rest = {name: row.excluded[name] for name in _columns(table) if not table.columns[name].primary_key}
-    rises = row.excluded["version"] > table.columns["version"] if newer else None
-    return _statement(row.on_conflict_do_update(index_elements=table.primary_key, set_=rest, where=rises), table)
+    values = {name: row.excluded[name] for name in _columns(table) if not table.columns[name].primary_key}
+    newer = row.excluded["version"] > table.columns["version"] if newer_version_only else None
+    return _statement(row.on_conflict_do_update(index_elements=table.primary_key, set_=values, where=newer), table)
 
 
 def statements() -> Statements:
-    """All of them."""
+    """The statements of all tables."""
     return Statements(
-        history=_added(result_history),
-        result=_put(results, newer=True),
-        break_event=_added(break_events),
-        break_row=_put(breaks),
-        letter=_added(dead_letters),
-        standing=_put(standings),
-        position=_put(sink_offsets),
-        account=_put(ledger),
-        action=_added(dead_letter_actions),
-        beginning=_added(beginnings),
-        rules_change=_added(rules_changes),
+        history=_insert(result_history),
+        result=_upsert(results, newer_version_only=True),
+        break_event=_insert(break_events),
+        break_row=_upsert(breaks),
+        dead_letter=_insert(dead_letters),
+        partition_status=_upsert(standings),
+        position=_upsert(sink_offsets),
+        account=_upsert(ledger),
+        action=_insert(dead_letter_actions),
+        beginning=_insert(beginnings),
+        rules_change=_insert(rules_changes),
     )

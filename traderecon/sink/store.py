@@ -1,14 +1,15 @@
-"""The store: every record of the outputs becomes rows once, in one transaction with the offset to read on from.
+"""The store: each record of the outputs becomes rows once, in one transaction with the next offset to read.
 
-    MicroBatch -> BEGIN IMMEDIATE -> is the offset still ours? -> rows, history, chain, next offset -> COMMIT -> Taken
+    MicroBatch -> BEGIN IMMEDIATE -> offset as expected? -> rows, history, chain, next offset -> COMMIT -> WriteResult
 
-A batch that comes again, whole or in part, changes nothing; one cut off in the middle has never been there. Where two
-sinks write, the one that was overtaken finds another offset than it left, and stops: ``Fenced``.
+Repeating a batch, whole or in part, changes nothing; a batch that is interrupted leaves no trace. If two sinks write,
+the one that was overtaken finds an offset it does not expect, and stops: ``Fenced``.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
@@ -16,253 +17,262 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from traderecon.exit_codes import Exit
-from traderecon.sink.actions import take_actions
-from traderecon.sink.chain import START
+from traderecon.sink.actions import write_actions
+from traderecon.sink.chain import START, chained_topics
 from traderecon.sink.database import (
-    SHRINK_EVERY_S,
-    SHRINK_MS,
+    TRUNCATE_EVERY_S,
+    TRUNCATE_WAIT_MS,
     WAL_BYTES,
     StoreError,
-    existing,
+    checkpoint_wal,
     explained,
-    gathered,
-    opened,
-    readers,
+    open_engine,
+    open_existing_engine,
+    reader_engine,
     require_in_place,
     wal_bytes,
 )
-from traderecon.sink.database_id import found_id, renewed
-from traderecon.sink.dead_letters import take_dead_letters
-from traderecon.sink.ledger import take_accounts
-from traderecon.sink.log_identity import belongs, pinned
+from traderecon.sink.database_id import current_id, renew_id
+from traderecon.sink.dead_letters import write_dead_letters
+from traderecon.sink.ledger import write_accounts
+from traderecon.sink.log_identity import bind, bound_topics, is_bound
 from traderecon.sink.migration import current, head, upgrade
-from traderecon.sink.partition_status import take_statuses
-from traderecon.sink.purge import ChainStart, put_start
-from traderecon.sink.results import take_results
-from traderecon.sink.statements import statements
-from traderecon.sink.write_result import Feed, WriteResult, at
+from traderecon.sink.partition_status import write_statuses
+from traderecon.sink.purge import ChainStart, save_chain_start
+from traderecon.sink.results import write_results
+from traderecon.sink.statements import Statements, statements
+from traderecon.sink.write_result import Feed, WriteResult, appended_at
+from traderecon.topics import Topics, topics
 from traderecon.transport import MicroBatch
 from traderecon.transport.failpoints import Failpoint, hit
 
-Place = tuple[str, int]
-"""A topic and a partition."""
+TopicPartition = tuple[str, int]
+Writer = Callable[[Connection, Statements, Feed], tuple[WriteResult, str]]
+"""Writes the records of one topic; returns what was written and the new head of the chain."""
 
-NOTHING = WriteResult()
-HISTORIES = ("reconciled", "mismatch", "dead_letters", "actions")
-"""How the topics end whose messages are all kept."""
+NOTHING_WRITTEN = WriteResult()
 
 _OFFSETS = "SELECT topic, partition, next_offset FROM sink_offsets"
-_USED = "SELECT EXISTS (SELECT 1 FROM sink_offsets)"
+_HAS_OFFSETS = "SELECT EXISTS (SELECT 1 FROM sink_offsets)"
 _POSITION = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"
 
 
 class Fenced(Exception):
-    """Another sink has written to a partition that this one thought was its own."""
+    """Another sink has written to a partition of this one."""
 
 
 class _Position(NamedTuple):
-    """Where a partition is read on, and the last link of its chain."""
+    """The next offset to read of a partition, and the last link of its chain."""
 
     next_offset: int
     head: str
 
 
 class Store:
-    """The database of results. One thread at a time takes batches; who reads beside it uses ``readers``.
+    """The database of results. Batches are taken by one thread at a time; concurrent reads use ``readers``.
 
-    So there is one connection that writes, and one cache of the size it needs.
+    So there is one writing connection, with one cache of the size it needs.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.readers = readers(engine)
+        self.readers = reader_engine(engine)
         self._writing = engine.execution_options(writes=True)
         self._sql = statements()
-        self._next: dict[Place, int] | None = None
-        self._shrunk_s = 0.0
-        self._earliest: dict[Place, int] = {}
+        self._topics: Topics | None = None
+        self._next: dict[TopicPartition, int] | None = None
+        self._truncated_s = 0.0
+        self._earliest: dict[TopicPartition, int] = {}
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open ``sqlite:///path``. StoreError says what is in the way."""
-        return cls(opened(url))
+        """Open ``sqlite:///path``. StoreError: it cannot be used, and why."""
+        return cls(open_engine(url))
 
     @classmethod
     def existing(cls, url: str) -> Self:
-        """Open the database that is there. StoreError where there is none (4): nothing is made."""
-        return cls(existing(url))
+        """Open an existing database. StoreError (4): there is none, and none is created."""
+        return cls(open_existing_engine(url))
 
     def close(self) -> None:
-        """Close every connection, and leave what was taken in the file itself. A second time does nothing."""
+        """Close every connection, with all committed rows moved into the database file. Idempotent."""
         self.readers.dispose()
         if self._next is not None:
             self._next = None
-            # Where that fails, all of it is in the log beside the file: whoever opens it next moves it.
+            # If this fails, the rows are in the WAL beside the file: the next process to open it moves them.
             with suppress(sqlite3.DatabaseError):
-                gathered(self.engine)
+                checkpoint_wal(self.engine)
         self.engine.dispose()
 
     @property
     def path(self) -> str:
-        """The file."""
+        """The database file."""
         return self.engine.url.database or ""
 
     def ready(self) -> None:
-        """Make the tables in an empty database; StoreError for one that is not at the newest migration (78)."""
-        with self._explained():
-            at, newest = current(self.engine), head()
-            if at is None:
+        """Create the tables in an empty database. StoreError (78): the database is not at the newest migration."""
+        with self._store_errors():
+            revision, newest = current(self.engine), head()
+            if revision is None:
                 upgrade(self.engine)
-            elif at != newest:
+            elif revision != newest:
                 raise StoreError(
                     Exit.CONFIG,
-                    f"{self.path}: its tables are at migration {at}, this version works with {newest}: run "
+                    f"{self.path}: its tables are at migration {revision}, this version works with {newest}: run "
                     "`traderecon db upgrade`",
                 )
 
     def pin(self, cluster: str, topic_prefix: str) -> bool:
-        """Have the database belong to a log; True where it was in use before anybody noted which.
+        """Bind the database to a log; True if it was in use before its log was recorded.
 
-        StoreError: it belongs to another one (78). Every sink asks before it asks for offsets.
+        StoreError (78): it is bound to another log. Every sink calls this before it reads the offsets.
         """
-        with self._explained():
+        with self._store_errors():
             if self.belongs(cluster, topic_prefix):
                 return False
             with self._writing.begin() as connection:
-                return pinned(connection, self.path, cluster, topic_prefix)
+                had_offsets = bind(connection, self.path, cluster, topic_prefix)
+        self._topics = topics(topic_prefix)
+        return had_offsets
 
     def belongs(self, cluster: str, topic_prefix: str) -> bool:
-        """Whether the database is known to be of this log. StoreError: it belongs to another one (78)."""
-        with self._explained(), self.engine.connect() as connection:
-            return belongs(connection, self.path, cluster, topic_prefix)
+        """Whether the database is bound to this log. StoreError (78): it is bound to another one."""
+        with self._store_errors(), self.engine.connect() as connection:
+            return is_bound(connection, self.path, cluster, topic_prefix)
 
     def database_id(self) -> str | None:
-        """The id in force; None where none was drawn."""
-        with self._explained(), self.engine.connect() as connection:
-            return found_id(connection)
+        """The id in force; None if the database has none."""
+        with self._store_errors(), self.engine.connect() as connection:
+            return current_id(connection)
 
     def renew_id(self, reason: str, at: str) -> str:
-        """Draw a new id, for a reason, at a time (ISO 8601 UTC). Before the first batch is taken."""
-        with self._explained(), self._writing.begin() as connection:
-            return renewed(connection, reason, at)
+        """Generate a new id; ``at`` is ISO 8601 UTC. To be called before the first batch is taken."""
+        with self._store_errors(), self._writing.begin() as connection:
+            return renew_id(connection, reason, at)
 
     def complete_from(self) -> str | None:
-        """Since when every history is complete (ISO 8601 UTC); None: from the first message on."""
-        with self._explained(), self.engine.connect() as connection:
-            found = connection.exec_driver_sql("SELECT max(complete_from) FROM beginnings").scalar_one()
-        return None if found is None else str(found)
+        """The time from which every history is complete (ISO 8601 UTC); None: from the first message on."""
+        with self._store_errors(), self.engine.connect() as connection:
+            complete_from = connection.exec_driver_sql("SELECT max(complete_from) FROM beginnings").scalar_one()
+        return None if complete_from is None else str(complete_from)
 
     def migration(self) -> str | None:
-        """The migration its tables are at; None: there are none of ours."""
-        with self._explained():
+        """The migration its tables are at; None: there are no tables."""
+        with self._store_errors():
             return current(self.engine)
 
     def upgrade(self) -> None:
-        """Run the migrations that are missing; StoreError for tables of something else, or of a newer version (78)."""
-        with self._explained():
+        """Run the missing migrations. StoreError (78): the tables belong to another program or a newer version."""
+        with self._store_errors():
             upgrade(self.engine)
 
-    def offsets(self) -> dict[Place, int]:
-        """The next offset of every partition; from here on this store takes batches from there."""
-        with self._explained(), self.engine.connect() as connection:
-            found = connection.exec_driver_sql(_OFFSETS).all()
-        self._next = {(topic, partition): next_offset for topic, partition, next_offset in found}
+    def offsets(self) -> dict[TopicPartition, int]:
+        """The next offset of every partition; from now on this store expects batches to continue there."""
+        with self._store_errors(), self.engine.connect() as connection:
+            rows = connection.exec_driver_sql(_OFFSETS).all()
+        self._next = {(topic, partition): next_offset for topic, partition, next_offset in rows}
         return dict(self._next)
 
     def require_in_place(self) -> None:
-        """StoreError where the file was removed or replaced since it was opened: what is written goes nowhere."""
-        with self._explained(), self.engine.connect() as connection:
-            connection.exec_driver_sql(_USED).first()
+        """StoreError if the file was removed or replaced since it was opened: anything written would be lost."""
+        with self._store_errors(), self.engine.connect() as connection:
+            connection.exec_driver_sql(_HAS_OFFSETS).first()
             require_in_place(connection, self.path)
 
-    def begins(self, earliest: Mapping[Any, int | None]) -> Mapping[Place, int]:
-        """Take note of the first offset the log still has, of partitions that are new to this database; gives them."""
+    def note_earliest(self, earliest: Mapping[Any, int | None]) -> Mapping[TopicPartition, int]:
+        """Note the earliest offsets in the log of partitions that are new to this database; returns all noted ones."""
         self._earliest.update({(topic, partition): first or 0 for (topic, partition), first in earliest.items()})
         return self._earliest
 
-    def starts(self, start: ChainStart) -> None:
-        """Begin a chain of an empty database where another one's was purged: what is before has gone."""
-        place = (start.topic, start.partition)
-        with self._explained(), self._writing.begin() as connection:
-            connection.exec_driver_sql(self._sql.position.rows(1), (*place, start.next_offset, start.head))
-            put_start(connection, start._replace(last_row=0))
-        self._next = {**(self._next or {}), place: start.next_offset}
+    def start_chain(self, start: ChainStart) -> None:
+        """Start a chain of an empty database where the chain of another database starts after a purge."""
+        tp = (start.topic, start.partition)
+        with self._store_errors(), self._writing.begin() as connection:
+            connection.exec_driver_sql(self._sql.position.rows(1), (*tp, start.next_offset, start.head))
+            save_chain_start(connection, start._replace(last_row=0))
+        self._next = {**(self._next or {}), tp: start.next_offset}
 
     def take(self, batch: MicroBatch, aside: Collection[int] = ()) -> WriteResult:
-        """Write what is new in a batch, all of it or nothing; gives what came of it.
+        """Write what is new in a batch, all of it or nothing.
 
-        ``aside``: offsets of records to pass over. Offsets may have holes. Fenced: another sink wrote meanwhile.
+        ``aside``: offsets of records to skip. Offsets may have gaps. Fenced: another sink has written meanwhile.
         ForeignRecord: a record that the topic must not carry.
         """
         if self._next is None:
             self._next = self.offsets()
-        place = (batch.topic, batch.partition)
-        expected = self._next.get(place)
+        tp = (batch.topic, batch.partition)
+        expected = self._next.get(tp)
         records = [record for record in batch if expected is None or record.offset >= expected]
         if not records:
-            return NOTHING
+            return NOTHING_WRITTEN
         hit(Failpoint.SINK_BEGIN, batch.topic)
-        with self._explained(), self._writing.begin() as connection:
+        with self._store_errors(), self._writing.begin() as connection:
             hit(Failpoint.SINK_BEGUN, batch.topic)
             require_in_place(connection, self.path)
-            position = _claimed(connection, place, expected)
-            wanted = [record for record in records if record.offset not in aside] if aside else records
-            taken, head = self._take(connection, Feed(*place, wanted, position.head))
-            first = self._earliest.get(place, 0) if expected is None else 0
-            if first and batch.topic.endswith(HISTORIES):
-                # What was before has expired: the history of this partition is complete from here on.
-                connection.exec_driver_sql(self._sql.beginning.rows(1), (*place, first, at(records[0])))
-            connection.exec_driver_sql(self._sql.position.rows(1), (*place, batch.last_offset + 1, head))
+            position = _claim(connection, tp, expected)
+            accepted = [record for record in records if record.offset not in aside] if aside else records
+            result, head = self._take(connection, Feed(*tp, accepted, position.head))
+            first = self._earliest.get(tp, 0) if expected is None else 0
+            if first and batch.topic in chained_topics(self._bound_topics(connection)):
+                # Earlier records have expired: the history of this partition is complete from here on.
+                connection.exec_driver_sql(self._sql.beginning.rows(1), (*tp, first, appended_at(records[0])))
+            connection.exec_driver_sql(self._sql.position.rows(1), (*tp, batch.last_offset + 1, head))
             hit(Failpoint.SINK_WRITTEN, batch.topic)
-        self._next[place] = batch.last_offset + 1
+        self._next[tp] = batch.last_offset + 1
         hit(Failpoint.SINK_COMMITTED, batch.topic)
-        self._shrink()
-        return taken
+        self._truncate_wal()
+        return result
 
-    def _shrink(self) -> None:
-        """Cut off the log of the file where a long reader has made it long and is gone by now."""
-        if wal_bytes(self.path) <= WAL_BYTES or monotonic() - self._shrunk_s < SHRINK_EVERY_S:
+    def _truncate_wal(self) -> None:
+        """Truncate the WAL if a long-running reader, gone by now, has made it grow."""
+        if wal_bytes(self.path) <= WAL_BYTES or monotonic() - self._truncated_s < TRUNCATE_EVERY_S:
             return
-        with suppress(sqlite3.OperationalError):  # somebody else writes: it is tried again
-            gathered(self.engine, SHRINK_MS)
-        self._shrunk_s = monotonic()
+        with suppress(sqlite3.OperationalError):  # another process is writing: it is tried again later
+            checkpoint_wal(self.engine, TRUNCATE_WAIT_MS)
+        self._truncated_s = monotonic()
 
     def _take(self, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
-        # No name of these ends another, so whatever the prefix is, one fits.
-        if feed.topic.endswith("mismatch"):
-            return take_results(connection, self._sql, feed, breaks=True)
-        if feed.topic.endswith("reconciled"):
-            return take_results(connection, self._sql, feed, breaks=False)
-        if feed.topic.endswith("dead_letters"):
-            return take_dead_letters(connection, self._sql, feed)
-        if feed.topic.endswith("standings"):
-            return take_statuses(connection, self._sql, feed)
-        if feed.topic.endswith("accounts"):
-            return take_accounts(connection, self._sql, feed)
-        if feed.topic.endswith("actions"):
-            return take_actions(connection, self._sql, feed)
-        raise ValueError(f"{feed.topic} is none of the topics a sink reads")
+        write = _writers(self._bound_topics(connection)).get(feed.topic)
+        if write is None:
+            raise ValueError(f"{feed.topic} is none of the topics a sink reads")
+        return write(connection, self._sql, feed)
+
+    def _bound_topics(self, connection: Connection) -> Topics:
+        if self._topics is None:
+            self._topics = bound_topics(connection)
+        return self._topics
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """What the database refuses is a StoreError; what its constraints refuse is a bug."""
+    def _store_errors(self) -> Iterator[None]:
+        """Turn errors of the database into StoreErrors; a violated constraint is a bug and stays as it is."""
         try:
             yield
         except IntegrityError:
             raise
         except DatabaseError as error:
             raise explained(self.path, error.orig) from error
-        except sqlite3.DatabaseError as error:  # while it connects
+        except sqlite3.DatabaseError as error:  # while connecting
             raise explained(self.path, error) from error
 
 
-def _claimed(connection: Connection, place: Place, expected: int | None) -> _Position:
-    row = connection.exec_driver_sql(_POSITION, place).first()
-    found = None if row is None else row[0]
-    if found != expected:
-        topic, partition = place
+def _writers(names: Topics) -> Mapping[str, Writer]:
+    return {
+        names.reconciled: partial(write_results, breaks=False),
+        names.mismatch: partial(write_results, breaks=True),
+        names.dead_letters: write_dead_letters,
+        names.standings: write_statuses,
+        names.accounts: write_accounts,
+        names.actions: write_actions,
+    }
+
+
+def _claim(connection: Connection, tp: TopicPartition, expected: int | None) -> _Position:
+    row = connection.exec_driver_sql(_POSITION, tp).first()
+    stored = None if row is None else row[0]
+    if stored != expected:
+        topic, partition = tp
         raise Fenced(
-            f"{topic}[{partition}]: this sink left it at offset {expected or 0}, the database says {found or 0}: "
-            "another sink has it now, and this one stops"
+            f"{topic}[{partition}]: this sink expects offset {expected or 0}, but the database is at {stored or 0}: "
+            "another sink has taken over, and this one stops"
         )
     return _Position(0, START) if row is None else _Position(*row)

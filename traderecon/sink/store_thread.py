@@ -1,8 +1,8 @@
-"""The one thread in which a sink asks its store, and how it waits for an answer.
+"""The single thread that runs every call to the sink's store.
 
-    ask(work) -> what the store answers, however long it takes; a store that cannot answer ends the process
+    run(work) -> the result of the call, however long it takes; a permanent StoreError ends the process
 
-While the database is slow or locked, a hold on the app says so, and the topics keep what comes.
+While the database is slow or locked, the app is paused with that reason; records stay on the topics.
 """
 
 import asyncio
@@ -18,38 +18,41 @@ from traderecon.transport import StreamApp
 from traderecon.transport.fail_stop import fail_stop
 
 SLOW_S = 5.0
-"""A transaction takes milliseconds: after this long the sink says that it waits."""
-HOLD = "database"
+"""A transaction takes milliseconds: after this long the sink reports that it is waiting."""
+PAUSE = "database"
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class StoreThread:
-    """One thread: what a cancelled agent left in it ends before anything else is asked of the store."""
+    """One thread, so that a call left behind by a cancelled agent ends before the next one starts."""
 
     def __init__(self, app: StreamApp, store: Store) -> None:
         self._app, self._store = app, store
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sink")
 
-    async def ask(self, work: Callable[[], Answer]) -> Answer:
-        """What the store answers. A StoreError that passes is waited for; any other ends the process with its code."""
-        began_s = monotonic()
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """The result of ``work``. A transient StoreError is retried; any other ends the process with its exit code."""
+        started_s = monotonic()
         while True:
-            asked = asyncio.get_running_loop().run_in_executor(self._thread, work)
-            while not (await asyncio.wait({asked}, timeout=SLOW_S))[0]:
-                waited = f"{self._store.path} has not answered for {monotonic() - began_s:.0f} s: find the process "
-                self._app.holds.put(HOLD, f"{waited}that locks it. Nothing is lost: the topics keep what comes.")
+            call = asyncio.get_running_loop().run_in_executor(self._thread, work)
+            while not (await asyncio.wait({call}, timeout=SLOW_S))[0]:
+                self._app.holds.put(
+                    PAUSE,
+                    f"{self._store.path} has not answered for {monotonic() - started_s:.0f} s: find the process "
+                    "that locks it. Nothing is lost: new records stay on the topics.",
+                )
             try:
-                answer = asked.result()
+                result = call.result()
             except StoreError as error:
-                if not error.passes:
+                if not error.transient:
                     fail_stop(error.sentence, error if error.code == Exit.SOFTWARE else None, code=error.code)
-                self._app.holds.put(HOLD, error.sentence)
+                self._app.holds.put(PAUSE, error.sentence)
             else:
-                self._app.holds.lift(HOLD)
-                return answer
+                self._app.holds.lift(PAUSE)
+                return result
 
     async def close(self) -> None:
-        """Close the store, and end the thread."""
-        await self.ask(self._store.close)
+        """Close the store, then the thread."""
+        await self.run(self._store.close)
         self._thread.shutdown()

@@ -1,4 +1,4 @@
-"""What a micro-batch came to in the database: counts for the metrics, and what the next link of its chain follows."""
+"""What the writers of one micro-batch share: its records, what was written, and SQL for many keys or rows at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -10,17 +10,17 @@ from traderecon.records.instants import iso, received_ns
 from traderecon.sink.statements import Statement
 from traderecon.transport import Record
 
-MARKS = 500
-"""Keys of one question to the database."""
-STEPS = (512, 128, 32, 8, 1)
-"""Rows of one statement: few sizes, so that the driver knows the statement when it comes again."""
+KEYS_PER_QUERY = 500
+ROWS_PER_STATEMENT = (512, 128, 32, 8, 1)
+"""A few fixed sizes, so that the driver's cache of prepared statements gets hits."""
 
 
 class WriteResult(NamedTuple):
-    """What is new in the database: nothing of it was there before.
+    """What was new to the database.
 
-    ``rows``: results, dead letters and standings written. ``conflicts``: results whose version another one has, or
-    whose event id came with other bytes. ``received_at_ns``: when the leg that decided came, of each with two sides.
+    ``rows``: results, dead letters and partition statuses written. ``conflicts``: results whose version is taken by
+    another result, or whose event id is stored with other content. ``received_at_ns``: of each result with both sides,
+    when its deciding leg was received.
     """
 
     rows: int = 0
@@ -37,36 +37,36 @@ class Feed(NamedTuple):
     head: str
 
 
-def at(record: Record) -> str:
-    """When the log took a record, as ISO 8601."""
+def appended_at(record: Record) -> str:
+    """When the log appended a record, as ISO 8601."""
     return iso(received_ns(record.timestamp))
 
 
-def asked(connection: Connection, question: str, keys: Iterable[str]) -> Iterator[Sequence[Any]]:
-    """The rows of a question that ends in ``IN (...)``, for these keys."""
-    for text, some in _asking(question, keys):
-        yield from connection.exec_driver_sql(text, some)
+def select_in(connection: Connection, query: str, keys: Iterable[str]) -> Iterator[Sequence[Any]]:
+    """The rows of a query that contains ``IN (...)``, for these keys."""
+    for text, chunk in _chunked(query, keys):
+        yield from connection.exec_driver_sql(text, chunk)
 
 
-def wrote(connection: Connection, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> int:
-    """Write rows, in order; gives how many."""
+def insert_rows(connection: Connection, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> int:
+    """Write rows, in order; returns how many."""
     first = 0
-    for step in STEPS:
-        while first + step <= len(rows):
-            cells = tuple(chain.from_iterable(rows[first : first + step]))
-            connection.exec_driver_sql(statement.rows(step), cells)
-            first += step
+    for count in ROWS_PER_STATEMENT:
+        while first + count <= len(rows):
+            cells = tuple(chain.from_iterable(rows[first : first + count]))
+            connection.exec_driver_sql(statement.rows(count), cells)
+            first += count
     return first
 
 
-def forgot(connection: Connection, statement: str, keys: Iterable[str]) -> None:
-    """Delete by a statement that ends in ``IN (...)``, for these keys."""
-    for text, some in _asking(statement, keys):
-        connection.exec_driver_sql(text, some)
+def delete_in(connection: Connection, statement: str, keys: Iterable[str]) -> None:
+    """Run a DELETE that contains ``IN (...)``, for these keys."""
+    for text, chunk in _chunked(statement, keys):
+        connection.exec_driver_sql(text, chunk)
 
 
-def _asking(question: str, keys: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    every = list(keys)
-    for first in range(0, len(every), MARKS):
-        some = tuple(every[first : first + MARKS])
-        yield question.replace("...", ",".join("?" * len(some))), some
+def _chunked(statement: str, keys: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    all_keys = list(keys)
+    for first in range(0, len(all_keys), KEYS_PER_QUERY):
+        chunk = tuple(all_keys[first : first + KEYS_PER_QUERY])
+        yield statement.replace("...", ",".join("?" * len(chunk))), chunk

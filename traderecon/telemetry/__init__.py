@@ -1,4 +1,4 @@
-"""Telemetry: every metric, in one place. Floats begin here, and nothing here decides anything."""
+"""Telemetry: all metrics in one place. Floats are allowed here, because nothing here affects a decision."""
 
 from traderecon.telemetry.merged import Merged
 from traderecon.telemetry.metrics import Metrics

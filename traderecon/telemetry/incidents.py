@@ -1,4 +1,4 @@
-"""The incidents of one process as a metric: how many of each kind are open."""
+"""The number of open incidents of one process, by kind, as a metric."""
 
 from collections.abc import Collection
 
@@ -10,10 +10,10 @@ COUNT_S = 1.0
 
 
 def attach(app: StreamApp, running: Collection[StreamApp], metrics: Metrics) -> None:
-    """Have an app count the open incidents of the apps of this process, every second."""
+    """Add a timer to an app that counts the open incidents of the apps of this process."""
 
     async def count(*_: object) -> None:
         for kind in Kind:
-            metrics.incidents.labels(kind).set(sum(len(one.incidents.open(kind)) for one in running))
+            metrics.incidents.labels(kind).set(sum(len(each.incidents.open(kind)) for each in running))
 
     app.timer(interval=COUNT_S, on_leader=False, name="incidents")(count)

@@ -1,8 +1,7 @@
-"""Metrics of several processes as those of one worker.
+"""The metrics of several processes merged into those of one worker.
 
-A record is counted by one process, so counters and histograms add up, and so do trades, which wait in one, and
-incidents, which one process reports; any other gauge is told by the process that knows, and is what most say at most; a
-series was created when the first of them was.
+Counters and histograms are summed, and so are pending trades and incidents, because each is counted by one process
+only. Of any other gauge the maximum counts, of creation times the minimum.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,13 +13,12 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-ADDED_UP = {"counter", "histogram"}
-SUMMED = {"traderecon_pending_trades", "traderecon_incidents_open"}
-"""Gauges that add up as well."""
+SUMMED_TYPES = {"counter", "histogram"}
+SUMMED_GAUGES = {"traderecon_pending_trades", "traderecon_incidents_open"}
 
 
 class Merged(Collector):
-    """The families of a registry and of what other processes exposed (OpenMetrics text), each family once."""
+    """The families of a registry and of the texts exposed by other processes (OpenMetrics), each family once."""
 
     def __init__(self, registry: CollectorRegistry, exposed: Sequence[str]) -> None:
         self._registry, self._exposed = registry, exposed
@@ -30,17 +28,18 @@ class Merged(Collector):
         families: dict[str, list[Metric]] = {}
         for family in chain(self._registry.collect(), *map(text_string_to_metric_families, self._exposed)):
             families.setdefault(family.name, []).append(family)
-        for first, *others in families.values():
-            whole = Metric(first.name, first.documentation, first.type)
-            whole.samples = list(_samples(first, chain(first.samples, *(other.samples for other in others))))
-            yield whole
+        for same_name in families.values():
+            first = same_name[0]
+            merged = Metric(first.name, first.documentation, first.type)
+            merged.samples = list(_merge_samples(first, chain(*(family.samples for family in same_name))))
+            yield merged
 
 
-def _samples(family: Metric, samples: Iterable[Sample]) -> Iterator[Sample]:
-    whole = sum if family.type in ADDED_UP or family.name in SUMMED else max
+def _merge_samples(family: Metric, samples: Iterable[Sample]) -> Iterator[Sample]:
+    merge = sum if family.type in SUMMED_TYPES or family.name in SUMMED_GAUGES else max
     series: dict[tuple[str, tuple[tuple[str, str], ...]], list[float]] = {}
     for sample in samples:
         series.setdefault((sample.name, tuple(sorted(sample.labels.items()))), []).append(sample.value)
     for (name, labels), values in series.items():
-        combine = min if name.endswith("_created") else whole
-        yield Sample(name, dict(labels), combine(values))
+        merge_series = min if name.endswith("_created") else merge
+        yield Sample(name, dict(labels), merge_series(values))

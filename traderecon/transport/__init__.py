@@ -1,8 +1,8 @@
-"""The transport: ordinary Faust agents, fed and drained in micro-batches that lose nothing.
+"""The transport: ordinary Faust agents that receive and send micro-batches without losing records.
 
-    log (Kafka, embedded) -> BatchConsumer -> MicroBatch -> agent -> producer.append, table draft -> ack -> commit
+    log (Kafka, embedded) -> BatchConsumer -> MicroBatch -> agent -> producer.append, write_batch -> ack -> commit
 
-``StreamApp`` is a ``faust.App`` on it. What must hold is in docs/transport.md, why in docs/ARCHITECTURE.md.
+``StreamApp`` is a ``faust.App`` on this transport. Invariants: docs/transport.md; rationale: docs/ARCHITECTURE.md.
 """
 
 from traderecon.transport.app import StreamApp

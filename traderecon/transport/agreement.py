@@ -1,26 +1,24 @@
-"""Agreement: what every worker of a consumer group must have in common, enforced by the broker.
+"""Agreement: a value all workers of a consumer group must share, enforced by the broker.
 
     Agreement("rules", "<sha256>")  ->  the group protocol "rules-<sha256>"
 
-A group has one protocol, and its coordinator refuses a member that does not offer it (``INCONSISTENT_GROUP_PROTOCOL``):
-two workers that differ are never in one group, whatever the timing. The later one waits, does nothing, and names both.
+A group has one protocol, and its coordinator rejects a member that does not offer it (``INCONSISTENT_GROUP_PROTOCOL``):
+two workers that differ are never in one group, whatever the timing. The later one waits idle and names both values.
 
-A member that has gone is in the group until its session has timed out. Only a refusal that outlasts that is by a
-living worker; then this one stays out until the group has its protocol, also when the group becomes empty: a worker
-that crashed may come back, and what all of them share must not change by accident. To change it, stop all, start all.
+A worker that left stays a member until its session times out. A rejection that outlasts the session therefore comes
+from a live worker. From then on this worker stays out until the group has its protocol, even if the group becomes
+empty: a crashed worker may come back, and the shared value must not change by accident. To change it, stop all workers
+and start them again.
 """
 
 from typing import NamedTuple
 
 MARGIN_S = 3.0
-"""A coordinator notices the end of a session this late at most."""
+"""The coordinator notices the end of a session at most this late."""
 
 
 class GroupState(NamedTuple):
-    """What the members of a group have agreed on, how many they are, and where; no members: an empty group.
-
-    ``protocol`` is empty while the group rebalances.
-    """
+    """A group's protocol (empty during a rebalance), its number of members, and their hosts."""
 
     protocol: str
     members: int
@@ -28,7 +26,7 @@ class GroupState(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """``kind``: what must be equal (``rules``, ``database``); ``value``: this worker's; ``todo``: how to change it."""
+    """``kind``: what must match (``rules``, ``database``); ``value``: this worker's; ``todo``: how to resolve it."""
 
     kind: str
     value: str
@@ -41,45 +39,45 @@ class Agreement(NamedTuple):
 
 
 class Membership:
-    """How this worker stands with a group that has refused it; times are monotonic, in seconds."""
+    """Whether the group has rejected this worker, and since when. Times are monotonic seconds."""
 
     def __init__(self, agreement: Agreement, session_s: float) -> None:
         self._agreement = agreement
         self._session_s = session_s
-        self._refused_s: float | None = None
-        self._other = ""
+        self._rejected_since_s: float | None = None
+        self._group_protocol = ""
 
     @property
-    def waits(self) -> bool:
-        """Whether the group has refused us, and has not taken us since."""
-        return self._refused_s is not None
+    def is_rejected(self) -> bool:
+        """Whether the group rejected this worker and has not accepted it since."""
+        return self._rejected_since_s is not None
 
-    def refused(self, now_s: float) -> None:
-        """The group has another protocol."""
-        if self._refused_s is None:
-            self._refused_s = now_s
+    def reject(self, now_s: float) -> None:
+        """Record that the group has another protocol."""
+        if self._rejected_since_s is None:
+            self._rejected_since_s = now_s
 
-    def joined(self) -> None:
-        """The group has taken us."""
-        self._refused_s = None
+    def accept(self) -> None:
+        """Record that this worker has joined the group."""
+        self._rejected_since_s = None
 
-    def saw(self, state: GroupState | None) -> None:
-        """Take note of what the group works with."""
+    def observe(self, state: GroupState | None) -> None:
+        """Remember the group's protocol if it differs from this worker's."""
         if state is not None and state.protocol not in {"", self._agreement.protocol}:
-            self._other = state.protocol
+            self._group_protocol = state.protocol
 
-    def stays_out(self, state: GroupState | None, now_s: float) -> bool:
-        """Whether not to ask the group: it was a living worker that kept us out, and the group is not ours yet."""
-        if self._refused_s is None or now_s - self._refused_s <= self._session_s + MARGIN_S:
+    def must_stay_out(self, state: GroupState | None, now_s: float) -> bool:
+        """Whether not to try to join: a live worker caused the rejection, and the group still has another protocol."""
+        if self._rejected_since_s is None or now_s - self._rejected_since_s <= self._session_s + MARGIN_S:
             return False
         return state is None or not state.members or state.protocol != self._agreement.protocol
 
-    def sentence(self, group: str, state: GroupState | None) -> str:
-        """Why it waits, both sides named."""
-        other = self._other or f"another {self._agreement.kind}"
+    def reason(self, group: str, state: GroupState | None) -> str:
+        """Why this worker waits, with the group's protocol and its own."""
+        protocol = self._group_protocol or f"another {self._agreement.kind}"
         if state is not None and not state.members:
-            found = f"the group {group} worked with {other} when this worker started, and is empty now"
+            finding = f"the group {group} worked with {protocol} when this worker started, and is empty now"
         else:
             hosts = f" ({', '.join(state.hosts)})" if state is not None else ""
-            found = f"the group {group} works with {other}{hosts}"
-        return f"{found}; this worker has {self._agreement.protocol}, and waits. {self._agreement.todo}"
+            finding = f"the group {group} works with {protocol}{hosts}"
+        return f"{finding}; this worker has {self._agreement.protocol}, and waits. {self._agreement.todo}"

@@ -1,4 +1,4 @@
-"""A Faust app on our transport: every setting that correctness needs, written out."""
+"""A Faust app on the micro-batch transport. Every setting that correctness depends on is explicit."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,21 +31,22 @@ SCHEMES = {
 }
 
 METADATA_MS = 10_000
-"""A partition that a topic gets is read after this."""
+"""A partition added to a topic is noticed within this time."""
 
 
 class StreamApp(faust.App):
     """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
 
-    ``start_offsets``: for partitions whose offsets somebody else than the group keeps (a sink's database).
-    ``behind``: done before records are read again that the group has committed and a table has lost.
-    ``writes``: topics it appends to; a missing one refuses the start, as a missing source does.
-    ``reads``: topics it reads beside its group.
-    ``fixed``: topics that keep the ``partitions`` they have; where one gets more, the process ends: keys have moved.
-    ``security``: how its Kafka is spoken to, and as whom; for its consumer, its producer and the reader of recovery.
-    ``agreement``: what all members of its group must have in common; one that differs waits.
-    ``streams``: False for an app that only has pages, and neither reads nor writes topics.
-    Making one takes the schemes ``kafka`` and ``embedded`` of this process for our transports.
+    ``start_offsets``: where to start on partitions whose offsets are not kept by the group (a sink's database).
+    ``behind``: catches a table up before records are read again that the group committed and the table lost.
+    ``writes``: topics it appends to; like a missing source, a missing one prevents the start.
+    ``reads``: topics it reads outside its group.
+    ``fixed``: topics whose number of ``partitions`` must not change; the process ends if it does, since keys moved.
+    ``security``: protocol and credentials for its consumer, its producer and the recovery reader.
+    ``agreement``: the value all members of its group must share; a worker that differs waits.
+    ``streams``: False for an app that only serves pages and neither reads nor writes topics.
+
+    Creating an app registers the schemes ``kafka`` and ``embedded`` with Faust, for the whole process.
     """
 
     transport: Any
@@ -123,39 +124,36 @@ class StreamApp(faust.App):
             web_tables_enabled=False,
             **settings,
         )
-        # Faust's command line starts pages whatever ``web_enabled`` says; here only where they are asked for.
+        # Faust's command line starts the web server whatever ``web_enabled`` says.
         self.boot_strategy.enable_web = web
         self.boot_strategy.enable_kafka = streams
 
     @property
     def ready(self) -> bool:
-        """Whether its partitions are assigned, its tables recovered, and records flow."""
+        """Whether partitions are assigned, tables recovered, and records flowing."""
         return not self.boot_strategy.enable_kafka or (self.flow_control.is_active() and not self.rebalancing)
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        """Write rows to a partition, in order, and wait until they are durable; gives the offsets they got."""
+        """Write rows to a partition, in order, and wait until they are durable; return their spans of offsets."""
         tp = TP(topic, partition)
         before = self.written.last(tp)
         try:
             spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
         except ProducerSendError as error:
-            if said := denied(error, self.security.principal, operation="Write"):
-                fail_stop(f"{self.conf.id}: {said}. Nothing of what it follows from is acknowledged.", error)
+            if reason := denied(error, self.security.principal, operation="Write"):
+                fail_stop(f"{self.conf.id}: {reason}. The records behind this write are not acknowledged.", error)
             raise
         if spans:
             self.written.note(tp, rows, spans, before)
         return spans
 
     async def start(self) -> None:
-        """Start every part; what cannot start ends the process.
-
-        Exit 4 when the log does not answer, 78 when it does not let us, else 70.
-        """
+        """Start every service, or end the process: 4 if the log does not answer, 78 if it denies access, else 70."""
         try:
             await super().start()
         except self.transport.Consumer.transient_errors as error:
-            if said := denied(error, self.security.principal, operation="Create"):
-                fail_stop(f"{self.conf.id}: {said}", code=Exit.CONFIG)
+            if reason := denied(error, self.security.principal, operation="Create"):
+                fail_stop(f"{self.conf.id}: {reason}", code=Exit.CONFIG)
             fail_stop(
                 f"{self.conf.id}: no answer from {', '.join(map(str, self.transport.url))}: {error}",
                 code=Exit.UNREACHABLE,
@@ -164,8 +162,8 @@ class StreamApp(faust.App):
             fail_stop(f"{self.conf.id} could not start: {error!r}", error)
 
     async def stop(self) -> None:
-        """Finish and commit what agents are busy with; a log that does not answer does not hold the process up."""
-        late = f"{self.conf.id} did not stop within {self._stop_s:.0f} s: what is not finished is not committed"
+        """Finish and commit work in progress; after ``stop_s`` the process ends anyway, even if the log is down."""
+        late = f"{self.conf.id} did not stop within {self._stop_s:.0f} s: unfinished work is not committed"
         timer = self.loop.call_later(self._stop_s, fail_stop, late)
         hit(Failpoint.STOPPING, self.conf.id)
         await super().stop()
@@ -180,5 +178,5 @@ class StreamApp(faust.App):
     def _new_consumer(self) -> Any:
         consumer = super()._new_consumer()
         if not isinstance(consumer, BatchConsumer):
-            raise TypeError(f"{type(consumer).__qualname__} is not a consumer of ours: it acknowledges what it lost")
+            raise TypeError(f"{type(consumer).__qualname__} is not a BatchConsumer: it could acknowledge lost records")
         return consumer

@@ -1,8 +1,8 @@
-"""What a table has lost of a source partition is made good before the partition is read again.
+"""Catch up a table that is behind its source partition, before the partition is read again.
 
-    made_good(app, TP("legs", 2))  ->  the partitions that this takes and whose leader does not answer; none: it is done
+    catch_up(app, TP("legs", 2))  ->  partitions it needs that have no leader; empty when the table is caught up
 
-What is read for it is a sign of life to the watchdog, as a changelog's records are.
+Records read here count as progress for the watchdog, as changelog records do.
 """
 
 import asyncio
@@ -12,28 +12,28 @@ from typing import Any
 from faust.types import TP
 
 Behind = Callable[[TP], AsyncIterator[int]]
-"""A source partition of which a table knows less than the group has committed -> records read, in small steps.
+"""A source partition on which a table is behind the group's commit -> numbers of records read, step by step.
 
-NoLeader where it cannot begin yet.
+Raises NoLeader if it cannot begin yet.
 """
 
 
 class NoLeader(Exception):
-    """These partitions have no leader that answers; to be asked again."""
+    """These partitions have no leader that answers; try again later."""
 
     def __init__(self, tps: Iterable[TP]) -> None:
         self.tps = frozenset(tps)
         super().__init__(", ".join(f"{tp.topic}[{tp.partition}]" for tp in sorted(self.tps)))
 
 
-async def made_good(app: Any, tp: TP) -> frozenset[TP]:
-    """Have an app's ``behind`` do its work; what it waits for is given instead."""
+async def catch_up(app: Any, tp: TP) -> frozenset[TP]:
+    """Run the app's ``behind``; return the partitions it has to wait for, if any."""
     if app.behind is None:
         return frozenset()
     try:
         async for count in app.behind(tp):
             app.tables.recovery.restored += count
-            await asyncio.sleep(0)  # whatever else the loop has to do: heartbeats, other partitions
+            await asyncio.sleep(0)  # heartbeats and other partitions need the event loop too
     except NoLeader as error:
         return error.tps
     return frozenset()

@@ -1,14 +1,14 @@
-"""Connections to Kafka: aiokafka's, where they would keep a worker from noticing an end or from coming to one.
+"""Connections to Kafka: fixes for aiokafka's, which can hang a worker or delay its stop.
 
-A broker that dies closes its connections; until aiokafka has noticed, a request is written into one that is closed.
-uvloop calls that a RuntimeError, which aiokafka does not expect: the task that keeps its metadata ends, and whoever
-waits for metadata waits for good. (https://github.com/aio-libs/aiokafka/issues/1038)
+A broker that dies closes its connections. Until aiokafka notices, it writes requests into a closed one. uvloop raises
+RuntimeError for that, which aiokafka does not expect: its metadata task ends, and every wait for metadata lasts
+forever. (https://github.com/aio-libs/aiokafka/issues/1038)
 
-A client that is cancelled while it asks its first broker what there is has told nobody of that connection: it is closed
-when it is forgotten, at once, and that is no error.
+A client cancelled during bootstrap loses track of its first connection. It is closed when it is garbage-collected,
+which is not an error.
 
-TLS says goodbye in both directions, and a goodbye behind records that nobody reads any more waits for 30 s: longer than
-a worker may take to stop, and what a recovery would wait after each range it has read.
+TLS closes in both directions, and a close notification behind unread records waits for 30 s: longer than a worker may
+take to stop, and a delay after every range a recovery reads.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ TLS = ("SSL", "SASL_SSL")
 
 
 class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no types
-    """A connection that breaks as one, and that hangs up when its client, who has heard every answer, closes it."""
+    """Raises KafkaConnectionError once it is broken; aborts instead of waiting for TLS when its client shuts down."""
 
     _writer: Any
     _loop: Any
@@ -29,21 +29,21 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no t
     _security_protocol: str
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
-        """What will be the answer; KafkaConnectionError when there is no connection any more."""
-        self._broken_off()
+        """Return a future of the response; KafkaConnectionError if the connection is closed."""
+        self._require_open()
         return super().send(request, expect_response=expect_response)
 
     def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:
-        self._broken_off()
+        self._require_open()
         return super()._send_sasl_token(payload, expect_response=expect_response)
 
-    def _broken_off(self) -> None:
+    def _require_open(self) -> None:
         if self._writer is not None and self._writer.is_closing():
             self.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"Connection at {self.host}:{self.port} broken")
 
     def __del__(self) -> None:
-        """Close what nobody closed."""
+        """Close a connection that was never closed."""
         if self.connected() and not self._loop.is_closed():
             self._on_close_cb = None
             self.close()
@@ -58,5 +58,5 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no t
 
 
 def take_over() -> None:
-    """Have every client of this process connect so."""
+    """Make every aiokafka client of this process use ``Connection``."""
     conn.AIOKafkaConnection = Connection

@@ -1,9 +1,9 @@
-"""The consumer all our logs share: micro-batches in, acknowledgements in order, commits never past what is done.
+"""The consumer shared by both drivers: delivers micro-batches and never commits past unfinished records.
 
-    fetch -> nothing left out -> one event per partition and fetch -> agent -> ack -> settle -> commit
+    fetch -> check for gaps -> one event per partition and fetch -> agent -> ack -> settle -> commit
 
-It replaces Faust's delivery per record and Faust's offset bookkeeping, and keeps its conductor, channels, agents,
-assignor and rebalance protocol. Rules and their reasons: docs/transport.md.
+It replaces Faust's delivery per record and offset bookkeeping, and keeps its conductor, channels, agents, assignor and
+rebalance protocol. Rules and reasons: docs/transport.md.
 """
 
 import asyncio
@@ -20,50 +20,50 @@ from mode import Service
 from mode.utils.futures import notify
 
 from traderecon.exit_codes import Exit
-from traderecon.transport.behind import made_good
+from traderecon.transport.behind import catch_up
 from traderecon.transport.driver import Driver
 from traderecon.transport.ends import Ends
 from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.failpoints import Failpoint, hit
-from traderecon.transport.fixed_counts import FixedCounts, unfit
+from traderecon.transport.fixed_counts import FixedCounts, counts_error
 from traderecon.transport.microbatch import MicroBatch
 from traderecon.transport.progress import Fetch, Progress
 from traderecon.transport.same_log import SameLog
-from traderecon.transport.starts import Known, beyond, start
+from traderecon.transport.starts import StartState, out_of_range, start
 from traderecon.transport.unreadable import UnreadableBatch
 
 FETCH_S = 0.5
-"""A fetch that finds nothing comes back after this, so that a stop is noticed."""
+"""An empty fetch returns after this long, so that a stop is noticed."""
 ROOM_S = 0.002
-"""How soon a full queue is looked at again. Waiting in it is no way: Faust empties it by cancelling who waits."""
+"""Interval between checks of a full queue. ``queue.put`` cannot be used: Faust clears queues by cancelling waiters."""
 OUTAGE_S = 600.0
-"""A log that has not answered for so long may be well, and this process not."""
+"""After this long without an answer from the log, the fault may lie in this process: it ends."""
 METADATA_S = 5.0
-"""How long a topic that nobody knows is asked for."""
+"""How long to wait for an unknown topic to appear."""
 IDLE_S = 0.02
-"""How soon partitions are looked for when there are none."""
-HELD_S = 0.1
-"""How soon it is seen that nothing holds the app any more."""
+"""Interval between checks for partitions when none are assigned."""
+PAUSED_S = 0.1
+"""Interval between checks whether the app is still paused."""
 
 
 class BatchConsumer(Driver):
-    """Delivers ``MicroBatch`` events; a driver class below it gives it a log.
+    """Delivers ``MicroBatch`` events from the log of a driver class.
 
-    The driver gives what ``Driver`` names, and of Faust's own ``_seek``, ``earliest_offsets``, ``highwaters``,
-    ``assignment``, ``subscribe``; of offsets those whose leader answers.
+    The driver implements ``Driver`` and Faust's ``_seek``, ``earliest_offsets``, ``highwaters``, ``assignment`` and
+    ``subscribe``. Offsets of partitions whose leader does not answer are absent.
     """
 
     transient_errors: ClassVar[tuple[type[Exception], ...]] = ()
-    """What a driver raises while its log does not answer; to be tried again."""
-    app: Any  # a StreamApp; its parts lean on one another's insides, which Faust's interfaces leave out
+    """Raised by a driver while its log does not answer; the call is retried."""
+    app: Any  # a StreamApp; Faust's interfaces leave out the internals used here
     watch_interval_s: ClassVar[float] = 5.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._progress: dict[TP, Progress] = {}
         self._left_off: Mapping[TP, int] = {}
-        self._ask_again: dict[TP, Progress] = {}
-        self._no_leader, self._needed = set[TP](), set[TP]()  # not begun; not begun, and to be read before those
+        self._to_reread: dict[TP, Progress] = {}
+        self._no_leader, self._awaited = set[TP](), set[TP]()  # not begun; to be read before those can begin
         self._ends = Ends(self)
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
         self._counts = FixedCounts(self.app.conf.id)
@@ -73,35 +73,37 @@ class BatchConsumer(Driver):
     # -- assignment
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Join the group, when every topic is there and fits the tables; else the process ends: 78, or 4 unanswered."""
+        """Join the group; end the process if topics are missing or unsuitable (78) or the log does not answer (4)."""
         try:
             await self._preflight(set(topics))
         except self.transient_errors as error:
             fail_stop(f"no answer about the topics: {error}", code=Exit.UNREACHABLE)
-        await super().subscribe(topics)  # type: ignore[safe-super]  # the driver below has it
+        await super().subscribe(topics)  # type: ignore[safe-super]  # implemented by the driver
 
     async def _preflight(self, topics: set[str]) -> None:
         topics |= self.app.writes
         until = monotonic() + METADATA_S
         while topics - (counts := await self.partition_counts(topics)).keys() and monotonic() < until:
-            await self.sleep(IDLE_S)  # a topic just made is not known everywhere at once
-        if said := unfit(topics, counts, self.app.tables.changelog_topics, ", ".join(map(str, self.transport.url))):
-            fail_stop(said, code=Exit.CONFIG)
+            await self.sleep(IDLE_S)  # a new topic is not known to every broker at once
+        broker = ", ".join(map(str, self.transport.url))
+        if reason := counts_error(topics, counts, self.app.tables.changelog_topics, broker):
+            fail_stop(reason, code=Exit.CONFIG)
         if self.app.tables:
             self._fixed |= topics
-        await self._watch_counts()
+        await self._check_counts()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Finish and commit what agents are busy with; then nothing is delivered before the next seek."""
+        """Finish and commit work in progress; nothing is delivered from then on until the next seek."""
         hit(Failpoint.REVOKING, "")
         await super().on_partitions_revoked(revoked)
         self._progress = {}
         hit(Failpoint.REVOKED, "")
 
     async def note_committed(self) -> None:
-        """Ask where the group left off, before any changelog's end is asked for: what is committed by then is in it.
+        """Read the group's commits before the ends of the changelogs, so that the changelogs cover what is committed.
 
-        A worker stopped in its recovery would else begin behind what another has done since, on a table without it.
+        Otherwise a worker suspended during recovery could start past records another worker has processed since, with a
+        table that lacks their effects.
         """
         self._left_off = await self.committed(self._inputs())
         await self.same_log.ask(self._inputs())
@@ -110,15 +112,15 @@ class BatchConsumer(Driver):
         return {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
 
     async def perform_seek(self) -> None:
-        """Begin every input partition where the group, or whoever keeps its offsets, left off.
+        """Begin every input partition at its committed offset, or where ``start_offsets`` says.
 
-        Where a table knows less than the group has committed, behind what it knows: what it lost is read again.
+        Where a table is behind the commit, begin right after what the table has: what it lost is read again.
         """
-        self._progress, self._no_leader, self._needed = {}, set(), set()
+        self._progress, self._no_leader, self._awaited = {}, set(), set()
         tps = self._inputs()
         if not tps:
             return
-        await self._watch_counts()  # what a topic has got more than it had brings an assignment as well
+        await self._check_counts()  # an added partition triggers a rebalance too
         self._progress = await self._begin(tps)
         self._no_leader = tps - self._progress.keys()
 
@@ -126,44 +128,44 @@ class BatchConsumer(Driver):
         """Begin the partitions whose leader did not answer when they were assigned, as soon as it does."""
         waiting = self._no_leader
         begun = await self._begin(set(waiting)) if waiting else {}
-        if begun and waiting is self._no_leader:  # else an assignment has come in between
+        if begun and waiting is self._no_leader:  # unchanged: no new assignment meanwhile
             self._progress |= begun
             self._no_leader = waiting - begun.keys()
 
     async def _begin(self, tps: set[TP]) -> dict[TP, Progress]:
-        """Seek every partition whose leader answers to where it was left off."""
+        """Seek every partition whose leader answers to its start offset."""
         tps = await self.same_log.prove(tps)
-        given = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
-        known = await self._known(tps, given)
-        if any(one.needed > one.high for one in known.values()):
+        external = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
+        states = await self._start_states(tps, external)
+        if any(state.required_end > state.high for state in states.values()):
             await self.sleep(self.watch_interval_s)  # a leader just elected may not know its own end yet
-            known = await self._known(tps, given)
-        progress, needed = {}, set[TP]()
-        for tp, one in known.items():
-            first = start(tp, one)
+            states = await self._start_states(tps, external)
+        progress, awaited = {}, set[TP]()
+        for tp, state in states.items():
+            first = start(tp, state)
             if isinstance(first, str):
                 fail_stop(first, code=Exit.CONFIG)
-            if self.app.tables and tp not in given:
+            if self.app.tables and tp not in external:
                 await self.same_log.begin_tables(tp)
             if first.behind:
-                if missing := await made_good(self.app, tp):
-                    needed |= missing
-                    continue  # it waits as a partition without a leader does, and the others go on
-                text = "%s[%s]: a table knows %s offsets, the group has committed %s: the ones between are read again"
-                self.log.warning(text, *tp, first.offset, one.committed)
+                if missing := await catch_up(self.app, tp):
+                    awaited |= missing
+                    continue  # waits like a partition without a leader; the others go on
+                text = "%s[%s]: a table ends at offset %s, the group has committed %s: reading what lies between again"
+                self.log.warning(text, *tp, first.offset, state.committed)
             await self._seek(tp, first.offset)
             progress[tp] = Progress(first.offset)
-        self._needed = needed
+        self._awaited = awaited
         return progress
 
-    async def _known(self, tps: set[TP], given: Mapping[TP, int]) -> dict[TP, Known]:
-        """What there is to begin by, of each partition."""
+    async def _start_states(self, tps: set[TP], external: Mapping[TP, int]) -> dict[TP, StartState]:
+        """Bounds, committed, external and applied offset of each partition."""
         return {
-            tp: Known(
+            tp: StartState(
                 low,
                 high,
-                None if tp in given else self._left_off.get(tp),
-                given.get(tp),
+                None if tp in external else self._left_off.get(tp),
+                external.get(tp),
                 self._applied(tp) if self.app.tables else None,
             )
             for tp, (low, high) in (await self.bounds(tps)).items()
@@ -174,18 +176,18 @@ class BatchConsumer(Driver):
         return max((table.applied(*tp) for table in self.app.tables.values()), default=-1)
 
     async def bounds(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
-        """The first offset the log still has and the next it will give, of each partition whose leader answers."""
+        """The first offset and the next offset of the log, for each partition whose leader answers."""
         low, high = await self.earliest_offsets(*tps), await self.highwaters(*tps)
         return {tp: (low[tp] or 0, high[tp] or 0) for tp in low.keys() & high.keys()}
 
     def readings(self) -> dict[TP, Progress]:
-        """How far each input partition of this worker has come; empty between two assignments."""
+        """The progress of each input partition of this worker; empty between two assignments."""
         return dict(self._progress)
 
     # -- delivery
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
-        raise NotImplementedError("fetch is what drains a driver here")
+        raise NotImplementedError("a driver is read through fetch")
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -194,14 +196,15 @@ class BatchConsumer(Driver):
                     await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
                     continue
                 if self.app.holds:
-                    await asyncio.sleep(HELD_S)
+                    await asyncio.sleep(PAUSED_S)
                     continue
                 active = self._get_active_partitions()
-                while self._ask_again:
-                    await self._reread(*self._ask_again.popitem())
+                while self._to_reread:
+                    tp, progress = self._to_reread.popitem()
+                    await self._reread(tp, progress)
                 fetched = await self.fetch(active, FETCH_S) if active else {}
                 for tp, fetch in fetched.items():
-                    await self._take_in(tp, fetch)
+                    await self._receive(tp, fetch)
                 if not fetched:
                     await asyncio.sleep(0 if active else IDLE_S)
         except BaseException as error:
@@ -209,18 +212,18 @@ class BatchConsumer(Driver):
             if task is not None and task.cancelling():
                 raise
             if not (isinstance(error, self.consumer_stopped_errors) and self.app.should_stop):
-                fail_stop("fetching failed in a way nobody foresaw", error)
+                fail_stop("fetching failed with an unexpected error", error)
 
-    async def _take_in(self, tp: TP, fetch: Fetch) -> None:
+    async def _receive(self, tp: TP, fetch: Fetch) -> None:
         progress = self._progress.get(tp)
         if progress is None or not self.flow_active:
             return  # between two assignments: the seek that follows fetches it again
         if not progress.follows(fetch):
             await self._reread(tp, progress)
             return
-        # A fetch that begins with offsets without records: so it is, or the driver was put past what the log lost.
-        blank = not fetch.records or fetch.records[0].offset > fetch.begun
-        if blank and not (await self._held(tp, fetch.begun) and self._flows(tp, progress)):
+        # A fetch that begins with offsets without records: either there are none, or the log lost them.
+        starts_empty = not fetch.records or fetch.records[0].offset > fetch.begun
+        if starts_empty and not (await self._held(tp, fetch.begun) and self._is_current(tp, progress)):
             return
         records = progress.fresh(fetch)
         if records:
@@ -234,9 +237,9 @@ class BatchConsumer(Driver):
         queues = [channel.queue for channel in self.app.topics._topic_name_index[tp.topic]]
         while any(queue.full() for queue in queues):
             await asyncio.sleep(ROOM_S)
-            if not self._flows(tp, progress):
+            if not self._is_current(tp, progress):
                 return  # the seek that follows fetches it again
-        # No await from here on: a batch is in every queue and in the books, or in none.
+        # No await from here on: a batch is recorded in ``progress`` and in every queue, or nowhere.
         last = batch.records[-1]
         readable = (record for record in reversed(batch.records) if type(record) is not UnreadableBatch)
         message = ConsumerMessage(
@@ -247,7 +250,7 @@ class BatchConsumer(Driver):
             0,
             None,
             None,
-            batch,  # type: ignore[arg-type]  # Faust's message carries bytes; ours carries a micro-batch
+            batch,  # type: ignore[arg-type]  # a micro-batch in place of the bytes Faust expects
             None,
             0,
             0,
@@ -259,19 +262,19 @@ class BatchConsumer(Driver):
         for queue in queues:
             queue.put_nowait(Event(self.app, None, batch, None, message))
 
-    def _flows(self, tp: TP, progress: Progress) -> bool:
+    def _is_current(self, tp: TP, progress: Progress) -> bool:
         return self._progress.get(tp) is progress and self.flow_active
 
     async def _reread(self, tp: TP, progress: Progress) -> None:
-        """A fetch was dropped, or began beyond the next offset: fetch again from there. Between two fetches only."""
-        if await self._held(tp, progress.next_offset) and self._flows(tp, progress):
+        """Fetch again from the next offset, after a fetch was dropped or skipped some. Only between two fetches."""
+        if await self._held(tp, progress.next_offset) and self._is_current(tp, progress):
             self.log.info("%s[%s]: reading again from offset %s", *tp, progress.next_offset)
             await self._seek(tp, progress.next_offset)
 
     async def _held(self, tp: TP, offset: int) -> bool:
-        """Whether the log reaches from ``offset`` or below to it; False: no answer, the watchdog asks again.
+        """Whether ``offset`` is within the log; False without an answer, then the watchdog asks again.
 
-        A log that does not hold it has lost records, and the process ends.
+        The process ends if it is not: the log has lost records.
         """
         try:
             bounds = await self.bounds({tp})
@@ -282,13 +285,13 @@ class BatchConsumer(Driver):
             return False
         low, high = bounds[tp]
         if not low <= offset <= high:
-            fail_stop(beyond(tp, offset, low, high), code=Exit.CONFIG)
+            fail_stop(out_of_range(tp, offset, low, high), code=Exit.CONFIG)
         return True
 
     # -- acknowledgement and commit
 
     def ack(self, message: Message) -> bool:
-        """An agent is done with a message, all of it."""
+        """Mark a message as fully processed by an agent; False if it was already."""
         first = not message.acked
         message.acked = True
         self._unacked_messages.discard(message)
@@ -297,15 +300,12 @@ class BatchConsumer(Driver):
         return first
 
     def give_back(self, message: Message) -> None:
-        """Stop waiting for a message that its agent has not processed. It stays unacknowledged, so it is read again."""
+        """Stop waiting for a message its agent did not process. It stays unacknowledged, so it is read again."""
         self._unacked_messages.discard(message)
         notify(self._waiting_for_ack)
 
     async def force_commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit what is done and not yet committed, when everything sent so far has been acknowledged.
-
-        A commit that fails is tried again at the next interval: what is done stays done.
-        """
+        """Commit finished offsets once everything sent so far is acknowledged; retry at the next interval."""
         ready = {
             tp: (progress, progress.done)
             for tp, progress in self._progress.items()
@@ -324,7 +324,7 @@ class BatchConsumer(Driver):
         try:
             await self.commit_noted(offsets, {tp: self.same_log.note(tp, ready[tp][0]) for tp in offsets})
         except self.transient_errors as error:
-            self.log.warning("commit refused, tried again later: %r", error)
+            self.log.warning("commit failed, will be retried: %r", error)
             return False
         hit(Failpoint.COMMITTED, self.app.conf.id)
         for tp, done in offsets.items():
@@ -336,61 +336,62 @@ class BatchConsumer(Driver):
     # -- the watchdog
 
     def verify_event_path(self, now: float, tp: TP) -> None:
-        """Faust's own detector only logs; ours ends the process: see ``_watch``."""
+        """Faust's detector, which only logs, replaced by ``_watch``."""
 
     @Service.task
     async def _watch(self) -> None:
-        """Lag and no progress for too long while the log answers: something is stuck, so end, exit 70 (F14)."""
-        stands: dict[TP, tuple[Progress, int, int]] = {}
-        since: dict[TP, float] = {}
+        """End the process, 70, when a lagging partition makes no progress for too long while the log answers (F14)."""
+        last_states: dict[TP, tuple[Progress, int, int]] = {}
+        unchanged_since: dict[TP, float] = {}
         answered = busy = monotonic()
         restored = -1
         while not self.should_stop:
             await self.sleep(self.watch_interval_s)
             watched = dict(self._progress)
-            asked = watched.keys() | self._no_leader | self._needed
+            asked = watched.keys() | self._no_leader | self._awaited
             answer = await self._ends.ask(asked)
             now = monotonic()
             if answer is None:
                 if now - answered > OUTAGE_S:
                     fail_stop(f"the log has not answered for {now - answered:.0f} s")
-                stands, since, busy = {}, {}, now
+                last_states, unchanged_since, busy = {}, {}, now
                 continue
             answered, ends = now, answer.readable
             self._ends.report(self.app.incidents, asked, answer, now)
-            await self._watch_counts()
+            await self._check_counts()
             with suppress(*self.transient_errors):
                 await self._begin_late()
             with suppress(*self.transient_errors):
                 await self.same_log.watch(watched)
-            if self.app.holds:  # whoever holds it says so
-                stands, since, busy = {}, {}, now
+            if self.app.holds:
+                last_states, unchanged_since, busy = {}, {}, now
                 continue
             if not self.app.rebalancing or self.app.tables.recovery.restored != restored:
                 busy, restored = now, self.app.tables.recovery.restored
             elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
-                fail_stop(f"a rebalance has not ended, and no table recovered, for {now - busy:.0f} s; the log answers")
+                fail_stop(f"no rebalance ended and no table recovered for {now - busy:.0f} s, while the log answers")
             for tp, progress in watched.items():
-                if tp not in ends:  # its leader does not answer, and the others go on
-                    stands.pop(tp, None)
+                if tp not in ends:  # its leader does not answer
+                    last_states.pop(tp, None)
                     continue
-                stand = (progress, progress.settle(), progress.committed)
-                if stands.get(tp) != stand or progress.committed == progress.done == ends[tp]:
-                    stands[tp], since[tp] = stand, now
+                state = (progress, progress.settle(), progress.committed)
+                if last_states.get(tp) != state or progress.committed == progress.done == ends[tp]:
+                    last_states[tp], unchanged_since[tp] = state, now
                     continue
-                if now - since[tp] > self._stall_s:
+                stalled_s = now - unchanged_since[tp]
+                if stalled_s > self._stall_s:
                     fail_stop(
-                        f"{tp.topic}[{tp.partition}] has stood at {progress.done} of {ends[tp]}, committed "
-                        f"{progress.committed}, {progress.open} open, for {now - since[tp]:.0f} s; the log answers"
+                        f"{tp.topic}[{tp.partition}] is stuck at offset {progress.done} of {ends[tp]} for "
+                        f"{stalled_s:.0f} s: {progress.committed} committed, {progress.open} open; the log answers"
                     )
-                if not progress.open and progress.done != ends[tp] and now - since[tp] > self._stall_s / 4:
-                    self._ask_again[tp] = progress  # a fetch may have been dropped
+                if not progress.open and progress.done != ends[tp] and stalled_s > self._stall_s / 4:
+                    self._to_reread[tp] = progress  # a fetch may have been dropped
 
-    async def _watch_counts(self) -> None:
-        """Where a topic got more partitions that must keep theirs, its keys belong elsewhere now: 78."""
+    async def _check_counts(self) -> None:
+        """End the process, 78, if a topic with a fixed number of partitions got more: its keys have moved."""
         try:
             counts = await self.partition_counts(self._fixed | self.app.tables.changelog_topics)
         except self.transient_errors:
             return
-        if said := self._counts.changed(counts):
-            fail_stop(said, code=Exit.CONFIG)
+        if reason := self._counts.change(counts):
+            fail_stop(reason, code=Exit.CONFIG)

@@ -1,8 +1,8 @@
-"""The embedded log as a Faust transport: the same agents and tables without a Kafka, in one worker process.
+"""The embedded log as a Faust transport: the same agents and tables without Kafka, in one worker process.
 
 embedded://                     the log is in the app's data directory
-embedded:///absolute/path       the log is in this directory: apps of one process share it, and its writer; what a URL
-                                has a use for is quoted, see ``traderecon.addresses``
+embedded:///absolute/path       the log is in this directory; apps of one process share it and its writer. Reserved
+                                characters are percent-encoded, see ``traderecon.addresses``
 """
 
 import asyncio
@@ -30,11 +30,11 @@ from traderecon.transport.microbatch import Outgoing, Record, partition_for
 from traderecon.transport.producer import BatchProducer, ClockReading
 
 READ_RECORDS = 10_000
-"""Records of one step of a range read."""
+"""Records per step of a range read."""
 
 
 class _Sender(Producer):
-    """Records sent one by one, in Faust's way."""
+    """Sends single records, for Faust's own producer calls."""
 
     transport: "Transport"
 
@@ -49,13 +49,13 @@ class _Sender(Producer):
         *,
         transactional_id: str | None = None,
     ) -> Awaitable[RecordMetadata]:
-        """Append one record; what comes back is to be awaited. ``timestamp``: seconds since 1970."""
+        """Append one record; await the result for its acknowledgement. ``timestamp``: seconds since 1970."""
         if partition is None:
             partition = self.transport.partition(topic, key)
         timestamp_ms = self.transport.now_ms() if timestamp is None else round(timestamp * 1000)
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-        appended = self.transport.writer.append(topic, partition, [(key, value, timestamp_ms, tuple(pairs))])
-        return asyncio.ensure_future(_acknowledged(appended, TP(topic, partition), timestamp_ms))
+        offset = self.transport.writer.append(topic, partition, [(key, value, timestamp_ms, tuple(pairs))])
+        return asyncio.ensure_future(_metadata(offset, TP(topic, partition), timestamp_ms))
 
     async def send_and_wait(self, *args: Any, **kwargs: Any) -> RecordMetadata:
         """Append one record, and wait until it is durable."""
@@ -63,7 +63,7 @@ class _Sender(Producer):
 
 
 class EmbeddedProducer(BatchProducer, _Sender):
-    """Batches to the embedded log."""
+    """Appends batches to the embedded log."""
 
     async def on_start(self) -> None:
         """Open the log."""
@@ -71,44 +71,44 @@ class EmbeddedProducer(BatchProducer, _Sender):
         await super().on_start()
 
     async def on_shutdown(self) -> None:
-        """Let go of the log; what was sent is written before."""
+        """Finish pending writes and release the log."""
         await super().on_shutdown()
         self.transport.close()
 
     @property
     def log_times(self) -> Mapping[str, ClockReading]:
-        """The one clock of this log, read now."""
+        """The current time of this log's only clock."""
         boot_ms = clock.boot_ms()
         return {"this machine": ClockReading(clock.now_ms(), boot_ms, boot_ms)}
 
     @property
     def log_ahead_ms(self) -> int:
-        """What the log was told to be ahead of this machine's clock."""
+        """How far the log's time was put ahead of this machine's clock."""
         return self.transport.log.ahead_ms()
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        """Write rows in order, and wait until they are synced; gives the span of offsets they got.
+        """Write rows in order and wait until they are synced; return their span of offsets.
 
-        What is pending when the writer comes by is one transaction. While another process keeps the log to itself, it
-        waits; what the log refuses, or has no room for, raises ``ProducerSendError``.
+        All pending appends go into one transaction. While another process holds the log's write lock, this call waits.
+        Rows that the log rejects or has no space for raise ``ProducerSendError``.
         """
         if not rows:
             return []
-        unstamped = self.transport.now_ms()
+        now_ms = self.transport.now_ms()
         entries = [
-            (key, value, unstamped if timestamp_ms is None else timestamp_ms, headers)
+            (key, value, now_ms if timestamp_ms is None else timestamp_ms, headers)
             for key, value, timestamp_ms, headers in rows
         ]
         try:
-            appended = asyncio.wrap_future(self.transport.writer.append(topic, partition, entries))
+            append = asyncio.wrap_future(self.transport.writer.append(topic, partition, entries))
             hit(Failpoint.SENT, topic)
-            base = await appended
+            base = await append
         except LogError as error:
-            raise ProducerSendError(f"{topic}[{partition}] did not take {len(rows)} records: {error}") from error
+            raise ProducerSendError(f"{topic}[{partition}] did not accept {len(rows)} records: {error}") from error
         return [range(base, base + len(rows))]
 
     async def create_topic(self, topic: str, partitions: int, replication: int, **kwargs: Any) -> None:
-        """Make a topic, compacted if it is to be so; one that is there otherwise ends the process, 78."""
+        """Create a topic; the process ends, 78, if it exists with other partitions or another cleanup policy."""
         await self.transport.create_topic(topic, partitions, **kwargs)
 
     def key_partition(self, topic: str, key: bytes) -> TP:
@@ -135,10 +135,10 @@ class Transport(base.Transport):
         self._opened: OpenLog | None = None
 
     def open(self, *, worker: bool) -> None:
-        """Open the log; one that cannot be opened, or has a worker already, ends the process, 78."""
+        """Open the log; the process ends, 78, if it cannot be opened or already has a worker."""
         if self.url[0].host:
             fail_stop(
-                f"{self.url[0]} names a host: write embedded:///absolute/path, or embedded:// alone", code=Exit.CONFIG
+                f"{self.url[0]} contains a host: write embedded:///absolute/path, or only embedded://", code=Exit.CONFIG
             )
         directory = embedded_directory(EMBEDDED + self.url[0].raw_path) or Path(self.app.conf.datadir)
         try:
@@ -147,7 +147,7 @@ class Transport(base.Transport):
             fail_stop(str(error), code=Exit.CONFIG)
 
     def close(self) -> None:
-        """Let go of the log, if it was opened."""
+        """Release the log, if it was opened."""
         if self._opened is not None:
             self._opened.release()
             self._opened = None
@@ -168,7 +168,7 @@ class Transport(base.Transport):
         return self._opened
 
     def now_ms(self) -> int:
-        """The log's time in milliseconds since 1970, UTC, for records that nobody gave a timestamp."""
+        """The log's time in milliseconds since 1970, UTC, for records without a timestamp."""
         return clock.now_ms() + self.log.ahead_ms()
 
     def partition(self, topic: str, key: bytes | None) -> int:
@@ -178,7 +178,7 @@ class Transport(base.Transport):
     async def create_topic(
         self, topic: str, partitions: int, *, compacting: bool | None = None, deleting: bool | None = None, **_: Any
     ) -> None:
-        """Make a topic; one that is there with other partitions ends the process, 78."""
+        """Create a topic; the process ends, 78, if it exists with other partitions or another cleanup policy."""
         try:
             await asyncio.to_thread(self.log.create, topic, partitions, compacted=bool(compacting and not deleting))
         except TopicDiffers as error:
@@ -187,20 +187,20 @@ class Transport(base.Transport):
     async def read(
         self, spans: Mapping[TP, range], *, refuse_unreadable: bool = True
     ) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
-        """The records of each span, in order, in steps: (partition, records); ends when every span is read.
+        """Read every span, in order, in steps of (partition, records).
 
-        Offsets of a span that hold no record are passed over. Every record of this log can be read.
+        Offsets without a record are skipped. Every record of this log is readable.
         """
         for tp, span in spans.items():
-            at = span.start
-            while at < span.stop and (records := self.log.read(*tp, at, READ_RECORDS)):
-                at = records[-1].offset + 1
-                wanted = records if at <= span.stop else [one for one in records if one.offset < span.stop]
-                if wanted:
-                    yield tp, wanted
+            offset = span.start
+            while offset < span.stop and (records := self.log.read(*tp, offset, READ_RECORDS)):
+                offset = records[-1].offset + 1
+                within = records if offset <= span.stop else [record for record in records if record.offset < span.stop]
+                if within:
+                    yield tp, within
                 await asyncio.sleep(0)
 
 
-async def _acknowledged(appended: Future[int], tp: TP, timestamp_ms: int) -> RecordMetadata:
-    offset = await asyncio.wrap_future(appended)
+async def _metadata(append: Future[int], tp: TP, timestamp_ms: int) -> RecordMetadata:
+    offset = await asyncio.wrap_future(append)
     return RecordMetadata(tp.topic, tp.partition, tp, offset, timestamp_ms, 0)

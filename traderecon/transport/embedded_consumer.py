@@ -1,7 +1,7 @@
-"""The consumer of the embedded log: micro-batches, and a group of one.
+"""The consumer of the embedded log: micro-batches for a group of one worker.
 
-There is one worker, so nobody takes a partition away: it is assigned everything, by Faust's own assignor, in the steps
-a Kafka's coordinator would take.
+The worker is assigned every partition and never loses one. The assignment uses Faust's own assignor and the steps of
+a Kafka coordinator.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.fingerprint import LogId
 from traderecon.transport.log import Busy, OffsetOutOfRange
 from traderecon.transport.progress import Fetch
-from traderecon.transport.starts import beyond
+from traderecon.transport.starts import out_of_range
 
 POLL_S = 0.05
-"""How soon a record is seen that another process appended; what this one appends wakes its readers."""
+"""Interval between checks for records appended by other processes; appends of this process wake readers at once."""
 TIDY_S = 10.0
-"""How often compaction looks for work."""
+"""Interval between compaction runs."""
 
 
 class _Counts(NamedTuple):
-    """What Faust's assignor asks a Kafka cluster."""
+    """The part of Kafka's cluster metadata that Faust's assignor uses."""
 
     counts: Mapping[str, int]
 
@@ -37,7 +37,7 @@ class _Counts(NamedTuple):
 
 
 class _Group(Consumer):
-    """The group of one worker: it is assigned everything it subscribes to, in the order a Kafka would do it."""
+    """The group of one worker: assigns everything it subscribes to, with the callbacks in Kafka's order."""
 
     app: Any
 
@@ -47,7 +47,7 @@ class _Group(Consumer):
         self._joining = asyncio.Lock()
 
     async def subscribe(self, topics: Iterable[str]) -> None:
-        """Have every partition of the topics; Faust waits for this call before it takes them, so they come later."""
+        """Assign every partition of the topics, in the background: Faust expects the assignment after this call."""
         self.add_future(self._join(set(topics)))
 
     async def _join(self, topics: set[str]) -> None:
@@ -65,12 +65,12 @@ class _Group(Consumer):
             await self.on_partitions_assigned(self.assignment(), app.consumer_generation_id)
 
     def assignment(self) -> set[TP]:
-        """Every partition there is, changelogs too."""
+        """Every partition of the subscribed topics, changelogs included."""
         return set(self._assigned)
 
 
 class EmbeddedConsumer(BatchConsumer, _Group):
-    """Micro-batches from the embedded log, read on the event loop: a step of a thousand records takes a millisecond."""
+    """Micro-batches from the embedded log, read on the event loop: a thousand records take a millisecond."""
 
     transport: Any  # embedded.Transport, which imports this module
     transient_errors = (Busy,)
@@ -78,120 +78,120 @@ class EmbeddedConsumer(BatchConsumer, _Group):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._positions: dict[TP, int] = {}
-        self._written = asyncio.Event()
-        self._nothing_at: tuple[int, set[TP]] | None = None
-        """The log's version when these partitions had nothing more to read."""
+        self._appended = asyncio.Event()
+        self._exhausted: tuple[int, set[TP]] | None = None
+        """The log's version at which these partitions had nothing more to read."""
 
     async def on_start(self) -> None:
-        """Open the log; a second worker is refused, 78."""
+        """Open the log; a second worker ends with 78."""
         self.transport.open(worker=True)
         self.transport.writer.listen(self._wake)
         await super().on_start()
 
     async def on_shutdown(self) -> None:
-        """Let go of the log."""
+        """Release the log."""
         await super().on_shutdown()
         self.transport.writer.forget(self._wake)
         self.transport.close()
 
     def _wake(self) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is waiting any more
-            self.loop.call_soon_threadsafe(self._written.set)
+        with suppress(RuntimeError):  # the loop is closed
+            self.loop.call_soon_threadsafe(self._appended.set)
 
     # -- reading
 
     async def fetch(self, active: set[TP], timeout: float) -> dict[TP, Fetch]:
-        """What was read of each partition that moved, within ``timeout`` seconds."""
+        """Read the active partitions, waiting for at most ``timeout`` seconds; those without new records are absent."""
         until = self.loop.time() + timeout
         while True:
-            self._written.clear()
+            self._appended.clear()
             if (fetched := self._read(set(active))) or (left := until - self.loop.time()) <= 0:
                 return fetched
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, POLL_S)):
-                    await self._written.wait()
+                    await self._appended.wait()
 
     def _read(self, active: set[TP]) -> dict[TP, Fetch]:
         state = (self.transport.log.version(), active)
-        if state == self._nothing_at:
+        if state == self._exhausted:
             return {}
-        limits = (self.app.conf.broker_max_poll_records, self.app.conf.consumer_max_fetch_size)
+        max_records, max_bytes = self.app.conf.broker_max_poll_records, self.app.conf.consumer_max_fetch_size
         fetched = {}
         for tp in sorted(active & self._positions.keys()):
-            begun = self._positions[tp]
+            position = self._positions[tp]
             try:
-                records = self.transport.log.read(*tp, begun, limits[0], max_bytes=limits[1])
+                records = self.transport.log.read(*tp, position, max_records, max_bytes=max_bytes)
             except OffsetOutOfRange:
                 low, high = self.transport.log.earliest(*tp), self.transport.log.end(*tp)
-                fail_stop(beyond(tp, begun, low, high), code=Exit.CONFIG)
+                fail_stop(out_of_range(tp, position, low, high), code=Exit.CONFIG)
             if records:
                 self._positions[tp] = records[-1].offset + 1
-                fetched[tp] = Fetch(begun, records, self._positions[tp])
-        self._nothing_at = None if fetched else state
+                fetched[tp] = Fetch(position, records, self._positions[tp])
+        self._exhausted = None if fetched else state
         return fetched
 
     async def _seek(self, partition: TP, offset: int) -> None:
         self._positions[ensure_TP(partition)] = offset
-        self._nothing_at = None
+        self._exhausted = None
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Read on from other offsets."""
+        """Continue reading at these offsets."""
         for tp, offset in partitions.items():
             await self._seek(tp, offset)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Where the group left off; ``perform_seek`` is what seeks."""
+        """Return the committed offsets without seeking; ``perform_seek`` seeks."""
         return await self.committed(self.assignment())
 
     async def position(self, tp: TP) -> int | None:
         """The offset of the next record to fetch."""
         return self._positions.get(tp)
 
-    # -- what the log says
+    # -- offsets and metadata
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
-        """The group's next offset of each partition that has a commit."""
-        found = self.transport.log.committed(self.app.conf.id, tps)
-        return {TP(*place): offset for place, offset in found.items()}
+        """The group's committed offset of each partition that has one."""
+        offsets = self.transport.log.committed(self.app.conf.id, tps)
+        return {TP(*tp): offset for tp, offset in offsets.items()}
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         await self.commit_noted(offsets, {})
         return True
 
     async def commit_noted(self, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
-        """Commit the group's offsets, each with its note beside it."""
-        done = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
-        noted = {(tp.topic, tp.partition): note for tp, note in notes.items()}
-        await asyncio.wrap_future(self.transport.writer.commit(self.app.conf.id, done, noted))
+        """Commit the group's next offsets, each with a note."""
+        plain_offsets = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+        plain_notes = {(tp.topic, tp.partition): note for tp, note in notes.items()}
+        await asyncio.wrap_future(self.transport.writer.commit(self.app.conf.id, plain_offsets, plain_notes))
 
     async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
-        """What was noted with the group's commits."""
-        return {TP(*place): note for place, note in self.transport.log.notes(self.app.conf.id, tps).items()}
+        """The notes of the group's commits."""
+        return {TP(*tp): note for tp, note in self.transport.log.notes(self.app.conf.id, tps).items()}
 
     async def log_ids(self, topics: Iterable[str]) -> Mapping[str, LogId]:
-        """No topic has an id, and no partition another leader: while a process has the log open, nobody cuts it."""
+        """Empty topic ids and constant epochs: an open embedded log is never truncated."""
         counts = await self.partition_counts(topics)
         return {topic: LogId("", dict.fromkeys(range(count), 0)) for topic, count in counts.items()}
 
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
         """How many partitions each topic has; a topic that does not exist is absent."""
-        asked = set(topics)
-        return {topic.name: topic.partitions for topic in self.transport.log.topics() if topic.name in asked}
+        names = set(topics)
+        return {topic.name: topic.partitions for topic in self.transport.log.topics() if topic.name in names}
 
     async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        """The first offset of each partition that is still there."""
+        """The first offset each partition still has."""
         return {tp: self.transport.log.earliest(*tp) for tp in partitions}
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        """The next offset each partition will give."""
+        """The next offset of each partition."""
         return {tp: self.highwater(tp) for tp in partitions}
 
     async def readable_ends(self, *partitions: TP) -> Mapping[TP, int]:
-        """The same: this log has no transactions that stay open."""
+        """The high watermarks: this log has no transactions that stay open."""
         return await self.highwaters(*partitions)
 
     def highwater(self, tp: TP) -> int:
-        """The next offset the partition will give."""
+        """The next offset of the partition."""
         return int(self.transport.log.end(*tp))
 
     def topic_partitions(self, topic: str) -> int | None:
@@ -199,11 +199,11 @@ class EmbeddedConsumer(BatchConsumer, _Group):
         return int(self.transport.log.partitions(topic))
 
     def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
-        """The partition a key belongs to, unless one is given."""
+        """The given partition, or the one a key belongs to."""
         return int(self.transport.partition(topic, key)) if partition is None else partition
 
     async def create_topic(self, topic: str, partitions: int, replication: int, **kwargs: Any) -> None:
-        """Make a topic; see the producer."""
+        """Create a topic, as ``Transport.create_topic``."""
         await self.transport.create_topic(topic, partitions, **kwargs)
 
     def _new_topicpartition(self, topic: str, partition: int) -> TP:
@@ -214,7 +214,7 @@ class EmbeddedConsumer(BatchConsumer, _Group):
 
     @Service.task
     async def _tidy(self) -> None:
-        """Compact the changelogs, a bounded step at a time, beside everything else."""
+        """Compact the changelogs in the background, in bounded steps."""
         while not self.should_stop:
             await self.sleep(TIDY_S)
             for tp in filter(self._is_changelog_tp, self.assignment()):

@@ -1,8 +1,8 @@
-"""Errors of the log: it does not answer, or it does not accept what it was given. One class per exit code."""
+"""Errors of a log client, one class per exit code: the log does not answer, or it rejects a request."""
 
 
 class ClientError(Exception):
-    """The log could not do what was asked: what, where, and what to do."""
+    """A request failed; the text says what was requested, where, and what to do."""
 
 
 class NoAnswer(ClientError):
@@ -10,8 +10,8 @@ class NoAnswer(ClientError):
 
 
 class NotAccepted(ClientError):
-    """The log answers, and does not take it."""
+    """The log answers and rejects the request."""
 
 
 class NoTopic(NotAccepted):
-    """There is no such topic."""
+    """The topic does not exist."""

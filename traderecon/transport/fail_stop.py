@@ -1,8 +1,7 @@
-"""Stop rather than break a promise: the process ends at once, as if it had been killed.
+"""Fail-stop: end the process at once, as if it had been killed, rather than break a guarantee.
 
-What is not acknowledged is not committed, so the next worker begins before it. A way out that still runs code
-(flushes, callbacks, commits) would be one more place to lose something; a killed process is tested hundreds of times.
-Exit codes: docs/CONTRACT.md.
+Records that are not acknowledged are not committed, so the next worker reads them again. An exit that still ran code
+(flushes, callbacks, commits) could lose records; tests kill processes hundreds of times. Exit codes: docs/CONTRACT.md.
 """
 
 import logging
@@ -15,9 +14,9 @@ from traderecon.exit_codes import Exit
 logger = logging.getLogger(__name__)
 
 
-def fail_stop(sentence: str, error: BaseException | None = None, *, code: int = Exit.SOFTWARE) -> NoReturn:
-    """Say what was found, where and what to do; then end the process with ``code``, without another step."""
-    logger.critical("%s", sentence, exc_info=error)
+def fail_stop(message: str, error: BaseException | None = None, *, code: int = Exit.SOFTWARE) -> NoReturn:
+    """Log ``message`` (what was found, where, what to do) and end the process with ``code``, running nothing else."""
+    logger.critical("%s", message, exc_info=error)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -1,4 +1,4 @@
-"""The fetcher: the service in which a consumer of ours reads its log."""
+"""The fetcher: the service that runs the read loop of a ``BatchConsumer``."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from mode import Service
 
 
 class BatchFetcher(Fetcher):
-    """Runs the consumer's fetching; Faust's takes a stop during a rebalance for a crash."""
+    """Runs the consumer's read loop. Faust's own fetcher treats a stop during a rebalance as a crash."""
 
     app: Any
 

@@ -1,12 +1,12 @@
-"""Which log is it? An offset is no identity: fingerprints of records that were done, or written, say so.
+"""Fingerprints of records that were read or written, by which a truncated and refilled log is detected.
 
-    Fingerprint(offset, timestamp, checksum)     of the last records done, kept with the commit; of the last one written
+    Fingerprint(offset, timestamp, checksum)     of the last records processed (stored with the commit) and written
     Note(log, done, written)  <->  text          a commit's metadata, at most ``NOTE_BYTES``
-    differs(tp, ...)                             a sentence where the log does not have what it had
+    record_error(tp, ...)                        an error text if the log no longer has such a record
 
-A log that was cut and filled again (an unclean election, a power cut on its one copy, a topic made anew) has other
-records at offsets that were passed: to go on there would be to pass over records unread. Where retention or compaction
-took the record, the topic's id says whether it is the same topic. Pure.
+A log that was truncated and filled again (unclean election, power cut on its only copy, recreated topic) has other
+records at offsets already passed; continuing there would skip records unread. If retention or compaction removed the
+record, the topic id still shows whether it is the same topic. Pure.
 """
 
 from collections.abc import Mapping
@@ -19,28 +19,28 @@ from faust.types import TP
 from traderecon.transport.microbatch import Record
 
 NOTE_BYTES = 3_500
-"""Kafka keeps 4,096 bytes of metadata with a commit (``offset.metadata.max.bytes``)."""
+"""Kafka stores 4,096 bytes of metadata with a commit (``offset.metadata.max.bytes``)."""
 ANY_TIME = -1
-"""The log gave the time, and did not tell which."""
+"""The log assigned the timestamp and did not return it."""
 
 
 class Fingerprint(NamedTuple):
-    """One record: where it lies, the log's time of it in ms, the CRC-32 of its key and value."""
+    """One record: its offset, its timestamp in ms, the CRC-32 of its key and value."""
 
     offset: int
     timestamp: int
     checksum: int
 
-    def fits(self, other: "Fingerprint") -> bool:
-        """Whether both are of one record."""
+    def matches(self, other: "Fingerprint") -> bool:
+        """Whether both describe the same record."""
         same_time = ANY_TIME in {self.timestamp, other.timestamp} or self.timestamp == other.timestamp
         return self.offset == other.offset and self.checksum == other.checksum and same_time
 
 
 class LogId(NamedTuple):
-    """What tells a topic from one made anew under its name: its id, empty where there is none.
+    """Tells a topic from a recreated one: its id, or "" if the log has none.
 
-    ``epochs``: by partition, a number that rises with every new leader. Where it has not, nothing was cut.
+    ``epochs``: by partition, a number that rises with every new leader. While it is unchanged, nothing was truncated.
     """
 
     topic_id: str = ""
@@ -48,7 +48,7 @@ class LogId(NamedTuple):
 
 
 class Note(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is kept with a commit: the id of its topic, the last records done in it, the last ones written elsewhere."""
+    """Stored with a commit: the topic's id, the last records processed in it, the last records written elsewhere."""
 
     log: str = ""
     done: tuple[Fingerprint, ...] = ()
@@ -56,7 +56,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
     logs: dict[str, str] = {}
     """The ids of the topics written to."""
     changelogs: dict[str, tuple[str, Fingerprint]] = {}
-    """Of each table's changelog: when it was begun, and the last record of it that was stored by then."""
+    """Of each table's changelog: when it was begun, and its last record stored at the time of the commit."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -64,12 +64,12 @@ _decode = msgspec.json.Decoder(Note).decode
 
 
 def fingerprint(record: Record) -> Fingerprint:
-    """A record's."""
+    """Compute the fingerprint of a record."""
     return Fingerprint(record.offset, record.timestamp, checksum(record.key, record.value))
 
 
 def checksum(key: bytes | None, value: bytes | None) -> int:
-    """CRC-32 of both; one that is absent is no empty one.
+    """CRC-32 of key and value; None differs from empty bytes.
 
     >>> checksum(b"T1", b"") == checksum(b"T1", None)
     False
@@ -78,8 +78,8 @@ def checksum(key: bytes | None, value: bytes | None) -> int:
     return crc32(value or b"", crc32(key or b"", crc32(lengths)))
 
 
-def note_text(note: Note) -> str:
-    """A commit's metadata; where it would be too long, without some of what was written."""
+def encode_note(note: Note) -> str:
+    """Encode a commit's metadata; if it is too long, some written records are left out."""
     text = _encode(note)
     written = {topic: dict(partitions) for topic, partitions in note.written.items()}
     while len(text) > NOTE_BYTES and written:
@@ -90,37 +90,37 @@ def note_text(note: Note) -> str:
     return text.decode()
 
 
-def note_of(text: str) -> Note | None:
-    """The note in a commit's metadata; None where there is none of ours."""
+def decode_note(text: str) -> Note | None:
+    """Decode a commit's metadata; None if it is not a ``Note``."""
     try:
         return _decode(text)
     except msgspec.MsgspecError:
         return None
 
 
-def differs(  # noqa: PLR0917  # a record as it was, and the log as it is
-    tp: TP, deed: str, was: Fingerprint, low: int, high: int, now: Record | None
+def record_error(  # noqa: PLR0917  # the expected record and the current log
+    tp: TP, action: str, expected: Fingerprint, low: int, high: int, record: Record | None
 ) -> str | None:
-    """What to say where the log has another record, or none, at an offset that was ``deed`` (read, written)."""
-    where = f"{tp.topic}[{tp.partition}]: the record at offset {was.offset} was {deed} here"
-    if was.offset >= high:
-        return f"{where}, and the log has {low} to {high}. {OTHER_LOG}"
-    if was.offset < low or now is None or now.offset != was.offset:
-        return None  # retention or compaction took it
-    if fingerprint(now).fits(was):
+    """Error text if the log has another record, or none, at an offset where one was ``action`` (read, written)."""
+    finding = f"{tp.topic}[{tp.partition}]: the record at offset {expected.offset} was {action} here"
+    if expected.offset >= high:
+        return f"{finding}, and the log has {low} to {high}. {OTHER_LOG}"
+    if expected.offset < low or record is None or record.offset != expected.offset:
+        return None  # removed by retention or compaction
+    if fingerprint(record).matches(expected):
         return None
-    return f"{where}, and another one lies there now: the log was cut behind it and filled again to {high}. {OTHER_LOG}"
+    return f"{finding}, and now there is another one: the log was truncated and filled again to {high}. {OTHER_LOG}"
 
 
-def other_topic(tp: TP, was: str, now: str) -> str | None:
-    """What to say where a topic is not the one it was, by its id; None where it is, or nobody tells."""
-    if not was or not now or was == now:
+def topic_error(tp: TP, expected_id: str, topic_id: str) -> str | None:
+    """Error text if a topic's id has changed; None if it has not, or one of the ids is unknown."""
+    if not expected_id or not topic_id or expected_id == topic_id:
         return None
-    where = f"{tp.topic}[{tp.partition}]"
-    return f"{where} was of the topic with the id {was}, and now has {now}: it was made anew. {OTHER_LOG}"
+    name = f"{tp.topic}[{tp.partition}]"
+    return f"{name} had the topic id {expected_id}, and now has {topic_id}: the topic was recreated. {OTHER_LOG}"
 
 
 OTHER_LOG = (
-    "To go on would pass over records unread. Stop all workers, restore the topic if you can, and see "
+    "Continuing would skip records unread. Stop all workers, restore the topic if possible, and see "
     'docs/operations.md, "A log that was cut", for what to read or send again.'
 )

@@ -1,8 +1,8 @@
 """Joining a group as a worker that agrees with its members, or waiting until they agree with this one.
 
-    JoinGroup -> INCONSISTENT_GROUP_PROTOCOL -> the app is held, with a sentence -> again
+    JoinGroup -> INCONSISTENT_GROUP_PROTOCOL -> the app is paused, with a reason -> try again
 
-aiokafka takes that refusal for the end of its consumer; here it is a hold, which ends by itself: see ``agreement``.
+aiokafka would end its consumer on that error. Here the app pauses until the group accepts it: see ``agreement``.
 """
 
 import asyncio
@@ -17,50 +17,49 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from traderecon.transport.agreement import Agreement, GroupState, Membership
 from traderecon.transport.kafka_groups import describe
 
-AGAIN_S = 1.0
-"""How often a worker that waits looks at the group."""
-HOLD = "group"
+RETRY_S = 1.0
+"""How often a waiting worker checks the group."""
+PAUSE = "group"
 
 
 class Assignor(PartitionAssignor):
-    """Faust's assignor, under the name of what the app's group has agreed on."""
+    """Faust's assignor, named after the app's agreement so that the name is the group protocol."""
 
     @property
     def name(self) -> str:
-        """The protocol; Faust's own name where nothing has to be agreed on."""
+        """The agreement's protocol; Faust's own name for an app without one."""
         agreement: Agreement | None = self.app.agreement  # type: ignore[attr-defined]  # a StreamApp
         return agreement.protocol if agreement is not None else str(super().name)
 
 
 def round_robin(app: Any) -> type[Any]:
-    """The assignor of an app without tables, under that name; it looks at its group as ``Assignor`` does."""
+    """The assignor of an app without tables, also named after the agreement."""
     return type("RoundRobin", (RoundRobinPartitionAssignor,), {"name": app.agreement.protocol, "app": app})
 
 
 class Rebalance(group_coordinator.CoordinatorGroupRebalance):  # type: ignore[misc]  # aiokafka has no types
-    """One attempt to join a group; a worker that does not fit waits instead of failing."""
+    """One attempt to join a group; a worker that differs from the group waits instead of failing."""
 
     async def perform_group_join(self) -> Any:
-        """The assignment, or None to try again."""
+        """Return the assignment, or None to try again."""
         app = getattr(self._assignors[0], "app", None) if self._assignors else None
         membership: Membership | None = getattr(app, "membership", None)
         if app is None or membership is None:
             return await super().perform_group_join()
-        state = await self._state(membership) if membership.waits else None
-        if not membership.stays_out(state, monotonic()):
+        state = await self._state(membership) if membership.is_rejected else None
+        if not membership.must_stay_out(state, monotonic()):
             try:
-                joined = await super().perform_group_join()
+                assignment = await super().perform_group_join()
             except InconsistentGroupProtocolError:
-                membership.refused(monotonic())
+                membership.reject(monotonic())
                 state = await self._state(membership)
             else:
-                if joined is not None:
-                    membership.joined()
-                    app.loop.call_soon_threadsafe(app.holds.lift, HOLD)
-                return joined
-        said = membership.sentence(self.group_id, state)
-        app.loop.call_soon_threadsafe(app.holds.put, HOLD, said)
-        await asyncio.sleep(AGAIN_S)
+                if assignment is not None:
+                    membership.accept()
+                    app.loop.call_soon_threadsafe(app.holds.lift, PAUSE)
+                return assignment
+        app.loop.call_soon_threadsafe(app.holds.put, PAUSE, membership.reason(self.group_id, state))
+        await asyncio.sleep(RETRY_S)
         return None
 
     async def _state(self, membership: Membership) -> GroupState | None:
@@ -68,10 +67,10 @@ class Rebalance(group_coordinator.CoordinatorGroupRebalance):  # type: ignore[mi
             state = await describe(self._coordinator._send_req, self.group_id)
         except KafkaError:
             return None
-        membership.saw(state)
+        membership.observe(state)
         return state
 
 
 def take_over() -> None:
-    """Have every consumer of this process join so."""
+    """Make every aiokafka consumer of this process join groups this way."""
     group_coordinator.CoordinatorGroupRebalance = Rebalance

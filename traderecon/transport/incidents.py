@@ -1,9 +1,9 @@
-"""Incidents: what is wrong outside of this worker and holds work up, each with a sentence for the person who mends it.
+"""Incidents: problems outside this worker that delay work, each with a text that says what to do.
 
-    report(kind, {subject: sentence})  ->  the incidents of that kind that are open now; others of it are over
+    report(kind, {subject: text})  ->  exactly these incidents of that kind are open now
 
-An incident is logged when it opens, every minute while it lasts, and when it is over. The worker goes on with
-everything it does not concern.
+An incident is logged when it opens, every minute while it is open, and when it is over. The worker continues with
+everything else.
 """
 
 import logging
@@ -18,20 +18,20 @@ logger = logging.getLogger(__name__)
 
 
 class Kind(StrEnum):
-    """Every kind; the label ``kind`` of ``traderecon_incidents_open``."""
+    """Kinds of incidents; the label ``kind`` of ``traderecon_incidents_open``."""
 
     OPEN_TRANSACTION = "open_transaction"
-    """A transaction of a producer is open: nothing behind its first record can be read."""
+    """A producer's transaction is open: nothing from its first record on can be read."""
     NO_LEADER = "no_leader"
     """A partition has no leader that answers: it cannot be read."""
     CLOCK_AHEAD = "clock_ahead"
-    """A broker's clock, or this machine's, has stepped ahead of what has passed."""
+    """The clock of a broker or of this machine has jumped ahead of the elapsed time."""
     CLOCK_BEHIND = "clock_behind"
-    """The log's time is behind what the journal has been told already."""
+    """The log's time is behind the time already recorded in the journal."""
 
 
-class _Open(NamedTuple):
-    sentence: str
+class _Incident(NamedTuple):
+    text: str
     logged_s: float
 
 
@@ -40,23 +40,23 @@ class Incidents:
 
     def __init__(self, app: str) -> None:
         self._app = app
-        self._open: dict[tuple[Kind, str], _Open] = {}
+        self._open: dict[tuple[Kind, str], _Incident] = {}
 
-    def report(self, kind: Kind, sentences: Mapping[str, str]) -> None:
-        """Take in what is wrong now, by subject; an incident of this kind whose subject is missing is over."""
+    def report(self, kind: Kind, texts: Mapping[str, str]) -> None:
+        """Set the open incidents of one kind, by subject; those not in ``texts`` are over."""
         now_s = monotonic()
-        for subject, sentence in sentences.items():
+        for subject, text in texts.items():
             before = self._open.get((kind, subject))
             logged_s = before.logged_s if before is not None else -REPEAT_S
             if before is None or now_s - logged_s >= REPEAT_S:
-                logger.warning("%s: incident %s: %s", self._app, kind, sentence)
+                logger.warning("%s: incident %s: %s", self._app, kind, text)
                 logged_s = now_s
-            self._open[kind, subject] = _Open(sentence, logged_s)
-        for known, subject in [*self._open]:
-            if known is kind and subject not in sentences:
-                del self._open[known, subject]
+            self._open[kind, subject] = _Incident(text, logged_s)
+        for open_kind, subject in [*self._open]:
+            if open_kind is kind and subject not in texts:
+                del self._open[open_kind, subject]
                 logger.warning("%s: incident %s is over: %s", self._app, kind, subject)
 
     def open(self, kind: Kind) -> Mapping[str, str]:
-        """The sentences of the open incidents of one kind, by subject."""
-        return {subject: one.sentence for (known, subject), one in self._open.items() if known is kind}
+        """The texts of the open incidents of one kind, by subject."""
+        return {subject: incident.text for (open_kind, subject), incident in self._open.items() if open_kind is kind}

@@ -1,4 +1,4 @@
-"""A group as its coordinator describes it: its protocol, and who is in it.
+"""The state of a consumer group as its coordinator reports it: protocol and members.
 
 describe(send, "traderecon-matching")  ->  GroupState("rules-1f3c...", 2, ("worker-7 at /10.0.0.5", ...))
 """
@@ -15,7 +15,7 @@ UUID_CHARACTERS = 37
 
 
 async def describe(send: Callable[[Any], Awaitable[Any]], group: str) -> GroupState:
-    """Ask the coordinator, which ``send`` sends to. KafkaError where it does not say."""
+    """Ask the coordinator through ``send``. Raises KafkaError if it does not describe the group."""
     answer = await send(DescribeGroupsRequest([group]))
     code, _, _, _, protocol, members, *_ = answer.groups[0]
     error = for_code(code)
@@ -26,5 +26,5 @@ async def describe(send: Callable[[Any], Awaitable[Any]], group: str) -> GroupSt
 
 
 def _name(member_id: str) -> str:
-    """The worker's name: a coordinator puts a dash and a UUID behind it."""
+    """The worker's name, without the dash and UUID that the coordinator appends."""
     return member_id[:-UUID_CHARACTERS] or member_id

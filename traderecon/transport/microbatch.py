@@ -1,9 +1,9 @@
-"""What an agent receives, and what it sends: many records at a time.
+"""Micro-batches: the records an agent receives in one event, and the rows it sends.
 
     Record, Record, ...  of one partition, in offset order  ->  MicroBatch  ->  one event of a Faust stream
 
-A micro-batch is never of two partitions, and never empty. Values stay bytes: decoding is the agent's business,
-so that a record that cannot be decoded is a dead letter and not a gap (F1).
+A micro-batch is never empty and never spans two partitions. Values stay bytes: the agent decodes them, so that an
+undecodable record becomes a dead letter and not a gap (F1).
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,27 +11,27 @@ from typing import NamedTuple, Protocol
 from zlib import crc32
 
 LOG_APPEND_TIME = 1
-"""The type of a timestamp that the log gave; any other type was given by the producer (Kafka's record format)."""
+"""The type of a timestamp assigned by the log; any other is the producer's (Kafka's record format)."""
 BATCH_BYTES = 900_000
-"""A batch on the wire stays below a topic's default ``max.message.bytes`` of 1,048,588."""
+"""Maximum size of a batch on the wire, below the default ``max.message.bytes`` of 1,048,588."""
 
 
 class Record(Protocol):
-    """One record of a log, as every driver hands it over."""
+    """One record of a log, as every driver returns it."""
 
     @property
     def offset(self) -> int:
-        """Its place in the partition, counted from 0."""
+        """Position in the partition, from 0."""
         ...
 
     @property
     def timestamp(self) -> int:
-        """Milliseconds since 1970, UTC, as the log keeps it."""
+        """Milliseconds since 1970, UTC, as stored in the log."""
         ...
 
     @property
     def timestamp_type(self) -> int | None:
-        """Who gave the timestamp: ``LOG_APPEND_TIME``, or anything else for the producer."""
+        """``LOG_APPEND_TIME`` if the log assigned the timestamp, anything else if the producer did."""
         ...
 
     @property
@@ -41,17 +41,17 @@ class Record(Protocol):
 
     @property
     def value(self) -> bytes | None:
-        """The value's bytes; None is a tombstone."""
+        """The value's bytes; None for a tombstone."""
         ...
 
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
-        """Name and value of every header, in order."""
+        """Name and value of each header, in order."""
         ...
 
 
 class Outgoing(NamedTuple):
-    """One record to append. Without a timestamp the log gives it one."""
+    """One record to append. Without a timestamp the log assigns one."""
 
     key: bytes | None
     value: bytes | None
@@ -60,10 +60,10 @@ class Outgoing(NamedTuple):
 
 
 class MicroBatch:
-    """The records of one partition that one event of a stream carries: at least one, in offset order.
+    """The records of one partition carried by one stream event: at least one, in offset order.
 
-    ``span`` has them all, and every offset beside them at which the log holds no record: of one assignment the spans of
-    all batches follow one another. Without one it goes from the first record to the last.
+    ``span`` covers them and adjacent offsets without a record, so that the spans of one assignment are contiguous.
+    Default: from the first record to the last.
     """
 
     __slots__ = ("partition", "records", "span", "topic")
@@ -76,7 +76,7 @@ class MicroBatch:
 
     @property
     def last_offset(self) -> int:
-        """The offset of its last record."""
+        """The offset of the last record."""
         return self.records[-1].offset
 
     def __iter__(self) -> Iterator[Record]:
@@ -90,5 +90,5 @@ class MicroBatch:
 
 
 def partition_for(key: bytes, partitions: int) -> int:
-    """The partition of a key in a topic of ours: CRC-32, the same on every log, and in C speed."""
+    """The partition of a key in a topic of this application: CRC-32, the same on every log, and fast (in C)."""
     return crc32(key) % partitions

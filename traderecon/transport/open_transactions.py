@@ -1,11 +1,9 @@
-"""Open transactions: partitions whose last stable offset stands still below the high watermark.
+"""Hanging transactions: partitions whose last stable offset does not move and is below the high watermark.
 
-    observe(last stable offsets, high watermarks, now)  ->  the transactions that hang
+    observe(last stable offsets, high watermarks, now)  ->  hanging transactions
 
-A consumer of committed records reads up to the first record of the oldest open transaction of a partition. A producer
-with transactions has one open most of the time, so only a last stable offset that does not move hangs.
-
-Pure.
+A read-committed consumer reads up to the first record of the oldest open transaction of a partition. A transactional
+producer has one open most of the time, so a transaction hangs only if the last stable offset does not move. Pure.
 """
 
 from collections.abc import Mapping
@@ -14,30 +12,30 @@ from typing import NamedTuple
 from faust.types import TP
 
 HANGS_S = 10.0
-"""A transaction that has been seen open for so long is an incident. A Kafka ends one after a minute unless its producer
-asks for longer."""
+"""A transaction seen open for this long is an incident. Kafka aborts one after a minute by default; a producer may set
+a longer timeout."""
 
 
 class Hanging(NamedTuple):
-    """A transaction that is open for too long."""
+    """A transaction that has been open for too long."""
 
     first_offset: int
-    """Its first record, and the first that cannot be read."""
+    """Its first record, which is also the first that cannot be read."""
     since_s: float
-    """When it was first seen, in the clock of the caller."""
+    """When it was first seen, by the caller's clock."""
     behind: int
     """Offsets from there to the high watermark."""
 
 
 class OpenTransactions:
-    """What has been seen of the partitions of one consumer."""
+    """The open transactions seen by one consumer."""
 
     def __init__(self, hangs_s: float = HANGS_S) -> None:
         self._hangs_s = hangs_s
         self._seen: dict[TP, tuple[int, float]] = {}
 
     def observe(self, stable: Mapping[TP, int], high: Mapping[TP, int], now_s: float) -> Mapping[TP, Hanging]:
-        """The transactions that hang; a partition that did not answer both questions keeps what was seen of it."""
+        """Return the hanging transactions; a partition without both offsets keeps its earlier observation."""
         hanging = {}
         for tp in stable.keys() & high.keys():
             offset = stable[tp]

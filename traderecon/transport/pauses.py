@@ -1,54 +1,54 @@
-"""Holds: why an app takes in nothing more for now, each with a sentence. Without any it flows.
+"""Pauses: named reasons for which an app currently reads no records.
 
-    holds.put("disk", "12 MiB free ...")  ->  no fetch, not ready, the watchdog waits  ->  holds.lift("disk")
+    pauses.put("disk", "12 MiB free ...")  ->  no fetch, not ready, the watchdog waits  ->  pauses.lift("disk")
 
-What is under way is finished. A hold is for trouble that passes when somebody else acts: room on a disk, a database
-that answers again. It is said when it comes, every minute, and when it is over.
+Work in progress is finished. A pause is for trouble that ends by outside action: a full disk, a database that does not
+answer. It is logged when it begins, every minute, and when it is over.
 """
 
 import logging
 from collections.abc import Mapping
 from time import monotonic
 
-TELL_S = 60.0
+REPEAT_S = 60.0
 
 logger = logging.getLogger(__name__)
 
 
 class Pauses:
-    """The holds of one app, by name."""
+    """The pauses of one app, by name."""
 
     def __init__(self, app: str) -> None:
         self._app = app
-        self._said: dict[str, str] = {}
-        self._told_s: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
+        self._logged_s: dict[str, float] = {}
         self._ever: set[str] = set()
 
     def __bool__(self) -> bool:
-        """Whether anything holds it."""
-        return bool(self._said)
+        """Whether the app is paused."""
+        return bool(self._reasons)
 
     @property
     def ever(self) -> frozenset[str]:
-        """Every name that has held it so far."""
+        """The names of all pauses so far, ended ones included."""
         return frozenset(self._ever)
 
     @property
     def said(self) -> Mapping[str, str]:
-        """The sentence of each hold."""
-        return dict(self._said)
+        """The reason of each current pause, by name."""
+        return dict(self._reasons)
 
-    def put(self, name: str, sentence: str) -> None:
-        """Hold the app, or go on holding it: to be called again while it lasts, which has it said every minute."""
-        self._said[name] = sentence
+    def put(self, name: str, reason: str) -> None:
+        """Begin a pause or confirm it. Call it again while the trouble lasts, so that it is logged every minute."""
+        self._reasons[name] = reason
         self._ever.add(name)
         now_s = monotonic()
-        if now_s - self._told_s.get(name, -TELL_S) >= TELL_S:
-            self._told_s[name] = now_s
-            logger.warning("%s takes in nothing more: %s", self._app, sentence)
+        if now_s - self._logged_s.get(name, -REPEAT_S) >= REPEAT_S:
+            self._logged_s[name] = now_s
+            logger.warning("%s is paused: %s", self._app, reason)
 
     def lift(self, name: str) -> None:
-        """Let it go on, as far as this one is concerned. Where it did not hold, nothing happens."""
-        if self._said.pop(name, None) is not None:
-            del self._told_s[name]
-            logger.warning("%s goes on: what held it is over (%s)", self._app, name)
+        """End a pause; does nothing if there is none of that name."""
+        if self._reasons.pop(name, None) is not None:
+            del self._logged_s[name]
+            logger.warning("%s: pause is over (%s)", self._app, name)

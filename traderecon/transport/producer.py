@@ -1,7 +1,7 @@
-"""The producer all our logs share: what is sent is watched, and a flush means that it has arrived.
+"""The producer shared by both drivers: a flush returns only when everything sent is acknowledged.
 
-Faust warns about a record the broker refused and commits all the same (F3), and gives up a flush after
-0.1 s without progress (F4). Here a refused record ends the process, and a flush waits.
+Faust only warns about a record the broker rejected and still commits (F3), and gives up a flush after 0.1 s without
+progress (F4). Here a rejected record ends the process, and a flush waits.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from traderecon.transport.microbatch import Outgoing
 
 
 class ClockReading(NamedTuple):
-    """A time that a clock gave, and this machine's boot-time clock before it was asked and when it had answered; ms."""
+    """The time on a clock, and this machine's boot-time clock before the request and after the answer; ms."""
 
     at_ms: int
     asked_boot_ms: int
@@ -32,7 +32,7 @@ class _Buffer(ProducerBuffer):
 
 
 class BatchProducer(Producer):
-    """Appends batches and waits for them; watches what is sent one by one in Faust's way."""
+    """Appends batches and waits for them; tracks records sent one by one through Faust."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -42,31 +42,31 @@ class BatchProducer(Producer):
 
     @property
     def log_times(self) -> Mapping[str, ClockReading]:
-        """The newest time that each clock of the log gave, by the clock's name."""
+        """The latest reading of each clock of the log, by the clock's name."""
         raise NotImplementedError
 
     @property
     def log_ahead_ms(self) -> int:
-        """What the log's time has been put ahead of its clock, by decision."""
+        """How far the log's time was deliberately put ahead of its clock."""
         return 0
 
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        """Write rows in order and wait until they are durable; gives the spans of offsets they got."""
+        """Write rows in order and wait until they are durable; return their spans of offsets."""
         raise NotImplementedError
 
     def send_soon(self, fut: FutureMessage) -> None:
-        """Queue a message; a commit waits for it, and its refusal ends the process."""
+        """Queue a message; a commit waits for it, and a rejection ends the process."""
         self._watch(fut)
         super().send_soon(fut)
 
     async def send(self, *args: Any, **kwargs: Any) -> Awaitable[RecordMetadata]:
-        """Hand a message to the driver; what comes back is to be awaited for its acknowledgement."""
-        acknowledged = await super().send(*args, **kwargs)
-        self._watch(cast("asyncio.Future[Any]", acknowledged))
-        return acknowledged
+        """Send a message through the driver; await the result for its acknowledgement."""
+        acknowledgement = await super().send(*args, **kwargs)
+        self._watch(cast("asyncio.Future[Any]", acknowledgement))
+        return acknowledgement
 
     async def flush(self) -> None:
-        """Wait until everything sent before this call has been acknowledged, however long it takes."""
+        """Wait, however long it takes, until everything sent before this call is acknowledged."""
         if self._unsettled:
             await asyncio.wait(set(self._unsettled))
 
@@ -77,4 +77,4 @@ class BatchProducer(Producer):
     def _settled(self, sent: asyncio.Future[Any]) -> None:
         self._unsettled.discard(sent)
         if not sent.cancelled() and (error := sent.exception()) is not None:
-            fail_stop(f"a record was not taken by its topic: {error!r}", error)
+            fail_stop(f"a record was rejected by its topic: {error!r}", error)

@@ -1,10 +1,10 @@
-"""How far one partition has come: what may be delivered next, what is open, what is done.
+"""The progress of one partition: what to deliver next, what is open, what is done.
 
-    take: a fetch  ->  the records that come next
-    deliver, settle: messages in order, acknowledged in any order  ->  the offset up to which all is done
+    fresh: a fetch  ->  the records not delivered yet
+    deliver, settle: messages in order, acknowledged in any order  ->  the offset below which everything is done
 
-Pure bookkeeping of one assignment: a rebalance or a seek begins with a new Progress, so an acknowledgement of an
-earlier delivery ends in an object nobody reads any more.
+Pure bookkeeping of one assignment. A rebalance or a seek creates a new Progress, so a late acknowledgement of an
+earlier delivery has no effect.
 """
 
 from collections import deque
@@ -15,11 +15,11 @@ from traderecon.transport.fingerprint import Fingerprint, fingerprint
 from traderecon.transport.microbatch import Record
 
 MARKS = 256
-"""More deliveries of a partition than are done between two looks at whether the log is the same."""
+"""Fingerprints kept per partition: more than there are deliveries between two checks of the log's identity."""
 
 
 class Fetch(NamedTuple):
-    """What a driver read of one partition: everything the log has from ``begun`` up to, not with, ``ended``."""
+    """What a driver read of one partition: all records from offset ``begun`` up to, but not including, ``ended``."""
 
     begun: int
     records: Sequence[Record]
@@ -27,63 +27,63 @@ class Fetch(NamedTuple):
 
 
 class Delivered(Protocol):
-    """What was handed to an agent, and whether the agent is done with it."""
+    """A message delivered to an agent, and whether the agent is done with it."""
 
     acked: bool
 
     @property
     def offset(self) -> int:
-        """The last offset in it."""
+        """Its last offset."""
         ...
 
 
 class Progress:
-    """One partition under one assignment, from ``start``, the offset of the first record to deliver."""
+    """One partition during one assignment; ``start`` is the first offset to deliver."""
 
     __slots__ = ("_open", "committed", "delivered", "done", "marks", "next_offset")
 
     def __init__(self, start: int) -> None:
         self.next_offset = start
-        """Everything below has been delivered, or holds no record: where the next fetch has to begin, or below."""
+        """Everything below is delivered or holds no record; the next fetch must begin here or below."""
         self.done = start
-        """Everything below has been acknowledged: what may be committed."""
+        """Everything below is acknowledged and may be committed."""
         self.committed = start
         self.delivered = start
-        """The end of what the last message brought along; from here to ``next_offset`` the log holds no record."""
+        """The end of the last message's span; from here to ``next_offset`` the log holds no record."""
         self._open: deque[tuple[Delivered, int, Record | None]] = deque()
         self.marks: deque[Fingerprint] = deque(maxlen=MARKS)
-        """The last record of each delivery that was done lately, the newest last."""
+        """The last record of each recently finished delivery, newest last."""
 
     @property
     def open(self) -> int:
-        """Deliveries not yet acknowledged, or acknowledged behind one that is not."""
+        """Number of deliveries not acknowledged, or acknowledged behind one that is not."""
         return len(self._open)
 
     def follows(self, fetch: Fetch) -> bool:
-        """Whether a fetch leaves nothing out: it began at the next offset or below, and goes on beyond it.
+        """Whether a fetch leaves no gap: it begins at the next offset or below, and reaches it or beyond.
 
-        Records are not counted: offsets may hold none (transaction markers, compaction), but a fetch reads in order.
+        Counting records would not work: offsets may hold none (transaction markers, compaction).
         """
         return fetch.begun <= self.next_offset <= fetch.ended
 
     def fresh(self, fetch: Fetch) -> Sequence[Record]:
-        """The records of a fetch that have not been delivered."""
+        """The records of a fetch not delivered yet."""
         records = fetch.records
         if records and records[0].offset < self.next_offset:
             return [record for record in records if record.offset >= self.next_offset]
         return records
 
     def deliver(self, message: Delivered, ended: int, last: Record | None = None) -> None:
-        """A message is on its way to an agent, and with it everything below ``ended``; ``last`` is its last record."""
+        """Record that a message was delivered which covers everything below ``ended``; ``last`` is its last record."""
         self._open.append((message, ended, last))
         self.next_offset = self.delivered = ended
 
     def pass_over(self, ended: int) -> None:
-        """Nothing is there below ``ended`` that has not been delivered."""
+        """Record that the log has no undelivered record below ``ended``."""
         self.next_offset = ended
 
     def settle(self) -> int:
-        """Take in what has been acknowledged, in the order of delivery; gives ``done``."""
+        """Advance ``done`` over acknowledged deliveries, in delivery order, and return it."""
         while self._open and self._open[0][0].acked:
             _, self.done, last = self._open.popleft()
             if last is not None:

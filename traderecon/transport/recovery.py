@@ -1,9 +1,9 @@
-"""Tables brought up to date after a rebalance: each changelog read once, as a range, in batches.
+"""Table recovery after a rebalance: each changelog is read once, as a range, in batches.
 
-    local store at offset a, changelog ends at b  ->  read [a, b)  ->  table.restore(tp, records)  ->  streams begin
+    local store at offset a, changelog ends at b  ->  read [a, b)  ->  table.restore(tp, records)  ->  streams start
 
-Faust feeds changelogs through the consumer of the streams, record by record: 2,400 records/s, and a fetch dropped
-between two generations hangs the worker. A range read on a connection of its own has neither.
+Faust reads changelogs record by record through the streams' consumer: 2,400 records/s, and a fetch dropped between two
+generations hangs the worker. A range read on its own connection avoids both.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,11 +23,11 @@ from traderecon.transport.fingerprint import Fingerprint
 from traderecon.transport.microbatch import Record
 
 RETRY_S = 1.0
-"""Between two attempts to recover while the log does not answer."""
+"""Delay between recovery attempts while the log does not answer."""
 
 
 class Restorable(Protocol):
-    """What a table must offer to be recovered."""
+    """The interface of a table for recovery."""
 
     def next_changelog_offset(self, partition: int) -> int:
         """The first changelog offset that the local store does not hold; 0 when it is empty."""
@@ -38,31 +38,31 @@ class Restorable(Protocol):
         ...
 
     def changelog_mark(self, partition: int) -> Fingerprint | None:
-        """The last changelog record that the local store holds; None where nobody noted it."""
+        """The last changelog record that the local store holds; None if it was not recorded."""
         ...
 
     def restore(self, tp: TP, records: Sequence[Record], end: int) -> None:
-        """Write changelog records, in order, and that the store now holds everything below ``end``."""
+        """Store changelog records, in order, and record that the store holds everything below ``end``."""
         ...
 
     def distrust(self, partition: int, error: BaseException) -> None:
-        """After an error: where the local store could not be read, it is put aside at the next start."""
+        """After an error: if the local store was unreadable, have it put aside at the next start."""
         ...
 
 
 class RangeRecovery(Recovery):
-    """Recovers the active partitions of every table, then lets the streams begin at their offsets."""
+    """Recovers the active partitions of every table, then starts the streams at their offsets."""
 
     app: Any  # a StreamApp
     restored = 0
-    """Records read so far by this process to bring tables up to date: a sign of life."""
+    """Records this process has read to recover tables; the watchdog sees it grow."""
     took_s = 0.0
-    """How long the last recovery took."""
+    """Duration of the last recovery."""
 
     _rebalances = 0
 
     async def on_rebalance(self, *args: Any, **kwargs: Any) -> None:
-        """An assignment has come: remember which one it was, and begin."""
+        """Remember the number of this assignment, and start recovery."""
         self._rebalances = self.app.rebalancing_count
         await super().on_rebalance(*args, **kwargs)
 
@@ -83,11 +83,11 @@ class RangeRecovery(Recovery):
             except ServiceStopped:
                 break
             except self.app.consumer.transient_errors as error:
-                self.log.warning("recovery begins again, the log did not answer: %r", error)
+                self.log.warning("recovery starts again because the log did not answer: %r", error)
                 await self.sleep(RETRY_S)
                 self.signal_recovery_start.set()
             except Exception as error:
-                for tp in self.active_tps:  # which one it was, nobody says
+                for tp in self.active_tps:  # the error does not name the table
                     self._table(tp).distrust(tp.partition, error)
                 fail_stop("a table could not be recovered", error)
 
@@ -97,20 +97,20 @@ class RangeRecovery(Recovery):
         hit(Failpoint.OPENING, "")
         starts = {tp: self._table(tp).next_changelog_offset(tp.partition) for tp in tps}
         hit(Failpoint.OPENED, "")
-        ends = await self._asked(tps, consumer.highwaters)
+        ends = await self._offsets(tps, consumer.highwaters)
         if any(start > (ends[tp] or 0) for tp, start in starts.items()):
             await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
-            ends = await self._asked(tps, consumer.highwaters)
+            ends = await self._offsets(tps, consumer.highwaters)
         await consumer.same_log.prove_stores({tp: self._table(tp) for tp in tps})
-        first = await self._asked(tps, consumer.earliest_offsets)
+        first = await self._offsets(tps, consumer.earliest_offsets)
         spans = {}
         for tp, start in starts.items():
             end = ends[tp] or 0
             if start > end:
                 fail_stop(
                     f"the local store of {tp.topic}[{tp.partition}] holds {start} records of a changelog of {end}: "
-                    "the topic was truncated or made anew. "
-                    f"Remove {self._table(tp).store_path(tp.partition)} to begin from the topic.",
+                    "the topic was truncated or recreated. "
+                    f"Remove {self._table(tp).store_path(tp.partition)} to rebuild the store from the topic.",
                     code=Exit.CONFIG,
                 )
             spans[tp] = range(max(start, first[tp] or 0), end)
@@ -119,25 +119,25 @@ class RangeRecovery(Recovery):
             self._table(tp).restore(tp, records, records[-1].offset + 1)
             self.restored += len(records)
         for tp, span in spans.items():
-            self._table(tp).restore(tp, (), span.stop)  # the last offsets may hold no record any more
+            self._table(tp).restore(tp, (), span.stop)  # the last offsets may no longer hold a record
         hit(Failpoint.RECOVERED, "")
 
-    async def _asked(self, tps: set[TP], question: Callable[..., Awaitable[Mapping[TP, int]]]) -> Mapping[TP, int]:
-        """What the log says of every changelog: a table is recovered as a whole, or waits for a leader."""
-        while without := sorted(tps - (found := await question(*tps)).keys()):
-            self.log.warning("recovery waits: %s[%s] has no leader that answers", *without[0])
+    async def _offsets(self, tps: set[TP], request: Callable[..., Awaitable[Mapping[TP, int]]]) -> Mapping[TP, int]:
+        """Request offsets of every changelog; wait while one has no leader, since a table is recovered as a whole."""
+        while leaderless := sorted(tps - (offsets := await request(*tps)).keys()):
+            self.log.warning("recovery waits: %s[%s] has no leader that answers", *leaderless[0])
             await self.sleep(RETRY_S)
             if self.should_stop:
                 raise ServiceStopped
-        return found
+        return offsets
 
     async def _begin(self, generation: int, rebalances: int) -> None:
         app, consumer = self.app, self.app.consumer
         await app.on_rebalance_complete.send()
         await consumer.perform_seek()
         if app.consumer_generation_id != generation or app.rebalancing_count != rebalances or app.should_stop:
-            return  # the next assignment is on its way, and has its own recovery
-        # No await from here to the resumed flow: a rebalance that begins now finds it flowing, and stops it.
+            return  # the next assignment has its own recovery
+        # No await from here until the flow is resumed: a rebalance must find it either stopped or fully resumed.
         consumer.resume_partitions({tp for tp in consumer.assignment() if not self._is_changelog_tp(tp)})
         self.completed.set()
         app.flow_control.resume()
@@ -155,31 +155,31 @@ class RangeRecovery(Recovery):
 
     @Service.task
     async def _slurp_changelogs(self) -> None:
-        """Nothing arrives here: see ``_restore``."""
+        """Not used: see ``_restore``."""
 
     @Service.task
     async def _publish_stats(self) -> None:
-        """The watchdog of the consumer watches ``restored``."""
+        """Not used: the consumer's watchdog watches ``restored``."""
 
     def flush_buffers(self) -> None:
-        """Nothing is buffered."""
+        """Not used: nothing is buffered."""
 
 
 class BatchTableManager(TableManager):
-    """The tables of an app, recovered by range."""
+    """Recovers the tables of an app by range reads."""
 
     @property
     def recovery(self) -> RangeRecovery:
-        """The recovery service, made on first use."""
+        """The recovery service, created on first use."""
         if self._recovery is None:
             self._recovery = RangeRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return cast(RangeRecovery, self._recovery)
 
     async def on_start(self) -> None:
-        """Start without Faust's second of waiting: every table is declared before the app starts."""
+        """Start without Faust's delay of one second: every table is declared before the app starts."""
         await self._update_channels()
         await self.recovery.start()
 
     def persist_offset_on_commit(self, *args: Any) -> None:
-        """Changelog offsets are written with their rows, never apart."""
+        """Not supported: changelog offsets are written together with their rows."""
         raise NotImplementedError

@@ -1,20 +1,20 @@
-"""How often one record has ended the process: the third time it is a dead letter.
+"""Retry counts: how often a record has crashed this worker. At the third failure it becomes a dead letter.
 
     except Exception as error:
         if retry_counts.another(batch, record) < LIMIT:
-            raise                       # exit 70, nothing acknowledged; a supervisor starts the worker again
+            raise                       # exit 70, nothing acknowledged; a supervisor restarts the worker
         ...                             # a dead letter, HANDLER_ERROR
 
-A kill is counted, too: what is about to be decoded is written down before, and crossed out after.
+Kills are counted too: the batch being decoded is recorded in a file and removed from it afterwards.
 
-    with retry_counts.attempting(batch):         a process that ends in here leaves the batch behind, as a suspect
-        ...                                 of a suspect each record is written down before it is touched
+    with retry_counts.attempting(batch):    a process killed inside leaves the batch recorded as suspect
+        ...                                 each record of a suspect batch is recorded before it is touched
 
-So the first kill names a batch, the next one the record, the third puts it aside. What is written survives the
-process, not the machine: only records of a suspect are synced to disk.
+So the first kill identifies a batch, the second a record, and the third makes that record a dead letter. The file
+survives the process, not the machine: only records of a suspect batch are synced to disk.
 
-Kept in a file, since the process does not survive what is counted. Each worker counts for itself. A record is known by
-its content: a stage that dies may have it written by the stage before it once more, at another offset.
+The counts are in a file because the process does not survive the failure. Each worker has its own. Records are
+identified by content: the previous stage may write the same record again, at another offset.
 """
 
 import json
@@ -31,9 +31,9 @@ from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.microbatch import MicroBatch, Record
 
 LIMIT = 3
-"""The strike at which a record is put aside."""
-KEPT = 1_000
-"""So many records of a worker are remembered, the last that failed."""
+"""Number of failures at which a record becomes a dead letter."""
+MAX_COUNTS = 1_000
+"""Number of records with a stored count; the oldest are dropped."""
 
 
 class RetryCounts:
@@ -44,19 +44,19 @@ class RetryCounts:
         self._counts: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
         self._attempt = path.with_suffix(".attempt")
         self._file: int | None = None
-        self._suspect = self._left_behind()
+        self._suspect = self._interrupted_attempt()
 
     @contextmanager
     def attempting(self, batch: MicroBatch) -> Iterator[None]:
-        """While inside, a process that ends leaves the batch behind. To be left before anything is waited for."""
+        """If the process is killed inside, the batch is suspect at the next start. Must not contain an await."""
         self._write([batch.topic, batch.partition, batch.records[0].offset, batch.last_offset])
         try:
             yield
-        finally:  # an exception is no kill: whoever catches it counts it
+        finally:  # exceptions are counted by the caller
             self._write(None)
 
     def suspects(self, batch: MicroBatch) -> bool:
-        """Whether the process before this one was killed in records of this batch."""
+        """Whether the previous process was killed while processing records of this batch."""
         if self._suspect is None:
             return False
         topic, partition, first, last = self._suspect
@@ -65,23 +65,23 @@ class RetryCounts:
         )
 
     def killer(self, batch: MicroBatch, record: Record) -> bool:
-        """Before a record of a suspect is touched: whether it has been the end of a process ``LIMIT`` times.
+        """Whether a record has killed ``LIMIT`` processes; call it before touching a record of a suspect batch.
 
-        The first time it was not known which record of the batch it was.
+        The first kill is not in its count, since only the batch was known then.
         """
         name = _name(batch, record)
         if self._counts.get(name, 0) >= LIMIT - 1:
             return True
         self._write([batch.topic, batch.partition, record.offset, record.offset, name])
-        os.fsync(self._opened())
+        os.fsync(self._descriptor())
         return False
 
-    def _left_behind(self) -> "tuple[str, int, int, int] | None":
-        """What the process before this one had under way when it was killed."""
-        left = self._attempt.read_bytes() if self._attempt.exists() else b""
+    def _interrupted_attempt(self) -> "tuple[str, int, int, int] | None":
+        """Topic, partition, first and last offset of the attempt in which the previous process was killed."""
+        content = self._attempt.read_bytes() if self._attempt.exists() else b""
         try:
-            topic, partition, first, last, *names = json.loads(left)
-        except ValueError:  # nothing was under way, or the machine stopped while it was written
+            topic, partition, first, last, *names = json.loads(content)
+        except ValueError:  # no attempt was running, or the machine stopped during the write
             return None
         for name in names:
             self._counts[name] = self._counts.pop(name, 0) + 1
@@ -90,22 +90,22 @@ class RetryCounts:
         return topic, partition, first, last
 
     def _write(self, attempt: Any) -> None:
-        file = self._opened()
+        file = self._descriptor()
         os.ftruncate(file, 0)
         if attempt is not None:
             os.pwrite(file, json.dumps(attempt).encode(), 0)
 
-    def _opened(self) -> int:
+    def _descriptor(self) -> int:
         if self._file is None:
             self._file = os.open(self._attempt, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             weakref.finalize(self, os.close, self._file)
         return self._file
 
     def another(self, batch: MicroBatch, record: Record) -> int:
-        """Count a failure on a record, durably; gives how often it has failed, this time included."""
+        """Count a failure of a record, durably; return its number of failures including this one."""
         name = _name(batch, record)
         self._counts[name] = count = self._counts.pop(name, 0) + 1
-        for oldest in [*self._counts][: max(0, len(self._counts) - KEPT)]:
+        for oldest in [*self._counts][: max(0, len(self._counts) - MAX_COUNTS)]:
             del self._counts[oldest]
         self._save()
         hit(Failpoint.STRUCK, batch.topic)
@@ -116,5 +116,5 @@ class RetryCounts:
 
 
 def _name(batch: MicroBatch, record: Record) -> str:
-    """A record by its content."""
+    """The key of a record's count: topic and hash of its content."""
     return f"{batch.topic} {sha256(b'%r %r' % (record.key, record.value)).hexdigest()}"

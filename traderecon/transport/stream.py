@@ -1,8 +1,8 @@
-"""Streams and agents that acknowledge what was finished, and stop on what was not.
+"""Streams and agents that acknowledge only finished events, and stop at an error.
 
-Faust acknowledges an event in a ``finally``: also when the agent raised (F1b), and also one of an
-earlier assignment that it only throws away (F14). Here an event is acknowledged when the agent's loop comes back for
-the next one, and in no other case; an exception that leaves an agent ends the process, exit 70.
+Faust acknowledges an event in a ``finally``: even if the agent raised (F1b), and even if it discarded the event as
+belonging to an earlier assignment (F14). Here an event is acknowledged only when the agent's loop asks for the next
+one. An exception that leaves an agent ends the process with 70.
 """
 
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ from traderecon.transport.fail_stop import fail_stop
 
 
 class BatchStream(Stream[Any]):
-    """A stream over topics: acknowledges an event after the body of the loop, never in its stead."""
+    """A stream over topics that acknowledges an event after the loop body has completed."""
 
     def give_back(self) -> None:
         """Return the current event unprocessed: the next owner of its partition reads it again.
@@ -47,7 +47,7 @@ class BatchStream(Stream[Any]):
                 message = event.message
                 flowing = self.app.flow_control.is_active()
                 if not flowing or message.generation_id != self.app.consumer_generation_id:
-                    continue  # of an assignment that is over: whoever has the partition now gets it again
+                    continue  # of an earlier assignment: the partition's current owner reads it again
                 message.tracked = True
                 self.app.consumer.track_message(message)
                 sensor_state = self._on_stream_event_in(message.tp, message.offset, self, event)
@@ -57,7 +57,7 @@ class BatchStream(Stream[Any]):
                 for processor in self._processors:
                     value = await maybe_async(processor(value))
                 yield value
-                # Only a loop that asks for the next event comes here: not a raise, a break or a cancellation.
+                # Reached only when the loop asks for the next event, not after a raise, break or cancellation.
                 if self.current_event is not event:
                     continue  # it was given back
                 self.current_event = None
@@ -65,7 +65,7 @@ class BatchStream(Stream[Any]):
                 if event.ack():
                     self._on_message_out(message.tp, message.offset, message)
         except StopAsyncIteration:
-            return  # how Faust ends an agent that waits for its next event
+            return  # Faust ends a waiting agent this way
         finally:
             self._channel_stop_iteration(self.channel)
             if started_here:
@@ -74,24 +74,24 @@ class BatchStream(Stream[Any]):
 
 
 class BatchAgent(Agent):
-    """An agent that never skips what it failed on."""
+    """An agent that ends the process on an error instead of skipping the event."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._on_error = _stop_on_error
         if self.concurrency != 1 or self.isolated_partitions:
             raise ImproperlyConfigured(
-                f"agent {self.name!r} asks for concurrency {self.concurrency}, isolated_partitions "
-                f"{self.isolated_partitions}: one partition is one order, use 1 and no isolation"
+                f"agent {self.name!r} has concurrency {self.concurrency}, isolated_partitions "
+                f"{self.isolated_partitions}: use 1 and False, since records of a partition are processed in order"
             )
 
 
 async def _stop_on_error(agent: Any, error: BaseException) -> None:
     event = next((actor.stream.current_event for actor in agent._actors if actor.stream.current_event), None)
-    at = f" at {event.value!r}" if event is not None else ""
+    batch = f" at {event.value!r}" if event is not None else ""
     if event is not None:
         for table in agent.app.tables.values():
             table.distrust(event.value.partition, error)
-    # Some errors are a refusal, by their own word: who starts again meets the same record.
+    # An error may carry its own exit code, when a restart would meet the same record again.
     code = getattr(error, "exit_code", Exit.SOFTWARE)
-    fail_stop(f"agent {agent.name} failed{at}: {error!r}. Nothing of it is acknowledged.", error, code=code)
+    fail_stop(f"agent {agent.name} failed{batch}: {error!r}. The batch is not acknowledged.", error, code=code)

@@ -1,6 +1,6 @@
-"""Topic ids and leader epochs, as a Kafka from 2.8 on gives them.
+"""Topic ids and leader epochs, available since Kafka 2.8.
 
-topic_ids(client, {"legs"})  ->  {"legs": LogId("6f1d...", {0: 7, 1: 7})}      nothing where the broker has none
+topic_ids(client, {"legs"})  ->  {"legs": LogId("6f1d...", {0: 7, 1: 7})}      empty if the broker has none
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ NO_ID = bytes(ID_BYTES)
 
 
 class _Uuid:
-    """Sixteen bytes."""
+    """Kafka's UUID type: 16 bytes."""
 
     @classmethod
     def encode(cls, value: bytes) -> bytes:
@@ -103,7 +103,7 @@ class _MetadataStruct(RequestStruct):  # type: ignore[misc]
 
 
 class _Metadata(Request[_MetadataStruct]):  # type: ignore[misc]
-    """The version that tells topic ids, which aiokafka lacks."""
+    """The Metadata request version with topic ids, which aiokafka lacks."""
 
     API_KEY = 3
 
@@ -115,7 +115,7 @@ class _Metadata(Request[_MetadataStruct]):  # type: ignore[misc]
 
 
 async def topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, LogId]:
-    """The ids of these topics, and the epochs of the leaders that are there; raises as aiokafka does."""
+    """Ids and leader epochs of these topics; partitions without a leader are absent. Raises aiokafka's errors."""
     if not topics:
         return {}
     node = client.get_random_node()
@@ -125,9 +125,9 @@ async def topic_ids(client: Any, topics: Collection[str]) -> Mapping[str, LogId]
         answer = await client.send(node, _Metadata(topics))
     except (IncompatibleBrokerVersion, NotImplementedError):
         return {}
-    found = {}
-    for code, name, topic_id, _, partitions, *_ in answer.topics:
-        if not code and name and topic_id != NO_ID:
-            epochs = {number: epoch for failed, number, _, epoch, *_ in partitions if not failed and epoch >= 0}
-            found[name] = LogId(topic_id.hex(), epochs)
-    return found
+    log_ids = {}
+    for error_code, name, topic_id, _, partitions, *_ in answer.topics:
+        if not error_code and name and topic_id != NO_ID:
+            epochs = {number: epoch for code, number, _, epoch, *_ in partitions if not code and epoch >= 0}
+            log_ids[name] = LogId(topic_id.hex(), epochs)
+    return log_ids

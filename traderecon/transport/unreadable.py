@@ -1,8 +1,8 @@
-"""A batch that is not read: what a fetch has in the place of its records, so that not one offset passes unseen.
+"""Unreadable batches: what a fetch contains in place of their records, so that no offset is skipped silently.
 
     a compressed batch of offsets 5 to 900 that decodes to more than the bound -> one UnreadableBatch, at offset 900
 
-It is handed over like a record without key and value. A stage that knows nothing of it finds a tombstone.
+It has the attributes of a record without key and value: to a stage that does not handle it, it is a tombstone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +13,10 @@ from traderecon.transport.fail_stop import fail_stop
 
 
 class UnreadableBatch(NamedTuple):
-    """The offsets from ``first`` to ``offset``, both included, of one batch.
+    """One batch with the offsets ``first`` to ``offset``, inclusive.
 
-    ``content`` is the batch as it was fetched; ``why`` goes on after "a batch of N bytes, compressed with CODEC, ", and
-    says what to do.
-    A batch of a format before Kafka 0.11 does not tell its first offset: 0.
+    ``content``: the batch as fetched. ``why``: the reason and what to do, continuing "a batch of N bytes, compressed
+    with CODEC, ". ``first`` is 0 for formats before Kafka 0.11, which do not contain it.
     """
 
     first: int
@@ -33,7 +32,7 @@ class UnreadableBatch(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
     def sentence(self, topic: str, partition: int) -> str:
-        """Where it lies, how large it is, and why nobody reads it."""
+        """Offsets, size and codec of the batch, and why it cannot be read."""
         return (
             f"offsets {self.first} to {self.offset} of {topic}[{partition}] are one batch of {len(self.content)} "
             f"bytes, compressed with {self.codec}, {self.why}"
@@ -41,21 +40,21 @@ class UnreadableBatch(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How many offsets it stands for."""
+        """The number of offsets it covers."""
         return self.offset - self.first + 1
 
 
 def widths_of(records: Iterable[object]) -> Mapping[int, int]:
-    """How many offsets each unreadable batch among these records stands for, by its last one."""
+    """The number of offsets each unreadable batch among these records covers, by its last offset."""
     return {record.offset: record.width for record in records if type(record) is UnreadableBatch}
 
 
 def require_readable(topic: str, partition: int, records: Iterable[object]) -> None:
-    """End the process, 78, where one is not read: a changelog is written by its table alone, and is state."""
+    """End the process, 78, at an unreadable batch: a changelog is state, and only its table may write to it."""
     for record in records:
         if isinstance(record, UnreadableBatch):
             fail_stop(
-                f"{record.sentence(topic, partition)}, and nothing in a changelog may be left out. No table writes "
-                "such a batch: find out who did, and who may write to this topic.",
+                f"{record.sentence(topic, partition)}, and no record of a changelog may be skipped. No table writes "
+                "such a batch: find the producer that did, and check who may write to this topic.",
                 code=Exit.CONFIG,
             )

@@ -1,4 +1,4 @@
-"""Rows put into a batch of aiokafka's, as it goes to a broker."""
+"""Filling aiokafka batches for the wire."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,15 +7,15 @@ from traderecon.transport.microbatch import Outgoing
 
 
 def fill(wire: Any, rows: Sequence[Outgoing]) -> int:
-    """Put as many rows as fit into a batch of aiokafka's; gives how many did.
+    """Add as many rows as fit to an aiokafka batch; return how many did.
 
-    Past the batch, into its builder: its own ``append`` costs as much again for every record.
+    Uses the batch's builder directly: the batch's own ``append`` doubles the cost per record.
     """
-    add, at = wire._builder.append, 0
+    add, count = wire._builder.append, 0
     for key, value, timestamp_ms, headers in rows:
-        if add(at, timestamp_ms, key, value, [*headers]) is None:
+        if add(count, timestamp_ms, key, value, [*headers]) is None:
             wire.close()
             break
-        at += 1
-    wire._relative_offset = at
-    return at
+        count += 1
+    wire._relative_offset = count
+    return count

@@ -1,6 +1,6 @@
-"""What a worker has written, and the log has acknowledged: fingerprints, to know the log by.
+"""Fingerprints of acknowledged writes of this worker, by which ``same_log`` checks the log.
 
-note(tp, rows, offsets)  ->  last(tp), lasts(), marks(tp)      of an append its last record
+note(tp, rows, offsets)  ->  last(tp), lasts(), marks(tp)      the last record of each append
 """
 
 from collections import defaultdict, deque
@@ -13,39 +13,40 @@ from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.fingerprint import ANY_TIME, OTHER_LOG, Fingerprint, checksum
 from traderecon.transport.microbatch import Outgoing
 
-KEPT = 256
-"""Marks of a partition, the newest: more than are made between two looks at whether the log is the same."""
+MAX_MARKS = 256
+"""Newest fingerprints kept per partition: more than there are appends between two checks of the log's identity."""
 
 
 class Written:
-    """By partition, the last records of the latest appends."""
+    """The last records of recent appends, by partition."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._marks: defaultdict[TP, deque[Fingerprint]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._marks: defaultdict[TP, deque[Fingerprint]] = defaultdict(lambda: deque(maxlen=MAX_MARKS))
         self._last: dict[TP, Fingerprint] = {}
 
     def last(self, tp: TP) -> Fingerprint | None:
-        """The record with the highest offset; None where nothing was written."""
+        """The record with the highest offset; None if nothing was written."""
         return self._last.get(tp)
 
     def lasts(self) -> Mapping[TP, Fingerprint]:
-        """The same of every partition; the one that was written to last comes last."""
+        """The last record of every partition, most recently written partition last."""
         return self._last
 
     def marks(self, tp: TP) -> Iterable[Fingerprint]:
-        """Those that are kept of a partition."""
+        """The fingerprints kept for a partition."""
         return tuple(self._marks.get(tp, ()))
 
     def note(self, tp: TP, rows: Sequence[Outgoing], spans: Sequence[range], before: Fingerprint | None) -> None:
-        """Note the last record of an append.
+        """Store the fingerprint of an append's last record.
 
-        ``before`` was the last one when this one was sent: 78 where the log gave an offset that it had given by then.
+        ``before``: the last record when this append was sent. The process ends, 78, if the log assigned its offset, or
+        a lower one, again.
         """
         if before is not None and spans[0].start <= before.offset:
             fail_stop(
-                f"{self._name}: {tp.topic}[{tp.partition}] gave a record the offset {spans[0].start}, and had one of "
-                f"ours at {before.offset}. {OTHER_LOG}",
+                f"{self._name}: {tp.topic}[{tp.partition}] assigned offset {spans[0].start} to a record, although this "
+                f"worker had already written offset {before.offset}. {OTHER_LOG}",
                 code=Exit.CONFIG,
             )
         mark = Fingerprint(spans[-1].stop - 1, ANY_TIME, checksum(rows[-1].key, rows[-1].value))

@@ -1,4 +1,4 @@
-"""Web: the pages, their JSON and CSV twins, health and metrics. They read the database and nothing else.
+"""Web: the pages, also as JSON and CSV, health and metrics. The pages read only the database.
 
 app = StreamApp(..., web=True, web_application_options={"middlewares": middlewares()})
 attach(app, Queries.open(url), metrics, pages=True, health=..., siblings=Siblings(()))

@@ -1,8 +1,8 @@
-"""The row of ``reconcile --out`` from a result's JSON: what a batch over the same legs writes.
+"""The row of ``reconcile --out`` from a result's JSON, as a batch over the same legs writes it.
 
     result (JSON) -> ResultMessage -> row -> a line of CSV
 
-Pure. Hints that come from arrival times are in it; a batch cannot have them.
+Pure. Includes hints that depend on arrival times; a batch cannot have those.
 """
 
 import csv
@@ -30,7 +30,7 @@ def row(result: str | bytes) -> tuple[str, ...]:
     Source: CONTRACT.md, Web: ``/download/csv``.
     """
     message = decode_result(result)
-    legs, unknown = message.legs, ("", "")
+    legs, not_checked = message.legs, ("", "")
     checks = {check.name: (check.outcome.value, check.difference or "") for check in message.checks}
     return (
         message.trade_id,
@@ -41,8 +41,8 @@ def row(result: str | bytes) -> tuple[str, ...]:
         *_effective(legs.get(Source.EXECUTIONS, ()), _TERMS),
         *_effective(legs.get(Source.CONFIRMATIONS, ()), _TERMS),
         *_effective(legs.get(Source.PNL, ()), _AMOUNTS),
-        checks.get("ticker", unknown)[0],
-        *(cell for name in _CHECKED for cell in checks.get(name, unknown)),
+        checks.get("ticker", not_checked)[0],
+        *(cell for name in _CHECKED for cell in checks.get(name, not_checked)),
         ";".join(message.contested or ()),
     )
 
@@ -58,20 +58,20 @@ def header() -> bytes:
 
 
 def csv_lines(rows: Iterable[tuple[str, ...]], guarded: tuple[int, ...] = _GUARDED) -> bytes:
-    """Rows as UTF-8 lines of CSV; the cells at the places in ``guarded`` hold a sender's own text."""
+    """Rows as UTF-8 lines of CSV; ``guarded``: indexes of columns with a sender's own text, to be made safe."""
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
     for cells in rows:
         safe = list(cells)
-        for place in guarded:
-            safe[place] = spreadsheet_safe(safe[place])
+        for index in guarded:
+            safe[index] = spreadsheet_safe(safe[index])
         write(safe)
     return text.getvalue().encode()
 
 
 def _effective(legs: Iterable[LegMessage[ReadPayload]], names: tuple[str, ...]) -> list[str]:
-    """What the effective legs have in these fields; empty where one was not sent."""
+    """The values of the effective legs in these fields; empty for a field that was not sent."""
     payloads = [leg.payload for leg in legs if leg.stands]
     if len(payloads) == 1:
         return [_text(payloads[0].get(name, _NULL)) or "" for name in names]
-    return [together({text for each in payloads if (text := _text(each.get(name, _NULL)))}) for name in names]
+    return [together({text for payload in payloads if (text := _text(payload.get(name, _NULL)))}) for name in names]

@@ -1,4 +1,4 @@
-"""Detail: one trade with all its evidence, as a page, as JSON and as the row of ``reconcile --out``."""
+"""One trade with all its evidence, as a page, as JSON and as the row of ``reconcile --out``."""
 
 import asyncio
 
@@ -19,23 +19,23 @@ encode = msgspec.json.Encoder().encode
 
 
 async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
-    """The page, or its twin where the path ends in .json or .csv; a / at the end asks for the page, whatever the id.
+    """The page, or JSON or CSV if the path ends in .json or .csv; a / at the end always means the page.
 
-    Where no trade has the id without the ending, and one has it with it, the page of that one: ids may end in .csv.
+    Ids may end in .csv: if no trade has the id without the ending but one has it with the ending, its page is served.
     """
     if request.query:
-        raise BadRequest(400, f"{next(iter(request.query))} is no parameter here: a trade's page has none.")
-    said = request.match_info["trade_id"]
-    form = next((form for form in (".json", ".csv", "/") if said.endswith(form)), "")
-    trade_id = said.removesuffix(form).strip(" ")
+        raise BadRequest(400, f"Unknown parameter {next(iter(request.query))}: the page of a trade takes none.")
+    path = request.match_info["trade_id"]
+    form = next((form for form in (".json", ".csv", "/") if path.endswith(form)), "")
+    trade_id = path.removesuffix(form).strip(" ")
     found = await asyncio.to_thread(_find, queries, trade_id)
     if found is None and form in {".json", ".csv"}:
-        whole = said.strip(" ")
-        found = await asyncio.to_thread(_find, queries, whole)
+        whole_id = path.strip(" ")
+        found = await asyncio.to_thread(_find, queries, whole_id)
         if found is not None:
-            trade_id, form = whole, ""
+            trade_id, form = whole_id, ""
     if not isinstance(found, Trade):
-        raise BadRequest(404, _unknown(trade_id, found))
+        raise BadRequest(404, _no_result(trade_id, found))
     if form == ".json":
         return web.Response(body=_json(found), content_type="application/json")
     if form == ".csv":
@@ -45,62 +45,62 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
         trade=found,
         row=found.row,
         newest=evidence(newest(found)),
-        reasons={one.event_id: decode_head(one.result).reasons for one in found.history},
+        reasons={row.event_id: decode_head(row.result).reasons for row in found.history},
         here="/trades",
     )
     return web.Response(text=text, content_type="text/html")
 
 
-def newest(found: Trade) -> str:
-    """The JSON of the result that the row of the trade is of."""
-    row = (found.row.version, found.row.event_id)
-    return next(one.result for one in found.history if (one.version, one.event_id) == row)
+def newest(trade: Trade) -> str:
+    """The JSON of the trade's newest result."""
+    key = (trade.row.version, trade.row.event_id)
+    return next(row.result for row in trade.history if (row.version, row.event_id) == key)
 
 
 def _find(queries: Queries, trade_id: str) -> Trade | WaitingTrade | None:
-    """The trade; else what it waits for, as far as that is known."""
+    """The trade; otherwise what it is waiting for, if it is among the longest waiting."""
     if not trade_id.isprintable() and any(character < " " for character in trade_id):
-        return None  # no id has a control character, and a database may refuse to look for one
+        return None  # no id has a control character, and a database may reject one
     found = queries.trade(trade_id)
     if found is not None:
         return found
-    waiting = (waiting for standing in queries.standings() for waiting in standing.oldest)
-    return next((one for one in waiting if one.trade_id == trade_id), None)
+    all_waiting = (waiting for status in queries.standings() for waiting in status.oldest)
+    return next((waiting for waiting in all_waiting if waiting.trade_id == trade_id), None)
 
 
-def _unknown(trade_id: str, waiting: WaitingTrade | None) -> str:
+def _no_result(trade_id: str, waiting: WaitingTrade | None) -> str:
     if waiting is None:
         return (
-            f"No result is known of a trade {trade_id}. It may still wait for its other side, be written otherwise, "
-            "or lie among the dead letters."
+            f"There is no result for a trade {trade_id}. It may still be waiting for its other side, have another "
+            "spelling, or be among the dead letters."
         )
-    return f"{trade_id} has no result yet: it waits for its {waiting.waiting_for} until {moment(waiting.due)} UTC."
+    return f"{trade_id} has no result yet: waiting for its {waiting.waiting_for} until {moment(waiting.due)} UTC."
 
 
-def _json(found: Trade) -> bytes:
+def _json(trade: Trade) -> bytes:
     return encode(
         {
-            "trade_id": found.row.trade_id,
-            "result": msgspec.Raw(newest(found).encode()),
-            "severity": found.row.severity,
-            "notional": found.row.notional,
-            "decided_at": found.row.decided_at,
-            "break": found.broken,
-            "break_events": found.events,
-            "results": found.results,
+            "trade_id": trade.row.trade_id,
+            "result": msgspec.Raw(newest(trade).encode()),
+            "severity": trade.row.severity,
+            "notional": trade.row.notional,
+            "decided_at": trade.row.decided_at,
+            "break": trade.break_row,
+            "break_events": trade.events,
+            "results": trade.results,
             "history": [
                 {
-                    "event_id": one.event_id,
-                    "version": one.version,
-                    "state": one.state,
-                    "reasons": decode_head(one.result).reasons,
-                    "decided_at": one.decided_at,
-                    "topic": one.topic,
-                    "partition": one.partition,
-                    "offset": one.offset,
-                    "chain": one.chain,
+                    "event_id": row.event_id,
+                    "version": row.version,
+                    "state": row.state,
+                    "reasons": decode_head(row.result).reasons,
+                    "decided_at": row.decided_at,
+                    "topic": row.topic,
+                    "partition": row.partition,
+                    "offset": row.offset,
+                    "chain": row.chain,
                 }
-                for one in found.history
+                for row in trade.history
             ],
         }
     )

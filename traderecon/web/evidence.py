@@ -1,8 +1,8 @@
-"""Evidence: a result's JSON as a person reads it. What each side said side by side, and where they part.
+"""A result's JSON laid out for display: both sides of each check side by side, with the differences marked.
 
     result (JSON) -> Evidence(comparisons, legs, ...)
 
-Pure: nothing but the result is looked at.
+Pure: depends only on the result.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from traderecon.records.results import RulesStamp
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = {"quantity", "price", "pnl", "commission"}
-_FIRST = ("version", "kind", *_TERMS, "pnl_impact", "commission")
+_FIRST_FIELDS = ("version", "kind", *_TERMS, "pnl_impact", "commission")
 _FIELDS = {"pnl": "pnl_impact"}
 
 
@@ -28,9 +28,9 @@ Leg = LegMessage[ReadPayload]
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """One check laid out: both operands, and what they came to. Of the pnl check they are expected and booked.
+    """One check laid out: both operands and the outcome. Operands of the pnl check: expected and booked amount.
 
-    ``contested`` names the operands that were sent with two values.
+    ``contested`` names the operands that were sent with several values.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """One result, laid out; ``legs`` are all legs ever sent, by source."""
+    """One result laid out; ``legs`` are all legs ever sent, by source."""
 
     event_id: str
     version: int
@@ -59,7 +59,7 @@ class Evidence(msgspec.Struct, frozen=True):
     contested: frozenset[str]
 
     def contradicts(self, source: Source) -> bool:
-        """Whether the legs of a source that stand contradict each other in what a check reads."""
+        """Whether the effective legs of a source contradict each other in a field that a check reads."""
         return any(name.startswith(f"{source}.") for name in self.contested)
 
 
@@ -74,7 +74,7 @@ def evidence(result: str) -> Evidence:
         message.state,
         message.reasons,
         message.hints,
-        tuple(_compared(check, legs, contested) for check in message.checks),
+        tuple(_comparison(check, legs, contested) for check in message.checks),
         legs,
         message.rules,
         contested,
@@ -82,35 +82,38 @@ def evidence(result: str) -> Evidence:
 
 
 def other_fields(leg: Leg) -> list[tuple[str, str]]:
-    """Every field of a leg but its trade_id, as text, the terms first."""
-    names = sorted(leg.payload, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
+    """Every field of a leg except its trade_id, as text, terms first."""
+    names = sorted(
+        leg.payload,
+        key=lambda name: _FIRST_FIELDS.index(name) if name in _FIRST_FIELDS else len(_FIRST_FIELDS),
+    )
     return [(name, _text(leg.payload[name])) for name in names if name != "trade_id"]
 
 
-def _compared(check: CheckMessage, legs: Mapping[Source, tuple[Leg, ...]], contested: frozenset[str]) -> Comparison:
-    """The operands of the check; where it compared nothing, what the standing legs say."""
+def _comparison(check: CheckMessage, legs: Mapping[Source, tuple[Leg, ...]], contested: frozenset[str]) -> Comparison:
+    """The operands of the check; if it compared nothing, the values of the effective legs."""
     amounts = check.name in _AMOUNTS
     partner = Source.PNL if check.reason == Reason.PNL_INCONSISTENT else Source.CONFIRMATIONS
     field = _FIELDS.get(check.name, check.name)
     if check.outcome == Outcome.NOT_CHECKED:
         sides = (
-            _stated(legs, Source.EXECUTIONS, field, amount=amounts),
-            _stated(legs, partner, field, amount=amounts),
+            _effective_value(legs, Source.EXECUTIONS, field, amount=amounts),
+            _effective_value(legs, partner, field, amount=amounts),
         )
     else:
         sides = _operand(check.execution, amount=amounts), _operand(check.confirmation, amount=amounts)
-    wide = places(*sides)
-    same = alike(*sides) if check.outcome == Outcome.FAIL else None
+    decimals = places(*sides)
+    common = alike(*sides) if check.outcome == Outcome.FAIL else None
     unit = " ms" if check.name == "timestamp" else ""
     difference = f"{check.difference}{unit}" if check.difference else ""
     return Comparison(
         check.name,
         check.reason,
         check.outcome,
-        said(sides[0], same, wide),
-        said(sides[1], same, wide),
+        said(sides[0], common, decimals),
+        said(sides[1], common, decimals),
         difference,
-        padding(check.difference, wide) if check.difference and amounts else "",
+        padding(check.difference, decimals) if check.difference and amounts else "",
         f"{check.tolerance}{unit}" if check.tolerance else "",
         check.note,
         tuple(
@@ -121,8 +124,8 @@ def _compared(check: CheckMessage, legs: Mapping[Source, tuple[Leg, ...]], conte
     )
 
 
-def _stated(legs: Mapping[Source, tuple[Leg, ...]], source: Source, field: str, *, amount: bool) -> Operand:
-    """What the standing legs of a source say; nothing where the source has no such field of ours."""
+def _effective_value(legs: Mapping[Source, tuple[Leg, ...]], source: Source, field: str, *, amount: bool) -> Operand:
+    """The value of a field in the effective legs of a source; None if the source does not have the field."""
     if field not in NAMES[source]:
         return None
     texts = {_text(raw) for leg in legs[source] if leg.stands and (raw := leg.payload.get(field)) is not None}

@@ -1,4 +1,4 @@
-"""Exposition: the worker's metrics as Prometheus reads them; open breaks are counted when they are asked for."""
+"""The worker's metrics in the formats of Prometheus; open breaks are counted at each scrape."""
 
 import logging
 from bisect import bisect_left
@@ -17,22 +17,22 @@ from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.telemetry import Merged
 
 AGES_S = (60, 300, 900, 3_600, 14_400, 28_800, 86_400, 172_800, 432_000)
-"""A minute to five days: how long a break has been open."""
+"""Buckets of break ages, from a minute to five days."""
 
 log = logging.getLogger(__name__)
 
 
 class BreakCollector(Collector):
-    """Open breaks by reason and severity, and by age, and offsets nobody accounted for: what the database knows.
+    """Metrics from the database: open breaks by reason, severity and age, and unaccounted offsets.
 
-    Where it does not answer, none of them is there.
+    If the database does not answer, they are left out.
     """
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
     def describe(self) -> list[Metric]:
-        """The names, without asking the database."""
+        """The names, without reading the database."""
         return [_open(), _age(), _unaccounted()]
 
     def collect(self) -> Iterator[Metric]:
@@ -41,9 +41,9 @@ class BreakCollector(Collector):
             reasons, opened = self._queries.open_breaks().reasons, self._queries.opened_at()
             unaccounted = self._queries.unaccounted()
         except UNREADABLE as error:
-            log.warning("breaks cannot be counted: %s", error)
+            log.warning("metrics of breaks are left out, the database cannot be read: %s", error)
             return
-        counts = {(reason, standing.severity): 0 for reason, standing in REASON_INFO.items()}
+        counts = {(reason, info.severity): 0 for reason, info in REASON_INFO.items()}
         for (reason, severity), number in reasons.items():
             if reason in Reason.__members__ and severity in set(Severity):
                 counts[Reason(reason), Severity(severity)] = number
@@ -51,7 +51,7 @@ class BreakCollector(Collector):
         for labels, number in sorted(counts.items()):
             family.add_metric(labels, number)
         yield family
-        buckets, total_s = ages(opened, now_ns())
+        buckets, total_s = age_buckets(opened, now_ns())
         histogram = _age()
         histogram.add_metric([], buckets, total_s)
         yield histogram
@@ -60,10 +60,10 @@ class BreakCollector(Collector):
         yield offsets
 
 
-def ages(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str, float]], int]:
-    """Buckets of ages, cumulative, and the sum of all ages in seconds; ``opened``: seconds (UTC), breaks in each.
+def age_buckets(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str, float]], int]:
+    """Cumulative buckets of ages, and the sum of all ages in seconds; ``opened``: second (UTC), breaks opened in it.
 
-    >>> ages([("1970-01-01T00:00:00", 2), ("1970-01-01T00:01:40", 1)], 100 * NS_PER_S)[0][:2]
+    >>> age_buckets([("1970-01-01T00:00:00", 2), ("1970-01-01T00:01:40", 1)], 100 * NS_PER_S)[0][:2]
     [('60', 1), ('300', 3)]
     """
     counts = [0] * (len(AGES_S) + 1)
@@ -74,11 +74,11 @@ def ages(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str
         counts[bisect_left(AGES_S, age_s)] += number
         total_s += number * age_s
     names = [*map(str, AGES_S), "+Inf"]
-    return [(name, sum(counts[: place + 1])) for place, name in enumerate(names)], total_s
+    return [(name, sum(counts[: index + 1])) for index, name in enumerate(names)], total_s
 
 
 def exposition(registry: CollectorRegistry, siblings: Sequence[str], accepted: str) -> tuple[bytes, str]:
-    """All metrics in the form a scraper accepts, and that form's content type; ``siblings``: see ``Merged``."""
+    """All metrics in a format the scraper accepts, and its content type; ``siblings``: see ``Merged``."""
     encoder, content_type = choose_encoder(accepted)
     return encoder(Merged(registry, siblings) if siblings else registry), content_type
 
@@ -86,7 +86,7 @@ def exposition(registry: CollectorRegistry, siblings: Sequence[str], accepted: s
 def _open() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "traderecon_breaks_open",
-        "Breaks that are open; one with several reasons counts in each.",
+        "Open breaks; one with several reasons counts in each.",
         labels=["reason", "severity"],
     )
 
@@ -94,7 +94,7 @@ def _open() -> GaugeMetricFamily:
 def _unaccounted() -> GaugeMetricFamily:
     return GaugeMetricFamily(
         "traderecon_unaccounted_offsets",
-        "Offsets of inputs and journal of which nobody has told what became of them; in health 0.",
+        "Offsets of inputs and journal whose disposition is unknown; normally 0.",
         labels=[],
     )
 

@@ -1,8 +1,8 @@
-"""Filters: a query string -> which rows of a list, or a sentence that says which parameter is wrong.
+"""Parse the query string of a list into a filter and a page, or into an error that names the wrong parameter.
 
-    ?reason=PRICE_MISMATCH&page=2  ->  Asked(BreakFilter(reason=...), page=2)
+    ?reason=PRICE_MISMATCH&page=2  ->  ListRequest(BreakFilter(reason=...), page=2)
 
-An empty parameter was not asked for: a form sends all its fields.
+Empty parameters are ignored: a form sends all its fields.
 """
 
 import re
@@ -48,31 +48,31 @@ CHOICES: Mapping[type, Mapping[str, Sequence[str]]] = {
     TradeFilter: {"state": RESULT_STATES, "reason": tuple(Reason), "sort": tuple(TradeSort)},
     DeadLetterFilter: {"code": tuple(RejectCode), "state": tuple(DeadLetterState)},
 }
-"""Of each list, the fields that take one of a few values, in the order they are offered."""
+"""The fields of each list that take one of a few values, in display order."""
 
 AnyFilter = TypeVar("AnyFilter", bound=Filter)
 
 
-class Asked(msgspec.Struct, Generic[AnyFilter], frozen=True):
-    """What a reader of a list asked for; pages count from 1."""
+class ListRequest(msgspec.Struct, Generic[AnyFilter], frozen=True):
+    """A filter and a page of a list; pages count from 1."""
 
     wanted: AnyFilter
     page: int = 1
     per_page: int = PAGE_ROWS
 
-    def told(self) -> list[tuple[str, str]]:
-        """The filter as parameters, without what is the default."""
-        kind = type(self.wanted)
-        usual = kind()
+    def to_params(self) -> list[tuple[str, str]]:
+        """The filter as parameters, without default values."""
+        filter_type = type(self.wanted)
+        defaults = filter_type()
         return [
             (name, value)
-            for name in kind.__struct_fields__
-            if (value := str(getattr(self.wanted, name))) != str(getattr(usual, name))
+            for name in filter_type.__struct_fields__
+            if (value := str(getattr(self.wanted, name))) != str(getattr(defaults, name))
         ]
 
-    def address(self, page: int | None = None, **other: str) -> str:
-        """The query string of this list, with other values in it, or of another page."""
-        pairs: dict[str, object] = {**dict(self.told()), **other}
+    def query_string(self, page: int | None = None) -> str:
+        """The query string of the list with this filter; ``page``: of that page."""
+        pairs: dict[str, object] = dict(self.to_params())
         if self.per_page != PAGE_ROWS:
             pairs["per_page"] = self.per_page
         if page is not None and page > 1:
@@ -80,17 +80,17 @@ class Asked(msgspec.Struct, Generic[AnyFilter], frozen=True):
         return query(pairs.items())
 
 
-def asked(kind: type[AnyFilter], parameters: Mapping[str, Sequence[str]]) -> Asked[AnyFilter]:
-    """Read a list's parameters; ``BadRequest`` (400) names the one that cannot be used."""
-    known = (*kind.__struct_fields__, "page", "per_page")
-    choices = CHOICES[kind]
+def parse_request(filter_type: type[AnyFilter], parameters: Mapping[str, Sequence[str]]) -> ListRequest[AnyFilter]:
+    """Parse the parameters of a list; ``BadRequest`` (400) names the one that cannot be used."""
+    names = (*filter_type.__struct_fields__, "page", "per_page")
+    choices = CHOICES[filter_type]
     fields: dict[str, str] = {}
     numbers: dict[str, int] = {}
     for name, values in parameters.items():
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            meant = f": did you mean {near[0]}?" if near else "."
-            raise _bad(f"{_short(name)} is no parameter here{meant} Those that are: {', '.join(known)}.")
+        if name not in names:
+            near = get_close_matches(name, names, 1)
+            hint = f": did you mean {near[0]}?" if near else "."
+            raise _bad(f"Unknown parameter {_short(name)}{hint} This page takes {', '.join(names)}.")
         value, *more = values
         if more:
             raise _bad(f"{name} is given {len(values)} times: give it once.")
@@ -101,15 +101,15 @@ def asked(kind: type[AnyFilter], parameters: Mapping[str, Sequence[str]]) -> Ask
             numbers[name] = _number(name, value, MAX_PAGE if name == "page" else MAX_PAGE_ROWS)
         elif name in choices:
             if value not in choices[name]:
-                raise _bad(f"{name} is {_short(value)}: use one of {', '.join(choices[name])}.{_elsewhere(value)}")
+                raise _bad(f"{name} is {_short(value)}: use one of {', '.join(choices[name])}.{_pending_hint(value)}")
             fields[name] = value
         elif name == "date":
             fields[name] = _day(value)
         elif len(value) > MAX_TEXT or _CONTROL.search(value):
-            raise _bad(f"{name} is no text to look for: up to {MAX_TEXT} characters, none of them control characters.")
+            raise _bad(f"{name} cannot be searched for: use up to {MAX_TEXT} characters, and no control characters.")
         else:
             fields[name] = value
-    return Asked(kind(**fields), **numbers)
+    return ListRequest(filter_type(**fields), **numbers)
 
 
 def _number(name: str, value: str, most: int) -> int:
@@ -128,8 +128,8 @@ def _day(value: str) -> str:
     raise _bad(f"date is {_short(value)}: use a day such as 2025-07-26.")
 
 
-def _elsewhere(value: str) -> str:
-    return " Trades that wait are listed on /status." if value == State.PENDING else ""
+def _pending_hint(value: str) -> str:
+    return " Pending trades are listed on /status." if value == State.PENDING else ""
 
 
 def _short(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Listings: breaks, trades and dead letters, each as a page, as JSON and as CSV, by the same query string."""
+"""The lists of breaks, trades and dead letters, each as a page, as JSON and as CSV, with the same query string."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +13,14 @@ from traderecon.sink.rows import BreakRow, DeadLetterRow, Struct, TradeRow
 from traderecon.web import raw
 from traderecon.web.columns import csv_lines
 from traderecon.web.downloads import Chunks, Downloads
-from traderecon.web.filters import CHOICES, Asked, asked
+from traderecon.web.filters import CHOICES, ListRequest, parse_request
 from traderecon.web.templates import page
 
 encode = msgspec.json.Encoder().encode
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """One list: where it is, what it filters by, what its rows are, and which columns hold a sender's text."""
+    """One list: path, title, filter, columns, the columns ``sent`` with a sender's own text, and template."""
 
     path: str
     title: str
@@ -30,8 +30,8 @@ class Listing(msgspec.Struct, frozen=True):
     template: str
 
 
-def _columns(kind: type[Struct]) -> tuple[str, ...]:
-    return kind.__struct_fields__
+def _columns(row_type: type[Struct]) -> tuple[str, ...]:
+    return row_type.__struct_fields__
 
 
 BREAKS = Listing(
@@ -52,15 +52,15 @@ LISTINGS = (BREAKS, TRADES, DEAD_LETTERS)
 
 
 async def html(listing: Listing, queries: Queries, request: web.Request) -> web.StreamResponse:
-    """One page of a list, with its form."""
-    question = ask(listing, request)
-    rows, total = await asyncio.to_thread(_read, queries, question)
-    pages = _pages(total, question.per_page)
+    """One page of a list, with its filter form."""
+    list_request = parse(listing, request)
+    rows, total = await asyncio.to_thread(_read, queries, list_request)
+    pages = _pages(total, list_request.per_page)
     text = page(
         listing.template,
         listing=listing,
-        asked=question,
-        wanted=question.wanted,
+        request=list_request,
+        wanted=list_request.wanted,
         choices=CHOICES[listing.filter],
         rows=rows,
         total=total,
@@ -72,36 +72,41 @@ async def html(listing: Listing, queries: Queries, request: web.Request) -> web.
 
 
 async def json(listing: Listing, queries: Queries, request: web.Request) -> web.StreamResponse:
-    """The same page as JSON: how many rows there are, which page this is, its rows."""
-    question = ask(listing, request)
-    rows, total = await asyncio.to_thread(_read, queries, question)
-    pages = _pages(total, question.per_page)
-    answer = {"count": total, "page": question.page, "pages": pages, "per_page": question.per_page, "rows": rows}
-    return web.Response(body=encode(answer), content_type="application/json")
+    """The same page as JSON: the total number of rows, the number of this page, and its rows."""
+    list_request = parse(listing, request)
+    rows, total = await asyncio.to_thread(_read, queries, list_request)
+    body = {
+        "count": total,
+        "page": list_request.page,
+        "pages": _pages(total, list_request.per_page),
+        "per_page": list_request.per_page,
+        "rows": rows,
+    }
+    return web.Response(body=encode(body), content_type="application/json")
 
 
 async def csv(listing: Listing, downloads: Downloads, request: web.Request) -> web.StreamResponse:
-    """All rows the filter lets through, not one page of them, as CSV."""
-    question = ask(listing, request)
-    guarded = tuple(place for place, name in enumerate(listing.columns) if name in listing.sent)
+    """All rows that match the filter, not only one page, as CSV."""
+    list_request = parse(listing, request)
+    guarded = tuple(index for index, name in enumerate(listing.columns) if name in listing.sent)
 
     def chunks(queries: Queries) -> Chunks:
         yield csv_lines([listing.columns], guarded=())
-        for rows in queries.stream(question.wanted):
+        for rows in queries.stream(list_request.wanted):
             yield csv_lines((tuple(_cells(row, listing.columns)) for row in rows), guarded)
 
     return await downloads.send(request, f"{listing.path.strip('/')}.csv", chunks)
 
 
-def ask(listing: Listing, request: web.Request) -> Asked[Any]:
-    """What the query string asks of a list."""
-    return asked(listing.filter, {name: request.query.getall(name) for name in request.query})
+def parse(listing: Listing, request: web.Request) -> ListRequest[Any]:
+    """The filter and page in the query string."""
+    return parse_request(listing.filter, {name: request.query.getall(name) for name in request.query})
 
 
-def _read(queries: Queries, question: Asked[Any]) -> tuple[Sequence[Struct], int]:
-    offset = (question.page - 1) * question.per_page
-    rows = queries.rows(question.wanted, limit=question.per_page, offset=offset)
-    return rows, queries.count(question.wanted)
+def _read(queries: Queries, list_request: ListRequest[Any]) -> tuple[Sequence[Struct], int]:
+    offset = (list_request.page - 1) * list_request.per_page
+    rows = queries.rows(list_request.wanted, limit=list_request.per_page, offset=offset)
+    return rows, queries.count(list_request.wanted)
 
 
 def _pages(total: int, per_page: int) -> int:

@@ -1,7 +1,7 @@
-"""Doors: who is let in, under which name, and what everybody is told when something is wrong.
+"""Middleware: which requests are served, and what an error looks like.
 
-Nothing but what ``attach`` put up is served: Faust's own pages are not found. Bound to loopback, only requests that
-call us by a name of this machine are answered, so that no page of others can make a browser read ours.
+Only the routes of ``attach`` are served; Faust's own pages give 404. On loopback, only requests for localhost are
+answered, so that no other web site can make a browser read these pages (DNS rebinding).
 """
 
 import logging
@@ -18,8 +18,8 @@ from traderecon.web.templates import page, visible
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OURS: web.AppKey[Collection[str]] = web.AppKey("ours", Collection[str])
-"""The routes that are ours, as they were registered."""
+ROUTES: web.AppKey[Collection[str]] = web.AppKey("routes", Collection[str])
+"""The routes to serve, as registered by ``attach``."""
 LOOPBACK: web.AppKey[bool] = web.AppKey("loopback", bool)
 
 HEADERS = {
@@ -34,18 +34,18 @@ HEADERS = {
     "Server": "TradeRecon",
 }
 
-AGAIN_S = {429: 30, 503: 5}
-"""After which somebody who was refused may ask again."""
+RETRY_AFTER_S = {429: 30, 503: 5}
+"""The Retry-After header, by status."""
 
-_HERE = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
+_LOCALHOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.IGNORECASE)
 _HEALTH = {"/healthz", "/health", "/live", "/ready"}
 _TITLES = {
-    400: "This question cannot be answered",
+    400: "Invalid request",
     404: "Not found",
-    405: "Not allowed",
-    421: "Not by this name",
-    429: "Too many downloads at once",
-    500: "Something broke here",
+    405: "Method not allowed",
+    421: "Wrong host name",
+    429: "Too many downloads",
+    500: "Internal error",
     503: "The database cannot be read",
 }
 
@@ -53,7 +53,7 @@ log = logging.getLogger(__name__)
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered: the status, and a sentence for whoever asked."""
+    """A request that cannot be answered: the status, and a message for the user."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -62,60 +62,61 @@ class BadRequest(Exception):
 
 
 def middlewares() -> list[Any]:
-    """What ``web_application_options`` of an app needs for ``attach`` to be safe, outermost first."""
-    return [readable_errors, only_ours]
+    """The middlewares that ``attach`` needs in an app's ``web_application_options``, outermost first."""
+    return [readable_errors, only_attached_routes]
 
 
 @web.middleware
 async def readable_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Every refusal and every failure as a page, or as JSON or text where that was asked for."""
+    """Answer every error with a page, or in JSON or text if the request asked for that."""
     try:
         return await handler(request)
-    except BadRequest as refused:
-        return told(request, refused.status, refused.text)
-    except web.HTTPException as answer:
-        if answer.status < 400:
+    except BadRequest as error:
+        return error_response(request, error.status, error.text)
+    except web.HTTPException as error:
+        if error.status < 400:
             raise
-        text = _not_found(request.path) if answer.status == 404 else f"{answer.reason}."
-        return told(request, answer.status, text, allowed=answer.headers.get("Allow"))
+        text = _not_found(request.path) if error.status == 404 else f"{error.reason}."
+        return error_response(request, error.status, text, allowed=error.headers.get("Allow"))
     except UNREADABLE as error:
         log.error("%s %r: the database cannot be read: %s", request.method, request.path, error)
-        return told(request, 503, "The database did not answer. The log says why; `traderecon doctor` looks into it.")
+        text = "The database did not answer. See the log for the reason, or run `traderecon doctor`."
+        return error_response(request, 503, text)
     except Exception:
         number = secrets.token_hex(4)
         log.exception("error %s: %s %r failed", number, request.method, request.path_qs)
-        return told(request, 500, f"Error {number}: the log has a line with this number, and what led to it.")
+        return error_response(request, 500, f"Error {number}: see the line with this number in the log.")
 
 
 def _not_found(path: str) -> str:
     if path.rstrip("/") in _HEALTH or path.startswith("/healthz/"):
-        return f"{path} is no page here: health is at /healthz/live and /healthz/ready."
-    return f"{path} is no page here."
+        return f"There is no page {path}: health is at /healthz/live and /healthz/ready."
+    return f"There is no page {path}."
 
 
 @web.middleware
-async def only_ours(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what is not ours to serve, and a name that is not this machine's."""
+async def only_attached_routes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Reject routes that ``attach`` did not add, and host names of other machines."""
     host = request.headers.get("Host")
-    if request.app.get(LOOPBACK, True) and host is not None and not _HERE.fullmatch(host):
-        raise BadRequest(421, f"This server is reached as localhost or 127.0.0.1, not as {host[:255]}.")
+    if request.app.get(LOOPBACK, True) and host is not None and not _LOCALHOST.fullmatch(host):
+        raise BadRequest(421, f"Open this server as localhost or 127.0.0.1, not as {host[:255]}.")
     resource = request.match_info.route.resource
-    if resource is not None and resource.canonical not in request.app.get(OURS, ()):
+    if resource is not None and resource.canonical not in request.app.get(ROUTES, ()):
         raise web.HTTPNotFound
     return await handler(request)
 
 
 async def safe_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Headers of every answer; what somebody may look at again is asked for again."""
+    """Add the security headers to every response; by default nothing is cached."""
     response.headers.update(HEADERS)
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-def told(request: web.Request, status: int, text: str, *, allowed: str | None = None) -> web.Response:
-    """An answer that says what is wrong, in the form that was asked for."""
+def error_response(request: web.Request, status: int, text: str, *, allowed: str | None = None) -> web.Response:
+    """A response with an error message, in the format of the request."""
     headers = {"Allow": allowed} if allowed else {}
-    if status in AGAIN_S:
-        headers["Retry-After"] = str(AGAIN_S[status])
+    if status in RETRY_AFTER_S:
+        headers["Retry-After"] = str(RETRY_AFTER_S[status])
     path = request.path.rstrip("/")
     text = visible(text)
     if path.endswith(".json") or path.startswith(("/api/", "/healthz/")):

@@ -1,4 +1,4 @@
-"""Raw bytes as text that is safe to look at: what is no plain character is spelled out."""
+"""Raw bytes as text that is safe to display: characters that do not print are escaped."""
 
 import base64
 
@@ -6,7 +6,7 @@ from traderecon.sink.rows import RAW_SHOWN
 
 
 def shown(encoded: str | None, *, size: int) -> str:
-    r"""The first bytes of a record (base64) as text; ``size`` is how many the record has.
+    r"""The first bytes of a record (base64) as text; ``size`` is the number of bytes of the whole record.
 
     >>> shown("eyJhIjogMX0=", size=8), shown("AP8K4oCu", size=6)
     ('{"a": 1}', '\\x00\\xff\\x0a\\u202e')
@@ -14,12 +14,12 @@ def shown(encoded: str | None, *, size: int) -> str:
     if encoded is None:
         return ""
     start = base64.b64decode(encoded)[:RAW_SHOWN]
-    text = "".join(map(_spelled, start.decode("utf-8", "backslashreplace")))
+    text = "".join(map(_escaped, start.decode("utf-8", "backslashreplace")))
     return text + "…" if size > len(start) else text
 
 
-def _spelled(character: str) -> str:
-    """A character that prints stays; blanks other than the space, controls and marks of direction do not."""
+def _escaped(character: str) -> str:
+    """Printable characters stay; blanks other than the space, control characters and direction marks are escaped."""
     if character.isprintable():
         return character
     code = ord(character)

@@ -1,8 +1,8 @@
-"""The server below the pages: how many connections there are, how long one may be silent, who is told it is no request.
+"""The HTTP server below the pages: limits on connections and their idle time, and answers to malformed requests.
 
-    connection -> admitted, or in place of one that has asked nothing yet, or 503 -> request -> the app's handler
+    connection -> admitted, perhaps in place of an idle one, or 503 -> request -> the app's handler
 
-A client can take no more than its share of the connections, and none of the pipeline's files.
+A client gets no more than its share of the connections, and cannot exhaust the open files of the pipeline.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from traderecon.open_files import most_connections
 from traderecon.web.middleware import HEADERS
 
 PER_ADDRESS = 64
-"""Connections of one client address at once."""
+"""Most concurrent connections of one client address."""
 SILENT_S = 20.0
-"""A connection whose request has not come whole by then is closed; so is one that asks nothing more."""
+"""A connection is closed if its request is not complete after this time, or no further request comes."""
 STALL_S = 120.0
-"""A connection that takes nothing of its answer for so long is closed."""
+"""A connection is closed if the client reads nothing of the response for this time."""
 LINGER_S = 2.0
-"""A body, of which we want none, is read for so long, then the connection is closed."""
+"""How long an unwanted request body is read before the connection is closed."""
 LEAVE_S = 5.0
-"""How long a server that stops waits for answers that are on their way."""
+"""How long a stopping server waits for responses in progress."""
 
 log = logging.getLogger(__name__)
 
 
 class Runner(web.AppRunner):
-    """Runs an app with connections of the kind below."""
+    """Runs an app on the server below."""
 
     def __init__(self, app: web.Application) -> None:
         super().__init__(
@@ -40,35 +40,35 @@ class Runner(web.AppRunner):
         )
 
     async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
+        server = await super()._make_server()
         loop = asyncio.get_running_loop()
-        return Server(made.request_handler, request_factory=made.request_factory, loop=loop, **made._kwargs)
+        return Server(server.request_handler, request_factory=server.request_factory, loop=loop, **server._kwargs)
 
 
 class Server(web.Server):
-    """Counts the connections it has, by client address."""
+    """A server that limits its connections, in total and by client address."""
 
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._most = most_connections()
         self._open: dict[Connection, str] = {}
-        """In the order they were made."""
+        """The client address of each connection, oldest first."""
 
     def __call__(self) -> RequestHandler:
-        """A connection that is about to be made."""
+        """The protocol of a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
 
     def admit(self, connection: "Connection", address: str) -> bool:
-        """Take a connection in; where that is one too many, in place of the oldest that has asked nothing yet."""
-        mine = [other for other, of in self._open.items() if of == address]
-        if len(mine) >= min(PER_ADDRESS, self._most):
-            rivals = mine
+        """Admit a connection; beyond a limit it replaces the oldest idle one, or is rejected (False)."""
+        same_address = [other for other, other_address in self._open.items() if other_address == address]
+        if len(same_address) >= min(PER_ADDRESS, self._most):
+            replaceable = same_address
         elif len(self._open) >= self._most:
-            rivals = list(self._open)
+            replaceable = list(self._open)
         else:
-            rivals = []
-        if rivals:
-            idle = next((other for other in rivals if other.idle), None)
+            replaceable = []
+        if replaceable:
+            idle = next((other for other in replaceable if other.idle), None)
             if idle is None:
                 return False
             del self._open[idle]
@@ -76,8 +76,8 @@ class Server(web.Server):
         self._open[connection] = address
         return True
 
-    def left(self, connection: "Connection") -> None:
-        """A connection has ended. A second time does nothing."""
+    def release(self, connection: "Connection") -> None:
+        """Forget a closed connection. Idempotent."""
         self._open.pop(connection, None)
 
 
@@ -86,44 +86,44 @@ class Connection(RequestHandler):
 
     __slots__ = ("_stalled",)
 
-    def __init__(self, *given: Any, **more: Any) -> None:
-        super().__init__(*given, **more)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._stalled: asyncio.TimerHandle | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether no request of it is being answered."""
+        """Whether no request is in progress."""
         return not self._request_in_progress and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Admit the client, or tell it that there is no room."""
+        """Admit the client, or answer 503."""
         peer = transport.get_extra_info("peername")
         address = str(peer[0]) if isinstance(peer, tuple) else ""
         if cast(Server, self._manager).admit(self, address):
             super().connection_made(transport)
             return
-        log.info("a connection of %s is one too many", address)
+        log.info("rejected a connection from %s: too many connections", address)
         self._force_close = True
-        self._manager = None  # nothing of it was begun
+        self._manager = None  # the connection was never set up
         cast(asyncio.Transport, transport).write(_full())
         cast(asyncio.Transport, transport).close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Make room."""
+        """Release the connection."""
         if self._manager is not None:
-            cast(Server, self._manager).left(self)
+            cast(Server, self._manager).release(self)
         if self._stalled is not None:
             self._stalled.cancel()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """The client takes its answer slower than it comes."""
+        """The client reads more slowly than the response is written: start the stall timer."""
         super().pause_writing()
         if self._stalled is None:
             self._stalled = self._loop.call_later(STALL_S, self._abort)
 
     def resume_writing(self) -> None:
-        """It has taken most of what was there."""
+        """The client has read most of it: stop the stall timer."""
         super().resume_writing()
         if self._stalled is not None:
             self._stalled.cancel()
@@ -140,17 +140,17 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The answer to what is no request, or to one whose handler failed below our pages; it ends the connection."""
+        """Answer a malformed request, or one that failed outside the pages, and close the connection."""
         if status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.info("what %s sent is no request: %s", request.remote, exc)
+            log.info("malformed request from %s: %s", request.remote, exc)
         else:
-            log.error("error below the pages: %r", exc, exc_info=exc)
+            log.error("error in the HTTP server: %r", exc, exc_info=exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("some of the answer has been sent already")
-        answer = web.Response(status=status, text=f"{status} {HTTPStatus(status).phrase}\n")
-        answer.headers.update({**HEADERS, "Cache-Control": "no-store"})
-        answer.force_close()
-        return answer
+            raise ConnectionError("the response has been sent in part")
+        response = web.Response(status=status, text=f"{status} {HTTPStatus(status).phrase}\n")
+        response.headers.update({**HEADERS, "Cache-Control": "no-store"})
+        response.force_close()
+        return response
 
 
 def _full() -> bytes:

@@ -1,6 +1,6 @@
-"""Site: what is served under which path, and the one place where paths are put up.
+"""The routes of the site.
 
-Every path answers with and without a slash at its end. Without pages only health and metrics are there.
+Every path works with and without a trailing slash. Without pages, only health and metrics are served.
 """
 
 import asyncio
@@ -20,18 +20,18 @@ from traderecon.transport.app import StreamApp
 from traderecon.web import columns, detail, listings
 from traderecon.web.downloads import Chunks, Downloads, short_file
 from traderecon.web.exposition import BreakCollector, exposition
-from traderecon.web.middleware import LOOPBACK, OURS, BadRequest, safe_headers
+from traderecon.web.middleware import LOOPBACK, ROUTES, BadRequest, safe_headers
 from traderecon.web.server import Runner
-from traderecon.web.siblings import UNWELL, Siblings
+from traderecon.web.siblings import NO_ANSWER, Siblings
 from traderecon.web.templates import icon, page, style
 
 OLDEST_BREAKS = 10
 REFRESH_S = 5
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Health = Callable[[], Mapping[str, Mapping[str, bool]]]
 Incidents = Callable[[], list[str]]
-"""The sentences of the incidents that are open in this process."""
+"""The open incidents of this process, as sentences."""
 
 encode = msgspec.json.Encoder().encode
 
@@ -47,20 +47,20 @@ def attach(
     siblings: Siblings,
     broker: str = "",
 ) -> None:
-    """Put up health and metrics, and the pages where ``pages`` says so: then ``queries`` must be there.
+    """Add the routes of health and metrics, and with ``pages`` those of the pages, which need ``queries``.
 
-    ``health`` says of each role of the process what is well (``{"matching": {"recovered": True}}``), ``siblings``
-    knows the other processes of this worker, ``broker`` is how the overview calls the log. The app needs
+    ``health`` returns the health signs of each role of this process (``{"matching": {"recovered": True}}``),
+    ``siblings`` are the other processes of the worker, ``broker`` is the name of the log on the overview. The app needs
     ``middlewares()`` in its ``web_application_options``.
     """
-    routes: dict[str, Answer] = {
+    routes: dict[str, RouteHandler] = {
         "/metrics": partial(_metrics, metrics, siblings),
         "/healthz/live": partial(_live, health, incidents, siblings),
         "/healthz/ready": partial(_ready, health, siblings, queries if pages else None),
     }
     if pages:
         if queries is None:
-            raise ValueError("pages read the database: give them its queries")
+            raise ValueError("pages=True needs queries")
         metrics.registry.register(BreakCollector(queries))
         routes |= _pages(queries, broker)
         routes["/status"] = partial(_status, queries, broker, incidents, siblings)
@@ -69,24 +69,24 @@ def attach(
     driver._runner = Runner(server)
     server[LOOPBACK] = str(app.conf.web_bind) in {"localhost", "::1"} or str(app.conf.web_bind).startswith("127.")
     server.on_response_prepare.append(safe_headers)
-    for path, answer in routes.items():
-        _serve(app, path, answer)
+    for path, handler in routes.items():
+        _add_route(app, path, handler)
         if not path.endswith(("/", "}")):
-            _serve(app, f"{path}/", answer)
-    # Faust adds its own when it starts, and they stay shut.
-    server[OURS] = frozenset(resource.canonical for resource in server.router.resources())
+            _add_route(app, f"{path}/", handler)
+    # Faust adds routes of its own when it starts: those are not served.
+    server[ROUTES] = frozenset(resource.canonical for resource in server.router.resources())
 
 
-def _serve(app: StreamApp, path: str, answer: Answer) -> None:
+def _add_route(app: StreamApp, path: str, handler: RouteHandler) -> None:
     async def get(_view: Any, request: Any, **_match: str) -> Any:
-        return await answer(request)
+        return await handler(request)
 
     app.page(path, name=path)(get)
 
 
-def _pages(queries: Queries, broker: str) -> dict[str, Answer]:
+def _pages(queries: Queries, broker: str) -> dict[str, RouteHandler]:
     downloads = Downloads(queries)
-    routes: dict[str, Answer] = {
+    routes: dict[str, RouteHandler] = {
         "/": partial(_overview, queries, broker),
         "/status.json": partial(_status_json, queries),
         "/status.csv": partial(_status_csv, queries),
@@ -106,7 +106,7 @@ def _pages(queries: Queries, broker: str) -> dict[str, Answer]:
 async def _overview(queries: Queries, broker: str, request: web.Request) -> web.StreamResponse:
     refresh = request.query.get("refresh", "on")
     if set(request.query) - {"refresh"} or refresh not in {"on", "off"}:
-        raise BadRequest(400, "The overview takes refresh=off and nothing else.")
+        raise BadRequest(400, "The only parameter of the overview is refresh=off.")
 
     def read() -> dict[str, Any]:
         return {
@@ -114,63 +114,63 @@ async def _overview(queries: Queries, broker: str, request: web.Request) -> web.
             "open": queries.open_breaks(),
             "oldest": queries.rows(BreakFilter(sort=BreakSort.OLDEST), limit=OLDEST_BREAKS),
             "dead_letters": queries.dead_letter_codes(),
-            "standings_rows": queries.standings(),
+            "partition_statuses": queries.standings(),
             "last_result_at": queries.last_result_at(),
         }
 
-    known = await asyncio.to_thread(read)
+    values = await asyncio.to_thread(read)
     seconds = REFRESH_S if refresh == "on" else 0
-    text = page("overview.html.j2", **known, broker=broker, now=_now(), refresh_s=seconds, here="/")
+    text = page("overview.html.j2", **values, broker=broker, now=_now(), refresh_s=seconds, here="/")
     return web.Response(text=text, content_type="text/html")
 
 
 async def _status(
     queries: Queries, broker: str, incidents: Incidents, siblings: Siblings, request: web.Request
 ) -> web.StreamResponse:
-    known = await asyncio.to_thread(_standing, queries, request)
-    rows = known.pop("standings")
-    known["incidents"] = sorted([*incidents(), *await siblings.incidents()])
-    text = page("status.html.j2", **known, standings_rows=rows, broker=broker, now=_now(), here="/status")
+    values = await asyncio.to_thread(_read_status, queries, request)
+    statuses = values.pop("standings")
+    values["incidents"] = sorted([*incidents(), *await siblings.incidents()])
+    text = page("status.html.j2", **values, partition_statuses=statuses, broker=broker, now=_now(), here="/status")
     return web.Response(text=text, content_type="text/html")
 
 
 async def _status_json(queries: Queries, request: web.Request) -> web.StreamResponse:
-    known = await asyncio.to_thread(_standing, queries, request)
-    return web.Response(body=encode(known), content_type="application/json")
+    values = await asyncio.to_thread(_read_status, queries, request)
+    return web.Response(body=encode(values), content_type="application/json")
 
 
 async def _status_csv(queries: Queries, request: web.Request) -> web.StreamResponse:
     """One line per partition of the journal."""
-    known = await asyncio.to_thread(_standing, queries, request)
-    waits = ("confirmation", "execution", "pnl")
-    rows: list[tuple[str, ...]] = [("partition", "watermark", *(f"pending_{name}" for name in waits), "at")]
-    for one in known["standings"]:
-        counts = (str(one.pending.get(name, 0)) for name in waits)
-        rows.append((str(one.partition), one.watermark or "", *counts, one.at))
+    values = await asyncio.to_thread(_read_status, queries, request)
+    sides = ("confirmation", "execution", "pnl")
+    rows: list[tuple[str, ...]] = [("partition", "watermark", *(f"pending_{side}" for side in sides), "at")]
+    for status in values["standings"]:
+        counts = (str(status.pending.get(side, 0)) for side in sides)
+        rows.append((str(status.partition), status.watermark or "", *counts, status.at))
     return short_file("status.csv", columns.csv_lines(rows, guarded=()))
 
 
-def _standing(queries: Queries, request: web.Request) -> dict[str, Any]:
+def _read_status(queries: Queries, request: web.Request) -> dict[str, Any]:
     if request.query:
-        raise BadRequest(400, f"{next(iter(request.query))} is no parameter here: the status has none.")
-    ledger, begun = queries.ledger(), queries.beginnings()
-    unaccounted = sum(one.unaccounted for one in ledger)
+        raise BadRequest(400, f"Unknown parameter {next(iter(request.query))}: the status page takes none.")
+    ledger, beginnings = queries.ledger(), queries.beginnings()
+    unaccounted = sum(row.unaccounted for row in ledger)
     return {
         "database": queries.engine.url.render_as_string(hide_password=True),
         "last_result_at": queries.last_result_at(),
         "standings": queries.standings(),
         "offsets": queries.offsets(),
         "ledger": ledger,
-        "accounted": sum(one.next_offset - one.start for one in ledger) - unaccounted,
-        "skipped": sum(one.skipped for one in ledger),
+        "accounted": sum(row.next_offset - row.start for row in ledger) - unaccounted,
+        "skipped": sum(row.skipped for row in ledger),
         "unaccounted": unaccounted,
-        "beginnings": begun,
-        "complete_from": max((one.complete_from for one in begun), default=None),
+        "beginnings": beginnings,
+        "complete_from": max((row.complete_from for row in beginnings), default=None),
     }
 
 
 async def _reconciliation_status(queries: Queries, _request: web.Request) -> web.StreamResponse:
-    """A count for each of the five states, from the founding system. Source: CONTRACT.md, Web."""
+    """The number of trades in each of the five states. Source: CONTRACT.md, Web."""
     return web.Response(body=encode(await asyncio.to_thread(queries.states)), content_type="application/json")
 
 
@@ -193,40 +193,42 @@ async def _icon(_request: web.Request) -> web.StreamResponse:
 
 
 async def _metrics(metrics: Metrics, siblings: Siblings, request: web.Request) -> web.StreamResponse:
-    """Of all processes of the worker; 503 while one does not answer, so that whoever scrapes it sees it down."""
-    told = await siblings.metrics()
-    if told is None:
-        return web.Response(text="a process of this worker does not answer: /healthz/live has its role\n", status=503)
+    """The metrics of all processes of the worker; 503 while one does not answer, so that Prometheus sees it as down."""
+    exposed = await siblings.metrics()
+    if exposed is None:
+        return web.Response(
+            text="a process of this worker does not answer: see its role at /healthz/live\n", status=503
+        )
     accepted = request.headers.get("Accept", "")
-    body, content_type = await asyncio.to_thread(exposition, metrics.registry, told, accepted)
+    body, content_type = await asyncio.to_thread(exposition, metrics.registry, exposed, accepted)
     return web.Response(body=body, headers={"Content-Type": content_type})
 
 
 async def _live(health: Health, incidents: Incidents, siblings: Siblings, _request: web.Request) -> web.StreamResponse:
-    """Every process answers: 200, enough for whoever would restart the worker; else 503.
+    """200 if every process answers, else 503: the signal for restarting the worker.
 
-    ``incidents`` are those of this process; a restart mends none of them.
+    ``incidents`` are those of this process; a restart resolves none of them.
     """
-    others = await siblings.health()
-    live = UNWELL not in others.values()
-    answer = {"live": live, "roles": {**health(), **others}, "incidents": incidents()}
-    return web.json_response(answer, status=200 if live else 503)
+    siblings_health = await siblings.health()
+    live = NO_ANSWER not in siblings_health.values()
+    body = {"live": live, "roles": {**health(), **siblings_health}, "incidents": incidents()}
+    return web.json_response(body, status=200 if live else 503)
 
 
 async def _ready(
     health: Health, siblings: Siblings, queries: Queries | None, _request: web.Request
 ) -> web.StreamResponse:
-    """Every role is well, and the pages' database answers: 200, else 503."""
+    """200 if every role is healthy and the database of the pages answers, else 503."""
     roles: dict[str, Mapping[str, bool]] = {**health(), **await siblings.health()}
     if queries is not None:
-        roles["database"] = {"reachable": await asyncio.to_thread(_reaches, queries)}
+        roles["database"] = {"reachable": await asyncio.to_thread(_is_reachable, queries)}
     ready = all(all(signs.values()) for signs in roles.values())
     return web.json_response({"ready": ready, "roles": roles}, status=200 if ready else 503)
 
 
-def _reaches(queries: Queries) -> bool:
+def _is_reachable(queries: Queries) -> bool:
     try:
-        queries.reach()
+        queries.ping()
     except UNREADABLE:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Templates: values in, a page out. Everything is escaped; nothing a template asks for may be missing."""
+"""Render templates. All output is escaped; a variable that is missing raises an error."""
 
 import hashlib
 import unicodedata
@@ -11,70 +11,73 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from traderecon import __version__
-from traderecon.present import labels as words
+from traderecon.present import labels
 from traderecon.present.figures import count, share
 from traderecon.present.operands import foreign_codes
 from traderecon.records import REASON_INFO, Outcome, Reason, Severity, State
 from traderecon.web.evidence import other_fields
 
-_TWINS = (".json", ".csv", "/")
+_FORM_SUFFIXES = (".json", ".csv", "/")
 _DOTS = {".", ".."}
-_UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
+_INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
 
 
 @cache
 def style() -> str:
-    """The style of all pages: the report's, and what pages have beside it."""
+    """The style sheet: that of the report, then that of the pages."""
     report = resources.files("traderecon.batch.report") / "report.css"
-    ours = resources.files("traderecon.web") / "pages.css"
-    return f"{report.read_text(encoding='utf-8')}\n{ours.read_text(encoding='utf-8')}"
+    pages = resources.files("traderecon.web") / "pages.css"
+    return f"{report.read_text(encoding='utf-8')}\n{pages.read_text(encoding='utf-8')}"
 
 
 @cache
 def icon() -> bytes:
-    """The icon of a tab."""
+    """The favicon."""
     return (resources.files("traderecon.web") / "icon.svg").read_bytes()
 
 
 def page(template: str, **values: Any) -> str:
-    """One page; a character that UTF-8 cannot hold is spelled out."""
+    """Render one page; characters that UTF-8 cannot encode are escaped."""
     text: str = _environment().get_template(template).render(values)
     return text.encode(errors="backslashreplace").decode()
 
 
 def visible(text: str) -> str:
-    r"""Text whose characters that nobody sees, such as marks of direction, are spelled out.
+    r"""Text with its invisible characters, such as direction marks, spelled out.
 
     >>> visible("T-1\u202e"), visible("T-1")
     ('T-1[U+202E]', 'T-1')
     """
     if text.isprintable():
         return text
-    return "".join(f"[U+{ord(one):04X}]" if unicodedata.category(one) in _UNSEEN else one for one in text)
+    return "".join(
+        f"[U+{ord(character):04X}]" if unicodedata.category(character) in _INVISIBLE else character
+        for character in text
+    )
 
 
-def _shown(value: Any) -> Any:
-    """What a template gives out: markup, and what is spelled out for an address or a form, as it is."""
+def _finalize(value: Any) -> Any:
+    """Make plain strings visible; markup and escaped values stay as they are."""
     return visible(value) if type(value) is str else value
 
 
 def trade_path(trade_id: str) -> str:
-    r"""Where a trade's page is. An id may look like a twin's name, or like a step up; the page is still its own.
+    r"""The path of a trade's page, also for an id that ends like a file name or looks like a parent directory.
 
     >>> trade_path("T 1/../.."), trade_path("T1.json"), trade_path("..")
     ('/trades/T%201%2F..%2F..', '/trades/T1.json/', '/trades/%20..')
     """
-    return trade_twin(trade_id, "/" if trade_id.endswith(_TWINS) else "")
+    return trade_file_path(trade_id, "/" if trade_id.endswith(_FORM_SUFFIXES) else "")
 
 
-def trade_twin(trade_id: str, form: str) -> str:
-    """Where a trade's page is in another form, ``.json`` or ``.csv``."""
-    blank = "%20" if trade_id in _DOTS else ""  # no id begins with a blank; the page takes it off
+def trade_file_path(trade_id: str, form: str) -> str:
+    """The path of a trade in another form, ``.json`` or ``.csv``."""
+    blank = "%20" if trade_id in _DOTS else ""  # no id begins with a blank; the page strips it
     return f"/trades/{blank}{quote(trade_id, safe='')}{form}"
 
 
 def moment(text: str | None) -> str:
-    """ISO 8601 as a desk reads it: to the second.
+    """An ISO 8601 instant in readable form, to the second.
 
     >>> moment("2025-07-26T10:01:23.100000001Z"), moment(None)
     ('2025-07-26 10:01:23', '')
@@ -83,7 +86,7 @@ def moment(text: str | None) -> str:
 
 
 def grouped(text: str | None) -> str:
-    """An amount with separators, exact.
+    """An exact amount with thousands separators.
 
     >>> grouped("1234567.8900"), grouped("-5"), grouped(None)
     ('1,234,567.8900', '-5', '')
@@ -96,13 +99,13 @@ def grouped(text: str | None) -> str:
 
 
 def query(pairs: Iterable[tuple[str, object]]) -> str:
-    """A query string with its question mark, without what is empty.
+    """A query string with its question mark, without empty parameters.
 
     >>> query([("reason", "PRICE_MISMATCH"), ("ticker", ""), ("page", 2)]), query([])
     ('?reason=PRICE_MISMATCH&page=2', '')
     """
-    told = urlencode([(name, value) for name, value in pairs if value not in ("", None)])
-    return f"?{told}" if told else ""
+    encoded = urlencode([(name, value) for name, value in pairs if value not in ("", None)])
+    return f"?{encoded}" if encoded else ""
 
 
 @cache
@@ -111,7 +114,7 @@ def _environment() -> Environment:
         loader=PackageLoader("traderecon.web", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=_finalize,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -123,7 +126,7 @@ def _environment() -> Environment:
         moment=moment,
         share=share,
         trade_path=trade_path,
-        trade_twin=trade_twin,
+        trade_file_path=trade_file_path,
     )
     environment.globals.update(
         Outcome=Outcome,
@@ -131,9 +134,9 @@ def _environment() -> Environment:
         Severity=Severity,
         State=State,
         query=query,
-        standings=REASON_INFO,
+        reason_info=REASON_INFO,
         style=hashlib.sha256(style().encode()).hexdigest()[:12],
         version=__version__,
-        words=words,
+        labels=labels,
     )
     return environment

@@ -1,1 +1,1 @@
-"""Worker: its processes, its home directory, its identity, its memory and disk, and the housekeeping of its log."""
+"""Worker: its processes, home directory, identity, memory and disk, and the retention of its embedded log."""

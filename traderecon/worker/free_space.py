@@ -1,11 +1,11 @@
-"""Free space: a worker takes in nothing more before a disk of its is full, and goes on by itself when there is room.
+"""Free space: pause a worker before its disk is full, and resume when there is space again.
 
-    free below the floor        -> intake waits: what is in the journal is finished
-    free below half of it       -> matching and sink wait as well
-    a little above its floor    -> each goes on
+    free space below the floor       -> intake pauses; the journal is still processed
+    below half of the floor          -> matching and sink pause, too
+    a little above a stage's floor   -> it resumes
 
-Looked at are all disks that a process writes to: of the data directory, of its home in it, of the database.
-Pages, metrics and health go on. A disk that is full all the same ends the worker before it acknowledges anything.
+Covers every disk that a process writes to: data directory, home, database. Pages, metrics and health keep running. If
+a disk fills up anyway, the worker stops before it acknowledges anything.
 """
 
 import asyncio
@@ -19,35 +19,35 @@ from traderecon.telemetry import Metrics
 from traderecon.transport import StreamApp
 from traderecon.transport.pauses import Pauses
 
-LOOK_S = 1.0
-HOLD = "disk"
+INTERVAL_S = 1.0
+PAUSE = "disk"
 MIB = 1024**2
 SLACK_BYTES = 64 * MIB
-"""Above its floor a role goes on with a twentieth more, or this much."""
+"""A role resumes when free space is above its floor by a twentieth of it, at most by this much."""
 
 logger = logging.getLogger(__name__)
 
 
 class Disks(NamedTuple):
-    """The directories a process writes to; ``database`` is the file, None where the process has none."""
+    """The directories a process writes to; ``database`` is the file, None if the process does not use it."""
 
     data_dir: Path
     home: Path
     database: Path | None
 
     def directories(self) -> tuple[Path, ...]:
-        """All of them, each once; two may lie on one disk."""
-        places = (self.data_dir, self.home, *(() if self.database is None else (self.database.parent,)))
-        return tuple(dict.fromkeys(places))
+        """The directories without duplicates; several may be on one disk."""
+        directories = (self.data_dir, self.home, *(() if self.database is None else (self.database.parent,)))
+        return tuple(dict.fromkeys(directories))
 
 
-def attach(app: StreamApp, running: Mapping[str, StreamApp], metrics: Metrics, disks: Disks, floor_mb: int) -> None:
-    """Have an app look at the disks every second, and hold the roles that ``running`` has while there is no room.
+def attach(app: StreamApp, stages: Mapping[str, StreamApp], metrics: Metrics, disks: Disks, floor_mb: int) -> None:
+    """Add a timer to ``app`` that checks the disks every second and pauses the ``stages`` while space is short.
 
-    ``floor_mb``: MiB; 0: nothing is ever held.
+    ``floor_mb``: in MiB; 0 never pauses.
     """
 
-    async def look(*_: object) -> None:
+    async def check(*_: object) -> None:
         free = await asyncio.to_thread(_free, disks.directories())
         if not free:
             return
@@ -58,22 +58,22 @@ def attach(app: StreamApp, running: Mapping[str, StreamApp], metrics: Metrics, d
             if disks.database.parent in free:
                 metrics.database_disk_free.labels(disks.database.name).set(free[disks.database.parent])
         fullest = min(free, key=lambda directory: free[directory])
-        for role, one in running.items():
-            judge(one.holds, free[fullest], floor_bytes(role, floor_mb), str(fullest))
-            for reason in {HOLD, *one.holds.ever}:
-                metrics.held.labels(role, reason).set(reason in one.holds.said)
+        for role, stage in stages.items():
+            pause_or_resume(stage.holds, free[fullest], floor_bytes(role, floor_mb), str(fullest))
+            for name in {PAUSE, *stage.holds.ever}:
+                metrics.held.labels(role, name).set(name in stage.holds.said)
 
-    app.timer(interval=LOOK_S, on_leader=False, name="free-space")(look)
+    app.timer(interval=INTERVAL_S, on_leader=False, name="free-space")(check)
 
 
 def _free(directories: Collection[Path]) -> dict[Path, int]:
-    """What is free on the disk of each; a directory of which that cannot be found out is left out."""
+    """Free bytes on the disk of each directory; directories that cannot be checked are omitted."""
     free = {}
     for directory in directories:
         try:
             free[directory] = shutil.disk_usage(directory).free
         except OSError as error:
-            logger.warning("how much room there is on the disk of %s cannot be told: %s", directory, error)
+            logger.warning("the free space on the disk of %s is unknown: %s", directory, error)
     return free
 
 
@@ -85,16 +85,16 @@ def _size(file: Path) -> int:
 
 
 def floor_bytes(role: str, floor_mb: int) -> int:
-    """Below how much a role waits: intake first, so that the others can finish what it has let in."""
+    """The free space below which a role pauses: intake first, so that the others can process what it wrote."""
     return floor_mb * MIB if role == "intake" else floor_mb * MIB // 2
 
 
-def judge(holds: Pauses, free_bytes: int, floor: int, where: str) -> None:
-    """Hold or let go; in between nothing changes, so that a worker at the edge does not flicker."""
+def pause_or_resume(pauses: Pauses, free_bytes: int, floor: int, directory: str) -> None:
+    """Pause below the floor, resume clearly above it; nothing changes in between, which prevents flapping."""
     if free_bytes < floor:
-        found = f"{free_bytes // MIB:,} MiB are free where {where} is, below {floor // MIB:,}"
-        holds.put(HOLD, f"{found}. Make room: it goes on by itself. TRADERECON_MIN_FREE_MB is the limit.")
+        text = f"{free_bytes // MIB:,} MiB are free on the disk of {directory}, less than {floor // MIB:,}"
+        pauses.put(PAUSE, f"{text} (see TRADERECON_MIN_FREE_MB). Free some space; it then resumes by itself.")
     elif free_bytes >= floor + min(floor // 20, SLACK_BYTES):
-        holds.lift(HOLD)
-    elif HOLD in holds.said:
-        holds.put(HOLD, holds.said[HOLD])
+        pauses.lift(PAUSE)
+    elif PAUSE in pauses.said:
+        pauses.put(PAUSE, pauses.said[PAUSE])

@@ -1,8 +1,8 @@
-"""The home of a worker: a directory of its own in the data directory, locked, with its name in the group.
+"""The home of a worker: its own locked directory in the data directory, with its name in the consumer group.
 
-The lowest free ``worker-<k>`` is taken, so a worker that comes back finds its tables, and several share one data
-directory. The name is made once per directory: it is what a broker knows the worker by when it comes back in time.
-Directory and homes belong to one log: see ``identity``.
+A worker takes the lowest free ``worker-<k>``: after a restart it finds its tables, and several workers can share a data
+directory. The name is created once per directory; a broker recognizes a restarted worker by it. The data directory and
+its homes belong to one log: see ``identity``.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class WorkerHome(NamedTuple):
-    """The directory, held by its lock until this process and its forks have ended, its name, and the log it is for."""
+    """A worker's directory, its name in the group, and its log; locked until this process and its forks end."""
 
     directory: Path
     name: str
@@ -29,20 +29,20 @@ class WorkerHome(NamedTuple):
     identity: Identity
 
     def share(self, number: int) -> "WorkerHome":
-        """The part of it for the first, second, ... process of one stage: the first has the home itself."""
+        """The home of the first, second, ... process of one stage; the first uses the worker's home itself."""
         if number == 1:
             return self
         return self._replace(directory=self.directory / str(number), name=f"{self.name}-{number}")
 
 
 def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
-    """The lowest free home in the data directory, made if missing. OSError: it cannot be made or written.
+    """Lock the lowest free home in the data directory, created if missing. OSError: it cannot be created or written.
 
-    OtherIdentity: the data directory, or that home, belongs to another log; nothing else of it has been read then.
+    OtherIdentity: the data directory or that home belongs to another log; this is checked before anything is read.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
-    old = any(data_dir.glob("worker-*/"))
-    _pin(data_dir, identity, old=old)
+    used = any(data_dir.glob("worker-*/"))
+    _pin(data_dir, identity, used=used)
     for number in count():
         directory = data_dir / f"worker-{number}"
         directory.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
             continue
         name = directory / NAME
         try:
-            _pin(directory, identity, old=name.exists())
+            _pin(directory, identity, used=name.exists())
         except OtherIdentity:
             lock.release()
             raise
@@ -62,11 +62,11 @@ def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
     raise AssertionError("numbers do not end")
 
 
-def _pin(directory: Path, identity: Identity, *, old: bool) -> None:
-    if pin(directory, identity) and old:
+def _pin(directory: Path, identity: Identity, *, used: bool) -> None:
+    """Pin a directory to the log; ``used``: it has content, so an earlier version wrote it without an identity."""
+    if pin(directory, identity) and used:
         logger.warning(
-            "%s is from a version that did not note which log it belongs to: taken to be cluster %r, prefix %r, %s "
-            "partitions, from now on",
+            "%s was written by a version that did not record its log: assuming cluster %r, prefix %r, %s partitions",
             directory,
             identity.cluster,
             identity.topic_prefix,

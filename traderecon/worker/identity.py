@@ -1,9 +1,9 @@
-"""The identity of stored state: the log it belongs to, and how that is laid out.
+"""The identity of stored state: the log it belongs to, and that log's layout.
 
-    pin(directory, Identity(cluster, prefix, partitions))  ->  identity.json, once; OtherIdentity: it says otherwise
+    pin(directory, Identity(cluster, prefix, partitions))  ->  identity.json, written once; OtherIdentity if it differs
 
-Offsets of one log mean nothing in another: records would be passed over unseen. The data directory and each worker's
-home have one; the database has a row of its own that says the same.
+Offsets of one log are meaningless in another: records would be skipped silently. The data directory and each worker's
+home have an identity file; the database has a row with the same content.
 """
 
 from pathlib import Path
@@ -14,12 +14,12 @@ from traderecon.durable import create
 
 NAME = "identity.json"
 FORMAT = 1
-"""Of the file, and of the directories beside it: ``worker-<k>/<role>/`` with tables and strikes, and
-``worker-<k>/2/<role>/`` where a stage has a second process. Another is refused."""
+"""Version of the file and of the directories next to it: ``worker-<k>/<role>/`` with tables and retry counts, and
+``worker-<k>/2/<role>/`` if a stage has a second process. Other versions are rejected."""
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """Which log: its cluster's id, the prefix of our topics, and how many partitions they have."""
+    """A log: the id of its cluster, the prefix of the pipeline's topics, and their number of partitions."""
 
     cluster: str
     topic_prefix: str
@@ -31,13 +31,13 @@ class _File(Identity, frozen=True, kw_only=True):
 
 
 class OtherIdentity(Exception):
-    """What is stored belongs to another log, or was written by another version: what was found, and what to do."""
+    """Stored state belongs to another log, or was written by another version: what was found, and what to do."""
 
 
 def pin(directory: Path, identity: Identity) -> bool:
-    """Have a directory belong to a log from now on, or find that it does; True where it was not said before.
+    """Bind a directory to a log, or verify that it is bound to it; True if it was not bound before.
 
-    OtherIdentity: it belongs to another one. OSError: it cannot be read or written.
+    OtherIdentity: it is bound to another log. OSError: it cannot be read or written.
     """
     path = directory / NAME
     if held(directory) is None:
@@ -52,58 +52,58 @@ def pin(directory: Path, identity: Identity) -> bool:
 
 
 def verify(directory: Path, identity: Identity) -> None:
-    """OtherIdentity where a directory says that it belongs to another log; it may say nothing."""
+    """OtherIdentity if a directory is bound to another log; an unbound one passes."""
     stored = held(directory)
-    if stored is not None and (said := difference(str(directory / NAME), stored, identity)):
-        raise OtherIdentity(said)
+    if stored is not None and (error := difference(str(directory / NAME), stored, identity)):
+        raise OtherIdentity(error)
 
 
 def held(directory: Path) -> Identity | None:
-    """What a directory says it belongs to; None where it says nothing. OtherIdentity: it cannot be read."""
+    """The identity stored in a directory; None if there is none. OtherIdentity: it cannot be read."""
     path = directory / NAME
     try:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     try:
-        written = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get("format")
-        number = msgspec.json.decode(written) if written is not None else None
+        raw = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get("format")
+        number = msgspec.json.decode(raw) if raw is not None else None
         if number != FORMAT:
             raise OtherIdentity(
-                f"{path} is of format {number}, this version knows {FORMAT}: install the version that wrote it, or "
-                "name a directory of its own in TRADERECON_DATA_DIR"
+                f"{path} has format {number}, but this version reads format {FORMAT}: install the version that wrote "
+                "it, or set TRADERECON_DATA_DIR to another directory"
             )
         return msgspec.json.decode(content, type=Identity)
     except msgspec.MsgspecError as error:
         raise OtherIdentity(
-            f"{path} cannot be read ({error}): restore it from a backup; where you know that {directory} belongs to "
-            "this log, remove the file, and it is written anew"
+            f"{path} cannot be read ({error}): restore it from a backup; if you are sure that {directory} belongs to "
+            "this log, remove the file, and it will be written again"
         ) from None
 
 
-def difference(where: str, stored: Identity, now: Identity) -> str | None:
-    """What is stored beside what is, and what to do; None where both are one log."""
-    for what, setting, before, after in (
-        ("cluster", "TRADERECON_BROKER", stored.cluster, now.cluster),
-        ("topic prefix", "TRADERECON_TOPIC_PREFIX", stored.topic_prefix, now.topic_prefix),
-        ("number of partitions", "TRADERECON_TOPIC_PARTITIONS", stored.topic_partitions, now.topic_partitions),
+def difference(owner: str, stored: Identity, current: Identity) -> str | None:
+    """The error text if stored and current identity differ: both values, and what to do; None if they agree."""
+    for field, setting, before, after in (
+        ("cluster", "TRADERECON_BROKER", stored.cluster, current.cluster),
+        ("topic prefix", "TRADERECON_TOPIC_PREFIX", stored.topic_prefix, current.topic_prefix),
+        ("number of partitions", "TRADERECON_TOPIC_PARTITIONS", stored.topic_partitions, current.topic_partitions),
     ):
         if before != after:
             return (
-                f"{where} belongs to the {what} {before!r}, and {setting} leads to {after!r}: offsets of the one mean "
-                f"nothing in the other. Mend {setting}, or name a directory and a database of their own in "
-                "TRADERECON_DATA_DIR and TRADERECON_DATABASE_URL"
+                f"{owner} belongs to the {field} {before!r}, but {setting} leads to {after!r}: offsets of one log are "
+                f"meaningless in the other. Correct {setting}, or set TRADERECON_DATA_DIR and "
+                "TRADERECON_DATABASE_URL to a new directory and database"
             )
     return None
 
 
 def unexpected(identity: Identity, expected: str) -> str | None:
-    """What to say where ``TRADERECON_CLUSTER_ID`` names another cluster; None where it names this one, or none."""
+    """The error text if ``TRADERECON_CLUSTER_ID`` is another cluster's; None if it is this one's, or empty."""
     if expected in {"", identity.cluster}:
         return None
     return (
-        f"this is the cluster {identity.cluster!r}, and TRADERECON_CLUSTER_ID expects {expected!r}: mend "
-        "TRADERECON_BROKER, or the id where this one is meant"
+        f"this is the cluster {identity.cluster!r}, but TRADERECON_CLUSTER_ID expects {expected!r}: correct "
+        "TRADERECON_BROKER, or TRADERECON_CLUSTER_ID if this is the right cluster"
     )
 
 

@@ -1,9 +1,9 @@
-"""The databases that have read an embedded log: which file had which id, noted beside the log.
+"""The databases that have read an embedded log, recorded next to it with their ids and files.
 
-    noted(directory, path)  ->  in_force(directory)  ->  {"3f9c2a7b51d0": True, "0c11d8e2a94f": False}
+    record(directory, path)  ->  in_use(directory)  ->  {"3f9c2a7b51d0": True, "0c11d8e2a94f": False}
 
-A file that was restored or replaced has another id: the group of the one before has no database any more, and what it
-has committed keeps nothing. An id whose file cannot be looked at counts as in force: its database may come back.
+A database that was restored or replaced has a new id: the old id's group no longer has a database, and its commits must
+not hold back retention. An id whose file cannot be read counts as in use: its database may come back.
 """
 
 import logging
@@ -22,29 +22,31 @@ _decode = msgspec.json.Decoder(dict[str, str]).decode
 logger = logging.getLogger(__name__)
 
 
-def noted(directory: Path, database: Path) -> None:
-    """Note the id that a database has now. OSError."""
-    found, database_id = _noted(directory), id_in(database)
-    if database_id and found.get(database_id) != str(database.resolve()):
-        durable.replace(directory / NAME, _encode(found | {database_id: str(database.resolve())}))
+def record(directory: Path, database: Path) -> None:
+    """Record the current id of a database. OSError."""
+    paths, database_id = _read(directory), id_in(database)
+    if database_id and paths.get(database_id) != str(database.resolve()):
+        durable.replace(directory / NAME, _encode(paths | {database_id: str(database.resolve())}))
 
 
-def in_force(directory: Path) -> dict[str, bool]:
-    """Every id that was noted, and whether its file still has it."""
-    return {database_id: _has(Path(path), database_id) for database_id, path in _noted(directory).items()}
+def in_use(directory: Path) -> dict[str, bool]:
+    """Every recorded id, and whether its file still has it."""
+    return {database_id: _may_have_id(Path(path), database_id) for database_id, path in _read(directory).items()}
 
 
-def _has(path: Path, database_id: str) -> bool:
+def _may_have_id(path: Path, database_id: str) -> bool:
     if not path.exists():
-        return not path.parent.is_dir()  # a disk that is not mounted; else the file was removed
+        return not path.parent.is_dir()  # the disk may not be mounted; otherwise the file was removed
     return id_in(path) in {database_id, None}
 
 
-def _noted(directory: Path) -> dict[str, str]:
+def _read(directory: Path) -> dict[str, str]:
     try:
         return _decode((directory / NAME).read_bytes())
     except FileNotFoundError:
         return {}
     except (OSError, msgspec.MsgspecError) as error:
-        logger.warning("%s cannot be read, every database counts that has read the log: %s", directory / NAME, error)
+        logger.warning(
+            "%s cannot be read; every database that has read the log is respected: %s", directory / NAME, error
+        )
         return {}

@@ -1,33 +1,33 @@
-"""Memory of a worker: what it needs is bounded, and what it holds is to stay near it.
+"""Memory of a worker: keep the resident size close to the memory in use.
 
-glibc gives a thread an arena of its own and keeps what is freed there, and puts large blocks among the small ones,
-where a hole is left of each. Of 1,200,000 messages a worker came to hold 93 MiB more in the second half, and 8 with one
-arena for all; after some 3,500,000 the heap was 366 MiB, 106 of it holes (``benchmarks/soak.py``).
+glibc gives each thread its own arena, which keeps freed memory, and mixes large blocks with small ones, which leaves
+holes. Over 1,200,000 messages a worker grew by 93 MiB in the second half, but only by 8 MiB with a single arena; after
+about 3,500,000 messages the heap was 366 MiB, of which 106 MiB were holes (``benchmarks/soak.py``).
 """
 
 import ctypes
 import gc
 
-ARENAS, APART = -8, -3
-"""What mallopt is told. Source: mallopt(3), M_ARENA_MAX, M_MMAP_THRESHOLD."""
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3
+"""Source: mallopt(3)."""
 LARGE_BYTES = 512 * 1024
-"""The tables of RocksDB in memory are made of blocks of a MiB, which come and go by the dozen."""
-COLLECT = (100_000, 5, 5)
-"""Objects, and collections, until the next one: a batch of a thousand legs makes tens of thousands of objects."""
+"""RocksDB's memtables are made of 1 MiB blocks, which are allocated and freed by the dozen."""
+GC_THRESHOLDS = (100_000, 5, 5)
+"""For ``gc.set_threshold``: a batch of a thousand legs creates tens of thousands of objects."""
 
 
-def give_back() -> None:
-    """One arena for every thread from now on, and large blocks each by itself, given back when it is free.
+def limit_fragmentation() -> None:
+    """Use one arena for all threads, and allocate large blocks by mmap, so that they are returned when freed.
 
-    Before the first thread starts: an arena that is there is given to the next one.
+    Call before the first thread starts: existing arenas stay in use.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc has it
-    if set_option is not None:
-        set_option(ARENAS, 1)
-        set_option(APART, LARGE_BYTES)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
+    if mallopt is not None:
+        mallopt(M_ARENA_MAX, 1)
+        mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
-def settle() -> None:
-    """What is here now stays, and most of what comes goes with its batch: not worth being looked for so often."""
+def tune_gc() -> None:
+    """Exclude the objects that exist now from garbage collection, and collect less often: most die with their batch."""
     gc.freeze()
-    gc.set_threshold(*COLLECT)
+    gc.set_threshold(*GC_THRESHOLDS)

@@ -1,3 +1,3 @@
-"""The roles a worker can have: the stages of the pipeline, and the pages."""
+"""The roles of a worker: the stages of the pipeline, and the pages."""
 
 ROLES = ("intake", "matching", "sink", "web")

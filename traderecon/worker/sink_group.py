@@ -1,15 +1,15 @@
-"""The sink's consumer group, which belongs to its database: settled before the sink joins it.
+"""The sink's consumer group, one per database: its id is settled before the sink joins.
 
-    settled(settings, store) -> "<prefix>traderecon-sink-<database id>"
+    settle(settings, store) -> database id -> sink_group -> "<prefix>traderecon-sink-<database id>"
 
-Two databases in one group would get a part of the outputs each. So the group carries the database's id, and an id that
-a copy of the file has as well is replaced by a new one. A copy is recognised in two ways:
+Two databases in one group would each get only a part of the results. So the group name contains the database's id, and
+a copy of a database gets a new id. A copy is recognized in two ways:
 
-- its group has committed more than the file has: it is older than the group, a backup that was restored or a copy;
-- its group has members that have another file open (``traderecon.sink.place``).
+- the group has committed more than the file contains: the file is a restored backup or a copy;
+- the group has members with another file open (``traderecon.sink.place``).
 
-Where both start at the same moment, the group takes one of them only (``traderecon.transport.agreement``). A new id is
-always safe: the sink reads on from where its own database says, in a group of its own.
+If both start at the same moment, the group admits only one of them (``traderecon.transport.agreement``). A new id is
+always safe: the sink continues at its own database's offsets, in its own group.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ from traderecon.topics import topics
 from traderecon.transport.agreement import MARGIN_S, Agreement
 
 SESSION_S = 10.0
-"""A member that has gone is in its group for so long."""
-AGAIN_S = 0.5
-TODO = "Stop this worker and start it again: its database then gets an id of its own."
+"""A dead member stays in its group this long."""
+RETRY_S = 0.5
+RESTART_WORKER = "Restart this worker: its database then gets a new id."
 
 logger = logging.getLogger(__name__)
 
@@ -41,41 +41,41 @@ def sink_group(topic_prefix: str, database_id: str) -> str:
 
 
 def sink_groups(topic_prefix: str) -> str:
-    """How the groups of all sinks begin."""
+    """The prefix of the groups of all sinks."""
     return f"{topic_prefix}traderecon-sink-"
 
 
 def sink_agreement(store: Store) -> Agreement:
-    """What all members of the group have in common: the file they have open."""
-    return Agreement("database", place_of(store.path), TODO)
+    """What all members of the group must agree on: the database file they have open."""
+    return Agreement("database", place_of(store.path), RESTART_WORKER)
 
 
 async def settle(settings: Settings, store: Store) -> str:
-    """The id of the database, drawn anew where there is none or where another file has it. ClientError; StoreError."""
-    found = await asyncio.to_thread(store.database_id)
-    if found is None:
+    """The id of the database; a new one if it has none or is a copy. ClientError; StoreError."""
+    current = await asyncio.to_thread(store.database_id)
+    if current is None:
         return await asyncio.to_thread(store.renew_id, "the first sink", iso(now_ns()))
     async with connected(settings) as client:
-        reason = await _taken(client, settings, store, found)
+        reason = await _reason_to_renew(client, settings, store, current)
     if reason is None:
-        return found
-    made = await asyncio.to_thread(store.renew_id, reason, iso(now_ns()))
-    logger.warning("%s gets the id %s instead of %s: %s", store.path, made, found, reason)
-    return made
+        return current
+    renewed = await asyncio.to_thread(store.renew_id, reason, iso(now_ns()))
+    logger.warning("%s gets the id %s instead of %s: %s", store.path, renewed, current, reason)
+    return renewed
 
 
-async def _taken(client: Client, settings: Settings, store: Store, database_id: str) -> str | None:
-    """Why the id cannot be this file's, or not alone; None where it is."""
+async def _reason_to_renew(client: Client, settings: Settings, store: Store, database_id: str) -> str | None:
+    """Why another database has the same id; None if this is the only one."""
     group = sink_group(settings.topic_prefix, database_id)
-    # In this order: a sink of this file may be at work, and its database is never behind its commits.
+    # In this order: a sink of this file may be running, and its database is never behind its commits.
     committed = await client.committed(group, topics(settings.topic_prefix).outputs)
     offsets: Mapping[tuple[str, int], int] = await asyncio.to_thread(store.offsets)
     for (topic, partition), offset in sorted(committed.items()):
         stored = offsets.get((topic, partition), 0)
         if stored < offset:
             return (
-                f"the group {group} has read {topic}[{partition}] up to offset {offset}, and this file up to {stored}: "
-                "it was restored, or is a copy"
+                f"the group {group} has read {topic}[{partition}] up to offset {offset}, but this file only up to "
+                f"{stored}: it was restored from a backup or is a copy"
             )
     protocol = sink_agreement(store).protocol
     until_s = monotonic() + SESSION_S + MARGIN_S
@@ -83,6 +83,6 @@ async def _taken(client: Client, settings: Settings, store: Store, database_id: 
         state = await client.group(group)
         if not state.members or state.protocol == protocol:
             return None
-        if monotonic() > until_s and state.protocol:  # else it rebalances, and says in a moment what it works with
+        if monotonic() > until_s and state.protocol:  # without a protocol the group is rebalancing
             return f"the group {group} has members with another file open ({', '.join(state.hosts)}): this is a copy"
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(RETRY_S)

@@ -1,10 +1,10 @@
-"""The state of matching, rebuilt where the journal no longer reaches back to what its table has lost.
+"""Rebuild the state of matching if its table has lost records that the journal no longer has.
 
-    rebuild(client, ...)  ->  for each journal partition: results published -> rows of the changelog -> "known up to"
+    rebuild(client, ...)  ->  for each journal partition: published results -> changelog rows -> the applied offset
 
-What was published says what was known: the last result of each trade, and the facts it shows. The workers read the rest
-from the journal when they start. Rows first, the offset they stand for last: a rebuild that was cut off is begun again,
-and until it has ended no worker starts.
+The last published result of each trade contains the facts known about it. The workers read the rest from the journal
+when they start. The applied offset is written last: an interrupted rebuild starts over, and no worker starts before a
+rebuild is complete.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -23,10 +23,10 @@ from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.errors import NotAccepted, NoTopic
 
-AT_ONCE = 1_000
-"""Results whose rows are written in one step."""
-NOBODY = "traderecon-nobody"
-"""A group that never commits: to ask where a topic begins."""
+BATCH_SIZE = 1_000
+"""Results read from the database at once."""
+NO_COMMITS = "traderecon-nobody"
+"""A group that never commits; its position gives the first offset of a topic."""
 
 _NEWEST = """
     SELECT results.trade_id, result_history.result FROM results JOIN result_history
@@ -36,11 +36,11 @@ _NEWEST = """
 
 
 class Rebuilt(msgspec.Struct, frozen=True):
-    """What became of one journal partition.
+    """The outcome for one journal partition.
 
-    ``known``: offsets below were in the table before; ``first`` to ``end`` is what the journal has; ``committed`` is
-    the group's, None where there is none. ``lost``: offsets that neither table nor journal have, ``results`` read and
-    ``rows`` written for them. Nothing to do: ``lost`` is 0.
+    ``known``: the table had the offsets below; the journal has ``first`` to ``end``; ``committed`` is the group's
+    commit, None if there is none. ``lost`` is the number of offsets that neither has, 0 if nothing had to be done;
+    ``results`` were read and ``rows`` written to replace them.
     """
 
     topic: str
@@ -68,105 +68,110 @@ async def rebuild(
     for topic in (names.legs, names.reconciled, names.mismatch, names.changelog):
         if topic not in counts:
             raise NoTopic(f"{client.where} has no topic {topic}: `traderecon topics create` makes what is missing")
-    done = []
+    outcomes = []
     for partition in range(counts[names.legs]):
-        at = await client.position(group, names.legs, partition)
+        position = await client.position(group, names.legs, partition)
         await client.require_empty(group)
-        if at.committed is not None:  # nobody can commit for a group that has got members since
-            await client.move(group, names.legs, partition, at.committed)
+        if position.committed is not None:  # the commit fails if the group has got members since
+            await client.move(group, names.legs, partition, position.committed)
         with Fold(scratch, MONOTONIC) as fold:
-            await _folded(client, names.changelog, partition, fold)
+            await _read_changelog(client, names.changelog, partition, fold)
             known = fold.applied(names.legs) + 1
-            made = Rebuilt(names.legs, partition, known, at.committed, at.low, at.high, max(0, at.low - known))
-            if made.lost:
-                made = await _seeded(client, names, made, fold, database_url, advance)
-        done.append(made)
-    return done
+            low, high = position.low, position.high
+            outcome = Rebuilt(names.legs, partition, known, position.committed, low, high, max(0, low - known))
+            if outcome.lost:
+                outcome = await _write_rows(client, names, outcome, fold, database_url, advance)
+        outcomes.append(outcome)
+    return outcomes
 
 
 async def set_applied(client: Client, names: Topics, partition: int, offset: int) -> None:
-    """Have the table know the journal up to ``offset``: by decision, what it lost below is not coming back."""
+    """Mark the journal as applied up to ``offset`` in the table: records it lost below will not come back."""
     row = Outgoing(applied_key(names.legs), b"%d" % offset)
     await client.append(names.changelog, partition, [row])
 
 
-async def _folded(client: Client, changelog: str, partition: int, fold: Fold) -> None:
+async def _read_changelog(client: Client, changelog: str, partition: int, fold: Fold) -> None:
     async for records in client.read(changelog, partition):
         for record in records:
             fold.add(record.key or b"", record.value)
 
 
-async def _seeded(  # noqa: PLR0917  # one partition, and what it is made from
-    client: Client, names: Topics, made: Rebuilt, fold: Fold, database_url: str, advance: Callable[[int], None]
+async def _write_rows(  # noqa: PLR0917  # one partition and its sources
+    client: Client, names: Topics, outcome: Rebuilt, fold: Fold, database_url: str, advance: Callable[[int], None]
 ) -> Rebuilt:
+    """Write the changelog rows of all published results of a partition, then its applied offset."""
+    partition = outcome.partition
     if fold.row(BEGUN_KEY) is None:
-        await client.append(names.changelog, made.partition, [Outgoing(BEGUN_KEY, b"%d" % now_ns())])
-    await _complete(client, names, made)
+        await client.append(names.changelog, partition, [Outgoing(BEGUN_KEY, b"%d" % now_ns())])
+    await _complete_outputs(client, names, outcome)
     read = written = 0
-    async for values in _values(client, names, made.partition, database_url):
+    async for values in _encoded_results(client, names, partition, database_url):
         read += len(values)
         changes: dict[bytes, bytes] = {}
-        for result in outputs.newest(_results(values, made)):
+        for result in outputs.newest(_decode(values, outcome)):
             last = fold.row(last_published.PREFIX + result.trade_id.encode())
             changes |= outputs.rows(result, last, fold.values)
         if changes:
-            await client.append(names.changelog, made.partition, [Outgoing(*row) for row in changes.items()])
+            await client.append(names.changelog, partition, [Outgoing(*row) for row in changes.items()])
             for row in changes.items():
                 fold.add(*row)
         written += len(changes)
         advance(len(values))
-    await set_applied(client, names, made.partition, made.first - 1)
-    return msgspec.structs.replace(made, results=read, rows=written + 1)
+    await set_applied(client, names, partition, outcome.first - 1)
+    return msgspec.structs.replace(outcome, results=read, rows=written + 1)
 
 
-async def _complete(client: Client, names: Topics, made: Rebuilt) -> None:
-    """Append what a worker that died had appended to one of the two outputs only."""
+async def _complete_outputs(client: Client, names: Topics, outcome: Rebuilt) -> None:
+    """Append the results that a worker, before it died, had appended to only one of the two outputs."""
     half = HalfPublished(names.reconciled, names.mismatch)
-    async for topic, result, _ in _published(client, names, made):
+    async for topic, result, _ in _published(client, names, outcome):
         half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
     if half.lacking():
-        async for topic, result, row in _published(client, names, made):
+        async for topic, result, row in _published(client, names, outcome):
             half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row)
         for topic, rows in half.rows().items():
-            await client.append(topic, made.partition, rows)
+            await client.append(topic, outcome.partition, rows)
 
 
-async def _published(client: Client, names: Topics, made: Rebuilt) -> AsyncIterator[tuple[str, Published, Outgoing]]:
-    """The results that the outputs have of a partition, each with its topic and its record."""
+async def _published(client: Client, names: Topics, outcome: Rebuilt) -> AsyncIterator[tuple[str, Published, Outgoing]]:
+    """The results in the outputs of a partition, each with its topic and record."""
     for topic in (names.reconciled, names.mismatch):
-        async for records in client.read(topic, made.partition):
-            results = _results([record.value or b"" for record in records], made)
+        async for records in client.read(topic, outcome.partition):
+            results = _decode([record.value or b"" for record in records], outcome)
             for record, result in zip(records, results, strict=True):
                 yield topic, result, Outgoing(record.key, record.value)
 
 
-def _results(values: Iterable[bytes], made: Rebuilt) -> Iterator[Published]:
+def _decode(values: Iterable[bytes], outcome: Rebuilt) -> Iterator[Published]:
     for value in values:
         try:
             yield published(value)
         except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
             raise NotAccepted(
-                f"a result for {made.topic}[{made.partition}] cannot be read ({error}): nothing is taken to be rebuilt"
+                f"a result of {outcome.topic}[{outcome.partition}] cannot be read ({error}): the rebuild stops here"
             ) from error
 
 
-async def _values(client: Client, names: Topics, partition: int, database_url: str) -> AsyncIterator[list[bytes]]:
-    """The results of a partition, some at a time: what the topics have; first the database's, where they lack some."""
-    outputs_ = (names.reconciled, names.mismatch)
+async def _encoded_results(
+    client: Client, names: Topics, partition: int, database_url: str
+) -> AsyncIterator[list[bytes]]:
+    """The results of a partition, in batches: from the topics, preceded by the database's if the topics lack some."""
+    result_topics = (names.reconciled, names.mismatch)
     count = (await client.topics())[names.legs]
-    if any([(await client.position(NOBODY, topic, partition)).low for topic in outputs_]):
-        for values in _stored(database_url, partition, count):
+    if any([(await client.position(NO_COMMITS, topic, partition)).low for topic in result_topics]):
+        for values in _stored_results(database_url, partition, count):
             yield values
-    for topic in outputs_:
+    for topic in result_topics:
         async for records in client.read(topic, partition):
             yield [record.value or b"" for record in records]
 
 
-def _stored(database_url: str, partition: int, count: int) -> Iterator[list[bytes]]:
-    """The newest result of each trade of a partition, as the database has it."""
+def _stored_results(database_url: str, partition: int, count: int) -> Iterator[list[bytes]]:
+    """The newest result of each trade of a partition in the database."""
     try:
-        with looked_at(database_url) as connection, closing(connection.execute(_NEWEST)) as found:
-            while rows := found.fetchmany(AT_ONCE):
+        with looked_at(database_url) as connection, closing(connection.execute(_NEWEST)) as cursor:
+            while rows := cursor.fetchmany(BATCH_SIZE):
                 yield [
                     str(text).encode()
                     for trade_id, text in rows
@@ -174,6 +179,6 @@ def _stored(database_url: str, partition: int, count: int) -> Iterator[list[byte
                 ]
     except StoreError as error:
         raise NotAccepted(
-            f"the output topics have lost their beginning, and what they lack is for the database to say: {error}. "
-            "Restore it from a backup, and run this again"
+            f"the start of the output topics has expired, and the database cannot supply it: {error}. Restore the "
+            "database from a backup, and run this again"
         ) from error

@@ -1,8 +1,8 @@
-"""The report of one run over files: a page to send on, complete in itself.
+"""The report of one run over files: a self-contained HTML page.
 
     Summary + Heading + Rules -> render -> one HTML document       no script, no request, no clock
 
-Everything that came from outside is escaped and isolated; every number is the summary's own.
+All input text is escaped and isolated; every number comes from the summary.
 """
 
 from traderecon.batch.report.heading import Heading, InputFile

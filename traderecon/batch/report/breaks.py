@@ -1,4 +1,4 @@
-"""A break as a person reads it: what each side said, one above the other, and where they part."""
+"""A break laid out for a reader: the values of both sides, one above the other, and their differences."""
 
 from decimal import Decimal
 
@@ -36,9 +36,9 @@ _ABOUT = ("side", "currency", "account", "broker", "counterparty", "order_id")
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """One term of a trade: what each side said, and what the check found; no outcome where the check is off.
+    """One term of a trade: the value of each side, and the result of its check; ``outcome`` None if it is off.
 
-    ``contested`` names the sides of which another row of the same version says otherwise.
+    ``contested``: the sides that sent different values in rows of the same version.
     """
 
     name: str
@@ -52,12 +52,12 @@ class Compared(msgspec.Struct, frozen=True):
     note: str
 
 
-class Shown(msgspec.Struct, frozen=True):
+class BreakLayout(msgspec.Struct, frozen=True):
     """One break.
 
-    ``hidden`` spells the characters of the trade_id that nobody sees, such as marks of direction. ``about`` is what
-    the legs say beside their terms, where they agree; ``execution`` and ``confirmation`` are what one says alone, empty
-    where that is nothing and None where the leg is missing.
+    ``hidden``: the invisible characters of the trade_id, such as direction marks, spelled out. ``about``: the other
+    details of the legs, if they agree; ``execution``, ``confirmation``: the details of one leg, empty if there are none
+    and None if the leg is missing.
     """
 
     trade_id: str
@@ -75,11 +75,11 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 def columns(rules: Rules) -> tuple[str, ...]:
-    """The terms, and whatever else the rules check."""
+    """The terms, and everything else that the rules check."""
     return tuple(dict.fromkeys((*TERMS, *(rule.name for rule in rules.checks))))
 
 
-def shown(broken: Break, rules: Rules) -> Shown:
+def lay_out(broken: Break, rules: Rules) -> BreakLayout:
     """Lay out one break under the rules that judged it."""
     sides = broken.sides
     checks = {check.name: check for check in broken.verdict.checks}
@@ -87,7 +87,7 @@ def shown(broken: Break, rules: Rules) -> Shown:
     event_time_ns = sides.event_time_ns
     details = {leg.source: _details(leg) for leg in (sides.execution, sides.confirmation) if leg}
     common = next(iter(details.values())) if len(set(details.values())) == 1 else ()
-    return Shown(
+    return BreakLayout(
         trade_id=broken.trade_id,
         hidden=hidden_codes(broken.trade_id),
         state=broken.verdict.state,
@@ -97,18 +97,18 @@ def shown(broken: Break, rules: Rules) -> Shown:
         event_time="" if event_time_ns is None else iso(event_time_ns),
         notional=amount(broken.notional),
         about=", ".join(common),
-        execution=_alone(sides.execution, common),
-        confirmation=_alone(sides.confirmation, common),
-        compared=tuple(_compared(name, broken, checks.get(name), bounds.get(name)) for name in columns(rules)),
+        execution=_own_details(sides.execution, common),
+        confirmation=_own_details(sides.confirmation, common),
+        compared=tuple(_compare(name, broken, checks.get(name), bounds.get(name)) for name in columns(rules)),
     )
 
 
 def _details(leg: Execution | Confirmation) -> tuple[str, ...]:
-    return tuple(sent for name in _ABOUT if (sent := getattr(leg, name)))
+    return tuple(value for name in _ABOUT if (value := getattr(leg, name)))
 
 
-def _alone(leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str | None:
-    """What a leg says alone; its version and kind where they are not the usual ones."""
+def _own_details(leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str | None:
+    """The details that both legs do not share; version and kind only if they are unusual."""
     if leg is None:
         return None
     kind = [leg.kind.value] if leg.kind is not Kind.NEW else []
@@ -117,38 +117,38 @@ def _alone(leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str
     return ", ".join((*kind, *version, *(() if details == common else details)))
 
 
-def _compared(name: str, broken: Break, check: Check | None, bound: Bound | None) -> Compared:
-    """The operands of the check; where it compared nothing, what the legs themselves say."""
+def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None) -> Compared:
+    """The operands of the check; if it compared nothing, the values of the legs."""
     sides, field = broken.sides, _FIELDS.get(name, name)
     source = Source.PNL if name == "pnl" else Source.CONFIRMATIONS
-    ours, theirs = _stated(sides, Source.EXECUTIONS, field), _stated(sides, source, field)
+    ours, theirs = _operand(sides, Source.EXECUTIONS, field), _operand(sides, source, field)
     difference, note, outcome = "", "", check.outcome if check else None
     if check and outcome is Outcome.NOT_CHECKED:
         note = check.note
     elif check:
         ours, theirs = check.execution, check.confirmation
         difference = _distance(check.difference) if check.difference else ""
-    wide = places(ours, theirs)
+    decimals = places(ours, theirs)
     same = alike(ours, theirs) if outcome is Outcome.FAIL else None
     return Compared(
         name,
-        said(ours, same, wide),
-        said(theirs, same, wide),
+        said(ours, same, decimals),
+        said(theirs, same, decimals),
         tuple(
             side
-            for side, at in (("execution", Source.EXECUTIONS), ("confirmation", source))
-            if (at, field) in sides.contested
+            for side, side_source in (("execution", Source.EXECUTIONS), ("confirmation", source))
+            if (side_source, field) in sides.contested
         ),
         outcome,
         difference,
-        padding(difference, wide) if difference else "",
+        padding(difference, decimals) if difference else "",
         _allowed(check, bound) if difference else "",
         note,
     )
 
 
-def _stated(sides: Sides, source: Source, field: str) -> Operand:
-    """What a side says; of several values all of them."""
+def _operand(sides: Sides, source: Source, field: str) -> Operand:
+    """The value of a side; if there are several, all of them."""
     legs = sides.standing(source)
     values = stated(legs, field) if legs and field in CONTENT[source] else []
     if len(values) > 1:
@@ -161,7 +161,7 @@ def _distance(difference: Decimal | int) -> str:
 
 
 def _allowed(check: Check | None, bound: Bound | None) -> str:
-    """The limit, and by its sign whether exactly the limit agrees."""
+    """The limit; its sign shows whether a difference of exactly the limit agrees."""
     if check is None or bound is None or check.tolerance is None:
         return ""
     tolerance = check.tolerance

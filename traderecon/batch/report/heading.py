@@ -1,4 +1,4 @@
-"""Heading: what a report says of the run itself, and cannot read off its summary."""
+"""Heading: the properties of a run that its summary does not have."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ from traderecon.records import Source
 
 
 class InputFile(msgspec.Struct, frozen=True, gc=False):
-    """One file that was read: its feed, its name, its data lines, and the sha256 of its bytes if known."""
+    """One input file: its source, name, number of data lines, and sha256 if known."""
 
     source: Source
     name: str
@@ -15,9 +15,9 @@ class InputFile(msgspec.Struct, frozen=True, gc=False):
 
 
 class Heading(msgspec.Struct, frozen=True, kw_only=True):
-    """The title, UTC nanoseconds of making, the software's version, and the files.
+    """The title, the time of generation (UTC nanoseconds), the software version, and the input files.
 
-    ``output`` and ``rejects`` say where all results and all rejected rows lie; None where they were not kept in a file.
+    ``output``, ``rejects``: the files with all results and all rejected rows; None if there is no such file.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The headline: a run in one sentence, and whether somebody has to do something."""
+"""The headline: a run in one sentence, and whether action is needed."""
 
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ from traderecon.records import State
 
 
 class Urgency(StrEnum):
-    """How a reader should take the report."""
+    """How urgent the report is."""
 
     ACT = "act"
     LOOK = "look"
@@ -18,7 +18,7 @@ class Urgency(StrEnum):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """What is asked of the reader."""
+    """What the reader has to do."""
 
     urgency: Urgency
     title: str
@@ -46,12 +46,12 @@ def call(summary: Summary) -> Call:
     rows = f"{count(rejected, 'row')} could not be read and {'is' if rejected == 1 else 'are'} not in these counts."
     if summary.broken:
         (reason, times), *others = ranked(summary.reasons)
-        text = f"{count(summary.broken, 'break')} to settle, the most urgent first. "
+        text = f"{count(summary.broken, 'break')} to resolve, most urgent first. "
         text += f"The most frequent reason is {reason} ({count(times)})." if others else f"The reason is {reason}."
         return Call(Urgency.ACT, "Action needed", f"{text} {rows}" if rejected else text)
     if not summary.trades:
-        text = "The files gave no trade."
+        text = "The files contain no trades."
         return Call(Urgency.LOOK, "Nothing was reconciled", f"{text} {rows}" if rejected else text)
     if rejected:
-        return Call(Urgency.LOOK, "Look at what was rejected", f"Every trade that could be read agrees. {rows}")
-    return Call(Urgency.DONE, "No action needed", "No trade disagrees, and every row could be read.")
+        return Call(Urgency.LOOK, "Check the rejected rows", f"All trades that could be read agree. {rows}")
+    return Call(Urgency.DONE, "No action needed", "All trades agree, and every row could be read.")

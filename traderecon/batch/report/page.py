@@ -1,4 +1,4 @@
-"""The page: a summary, laid out for a reader. Breaks first, then what was tolerated, rejected and checked."""
+"""The page: a summary laid out for a reader. Breaks first, then tolerances, rejected rows and the checks."""
 
 from functools import lru_cache
 from heapq import nsmallest
@@ -6,7 +6,7 @@ from heapq import nsmallest
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from traderecon.batch.report.breaks import Shown, columns, shown
+from traderecon.batch.report.breaks import BreakLayout, columns, lay_out
 from traderecon.batch.report.charts import DAY, histogram, lengths
 from traderecon.batch.report.heading import Heading
 from traderecon.batch.report.headline import call, headline
@@ -31,8 +31,8 @@ class Bar(msgspec.Struct, frozen=True):
 
 
 def render(summary: Summary, heading: Heading, rules: Rules) -> str:
-    """One HTML document about one run, judged under ``rules``; it can be written as UTF-8 whatever the files' names."""
-    breaks = [shown(broken, rules) for broken in nsmallest(BREAKS_SHOWN, summary.breaks, key=Break.urgency)]
+    """The HTML document of one run, judged under ``rules``; encodable as UTF-8 whatever the names of the files."""
+    breaks = [lay_out(broken, rules) for broken in nsmallest(BREAKS_SHOWN, summary.breaks, key=Break.urgency)]
     page = _template().render(
         summary=summary,
         heading=heading,
@@ -44,7 +44,7 @@ def render(summary: Summary, heading: Heading, rules: Rules) -> str:
         breaks=breaks,
         columns=columns(rules),
         reasons=_bars(ranked(summary.reasons)),
-        first_met=_first_met(breaks),
+        first_rows=_first_rows(breaks),
         tickers=_bars(ranked(summary.break_tickers)[:TICKERS_SHOWN]),
         picture=histogram(summary.minutes, summary.break_minutes),
         terms=terms(rules),
@@ -67,7 +67,7 @@ def _template() -> Template:
     )
     environment.filters.update(amount=amount, codes=foreign_codes, count=count, moment=_moment, share=share, span=_span)
     environment.globals.update(
-        words=words, standings=REASON_INFO, DAY=DAY, Hint=Hint, Outcome=Outcome, Reason=Reason, State=State
+        words=words, reason_info=REASON_INFO, DAY=DAY, Hint=Hint, Outcome=Outcome, Reason=Reason, State=State
     )
     return environment.get_template("report.html.j2")
 
@@ -77,17 +77,17 @@ def _bars(counts: list[tuple[Name, int]]) -> list[Bar]:
     return [Bar(name, number, length) for (name, number), length in zip(counts, lengths(numbers), strict=True)]
 
 
-def _first_met(breaks: list[Shown]) -> dict[Reason, int]:
-    """Where in the table each reason is met first, counted from 1."""
+def _first_rows(breaks: list[BreakLayout]) -> dict[Reason, int]:
+    """The first row of the table with each reason, counted from 1."""
     first: dict[Reason, int] = {}
-    for place, broken in enumerate(breaks, start=1):
+    for number, broken in enumerate(breaks, start=1):
         for reason in broken.reasons:
-            first.setdefault(reason, place)
+            first.setdefault(reason, number)
     return first
 
 
 def _moment(minute: int) -> str:
-    """A minute since 1970, as a day and a time of day.
+    """A minute since 1970 as date and time of day.
 
     >>> _moment(29_225_401)
     '2025-07-26 10:01'

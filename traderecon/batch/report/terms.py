@@ -1,4 +1,4 @@
-"""Terms: what each rule asks, in a sentence with its tolerance."""
+"""Terms: what each rule requires, in a sentence, with its tolerance."""
 
 from typing import assert_never
 
@@ -33,7 +33,7 @@ _BASES = {
 
 
 class Term(msgspec.Struct, frozen=True):
-    """One check: its name, what it asks, how far apart is allowed, and the reason it gives when it fails."""
+    """One check: its name, what it requires, the allowed difference, and the reason it gives if it fails."""
 
     name: str
     asks: str
@@ -47,12 +47,12 @@ def terms(rules: Rules) -> list[Term]:
 
 
 def switched_off(rules: Rules) -> list[str]:
-    """The founding checks that these rules do without."""
+    """The founding checks that these rules leave out."""
     return sorted({rule.name for rule in FOUNDING.checks} - {rule.name for rule in rules.checks})
 
 
 def bound_of(rule: Rule) -> Bound | None:
-    """Whether exactly the limit still agrees; None where no tolerance applies."""
+    """Whether a difference of exactly the limit agrees; None if no tolerance applies."""
     if isinstance(rule, Ticker):
         return None
     return rule.bound if isinstance(rule, Timestamp) else rule.tolerance.bound
@@ -61,17 +61,17 @@ def bound_of(rule: Rule) -> Bound | None:
 def _asks(rule: Rule) -> str:
     match rule:
         case Ticker():
-            return "Both sides name the same instrument, character for character."
+            return "Both sides have the same ticker, character for character."
         case Quantity():
-            return "Both sides name the same quantity, by value: 100, 100.0 and 1E2 are one."
+            return "Both sides have the same quantity, compared by value: 100, 100.0 and 1E2 are equal."
         case Price():
-            return "Both sides name the same price, by value."
+            return "Both sides have the same price, compared by value."
         case Timestamp(precision=Precision.EXACT):
-            return "Both sides time the trade alike, whichever is first. A time without a fraction is a full second."
+            return "Both sides have the same time, whichever is first. A time without a fraction is a full second."
         case Timestamp():
-            return "Both sides time the trade alike. A time without a fraction is any moment of its second."
+            return "Both sides have the same time. A time without a fraction is any moment of its second."
         case Pnl():
-            return "pnl_impact is the net money of our execution: see “The pnl check”."
+            return "pnl_impact is the net money of the execution: see “The pnl check”."
         case _:
             assert_never(rule)
 

@@ -1,4 +1,4 @@
-"""What Alembic runs for every command: the migrations, on the connection it was handed (``migration.upgrade``)."""
+"""What Alembic runs for every command: the migrations, on the connection passed by ``migration.upgrade``."""
 
 from alembic import context
 
@@ -6,10 +6,10 @@ from traderecon.sink.schema import metadata
 
 
 def run() -> None:
-    """Run the migrations within the transaction of the connection."""
+    """Run the migrations in the connection's transaction."""
     context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
     context.run_migrations()
 
 
-if __name__ == "env_py":  # the name under which Alembic runs this file; an import does nothing
+if __name__ == "env_py":  # the name under which Alembic runs this file; importing it does nothing
     run()

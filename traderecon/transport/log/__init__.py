@@ -1,9 +1,9 @@
-"""The embedded log: topics, partitions, offsets and commits in one SQLite file, in place of a Kafka.
+"""The embedded log: topics, partitions, offsets and commits in one SQLite file, in place of Kafka.
 
     append([(topic, partition, entries), ...])  ->  one transaction, synced  ->  read(topic, partition, offset, ...)
 
-For installations of one worker process: ``WorkerLock`` refuses a second one. Other processes may append and read at
-the same time. Synchronous, and reads no clock: a timestamp is an argument.
+For installations with one worker process: ``WorkerLock`` rejects a second one. Other processes may append and read at
+the same time. Synchronous, and reads no clock: timestamps are arguments.
 """
 
 from traderecon.transport.log.batches import Entry, Record

@@ -1,9 +1,9 @@
-"""How records lie in the file: in batches, each one row with a checksum.
+"""The storage format of records: batches, each one row with a checksum.
 
     Entry, Entry, ...  ->  numbered  ->  packed: Batch(last offset, CRC-32, bytes)  ->  unpacked: Record, Record, ...
 
-A row per record would cost three times the CPU, and a thread that writes row by row beside a busy one asks for the
-interpreter at every row: 1,000 records then take seconds instead of milliseconds.
+One row per record would take three times the CPU. It would also reacquire the interpreter lock for every row: beside a
+busy thread 1,000 records would take seconds instead of milliseconds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,16 +16,16 @@ from traderecon.transport.log.errors import Damaged, RecordRejected
 
 MAX_RECORDS = 1_000
 MAX_BYTES = 1_048_576
-"""A batch is cut at whichever comes first; a record larger than this is a batch of its own."""
+"""A batch ends at whichever limit comes first; a larger record gets its own batch."""
 MAX_RECORD_BYTES = 16 * 1_048_576
 
 
 class Record(NamedTuple):
-    """One record as it was appended. The attributes are called as in aiokafka's ``ConsumerRecord``."""
+    """One record as it was appended. Attributes are named as in aiokafka's ``ConsumerRecord``."""
 
     offset: int
     timestamp: int
-    """Milliseconds since 1970, UTC, as given by whoever appended it."""
+    """Milliseconds since 1970, UTC, as passed to the append."""
     key: bytes | None
     value: bytes | None
     """None: a tombstone."""
@@ -33,7 +33,7 @@ class Record(NamedTuple):
 
     @property
     def timestamp_type(self) -> int:
-        """It is the log's own time (Kafka's LogAppendTime), as in every topic of ours."""
+        """Always the log's own time (Kafka's LogAppendTime)."""
         return 1
 
 
@@ -41,11 +41,11 @@ Entry = tuple[bytes | None, bytes | None, int, Sequence[tuple[str, bytes]]]
 """A record to append: key, value, timestamp (ms since 1970), headers."""
 
 Row = tuple[int, int, bytes | None, bytes | None, Sequence[tuple[str, bytes]]]
-"""A record as it is packed: the fields of ``Record``."""
+"""A record as stored: the fields of ``Record``."""
 
 
 class Batch(NamedTuple):
-    """Records with rising offsets, packed."""
+    """Encoded records, in ascending order of offset."""
 
     last: int
     checksum: int
@@ -57,7 +57,7 @@ _decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 
 def numbered(entries: Sequence[Entry], base: int) -> list[Row]:
-    """The entries with offsets from ``base`` on."""
+    """Assign offsets to the entries, starting at ``base``."""
     return [
         (offset, timestamp_ms, key, value, headers)
         for offset, (key, value, timestamp_ms, headers) in enumerate(entries, base)
@@ -65,9 +65,9 @@ def numbered(entries: Sequence[Entry], base: int) -> list[Row]:
 
 
 def packed(rows: Sequence[Row]) -> Iterator[Batch]:
-    """The rows, in order, in as few batches as their bounds allow.
+    """Encode the rows, in order, into as few batches as the limits allow.
 
-    RecordRefused for one that is too large, or whose fields are not what ``Record`` says: it could not be read again.
+    RecordRejected for a row that is too large, or whose field types differ from ``Record``'s: it would be unreadable.
     """
     for first in range(0, len(rows), MAX_RECORDS):
         yield from _packed(rows[first : first + MAX_RECORDS])
@@ -81,18 +81,19 @@ def _packed(rows: Sequence[Row]) -> Iterator[Batch]:
         yield from _packed(rows[half:])
         return
     if len(content) > MAX_RECORD_BYTES:
-        raise RecordRejected(f"a record takes {len(content)} bytes, the log takes {MAX_RECORD_BYTES} at most")
+        raise RecordRejected(f"a record has {len(content)} bytes, the log accepts at most {MAX_RECORD_BYTES}")
     try:
         _decode(content)
     except msgspec.DecodeError as error:
         raise RecordRejected(
-            f"a record could not be read again ({error}): the first has the key {rows[0][2]!r}"
+            f"a record cannot be stored, since it could not be read back ({error}); the first one of its batch has the "
+            f"key {rows[0][2]!r}"
         ) from None
     yield Batch(rows[-1][0], crc32(content), content)
 
 
 def unpacked(where: str, checksum: int, content: bytes) -> list[Record]:
-    """The records of a batch; Damaged, with ``where``, when they are not the bytes that were packed."""
+    """Decode the records of a batch. Damaged, naming ``where``, if its checksum does not match."""
     if crc32(content) != checksum:
-        raise Damaged(f"{where}: a batch of {len(content)} bytes does not have its checksum: restore a backup")
+        raise Damaged(f"{where}: checksum mismatch in a batch of {len(content)} bytes: restore a backup")
     return _decode(content)

@@ -1,6 +1,6 @@
-"""The SQLite file of a log: one connection that writes and one that reads, each lent to one thread at a time.
+"""The SQLite file of a log: one writing and one reading connection, each used by one thread at a time.
 
-In WAL mode a read never waits for a write, nor a write for a read. Options that correctness needs are written here.
+In WAL mode reads and writes do not wait for each other. Options that correctness depends on are explicit.
 """
 
 import secrets
@@ -15,17 +15,17 @@ from time import monotonic, sleep
 from traderecon.transport.log.errors import Busy, OtherFormat, Removed, explained
 
 APPLICATION = 0x54524C47
-"""In the file's header: a log of ours ("TRLG")."""
+"""``application_id`` in the file's header ("TRLG")."""
 FORMAT = 2
-"""In the file's header: the tables below. Another number is refused, not guessed at."""
+"""``user_version`` in the file's header; files of another format are rejected."""
 
 CHECKPOINT_PAGES = 4_096
 MAX_IDLE_WAL_BYTES = 64 * 1_048_576
-AGAIN_S = 0.01
-"""How soon SQLite is asked again where its own waiting does not apply."""
+RETRY_S = 0.01
+"""Retry delay where SQLite's own busy timeout does not apply."""
 
 OFFSET_BITS = 44
-"""Offsets go to 1.7E13, a hundred thousand a second for five years; partitions to half a million."""
+"""Offsets up to 1.7E13 (100,000 a second for five years), and half a million partitions."""
 
 SCHEMA = f"""
 CREATE TABLE topics (
@@ -67,28 +67,28 @@ INSERT = "INSERT INTO batches (place, checksum, content) VALUES (?, ?, ?)"
 
 def _inode(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def place(partition: int, offset: int) -> int:
-    """Where a record is in the file: its partition and offset as one integer, so that a search reads no contents."""
+    """The key of a batch: partition and last offset as one integer, so that a search reads no contents."""
     return partition << OFFSET_BITS | offset
 
 
 class Sync(StrEnum):
-    """What an acknowledged write survives."""
+    """How durable an acknowledged write is."""
 
     FULL = "FULL"
-    """A power cut."""
+    """Survives a power cut."""
     NORMAL = "NORMAL"
-    """The death of any process; a power cut may take the last writes, never one without those after it."""
+    """Survives a crash of any process. A power cut may lose the last writes, but no earlier ones."""
 
 
 class Database:
-    """The open file. ``patience_s``: how long to wait for another process that writes."""
+    """The open file. ``patience_s``: how long to wait for a writer in another process."""
 
     def __init__(self, path: Path, sync: Sync, patience_s: float) -> None:
         self.path = path
@@ -97,10 +97,10 @@ class Database:
         self._writing = Lock()
         self._reading = Lock()
         try:
-            self._writer = self._connected()
+            self._writer = self._connect()
             try:
                 self._prepare()
-                self._reader = self._connected()
+                self._reader = self._connect()
             except BaseException:
                 self._writer.close()
                 raise
@@ -114,7 +114,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction: what the body wrote is durable when it ends, and undone when it raises."""
+        """One transaction, committed durably at the end of the block and rolled back if it raises."""
         with self._writing:
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
@@ -123,7 +123,7 @@ class Database:
                     self._require_files()
                     self._writer.execute("COMMIT")
                 except BaseException:
-                    if self._writer.in_transaction:  # a full disk has ended it already
+                    if self._writer.in_transaction:  # a full disk may have ended it already
                         self._writer.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
@@ -131,7 +131,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """What is committed. One statement sees one state; a cursor is closed within the body."""
+        """The reading connection. Each statement sees one committed state; close cursors within the block."""
         with self._reading:
             try:
                 yield self._reader
@@ -139,22 +139,22 @@ class Database:
                 raise explained(self.path, error) from error
 
     def _require_files(self) -> None:
-        """Raise Removed where the files are no longer those that are open: SQLite would write on without a word."""
+        """Raise Removed if the files are no longer the open ones: SQLite would silently write to deleted files."""
         self._wal_inode = self._wal_inode or _inode(self._wal)
         for path, inode in ((self.path, self._inode), (self._wal, self._wal_inode)):
             if _inode(path) != inode:
                 raise Removed(
-                    f"{path} was removed or replaced while it was in use: what is written to it is lost. Put "
-                    f"{self.path} back from a backup and start again; without one, begin with an empty data directory"
+                    f"{path} was removed or replaced while in use: writes to it are lost. Restore {self.path} from a "
+                    "backup and start again; without a backup, start with an empty data directory"
                 )
 
     def close(self) -> None:
-        """Close both connections, each when its call under way is over. A second time does nothing."""
+        """Close both connections once their current calls have finished. Idempotent."""
         for lock, connection in ((self._reading, self._reader), (self._writing, self._writer)):
             with lock:
                 connection.close()
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=self._patience_s, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA synchronous = {self._sync}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -162,50 +162,49 @@ class Database:
         return connection
 
     def identity(self) -> str:
-        """What tells this log from any other. One that was made before logs had an id is given one, once."""
+        """The log's unique id. A log from before ids were introduced gets one at the first call."""
         with self.reading() as connection:
             if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'identity'").fetchone():
                 return str(connection.execute("SELECT cluster FROM identity").fetchone()[0])
         with self.writing() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS identity (cluster TEXT NOT NULL)")
-            connection.execute("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", (_drawn(),))
+            connection.execute("INSERT INTO identity SELECT ? WHERE NOT EXISTS (SELECT 1 FROM identity)", (_new_id(),))
             return str(connection.execute("SELECT cluster FROM identity").fetchone()[0])
 
     def _prepare(self) -> None:
-        """Make the tables in a new file; refuse one that is not ours."""
+        """Create the tables in an empty file; OtherFormat if the file is anything else than a log."""
         until = monotonic() + self._patience_s
-        while not self._is_ours():
+        while not self._is_log():
             try:
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 self._create()
             except sqlite3.OperationalError as error:
-                refusal = explained(self.path, error)
-                if not isinstance(refusal, Busy) or monotonic() > until:
+                if not isinstance(explained(self.path, error), Busy) or monotonic() > until:
                     raise
-                sleep(AGAIN_S)  # another process makes the same file; for a change of mode SQLite does not wait
+                sleep(RETRY_S)  # another process creates the file; SQLite does not wait to change the journal mode
 
-    def _is_ours(self) -> bool:
-        """False: the file is empty."""
+    def _is_log(self) -> bool:
+        """Whether the file is a log of this format; False if it is empty, OtherFormat if it is anything else."""
         application, version, tables = (
-            self._writer.execute(question).fetchone()[0]
-            for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
+            self._writer.execute(query).fetchone()[0]
+            for query in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
         )
         if (application, version) == (APPLICATION, FORMAT):
             return True
         if application == APPLICATION:
             raise OtherFormat(f"{self.path}: a log of format {version}, this version reads {FORMAT}")
         if application or version or tables:
-            raise OtherFormat(f"{self.path}: a database of something else: name another file")
+            raise OtherFormat(f"{self.path}: not a log but another application's database: use another file")
         return False
 
     def _create(self) -> None:
         self._writer.execute("BEGIN IMMEDIATE")
         try:
-            if not self._is_ours():
+            if not self._is_log():
                 for statement in SCHEMA.split(";"):
                     self._writer.execute(statement)
                 self._writer.execute("INSERT INTO clock VALUES (0)")
-                self._writer.execute("INSERT INTO identity VALUES (?)", (_drawn(),))
+                self._writer.execute("INSERT INTO identity VALUES (?)", (_new_id(),))
                 self._writer.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._writer.execute(f"PRAGMA user_version = {FORMAT}")
             self._writer.execute("COMMIT")
@@ -215,5 +214,5 @@ class Database:
             raise
 
 
-def _drawn() -> str:
+def _new_id() -> str:
     return f"log-{secrets.token_hex(8)}"

@@ -1,6 +1,6 @@
-"""What a log can refuse, each with a sentence: which file or topic, what was found, what to do.
+"""Errors of a log. Each text names the file or topic, what was found and what to do.
 
-After any of them the log is as it was before the call: a transaction is kept whole or not at all.
+None of them leaves partial changes: a transaction is committed as a whole or not at all.
 """
 
 import sqlite3
@@ -12,15 +12,15 @@ SHM_WRITE_LOCK = 120
 
 
 class LogError(Exception):
-    """The log could not do what was asked."""
+    """A request to the log failed."""
 
 
 class DiskFull(LogError):
-    """There was no room for a write."""
+    """No space for a write."""
 
 
 class ReadOnly(LogError):
-    """The file may be read, not written."""
+    """The file can be read, not written."""
 
 
 class Unreachable(LogError):
@@ -28,70 +28,70 @@ class Unreachable(LogError):
 
 
 class Removed(LogError):
-    """The file was taken away, or another one put in its place: what is written goes nowhere."""
+    """The open file was removed or replaced: writes to it would be lost."""
 
 
 class Damaged(LogError):
-    """The file does not say what was written into it."""
+    """The file is corrupt."""
 
 
 class OtherFormat(LogError):
-    """The file is no log, or a log of another version."""
+    """The file is not a log, or a log of another version."""
 
 
 class Busy(LogError):
-    """Another process kept the log to itself for too long."""
+    """Another process held the lock for too long."""
 
 
 class WorkerRunning(LogError):
-    """Another worker has the directory."""
+    """Another worker is running on the directory."""
 
 
 class TopicDiffers(LogError):
-    """The topic exists otherwise than it was asked for."""
+    """The topic exists with other settings than requested."""
 
 
 class NoSuchPartition(LogError):
-    """The topic has no such partition, or there is no such topic."""
+    """The topic or partition does not exist."""
 
 
 class OffsetOutOfRange(LogError):
-    """The partition has nothing at this offset any more, or not yet."""
+    """The partition does not have this offset yet, or no longer."""
 
 
 class RecordRejected(LogError):
-    """A record the log could not give back as it came, or not within its bounds."""
+    """A record that is too large, or could not be read back as it was given."""
 
 
 def explained(path: Path, error: sqlite3.Error) -> Exception:
-    """The error in our words. What says that the code is wrong (a closed log) comes back as it is."""
+    """The ``LogError`` for an SQLite error; an error caused by wrong code (a closed log) is returned unchanged."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return error
-    found = f"{path}: {error} ({error.sqlite_errorname})"
+    finding = f"{path}: {error} ({error.sqlite_errorname})"
     match code & 0xFF:
         case sqlite3.SQLITE_FULL:
-            return DiskFull(f"{found}: make room. Nothing of this call was kept.")
+            return DiskFull(f"{finding}: free some disk space. Nothing of this call was stored.")
         case sqlite3.SQLITE_IOERR if code in {sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}:
-            return DiskFull(f"{found}: no room, over a quota, or the disk fails. Nothing of this call was kept.")
+            return DiskFull(f"{finding}: disk full, quota exceeded, or disk failure. Nothing of this call was stored.")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return ReadOnly(f"{found}: this user must be able to write the file and its directory.")
+            return ReadOnly(f"{finding}: this user must be able to write to the file and its directory.")
         case sqlite3.SQLITE_CANTOPEN:
-            return Unreachable(f"{found}: the directory must exist, and this user may have to write in it.")
+            return Unreachable(f"{finding}: the directory must exist, and this user may need to write to it.")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return Damaged(f"{found}: keep a copy of it, and begin with an empty data directory or a backup.")
+            return Damaged(f"{finding}: keep a copy of it, and start with an empty data directory or a backup.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            pid = _writer(path)
-            who = f"process {pid}" if pid else "another process"
-            return Busy(f"{found}: {who} did not let go of it. Is it stopped or stuck?")
+            pid = _lock_holder(path)
+            holder = f"process {pid}" if pid else "another process"
+            return Busy(f"{finding}: {holder} holds the write lock. Check whether it is stopped or stuck.")
         case _:
-            return LogError(found)
+            return LogError(finding)
 
 
-def _writer(path: Path) -> int | None:
-    """The process that holds the write lock, where the kernel tells (Linux).
+def _lock_holder(path: Path) -> int | None:
+    """The process that holds the write lock, as listed by the kernel (Linux).
 
-    It is read from a list: opening the file to ask, and closing it again, would drop the locks this process has on it.
+    Opening and closing the file to ask would drop this process's own locks on it.
     """
     try:
         inode = Path(f"{path}-shm").stat().st_ino

@@ -1,4 +1,4 @@
-"""The log of a directory, open in this process: one file, one writer, one lock, however many apps share it."""
+"""The log of a directory as opened in this process: one file, writer and lock, shared by all apps."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +11,7 @@ NAME = "log.db"
 
 
 class OpenLog:
-    """An open log. Only the thread of the event loop opens and releases it."""
+    """An open log with a reference count. Opened and released only by the event loop's thread."""
 
     _open: ClassVar[dict[Path, "OpenLog"]] = {}
 
@@ -24,18 +24,18 @@ class OpenLog:
 
     @classmethod
     def of(cls, directory: Path, *, worker: bool) -> "OpenLog":
-        """The open log; a worker must be the only process that is one. ``release`` it as often as it was asked for."""
+        """Open the log, or share the open one. ``worker`` takes the worker lock. Each call needs one ``release``."""
         directory = directory.resolve()
         directory.mkdir(parents=True, exist_ok=True)
-        found = cls._open.get(directory) or cls(directory)
-        if worker and found._lock is None:
-            found._lock = WorkerLock(directory)
-        found._users += 1
-        cls._open[directory] = found
-        return found
+        opened = cls._open.get(directory) or cls(directory)
+        if worker and opened._lock is None:
+            opened._lock = WorkerLock(directory)
+        opened._users += 1
+        cls._open[directory] = opened
+        return opened
 
     def release(self) -> None:
-        """One user less; the last one closes it."""
+        """Remove one user; close the log after the last."""
         self._users -= 1
         if self._users == 0:
             del self._open[self._directory]

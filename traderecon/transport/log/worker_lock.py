@@ -1,4 +1,4 @@
-"""One worker per directory: a lock the kernel takes back when its holder dies, however it dies."""
+"""One worker per directory: a lock that the kernel releases when its holder dies in any way."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ NAME = "worker.lock"
 
 
 class WorkerLock:
-    """Held from when it is made until ``release``, or until the process ends; as a context, until it is left.
+    """Held from creation until ``release``, the end of the ``with`` block, or the end of the process.
 
-    WorkerRunning, with the process id of the first, when another has the directory. The directory must exist.
-    A lock of its own file: SQLite's locks on the log would be lost with the first of its files that is closed.
+    WorkerRunning, naming the other process, if another worker has the directory. The directory must exist. It uses a
+    separate file, since closing any descriptor of the log's file would drop SQLite's locks on it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -28,15 +28,15 @@ class WorkerLock:
             holder = os.read(self._file, 20).decode().strip() or "unknown"
             self.release()
             raise WorkerRunning(
-                f"{directory}: a worker has it already, process {holder}. "
-                "Stop that one, or give this one a directory of its own."
+                f"{directory}: a worker is already running on this directory, process {holder}. "
+                "Stop it, or give this one another directory."
             ) from None
         except OSError:
             self.release()
             raise
 
     def release(self) -> None:
-        """Let another worker have the directory. A second time does nothing."""
+        """Release the directory for another worker. Idempotent."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -51,7 +51,7 @@ class WorkerLock:
 
 
 def holder(directory: Path) -> str | None:
-    """The process id of the worker that has a directory; None where there is none. Nothing is created."""
+    """The process id of the worker running on a directory; None without one. Creates nothing."""
     try:
         file = os.open(directory / NAME, os.O_RDONLY)
     except OSError:

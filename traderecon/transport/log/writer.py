@@ -1,8 +1,8 @@
-"""Group commit: one thread writes, and what came while it was writing is one transaction, synced once.
+"""Group commit: one thread writes; calls that arrive meanwhile share the next transaction and its sync.
 
     append, append, commit, ...  ->  everything pending: one transaction  ->  their futures, in order
 
-Order is the order of the calls, from each thread that calls.
+The calls of each thread are executed in order.
 """
 
 import logging
@@ -18,7 +18,7 @@ from traderecon.transport.log.errors import Busy
 from traderecon.transport.log.log import Log
 
 MAX_RECORDS = 20_000
-"""One transaction takes no further append once it has so many records."""
+"""A transaction takes no further append once it has this many records."""
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +40,9 @@ class _Commit(NamedTuple):
 
 
 class Writer:
-    """The one thread of a process that writes to a log. Any thread may call any method.
+    """The only thread of a process that writes to a log. Any thread may call any method.
 
-    While another process keeps the log to itself, it waits; any other error is given to the future it concerns.
+    It waits while another process holds the write lock; other errors are set on the future they concern.
     """
 
     def __init__(self, log: Log) -> None:
@@ -54,7 +54,7 @@ class Writer:
         self._thread.start()
 
     def append(self, topic: str, partition: int, entries: Sequence[Entry]) -> Future[int]:
-        """Append entries to a partition; the future gives the offset of the first, once they are durable."""
+        """Append entries to a partition; the future returns the first one's offset once they are durable."""
         done: Future[int] = Future()
         self._pending.put(_Append(topic, partition, entries, done))
         return done
@@ -62,75 +62,75 @@ class Writer:
     def commit(
         self, group: str, offsets: Mapping[tuple[str, int], int], notes: Mapping[tuple[str, int], str] | None = None
     ) -> Future[None]:
-        """Commit a group's next offsets, after everything that was appended before this call."""
+        """Commit a group's next offsets, after everything appended before this call."""
         done: Future[None] = Future()
         self._pending.put(_Commit(group, offsets, notes, done))
         return done
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call this, in the writer's thread, after every transaction with records; it must not raise."""
+        """Call ``listener`` in the writer's thread after every transaction with records; it must not raise."""
         self._listeners = (*self._listeners, listener)
 
     def forget(self, listener: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._listeners = tuple(one for one in self._listeners if one != listener)
+        """Stop calling ``listener``."""
+        self._listeners = tuple(existing for existing in self._listeners if existing != listener)
 
     def close(self) -> None:
-        """Write what is pending, and end. A second time does nothing."""
+        """Write what is pending and end the thread. Idempotent."""
         self._closing.set()
         self._pending.put(None)
         self._thread.join()
 
     def _run(self) -> None:
         while not self._closing.is_set() or not self._pending.empty():
-            appends, commits = self._gathered()
+            appends, commits = self._take_pending()
             if appends:
                 self._append(appends)
             for commit in commits:
                 try:
-                    self._patiently(partial(self._log.commit, commit.group, commit.offsets, commit.notes))
+                    self._retry_while_busy(partial(self._log.commit, commit.group, commit.offsets, commit.notes))
                 except Exception as error:
                     commit.done.set_exception(error)
                 else:
                     commit.done.set_result(None)
 
-    def _gathered(self) -> tuple[list[_Append], list[_Commit]]:
-        """What is pending, at least one call; one that was cancelled meanwhile is left out."""
+    def _take_pending(self) -> tuple[list[_Append], list[_Commit]]:
+        """Wait for a call and return all pending ones, without those that were cancelled."""
         appends: list[_Append] = []
         commits: list[_Commit] = []
         count = 0
-        work = self._pending.get()
+        call = self._pending.get()
         while True:
-            if work is not None and work.done.set_running_or_notify_cancel():
-                if isinstance(work, _Append):
-                    appends.append(work)
-                    count += len(work.entries)
+            if call is not None and call.done.set_running_or_notify_cancel():
+                if isinstance(call, _Append):
+                    appends.append(call)
+                    count += len(call.entries)
                 else:
-                    commits.append(work)
+                    commits.append(call)
             if count >= MAX_RECORDS:
                 return appends, commits
             try:
-                work = self._pending.get_nowait()
+                call = self._pending.get_nowait()
             except Empty:
                 return appends, commits
 
     def _append(self, appends: list[_Append]) -> None:
-        groups = [(one.topic, one.partition, one.entries) for one in appends]
+        groups = [(append.topic, append.partition, append.entries) for append in appends]
         try:
-            bases = self._patiently(partial(self._log.append, groups))
+            bases = self._retry_while_busy(partial(self._log.append, groups))
         except Exception as error:
             if len(appends) == 1:
                 appends[0].done.set_exception(error)
                 return
-            for one in appends:  # so that what one of them asks for does not fail the others
-                self._append([one])
+            for append in appends:  # one by one, so that an invalid one does not fail the others
+                self._append([append])
             return
-        for one, base in zip(appends, bases, strict=True):
-            one.done.set_result(base)
+        for append, base in zip(appends, bases, strict=True):
+            append.done.set_result(base)
         for listener in self._listeners:
             listener()
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def _retry_while_busy(self, call: Callable[[], T]) -> T:
         while True:
             try:
                 return call()
