@@ -57,7 +57,7 @@ class Decider:
         self._next_offsets: dict[int, int] = {}
 
     async def decide(self, decision: Decision, records: Sequence[SentRecord]) -> list[Outcome]:
-        """One outcome per dead dead_letter, in their order; raises ``ClientError``."""
+        """One outcome per dead letter, in their order; raises ``ClientError``."""
         partitions = (await self._client.topics()).get(self._names.actions, 1)
         dead_letters = [_dead_letter(record) for record in records]
         outcomes: dict[str, Outcome] = {}
@@ -99,9 +99,8 @@ class Decider:
             if action.deed is Deed.DISCARD:
                 outcomes[dead_letter.id] = Outcome(dead_letter.id)
                 continue
-            attempt = [replay.action_id for replay in _replays(self._actions[dead_letter.root])].index(
-                action.action_id
-            ) + 1
+            replays = [replay.action_id for replay in _replays(self._actions[dead_letter.root])]
+            attempt = replays.index(action.action_id) + 1
             if attempt > MOST_REPLAYS:
                 outcomes[dead_letter.id] = Outcome(dead_letter.id, None, "another process replayed it at the same time")
                 continue
