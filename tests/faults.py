@@ -1,10 +1,11 @@
-"""The fault matrix of docs/faults.md, and the tests that automate it: a test's name begins with the rows it is about.
+"""The fault matrix of docs/faults.md, and the tests that automate it: ``@pytest.mark.matrix("K9", "B7")``.
 
     rows() -> Row(row, fault, promise, tested_by, not_tested)        automated() -> {"K9": [Named(file, name)], ...}
 
 python -m faults          writes the tests that there are into the page's column "Tested by"
 """
 
+import ast
 import re
 import sys
 from collections import defaultdict
@@ -18,7 +19,6 @@ COUNTS = {"K": 14, "Z": 9, "B": 16, "T": 6, "S": 14, "D": 12, "C": 6, "P": 11}
 """How many rows each group of the matrix has."""
 MATRIX = tuple(f"{group}{number}" for group, count in COUNTS.items() for number in range(1, count + 1))
 
-_DEFINED = re.compile(r"^ *(?:async )?def (test_\w+)\(", re.MULTILINE)
 _NAMED = re.compile(r"`([\w/]+\.py)::(test_\w+)`")
 _LINE = re.compile(r"^\| ([A-Z]\d+) \|(.*)\|$", re.MULTILINE)
 
@@ -28,20 +28,6 @@ class Named(NamedTuple):
 
     file: str
     name: str
-
-    @property
-    def rows(self) -> list[str]:
-        """The rows its name begins with.
-
-        >>> Named("broker/test_f3_refused.py", "test_b7_s1_f3_ours_stops").rows
-        ['B7', 'S1']
-        """
-        found = []
-        for word in self.name.split("_")[1:]:
-            if word.upper() not in MATRIX:
-                break
-            found.append(word.upper())
-        return found
 
 
 class Row(NamedTuple):
@@ -62,11 +48,10 @@ def rows(text: str | None = None) -> list[Row]:
 
 def automated() -> Mapping[str, list[Named]]:
     """Every test of the tree that automates a row, by row, sorted."""
-    found: defaultdict[str, list[Named]] = defaultdict(list)
-    for test in sorted(set(_tests())):
-        for row in test.rows:
-            found[row].append(test)
-    return found
+    tests: defaultdict[str, list[Named]] = defaultdict(list)
+    for test, row in sorted(set(_marked())):
+        tests[row].append(test)
+    return tests
 
 
 def written(text: str, tests: Mapping[str, Sequence[Named]]) -> str:
@@ -86,10 +71,15 @@ def _row(row: str, rest: str) -> Row:
     return Row(row, fault, promise, [Named(*named) for named in _NAMED.findall(tested_by)], not_tested)
 
 
-def _tests() -> Iterator[Named]:
+def _marked() -> Iterator[tuple[Named, str]]:
+    """Every test with each row of its marker."""
     for path in TESTS.rglob("test_*.py"):
-        for name in _DEFINED.findall(path.read_text(encoding="utf-8")):
-            yield Named(str(path.relative_to(TESTS)), name)
+        file = str(path.relative_to(TESTS))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for decorator in node.decorator_list:
+                    if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.matrix":
+                        yield from ((Named(file, node.name), ast.literal_eval(row)) for row in decorator.args)
 
 
 def main() -> None:

@@ -137,7 +137,8 @@ def between(desk: Desk) -> str:
     return max(str(row[0]) for row in desk.rows("SELECT decided_at FROM results WHERE trade_id LIKE 'OLD%'")) + "0"
 
 
-def test_s14_old_trades_go_the_open_ones_stay_and_everything_verifies(desk: Desk) -> None:
+@pytest.mark.matrix("S14")
+def test_old_trades_go_the_open_ones_stay_and_everything_verifies(desk: Desk) -> None:
     before = desk.trades()
     size = desk.rows("SELECT count(*), sum(length(result)) FROM result_history")[0]
     plan = desk.purge(between(desk))
@@ -155,7 +156,8 @@ def test_s14_old_trades_go_the_open_ones_stay_and_everything_verifies(desk: Desk
     assert desk.examined().intact
 
 
-def test_s14_life_goes_on_after_a_purge(desk: Desk) -> None:
+@pytest.mark.matrix("S14")
+def test_life_goes_on_after_a_purge(desk: Desk) -> None:
     desk.purge(between(desk))
     later = Outputs(seed=5)
     later._clock_ms += 7_200_000
@@ -169,7 +171,8 @@ def test_s14_life_goes_on_after_a_purge(desk: Desk) -> None:
         assert proof_of(connection, "LATER-1", read([desk.directory / NAME]), {}, NOW) is not None
 
 
-def test_s14_a_hold_keeps_a_trade_until_it_is_released(desk: Desk) -> None:
+@pytest.mark.matrix("S14")
+def test_a_hold_keeps_a_trade_until_it_is_released(desk: Desk) -> None:
     held = Hold("h1", "ann", NOW, "litigation", trade_id="OLD-5")
     desk.decide(held)
     with pytest.raises(NotAccepted, match="perhaps a legal hold"):
@@ -189,6 +192,7 @@ def test_s14_a_hold_keeps_a_trade_until_it_is_released(desk: Desk) -> None:
     assert examined.intact, examined.findings
 
 
+@pytest.mark.matrix("S14")
 @pytest.mark.parametrize(
     "legs",
     [
@@ -199,7 +203,7 @@ def test_s14_a_hold_keeps_a_trade_until_it_is_released(desk: Desk) -> None:
         pytest.param((ours(), *(ours(ticker="MSFT", version=one) for one in range(2, 40)), *BARE_CANCELS), id="gone"),
     ],
 )
-def test_s14_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
+def test_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
     tmp_path: Path, legs: tuple[Leg, ...]
 ) -> None:
     desk = Desk(tmp_path)
@@ -220,7 +224,8 @@ def test_s14_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
     desk.store.close()
 
 
-def test_s14_what_was_purged_by_hand_is_found(desk: Desk) -> None:
+@pytest.mark.matrix("S14")
+def test_what_was_purged_by_hand_is_found(desk: Desk) -> None:
     desk.purge(between(desk))
     known = read([desk.directory / NAME])
     examined = desk.examined(Known())
@@ -233,7 +238,8 @@ def test_s14_what_was_purged_by_hand_is_found(desk: Desk) -> None:
     assert not desk.examined(known).intact
 
 
-def test_s14_a_rebuild_begins_where_the_purge_ended(desk: Desk) -> None:
+@pytest.mark.matrix("S14")
+def test_a_rebuild_begins_where_the_purge_ended(desk: Desk) -> None:
     desk.purge(between(desk))
     starts = desk.rows("SELECT topic, partition, next_offset FROM chain_starts")
     assert len(starts) > PARTITIONS

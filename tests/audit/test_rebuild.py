@@ -194,7 +194,8 @@ def test_a_backup_is_one_file_with_everything_in_it(place: Place, tmp_path: Path
     assert sorted((one.topic, one.partition, one.next_offset, one.head) for one in copy.heads) == sorted(heads)
 
 
-def test_s7_a_database_replaced_by_an_older_copy_comes_to_the_same(place: Place, tmp_path: Path) -> None:
+@pytest.mark.matrix("S7")
+def test_a_database_replaced_by_an_older_copy_comes_to_the_same(place: Place, tmp_path: Path) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     place.publish(first)
     place.store()
@@ -207,8 +208,9 @@ def test_s7_a_database_replaced_by_an_older_copy_comes_to_the_same(place: Place,
     assert found(place.file) == expected
 
 
+@pytest.mark.matrix("S7")
 @pytest.mark.parametrize("page", [0, 4])
-def test_s7_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, page: int) -> None:
+def test_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, page: int) -> None:
     place.publish(outputs_of(TRADES, SEED))
     place.store()
     place.damage(page * PAGE_BYTES)

@@ -74,6 +74,7 @@ def test_every_tampering_is_found(seed: int) -> None:
     assert set(kinds) == {one.__name__ for one in (*TAMPERINGS, *PAPER_TAMPERINGS)}
 
 
+@pytest.mark.matrix("S12")
 @pytest.mark.parametrize(
     ("tampering", "message"),
     [
@@ -84,7 +85,7 @@ def test_every_tampering_is_found(seed: int) -> None:
         (forge_event_id, "its event id does not follow from its legs, checks, verdict and rules"),
     ],
 )
-def test_s12_what_was_done_to_the_checkpoints_is_said(
+def test_what_was_done_to_the_checkpoints_is_said(
     made: Subject, db: sqlite3.Connection, tampering: Callable[..., str], message: str
 ) -> None:
     papers = Papers.of(made.checkpoints)
@@ -93,12 +94,14 @@ def test_s12_what_was_done_to_the_checkpoints_is_said(
     assert any(message in one.text for one in papers.look(db).findings)
 
 
-def test_s12_without_any_checkpoint_nothing_is_intact(made: Subject, db: sqlite3.Connection) -> None:
+@pytest.mark.matrix("S12")
+def test_without_any_checkpoint_nothing_is_intact(made: Subject, db: sqlite3.Connection) -> None:
     found = first(examine(db, Known()))
     assert (found.kind, found.text.partition(":")[0][:25]) == (Kind.CHECKPOINT, "no checkpoint covers its ")
 
 
-def test_s12_checkpoints_from_before_there_was_a_key_need_no_signature(made: Subject, db: sqlite3.Connection) -> None:
+@pytest.mark.matrix("S12")
+def test_checkpoints_from_before_there_was_a_key_need_no_signature(made: Subject, db: sqlite3.Connection) -> None:
     papers = Papers.of(made.checkpoints)
     last = {unsigned(line).place: line for line in papers.file}
     older = [line if last[unsigned(line).place] == line else unsigned(line).line for line in papers.file]

@@ -88,7 +88,8 @@ def test_a_worker_publishes_checkpoints_and_an_auditor_uses_them(installation: S
     assert "run `traderecon audit verify`" in unproven.stderr
 
 
-def test_s12_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_are_missed(
+@pytest.mark.matrix("S12")
+def test_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_are_missed(
     installation: StoredFact, tmp_path: Path
 ) -> None:
     made = installation.asked("audit", "key", tmp_path / "key.pem")
@@ -164,7 +165,8 @@ def test_inputs_must_exist_and_outputs_must_not(installation: StoredFact, tmp_pa
     assert not (tmp_path / "no").exists()
 
 
-def test_p11_a_backup_of_yesterday_comes_to_today(installation: StoredFact, tmp_path: Path) -> None:
+@pytest.mark.matrix("P11")
+def test_a_backup_of_yesterday_comes_to_today(installation: StoredFact, tmp_path: Path) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     installation.publish(first)
     installation.store()
@@ -185,7 +187,8 @@ def test_p11_a_backup_of_yesterday_comes_to_today(installation: StoredFact, tmp_
     assert chains(after) == chains(today)
 
 
-def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(installation: StoredFact) -> None:
+@pytest.mark.matrix("S7")
+def test_a_log_of_the_database_that_is_deleted_costs_nothing(installation: StoredFact) -> None:
     installation.publish(outputs_of(TRADES, SEED))
     worker = installation.start("sink")
     installation.until(installation.read_all, "everything is stored")
@@ -200,7 +203,8 @@ def test_s7_a_log_of_the_database_that_is_deleted_costs_nothing(installation: St
     assert installation.verified()["intact"]
 
 
-def test_s7_a_damaged_database_stops_the_worker_and_is_made_anew(installation: StoredFact) -> None:
+@pytest.mark.matrix("S7")
+def test_a_damaged_database_stops_the_worker_and_is_made_anew(installation: StoredFact) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     installation.publish(first)
     installation.store()

@@ -51,7 +51,8 @@ def said_by(installation: SecuredInstallation, workers: Mapping[str, Running]) -
     return "\n".join([*said, *(path.read_bytes().decode(errors="replace") for path in files)])
 
 
-def test_b13_a_hostile_day_over_tls_with_a_name_and_rights_for_each_role(installation: SecuredInstallation) -> None:
+@pytest.mark.matrix("B13")
+def test_a_hostile_day_over_tls_with_a_name_and_rights_for_each_role(installation: SecuredInstallation) -> None:
     day = Day(trades=400)
     installation.grant_all("intake", "matching", "sink")
     workers = {role: installation.start_as(role, "nobody" if role == "web" else None) for role in ROLES}
@@ -90,8 +91,9 @@ REFUSALS: dict[str, tuple[str, dict[str, str], str]] = {
 }
 
 
+@pytest.mark.matrix("B13")
 @pytest.mark.parametrize("case", REFUSALS)
-def test_b13_who_is_not_let_in_is_told_why(secured: SecuredKafka, tmp_path: Path, case: str) -> None:
+def test_who_is_not_let_in_is_told_why(secured: SecuredKafka, tmp_path: Path, case: str) -> None:
     installation = SecuredInstallation(secured, tmp_path)
     door, changed, told = REFUSALS[case]
     (tmp_path / "stranger.pem").write_bytes(secured.stranger.certificate.read_bytes())
@@ -103,14 +105,16 @@ def test_b13_who_is_not_let_in_is_told_why(secured: SecuredKafka, tmp_path: Path
     assert not [password for password in (*secured.passwords.values(), "canary") if password in done.stderr]
 
 
-def test_b13_a_broker_that_is_not_there_is_no_refusal(secured: SecuredKafka, tmp_path: Path) -> None:
+@pytest.mark.matrix("B13")
+def test_a_broker_that_is_not_there_is_no_refusal(secured: SecuredKafka, tmp_path: Path) -> None:
     installation = SecuredInstallation(secured, tmp_path)
     settings = {**installation.credentials("operator"), "BROKER": "kafka://127.0.0.1:1"}
     assert installation.command(settings, "doctor").returncode == UNREACHABLE
 
 
+@pytest.mark.matrix("B13")
 @pytest.mark.parametrize("who", ["worker", "of a stranger", "expired"])
-def test_b13_a_certificate_of_ours_lets_us_in_when_it_is_good(secured: SecuredKafka, tmp_path: Path, who: str) -> None:
+def test_a_certificate_of_ours_lets_us_in_when_it_is_good(secured: SecuredKafka, tmp_path: Path, who: str) -> None:
     authority = secured.stranger if who == "of a stranger" else secured.authority
     ours = authority.issue(f"mtls {who}".replace(" ", "-"), days=-1 if who == "expired" else 30)
     installation = SecuredInstallation(secured, tmp_path)
@@ -132,7 +136,8 @@ def test_b13_a_certificate_of_ours_lets_us_in_when_it_is_good(secured: SecuredKa
         assert "rejects the client certificate" in done.stdout
 
 
-def test_b13_a_right_that_is_missing_is_named_with_principal_and_command(installation: SecuredInstallation) -> None:
+@pytest.mark.matrix("B13")
+def test_a_right_that_is_missing_is_named_with_principal_and_command(installation: SecuredInstallation) -> None:
     kafka, prefix = installation.kafka, installation.prefix
     installation.grant_all("matching")
     settings = installation.credentials("matching")
@@ -153,7 +158,8 @@ def test_b13_a_right_that_is_missing_is_named_with_principal_and_command(install
         assert f"--add --allow-principal User:matching --operation {operation} --{kind} {prefix}{name}" in said
 
 
-def test_b13_topics_are_made_by_who_may_make_them(secured: SecuredKafka, tmp_path: Path) -> None:
+@pytest.mark.matrix("B13")
+def test_topics_are_made_by_who_may_make_them(secured: SecuredKafka, tmp_path: Path) -> None:
     installation = SecuredInstallation(secured, tmp_path, topic_prefix="made.by.")
     settings = installation.credentials("operator")
     refused = installation.command(settings, "topics", "create")
@@ -180,7 +186,8 @@ B7_TAKEN = (
 """A right of each kind; what they are taken from is the same code for every role."""
 
 
-def test_b7_a_right_taken_from_a_running_worker_stops_it_and_nothing_is_lost(
+@pytest.mark.matrix("B7")
+def test_a_right_taken_from_a_running_worker_stops_it_and_nothing_is_lost(
     installation: SecuredInstallation,
 ) -> None:
     kafka, prefix = installation.kafka, installation.prefix

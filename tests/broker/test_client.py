@@ -131,7 +131,8 @@ def test_a_large_record_where_the_topic_takes_it(kafka: Kafka) -> None:
     assert ask(kafka, append) == {0: 2}
 
 
-def test_b2_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
+@pytest.mark.matrix("B2")
+def test_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
     rows = [Outgoing(None, b"%d" % number) for number in range(100)]
 
     async def append(client: Client) -> None:
@@ -149,7 +150,8 @@ def test_b2_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
     assert values[-50:] == [row.value for row in rows[50:]]
 
 
-def test_b2_a_broker_that_has_no_coordinator_yet_is_asked_again_until_it_has(kafka: Kafka) -> None:
+@pytest.mark.matrix("B2")
+def test_a_broker_that_has_no_coordinator_yet_is_asked_again_until_it_has(kafka: Kafka) -> None:
     kafka.delete_topic("__consumer_offsets")  # as on a new cluster: the first question for a coordinator makes it
     found = ask(kafka, lambda client: client.rights((), ("client-rights",)))
     assert "Read" in (found["group", "client-rights"] or ())

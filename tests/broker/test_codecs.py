@@ -49,9 +49,10 @@ def assert_fed(installation: Installation, times: int) -> None:
     assert installation.one("SELECT sum(unaccounted) FROM ledger") == 0
 
 
+@pytest.mark.matrix("D11")
 @pytest.mark.installation(inputs=(1, 2, 1))
 @pytest.mark.parametrize("codec", CODECS)
-def test_d11_every_codec_is_read_whoever_set_it(kafka: Kafka, installation: Installation, codec: str) -> None:
+def test_every_codec_is_read_whoever_set_it(kafka: Kafka, installation: Installation, codec: str) -> None:
     topics, number = installation.topics, CODECS[codec]
     inputs = (topics.executions, topics.broker_confirmations)
     ours = (topics.legs, topics.reconciled, topics.dead_letters, topics.accounts, topics.standings)
@@ -80,9 +81,10 @@ def test_d11_every_codec_is_read_whoever_set_it(kafka: Kafka, installation: Inst
     assert worker.leave() == 0
 
 
+@pytest.mark.matrix("D11")
 @pytest.mark.installation(inputs=(1, 2, 1))
 @pytest.mark.parametrize("codec", CODECS)
-def test_d11_every_codec_is_read_where_the_broker_sets_it_for_all(
+def test_every_codec_is_read_where_the_broker_sets_it_for_all(
     kafka: Kafka, installation: Installation, codec: str
 ) -> None:
     topics = installation.topics
@@ -105,8 +107,9 @@ MOST_MIB = 500
 """Of one process: what it takes without a bomb, and some of 32 MiB."""
 
 
+@pytest.mark.matrix("D12")
 @pytest.mark.installation(inputs=(1, 1, 1))
-def test_d12_batches_that_decode_to_more_than_the_bound_are_a_dead_letter_each(
+def test_batches_that_decode_to_more_than_the_bound_are_a_dead_letter_each(
     kafka: Kafka, installation: Installation
 ) -> None:
     topics, gzip = installation.topics, CODECS["gzip"]

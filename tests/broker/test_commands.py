@@ -147,7 +147,8 @@ def test_inputs_may_have_any_partitions_and_ours_may_not(kafka: Kafka, prefix: s
     assert {one["fitness"] for one in found.values()} == {"OK", "OTHER_PARTITIONS"}
 
 
-def test_b8_topics_with_other_settings_are_warned_of(kafka: Kafka, prefix: str) -> None:
+@pytest.mark.matrix("B8")
+def test_topics_with_other_settings_are_warned_of(kafka: Kafka, prefix: str) -> None:
     kafka.create_topic(f"{prefix}executions", 3)
     kafka.create_topic(f"{prefix}reconciled", 3)
     assert run(topics, "create").exit_code == 0

@@ -42,8 +42,9 @@ def asked_when_closed(kafka: Kafka, steps: int) -> Any:
     return uvloop.run(asked())
 
 
+@pytest.mark.matrix("B1", "B3")
 @pytest.mark.parametrize("steps", range(STEPS))
-def test_b1_b3_a_request_into_a_closed_connection_finds_it_broken(kafka: Kafka, steps: int) -> None:
+def test_a_request_into_a_closed_connection_finds_it_broken(kafka: Kafka, steps: int) -> None:
     assert asked_when_closed(kafka, steps)
 
 

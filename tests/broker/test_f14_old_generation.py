@@ -9,6 +9,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 from faust.events import Event
@@ -76,7 +77,8 @@ def test_f14_stock_commits_past_what_it_skipped(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
-def test_z5_f14_ours_keeps_what_it_skipped_open(tmp_path: Path) -> None:
+@pytest.mark.matrix("Z5")
+def test_f14_ours_keeps_what_it_skipped_open(tmp_path: Path) -> None:
     async def play() -> None:
         app = our_app(Case(NOWHERE, "f14-ours", tmp_path))
         progress = Progress(COMMITTED)
@@ -90,7 +92,8 @@ def test_z5_f14_ours_keeps_what_it_skipped_open(tmp_path: Path) -> None:
     asyncio.run(play())
 
 
-def test_z5_f14_ours_ends_when_it_stands_still(stage: Stage) -> None:
+@pytest.mark.matrix("Z5")
+def test_f14_ours_ends_when_it_stands_still(stage: Stage) -> None:
     stage.create("in")
     stage.append("in", [b"a", b"b"])
     worker = stage.start("ours")

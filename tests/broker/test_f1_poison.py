@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 import msgspec
+import pytest
 from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
@@ -78,7 +79,8 @@ def test_f1_stock_loses_valid_neighbours(stage: Stage) -> None:
     assert b"2" not in stage.values("seen")
 
 
-def test_d4_f1_ours_sees_every_valid_value_once(stage: Stage) -> None:
+@pytest.mark.matrix("D4")
+def test_f1_ours_sees_every_valid_value_once(stage: Stage) -> None:
     for role in ("in", "seen", "dead"):
         stage.create(role)
     stage.append("in", VALUES)

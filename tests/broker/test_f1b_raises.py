@@ -6,6 +6,7 @@ What fails for the third time is put aside, so that one record does not hold up 
 from typing import Any
 
 import faust
+import pytest
 from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
@@ -90,7 +91,8 @@ def test_f1b_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
     assert stage.values("seen") == VALUES
 
 
-def test_k14_f1b_ours_puts_it_aside_the_third_time(stage: Stage) -> None:
+@pytest.mark.matrix("K14")
+def test_f1b_ours_puts_it_aside_the_third_time(stage: Stage) -> None:
     prepare(stage)
     stage.append("in", VALUES)
     for _ in range(LIMIT - 1):

@@ -1,6 +1,7 @@
 """F3: a changelog record that the broker refuses is a warning. Here it ends the process before the acknowledgement."""
 
 import faust
+import pytest
 from broker.case import Case, keep_in_ours, keep_in_stock, our_app, stock_app
 from broker.stage import Stage
 
@@ -34,7 +35,8 @@ def test_f3_stock_commits_without_the_state(stage: Stage) -> None:
     assert BIG[0] not in kept(stage)
 
 
-def test_b7_f3_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
+@pytest.mark.matrix("B7")
+def test_f3_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
     stage.create("in")
     changelog = stage.create("rows-changelog", config=CHANGELOG)
     stage.append("in", ROWS)

@@ -4,6 +4,7 @@ The broker's quota makes the producer slow; the worker is killed meanwhile, and 
 """
 
 import faust
+import pytest
 from broker.case import Case, keep_in_ours, keep_in_stock, our_app, stock_app
 from broker.stage import Stage
 
@@ -45,7 +46,8 @@ def test_f4_stock_commits_ahead_of_the_changelog(stage: Stage) -> None:
     assert nobody_reads_again - kept(stage)
 
 
-def test_b5_k3_f4_ours_never_commits_ahead_of_the_changelog(stage: Stage) -> None:
+@pytest.mark.matrix("B5", "K3")
+def test_f4_ours_never_commits_ahead_of_the_changelog(stage: Stage) -> None:
     prepare(stage)
     stage.append("in", ROWS)
     first = stage.start("ours")

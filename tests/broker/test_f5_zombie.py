@@ -12,6 +12,7 @@ from typing import Any
 
 import faust
 import msgspec
+import pytest
 from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
@@ -105,7 +106,8 @@ def test_f5_stock_writes_old_state_over_new(stage: Stage) -> None:
     stage.until(lambda: stock_legs(stage) == [*KNOWN, HELD], "A has stored what it knew, over what B had stored")
 
 
-def test_z1_f5_ours_adds_what_is_there_already(stage: Stage) -> None:
+@pytest.mark.matrix("Z1")
+def test_f5_ours_adds_what_is_there_already(stage: Stage) -> None:
     prepare(stage)
     stage.create("legs")
     stage.append("in", [(TRADE, leg) for leg in (*KNOWN, HELD)])

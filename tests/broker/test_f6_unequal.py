@@ -3,6 +3,7 @@
 from typing import Any
 
 import faust
+import pytest
 from broker.case import Case, our_app, put_all, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
@@ -54,7 +55,8 @@ def test_f6_stock_commits_what_it_cannot_store(stage: Stage) -> None:
     assert {key for _, _, key, _ in stage.kafka.records(stage.topic("rows-changelog"))} == {b"two 0", b"two 1"}
 
 
-def test_t2_f6_ours_refuses_to_start(stage: Stage) -> None:
+@pytest.mark.matrix("T2")
+def test_f6_ours_refuses_to_start(stage: Stage) -> None:
     for role, partitions in PARTITIONS.items():
         stage.create(role, partitions)
     worker = stage.start("ours")

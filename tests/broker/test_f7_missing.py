@@ -3,6 +3,7 @@
 from typing import Any
 
 import faust
+import pytest
 from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 
@@ -40,7 +41,8 @@ def test_f7_stock_is_ready_without_its_topic(stage: Stage) -> None:
     assert worker.leave() == 0
 
 
-def test_t1_f7_ours_refuses_to_start(stage: Stage) -> None:
+@pytest.mark.matrix("T1")
+def test_f7_ours_refuses_to_start(stage: Stage) -> None:
     stage.create("here")
     worker = stage.start("ours")
     assert worker.ended() == 78

@@ -7,6 +7,7 @@ import resource
 from typing import Any
 
 import faust
+import pytest
 from broker.case import Case, our_app, put_all, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
@@ -78,7 +79,8 @@ def test_f8_stock_commits_what_found_no_room(stage: Stage) -> None:
     assert KEYS[2] not in stage.values("done")
 
 
-def test_s1_f8_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
+@pytest.mark.matrix("S1")
+def test_f8_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
     prepare(stage)
     append(stage)
     first = stage.start("ours")

@@ -41,7 +41,8 @@ def stored(installation: Installation, count: int) -> None:
     until(lambda: matched(installation) == count, f"all {count} are stored", READY_S)
 
 
-def test_z8_two_databases_on_one_prefix_get_everything_each(installation: Installation, beside: Beside) -> None:
+@pytest.mark.matrix("Z8")
+def test_two_databases_on_one_prefix_get_everything_each(installation: Installation, beside: Beside) -> None:
     other = beside()
     first = installation.start_ready()
     second = other.start_ready("sink,web")
@@ -59,7 +60,8 @@ def test_z8_two_databases_on_one_prefix_get_everything_each(installation: Instal
     assert [worker.leave() for worker in (third, second, first)] == [0, 0, 0]
 
 
-def test_z8_a_copy_of_a_database_gets_an_id_of_its_own(installation: Installation, beside: Beside) -> None:
+@pytest.mark.matrix("Z8")
+def test_a_copy_of_a_database_gets_an_id_of_its_own(installation: Installation, beside: Beside) -> None:
     worker = installation.start_ready()
     send(installation, range(TRADES))
     stored(installation, TRADES)
@@ -87,9 +89,8 @@ def test_z8_a_copy_of_a_database_gets_an_id_of_its_own(installation: Installatio
     assert [one.leave() for one in (*others, again, original)] == [0, 0, 0, 0]
 
 
-def test_z8_a_database_that_was_set_back_leaves_the_group_it_is_behind(
-    installation: Installation, tmp_path: Path
-) -> None:
+@pytest.mark.matrix("Z8")
+def test_a_database_that_was_set_back_leaves_the_group_it_is_behind(installation: Installation, tmp_path: Path) -> None:
     worker = installation.start_ready()
     send(installation, range(10))
     stored(installation, 10)
@@ -110,7 +111,8 @@ def test_z8_a_database_that_was_set_back_leaves_the_group_it_is_behind(
     assert again.leave() == 0
 
 
-def test_z9_a_matching_worker_with_other_rules_waits_and_says_so(installation: Installation, beside: Beside) -> None:
+@pytest.mark.matrix("Z9")
+def test_a_matching_worker_with_other_rules_waits_and_says_so(installation: Installation, beside: Beside) -> None:
     first = installation.start_ready()
     send(installation, range(10))
     stored(installation, 10)

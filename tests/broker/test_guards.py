@@ -23,7 +23,8 @@ def begun(installation: Installation, trades: int = 10) -> Running:
     return worker
 
 
-def test_t3_more_partitions_of_a_topic_of_ours_stop_the_worker(kafka: Kafka, installation: Installation) -> None:
+@pytest.mark.matrix("T3")
+def test_more_partitions_of_a_topic_of_ours_stop_the_worker(kafka: Kafka, installation: Installation) -> None:
     worker = begun(installation)
     topic = installation.topics.legs
     add_partitions(kafka.address, topic, 3)
@@ -34,7 +35,8 @@ def test_t3_more_partitions_of_a_topic_of_ours_stop_the_worker(kafka: Kafka, ins
     assert f"{topic} has 3 partitions, but must have 2" in again.log
 
 
-def test_t3_more_partitions_of_a_changelog_stop_the_worker(kafka: Kafka, installation: Installation) -> None:
+@pytest.mark.matrix("T3")
+def test_more_partitions_of_a_changelog_stop_the_worker(kafka: Kafka, installation: Installation) -> None:
     worker = begun(installation)
     (changelog,) = (
         name for name in kafka.topics() if name.startswith(installation.prefix) and name.endswith("-changelog")
@@ -44,7 +46,8 @@ def test_t3_more_partitions_of_a_changelog_stop_the_worker(kafka: Kafka, install
     assert f"{changelog} has 3, and had 2" in worker.log
 
 
-def test_t3_more_partitions_of_an_input_are_read_and_waited_for(kafka: Kafka, installation: Installation) -> None:
+@pytest.mark.matrix("T3")
+def test_more_partitions_of_an_input_are_read_and_waited_for(kafka: Kafka, installation: Installation) -> None:
     worker = begun(installation)
     add_partitions(kafka.address, installation.topics.executions, 2)
     # A leg alone, in the new partition: its grace ends only when time has got there, and then it is found unmatched.
@@ -60,7 +63,8 @@ def test_t3_more_partitions_of_an_input_are_read_and_waited_for(kafka: Kafka, in
     assert worker.leave() == 0
 
 
-def test_b10_offsets_that_were_forgotten_lose_and_double_nothing(kafka: Kafka, installation: Installation) -> None:
+@pytest.mark.matrix("B10")
+def test_offsets_that_were_forgotten_lose_and_double_nothing(kafka: Kafka, installation: Installation) -> None:
     worker = begun(installation)
     assert worker.leave() == 0
     before = installation.rows("SELECT trade_id, version, event_id FROM result_history ORDER BY id")
@@ -76,9 +80,8 @@ def test_b10_offsets_that_were_forgotten_lose_and_double_nothing(kafka: Kafka, i
     assert again.leave() == 0
 
 
-def test_b11_records_that_retention_took_are_left_out_by_decision_only(
-    kafka: Kafka, installation: Installation
-) -> None:
+@pytest.mark.matrix("B11")
+def test_records_that_retention_took_are_left_out_by_decision_only(kafka: Kafka, installation: Installation) -> None:
     worker = begun(installation)
     assert worker.leave() == 0
     topic = installation.topics.executions
@@ -114,7 +117,8 @@ def test_b11_records_that_retention_took_are_left_out_by_decision_only(
     assert again.leave() == 0
 
 
-def test_b11_records_gone_with_the_commit_are_seen_and_entered_by_decision(
+@pytest.mark.matrix("B11")
+def test_records_gone_with_the_commit_are_seen_and_entered_by_decision(
     kafka: Kafka, installation: Installation
 ) -> None:
     worker = begun(installation)

@@ -46,8 +46,9 @@ async def send(address: str, topic: str, trades: list[str]) -> None:
     await producer.stop()
 
 
+@pytest.mark.matrix("D4")
 @pytest.mark.installation(inputs=(1, 1, 1))
-def test_d4_a_header_whose_name_is_no_text_stops_nothing(kafka: Kafka, installation: Installation) -> None:
+def test_a_header_whose_name_is_no_text_stops_nothing(kafka: Kafka, installation: Installation) -> None:
     for topic in (installation.topics.executions, installation.topics.broker_confirmations):
         asyncio.run(send(kafka.address, topic, ["T1", "T2"]))
     worker = installation.start_ready()

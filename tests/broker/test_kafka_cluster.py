@@ -47,7 +47,8 @@ def values(cluster: Cluster) -> list[tuple[int, bytes | None]]:
         return []
 
 
-def test_b4_a_cluster_is_read_whole_while_its_controller_and_a_leader_are_dead(cluster: Cluster) -> None:
+@pytest.mark.matrix("B4")
+def test_a_cluster_is_read_whole_while_its_controller_and_a_leader_are_dead(cluster: Cluster) -> None:
     cluster.create_topic(TOPIC, PARTITIONS)
     until(cluster.whole, "every copy is in sync", LONG_S)
     append(cluster, b"before")

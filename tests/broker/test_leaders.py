@@ -39,7 +39,8 @@ def send(cluster: Cluster, installation: Installation, numbers: range, partition
     installation.append(installation.topics.broker_confirmations, legs)
 
 
-def test_b15_a_partition_without_a_leader_holds_graces_and_nothing_else(
+@pytest.mark.matrix("B15")
+def test_a_partition_without_a_leader_holds_graces_and_nothing_else(
     cluster: Cluster, installation: Installation
 ) -> None:
     worker, last = installation.start_ready(), cluster.nodes[LAST]

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from broker.case import Case, our_app
 from broker.stage import Stage
@@ -61,7 +62,8 @@ def test_what_a_transaction_took_back_never_happened(stage: Stage) -> None:
     assert stage.values("out") == kept
 
 
-def test_b12_a_topic_made_anew_under_its_name_is_refused(stage: Stage) -> None:
+@pytest.mark.matrix("B12")
+def test_a_topic_made_anew_under_its_name_is_refused(stage: Stage) -> None:
     begin(stage)
     worker = stage.start("ours")
     stage.kafka.append(stage.topic("in"), [b"%d" % number for number in range(5)])

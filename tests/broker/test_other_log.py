@@ -36,8 +36,9 @@ def made_anew(kafka: Kafka, topic: str, records: int) -> None:
             kafka.append(topic, values, partition)
 
 
+@pytest.mark.matrix("B16")
 @pytest.mark.parametrize(("name", "records"), [("legs", 400), ("reconciled", 0)])
-def test_b16_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
+def test_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
     kafka: Kafka, installation: Installation, name: str, records: int
 ) -> None:
     assert begun(installation).leave() == 0
@@ -49,7 +50,8 @@ def test_b16_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
     assert "recreated" in again.log
 
 
-def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_over(
+@pytest.mark.matrix("B16")
+def test_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_over(
     kafka: Kafka, installation: Installation
 ) -> None:
     worker = begun(installation)
@@ -65,8 +67,9 @@ def test_b16_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_
     installation.until(lambda: installation.one(decided) == 100, "all of the new topic is decided")
 
 
+@pytest.mark.matrix("B16")
 @pytest.mark.parametrize("name", ["legs", "mismatch", "changelog"])
-def test_b16_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_that_wrote_it(
+def test_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_that_wrote_it(
     kafka: Kafka, installation: Installation, name: str
 ) -> None:
     """The records had been acknowledged; the broker had not flushed them, and has others at their offsets soon."""
@@ -90,7 +93,8 @@ def test_b16_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_t
     assert again.ended() == REFUSED
 
 
-def test_b16_a_broker_that_keeps_no_notes_is_refused(tmp_path: Path) -> None:
+@pytest.mark.matrix("B16")
+def test_a_broker_that_keeps_no_notes_is_refused(tmp_path: Path) -> None:
     kafka = Kafka(tmp_path / "kafka")
     kafka.configure({"offset.metadata.max.bytes": "16"})
     kafka.start()
@@ -103,7 +107,8 @@ def test_b16_a_broker_that_keeps_no_notes_is_refused(tmp_path: Path) -> None:
     kafka.stop()
 
 
-def test_b16_quiet_partitions_that_have_expired_are_no_error(kafka: Kafka, installation: Installation) -> None:
+@pytest.mark.matrix("B16")
+def test_quiet_partitions_that_have_expired_are_no_error(kafka: Kafka, installation: Installation) -> None:
     assert begun(installation).leave() == 0
     for role, names in (("intake", installation.topics.inputs), ("matching", (installation.topics.legs,))):
         for name in names:
@@ -116,8 +121,9 @@ def test_b16_quiet_partitions_that_have_expired_are_no_error(kafka: Kafka, insta
     assert worker.leave() == 0
 
 
+@pytest.mark.matrix("S13")
 @pytest.mark.installation(inputs=(1, 1, 1), topic_partitions=2, grace_seconds=3600)
-def test_s13_a_deleted_changelog_and_no_store_lose_no_trade(kafka: Kafka, installation: Installation) -> None:
+def test_a_deleted_changelog_and_no_store_lose_no_trade(kafka: Kafka, installation: Installation) -> None:
     worker = installation.start_ready()
     send(installation, range(10))
     installation.append(installation.topics.executions, [execution(number) for number in range(10, 25)])

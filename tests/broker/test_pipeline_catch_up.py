@@ -24,10 +24,11 @@ REST = (Source.CONFIRMATIONS, Source.PNL)
 pytestmark = pytest.mark.installation(grace_seconds=GRACE_S)
 
 
+@pytest.mark.matrix("C2")
 @pytest.mark.installation(
     inputs=(4, 4, 4), input_config={"message.timestamp.type": "CreateTime"}, grace_seconds=GRACE_S
 )
-def test_c2_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
+def test_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
     now_ms = time.time_ns() // 1_000_000
     produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS], timestamp_ms=now_ms - AHEAD_MS)
     produce(kafka, installation.prefix, DAY, sources=REST, timestamp_ms=now_ms)

@@ -12,8 +12,9 @@ from pipeline_truth import Day, assert_as_in_batch, batch_of
 DAY = Day(trades=3_000)
 
 
+@pytest.mark.matrix("T4")
 @pytest.mark.installation(inputs=(4, 3, 6))  # those of a producer may have any number of partitions
-def test_t4_two_workers_come_to_the_batch_verdict(kafka: Kafka, installation: Installation) -> None:
+def test_two_workers_come_to_the_batch_verdict(kafka: Kafka, installation: Installation) -> None:
     workers = [installation.start(), installation.start()]
     for worker in workers:
         until(worker.ready, "both are ready", READY_S)

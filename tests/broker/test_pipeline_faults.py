@@ -56,7 +56,8 @@ def stored(installation: Installation, truth: Truth, share: float) -> bool:
     return bool(installation.one("SELECT count(*) >= ? FROM results", int(share * len(truth.rows))))
 
 
-def test_b1_b3_a_broker_that_restarts_again_and_again_loses_and_doubles_nothing(
+@pytest.mark.matrix("B1", "B3")
+def test_a_broker_that_restarts_again_and_again_loses_and_doubles_nothing(
     kafka: Kafka, installation: Installation
 ) -> None:
     worker, truth = installation.start_ready(), batch_of(installation, DAY)
@@ -72,7 +73,8 @@ def test_b1_b3_a_broker_that_restarts_again_and_again_loses_and_doubles_nothing(
     assert worker.leave() == 0
 
 
-def test_k13_a_worker_told_to_stop_before_any_clock_is_read_does_so(installation: Installation) -> None:
+@pytest.mark.matrix("K13")
+def test_a_worker_told_to_stop_before_any_clock_is_read_does_so(installation: Installation) -> None:
     send(installation, range(5))
     program = [sys.executable, "-c", STOPPED_AT_ONCE]
     worker = installation.start("intake", program=program)
@@ -83,9 +85,8 @@ def test_k13_a_worker_told_to_stop_before_any_clock_is_read_does_so(installation
     assert worker.leave() == 0
 
 
-def test_z7_workers_that_come_and_go_under_load_lose_and_double_nothing(
-    kafka: Kafka, installation: Installation
-) -> None:
+@pytest.mark.matrix("Z7")
+def test_workers_that_come_and_go_under_load_lose_and_double_nothing(kafka: Kafka, installation: Installation) -> None:
     truth = batch_of(installation, DAY)
     first = installation.start_ready()
     produce(kafka, installation.prefix, DAY)
@@ -100,7 +101,8 @@ def test_z7_workers_that_come_and_go_under_load_lose_and_double_nothing(
     assert third.leave() == 0
 
 
-def test_c4_a_worker_that_is_an_hour_behind_and_comes_second_believes_the_broker(
+@pytest.mark.matrix("C4")
+def test_a_worker_that_is_an_hour_behind_and_comes_second_believes_the_broker(
     kafka: Kafka, installation: Installation
 ) -> None:
     """The first one has begun the journal, and told no time yet."""
@@ -113,7 +115,8 @@ def test_c4_a_worker_that_is_an_hour_behind_and_comes_second_believes_the_broker
     assert worker.leave() == 0
 
 
-def test_c1_c4_workers_whose_clocks_jump_and_differ_come_to_the_batch_verdict(
+@pytest.mark.matrix("C1", "C4")
+def test_workers_whose_clocks_jump_and_differ_come_to_the_batch_verdict(
     kafka: Kafka, installation: Installation
 ) -> None:
     truth = batch_of(installation, DAY)

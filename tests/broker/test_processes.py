@@ -85,7 +85,8 @@ def test_a_worker_with_one_stage_is_one_process(installation: Installation) -> N
     assert worker.leave() == 0
 
 
-def test_k1_all_processes_end_when_the_one_that_was_started_is_killed(installation: Installation) -> None:
+@pytest.mark.matrix("K1")
+def test_all_processes_end_when_the_one_that_was_started_is_killed(installation: Installation) -> None:
     worker = installation.start_ready()
     homes = [*installation.data_dir.glob("worker-*")]
     os.kill(worker.pid, signal.SIGKILL)
@@ -95,7 +96,8 @@ def test_k1_all_processes_end_when_the_one_that_was_started_is_killed(installati
     assert [*installation.data_dir.glob("worker-*")] == homes, "it took the same home"
 
 
-def test_k1_a_worker_ends_when_one_of_its_processes_is_killed(installation: Installation) -> None:
+@pytest.mark.matrix("K1")
+def test_a_worker_ends_when_one_of_its_processes_is_killed(installation: Installation) -> None:
     worker = installation.start_ready()
     os.kill(worker.pids[1], signal.SIGKILL)
     assert worker.ended() == 70
@@ -103,8 +105,9 @@ def test_k1_a_worker_ends_when_one_of_its_processes_is_killed(installation: Inst
     assert "the process of intake ended with exit code -9, so the worker ends" in worker.log
 
 
+@pytest.mark.matrix("K1")
 @pytest.mark.parametrize("place", range(1, 1 + STAGES))
-def test_k1_a_process_killed_at_work_loses_and_doubles_nothing(
+def test_a_process_killed_at_work_loses_and_doubles_nothing(
     kafka: Kafka, installation: Installation, place: int
 ) -> None:
     worker, truth = installation.start_ready(), batch_of(installation, LONG_DAY)
@@ -118,9 +121,8 @@ def test_k1_a_process_killed_at_work_loses_and_doubles_nothing(
     assert heir.leave() == 0
 
 
-def test_p5_pages_that_are_killed_take_nothing_with_them_and_come_back(
-    kafka: Kafka, installation: Installation
-) -> None:
+@pytest.mark.matrix("P5")
+def test_pages_that_are_killed_take_nothing_with_them_and_come_back(kafka: Kafka, installation: Installation) -> None:
     worker, truth = installation.start_ready(), batch_of(installation, LONG_DAY)
     before = worker.pids
     produce(kafka, installation.prefix, LONG_DAY)

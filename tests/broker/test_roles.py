@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from broker.case import Case, our_app
 from broker.stage import Stage
 
@@ -29,7 +30,8 @@ def echo(case: Case, role: str) -> StreamApp:
     return app
 
 
-def test_z6_an_app_that_is_stuck_leaves_the_other_alone(stage: Stage) -> None:
+@pytest.mark.matrix("Z6")
+def test_an_app_that_is_stuck_leaves_the_other_alone(stage: Stage) -> None:
     for role in ROLES:
         stage.create(f"{role}-in")
         stage.create(f"{role}-out")

@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from broker.kafka_cluster import Cluster
 from broker.waiting import until
 from pipeline.trades import doubled, matched, send
@@ -24,7 +25,8 @@ def check(installation: Installation) -> dict[str, str]:
     return {one["topic"]: f"{one['fitness']} {one['text']}" for one in json.loads(done.stdout)}
 
 
-def test_b4_the_changelog_has_the_copies_of_every_topic_and_a_dead_broker_stops_nobody(
+@pytest.mark.matrix("B4")
+def test_the_changelog_has_the_copies_of_every_topic_and_a_dead_broker_stops_nobody(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     installation = Installation(tmp_path / "installation", cluster.broker, topic_partitions=2)

@@ -28,9 +28,10 @@ async def hold_open(address: str, topic: str, values: list[bytes], ending: Any) 
         await (producer.commit_transaction() if commit else producer.abort_transaction())
 
 
+@pytest.mark.matrix("B14")
 @pytest.mark.installation(grace_seconds=2)
 @pytest.mark.parametrize("commit", [True, False])
-def test_b14_a_transaction_left_open_ends_no_grace_behind_it(
+def test_a_transaction_left_open_ends_no_grace_behind_it(
     kafka: Kafka, installation: Installation, commit: bool
 ) -> None:
     worker, topics = installation.start_ready(), installation.topics

@@ -61,7 +61,8 @@ def test_without_the_web_role_there_are_metrics_and_no_pages(tmp_path: Path) -> 
     assert running.returncode == 0
 
 
-def test_z3_a_second_worker_on_the_embedded_log_is_refused(tmp_path: Path) -> None:
+@pytest.mark.matrix("Z3")
+def test_a_second_worker_on_the_embedded_log_is_refused(tmp_path: Path) -> None:
     first = worker(tmp_path)
     address(first)
     code, stderr = refused(tmp_path)

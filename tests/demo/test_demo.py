@@ -108,7 +108,8 @@ def test_trades_are_counted_over_restarts(tmp_path: Path) -> None:
     nothing_doubled(tmp_path / "demo")
 
 
-def test_k1_killed_and_started_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
+@pytest.mark.matrix("K1")
+def test_killed_and_started_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
     for decided in (200, 600):
         running = demo(tmp_path / "demo", "--rate", "300")
         until(url_of(running), decided)
@@ -132,7 +133,8 @@ def test_a_worker_that_somebody_ends_is_started_again(number: signal.Signals, tm
     assert stored(tmp_path / "demo") == reconciled(2000, tmp_path)
 
 
-def test_k13_interrupted_it_stops_in_order_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.matrix("K13")
+def test_interrupted_it_stops_in_order_and_goes_on(tmp_path: Path) -> None:
     running = demo(tmp_path / "demo")
     counts = until(url_of(running), 900)
     assert counts["MATCHED"] > 800

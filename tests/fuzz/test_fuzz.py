@@ -11,7 +11,8 @@ from pipeline_case import Installation
 MESSAGES = 8_000
 
 
-def test_d4_every_fuzzed_message_is_a_leg_or_a_dead_letter_and_every_trade_is_what_the_oracle_says(
+@pytest.mark.matrix("D4")
+def test_every_fuzzed_message_is_a_leg_or_a_dead_letter_and_every_trade_is_what_the_oracle_says(
     tmp_path: Path,
 ) -> None:
     figures = fuzz(tmp_path, 1, MESSAGES, MESSAGES // 2)

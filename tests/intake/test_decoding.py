@@ -329,6 +329,7 @@ class TestSchema:
     def test_a_repeated_field_is_rejected_however_it_is_written(self, value: bytes) -> None:
         assert rejection(value)[0] == "SCHEMA_INVALID"
 
+    @pytest.mark.matrix("D7")
     @pytest.mark.parametrize(
         ("members", "stored"),
         [
@@ -342,7 +343,7 @@ class TestSchema:
             (b'"commission": "a lot", "Kinds": 1', {"commission": b'"a lot"', "Kinds": b"1"}),
         ],
     )
-    def test_d7_nothing_in_a_field_that_is_not_ours_refuses_what_is(
+    def test_nothing_in_a_field_that_is_not_ours_refuses_what_is(
         self, members: bytes, stored: dict[str, bytes]
     ) -> None:
         fact = fact_of(message()[:-1] + b", " + members + b"}")
@@ -351,6 +352,7 @@ class TestSchema:
         assert {name: bytes(raw) for name, raw in fact.extra.items() if isinstance(raw, msgspec.Raw)} == stored
         assert isinstance(decode_fact(encode_journal(fact)), Fact)
 
+    @pytest.mark.matrix("D7")
     @pytest.mark.parametrize(
         ("name", "meant"),
         [
@@ -370,7 +372,7 @@ class TestSchema:
             ("schemaVersion", "schema_version"),
         ],
     )
-    def test_d7_a_near_miss_of_a_field_of_ours_is_refused_with_what_was_meant(self, name: str, meant: str) -> None:
+    def test_a_near_miss_of_a_field_of_ours_is_refused_with_what_was_meant(self, name: str, meant: str) -> None:
         code, text = rejection(message(**{name: '"2"'}))
         assert code == "SCHEMA_INVALID"
         assert text == (
@@ -381,6 +383,7 @@ class TestSchema:
             with pytest.raises(HeaderError, match=f"{name!r} is not a known field: did you mean {meant}?"):
                 Rows(Source.EXECUTIONS, f"{HEADER},{name},x")
 
+    @pytest.mark.matrix("D7")
     @pytest.mark.parametrize(
         "name",
         [
@@ -398,11 +401,12 @@ class TestSchema:
             "é",
         ],
     )
-    def test_d7_what_is_unlike_a_field_of_ours_is_nobody_s_mistake(self, name: str) -> None:
+    def test_what_is_unlike_a_field_of_ours_is_nobody_s_mistake(self, name: str) -> None:
         assert fact_of(message(**{name: '"2"'})).leg == execution()
         assert Rows(Source.EXECUTIONS, f"{HEADER},{name},{name}").unknown == (name,)
 
-    def test_d7_a_field_of_ours_that_is_missing_was_perhaps_misspelt(self) -> None:
+    @pytest.mark.matrix("D7")
+    def test_a_field_of_ours_that_is_missing_was_perhaps_misspelt(self) -> None:
         code, text = rejection(message(price=None, Price="1"))
         assert code == "FIELD_MISSING"
         assert text == (
@@ -429,7 +433,8 @@ class TestSchema:
         assert types == {b"1": "a number", b'"x"': "a string", b"null": "null", b"true": "true or false"}
         assert "it is a number" in rejection(b"NaN")[1]
 
-    def test_d7_unknown_fields_are_kept_and_ignored(self) -> None:
+    @pytest.mark.matrix("D7")
+    def test_unknown_fields_are_kept_and_ignored(self) -> None:
         fact = fact_of(message(__proto__='{"x": [1.10, null, "é"]}', __faust="1e5", note='"a b"'))
         assert fact.leg == execution()
         assert fact.extra is not None
@@ -474,6 +479,7 @@ class TestSchema:
     def test_schema_version_one_or_none(self, token: str) -> None:
         assert execution(schema_version=token) == execution()
 
+    @pytest.mark.matrix("D7")
     @pytest.mark.parametrize(
         ("token", "code"),
         [
@@ -483,7 +489,7 @@ class TestSchema:
             ("[]", "SCHEMA_INVALID"),
         ],
     )
-    def test_d7_another_schema_is_never_half_read(self, token: str, code: str) -> None:
+    def test_another_schema_is_never_half_read(self, token: str, code: str) -> None:
         assert rejection(message(schema_version=token))[0] == code
         assert rejection(snapshot(schema_version=token, pnl_impact="1"), Source.PNL)[0] == code
 
@@ -798,8 +804,9 @@ class TestNumbers:
     def test_not_finite(self, sent: str) -> None:
         assert error_code_of(number, sent) == "VALUE_NOT_FINITE"
 
+    @pytest.mark.matrix("D8")
     @pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity"])
-    def test_d8_not_finite_in_a_message(self, token: str) -> None:
+    def test_not_finite_in_a_message(self, token: str) -> None:
         for name in ("quantity", "price"):
             assert rejection(message(**{name: token}))[0] == "VALUE_NOT_FINITE"
             assert rejection(message(**{name: f'"{token}"'}))[0] == "VALUE_NOT_FINITE"
@@ -903,7 +910,8 @@ class TestTimestamps:
         assert instant(sent).ns == SECOND_NS
         assert instant(sent).hints == (Hint.TIMESTAMP_NO_TIMEZONE,)
 
-    def test_c3_naive_by_the_zone_of_its_source(self) -> None:
+    @pytest.mark.matrix("C3")
+    def test_naive_by_the_zone_of_its_source(self) -> None:
         naive = instant("2025-07-26T06:01:23", NEW_YORK)
         assert naive == Instant(SECOND_NS, 0, (Hint.TIMESTAMP_NO_TIMEZONE,))
         winter = instant("2025-01-26T05:01:23.25", NEW_YORK)
@@ -922,6 +930,7 @@ class TestTimestamps:
         assert fact.leg == leg
         assert leg.timestamp_ns == SECOND_NS
 
+    @pytest.mark.matrix("C3")
     @pytest.mark.parametrize(
         ("sent", "code"),
         [
@@ -937,13 +946,14 @@ class TestTimestamps:
             ("2025-11-02T01:30:00-05:00", None),
         ],
     )
-    def test_c3_where_clocks_are_set(self, sent: str, code: str | None) -> None:
+    def test_where_clocks_are_set(self, sent: str, code: str | None) -> None:
         if code:
             assert error_code_of(instant, sent, NEW_YORK) == code
         else:
             assert instant(sent, NEW_YORK).granularity == 0
 
-    def test_c3_a_leap_second_is_the_last_nanosecond_of_its_minute(self) -> None:
+    @pytest.mark.matrix("C3")
+    def test_a_leap_second_is_the_last_nanosecond_of_its_minute(self) -> None:
         new_year_ns = 1_483_228_800_000_000_000
         for sent in ("2016-12-31T23:59:60Z", "2017-01-01T01:59:60+02:00", "20161231-23:59:60"):
             assert instant(sent) == Instant(new_year_ns - 1, 0, (Hint.LEAP_SECOND,))

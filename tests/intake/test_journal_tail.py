@@ -1,5 +1,6 @@
 """The journal's tail: a reset begins an epoch, and times of earlier epochs no longer count."""
 
+import pytest
 from legs import arrived, ours
 
 from traderecon.intake.journal_tail import Tail, latest
@@ -23,7 +24,8 @@ def tail(*records: tuple[bytes | None, bytes]) -> Tail:
     return records_read
 
 
-def test_c6_a_reset_makes_all_times_before_it_count_no_more() -> None:
+@pytest.mark.matrix("C6")
+def test_a_reset_makes_all_times_before_it_count_no_more() -> None:
     newest = tail(fact(5_000), progress(5_001), progress(100, 1), fact(101), progress(5_002))
     assert (newest.epoch, newest.newest_ns, newest.complete) == (1, 101 * S, True)
     assert tail(fact(7)).complete is False
@@ -41,6 +43,7 @@ def test_records_that_cannot_be_decoded_are_skipped() -> None:
     assert (newest.epoch, newest.newest_ns, newest.complete) == (0, 7 * S, False)
 
 
-def test_c6_the_latest_epoch_of_any_partition_counts() -> None:
+@pytest.mark.matrix("C6")
+def test_the_latest_epoch_of_any_partition_counts() -> None:
     assert latest([tail(progress(5_000)), tail(progress(100, 1)), tail(progress(90, 1)), tail()]) == (1, 100 * S)
     assert latest([]) == (0, 0)

@@ -32,7 +32,8 @@ def running(*, settled: bool = True) -> LogClock:
     return clock
 
 
-def test_c5_a_step_ahead_is_not_believed_and_time_goes_on_when_it_is_over() -> None:
+@pytest.mark.matrix("C5")
+def test_a_step_ahead_is_not_believed_and_time_goes_on_when_it_is_over() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     before_ms = clock.newest_ms
@@ -45,7 +46,8 @@ def test_c5_a_step_ahead_is_not_believed_and_time_goes_on_when_it_is_over() -> N
     assert ahead(clock) == {}
 
 
-def test_c5_one_broker_of_three_that_is_ahead_stops_nothing() -> None:
+@pytest.mark.matrix("C5")
+def test_one_broker_of_three_that_is_ahead_stops_nothing() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     for boot_ms in range(now_ms, now_ms + 2 * CONFIRM_MS, 30_000):
@@ -55,7 +57,8 @@ def test_c5_one_broker_of_three_that_is_ahead_stops_nothing() -> None:
         assert set(ahead(clock)) == {"broker 2"}
 
 
-def test_c5_a_step_that_most_clocks_keep_to_is_believed_in_the_end() -> None:
+@pytest.mark.matrix("C5")
+def test_a_step_that_most_clocks_keep_to_is_believed_in_the_end() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     for boot_ms in range(now_ms, now_ms + CONFIRM_MS, 30_000):
@@ -69,7 +72,8 @@ def test_c5_a_step_that_most_clocks_keep_to_is_believed_in_the_end() -> None:
     assert ahead(clock) == {}
 
 
-def test_c5_a_broker_alone_confirms_itself_never() -> None:
+@pytest.mark.matrix("C5")
+def test_a_broker_alone_confirms_itself_never() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     for boot_ms in range(now_ms, now_ms + 3 * CONFIRM_MS, 30_000):
@@ -77,8 +81,9 @@ def test_c5_a_broker_alone_confirms_itself_never() -> None:
     assert ahead(clock)
 
 
+@pytest.mark.matrix("C5")
 @pytest.mark.parametrize(("wall_off_ms", "believed"), [(HOUR_MS, True), (0, False)])
-def test_c5_the_wall_clock_has_a_vote_and_gives_no_time(wall_off_ms: int, believed: bool) -> None:
+def test_the_wall_clock_has_a_vote_and_gives_no_time(wall_off_ms: int, believed: bool) -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     clock.observe("this machine", reading_at(now_ms, 2 * HOUR_MS), witness=True)
@@ -89,7 +94,8 @@ def test_c5_the_wall_clock_has_a_vote_and_gives_no_time(wall_off_ms: int, believ
     assert (not ahead(clock)) is believed
 
 
-def test_c5_a_step_that_moves_on_begins_anew() -> None:
+@pytest.mark.matrix("C5")
+def test_a_step_that_moves_on_begins_anew() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     for number, boot_ms in enumerate(range(now_ms, now_ms + 4 * CONFIRM_MS, CONFIRM_MS // 2)):
@@ -123,7 +129,8 @@ def test_a_delayed_answer_moves_nothing() -> None:
     assert not ahead(clock)
 
 
-def test_c5_a_step_back_makes_time_wait_and_is_reported() -> None:
+@pytest.mark.matrix("C5")
+def test_a_step_back_makes_time_wait_and_is_reported() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     newest_ms = clock.newest_ms
@@ -135,7 +142,8 @@ def test_c5_a_step_back_makes_time_wait_and_is_reported() -> None:
     assert clock.behind_ms(now_ms + RECENT_MS + 1) == 0
 
 
-def test_c6_at_the_beginning_nothing_beyond_what_is_known_is_believed() -> None:
+@pytest.mark.matrix("C6")
+def test_at_the_beginning_nothing_beyond_what_is_known_is_believed() -> None:
     clock = running(settled=False)
     assert not clock.settled
     with pytest.raises(ValueError, match="no clock is believed yet"):
@@ -148,14 +156,16 @@ def test_c6_at_the_beginning_nothing_beyond_what_is_known_is_believed() -> None:
     assert clock.settled
 
 
-def test_c6_a_worker_that_begins_with_an_empty_journal_believes_the_first_clock() -> None:
+@pytest.mark.matrix("C6")
+def test_a_worker_that_begins_with_an_empty_journal_believes_the_first_clock() -> None:
     clock = LogClock(BOUND_MS)
     clock.begin(None, 0)
     clock.observe("broker 1", reading_at(0, HOUR_MS))
     assert clock.newest_ms == BASE_MS + HOUR_MS
 
 
-def test_c6_after_a_week_a_clock_that_agrees_with_what_is_known_is_no_step() -> None:
+@pytest.mark.matrix("C6")
+def test_after_a_week_a_clock_that_agrees_with_what_is_known_is_no_step() -> None:
     clock = LogClock(BOUND_MS)
     clock.begin(BASE_MS + 7 * 24 * HOUR_MS, 0)
     clock.observe("broker 1", reading_at(0, 7 * 24 * HOUR_MS + 3))
@@ -194,8 +204,9 @@ def test_a_reset_sets_the_time() -> None:
     assert clock.newest_ms == BASE_MS + now_ms
 
 
+@pytest.mark.matrix("C5")
 @given(st.lists(st.tuples(st.integers(1, 60_000), st.integers(-2 * HOUR_MS, 2 * HOUR_MS)), max_size=60))
-def test_c5_one_clock_takes_time_nowhere_that_has_not_passed(steps: list[tuple[int, int]]) -> None:
+def test_one_clock_takes_time_nowhere_that_has_not_passed(steps: list[tuple[int, int]]) -> None:
     """Whatever one broker reports, the believed time stays within the bound and a drift of one per cent."""
     clock = running()
     boot_ms = 2 * SETTLE_MS

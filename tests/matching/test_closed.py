@@ -15,13 +15,15 @@ def late(*facts: Fact) -> list[rows.StoredFact]:
     return [rows.StoredFact(identity(fact.leg), fact, i) for i, fact in enumerate(facts)]
 
 
-def test_s14_a_trade_is_closed_a_retention_after_its_last_fact() -> None:
+@pytest.mark.matrix("S14")
+def test_a_trade_is_closed_a_retention_after_its_last_fact() -> None:
     first, second = arrived(ours(), theirs())
     last_ns = max(first.origin.received_at_ns, second.origin.received_at_ns)
     assert closes_at_ns([first, second], DAY_NS) == closes_at_ns([second, first], DAY_NS) == last_ns + DAY_NS
 
 
-def test_s14_the_timestamp_of_a_leg_counts_up_to_the_time_it_was_received() -> None:
+@pytest.mark.matrix("S14")
+def test_the_timestamp_of_a_leg_counts_up_to_the_time_it_was_received() -> None:
     execution, snapshot = arrived(ours(timestamp_ns=SECOND_NS + 10**6 * DAY_NS), booked())
     assert latest_leg_time_ns([execution, snapshot]) == execution.origin.received_at_ns
     assert leg_time_ns(snapshot) is None
@@ -29,6 +31,7 @@ def test_s14_the_timestamp_of_a_leg_counts_up_to_the_time_it_was_received() -> N
     assert [claims_trade(execution), claims_trade(snapshot)] == [True, False]
 
 
+@pytest.mark.matrix("S14")
 @pytest.mark.parametrize(
     ("before", "transition"),
     [
@@ -38,7 +41,7 @@ def test_s14_the_timestamp_of_a_leg_counts_up_to_the_time_it_was_received() -> N
         (LastPublished(5, State.UNMATCHED, (Reason.ORPHAN_LATE,), "e" * 64), Transition.NONE),
     ],
 )
-def test_s14_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | None, transition: Transition) -> None:
+def test_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | None, transition: Transition) -> None:
     first, second = arrived(ours(version=2), theirs(version=2))
     late_result = orphan(4, late(first), before, FOUNDING.stamp())
     assert (late_result.version, late_result.verdict.state, late_result.verdict.reasons) == (

@@ -110,10 +110,9 @@ def test_a_story_in_the_stream_ends_as_in_the_batch(story: Scenario) -> None:
         )
 
 
+@pytest.mark.matrix("D2", "D3")
 @given(trades(), st.data())
-def test_d2_d3_any_order_with_time_passing_anywhere_ends_in_the_same_result(
-    sent: list[Sent], data: st.DataObject
-) -> None:
+def test_any_order_with_time_passing_anywhere_ends_in_the_same_result(sent: list[Sent], data: st.DataObject) -> None:
     facts = facts_of(sent)
     order = data.draw(st.permutations([*facts, *data.draw(st.lists(st.sampled_from(facts), max_size=3))]))
     over = data.draw(st.integers(0, len(order)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import oracle
+import pytest
 import strategies as rows
 from hypothesis import given
 from hypothesis import strategies as st
@@ -145,10 +146,9 @@ def extreme_legs(draw: st.DrawFn) -> Leg:
 class TestConfluence:
     """P1: permutations, duplicates and batches change neither the verdict nor the event id."""
 
+    @pytest.mark.matrix("D1", "D3")
     @given(rows.trades(), st.data())
-    def test_d1_d3_any_order_with_any_duplicates_gives_the_same_result(
-        self, sent: list[Sent], data: st.DataObject
-    ) -> None:
+    def test_any_order_with_any_duplicates_gives_the_same_result(self, sent: list[Sent], data: st.DataObject) -> None:
         facts = facts_of(sent)
         once = fact_set_of(facts)
         again = [

@@ -23,8 +23,9 @@ def run(*command: str, at: Path) -> str:
     return ended.stdout
 
 
+@pytest.mark.matrix("P9")
 @pytest.mark.parametrize("pip", ["oldest", "current"])
-def test_p9_the_lists_are_closures_that_every_pip_installs(pip: str, tmp_path: Path) -> None:
+def test_the_lists_are_closures_that_every_pip_installs(pip: str, tmp_path: Path) -> None:
     for name in subprocess.check_output(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, text=True).split(
         "\0"
     ):

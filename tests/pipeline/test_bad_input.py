@@ -6,6 +6,7 @@ import json
 from base64 import b64decode
 from typing import NamedTuple
 
+import pytest
 from bad_inputs import assert_outcomes, corpus, sequences, table
 from pipeline_case import Installation
 from pipeline_truth import assert_history_holds
@@ -51,7 +52,8 @@ def good(trade_id: str, topic: str = "executions") -> bytes:
     return json.dumps({"trade_id": trade_id, **terms}).encode()
 
 
-def test_d4_d5_d6_d8_t5_every_bad_input_of_the_table_becomes_what_it_says(
+@pytest.mark.matrix("D4", "D5", "D6", "D8", "T5")
+def test_every_bad_input_of_the_table_becomes_what_it_says(
     installation: Installation,
 ) -> None:
     installation.start_ready()
@@ -67,13 +69,15 @@ def test_d4_d5_d6_d8_t5_every_bad_input_of_the_table_becomes_what_it_says(
     assert_outcomes(installation)
 
 
-def test_d4_every_number_of_the_table_is_sent_and_all_forty_five_are_there() -> None:
+@pytest.mark.matrix("D4")
+def test_every_number_of_the_table_is_sent_and_all_forty_five_are_there() -> None:
     assert [bad.row for bad in corpus()] == list(table())
     assert {int(row[:2]) for row in table()} == set(range(1, 46))
     assert all(bool(bad.trades) != table()[bad.row].is_letter for bad in corpus())
 
 
-def test_d4_d5_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(installation: Installation) -> None:
+@pytest.mark.matrix("D4", "D5")
+def test_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(installation: Installation) -> None:
     worker = installation.start_ready()
     sent: dict[tuple[str, int], Bad] = {}
     messages = bad_messages()
@@ -128,7 +132,8 @@ def test_what_a_source_adds_of_its_own_may_be_of_any_type(installation: Installa
         worker.get(path)
 
 
-def test_d10_versions_beyond_those_that_are_kept_are_counted_and_refuse_nothing(installation: Installation) -> None:
+@pytest.mark.matrix("D10")
+def test_versions_beyond_those_that_are_kept_are_counted_and_refuse_nothing(installation: Installation) -> None:
     worker = installation.start_ready()
     execution = json.loads(good("T1"))
     versions = [json.dumps({**execution, "version": version}).encode() for version in range(1, 71)]

@@ -73,8 +73,9 @@ def leg(trade_id: str) -> bytes:
     return json.dumps({"trade_id": trade_id, **terms}).encode()
 
 
+@pytest.mark.matrix("K14")
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
-def test_k14_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_letter(
+def test_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_letter(
     installation: Installation, bug: Bug
 ) -> None:
     trades = [*NEIGHBOURS[:10], "T13", *NEIGHBOURS[10:]]

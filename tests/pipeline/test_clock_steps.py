@@ -69,7 +69,8 @@ def broken(installation: Installation) -> int:
     return int(installation.one("SELECT count(*) FROM result_history WHERE state = 'UNMATCHED'") or 0)
 
 
-def test_c5_a_clock_an_hour_ahead_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.matrix("C5")
+def test_a_clock_an_hour_ahead_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
     worker = started(installation, path)
     set_clock(path, STEP_S)
@@ -92,7 +93,8 @@ def test_c5_a_clock_an_hour_ahead_ends_no_grace(installation: Installation, tmp_
     assert worker.leave() == 0
 
 
-def test_c6_a_person_decides_what_time_it_is_ahead_and_back(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.matrix("C6")
+def test_a_person_decides_what_time_it_is_ahead_and_back(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
     worker = started(installation, path)
     set_clock(path, STEP_S)
@@ -116,7 +118,8 @@ def test_c6_a_person_decides_what_time_it_is_ahead_and_back(installation: Instal
     assert worker.leave() == 0
 
 
-def test_c6_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.matrix("C6")
+def test_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
     assert started(installation, path).leave() == 0
     set_clock(path, STEP_S)
@@ -134,7 +137,8 @@ def test_c6_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Install
     assert worker.leave() == 0
 
 
-def test_c6_a_stop_while_no_clock_is_believed_waits_for_none(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.matrix("C6")
+def test_a_stop_while_no_clock_is_believed_waits_for_none(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
     assert started(installation, path).leave() == 0
     set_clock(path, STEP_S)
@@ -152,9 +156,8 @@ def test_c6_a_stop_while_no_clock_is_believed_waits_for_none(installation: Insta
     assert worker.leave() == 0
 
 
-def test_c6_a_decision_while_no_worker_runs_counts_at_the_next_start(
-    installation: Installation, tmp_path: Path
-) -> None:
+@pytest.mark.matrix("C6")
+def test_a_decision_while_no_worker_runs_counts_at_the_next_start(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
     worker = started(installation, path)
     set_clock(path, STEP_S)
@@ -169,7 +172,8 @@ def test_c6_a_decision_while_no_worker_runs_counts_at_the_next_start(
     assert stored["epoch"] == 1
 
 
-def test_c6_the_epoch_outlives_the_topic_of_decisions(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.matrix("C6")
+def test_the_epoch_outlives_the_topic_of_decisions(installation: Installation, tmp_path: Path) -> None:
     worker = started(installation, tmp_path / "shift")
     assert reset(installation, time.time())["epoch"] == 1
     installation.until(lambda: shown(installation)["epochs"] == {1}, "the journal has been told")

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from pipeline_case import Installation
 from pipeline_truth import assert_history_holds
 
@@ -15,7 +16,8 @@ def leg(trade_id: str, **terms: object) -> bytes:
     return json.dumps({"trade_id": trade_id, **TERMS, **terms}).encode()
 
 
-def test_d1_the_same_leg_again_is_counted_and_another_under_its_version_is_a_conflict(
+@pytest.mark.matrix("D1")
+def test_the_same_leg_again_is_counted_and_another_under_its_version_is_a_conflict(
     installation: Installation,
 ) -> None:
     worker = installation.start_ready()
@@ -29,7 +31,8 @@ def test_d1_the_same_leg_again_is_counted_and_another_under_its_version_is_a_con
     assert_history_holds(installation)
 
 
-def test_d9_legs_that_nobody_answers_are_breaks_and_take_little_memory(installation: Installation) -> None:
+@pytest.mark.matrix("D9")
+def test_legs_that_nobody_answers_are_breaks_and_take_little_memory(installation: Installation) -> None:
     """A million of them is a command: `python benchmarks/soak.py --profile alone`."""
     worker = installation.start_ready()
     for partition in range(installation.partitions):

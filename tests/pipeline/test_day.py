@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import pytest
 from pipeline_case import Installation
 from pipeline_truth import Day, assert_as_in_batch, batch_of
 
@@ -33,7 +34,8 @@ def test_ingested_files_come_to_the_batch_verdict(installation: Installation) ->
     assert_as_in_batch(installation, truth._replace(rejects=rejects), worker)
 
 
-def test_k1_a_worker_killed_at_work_loses_and_doubles_nothing(installation: Installation) -> None:
+@pytest.mark.matrix("K1")
+def test_a_worker_killed_at_work_loses_and_doubles_nothing(installation: Installation) -> None:
     truth = batch_of(installation, LONG_DAY)
     worker = installation.start_ready()
     with ThreadPoolExecutor(1) as feeder:

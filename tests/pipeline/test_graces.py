@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 from pipeline_case import Installation
 from pipeline_truth import assert_history_holds
 
@@ -27,7 +28,8 @@ def said(installation: Installation, trade_id: str) -> tuple[str, list[str], lis
     return None
 
 
-def test_d2_a_late_confirmation_resolves_the_break(installation: Installation) -> None:
+@pytest.mark.matrix("D2")
+def test_a_late_confirmation_resolves_the_break(installation: Installation) -> None:
     installation.start_ready()
     installation.append("executions", [leg("T1")])
     installation.until(lambda: said(installation, "T1"), "the grace of T1 is over")

@@ -70,6 +70,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     installation.close()
 
 
+@pytest.mark.matrix("S3")
 @pytest.mark.parametrize(
     ("setting", "value", "words"),
     [
@@ -77,7 +78,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         ("topic_partitions", 5, "belongs to the number of partitions 4, and TRADERECON_TOPIC_PARTITIONS leads to 5"),
     ],
 )
-def test_s3_a_data_directory_of_another_layout(used: Installation, setting: str, value: object, words: str) -> None:
+def test_a_data_directory_of_another_layout(used: Installation, setting: str, value: object, words: str) -> None:
     before = state(used)
     assert words in refused(used, **{setting: value})
     assert state(used) == before
@@ -89,7 +90,8 @@ def state(installation: Installation) -> dict[str, bytes]:
     return {str(path.relative_to(home)): path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file()}
 
 
-def test_s3_a_data_directory_of_another_log(used: Installation) -> None:
+@pytest.mark.matrix("S3")
+def test_a_data_directory_of_another_log(used: Installation) -> None:
     aside = used.directory / "aside"
     aside.mkdir()
     logs = sorted(used.data_dir.glob("log.db*"))
@@ -105,13 +107,15 @@ def test_s3_a_data_directory_of_another_log(used: Installation) -> None:
         (aside / path.name).rename(path)
 
 
-def test_t6_a_cluster_that_was_not_expected(used: Installation) -> None:
+@pytest.mark.matrix("T6")
+def test_a_cluster_that_was_not_expected(used: Installation) -> None:
     said = refused(used, cluster_id="production", data_dir=used.directory / "fresh")
     assert re.search(r"this is the cluster 'log-[0-9a-f]{16}', but TRADERECON_CLUSTER_ID expects 'production'", said)
     assert not (used.directory / "fresh" / "worker-0").exists()
 
 
-def test_t6_a_database_of_another_log(used: Installation) -> None:
+@pytest.mark.matrix("T6")
+def test_a_database_of_another_log(used: Installation) -> None:
     database = used.data_dir / "traderecon.db"
     before = database.read_bytes()
     said = refused(used, data_dir=used.directory / "second", database_url=f"sqlite:///{database}")
@@ -148,7 +152,8 @@ def on_a_quiet_disk(tmp_path: Path) -> Iterator[Installation]:
 FILLER_MB = 400
 
 
-def test_s1_f8_a_disk_that_fills_holds_intake_until_there_is_room(on_a_quiet_disk: Installation) -> None:
+@pytest.mark.matrix("S1")
+def test_f8_a_disk_that_fills_holds_intake_until_there_is_room(on_a_quiet_disk: Installation) -> None:
     installation = on_a_quiet_disk
     worker = installation.start_ready()
     send(installation, range(5))
@@ -199,7 +204,8 @@ sys.exit(main())
 """A worker whose minute is four seconds: a database that is kept for ten is kept past every patience there is."""
 
 
-def test_s6_a_database_that_is_locked_for_long_is_waited_for(installation: Installation) -> None:
+@pytest.mark.matrix("S6")
+def test_a_database_that_is_locked_for_long_is_waited_for(installation: Installation) -> None:
     worker = installation.start(program=(str(TRADERECON.with_name("python")), "-c", PATIENT))
     installation.until(worker.ready, "it is ready")
     send(installation, range(5))
@@ -238,7 +244,8 @@ sys.exit(main())
 """
 
 
-def test_s9_a_slow_database_holds_back_the_sink_alone(installation: Installation) -> None:
+@pytest.mark.matrix("S9")
+def test_a_slow_database_holds_back_the_sink_alone(installation: Installation) -> None:
     worker = installation.start(program=(str(TRADERECON.with_name("python")), "-c", SLOW))
     installation.until(worker.ready, "it is ready")
     for first in range(0, 200, 40):
@@ -286,7 +293,8 @@ def ended_before(worker: Running, done: Callable[[], bool]) -> bool:
     return False
 
 
-def test_s2_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installation: Installation) -> None:
+@pytest.mark.matrix("S2")
+def test_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installation: Installation) -> None:
     begun(installation, 400)
     before = facts_and_told(installation)
     for store in stores(installation)[:1]:
@@ -308,8 +316,9 @@ def test_s2_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installati
     assert rows_by_changelog(installation) == held
 
 
+@pytest.mark.matrix("P10")
 @pytest.mark.parametrize("topic", ["legs", "reconciled"])
-def test_p10_a_record_of_a_newer_version_stops_the_worker_and_is_no_dead_letter(
+def test_a_record_of_a_newer_version_stops_the_worker_and_is_no_dead_letter(
     installation: Installation, topic: str
 ) -> None:
     installation.append(topic, [b'{"format": 3, "moon": "full"}'], key=b"T1")

@@ -148,7 +148,8 @@ def half_done(installation: Installation) -> None:
     assert worker.leave() == 0
 
 
-def test_s13_a_deleted_changelog_and_no_store_lose_no_trade(patient: Installation) -> None:
+@pytest.mark.matrix("S13")
+def test_a_deleted_changelog_and_no_store_lose_no_trade(patient: Installation) -> None:
     half_done(patient)
     before = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
     lose_changelog(patient)
@@ -163,7 +164,8 @@ def test_s13_a_deleted_changelog_and_no_store_lose_no_trade(patient: Installatio
     assert worker.leave() == 0
 
 
-def test_s13_outputs_without_a_leader_keep_only_their_partition_waiting(patient: Installation) -> None:
+@pytest.mark.matrix("S13")
+def test_outputs_without_a_leader_keep_only_their_partition_waiting(patient: Installation) -> None:
     half_done(patient)
     lose_changelog(patient)
     lose_stores(patient)
@@ -181,7 +183,8 @@ def test_s13_outputs_without_a_leader_keep_only_their_partition_waiting(patient:
     assert worker.leave() == 0
 
 
-def test_s13_an_older_changelog_and_no_store_are_refused_and_the_journal_has_it_all(patient: Installation) -> None:
+@pytest.mark.matrix("S13")
+def test_an_older_changelog_and_no_store_are_refused_and_the_journal_has_it_all(patient: Installation) -> None:
     """What is left of a changelog may be any part of it: nobody can say that only its end is missing."""
     worker = patient.start_ready()
     send(patient, range(20))
@@ -220,7 +223,8 @@ def test_s13_an_older_changelog_and_no_store_are_refused_and_the_journal_has_it_
     assert worker.leave() == 0
 
 
-def test_s13_a_replay_under_other_rules_publishes_no_version_twice(patient: Installation) -> None:
+@pytest.mark.matrix("S13")
+def test_a_replay_under_other_rules_publishes_no_version_twice(patient: Installation) -> None:
     worker = patient.start_ready()
     legs = [execution(number) for number in range(20)]
     patient.append(patient.topics.executions, legs)
@@ -246,8 +250,9 @@ def test_s13_a_replay_under_other_rules_publishes_no_version_twice(patient: Inst
     assert worker.leave() == 0
 
 
+@pytest.mark.matrix("S13")
 @pytest.mark.parametrize("how", ["read-back", "read-back-cut-off", "rebuild"])
-def test_s13_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is_lost(
+def test_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is_lost(
     patient: Installation, how: str
 ) -> None:
     worker = patient.start_ready()
@@ -276,7 +281,8 @@ def test_s13_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_tabl
     assert worker.leave() == 0
 
 
-def test_s13_what_was_published_and_not_noted_before_the_rules_changed_is_not_published_again(
+@pytest.mark.matrix("S13")
+def test_what_was_published_and_not_noted_before_the_rules_changed_is_not_published_again(
     patient: Installation,
 ) -> None:
     worker = patient.start_ready()
@@ -321,7 +327,8 @@ def trimmed(installation: Installation, topic: str) -> int:
     return sum(ends)
 
 
-def test_s13_state_rebuild_where_the_journal_no_longer_reaches_back(installation: Installation) -> None:
+@pytest.mark.matrix("S13")
+def test_state_rebuild_where_the_journal_no_longer_reaches_back(installation: Installation) -> None:
     worker = installation.start_ready()
     send(installation, range(20))
     installation.append(installation.topics.executions, [execution(number) for number in range(20, 30)])
@@ -357,14 +364,16 @@ def test_s13_state_rebuild_where_the_journal_no_longer_reaches_back(installation
     assert worker.leave() == 0
 
 
-def test_s13_state_rebuild_changes_nothing_where_nothing_is_lost(installation: Installation) -> None:
+@pytest.mark.matrix("S13")
+def test_state_rebuild_changes_nothing_where_nothing_is_lost(installation: Installation) -> None:
     done = json.loads(installation.run("state", "rebuild", "--json").stdout)
     assert {one["lost"] for one in done} == {0}
     with Log.open(installation.data_dir / "log.db") as log:
         assert [log.readers(installation.topics.legs, number) for number in range(4)] == [{}] * 4
 
 
-def test_s13_state_rebuild_is_refused_while_a_worker_runs(installation: Installation) -> None:
+@pytest.mark.matrix("S13")
+def test_state_rebuild_is_refused_while_a_worker_runs(installation: Installation) -> None:
     worker = installation.start_ready()
     with pytest.raises(AssertionError, match="a worker is already running on this directory"):
         installation.run("state", "rebuild")

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 from broker.waiting import until
 from pipeline_case import TRADERECON, Installation
 from pipeline_truth import Day, assert_as_in_batch, assert_history_holds, batch_of
@@ -38,7 +39,8 @@ def breaks(installation: Installation, trades: int) -> None:
     installation.append("broker_confirmations", [leg(f"T{number}", price="7") for number in range(trades)])
 
 
-def test_p7_a_worker_whose_log_nobody_reads_goes_on(installation: Installation) -> None:
+@pytest.mark.matrix("P7")
+def test_a_worker_whose_log_nobody_reads_goes_on(installation: Installation) -> None:
     with subprocess.Popen(
         [str(TRADERECON), "worker"],
         cwd=installation.directory,
@@ -62,7 +64,8 @@ def test_p7_a_worker_whose_log_nobody_reads_goes_on(installation: Installation) 
     assert_history_holds(installation)
 
 
-def test_p8_a_worker_without_memory_ends_and_the_next_goes_on(installation: Installation) -> None:
+@pytest.mark.matrix("P8")
+def test_a_worker_without_memory_ends_and_the_next_goes_on(installation: Installation) -> None:
     worker = installation.start_ready()
     installation.append("executions", [leg("T0")])
     installation.append("broker_confirmations", [leg("T0")])
@@ -84,7 +87,8 @@ def size_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def test_p4_what_a_sender_writes_makes_no_series(installation: Installation) -> None:
+@pytest.mark.matrix("P4")
+def test_what_a_sender_writes_makes_no_series(installation: Installation) -> None:
     worker = installation.start_ready()
     series = []
     for first in (0, 300):
@@ -104,7 +108,8 @@ def test_p4_what_a_sender_writes_makes_no_series(installation: Installation) -> 
     assert not re.search(r"[XASZB]\d\d", "".join(series[1]))
 
 
-def test_p3_p5_who_asks_all_the_time_or_too_much_or_never_ends_holds_nothing_else_up(
+@pytest.mark.matrix("P3", "P5")
+def test_who_asks_all_the_time_or_too_much_or_never_ends_holds_nothing_else_up(
     installation: Installation,
 ) -> None:
     worker = installation.start_ready()
@@ -120,7 +125,8 @@ def test_p3_p5_who_asks_all_the_time_or_too_much_or_never_ends_holds_nothing_els
     assert_as_in_batch(installation, batch_of(installation, DAY), worker)
 
 
-def test_p5_s11_more_half_open_connections_than_it_may_open_files_end_no_worker(installation: Installation) -> None:
+@pytest.mark.matrix("P5", "S11")
+def test_more_half_open_connections_than_it_may_open_files_end_no_worker(installation: Installation) -> None:
     worker = installation.start(program=["prlimit", f"--nofile={FILES}:{FILES}", str(TRADERECON)])
     until(worker.ready, "it is ready", 5 * END_S)
     with idle(worker.port, FILES + FILES // 2):

@@ -74,7 +74,8 @@ class Desk(Installation):
 MATCHED: tuple[str, list[str], list[str]] = ("MATCHED", [], [])
 
 
-def test_s14_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: Desk) -> None:
+@pytest.mark.matrix("S14")
+def test_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: Desk) -> None:
     worker = desk.start_ready("matching,sink")
     desk.trades(0, ["T1", "USED-AGAIN"])
     desk.leg(0, "pnl_snapshot", "P1")
@@ -116,8 +117,9 @@ def test_s14_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: De
     assert desk.rows("SELECT status FROM breaks WHERE trade_id = 'USED-AGAIN'") == [("OPEN",)]
 
 
+@pytest.mark.matrix("S14")
 @pytest.mark.installation(retention_days=1, grace_seconds=4 * 86_400)
-def test_s14_what_waits_is_not_closed(desk: Desk) -> None:
+def test_what_waits_is_not_closed(desk: Desk) -> None:
     desk.start_ready("matching,sink")
     desk.leg(0, "executions", "T1")
     desk.trades(0, ["T0"])
@@ -127,7 +129,8 @@ def test_s14_what_waits_is_not_closed(desk: Desk) -> None:
     assert (said(desk, "T1") or ("",))[0] == "MATCHED"
 
 
-def test_s14_ten_days_with_two_of_retention_leave_as_many_rows_as_five(desk: Desk) -> None:
+@pytest.mark.matrix("S14")
+def test_ten_days_with_two_of_retention_leave_as_many_rows_as_five(desk: Desk) -> None:
     counts = []
     for days in (range(6), range(6, 12)):
         worker = desk.start_ready("matching,sink")

@@ -5,6 +5,7 @@ import random
 import signal
 import time
 
+import pytest
 from pipeline_case import Installation
 from pipeline_truth import Day, assert_as_in_batch, batch_of
 
@@ -14,7 +15,8 @@ LONGEST_S = 0.6
 STORED = "SELECT count(*) FROM result_history"
 
 
-def test_k13_a_worker_killed_while_it_stops_loses_and_doubles_nothing(installation: Installation) -> None:
+@pytest.mark.matrix("K13")
+def test_a_worker_killed_while_it_stops_loses_and_doubles_nothing(installation: Installation) -> None:
     chance = random.Random(13)
     truth = batch_of(installation, DAY)
     installation.run("simulate", *DAY.arguments)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from pipeline.never_matching import waiting, watched
 
 LEGS = 10_000
@@ -9,7 +10,8 @@ MOST_MIB_PER_1000_LEGS = 8
 """Caches and write buffers fill first: a million legs are watched by hand, docs/operations.md has the figures."""
 
 
-def test_d9_legs_that_never_match_are_held_in_bounded_memory(tmp_path: Path) -> None:
+@pytest.mark.matrix("D9")
+def test_legs_that_never_match_are_held_in_bounded_memory(tmp_path: Path) -> None:
     installation = waiting(tmp_path)
     installation.create_topics()
     try:

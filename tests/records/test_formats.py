@@ -8,8 +8,9 @@ from traderecon.records.formats import OtherFormat, known
 from traderecon.records.journal import Progress, decode_fact, decode_progress, encode_journal
 
 
+@pytest.mark.matrix("P10")
 @pytest.mark.parametrize("value", [b'{"format":3}', b'{"leg":7,"format":3}', b'{"at_ns":"soon","format":3}'])
-def test_p10_a_record_of_a_newer_format_is_refused_with_both_numbers(value: bytes) -> None:
+def test_a_record_of_a_newer_format_is_refused_with_both_numbers(value: bytes) -> None:
     for decode in (decode_fact, decode_progress, known):
         with pytest.raises(OtherFormat, match="a record of format 3, this version reads up to 2") as error:
             decode(value)

@@ -26,59 +26,73 @@ def assert_ended(row: Row, lives: int) -> None:
     assert row["wrong"] == []
 
 
-def test_k1_killed_between_the_log_and_the_agent(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K1")
+def test_killed_between_the_log_and_the_agent(rows: dict[str, Row]) -> None:
     assert_ended(rows["K1"], 3)
 
 
-def test_k2_killed_with_results_told_and_no_changelog(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K2")
+def test_killed_with_results_told_and_no_changelog(rows: dict[str, Row]) -> None:
     assert_ended(rows["K2"], 1)
 
 
-def test_k3_killed_with_a_changelog_nobody_acknowledged(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K3")
+def test_killed_with_a_changelog_nobody_acknowledged(rows: dict[str, Row]) -> None:
     assert_ended(rows["K3"], 1)
 
 
-def test_k4_killed_before_the_local_store(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K4")
+def test_killed_before_the_local_store(rows: dict[str, Row]) -> None:
     assert_ended(rows["K4"], 1)
 
 
-def test_k5_killed_with_results_and_legs_nobody_acknowledged(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K5")
+def test_killed_with_results_and_legs_nobody_acknowledged(rows: dict[str, Row]) -> None:
     assert_ended(rows["K5"], 2)
 
 
-def test_k6_killed_between_the_local_store_and_the_acknowledgement(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K6")
+def test_killed_between_the_local_store_and_the_acknowledgement(rows: dict[str, Row]) -> None:
     assert_ended(rows["K6"], 1)
 
 
-def test_k7_killed_between_the_acknowledgement_and_the_commit(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K7")
+def test_killed_between_the_acknowledgement_and_the_commit(rows: dict[str, Row]) -> None:
     assert_ended(rows["K7"], 3)
 
 
-def test_k8_killed_before_and_after_a_commit(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K8")
+def test_killed_before_and_after_a_commit(rows: dict[str, Row]) -> None:
     assert_ended(rows["K8"], 2)
 
 
-def test_k9_killed_around_and_in_the_transaction_of_the_sink(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K9")
+def test_killed_around_and_in_the_transaction_of_the_sink(rows: dict[str, Row]) -> None:
     assert_ended(rows["K9"], 4)
 
 
-def test_k10_killed_while_it_recovers(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K10")
+def test_killed_while_it_recovers(rows: dict[str, Row]) -> None:
     assert_ended(rows["K10"], 3)
 
 
-def test_k11_killed_while_it_opens_its_stores(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K11")
+def test_killed_while_it_opens_its_stores(rows: dict[str, Row]) -> None:
     assert_ended(rows["K11"], 3)
 
 
-def test_k12_killed_while_it_gives_partitions_up(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K12")
+def test_killed_while_it_gives_partitions_up(rows: dict[str, Row]) -> None:
     assert_ended(rows["K12"], 2)
 
 
-def test_k13_killed_while_it_stops_in_order(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K13")
+def test_killed_while_it_stops_in_order(rows: dict[str, Row]) -> None:
     assert_ended(rows["K13"], 4)
 
 
-def test_k14_killed_at_a_strike_that_is_counted_all_the_same(rows: dict[str, Row]) -> None:
+@pytest.mark.matrix("K14")
+def test_killed_at_a_strike_that_is_counted_all_the_same(rows: dict[str, Row]) -> None:
     assert_ended(rows["K14"], 2)
 
 

@@ -57,7 +57,8 @@ def test_a_bug_is_found(bug: str) -> None:
     assert done.stdout.endswith("1 WRONG\n")
 
 
-def test_b16_sixty_logs_that_were_cut_are_refused_or_complete(tmp_path: Path) -> None:
+@pytest.mark.matrix("B16")
+def test_sixty_logs_that_were_cut_are_refused_or_complete(tmp_path: Path) -> None:
     reports = ("--trials", "60", "--reports", str(tmp_path))
     done = program("simulation.surgery", *reports)
     assert done.returncode == 0, done.stderr
@@ -66,7 +67,8 @@ def test_b16_sixty_logs_that_were_cut_are_refused_or_complete(tmp_path: Path) ->
     assert {outcomes.count("refused") > 10, outcomes.count("complete") > 10, len(outcomes) == 60} == {True}
 
 
-def test_b16_a_worker_that_does_not_look_is_found(tmp_path: Path) -> None:
+@pytest.mark.matrix("B16")
+def test_a_worker_that_does_not_look_is_found(tmp_path: Path) -> None:
     done = program("simulation.surgery", "--trials", "20", "--bug", "believe-the-offset")
     assert done.returncode == 1
     assert "SILENT" in done.stdout

@@ -40,7 +40,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def test_z8_an_id_is_drawn_once_and_again_only_for_a_reason(store: Store) -> None:
+@pytest.mark.matrix("Z8")
+def test_an_id_is_drawn_once_and_again_only_for_a_reason(store: Store) -> None:
     assert store.database_id() is None
     first = store.renew_id("the first sink", NOW)
     assert store.database_id() == first
@@ -51,7 +52,8 @@ def test_z8_an_id_is_drawn_once_and_again_only_for_a_reason(store: Store) -> Non
     assert [tuple(row) for row in found] == [(first, NOW, "the first sink"), (second, NOW, "it is a copy")]
 
 
-def test_z8_a_backup_has_no_id(store: Store, tmp_path: Path) -> None:
+@pytest.mark.matrix("Z8")
+def test_a_backup_has_no_id(store: Store, tmp_path: Path) -> None:
     store.renew_id("the first sink", NOW)
     backup(f"sqlite:///{tmp_path / 't.db'}", tmp_path / "b.db")
     copy = Store.open(f"sqlite:///{tmp_path / 'b.db'}")
@@ -59,14 +61,16 @@ def test_z8_a_backup_has_no_id(store: Store, tmp_path: Path) -> None:
     copy.close()
 
 
-def test_z8_a_copy_lies_in_another_place_and_its_workers_in_one(store: Store, tmp_path: Path) -> None:
+@pytest.mark.matrix("Z8")
+def test_a_copy_lies_in_another_place_and_its_workers_in_one(store: Store, tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_bytes((tmp_path / "t.db").read_bytes())
     (tmp_path / "link.db").symlink_to(tmp_path / "t.db")
     assert place_of(str(tmp_path / "t.db")) == place_of(str(tmp_path / "link.db"))
     assert place_of(str(tmp_path / "t.db")) != place_of(str(tmp_path / "copy.db"))
 
 
-def test_z8_one_machine_is_told_from_another_by_its_start_or_else_its_name(
+@pytest.mark.matrix("Z8")
+def test_one_machine_is_told_from_another_by_its_start_or_else_its_name(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(tmp_path / "t.db")
@@ -80,7 +84,8 @@ def test_z8_one_machine_is_told_from_another_by_its_start_or_else_its_name(
     )
 
 
-def test_z8_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
+@pytest.mark.matrix("Z8")
+def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
     outputs = simulated(120)
     whole = fresh(tmp_path / "whole.db")
     outputs.into(whole)
@@ -113,7 +118,8 @@ def test_z8_a_database_whose_outputs_have_expired_says_since_when_it_is_complete
     whole.close()
 
 
-def test_z9_a_change_of_the_rules_is_stored_once_with_what_differs(store: Store) -> None:
+@pytest.mark.matrix("Z9")
+def test_a_change_of_the_rules_is_stored_once_with_what_differs(store: Store) -> None:
     old, new = {"grace_ns": 60, "check price": {"amount": "1"}}, {"grace_ns": 5, "check price": {"amount": "1"}}
     change = rules_change(3, 40, ("a" * 64, old), ("b" * 64, new))
     assert change == rules_change(3, 40, ("a" * 64, old), ("b" * 64, new))

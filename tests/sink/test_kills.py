@@ -24,7 +24,8 @@ def survived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def test_k9_a_sink_killed_at_any_moment_stores_every_result_once(survived: Path) -> None:
+@pytest.mark.matrix("K9")
+def test_a_sink_killed_at_any_moment_stores_every_result_once(survived: Path) -> None:
     with Log.open(survived / "log.db") as log:
         assert compared(survived, log)["doubled"] == 0
 

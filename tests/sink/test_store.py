@@ -173,7 +173,8 @@ def in_copy(empty: Path, name: str) -> Iterator[Store]:
             Path(f"{path}{ending}").unlink(missing_ok=True)
 
 
-def test_k9_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path, store: Store) -> None:
+@pytest.mark.matrix("K9")
+def test_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_path: Path, store: Store) -> None:
     trades = 2_000
     done = program("sink.taking", f"sqlite:///{tmp_path / 'killed.db'}", str(trades), str(KILLS))
     assert (done.returncode, done.stdout) == (0, f"{KILLS}\n"), done.stderr
@@ -186,7 +187,8 @@ def test_k9_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_
     survivor.close()
 
 
-def test_z1_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
+@pytest.mark.matrix("Z1")
+def test_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
     outputs = simulated(50)
     tp = (TOPICS.mismatch, 0)
     other = Store.open(f"sqlite:///{tmp_path / 't.db'}")
@@ -399,7 +401,8 @@ def orphans(offset: int, version: int) -> Record:
     return Record(offset, offset, b"T1", encode_result(late), ())
 
 
-def test_s14_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_own(
+@pytest.mark.matrix("S14")
+def test_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_own(
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     several = [orphans(at, version) for at, version in enumerate((3, 7, 3, 7))]
@@ -415,7 +418,8 @@ def test_s14_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_
         assert [each for each in found if each.kind is not Finding.CHECKPOINT] == []
 
 
-def test_s14_a_trade_that_was_matched_in_between_breaks_again_on_the_same_evidence(store: Store) -> None:
+@pytest.mark.matrix("S14")
+def test_a_trade_that_was_matched_in_between_breaks_again_on_the_same_evidence(store: Store) -> None:
     matched = replace(results_of("T1", [ours(), theirs()])[-1], version=6)
     store.take(MicroBatch(TOPICS.mismatch, 0, [orphans(0, 3)]))
     store.take(MicroBatch(TOPICS.reconciled, 0, [Record(0, 5, b"T1", encode_result(matched), ())]))

@@ -39,7 +39,8 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     installation.close()
 
 
-def test_s9_a_slow_database_is_waited_for_in_bounded_memory(installation: Installation) -> None:
+@pytest.mark.matrix("S9")
+def test_a_slow_database_is_waited_for_in_bounded_memory(installation: Installation) -> None:
     truth = batch_of(installation, DAY)
     worker = installation.start(program=[sys.executable, "-c", SLOW])
     installation.run("simulate", *DAY.arguments)
@@ -49,7 +50,8 @@ def test_s9_a_slow_database_is_waited_for_in_bounded_memory(installation: Instal
     assert worker.leave() == 0
 
 
-def test_s11_a_worker_that_may_open_no_more_files_stops_and_the_next_goes_on(installation: Installation) -> None:
+@pytest.mark.matrix("S11")
+def test_a_worker_that_may_open_no_more_files_stops_and_the_next_goes_on(installation: Installation) -> None:
     truth = batch_of(installation, DAY)
     installation.run("simulate", *DAY.arguments)
     worker = installation.start_ready()

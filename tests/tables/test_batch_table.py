@@ -57,7 +57,8 @@ def test_what_is_written_is_there_after_a_restart_with_its_offsets(tmp_path: Pat
     play(tmp_path, after)
 
 
-def test_z1_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
+@pytest.mark.matrix("Z1")
+def test_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         first = table.write_batch(batch(0))
         first.put(b"T1", b"1")
@@ -210,7 +211,8 @@ asyncio.run(story())
 """
 
 
-def test_b8_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
+@pytest.mark.matrix("B8")
+def test_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MADE_ANEW, str(Path(__file__).parents[1]), str(tmp_path)]
     process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert process.returncode == 78, process.stderr

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from legs import arrived, ours, theirs
 from msgspec.structs import replace
 from tables_case import batch, play
@@ -33,7 +34,8 @@ async def matched(table: BatchTable, memory: trades.Memory) -> None:
     await write_batch.write()
 
 
-def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> None:
+@pytest.mark.matrix("S14")
+def test_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         memory = trades.Memory()
         await matched(table, memory)
@@ -54,7 +56,8 @@ def test_s14_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) ->
     play(tmp_path, story)
 
 
-def test_s14_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -> None:
+@pytest.mark.matrix("S14")
+def test_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -> None:
     """A table with a closed trade but without its late legs: these and their version are read from the outputs."""
 
     async def story(table: BatchTable) -> None:
@@ -74,7 +77,8 @@ def test_s14_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Pat
     play(tmp_path, story)
 
 
-def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
+@pytest.mark.matrix("S14")
+def test_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         arrivals = arrived(ours(), theirs())
         result = Published("T1", PUBLISHED, tuple(arrivals))
@@ -88,7 +92,8 @@ def test_s14_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: Path) -> None:
+@pytest.mark.matrix("S14")
+def test_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         await matched(table, trades.Memory())
         trades_of_batch = trades.Memory().trades(table.write_batch(batch(30)))
@@ -99,7 +104,8 @@ def test_s14_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_pat
     play(tmp_path, story)
 
 
-def test_s14_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
+@pytest.mark.matrix("S14")
+def test_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(20))
         trades_of_batch = trades.Memory().trades(write_batch)

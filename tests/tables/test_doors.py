@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from legs import arrived, booked, ours, theirs
 from tables_case import batch, play
 
@@ -85,7 +86,8 @@ def test_time_has_got_as_far_as_the_last_partition_of_all(tmp_path: Path) -> Non
     play(tmp_path, story)
 
 
-def test_z1_a_worker_that_writes_late_does_not_turn_time_back(tmp_path: Path) -> None:
+@pytest.mark.matrix("Z1")
+def test_a_worker_that_writes_late_does_not_turn_time_back(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         ahead, behind = table.write_batch(batch(0)), table.write_batch(batch(0))
         watermarks.advance(ahead, Progress(50, {"executions": [0], "pnl": [0]}, {}), SOURCES)

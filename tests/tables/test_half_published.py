@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,13 +40,15 @@ def completed(states: Sequence[bool], present: dict[str, list[int]]) -> dict[str
     return {topic: [int(record.value or b"") for record in rows] for topic, rows in half.rows().items()}
 
 
+@pytest.mark.matrix("S13")
 @given(st.lists(st.booleans(), min_size=1, max_size=6))
-def test_s13_where_nothing_is_missing_nothing_is_appended(states: list[bool]) -> None:
+def test_where_nothing_is_missing_nothing_is_appended(states: list[bool]) -> None:
     assert completed(states, complete(states)) == {}
 
 
+@pytest.mark.matrix("S13")
 @given(st.data(), st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from(TOPICS))
-def test_s13_what_a_topic_lacks_from_some_version_on_and_the_other_has_is_appended(
+def test_what_a_topic_lacks_from_some_version_on_and_the_other_has_is_appended(
     data: st.DataObject, states: list[bool], lacking_topic: str
 ) -> None:
     whole = complete(states)

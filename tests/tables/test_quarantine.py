@@ -56,7 +56,8 @@ def sst_of(directory: Path) -> Path:
     return max(store_of(directory).glob("*.sst"), key=lambda path: path.stat().st_size)
 
 
-def test_s2_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> None:
+@pytest.mark.matrix("S2")
+def test_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> None:
     play(tmp_path, filled)
     flip(sst_of(tmp_path))
 
@@ -75,7 +76,8 @@ def test_s2_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> No
     play(tmp_path, read)
 
 
-def test_s2_a_store_with_a_flipped_bit_is_made_anew_from_its_changelog(tmp_path: Path) -> None:
+@pytest.mark.matrix("S2")
+def test_a_store_with_a_flipped_bit_is_made_anew_from_its_changelog(tmp_path: Path) -> None:
     play(tmp_path, filled)
     flip(sst_of(tmp_path))
 
@@ -129,8 +131,9 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.matrix("S2")
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_s2_a_damaged_store_is_made_anew_and_never_begins_empty(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_store_is_made_anew_and_never_begins_empty(tmp_path: Path, damage: str) -> None:
     play(tmp_path, filled)
     DAMAGE[damage](store_of(tmp_path))
 
@@ -167,17 +170,19 @@ asyncio.run(story())
 """
 
 
+@pytest.mark.matrix("P10")
 @pytest.mark.parametrize(
     "change", ['table.data.of(0).put(b"\\x00format", b"2")', 'table.data.of(0).put(b"\\x00applied\\x00legs", b"7 2")']
 )
-def test_p10_rows_of_a_newer_format_are_refused_with_both_numbers(tmp_path: Path, change: str) -> None:
+def test_rows_of_a_newer_format_are_refused_with_both_numbers(tmp_path: Path, change: str) -> None:
     command = [sys.executable, "-c", REFUSED, str(Path(__file__).parents[1]), str(tmp_path), change]
     process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert process.returncode == 78, process.stderr
     assert "has rows of format 2, this version reads 1" in process.stderr
 
 
-def test_p10_a_store_from_before_formats_is_of_the_first(tmp_path: Path) -> None:
+@pytest.mark.matrix("P10")
+def test_a_store_from_before_formats_is_of_the_first(tmp_path: Path) -> None:
     async def before(table: BatchTable) -> None:
         await filled(table)
         table.data.of(0).delete(b"\x00format")
@@ -207,7 +212,8 @@ asyncio.run(story())
 """
 
 
-def test_s11_too_few_files_is_said_and_no_store_is_put_aside(tmp_path: Path) -> None:
+@pytest.mark.matrix("S11")
+def test_too_few_files_is_said_and_no_store_is_put_aside(tmp_path: Path) -> None:
     play(tmp_path, filled)
     command = [sys.executable, "-c", LITTLE, str(Path(__file__).parents[1]), str(tmp_path)]
     process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -239,7 +245,8 @@ asyncio.run(story())
 """
 
 
-def test_k11_killed_while_it_flushes_or_compacts_the_store_is_a_prefix_of_its_changelog(tmp_path: Path) -> None:
+@pytest.mark.matrix("K11")
+def test_killed_while_it_flushes_or_compacts_the_store_is_a_prefix_of_its_changelog(tmp_path: Path) -> None:
     for output in (1, 40, 90):
         with subprocess.Popen(
             [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)],

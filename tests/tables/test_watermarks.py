@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Any, cast
 
+import pytest
+
 from traderecon.records.journal import Progress
 from traderecon.tables import TableBatch, watermarks
 
@@ -45,7 +47,8 @@ def test_the_least_of_all_sources_holds_and_never_goes_back() -> None:
     assert advance_to(rows, 50, *SOURCES) == 90
 
 
-def test_c6_a_reset_takes_time_back_and_what_was_told_before_counts_no_more() -> None:
+@pytest.mark.matrix("C6")
+def test_a_reset_takes_time_back_and_what_was_told_before_counts_no_more() -> None:
     rows = Rows()
     advance_to(rows, 5_000, *SOURCES)
     assert advance_to(rows, 100, epoch=1) == 100
@@ -56,7 +59,8 @@ def test_c6_a_reset_takes_time_back_and_what_was_told_before_counts_no_more() ->
     assert advance_to(rows, 120, *SOURCES, epoch=1) == 120
 
 
-def test_c6_a_reset_passes_over_nothing_that_is_not_read() -> None:
+@pytest.mark.matrix("C6")
+def test_a_reset_passes_over_nothing_that_is_not_read() -> None:
     rows = Rows()
     advance_to(rows, 100, *SOURCES)
     assert advance_to(rows, 5_000, epoch=1) == 100

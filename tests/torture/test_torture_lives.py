@@ -1,9 +1,11 @@
 """The embedded log and the counting app on it, killed again and again."""
 
+import pytest
 from programs import program
 
 
-def test_k1_sixty_lives_leave_nothing_lost_or_wrong() -> None:
+@pytest.mark.matrix("K1")
+def test_sixty_lives_leave_nothing_lost_or_wrong() -> None:
     done = program("torture.lives", "--lives", "60", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("seed 3 | 60 lives | 720 records | 0 WRONG")

@@ -14,7 +14,8 @@ from torture.test_torture_run import torture
 KINDS = ("kill", "stop", "wipe", "refuse", "bounce", "proxy", "disk", "clock", "slow-db")
 
 
-def test_k1_k10_z1_b2_b6_b7_s1_s5_s6_c1_two_workers_lose_nothing_get_nothing_wrong_and_double_nothing(
+@pytest.mark.matrix("K1", "K10", "Z1", "B2", "B6", "B7", "S1", "S5", "S6", "C1")
+def test_two_workers_lose_nothing_get_nothing_wrong_and_double_nothing(
     tmp_path: Path,
 ) -> None:
     kinds = [kind for kind in KINDS if kind in kinds_of(None, ())]  # without root there is no full disk
@@ -27,7 +28,8 @@ def test_k1_k10_z1_b2_b6_b7_s1_s5_s6_c1_two_workers_lose_nothing_get_nothing_wro
     assert report["trades"] > 500
 
 
-def test_k1_two_dozen_lives_leave_every_trade_decided() -> None:
+@pytest.mark.matrix("K1")
+def test_two_dozen_lives_leave_every_trade_decided() -> None:
     done = program("torture.pipeline_lives", "--lives", "24", "--seed", "3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("seed 3 | 24 lives | 860 records | 0 WRONG")

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from programs import program
 
 
@@ -16,7 +17,8 @@ def torture(directory: Path, *options: str) -> tuple[subprocess.CompletedProcess
     return done, json.loads(report.read_text())
 
 
-def test_k1_z1_z2_z7_b2_b5_b7_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
+@pytest.mark.matrix("K1", "Z1", "Z2", "Z7", "B2", "B5", "B7")
+def test_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
     kinds = ["bounce", "join", "kill", "leave", "quota", "refuse", "stop", "wipe"]
     options = ("--seed", "5", "--cycles", "8", "--broker-kills", "1", "--records", "2000")
     done, report = torture(tmp_path, *options, "--faults", ",".join(kinds))

@@ -43,7 +43,8 @@ def test_a_disk_that_is_full_takes_no_byte_and_has_everything_when_it_is_taken_a
 TELLING = "import time; from torture.told_time import tell_time; tell_time(); time.sleep(0.1); input()"
 
 
-def test_c1_a_clock_that_jumps_is_read_as_it_was_set(tmp_path: Path) -> None:
+@pytest.mark.matrix("C1")
+def test_a_clock_that_jumps_is_read_as_it_was_set(tmp_path: Path) -> None:
     if why := JumpingClock.missing():
         assert "libfaketime" in why
         return

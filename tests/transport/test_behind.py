@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
+import pytest
 from faust.types import TP
 
 from traderecon.transport.behind import Behind, NoLeader, catch_up
@@ -15,7 +16,8 @@ def app_with(behind: Behind | None) -> SimpleNamespace:
     return SimpleNamespace(behind=behind, tables=SimpleNamespace(recovery=SimpleNamespace(restored=7)))
 
 
-def test_s13_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
+@pytest.mark.matrix("S13")
+def test_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
     seen: list[int] = []
 
     async def behind(tp: TP) -> AsyncIterator[int]:
@@ -38,7 +40,8 @@ def test_s13_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
     assert seen == [507, 1_007, 1_507]
 
 
-def test_s13_what_has_no_leader_is_waited_for() -> None:
+@pytest.mark.matrix("S13")
+def test_what_has_no_leader_is_waited_for() -> None:
     async def behind(tp: TP) -> AsyncIterator[int]:
         for _ in range(int(tp.partition == LEGS.partition)):
             raise NoLeader([TP("reconciled", tp.partition)])

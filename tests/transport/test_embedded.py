@@ -147,7 +147,8 @@ def test_everything_is_counted_and_what_was_done_is_not_done_again(stage: Stage)
     assert "Worker ready: 4 partitions, 0 records read for the tables" in stage.output[stage.output.index("Stopping") :]
 
 
-def test_k1_b9_a_worker_killed_again_and_again(stage: Stage) -> None:
+@pytest.mark.matrix("K1", "B9")
+def test_a_worker_killed_again_and_again(stage: Stage) -> None:
     rng = random.Random(SEED)
     stage.create("t-in", "t-out")
     stage.feed(500)
@@ -177,7 +178,8 @@ def test_k1_b9_a_worker_killed_again_and_again(stage: Stage) -> None:
     assert judge(stage.history(), state=True) == []
 
 
-def test_k6_results_that_were_cut_off_from_their_state_come_again_byte_for_byte(stage: Stage) -> None:
+@pytest.mark.matrix("K6")
+def test_results_that_were_cut_off_from_their_state_come_again_byte_for_byte(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(2_000)
     assert stage.start("cut").wait(END_S) == -signal.SIGKILL
@@ -189,7 +191,8 @@ def test_k6_results_that_were_cut_off_from_their_state_come_again_byte_for_byte(
     assert 0 < repeated(history.outputs) < cut_off
 
 
-def test_z2_partitions_that_are_given_anew(stage: Stage) -> None:
+@pytest.mark.matrix("Z2")
+def test_partitions_that_are_given_anew(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(4_000)
     stage.start("rejoin")
@@ -199,7 +202,8 @@ def test_z2_partitions_that_are_given_anew(stage: Stage) -> None:
     assert judge(stage.history(), state=True) == []
 
 
-def test_s1_a_full_disk_ends_the_process_and_loses_nothing(stage: Stage) -> None:
+@pytest.mark.matrix("S1")
+def test_a_full_disk_ends_the_process_and_loses_nothing(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(8_000)
     assert stage.start("full").wait(END_S) == 70
@@ -244,7 +248,8 @@ def test_an_agent_that_fails_ends_the_process_and_acknowledges_nothing(stage: St
     assert stage.log.end("t-out", 0) == 1
 
 
-def test_z3_a_second_worker_is_refused(stage: Stage) -> None:
+@pytest.mark.matrix("Z3")
+def test_a_second_worker_is_refused(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     first = stage.start("count")
     stage.ready()
@@ -253,7 +258,8 @@ def test_z3_a_second_worker_is_refused(stage: Stage) -> None:
     assert first.poll() is None
 
 
-def test_b11_records_that_retention_took_are_missed(stage: Stage) -> None:
+@pytest.mark.matrix("B11")
+def test_records_that_retention_took_are_missed(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(100)
     worker = stage.start("count")
@@ -268,7 +274,8 @@ def test_b11_records_that_retention_took_are_missed(stage: Stage) -> None:
     assert "5 records were lost to retention" in stage.output
 
 
-def test_s13_what_a_table_never_had_of_what_is_committed_is_missed_where_retention_took_it(stage: Stage) -> None:
+@pytest.mark.matrix("S13")
+def test_what_a_table_never_had_of_what_is_committed_is_missed_where_retention_took_it(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(100)
     stage.log.commit("t-counting", {("t-in", 2): 3})
@@ -277,7 +284,8 @@ def test_s13_what_a_table_never_had_of_what_is_committed_is_missed_where_retenti
     assert "t-in[2]: a table ends at offset 0, the group has committed 3, and the log has 8 to" in stage.output
 
 
-def test_b10_b11_records_that_retention_took_are_missed_also_where_the_commit_is_gone(stage: Stage) -> None:
+@pytest.mark.matrix("B10", "B11")
+def test_records_that_retention_took_are_missed_also_where_the_commit_is_gone(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(100)
     worker = stage.start("count")
@@ -294,14 +302,16 @@ def test_b10_b11_records_that_retention_took_are_missed_also_where_the_commit_is
     assert f"t-in[2]: offset {done} is next" in stage.output
 
 
-def test_t1_a_topic_that_is_not_there_is_refused(stage: Stage) -> None:
+@pytest.mark.matrix("T1")
+def test_a_topic_that_is_not_there_is_refused(stage: Stage) -> None:
     stage.create("t-out")
     assert stage.start("count").wait(END_S) == 78
     assert "topics missing" in stage.output
     assert "t-in" in stage.output
 
 
-def test_s3_a_changelog_of_other_partitions_is_refused(stage: Stage) -> None:
+@pytest.mark.matrix("S3")
+def test_a_changelog_of_other_partitions_is_refused(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.log.create("t-counting-counts-changelog", 2, compacted=True)
     assert stage.start("count").wait(END_S) == 78

@@ -21,6 +21,7 @@ LEGS = TP("legs", 2)
 WAS = Record(17, 1_000, b"T1", b"hello", ())
 
 
+@pytest.mark.matrix("B16")
 @pytest.mark.parametrize(
     ("now", "low", "high"),
     [
@@ -32,10 +33,11 @@ WAS = Record(17, 1_000, b"T1", b"hello", ())
         (WAS._replace(headers=(("h", b"1"),)), 0, 90),
     ],
 )
-def test_b16_the_same_log(now: Record | None, low: int, high: int) -> None:
+def test_the_same_log(now: Record | None, low: int, high: int) -> None:
     assert record_error(LEGS, "read", fingerprint(WAS), low, high, now) is None
 
 
+@pytest.mark.matrix("B16")
 @pytest.mark.parametrize(
     ("now", "high", "words"),
     [
@@ -50,20 +52,22 @@ def test_b16_the_same_log(now: Record | None, low: int, high: int) -> None:
         (WAS._replace(timestamp=1_001), 30, "now there is another one"),
     ],
 )
-def test_b16_another_log(now: Record | None, high: int, words: str) -> None:
+def test_another_log(now: Record | None, high: int, words: str) -> None:
     text = record_error(LEGS, "read", fingerprint(WAS), 0, high, now)
     assert text is not None
     assert words in text
     assert '"A log that was cut"' in text
 
 
-def test_b16_a_time_that_the_writer_was_not_told_is_not_compared() -> None:
+@pytest.mark.matrix("B16")
+def test_a_time_that_the_writer_was_not_told_is_not_compared() -> None:
     written = Fingerprint(17, ANY_TIME, checksum(b"T1", b"hello"))
     assert record_error(LEGS, "written", written, 0, 30, WAS) is None
     assert record_error(LEGS, "written", written, 0, 30, WAS._replace(value=b"other")) is not None
 
 
-def test_b16_a_topic_that_was_made_anew_has_another_id() -> None:
+@pytest.mark.matrix("B16")
+def test_a_topic_that_was_made_anew_has_another_id() -> None:
     assert topic_error(LEGS, "1f", "1f") is None
     assert topic_error(LEGS, "", "1f") is None
     assert topic_error(LEGS, "1f", "") is None

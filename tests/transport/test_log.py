@@ -275,8 +275,9 @@ def changes(log: Log, start: int = 0) -> list[tuple[bytes | None, bytes | None]]
 writes = st.tuples(st.sampled_from([b"a", b"b", b"c", b"d"]), st.sampled_from([None, b"1", b"2"]))
 
 
+@pytest.mark.matrix("B9")
 @given(appends=st.lists(st.lists(writes, max_size=6) | st.integers(0, 4), max_size=25), forgotten=st.integers(0, 60))
-def test_b9_compaction_leaves_every_replay_its_end(
+def test_compaction_leaves_every_replay_its_end(
     appends: list[list[tuple[bytes, bytes | None]] | int], forgotten: int
 ) -> None:
     # A number means that many steps of compaction, each of one batch.
@@ -484,7 +485,8 @@ def test_a_database_of_something_else(path: Path) -> None:
         Log.open(path)
 
 
-def test_p10_a_log_of_another_version(log: Log, path: Path) -> None:
+@pytest.mark.matrix("P10")
+def test_a_log_of_another_version(log: Log, path: Path) -> None:
     log.close()
     database = sqlite3.connect(path)
     database.execute("PRAGMA user_version = 1")
@@ -498,7 +500,8 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
         Log.open(tmp_path / "missing" / "log.db")
 
 
-def test_s2_a_flipped_bit_is_no_trade(log: Log, path: Path) -> None:
+@pytest.mark.matrix("S2")
+def test_a_flipped_bit_is_no_trade(log: Log, path: Path) -> None:
     log.create("legs", 1)
     log.append([("legs", 0, entries(b"price 190.5"))])
     log.close()

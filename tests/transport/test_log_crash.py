@@ -102,9 +102,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
         return file, Path(f"{path}-wal").read_bytes()
 
 
+@pytest.mark.matrix("S8")
 @given(fraction=st.fractions(0, 1))
 @example(fraction=Fraction(1))
-def test_s8_a_power_cut_leaves_whole_appends(fraction: Fraction, written: tuple[bytes, bytes]) -> None:
+def test_a_power_cut_leaves_whole_appends(fraction: Fraction, written: tuple[bytes, bytes]) -> None:
     file, wal = written
     with TemporaryDirectory() as directory:
         path = Path(directory, "log.db")

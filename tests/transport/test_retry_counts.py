@@ -79,7 +79,8 @@ def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
     os._exit(aside)
 
 
-def test_k14_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(tmp_path: Path) -> None:
+@pytest.mark.matrix("K14")
+def test_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"bad", b"c")
     assert [process(path, legs, b"bad") for _ in range(LIMIT)] == [-signal.SIGKILL] * LIMIT
@@ -87,7 +88,8 @@ def test_k14_a_record_that_killed_the_process_three_times_is_put_aside_and_no_ot
     assert process(path, batch("legs", b"d", first=20), b"bad") == 0
 
 
-def test_k14_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Path) -> None:
+@pytest.mark.matrix("K14")
+def test_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
     with pytest.raises(ZeroDivisionError), RetryCounts(path).attempting(legs):
@@ -101,6 +103,7 @@ def test_k14_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path:
     assert not RetryCounts(path).suspects(legs)  # the attempt ended regularly
 
 
-def test_k14_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
+@pytest.mark.matrix("K14")
+def test_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
     (tmp_path / "strikes.attempt").write_bytes(b'["legs", 0')
     assert not RetryCounts(tmp_path / "retry-counts.json").suspects(batch("legs", b"a"))

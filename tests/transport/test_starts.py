@@ -8,6 +8,7 @@ from traderecon.transport.starts import Start, StartState, start
 LEGS = TP("legs", 2)
 
 
+@pytest.mark.matrix("S13")
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
@@ -25,10 +26,11 @@ LEGS = TP("legs", 2)
         (StartState(0, 600, external=512, applied=-1), Start(512)),
     ],
 )
-def test_s13_where_nothing_is_lost(state: StartState, expected: Start) -> None:
+def test_where_nothing_is_lost(state: StartState, expected: Start) -> None:
     assert start(LEGS, state) == expected
 
 
+@pytest.mark.matrix("S13")
 @pytest.mark.parametrize(
     ("state", "text"),
     [
@@ -50,7 +52,7 @@ def test_s13_where_nothing_is_lost(state: StartState, expected: Start) -> None:
         ),
     ],
 )
-def test_s13_what_the_log_does_not_have_is_refused(state: StartState, text: str) -> None:
+def test_what_the_log_does_not_have_is_refused(state: StartState, text: str) -> None:
     reason = start(LEGS, state)
     assert isinstance(reason, str)
     assert text in reason

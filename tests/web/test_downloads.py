@@ -48,7 +48,8 @@ def stalled(desk: Desk, path: str, readers: ExitStack) -> socket.socket:
     return reader
 
 
-def test_p6_stalled_downloads_hold_no_read_and_starve_no_page(desk: Desk, many: Path) -> None:
+@pytest.mark.matrix("P6")
+def test_stalled_downloads_hold_no_read_and_starve_no_page(desk: Desk, many: Path) -> None:
     paths = ("/download/csv", "/trades.csv", "/trades.csv?sort=newest")
     with ExitStack() as readers:
         clients = [stalled(desk, paths[number % len(paths)], readers) for number in range(READERS)]
@@ -65,7 +66,8 @@ def test_p6_stalled_downloads_hold_no_read_and_starve_no_page(desk: Desk, many: 
         assert wal_bytes(many / "traderecon.db") == 0
 
 
-def test_p6_a_reader_that_is_too_slow_is_cut_off(many: Path, tmp_path: Path) -> None:
+@pytest.mark.matrix("P6")
+def test_a_reader_that_is_too_slow_is_cut_off(many: Path, tmp_path: Path) -> None:
     url = f"sqlite:///{many / 'traderecon.db'}"
     with served(tmp_path, url, "impatient") as desk, ExitStack() as readers:
         clients = [stalled(desk, "/download/csv", readers) for _ in range(MOST)]
@@ -82,8 +84,9 @@ def orders() -> list[Filter]:
     ]
 
 
+@pytest.mark.matrix("P6")
 @pytest.mark.parametrize("wanted", orders(), ids=str)
-def test_p6_a_row_that_changes_its_place_while_it_is_read_is_there_once(
+def test_a_row_that_changes_its_place_while_it_is_read_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Filter
 ) -> None:
     """The first rows of the order become the last, and the last the first, between the first page and the second."""
@@ -105,7 +108,8 @@ def test_p6_a_row_that_changes_its_place_while_it_is_read_is_there_once(
     assert ids == [getattr(row, "trade_id", None) or row.id for row in before]  # type: ignore[attr-defined]
 
 
-def test_p6_an_order_of_rows_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.matrix("P6")
+def test_an_order_of_rows_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MOST_SORTED", 3)
     queries = Queries.open(filled(tmp_path))
     with pytest.raises(TooManyRows):
@@ -113,7 +117,8 @@ def test_p6_an_order_of_rows_without_end_is_refused(tmp_path: Path, monkeypatch:
     assert sum(map(len, queries.stream(BreakFilter(sort=BreakSort.TRADE_ID)))) > 3
 
 
-def test_p6_the_log_of_the_file_is_cut_off_after_a_long_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.matrix("P6")
+def test_the_log_of_the_file_is_cut_off_after_a_long_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "WAL_BYTES", 200_000)
     monkeypatch.setattr(storing, "TRUNCATE_EVERY_S", 0.0)
     outputs = Outputs()

@@ -404,7 +404,8 @@ def test_foreign_host_names_are_rejected(desk: Desk, host: str, status: int) -> 
         assert answer.status == (404 if path == "/nothing" and status == 200 else status)
 
 
-def test_p6_a_reader_that_goes_away_does_no_harm(desk: Desk) -> None:
+@pytest.mark.matrix("P6")
+def test_a_reader_that_goes_away_does_no_harm(desk: Desk) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", desk.port), timeout=30) as reader:
             reader.sendall(b"GET /download/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -36,7 +36,8 @@ def test_readers_have_a_small_cache_and_the_sink_a_large_one(tmp_path: Path) -> 
     store.close()
 
 
-def test_p6_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:
+@pytest.mark.matrix("P6")
+def test_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:
     queries = Queries.open(filled(tmp_path))
     for wanted in (TradeFilter(), BreakFilter(), BreakFilter(status="all"), DeadLetterFilter()):
         streamed = [row for rows in queries.stream(wanted) for row in rows]
@@ -54,7 +55,8 @@ def test_one_trade_is_found_by_an_index(tmp_path: Path) -> None:
     queries.close()
 
 
-def test_p6_of_a_trade_with_very_many_results_the_newest_are_read(tmp_path: Path) -> None:
+@pytest.mark.matrix("P6")
+def test_of_a_trade_with_very_many_results_the_newest_are_read(tmp_path: Path) -> None:
     legs = tuple(leg for number in range(1, 60) for leg in (theirs(version=number), ours(version=number, price="200")))
     url = filled(tmp_path, {"HOT-1": legs})
     queries = Queries.open(url)

@@ -51,7 +51,8 @@ def closed(client: socket.socket) -> bool:
         return True
 
 
-def test_p5_half_open_connections_give_way_to_who_asks(desk: Desk) -> None:
+@pytest.mark.matrix("P5")
+def test_half_open_connections_give_way_to_who_asks(desk: Desk) -> None:
     with ExitStack() as held:
         many = [connected(desk, held, b"GET / HTTP/1.1\r\nHost: local") for _ in range(3 * PER_ADDRESS)]
         assert desk.ask("/breaks")[0].status == 200
@@ -59,7 +60,8 @@ def test_p5_half_open_connections_give_way_to_who_asks(desk: Desk) -> None:
         assert desk.ask("/")[0].status == 200
 
 
-def test_p5_a_request_that_does_not_come_whole_is_closed(desk: Desk) -> None:
+@pytest.mark.matrix("P5")
+def test_a_request_that_does_not_come_whole_is_closed(desk: Desk) -> None:
     with ExitStack() as held:
         slow = connected(desk, held, b"GET / HTTP/1.1\r\nHost: localhost\r\n")
         ended = False
@@ -76,6 +78,7 @@ def test_p5_a_request_that_does_not_come_whole_is_closed(desk: Desk) -> None:
         assert ended
 
 
+@pytest.mark.matrix("P5")
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
@@ -94,7 +97,7 @@ def test_p5_a_request_that_does_not_come_whole_is_closed(desk: Desk) -> None:
     ],
     ids=repr,
 )
-def test_p5_whatever_is_sent_the_answer_is_ours(desk: Desk, sent: bytes, status: int) -> None:
+def test_whatever_is_sent_the_answer_is_ours(desk: Desk, sent: bytes, status: int) -> None:
     received = answer(desk, sent).partition(b"\r\n\r\n")
     head = received[0].decode().lower()
     assert head.startswith(f"http/1.1 {status} ") or head.startswith(f"http/1.0 {status} ")
@@ -107,7 +110,8 @@ def test_p5_whatever_is_sent_the_answer_is_ours(desk: Desk, sent: bytes, status:
     assert desk.ask("/healthz/live")[0].status == 200
 
 
-def test_p5_a_body_that_never_ends_holds_nothing(desk: Desk) -> None:
+@pytest.mark.matrix("P5")
+def test_a_body_that_never_ends_holds_nothing(desk: Desk) -> None:
     with ExitStack() as held:
         client = connected(desk, held, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\nx")
         assert client.recv(13) == b"HTTP/1.1 405 "
@@ -117,7 +121,8 @@ def test_p5_a_body_that_never_ends_holds_nothing(desk: Desk) -> None:
             pass
 
 
-def test_p6_a_server_that_stops_does_not_wait_for_a_stalled_download(tmp_path: Path) -> None:
+@pytest.mark.matrix("P6")
+def test_a_server_that_stops_does_not_wait_for_a_stalled_download(tmp_path: Path) -> None:
     """``served`` stops it, and it must exit with 0."""
     url = filled(tmp_path, {"PRICE-1": MORNING["PRICE-1"]})
     multiplied(tmp_path, 20_000)

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from traderecon.worker.home import take_home
 from traderecon.worker.identity import Identity
 
 LOG = Identity("a", "", 4)
 
 
-def test_z3_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.matrix("Z3")
+def test_workers_of_one_data_directory_have_homes_of_their_own(tmp_path: Path) -> None:
     first, second = take_home(tmp_path, LOG), take_home(tmp_path, LOG)
     assert [home.directory.name for home in (first, second)] == ["worker-0", "worker-1"]
     assert first.name != second.name

@@ -20,6 +20,7 @@ def test_a_directory_belongs_to_the_first_log_it_is_used_on(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
+@pytest.mark.matrix("S3")
 @pytest.mark.parametrize(
     ("other", "words"),
     [
@@ -28,7 +29,7 @@ def test_a_directory_belongs_to_the_first_log_it_is_used_on(tmp_path: Path) -> N
         (Identity("cluster-a", "desk.", 8), ("4", "8", "TRADERECON_TOPIC_PARTITIONS")),
     ],
 )
-def test_s3_a_directory_of_another_log_is_refused(tmp_path: Path, other: Identity, words: tuple[str, ...]) -> None:
+def test_a_directory_of_another_log_is_refused(tmp_path: Path, other: Identity, words: tuple[str, ...]) -> None:
     pin(tmp_path, LOG)
     with pytest.raises(OtherIdentity) as error:
         pin(tmp_path, other)
@@ -37,7 +38,8 @@ def test_s3_a_directory_of_another_log_is_refused(tmp_path: Path, other: Identit
     assert held(tmp_path) == LOG
 
 
-def test_p10_a_directory_of_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
+@pytest.mark.matrix("P10")
+def test_a_directory_of_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(msgspec.json.encode({"format": 2, "moon": "full"}))
     with pytest.raises(OtherIdentity, match="has format 2, but this version reads format 1"):
         pin(tmp_path, LOG)
@@ -69,7 +71,8 @@ def test_an_unexpected_cluster(tmp_path: Path) -> None:
     assert "expects 'cluster-b'" in (unexpected(LOG, "cluster-b") or "")
 
 
-def test_s3_a_home_that_was_copied_from_another_data_directory_is_refused(tmp_path: Path) -> None:
+@pytest.mark.matrix("S3")
+def test_a_home_that_was_copied_from_another_data_directory_is_refused(tmp_path: Path) -> None:
     take_home(tmp_path / "a", LOG).lock.release()
     (tmp_path / "b").mkdir()
     (tmp_path / "a" / "worker-0").rename(tmp_path / "b" / "worker-0")

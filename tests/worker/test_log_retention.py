@@ -46,7 +46,8 @@ def trim(log: Log, day: int) -> dict[str, int]:
     return firsts(log)
 
 
-def test_s14_nothing_goes_that_a_reader_has_not_done_or_that_is_young(log: Log) -> None:
+@pytest.mark.matrix("S14")
+def test_nothing_goes_that_a_reader_has_not_done_or_that_is_young(log: Log) -> None:
     assert trim(log, 100) == {}  # no group has read anything
     read_all(log, INTAKE, *NAMES.inputs)
     assert trim(log, 3) == {}  # all of it is young
@@ -58,7 +59,8 @@ def test_s14_nothing_goes_that_a_reader_has_not_done_or_that_is_young(log: Log) 
     assert trim(log, DAYS)[NAMES.legs] == kept[NAMES.executions]
 
 
-def test_s14_the_slowest_database_keeps_the_outputs_and_what_people_decided_stays(log: Log) -> None:
+@pytest.mark.matrix("S14")
+def test_the_slowest_database_keeps_the_outputs_and_what_people_decided_stays(log: Log) -> None:
     read_all(log, SINK, *NAMES.outputs)
     read_all(log, "traderecon-sink-2e", NAMES.reconciled, upto=40)
     read_all(
@@ -71,7 +73,8 @@ def test_s14_the_slowest_database_keeps_the_outputs_and_what_people_decided_stay
     }
 
 
-def test_s14_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: Log, tmp_path: Path) -> None:
+@pytest.mark.matrix("S14")
+def test_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: Log, tmp_path: Path) -> None:
     database, elsewhere = tmp_path / "t.db", tmp_path / "other.db"
 
     def drawn(path: Path, reason: str) -> str:
@@ -98,13 +101,15 @@ def test_s14_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: L
     assert set(trimmed_now().values()) == {DAYS * A_DAY}
 
 
-def test_s14_without_a_retention_of_the_database_results_stay_for_ever(log: Log) -> None:
+@pytest.mark.matrix("S14")
+def test_without_a_retention_of_the_database_results_stay_for_ever(log: Log) -> None:
     read_all(log, SINK, *NAMES.outputs)
     trim_log(log, NAMES, NAMES.declared(2), "", 100 * DAY_MS)
     assert firsts(log) == {NAMES.accounts: DAYS * A_DAY}
 
 
-def test_s14_the_room_of_what_went_is_used_again(log: Log, tmp_path: Path) -> None:
+@pytest.mark.matrix("S14")
+def test_the_room_of_what_went_is_used_again(log: Log, tmp_path: Path) -> None:
     names = [*NAMES.inputs, NAMES.legs, NAMES.reconciled, NAMES.mismatch, NAMES.accounts]
     sizes = []
     for day in range(DAYS, 3 * DAYS):
