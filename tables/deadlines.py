@@ -26,7 +26,7 @@ class Waiting(NamedTuple):
     awaited: str
 
 
-def await_until(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
+def add_deadline(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
     """Add a deadline, at which a trade's grace ends."""
     write_batch.put(_key(due_ns, trade_id), awaited.encode())
 
@@ -63,7 +63,7 @@ def rekeying(write_batch: TableBatch, rules_sha256: str) -> Rekeying:
     return Rekeying(rules_sha256, after if space else None)
 
 
-def rekeyed(write_batch: TableBatch, rekeying: Rekeying) -> None:
+def put_rekeying(write_batch: TableBatch, rekeying: Rekeying) -> None:
     """Store the progress of a change of rules."""
     after = b"" if rekeying.after is None else b" " + rekeying.after
     write_batch.put(KEYED, rekeying.rules_sha256.encode() + after)

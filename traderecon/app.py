@@ -18,7 +18,7 @@ from traderecon import web
 from traderecon.addresses import EMBEDDED, embedded_directory, embedded_url
 from traderecon.audit import agent as audit_agent
 from traderecon.audit import checkpoint_files as checkpoint
-from traderecon.audit.signing import KeyTrouble, Signer
+from traderecon.audit.signing import Signer, SigningKeyError
 from traderecon.client.connection import connected, security
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
@@ -152,7 +152,7 @@ def _signer(settings: Settings) -> Signer | None:
         return None
     try:
         return Signer.of(settings.checkpoint_key_file)
-    except KeyTrouble as error:
+    except SigningKeyError as error:
         raise ConfigurationError(f"TRADERECON_CHECKPOINT_KEY_FILE: {error}") from None
 
 
@@ -180,7 +180,7 @@ def _web(
         server._transport_handlers["tcp"] = lambda: SockSite(server._runner, listening)
 
     def health() -> Mapping[str, Mapping[str, bool]]:
-        return {role: {"ready": stage.ready, "taking_in": not stage.holds} for role, stage in stages.items()}
+        return {role: {"ready": stage.ready, "taking_in": not stage.pauses} for role, stage in stages.items()}
 
     def open_incidents() -> list[str]:
         return [text for stage in stages.values() for kind in Kind for text in stage.incidents.open(kind).values()]

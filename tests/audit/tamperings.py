@@ -27,7 +27,7 @@ from traderecon.audit.database import decode_text
 from traderecon.audit.evidence import Source, compared, held
 from traderecon.audit.links import table_of
 from traderecon.audit.signing import Keys, Signer
-from traderecon.audit.verify import Examined, examine
+from traderecon.audit.verify import AuditReport, examine
 from traderecon.records.action import DeadLetterAction, Deed, encode_action
 from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.dead_letter import DeadLetter
@@ -75,7 +75,7 @@ class Papers:
         lines = [SIGNER.signed(one).line for several in known.chains.values() for one in several]
         return cls(lines, lines, [SIGNER.signed(several[0]).line for several in known.chains.values()])
 
-    def look(self, db: sqlite3.Connection) -> Examined:
+    def look(self, db: sqlite3.Connection) -> AuditReport:
         """Audit the database with these checkpoints and the public key."""
         file, topic, anchor = Source("the file"), Source("the topic"), Source("the anchor")
         for source, lines in ((file, self.file), (topic, self.topic), (anchor, self.anchor)):

@@ -23,7 +23,7 @@ from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding
-from traderecon.audit.proof import Unproven, canonical_json, proof_of
+from traderecon.audit.proof import ProofError, canonical_json, make_proof
 from traderecon.audit.verify import examine
 from traderecon.matching import decided, result
 from traderecon.matching import verdict as verdict_of
@@ -53,7 +53,7 @@ def lived(made: Subject) -> str:
 
 
 def proven(made: Subject, trade_id: str, known: Known | None = None) -> bytes:
-    proof = proof_of(made.connection, trade_id, made.checkpoints if known is None else known, RULES, NOW)
+    proof = make_proof(made.connection, trade_id, made.checkpoints if known is None else known, RULES, NOW)
     assert proof is not None
     return proof
 
@@ -207,10 +207,10 @@ def test_a_broken_chain_proves_nothing(made: Subject) -> None:
     trade_id = lived(made)
     made.connection.execute("BEGIN")
     made.connection.execute("UPDATE result_history SET chain = ? WHERE trade_id = ?", ("0" * 64, trade_id))
-    with pytest.raises(Unproven, match="does not follow"):
+    with pytest.raises(ProofError, match="does not follow"):
         proven(made, trade_id)
     made.connection.execute("ROLLBACK")
-    assert proof_of(made.connection, "T-nobody", made.checkpoints, RULES, NOW) is None
+    assert make_proof(made.connection, "T-nobody", made.checkpoints, RULES, NOW) is None
 
 
 def test_an_event_id_is_recomputed_from_the_result() -> None:
@@ -258,7 +258,7 @@ def test_a_trade_with_custom_fields_is_proven(legs: Sequence[Leg], tmp_path: Pat
     outputs.into(store)
     store.close()
     with looked_at(f"sqlite:///{store.path}") as connection:
-        proof = proof_of(connection, "T1", Known(), RULES, NOW)
+        proof = make_proof(connection, "T1", Known(), RULES, NOW)
         assert not [one for one in examine(connection, Known()).findings if one.kind is not Finding.CHECKPOINT]
     assert proof is not None
     found = checked(tmp_path, proof)

@@ -15,10 +15,10 @@ from traderecon.audit.checkpoint_files import NAME, Known, append, read
 from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind
-from traderecon.audit.proof import proof_of
+from traderecon.audit.proof import make_proof
 from traderecon.audit.purging import Purging, decide
 from traderecon.audit.rebuild import rebuild
-from traderecon.audit.verify import Examined, examine
+from traderecon.audit.verify import AuditReport, examine
 from traderecon.client.connection import connect
 from traderecon.records import Kind as LegKind
 from traderecon.records import Leg
@@ -98,7 +98,7 @@ class Desk:
 
         asyncio.run(decided())
 
-    def examined(self, checkpoints: Known | None = None) -> Examined:
+    def examined(self, checkpoints: Known | None = None) -> AuditReport:
         known = read([self.directory / NAME]) if checkpoints is None else checkpoints
         with looked_at(self.url) as connection:
             return examine(connection, known)
@@ -168,7 +168,7 @@ def test_life_goes_on_after_a_purge(desk: Desk) -> None:
     examined = desk.examined()
     assert examined.intact, examined.findings
     with looked_at(desk.url) as connection:
-        assert proof_of(connection, "LATER-1", read([desk.directory / NAME]), {}, NOW) is not None
+        assert make_proof(connection, "LATER-1", read([desk.directory / NAME]), {}, NOW) is not None
 
 
 @pytest.mark.matrix("S14")

@@ -26,7 +26,7 @@ from sink.outputs import TOPICS
 
 from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.findings import MOST_TEXTS, Finding, Kind
-from traderecon.audit.verify import Examined, examine
+from traderecon.audit.verify import AuditReport, examine
 
 TRIALS = 600
 Tamper = Callable[[sqlite3.Connection], object]
@@ -50,7 +50,7 @@ def row(db: sqlite3.Connection, table: str, at: int = 5) -> dict[str, object]:
     return rows(db, f"SELECT * FROM {table} ORDER BY id")[at]
 
 
-def first(examined: Examined) -> Finding:
+def first(examined: AuditReport) -> Finding:
     assert not examined.intact
     return examined.findings[0]
 

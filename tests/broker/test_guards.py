@@ -144,7 +144,7 @@ def test_records_gone_with_the_commit_are_seen_and_entered_by_decision(
 
 def skipped(installation: Installation, topic: str) -> tuple[int, int]:
     """How many offsets of a topic were skipped, and how many nobody told of."""
-    ((skipped, untold),) = installation.rows(
+    ((skipped, missing_spans),) = installation.rows(
         f"SELECT sum(skipped), sum(unaccounted) FROM ledger WHERE topic = '{topic}'"
     )
-    return skipped, untold
+    return skipped, missing_spans

@@ -3,7 +3,7 @@
 import pytest
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching.closed import claims_trade, closes_at_ns, latest_leg_time_ns, leg_time_ns, orphan
+from traderecon.matching.closed import claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns, leg_time_ns
 from traderecon.records import Fact, LastPublished, Reason, State, Transition, identity
 from traderecon.rules import FOUNDING
 from traderecon.tables import facts as rows
@@ -43,12 +43,12 @@ def test_the_timestamp_of_a_leg_counts_up_to_the_time_it_was_received() -> None:
 )
 def test_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | None, transition: Transition) -> None:
     first, second = arrived(ours(version=2), theirs(version=2))
-    late_result = orphan(4, late(first), before, FOUNDING.stamp())
+    late_result = late_leg_result(4, late(first), before, FOUNDING.stamp())
     assert (late_result.version, late_result.verdict.state, late_result.verdict.reasons) == (
         5,
         State.UNMATCHED,
         (Reason.ORPHAN_LATE,),
     )
     assert late_result.broken.transition is transition
-    assert orphan(4, late(first, second), before, FOUNDING.stamp()).version == 6
-    assert orphan(4, late(first), before, FOUNDING.stamp()) == late_result
+    assert late_leg_result(4, late(first, second), before, FOUNDING.stamp()).version == 6
+    assert late_leg_result(4, late(first), before, FOUNDING.stamp()) == late_result

@@ -57,11 +57,11 @@ def test_an_account_that_begins_too_late_leaves_a_gap_and_a_later_one_fills_it()
 def test_offsets_without_an_account_are_known_before_a_later_account_arrives() -> None:
     truth = [Disposition.LEG] * 10
     book = Book.opened(account_of(truth, 0, 3)).entered(account_of(truth, 0, 3)).entered(account_of(truth, 5, 7))
-    assert book.untold(FIRST + 4) == ((FIRST + 3, FIRST + 4),)
-    assert book.untold(FIRST + 9) == ((FIRST + 3, FIRST + 5), (FIRST + 7, FIRST + 9))
+    assert book.missing_spans(FIRST + 4) == ((FIRST + 3, FIRST + 4),)
+    assert book.missing_spans(FIRST + 9) == ((FIRST + 3, FIRST + 5), (FIRST + 7, FIRST + 9))
     skipped = Account("executions", 0, FIRST, ((Disposition.SKIPPED, 9),))
     assert book.entered(skipped) == Book(FIRST, FIRST + 9, legs=5, skipped=4)
-    assert book.entered(skipped).untold(FIRST + 9) == ()
+    assert book.entered(skipped).missing_spans(FIRST + 9) == ()
 
 
 @given(dispositions)

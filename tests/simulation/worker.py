@@ -222,7 +222,7 @@ class RoleApp:
         self.start_offsets: Any = None
         self.writes: frozenset[str] = frozenset()
         self.written = Written(name)
-        self.holds = Pauses(name)
+        self.pauses = Pauses(name)
         self.incidents = Incidents(name)
         self.consumer_generation_id = 0
         self.rebalancing_count = 0

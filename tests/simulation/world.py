@@ -352,14 +352,14 @@ class World:
     async def _operate(self, surgery: Surgery) -> None:
         """Cut a log and fill it again, while readers lag, and perhaps while nobody is there."""
         held = [
-            role.app.holds
+            role.app.pauses
             for worker in self.workers
             if worker is not None
             for role in worker.roles
             if role.name in surgery.held
         ]
         for holds in held:
-            holds.put("surgery", "it lags")
+            holds.pause("surgery", "it lags")
         await asyncio.sleep(surgery.hold_s)
         if not surgery.alive:
             self._may_begin.clear()
@@ -382,7 +382,7 @@ class World:
                 while self.log.compact(CHANGELOG, partition, min_dirty=1):
                     pass
         for holds in held:
-            holds.lift("surgery")
+            holds.resume("surgery")
         self._may_begin.set()
 
     async def _oversleeps(self, worker: Worker, for_s: float) -> None:

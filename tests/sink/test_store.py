@@ -33,7 +33,7 @@ from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.verify import examine
-from traderecon.matching.closed import orphan
+from traderecon.matching.closed import late_leg_result
 from traderecon.records import Break, Fact, Kind, Leg, Result, Transition, identity
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.result_message import encode_result
@@ -397,7 +397,7 @@ def test_an_event_with_other_content_is_a_conflict(store: Store, caplog: pytest.
 def orphans(offset: int, version: int) -> Record:
     """A leg that arrives again for a trade that was closed at that version."""
     fact = arrived(ours(price="190.5"))[0]
-    late = orphan(version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
+    late = late_leg_result(version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
     return Record(offset, offset, b"T1", encode_result(late), ())
 
 

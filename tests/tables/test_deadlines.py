@@ -11,7 +11,7 @@ def test_a_change_of_rules_looks_at_each_deadline_once_in_steps_and_is_resumed(t
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(0))
         for due_ns, trade_id in ((30, b"C"), (10, b"A B"), (20, b"B\x00"), (20, b"B")):
-            deadlines.await_until(write_batch, due_ns, trade_id, "confirmation")
+            deadlines.add_deadline(write_batch, due_ns, trade_id, "confirmation")
         await write_batch.write()
         write_batch = table.write_batch(batch(1))
         rekeying = deadlines.rekeying(write_batch, "one")
@@ -20,7 +20,7 @@ def test_a_change_of_rules_looks_at_each_deadline_once_in_steps_and_is_resumed(t
         while rekeying.after is not None:
             batch_of_waiting, rekeying = deadlines.following(write_batch, rekeying, 2)
             seen += [waiting.trade_id for waiting in batch_of_waiting]
-            deadlines.rekeyed(write_batch, rekeying)
+            deadlines.put_rekeying(write_batch, rekeying)
             await write_batch.write(upto=0)
             write_batch = table.write_batch(batch(1))  # as after a crash
             assert deadlines.rekeying(write_batch, "one") == rekeying
@@ -34,13 +34,13 @@ def test_a_deadline_that_moves_behind_is_seen_again_and_one_that_moves_ahead_is_
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(0))
         for due_ns, trade_id in ((10, b"A"), (20, b"B"), (30, b"C")):
-            deadlines.await_until(write_batch, due_ns, trade_id, "pnl")
+            deadlines.add_deadline(write_batch, due_ns, trade_id, "pnl")
         await write_batch.write()
         write_batch = table.write_batch(batch(1))
         rekeying = deadlines.rekeying(write_batch, "one")
         [first], rekeying = deadlines.following(write_batch, rekeying, 1)
         deadlines.forget(write_batch, first.due_ns, first.trade_id)
-        deadlines.await_until(write_batch, 25, first.trade_id, "pnl")
+        deadlines.add_deadline(write_batch, 25, first.trade_id, "pnl")
         await write_batch.write(upto=0)
         write_batch = table.write_batch(batch(1))
         batch_of_waiting, rekeying = deadlines.following(write_batch, rekeying, 9)

@@ -41,10 +41,10 @@ def test_deadlines_are_due_in_order_and_only_once(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(0))
         for due_ns, trade in ((300, b"c"), (2**62, b"far"), (100, b"a")):
-            deadlines.await_until(write_batch, due_ns, trade, "confirmation")
+            deadlines.add_deadline(write_batch, due_ns, trade, "confirmation")
         await write_batch.write()
         write_batch = table.write_batch(batch(1))
-        deadlines.await_until(write_batch, 200, b"b", "execution")
+        deadlines.add_deadline(write_batch, 200, b"b", "execution")
         assert deadlines.due(write_batch, 99, 9) == []
         assert [waiting.trade_id for waiting in deadlines.due(write_batch, 100, 9)] == [b"a"]
         assert {waiting.trade_id for waiting in deadlines.due(write_batch, 300, 9)} == {b"a", b"b", b"c"}

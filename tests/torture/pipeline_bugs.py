@@ -66,14 +66,14 @@ def believe_every_clock() -> None:
 
 def forget_deadlines() -> None:
     """Matching does not remember until when some trades wait."""
-    wait = deadlines.await_until
+    wait = deadlines.add_deadline
     turn = output()
 
     def forgetting(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
         if not turn():
             wait(write_batch, due_ns, trade_id, awaited)
 
-    deadlines.await_until = forgetting
+    deadlines.add_deadline = forgetting
 
 
 def end_graces_by_the_clock() -> None:

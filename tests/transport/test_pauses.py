@@ -10,13 +10,13 @@ def test_an_app_is_paused_while_any_reason_is_left(caplog: pytest.LogCaptureFixt
     caplog.set_level("WARNING")
     pauses = Pauses("desk")
     assert not pauses
-    pauses.put("disk", "12 MiB are free")
-    pauses.put("database", "it does not answer")
-    pauses.lift("disk")
+    pauses.pause("disk", "12 MiB are free")
+    pauses.pause("database", "it does not answer")
+    pauses.resume("disk")
     assert pauses
-    assert pauses.said == {"database": "it does not answer"}
-    pauses.lift("database")
-    pauses.lift("database")
+    assert pauses.reasons == {"database": "it does not answer"}
+    pauses.resume("database")
+    pauses.resume("database")
     assert not pauses
     assert pauses.ever == {"disk", "database"}
     assert caplog.messages == [
@@ -33,5 +33,5 @@ def test_a_pause_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture, monke
     monkeypatch.setattr(module, "monotonic", lambda: next(times_s))
     pauses = Pauses("desk")
     for _ in range(6):
-        pauses.put("disk", "full")
+        pauses.pause("disk", "full")
     assert len(caplog.messages) == 3

@@ -15,7 +15,7 @@ def test_f8_a_role_waits_below_its_floor_and_goes_on_a_twentieth_above() -> None
         pause_or_resume(pauses, free, floor, "here")
         paused.append(bool(pauses))
     assert paused == [False, True, True, True, False, False, False, True]
-    assert "TRADERECON_MIN_FREE_MB" in pauses.said[PAUSE]
+    assert "TRADERECON_MIN_FREE_MB" in pauses.reasons[PAUSE]
 
 
 def test_without_a_floor_nothing_is_paused() -> None:

@@ -32,11 +32,11 @@ _FROM = (
 _OFFSETS = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND partition = ?"
 
 
-class Unproven(Exception):
+class ProofError(Exception):
     """The chain is broken at a result of the trade: where, and what to do."""
 
 
-def proof_of(  # the trade, and what it is checked against
+def make_proof(  # the trade, and what it is checked against
     connection: sqlite3.Connection, trade_id: str, checkpoints: Known, rules: Mapping[str, str], made_at: str
 ) -> bytes | None:
     """The proof as JSON, in the form read by ``verify_proof.py``; None if the database has no such trade.
@@ -57,7 +57,7 @@ def proof_of(  # the trade, and what it is checked against
     results = [json.loads(bytes_of(row[4])) for row in rows]
     claims = [claim_of(result) for result in results]
     if None in claims:
-        raise Unproven("an event id does not follow from its result: run `traderecon audit verify`")
+        raise ProofError("an event id does not follow from its result: run `traderecon audit verify`")
     stamps = {result["rules"]["sha256"]: result["rules"]["name"] for result in results}
     proof = {
         "format": FORMAT,
@@ -93,7 +93,7 @@ def _target(connection: sqlite3.Connection, tp: Place, offset: int, checkpoints:
             }
     row = connection.execute(_OFFSETS, tp).fetchone()
     if row is None:
-        raise Unproven(f"sink_offsets has no row for {tp[0]}[{tp[1]}]: run `traderecon audit verify`")
+        raise ProofError(f"sink_offsets has no row for {tp[0]}[{tp[1]}]: run `traderecon audit verify`")
     return {"from": "database", "next_offset": row[0], "head": row[1], "at": None}
 
 
@@ -113,13 +113,13 @@ def _segment(  # a part of a chain
         digest = sha256(content) if purged is None else str(purged)
         head = link_digest(head, *tp, offset, digest)
         if head != chain:
-            raise Unproven(
+            raise ProofError(
                 f"{tp[0]}[{tp[1]}] offset {offset} does not follow the row before it: run `traderecon audit verify`"
             )
         content_or_digest = {"result": result} if owner == trade_id and purged is None else {"sha256": digest}
         links.append({"offset": offset, **content_or_digest})
     if head != target["head"]:
-        raise Unproven(
+        raise ProofError(
             f"{tp[0]}[{tp[1]}] leads to the head {head[:12]} at offset {target['next_offset']}, but the "
             f"{target['from']} has {target['head'][:12]}: run `traderecon audit verify`"
         )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PUBLIC_BYTES = 32
 
 
-class KeyTrouble(Exception):
+class SigningKeyError(Exception):
     """A key that cannot be used: which one, and what to do. Never contains the key itself."""
 
 
@@ -44,13 +44,13 @@ class Signer:
         try:
             private = load_pem_private_key(file.read_bytes(), None)
         except OSError as error:
-            raise KeyTrouble(
+            raise SigningKeyError(
                 f"{file}: cannot be read ({error.strerror}): `traderecon audit key FILE` creates one"
             ) from None
         except (ValueError, TypeError, UnsupportedAlgorithm):
             private = None
         if not isinstance(private, Ed25519PrivateKey):
-            raise KeyTrouble(
+            raise SigningKeyError(
                 f"{file}: not an Ed25519 key in PEM format without a password: `traderecon audit key FILE` creates one"
             )
         return cls(private)
@@ -119,7 +119,7 @@ def _public(text: str) -> str:
             return digits.lower()
     except (OSError, ValueError):
         pass
-    raise KeyTrouble(
+    raise SigningKeyError(
         f"{text[:100]}: not a public key: give the 64 hexadecimal digits that `traderecon audit key` prints, or a file "
         "with them"
     )

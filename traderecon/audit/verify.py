@@ -63,7 +63,7 @@ class Beginning(msgspec.Struct, frozen=True):
     complete_from: str
 
 
-class Examined(msgspec.Struct, frozen=True):
+class AuditReport(msgspec.Struct, frozen=True):
     """The outcome of an audit. ``found`` counts the findings, ``findings`` has the first of them.
 
     ``beginnings``: partitions that are not complete from their first message on; ``purged``: rows that were reduced to
@@ -86,7 +86,7 @@ def examine(
     checkpoints: Known,
     advance: Callable[[int], None] = lambda rows: None,
     beforehand: Iterable[Finding] = (),
-) -> Examined:
+) -> AuditReport:
     """Verify everything, in the connection's transaction; ``advance`` is called for every row, twice for a result.
 
     ``beforehand``: findings among the checkpoints themselves. The connection's ``text_factory`` must be
@@ -124,7 +124,7 @@ def examine(
             advance(count)
     except sqlite3.DatabaseError as error:
         findings.add([Finding(kind=Kind.DAMAGED, text=f"the rest of the file cannot be read: {error}")])
-    return Examined(
+    return AuditReport(
         findings.count == 0,
         sum(chain.rows for walk in walks.values() for chain in walk.chains.values()),
         trades,

@@ -15,9 +15,9 @@ from traderecon.audit.checkpoint_files import NAME, Known, read
 from traderecon.audit.database import looked_at
 from traderecon.audit.evidence import Source, compared, from_anchor, from_files, held, newest
 from traderecon.audit.findings import Finding, Kind
-from traderecon.audit.proof import Unproven, proof_of
-from traderecon.audit.signing import Keys, KeyTrouble, Signer, make_key, name_of
-from traderecon.audit.verify import Examined, examine
+from traderecon.audit.proof import ProofError, make_proof
+from traderecon.audit.signing import Keys, Signer, SigningKeyError, make_key, name_of
+from traderecon.audit.verify import AuditReport, examine
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import fail_to_write
@@ -99,7 +99,7 @@ def verify(
     except StoreError as error:
         fail(error.code, error.sentence)
     except sqlite3.DatabaseError as error:  # its tables cannot be read
-        examined = Examined(
+        examined = AuditReport(
             intact=False,
             rows=0,
             trades=0,
@@ -187,10 +187,10 @@ def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
     checkpoints = _checkpoints(settings, files)
     try:
         with looked_at(settings.database_url) as connection:
-            proof = proof_of(connection, trade, checkpoints, _rules(settings), iso(now_ns()))
+            proof = make_proof(connection, trade, checkpoints, _rules(settings), iso(now_ns()))
     except StoreError as error:
         fail(error.code, error.sentence)
-    except Unproven as error:
+    except ProofError as error:
         fail(Exit.BREAKS, printable(str(error)))
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         fail(Exit.BREAKS, f"the rows of {trade!r} were changed ({error!r}): run `traderecon audit verify`")
@@ -316,7 +316,7 @@ def _keys(settings: Settings, public_keys: tuple[str, ...]) -> Keys:
         if not public_keys and settings.checkpoint_key_file is not None:
             public_keys = (Signer.of(settings.checkpoint_key_file).public,)
         return Keys.of(public_keys)
-    except KeyTrouble as error:
+    except SigningKeyError as error:
         fail(Exit.CONFIG, str(error))
 
 
@@ -350,7 +350,7 @@ def _size(connection: sqlite3.Connection) -> int:
     return 2 * (results if isinstance(results, int) else 0) + (dead_letters if isinstance(dead_letters, int) else 0)
 
 
-def _print(examined: Examined) -> None:
+def _print(examined: AuditReport) -> None:
     for chain in examined.chains:
         checkpoint = f", last checkpoint {chain.checkpoint}" if chain.checkpoint else ", no checkpoint"
         click.echo(

@@ -25,7 +25,7 @@ from traderecon.sink.database import StoreError, explained
 from traderecon.sink.dead_letter_queries import parsed, sent_record
 from traderecon.sink.filters import DeadLetterFilter, DeadLetterState
 from traderecon.sink.queries import UNREADABLE, Queries
-from traderecon.sink.rows import DeadLetterRow, SentRecord
+from traderecon.sink.rows import DeadLetterRecord, DeadLetterRow
 from traderecon.sink.store import Store
 from traderecon.topics import topics
 
@@ -178,7 +178,7 @@ def _print(decision: Decision, outcome: Outcome, *, dry: bool) -> None:
         click.echo(f"{outcome.letter}: {'would be ' if dry else ''}replayed, attempt {outcome.attempt}")
 
 
-def _records(queries: Queries, ids: Sequence[str]) -> list[SentRecord]:
+def _records(queries: Queries, ids: Sequence[str]) -> list[DeadLetterRecord]:
     """The dead letters with their records; ends the command with 3 if one does not exist."""
     records = []
     for dead_letter in ids:

@@ -16,12 +16,12 @@ import msgspec
 
 from traderecon.client.client import Client
 from traderecon.clock import now_ns
-from traderecon.records.action import MOST_REPLAYS, DeadLetterAction, Deed, decode_action, encode_action
+from traderecon.records.action import MAX_REPLAYS, DeadLetterAction, Deed, decode_action, encode_action
 from traderecon.records.dead_letter import REPLAY_ATTEMPT, REPLAY_OF, dead_letter_id
 from traderecon.records.digest import sha256
 from traderecon.records.formats import known
 from traderecon.records.instants import iso
-from traderecon.sink.rows import SentRecord
+from traderecon.sink.rows import DeadLetterRecord
 from traderecon.topics import Topics
 from traderecon.transport.microbatch import Outgoing, partition_for
 
@@ -45,7 +45,7 @@ class Outcome(NamedTuple):
 class _DeadLetter(NamedTuple):
     id: str
     root: str
-    record: SentRecord
+    record: DeadLetterRecord
 
 
 class Decider:
@@ -56,7 +56,7 @@ class Decider:
         self._actions: dict[str, list[DeadLetterAction]] = {}
         self._next_offsets: dict[int, int] = {}
 
-    async def decide(self, decision: Decision, records: Sequence[SentRecord]) -> list[Outcome]:
+    async def decide(self, decision: Decision, records: Sequence[DeadLetterRecord]) -> list[Outcome]:
         """One outcome per dead letter, in their order; raises ``ClientError``."""
         partitions = (await self._client.topics()).get(self._names.actions, 1)
         dead_letters = [_dead_letter(record) for record in records]
@@ -101,7 +101,7 @@ class Decider:
                 continue
             replays = [replay.action_id for replay in _replays(self._actions[dead_letter.root])]
             attempt = replays.index(action.action_id) + 1
-            if attempt > MOST_REPLAYS:
+            if attempt > MAX_REPLAYS:
                 outcomes[dead_letter.id] = Outcome(dead_letter.id, None, "another process replayed it at the same time")
                 continue
             row = dead_letter.record.row
@@ -127,8 +127,8 @@ class Decider:
             return "its record was truncated (over 64 kB): ask its sender to send it again in smaller records"
         if _sha256(bytes_of(dead_letter.record.raw)) != row.sha256:
             return "its record was changed in the database after it was rejected: run `traderecon audit verify`"
-        if len(_replays(earlier)) + pending >= MOST_REPLAYS:
-            return f"it was replayed {MOST_REPLAYS} times: ask its sender to correct and resend it, or discard it"
+        if len(_replays(earlier)) + pending >= MAX_REPLAYS:
+            return f"it was replayed {MAX_REPLAYS} times: ask its sender to correct and resend it, or discard it"
         return ""
 
     async def _read_actions(self, partitions: Iterable[int]) -> None:
@@ -155,7 +155,7 @@ def _decode(value: bytes) -> DeadLetterAction | None:
     return action if isinstance(action, DeadLetterAction) else None
 
 
-def _dead_letter(record: SentRecord) -> _DeadLetter:
+def _dead_letter(record: DeadLetterRecord) -> _DeadLetter:
     row = record.row
     return _DeadLetter(dead_letter_id(row.source_topic, row.source_partition, row.source_offset), record.root, record)
 

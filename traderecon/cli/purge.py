@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from traderecon.audit.checkpoint_files import NAME
 from traderecon.audit.purging import Purging, decide
-from traderecon.audit.signing import KeyTrouble, Signer
+from traderecon.audit.signing import Signer, SigningKeyError
 from traderecon.cli import attribution
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, progress, say
@@ -187,7 +187,7 @@ def _signing(settings: Settings) -> Callable[[Checkpoint], Checkpoint]:
     """A function that signs checkpoints; an invalid key ends the command."""
     try:
         return Signer.of(settings.checkpoint_key_file or Path()).signed
-    except KeyTrouble as error:
+    except SigningKeyError as error:
         fail(Exit.CONFIG, f"TRADERECON_CHECKPOINT_KEY_FILE: {error}")
 
 

@@ -85,7 +85,7 @@ async def _unaccounted(client: Client, names: Topics, topic: str, partition: int
                 with suppress(msgspec.MsgspecError):  # the sink rejects records that are not accounts
                     account = decode_account(record.value or b"")
                     book = (book or Book.opened(account)).entered(account)
-    return book.untold(low) if book is not None else ()
+    return book.missing_spans(low) if book is not None else ()
 
 
 def _group(settings: Settings, names: Topics, topic: str) -> str:

@@ -34,7 +34,7 @@ class Created(NamedTuple):
     partitions: int
 
 
-class Copies(NamedTuple):
+class ReplicaCounts(NamedTuple):
     """The number of brokers, and the replicas of each topic (of its partition with the fewest)."""
 
     brokers: int
@@ -79,7 +79,7 @@ class Client(Protocol):
         """Every topic and its number of partitions."""
         ...
 
-    async def copies(self) -> Copies:
+    async def copies(self) -> ReplicaCounts:
         """The number of brokers and of replicas of each topic."""
         ...
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from traderecon import clock
-from traderecon.client.client import Copies, Created, GroupPosition, OpenTransaction, Rights
+from traderecon.client.client import Created, GroupPosition, OpenTransaction, ReplicaCounts, Rights
 from traderecon.topics import Topic
 from traderecon.transport.agreement import GroupState
 from traderecon.transport.errors import NotAccepted, NoTopic
@@ -60,9 +60,9 @@ class EmbeddedClient:
         """Every topic and its number of partitions."""
         return {topic.name: topic.partitions for topic in await _call(self._log.topics)}
 
-    async def copies(self) -> Copies:
+    async def copies(self) -> ReplicaCounts:
         """One file, on one machine."""
-        return Copies(1, dict.fromkeys(await self.topics(), 1))
+        return ReplicaCounts(1, dict.fromkeys(await self.topics(), 1))
 
     async def create(self, topic: Topic, partitions: int) -> Created:
         """Create a topic unless it exists; an existing one keeps its partitions."""

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 )
 
 from traderecon.addresses import servers as servers_of
-from traderecon.client.client import CONNECT_S, PATIENCE_S, Copies, Created, GroupPosition, Rights
+from traderecon.client.client import CONNECT_S, PATIENCE_S, Created, GroupPosition, ReplicaCounts, Rights
 from traderecon.client.connect_error import rejection_reason
 from traderecon.client.kafka_admin import Admin, once_ready
 from traderecon.client.kafka_batches import add, batches
@@ -120,7 +120,7 @@ class KafkaClient(Diagnosis):
             if not topic["error_code"] and not topic["is_internal"]
         }
 
-    async def copies(self) -> Copies:
+    async def copies(self) -> ReplicaCounts:
         """The number of live brokers, and of each topic's replicas, in sync or not."""
         cluster = await self._await_answer(self._admin.describe_cluster())
         topics = await self._await_answer(self._admin.describe_topics())
@@ -129,7 +129,7 @@ class KafkaClient(Diagnosis):
             for topic in topics
             if not topic["error_code"] and topic["partitions"]
         }
-        return Copies(len(cluster["brokers"]), copies)
+        return ReplicaCounts(len(cluster["brokers"]), copies)
 
     async def create(self, topic: Topic, partitions: int) -> Created:
         """Create a topic with its settings and wait until it is usable; an existing one is left as it is."""

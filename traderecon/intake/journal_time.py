@@ -185,9 +185,9 @@ class JournalTime:
         )
         incidents.report(Kind.CLOCK_BEHIND, {"the log's time": behind_text} if behind_ms else {})
         if self._begun and not self._clock.settled and ahead_texts:
-            self._app.holds.put(HOLD, " ".join(ahead_texts.values()))
+            self._app.pauses.pause(HOLD, " ".join(ahead_texts.values()))
         else:
-            self._app.holds.lift(HOLD)
+            self._app.pauses.resume(HOLD)
         if self._clock.settled:
             self._store()
 

@@ -18,7 +18,7 @@ from faust.types import StreamT
 
 from traderecon import clock
 from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, origin_of
-from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, latest_leg_time_ns, orphan
+from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
 from traderecon.matching.lifecycle import Awaited, TradeTransition, expire, join
 from traderecon.matching.published_results import PublishedResults
@@ -188,7 +188,7 @@ class _Matching:
             output.reject_too_many(stored)
             return
         last_published = trade.told
-        result = orphan(row.version, [*trade.facts, stored], last_published, self._stamp)
+        result = late_leg_result(row.version, [*trade.facts, stored], last_published, self._stamp)
         encoded = Encoded(result, encode_result(result), stored.journal_offset)
         output.trades.keep(trade_id, *incoming)
         output.publish(trade_id, encoded, last_published)
@@ -284,7 +284,7 @@ class _Matching:
             step, rekeying = deadlines.following(write_batch, rekeying, SWEPT_AT_ONCE)
             for waiting in step:
                 self._expire(output, waiting, write_batch.applied + 1, output.watermark_ns)
-            deadlines.rekeyed(write_batch, rekeying)
+            deadlines.put_rekeying(write_batch, rekeying)
             if step:
                 await self._flush(output, upto=write_batch.applied)
             if monotonic() >= until_s:

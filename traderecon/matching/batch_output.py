@@ -121,7 +121,7 @@ class BatchOutput:
         if previous_due_ns is not None and previous_due_ns != transition.due_ns:
             deadlines.forget(self.write_batch, previous_due_ns, trade_id)
         if transition.due_ns is not None and transition.judgement is not None:
-            deadlines.await_until(self.write_batch, transition.due_ns, trade_id, awaited(transition.judgement.sides))
+            deadlines.add_deadline(self.write_batch, transition.due_ns, trade_id, awaited(transition.judgement.sides))
         if encoded is not None:
             self.publish(trade_id, encoded, transition.last_published)
 

@@ -42,7 +42,7 @@ def claims_trade(fact: Fact) -> bool:
     return fact.leg.source is not Source.PNL
 
 
-def orphan(
+def late_leg_result(
     version: int, late: Sequence[IdentifiedFact], last_published: LastPublished | None, rules: RulesStamp
 ) -> Result:
     """The result of a closed trade's late legs (at least one): a break, ``version`` plus one for each leg.

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from traderecon import open_files
-from traderecon.audit.signing import KeyTrouble, Signer
+from traderecon.audit.signing import Signer, SigningKeyError
 from traderecon.permissions import readable_by_everyone
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.rulebook import rules_in_force
@@ -176,7 +176,7 @@ def checkpoint_key(settings: Settings) -> Iterator[Finding]:
         return
     try:
         Signer.of(file)
-    except KeyTrouble as error:
+    except SigningKeyError as error:
         yield bad("checkpoint key", str(error), "correct TRADERECON_CHECKPOINT_KEY_FILE, or unset it")
     else:
         yield ok("checkpoint key", f"{file} signs checkpoints")

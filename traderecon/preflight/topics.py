@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from traderecon.client.client import Client, Copies, Created
+from traderecon.client.client import Client, Created, ReplicaCounts
 from traderecon.settings import Settings
 from traderecon.topics import Topic, Topics, topics
 
@@ -81,7 +81,7 @@ def other_partitions(names: Topics, topic: str, partitions: int, expected: int) 
 
 
 async def _status(  # noqa: PLR0917  # actual and expected properties of one topic
-    client: Client, names: Topics, topic: Topic, partitions: int | None, expected: int, replicas: Copies
+    client: Client, names: Topics, topic: Topic, partitions: int | None, expected: int, replicas: ReplicaCounts
 ) -> TopicStatus:
     if partitions is None:
         return TopicStatus(topic.name, Fitness.MISSING, None, "is missing", CREATE_TOPICS)
@@ -106,7 +106,9 @@ async def _status(  # noqa: PLR0917  # actual and expected properties of one top
     )
 
 
-def _few_replicas(topic: str, partitions: int, config: Mapping[str, str], replicas: Copies) -> TopicStatus | None:
+def _few_replicas(
+    topic: str, partitions: int, config: Mapping[str, str], replicas: ReplicaCounts
+) -> TopicStatus | None:
     """The status of a topic with fewer replicas than the cluster could hold; None if it has enough."""
     if replicas.brokers < REPLICAS:
         return None

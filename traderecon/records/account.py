@@ -116,7 +116,7 @@ class Book(msgspec.Struct, frozen=True):
             gaps=tuple(self._remaining_gaps(first, stop)),
         )
 
-    def untold(self, end: int) -> tuple[Span, ...]:
+    def missing_spans(self, end: int) -> tuple[Span, ...]:
         """The spans without an account between ``start`` and ``end``, an offset that may be beyond ``next_offset``."""
         spans = (*self.gaps, (self.next_offset, end))
         return tuple((start, min(stop, end)) for start, stop in spans if start < min(stop, end))

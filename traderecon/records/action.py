@@ -15,7 +15,7 @@ from traderecon.records.digest import sha256
 from traderecon.records.formats import known
 from traderecon.records.words import Word
 
-MOST_REPLAYS = 3
+MAX_REPLAYS = 3
 """How often a record may be replayed, however many dead letters come of it."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, Text, case, func, select
 
-from traderecon.records.action import MOST_REPLAYS, Deed
+from traderecon.records.action import MAX_REPLAYS, Deed
 from traderecon.sink.filters import DeadLetterState
-from traderecon.sink.rows import RAW_SHOWN, ActionRow, DeadLetterRow, SentRecord
+from traderecon.sink.rows import RAW_SHOWN, ActionRow, DeadLetterRecord, DeadLetterRow
 from traderecon.sink.schema import dead_letter_actions, dead_letters
 
 _STATE = "state"
@@ -40,7 +40,7 @@ def dead_letter_state() -> Any:
     dead_letter_id = rows.source_topic + "/" + rows.source_partition.cast(Text) + "/" + rows.source_offset.cast(Text)
     last = (
         select(case((actions.deed == Deed.DISCARD, DeadLetterState.DISCARDED), else_=DeadLetterState.REPLAYED))
-        .where(actions.letter == dead_letter_id, func.coalesce(actions.attempt, 0) <= MOST_REPLAYS)
+        .where(actions.letter == dead_letter_id, func.coalesce(actions.attempt, 0) <= MAX_REPLAYS)
         .order_by(actions.offset.desc())
         .limit(1)
         .correlate(dead_letters)
@@ -59,7 +59,7 @@ def dead_letter_columns() -> list[Any]:
     return [special[name] if name in special else dead_letters.c[name] for name in DeadLetterRow.__struct_fields__]
 
 
-def sent_record(engine: Engine, wanted: DeadLetterId) -> SentRecord | None:
+def sent_record(engine: Engine, wanted: DeadLetterId) -> DeadLetterRecord | None:
     """One dead letter with its whole record; None if there is no such dead letter."""
     columns = dead_letters.c
     query = select(*dead_letter_columns(), columns.key, columns.raw).where(*_has_id(wanted))
@@ -79,7 +79,7 @@ def sent_record(engine: Engine, wanted: DeadLetterId) -> SentRecord | None:
             .where(dead_letter_actions.c.root == root)
             .order_by(dead_letter_actions.c.offset)
         ).all()
-    return SentRecord(row, root, key, raw, tuple(ActionRow(*action) for action in actions))
+    return DeadLetterRecord(row, root, key, raw, tuple(ActionRow(*action) for action in actions))
 
 
 def _has_id(dead_letter_id: DeadLetterId) -> list[Any]:

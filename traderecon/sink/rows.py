@@ -115,7 +115,7 @@ class ActionRow(Struct, frozen=True):
     reason: str
 
 
-class SentRecord(msgspec.Struct, frozen=True):
+class DeadLetterRecord(msgspec.Struct, frozen=True):
     """A dead letter's record, complete unless it was truncated when stored: ``key`` and ``raw`` are base64."""
 
     row: DeadLetterRow

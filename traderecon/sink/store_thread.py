@@ -37,7 +37,7 @@ class StoreThread:
         while True:
             call = asyncio.get_running_loop().run_in_executor(self._thread, work)
             while not (await asyncio.wait({call}, timeout=SLOW_S))[0]:
-                self._app.holds.put(
+                self._app.pauses.pause(
                     PAUSE,
                     f"{self._store.path} has not answered for {monotonic() - started_s:.0f} s: find the process "
                     "that locks it. Nothing is lost: new records stay on the topics.",
@@ -47,9 +47,9 @@ class StoreThread:
             except StoreError as error:
                 if not error.transient:
                     fail_stop(error.sentence, error if error.code == Exit.SOFTWARE else None, code=error.code)
-                self._app.holds.put(PAUSE, error.sentence)
+                self._app.pauses.pause(PAUSE, error.sentence)
             else:
-                self._app.holds.lift(PAUSE)
+                self._app.pauses.resume(PAUSE)
                 return result
 
     async def close(self) -> None:

@@ -83,7 +83,7 @@ class StreamApp(faust.App):
         self.writes = frozenset(writes)
         self.reads = frozenset(reads)
         self.fixed = frozenset(fixed)
-        self.holds = Pauses(name)
+        self.pauses = Pauses(name)
         self.incidents = Incidents(name)
         self.security = security
         self.agreement = agreement

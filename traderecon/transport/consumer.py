@@ -195,7 +195,7 @@ class BatchConsumer(Driver):
                 if not self.flow_active:
                     await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
                     continue
-                if self.app.holds:
+                if self.app.pauses:
                     await asyncio.sleep(PAUSED_S)
                     continue
                 active = self._get_active_partitions()
@@ -363,7 +363,7 @@ class BatchConsumer(Driver):
                 await self._begin_late()
             with suppress(*self.transient_errors):
                 await self.same_log.watch(watched)
-            if self.app.holds:
+            if self.app.pauses:
                 last_states, unchanged_since, busy = {}, {}, now
                 continue
             if not self.app.rebalancing or self.app.tables.recovery.restored != restored:

@@ -56,9 +56,9 @@ class Rebalance(group_coordinator.CoordinatorGroupRebalance):  # type: ignore[mi
             else:
                 if assignment is not None:
                     membership.accept()
-                    app.loop.call_soon_threadsafe(app.holds.lift, PAUSE)
+                    app.loop.call_soon_threadsafe(app.pauses.resume, PAUSE)
                 return assignment
-        app.loop.call_soon_threadsafe(app.holds.put, PAUSE, membership.reason(self.group_id, state))
+        app.loop.call_soon_threadsafe(app.pauses.pause, PAUSE, membership.reason(self.group_id, state))
         await asyncio.sleep(RETRY_S)
         return None
 

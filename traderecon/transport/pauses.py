@@ -1,6 +1,6 @@
 """Pauses: named reasons for which an app currently reads no records.
 
-    pauses.put("disk", "12 MiB free ...")  ->  no fetch, not ready, the watchdog waits  ->  pauses.lift("disk")
+    pauses.pause("disk", "12 MiB free ...")  ->  no fetch, not ready, the watchdog waits  ->  pauses.resume("disk")
 
 Work in progress is finished. A pause is for trouble that ends by outside action: a full disk, a database that does not
 answer. It is logged when it begins, every minute, and when it is over.
@@ -34,11 +34,11 @@ class Pauses:
         return frozenset(self._ever)
 
     @property
-    def said(self) -> Mapping[str, str]:
+    def reasons(self) -> Mapping[str, str]:
         """The reason of each current pause, by name."""
         return dict(self._reasons)
 
-    def put(self, name: str, reason: str) -> None:
+    def pause(self, name: str, reason: str) -> None:
         """Begin a pause or confirm it. Call it again while the trouble lasts, so that it is logged every minute."""
         self._reasons[name] = reason
         self._ever.add(name)
@@ -47,7 +47,7 @@ class Pauses:
             self._logged_s[name] = now_s
             logger.warning("%s is paused: %s", self._app, reason)
 
-    def lift(self, name: str) -> None:
+    def resume(self, name: str) -> None:
         """End a pause; does nothing if there is none of that name."""
         if self._reasons.pop(name, None) is not None:
             del self._logged_s[name]

@@ -59,9 +59,9 @@ def attach(app: StreamApp, stages: Mapping[str, StreamApp], metrics: Metrics, di
                 metrics.database_disk_free.labels(disks.database.name).set(free[disks.database.parent])
         fullest = min(free, key=lambda directory: free[directory])
         for role, stage in stages.items():
-            pause_or_resume(stage.holds, free[fullest], floor_bytes(role, floor_mb), str(fullest))
-            for name in {PAUSE, *stage.holds.ever}:
-                metrics.held.labels(role, name).set(name in stage.holds.said)
+            pause_or_resume(stage.pauses, free[fullest], floor_bytes(role, floor_mb), str(fullest))
+            for name in {PAUSE, *stage.pauses.ever}:
+                metrics.held.labels(role, name).set(name in stage.pauses.reasons)
 
     app.timer(interval=INTERVAL_S, on_leader=False, name="free-space")(check)
 
@@ -93,8 +93,8 @@ def pause_or_resume(pauses: Pauses, free_bytes: int, floor: int, directory: str)
     """Pause below the floor, resume clearly above it; nothing changes in between, which prevents flapping."""
     if free_bytes < floor:
         text = f"{free_bytes // MIB:,} MiB are free on the disk of {directory}, less than {floor // MIB:,}"
-        pauses.put(PAUSE, f"{text} (see TRADERECON_MIN_FREE_MB). Free some space; it then resumes by itself.")
+        pauses.pause(PAUSE, f"{text} (see TRADERECON_MIN_FREE_MB). Free some space; it then resumes by itself.")
     elif free_bytes >= floor + min(floor // 20, SLACK_BYTES):
-        pauses.lift(PAUSE)
-    elif PAUSE in pauses.said:
-        pauses.put(PAUSE, pauses.said[PAUSE])
+        pauses.resume(PAUSE)
+    elif PAUSE in pauses.reasons:
+        pauses.pause(PAUSE, pauses.reasons[PAUSE])
