@@ -74,8 +74,8 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 @pytest.mark.parametrize(
     ("setting", "value", "words"),
     [
-        ("topic_prefix", "uat.", "belongs to the topic prefix '', and TRADERECON_TOPIC_PREFIX leads to 'uat.'"),
-        ("topic_partitions", 5, "belongs to the number of partitions 4, and TRADERECON_TOPIC_PARTITIONS leads to 5"),
+        ("topic_prefix", "uat.", "belongs to the topic prefix '', but TRADERECON_TOPIC_PREFIX leads to 'uat.'"),
+        ("topic_partitions", 5, "belongs to the number of partitions 4, but TRADERECON_TOPIC_PARTITIONS leads to 5"),
     ],
 )
 def test_a_data_directory_of_another_layout(used: Installation, setting: str, value: object, words: str) -> None:
@@ -99,7 +99,7 @@ def test_a_data_directory_of_another_log(used: Installation) -> None:
         path.rename(aside / path.name)
     before = state(used)
     said = refused(used)
-    assert re.search(r"belongs to the cluster 'log-\w+', and TRADERECON_BROKER leads to 'log-\w+'", said)
+    assert re.search(r"belongs to the cluster 'log-\w+', but TRADERECON_BROKER leads to 'log-\w+'", said)
     assert state(used) == before
     for path in used.data_dir.glob("log.db*"):
         path.unlink()
