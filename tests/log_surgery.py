@@ -24,8 +24,8 @@ def cut(log: Log, topic: str, partition: int, end: int) -> int:
         kept = [record for record in records if record.offset < end]
         db.executemany(INSERT, ((place(located.id, last), *batch) for last, *batch in packed(kept)))
         db.execute(
-            "UPDATE partitions SET next = ?1, first = min(first, ?1), cleaned = min(cleaned, ?1) WHERE id = ?2",
-            (end, located.id),
+            "UPDATE partitions SET next = :end, first = min(first, :end), cleaned = min(cleaned, :end) WHERE id = :id",
+            {"end": end, "id": located.id},
         )
     log._compactions.pop(located.id, None)
     return len(records) - len(kept)
