@@ -59,8 +59,8 @@ def test_every_command_finds_the_same_log_and_database_whatever_the_name_of_the_
     directory.mkdir()
     (tmp_path / "link").symlink_to(directory)
     data_dir = {"absolute": str(directory), "relative": ODD, "symlink": str(tmp_path / "link")}[kind]
-    traderecon(tmp_path, "simulate", "--trades", "30", data_dir=data_dir)
     traderecon(tmp_path, "demo", "--trades", "30", data_dir=data_dir)
+    traderecon(tmp_path, "simulate", "--trades", "30", data_dir=data_dir)
     assert "OK" in traderecon(tmp_path, "doctor", data_dir=data_dir)
     assert traderecon(tmp_path, "db", "current", data_dir=data_dir) != "none\n"
     traderecon(tmp_path, "audit", "verify", data_dir=data_dir)
