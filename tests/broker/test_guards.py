@@ -94,7 +94,7 @@ def test_records_that_retention_took_are_left_out_by_decision_only(kafka: Kafka,
     assert command
     arguments = [*command[1].split(), "--reason", "the broker kept a day only", "--by", "the desk"]
     done = installation.run(*arguments, "--json")
-    assert "3 offsets, 10 to 12, are left out" in done.stderr
+    assert "3 offsets, 10 to 12, are skipped" in done.stderr
     decided = json.loads(done.stdout)
     (recorded,) = (json.loads(record.value or b"") for record in kafka.records(installation.topics.actions))
     assert recorded == decided
