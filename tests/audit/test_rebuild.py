@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit.kept import halves, publish
+from audit.sink_installation import halves, publish
 from audit.tamperings import outputs_of
 from sink.outputs import PARTITIONS, TOPICS, Outputs, rows
 

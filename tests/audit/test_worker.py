@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit.kept import StoredFact, by_chain, halves, topic_lines
+from audit.sink_installation import SinkInstallation, by_chain, halves, topic_lines
 from audit.tamperings import outputs_of
 
 from traderecon.audit.checkpoint_files import NAME
@@ -23,8 +23,8 @@ VOLATILE = {"standings", "sink_offsets"}
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[StoredFact]:
-    installation = StoredFact(tmp_path)
+def installation(tmp_path: Path) -> Iterator[SinkInstallation]:
+    installation = SinkInstallation(tmp_path)
     yield installation
     installation.close()
 
@@ -34,7 +34,9 @@ def chains(found: dict[str, Any]) -> set[tuple[object, ...]]:
     return {(one["topic"], one["partition"], one["rows"], one["head"]) for one in found["chains"]}
 
 
-def test_a_worker_publishes_checkpoints_and_an_auditor_uses_them(installation: StoredFact, tmp_path: Path) -> None:
+def test_a_worker_publishes_checkpoints_and_an_auditor_uses_them(
+    installation: SinkInstallation, tmp_path: Path
+) -> None:
     installation.publish(outputs_of(TRADES, SEED))
     worker = installation.start("sink")
     installation.until(lambda: installation.one("SELECT count(*) FROM result_history"), "something is stored")
@@ -90,7 +92,7 @@ def test_a_worker_publishes_checkpoints_and_an_auditor_uses_them(installation: S
 
 @pytest.mark.matrix("S12")
 def test_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_are_missed(
-    installation: StoredFact, tmp_path: Path
+    installation: SinkInstallation, tmp_path: Path
 ) -> None:
     made = installation.asked("audit", "key", tmp_path / "key.pem")
     public = made.stdout.strip()
@@ -151,7 +153,7 @@ def test_checkpoints_that_were_signed_and_are_removed_changed_or_stripped_are_mi
     assert installation.asked("audit", "verify", "--checkpoints", file, "--offline").returncode == Exit.OK
 
 
-def test_inputs_must_exist_and_outputs_must_not(installation: StoredFact, tmp_path: Path) -> None:
+def test_inputs_must_exist_and_outputs_must_not(installation: SinkInstallation, tmp_path: Path) -> None:
     installation.publish(outputs_of(TRADES, SEED))
     installation.store()
     (tmp_path / "none.jsonl").write_text("\n")
@@ -166,7 +168,7 @@ def test_inputs_must_exist_and_outputs_must_not(installation: StoredFact, tmp_pa
 
 
 @pytest.mark.matrix("P11")
-def test_a_backup_of_yesterday_comes_to_today(installation: StoredFact, tmp_path: Path) -> None:
+def test_a_backup_of_yesterday_comes_to_today(installation: SinkInstallation, tmp_path: Path) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     installation.publish(first)
     installation.store()
@@ -188,7 +190,7 @@ def test_a_backup_of_yesterday_comes_to_today(installation: StoredFact, tmp_path
 
 
 @pytest.mark.matrix("S7")
-def test_a_log_of_the_database_that_is_deleted_costs_nothing(installation: StoredFact) -> None:
+def test_a_log_of_the_database_that_is_deleted_costs_nothing(installation: SinkInstallation) -> None:
     installation.publish(outputs_of(TRADES, SEED))
     worker = installation.start("sink")
     installation.until(installation.read_all, "everything is stored")
@@ -204,7 +206,7 @@ def test_a_log_of_the_database_that_is_deleted_costs_nothing(installation: Store
 
 
 @pytest.mark.matrix("S7")
-def test_a_damaged_database_stops_the_worker_and_is_made_anew(installation: StoredFact) -> None:
+def test_a_damaged_database_stops_the_worker_and_is_made_anew(installation: SinkInstallation) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     installation.publish(first)
     installation.store()

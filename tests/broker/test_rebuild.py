@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit.kept import StoredFact, halves, publish
+from audit.sink_installation import SinkInstallation, halves, publish
 from audit.tamperings import outputs_of
 from broker.kafka_server import Kafka
 
@@ -17,13 +17,13 @@ TRADES = 120
 
 
 @pytest.fixture
-def kept(kafka: Kafka, tmp_path: Path) -> Iterator[StoredFact]:
-    installation = StoredFact(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
+def kept(kafka: Kafka, tmp_path: Path) -> Iterator[SinkInstallation]:
+    installation = SinkInstallation(tmp_path, f"kafka://{kafka.address}", topic_prefix=PREFIX)
     yield installation
     installation.close()
 
 
-def test_the_topics_of_a_kafka_make_the_same_database(kept: StoredFact, tmp_path: Path) -> None:
+def test_the_topics_of_a_kafka_make_the_same_database(kept: SinkInstallation, tmp_path: Path) -> None:
     first, later = halves(outputs_of(TRADES, 8))
     asyncio.run(publish(kept.broker, kept.data_dir, first, PREFIX))
     kept.store()

@@ -31,7 +31,7 @@ class AccountError(AssertionError):
     """Something does not add up."""
 
 
-class LastPublished(NamedTuple):
+class NewestResult(NamedTuple):
     """The newest result of a trade."""
 
     version: int
@@ -48,7 +48,7 @@ class Accounts:
         self._installation, self._topics = installation, installation.topics
         self._read_up_to: Counter[tuple[str, int]] = Counter()
         self._open: dict[Place, Fed] = {}
-        self._told: dict[str, LastPublished] = {}
+        self._told: dict[str, NewestResult] = {}
         self._round_of: dict[str, int] = {}
         self._round = 0
 
@@ -81,7 +81,7 @@ class Accounts:
     def closed(self) -> None:
         """Compare the database with what was told. Raises AccountError."""
         stored = {
-            trade_id: LastPublished(version, state, json.loads(reasons))
+            trade_id: NewestResult(version, state, json.loads(reasons))
             for trade_id, version, state, reasons in self._installation.rows(
                 "SELECT trade_id, version, state, reasons FROM results"
             )
@@ -140,7 +140,7 @@ class Accounts:
 
     def _result(self, record: Record) -> None:
         result = json.loads(record.value or b"", parse_constant=_refused)  # as audit verify does
-        told = LastPublished(result["version"], result["state"], result["reasons"])
+        told = NewestResult(result["version"], result["state"], result["reasons"])
         before = self._told.get(result["trade_id"])
         if before is None or told.version > before.version:
             self._told[result["trade_id"]] = told

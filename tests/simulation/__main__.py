@@ -29,8 +29,8 @@ END_WITH_PARENT = 1
 HASHED_ALIKE = {"PYTHONHASHSEED": "0"}
 
 
-class LastPublished(NamedTuple):
-    """What is told of one schedule."""
+class ScheduleReport(NamedTuple):
+    """What one schedule came to."""
 
     name: str
     day: int
@@ -42,14 +42,14 @@ class LastPublished(NamedTuple):
     repeated: int
 
 
-def seeds(first: int, bug: str, numbers: Iterable[int]) -> list[LastPublished]:
+def seeds(first: int, bug: str, numbers: Iterable[int]) -> list[ScheduleReport]:
     """Play the schedules of these seeds."""
     from simulation.plan import planned
 
     return [told for number in numbers for told in _played([(f"seed {first + number}", planned(first + number))], bug)]
 
 
-def pointed(bug: str, crashes: list[tuple[str, int]]) -> list[LastPublished]:
+def pointed(bug: str, crashes: list[tuple[str, int]]) -> list[ScheduleReport]:
     """Play the small day, each time ended at one pass of a point."""
     from simulation.plan import Crash, small
 
@@ -58,7 +58,7 @@ def pointed(bug: str, crashes: list[tuple[str, int]]) -> list[LastPublished]:
     return list(_played(plans, bug))
 
 
-def _played(plans: Iterable[tuple[str, object]], bug: str) -> Iterator[LastPublished]:
+def _played(plans: Iterable[tuple[str, object]], bug: str) -> Iterator[ScheduleReport]:
     from simulation.verdict import Verdict
     from simulation.world import simulate
 
@@ -66,7 +66,7 @@ def _played(plans: Iterable[tuple[str, object]], bug: str) -> Iterator[LastPubli
         outcome, world = simulate(plan, _bench(bug))  # type: ignore[arg-type]
         verdict = Verdict(outcome, world)
         world.log.close()
-        yield LastPublished(
+        yield ScheduleReport(
             name,
             plan.day.seed,  # type: ignore[attr-defined]
             [finding.line for finding in verdict.findings],
@@ -106,7 +106,7 @@ class Sum:
         self.repeated = 0
         self._digests: dict[int, tuple[str, str]] = {}
 
-    def add(self, told: LastPublished) -> None:
+    def add(self, told: ScheduleReport) -> None:
         """Take one in; another digest of the same day is wrong."""
         self.schedules += 1
         first, digest = self._digests.setdefault(told.day, (told.name, told.digest))
@@ -184,7 +184,7 @@ def run() -> int:
     return 1 if total.wrong else 0
 
 
-def _every_seed(options: argparse.Namespace) -> Iterator[LastPublished]:
+def _every_seed(options: argparse.Namespace) -> Iterator[ScheduleReport]:
     chunks = [range(at, min(at + CHUNK, options.schedules)) for at in range(0, options.schedules, CHUNK)]
     if options.processes == 1:
         for chunk in chunks:
@@ -194,7 +194,7 @@ def _every_seed(options: argparse.Namespace) -> Iterator[LastPublished]:
     yield from _spread(options.processes, [(seeds, options.seed, options.bug, chunk) for chunk in chunks])
 
 
-def _every_point(bug: str, processes: int) -> Iterator[LastPublished]:
+def _every_point(bug: str, processes: int) -> Iterator[ScheduleReport]:
     [calm] = pointed(bug, [("", 0)])
     yield calm
     ends = [(point, nth) for point, count in sorted(calm.passes.items()) for nth in range(1, count + 1)]
@@ -211,9 +211,9 @@ def _tied() -> None:
     ctypes.CDLL(None).prctl(END_WITH_PARENT, signal.SIGKILL)
 
 
-def _spread(processes: int, calls: list[tuple[object, ...]]) -> Iterator[LastPublished]:
+def _spread(processes: int, calls: list[tuple[object, ...]]) -> Iterator[ScheduleReport]:
     with ProcessPoolExecutor(processes, initializer=_tied) as pool:
-        under_way: list[Future[list[LastPublished]]] = [pool.submit(*call) for call in calls[: processes * 2]]  # type: ignore[arg-type]
+        under_way: list[Future[list[ScheduleReport]]] = [pool.submit(*call) for call in calls[: processes * 2]]  # type: ignore[arg-type]
         rest = iter(calls[processes * 2 :])
         try:
             while under_way:

@@ -247,14 +247,14 @@ asyncio.run(story())
 
 @pytest.mark.matrix("K11")
 def test_killed_while_it_flushes_or_compacts_the_store_is_a_prefix_of_its_changelog(tmp_path: Path) -> None:
-    for output in (1, 40, 90):
+    for batches in (1, 40, 90):
         with subprocess.Popen(
             [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as worker:
             assert worker.stdout is not None
-            for _ in range(output):
+            for _ in range(batches):
                 assert worker.stdout.readline()
             worker.kill()
     for journal in store_of(tmp_path).glob("*.log"):

@@ -21,11 +21,11 @@ EVERY = 5
 def skip_an_offset() -> None:
     """A record of a fetch is passed over."""
     fresh = Progress.fresh
-    turn = output()
+    due = every_nth()
 
     def skipping(self: Progress, fetch: Fetch) -> Sequence[Any]:
         records = fresh(self, fetch)
-        return records[1:] if len(records) > 1 and turn() else records
+        return records[1:] if len(records) > 1 and due() else records
 
     Progress.fresh = skipping  # type: ignore[method-assign]
 
@@ -33,11 +33,11 @@ def skip_an_offset() -> None:
 def drop_a_fetch() -> None:
     """A fetch is dropped, and the one after it taken for the next."""
     fresh = Progress.fresh
-    turn = output()
+    due = every_nth()
     Progress.follows = lambda self, fetch: True  # type: ignore[method-assign]
 
     def dropping(self: Progress, fetch: Fetch) -> Sequence[Any]:
-        return () if turn() else fresh(self, fetch)
+        return () if due() else fresh(self, fetch)
 
     Progress.fresh = dropping  # type: ignore[method-assign]
 
@@ -56,13 +56,13 @@ def commit_early() -> None:
 def deliver_a_stale_batch() -> None:
     """Records of the batch before come in the place of new ones."""
     deliver = BatchConsumer._deliver
-    turn = output()
+    due = every_nth()
     before: dict[Any, MicroBatch] = {}
 
     async def stale(self: BatchConsumer, tp: Any, progress: Progress, batch: MicroBatch, ended: int) -> None:
         old = before.get(tp, batch)
         before[tp] = batch
-        if len(batch) > 1 and turn():
+        if len(batch) > 1 and due():
             batch = MicroBatch(batch.topic, batch.partition, [*old.records[:-1], batch.records[-1]])
         await deliver(self, tp, progress, batch, ended)
 
@@ -91,10 +91,10 @@ def forget_results() -> None:
 def drop_a_changelog_record() -> None:
     """The local store gets a row that the changelog does not."""
     append = StreamApp.append
-    turn = output()
+    due = every_nth()
 
     async def dropping(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        if not topic.endswith("-changelog") or len(rows) < 2 or not turn():
+        if not topic.endswith("-changelog") or len(rows) < 2 or not due():
             return await append(self, topic, partition, rows)
         # A fact where there is one: other rows are written again or deleted, and nobody would ever know.
         lost = next((at for at, row in enumerate(rows) if (row.key or b"").startswith(b"f")), 0)
@@ -126,10 +126,10 @@ def store_before_changelog() -> None:
 def acknowledge_failures() -> None:
     """An agent that fails is acknowledged and goes on, as in Faust."""
     append = StreamApp.append
-    turn = output()
+    due = every_nth()
 
     async def failing(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        if topic.endswith("-out") and turn():
+        if topic.endswith("-out") and due():
             for event in (actor.stream.current_event for agent in self.agents.values() for actor in agent._actors):
                 if event is not None:
                     event.ack()
@@ -226,7 +226,7 @@ def slowly() -> None:
     StreamApp.append = slow  # type: ignore[method-assign]
 
 
-def output() -> Callable[[], bool]:
+def every_nth() -> Callable[[], bool]:
     """True once in ``EVERY`` calls."""
     calls: Iterable[int] = iter(range(1, 1_000_000_000))
     count = iter(calls)

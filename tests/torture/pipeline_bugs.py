@@ -17,7 +17,7 @@ from faust.types import TP
 from sqlalchemy import Connection
 
 from torture.bugs import BUGS as OF_THE_TRANSPORT
-from torture.bugs import output
+from torture.bugs import every_nth
 from traderecon.intake.agent import _Intake
 from traderecon.intake.journal_time import LogTime
 from traderecon.intake.log_clock import LogClock
@@ -67,10 +67,10 @@ def believe_every_clock() -> None:
 def forget_deadlines() -> None:
     """Matching does not remember until when some trades wait."""
     wait = deadlines.add_deadline
-    turn = output()
+    due = every_nth()
 
     def forgetting(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
-        if not turn():
+        if not due():
             wait(write_batch, due_ns, trade_id, awaited)
 
     deadlines.add_deadline = forgetting
@@ -98,10 +98,10 @@ def leave_the_old_home() -> None:
 def commit_without_rows() -> None:
     """The sink commits the offset of some batches, and not their rows."""
     take = Store._take
-    turn = output()
+    due = every_nth()
 
     def losing(self: Store, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
-        if not feed.topic.endswith("standings") and turn():
+        if not feed.topic.endswith("standings") and due():
             return WriteResult(), feed.head
         return take(self, connection, feed)
 

@@ -18,7 +18,7 @@ from traderecon.transport import Outgoing
 DATABASE = "traderecon.db"
 
 
-class StoredFact(Installation):
+class SinkInstallation(Installation):
     """An installation that runs only the sink; the test publishes its input."""
 
     def __init__(self, directory: Path, broker: str = "embedded://", **settings: object) -> None:
@@ -104,7 +104,7 @@ def halves(outputs: Outputs) -> tuple[Outputs, Outputs]:
     return first, later
 
 
-def topic_lines(installation: StoredFact) -> list[bytes]:
+def topic_lines(installation: SinkInstallation) -> list[bytes]:
     """The values of the topic of checkpoints."""
 
     async def read() -> list[bytes]:
