@@ -24,15 +24,15 @@ MONOTONIC = (CLOSED, b"A")
 _DUE_NS = slice(1, 9)
 
 
-class Closed(msgspec.Struct, frozen=True, gc=False):
+class Closed(msgspec.Struct, frozen=True, gc=False, rename={"last_published": "told"}):
     """The row of a closed trade.
 
-    ``told``: its last published result. ``offset``: facts up to this journal offset are deleted. ``latest_ns``: the
-    latest time among its legs.
+    ``last_published``: its last published result, ``told`` in the stored JSON. ``offset``: facts up to this journal
+    offset are deleted. ``latest_ns``: the latest time among its legs.
     """
 
     version: int
-    told: LastPublished | None
+    last_published: LastPublished | None
     offset: int
     closed_at_ns: int
     latest_ns: int

@@ -21,21 +21,23 @@ CACHED_TRADES = 8_192
 
 
 class Trade:
-    """One trade: its facts in journal order, and its last published result (``told``)."""
+    """One trade: its facts in journal order, and its last published result (``last_published``)."""
 
-    __slots__ = ("closed", "facts", "told")
+    __slots__ = ("closed", "facts", "last_published")
 
-    def __init__(self, facts: list[StoredFact], told: LastPublished | None, closed: Closed | None = None) -> None:
-        self.facts, self.told, self.closed = facts, told, closed
+    def __init__(
+        self, facts: list[StoredFact], last_published: LastPublished | None, closed: Closed | None = None
+    ) -> None:
+        self.facts, self.last_published, self.closed = facts, last_published, closed
         if closed is not None:  # facts from before the closing are void, even if a late worker writes them again
-            reopened = told is not None and told.version > closed.version
+            reopened = last_published is not None and last_published.version > closed.version
             # A fact read back from a result published after the closing has no journal offset yet, but counts.
             self.facts = [
                 fact
                 for fact in facts
                 if fact.journal_offset > closed.offset or (reopened and fact.journal_offset == READ_BACK)
             ]
-            self.told = told if reopened else closed.told
+            self.last_published = last_published if reopened else closed.last_published
 
 
 class Trades:
@@ -80,9 +82,9 @@ class Trades:
         existing = self._cache[trade_id].facts
         existing[:] = [fact for fact in existing if fact.identity != read_back.identity]
         self.keep(trade_id, exact, journal_record)
-        last = self._cache[trade_id].told
+        last = self._cache[trade_id].last_published
         if last is not None:  # that result includes the fact
-            self.tell(trade_id, structs.replace(last, upto=max(last.upto, exact.journal_offset)))
+            self.set_last_published(trade_id, structs.replace(last, upto=max(last.upto, exact.journal_offset)))
 
     def close(self, trade_id: bytes, row: Closed) -> None:
         """Replace all rows of a trade by its closed row."""
@@ -94,7 +96,7 @@ class Trades:
         """Delete all rows of a trade; of a closed trade only the horizon remains."""
         trade = self.of(trade_id)
         if trade.closed is not None:
-            versions = (trade.closed.version, 0 if trade.told is None else trade.told.version)
+            versions = (trade.closed.version, 0 if trade.last_published is None else trade.last_published.version)
             closed.forget(self._write_batch, trade_id, trade.closed, max(versions))
         self._clear(trade_id)
         self._cache[trade_id] = Trade([], None)  # its rows stay stored until the batch is written
@@ -106,10 +108,10 @@ class Trades:
             facts.forget(self._write_batch, trade_id, fact)
         last_published.forget(self._write_batch, trade_id)
 
-    def tell(self, trade_id: bytes, last: LastPublished) -> None:
+    def set_last_published(self, trade_id: bytes, last: LastPublished) -> None:
         """Store a result as the last published one."""
         last_published.put(self._write_batch, trade_id, last)
-        self.of(trade_id).told = last
+        self.of(trade_id).last_published = last
 
 
 class Memory:

@@ -10,8 +10,7 @@ from legs import arrived, booked, ours, theirs
 from scenario import Grace, Scenario, Step, as_messages, play, stories
 from strategies import Sent, facts_of, trades
 
-from traderecon.matching import Arrival
-from traderecon.matching import told as last_published_of
+from traderecon.matching import Arrival, to_last_published
 from traderecon.matching.lifecycle import Awaited, IdentifiedFact, TradeTransition, awaited, expire, join
 from traderecon.records import Fact, Hint, Kind, LastPublished, Leg, Origin, Result, State, Transition, identity
 from traderecon.records.bounds import FACTS_PER_SIDE, outranked
@@ -60,7 +59,7 @@ class Stream:
     def _publish(self, transition: TradeTransition) -> TradeTransition:
         if (result := transition.result(self.rules.stamp())) is not None:
             self.published.append(result)
-            self.last_published = last_published_of(result, transition.upto)
+            self.last_published = to_last_published(result, transition.upto)
         return transition
 
 
@@ -202,8 +201,8 @@ def test_nothing_is_published_twice() -> None:
     stream.arrive_all(arrived(ours(), theirs()))
     (only,) = stream.published
     first, second = stream.existing
-    assert join([first], last_published_of(only), second, 0, FOUNDING).result(STAMP) is None
-    assert expire(stream.existing, last_published_of(only), FOREVER_NS, FOUNDING).result(STAMP) is None
+    assert join([first], to_last_published(only), second, 0, FOUNDING).result(STAMP) is None
+    assert expire(stream.existing, to_last_published(only), FOREVER_NS, FOUNDING).result(STAMP) is None
 
 
 def test_what_a_trade_waits_for() -> None:

@@ -7,7 +7,7 @@ from itertools import permutations
 import msgspec
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching import break_id, decided, event_id, result, told, verdict
+from traderecon.matching import break_id, decided, event_id, result, to_last_published, verdict
 from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, identity
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -103,7 +103,7 @@ def test_origins_hints_and_names_of_rules_make_no_other_event() -> None:
 
 def broken(before: Verdict | None, after: Verdict) -> tuple[str, str | None]:
     first, second = arrived(ours(), theirs())
-    earlier = None if before is None else told(result(decided([first], before), STAMP))
+    earlier = None if before is None else to_last_published(result(decided([first], before), STAMP))
     current = result(decided([first, second], after), STAMP, earlier).broken
     assert current.id == break_id("T1")
     return current.transition.value, current.previous_event_id

@@ -94,8 +94,8 @@ def test_a_field_that_one_rival_leaves_out_comes_from_the_other() -> None:
     effective_sides = sides(ours(), ours(account="A"), ours(currency="USD"))
     assert effective_sides.contested == frozenset()
     assert effective_sides.execution == ours(account="A", currency="USD")
-    assert set(effective_sides.standing(OURS)) == {ours(), ours(account="A"), ours(currency="USD")}
-    assert effective_sides.standing(THEIRS) == ()
+    assert set(effective_sides.effective(OURS)) == {ours(), ours(account="A"), ours(currency="USD")}
+    assert effective_sides.effective(THEIRS) == ()
 
 
 def test_an_amendment_inherits_nothing() -> None:

@@ -10,7 +10,7 @@ from legs import SECOND_NS, booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import decided, result, verdict
-from traderecon.matching.results import told as last_published_of
+from traderecon.matching.results import to_last_published
 from traderecon.records import Fact, Origin, State
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import FOREVER_NS
@@ -22,7 +22,7 @@ from traderecon.rules import FOUNDING
 def read_back(*facts: Fact) -> tuple[Published, Published]:
     """A result on these facts as it is decoded, and as it was encoded."""
     encoded = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    return published(encode_result(encoded)), Published(encoded.trade_id, last_published_of(encoded), encoded.facts)
+    return published(encode_result(encoded)), Published(encoded.trade_id, to_last_published(encoded), encoded.facts)
 
 
 def test_the_facts_and_the_last_published_result() -> None:

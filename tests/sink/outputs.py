@@ -14,7 +14,7 @@ from legs import SECOND_NS, booked, ours, theirs
 from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
-from traderecon.matching import decided, result, told, verdict
+from traderecon.matching import decided, result, to_last_published, verdict
 from traderecon.records import Fact, Kind, LastPublished, Leg, Origin, Result, State
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
 from traderecon.records.numbers import canonical
@@ -66,7 +66,7 @@ def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
         now = decided(tuple(facts), verdict(facts, FOREVER_NS, FOUNDING))
         if now.verdict.state is not State.PENDING:
             published.append(result(now, FOUNDING.stamp(), before))
-            before = told(published[-1])
+            before = to_last_published(published[-1])
     return published
 
 

@@ -30,8 +30,20 @@ async def matched(table: BatchTable, memory: trades.Memory) -> None:
     trades_of_batch.of(b"T1")
     for stored_fact, value in kept_rows():
         trades_of_batch.keep(b"T1", stored_fact, value)
-    trades_of_batch.tell(b"T1", PUBLISHED)
+    trades_of_batch.set_last_published(b"T1", PUBLISHED)
     await write_batch.write()
+
+
+def test_the_stored_row_of_a_closed_trade_is_what_it_was(tmp_path: Path) -> None:
+    """It is in stores and changelogs of earlier versions, with the name ``told``."""
+
+    async def story(table: BatchTable) -> None:
+        write_batch = table.write_batch(batch(1))
+        closed.put(write_batch, b"T1", closed.Closed(2, None, 30, 500, 400))
+        ((_, value),) = write_batch.scan(closed.CLOSED)
+        assert value == b'2 {"version":2,"told":null,"offset":30,"closed_at_ns":500,"latest_ns":400}'
+
+    play(tmp_path, story)
 
 
 @pytest.mark.matrix("S14")
@@ -50,7 +62,7 @@ def test_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> Non
         await write_batch.write()
         trade = trades.Memory().trades(table.write_batch(batch(32))).of(b"T1")
         assert trade.facts == []
-        assert trade.told == PUBLISHED
+        assert trade.last_published == PUBLISHED
         assert trade.closed is not None
 
     play(tmp_path, story)
@@ -72,7 +84,7 @@ def test_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -
             last_published.put(write_batch, b"T1", last)
             await write_batch.write()
             trade = trades.Memory().trades(table.write_batch(batch(21))).of(b"T1")
-            assert ([stored_fact.journal_offset for stored_fact in trade.facts], trade.told) == (shown, last)
+            assert ([stored_fact.journal_offset for stored_fact in trade.facts], trade.last_published) == (shown, last)
 
     play(tmp_path, story)
 
@@ -99,7 +111,7 @@ def test_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: P
         trades_of_batch = trades.Memory().trades(table.write_batch(batch(30)))
         trades_of_batch.forget(b"T1")
         trade = trades_of_batch.of(b"T1")
-        assert (trade.facts, trade.told, trade.closed) == ([], None, None)
+        assert (trade.facts, trade.last_published, trade.closed) == ([], None, None)
 
     play(tmp_path, story)
 

@@ -29,7 +29,7 @@ def agree(batch_trades: trades.Trades, write_batch: TableBatch) -> None:
         rows = [(key.removeprefix(prefix).hex(), value.partition(b" ")) for key, value in write_batch.scan(prefix)]
         stored = [facts.StoredFact(identity, decode_fact(value), int(offset)) for identity, (offset, _, value) in rows]
         assert trade.facts == sorted(stored, key=facts.by_offset)
-        assert trade.told == last_published.last(write_batch, trade_id)
+        assert trade.last_published == last_published.last(write_batch, trade_id)
 
 
 def test_a_trade_that_moved_last_is_not_read_again(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_memory_and_rows_say_the_same(tmp_path: Path, seed: int) -> None:
                     twin = replace(stored, journal_offset=offset - 12)
                     batch_trades.keep(trade_id, twin, encode_journal(stored.fact))
             elif step == "tell":
-                batch_trades.tell(trade_id, LastPublished(offset, State.MATCHED, (), f"{offset:064x}"))
+                batch_trades.set_last_published(trade_id, LastPublished(offset, State.MATCHED, (), f"{offset:064x}"))
             elif step == "stranger":
                 stored, value = fact(offset)
                 row = Outgoing(b"f" + trade_id + b"\x00" + bytes.fromhex(stored.identity), b"%d %b" % (offset, value))

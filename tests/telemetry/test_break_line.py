@@ -2,7 +2,7 @@
 
 from legs import SECOND_NS, arrived, ours, theirs
 
-from traderecon.matching import decided, result, told, verdict
+from traderecon.matching import decided, result, to_last_published, verdict
 from traderecon.records import Leg
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -31,7 +31,7 @@ def test_a_missing_side_has_no_differences() -> None:
 def test_a_resolved_break_has_no_reasons() -> None:
     first = result(decided(arrived(ours()), verdict(arrived(ours()), FOREVER_NS, FOUNDING)), STAMP)
     both = arrived(ours(), theirs())
-    resolved = result(decided(both, verdict(both, FOREVER_NS, FOUNDING)), STAMP, told(first))
+    resolved = result(decided(both, verdict(both, FOREVER_NS, FOUNDING)), STAMP, to_last_published(first))
     assert break_line(resolved).startswith("break resolved trade='T1' state=MATCHED version=2 event=")
 
 

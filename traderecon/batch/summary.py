@@ -148,7 +148,7 @@ class Summary(msgspec.Struct):
 
 def _first_stated(sides: Sides, field: str) -> list[str]:
     """The values of a field in the execution, else in the confirmation."""
-    return stated(sides.standing(Source.EXECUTIONS), field) or stated(sides.standing(Source.CONFIRMATIONS), field)
+    return stated(sides.effective(Source.EXECUTIONS), field) or stated(sides.effective(Source.CONFIRMATIONS), field)
 
 
 def _notional(sides: Sides) -> Decimal:
@@ -156,7 +156,7 @@ def _notional(sides: Sides) -> Decimal:
     for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
         amounts = [
             notional(leg.price, leg.quantity)
-            for leg in sides.standing(source)
+            for leg in sides.effective(source)
             if not isinstance(leg, PnlSnapshot) and leg.price is not None and leg.quantity is not None
         ]
         if amounts:

@@ -4,7 +4,7 @@ Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result
 """
 
 from traderecon.matching.facts import Arrival, add
-from traderecon.matching.results import Judgement, break_id, decided, event_id, result, told
+from traderecon.matching.results import Judgement, break_id, decided, event_id, result, to_last_published
 from traderecon.matching.sides import Sides, sides_of, stated
 from traderecon.matching.verdict import judge, verdict
 
@@ -20,6 +20,6 @@ __all__ = [
     "result",
     "sides_of",
     "stated",
-    "told",
+    "to_last_published",
     "verdict",
 ]

@@ -156,7 +156,7 @@ class _Matching:
         if trade.closed is not None:
             self._add_late_leg(output, trade_id, incoming)
             return
-        transition = join(existing, trade.told, incoming.stored, output.watermark_ns, self._rules)
+        transition = join(existing, trade.last_published, incoming.stored, output.watermark_ns, self._rules)
         if transition.arrival is Arrival.IDENTICAL:
             output.dispositions.append((record.offset, Disposition.DUPLICATE))
         if transition.arrival in _DUPLICATE_KINDS:
@@ -187,7 +187,7 @@ class _Matching:
         if len(trade.facts) >= MAX_LATE_LEGS:
             output.reject_too_many(stored)
             return
-        last_published = trade.told
+        last_published = trade.last_published
         result = late_leg_result(row.version, [*trade.facts, stored], last_published, self._stamp)
         encoded = Encoded(result, encode_result(result), stored.journal_offset)
         output.trades.keep(trade_id, *incoming)
@@ -212,13 +212,17 @@ class _Matching:
             return  # its only record was rejected, or a worker that had been stopped wrote this row late
         if due_ns > watermark_ns:
             closed.look_at(write_batch, due_ns, trade_id)
-        elif trade.closed is not None or (trade.told is None and not any(map(claims_trade, existing))):
+        elif trade.closed is not None or (trade.last_published is None and not any(map(claims_trade, existing))):
             output.forget(trade_id)
-        elif trade.told is None:
+        elif trade.last_published is None:
             closed.look_at(write_batch, watermark_ns + self._retention_ns, trade_id)
         else:
             row = closed.Closed(
-                trade.told.version, trade.told, before_offset - 1, watermark_ns, latest_leg_time_ns(existing)
+                trade.last_published.version,
+                trade.last_published,
+                before_offset - 1,
+                watermark_ns,
+                latest_leg_time_ns(existing),
             )
             output.trades.close(trade_id, row)
             closed.look_at(write_batch, watermark_ns + self._retention_ns, trade_id)
@@ -268,7 +272,7 @@ class _Matching:
         """Judge a waiting trade by its facts before a journal offset: it is decided, or waits as the rules require."""
         trade = output.trades.of(waiting.trade_id)
         existing = [row for row in trade.facts if row.journal_offset < before_offset]
-        transition = expire(existing, trade.told, watermark_ns, self._rules)
+        transition = expire(existing, trade.last_published, watermark_ns, self._rules)
         output.store(waiting.trade_id, transition, waiting.due_ns, self._encode(output, transition))
 
     async def _rejudge_waiting(self, output: BatchOutput) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, leg_time_ns
 from traderecon.matching.lifecycle import TradeTransition, awaited
-from traderecon.matching.results import told as last_published_of
+from traderecon.matching.results import to_last_published
 from traderecon.records import (
     Fact,
     LastPublished,
@@ -110,7 +110,7 @@ class BatchOutput:
             if any(row.journal_offset == offset for row in existing):
                 return None
             existing = [row for row in existing if row.journal_offset < offset]
-        if not existing and trade.closed is None and trade.told is None:
+        if not existing and trade.closed is None and trade.last_published is None:
             self._close_if_forgotten(trade_id, stored.fact, offset)
         return existing
 
@@ -144,7 +144,7 @@ class BatchOutput:
         """Send a result to the topic of its state, and to the topic its trade leaves."""
         result, verdict = encoded.result, encoded.result.verdict
         row = Outgoing(trade_id, encoded.value)
-        self.trades.tell(trade_id, last_published_of(result, encoded.upto))
+        self.trades.set_last_published(trade_id, to_last_published(result, encoded.upto))
         topic, partition = self._topic(verdict.state), self.batch.partition
         self.outbox[topic, partition].append(row)
         if before is not None and (previous_topic := self._topic(before.state)) != topic:

@@ -44,7 +44,7 @@ class _Claim(msgspec.Struct, gc=False):
     trade_id: str
 
 
-def told(result: Result, upto: int = -1) -> LastPublished:
+def to_last_published(result: Result, upto: int = -1) -> LastPublished:
     """A result as the trade's last published; ``upto`` is the highest journal offset among its facts."""
     return LastPublished(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
 
@@ -106,7 +106,7 @@ def _break(trade_id: str, verdict: Verdict, last_published: LastPublished | None
 
 def _effective(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:
     """For each fact, whether the effective leg of its source is made of it."""
-    effective = [leg for source in Source for leg in sides.standing(source)]
+    effective = [leg for source in Source for leg in sides.effective(source)]
     if len(effective) == len(facts):
         return (True,) * len(facts)
     return tuple(fact.leg in effective for fact in facts)

@@ -53,7 +53,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     rivals: tuple[Leg, ...] = ()
     event_time_ns: int | None = None
 
-    def standing(self, source: Source) -> tuple[Leg, ...]:
+    def effective(self, source: Source) -> tuple[Leg, ...]:
         """The legs that make up the effective leg of a source; empty if it sent none."""
         if rivals := tuple(leg for leg in self.rivals if leg.source is source):
             return rivals

@@ -78,7 +78,7 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
     """One trade in the order of ``COLUMNS``; the codes of a list joined by ``;``."""
     execution = _side(sides, Source.EXECUTIONS)
     confirmation = _side(sides, Source.CONFIRMATIONS)
-    snapshots = sides.standing(Source.PNL)
+    snapshots = sides.effective(Source.PNL)
     event_time_ns = sides.event_time_ns
     checks = {check.name: _outcome(check) for check in verdict.checks}
     return (
@@ -101,7 +101,7 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
 
 
 def _side(sides: Sides, source: Source) -> tuple[str, str, str, str]:
-    legs = sides.standing(source)
+    legs = sides.effective(source)
     return (
         together(stated(legs, "ticker")),
         together(map(plain, stated(legs, "quantity"))),

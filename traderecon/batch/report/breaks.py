@@ -149,7 +149,7 @@ def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None)
 
 def _operand(sides: Sides, source: Source, field: str) -> Operand:
     """The value of a side; if there are several, all of them."""
-    legs = sides.standing(source)
+    legs = sides.effective(source)
     values = stated(legs, field) if legs and field in CONTENT[source] else []
     if len(values) > 1:
         return together(map(operand_text, values))
