@@ -143,7 +143,7 @@ def _sink(context: Context) -> StreamApp:
     writes = (context.topics.dead_letters, context.topics.checkpoints)
     stage = _stage(context, "sink", writes=writes, name=group, agreement=sink_agreement(store))
     sink_agent.attach(stage, store)
-    audit_agent.attach(stage, store.readers, context.settings.data_dir / checkpoint.NAME, _signer(context.settings))
+    audit_agent.attach(stage, store, context.settings.data_dir / checkpoint.NAME, _signer(context.settings))
     return stage.app
 
 

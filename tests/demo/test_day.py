@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from traderecon.client.embedded_client import EmbeddedClient
-from traderecon.demo.day import FILE, Day
+from traderecon.demo import FILE
+from traderecon.demo.day import Day
 from traderecon.preflight.topics import make
 from traderecon.records import Source
 from traderecon.settings import load

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traderecon.records.account import Account, Book, Disposition, decode_account, encode_account, runs_of
+from traderecon.records.formats import OtherFormat
 
 FIRST = 1_000
 
@@ -89,16 +90,20 @@ def test_an_account_of_a_large_hole_is_small() -> None:
     "value",
     [
         b"",
-        b'{"topic":"t","partition":0,"first":0,"runs":[["leg",1]],"format":2}',
         b'{"topic":"t","partition":0,"first":-1,"runs":[["leg",1]]}',
         b'{"topic":"t","partition":0,"first":0,"runs":[["leg",0]]}',
         b'{"topic":"t","partition":0,"first":0,"runs":[["lost",1]]}',
         b'{"topic":"t","partition":0,"first":9223372036854775807,"runs":[["leg",1]]}',
     ],
 )
-def test_an_account_of_another_format_is_an_error(value: bytes) -> None:
+def test_what_is_no_account_is_an_error(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode_account(value)
+
+
+def test_an_account_of_a_newer_format_is_refused_by_its_number() -> None:
+    with pytest.raises(OtherFormat, match="of format 2, this version reads up to 1"):
+        decode_account(b'{"topic":"t","partition":0,"first":0,"runs":[["leg",1]],"format":2}')
 
 
 def test_an_account_of_nothing_changes_nothing() -> None:

@@ -27,7 +27,14 @@ from traderecon.records.action import (
 from traderecon.records.checkpoint import Checkpoint, decode_checkpoint
 from traderecon.records.dead_letter import DeadLetter, decode_dead_letter
 from traderecon.records.journal import Progress, decode_progress, encode_journal
-from traderecon.records.partition_status import PartitionStatus, WaitingTrade, decode_status, encode_status
+from traderecon.records.partition_status import (
+    PartitionStatus,
+    WaitingTrade,
+    decode_status,
+    encode_status,
+    from_columns,
+    to_columns,
+)
 from traderecon.topics import Topics
 
 CODECS = {
@@ -155,3 +162,8 @@ def test_no_other_module_decodes_a_topic() -> None:
     readers = {name.removeprefix("traderecon.") for name, tree in TREES.items() if reads_json(tree)}
     elsewhere = {name for name in readers if name.split(".")[0] not in {"records", "tables"}}
     assert elsewhere == {*OTHER_JSON, "intake.messages"}
+
+
+@given(pending, waiting)
+def test_the_columns_of_a_status_are_read_back(counts: dict[str, int], oldest: tuple[WaitingTrade, ...]) -> None:
+    assert from_columns(*to_columns(PartitionStatus(0, None, counts, oldest))) == (counts, oldest)

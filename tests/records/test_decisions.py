@@ -14,6 +14,7 @@ from traderecon.records.action import (
     encode_action,
     rules_change,
 )
+from traderecon.records.formats import OtherFormat
 
 VALUES = {str: "T1", int: 1}
 
@@ -39,8 +40,20 @@ def test_holds_and_releases_are_decoded() -> None:
     assert decode_action(b'{"about":"something else"}') is None
 
 
+@pytest.mark.parametrize("number", [2, 9])
+def test_an_action_of_a_newer_format_is_refused_by_its_number(number: int) -> None:
+    """Passed over, a reset of the watermark would leave a worker at another time than its neighbours."""
+    for written in (action(WatermarkReset), action(Release)):
+        newer = encode_action(written).replace(b'"format":1', b'"format":%d' % number)
+        with pytest.raises(OtherFormat, match=f"of format {number}, this version reads up to 1"):
+            decode_action(newer)
+    with pytest.raises(OtherFormat):
+        decode_reset(encode_action(action(WatermarkReset)).replace(b'"format":1', b'"format":%d' % number))
+
+
 def test_a_reset_of_the_watermark_is_decoded() -> None:
     reset = action(WatermarkReset)
+    assert reset.key == b"watermark"
     assert decode_reset(encode_action(reset)) == reset
     assert decode_reset(b'{"about":"something else"}') is None
     assert decode_reset(b"no json") is None

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from pipeline_case import Installation
 from pipeline_truth import Day, assert_as_in_batch, batch_of
+from sqlalchemy.exc import DatabaseError
+
+from traderecon.sink.store import Store
 
 DAY = Day(trades=300)
 
@@ -55,9 +58,7 @@ def test_a_removed_database_is_reported_and_rebuilt(
     installation.until_decided()
     happens(tmp_path / "database" / "traderecon.db")
     assert worker.ended() == 4
-    assert "was removed while it was in use: put the database back" in worker.log or (
-        happens is replaced and "was replaced while it was in use: put the database back" in worker.log
-    )
+    assert "was removed or replaced while in use: put the database back" in worker.log
     assert "Traceback" not in worker.log
     if happens is file_alone:
         removed(tmp_path / "database" / "traderecon.db")  # what is left of it, as the sentence says
@@ -65,6 +66,20 @@ def test_a_removed_database_is_reported_and_rebuilt(
     installation.until_decided()
     assert_as_in_batch(installation, truth, worker)
     assert worker.leave() == 0
+
+
+def test_an_error_of_a_connection_opened_after_the_removal_is_reported_as_the_removal(tmp_path: Path) -> None:
+    """A checkpoint may find the file gone before the sink does: SQLite says "disk I/O error" there."""
+    store = Store.open(f"sqlite:///{tmp_path}/traderecon.db")
+    store.ready()
+    store.require_in_place()
+    log_alone(tmp_path / "traderecon.db")
+    with pytest.raises(DatabaseError) as raised:
+        store.readers.connect().exec_driver_sql("SELECT count(*) FROM results")
+    assert "traderecon.db-wal was removed or replaced while in use: put the database back" in str(
+        store.explained(raised.value)
+    )
+    store.close()
 
 
 @pytest.mark.parametrize("name", ["log.db", "log.db-wal"])

@@ -105,5 +105,5 @@ def test_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Pat
 
 @pytest.mark.matrix("K14")
 def test_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
-    (tmp_path / "strikes.attempt").write_bytes(b'["legs", 0')
+    (tmp_path / "retry-counts.attempt").write_bytes(b'["legs", 0')
     assert not RetryCounts(tmp_path / "retry-counts.json").suspects(batch("legs", b"a"))

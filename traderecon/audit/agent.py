@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from faust.exceptions import ConsumerNotStarted
-from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 
 from traderecon.audit.checkpoint_files import NAME, append
@@ -21,7 +20,7 @@ from traderecon.exit_codes import Exit
 from traderecon.records.checkpoint import Checkpoint, Place
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso
-from traderecon.sink.database import explained
+from traderecon.sink.store import Store
 from traderecon.stage import Stage
 from traderecon.transport import Outgoing
 from traderecon.transport.fail_stop import fail_stop
@@ -31,10 +30,12 @@ FIRST_S = 2.0
 """A chain without checkpoints gets its first one this soon: until then nothing proves that its rows existed."""
 
 
-def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = None) -> None:
+def attach(stage: Stage, store: Store, path: Path, signer: Signer | None = None) -> None:
     """Add the timers to the sink's app; ``path`` is the checkpoint file. The app must write the checkpoint topic."""
     app = stage.app
-    checkpointer = Checkpointer(engine, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,)))
+    checkpointer = Checkpointer(
+        store.readers, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,))
+    )
     tps: set[Place] = set()
     lock = asyncio.Lock()
 
@@ -43,7 +44,7 @@ def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = Non
             # All partitions this worker has read, also if they are revoked by now; none if it never had any.
             with suppress(ConsumerNotStarted):
                 tps.update((tp.topic, tp.partition) for tp in app.consumer.assignment())
-            due = await asyncio.to_thread(_due, checkpointer, tps, engine.url.database, first_only=first_only)
+            due = await asyncio.to_thread(_due, checkpointer, tps, store, first_only=first_only)
             if not due:
                 return
             try:
@@ -72,11 +73,11 @@ def attach(stage: Stage, engine: Engine, path: Path, signer: Signer | None = Non
     app.on_before_shutdown.connect(publish_at_shutdown, weak=False)
 
 
-def _due(checkpointer: Checkpointer, tps: set[Place], path: str | None, *, first_only: bool) -> list[Checkpoint]:
+def _due(checkpointer: Checkpointer, tps: set[Place], store: Store, *, first_only: bool) -> list[Checkpoint]:
     try:
         return checkpointer.due(tps, first_only=first_only)
     except (DatabaseError, sqlite3.DatabaseError) as error:  # from the engine, or from its raw connection
-        store_error = explained(path, getattr(error, "orig", error))
+        store_error = store.explained(error)
         if store_error.transient:
             return []  # they are due again next time
         fail_stop(store_error.sentence, error if store_error.code == Exit.SOFTWARE else None, code=store_error.code)

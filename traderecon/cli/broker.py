@@ -9,6 +9,7 @@ from traderecon.addresses import EMBEDDED
 from traderecon.cli.console import fail
 from traderecon.client.client import Client
 from traderecon.exit_codes import Exit
+from traderecon.records.formats import OtherFormat
 from traderecon.settings import Settings
 from traderecon.topics import topics
 from traderecon.transport.errors import ClientError, NoAnswer
@@ -17,7 +18,10 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that talks to a broker; ends the command with 4 if it does not answer, 78 if it refuses."""
+    """Run a coroutine that talks to a broker; ends the command with 4 if it does not answer, 78 if it refuses.
+
+    78, too, for a record that a newer version wrote.
+    """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the command reports the same errors
     try:
         return asyncio.run(work)
@@ -25,6 +29,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         fail(Exit.UNREACHABLE, str(error))
     except ClientError as error:
         fail(Exit.CONFIG, str(error))
+    except OtherFormat as error:
+        fail(error.exit_code, str(error))
 
 
 async def input_partitions(client: Client, settings: Settings) -> dict[str, int]:

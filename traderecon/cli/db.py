@@ -18,7 +18,6 @@ from traderecon.cli.console import counted, fail, progress, say
 from traderecon.cli.purge import hold, purge
 from traderecon.client.connection import connected
 from traderecon.exit_codes import Exit
-from traderecon.records.formats import OtherFormat
 from traderecon.settings import ConfigurationError, Settings, load
 from traderecon.sink.database import StoreError
 from traderecon.sink.migration import head
@@ -99,8 +98,6 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
         rebuilt = run(_rebuild(settings, file))
     except StoreError as error:
         fail(error.code, error.sentence)
-    except OtherFormat as error:
-        fail(error.exit_code, str(error))
     if as_json:
         same = None if rebuilt.compared is None else rebuilt.same
         click.echo(json.dumps({**msgspec.to_builtins(rebuilt), "same": same}))

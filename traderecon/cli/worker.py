@@ -12,6 +12,7 @@ import click
 from traderecon.addresses import EMBEDDED
 from traderecon.cli.console import fail, say
 from traderecon.cli.rules import effective_settings
+from traderecon.demo import FILE
 from traderecon.exit_codes import Exit
 from traderecon.settings import ConfigurationError, Settings
 from traderecon.worker.roles import ROLES
@@ -75,7 +76,6 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
     Ctrl-C or SIGTERM stops it cleanly. Exit code 70: a guarantee could not be kept, and nothing was acknowledged; start
     it again.
     """
-    from traderecon.demo.day import FILE
     from traderecon.open_files import raise_limit
     from traderecon.worker.memory import limit_fragmentation
 
@@ -146,7 +146,6 @@ def _announce(settings: Settings, roles: tuple[str, ...], host: str, port: int) 
 
 def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
     """Create missing topics on the embedded log, print the preflight's warnings, and exit if a check fails."""
-    from traderecon.addresses import EMBEDDED
     from traderecon.cli.broker import run as run_async
     from traderecon.client.connection import connected
     from traderecon.preflight import Level, checks, exit_code

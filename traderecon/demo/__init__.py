@@ -2,3 +2,6 @@
 
 day (what has been sent, what is next) -> log -> a worker under a supervisor -> all decided?
 """
+
+FILE = "demo.json"
+"""In the data directory of a demo: how far its day has got."""

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 from traderecon import durable
 from traderecon.client.client import Client
 from traderecon.client.outbox import Outbox
+from traderecon.demo import FILE
 from traderecon.simulator import PROFILES, SLOT_MS, START_MS, Profile, Sent, messages, paced
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing
 
-FILE = "demo.json"
 UNBOUNDED = 2**40
 """Number of trades if the demo runs until it is stopped."""
 OPENING_TRADES = 1_000

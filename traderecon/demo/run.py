@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from traderecon.client.embedded_client import EmbeddedClient
 from traderecon.clock import now_ns
-from traderecon.demo.day import FILE, Day
+from traderecon.demo import FILE
+from traderecon.demo.day import Day
 from traderecon.demo.decided import decided
 from traderecon.demo.supervisor import Supervisor
 from traderecon.preflight.topics import make

@@ -148,10 +148,10 @@ class _Matching:
 
     def _add_fact(self, output: BatchOutput, trade_id: bytes, record: Record) -> None:
         """Load the trade of a fact, take the next step of its lifecycle, store the outcome."""
-        incoming = output.decode(record)
-        existing = output.load(trade_id, incoming)
-        if existing is None:
+        loaded = output.load(trade_id, record)
+        if loaded is None:
             return
+        incoming, existing = loaded
         trade, fact = output.trades.of(trade_id), incoming.stored.fact
         if trade.closed is not None:
             self._add_late_leg(output, trade_id, incoming)

@@ -82,37 +82,33 @@ class BatchOutput:
             self._horizon = closed.horizon(self.write_batch)
         return self._horizon
 
-    def decode(self, record: Record) -> Incoming:
-        """The fact in a journal record. Received before the watermark, it is dated to it: it gets a full grace."""
-        journal_record = record.value or b""
-        fact = decode_fact(journal_record)
-        if fact.origin.received_at_ns < self.watermark_ns:
-            origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
-            fact = msgspec.structs.replace(fact, origin=origin)
-            journal_record = encode_journal(fact)
-        return Incoming(facts.StoredFact(identity(fact.leg), fact, record.offset), journal_record)
+    def load(self, trade_id: bytes, record: Record) -> tuple[Incoming, Sequence[facts.StoredFact]] | None:
+        """The fact in a journal record, and those of its trade from before; None if it is stored or shown already.
 
-    def load(self, trade_id: bytes, incoming: Incoming) -> Sequence[facts.StoredFact] | None:
-        """The facts of a trade from before the incoming one; None if that is stored or shown already.
-
-        An unknown trade is closed if it may be a forgotten one.
+        Received before the watermark, it is dated to it: it gets a full grace. An unknown trade is closed if it may be
+        a forgotten one.
         """
-        stored, trade = incoming.stored, self.trades.of(trade_id)
-        existing, offset = trade.facts, stored.journal_offset
+        journal_record, offset = record.value or b"", record.offset
+        fact, trade = decode_fact(journal_record), self.trades.of(trade_id)
+        existing = trade.facts
         read_back = bool(existing) and existing[0].journal_offset == facts.READ_BACK
-        if read_back and (shown := facts.read_back(existing, stored.fact.origin)) is not None:
+        if read_back and (shown := facts.read_back(existing, fact.origin)) is not None:
             # A published result shows this fact, so it gives no new one.
-            fact = msgspec.structs.replace(stored.fact, origin=shown.fact.origin)
-            self.trades.adopt(trade_id, shown, facts.StoredFact(stored.identity, fact, offset), encode_journal(fact))
+            fact = msgspec.structs.replace(fact, origin=shown.fact.origin)
+            self.trades.adopt(trade_id, shown, facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
             return None
         if existing and existing[-1].journal_offset >= offset:
             # A worker that had been stopped wrote late: this record may be stored, and later ones.
             if any(row.journal_offset == offset for row in existing):
                 return None
             existing = [row for row in existing if row.journal_offset < offset]
+        if fact.origin.received_at_ns < self.watermark_ns:
+            origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
+            fact = msgspec.structs.replace(fact, origin=origin)
+            journal_record = encode_journal(fact)
         if not existing and trade.closed is None and trade.last_published is None:
-            self._close_if_forgotten(trade_id, stored.fact, offset)
-        return existing
+            self._close_if_forgotten(trade_id, fact, offset)
+        return Incoming(facts.StoredFact(identity(fact.leg), fact, offset), journal_record), existing
 
     def store(
         self, trade_id: bytes, transition: TradeTransition, previous_due_ns: int | None, encoded: Encoded | None

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
+from traderecon.records.formats import FORMAT, known
 from traderecon.records.words import Word
 
 _MAX_OFFSET = 2**63 - 1
@@ -144,8 +145,12 @@ def encode_account(account: Account) -> bytes:
 
 
 def decode_account(value: bytes) -> Account:
-    """The account in a record. MsgspecError: it is not one, or its format is unknown."""
-    account = _decode(value)
+    """The account in a record. OtherFormat: a newer version wrote it; MsgspecError: it is not one."""
+    try:
+        account = _decode(value)
+    except msgspec.MsgspecError:
+        known(value, FORMAT)
+        raise
     if account.next_offset > _MAX_OFFSET:
         raise msgspec.ValidationError(f"the account ends at {account.next_offset}, beyond the last possible offset")
     return account

@@ -62,5 +62,5 @@ def decode_checkpoint(line: bytes) -> Checkpoint:
     """The checkpoint in a record or a line. MsgspecError, UnicodeDecodeError: it is not one; OtherFormat."""
     checkpoint = _decode(line)
     if checkpoint.format != FORMAT:
-        raise OtherFormat(checkpoint.format)
+        raise OtherFormat(checkpoint.format, FORMAT)
     return checkpoint

@@ -21,9 +21,9 @@ class OtherFormat(Exception):
 
     exit_code = 78
 
-    def __init__(self, found: int) -> None:
+    def __init__(self, found: int, newest: int = NEWEST) -> None:
         super().__init__(
-            f"a record of format {found}, this version reads up to {NEWEST}: install the version that wrote it, on "
+            f"a record of format {found}, this version reads up to {newest}: install the version that wrote it, on "
             "every host"
         )
         self.found = found
@@ -58,8 +58,10 @@ def checked(decode: Callable[[bytes | str], AnyRecord], value: bytes | str) -> A
     return record
 
 
-def known(value: bytes | str) -> None:
+def known(value: bytes | str, newest: int = NEWEST) -> None:
     """Raise OtherFormat if a record has an unknown format number. Without one, or without JSON, nothing is raised.
+
+    ``newest``: the highest format of its topic.
 
     >>> known(b'{"format":1}'), known(b"{}"), known(b"no json")
     (None, None, None)
@@ -68,9 +70,9 @@ def known(value: bytes | str) -> None:
         found = _decode(value).format
     except (msgspec.MsgspecError, RecursionError):
         return
-    _require_known(found)
+    _require_known(found, newest)
 
 
-def _require_known(found: int) -> None:
-    if not FORMAT <= found <= NEWEST:
-        raise OtherFormat(found)
+def _require_known(found: int, newest: int = NEWEST) -> None:
+    if not FORMAT <= found <= newest:
+        raise OtherFormat(found, newest)

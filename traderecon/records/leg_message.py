@@ -10,7 +10,7 @@ import re
 from calendar import timegm
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.legs import ALL_VERSIONS, NAMES, Confirmation, Execution, Leg, PnlSnapshot
 from traderecon.records.numbers import canonical, plain
 from traderecon.records.sources import Kind, Source
+from traderecon.records.words import one_of
+
+HintCode = Annotated[str, one_of(Hint)]
 
 _INSTANT = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
 _AMOUNTS = frozenset({"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"})
@@ -75,7 +78,7 @@ class LegMessage(msgspec.Struct, Generic[Payload], gc=False, omit_defaults=True)
     received_at: str | None
     stands: bool
     granularity: int = 0
-    hints: tuple[Hint, ...] = ()
+    hints: tuple[HintCode, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode
@@ -108,7 +111,8 @@ def to_fact(source: Source, message: LegMessage[ReadPayload]) -> Fact:
     received_at_ns = instant(message.received_at) if message.received_at is not None else 0
     extra = {name: raw for name, raw in message.payload.items() if name not in names}
     origin = Origin(message.topic, message.partition, message.offset, received_at_ns)
-    return Fact(to_leg(source, payload, message.granularity, message.hints), origin, extra or None)
+    hints = tuple([Hint(code) for code in message.hints])
+    return Fact(to_leg(source, payload, message.granularity, hints), origin, extra or None)
 
 
 def to_leg(source: Source, payload: Mapping[str, Any], granularity: int, hints: tuple[Hint, ...]) -> Leg:

@@ -11,7 +11,7 @@ Source: CONTRACT.md, Topics.
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 
@@ -19,7 +19,15 @@ from traderecon.records.codes import Reason
 from traderecon.records.facts import Fact
 from traderecon.records.formats import BARE_CANCELS, FORMAT, checked
 from traderecon.records.instants import iso, milliseconds
-from traderecon.records.leg_message import LegMessage, Payload, ReadPayload, WrittenPayload, to_fact, to_message
+from traderecon.records.leg_message import (
+    HintCode,
+    LegMessage,
+    Payload,
+    ReadPayload,
+    WrittenPayload,
+    to_fact,
+    to_message,
+)
 from traderecon.records.legs import is_bare
 from traderecon.records.numbers import notional, plain
 from traderecon.records.results import (
@@ -34,6 +42,7 @@ from traderecon.records.results import (
     State,
 )
 from traderecon.records.sources import Source
+from traderecon.records.words import one_of
 
 BYTES_WITH_EXTRAS = 800_000
 """A larger result leaves out the unknown fields of its legs: it must fit into a batch."""
@@ -45,14 +54,15 @@ _NS_PER_US = 1_000
 Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 PublishedState = Literal["MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"]
+ReasonCode = Annotated[str, one_of(Reason)]
 
 
 class CheckMessage(msgspec.Struct, gc=False):
     """One check: its operands as text, None where nothing was compared."""
 
     name: str
-    reason: Reason
-    outcome: Outcome
+    reason: ReasonCode
+    outcome: Annotated[str, one_of(Outcome)]
     execution: str | None
     confirmation: str | None
     difference: str | None
@@ -61,15 +71,15 @@ class CheckMessage(msgspec.Struct, gc=False):
 
 
 class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"broken": "break"}):
-    """A whole result. ``hints`` are plain text, so that those of a later version can be read."""
+    """A whole result. Codes are texts, so that a page can show those of a later version."""
 
     event_id: str
     trade_id: str
     version: int
-    state: PublishedState
-    reasons: tuple[Reason, ...]
+    state: Annotated[str, one_of(get_args(PublishedState))]
+    reasons: tuple[ReasonCode, ...]
     checks: list[CheckMessage]
-    hints: tuple[str, ...]
+    hints: tuple[HintCode, ...]
     broken: Break
     legs: dict[Source, list[LegMessage[Payload]]]
     rules: RulesStamp
@@ -84,6 +94,18 @@ class Published(NamedTuple):
     trade_id: str
     last: LastPublished
     facts: tuple[Fact, ...]
+
+
+class _Published(msgspec.Struct, gc=False):
+    """The part of a result that ``Published`` is made from; nothing else in it can be in the way."""
+
+    version: int
+    state: State
+    reasons: tuple[Reason, ...]
+    event_id: str
+    trade_id: str
+    legs: dict[Source, list[LegMessage[ReadPayload]]]
+    format: int = FORMAT
 
 
 class HeadTerms(msgspec.Struct, frozen=True, gc=False):
@@ -187,6 +209,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break
 
 _encode = msgspec.json.Encoder().encode
 _decode_result = msgspec.json.Decoder(ResultMessage[ReadPayload]).decode
+_decode_published = msgspec.json.Decoder(_Published).decode
 _decode_head = msgspec.json.Decoder(ResultHead).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -209,8 +232,8 @@ def decode_head(value: bytes | str) -> ResultHead:
 
 def published(value: bytes) -> Published:
     """What matching continues from. OtherFormat: a newer version wrote it; ValueError: it is not a result."""
-    message = checked(_decode_result, value)
-    last = LastPublished(message.version, State(message.state), message.reasons, message.event_id)
+    message = checked(_decode_published, value)
+    last = LastPublished(message.version, message.state, message.reasons, message.event_id)
     facts = tuple([to_fact(source, leg) for source, legs in message.legs.items() for leg in legs])
     return Published(message.trade_id, last, facts)
 
@@ -267,7 +290,7 @@ def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
         result.event_id,
         result.trade_id,
         result.version,
-        verdict.state.value,  # type: ignore[arg-type]  # PENDING is never published
+        verdict.state,
         verdict.reasons,
         [_check(check) for check in verdict.checks],
         verdict.hints,

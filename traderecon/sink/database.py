@@ -5,7 +5,7 @@ failure may undo the last transactions, each as a whole with its offset, so the 
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import monotonic, sleep
@@ -46,6 +46,11 @@ WRITER = (
     f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}",
 )
 READER = ("PRAGMA query_only = ON", f"PRAGMA cache_size = -{READER_CACHE_KIB}")
+
+Inode = tuple[int, int]
+"""A file's device and its number there."""
+OpenFiles = Mapping[str, Inode | None]
+"""Of a connection: the database and its WAL, by path."""
 
 _UNREACHABLE = {"SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM", "SQLITE_READONLY", "SQLITE_AUTH"}
 _NO_DATABASE = {"SQLITE_NOTADB", "SQLITE_CORRUPT"}
@@ -166,14 +171,26 @@ def _sqlite_url(url: str) -> URL:
     return URL.create("sqlite", database=str(path))
 
 
-def require_in_place(connection: Connection, path: str) -> None:
-    """StoreError if the file or the WAL that a connection has open is no longer the one of that name.
+def require_in_place(connection: Connection, path: str) -> OpenFiles:
+    """The file and the WAL that a connection has open. StoreError: another has their name, or none.
 
     To be called within a transaction: then both are open.
     """
-    _note_open_files(connection.info, path)
-    if reason := _moved(connection.info, path):
+    files = _note_open_files(connection.info, path)
+    if reason := moved(files, path):
         raise StoreError(Exit.UNREACHABLE, reason)
+    return files
+
+
+def moved(files: OpenFiles, path: str) -> str | None:
+    """Why files that were open are not usable; None: they are still in place."""
+    for name, inode in files.items():
+        if inode is None or _inode(name) != inode:
+            return (
+                f"{name} was removed or replaced while in use: put the database back, or remove what is left of "
+                f"{path}, then restart. The sink reads what is missing from the topics"
+            )
+    return None
 
 
 def _engine(url: URL, options: Sequence[str], **pool: int) -> Engine:
@@ -200,7 +217,7 @@ def _reconnect_if_moved(engine: Engine) -> None:
     path = engine.url.database or ""
 
     def on_checkout(_connection: Any, record: Any, _proxy: Any) -> None:
-        if reason := _moved(record.info, path):
+        if reason := moved(record.info.get("files", {}), path):
             raise DisconnectionError(reason)  # the pool reconnects
 
     def on_checkin(_connection: Any, record: Any) -> None:
@@ -210,24 +227,13 @@ def _reconnect_if_moved(engine: Engine) -> None:
     event.listen(engine, "checkin", on_checkin)
 
 
-def _note_open_files(info: dict[Any, Any], path: str) -> None:
-    """Note once which files a connection has open."""
-    info.setdefault("files", {name: _inode(name) for name in (path, f"{path}-wal")})
+def _note_open_files(info: dict[Any, Any], path: str) -> OpenFiles:
+    """The files a connection has open, as noted the first time."""
+    files: OpenFiles = info.setdefault("files", {name: _inode(name) for name in (path, f"{path}-wal")})
+    return files
 
 
-def _moved(info: dict[Any, Any], path: str) -> str | None:
-    """Why the files that a connection has open are not usable; None: they are still in place."""
-    for name, inode in info.get("files", {}).items():
-        now = _inode(name)
-        if now is None or now != inode:
-            return (
-                f"{name} was {'removed' if now is None else 'replaced'} while it was in use: put the database back, or "
-                f"remove what is left of {path}, then restart. The sink reads what is missing from the topics"
-            )
-    return None
-
-
-def _inode(path: str) -> tuple[int, int] | None:
+def _inode(path: str) -> Inode | None:
     try:
         status = Path(path).stat()
     except OSError:

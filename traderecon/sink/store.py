@@ -23,9 +23,11 @@ from traderecon.sink.database import (
     TRUNCATE_EVERY_S,
     TRUNCATE_WAIT_MS,
     WAL_BYTES,
+    OpenFiles,
     StoreError,
     checkpoint_wal,
     explained,
+    moved,
     open_engine,
     open_existing_engine,
     reader_engine,
@@ -82,6 +84,7 @@ class Store:
         self._topics: Topics | None = None
         self._next: dict[TopicPartition, int] | None = None
         self._truncated_s = 0.0
+        self._files: OpenFiles = {}
         self._earliest: dict[TopicPartition, int] = {}
 
     @classmethod
@@ -177,7 +180,16 @@ class Store:
         """StoreError if the file was removed or replaced since it was opened: anything written would be lost."""
         with self._store_errors(), self.engine.connect() as connection:
             connection.exec_driver_sql(_HAS_OFFSETS).first()
-            require_in_place(connection, self.path)
+            self._files = require_in_place(connection, self.path)
+
+    def explained(self, error: DatabaseError | sqlite3.DatabaseError) -> StoreError:
+        """An error of the database, also one of ``readers``, as a StoreError.
+
+        If the files were removed, SQLite may say "disk I/O error" in a connection that was opened since.
+        """
+        if reason := moved(self._files, self.path):
+            return StoreError(Exit.UNREACHABLE, reason)
+        return explained(self.path, getattr(error, "orig", error))
 
     def note_earliest(self, earliest: Mapping[Any, int | None]) -> Mapping[TopicPartition, int]:
         """Note the earliest offsets in the log of partitions that are new to this database; returns all noted ones."""
@@ -208,7 +220,7 @@ class Store:
         hit(Failpoint.SINK_BEGIN, batch.topic)
         with self._store_errors(), self._writing.begin() as connection:
             hit(Failpoint.SINK_BEGUN, batch.topic)
-            require_in_place(connection, self.path)
+            self._files = require_in_place(connection, self.path)
             position = _claim(connection, tp, expected)
             accepted = [record for record in records if record.offset not in aside] if aside else records
             result, head = self._take(connection, Feed(*tp, accepted, position.head))
@@ -249,10 +261,8 @@ class Store:
             yield
         except IntegrityError:
             raise
-        except DatabaseError as error:
-            raise explained(self.path, error.orig) from error
-        except sqlite3.DatabaseError as error:  # while connecting
-            raise explained(self.path, error) from error
+        except (DatabaseError, sqlite3.DatabaseError) as error:  # the latter while connecting
+            raise self.explained(error) from error
 
 
 def _writers(names: Topics) -> Mapping[str, Writer]:

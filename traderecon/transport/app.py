@@ -172,7 +172,8 @@ class StreamApp(faust.App):
 
     def _crash(self, reason: BaseException) -> None:
         if not self._stopped.is_set():
-            fail_stop(f"a part of {self.conf.id} failed: {reason!r}", reason)
+            code = getattr(reason, "exit_code", Exit.SOFTWARE)
+            fail_stop(f"a part of {self.conf.id} failed: {reason!r}", reason, code=code)
         super()._crash(reason)
 
     def _new_consumer(self) -> Any:

@@ -31,7 +31,7 @@ def row(result: str | bytes) -> tuple[str, ...]:
     """
     message = decode_result(result)
     legs, not_checked = message.legs, ("", "")
-    checks = {check.name: (check.outcome.value, check.difference or "") for check in message.checks}
+    checks = {check.name: (check.outcome, check.difference or "") for check in message.checks}
     return (
         message.trade_id,
         message.state,
