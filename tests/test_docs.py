@@ -14,26 +14,15 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from doc_pages import PAGES, ROOT, Needs, blocks, needs
 
 from traderecon.present.trade_row import COLUMNS
 from traderecon.records import Hint
 from traderecon.rules.file import parse_rules
 from traderecon.settings import PREFIX, Settings
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "tests" / "scenarios" / "README.md"])
-
-THIS_RUN = {"make test"}
-"""Run by .ci/run, of which this test is a part."""
-ITS_OWN_TEST = {"make demo"}
-
 PATIENCE_S = 180
 """A busy machine takes longer than ten seconds; the figure is in the notes, the bound here."""
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """The fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
 def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,15 +40,15 @@ def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+    """Those that need nothing; ``Needs`` says what the others need, and a test of each has it."""
     for block in blocks(page, "sh"):
-        script = block.strip()
-        if script in THIS_RUN:
-            assert script in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-            continue
-        if script in ITS_OWN_TEST:
-            continue
-        done = run(script, tmp_path)
-        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+        if needs(page, block) is Needs.NOTHING:
+            done = run(block, tmp_path)
+            assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_command_that_tests_is_what_ci_runs() -> None:
+    assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -124,16 +113,6 @@ def test_the_readme_shows_a_picture_of_the_overview() -> None:
     header = (ROOT / "docs" / "overview.png").read_bytes()[:24]
     assert header.startswith(b"\x89PNG")
     assert struct.unpack(">II", header[16:24]) == (1280, 800)
-
-
-def test_what_the_readme_says_of_kafka_are_commands() -> None:
-    (shown,) = (block for block in blocks(ROOT / "README.md", "text") if "TRADERECON_BROKER" in block)
-    for line in shown.splitlines():
-        for command in re.findall(r"traderecon ([a-z]+)", line):
-            done = subprocess.run(
-                [sys.executable, "-m", "traderecon", command, "--help"], check=False, capture_output=True
-            )
-            assert done.returncode == 0, line
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,5 +1,7 @@
 """Kafka over TLS, with names, passwords and ACLs: the pipeline runs on it; who is refused is told why, by name."""
 
+import re
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,7 +10,8 @@ from broker.feeding import produce
 from broker.secured import SECURED, SecuredInstallation
 from broker.secured_kafka import SecuredKafka
 from broker.waiting import until
-from pipeline_case import READY_S, Running
+from doc_pages import Needs, scripts
+from pipeline_case import READY_S, TRADERECON, Running
 from pipeline_truth import Day, assert_as_in_batch, batch_of
 
 ROLES = ("intake", "matching", "sink", "web")
@@ -49,6 +52,30 @@ def said_by(installation: SecuredInstallation, workers: Mapping[str, Running]) -
     said += [worker.get("/metrics").decode() for worker in workers.values()]
     files = (path for path in installation.directory.rglob("*") if path.is_file())
     return "\n".join([*said, *(path.read_bytes().decode(errors="replace") for path in files)])
+
+
+def test_the_commands_of_the_page_on_security_run(installation: SecuredInstallation, tmp_path: Path) -> None:
+    """Its hosts, its certificate and its secrets are those of this node."""
+    ((_, script),) = scripts(Needs.CREDENTIALS)
+    installation.grant_all("intake", "matching", "sink")
+    settings = installation.credentials("intake")
+    secrets = tmp_path / "secrets"
+    secrets.mkdir(mode=0o700)
+    password = secrets / "TRADERECON_KAFKA_PASSWORD"
+    password.write_text(settings["KAFKA_PASSWORD"])
+    password.chmod(0o600)
+    script = re.sub(r"'kafka://.*'", settings["BROKER"], script)
+    script = script.replace("/etc/traderecon/ca.pem", settings["KAFKA_CA_FILE"]).replace("/run/secrets", str(secrets))
+    script = script.replace("traderecon doctor", f"{TRADERECON} doctor --role intake")
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=installation.directory,
+        env=installation.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.matrix("B13")

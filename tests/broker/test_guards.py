@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 import subprocess
 
 import pytest
 from broker.administration import add_partitions, forget_offsets
 from broker.kafka_server import Kafka
+from doc_pages import Needs, scripts
 from groups import group_of
 from pipeline.trades import doubled, execution, matched, send
 from pipeline_case import TRADERECON, Installation, Running
@@ -92,7 +94,10 @@ def test_records_that_retention_took_are_left_out_by_decision_only(kafka: Kafka,
     assert f"{topic}[0]: offset 10 is next, the log has 13 to 15. 3 records were lost to retention" in refused.log
     command = re.search(r"`traderecon (topics skip .*) --reason", refused.log)
     assert command
-    arguments = [*command[1].split(), "--reason", "the broker kept a day only", "--by", "the desk"]
+    arguments = [*command[1].split(), "--reason", "the broker kept a day only"]
+    ((_, of_the_page),) = scripts(Needs.LOST_RECORDS)
+    assert shlex.split(of_the_page.replace("executions", topic)) == ["traderecon", *arguments]
+    arguments += ["--by", "the desk"]
     done = installation.run(*arguments, "--json")
     assert "3 offsets, 10 to 12, are skipped" in done.stderr
     decided = json.loads(done.stdout)
