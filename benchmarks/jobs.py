@@ -84,7 +84,8 @@ def ours(task: Task, parent: Connection) -> None:
     from traderecon.records.facts import Fact, Origin
     from traderecon.records.sources import Source
     from traderecon.tables import BatchTable
-    from traderecon.transport import MicroBatch, Outgoing, StreamApp
+    from traderecon.transport import MicroBatch, Outgoing
+    from traderecon.transport.app import StreamApp
 
     app: Any = StreamApp(task.name, broker=task.broker, data_dir=task.directory, partitions=PARTITIONS)
     watch = Stopwatch(parent, task.records)

@@ -48,7 +48,8 @@ def worker(address: str, roles: tuple[str, ...], directory: Path) -> None:
 
 def echo(address: str, role: str, directory: Path) -> Any:
     """An app that passes on what it reads, and stumbles where it is told to."""
-    from traderecon.transport import Outgoing, StreamApp
+    from traderecon.transport import Outgoing
+    from traderecon.transport.app import StreamApp
 
     app = StreamApp(role, broker=f"kafka://{address}", data_dir=directory, session_timeout_s=SESSION_S)
     name = b"%d" % os.getpid()

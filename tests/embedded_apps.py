@@ -15,7 +15,8 @@ import faust
 from faust.types import StreamT
 from torture.counting import counting
 
-from traderecon.transport import MicroBatch, Outgoing, StreamApp, embedded_consumer
+from traderecon.transport import MicroBatch, Outgoing, embedded_consumer
+from traderecon.transport.app import StreamApp
 from traderecon.transport.log import log
 
 PARTITIONS = 4

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from traderecon.tables import BatchTable, watermarks
-from traderecon.transport import LOG_APPEND_TIME, MicroBatch, StreamApp
+from traderecon.transport import LOG_APPEND_TIME, MicroBatch
+from traderecon.transport.app import StreamApp
 
 CHANGELOG = "t-rows-changelog"
 APPLIED = b"\x00applied\x00legs"

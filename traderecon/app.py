@@ -31,7 +31,7 @@ from traderecon.sink.store import Store
 from traderecon.stage import Stage
 from traderecon.telemetry import Metrics, incidents, lag
 from traderecon.topics import Topics, topics
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from traderecon.transport.incidents import Kind
 from traderecon.transport.retry_counts import RetryCounts
 from traderecon.worker import free_space, log_retention

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from traderecon.telemetry import Metrics
 from traderecon.topics import Topics
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from traderecon.transport.retry_counts import RetryCounts
 
 

@@ -14,7 +14,8 @@ import faust
 from faust.types import StreamT
 
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, StreamApp
+from traderecon.transport import MicroBatch
+from traderecon.transport.app import StreamApp
 
 SESSION_S = 3
 COMMIT_S = 0.5

@@ -16,7 +16,8 @@ from faust.events import Event
 from faust.types import TP, StreamT
 from faust.types.tuples import ConsumerMessage
 
-from traderecon.transport import MicroBatch, StreamApp
+from traderecon.transport import MicroBatch
+from traderecon.transport.app import StreamApp
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.progress import Progress
 

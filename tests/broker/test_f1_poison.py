@@ -13,7 +13,8 @@ from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
 
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.app import StreamApp
 
 VALUES = [b'{"n": 0}', b"{bad", b'{"n": 2}', b"[]", b'{"n": 4}', b'{"n": "\xff"}', b'{"n": 6}', b"", b'{"n": 8}']
 GOOD = [b"0", b"2", b"4", b"6", b"8"]

@@ -11,7 +11,8 @@ from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 from faust.types import StreamT
 
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.app import StreamApp
 from traderecon.transport.retry_counts import LIMIT, RetryCounts
 
 BAD = b"bad"

@@ -11,7 +11,8 @@ from broker.stage import Stage
 from faust.exceptions import ImproperlyConfigured
 from faust.types import StreamT
 
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.app import StreamApp
 
 VALUES = [b"%d" % number for number in range(20)]
 STUCK = b"5"

@@ -5,7 +5,7 @@ import pytest
 from broker.case import Case, keep_in_ours, keep_in_stock, our_app, stock_app
 from broker.stage import Stage
 
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 
 BIG = (b"big", b"x" * 5_000)
 ROWS = [(b"a", b"1"), BIG, (b"c", b"3"), (b"d", b"4")]

@@ -8,7 +8,7 @@ import pytest
 from broker.case import Case, keep_in_ours, keep_in_stock, our_app, stock_app
 from broker.stage import Stage
 
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 
 ROWS = [(b"%03d" % number, b"x" * 2_000) for number in range(300)]
 BYTES_PER_SECOND = 20_000

@@ -18,7 +18,8 @@ from broker.stage import Stage
 from faust.types import StreamT
 
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.app import StreamApp
 
 TRADE = b"T"
 LEGS = [b"leg 0", b"leg 1", b"leg 2", b"leg 3", b"leg 4"]

@@ -9,7 +9,8 @@ from broker.stage import Stage
 from faust.types import StreamT
 
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, StreamApp
+from traderecon.transport import MicroBatch
+from traderecon.transport.app import StreamApp
 
 PARTITIONS = {"two": 2, "three": 3}
 

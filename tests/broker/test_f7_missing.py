@@ -7,7 +7,7 @@ import pytest
 from broker.case import Case, our_app, stock_app
 from broker.stage import Stage
 
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 
 ROLES = ("here", "missing")
 

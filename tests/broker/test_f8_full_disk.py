@@ -13,7 +13,8 @@ from broker.stage import Stage
 from faust.types import StreamT
 
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.app import StreamApp
 
 ROOMY = "roomy"
 FILE_BYTES = 1_000_000

@@ -10,7 +10,8 @@ from broker.stage import Stage
 
 from traderecon.exit_codes import Exit
 from traderecon.tables import BatchTable
-from traderecon.transport import Outgoing, StreamApp
+from traderecon.transport import Outgoing
+from traderecon.transport.app import StreamApp
 
 TRANSACTIONS = 40
 

@@ -10,7 +10,8 @@ from typing import Any
 from broker.case import Case, our_app
 from broker.stage import Stage
 
-from traderecon.transport import Outgoing, StreamApp
+from traderecon.transport import Outgoing
+from traderecon.transport.app import StreamApp
 
 PARTITIONS = 5
 BACKLOG = 4_000

@@ -6,7 +6,8 @@ import pytest
 from broker.case import Case, our_app
 from broker.stage import Stage
 
-from traderecon.transport import Outgoing, StreamApp
+from traderecon.transport import Outgoing
+from traderecon.transport.app import StreamApp
 
 STUCK = b"stuck"
 ROLES = ("a", "b")

@@ -16,7 +16,7 @@ from traderecon import __version__
 from traderecon.cli import command
 from traderecon.exit_codes import Exit
 
-HEAVY = ["aiohttp", "faust", "jinja2", "mode", "msgspec", "polars", "pydantic", "rich", "sqlalchemy"]
+HEAVY = ["aiohttp", "alembic", "faust", "jinja2", "mode", "msgspec", "polars", "pydantic", "rich", "sqlalchemy"]
 LOADED = """
 import sys
 heavy = sys.argv.pop().split()
@@ -159,6 +159,12 @@ def test_help_imports_nothing_heavy(option: str) -> None:
 def test_a_command_imports_what_it_uses() -> None:
     assert loaded("config", "show") == ["pydantic"]
     assert "polars" in loaded("reconcile", "--help")
+
+
+@pytest.mark.parametrize("command", ["audit verify", "db current", "dead-letters list", "ingest", "topics create"])
+def test_a_command_that_runs_no_agent_imports_no_faust(command: str) -> None:
+    """Faust takes half a second, Alembic a quarter."""
+    assert not {"faust", "mode", "alembic"} & {*loaded(*command.split(), "--help")}
 
 
 def test_a_broken_installation_ends_with_its_traceback(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from traderecon.matching import agent as matching_agent
 from traderecon.sink import agent as sink_agent
 from traderecon.stage import Stage
 from traderecon.telemetry import Metrics
-from traderecon.transport import Outgoing, Record, StreamApp
+from traderecon.transport import Outgoing, Record
+from traderecon.transport.app import StreamApp
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.fingerprint import LogId

@@ -40,7 +40,8 @@ from traderecon.sink import store
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import BatchTable
 from traderecon.topics import topics
-from traderecon.transport import StreamApp, consumer, fail_stop, failpoints
+from traderecon.transport import consumer, fail_stop, failpoints
+from traderecon.transport.app import StreamApp
 from traderecon.transport.log import Log
 from traderecon.transport.log.database import Sync
 

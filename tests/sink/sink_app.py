@@ -14,7 +14,7 @@ from traderecon.sink.store import Store
 from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
 from traderecon.topics import topics
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from traderecon.transport.retry_counts import RetryCounts
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, Outgoing, StreamApp, stream
+from traderecon.transport import MicroBatch, Outgoing, stream
+from traderecon.transport.app import StreamApp
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.progress import Fetch, Progress
 

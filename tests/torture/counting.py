@@ -17,7 +17,8 @@ from faust.types import StreamT
 from torture.bugs import BUGS
 from torture.told_time import tell_time
 from traderecon.tables import BatchTable
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.app import StreamApp
 
 PARTITIONS = 4
 

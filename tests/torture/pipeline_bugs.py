@@ -29,7 +29,8 @@ from traderecon.sink.chain import START, link
 from traderecon.sink.store import Store
 from traderecon.sink.write_result import Feed, WriteResult
 from traderecon.tables import TableBatch, deadlines, watermarks
-from traderecon.transport import MicroBatch, Outgoing, StreamApp
+from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport.app import StreamApp
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.same_log import SameLog
 

@@ -15,7 +15,7 @@ def run(words: list[str]) -> None:
     tell_time()
     from torture.pipeline_bugs import BUGS
     from traderecon.cli import main
-    from traderecon.transport import StreamApp
+    from traderecon.transport.app import StreamApp
 
     if "--session" in ours:
         defaults = StreamApp.__init__.__kwdefaults__

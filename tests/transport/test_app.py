@@ -19,7 +19,7 @@ PARTS = """
 import asyncio, json, sys
 from pathlib import Path
 from faust.transport import by_url
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 
 async def parts():
     app = StreamApp("parts", broker=sys.argv[1], data_dir=Path(sys.argv[2]))
@@ -45,7 +45,7 @@ STOCK = """
 import asyncio, sys
 from pathlib import Path
 from faust.transport.drivers.aiokafka import Transport
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from yarl import URL
 
 async def ask():
@@ -59,7 +59,7 @@ asyncio.run(ask())
 TWO = """
 import sys
 from pathlib import Path
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 app = StreamApp("two", broker="kafka://127.0.0.1:1", data_dir=Path(sys.argv[1]))
 app.agent(app.topic("in"), concurrency=2)(lambda batches: batches)
 """

@@ -176,7 +176,7 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
     from traderecon import web
     from traderecon.sink.queries import Queries
     from traderecon.telemetry import Metrics
-    from traderecon.transport import StreamApp
+    from traderecon.transport.app import StreamApp
     from traderecon.web import downloads, server
 
     app = StreamApp(

@@ -25,7 +25,6 @@ from traderecon.settings import Settings
 from traderecon.topics import Topics
 from traderecon.topics import topics as topic_names
 from traderecon.transport.microbatch import Outgoing, partition_for
-from traderecon.worker.state import set_applied
 
 
 @click.command()
@@ -67,6 +66,8 @@ async def _skip(settings: Settings, topic: str, partition: int, following: int, 
         if position.committed is None or position.committed < following:
             await client.move(group, topic, partition, following)
         if topic == names.legs:  # the matching table must not wait for them, either
+            from traderecon.worker.state import set_applied  # imports Faust
+
             await set_applied(client, names, partition, following - 1)
         if first < following:  # last, because client.move fails while the group has members
             account = Account(topic, partition, first, ((Disposition.SKIPPED, following - first),))

@@ -20,7 +20,8 @@ from traderecon.sink.store_thread import StoreThread
 from traderecon.sink.write_result import WriteResult
 from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
-from traderecon.transport import MicroBatch, Outgoing, Record, StreamApp
+from traderecon.transport import MicroBatch, Outgoing, Record
+from traderecon.transport.app import StreamApp
 from traderecon.transport.retry_counts import LIMIT
 
 FILE_CHECK_S = 2.0

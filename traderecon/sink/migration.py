@@ -6,17 +6,19 @@ A released migration is never edited; a change of the tables is a new one in ``m
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Connection, Engine, inspect
 
 from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 MIGRATIONS = Path(__file__).parent / "migrations"
+_REVISION = "SELECT version_num FROM alembic_version"
+_HAS_REVISION = "SELECT count(*) FROM sqlite_schema WHERE name = 'alembic_version'"
 
 
 def upgrade(engine: Engine) -> None:
@@ -24,9 +26,12 @@ def upgrade(engine: Engine) -> None:
 
     StoreError: the tables belong to another program, or to a newer version.
     """
+    from alembic import command  # a quarter of a second that only this function needs
+    from alembic.script import ScriptDirectory
+
     path = engine.url.database
     with engine.execution_options(writes=True).begin() as connection:
-        config, revision = _config(), MigrationContext.configure(connection).get_current_revision()
+        config, revision = _config(), _revision(connection)
         if revision is None and (tables := inspect(connection).get_table_names()):
             raise StoreError(Exit.CONFIG, f"{path}: has tables of something else ({tables[0]}, ...): name another file")
         released = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
@@ -43,18 +48,27 @@ def upgrade(engine: Engine) -> None:
 def current(engine: Engine) -> str | None:
     """The migration this database is at; None: none has been run."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _revision(connection)
 
 
 def head() -> str:
-    """The newest migration."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
+    """The newest migration, by the names of their files."""
+    newest = max((path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py")), default=None)
     if newest is None:
         raise FileNotFoundError(f"{MIGRATIONS}: no migrations here: the package is incomplete, reinstall it")
     return newest
 
 
-def _config() -> Config:
+def _revision(connection: Connection) -> str | None:
+    if not connection.exec_driver_sql(_HAS_REVISION).scalar_one():
+        return None
+    revision: str | None = connection.exec_driver_sql(_REVISION).scalar()
+    return revision
+
+
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config

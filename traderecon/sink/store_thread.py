@@ -14,7 +14,7 @@ from typing import TypeVar
 from traderecon.exit_codes import Exit
 from traderecon.sink.database import StoreError
 from traderecon.sink.store import Store
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from traderecon.transport.fail_stop import fail_stop
 
 SLOW_S = 5.0

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from traderecon.telemetry.metrics import Metrics
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from traderecon.transport.incidents import Kind
 
 COUNT_S = 1.0

@@ -5,7 +5,7 @@ from typing import Any
 from faust.types import TP
 
 from traderecon.telemetry.metrics import Metrics
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 
 LAG_S = 5.0
 

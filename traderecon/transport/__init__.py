@@ -2,10 +2,10 @@
 
     log (Kafka, embedded) -> BatchConsumer -> MicroBatch -> agent -> producer.append, write_batch -> ack -> commit
 
-``StreamApp`` is a ``faust.App`` on this transport. Invariants: docs/transport.md; rationale: docs/ARCHITECTURE.md.
+``app.StreamApp`` is a ``faust.App`` on this transport; Faust takes half a second to import, so it is not imported
+here. Invariants: docs/transport.md; rationale: docs/ARCHITECTURE.md.
 """
 
-from traderecon.transport.app import StreamApp
 from traderecon.transport.microbatch import LOG_APPEND_TIME, MicroBatch, Outgoing, Record, partition_for
 
-__all__ = ["LOG_APPEND_TIME", "MicroBatch", "Outgoing", "Record", "StreamApp", "partition_for"]
+__all__ = ["LOG_APPEND_TIME", "MicroBatch", "Outgoing", "Record", "partition_for"]

@@ -7,9 +7,10 @@ producer has one open most of the time, so a transaction hangs only if the last 
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from faust.types import TP
+if TYPE_CHECKING:
+    from faust.types import TP
 
 HANGS_S = 10.0
 """A transaction seen open for this long is an incident. Kafka aborts one after a minute by default; a producer may set
@@ -34,7 +35,7 @@ class OpenTransactions:
         self._hangs_s = hangs_s
         self._seen: dict[TP, tuple[int, float]] = {}
 
-    def observe(self, stable: Mapping[TP, int], high: Mapping[TP, int], now_s: float) -> Mapping[TP, Hanging]:
+    def observe(self, stable: "Mapping[TP, int]", high: "Mapping[TP, int]", now_s: float) -> "Mapping[TP, Hanging]":
         """Return the hanging transactions; a partition without both offsets keeps its earlier observation."""
         hanging = {}
         for tp in stable.keys() & high.keys():

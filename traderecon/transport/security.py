@@ -9,7 +9,7 @@ import re
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from aiokafka.errors import (
@@ -17,10 +17,11 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
 )
-from faust.auth import Credentials, SASLCredentials, SSLCredentials
-from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from traderecon.transport.errors import NotAccepted
+
+if TYPE_CHECKING:
+    from faust.auth import Credentials
 
 SSL, SASL_PLAINTEXT, SASL_SSL = "SSL", "SASL_PLAINTEXT", "SASL_SSL"
 ACL_HINT = "`traderecon topics acls` prints the commands that grant what each role needs"
@@ -49,8 +50,10 @@ class Security(msgspec.Struct, frozen=True):
             return f"User:{self.username}"
         return f"of the certificate {self.certificate}" if self.certificate else "User:ANONYMOUS"
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self) -> "Credentials | None":
         """Credentials for a Faust app."""
+        from faust.auth import SASLCredentials, SSLCredentials  # half a second that a command has no need for
+
         if self.protocol in {SASL_PLAINTEXT, SASL_SSL}:
             return SASLCredentials(
                 username=self.username, password=self.password, mechanism=self.mechanism, ssl_context=self.context
@@ -59,6 +62,8 @@ class Security(msgspec.Struct, frozen=True):
 
     def arguments(self) -> Mapping[str, Any]:
         """Arguments for an aiokafka client, made from the same credentials by Faust's function."""
+        from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
+
         arguments: Mapping[str, Any] = credentials_to_aiokafka_auth(self.credentials())
         return arguments
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from traderecon.telemetry import Metrics
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from traderecon.transport.pauses import Pauses
 
 INTERVAL_S = 1.0

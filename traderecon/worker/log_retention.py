@@ -17,7 +17,7 @@ from traderecon.addresses import sqlite_path
 from traderecon.settings import Settings
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.topics import Topic, Topics, topics
-from traderecon.transport import StreamApp
+from traderecon.transport.app import StreamApp
 from traderecon.transport.log import Busy, DiskFull, Log, NoSuchPartition, OpenLog
 from traderecon.worker.log_databases import in_use, record
 from traderecon.worker.sink_group import sink_group, sink_groups
