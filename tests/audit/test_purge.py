@@ -224,6 +224,24 @@ def test_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
     desk.store.close()
 
 
+def test_a_trade_whose_result_a_newer_version_wrote_is_not_purged_while_a_ticker_is_on_hold(tmp_path: Path) -> None:
+    """Whether the hold covers it cannot be known."""
+    desk = Desk(tmp_path)
+    outputs = Outputs()
+    outputs.trade("NEWER", MATCHED)
+    outputs.trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
+    desk.publish(outputs)
+    newer = "UPDATE result_history SET result = json_set(result, '$.format', 9) WHERE trade_id = 'NEWER'"
+    with desk.store.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql(newer)
+    desk.decide(Hold("h1", "ann", NOW, "litigation", ticker="TSLA"))
+    desk.sink()
+    plan = desk.purge(NOW)
+    assert (plan.trades, plan.held) == (1, 1)
+    assert desk.trades() == {"NEWER"}
+    desk.store.close()
+
+
 @pytest.mark.matrix("S14")
 def test_what_was_purged_by_hand_is_found(desk: Desk) -> None:
     desk.purge(between(desk))

@@ -30,9 +30,10 @@ from traderecon.records.journal import Progress, decode_progress, encode_journal
 from traderecon.records.partition_status import (
     PartitionStatus,
     WaitingTrade,
+    decode_oldest,
+    decode_pending,
     decode_status,
     encode_status,
-    from_columns,
     to_columns,
 )
 from traderecon.topics import Topics
@@ -166,4 +167,5 @@ def test_no_other_module_decodes_a_topic() -> None:
 
 @given(pending, waiting)
 def test_the_columns_of_a_status_are_read_back(counts: dict[str, int], oldest: tuple[WaitingTrade, ...]) -> None:
-    assert from_columns(*to_columns(PartitionStatus(0, None, counts, oldest))) == (counts, oldest)
+    columns = to_columns(PartitionStatus(0, None, counts, oldest))
+    assert (decode_pending(columns[0]), decode_oldest(columns[1])) == (counts, oldest)

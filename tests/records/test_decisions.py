@@ -51,6 +51,15 @@ def test_an_action_of_a_newer_format_is_refused_by_its_number(number: int) -> No
         decode_reset(encode_action(action(WatermarkReset)).replace(b'"format":1', b'"format":%d' % number))
 
 
+def test_an_action_that_a_reader_has_no_use_for_may_be_malformed() -> None:
+    assert decode_action(b'{"about":"purge"}', [Hold, Release]) is None
+    with pytest.raises(OtherFormat):
+        decode_action(b'{"about":"purge","format":2}', [Hold, Release])
+    for value in (b'{"about":"purge"}', encode_action(action(Release)).replace(b"T1", b"\xff")):
+        with pytest.raises(msgspec.MsgspecError):
+            decode_action(value)
+
+
 def test_a_reset_of_the_watermark_is_decoded() -> None:
     reset = action(WatermarkReset)
     assert reset.key == b"watermark"

@@ -4,6 +4,7 @@ import hashlib
 import json
 import random
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ from sink.outputs import (
     standing,
 )
 
+from traderecon.audit import database
 from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding
@@ -40,8 +42,10 @@ from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
 from traderecon.sink.chain import START
 from traderecon.sink.decoding import ForeignRecord
+from traderecon.sink.log_identity import bound_topics
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import facts
+from traderecon.topics import topics
 from traderecon.transport import MicroBatch
 from traderecon.transport.log import Record
 
@@ -97,6 +101,15 @@ def published(store: Store, results: list[Result], *, backwards: bool = False) -
         outputs.publish(result, before)
     for tp in sorted(outputs.places, reverse=backwards):
         store.take(outputs.batch(tp, 0, 1_000))
+
+
+def test_a_database_bound_to_no_log_yet_knows_its_topics_by_what_it_has_read(store: Store) -> None:
+    """It is from before the log was recorded; `audit verify` may come before the first worker."""
+    with store.engine.connect() as connection, connection.begin():
+        assert bound_topics(connection) == TOPICS
+        connection.exec_driver_sql("INSERT INTO sink_offsets VALUES ('x.reconciled', 0, 1, ?)", (START,))
+        assert bound_topics(connection) == topics("x.")
+    assert database.bound_topics(sqlite3.connect(store.path)) == topics("x.")
 
 
 def recomputed(outputs: Outputs) -> dict[TopicPartition, str]:

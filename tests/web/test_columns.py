@@ -15,7 +15,7 @@ from traderecon.matching import add, decided, judge, result, sides_of
 from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.result_message import encode_result
+from traderecon.records.result_message import decode_head, decode_reasons, encode_result
 from traderecon.rules import FOUNDING
 from traderecon.web import columns
 
@@ -66,6 +66,21 @@ def test_a_field_of_one_feed_is_a_custom_field_in_another() -> None:
     document = json.loads(pair[0], parse_float=Decimal)
     document["legs"]["executions"][0]["payload"] |= {"commission": 5, "pnl_impact": [1]}
     assert columns.row(json.dumps(document)) == pair[1]
+
+
+@pytest.mark.parametrize(
+    "left_out", ['"rules"', '"tolerance"', '"received_at"'], ids=["no rules", "no tolerance", "a leg not received"]
+)
+def test_a_result_that_the_sink_accepts_has_a_row(left_out: str) -> None:
+    """Another program may write to the topic; one such result must not end every download."""
+    pair = result_and_row((Fact(ours(), Origin("t", 0, 0)), Fact(theirs(price="191"), Origin("t", 0, 1))))
+    assert pair is not None
+    foreign = pair[0].replace(left_out.encode(), b'"other"')
+    assert decode_head(foreign).trade_id == pair[1][0]
+    cells = columns.row(foreign)
+    assert len(cells) == len(pair[1])
+    assert cells[:3] == pair[1][:3]
+    assert decode_reasons(foreign) == tuple(pair[1][2].split(";"))
 
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20) | st.sampled_from(

@@ -62,8 +62,7 @@ def decode_text(cell: bytes) -> str:
 
 def bound_topics(connection: Any) -> Topics:
     """As ``sink.log_identity.bound_topics``, with a connection or cursor of sqlite3."""
-    row = connection.execute(TOPIC_PREFIX).fetchone()
-    return topics("" if row is None else str(row[0]))
+    return topics(str(connection.execute(TOPIC_PREFIX).fetchone()[0]))
 
 
 def beginnings(connection: sqlite3.Connection) -> "dict[tuple[str, int], tuple[int, str]]":

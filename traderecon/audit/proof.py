@@ -41,7 +41,7 @@ def make_proof(  # the trade, and what it is checked against
 ) -> bytes | None:
     """The proof as JSON, in the form read by ``verify_proof.py``; None if the database has no such trade.
 
-    ``rules``: the available texts of rules, by sha256. Unproven: the chain is broken at one of its results.
+    ``rules``: the available texts of rules, by sha256. ProofError: the chain is broken at one of its results.
     """
     rows = connection.execute(_OF_TRADE, (trade_id,)).fetchall()
     if not rows:

@@ -6,8 +6,8 @@ All actions about one subject have one key, so they are in one partition, in one
 Source: CONTRACT.md, Topics.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -177,6 +177,7 @@ class WatermarkReset(msgspec.Struct, frozen=True):
 
 
 Action = DeadLetterAction | RulesChange | Hold | Release | Purge | Skip | WatermarkReset
+KINDS: tuple[type[Action], ...] = get_args(Action)
 
 _RETENTION = b"retention"
 RESET_KEY = b"watermark"
@@ -189,14 +190,14 @@ class _Tagged(msgspec.Struct, frozen=True):
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 _tagged = msgspec.json.Decoder(_Tagged).decode
-_DECODERS: Mapping[str, Callable[[bytes], Action]] = {
-    "dead_letter": msgspec.json.Decoder(DeadLetterAction).decode,
-    "rules": msgspec.json.Decoder(RulesChange).decode,
-    "hold": msgspec.json.Decoder(Hold).decode,
-    "release": msgspec.json.Decoder(Release).decode,
-    "purge": msgspec.json.Decoder(Purge).decode,
-    "offsets": msgspec.json.Decoder(Skip).decode,
-    "watermark": msgspec.json.Decoder(WatermarkReset).decode,
+_DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
+    "dead_letter": msgspec.json.Decoder(DeadLetterAction),
+    "rules": msgspec.json.Decoder(RulesChange),
+    "hold": msgspec.json.Decoder(Hold),
+    "release": msgspec.json.Decoder(Release),
+    "purge": msgspec.json.Decoder(Purge),
+    "offsets": msgspec.json.Decoder(Skip),
+    "watermark": msgspec.json.Decoder(WatermarkReset),
 }
 
 
@@ -205,17 +206,25 @@ def encode_action(action: Action) -> bytes:
     return _encode_sorted(action) if isinstance(action, RulesChange) else _encode(action)
 
 
-def decode_action(value: bytes) -> Action | None:
-    """The action in a record; None if this version does not know its kind.
+def decode_action(value: bytes, kinds: Sequence[type[Action]] = KINDS) -> Action | None:
+    """The action in a record; None if it is of none of these kinds.
 
-    OtherFormat: a newer version wrote it; MsgspecError: it is not an action.
+    OtherFormat: a newer version wrote one of any known kind; MsgspecError: it is not an action.
     """
     try:
-        decode = _DECODERS.get(_tagged(value).about)
-        return None if decode is None else decode(value)
+        decoder = _DECODERS.get(_tagged(value).about)
+        if decoder is None:
+            return None
+        if decoder.type in kinds:
+            action: Action = decoder.decode(value)
+            return action
     except msgspec.MsgspecError:
         known(value, FORMAT)
         raise
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"not UTF-8: {error}") from None
+    known(value, FORMAT)
+    return None
 
 
 def decode_reset(value: bytes) -> WatermarkReset | None:

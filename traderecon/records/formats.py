@@ -34,11 +34,11 @@ class _Tagged(msgspec.Struct, frozen=True):
 
 
 class Numbered(Protocol):
-    """A record with a format number, which may be unset."""
+    """A record with a format number."""
 
     @property
-    def format(self) -> int | msgspec.UnsetType:
-        """The number; UNSET for the first format."""
+    def format(self) -> int:
+        """The number."""
         ...
 
 
@@ -53,8 +53,7 @@ def checked(decode: Callable[[bytes | str], AnyRecord], value: bytes | str) -> A
     except msgspec.MsgspecError:
         known(value)
         raise
-    if record.format is not msgspec.UNSET:
-        _require_known(record.format)
+    _require_known(record.format)
     return record
 
 

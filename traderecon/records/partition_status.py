@@ -36,8 +36,8 @@ class PartitionStatus(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(PartitionStatus).decode
-_pending = msgspec.json.Decoder(dict[str, int]).decode
-_oldest = msgspec.json.Decoder(tuple[WaitingTrade, ...]).decode
+decode_pending = msgspec.json.Decoder(dict[str, int]).decode
+decode_oldest = msgspec.json.Decoder(tuple[WaitingTrade, ...]).decode
 
 
 def encode_status(status: PartitionStatus) -> bytes:
@@ -56,8 +56,3 @@ def decode_status(value: bytes) -> PartitionStatus:
 def to_columns(status: PartitionStatus) -> tuple[str, str]:
     """``pending`` and ``oldest`` as JSON for the database."""
     return _encode(status.pending).decode(), _encode(status.oldest).decode()
-
-
-def from_columns(pending: str, oldest: str) -> tuple[Mapping[str, int], tuple[WaitingTrade, ...]]:
-    """``pending`` and ``oldest`` from the JSON in the database."""
-    return _pending(pending), _oldest(oldest)

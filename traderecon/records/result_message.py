@@ -96,6 +96,10 @@ class Published(NamedTuple):
     facts: tuple[Fact, ...]
 
 
+class _Reasons(msgspec.Struct, gc=False):
+    reasons: tuple[str, ...]
+
+
 class _Published(msgspec.Struct, gc=False):
     """The part of a result that ``Published`` is made from; nothing else in it can be in the way."""
 
@@ -209,6 +213,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break
 
 _encode = msgspec.json.Encoder().encode
 _decode_result = msgspec.json.Decoder(ResultMessage[ReadPayload]).decode
+_decode_reasons = msgspec.json.Decoder(_Reasons).decode
 _decode_published = msgspec.json.Decoder(_Published).decode
 _decode_head = msgspec.json.Decoder(ResultHead).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -223,6 +228,11 @@ def encode_result(result: Result) -> bytes:
 def decode_result(value: bytes | str) -> ResultMessage[ReadPayload]:
     """Every field of a result. MsgspecError: it is not one."""
     return _decode_result(value)
+
+
+def decode_reasons(value: bytes | str) -> tuple[str, ...]:
+    """The codes of a result's reasons; nothing else in it is looked at."""
+    return _decode_reasons(value).reasons
 
 
 def decode_head(value: bytes | str) -> ResultHead:

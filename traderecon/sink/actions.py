@@ -17,6 +17,9 @@ from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, appended_at, insert_rows
 from traderecon.transport import Record
 
+STORED = (DeadLetterAction, RulesChange, Hold, Release)
+"""The kinds that have a table. Others are the business of their readers, whatever is in them."""
+
 _ACTION_EXISTS = "SELECT 1 FROM dead_letter_actions WHERE action_id = ?"
 _CHANGE_EXISTS = "SELECT 1 FROM rules_changes WHERE action_id = ?"
 _REPLAYS = "SELECT count(*) FROM dead_letter_actions WHERE root = ? AND deed = 'replay'"
@@ -61,7 +64,7 @@ def write_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[
 
 def _decode_stored_action(value: bytes) -> Action | None:
     value.decode()  # the row stores the raw value as text, so it must be UTF-8
-    return decode_action(value)
+    return decode_action(value, STORED)
 
 
 def _write_rules_change(

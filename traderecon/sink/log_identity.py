@@ -12,7 +12,14 @@ from traderecon.topics import Topics, topics
 _LOG = "SELECT cluster, topic_prefix FROM log_identity"
 _INSERT = "INSERT INTO log_identity (id, cluster, topic_prefix) VALUES (1, ?, ?)"
 _HAS_OFFSETS = "SELECT EXISTS (SELECT 1 FROM sink_offsets)"
-TOPIC_PREFIX = "SELECT topic_prefix FROM log_identity"
+TOPIC_PREFIX = """
+SELECT coalesce(
+    (SELECT topic_prefix FROM log_identity),
+    (SELECT substr(topic, 1, length(topic) - length('reconciled')) FROM sink_offsets WHERE topic LIKE '%reconciled'),
+    ''
+)
+"""
+"""Of a database from before its log was recorded, by the topics it has read."""
 
 
 def is_bound(connection: Connection, path: str, cluster: str, topic_prefix: str) -> bool:
@@ -43,5 +50,5 @@ def bind(connection: Connection, path: str, cluster: str, topic_prefix: str) -> 
 
 
 def bound_topics(connection: Connection) -> Topics:
-    """The topics of the log the database is bound to; without a prefix if it is bound to none."""
-    return topics(connection.exec_driver_sql(TOPIC_PREFIX).scalar() or "")
+    """The topics of the log the database is bound to; or, bound to none, has read; else without a prefix."""
+    return topics(str(connection.exec_driver_sql(TOPIC_PREFIX).scalar_one()))

@@ -20,6 +20,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records.digest import sha256
+from traderecon.records.formats import OtherFormat
 from traderecon.records.result_message import decode_head
 
 TRADES_AT_ONCE = 500
@@ -154,7 +155,7 @@ def _has_ticker(connection: Connection, trade_id: str, tickers: frozenset[str]) 
         try:
             if not tickers.isdisjoint(decode_head(text).tickers):
                 return True
-        except (msgspec.MsgspecError, TypeError):
+        except (msgspec.MsgspecError, OtherFormat, TypeError):
             return True
     return False
 

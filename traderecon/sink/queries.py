@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from traderecon.records import Severity, State
-from traderecon.records.partition_status import WaitingTrade
+from traderecon.records.partition_status import decode_oldest, decode_pending
 from traderecon.sink.database import open_engine, reader_engine
 from traderecon.sink.dead_letter_queries import dead_letter_columns, dead_letter_state
 from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
@@ -346,8 +346,8 @@ def _codes(text: str) -> tuple[str, ...]:
 _JSON_DECODERS: dict[str, Callable[[str], Any]] = {
     "reasons": _codes,
     "hints": _codes,
-    "pending": msgspec.json.Decoder(dict[str, int]).decode,
-    "oldest": msgspec.json.Decoder(tuple[WaitingTrade, ...]).decode,
+    "pending": decode_pending,
+    "oldest": decode_oldest,
 }
 """By the name of a column that holds JSON."""
 

@@ -14,7 +14,7 @@ import msgspec
 from traderecon.present.trade_row import COLUMNS, SENT_TEXT, spreadsheet_safe, together
 from traderecon.records import Source
 from traderecon.records.leg_message import LegMessage, ReadPayload
-from traderecon.records.result_message import decode_result
+from traderecon.records.result_message import decode_head, decode_result
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = ("pnl_impact", "commission")
@@ -25,11 +25,16 @@ _GUARDED = tuple(COLUMNS.index(name) for name in SENT_TEXT)
 
 
 def row(result: str | bytes) -> tuple[str, ...]:
-    """One result's JSON in the order of ``COLUMNS``, as ``batch.table.row`` has it.
+    """One result's JSON in the order of ``COLUMNS``, as ``present.trade_row.row`` has it.
 
-    Source: CONTRACT.md, Web: ``/download/csv``.
+    Of a result that another program wrote, and the sink accepted, only what the sink reads. Source: CONTRACT.md, Web:
+    ``/download/csv``.
     """
-    message = decode_result(result)
+    try:
+        message = decode_result(result)
+    except msgspec.MsgspecError:
+        head = decode_head(result)
+        return (head.trade_id, head.state, ";".join(head.reasons), *[""] * (len(COLUMNS) - 3))
     legs, not_checked = message.legs, ("", "")
     checks = {check.name: (check.outcome, check.difference or "") for check in message.checks}
     return (

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from traderecon.records.partition_status import WaitingTrade
-from traderecon.records.result_message import decode_result
+from traderecon.records.result_message import decode_reasons
 from traderecon.sink.queries import Queries
 from traderecon.sink.rows import Trade
 from traderecon.web import columns
@@ -45,7 +45,7 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
         trade=found,
         row=found.row,
         newest=evidence(newest(found)),
-        reasons={row.event_id: decode_result(row.result).reasons for row in found.history},
+        reasons={row.event_id: decode_reasons(row.result) for row in found.history},
         here="/trades",
     )
     return web.Response(text=text, content_type="text/html")
@@ -93,7 +93,7 @@ def _json(trade: Trade) -> bytes:
                     "event_id": row.event_id,
                     "version": row.version,
                     "state": row.state,
-                    "reasons": decode_result(row.result).reasons,
+                    "reasons": decode_reasons(row.result),
                     "decided_at": row.decided_at,
                     "topic": row.topic,
                     "partition": row.partition,
