@@ -18,9 +18,19 @@ demo: .venv/run.stamp ## Run everything on simulated trades: prints the address 
 	@echo "Starting the demo: the address of its pages comes next, within seconds."
 	@$(BIN)/traderecon demo
 
+.PHONY: quick
+quick: .venv/dev.stamp ## The tests that start no worker, no Kafka and no browser: first feedback within three minutes
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not nightly and not system"
+
 .PHONY: test
-test: system-packages check kafka ## Everything CI runs: check, then every test; the pure packages covered fully
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(PURE:%=--cov=traderecon.%) --cov-branch --cov-fail-under=100
+test: system-packages check kafka ## Everything CI runs: check, then the tests of a change; the pure packages covered fully
+	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not nightly" \
+		$(PURE:%=--cov=traderecon.%) --cov-branch --cov-fail-under=100
+
+.PHONY: nightly
+nightly: system-packages kafka ## What takes hours: plain Faust, seeded bugs, large samples, mutants, every Kafka
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m nightly
+	$(MAKE) properties mutants kafka-matrix
 
 .PHONY: check
 check: .venv/dev.stamp ## Format, lint and types, changing nothing

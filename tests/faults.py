@@ -24,10 +24,11 @@ _LINE = re.compile(r"^\| ([A-Z]\d+) \|(.*)\|$", re.MULTILINE)
 
 
 class Named(NamedTuple):
-    """A test function: its file below tests/, and its name."""
+    """A test function: its file below tests/, and its name; ``nightly``: all of it."""
 
     file: str
     name: str
+    nightly: bool = False
 
 
 class Row(NamedTuple):
@@ -77,9 +78,11 @@ def _marked() -> Iterator[tuple[Named, str]]:
         file = str(path.relative_to(TESTS))
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                nightly = any(ast.unparse(decorator) == "pytest.mark.nightly" for decorator in node.decorator_list)
                 for decorator in node.decorator_list:
                     if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.matrix":
-                        yield from ((Named(file, node.name), ast.literal_eval(row)) for row in decorator.args)
+                        named = Named(file, node.name, nightly=nightly)
+                        yield from ((named, ast.literal_eval(row)) for row in decorator.args)
 
 
 def main() -> None:

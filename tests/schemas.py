@@ -3,6 +3,7 @@
 python -m schemas         writes them
 """
 
+import inspect
 import json
 import sys
 from collections.abc import Mapping
@@ -38,6 +39,7 @@ RESULT = "result"
 def files() -> dict[str, str]:
     """The content of every file, by its name."""
     schemas = {topic: _one_of(kinds) for topic, kinds in RECORDS.items()} | {RESULT: _result()}
+    _clean_descriptions(schemas)
     return {f"{name}.json": json.dumps(schema, indent=2, sort_keys=True) + "\n" for name, schema in schemas.items()}
 
 
@@ -54,6 +56,17 @@ def _result() -> dict[str, Any]:
     name = result["$ref"].rpartition("/")[2]
     definitions[name]["properties"]["legs"] = {"type": "object", "properties": legs, "additionalProperties": False}
     return _document(result, definitions)
+
+
+def _clean_descriptions(schema: Any) -> None:
+    """Python 3.13 takes the indentation out of a docstring, earlier versions leave it in."""
+    if isinstance(schema, dict):
+        if isinstance(text := schema.get("description"), str):
+            schema["description"] = inspect.cleandoc(text)
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for one in schema:
+            _clean_descriptions(one)
 
 
 def _document(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from traderecon.addresses import EMBEDDED, embedded_directory, embedded_url, sqlite_path, sqlite_url
 
+pytestmark = pytest.mark.system
+
 BOUND_S = 120
 ODD = "a#b ?c=%20;d,e&é\n@:'\""
 """A directory name with characters that are special to every parser involved."""

@@ -11,6 +11,8 @@ from doc_pages import Needs, scripts
 from pipeline_case import Installation
 from pipeline_truth import Day
 
+pytestmark = pytest.mark.system
+
 DAY = Day(seed=7, trades=500)
 """Has the trade that the page proves."""
 REPLACED = {

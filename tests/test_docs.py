@@ -21,6 +21,8 @@ from traderecon.records import Hint
 from traderecon.rules.file import parse_rules
 from traderecon.settings import PREFIX, Settings
 
+pytestmark = pytest.mark.system
+
 PATIENCE_S = 180
 """A busy machine takes longer than ten seconds; the figure is in the notes, the bound here."""
 

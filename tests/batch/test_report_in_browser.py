@@ -15,6 +15,8 @@ from traderecon.batch.report import Heading, render
 from traderecon.batch.summary import Summary
 from traderecon.rules import FOUNDING
 
+pytestmark = pytest.mark.system
+
 HEADING = Heading(title="Trades of 26 July", generated_at_ns=1, version="1.2.3", inputs=(), output="results.csv")
 RUNS: dict[str, Callable[[], Summary]] = {"clean": clean, "mixed": mixed, "odd": odd, "empty": Summary, "long": long}
 Scheme = Literal["light", "dark"]

@@ -68,6 +68,7 @@ async def two_through(app: Any, messages: list[ConsumerMessage]) -> list[Any]:
         app.consumer._thread.loop.close()  # made with the consumer, and never run
 
 
+@pytest.mark.nightly
 def test_f14_stock_commits_past_what_it_skipped(tmp_path: Path) -> None:
     async def play() -> None:
         app: Any = stock_app(Case(NOWHERE, "f14-stock", tmp_path))

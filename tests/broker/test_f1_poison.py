@@ -67,6 +67,7 @@ def ours(case: Case) -> StreamApp:
     return app
 
 
+@pytest.mark.nightly
 def test_f1_stock_loses_valid_neighbours(stage: Stage) -> None:
     for role in ("in", "seen"):
         stage.create(role)

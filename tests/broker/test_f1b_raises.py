@@ -68,6 +68,7 @@ def prepare(stage: Stage) -> None:
         stage.create(role)
 
 
+@pytest.mark.nightly
 def test_f1b_stock_skips_what_it_failed_on(stage: Stage) -> None:
     prepare(stage)
     first = stage.start_ready("stock")

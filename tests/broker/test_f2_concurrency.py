@@ -51,6 +51,7 @@ def ours(case: Case) -> StreamApp:
     return app
 
 
+@pytest.mark.nightly
 def test_f2_stock_commits_past_what_is_unfinished(stage: Stage) -> None:
     for role in ("in", "seen"):
         stage.create(role)

@@ -25,6 +25,7 @@ def kept(stage: Stage) -> set[bytes | None]:
     return {record.key for record in stage.kafka.records(stage.topic("rows-changelog"))}
 
 
+@pytest.mark.nightly
 def test_f3_stock_commits_without_the_state(stage: Stage) -> None:
     stage.create("in")
     stage.create("rows-changelog", config=CHANGELOG)

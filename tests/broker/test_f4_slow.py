@@ -35,6 +35,7 @@ def prepare(stage: Stage) -> None:
     stage.kafka.throttle(stage.name, BYTES_PER_SECOND)
 
 
+@pytest.mark.nightly
 def test_f4_stock_commits_ahead_of_the_changelog(stage: Stage) -> None:
     prepare(stage)
     first = stage.start_ready("stock")

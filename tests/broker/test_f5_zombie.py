@@ -92,6 +92,7 @@ def our_legs(stage: Stage) -> list[bytes]:
     return sorted(key.removeprefix(b"T/") for key in recovered(stage) if key.startswith(b"T/"))
 
 
+@pytest.mark.nightly
 def test_f5_stock_writes_old_state_over_new(stage: Stage) -> None:
     prepare(stage)
     sleeper = stage.start_ready("stock", mark=SLEEPER, disk="disk of A")

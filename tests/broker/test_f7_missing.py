@@ -32,6 +32,7 @@ def ours(case: Case) -> StreamApp:
     return app
 
 
+@pytest.mark.nightly
 def test_f7_stock_is_ready_without_its_topic(stage: Stage) -> None:
     stage.create("here")
     worker = stage.start_ready("stock")

@@ -68,6 +68,7 @@ def append(stage: Stage) -> None:
         stage.append("in", [row])
 
 
+@pytest.mark.nightly
 def test_f8_stock_commits_what_found_no_room(stage: Stage) -> None:
     prepare(stage)
     first = stage.start_ready("stock")

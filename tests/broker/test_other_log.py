@@ -10,6 +10,7 @@ from broker.administration import read_again
 from broker.kafka_server import Kafka
 from pipeline.trades import doubled, execution, matched, send
 from pipeline_case import Installation, Running
+from tiers import nightly_but
 
 REFUSED = 78
 TRADES = 12
@@ -37,7 +38,7 @@ def made_anew(kafka: Kafka, topic: str, records: int) -> None:
 
 
 @pytest.mark.matrix("B16")
-@pytest.mark.parametrize(("name", "records"), [("legs", 400), ("reconciled", 0)])
+@pytest.mark.parametrize(("name", "records"), [("legs", 400), pytest.param("reconciled", 0, marks=pytest.mark.nightly)])
 def test_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
     kafka: Kafka, installation: Installation, name: str, records: int
 ) -> None:
@@ -68,7 +69,7 @@ def test_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_over
 
 
 @pytest.mark.matrix("B16")
-@pytest.mark.parametrize("name", ["legs", "mismatch", "changelog"])
+@pytest.mark.parametrize("name", nightly_but("changelog", ["legs", "mismatch", "changelog"]))
 def test_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_that_wrote_it(
     kafka: Kafka, installation: Installation, name: str
 ) -> None:

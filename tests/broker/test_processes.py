@@ -12,6 +12,7 @@ from broker.kafka_server import Kafka
 from broker.waiting import until
 from pipeline_case import READY_S, TRADERECON, Installation, Running
 from pipeline_truth import Day, assert_as_in_batch, batch_of
+from tiers import nightly_but
 
 DAY = Day(trades=200, profile="typical")
 LONG_DAY = Day(trades=2_500, profile="typical")
@@ -106,7 +107,7 @@ def test_a_worker_ends_when_one_of_its_processes_is_killed(installation: Install
 
 
 @pytest.mark.matrix("K1")
-@pytest.mark.parametrize("place", range(1, 1 + STAGES))
+@pytest.mark.parametrize("place", nightly_but(2, range(1, 1 + STAGES)))
 def test_a_process_killed_at_work_loses_and_doubles_nothing(
     kafka: Kafka, installation: Installation, place: int
 ) -> None:
@@ -137,7 +138,7 @@ def test_pages_that_are_killed_take_nothing_with_them_and_come_back(kafka: Kafka
     assert gone(worker)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", nightly_but(signal.SIGTERM, [signal.SIGTERM, signal.SIGINT]))
 def test_a_worker_ends_in_order_when_all_its_processes_are_told_to(
     installation: Installation, number: signal.Signals
 ) -> None:
@@ -154,7 +155,7 @@ def test_a_worker_ends_in_order_when_one_of_its_processes_is_told_to(installatio
     assert gone(worker)
 
 
-@pytest.mark.parametrize("place", range(1, 1 + STAGES))
+@pytest.mark.parametrize("place", nightly_but(1, range(1, 1 + STAGES)))
 def test_a_worker_whose_process_does_not_answer_is_neither_live_nor_scraped(
     installation: Installation, place: int
 ) -> None:

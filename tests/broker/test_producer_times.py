@@ -8,6 +8,7 @@ import pytest
 from broker.waiting import until
 from pipeline_case import READY_S, Installation
 from pipeline_truth import assert_history_holds
+from tiers import nightly_but
 
 from traderecon.client.connection import connect
 from traderecon.records import RejectCode
@@ -60,7 +61,7 @@ def test_a_record_may_have_any_time(installation: Installation) -> None:
 
 @pytest.mark.matrix("D2")
 @pytest.mark.installation(inputs=(1, 1, 1), input_config=OF_PRODUCERS, grace_seconds=GRACE_S)
-@pytest.mark.parametrize("began", ["on a new installation", "after a night"])
+@pytest.mark.parametrize("began", nightly_but("on a new installation", ["on a new installation", "after a night"]))
 def test_a_leg_whose_producer_says_long_ago_waits_as_long_as_any_other(installation: Installation, began: str) -> None:
     """Neither the first watermark nor the first one after a pause decides its trade, or closes it."""
     if began == "after a night":  # nothing may be too old for it: a night here is as long as a grace

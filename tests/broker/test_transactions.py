@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from broker.kafka_server import Kafka
 from pipeline.trades import execution
 from pipeline_case import Installation
+from tiers import nightly_but
 
 TRADES = 20
 HELD_S = 12
@@ -30,7 +31,7 @@ async def hold_open(address: str, topic: str, values: list[bytes], ending: Any) 
 
 @pytest.mark.matrix("B14")
 @pytest.mark.installation(grace_seconds=2)
-@pytest.mark.parametrize("commit", [True, False])
+@pytest.mark.parametrize("commit", nightly_but(False, [True, False]))
 def test_a_transaction_left_open_ends_no_grace_behind_it(
     kafka: Kafka, installation: Installation, commit: bool
 ) -> None:

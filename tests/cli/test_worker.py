@@ -14,6 +14,8 @@ from faust.cli.base import LOGLEVELS
 
 from traderecon.cli.worker import worker as command
 
+pytestmark = pytest.mark.system
+
 BOUND_S = 180
 
 

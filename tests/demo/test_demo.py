@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tiers import nightly_but
 
 ROOT = Path(__file__).parents[2]
 TRADERECON = [sys.executable, "-m", "traderecon"]
@@ -122,7 +123,7 @@ def test_killed_and_started_again_loses_and_doubles_nothing(tmp_path: Path) -> N
     nothing_doubled(tmp_path / "demo")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", nightly_but(signal.SIGKILL, [signal.SIGKILL, signal.SIGINT]))
 def test_a_worker_that_somebody_ends_is_started_again(number: signal.Signals, tmp_path: Path) -> None:
     running = demo(tmp_path / "demo", "--trades", "2000", "--rate", "400")
     until(url_of(running), 100)

@@ -16,6 +16,7 @@ from broker.waiting import until
 from groups import group_of
 from pipeline.trades import doubled, matched, send
 from pipeline_case import TRADERECON, Ended, Installation, Running
+from tiers import nightly_but
 from torture.stores import rows_of
 
 from traderecon.transport.log import Log
@@ -317,7 +318,7 @@ def test_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installation:
 
 
 @pytest.mark.matrix("P10")
-@pytest.mark.parametrize("topic", ["legs", "reconciled"])
+@pytest.mark.parametrize("topic", nightly_but("legs", ["legs", "reconciled"]))
 def test_a_record_of_a_newer_version_stops_the_worker_and_is_no_dead_letter(
     installation: Installation, topic: str
 ) -> None:

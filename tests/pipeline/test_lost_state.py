@@ -251,7 +251,7 @@ def test_a_replay_under_other_rules_publishes_no_version_twice(patient: Installa
 
 
 @pytest.mark.matrix("S13")
-@pytest.mark.parametrize("how", ["read-back", "read-back-cut-off", "rebuild"])
+@pytest.mark.parametrize("how", [pytest.param("read-back", marks=pytest.mark.nightly), "read-back-cut-off", "rebuild"])
 def test_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is_lost(
     patient: Installation, how: str
 ) -> None:

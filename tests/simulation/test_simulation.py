@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from programs import program
+from tiers import nightly_but
 
 FOUND_AT_ONCE = (
     "commit-early",
@@ -22,6 +23,7 @@ def report(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
+@pytest.mark.nightly
 def test_a_small_day_survives_an_end_at_every_pass_of_every_point(tmp_path: Path) -> None:
     done = program("simulation", "--points", "--processes", "2", "--json", str(tmp_path / "report"))
     assert done.returncode == 0, done.stderr
@@ -33,8 +35,9 @@ def test_a_small_day_survives_an_end_at_every_pass_of_every_point(tmp_path: Path
     assert sum(told["crashes"].values()) == told["schedules"] - 1
 
 
-def test_a_hundred_and_twenty_schedules_lose_nothing_and_come_to_the_same() -> None:
-    done = program("simulation", "--schedules", "120", "--seed", "8000", "--processes", "2")
+@pytest.mark.parametrize("schedules", nightly_but(40, [40, 400]))
+def test_schedules_lose_nothing_and_come_to_the_same(schedules: int) -> None:
+    done = program("simulation", "--schedules", str(schedules), "--seed", "8000", "--processes", "2")
     assert done.returncode == 0, done.stderr
 
 
@@ -58,13 +61,15 @@ def test_a_bug_is_found(bug: str) -> None:
 
 
 @pytest.mark.matrix("B16")
-def test_sixty_logs_that_were_cut_are_refused_or_complete(tmp_path: Path) -> None:
-    reports = ("--trials", "60", "--reports", str(tmp_path))
+@pytest.mark.parametrize("trials", nightly_but(20, [20, 60]))
+def test_logs_that_were_cut_are_refused_or_complete(trials: int, tmp_path: Path) -> None:
+    reports = ("--trials", str(trials), "--reports", str(tmp_path))
     done = program("simulation.surgery", *reports)
     assert done.returncode == 0, done.stderr
     assert program("simulation.surgery", *reports).stdout == done.stdout  # from the reports
     outcomes = [one["outcome"] for path in tmp_path.glob("*.json") for one in report(path)]
-    assert {outcomes.count("refused") > 10, outcomes.count("complete") > 10, len(outcomes) == 60} == {True}
+    assert len(outcomes) == trials
+    assert min(outcomes.count("refused"), outcomes.count("complete")) > trials // 6
 
 
 @pytest.mark.matrix("B16")

@@ -9,6 +9,8 @@ from sink_kills import Mismatch, compared, tortured
 
 from traderecon.transport.log import Log
 
+pytestmark = pytest.mark.system
+
 KILLS, ROWS = 5, 6_000
 
 

@@ -48,7 +48,10 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     installation.close()
 
 
-@pytest.mark.parametrize("happens", [removed, file_alone, log_alone, replaced, directory])
+@pytest.mark.parametrize(
+    "happens",
+    [removed, log_alone, *(pytest.param(one, marks=pytest.mark.nightly) for one in (file_alone, replaced, directory))],
+)
 def test_a_removed_database_is_reported_and_rebuilt(
     installation: Installation, tmp_path: Path, happens: Callable[[Path], None]
 ) -> None:

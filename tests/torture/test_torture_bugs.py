@@ -10,6 +10,7 @@ WHATEVER_HAPPENS = ("skip-an-offset", "deliver-a-stale-batch", "drop-a-changelog
 """Bugs that bite in every run. The others need a fault at the right moment: ``--bug NAME`` with more cycles."""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("bug", WHATEVER_HAPPENS)
 def test_the_harness_finds(bug: str, tmp_path: Path) -> None:
     options = ("--seed", "7", "--cycles", "3", "--broker-kills", "0", "--records", "1000", "--faults", "kill,wipe,stop")

@@ -2,20 +2,24 @@
 
 import pytest
 from programs import program
+from tiers import nightly_but
 
 
 @pytest.mark.matrix("K1")
-def test_sixty_lives_leave_nothing_lost_or_wrong() -> None:
-    done = program("torture.lives", "--lives", "60", "--seed", "3")
+@pytest.mark.parametrize("lives", nightly_but(15, [15, 60]))
+def test_lives_leave_nothing_lost_or_wrong(lives: int) -> None:
+    done = program("torture.lives", "--lives", str(lives), "--seed", "3")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("seed 3 | 60 lives | 720 records | 0 WRONG")
+    assert done.stdout.startswith(f"seed 3 | {lives} lives | 720 records | 0 WRONG")
 
 
+@pytest.mark.nightly
 def test_numbers_that_are_read_and_written_back_are_right_too() -> None:
     done = program("torture.lives", "--lives", "30", "--seed", "4", "--tally")
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.nightly
 def test_a_replay_that_counts_twice_is_found() -> None:
     done = program("torture.lives", "--lives", "30", "--seed", "4", "--tally", "--bug", "let-applied-fall")
     assert done.returncode == 1

@@ -30,6 +30,7 @@ def test_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
     assert report["exits"]["70"] >= 1
 
 
+@pytest.mark.nightly
 def test_plain_faust_loses_what_the_broker_refuses_and_the_harness_sees_it(tmp_path: Path) -> None:
     options = ("--workload", "stock", "--seed", "5", "--cycles", "1", "--broker-kills", "0", "--faults", "refuse")
     done, report = torture(tmp_path, *options, "--records", "600")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from traderecon.transport.log import Log
 
+pytestmark = pytest.mark.system
+
 TESTS = Path(__file__).parents[1]
 END_S = 600
 

@@ -14,6 +14,8 @@ from web.desk import MORNING, STRANGE, Desk, filled, served
 
 from traderecon.web.templates import visible
 
+pytestmark = pytest.mark.system
+
 Scheme = Literal["light", "dark"]
 PAGES = ["/", "/breaks", "/trades", "/trades/PRICE-1", "/trades/LATE-1", "/dead-letters", "/status"]
 

@@ -4,8 +4,11 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 from pipeline.trades import matched, send
 from pipeline_case import Installation
+
+pytestmark = pytest.mark.system
 
 LARGE = 10
 REPORTS_ITS_MEMORY = f"""
