@@ -1,6 +1,7 @@
 """Vectorized rules change nothing: with or without them, a run gives the same bytes and the same summary."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from batches import PLAIN, Files, cut_up, file_of, left_by, plain_files, rows_of, simulated, written
@@ -239,3 +240,10 @@ def test_a_leg_sent_in_two_notations_is_one_leg(tmp_path: Path, source: Source) 
 )
 def test_rules_that_cannot_be_vectorized(rules_text: str) -> None:
     assert VectorizedRules.of(parse_rules(f'name = "x"\n{rules_text}')) is None
+
+
+def test_a_rule_that_it_does_not_know_is_no_rule_to_pass_over() -> None:
+    """Else its breaks would be MATCHED in files that only hold plain lines."""
+    unknown: Any = "a sixth rule"
+    with pytest.raises(AssertionError, match="a sixth rule"):
+        VectorizedRules.of(Rules(name="more", checks=(*FOUNDING.checks, unknown)))

@@ -10,7 +10,7 @@ product and sum below 2^63, and leaves no digit to round.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any, Self, assert_never
 
 import msgspec
 import polars as pl
@@ -20,7 +20,7 @@ from traderecon.present.trade_row import COLUMNS
 from traderecon.records import REASON_INFO, Hint, Outcome, Reason, Source, State
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT
-from traderecon.rules import Absolute, Bound, Precision, Quantity, Rules, Ticker, Timestamp
+from traderecon.rules import Absolute, Bound, Pnl, Precision, Price, Quantity, Rules, Ticker, Timestamp
 
 _AMOUNT_DIGITS, _MS_DIGITS = 4, 6
 _ONE, _UNITS = Decimal(1), Decimal(10_000)
@@ -112,16 +112,19 @@ class VectorizedRules(msgspec.Struct, frozen=True):
         """The vectorized form of these rules; None if they cannot be vectorized."""
         limits: dict[str, int] = {}
         for rule in rules.checks:
-            if isinstance(rule, Ticker):
-                limits[rule.name] = 0
-            elif isinstance(rule, Timestamp):
-                if rule.precision is not Precision.EXACT:
+            match rule:
+                case Ticker():
+                    limits[rule.name] = 0
+                case Quantity(tolerance=Absolute() as tolerance):
+                    limits[rule.name] = _limit(tolerance, _ONE)
+                case Price(tolerance=Absolute() as tolerance) | Pnl(tolerance=Absolute() as tolerance):
+                    limits[rule.name] = _limit(tolerance, _UNITS)
+                case Timestamp(precision=Precision.EXACT):
+                    limits[rule.name] = rule.tolerance_ns - (rule.bound is Bound.STRICT)
+                case Quantity() | Price() | Pnl() | Timestamp():
                     return None
-                limits[rule.name] = rule.tolerance_ns - (rule.bound is Bound.STRICT)
-            elif isinstance(rule.tolerance, Absolute):
-                limits[rule.name] = _limit(rule.tolerance, _ONE if isinstance(rule, Quantity) else _UNITS)
-            else:
-                return None
+                case _:  # a new rule has to be named here, if only to leave its trades to the core
+                    assert_never(rule)
         return cls(limits, rules.pnl_required)
 
     def judge(self, lines: Lines) -> VectorizedResult:
