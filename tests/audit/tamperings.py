@@ -119,7 +119,7 @@ def subject(trades: int, seed: int) -> Iterator[Subject]:
                 if records[first : first + count]:
                     store.take(outputs.batch(tp, first, count))
                 due = checkpointer.due([tp])
-                checkpointer.published(due)
+                checkpointer.mark_published(due)
                 checkpoints.setdefault(tp, []).extend(due)
         store.close()
         with closing(sqlite3.connect(f"{directory}/t.db")) as kept:
@@ -420,7 +420,7 @@ def rewrite_all(rng: random.Random, db: sqlite3.Connection, papers: Papers, sign
 
     def anew(line: bytes) -> bytes:
         checkpoint = unsigned(line)
-        below = [head for offset, head in heads.get(checkpoint.place, ()) if offset < checkpoint.next_offset]
+        below = [head for offset, head in heads.get(checkpoint.tp, ()) if offset < checkpoint.next_offset]
         return signer.signed(replace(checkpoint, head=below[-1]) if below else checkpoint).line
 
     for lines in (papers.file, papers.topic):

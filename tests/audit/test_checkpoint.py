@@ -73,14 +73,14 @@ def test_a_chain_is_due_when_it_has_changed(store: Store, tmp_path: Path) -> Non
     for tp in tps:
         store.take(outputs.batch(tp, 0, half[tp]))
     due = checkpointer.due(tps)
-    assert {one.place for one in due} == {tp for tp in tps if table_of(TOPICS, tp[0]) is not None}
+    assert {one.tp for one in due} == {tp for tp in tps if table_of(TOPICS, tp[0]) is not None}
     assert checkpointer.due(tps) == due  # they were not reported as published
     append(file, due)
-    checkpointer.published(due)
+    checkpointer.mark_published(due)
     assert checkpointer.due(tps) == []
     for tp in tps:
         store.take(outputs.batch(tp, half[tp], 1_000))
-    assert {one.place: one.next_offset for one in checkpointer.due(tps)} == {
+    assert {one.tp: one.next_offset for one in checkpointer.due(tps)} == {
         tp: end for tp, end in outputs.ends.items() if table_of(TOPICS, tp[0]) is not None
     }
 

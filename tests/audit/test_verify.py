@@ -103,8 +103,8 @@ def test_without_any_checkpoint_nothing_is_intact(made: Subject, db: sqlite3.Con
 @pytest.mark.matrix("S12")
 def test_checkpoints_from_before_there_was_a_key_need_no_signature(made: Subject, db: sqlite3.Connection) -> None:
     papers = Papers.of(made.checkpoints)
-    last = {unsigned(line).place: line for line in papers.file}
-    older = [line if last[unsigned(line).place] == line else unsigned(line).line for line in papers.file]
+    last = {unsigned(line).tp: line for line in papers.file}
+    older = [line if last[unsigned(line).tp] == line else unsigned(line).line for line in papers.file]
     papers.file, papers.topic, papers.anchor = older, [*older], []
     assert papers.look(db).intact
 

@@ -15,14 +15,16 @@ from traderecon.records import Fact, Origin, State
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.leg_message import instant
-from traderecon.records.result_message import Published, encode_result, published
+from traderecon.records.result_message import PublishedResult, decode_published, encode_result
 from traderecon.rules import FOUNDING
 
 
-def read_back(*facts: Fact) -> tuple[Published, Published]:
+def read_back(*facts: Fact) -> tuple[PublishedResult, PublishedResult]:
     """A result on these facts as it is decoded, and as it was encoded."""
     encoded = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    return published(encode_result(encoded)), Published(encoded.trade_id, to_last_published(encoded), encoded.facts)
+    return decode_published(encode_result(encoded)), PublishedResult(
+        encoded.trade_id, to_last_published(encoded), encoded.facts
+    )
 
 
 def test_the_facts_and_the_last_published_result() -> None:
@@ -64,18 +66,18 @@ def coordinates(fact: Fact) -> tuple[str, str, int, int]:
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"trade_id":"T1"}'])
 def test_other_values_are_errors(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
-        published(value)
+        decode_published(value)
 
 
 def test_a_result_of_a_newer_format_is_an_error() -> None:
     with pytest.raises(OtherFormat):
-        published(b'{"format":3}')
+        decode_published(b'{"format":3}')
     encoded = result(
         decided([Fact(ours(), Origin("e", 0, 0))], verdict([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING)),
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
-        published(json.dumps({**json.loads(encode_result(encoded)), "format": 3}).encode())
+        decode_published(json.dumps({**json.loads(encode_result(encoded)), "format": 3}).encode())
 
 
 def test_a_time_in_another_format() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, select
 
 from traderecon.matching import decided, result, to_last_published, verdict
 from traderecon.records import Fact, Kind, LastPublished, Leg, Origin, Result, State
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
 from traderecon.records.numbers import canonical
 from traderecon.records.result_message import encode_result
@@ -51,8 +52,6 @@ SENT: tuple[Leg, ...] = (
 )
 LEGS = tuple(as_sent(leg) for leg in SENT)
 """Depending on their order they match, break, are resolved, break again and are cancelled."""
-
-TopicPartition = tuple[str, int]
 
 
 def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:

@@ -107,10 +107,10 @@ def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(st
     # Checkpoints of a database that began with the first message are of other chains.
     other = Checkpointer(whole.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
     mine = Checkpointer(store.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
-    assert {one.place: one.first for one in mine} == begun
+    assert {one.tp: one.first for one in mine} == begun
     chains: dict[tuple[str, int], list[Checkpoint]] = {}
     for one in [*other, *mine]:
-        chains.setdefault(one.place, []).append(one)
+        chains.setdefault(one.tp, []).append(one)
     with looked_at(url) as connection:
         examined = examine(connection, Known(chains))
     assert examined.intact, examined.findings

@@ -21,7 +21,6 @@ from sink.outputs import (
     PARTITIONS,
     TOPICS,
     Outputs,
-    TopicPartition,
     letter,
     results_of,
     rows,
@@ -35,6 +34,7 @@ from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.verify import examine
 from traderecon.matching.closed import late_leg_result
 from traderecon.records import Break, Fact, Kind, Leg, Result, Transition, identity
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING

@@ -9,7 +9,7 @@ from tables_case import batch, play
 
 from traderecon.records import LastPublished, State, identity
 from traderecon.records.journal import encode_journal
-from traderecon.records.result_message import Published
+from traderecon.records.result_message import PublishedResult
 from traderecon.tables import BatchTable, closed, facts, last_published, outputs, trades
 
 PUBLISHED = LastPublished(2, State.MATCHED, (), "e" * 64)
@@ -93,7 +93,7 @@ def test_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -
 def test_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         arrivals = arrived(ours(), theirs())
-        result = Published("T1", PUBLISHED, tuple(arrivals))
+        result = PublishedResult("T1", PUBLISHED, tuple(arrivals))
         rows = outputs.rows(result)
         await table.put_rows(0, rows)
         assert closed.due(table.write_batch(batch(0)), 0, 5) == [closed.Look(0, b"T1")]

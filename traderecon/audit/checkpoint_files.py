@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from traderecon.durable import sync_directory
-from traderecon.records.checkpoint import Checkpoint, Place, decode_checkpoint
+from traderecon.records.checkpoint import Checkpoint, TopicPartition, decode_checkpoint
 
 NAME = "checkpoints.jsonl"
 MOST_PER_CHAIN = 4_096
@@ -17,7 +17,7 @@ MOST_PER_CHAIN = 4_096
 class Known(msgspec.Struct, frozen=True):
     """Checkpoints by chain, in the order of their offsets; ``unread``: where lines could not be decoded."""
 
-    chains: Mapping[Place, Sequence[Checkpoint]] = {}
+    chains: Mapping[TopicPartition, Sequence[Checkpoint]] = {}
     unread: Sequence[str] = ()
 
     @property
@@ -25,7 +25,7 @@ class Known(msgspec.Struct, frozen=True):
         """The number of checkpoints to compare the database with."""
         return sum(map(len, self.chains.values()))
 
-    def of(self, beginnings: Mapping[Place, int]) -> "Known":
+    def of(self, beginnings: Mapping[TopicPartition, int]) -> "Known":
         """The checkpoints of chains that begin at these offsets; partitions that are not named begin at 0."""
         chains = {
             tp: [checkpoint for checkpoint in chain if (checkpoint.first or 0) == beginnings.get(tp, 0)]
@@ -42,7 +42,7 @@ class CheckpointCollector:
 
     def __init__(self, databases: Collection[str] | None = None) -> None:
         self._databases = databases
-        self.chains: dict[Place, list[Checkpoint]] = {}
+        self.chains: dict[TopicPartition, list[Checkpoint]] = {}
         self.unread: list[str] = []
 
     def add(self, line: bytes, where: str) -> Checkpoint | None:
@@ -55,11 +55,11 @@ class CheckpointCollector:
             return None
         if self._databases is not None and (checkpoint.database or "") not in {"", *self._databases}:
             return None
-        chain = self.chains.setdefault(checkpoint.place, [])
+        chain = self.chains.setdefault(checkpoint.tp, [])
         chain.append(checkpoint)
         if len(chain) > MOST_PER_CHAIN:
             last = max(chain, key=_order)
-            self.chains[checkpoint.place] = [*[each for each in chain[::2] if each is not last], last]
+            self.chains[checkpoint.tp] = [*[each for each in chain[::2] if each is not last], last]
         return checkpoint
 
     def known(self) -> Known:
@@ -103,7 +103,7 @@ def read(paths: Iterable[Path]) -> Known:
 
 def merge(sources: Iterable[Known]) -> Known:
     """The checkpoints of all sources, each once."""
-    chains: dict[Place, dict[Checkpoint, None]] = {}
+    chains: dict[TopicPartition, dict[Checkpoint, None]] = {}
     unread: list[str] = []
     for source in sources:
         unread += source.unread

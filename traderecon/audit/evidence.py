@@ -16,7 +16,7 @@ from msgspec import UNSET
 from traderecon.audit.checkpoint_files import CheckpointCollector, Known, lines_of, merge
 from traderecon.audit.findings import Finding, Kind
 from traderecon.audit.signing import Keys
-from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.checkpoint import Checkpoint, TopicPartition
 
 
 class Source:
@@ -25,18 +25,18 @@ class Source:
     def __init__(self, name: str, databases: Collection[str] | None = None) -> None:
         self.name = name
         self._collector = CheckpointCollector(databases)
-        self._digests: dict[Place, array[int]] = {}
+        self._digests: dict[TopicPartition, array[int]] = {}
         self.signed = self.unsigned = 0
-        self._unsigned_since: dict[Place, Checkpoint] = {}
+        self._unsigned_since: dict[TopicPartition, Checkpoint] = {}
         """Per chain, the first unsigned checkpoint after a signed one, or the first of all if none is signed."""
-        self._ever_signed: set[Place] = set()
+        self._ever_signed: set[TopicPartition] = set()
 
     def add(self, line: bytes, where: str) -> None:
         """Add one line. OtherFormat: a newer version wrote it."""
         checkpoint = self._collector.add(line, where)
         if checkpoint is None:
             return
-        tp = checkpoint.place
+        tp = checkpoint.tp
         self._digests.setdefault(tp, array("Q")).append(_digest(checkpoint))
         if checkpoint.signature is UNSET:
             self.unsigned += 1
@@ -58,12 +58,12 @@ class Source:
         """The checkpoints to compare the database with."""
         return self._collector.known()
 
-    def digests(self, tp: Place) -> Sequence[int]:
+    def digests(self, tp: TopicPartition) -> Sequence[int]:
         """A digest of each checkpoint of a chain, in order."""
         return self._digests.get(tp, ())
 
     @property
-    def chains(self) -> Iterable[Place]:
+    def chains(self) -> Iterable[TopicPartition]:
         """The topic and partition of each chain."""
         return self._digests
 
@@ -135,7 +135,7 @@ def newest(known: Known) -> list[Checkpoint]:
     return [chain[-1] for _, chain in sorted(known.chains.items()) if chain]
 
 
-def _missing_in_file(file: Source, other: Source, tp: Place) -> Iterator[Finding]:
+def _missing_in_file(file: Source, other: Source, tp: TopicPartition) -> Iterator[Finding]:
     """Every checkpoint of the other source must be in the file."""
     in_file = set(file.digests(tp))
     if missing := sum(digest not in in_file for digest in other.digests(tp)):
@@ -150,5 +150,5 @@ def _digest(checkpoint: Checkpoint) -> int:
     return int.from_bytes(hashlib.sha256(checkpoint.line).digest()[:8], "big")
 
 
-def _finding(tp: Place, text: str) -> Finding:
+def _finding(tp: TopicPartition, text: str) -> Finding:
     return Finding(kind=Kind.CHECKPOINT, table="checkpoints", topic=tp[0], partition=tp[1], text=text)

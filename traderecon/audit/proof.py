@@ -14,7 +14,7 @@ from typing import Any
 from traderecon.audit.checkpoint_files import Known
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
-from traderecon.records.checkpoint import Place
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.digest import sha256
 from traderecon.sink.chain import START, link_digest
 
@@ -47,8 +47,8 @@ def make_proof(  # the trade, and what it is checked against
     if not rows:
         return None
     checkpoints = checkpoints.of({tp: offset for tp, (offset, _) in beginnings(connection).items()})
-    targets: dict[tuple[Place, int], dict[str, Any]] = {}
-    first: dict[tuple[Place, int], int] = {}
+    targets: dict[tuple[TopicPartition, int], dict[str, Any]] = {}
+    first: dict[tuple[TopicPartition, int], int] = {}
     for row, topic, partition, offset, _ in rows:
         target = _target(connection, (topic, partition), offset, checkpoints)
         key = ((topic, partition), target["next_offset"])
@@ -81,7 +81,7 @@ def canonical_json(proof: object) -> bytes:
     return json.dumps(proof, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _target(connection: sqlite3.Connection, tp: Place, offset: int, checkpoints: Known) -> dict[str, Any]:
+def _target(connection: sqlite3.Connection, tp: TopicPartition, offset: int, checkpoints: Known) -> dict[str, Any]:
     """The first checkpoint after an offset; if there is none yet, the head in the database."""
     for checkpoint in checkpoints.chains.get(tp, ()):
         if checkpoint.next_offset > offset:
@@ -98,7 +98,7 @@ def _target(connection: sqlite3.Connection, tp: Place, offset: int, checkpoints:
 
 
 def _segment(  # a part of a chain
-    connection: sqlite3.Connection, trade_id: str, tp: Place, row: int, target: dict[str, Any]
+    connection: sqlite3.Connection, trade_id: str, tp: TopicPartition, row: int, target: dict[str, Any]
 ) -> dict[str, Any]:
     previous = connection.execute(_BEFORE, (row, *tp)).fetchone()
     if previous is None:

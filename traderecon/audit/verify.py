@@ -22,7 +22,7 @@ from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bound_topics, bytes_of, chain_starts
 from traderecon.audit.findings import Finding, Findings, Kind
 from traderecon.audit.links import HISTORY, ChainedTable, chained_tables, chainless_topics, table_of
-from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.checkpoint import Checkpoint, TopicPartition
 from traderecon.records.formats import OtherFormat
 from traderecon.sink.break_projection import BREAKS, EVENTS, RESULTS, HistoryEntry, Projection, project
 from traderecon.sink.chain import START
@@ -103,7 +103,7 @@ def examine(
         chained.table: Walk(chained.table, _in_table(checkpoints, chained), starts if chained.table == HISTORY else {})
         for chained in tables
     }
-    offsets: dict[Place, tuple[Any, Any]] = {}
+    offsets: dict[TopicPartition, tuple[Any, Any]] = {}
     trades = purged = 0
     try:
         findings.add(_structure(connection))
@@ -146,7 +146,7 @@ def _structure(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(kind=Kind.CHANGED, table="sqlite_master", text=text)
 
 
-def _check_starts(starts: Mapping[Place, ChainStart], checkpoints: Known) -> Iterator[Finding]:
+def _check_starts(starts: Mapping[TopicPartition, ChainStart], checkpoints: Known) -> Iterator[Finding]:
     """Where rows were purged, a checkpoint published before the purge must have the same start of the chain."""
     for tp, start in starts.items():
         published = {
@@ -167,7 +167,7 @@ def _check_starts(starts: Mapping[Place, ChainStart], checkpoints: Known) -> Ite
             )
 
 
-def _in_table(checkpoints: Known, chained: ChainedTable) -> dict[Place, Sequence[Checkpoint]]:
+def _in_table(checkpoints: Known, chained: ChainedTable) -> dict[TopicPartition, Sequence[Checkpoint]]:
     """The checkpoints of the chains in this table."""
     return {tp: chain for tp, chain in checkpoints.chains.items() if tp[0] in chained.topics}
 
@@ -175,7 +175,7 @@ def _in_table(checkpoints: Known, chained: ChainedTable) -> dict[Place, Sequence
 def _check_offsets(
     names: Topics, walks: Mapping[str, Walk], offsets: Mapping[tuple[Any, Any], tuple[Any, Any]]
 ) -> Iterator[Finding]:
-    by_table: dict[str, dict[Place, tuple[Any, Any]]] = {table: {} for table in walks}
+    by_table: dict[str, dict[TopicPartition, tuple[Any, Any]]] = {table: {} for table in walks}
     for (topic, partition), (next_offset, head) in offsets.items():
         if not isinstance(topic, str) or type(partition) is not int:
             text = "its topic or partition has the wrong type"
@@ -193,7 +193,7 @@ def _check_offsets(
 
 
 def _states(
-    walks: Mapping[str, Walk], offsets: Mapping[Place, tuple[Any, Any]], checkpoints: Known
+    walks: Mapping[str, Walk], offsets: Mapping[TopicPartition, tuple[Any, Any]], checkpoints: Known
 ) -> list[ChainState]:
     last = {tp: chain[-1].at for tp, chain in checkpoints.chains.items() if chain}
     states = []

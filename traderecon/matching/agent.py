@@ -21,7 +21,7 @@ from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, ori
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
 from traderecon.matching.lifecycle import Awaited, TradeTransition, expire, join
-from traderecon.matching.published_results import PublishedResults
+from traderecon.matching.published_results import ResultReader
 from traderecon.records import Source
 from traderecon.records.account import Disposition
 from traderecon.records.action import encode_action, rules_change
@@ -69,7 +69,7 @@ def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
     table.help = "facts, deadlines, watermarks, last published results"
     app.tables.add(table)
     matching = _Matching(stage, table, rules, retention_days)
-    app.behind = matching.published_results.read_back
+    app.behind = matching.result_reader.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
 
 
@@ -83,7 +83,7 @@ class _Matching:
         self._retention_ns = retention_days * NS_PER_DAY
         rules_content = {**content(rules), "retention_days": retention_days}
         self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, rules_content)
-        self.published_results = PublishedResults(stage.app, stage.topics, table)
+        self.result_reader = ResultReader(stage.app, stage.topics, table)
         self._memory = trades.Memory()
         self._next_status: dict[int, tuple[int, float]] = {}
         self._pending: dict[int, Counter[str]] = {}
@@ -94,7 +94,7 @@ class _Matching:
             write_batch = self._table.write_batch(batch)
             last_rules = rules_rows.last(write_batch)
             if last_rules is not None and last_rules != self._rules_row:
-                await self.published_results.read_on(batch.partition)
+                await self.result_reader.read_on(batch.partition)
                 write_batch = self._table.write_batch(batch)
             output = BatchOutput(write_batch, self._memory.trades(write_batch), batch, self._topics)
             await self._record_rules_change(output)

@@ -12,7 +12,7 @@ from typing import Any
 
 from faust.types import TP
 
-from traderecon.records.result_message import Published, published
+from traderecon.records.result_message import PublishedResult, decode_published
 from traderecon.tables import BatchTable, HalfPublished, last_published, outputs
 from traderecon.topics import Topics
 from traderecon.transport.behind import NoLeader
@@ -27,7 +27,7 @@ LEADER_RETRY_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-class PublishedResults:
+class ResultReader:
     """The results of an app's matching table in its output topics."""
 
     def __init__(self, app: Any, topics: Topics, table: BatchTable) -> None:
@@ -102,9 +102,11 @@ class PublishedResults:
             logger.warning("%s[%d]: appending %d results that only the other output has", topic, partition, len(rows))
             await self._app.append(topic, partition, rows)
 
-    async def _steps(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[str, Sequence[tuple[Record, Published]]]]:
+    async def _steps(
+        self, spans: Mapping[TP, range]
+    ) -> AsyncIterator[tuple[str, Sequence[tuple[Record, PublishedResult]]]]:
         """The results in these offsets, each with its record: one topic at a time, at most ``STEP`` results."""
         async for tp, records in self._app.transport.read(spans):
             for start in range(0, len(records), STEP):
                 step = records[start : start + STEP]
-                yield tp.topic, [(record, published(record.value or b"")) for record in step]
+                yield tp.topic, [(record, decode_published(record.value or b"")) for record in step]

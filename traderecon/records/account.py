@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
-from traderecon.records.formats import FORMAT, known
+from traderecon.records.formats import FORMAT, require_known_format
 from traderecon.records.words import Word
 
 _MAX_OFFSET = 2**63 - 1
@@ -149,7 +149,7 @@ def decode_account(value: bytes) -> Account:
     try:
         account = _decode(value)
     except msgspec.MsgspecError:
-        known(value, FORMAT)
+        require_known_format(value, FORMAT)
         raise
     if account.next_offset > _MAX_OFFSET:
         raise msgspec.ValidationError(f"the account ends at {account.next_offset}, beyond the last possible offset")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from traderecon.records.digest import sha256
-from traderecon.records.formats import FORMAT, known
+from traderecon.records.formats import FORMAT, require_known_format
 from traderecon.records.words import Word
 
 MAX_REPLAYS = 3
@@ -214,7 +214,7 @@ def decode_action(value: bytes) -> Action | None:
         decode = _DECODERS.get(_tagged(value).about)
         return None if decode is None else decode(value)
     except msgspec.MsgspecError:
-        known(value, FORMAT)
+        require_known_format(value, FORMAT)
         raise
 
 

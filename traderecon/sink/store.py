@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from traderecon.exit_codes import Exit
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.sink.actions import write_actions
 from traderecon.sink.chain import START, chained_topics
 from traderecon.sink.database import (
@@ -48,7 +49,6 @@ from traderecon.topics import Topics, topics
 from traderecon.transport import MicroBatch
 from traderecon.transport.failpoints import Failpoint, hit
 
-TopicPartition = tuple[str, int]
 Writer = Callable[[Connection, Statements, Feed], tuple[WriteResult, str]]
 """Writes the records of one topic; returns what was written and the new head of the chain."""
 

@@ -16,7 +16,7 @@ import msgspec
 from traderecon.audit.database import looked_at
 from traderecon.client.client import Client
 from traderecon.clock import now_ns
-from traderecon.records.result_message import Published, published
+from traderecon.records.result_message import PublishedResult, decode_published
 from traderecon.sink.database import StoreError
 from traderecon.tables import BEGUN_KEY, MONOTONIC, Fold, HalfPublished, applied_key, last_published, outputs
 from traderecon.topics import Topics
@@ -125,16 +125,18 @@ async def _write_rows(  # noqa: PLR0917  # one partition and its sources
 async def _complete_outputs(client: Client, names: Topics, outcome: Rebuilt) -> None:
     """Append the results that a worker, before it died, had appended to only one of the two outputs."""
     half = HalfPublished(names.reconciled, names.mismatch)
-    async for topic, result, _ in _published(client, names, outcome):
+    async for topic, result, _ in _read_published(client, names, outcome):
         half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
     if half.lacking():
-        async for topic, result, row in _published(client, names, outcome):
+        async for topic, result, row in _read_published(client, names, outcome):
             half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row)
         for topic, rows in half.rows().items():
             await client.append(topic, outcome.partition, rows)
 
 
-async def _published(client: Client, names: Topics, outcome: Rebuilt) -> AsyncIterator[tuple[str, Published, Outgoing]]:
+async def _read_published(
+    client: Client, names: Topics, outcome: Rebuilt
+) -> AsyncIterator[tuple[str, PublishedResult, Outgoing]]:
     """The results in the outputs of a partition, each with its topic and record."""
     for topic in (names.reconciled, names.mismatch):
         async for records in client.read(topic, outcome.partition):
@@ -143,10 +145,10 @@ async def _published(client: Client, names: Topics, outcome: Rebuilt) -> AsyncIt
                 yield topic, result, Outgoing(record.key, record.value)
 
 
-def _decode(values: Iterable[bytes], outcome: Rebuilt) -> Iterator[Published]:
+def _decode(values: Iterable[bytes], outcome: Rebuilt) -> Iterator[PublishedResult]:
     for value in values:
         try:
-            yield published(value)
+            yield decode_published(value)
         except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
             raise NotAccepted(
                 f"a result of {outcome.topic}[{outcome.partition}] cannot be read ({error}): the rebuild stops here"
