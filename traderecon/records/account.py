@@ -1,7 +1,7 @@
 """An account: the disposition of every offset in a span of one partition, so that no record is lost unnoticed.
 
     executions[0] from 100:   [["leg", 120], ["rejected", 1], ["control", 2]]     the next account begins at 223
-    Book(start, next_offset, counts, gaps).entered(account) -> Book               counts each offset once
+    PartitionLedger(start, next_offset, counts, gaps).with_account(account) -> PartitionLedger   counts an offset once
 
 A replayed batch may be cut differently: its accounts overlap earlier ones and change nothing. An account that begins
 beyond the last one leaves a gap, which is unaccounted for until a later account fills it.
@@ -75,7 +75,7 @@ class Account(msgspec.Struct, frozen=True):
         return counts
 
 
-class Book(msgspec.Struct, frozen=True):
+class PartitionLedger(msgspec.Struct, frozen=True):
     """The sum of one partition's accounts, from ``start`` to ``next_offset`` without the ``gaps``."""
 
     start: int
@@ -88,8 +88,8 @@ class Book(msgspec.Struct, frozen=True):
     gaps: tuple[Span, ...] = ()
 
     @classmethod
-    def opened(cls, account: Account) -> Self:
-        """An empty book that begins where this account does."""
+    def starting_at(cls, account: Account) -> Self:
+        """An empty ledger that begins where this account does."""
         return cls(account.first, account.first)
 
     @property
@@ -97,8 +97,8 @@ class Book(msgspec.Struct, frozen=True):
         """How many offsets between ``start`` and ``next_offset`` have no account; 0 in normal operation."""
         return sum(stop - start for start, stop in self.gaps)
 
-    def entered(self, account: Account) -> Self:
-        """The book with an account added; of an offset only the first account counts."""
+    def with_account(self, account: Account) -> Self:
+        """The ledger with an account added; of an offset only the first account counts."""
         first, stop = account.first, account.next_offset
         if first == stop:
             return self
