@@ -23,12 +23,12 @@ class Waiting(NamedTuple):
 
     due_ns: int
     trade_id: bytes
-    awaited: str
+    waiting_for: str
 
 
-def add_deadline(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
+def add_deadline(write_batch: TableBatch, due_ns: int, trade_id: bytes, waiting_for: str) -> None:
     """Add a deadline, at which a trade's grace ends."""
-    write_batch.put(_key(due_ns, trade_id), awaited.encode())
+    write_batch.put(_key(due_ns, trade_id), waiting_for.encode())
 
 
 def forget(write_batch: TableBatch, due_ns: int, trade_id: bytes) -> None:
@@ -82,5 +82,5 @@ def _key(due_ns: int, trade_id: bytes) -> bytes:
 
 
 def _waiting(row: tuple[bytes, bytes]) -> Waiting:
-    key, awaited = row
-    return Waiting(int.from_bytes(key[_DUE], "big"), key[_DUE.stop :], awaited.decode())
+    key, waiting_for = row
+    return Waiting(int.from_bytes(key[_DUE], "big"), key[_DUE.stop :], waiting_for.decode())

@@ -25,8 +25,7 @@ from traderecon.audit.database import looked_at
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.proof import ProofError, canonical_json, make_proof
 from traderecon.audit.verify import examine
-from traderecon.matching import decided, result
-from traderecon.matching import verdict as verdict_of
+from traderecon.matching import judge_facts, judgement_of, result_of
 from traderecon.records import ALL_VERSIONS, Fact, Hint, Kind, Leg, Origin, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import encode_result
@@ -285,7 +284,7 @@ def test_a_producers_own_field_may_have_any_name() -> None:
         others = ("timestamp", "kind", "side") if leg.source is Source.PNL else ("open_price", "pnl_impact")
         facts = (Fact(as_sent(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
         message = json.loads(
-            encode_result(result(decided(facts, verdict_of(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+            encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
         )
         claim = claim_of(message)
         assert claim is not None

@@ -52,7 +52,9 @@ def test_deadlines_are_due_in_order_and_only_once(tmp_path: Path) -> None:
         deadlines.forget(write_batch, 100, b"a")
         assert {waiting.trade_id for waiting in deadlines.due(write_batch, 300, 9)} == {b"b", b"c"}
         assert [
-            (waiting.due_ns, waiting.awaited) for waiting in deadlines.waiting(write_batch) if waiting.trade_id == b"b"
+            (waiting.due_ns, waiting.waiting_for)
+            for waiting in deadlines.waiting(write_batch)
+            if waiting.trade_id == b"b"
         ] == [(200, "execution")]
         await write_batch.write()
         assert len(list(deadlines.waiting(table.write_batch(batch(2))))) == 3

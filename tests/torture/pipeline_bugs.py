@@ -69,9 +69,9 @@ def forget_deadlines() -> None:
     wait = deadlines.add_deadline
     due = every_nth()
 
-    def forgetting(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
+    def forgetting(write_batch: TableBatch, due_ns: int, trade_id: bytes, waiting_for: str) -> None:
         if not due():
-            wait(write_batch, due_ns, trade_id, awaited)
+            wait(write_batch, due_ns, trade_id, waiting_for)
 
     deadlines.add_deadline = forgetting
 

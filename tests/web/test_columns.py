@@ -11,7 +11,7 @@ from legs import booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
 from traderecon.batch.outputs import Format, frame, put_together, write_part
-from traderecon.matching import add, decided, judge, result, sides_of
+from traderecon.matching import add, judge, judgement_of, result_of, sides_of
 from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State
 from traderecon.records.instants import FOREVER_NS
@@ -26,7 +26,7 @@ def result_and_row(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | N
     verdict = judge(sides, FOREVER_NS, FOUNDING)
     if verdict.state is State.PENDING:
         return None
-    published = result(decided(facts, verdict), FOUNDING.stamp())
+    published = result_of(judgement_of(facts, verdict), FOUNDING.stamp())
     return encode_result(published), table.row(facts[0].leg.trade_id, sides, verdict)
 
 

@@ -10,7 +10,7 @@ from typing import Self
 
 import msgspec
 
-from traderecon.matching import Sides, stated
+from traderecon.matching import Sides, distinct_values
 from traderecon.present.trade_row import together
 from traderecon.records import (
     Hint,
@@ -108,7 +108,7 @@ class Summary(msgspec.Struct):
         for reason in verdict.reasons:
             self.reasons[reason] += 1
         self.notional_at_risk = EXACT.add(self.notional_at_risk, at_risk)
-        if tickers := _first_stated(sides, "ticker"):
+        if tickers := _first_values(sides, "ticker"):
             self.break_tickers[together(tickers)] += 1
         self.breaks.append(Break(trade_id, verdict, sides, severity, at_risk))
         if len(self.breaks) >= 8 * BREAKS_SHOWN:
@@ -146,9 +146,11 @@ class Summary(msgspec.Struct):
         return sum(self.states[state] for state in BREAK_STATES)
 
 
-def _first_stated(sides: Sides, field: str) -> list[str]:
+def _first_values(sides: Sides, field: str) -> list[str]:
     """The values of a field in the execution, else in the confirmation."""
-    return stated(sides.effective(Source.EXECUTIONS), field) or stated(sides.effective(Source.CONFIRMATIONS), field)
+    return distinct_values(sides.effective(Source.EXECUTIONS), field) or distinct_values(
+        sides.effective(Source.CONFIRMATIONS), field
+    )
 
 
 def _notional(sides: Sides) -> Decimal:

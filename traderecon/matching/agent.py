@@ -20,7 +20,7 @@ from traderecon import clock
 from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, origin_of
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
-from traderecon.matching.lifecycle import Awaited, TradeTransition, expire, join
+from traderecon.matching.lifecycle import TradeTransition, WaitingFor, expire, join
 from traderecon.matching.published_results import ResultReader
 from traderecon.records import Source
 from traderecon.records.account import Disposition
@@ -302,10 +302,10 @@ class _Matching:
     def _status(self, output: BatchOutput, at_ns: int) -> bytes:
         """The partition's status, encoded: its watermark and its waiting trades. Schedules the next one."""
         partition, started_s = output.batch.partition, monotonic()
-        counts: Counter[str] = Counter(dict.fromkeys(Awaited, 0))
+        counts: Counter[str] = Counter(dict.fromkeys(WaitingFor, 0))
         oldest: list[deadlines.Waiting] = []
         for waiting in deadlines.waiting(output.write_batch):
-            counts[waiting.awaited] += 1
+            counts[waiting.waiting_for] += 1
             if len(oldest) < OLDEST_SHOWN:
                 oldest.append(waiting)
         interval_s = max(STATUS_INTERVAL_S, SCAN_SHARE * (monotonic() - started_s))
@@ -316,7 +316,10 @@ class _Matching:
             iso(output.watermark_ns) if output.watermark_ns else None,
             counts,
             tuple(
-                [WaitingTrade(waiting.trade_id.decode(), waiting.awaited, iso(waiting.due_ns)) for waiting in oldest]
+                [
+                    WaitingTrade(waiting.trade_id.decode(), waiting.waiting_for, iso(waiting.due_ns))
+                    for waiting in oldest
+                ]
             ),
         )
         return encode_status(status)
@@ -328,7 +331,7 @@ class _Matching:
         for revoked in self._pending.keys() - assigned:
             del self._pending[revoked]
             self._metrics.watermark.remove(revoked)
-        for leg in Awaited:
+        for leg in WaitingFor:
             self._metrics.pending.labels(leg).set(sum(pending[leg] for pending in self._pending.values()))
         self._metrics.watermark.labels(partition).set(watermark_ns / NS_PER_S)
 

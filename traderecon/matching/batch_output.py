@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, leg_time_ns
-from traderecon.matching.lifecycle import TradeTransition, awaited
+from traderecon.matching.lifecycle import TradeTransition, waiting_for
 from traderecon.matching.results import to_last_published
 from traderecon.records import (
     Fact,
@@ -117,7 +117,9 @@ class BatchOutput:
         if previous_due_ns is not None and previous_due_ns != transition.due_ns:
             deadlines.forget(self.write_batch, previous_due_ns, trade_id)
         if transition.due_ns is not None and transition.judgement is not None:
-            deadlines.add_deadline(self.write_batch, transition.due_ns, trade_id, awaited(transition.judgement.sides))
+            deadlines.add_deadline(
+                self.write_batch, transition.due_ns, trade_id, waiting_for(transition.judgement.sides)
+            )
         if encoded is not None:
             self.publish(trade_id, encoded, transition.last_published)
 

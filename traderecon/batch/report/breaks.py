@@ -6,7 +6,7 @@ import msgspec
 
 from traderecon.batch.report.terms import bound_of
 from traderecon.batch.summary import Break
-from traderecon.matching import Sides, stated
+from traderecon.matching import Sides, distinct_values
 from traderecon.present.figures import amount, exact
 from traderecon.present.operands import Said, alike, hidden_codes, padding, places, said
 from traderecon.present.trade_row import together
@@ -150,7 +150,7 @@ def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None)
 def _operand(sides: Sides, source: Source, field: str) -> Operand:
     """The value of a side; if there are several, all of them."""
     legs = sides.effective(source)
-    values = stated(legs, field) if legs and field in CONTENT[source] else []
+    values = distinct_values(legs, field) if legs and field in CONTENT[source] else []
     if len(values) > 1:
         return together(map(operand_text, values))
     return values[0] if values else None
