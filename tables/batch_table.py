@@ -103,7 +103,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         """The last record of ``topic`` whose effects are in the partition; None if it was not recorded."""
         return _mark(self.data.of(partition).get(LAST_KEY + topic.encode()))
 
-    def written(self, partition: int) -> dict[TP, Fingerprint]:
+    def write_marks(self, partition: int) -> dict[TP, Fingerprint]:
         """The last record written to each other topic and partition before this partition's rows."""
         marks = {}
         for key, value in rows(self.data.of(partition), WRITTEN_KEY):
@@ -303,7 +303,7 @@ class TableBatch:
         last = next((record for record in readable if record.offset <= self.applied), None)
         if last is not None:
             marks[LAST_KEY + self._batch.topic.encode()] = b"%d %d %d" % fingerprint(last)
-        for (topic, number), mark in self._table.app.written.lasts().items():
+        for (topic, number), mark in self._table.app.write_marks.last_marks().items():
             if number == self.partition:
                 marks[WRITTEN_KEY + b"%b\x00%d" % (topic.encode(), number)] = b"%d %d %d" % mark
         return marks

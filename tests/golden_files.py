@@ -19,7 +19,7 @@ from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs, standing
 from traderecon.records import Fact, Rejected, State
 from traderecon.records.account import Account, Disposition, encode_account
 from traderecon.records.action import DeadLetterAction, Deed, Hold, Purge, Release, Skip, encode_action, rules_change
-from traderecon.records.dead_letter import REPLAY_OF, dead_letter
+from traderecon.records.dead_letter import REPLAY_OF, encode_dead_letter
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.sink.store import Store
 
@@ -73,7 +73,7 @@ def _letters(told: dict[str, Scenario]) -> Iterator[bytes]:
                 number += 1
                 headers = [(REPLAY_OF, b"executions/0/17")] if number % 2 else []
                 rejected = replace(step, origin=replace(step.origin, offset=number))
-                yield dead_letter(rejected, b"key", message.value and message.value[:200], headers)
+                yield encode_dead_letter(rejected, b"key", message.value and message.value[:200], headers)
 
 
 def _journal(told: dict[str, Scenario]) -> Iterator[bytes]:

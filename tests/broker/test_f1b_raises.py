@@ -50,7 +50,7 @@ def ours(case: Case) -> StreamApp:
                 try:
                     handle(record.value, case)
                 except ValueError:
-                    if retry_counts.another(batch, record) < LIMIT:
+                    if retry_counts.count_failure(batch, record) < LIMIT:
                         raise
                     dead.append(Outgoing(None, record.value))
                 else:

@@ -38,7 +38,7 @@ TP = TopicPartition("executions", 0)
 
 @pytest.fixture(autouse=True)
 def _ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetched_records.take_over()
+    fetched_records.install()
     monkeypatch.setattr(codecs, "UNPACKED_BYTES", UNPACKED_BYTES)
 
 
@@ -118,7 +118,7 @@ def test_a_batch_beyond_the_bound_is_one_record_and_its_neighbours_are_read(numb
     assert (unreadable.first, unreadable.width, unreadable.codec) == (2, 3, NAMES[number])
     assert (unreadable.too_large, unreadable.content) == (True, bomb)
     assert widths_of([first, second, unreadable, third]) == {4: 3}
-    assert unreadable.sentence("executions", 0) == (
+    assert unreadable.describe("executions", 0) == (
         f"offsets 2 to 4 of executions[0] are one batch of {len(bomb)} bytes, compressed with {NAMES[number]}, that "
         f"decodes to more than {UNPACKED_BYTES} bytes: have its producer put fewer records into a batch (batch.size), "
         "and send these again"
@@ -131,7 +131,7 @@ def test_a_batch_that_is_not_what_its_codec_writes_is_one_record() -> None:
     (unreadable,) = [*fetched_records._Batch(fetched_records.Batches(bytes(batch))._batches.next_batch(), bytes(batch))]
     assert isinstance(unreadable, UnreadableBatch)
     assert not unreadable.too_large
-    assert "that cannot be decoded (" in unreadable.why
+    assert "that cannot be decoded (" in unreadable.reason
 
 
 def test_a_batch_of_an_old_format_beyond_the_bound_is_one_record() -> None:

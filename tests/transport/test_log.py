@@ -34,8 +34,8 @@ from traderecon.transport.log import (
     WorkerRunning,
     compaction,
 )
-from traderecon.transport.log.batches import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, numbered, packed
-from traderecon.transport.log.errors import explained
+from traderecon.transport.log.batches import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, number_entries, pack
+from traderecon.transport.log.errors import to_log_error
 
 END_S = 60
 
@@ -160,7 +160,7 @@ def test_many_at_once_are_cut_into_batches_that_nobody_sees(log: Log, count: int
 def test_large_records_are_cut_by_their_bytes(log: Log) -> None:
     log.create("legs", 1)
     sent = [bytes([number]) * (MAX_BYTES * 2 // 3) for number in range(5)]
-    assert [batch.last for batch in packed(numbered(entries(*sent), 7))] == [7, 8, 9, 10, 11]
+    assert [batch.last for batch in pack(number_entries(entries(*sent), 7))] == [7, 8, 9, 10, 11]
     log.append([("legs", 0, entries(*sent))])
     assert values(log.read("legs", 0, 0, 10)) == sent
     assert values(log.read("legs", 0, 1, 10, max_bytes=MAX_BYTES)) == sent[1:3]
@@ -603,7 +603,7 @@ def test_what_sqlite_says_of_a_full_disk(path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError) as found:
         database.execute("INSERT INTO t VALUES (zeroblob(100000))")
     database.close()
-    assert isinstance(explained(path, found.value), DiskFull)
+    assert isinstance(to_log_error(path, found.value), DiskFull)
 
 
 def test_a_closed_log_is_a_bug_and_not_a_refusal(log: Log) -> None:

@@ -27,7 +27,7 @@ def batch(topic: str, *values: bytes, first: int = 7) -> MicroBatch:
 def test_strikes_survive_the_process_they_end(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
-    assert [RetryCounts(path).another(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
+    assert [RetryCounts(path).count_failure(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
 
 
 def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None:
@@ -36,31 +36,31 @@ def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None
     seen = []
     for _ in range(LIMIT):
         retry_counts = RetryCounts(path)
-        seen.append([retry_counts.another(legs, record) for record in legs.records])
+        seen.append([retry_counts.count_failure(legs, record) for record in legs.records])
     assert seen == [[1, 1], [2, 2], [LIMIT, LIMIT]]
 
 
 def test_a_record_that_comes_again_elsewhere_is_the_same_record(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     once, again = batch("legs", b"a"), batch("legs", b"a", first=900)
-    assert retry_counts.another(once, once.records[0]) == 1
-    assert retry_counts.another(again, again.records[0]) == 2
+    assert retry_counts.count_failure(once, once.records[0]) == 1
+    assert retry_counts.count_failure(again, again.records[0]) == 2
 
 
 def test_topics_are_counted_apart(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     here, there = batch("legs", b"a"), batch("executions", b"a")
-    assert retry_counts.another(here, here.records[0]) == 1
-    assert retry_counts.another(there, there.records[0]) == 1
-    assert retry_counts.another(here, here.records[0]) == 2
+    assert retry_counts.count_failure(here, here.records[0]) == 1
+    assert retry_counts.count_failure(there, there.records[0]) == 1
+    assert retry_counts.count_failure(here, here.records[0]) == 2
 
 
 def test_only_the_last_that_failed_are_remembered(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     legs = batch("legs", *(b"%d" % number for number in range(MAX_COUNTS + 1)))
-    assert {retry_counts.another(legs, record) for record in legs.records} == {1}
-    assert retry_counts.another(legs, legs.records[-1]) == 2
-    assert retry_counts.another(legs, legs.records[0]) == 1
+    assert {retry_counts.count_failure(legs, record) for record in legs.records} == {1}
+    assert retry_counts.count_failure(legs, legs.records[-1]) == 2
+    assert retry_counts.count_failure(legs, legs.records[0]) == 1
 
 
 def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
@@ -70,9 +70,9 @@ def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
     aside = 0
     retry_counts = RetryCounts(path)
     with retry_counts.attempting(legs):
-        suspect = retry_counts.suspects(legs)
+        suspect = retry_counts.is_suspect(legs)
         for record in legs:
-            if suspect and retry_counts.killer(legs, record):
+            if suspect and retry_counts.is_poison(legs, record):
                 aside = record.offset
             elif record.value == bad:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -94,16 +94,16 @@ def test_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Pat
     legs = batch("legs", b"a", b"b")
     with pytest.raises(ZeroDivisionError), RetryCounts(path).attempting(legs):
         raise ZeroDivisionError
-    assert not RetryCounts(path).suspects(legs)
+    assert not RetryCounts(path).is_suspect(legs)
     assert process(path, legs, b"b") == -signal.SIGKILL
     again = RetryCounts(path)
-    assert again.suspects(legs)
-    assert not again.suspects(batch("legs", b"a", first=9))
-    assert not again.suspects(batch("executions", b"a"))
-    assert not RetryCounts(path).suspects(legs)  # the attempt ended regularly
+    assert again.is_suspect(legs)
+    assert not again.is_suspect(batch("legs", b"a", first=9))
+    assert not again.is_suspect(batch("executions", b"a"))
+    assert not RetryCounts(path).is_suspect(legs)  # the attempt ended regularly
 
 
 @pytest.mark.matrix("K14")
 def test_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
     (tmp_path / "retry-counts.attempt").write_bytes(b'["legs", 0')
-    assert not RetryCounts(tmp_path / "retry-counts.json").suspects(batch("legs", b"a"))
+    assert not RetryCounts(tmp_path / "retry-counts.json").is_suspect(batch("legs", b"a"))

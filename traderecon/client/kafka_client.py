@@ -60,8 +60,8 @@ class KafkaClient(Diagnosis):
     """A client of the brokers at ``servers``, see ``Client``."""
 
     def __init__(self, servers: Sequence[str], security: Security, admin: Any, parts: AsyncExitStack) -> None:
-        connections.take_over()
-        fetched_records.take_over()
+        connections.install()
+        fetched_records.install()
         self.where = f"the Kafka at {', '.join(servers)}"
         self._servers = list(servers)
         self._security = security

@@ -25,7 +25,7 @@ from traderecon.matching.published_results import ResultReader
 from traderecon.records import Source
 from traderecon.records.account import Disposition
 from traderecon.records.action import encode_action, rules_change
-from traderecon.records.dead_letter import failed, unread
+from traderecon.records.dead_letter import reject_failing, reject_unreadable
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_DAY, NS_PER_S, iso
 from traderecon.records.journal import decode_progress
@@ -69,7 +69,7 @@ def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
     table.help = "facts, deadlines, watermarks, last published results"
     app.tables.add(table)
     matching = _Matching(stage, table, rules, retention_days)
-    app.behind = matching.result_reader.read_back
+    app.catch_up = matching.result_reader.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
 
 
@@ -104,8 +104,10 @@ class _Matching:
                     continue  # a replay: its results have been delivered
                 try:
                     if isinstance(record, UnreadableBatch):
-                        text = record.sentence(batch.topic, batch.partition)
-                        output.reject(unread(origin_of(batch, record), text, too_large=record.too_large), record)
+                        text = record.describe(batch.topic, batch.partition)
+                        output.reject(
+                            reject_unreadable(origin_of(batch, record), text, too_large=record.too_large), record
+                        )
                     elif record.key is None:
                         await self._advance_time(output, record)
                     else:
@@ -113,9 +115,9 @@ class _Matching:
                 except OtherFormat:
                     raise
                 except Exception as error:
-                    if self._retry_counts.another(batch, record) < LIMIT:
+                    if self._retry_counts.count_failure(batch, record) < LIMIT:
                         raise
-                    output.reject(failed(origin_of(batch, record), error), record)
+                    output.reject(reject_failing(origin_of(batch, record), error), record)
             output.account(batch.span.stop, self._app.conf.topic_partitions)
             await self._publish(output)
             await output.write_batch.write()

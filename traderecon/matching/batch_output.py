@@ -28,7 +28,7 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
-from traderecon.records.dead_letter import dead_letter, dead_letter_key
+from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
 from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.tables import TableBatch, closed, deadlines, facts, trades, watermarks
@@ -169,9 +169,9 @@ class BatchOutput:
         self.rejected[rejected.code] += 1
         self.dispositions.append((record.offset, Disposition.REJECTED))
         if isinstance(record, UnreadableBatch):
-            row = Outgoing(None, dead_letter(rejected, None, record.content, whole=False))
+            row = Outgoing(None, encode_dead_letter(rejected, None, record.content, whole=False))
         else:
-            value = dead_letter(rejected, record.key, record.value, record.headers)
+            value = encode_dead_letter(rejected, record.key, record.value, record.headers)
             row = Outgoing(dead_letter_key(record.key), value)
         self.outbox[self._topics.dead_letters, self.batch.partition].append(row)
 

@@ -15,7 +15,7 @@ from faust.types import TP
 from traderecon.records.result_message import PublishedResult, decode_published
 from traderecon.tables import BatchTable, HalfPublished, last_published, outputs
 from traderecon.topics import Topics
-from traderecon.transport.behind import NoLeader
+from traderecon.transport.catch_up import NoLeader
 from traderecon.transport.fingerprint import Fingerprint
 from traderecon.transport.microbatch import Outgoing, Record
 
@@ -50,7 +50,7 @@ class ResultReader:
         """
         while True:
             try:
-                async for _ in self._read(partition, self._table.written(partition)):
+                async for _ in self._read(partition, self._table.write_marks(partition)):
                     await asyncio.sleep(0)
             except NoLeader as error:
                 logger.warning("partition %d waits to read its published results: %s has no leader", partition, error)

@@ -101,7 +101,7 @@ class RangeRecovery(Recovery):
         if any(start > (ends[tp] or 0) for tp, start in starts.items()):
             await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
             ends = await self._offsets(tps, consumer.highwaters)
-        await consumer.same_log.prove_stores({tp: self._table(tp) for tp in tps})
+        await consumer.same_log.verify_stores({tp: self._table(tp) for tp in tps})
         first = await self._offsets(tps, consumer.earliest_offsets)
         spans = {}
         for tp, start in starts.items():
