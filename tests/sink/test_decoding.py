@@ -71,5 +71,7 @@ def test_values_that_cannot_be_stored_are_foreign_records(
             store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", value, ())]))
     store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", json.dumps(valid).encode(), ())]))
     queries = Queries(store.readers)
-    assert (len(queries.standings()), sum(queries.states().values())) == ((1, 1) if topic == "standings" else (0, 0))
+    assert (len(queries.partition_statuses()), sum(queries.states().values())) == (
+        (1, 1) if topic == "standings" else (0, 0)
+    )
     store.close()

@@ -18,7 +18,7 @@ from traderecon.audit.verify import examine
 from traderecon.records.action import encode_action, rules_change
 from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.digest import sha256
-from traderecon.sink.place import place_of
+from traderecon.sink.file_identity import file_identity
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
@@ -65,8 +65,8 @@ def test_a_backup_has_no_id(store: Store, tmp_path: Path) -> None:
 def test_a_copy_lies_in_another_place_and_its_workers_in_one(store: Store, tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_bytes((tmp_path / "t.db").read_bytes())
     (tmp_path / "link.db").symlink_to(tmp_path / "t.db")
-    assert place_of(str(tmp_path / "t.db")) == place_of(str(tmp_path / "link.db"))
-    assert place_of(str(tmp_path / "t.db")) != place_of(str(tmp_path / "copy.db"))
+    assert file_identity(str(tmp_path / "t.db")) == file_identity(str(tmp_path / "link.db"))
+    assert file_identity(str(tmp_path / "t.db")) != file_identity(str(tmp_path / "copy.db"))
 
 
 @pytest.mark.matrix("Z8")
@@ -74,12 +74,12 @@ def test_one_machine_is_told_from_another_by_its_start_or_else_its_name(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(tmp_path / "t.db")
-    here = place_of(path)
+    here = file_identity(path)
     monkeypatch.setattr(clock, "boot_id", lambda: "another start")
-    assert place_of(path) != here
+    assert file_identity(path) != here
     monkeypatch.setattr(clock, "boot_id", lambda: "")
     assert (
-        place_of(path)
+        file_identity(path)
         == sha256(f"{socket.gethostname()} {(found := Path(path).stat()).st_dev} {found.st_ino}".encode())[:16]
     )
 

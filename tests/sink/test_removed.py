@@ -77,7 +77,7 @@ def test_an_error_of_a_connection_opened_after_the_removal_is_reported_as_the_re
     with pytest.raises(DatabaseError) as raised:
         store.readers.connect().exec_driver_sql("SELECT count(*) FROM results")
     assert "traderecon.db-wal was removed or replaced while in use: put the database back" in str(
-        store.explained(raised.value)
+        store.to_store_error(raised.value)
     )
     store.close()
 

@@ -77,10 +77,10 @@ def _due(checkpointer: Checkpointer, tps: set[TopicPartition], store: Store, *, 
     try:
         return checkpointer.due(tps, first_only=first_only)
     except (DatabaseError, sqlite3.DatabaseError) as error:  # from the engine, or from its raw connection
-        store_error = store.explained(error)
+        store_error = store.to_store_error(error)
         if store_error.transient:
             return []  # they are due again next time
-        fail_stop(store_error.sentence, error if store_error.code == Exit.SOFTWARE else None, code=store_error.code)
+        fail_stop(store_error.message, error if store_error.code == Exit.SOFTWARE else None, code=store_error.code)
     except OtherFormat as error:
         fail_stop(f"{NAME}: {error}", code=error.exit_code)
     except OSError as error:

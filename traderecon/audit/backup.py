@@ -13,7 +13,7 @@ import msgspec
 
 from traderecon.audit.database import looked_at
 from traderecon.exit_codes import Exit
-from traderecon.sink.database import StoreError, explained
+from traderecon.sink.database import StoreError, to_store_error
 from traderecon.sink.database_id import CLEAR_ID
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY topic, partition"
@@ -55,7 +55,7 @@ def backup(url: str, file: Path) -> Backup:
             raise StoreError(Exit.CONFIG, text)
         publish_file(part, file)
     except sqlite3.Error as error:
-        raise explained(url, error) from error
+        raise to_store_error(url, error) from error
     except OSError as error:
         raise StoreError(Exit.SOFTWARE, f"{file}: cannot be written ({error.strerror})") from error
     finally:

@@ -204,7 +204,7 @@ def _old_heads(url: str) -> tuple[dict[tuple[str, int], Head] | None, str]:
         with looked_at(url) as connection:
             return heads(connection), ""
     except StoreError as error:
-        return None, error.sentence
+        return None, error.message
     except sqlite3.DatabaseError as error:
         return None, f"{url}: cannot be read ({error})"
 

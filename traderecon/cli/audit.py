@@ -97,7 +97,7 @@ def verify(
             with progress(total, "verifying") as advance:
                 examined = examine(connection, checkpoints, advance, compared(file, topic, anchored, keys))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     except sqlite3.DatabaseError as error:  # its tables cannot be read
         examined = AuditReport(
             intact=False,
@@ -189,7 +189,7 @@ def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
         with looked_at(settings.database_url) as connection:
             proof = make_proof(connection, trade, checkpoints, _rules(settings), iso(now_ns()))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     except ProofError as error:
         fail(Exit.BREAKS, printable(str(error)))
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:

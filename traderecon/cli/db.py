@@ -72,7 +72,7 @@ def backup(*, file: Path, as_json: bool) -> None:
     try:
         copy = back_up(_settings().database_url, file)
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(copy)))
         return
@@ -97,7 +97,7 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
     try:
         rebuilt = run(_rebuild(settings, file))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     if as_json:
         same = None if rebuilt.compared is None else rebuilt.same
         click.echo(json.dumps({**msgspec.to_builtins(rebuilt), "same": same}))
@@ -172,4 +172,4 @@ def _store(open_store: Callable[[str], Store]) -> Iterator[Store]:
     except ConfigurationError as error:
         fail(Exit.CONFIG, str(error))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)

@@ -62,7 +62,7 @@ def purge(*, before: datetime | None, apply: bool, reason: str, by: str | None, 
         cutoff = _cutoff(settings, store.engine, before)
         plan = run(_purge(settings, store.engine, cutoff, apply, attribution.by(by), reason))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     except OSError as error:
         text = f"{error.filename}: cannot be written ({error.strerror}): free some space, and purge again"
         fail(Exit.SOFTWARE, text)
@@ -213,7 +213,7 @@ def _store(settings: Settings) -> Store:
         store = Store.existing(settings.database_url)
         store.ready()
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     return store
 
 

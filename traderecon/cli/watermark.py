@@ -133,7 +133,7 @@ def _effect(settings: Settings, ahead_s: int) -> str:
 
 
 def _pending_trades(queries: Queries) -> int:
-    return sum(sum(partition.pending.values()) for partition in queries.standings())
+    return sum(sum(partition.pending.values()) for partition in queries.partition_statuses())
 
 
 async def _reset(settings: Settings, decision: WatermarkReset) -> WatermarkReset:

@@ -16,7 +16,7 @@ async def decided(client: Client, queries: Queries, names: Topics, at_ns: int) -
 
     A partition publishes its watermark after its results, so no more results can follow.
     """
-    partitions = await asyncio.to_thread(queries.standings)
+    partitions = await asyncio.to_thread(queries.partition_statuses)
     journal = await client.ends(names.legs)
     if len(partitions) < len(journal) or any(
         (partition.watermark or "")[:SECONDS] < iso(at_ns)[:SECONDS] or sum(partition.pending.values())

@@ -250,7 +250,7 @@ def _existing_database(url: str, identity: Identity | None) -> Finding:
             path = store.path
             complete_from = store.complete_from() if current == newest else None
             if identity is not None and current == newest:
-                store.belongs(identity.cluster, identity.topic_prefix)
+                store.belongs_to(identity.cluster, identity.topic_prefix)
         finally:
             store.close()
     except StoreError as error:
