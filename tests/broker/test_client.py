@@ -11,7 +11,7 @@ from aiokafka.admin import NewTopic
 from broker.kafka_server import Kafka
 
 from traderecon.client import kafka_client
-from traderecon.client.client import Client, Created
+from traderecon.client.client import Client, TopicCreation
 from traderecon.client.connection import connect
 from traderecon.topics import RESULT_BYTES, Topic
 from traderecon.transport import Outgoing
@@ -30,8 +30,8 @@ def ask(kafka: Kafka, question: Callable[[Client], Awaitable[T]]) -> T:
 
 def test_a_topic_is_made_once_and_as_it_was_declared(kafka: Kafka) -> None:
     declared = Topic("client-made", compacted=True, retention_ms=86_400_000, max_message_bytes=RESULT_BYTES)
-    assert ask(kafka, lambda client: client.create(declared, 3)) == Created("client-made", True, 3)
-    assert ask(kafka, lambda client: client.create(declared, 5)) == Created("client-made", False, 3)
+    assert ask(kafka, lambda client: client.create(declared, 3)) == TopicCreation("client-made", True, 3)
+    assert ask(kafka, lambda client: client.create(declared, 5)) == TopicCreation("client-made", False, 3)
     assert ask(kafka, lambda client: client.topics())["client-made"] == 3
     config = ask(kafka, lambda client: client.config("client-made"))
     assert declared.config().items() <= config.items()
@@ -49,7 +49,7 @@ def test_a_topic_is_asked_for_again_while_a_kafka_that_has_just_started_lacks_br
 
     monkeypatch.setattr(kafka_client, "NewTopic", wanted)
     topic = Topic("client-started")
-    assert ask(kafka, lambda client: client.create(topic, 1)) == Created("client-started", True, 1)
+    assert ask(kafka, lambda client: client.create(topic, 1)) == TopicCreation("client-started", True, 1)
     assert asked == [2, 2, 1]
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from traderecon import clock
-from traderecon.client.client import Client, Created
+from traderecon.client.client import Client, TopicCreation
 from traderecon.client.connection import connect
 from traderecon.topics import Topic
 from traderecon.transport import Outgoing
@@ -28,13 +28,13 @@ def ask(directory: Path, question: Callable[[Client], Awaitable[T]], broker: str
 
 def test_a_topic_is_made_once(tmp_path: Path) -> None:
     made = [ask(tmp_path, lambda client: client.create(Topic("a"), 4)) for _ in range(2)]
-    assert made == [Created("a", True, 4), Created("a", False, 4)]
+    assert made == [TopicCreation("a", True, 4), TopicCreation("a", False, 4)]
     assert ask(tmp_path, lambda client: client.topics()) == {"a": 4}
 
 
 def test_a_topic_that_is_there_keeps_its_partitions(tmp_path: Path) -> None:
     ask(tmp_path, lambda client: client.create(Topic("a"), 4))
-    assert ask(tmp_path, lambda client: client.create(Topic("a"), 2)) == Created("a", False, 4)
+    assert ask(tmp_path, lambda client: client.create(Topic("a"), 2)) == TopicCreation("a", False, 4)
 
 
 def test_what_is_appended_is_there_for_others(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from traderecon.client.embedded_client import EmbeddedClient
 from traderecon.demo import FILE
 from traderecon.demo.day import Day
-from traderecon.preflight.topics import make
+from traderecon.preflight.topics import create_topics
 from traderecon.records import Source
 from traderecon.settings import load
 from traderecon.simulator import PROFILES, START_MS, messages
@@ -32,8 +32,8 @@ async def run(
     folder: Path, seed: int, *, trades: int | None, rate: float | None, groups: int | None, now_ms: int = NOW_MS
 ) -> int:
     """One run of the demo without its worker, ended after so many groups of messages; gives the trades begun."""
-    async with EmbeddedClient.opened(folder) as client:
-        await make(client, load())
+    async with EmbeddedClient.open(folder) as client:
+        await create_topics(client, load())
         counts = await client.topics()
         day = Day(folder, seed, now_ms)
         await day.finish(client, NAMES, counts)
@@ -49,7 +49,7 @@ async def run(
 async def in_the_log(folder: Path) -> Sides:
     """What each side of each trade says in the log, repetitions aside."""
     found: Sides = defaultdict(set)
-    async with EmbeddedClient.opened(folder) as client:
+    async with EmbeddedClient.open(folder) as client:
         counts = await client.topics()
         for topic, source in NAMES.inputs.items():
             for partition in range(counts[topic]):

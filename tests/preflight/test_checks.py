@@ -17,7 +17,7 @@ from traderecon.audit.signing import make_key
 from traderecon.client.connection import connect
 from traderecon.preflight import Finding, Level, checks, exit_code, machine
 from traderecon.preflight.findings import bad, ok, warn
-from traderecon.preflight.topics import make
+from traderecon.preflight.topics import create_topics
 from traderecon.settings import load
 from traderecon.sink.store import Store
 from traderecon.topics import topics
@@ -82,7 +82,7 @@ def set_up() -> None:
     async def run() -> None:
         settings = load()
         async with connect(settings.broker, settings.data_dir) as client:
-            await make(client, settings)
+            await create_topics(client, settings)
 
     asyncio.run(run())
 

@@ -149,16 +149,16 @@ def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
     from traderecon.cli.broker import run as run_async
     from traderecon.client.connection import connected
     from traderecon.preflight import Level, checks, exit_code
-    from traderecon.preflight.topics import make
+    from traderecon.preflight.topics import create_topics
     from traderecon.transport.log import WorkerLock, WorkerRunning
 
-    async def create_topics() -> None:
+    async def create_missing() -> None:
         async with connected(settings) as client:
-            await make(client, settings)
+            await create_topics(client, settings)
 
     if settings.broker.startswith(EMBEDDED):
         _verify_identity(settings)
-        run_async(create_topics())
+        run_async(create_missing())
         try:
             WorkerLock(settings.data_dir).release()
         except WorkerRunning as error:

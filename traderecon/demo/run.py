@@ -13,7 +13,7 @@ from traderecon.demo import FILE
 from traderecon.demo.day import Day
 from traderecon.demo.decided import decided
 from traderecon.demo.supervisor import Supervisor
-from traderecon.preflight.topics import make
+from traderecon.preflight.topics import create_topics
 from traderecon.records import State
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.rulebook import rules_in_force
@@ -58,8 +58,8 @@ async def run(settings: Settings, plan: Plan, port: int | None, report: Callable
     Raises WorkerEnded, StoreError, ClientError, WorkerRunning (another worker has the data directory), ForeignData.
     """
     await _wait_for_previous_worker(settings.data_dir, report)
-    async with EmbeddedClient.opened(settings.data_dir) as client:
-        await make(client, settings)
+    async with EmbeddedClient.open(settings.data_dir) as client:
+        await create_topics(client, settings)
         await _reject_foreign_data(client, settings)
         with closing(Store.open(settings.database_url)) as store:
             store.ready()
