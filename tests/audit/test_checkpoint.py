@@ -35,7 +35,7 @@ def test_checkpoints_are_read_in_chain_order(tmp_path: Path) -> None:
     append(file, [checkpoint_at(9)])
     checkpoints = read([file])
     assert [one.next_offset for one in checkpoints.chains["mismatch", 0]] == [2, 5, 9]
-    assert (checkpoints.count, checkpoints.unread) == (4, [])
+    assert (checkpoints.count, checkpoints.undecoded) == (4, [])
 
 
 def test_a_truncated_line_does_not_affect_other_lines(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_truncated_line_does_not_affect_other_lines(tmp_path: Path) -> None:
     append(file, [checkpoint_at(9)])
     checkpoints = read([file])
     assert [one.next_offset for one in checkpoints.chains["mismatch", 0]] == [5, 9]
-    assert checkpoints.unread == [f"{file} line 2"]
+    assert checkpoints.undecoded == [f"{file} line 2"]
 
 
 def test_a_format_of_a_newer_version_is_rejected(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from sink.outputs import LEGS, Outputs, as_sent, results_of
 from test_architecture import imports  # what a module imports
 
 from traderecon.audit import verify_proof
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.claims import claim_of
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.proof import ProofError, canonical_json, make_proof
 from traderecon.audit.verify import examine
@@ -51,7 +51,7 @@ def lived(made: Subject) -> str:
     return str(trade_id)
 
 
-def proven(made: Subject, trade_id: str, known: Known | None = None) -> bytes:
+def proven(made: Subject, trade_id: str, known: CheckpointSet | None = None) -> bytes:
     proof = make_proof(made.connection, trade_id, made.checkpoints if known is None else known, RULES, NOW)
     assert proof is not None
     return proof
@@ -125,7 +125,7 @@ def test_every_trade_is_proven_and_every_event_id_recomputed(made: Subject, tmp_
 
 
 def test_without_checkpoints_a_proof_leads_to_the_heads_of_the_database(made: Subject, tmp_path: Path) -> None:
-    proof = proven(made, lived(made), Known())
+    proof = proven(made, lived(made), CheckpointSet())
     assert {one["until"]["from"] for one in json.loads(proof)["proof"]["chains"]} == {"database"}
     assert verdict(proof, tmp_path) == ""
 
@@ -256,9 +256,9 @@ def test_a_trade_with_custom_fields_is_proven(legs: Sequence[Leg], tmp_path: Pat
     store.ready()
     outputs.into(store)
     store.close()
-    with looked_at(f"sqlite:///{store.path}") as connection:
-        proof = make_proof(connection, "T1", Known(), RULES, NOW)
-        assert not [one for one in examine(connection, Known()).findings if one.kind is not Finding.CHECKPOINT]
+    with open_for_audit(f"sqlite:///{store.path}") as connection:
+        proof = make_proof(connection, "T1", CheckpointSet(), RULES, NOW)
+        assert not [one for one in examine(connection, CheckpointSet()).findings if one.kind is not Finding.CHECKPOINT]
     assert proof is not None
     found = checked(tmp_path, proof)
     assert (found.returncode, found.stderr) == (0, "")

@@ -11,9 +11,9 @@ import pytest
 from legs import ours, theirs
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
-from traderecon.audit.checkpoint_files import NAME, Known, append, read
+from traderecon.audit.checkpoint_files import NAME, CheckpointSet, append, read
 from traderecon.audit.checkpointer import Checkpointer
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind
 from traderecon.audit.proof import make_proof
 from traderecon.audit.purging import Purging, decide
@@ -98,9 +98,9 @@ class Desk:
 
         asyncio.run(decided())
 
-    def examined(self, checkpoints: Known | None = None) -> AuditReport:
+    def examined(self, checkpoints: CheckpointSet | None = None) -> AuditReport:
         known = read([self.directory / NAME]) if checkpoints is None else checkpoints
-        with looked_at(self.url) as connection:
+        with open_for_audit(self.url) as connection:
             return examine(connection, known)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
@@ -167,7 +167,7 @@ def test_life_goes_on_after_a_purge(desk: Desk) -> None:
     assert "OLD-1" in desk.trades()
     examined = desk.examined()
     assert examined.intact, examined.findings
-    with looked_at(desk.url) as connection:
+    with open_for_audit(desk.url) as connection:
         assert make_proof(connection, "LATER-1", read([desk.directory / NAME]), {}, NOW) is not None
 
 
@@ -228,7 +228,7 @@ def test_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
 def test_what_was_purged_by_hand_is_found(desk: Desk) -> None:
     desk.purge(between(desk))
     known = read([desk.directory / NAME])
-    examined = desk.examined(Known())
+    examined = desk.examined(CheckpointSet())
     assert not examined.intact
     assert {one.kind for one in examined.findings} == {Kind.CHECKPOINT}
     assert "chain_starts" in {one.table for one in examined.findings}
@@ -253,6 +253,6 @@ def test_a_rebuild_begins_where_the_purge_ended(desk: Desk) -> None:
             return made.same
 
     assert asyncio.run(rebuilt())
-    with looked_at(f"sqlite:///{desk.directory / 'new.db'}") as connection:
+    with open_for_audit(f"sqlite:///{desk.directory / 'new.db'}") as connection:
         examined = examine(connection, read([desk.directory / NAME]))
     assert examined.intact, examined.findings

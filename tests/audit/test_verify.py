@@ -10,7 +10,7 @@ from audit.tamperings import (
     PAPER_TAMPERINGS,
     SIZES,
     TAMPERINGS,
-    Papers,
+    CheckpointCopies,
     Subject,
     delete_everywhere,
     delete_file,
@@ -24,7 +24,7 @@ from audit.tamperings import (
 )
 from sink.outputs import TOPICS
 
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.findings import MOST_TEXTS, Finding, Kind
 from traderecon.audit.verify import AuditReport, examine
 
@@ -88,25 +88,25 @@ def test_every_tampering_is_found(seed: int) -> None:
 def test_what_was_done_to_the_checkpoints_is_said(
     made: Subject, db: sqlite3.Connection, tampering: Callable[..., str], message: str
 ) -> None:
-    papers = Papers.of(made.checkpoints)
-    assert papers.look(db).intact
-    tampering(random.Random(3), db, papers)
-    assert any(message in one.text for one in papers.look(db).findings)
+    copies = CheckpointCopies.of(made.checkpoints)
+    assert copies.audit(db).intact
+    tampering(random.Random(3), db, copies)
+    assert any(message in one.text for one in copies.audit(db).findings)
 
 
 @pytest.mark.matrix("S12")
 def test_without_any_checkpoint_nothing_is_intact(made: Subject, db: sqlite3.Connection) -> None:
-    found = first(examine(db, Known()))
+    found = first(examine(db, CheckpointSet()))
     assert (found.kind, found.text.partition(":")[0][:25]) == (Kind.CHECKPOINT, "no checkpoint covers its ")
 
 
 @pytest.mark.matrix("S12")
 def test_checkpoints_from_before_there_was_a_key_need_no_signature(made: Subject, db: sqlite3.Connection) -> None:
-    papers = Papers.of(made.checkpoints)
-    last = {unsigned(line).tp: line for line in papers.file}
-    older = [line if last[unsigned(line).tp] == line else unsigned(line).line for line in papers.file]
-    papers.file, papers.topic, papers.anchor = older, [*older], []
-    assert papers.look(db).intact
+    copies = CheckpointCopies.of(made.checkpoints)
+    last = {unsigned(line).tp: line for line in copies.file}
+    older = [line if last[unsigned(line).tp] == line else unsigned(line).line for line in copies.file]
+    copies.file, copies.topic, copies.anchor = older, [*older], []
+    assert copies.audit(db).intact
 
 
 def test_a_changed_amount_names_its_row(db: sqlite3.Connection, made: Subject) -> None:
@@ -163,7 +163,7 @@ def test_only_a_checkpoint_finds_a_truncated_end(db: sqlite3.Connection, made: S
         "UPDATE sink_offsets SET head = ?, next_offset = ? WHERE topic = ? AND partition = ?",
         (before, offset + 1, last["topic"], last["partition"]),
     )
-    without = {one.text.partition(":")[0] for one in examine(db, Known()).findings}
+    without = {one.text.partition(":")[0] for one in examine(db, CheckpointSet()).findings}
     assert all(text.startswith("no checkpoint covers") for text in without)  # and no other finding
     found = first(examine(db, made.checkpoints))
     assert (found.kind, found.topic, found.partition) == (Kind.TRUNCATED, last["topic"], last["partition"])

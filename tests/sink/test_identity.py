@@ -10,9 +10,9 @@ from sink.outputs import TOPICS, simulated
 
 from traderecon import clock
 from traderecon.audit.backup import backup
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.checkpointer import Checkpointer
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind
 from traderecon.audit.verify import examine
 from traderecon.records.action import encode_action, rules_change
@@ -95,8 +95,8 @@ def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(st
     for tp, records in remaining.items():
         store.take(MicroBatch(*tp, records))
     url = f"sqlite:///{tmp_path / 't.db'}"
-    with looked_at(url) as connection:
-        examined = examine(connection, Known())
+    with open_for_audit(url) as connection:
+        examined = examine(connection, CheckpointSet())
     histories = (TOPICS.reconciled, TOPICS.mismatch, TOPICS.dead_letters)
     begun = {(one.topic, one.partition): one.first_offset for one in examined.beginnings}
     assert begun == {tp: first for tp, first in late.items() if tp[0] in histories}
@@ -111,8 +111,8 @@ def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(st
     chains: dict[tuple[str, int], list[Checkpoint]] = {}
     for one in [*other, *mine]:
         chains.setdefault(one.tp, []).append(one)
-    with looked_at(url) as connection:
-        examined = examine(connection, Known(chains))
+    with open_for_audit(url) as connection:
+        examined = examine(connection, CheckpointSet(chains))
     assert examined.intact, examined.findings
     assert examined.checkpoints == len(mine)
     whole.close()

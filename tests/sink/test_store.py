@@ -28,8 +28,8 @@ from sink.outputs import (
     standing,
 )
 
-from traderecon.audit.checkpoint_files import Known
-from traderecon.audit.database import looked_at
+from traderecon.audit.checkpoint_files import CheckpointSet
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.verify import examine
 from traderecon.matching.closed import late_leg_result
@@ -413,8 +413,8 @@ def test_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_own(
     assert len({row["event_id"] for row in table(store, "result_history")}) == 1
     assert (one(store, "results")["version"], one(store, "breaks")["status"]) == (12, "OPEN")
     assert len(table(store, "break_events")) == 1, "the same break, opened once"
-    with looked_at(f"sqlite:///{store.path}") as connection:
-        found = examine(connection, Known()).findings
+    with open_for_audit(f"sqlite:///{store.path}") as connection:
+        found = examine(connection, CheckpointSet()).findings
         assert [each for each in found if each.kind is not Finding.CHECKPOINT] == []
 
 

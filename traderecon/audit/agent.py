@@ -33,9 +33,7 @@ FIRST_S = 2.0
 def attach(stage: Stage, store: Store, path: Path, signer: Signer | None = None) -> None:
     """Add the timers to the sink's app; ``path`` is the checkpoint file. The app must write the checkpoint topic."""
     app = stage.app
-    checkpointer = Checkpointer(
-        store.readers, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,))
-    )
+    checkpointer = Checkpointer(store.readers, path, lambda: iso(now_ns()), *(() if signer is None else (signer.sign,)))
     tps: set[TopicPartition] = set()
     lock = asyncio.Lock()
 

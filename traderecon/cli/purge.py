@@ -186,7 +186,7 @@ async def _purge(  # noqa: PLR0917  # the fields of the decision
 def _signing(settings: Settings) -> Callable[[Checkpoint], Checkpoint]:
     """A function that signs checkpoints; an invalid key ends the command."""
     try:
-        return Signer.of(settings.checkpoint_key_file or Path()).signed
+        return Signer.of(settings.checkpoint_key_file or Path()).sign
     except SigningKeyError as error:
         fail(Exit.CONFIG, f"TRADERECON_CHECKPOINT_KEY_FILE: {error}")
 
