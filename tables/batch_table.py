@@ -52,7 +52,7 @@ def applied_key(topic: str) -> bytes:
 class BatchTable(faust.Table[bytes, bytes]):
     """Bytes to bytes, partitioned as its source; written by one agent, through write batches.
 
-    Values of keys with a prefix in ``rising`` begin with a number, alone or before a space, that never decreases: of
+    Values of keys with a prefix in ``monotonic`` begin with a number, alone or before a space, that never decreases: of
     two writers the higher number wins, whichever writes last. The applied offset is such a row.
     """
 
@@ -60,7 +60,7 @@ class BatchTable(faust.Table[bytes, bytes]):
     data: Store
 
     def __init__(
-        self, app: faust.App, *, name: str, partitions: int, rising: tuple[bytes, ...] = (), **kwargs: Any
+        self, app: faust.App, *, name: str, partitions: int, monotonic: tuple[bytes, ...] = (), **kwargs: Any
     ) -> None:
         super().__init__(
             app,
@@ -72,7 +72,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         )
         self._writes: dict[int, int] = {}
         self._restored: dict[int, int] = {}
-        self._monotonic = (*OWN_MONOTONIC, *rising)
+        self._monotonic = (*OWN_MONOTONIC, *monotonic)
 
     def _new_store(self) -> Store:
         return Store(self.app.conf.store, self.app, self, table_name=self.name, loop=self.loop)
@@ -202,8 +202,8 @@ class BatchTable(faust.Table[bytes, bytes]):
         """The directory of a partition's local store."""
         return self.data.partition_path(partition)
 
-    def distrust(self, partition: int, error: BaseException) -> None:
-        """After an error: if the local store was unreadable, have it put aside at the next start."""
+    def condemn_if_unreadable(self, partition: int, error: BaseException) -> None:
+        """After an error: if the local store was unreadable, have it quarantined at the next start."""
         path = self.store_path(partition)
         if unreadable(error) and (str(path) in str(error) or STORES not in str(error)):
             with suppress(OSError):  # without the mark, the damage is detected again

@@ -1,6 +1,6 @@
 """Rows restored from outputs: what a table that lost rows gets back from the published results of its trades.
 
-    PublishedResult, ...  ->  ``e`` rows (last published result), ``f`` rows (its facts), ``c`` rows (a scheduled check)
+    PublishedResult, ...  ->  ``e`` rows (last published result), ``f`` rows (its facts), ``c`` rows (a timer)
 
 A restored fact has ``READ_BACK`` in place of its journal offset. When its journal record is read again, that replaces
 it without a new result, since the outputs include it already.
@@ -50,10 +50,10 @@ def rows(
     if version < result.last.version:
         offsets = (stored_offsets.get(coordinates(fact.origin), _UNKNOWN_OFFSET) for fact in result.facts)
         upto = max(offsets, default=_UNKNOWN_OFFSET)
-        restored[last_published.PREFIX + trade_id] = last_published.encoded(
+        restored[last_published.PREFIX + trade_id] = last_published.encode(
             structs.replace(result.last, upto=max(upto, _UNKNOWN_OFFSET))
         )
-    if last is None:  # the end of its retention is unknown: the check computes it
+    if last is None:  # the end of its retention is unknown: the timer, due at once, computes it
         restored[closed.key(0, trade_id)] = b""
     for fact in result.facts:
         if coordinates(fact.origin) not in stored_offsets:

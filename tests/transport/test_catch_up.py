@@ -17,7 +17,7 @@ def app_with(catch_up: CatchUp | None) -> SimpleNamespace:
 
 
 @pytest.mark.matrix("S13")
-def test_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
+def test_every_step_counts_as_progress_and_yields_to_other_tasks() -> None:
     seen: list[int] = []
 
     async def catch_up(tp: TP) -> AsyncIterator[int]:
@@ -41,7 +41,7 @@ def test_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
 
 
 @pytest.mark.matrix("S13")
-def test_what_has_no_leader_is_waited_for() -> None:
+def test_partitions_without_a_leader_are_waited_for() -> None:
     async def catch_up(tp: TP) -> AsyncIterator[int]:
         for _ in range(int(tp.partition == LEGS.partition)):
             raise NoLeader([TP("reconciled", tp.partition)])

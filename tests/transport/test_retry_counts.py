@@ -24,13 +24,13 @@ def batch(topic: str, *values: bytes, first: int = 7) -> MicroBatch:
     return MicroBatch(topic, 0, [Row(offset, value=value) for offset, value in enumerate(values, first)])
 
 
-def test_strikes_survive_the_process_they_end(tmp_path: Path) -> None:
+def test_failures_are_counted_across_processes(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
     assert [RetryCounts(path).count_failure(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
 
 
-def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None:
+def test_records_of_a_batch_are_counted_separately(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
     seen = []
@@ -40,14 +40,14 @@ def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None
     assert seen == [[1, 1], [2, 2], [LIMIT, LIMIT]]
 
 
-def test_a_record_that_comes_again_elsewhere_is_the_same_record(tmp_path: Path) -> None:
+def test_a_record_written_again_at_another_offset_is_the_same_record(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     once, again = batch("legs", b"a"), batch("legs", b"a", first=900)
     assert retry_counts.count_failure(once, once.records[0]) == 1
     assert retry_counts.count_failure(again, again.records[0]) == 2
 
 
-def test_topics_are_counted_apart(tmp_path: Path) -> None:
+def test_topics_are_counted_separately(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     here, there = batch("legs", b"a"), batch("executions", b"a")
     assert retry_counts.count_failure(here, here.records[0]) == 1
@@ -55,7 +55,7 @@ def test_topics_are_counted_apart(tmp_path: Path) -> None:
     assert retry_counts.count_failure(here, here.records[0]) == 2
 
 
-def test_only_the_last_that_failed_are_remembered(tmp_path: Path) -> None:
+def test_only_the_latest_failures_are_stored(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     legs = batch("legs", *(b"%d" % number for number in range(MAX_COUNTS + 1)))
     assert {retry_counts.count_failure(legs, record) for record in legs.records} == {1}
@@ -67,20 +67,20 @@ def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
     """Run a process that is killed at one value; return the signal, or the offset it dead-letters, else 0."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    aside = 0
+    poison = 0
     retry_counts = RetryCounts(path)
     with retry_counts.attempting(legs):
         suspect = retry_counts.is_suspect(legs)
         for record in legs:
             if suspect and retry_counts.is_poison(legs, record):
-                aside = record.offset
+                poison = record.offset
             elif record.value == bad:
                 os.kill(os.getpid(), signal.SIGKILL)
-    os._exit(aside)
+    os._exit(poison)
 
 
 @pytest.mark.matrix("K14")
-def test_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(tmp_path: Path) -> None:
+def test_only_a_record_that_killed_the_process_three_times_is_a_poison_record(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"bad", b"c")
     assert [process(path, legs, b"bad") for _ in range(LIMIT)] == [-signal.SIGKILL] * LIMIT
@@ -89,7 +89,7 @@ def test_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(
 
 
 @pytest.mark.matrix("K14")
-def test_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Path) -> None:
+def test_only_a_batch_whose_process_was_killed_is_suspect(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
     with pytest.raises(ZeroDivisionError), RetryCounts(path).attempting(legs):
@@ -104,6 +104,6 @@ def test_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Pat
 
 
 @pytest.mark.matrix("K14")
-def test_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
+def test_a_truncated_attempt_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "retry-counts.attempt").write_bytes(b'["legs", 0')
     assert not RetryCounts(tmp_path / "retry-counts.json").is_suspect(batch("legs", b"a"))

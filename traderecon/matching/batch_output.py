@@ -92,7 +92,7 @@ class BatchOutput:
         fact, trade = decode_fact(journal_record), self.trades.of(trade_id)
         existing = trade.facts
         read_back = bool(existing) and existing[0].journal_offset == facts.READ_BACK
-        if read_back and (shown := facts.read_back(existing, fact.origin)) is not None:
+        if read_back and (shown := facts.find_read_back(existing, fact.origin)) is not None:
             # A published result shows this fact, so it gives no new one.
             fact = msgspec.structs.replace(fact, origin=shown.fact.origin)
             self.trades.adopt(trade_id, shown, facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
@@ -131,7 +131,7 @@ class BatchOutput:
         leg_ns, (latest_ns, version) = leg_time_ns(fact), self.horizon
         if claims_trade(fact) and leg_ns is not None and leg_ns <= latest_ns:
             self.trades.close(trade_id, closed.Closed(version, None, offset - 1, self.watermark_ns, leg_ns))
-            closed.look_at(self.write_batch, self.watermark_ns, trade_id)
+            closed.set_timer(self.write_batch, self.watermark_ns, trade_id)
 
     def forget(self, trade_id: bytes) -> None:
         """Delete every row of a trade."""

@@ -13,7 +13,7 @@ from typing import Any
 from faust.types import TP
 
 from traderecon.records.result_message import PublishedResult, decode_published
-from traderecon.tables import BatchTable, HalfPublished, last_published, outputs
+from traderecon.tables import BatchTable, HalfPublishedResults, last_published, outputs
 from traderecon.topics import Topics
 from traderecon.transport.catch_up import NoLeader
 from traderecon.transport.fingerprint import Fingerprint
@@ -81,17 +81,19 @@ class ResultReader:
 
     async def _complete(self, partition: int, spans: Mapping[TP, range]) -> AsyncIterator[int]:
         """Append each result that is in only one of the two outputs it belongs to: the worker died in between."""
-        half, seen = HalfPublished(*self._outputs), set[str]()
+        half, seen = HalfPublishedResults(*self._outputs), set[str]()
         async for topic, step in self._steps(spans):
             for _, result in step:
                 if result.trade_id not in seen:
                     seen.add(result.trade_id)
                     if stored := self._table.stored_row(partition, last_published.PREFIX + result.trade_id.encode()):
-                        last = last_published.decoded(stored)
-                        half.take_in(half.home(last.state.is_break), result.trade_id, last.version, last.state.is_break)
-                half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
+                        last = last_published.decode(stored)
+                        half.add(
+                            half.home_topic(last.state.is_break), result.trade_id, last.version, last.state.is_break
+                        )
+                half.add(topic, result.trade_id, result.last.version, result.last.state.is_break)
             yield len(step)
-        if not half.lacking():
+        if not half.find_missing():
             return
         async for topic, step in self._steps(spans):
             for record, result in step:

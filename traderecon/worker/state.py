@@ -18,7 +18,7 @@ from traderecon.client.client import Client
 from traderecon.clock import now_ns
 from traderecon.records.result_message import PublishedResult, decode_published
 from traderecon.sink.database import StoreError
-from traderecon.tables import BEGUN_KEY, MONOTONIC, Fold, HalfPublished, applied_key, last_published, outputs
+from traderecon.tables import BEGUN_KEY, MONOTONIC, Fold, HalfPublishedResults, applied_key, last_published, outputs
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.errors import NotAccepted, NoTopic
@@ -129,10 +129,10 @@ async def _write_rows(  # noqa: PLR0917  # one partition and its sources
 
 async def _complete_outputs(client: Client, names: Topics, outcome: RebuiltPartition) -> None:
     """Append the results that a worker, before it died, had appended to only one of the two outputs."""
-    half = HalfPublished(names.reconciled, names.mismatch)
+    half = HalfPublishedResults(names.reconciled, names.mismatch)
     async for topic, result, _ in _read_published(client, names, outcome):
-        half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
-    if half.lacking():
+        half.add(topic, result.trade_id, result.last.version, result.last.state.is_break)
+    if half.find_missing():
         async for topic, result, row in _read_published(client, names, outcome):
             half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row)
         for topic, rows in half.rows().items():
