@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traderecon.batch.inputs import Input
-from traderecon.batch.outputs import Format, frame, put_together, whole, write_part
+from traderecon.batch.outputs import Format, frame, join_parts, replace_when_done, write_part
 from traderecon.present.trade_row import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
 from traderecon.simulator import PROFILES
 
@@ -230,7 +230,7 @@ def test_parts_are_put_together_in_their_order(tmp_path: Path, form: Format) -> 
         ]
         parts.append(tmp_path / f"part-{number}")
         write_part(form, frame(rows), parts[-1])
-    put_together(form, parts, tmp_path / f"out{form}")
+    join_parts(form, parts, tmp_path / f"out{form}")
     together = read(form, (tmp_path / f"out{form}").read_bytes())
     assert [row["trade_id"] for row in together] == ["T1", "T2", "T3"]
     assert [row["reasons"] for row in together] == [["MISSING_EXECUTION"]] * 3
@@ -249,7 +249,7 @@ def test_a_row_is_a_line(tmp_path: Path, form: Format) -> None:
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_text("yesterday")
-    with whole(path) as temporary:
+    with replace_when_done(path) as temporary:
         assert temporary.parent == tmp_path
         temporary.write_text("today")
         assert path.read_text() == "yesterday"
@@ -259,7 +259,7 @@ def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
 
 def test_an_incomplete_file_leaves_the_old_one(tmp_path: Path) -> None:
     def break_off() -> None:
-        with whole(path) as temporary:
+        with replace_when_done(path) as temporary:
             temporary.write_text("tod")
             raise KeyboardInterrupt
 
@@ -279,7 +279,7 @@ def test_names_of_folders_are_no_patterns(tmp_path: Path, form: Format, name: st
     parts = [folder / "part-0", folder / "part-1"]
     for part in parts:
         write_part(form, frame([]), part)
-    put_together(form, parts, folder / f"out{form}")
+    join_parts(form, parts, folder / f"out{form}")
     out = (folder / f"out{form}").read_bytes()
     assert read(form, out) == []
     assert form is not Format.PARQUET or tuple(pl.read_parquet(out).columns) == COLUMNS

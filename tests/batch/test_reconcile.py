@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from strategies import Sent, trades
 
 from traderecon.batch.inputs import Input, InputError
-from traderecon.batch.outputs import Format, put_together
+from traderecon.batch.outputs import Format, join_parts
 from traderecon.batch.part import Job, judge_part
 from traderecon.batch.reconcile import Run
 from traderecon.batch.split import CHUNK_BYTES, PART_BYTES, boundaries
@@ -49,7 +49,7 @@ def in_pieces(inputs: list[Input], *, chunk_bytes: int, bounds: list[str], vecto
     summary = Summary()
     for part in parts:
         summary.merge(part.summary)
-    put_together(Format.CSV, [part.rows for part in parts], folder / "pieces.csv")
+    join_parts(Format.CSV, [part.rows for part in parts], folder / "pieces.csv")
     rejected = [row for part in parts for row in csv.reader(io.StringIO(part.rejects.read_text(encoding="utf-8")))]
     rejected.sort(key=lambda row: (int(row[0]), int(row[1])))
     rejects = io.StringIO()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from legs import booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
-from traderecon.batch.outputs import Format, frame, put_together, write_part
+from traderecon.batch.outputs import Format, frame, join_parts, write_part
 from traderecon.matching import add, judge, judgement_of, result_of, sides_of
 from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State
@@ -86,5 +86,5 @@ def test_the_lines_are_the_same_as_in_a_batch(
     folder: Path = tmp_path_factory.getbasetemp()
     part, out = folder / "part", folder / "out.csv"
     write_part(Format.CSV, frame([row for _, row in pairs]), part)
-    put_together(Format.CSV, [part], out)
+    join_parts(Format.CSV, [part], out)
     assert columns.header() + columns.lines(published for published, _ in pairs) == out.read_bytes()

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from traderecon.client.embedded_client import EmbeddedClient
 from traderecon.clock import now_ns
 from traderecon.demo import FILE
+from traderecon.demo.completion import is_complete
 from traderecon.demo.day import Day
-from traderecon.demo.decided import decided
 from traderecon.demo.supervisor import Supervisor
 from traderecon.preflight.topics import create_topics
 from traderecon.records import State
@@ -119,7 +119,7 @@ async def _send_and_wait(  # noqa: PLR0917  # the parts of one run
     messages = f"{day.sent:,} message{'s' * (day.sent != 1)}"
     report(f"{trades} sent ({messages} in this run); waiting until all are decided and stored")
     with closing(Queries.open(settings.database_url)) as queries:
-        while not await decided(client, queries, names, at_ns):
+        while not await is_complete(client, queries, names, at_ns):
             await asyncio.sleep(POLL_S)
         states = await asyncio.to_thread(queries.states)
     report(_line(states))
