@@ -24,22 +24,22 @@ import os, signal, time
 from traderecon.worker import processes
 from traderecon.cli import main
 
-divided = processes.divided
+fork_processes = processes.fork_processes
 
 def threads():
     return len(os.listdir("/proc/self/task"))
 
-def told(roles, apart, listening):
+def interrupted(roles, to_fork, listening):
     until = time.monotonic() + 5
     while threads() > 1 and time.monotonic() < until:
         time.sleep(0.01)  # a thread that was waited for takes a moment more to leave the kernel
     print("threads:", threads(), flush=True)
-    here = divided(roles, apart, listening)
+    here = fork_processes(roles, to_fork, listening)
     if here.forks:
         os.killpg(os.getppid(), signal.SIGINT)
     return here
 
-processes.divided = told
+processes.fork_processes = interrupted
 main()
 """
 NO_PROCESS = """

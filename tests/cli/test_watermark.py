@@ -119,10 +119,10 @@ def test_the_number_of_resets_is_a_sentence() -> None:
 
 
 def test_a_time_ahead_is_called_ahead() -> None:
-    from traderecon.cli.watermark import Reached, beside_local_clock
+    from traderecon.cli.watermark import SourceProgress, beside_local_clock
 
     def shown(behind_s: int) -> str:
-        return beside_local_clock(Reached("executions", 0, "", behind_s, 1)).strip()
+        return beside_local_clock(SourceProgress("executions", 0, "", behind_s, 1)).strip()
 
     assert shown(-97_544_612) == "97,544,612 s ahead of this machine's clock"
     assert shown(1_200) == "1,200 s behind this machine's clock"

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from traderecon.intake import BLANKS, MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, decode
-from traderecon.intake.decode_error import DecodeError, quoted
+from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.instants import Instant, instant
 from traderecon.intake.values import key, number, text
 from traderecon.records import (
@@ -215,9 +215,9 @@ class TestErrorTexts:
         )
 
     def test_only_what_fits_on_a_screen(self) -> None:
-        assert quoted("x" * 60) == repr("x" * 60)
-        assert quoted("x" * 61) == f"'{'x' * 60}… (61 characters)'"
-        assert quoted("\u202e\x1b[31m") == r"'\u202e\x1b[31m'"
+        assert quote("x" * 60) == repr("x" * 60)
+        assert quote("x" * 61) == f"'{'x' * 60}… (61 characters)'"
+        assert quote("\u202e\x1b[31m") == r"'\u202e\x1b[31m'"
         code, reason = rejection(message(trade_id=f'"{"k" * 100}"', price='""'))
         assert (code, reason) == ("FIELD_MISSING", f"{'k' * 80} has no price: send one in every record")
 

@@ -111,7 +111,7 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     from traderecon.worker.home import take_home
     from traderecon.worker.identity import OtherIdentity
     from traderecon.worker.memory import tune_gc
-    from traderecon.worker.processes import divided, shares
+    from traderecon.worker.processes import fork_processes, shares
 
     _preflight(settings, roles)
     try:
@@ -119,8 +119,8 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
         if "sink" in roles:
             run_async(settle_database(settings, home.identity))
         tune_gc()
-        separate = () if settings.broker.startswith("embedded") else shares(roles)
-        here = divided(roles, separate, listening)
+        to_fork = () if settings.broker.startswith("embedded") else shares(roles)
+        here = fork_processes(roles, to_fork, listening)
         loop.use("uvloop")  # after the fork: it starts threads
         siblings = [(share.role, fork.port) for share, fork in here.forks.items()]
         stages = apps(settings, home.share(here.share), here.roles, listening=here.listening, siblings=siblings)
