@@ -99,8 +99,8 @@ def outputs_of(trades: int, seed: int) -> Outputs:
     outputs, rng = Outputs(seed), random.Random(seed)
     for number in range(trades):
         legs = rng.sample(LEGS, rng.randrange(2, 7)) if rng.random() < 0.4 else LEGS[:2]
-        outputs.trade(f"T-{number}", legs, again=rng.random() < 0.1)
-    outputs.others(10)
+        outputs.publish_trade(f"T-{number}", legs, again=rng.random() < 0.1)
+    outputs.publish_others(10)
     for number in range(10):
         root = f"executions/0/{rng.randrange(4)}"
         deed = rng.choice((Deed.REPLAY, Deed.REPLAY, Deed.DISCARD))
@@ -120,7 +120,7 @@ def subject(trades: int, seed: int) -> Iterator[Subject]:
         outputs = outputs_of(trades, seed)
         checkpointer = Checkpointer(store.engine, Path(directory) / "none", lambda: "2025-07-26T12:00:00Z")
         checkpoints: dict[tuple[str, int], list[Checkpoint]] = {}
-        for tp, records in outputs.places.items():
+        for tp, records in outputs.partitions.items():
             for first, count in ((0, len(records) // 2), (len(records) // 2, len(records))):
                 if records[first : first + count]:
                     store.take(outputs.batch(tp, first, count))

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from legs import booked, ours, theirs
 from msgspec.structs import replace
-from sink.outputs import LEGS, Outputs, as_sent, results_of
+from sink.outputs import LEGS, Outputs, canonical_leg, results_of
 from test_architecture import imports  # what a module imports
 
 from traderecon.audit import verify_proof
@@ -221,7 +221,7 @@ def test_an_event_id_is_recomputed_from_the_result() -> None:
     ]
     cases: tuple[Sequence[Leg], ...] = (odd, odd[::-1], LEGS)
     for legs in cases:
-        for one in results_of('T "1"\u00e9\n', [as_sent(leg) for leg in legs]):
+        for one in results_of('T "1"\u00e9\n', [canonical_leg(leg) for leg in legs]):
             claim = claim_of(json.loads(encode_result(one)))
             assert claim is not None
             assert verify_proof.sha256(claim.text.decode()) == one.event_id
@@ -248,13 +248,13 @@ BARE: dict[str, Any] = {"granularity": 0, "kind": Kind.CANCEL, "version": ALL_VE
 )
 def test_a_trade_with_custom_fields_is_proven(legs: Sequence[Leg], tmp_path: Path) -> None:
     outputs = Outputs()
-    for one in results_of("T1", [as_sent(leg) for leg in legs]):
+    for one in results_of("T1", [canonical_leg(leg) for leg in legs]):
         extra = CUSTOM_FIELDS.__getitem__
         facts = tuple(replace(fact, extra=extra(fact.leg.source)) for fact in one.facts)
         outputs.publish(replace(one, facts=facts))
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
     store.ready()
-    outputs.into(store)
+    outputs.write_to(store)
     store.close()
     with open_for_audit(f"sqlite:///{store.path}") as connection:
         proof = make_proof(connection, "T1", CheckpointSet(), RULES, NOW)
@@ -274,7 +274,7 @@ OWN = dict.fromkeys(("hints", "granularity", "timestamp_ns", "source"), "x")
 
 
 def test_a_feed_that_always_writes_milliseconds_is_recomputed_however_many_versions_it_sends() -> None:
-    legs = [as_sent(side(granularity=3, version=version)) for version in range(1, 11) for side in (ours, theirs)]
+    legs = [canonical_leg(side(granularity=3, version=version)) for version in range(1, 11) for side in (ours, theirs)]
     assert all(claim_of(json.loads(encode_result(one))) for one in results_of("T1", legs))
 
 
@@ -282,7 +282,7 @@ def test_a_producers_own_field_may_have_any_name() -> None:
     bare = ours(version=ALL_VERSIONS, kind=Kind.CANCEL, ticker=None, quantity=None, price=None, timestamp_ns=None)
     for leg in (ours(granularity=3), theirs(version=1, kind=Kind.CANCEL), bare, booked()):
         others = ("timestamp", "kind", "side") if leg.source is Source.PNL else ("open_price", "pnl_impact")
-        facts = (Fact(as_sent(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
+        facts = (Fact(canonical_leg(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
         message = json.loads(
             encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
         )

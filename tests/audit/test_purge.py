@@ -57,7 +57,7 @@ class Desk:
 
         async def sent() -> None:
             async with connect("embedded://", self.directory) as client:
-                for (topic, partition), records in outputs.places.items():
+                for (topic, partition), records in outputs.partitions.items():
                     rows = [Outgoing(one.key, one.value, one.timestamp, ()) for one in records]
                     await client.append(topic, partition, rows)
 
@@ -114,8 +114,8 @@ class Desk:
 def day(outputs: Outputs, prefix: str, count: int) -> Outputs:
     """Trades of one day: matched, broken and resolved, and one that stays open."""
     for number in range(count):
-        outputs.trade(f"{prefix}-{number}", RESOLVED if number % 3 == 0 else MATCHED)
-    outputs.trade(f"{prefix}-open", BROKEN)
+        outputs.publish_trade(f"{prefix}-{number}", RESOLVED if number % 3 == 0 else MATCHED)
+    outputs.publish_trade(f"{prefix}-open", BROKEN)
     return outputs
 
 
@@ -161,7 +161,7 @@ def test_life_goes_on_after_a_purge(desk: Desk) -> None:
     desk.purge(between(desk))
     later = Outputs(seed=5)
     later._clock_ms += 7_200_000
-    later.trade("OLD-1", LEGS[:3])  # a trade that was purged, with results of a higher version too
+    later.publish_trade("OLD-1", LEGS[:3])  # a trade that was purged, with results of a higher version too
     day(later, "LATER", 9)
     desk.publish(later)
     assert "OLD-1" in desk.trades()
@@ -208,8 +208,8 @@ def test_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
 ) -> None:
     desk = Desk(tmp_path)
     outputs = Outputs()
-    outputs.trade("HELD", legs)
-    outputs.trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
+    outputs.publish_trade("HELD", legs)
+    outputs.publish_trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
     desk.publish(outputs)
     assert desk.rows("SELECT ticker FROM results WHERE trade_id = 'HELD'") != [("AAPL",)]
     desk.decide(Hold("h1", "ann", NOW, "litigation", ticker="AAPL"))

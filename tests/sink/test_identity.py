@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sink.outputs import TOPICS, simulated
+from sink.outputs import TOPICS, simulated_outputs
 
 from traderecon import clock
 from traderecon.audit.backup import backup
@@ -86,12 +86,12 @@ def test_one_machine_is_told_from_another_by_its_start_or_else_its_name(
 
 @pytest.mark.matrix("Z8")
 def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
-    outputs = simulated(120)
+    outputs = simulated_outputs(120)
     whole = fresh(tmp_path / "whole.db")
-    outputs.into(whole)
-    late = {tp: records[len(records) // 2].offset for tp, records in outputs.places.items()}
+    outputs.write_to(whole)
+    late = {tp: records[len(records) // 2].offset for tp, records in outputs.partitions.items()}
     store.note_earliest(late)
-    remaining = {tp: [one for one in records if one.offset >= late[tp]] for tp, records in outputs.places.items()}
+    remaining = {tp: [one for one in records if one.offset >= late[tp]] for tp, records in outputs.partitions.items()}
     for tp, records in remaining.items():
         store.take(MicroBatch(*tp, records))
     url = f"sqlite:///{tmp_path / 't.db'}"
