@@ -264,7 +264,7 @@ def test_a_trade_with_custom_fields_is_proven(legs: Sequence[Leg], tmp_path: Pat
     assert (found.returncode, found.stderr) == (0, "")
 
 
-def test_an_event_id_of_something_else_is_not_recomputed() -> None:
+def test_an_event_id_of_other_content_has_no_claim() -> None:
     message = json.loads(encode_result(results_of("T1", LEGS[:1])[0]))
     assert claim_of({**message, "event_id": "0" * 64}) is None
 

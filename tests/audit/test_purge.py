@@ -157,7 +157,7 @@ def test_old_trades_go_the_open_ones_stay_and_everything_verifies(desk: Desk) ->
 
 
 @pytest.mark.matrix("S14")
-def test_life_goes_on_after_a_purge(desk: Desk) -> None:
+def test_workers_continue_after_a_purge(desk: Desk) -> None:
     desk.purge(between(desk))
     later = Outputs(seed=5)
     later._clock_ms += 7_200_000
@@ -225,7 +225,7 @@ def test_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
 
 
 @pytest.mark.matrix("S14")
-def test_what_was_purged_by_hand_is_found(desk: Desk) -> None:
+def test_rows_deleted_by_hand_are_found(desk: Desk) -> None:
     desk.purge(between(desk))
     known = read([desk.directory / NAME])
     examined = desk.examined(CheckpointSet())

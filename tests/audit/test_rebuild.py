@@ -210,7 +210,7 @@ def test_a_database_replaced_by_an_older_copy_comes_to_the_same(place: Place, tm
 
 @pytest.mark.matrix("S7")
 @pytest.mark.parametrize("page", [0, 4])
-def test_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, page: int) -> None:
+def test_a_damaged_file_is_rejected_and_reported(place: Place, tmp_path: Path, page: int) -> None:
     place.publish(outputs_of(TRADES, SEED))
     place.store()
     place.damage(page * PAGE_BYTES)

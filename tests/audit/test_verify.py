@@ -85,7 +85,7 @@ def test_every_tampering_is_found(seed: int) -> None:
         (forge_event_id, "its event id does not follow from its legs, checks, verdict and rules"),
     ],
 )
-def test_what_was_done_to_the_checkpoints_is_said(
+def test_tampering_with_checkpoints_is_reported(
     made: Subject, db: sqlite3.Connection, tampering: Callable[..., str], message: str
 ) -> None:
     copies = CheckpointCopies.of(made.checkpoints)

@@ -176,7 +176,7 @@ def test_other_text_is_as_it_was_sent_in_all_forms(tmp_path: Path, text: str) ->
 
 
 @given(st.text())
-def test_safe_text_is_the_text_and_quotes_before_what_would_be_a_formula(text: str) -> None:
+def test_safe_text_is_the_text_with_quotes_before_formulas(text: str) -> None:
     safe = spreadsheet_safe(text)
     assert safe.replace("'", "") == text.replace("'", "")
     if safe != text:
@@ -188,7 +188,7 @@ def test_safe_text_is_the_text_and_quotes_before_what_would_be_a_formula(text: s
 @pytest.mark.parametrize(
     "before", ["", ";", " ", "\xa0", "\u200b", "\ufeff", "\t", "\r", "a;", "x\t\u200b ", "\u202e", "'\"; "]
 )
-def test_no_sign_begins_a_cell_whatever_stands_before_it(before: str, sign: str) -> None:
+def test_no_cell_starts_with_a_sign_whatever_precedes_it(before: str, sign: str) -> None:
     safe = spreadsheet_safe(f"{before}{sign}1+cmd")
     assert safe.replace("'", "") == f"{before}{sign}1+cmd".replace("'", "")
     for cell_of_some_spreadsheet in re.split("[;\t\r]", safe):

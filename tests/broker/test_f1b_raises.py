@@ -67,7 +67,7 @@ def prepare(stage: Stage) -> None:
         stage.create(role)
 
 
-def test_f1b_stock_skips_what_it_failed_on(stage: Stage) -> None:
+def test_f1b_stock_skips_failed_records(stage: Stage) -> None:
     prepare(stage)
     first = stage.start_ready("stock")
     stage.append("in", VALUES)
@@ -92,7 +92,7 @@ def test_f1b_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
 
 
 @pytest.mark.matrix("K14")
-def test_f1b_ours_puts_it_aside_the_third_time(stage: Stage) -> None:
+def test_f1b_ours_rejects_it_at_the_third_failure(stage: Stage) -> None:
     prepare(stage)
     stage.append("in", VALUES)
     for _ in range(LIMIT - 1):

@@ -138,7 +138,7 @@ def test_pages_that_are_killed_take_nothing_with_them_and_come_back(kafka: Kafka
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_ends_in_order_when_all_its_processes_are_told_to(
+def test_a_worker_stops_in_order_when_all_its_processes_are_signalled(
     installation: Installation, number: signal.Signals
 ) -> None:
     worker = installation.start_ready()
@@ -147,7 +147,7 @@ def test_a_worker_ends_in_order_when_all_its_processes_are_told_to(
     assert gone(worker)
 
 
-def test_a_worker_ends_in_order_when_one_of_its_processes_is_told_to(installation: Installation) -> None:
+def test_a_worker_stops_in_order_when_one_of_its_processes_is_signalled(installation: Installation) -> None:
     worker = installation.start_ready()
     os.kill(worker.pids[2], signal.SIGTERM)
     assert worker.ended() == 0
@@ -171,7 +171,7 @@ def test_a_worker_whose_process_does_not_answer_is_neither_live_nor_scraped(
     assert worker.leave() == 0
 
 
-def test_a_worker_forks_before_there_is_a_thread_and_told_to_end_then_it_does(installation: Installation) -> None:
+def test_a_worker_forks_before_it_has_threads_and_can_be_stopped_then(installation: Installation) -> None:
     installation.environment["TRADERECON_BROKER"] = installation.broker.replace("127.0.0.1", "localhost")
     worker = installation.start(program=[sys.executable, "-c", TOLD_AT_ONCE])
     assert worker.ended() in {0, 130}, worker.log
@@ -186,7 +186,7 @@ def test_a_worker_whose_parent_ignores_the_ends_of_children_knows_of_them(instal
     assert worker.ended() == 70
 
 
-def test_a_worker_that_gets_no_process_says_so(installation: Installation) -> None:
+def test_a_worker_that_cannot_fork_reports_it(installation: Installation) -> None:
     worker = installation.start(program=[sys.executable, "-c", NO_PROCESS])
     assert worker.ended() == 70
     assert "no process could be started for intake: Resource temporarily unavailable" in worker.log

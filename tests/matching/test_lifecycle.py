@@ -247,7 +247,7 @@ def test_versions_rise_beyond_the_bound_and_each_newer_leg_is_published() -> Non
     assert len(stream.published[-1].facts) == FACTS_PER_SIDE + 1
 
 
-def test_a_replay_publishes_nothing_and_what_follows_it_is_published() -> None:
+def test_a_replay_publishes_nothing_and_later_records_are_published() -> None:
     """A worker that died in the middle of its write may have stored the published results but not the facts."""
     stream = Stream()
     facts = arrived(theirs(), *(ours(version=version) for version in range(1, 2 * FACTS_PER_SIDE)))

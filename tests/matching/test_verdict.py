@@ -132,7 +132,7 @@ class TestConflicts:
             (booked(None), booked(), ours()),
         ],
     )
-    def test_only_what_a_check_reads_can_contest_and_a_field_more_does_not(self, legs: list[Leg]) -> None:
+    def test_only_fields_that_a_check_reads_are_contested(self, legs: list[Leg]) -> None:
         pair = (ours(), theirs(), booked())
         missing = [leg for leg in pair if all(leg.source is not other.source for other in legs)]
         assert summary(*missing, *legs) == (State.MATCHED, [])
@@ -400,7 +400,7 @@ class TestHints:
         assert trade_verdict.hints == (Hint.PNL_BASIS_SUSPECT, Hint.PNL_FITS_CONFIRMATION)
 
 
-def test_without_an_operand_a_failed_pnl_looks_like_nothing() -> None:
+def test_a_failed_pnl_without_an_operand_gives_no_hint() -> None:
     failed = [Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH]
     for pnl in ([], [booked(None)], [booked(commission=None)]):
         assert list(failure_hints(failed, sides_of(arrived(ours(), theirs(), *pnl)), FOUNDING)) == []

@@ -106,7 +106,7 @@ def test_an_account_of_a_large_hole_is_small() -> None:
         b'{"topic":"t","partition":0,"first":9223372036854775807,"runs":[["leg",1]]}',
     ],
 )
-def test_what_is_no_account_is_an_error(value: bytes) -> None:
+def test_an_invalid_account_is_an_error(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode_account(value)
 

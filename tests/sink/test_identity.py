@@ -70,7 +70,7 @@ def test_a_copy_lies_in_another_place_and_its_workers_in_one(store: Store, tmp_p
 
 
 @pytest.mark.matrix("Z8")
-def test_one_machine_is_told_from_another_by_its_start_or_else_its_name(
+def test_machines_are_distinguished_by_boot_id_or_host_name(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(tmp_path / "t.db")
@@ -85,7 +85,7 @@ def test_one_machine_is_told_from_another_by_its_start_or_else_its_name(
 
 
 @pytest.mark.matrix("Z8")
-def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
+def test_a_database_whose_outputs_have_expired_records_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
     outputs = simulated_outputs(120)
     whole = fresh(tmp_path / "whole.db")
     outputs.write_to(whole)

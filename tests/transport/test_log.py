@@ -104,7 +104,7 @@ def test_a_topic_keeps_its_shape(log: Log, partitions: int, compacted: bool, rea
     assert log.topics() == [Topic("legs", 4, compacted=False)]
 
 
-def test_a_topic_without_partitions_is_none(log: Log) -> None:
+def test_a_topic_without_partitions_is_rejected(log: Log) -> None:
     with pytest.raises(ValueError, match="at least one"):
         log.create("legs", 0)
     assert log.topics() == []
@@ -148,7 +148,7 @@ def test_groups_get_offsets_in_their_order(log: Log) -> None:
 
 
 @pytest.mark.parametrize("count", [MAX_RECORDS, MAX_RECORDS + 1, 3 * MAX_RECORDS - 1])
-def test_many_at_once_are_cut_into_batches_that_nobody_sees(log: Log, count: int) -> None:
+def test_large_appends_are_split_into_batches_invisibly(log: Log, count: int) -> None:
     log.create("legs", 1)
     sent = [b"%d" % number for number in range(count)]
     log.append([("legs", 0, entries(*sent))])
@@ -186,7 +186,7 @@ def test_an_offset_the_log_does_not_have(log: Log, offset: int) -> None:
         ((b"T1", b"", 0, (("name", b"a", b"b"),)), "could not be read back"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(log: Log, entry: Entry, reason: str) -> None:
+def test_unreadable_records_are_not_written(log: Log, entry: Entry, reason: str) -> None:
     log.create("legs", 2)
     with pytest.raises(RecordRejected, match=reason):
         log.append([("legs", 0, entries(b"a")), ("legs", 1, [entry])])
@@ -226,7 +226,7 @@ def test_a_commit_is_kept_whole_or_not_at_all(log: Log) -> None:
 # -- retention and compaction
 
 
-def test_what_is_trimmed_is_gone_and_offsets_go_on(log: Log, path: Path) -> None:
+def test_trimmed_records_are_gone_and_offsets_continue(log: Log, path: Path) -> None:
     log.create("legs", 2)
     log.append([("legs", 0, entries(b"a", b"b", b"c")), ("legs", 1, entries(b"other"))])
     log.trim("legs", 0, 2)
@@ -355,7 +355,7 @@ def test_compaction_leaves_a_few_records_alone(log: Log) -> None:
     assert log.compact("facts", 0)
 
 
-def test_compaction_packs_what_came_in_crumbs(log: Log, path: Path) -> None:
+def test_compaction_packs_small_batches(log: Log, path: Path) -> None:
     log.create("facts", 1, compacted=True)
     for number in range(300):
         log.append([("facts", 0, [(b"%d" % number, b"", 0, ())])])
@@ -401,7 +401,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_worker_is_told_who_has_the_directory(tmp_path: Path) -> None:
+def test_a_second_worker_learns_which_process_has_the_directory(tmp_path: Path) -> None:
     with running(HOLD_DIRECTORY, tmp_path) as first:
         with pytest.raises(WorkerRunning, match=f"process {first.pid}. Stop it"):
             WorkerLock(tmp_path)
@@ -411,7 +411,7 @@ def test_a_second_worker_is_told_who_has_the_directory(tmp_path: Path) -> None:
     WorkerLock(tmp_path).release()
 
 
-def test_what_another_process_writes_is_noticed(log: Log, path: Path) -> None:
+def test_records_of_another_process_are_noticed(log: Log, path: Path) -> None:
     log.create("legs", 1)
     before = log.version()
     assert log.version() == before
@@ -495,7 +495,7 @@ def test_a_log_of_another_version(log: Log, path: Path) -> None:
         Log.open(path)
 
 
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="the directory must exist"):
         Log.open(tmp_path / "missing" / "log.db")
 
@@ -596,7 +596,7 @@ def test_a_full_disk_keeps_what_was_acknowledged(path: Path) -> None:
     database.close()
 
 
-def test_what_sqlite_says_of_a_full_disk(path: Path) -> None:
+def test_errors_of_sqlite_for_a_full_disk(path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA max_page_count = 4")
     database.execute("CREATE TABLE t (x)")

@@ -86,7 +86,7 @@ def orders() -> list[Filter]:
 
 @pytest.mark.matrix("P6")
 @pytest.mark.parametrize("wanted", orders(), ids=str)
-def test_a_row_that_changes_its_place_while_it_is_read_is_there_once(
+def test_a_row_that_moves_while_it_is_read_appears_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Filter
 ) -> None:
     """The first rows of the order become the last, and the last the first, between the first page and the second."""
