@@ -15,7 +15,7 @@ from time import process_time_ns
 from typing import Any
 
 from traderecon.intake import Rows
-from traderecon.matching import add, result, verdict
+from traderecon.matching import add, judge_facts, judgement_of, result_of
 from traderecon.records import Execution, Fact, Origin, PnlSnapshot, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -91,13 +91,13 @@ def main() -> None:
     facts = trades(chosen.trades)
     floats = [as_floats(each) for each in facts]
     stamp = FOUNDING.stamp()
-    judged = [(each, verdict(each, FOREVER_NS, FOUNDING)) for each in facts]
+    judged = [judgement_of(each, judge_facts(each, FOREVER_NS, FOUNDING)) for each in facts]
     gc.collect()
     gc.freeze()
     rows = {
         "float yardstick": seconds(chosen.rounds, naive, list(floats)),
-        "verdict": seconds(chosen.rounds, lambda each: verdict(each, FOREVER_NS, FOUNDING), list(facts)),
-        "result with event_id": seconds(chosen.rounds, lambda each: result(*each, stamp), list(judged)),
+        "verdict": seconds(chosen.rounds, lambda each: judge_facts(each, FOREVER_NS, FOUNDING), list(facts)),
+        "result with event_id": seconds(chosen.rounds, lambda each: result_of(each, stamp), list(judged)),
     }
     yardstick = median(rows["float yardstick"])
     print(f"{len(facts):,} trades, {sum(map(len, facts)):,} facts, {chosen.rounds} rounds, CPU time of one core")

@@ -3,7 +3,7 @@
 from . import closed, deadlines, facts, last_published, outputs, rules, trades, watermarks
 from .batch_table import BEGUN_KEY, BatchTable, TableBatch, applied_key
 from .fold import Fold
-from .half_published import HalfPublished
+from .half_published import HalfPublishedResults
 
 MONOTONIC = (*last_published.MONOTONIC, *watermarks.MONOTONIC, *closed.MONOTONIC)
 """Key prefixes of monotonic rows, whose leading number never decreases."""
@@ -13,7 +13,7 @@ __all__ = [
     "MONOTONIC",
     "BatchTable",
     "Fold",
-    "HalfPublished",
+    "HalfPublishedResults",
     "TableBatch",
     "applied_key",
     "closed",

@@ -52,7 +52,7 @@ def applied_key(topic: str) -> bytes:
 class BatchTable(faust.Table[bytes, bytes]):
     """Bytes to bytes, partitioned as its source; written by one agent, through write batches.
 
-    Values of keys with a prefix in ``rising`` begin with a number, alone or before a space, that never decreases: of
+    Values of keys with a prefix in ``monotonic`` begin with a number, alone or before a space, that never decreases: of
     two writers the higher number wins, whichever writes last. The applied offset is such a row.
     """
 
@@ -60,7 +60,7 @@ class BatchTable(faust.Table[bytes, bytes]):
     data: Store
 
     def __init__(
-        self, app: faust.App, *, name: str, partitions: int, rising: tuple[bytes, ...] = (), **kwargs: Any
+        self, app: faust.App, *, name: str, partitions: int, monotonic: tuple[bytes, ...] = (), **kwargs: Any
     ) -> None:
         super().__init__(
             app,
@@ -72,7 +72,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         )
         self._writes: dict[int, int] = {}
         self._restored: dict[int, int] = {}
-        self._monotonic = (*OWN_MONOTONIC, *rising)
+        self._monotonic = (*OWN_MONOTONIC, *monotonic)
 
     def _new_store(self) -> Store:
         return Store(self.app.conf.store, self.app, self, table_name=self.name, loop=self.loop)
@@ -103,7 +103,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         """The last record of ``topic`` whose effects are in the partition; None if it was not recorded."""
         return _mark(self.data.of(partition).get(LAST_KEY + topic.encode()))
 
-    def written(self, partition: int) -> dict[TP, Fingerprint]:
+    def write_marks(self, partition: int) -> dict[TP, Fingerprint]:
         """The last record written to each other topic and partition before this partition's rows."""
         marks = {}
         for key, value in rows(self.data.of(partition), WRITTEN_KEY):
@@ -202,8 +202,8 @@ class BatchTable(faust.Table[bytes, bytes]):
         """The directory of a partition's local store."""
         return self.data.partition_path(partition)
 
-    def distrust(self, partition: int, error: BaseException) -> None:
-        """After an error: if the local store was unreadable, have it put aside at the next start."""
+    def condemn_if_unreadable(self, partition: int, error: BaseException) -> None:
+        """After an error: if the local store was unreadable, have it quarantined at the next start."""
         path = self.store_path(partition)
         if unreadable(error) and (str(path) in str(error) or STORES not in str(error)):
             with suppress(OSError):  # without the mark, the damage is detected again
@@ -303,7 +303,7 @@ class TableBatch:
         last = next((record for record in readable if record.offset <= self.applied), None)
         if last is not None:
             marks[LAST_KEY + self._batch.topic.encode()] = b"%d %d %d" % fingerprint(last)
-        for (topic, number), mark in self._table.app.written.lasts().items():
+        for (topic, number), mark in self._table.app.write_marks.last_marks().items():
             if number == self.partition:
                 marks[WRITTEN_KEY + b"%b\x00%d" % (topic.encode(), number)] = b"%d %d %d" % mark
         return marks

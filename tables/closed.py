@@ -1,8 +1,8 @@
-"""Closed trades: the row that remains of a trade after its retention, and the schedule of checks for its end.
+"""Closed trades: the row that remains of a trade after its retention, and the timers that end a retention.
 
     At, Av      ->  over all forgotten trades: the latest time of a leg (the leg's own), the highest version
     B trade_id  ->  version, space, JSON: last published result, journal offset up to which facts are deleted
-    c due (8 bytes, nanoseconds) trade_id  ->  empty: check this trade at that time
+    c due (8 bytes, nanoseconds) trade_id  ->  empty: a timer of the trade
 
 A closed row never changes and takes precedence: earlier facts are ignored, even if a suspended worker writes them late.
 Facts with a later offset are legs of a closed trade. Rows ``A`` and ``B`` are monotonic, and first in key order: if a
@@ -38,8 +38,8 @@ class Closed(msgspec.Struct, frozen=True, gc=False, rename={"last_published": "t
     latest_ns: int
 
 
-class Look(NamedTuple):
-    """A scheduled check of a trade, when the watermark reaches ``due_ns``."""
+class RetentionTimer(NamedTuple):
+    """When the watermark reaches ``due_ns``, the trade may have to be closed, or forgotten if it is closed."""
 
     due_ns: int
     trade_id: bytes
@@ -49,24 +49,26 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Closed).decode
 
 
-def look_at(write_batch: TableBatch, due_ns: int, trade_id: bytes) -> None:
-    """Schedule a check of the trade."""
+def set_timer(write_batch: TableBatch, due_ns: int, trade_id: bytes) -> None:
+    """Set a timer of the trade."""
     write_batch.put(key(due_ns, trade_id), b"")
 
 
-def looked_at(write_batch: TableBatch, look: Look) -> None:
-    """Remove a scheduled check."""
-    write_batch.delete(key(*look))
+def clear_timer(write_batch: TableBatch, timer: RetentionTimer) -> None:
+    """Remove a timer."""
+    write_batch.delete(key(*timer))
 
 
-def due(write_batch: TableBatch, watermark_ns: int, at_most: int, after: Look | None = None) -> list[Look]:
-    """The first ``at_most`` checks due now that follow ``after``.
+def due(
+    write_batch: TableBatch, watermark_ns: int, at_most: int, after: RetentionTimer | None = None
+) -> list[RetentionTimer]:
+    """The first ``at_most`` timers due now that follow ``after``.
 
-    A sweep in steps continues after its last check, so that it does not scan its deleted rows again.
+    A sweep in steps continues after its last timer, so that it does not scan its deleted rows again.
     """
     start, end = b"" if after is None else key(*after) + b"\x00", DUE + (watermark_ns + 1).to_bytes(8, "big")
     rows = islice(write_batch.scan(DUE, before=end, start=start), at_most)
-    return [Look(int.from_bytes(row_key[_DUE_NS], "big"), row_key[_DUE_NS.stop :]) for row_key, _ in rows]
+    return [RetentionTimer(int.from_bytes(row_key[_DUE_NS], "big"), row_key[_DUE_NS.stop :]) for row_key, _ in rows]
 
 
 def of(write_batch: TableBatch, trade_id: bytes) -> Closed | None:
@@ -93,5 +95,5 @@ def horizon(write_batch: TableBatch) -> tuple[int, int]:
 
 
 def key(due_ns: int, trade_id: bytes) -> bytes:
-    """The key of a scheduled check."""
+    """The key of a timer."""
     return DUE + due_ns.to_bytes(8, "big") + trade_id

@@ -4,7 +4,7 @@
 
     k  ->  sha256 of the rules that made the deadlines; during a change of rules also a space and the last key processed
 
-A row only schedules a check; the verdict depends on the trade's facts. A superfluous row costs one check.
+A row only sets a timer; the verdict depends on the trade's facts. A superfluous row costs one more judgement.
 """
 
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ KEYED = b"k"
 _DUE = slice(1, 9)
 
 
-class Waiting(NamedTuple):
-    """A trade that waits, until ``due_ns`` of the log's time."""
+class Deadline(NamedTuple):
+    """When the grace of a waiting trade ends, by the log's time, and what the trade waits for."""
 
     due_ns: int
     trade_id: bytes
-    awaited: str
+    waiting_for: str
 
 
-def add_deadline(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
+def add_deadline(write_batch: TableBatch, due_ns: int, trade_id: bytes, waiting_for: str) -> None:
     """Add a deadline, at which a trade's grace ends."""
-    write_batch.put(_key(due_ns, trade_id), awaited.encode())
+    write_batch.put(_key(due_ns, trade_id), waiting_for.encode())
 
 
 def forget(write_batch: TableBatch, due_ns: int, trade_id: bytes) -> None:
@@ -36,16 +36,16 @@ def forget(write_batch: TableBatch, due_ns: int, trade_id: bytes) -> None:
     write_batch.delete(_key(due_ns, trade_id))
 
 
-def due(write_batch: TableBatch, watermark_ns: int, at_most: int, after: Waiting | None = None) -> list[Waiting]:
-    """The first ``at_most`` trades whose grace is over that follow ``after`` (see ``closed.due``)."""
+def due(write_batch: TableBatch, watermark_ns: int, at_most: int, after: Deadline | None = None) -> list[Deadline]:
+    """The first ``at_most`` deadlines that have passed and follow ``after`` (see ``closed.due``)."""
     start = b"" if after is None else _key(after.due_ns, after.trade_id) + b"\x00"
     end = PREFIX + (watermark_ns + 1).to_bytes(8, "big")
-    return list(islice(map(_waiting, write_batch.scan(PREFIX, before=end, start=start)), at_most))
+    return list(islice(map(_deadline, write_batch.scan(PREFIX, before=end, start=start)), at_most))
 
 
-def waiting(write_batch: TableBatch) -> Iterator[Waiting]:
-    """Every waiting trade: the stored ones by end of grace, then this batch's."""
-    return map(_waiting, write_batch.scan(PREFIX))
+def all_deadlines(write_batch: TableBatch) -> Iterator[Deadline]:
+    """The deadline of every waiting trade: the stored ones by end of grace, then this batch's."""
+    return map(_deadline, write_batch.scan(PREFIX))
 
 
 class Rekeying(NamedTuple):
@@ -69,18 +69,18 @@ def put_rekeying(write_batch: TableBatch, rekeying: Rekeying) -> None:
     write_batch.put(KEYED, rekeying.rules_sha256.encode() + after)
 
 
-def following(write_batch: TableBatch, rekeying: Rekeying, at_most: int) -> tuple[list[Waiting], Rekeying]:
+def rekeying_step(write_batch: TableBatch, rekeying: Rekeying, at_most: int) -> tuple[list[Deadline], Rekeying]:
     """The next trades whose deadlines may come from other rules, and the progress after them."""
     after = rekeying.after or b""
     rows = list(islice(write_batch.scan(PREFIX, start=after + b"\x00"), at_most))
     progress = rekeying._replace(after=rows[-1][0] if len(rows) == at_most else None)
-    return [_waiting(row) for row in rows], progress
+    return [_deadline(row) for row in rows], progress
 
 
 def _key(due_ns: int, trade_id: bytes) -> bytes:
     return PREFIX + due_ns.to_bytes(8, "big") + trade_id
 
 
-def _waiting(row: tuple[bytes, bytes]) -> Waiting:
-    key, awaited = row
-    return Waiting(int.from_bytes(key[_DUE], "big"), key[_DUE.stop :], awaited.decode())
+def _deadline(row: tuple[bytes, bytes]) -> Deadline:
+    key, waiting_for = row
+    return Deadline(int.from_bytes(key[_DUE], "big"), key[_DUE.stop :], waiting_for.decode())

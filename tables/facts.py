@@ -27,7 +27,7 @@ class StoredFact(msgspec.Struct, frozen=True, gc=False):
     journal_offset: int
 
 
-def stored(write_batch: TableBatch, trade_id: bytes) -> list[StoredFact]:
+def load(write_batch: TableBatch, trade_id: bytes) -> list[StoredFact]:
     """The stored facts of a trade in journal order, without those added by this write batch."""
     prefix = PREFIX + trade_id + b"\x00"
     start = len(prefix)
@@ -46,7 +46,7 @@ def put(write_batch: TableBatch, trade_id: bytes, fact: StoredFact, journal_reco
     write_batch.put(key, b"%d %b" % (fact.journal_offset, journal_record))
 
 
-def read_back(existing: Sequence[StoredFact], origin: Origin) -> StoredFact | None:
+def find_read_back(existing: Sequence[StoredFact], origin: Origin) -> StoredFact | None:
     """The fact that was read back and came from this source record; None if there is none."""
     for fact in existing:
         stored = fact.fact.origin

@@ -19,20 +19,20 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(LastPublished).decode
 
 
-def last(write_batch: TableBatch, trade_id: bytes) -> LastPublished | None:
+def get(write_batch: TableBatch, trade_id: bytes) -> LastPublished | None:
     """The last published result of a trade; None if there is none."""
     value = write_batch.get(PREFIX + trade_id)
-    return None if value is None else decoded(value)
+    return None if value is None else decode(value)
 
 
-def decoded(value: bytes) -> LastPublished:
+def decode(value: bytes) -> LastPublished:
     """Decode the value of a row."""
     return _decode(value.partition(b" ")[2])
 
 
 def put(write_batch: TableBatch, trade_id: bytes, last: LastPublished) -> None:
     """Store a result as the last published one."""
-    write_batch.put(PREFIX + trade_id, encoded(last))
+    write_batch.put(PREFIX + trade_id, encode(last))
 
 
 def forget(write_batch: TableBatch, trade_id: bytes) -> None:
@@ -40,6 +40,6 @@ def forget(write_batch: TableBatch, trade_id: bytes) -> None:
     write_batch.delete(PREFIX + trade_id)
 
 
-def encoded(last: LastPublished) -> bytes:
+def encode(last: LastPublished) -> bytes:
     """Encode the value of a row."""
     return b"%d %b" % (last.version, _encode(last))

@@ -1,6 +1,6 @@
 """Rows restored from outputs: what a table that lost rows gets back from the published results of its trades.
 
-    Published, ...  ->  ``e`` rows (last published result), ``f`` rows (its facts), ``c`` rows (a scheduled check)
+    PublishedResult, ...  ->  ``e`` rows (last published result), ``f`` rows (its facts), ``c`` rows (a timer)
 
 A restored fact has ``READ_BACK`` in place of its journal offset. When its journal record is read again, that replaces
 it without a new result, since the outputs include it already.
@@ -12,7 +12,7 @@ from msgspec import structs
 
 from traderecon.records import Origin, identity
 from traderecon.records.journal import decode_fact, encode_journal
-from traderecon.records.result_message import Published
+from traderecon.records.result_message import PublishedResult
 
 from . import closed, facts, last_published
 
@@ -23,9 +23,9 @@ Coordinates = tuple[str, int, int]
 """Topic, partition and offset of a fact's source record."""
 
 
-def newest(results: Iterable[Published]) -> list[Published]:
+def newest(results: Iterable[PublishedResult]) -> list[PublishedResult]:
     """The newest result of each trade, which includes all of its facts."""
-    by_trade: dict[str, Published] = {}
+    by_trade: dict[str, PublishedResult] = {}
     for result in results:
         known = by_trade.get(result.trade_id)
         if known is None or result.last.version > known.last.version:
@@ -34,7 +34,7 @@ def newest(results: Iterable[Published]) -> list[Published]:
 
 
 def rows(
-    result: Published, last: bytes | None = None, stored: Callable[[bytes], Iterable[bytes]] = lambda prefix: ()
+    result: PublishedResult, last: bytes | None = None, stored: Callable[[bytes], Iterable[bytes]] = lambda prefix: ()
 ) -> dict[bytes, bytes]:
     """The rows restored from a result; none if ``last``, the row of the trade's last result, is newer.
 
@@ -50,10 +50,10 @@ def rows(
     if version < result.last.version:
         offsets = (stored_offsets.get(coordinates(fact.origin), _UNKNOWN_OFFSET) for fact in result.facts)
         upto = max(offsets, default=_UNKNOWN_OFFSET)
-        restored[last_published.PREFIX + trade_id] = last_published.encoded(
+        restored[last_published.PREFIX + trade_id] = last_published.encode(
             structs.replace(result.last, upto=max(upto, _UNKNOWN_OFFSET))
         )
-    if last is None:  # the end of its retention is unknown: the check computes it
+    if last is None:  # the end of its retention is unknown: the timer, due at once, computes it
         restored[closed.key(0, trade_id)] = b""
     for fact in result.facts:
         if coordinates(fact.origin) not in stored_offsets:

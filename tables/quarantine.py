@@ -1,7 +1,7 @@
-"""Quarantine: an unreadable store is put aside and rebuilt from the changelog.
+"""Quarantine: an unreadable store is moved away and rebuilt from the changelog.
 
-    condemn(path, reason)  ->  path.condemned       marks an open store to be put aside when it is opened next
-    put_aside(path)        ->  path.quarantine      the last one of each partition is kept for inspection
+    condemn(path, reason)     ->  path.condemned       marks an open store to be quarantined when it is opened next
+    move_to_quarantine(path)  ->  path.quarantine      the last one of each partition is kept for inspection
 
 RocksDB's errors can only be told apart by their texts.
 """
@@ -26,17 +26,17 @@ def too_many_files(error: BaseException) -> bool:
 
 
 def condemn(path: Path, reason: str) -> None:
-    """Mark a store to be put aside when it is opened next. OSError if the mark cannot be written."""
+    """Mark a store to be quarantined when it is opened next. OSError if the mark cannot be written."""
     replace(_mark(path), f"{reason}\n".encode())
 
 
-def condemned(path: Path) -> str | None:
+def condemned_reason(path: Path) -> str | None:
     """The reason a store was condemned; None if it was not."""
     mark = _mark(path)
     return mark.read_text(encoding="utf-8").strip() if mark.exists() else None
 
 
-def put_aside(path: Path) -> Path:
+def move_to_quarantine(path: Path) -> Path:
     """Move a store to its quarantine, replacing an earlier one; return the new path."""
     quarantine = path.with_name(f"{path.name}.quarantine")
     if path.exists():

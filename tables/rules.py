@@ -27,7 +27,7 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(RulesRow).decode
 
 
-def last(write_batch: TableBatch) -> RulesRow | None:
+def get(write_batch: TableBatch) -> RulesRow | None:
     """The rules of the last batch; None if there is none."""
     value = write_batch.get(KEY)
     return None if value is None else _decode(value)
@@ -35,7 +35,7 @@ def last(write_batch: TableBatch) -> RulesRow | None:
 
 def put(write_batch: TableBatch, row: RulesRow) -> RulesRow | None:
     """Store the rules in force from this batch on; return the previous ones if they were different."""
-    before = last(write_batch)
+    before = get(write_batch)
     if before == row:
         return None
     write_batch.put(KEY, _encode(row))

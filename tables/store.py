@@ -1,6 +1,6 @@
 """The RocksDB databases of one table: one per partition, open while it is assigned, with bounded memory.
 
-An unreadable database is put aside (``quarantine.py``) and rebuilt from the changelog. One of another format is
+An unreadable database is quarantined (``quarantine.py``) and rebuilt from the changelog. One of another format is
 rejected.
 """
 
@@ -14,7 +14,7 @@ from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Rdict, Read
 from traderecon.exit_codes import Exit
 from traderecon.transport.fail_stop import fail_stop
 
-from .quarantine import condemned, put_aside, too_many_files, unreadable
+from .quarantine import condemned_reason, move_to_quarantine, too_many_files, unreadable
 
 INTERNAL = b"\x00"
 """Prefix of reserved keys."""
@@ -73,8 +73,8 @@ class Store(rocksdb.Store):
 
     def _open_for_partition(self, partition: int) -> Rdict:
         path = self.partition_path(partition)
-        if (reason := condemned(path)) is not None:
-            self._put_aside(partition, reason)
+        if (reason := condemned_reason(path)) is not None:
+            self._quarantine(partition, reason)
         try:
             return self._open(partition)
         except Exception as error:
@@ -84,7 +84,7 @@ class Store(rocksdb.Store):
                 )
             if not unreadable(error):
                 raise
-            self._put_aside(partition, str(error))
+            self._quarantine(partition, str(error))
             return self._open(partition)
 
     def _open(self, partition: int) -> Rdict:
@@ -100,8 +100,8 @@ class Store(rocksdb.Store):
             require_format(str(self.partition_path(partition)), int(cast(bytes, row_format)))
         return db
 
-    def _put_aside(self, partition: int, reason: str) -> None:
-        quarantine = put_aside(self.partition_path(partition))
+    def _quarantine(self, partition: int, reason: str) -> None:
+        quarantine = move_to_quarantine(self.partition_path(partition))
         self.log.critical(
             "%s cannot be read: %s. It was moved to %s and is rebuilt from the changelog.",
             self.partition_path(partition),

@@ -51,14 +51,14 @@ class Trades:
         trade = self._cache.get(trade_id)
         if trade is None:
             # Trades changed by this write batch are in the cache, so the stored rows are current here.
-            stored = facts.stored(self._write_batch, trade_id)
-            last = last_published.last(self._write_batch, trade_id)
+            stored = facts.load(self._write_batch, trade_id)
+            last = last_published.get(self._write_batch, trade_id)
             trade = Trade(stored, last, closed.of(self._write_batch, trade_id))
             self._drop_outranked(trade_id, trade.facts)  # a late worker may have written a dropped fact again
             self._cache[trade_id] = trade
         return trade
 
-    def keep(self, trade_id: bytes, fact: StoredFact, journal_record: bytes) -> None:
+    def add_fact(self, trade_id: bytes, fact: StoredFact, journal_record: bytes) -> None:
         """Add a fact; ``journal_record`` is the value of its journal record."""
         facts.put(self._write_batch, trade_id, fact, journal_record)
         existing = self._cache[trade_id].facts
@@ -81,7 +81,7 @@ class Trades:
         facts.forget(self._write_batch, trade_id, read_back)
         existing = self._cache[trade_id].facts
         existing[:] = [fact for fact in existing if fact.identity != read_back.identity]
-        self.keep(trade_id, exact, journal_record)
+        self.add_fact(trade_id, exact, journal_record)
         last = self._cache[trade_id].last_published
         if last is not None:  # that result includes the fact
             self.set_last_published(trade_id, structs.replace(last, upto=max(last.upto, exact.journal_offset)))
@@ -103,7 +103,7 @@ class Trades:
 
     def _clear(self, trade_id: bytes) -> None:
         """Delete every fact, void ones included, and the last published result."""
-        existing = [*facts.stored(self._write_batch, trade_id), *self.of(trade_id).facts]
+        existing = [*facts.load(self._write_batch, trade_id), *self.of(trade_id).facts]
         for fact in {fact.identity: fact for fact in existing}.values():
             facts.forget(self._write_batch, trade_id, fact)
         last_published.forget(self._write_batch, trade_id)
@@ -114,8 +114,8 @@ class Trades:
         self.of(trade_id).last_published = last
 
 
-class Memory:
-    """The caches of all partitions."""
+class TradeCache:
+    """The cached trades of all partitions."""
 
     def __init__(self) -> None:
         self._partitions: dict[int, tuple[TableBatch, StoreVersion, dict[bytes, Trade]]] = {}

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from scenario import Message, Scenario, Step, as_messages, play, stories
-from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs, standing
+from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs, encoded_status
 
 from traderecon.records import Fact, Rejected, State
 from traderecon.records.account import Account, Disposition, encode_account
 from traderecon.records.action import DeadLetterAction, Deed, Hold, Purge, Release, Skip, encode_action, rules_change
-from traderecon.records.dead_letter import REPLAY_OF, dead_letter
+from traderecon.records.dead_letter import REPLAY_OF, encode_dead_letter
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.sink.store import Store
 
@@ -37,11 +37,13 @@ def files() -> dict[str, bytes]:
             if result.verdict.state is not State.PENDING:
                 outputs.publish(result)
     for number in range(ORDERS):
-        outputs.trade(f"T{number}", LEGS[number % len(LEGS) :] + LEGS[: number % len(LEGS)], again=number % 3 == 0)
+        outputs.publish_trade(
+            f"T{number}", LEGS[number % len(LEGS) :] + LEGS[: number % len(LEGS)], again=number % 3 == 0
+        )
     for partition, letter in enumerate(_letters(told)):
         outputs.append(TOPICS.dead_letters, partition % PARTITIONS, None, letter)
     for partition in range(PARTITIONS):
-        outputs.append(TOPICS.standings, partition, b"%d" % partition, standing(partition, partition))
+        outputs.append(TOPICS.standings, partition, b"%d" % partition, encoded_status(partition, partition))
         account = Account(
             "executions", partition, 100, ((Disposition.LEG, 120), (Disposition.REJECTED, 1), (Disposition.CONTROL, 2))
         )
@@ -49,7 +51,7 @@ def files() -> dict[str, bytes]:
     for number, value in enumerate(_decisions()):
         outputs.append(TOPICS.actions, number % PARTITIONS, b"k", value)
     lines: dict[str, list[bytes]] = {"legs": [*_journal(told)]}
-    for (topic, _), records in outputs.places.items():
+    for (topic, _), records in outputs.partitions.items():
         lines.setdefault(topic, []).extend([record.value or b"" for record in records])
     written = {f"{topic}.jsonl": b"\n".join([*values, b""]) for topic, values in lines.items()}
     return written | {"heads.json": _heads(outputs)}
@@ -73,7 +75,7 @@ def _letters(told: dict[str, Scenario]) -> Iterator[bytes]:
                 number += 1
                 headers = [(REPLAY_OF, b"executions/0/17")] if number % 2 else []
                 rejected = replace(step, origin=replace(step.origin, offset=number))
-                yield dead_letter(rejected, b"key", message.value and message.value[:200], headers)
+                yield encode_dead_letter(rejected, b"key", message.value and message.value[:200], headers)
 
 
 def _journal(told: dict[str, Scenario]) -> Iterator[bytes]:
@@ -98,7 +100,7 @@ def _heads(outputs: Outputs) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(f"sqlite:///{folder}/golden.db")
         store.ready()
-        outputs.into(store)
+        outputs.write_to(store)
         with store.engine.connect() as connection:
             rows = connection.exec_driver_sql(
                 "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY 1, 2"

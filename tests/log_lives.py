@@ -13,6 +13,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from zlib import crc32
@@ -237,7 +238,7 @@ def main(count: int, seed: int, directory: Path) -> None:
                 unheard += 1
             model.check(log)
         done += heard
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
     database.close()
     if verdict != "ok":

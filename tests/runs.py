@@ -39,7 +39,7 @@ def summary_of(
         if verdict.state is State.PENDING:
             summary.pnl_alone += 1
         else:
-            summary.judged(trade_id, sides, verdict)
+            summary.add_trade(trade_id, sides, verdict)
     return summary
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from traderecon.intake import COLUMNS, EpochUnit, Form, Rows, decode
-from traderecon.matching import Arrival, add, decided, result, verdict
+from traderecon.matching import Arrival, add, judge_facts, judgement_of, result_of
 from traderecon.records import Fact, Hint, Origin, Outcome, Reason, RejectCode, Rejected, Result, Source, State
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Rules
@@ -177,10 +177,10 @@ def play(steps: Iterable[Step], rules: Rules, grace: Grace = Grace.OVER) -> Play
             trade_id = step.leg.trade_id
             facts[trade_id], arrival = add(facts.get(trade_id, ()), step)
             arrivals.append(arrival)
-        states.append(verdict(next(iter(facts.values()), ()), _watermark_ns(now), rules).state)
+        states.append(judge_facts(next(iter(facts.values()), ()), _watermark_ns(now), rules).state)
     stamp = rules.stamp()
     results = {
-        trade_id: result(decided(known, verdict(known, _watermark_ns(grace), rules)), stamp)
+        trade_id: result_of(judgement_of(known, judge_facts(known, _watermark_ns(grace), rules)), stamp)
         for trade_id, known in facts.items()
     }
     return Played(results, rejected, states, arrivals)

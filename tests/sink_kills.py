@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sink.outputs import LEGS, PARTITIONS, TOPICS, home, letter, results_of
+from sink.outputs import LEGS, PARTITIONS, TOPICS, encoded_dead_letter, home_topic, results_of
 
 from traderecon.records import Result
 from traderecon.records.result_message import encode_result
@@ -62,7 +62,9 @@ def written(log: Log, rows: int, seed: int) -> int:
             waiting.setdefault(place, []).append((trade_id.encode(), value, DAY_MS + made, ()))
         made += len(published)
         if chance.random() < 0.01:
-            waiting.setdefault((TOPICS.dead_letters, trades % PARTITIONS), []).append((None, letter(trades), 0, ()))
+            waiting.setdefault((TOPICS.dead_letters, trades % PARTITIONS), []).append(
+                (None, encoded_dead_letter(trades), 0, ())
+            )
         trades += 1
         if trades % AT_ONCE == 0 or made >= rows:
             log.append([(*place, entries) for place, entries in waiting.items()])
@@ -75,7 +77,7 @@ def told(published: Sequence[Result], *, again: bool) -> Iterator[tuple[str, byt
     pairs = list(zip(published, [None, *published], strict=False))
     for one, before in [*pairs, *(pairs[-2:] if again else [])]:
         value = encode_result(one)
-        for topic in sorted({home(one), *([] if before is None else [home(before)])}):
+        for topic in sorted({home_topic(one), *([] if before is None else [home_topic(before)])}):
             yield topic, value
 
 

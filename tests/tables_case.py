@@ -31,7 +31,7 @@ def batch(*offsets: int) -> MicroBatch:
 async def opened(directory: Path) -> AsyncIterator[BatchTable]:
     """A table on the embedded log of a directory, without a worker."""
     app = StreamApp("t", broker="embedded://", data_dir=directory)
-    table = BatchTable(app, name="rows", partitions=1, rising=watermarks.MONOTONIC)
+    table = BatchTable(app, name="rows", partitions=1, monotonic=watermarks.MONOTONIC)
     app.tables.add(table)
     app.transport.open(worker=False)
     await app.producer.start()

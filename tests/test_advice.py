@@ -91,11 +91,11 @@ def unknown(words: str) -> str | None:
 
 
 @pytest.mark.parametrize("words", sorted(commands()))
-def test_a_command_that_is_named_is_there_with_its_options(words: str) -> None:
+def test_every_named_command_exists_with_its_options(words: str) -> None:
     assert unknown(words) is None, f"`traderecon {words}` in {', '.join(sorted(commands()[words]))}"
 
 
-def test_what_is_not_there_would_be_found() -> None:
+def test_a_missing_command_would_be_found() -> None:
     assert unknown("worker --roles intake") is None
     assert unknown("breaks-of-nobody list") == "no command 'breaks-of-nobody'"
     assert unknown("topics make") == "no command 'make'"

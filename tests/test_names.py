@@ -18,6 +18,22 @@ GONE = {
     "became": "disposition",
     "talk": "console",
     "moves": "break projection",
+    "alike": "common prefix",
+    "aside": "skipped, rejected, quarantined",
+    "book": "ledger",
+    "disputed": "contested",
+    "explained": "to_store_error, to_log_error",
+    "killer": "poison",
+    "lacking": "missing",
+    "lasts": "last marks",
+    "looked": "clear_timer, open_for_audit",
+    "rising": "monotonic",
+    "said": "operand text",
+    "stated": "distinct values",
+    "struck": "failure counted",
+    "suspects": "is_suspect",
+    "together": "join",
+    "told": "last published",
 }
 """A word, and what to say instead."""
 

@@ -23,7 +23,7 @@ def codes(rejected: list[Rejected]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_a_story_ends_as_it_is_told(story: Scenario) -> None:
+def test_a_story_ends_as_expected(story: Scenario) -> None:
     played = play(as_messages(story), story.parsed_rules, story.grace)
     assert sorted(played.results) == sorted(trade.trade_id for trade in story.out)
     for trade in story.out:
@@ -36,7 +36,7 @@ def test_a_story_ends_as_it_is_told(story: Scenario) -> None:
 
 
 @pytest.mark.parametrize("story", THE_WAY.values(), ids=THE_WAY)
-def test_the_way_there_is_as_told(story: Scenario) -> None:
+def test_the_states_on_the_way_are_as_expected(story: Scenario) -> None:
     played = play(as_messages(story), story.parsed_rules)
     assert story.states is None or tuple(played.states) == story.states
     assert story.arrivals is None or tuple(played.arrivals) == story.arrivals
@@ -53,7 +53,7 @@ def test_every_order_gives_the_same_verdict_and_event_id(story: Scenario) -> Non
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_rows_say_what_messages_say(story: Scenario) -> None:
+def test_rows_and_messages_give_the_same_results(story: Scenario) -> None:
     rules = story.parsed_rules
     told, read = (play(steps, rules, story.grace) for steps in (as_messages(story), as_rows(story)))
     assert [fact.leg for it in read.results.values() for fact in it.facts] == [
@@ -64,13 +64,13 @@ def test_rows_say_what_messages_say(story: Scenario) -> None:
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_delivered_twice_says_the_same(story: Scenario) -> None:
+def test_delivery_twice_gives_the_same_result(story: Scenario) -> None:
     steps, rules = as_messages(story), story.parsed_rules
     assert said(play([*steps, *steps], rules, story.grace)) == said(play(steps, rules, story.grace))
 
 
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_what_is_said_changes_only_with_a_higher_version(story: Scenario) -> None:
+def test_a_result_changes_only_with_a_higher_version(story: Scenario) -> None:
     steps, rules = as_messages(story), story.parsed_rules
     known: dict[str, tuple[Verdict, str, int]] = {}
     for end in range(1, len(steps) + 1):
@@ -105,7 +105,7 @@ out = []
         ),
     ],
 )
-def test_what_a_story_misspells_is_refused(tmp_path: Path, right: str, wrong: str, complaint: str) -> None:
+def test_a_misspelt_story_is_rejected(tmp_path: Path, right: str, wrong: str, complaint: str) -> None:
     path = tmp_path / "story.toml"
     path.write_text(STORY.replace(right, wrong), encoding="utf-8")
     with pytest.raises(ValueError, match=complaint):

@@ -90,7 +90,7 @@ class SinkInstallation(Installation):
 async def publish(broker: str, data_dir: Path, outputs: Outputs, prefix: str = "") -> None:
     """Publish everything to the topics; the log assigns the offsets, without gaps."""
     async with connect(broker, data_dir) as client:
-        for (topic, partition), records in outputs.places.items():
+        for (topic, partition), records in outputs.partitions.items():
             several = [Outgoing(one.key or b"none", one.value) for one in records]
             await client.append(prefix + topic, partition, several)
 
@@ -98,9 +98,9 @@ async def publish(broker: str, data_dir: Path, outputs: Outputs, prefix: str = "
 def halves(outputs: Outputs) -> tuple[Outputs, Outputs]:
     """Split outputs into an earlier and a later half."""
     first, later = Outputs(), Outputs()
-    for tp, records in outputs.places.items():
+    for tp, records in outputs.partitions.items():
         half = len(records) // 2
-        first.places[tp], later.places[tp] = records[:half], records[half:]
+        first.partitions[tp], later.partitions[tp] = records[:half], records[half:]
     return first, later
 
 

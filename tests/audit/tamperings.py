@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.database import decode_text
-from traderecon.audit.evidence import Source, compared, held
+from traderecon.audit.evidence import CheckpointSource, compare_sources, merge_sources
 from traderecon.audit.links import table_of
 from traderecon.audit.signing import Keys, Signer
 from traderecon.audit.verify import AuditReport, examine
@@ -60,28 +60,34 @@ class Subject(NamedTuple):
     """A database to tamper with, in memory, and its checkpoints."""
 
     connection: sqlite3.Connection
-    checkpoints: Known
+    checkpoints: CheckpointSet
 
 
-class Papers:
+class CheckpointCopies:
     """The lines of checkpoints in the file, on the topic, and in an anchor made half way."""
 
     def __init__(self, file: Iterable[bytes], topic: Iterable[bytes], anchor: Iterable[bytes]) -> None:
         self.file, self.topic, self.anchor = [*file], [*topic], [*anchor]
 
     @classmethod
-    def of(cls, known: Known) -> Self:
+    def of(cls, known: CheckpointSet) -> Self:
         """Signed, as written by a sink with a key."""
-        lines = [SIGNER.signed(one).line for several in known.chains.values() for one in several]
-        return cls(lines, lines, [SIGNER.signed(several[0]).line for several in known.chains.values()])
+        lines = [SIGNER.sign(one).line for several in known.chains.values() for one in several]
+        return cls(lines, lines, [SIGNER.sign(several[0]).line for several in known.chains.values()])
 
-    def look(self, db: sqlite3.Connection) -> AuditReport:
+    def audit(self, db: sqlite3.Connection) -> AuditReport:
         """Audit the database with these checkpoints and the public key."""
-        file, topic, anchor = Source("the file"), Source("the topic"), Source("the anchor")
+        file, topic, anchor = (
+            CheckpointSource("the file"),
+            CheckpointSource("the topic"),
+            CheckpointSource("the anchor"),
+        )
         for source, lines in ((file, self.file), (topic, self.topic), (anchor, self.anchor)):
             for number, line in enumerate(lines):
                 source.add(line, f"line {number}")
-        return examine(db, held(file, topic, [anchor]), beforehand=compared(file, topic, [anchor], KEYS))
+        return examine(
+            db, merge_sources(file, topic, [anchor]), checkpoint_findings=compare_sources(file, topic, [anchor], KEYS)
+        )
 
 
 class Nothing(Exception):
@@ -93,8 +99,8 @@ def outputs_of(trades: int, seed: int) -> Outputs:
     outputs, rng = Outputs(seed), random.Random(seed)
     for number in range(trades):
         legs = rng.sample(LEGS, rng.randrange(2, 7)) if rng.random() < 0.4 else LEGS[:2]
-        outputs.trade(f"T-{number}", legs, again=rng.random() < 0.1)
-    outputs.others(10)
+        outputs.publish_trade(f"T-{number}", legs, again=rng.random() < 0.1)
+    outputs.publish_others(10)
     for number in range(10):
         root = f"executions/0/{rng.randrange(4)}"
         deed = rng.choice((Deed.REPLAY, Deed.REPLAY, Deed.DISCARD))
@@ -114,18 +120,18 @@ def subject(trades: int, seed: int) -> Iterator[Subject]:
         outputs = outputs_of(trades, seed)
         checkpointer = Checkpointer(store.engine, Path(directory) / "none", lambda: "2025-07-26T12:00:00Z")
         checkpoints: dict[tuple[str, int], list[Checkpoint]] = {}
-        for tp, records in outputs.places.items():
+        for tp, records in outputs.partitions.items():
             for first, count in ((0, len(records) // 2), (len(records) // 2, len(records))):
                 if records[first : first + count]:
                     store.take(outputs.batch(tp, first, count))
                 due = checkpointer.due([tp])
-                checkpointer.published(due)
+                checkpointer.mark_published(due)
                 checkpoints.setdefault(tp, []).extend(due)
         store.close()
         with closing(sqlite3.connect(f"{directory}/t.db")) as kept:
             kept.backup(memory)
         memory.text_factory = decode_text
-        yield Subject(memory, Known({tp: checkpoints[tp] for tp in checkpoints if checkpoints[tp]}))
+        yield Subject(memory, CheckpointSet({tp: checkpoints[tp] for tp in checkpoints if checkpoints[tp]}))
 
 
 # -- the tamperings: each changes something, or raises Nothing
@@ -303,84 +309,84 @@ TAMPERINGS: tuple[Callable[[random.Random, sqlite3.Connection], str], ...] = (
 # -- tamperings with the checkpoints, with a database that matches them
 
 
-def delete_file(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def delete_file(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """The file is empty, and there is no anchor."""
-    papers.file.clear()
-    papers.anchor.clear()
+    copies.file.clear()
+    copies.anchor.clear()
     return "file"
 
 
-def shorten_file(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def shorten_file(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """The last lines of the file are removed."""
-    del papers.file[-rng.randint(1, len(papers.file) - 1) :]
+    del copies.file[-rng.randint(1, len(copies.file) - 1) :]
     return "file"
 
 
-def cut_line(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def cut_line(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """A line of the file is truncated."""
-    at = rng.randrange(len(papers.file))
-    papers.file[at] = papers.file[at][: rng.randrange(len(papers.file[at]))]
+    at = rng.randrange(len(copies.file))
+    copies.file[at] = copies.file[at][: rng.randrange(len(copies.file[at]))]
     return "file"
 
 
-def delete_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def delete_everywhere(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """File and topic are empty."""
-    papers.file.clear()
-    papers.topic.clear()
+    copies.file.clear()
+    copies.topic.clear()
     if rng.random() < 0.5:
-        papers.anchor.clear()
+        copies.anchor.clear()
     return "file and topic"
 
 
-def empty_topic(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def empty_topic(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """The topic was recreated."""
-    papers.topic.clear()
+    copies.topic.clear()
     return "topic"
 
 
-def change_topic(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def change_topic(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """A checkpoint on the topic is changed."""
-    at = rng.randrange(len(papers.topic))
-    papers.topic[at] = changed(rng, papers.topic[at])
+    at = rng.randrange(len(copies.topic))
+    copies.topic[at] = changed(rng, copies.topic[at])
     return "topic"
 
 
-def change_everywhere(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def change_everywhere(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """A checkpoint is changed in the same way in all sources."""
-    old = rng.choice(papers.file)
+    old = rng.choice(copies.file)
     new = changed(rng, old)
-    for lines in (papers.file, papers.topic, papers.anchor):
+    for lines in (copies.file, copies.topic, copies.anchor):
         lines[:] = [new if line == old else line for line in lines]
     return "file and topic"
 
 
-def strip_signatures(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def strip_signatures(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """The signatures are removed, from all checkpoints or from some line on."""
-    first = rng.choice((0, rng.randrange(len(papers.file))))
-    for lines in (papers.file, papers.topic):
+    first = rng.choice((0, rng.randrange(len(copies.file))))
+    for lines in (copies.file, copies.topic):
         lines[first:] = [unsigned(line).line for line in lines[first:]]
-    papers.anchor.clear()
+    copies.anchor.clear()
     return "file and topic"
 
 
-def sign_with_another_key(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def sign_with_another_key(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """All checkpoints are signed with another key, perhaps after the database was changed."""
     if rng.random() < 0.5:
-        rewrite_all(rng, db, papers, THIEF)
-    for lines in (papers.file, papers.topic):
-        lines[:] = [THIEF.signed(unsigned(line)).line for line in lines]
-    papers.anchor.clear()
+        rewrite_all(rng, db, copies, THIEF)
+    for lines in (copies.file, copies.topic):
+        lines[:] = [THIEF.sign(unsigned(line)).line for line in lines]
+    copies.anchor.clear()
     return "file and topic"
 
 
-def forge_event_id(rng: random.Random, db: sqlite3.Connection, papers: Papers) -> str:
+def forge_event_id(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies) -> str:
     """A result with another event id, with links, heads and checkpoints recomputed and signed with the right key."""
-    rewrite_all(rng, db, papers, SIGNER)
-    papers.anchor.clear()
+    rewrite_all(rng, db, copies, SIGNER)
+    copies.anchor.clear()
     return "everything"
 
 
-PAPER_TAMPERINGS: tuple[Callable[[random.Random, sqlite3.Connection, Papers], str], ...] = (
+PAPER_TAMPERINGS: tuple[Callable[[random.Random, sqlite3.Connection, CheckpointCopies], str], ...] = (
     *(delete_file, shorten_file, cut_line, delete_everywhere, empty_topic, change_topic, change_everywhere),
     *(strip_signatures, sign_with_another_key, forge_event_id),
 )
@@ -402,7 +408,7 @@ def changed(rng: random.Random, line: bytes) -> bytes:
     )
 
 
-def rewrite_all(rng: random.Random, db: sqlite3.Connection, papers: Papers, signer: Signer) -> None:
+def rewrite_all(rng: random.Random, db: sqlite3.Connection, copies: CheckpointCopies, signer: Signer) -> None:
     """Replace an event id everywhere, and recompute what depends on it."""
     old, new = drawn(rng, db, "result_history")["event_id"], rng.randbytes(32).hex()
     db.execute("UPDATE result_history SET result = replace(result, ?, ?)", (old, new))
@@ -420,10 +426,10 @@ def rewrite_all(rng: random.Random, db: sqlite3.Connection, papers: Papers, sign
 
     def anew(line: bytes) -> bytes:
         checkpoint = unsigned(line)
-        below = [head for offset, head in heads.get(checkpoint.place, ()) if offset < checkpoint.next_offset]
-        return signer.signed(replace(checkpoint, head=below[-1]) if below else checkpoint).line
+        below = [head for offset, head in heads.get(checkpoint.tp, ()) if offset < checkpoint.next_offset]
+        return signer.sign(replace(checkpoint, head=below[-1]) if below else checkpoint).line
 
-    for lines in (papers.file, papers.topic):
+    for lines in (copies.file, copies.topic):
         lines[:] = map(anew, lines)
 
 
@@ -582,11 +588,11 @@ def paper_trials(subject: Subject, rng: random.Random, count: int) -> Iterator[T
     """Tamper with the checkpoints of this database ``count`` times, each time rolled back."""
     db = subject.connection
     for _ in range(count):
-        tampering, papers = rng.choice(PAPER_TAMPERINGS), Papers.of(subject.checkpoints)
+        tampering, copies = rng.choice(PAPER_TAMPERINGS), CheckpointCopies.of(subject.checkpoints)
         db.execute("BEGIN")
         try:
-            target = tampering(rng, db, papers)
-            found = not papers.look(db).intact
+            target = tampering(rng, db, copies)
+            found = not copies.audit(db).intact
         finally:
             db.execute("ROLLBACK")
         yield Trial(tampering.__name__, target, found)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from audit.tamperings import outputs_of
-from sink.outputs import PARTITIONS, TOPICS, simulated
+from sink.outputs import PARTITIONS, TOPICS, simulated_outputs
 
 from traderecon.audit import checkpoint_files as checkpoint
 from traderecon.audit.checkpoint_files import append, read
@@ -35,7 +35,7 @@ def test_checkpoints_are_read_in_chain_order(tmp_path: Path) -> None:
     append(file, [checkpoint_at(9)])
     checkpoints = read([file])
     assert [one.next_offset for one in checkpoints.chains["mismatch", 0]] == [2, 5, 9]
-    assert (checkpoints.count, checkpoints.unread) == (4, [])
+    assert (checkpoints.count, checkpoints.undecoded) == (4, [])
 
 
 def test_a_truncated_line_does_not_affect_other_lines(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_truncated_line_does_not_affect_other_lines(tmp_path: Path) -> None:
     append(file, [checkpoint_at(9)])
     checkpoints = read([file])
     assert [one.next_offset for one in checkpoints.chains["mismatch", 0]] == [5, 9]
-    assert checkpoints.unread == [f"{file} line 2"]
+    assert checkpoints.undecoded == [f"{file} line 2"]
 
 
 def test_a_format_of_a_newer_version_is_rejected(tmp_path: Path) -> None:
@@ -67,21 +67,21 @@ def test_the_last_of_many_checkpoints_is_kept(tmp_path: Path, monkeypatch: pytes
 def test_a_chain_is_due_when_it_has_changed(store: Store, tmp_path: Path) -> None:
     outputs, file = outputs_of(60, 3), tmp_path / "c.jsonl"
     checkpointer = Checkpointer(store.engine, file, lambda: NOW)
-    tps = [*outputs.places]
+    tps = [*outputs.partitions]
     assert checkpointer.due(tps) == []
-    half = {tp: len(records) // 2 for tp, records in outputs.places.items()}
+    half = {tp: len(records) // 2 for tp, records in outputs.partitions.items()}
     for tp in tps:
         store.take(outputs.batch(tp, 0, half[tp]))
     due = checkpointer.due(tps)
-    assert {one.place for one in due} == {tp for tp in tps if table_of(TOPICS, tp[0]) is not None}
+    assert {one.tp for one in due} == {tp for tp in tps if table_of(TOPICS, tp[0]) is not None}
     assert checkpointer.due(tps) == due  # they were not reported as published
     append(file, due)
-    checkpointer.published(due)
+    checkpointer.mark_published(due)
     assert checkpointer.due(tps) == []
     for tp in tps:
         store.take(outputs.batch(tp, half[tp], 1_000))
-    assert {one.place: one.next_offset for one in checkpointer.due(tps)} == {
-        tp: end for tp, end in outputs.ends.items() if table_of(TOPICS, tp[0]) is not None
+    assert {one.tp: one.next_offset for one in checkpointer.due(tps)} == {
+        tp: end for tp, end in outputs.next_offsets.items() if table_of(TOPICS, tp[0]) is not None
     }
 
 
@@ -89,7 +89,7 @@ def test_a_chain_is_due_when_it_has_changed(store: Store, tmp_path: Path) -> Non
 def test_rows_are_counted_from_the_last_checkpoint_of_this_database(
     store: Store, tmp_path: Path, *, elsewhere: bool
 ) -> None:
-    outputs, file = simulated(60), tmp_path / "c.jsonl"
+    outputs, file = simulated_outputs(60), tmp_path / "c.jsonl"
     tp = (TOPICS.mismatch, 0)
     store.take(outputs.batch(tp, 0, 10))
     [due] = Checkpointer(store.engine, file, lambda: NOW).due([tp])
@@ -102,9 +102,9 @@ def test_rows_are_counted_from_the_last_checkpoint_of_this_database(
 
 
 def test_a_chain_without_rows_has_a_checkpoint_at_its_start(store: Store, tmp_path: Path) -> None:
-    outputs = simulated(60)
-    copies = next(tp for tp in outputs.places if tp[0] == TOPICS.reconciled)
-    [record, *_] = outputs.places[copies]
+    outputs = simulated_outputs(60)
+    copies = next(tp for tp in outputs.partitions if tp[0] == TOPICS.reconciled)
+    [record, *_] = outputs.partitions[copies]
     store.take(outputs.batch(copies, 0, 1))
     [due] = Checkpointer(store.engine, tmp_path / "c.jsonl", lambda: NOW).due([copies])
     assert due.next_offset == record.offset + 1

@@ -15,18 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from legs import booked, ours, theirs
 from msgspec.structs import replace
-from sink.outputs import LEGS, Outputs, as_sent, results_of
+from sink.outputs import LEGS, Outputs, canonical_leg, results_of
 from test_architecture import imports  # what a module imports
 
 from traderecon.audit import verify_proof
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.claims import claim_of
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.proof import ProofError, canonical_json, make_proof
 from traderecon.audit.verify import examine
-from traderecon.matching import decided, result
-from traderecon.matching import verdict as verdict_of
+from traderecon.matching import judge_facts, judgement_of, result_of
 from traderecon.records import ALL_VERSIONS, Fact, Hint, Kind, Leg, Origin, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import encode_result
@@ -52,7 +51,7 @@ def lived(made: Subject) -> str:
     return str(trade_id)
 
 
-def proven(made: Subject, trade_id: str, known: Known | None = None) -> bytes:
+def proven(made: Subject, trade_id: str, known: CheckpointSet | None = None) -> bytes:
     proof = make_proof(made.connection, trade_id, made.checkpoints if known is None else known, RULES, NOW)
     assert proof is not None
     return proof
@@ -126,7 +125,7 @@ def test_every_trade_is_proven_and_every_event_id_recomputed(made: Subject, tmp_
 
 
 def test_without_checkpoints_a_proof_leads_to_the_heads_of_the_database(made: Subject, tmp_path: Path) -> None:
-    proof = proven(made, lived(made), Known())
+    proof = proven(made, lived(made), CheckpointSet())
     assert {one["until"]["from"] for one in json.loads(proof)["proof"]["chains"]} == {"database"}
     assert verdict(proof, tmp_path) == ""
 
@@ -222,7 +221,7 @@ def test_an_event_id_is_recomputed_from_the_result() -> None:
     ]
     cases: tuple[Sequence[Leg], ...] = (odd, odd[::-1], LEGS)
     for legs in cases:
-        for one in results_of('T "1"\u00e9\n', [as_sent(leg) for leg in legs]):
+        for one in results_of('T "1"\u00e9\n', [canonical_leg(leg) for leg in legs]):
             claim = claim_of(json.loads(encode_result(one)))
             assert claim is not None
             assert verify_proof.sha256(claim.text.decode()) == one.event_id
@@ -249,23 +248,23 @@ BARE: dict[str, Any] = {"granularity": 0, "kind": Kind.CANCEL, "version": ALL_VE
 )
 def test_a_trade_with_custom_fields_is_proven(legs: Sequence[Leg], tmp_path: Path) -> None:
     outputs = Outputs()
-    for one in results_of("T1", [as_sent(leg) for leg in legs]):
+    for one in results_of("T1", [canonical_leg(leg) for leg in legs]):
         extra = CUSTOM_FIELDS.__getitem__
         facts = tuple(replace(fact, extra=extra(fact.leg.source)) for fact in one.facts)
         outputs.publish(replace(one, facts=facts))
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
     store.ready()
-    outputs.into(store)
+    outputs.write_to(store)
     store.close()
-    with looked_at(f"sqlite:///{store.path}") as connection:
-        proof = make_proof(connection, "T1", Known(), RULES, NOW)
-        assert not [one for one in examine(connection, Known()).findings if one.kind is not Finding.CHECKPOINT]
+    with open_for_audit(f"sqlite:///{store.path}") as connection:
+        proof = make_proof(connection, "T1", CheckpointSet(), RULES, NOW)
+        assert not [one for one in examine(connection, CheckpointSet()).findings if one.kind is not Finding.CHECKPOINT]
     assert proof is not None
     found = checked(tmp_path, proof)
     assert (found.returncode, found.stderr) == (0, "")
 
 
-def test_an_event_id_of_something_else_is_not_recomputed() -> None:
+def test_an_event_id_of_other_content_has_no_claim() -> None:
     message = json.loads(encode_result(results_of("T1", LEGS[:1])[0]))
     assert claim_of({**message, "event_id": "0" * 64}) is None
 
@@ -275,7 +274,7 @@ OWN = dict.fromkeys(("hints", "granularity", "timestamp_ns", "source"), "x")
 
 
 def test_a_feed_that_always_writes_milliseconds_is_recomputed_however_many_versions_it_sends() -> None:
-    legs = [as_sent(side(granularity=3, version=version)) for version in range(1, 11) for side in (ours, theirs)]
+    legs = [canonical_leg(side(granularity=3, version=version)) for version in range(1, 11) for side in (ours, theirs)]
     assert all(claim_of(json.loads(encode_result(one))) for one in results_of("T1", legs))
 
 
@@ -283,9 +282,9 @@ def test_a_producers_own_field_may_have_any_name() -> None:
     bare = ours(version=ALL_VERSIONS, kind=Kind.CANCEL, ticker=None, quantity=None, price=None, timestamp_ns=None)
     for leg in (ours(granularity=3), theirs(version=1, kind=Kind.CANCEL), bare, booked()):
         others = ("timestamp", "kind", "side") if leg.source is Source.PNL else ("open_price", "pnl_impact")
-        facts = (Fact(as_sent(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
+        facts = (Fact(canonical_leg(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
         message = json.loads(
-            encode_result(result(decided(facts, verdict_of(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+            encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
         )
         claim = claim_of(message)
         assert claim is not None

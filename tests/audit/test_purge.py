@@ -11,9 +11,9 @@ import pytest
 from legs import ours, theirs
 from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs
 
-from traderecon.audit.checkpoint_files import NAME, Known, append, read
+from traderecon.audit.checkpoint_files import NAME, CheckpointSet, append, read
 from traderecon.audit.checkpointer import Checkpointer
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind
 from traderecon.audit.proof import make_proof
 from traderecon.audit.purging import Purging, decide
@@ -57,7 +57,7 @@ class Desk:
 
         async def sent() -> None:
             async with connect("embedded://", self.directory) as client:
-                for (topic, partition), records in outputs.places.items():
+                for (topic, partition), records in outputs.partitions.items():
                     rows = [Outgoing(one.key, one.value, one.timestamp, ()) for one in records]
                     await client.append(topic, partition, rows)
 
@@ -98,9 +98,9 @@ class Desk:
 
         asyncio.run(decided())
 
-    def examined(self, checkpoints: Known | None = None) -> AuditReport:
+    def examined(self, checkpoints: CheckpointSet | None = None) -> AuditReport:
         known = read([self.directory / NAME]) if checkpoints is None else checkpoints
-        with looked_at(self.url) as connection:
+        with open_for_audit(self.url) as connection:
             return examine(connection, known)
 
     def rows(self, sql: str) -> list[tuple[object, ...]]:
@@ -114,8 +114,8 @@ class Desk:
 def day(outputs: Outputs, prefix: str, count: int) -> Outputs:
     """Trades of one day: matched, broken and resolved, and one that stays open."""
     for number in range(count):
-        outputs.trade(f"{prefix}-{number}", RESOLVED if number % 3 == 0 else MATCHED)
-    outputs.trade(f"{prefix}-open", BROKEN)
+        outputs.publish_trade(f"{prefix}-{number}", RESOLVED if number % 3 == 0 else MATCHED)
+    outputs.publish_trade(f"{prefix}-open", BROKEN)
     return outputs
 
 
@@ -157,17 +157,17 @@ def test_old_trades_go_the_open_ones_stay_and_everything_verifies(desk: Desk) ->
 
 
 @pytest.mark.matrix("S14")
-def test_life_goes_on_after_a_purge(desk: Desk) -> None:
+def test_workers_continue_after_a_purge(desk: Desk) -> None:
     desk.purge(between(desk))
     later = Outputs(seed=5)
     later._clock_ms += 7_200_000
-    later.trade("OLD-1", LEGS[:3])  # a trade that was purged, with results of a higher version too
+    later.publish_trade("OLD-1", LEGS[:3])  # a trade that was purged, with results of a higher version too
     day(later, "LATER", 9)
     desk.publish(later)
     assert "OLD-1" in desk.trades()
     examined = desk.examined()
     assert examined.intact, examined.findings
-    with looked_at(desk.url) as connection:
+    with open_for_audit(desk.url) as connection:
         assert make_proof(connection, "LATER-1", read([desk.directory / NAME]), {}, NOW) is not None
 
 
@@ -208,8 +208,8 @@ def test_a_hold_on_a_ticker_keeps_every_trade_of_which_a_leg_ever_named_it(
 ) -> None:
     desk = Desk(tmp_path)
     outputs = Outputs()
-    outputs.trade("HELD", legs)
-    outputs.trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
+    outputs.publish_trade("HELD", legs)
+    outputs.publish_trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
     desk.publish(outputs)
     assert desk.rows("SELECT ticker FROM results WHERE trade_id = 'HELD'") != [("AAPL",)]
     desk.decide(Hold("h1", "ann", NOW, "litigation", ticker="AAPL"))
@@ -228,8 +228,8 @@ def test_a_trade_whose_result_a_newer_version_wrote_is_not_purged_while_a_ticker
     """Whether the hold covers it cannot be known."""
     desk = Desk(tmp_path)
     outputs = Outputs()
-    outputs.trade("NEWER", MATCHED)
-    outputs.trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
+    outputs.publish_trade("NEWER", MATCHED)
+    outputs.publish_trade("FREE", [ours(ticker="MSFT"), theirs(ticker="MSFT")])
     desk.publish(outputs)
     newer = "UPDATE result_history SET result = json_set(result, '$.format', 9) WHERE trade_id = 'NEWER'"
     with desk.store.engine.connect() as connection, connection.begin():
@@ -243,10 +243,10 @@ def test_a_trade_whose_result_a_newer_version_wrote_is_not_purged_while_a_ticker
 
 
 @pytest.mark.matrix("S14")
-def test_what_was_purged_by_hand_is_found(desk: Desk) -> None:
+def test_rows_deleted_by_hand_are_found(desk: Desk) -> None:
     desk.purge(between(desk))
     known = read([desk.directory / NAME])
-    examined = desk.examined(Known())
+    examined = desk.examined(CheckpointSet())
     assert not examined.intact
     assert {one.kind for one in examined.findings} == {Kind.CHECKPOINT}
     assert "chain_starts" in {one.table for one in examined.findings}
@@ -271,6 +271,6 @@ def test_a_rebuild_begins_where_the_purge_ended(desk: Desk) -> None:
             return made.same
 
     assert asyncio.run(rebuilt())
-    with looked_at(f"sqlite:///{desk.directory / 'new.db'}") as connection:
+    with open_for_audit(f"sqlite:///{desk.directory / 'new.db'}") as connection:
         examined = examine(connection, read([desk.directory / NAME]))
     assert examined.intact, examined.findings

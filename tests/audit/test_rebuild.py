@@ -15,10 +15,10 @@ from audit.tamperings import outputs_of
 from sink.outputs import PARTITIONS, TOPICS, Outputs, rows
 
 from traderecon.audit.backup import backup
-from traderecon.audit.checkpoint_files import Known
-from traderecon.audit.database import decode_text, looked_at
+from traderecon.audit.checkpoint_files import CheckpointSet
+from traderecon.audit.database import decode_text, open_for_audit
 from traderecon.audit.findings import Kind
-from traderecon.audit.rebuild import Rebuilt, rebuild
+from traderecon.audit.rebuild import RebuildReport, rebuild
 from traderecon.audit.verify import examine
 from traderecon.client.connection import connect
 from traderecon.exit_codes import Exit
@@ -61,8 +61,8 @@ class Place:
                     offsets[topic, at] = records[-1].offset + 1
         store.close()
 
-    def rebuild(self, file: Path) -> Rebuilt:
-        async def made() -> Rebuilt:
+    def rebuild(self, file: Path) -> RebuildReport:
+        async def made() -> RebuildReport:
             async with connect("embedded://", self.directory) as client:
                 return await rebuild(client, TOPICS, self.url, file)
 
@@ -100,8 +100,8 @@ def found(file: Path) -> dict[str, list[tuple[Any, ...]]]:
 
 def kinds(url: str) -> set[Kind]:
     """The kinds of findings of an audit without checkpoints: there is always one for the missing checkpoints."""
-    with looked_at(url) as connection:
-        return {one.kind for one in examine(connection, Known()).findings}
+    with open_for_audit(url) as connection:
+        return {one.kind for one in examine(connection, CheckpointSet()).findings}
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_rebuilt_database_has_the_same_chains_and_rows(place: Place, tmp_path:
     place.publish(later)  # not in the old database yet
     made = place.rebuild(tmp_path / "new.db")
     assert made.compared is not None
-    assert (made.same, made.aside, made.times, made.why) == (True, 1, 0, "")
+    assert (made.same, made.ignored, made.times, made.reason) == (True, 1, 0, "")
     assert {one.topic for one in made.compared} == {*TOPICS.outputs} - {TOPICS.standings, TOPICS.accounts}
     assert sorted(path.name for path in tmp_path.glob("new.db*")) == ["new.db"]
     place.store()
@@ -210,7 +210,7 @@ def test_a_database_replaced_by_an_older_copy_comes_to_the_same(place: Place, tm
 
 @pytest.mark.matrix("S7")
 @pytest.mark.parametrize("page", [0, 4])
-def test_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, page: int) -> None:
+def test_a_damaged_file_is_rejected_and_reported(place: Place, tmp_path: Path, page: int) -> None:
     place.publish(outputs_of(TRADES, SEED))
     place.store()
     place.damage(page * PAGE_BYTES)
@@ -221,7 +221,7 @@ def test_a_damaged_file_is_refused_and_said(place: Place, tmp_path: Path, page: 
     if page:
         with closing(sqlite3.connect(place.file)) as connection:
             connection.text_factory = decode_text
-            assert Kind.DAMAGED in {one.kind for one in examine(connection, Known()).findings}
+            assert Kind.DAMAGED in {one.kind for one in examine(connection, CheckpointSet()).findings}
     made = place.rebuild(tmp_path / "new.db")
     assert (made.compared is None) == (not page)
-    assert made.why or page
+    assert made.reason or page

@@ -3,6 +3,7 @@
 import random
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from audit.tamperings import (
     PAPER_TAMPERINGS,
     SIZES,
     TAMPERINGS,
-    Papers,
+    CheckpointCopies,
     Subject,
     delete_everywhere,
     delete_file,
@@ -24,7 +25,7 @@ from audit.tamperings import (
 )
 from sink.outputs import TOPICS
 
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.findings import MOST_TEXTS, Finding, Kind
 from traderecon.audit.verify import AuditReport, examine
 
@@ -85,28 +86,28 @@ def test_every_tampering_is_found(seed: int) -> None:
         (forge_event_id, "its event id does not follow from its legs, checks, verdict and rules"),
     ],
 )
-def test_what_was_done_to_the_checkpoints_is_said(
+def test_tampering_with_checkpoints_is_reported(
     made: Subject, db: sqlite3.Connection, tampering: Callable[..., str], message: str
 ) -> None:
-    papers = Papers.of(made.checkpoints)
-    assert papers.look(db).intact
-    tampering(random.Random(3), db, papers)
-    assert any(message in one.text for one in papers.look(db).findings)
+    copies = CheckpointCopies.of(made.checkpoints)
+    assert copies.audit(db).intact
+    tampering(random.Random(3), db, copies)
+    assert any(message in one.text for one in copies.audit(db).findings)
 
 
 @pytest.mark.matrix("S12")
 def test_without_any_checkpoint_nothing_is_intact(made: Subject, db: sqlite3.Connection) -> None:
-    found = first(examine(db, Known()))
+    found = first(examine(db, CheckpointSet()))
     assert (found.kind, found.text.partition(":")[0][:25]) == (Kind.CHECKPOINT, "no checkpoint covers its ")
 
 
 @pytest.mark.matrix("S12")
 def test_checkpoints_from_before_there_was_a_key_need_no_signature(made: Subject, db: sqlite3.Connection) -> None:
-    papers = Papers.of(made.checkpoints)
-    last = {unsigned(line).place: line for line in papers.file}
-    older = [line if last[unsigned(line).place] == line else unsigned(line).line for line in papers.file]
-    papers.file, papers.topic, papers.anchor = older, [*older], []
-    assert papers.look(db).intact
+    copies = CheckpointCopies.of(made.checkpoints)
+    last = {unsigned(line).tp: line for line in copies.file}
+    older = [line if last[unsigned(line).tp] == line else unsigned(line).line for line in copies.file]
+    copies.file, copies.topic, copies.anchor = older, [*older], []
+    assert copies.audit(db).intact
 
 
 def test_a_changed_amount_names_its_row(db: sqlite3.Connection, made: Subject) -> None:
@@ -163,7 +164,7 @@ def test_only_a_checkpoint_finds_a_truncated_end(db: sqlite3.Connection, made: S
         "UPDATE sink_offsets SET head = ?, next_offset = ? WHERE topic = ? AND partition = ?",
         (before, offset + 1, last["topic"], last["partition"]),
     )
-    without = {one.text.partition(":")[0] for one in examine(db, Known()).findings}
+    without = {one.text.partition(":")[0] for one in examine(db, CheckpointSet()).findings}
     assert all(text.startswith("no checkpoint covers") for text in without)  # and no other finding
     found = first(examine(db, made.checkpoints))
     assert (found.kind, found.topic, found.partition) == (Kind.TRUNCATED, last["topic"], last["partition"])
@@ -202,13 +203,13 @@ def test_many_findings_are_counted_and_the_first_have_texts(db: sqlite3.Connecti
 
 def test_a_damaged_file_is_a_finding(tmp_path: Path, made: Subject) -> None:
     file = tmp_path / "t.db"
-    with sqlite3.connect(file) as copy:
+    with closing(sqlite3.connect(file)) as copy, copy:
         made.connection.backup(copy)
     copy.close()
     content = bytearray(file.read_bytes())
     content[16_384 * 3 : 16_384 * 3 + 4_000] = b"\xff" * 4_000
     file.write_bytes(content)
-    with sqlite3.connect(file) as damaged:
+    with closing(sqlite3.connect(file)) as damaged, damaged:
         damaged.text_factory = lambda cell: cell.decode(errors="surrogateescape")
         examined = examine(damaged, made.checkpoints)
     damaged.close()

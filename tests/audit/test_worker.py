@@ -206,7 +206,7 @@ def test_a_log_of_the_database_that_is_deleted_costs_nothing(installation: SinkI
 
 
 @pytest.mark.matrix("S7")
-def test_a_damaged_database_stops_the_worker_and_is_made_anew(installation: SinkInstallation) -> None:
+def test_a_damaged_database_stops_the_worker_and_is_rebuilt(installation: SinkInstallation) -> None:
     first, later = halves(outputs_of(TRADES, SEED))
     installation.publish(first)
     installation.store()

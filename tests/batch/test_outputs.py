@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from traderecon.batch.inputs import Input
-from traderecon.batch.outputs import Format, frame, put_together, whole, write_part
+from traderecon.batch.outputs import Format, frame, join_parts, replace_when_done, write_part
 from traderecon.present.trade_row import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
 from traderecon.simulator import PROFILES
 
@@ -176,7 +176,7 @@ def test_other_text_is_as_it_was_sent_in_all_forms(tmp_path: Path, text: str) ->
 
 
 @given(st.text())
-def test_safe_text_is_the_text_and_quotes_before_what_would_be_a_formula(text: str) -> None:
+def test_safe_text_is_the_text_with_quotes_before_formulas(text: str) -> None:
     safe = spreadsheet_safe(text)
     assert safe.replace("'", "") == text.replace("'", "")
     if safe != text:
@@ -188,7 +188,7 @@ def test_safe_text_is_the_text_and_quotes_before_what_would_be_a_formula(text: s
 @pytest.mark.parametrize(
     "before", ["", ";", " ", "\xa0", "\u200b", "\ufeff", "\t", "\r", "a;", "x\t\u200b ", "\u202e", "'\"; "]
 )
-def test_no_sign_begins_a_cell_whatever_stands_before_it(before: str, sign: str) -> None:
+def test_no_cell_starts_with_a_sign_whatever_precedes_it(before: str, sign: str) -> None:
     safe = spreadsheet_safe(f"{before}{sign}1+cmd")
     assert safe.replace("'", "") == f"{before}{sign}1+cmd".replace("'", "")
     for cell_of_some_spreadsheet in re.split("[;\t\r]", safe):
@@ -230,7 +230,7 @@ def test_parts_are_put_together_in_their_order(tmp_path: Path, form: Format) -> 
         ]
         parts.append(tmp_path / f"part-{number}")
         write_part(form, frame(rows), parts[-1])
-    put_together(form, parts, tmp_path / f"out{form}")
+    join_parts(form, parts, tmp_path / f"out{form}")
     together = read(form, (tmp_path / f"out{form}").read_bytes())
     assert [row["trade_id"] for row in together] == ["T1", "T2", "T3"]
     assert [row["reasons"] for row in together] == [["MISSING_EXECUTION"]] * 3
@@ -249,7 +249,7 @@ def test_a_row_is_a_line(tmp_path: Path, form: Format) -> None:
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_text("yesterday")
-    with whole(path) as temporary:
+    with replace_when_done(path) as temporary:
         assert temporary.parent == tmp_path
         temporary.write_text("today")
         assert path.read_text() == "yesterday"
@@ -259,7 +259,7 @@ def test_a_file_gets_its_name_when_it_is_complete(tmp_path: Path) -> None:
 
 def test_an_incomplete_file_leaves_the_old_one(tmp_path: Path) -> None:
     def break_off() -> None:
-        with whole(path) as temporary:
+        with replace_when_done(path) as temporary:
             temporary.write_text("tod")
             raise KeyboardInterrupt
 
@@ -279,7 +279,7 @@ def test_names_of_folders_are_no_patterns(tmp_path: Path, form: Format, name: st
     parts = [folder / "part-0", folder / "part-1"]
     for part in parts:
         write_part(form, frame([]), part)
-    put_together(form, parts, folder / f"out{form}")
+    join_parts(form, parts, folder / f"out{form}")
     out = (folder / f"out{form}").read_bytes()
     assert read(form, out) == []
     assert form is not Format.PARQUET or tuple(pl.read_parquet(out).columns) == COLUMNS

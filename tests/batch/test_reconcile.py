@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from strategies import Sent, trades
 
 from traderecon.batch.inputs import Input, InputError
-from traderecon.batch.outputs import Format, put_together
+from traderecon.batch.outputs import Format, join_parts
 from traderecon.batch.part import Job, judge_part
 from traderecon.batch.reconcile import Run
 from traderecon.batch.split import CHUNK_BYTES, PART_BYTES, boundaries
@@ -49,7 +49,7 @@ def in_pieces(inputs: list[Input], *, chunk_bytes: int, bounds: list[str], vecto
     summary = Summary()
     for part in parts:
         summary.merge(part.summary)
-    put_together(Format.CSV, [part.rows for part in parts], folder / "pieces.csv")
+    join_parts(Format.CSV, [part.rows for part in parts], folder / "pieces.csv")
     rejected = [row for part in parts for row in csv.reader(io.StringIO(part.rejects.read_text(encoding="utf-8")))]
     rejected.sort(key=lambda row: (int(row[0]), int(row[1])))
     rejects = io.StringIO()
@@ -217,7 +217,7 @@ def test_the_order_of_lines_changes_nothing(tmp_path: Path, profile: str) -> Non
 
 
 @pytest.mark.parametrize("profile", ["typical", "hostile"])
-def test_lines_that_come_twice_change_only_what_counts_lines(tmp_path: Path, profile: str) -> None:
+def test_repeated_lines_change_only_line_counts(tmp_path: Path, profile: str) -> None:
     files = simulated(profile, trades=1000)
     once = left_by(written(tmp_path, files))
     bodies = {source: content.partition(b"\n")[2] for source, content in files.items()}
@@ -287,7 +287,7 @@ def test_the_rejects_shown_are_bounded_and_all_are_written(tmp_path: Path) -> No
     assert len(reject_rows(left.rejects)) == left.summary.rejected[RejectCode.FIELD_MISSING] == 2 * REJECTS_SHOWN
 
 
-def test_a_side_keeps_its_highest_facts_in_any_order_and_rejects_none(tmp_path: Path) -> None:
+def test_a_side_keeps_its_highest_facts_in_any_order_without_rejects(tmp_path: Path) -> None:
     sent = [f"T1,A,{count},1,2025-07-26T10:01:23Z" for count in range(1, 70)]
     outs = set()
     for name, lines in (("a", sent), ("b", sent[::-1])):
@@ -301,7 +301,7 @@ def test_a_side_keeps_its_highest_facts_in_any_order_and_rejects_none(tmp_path: 
     assert (row["state"], row["reasons"]) == ("MISMATCHED", "DUPLICATE_CONFLICT")
 
 
-def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> None:
+def test_files_with_the_same_name_are_distinguished_by_order(tmp_path: Path) -> None:
     inputs = []
     for source, content in plain_files(["T1"], ["T2"], ["T3"]).items():
         path = tmp_path / source / "trades.csv"
@@ -337,7 +337,7 @@ def test_two_files_of_one_name_are_told_apart_by_their_order(tmp_path: Path) -> 
         (b"x" * 70_000, "its first line is longer than 65536 bytes: it must name the columns"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, message: str) -> None:
+def test_an_unreadable_file_is_reported_with_the_reason(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "executions.csv"
     path.write_bytes(content)
     with pytest.raises(InputError) as error:

@@ -93,7 +93,7 @@ def test_a_report_is_one_well_formed_document_that_asks_for_nothing(run: Summary
     assert "@import" not in style.text
 
 
-def test_every_link_leads_somewhere_and_no_id_is_there_twice(run: Summary) -> None:
+def test_every_link_has_a_target_and_ids_are_unique(run: Summary) -> None:
     page = page_of(run)
     ids = Counter(node["id"] for node in page.walk() if "id" in node.attributes)
     assert set(ids.values()) == {1}
@@ -136,7 +136,7 @@ def test_the_same_run_gives_the_same_bytes_in_whatever_order_it_was_counted(run:
 # The numbers are the summary's
 
 
-def test_the_headline_says_the_run_in_words() -> None:
+def test_the_headline_describes_the_run() -> None:
     run = mixed()
     assert (run.trades, run.broken, run.rejected.total()) == (96, 13, 2)
     assert headline(run) == "96 trades: 83 matched (86.46 %), 13 breaks, 2 rows rejected"
@@ -238,7 +238,7 @@ def test_one_mistyped_year_does_not_squeeze_the_day() -> None:
 # What is asked of the reader
 
 
-def test_what_to_do_comes_first() -> None:
+def test_the_required_action_comes_first() -> None:
     assert call(mixed()).urgency is Urgency.ACT
     assert call(clean()).urgency is Urgency.DONE
     assert call(Summary()).urgency is Urgency.LOOK
@@ -248,7 +248,7 @@ def test_what_to_do_comes_first() -> None:
     assert "1 row could not be read and is not in these counts" in rejected.text
 
 
-def test_without_breaks_trades_or_rejects_the_report_says_so() -> None:
+def test_a_report_without_breaks_trades_or_rejects_states_it() -> None:
     text = page_of(Summary()).text
     assert "There were no trades to compare." in text
     assert "None: every row could be read." in text
@@ -266,7 +266,7 @@ def test_breaks_are_shown_most_urgent_first() -> None:
     assert list(breaks(page_of(run))) == [broken.trade_id for broken in sorted(run.breaks, key=Break.urgency)]
 
 
-def test_a_bounded_list_says_so() -> None:
+def test_a_truncated_list_is_marked_as_such() -> None:
     alone = [f"T{i:04d},AAPL,{i + 1},1,2025-07-26T10:01:23Z" for i in range(BREAKS_SHOWN + 20)]
     run = summary_of(alone, pnl=["T1,x,1"] * (REJECTS_SHOWN + 5))
     page = page_of(run)
@@ -388,7 +388,7 @@ def test_a_check_that_is_off_still_shows_its_terms() -> None:
 # Nothing of the input is markup
 
 
-def test_what_was_sent_is_text() -> None:
+def test_sent_values_are_escaped() -> None:
     page = page_of(odd())
     ids = list(breaks(page))
     assert {"<script>alert(1)</script>", "{{ 7 * 7 }}{% x %}", "\u05e9\u05dc\u05d5\u05dd", "T" * 512} <= set(ids)
@@ -491,14 +491,14 @@ def test_every_code_has_a_text() -> None:
 
 
 @given(st.integers(0, 10**12), st.integers(0, 10**12))
-def test_a_share_says_all_or_none_only_of_all_or_none(one: int, other: int) -> None:
+def test_a_share_is_0_or_100_percent_only_if_exact(one: int, other: int) -> None:
     part, whole = sorted((one, other))
     text = share(part, whole)
     assert (text == "100.00 %") == (0 < part == whole)
     assert (text == "0.00 %") == (part == 0 < whole)
 
 
-def test_a_share_next_to_all_or_none() -> None:
+def test_a_share_close_to_all_or_none() -> None:
     assert [share(1, 20_001), share(20_000, 20_001), share(19_214, 20_000), share(0, 0)] == [
         "< 0.01 %", "> 99.99 %", "96.07 %", "n/a",
     ]  # fmt: skip

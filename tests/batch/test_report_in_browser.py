@@ -111,7 +111,7 @@ def test_dark_is_dark(browser: Browser, reports: dict[str, Path]) -> None:
         assert max(page.evaluate(background)) < 64
 
 
-def test_on_paper_everything_is_there_and_dark_is_light(browser: Browser, reports: dict[str, Path]) -> None:
+def test_the_printed_report_is_complete_and_light(browser: Browser, reports: dict[str, Path]) -> None:
     printed = []
     schemes: list[Scheme] = ["light", "dark"]
     for scheme in schemes:
@@ -128,7 +128,7 @@ def test_on_paper_everything_is_there_and_dark_is_light(browser: Browser, report
     assert set(sheets) == {(b"841", b"594")}  # A4 landscape, in points
 
 
-def test_what_was_sent_runs_nowhere(browser: Browser, reports: dict[str, Path]) -> None:
+def test_sent_scripts_do_not_run(browser: Browser, reports: dict[str, Path]) -> None:
     with opened(browser, reports["odd"]) as page:
         assert page.locator("script, img, b i").count() == 0
         identifiers = page.locator("table.breaks th.trade bdi").all_inner_texts()

@@ -63,7 +63,7 @@ def test_chunks_of_any_size_are_all_lines_under_their_numbers(tmp_path: Path, co
 
 
 @pytest.mark.parametrize("bytes_each", [1, 25, 1000, CHUNK_BYTES])
-def test_a_byte_that_is_no_utf8_stays_in_its_line(tmp_path: Path, bytes_each: int) -> None:
+def test_an_invalid_utf8_byte_stays_in_its_line(tmp_path: Path, bytes_each: int) -> None:
     file = opened(tmp_path, b"T1,\xff\r\nT2,\xc3\nT3,\xe2\x82\n\xf0\nT4,\xc3\xa9")
     (lines,) = parts_of(file, [], bytes_each, tmp_path)
     assert lines == [(2, "T1,\ufffd"), (3, "T2,\ufffd"), (4, "T3,\ufffd"), (5, "\ufffd"), (6, "T4,é")]
@@ -122,7 +122,7 @@ def test_boundaries_are_quantiles_of_the_trades_of_all_files(tmp_path: Path) -> 
     assert boundaries(inputs, total // 4) == bounds
 
 
-def test_there_are_never_more_parts_than_are_held_open(tmp_path: Path) -> None:
+def test_the_number_of_parts_is_bounded_by_open_files(tmp_path: Path) -> None:
     bounds = boundaries(written(tmp_path, simulated("typical", trades=2000)), part_bytes=1)
     assert bounds == sorted(set(bounds))
     assert MAX_PARTS // 2 < len(bounds) < MAX_PARTS

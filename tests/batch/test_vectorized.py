@@ -92,7 +92,7 @@ def test_nothing_changes_under_a_rules_file(tmp_path: Path, rules_text: str) -> 
     assert_nothing_changes(tmp_path, simulated("typical", trades=600), parse_rules(f'name = "desk"\n{rules_text}'))
 
 
-def test_nothing_changes_where_a_snapshot_is_required_that_no_check_looks_at(tmp_path: Path) -> None:
+def test_a_required_snapshot_without_a_check_changes_nothing(tmp_path: Path) -> None:
     rules = replace(FOUNDING, checks=FOUNDING.checks[:-1], pnl_required=True)
     assert_nothing_changes(tmp_path, pair(booked=None), rules)
 

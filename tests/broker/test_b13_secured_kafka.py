@@ -120,7 +120,7 @@ REFUSALS: dict[str, tuple[str, dict[str, str], str]] = {
 
 @pytest.mark.matrix("B13")
 @pytest.mark.parametrize("case", REFUSALS)
-def test_who_is_not_let_in_is_told_why(secured: SecuredKafka, tmp_path: Path, case: str) -> None:
+def test_a_rejected_client_learns_the_reason(secured: SecuredKafka, tmp_path: Path, case: str) -> None:
     installation = SecuredInstallation(secured, tmp_path)
     door, changed, told = REFUSALS[case]
     (tmp_path / "stranger.pem").write_bytes(secured.stranger.certificate.read_bytes())
@@ -133,7 +133,7 @@ def test_who_is_not_let_in_is_told_why(secured: SecuredKafka, tmp_path: Path, ca
 
 
 @pytest.mark.matrix("B13")
-def test_a_broker_that_is_not_there_is_no_refusal(secured: SecuredKafka, tmp_path: Path) -> None:
+def test_an_absent_broker_is_not_a_rejection(secured: SecuredKafka, tmp_path: Path) -> None:
     installation = SecuredInstallation(secured, tmp_path)
     settings = {**installation.credentials("operator"), "BROKER": "kafka://127.0.0.1:1"}
     assert installation.command(settings, "doctor").returncode == UNREACHABLE
@@ -141,7 +141,7 @@ def test_a_broker_that_is_not_there_is_no_refusal(secured: SecuredKafka, tmp_pat
 
 @pytest.mark.matrix("B13")
 @pytest.mark.parametrize("who", ["worker", "of a stranger", "expired"])
-def test_a_certificate_of_ours_lets_us_in_when_it_is_good(secured: SecuredKafka, tmp_path: Path, who: str) -> None:
+def test_only_a_valid_client_certificate_is_accepted(secured: SecuredKafka, tmp_path: Path, who: str) -> None:
     authority = secured.stranger if who == "of a stranger" else secured.authority
     ours = authority.issue(f"mtls {who}".replace(" ", "-"), days=-1 if who == "expired" else 30)
     installation = SecuredInstallation(secured, tmp_path)
@@ -214,7 +214,7 @@ B7_TAKEN = (
 
 
 @pytest.mark.matrix("B7")
-def test_a_right_taken_from_a_running_worker_stops_it_and_nothing_is_lost(
+def test_a_revoked_right_stops_a_running_worker_without_loss(
     installation: SecuredInstallation,
 ) -> None:
     kafka, prefix = installation.kafka, installation.prefix

@@ -12,7 +12,7 @@ ROOM = 2 * LARGE
 
 @pytest.mark.matrix("D4", "D5", "D6", "T5")
 @pytest.mark.installation(inputs=(2, 2, 2), input_config={"max.message.bytes": str(ROOM)})
-def test_every_bad_input_on_kafka_becomes_what_the_table_says(kafka: Kafka, installation: Installation) -> None:
+def test_every_bad_input_on_kafka_gives_the_outcome_of_the_table(kafka: Kafka, installation: Installation) -> None:
     worker = installation.start_ready()
     producer = Producer({"bootstrap.servers": kafka.address, "message.max.bytes": ROOM, "linger.ms": 5})
     for topic, lines in sequences().items():

@@ -11,7 +11,7 @@ from aiokafka.admin import NewTopic
 from broker.kafka_server import Kafka
 
 from traderecon.client import kafka_client
-from traderecon.client.client import Client, Created
+from traderecon.client.client import Client, TopicCreation
 from traderecon.client.connection import connect
 from traderecon.topics import RESULT_BYTES, Topic
 from traderecon.transport import Outgoing
@@ -30,14 +30,14 @@ def ask(kafka: Kafka, question: Callable[[Client], Awaitable[T]]) -> T:
 
 def test_a_topic_is_made_once_and_as_it_was_declared(kafka: Kafka) -> None:
     declared = Topic("client-made", compacted=True, retention_ms=86_400_000, max_message_bytes=RESULT_BYTES)
-    assert ask(kafka, lambda client: client.create(declared, 3)) == Created("client-made", True, 3)
-    assert ask(kafka, lambda client: client.create(declared, 5)) == Created("client-made", False, 3)
+    assert ask(kafka, lambda client: client.create(declared, 3)) == TopicCreation("client-made", True, 3)
+    assert ask(kafka, lambda client: client.create(declared, 5)) == TopicCreation("client-made", False, 3)
     assert ask(kafka, lambda client: client.topics())["client-made"] == 3
     config = ask(kafka, lambda client: client.config("client-made"))
     assert declared.config().items() <= config.items()
 
 
-def test_a_topic_is_asked_for_again_while_a_kafka_that_has_just_started_lacks_brokers(
+def test_topic_creation_is_retried_while_a_starting_kafka_lacks_brokers(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two copies where there is one broker: as where brokers have not joined yet; the third time they have."""
@@ -49,11 +49,11 @@ def test_a_topic_is_asked_for_again_while_a_kafka_that_has_just_started_lacks_br
 
     monkeypatch.setattr(kafka_client, "NewTopic", wanted)
     topic = Topic("client-started")
-    assert ask(kafka, lambda client: client.create(topic, 1)) == Created("client-started", True, 1)
+    assert ask(kafka, lambda client: client.create(topic, 1)) == TopicCreation("client-started", True, 1)
     assert asked == [2, 2, 1]
 
 
-def test_a_topic_that_cannot_be_made_is_refused_with_what_the_broker_says(
+def test_a_topic_that_cannot_be_created_fails_with_the_brokers_reason(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wanted(name: str, partitions: int, _copies: int, _assignment: object, configs: dict[str, str]) -> NewTopic:
@@ -65,11 +65,11 @@ def test_a_topic_that_cannot_be_made_is_refused_with_what_the_broker_says(
         ask(kafka, lambda client: client.create(Topic("client-lone"), 1))
 
 
-def test_kafkas_own_topics_are_none_of_ours(kafka: Kafka) -> None:
+def test_internal_topics_of_kafka_are_not_listed(kafka: Kafka) -> None:
     assert not [name for name in ask(kafka, lambda client: client.topics()) if name.startswith("__")]
 
 
-def test_what_is_appended_is_there_in_order(kafka: Kafka) -> None:
+def test_appended_records_are_read_in_order(kafka: Kafka) -> None:
     rows = [Outgoing(b"k%d" % number, b"x" * 1000, None, (("n", b"%d" % number),)) for number in range(3000)]
 
     async def append(client: Client) -> object:
@@ -103,7 +103,7 @@ def test_whether_there_are_records_since(kafka: Kafka) -> None:
     ],
     ids=["config", "ends", "append"],
 )
-def test_a_topic_that_is_not_there(kafka: Kafka, question: Callable[[Client], Awaitable[object]]) -> None:
+def test_a_missing_topic_is_an_error(kafka: Kafka, question: Callable[[Client], Awaitable[object]]) -> None:
     with pytest.raises(NoTopic, match="topics create"):
         ask(kafka, question)
 
@@ -132,7 +132,7 @@ def test_a_large_record_where_the_topic_takes_it(kafka: Kafka) -> None:
 
 
 @pytest.mark.matrix("B2")
-def test_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
+def test_an_append_resumes_when_the_broker_returns(kafka: Kafka) -> None:
     rows = [Outgoing(None, b"%d" % number) for number in range(100)]
 
     async def append(client: Client) -> None:
@@ -151,13 +151,13 @@ def test_an_append_goes_on_when_the_broker_comes_back(kafka: Kafka) -> None:
 
 
 @pytest.mark.matrix("B2")
-def test_a_broker_that_has_no_coordinator_yet_is_asked_again_until_it_has(kafka: Kafka) -> None:
+def test_a_missing_group_coordinator_is_retried(kafka: Kafka) -> None:
     kafka.delete_topic("__consumer_offsets")  # as on a new cluster: the first question for a coordinator makes it
     found = ask(kafka, lambda client: client.rights((), ("client-rights",)))
     assert "Read" in (found["group", "client-rights"] or ())
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_no_broker_listens(tmp_path: Path) -> None:
     async def run() -> None:
         async with connect("kafka://127.0.0.1:1", tmp_path):
             pass
@@ -166,7 +166,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
         asyncio.run(run())
 
 
-def test_somebody_listens_and_says_nothing(kafka: Kafka) -> None:
+def test_a_listener_that_does_not_answer(kafka: Kafka) -> None:
     kafka.pause()
     begun = time.monotonic()
     with pytest.raises(NoAnswer, match=r"no answer from .* within 10 s: is it running"):

@@ -188,7 +188,7 @@ def test_a_broker_whose_clock_is_ahead(kafka: Kafka, prefix: str, ahead_s: int) 
 
 @pytest.mark.usefixtures("prefix")
 @pytest.mark.parametrize("command", [simulate, doctor])
-def test_a_broker_that_says_nothing_is_4(kafka: Kafka, command: click.Command) -> None:
+def test_a_broker_that_does_not_answer_exits_with_4(kafka: Kafka, command: click.Command) -> None:
     kafka.pause()
     begun = time.monotonic()
     result = run(command)

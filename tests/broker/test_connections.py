@@ -22,7 +22,7 @@ def asked_when_closed(kafka: Kafka, steps: int) -> Any:
     """A client's connection is cut; so many steps of the loop later its metadata is asked for, by it and by us."""
 
     async def asked() -> bool:
-        connections.take_over()
+        connections.install()
         client = AIOKafkaClient(bootstrap_servers=kafka.address)
         await client.bootstrap()
         await client.ready(client.get_random_node())
@@ -49,7 +49,7 @@ def test_a_request_into_a_closed_connection_finds_it_broken(kafka: Kafka, steps:
 
 
 def test_a_connection_that_was_forgotten_is_closed_at_once(kafka: Kafka) -> None:
-    connections.take_over()
+    connections.install()
 
     async def story() -> tuple[Any, list[Any]]:
         errors: list[Any] = []

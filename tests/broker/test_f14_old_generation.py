@@ -69,7 +69,7 @@ async def two_through(app: Any, messages: list[ConsumerMessage]) -> list[Any]:
 
 
 @pytest.mark.nightly
-def test_f14_stock_commits_past_what_it_skipped(tmp_path: Path) -> None:
+def test_f14_stock_commits_past_skipped_records(tmp_path: Path) -> None:
     async def play() -> None:
         app: Any = stock_app(Case(NOWHERE, "f14-stock", tmp_path))
         app.consumer._committed_offset[IN] = COMMITTED
@@ -80,7 +80,7 @@ def test_f14_stock_commits_past_what_it_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.matrix("Z5")
-def test_f14_ours_keeps_what_it_skipped_open(tmp_path: Path) -> None:
+def test_f14_ours_leaves_skipped_records_open(tmp_path: Path) -> None:
     async def play() -> None:
         app = our_app(Case(NOWHERE, "f14-ours", tmp_path))
         progress = Progress(COMMITTED)

@@ -51,7 +51,7 @@ def ours(case: Case) -> StreamApp:
                 try:
                     handle(record.value, case)
                 except ValueError:
-                    if retry_counts.another(batch, record) < LIMIT:
+                    if retry_counts.count_failure(batch, record) < LIMIT:
                         raise
                     dead.append(Outgoing(None, record.value))
                 else:
@@ -69,7 +69,7 @@ def prepare(stage: Stage) -> None:
 
 
 @pytest.mark.nightly
-def test_f1b_stock_skips_what_it_failed_on(stage: Stage) -> None:
+def test_f1b_stock_skips_failed_records(stage: Stage) -> None:
     prepare(stage)
     first = stage.start_ready("stock")
     stage.append("in", VALUES)
@@ -94,7 +94,7 @@ def test_f1b_ours_stops_and_comes_back_to_it(stage: Stage) -> None:
 
 
 @pytest.mark.matrix("K14")
-def test_f1b_ours_puts_it_aside_the_third_time(stage: Stage) -> None:
+def test_f1b_ours_rejects_it_at_the_third_failure(stage: Stage) -> None:
     prepare(stage)
     stage.append("in", VALUES)
     for _ in range(LIMIT - 1):

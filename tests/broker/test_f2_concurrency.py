@@ -52,7 +52,7 @@ def ours(case: Case) -> StreamApp:
 
 
 @pytest.mark.nightly
-def test_f2_stock_commits_past_what_is_unfinished(stage: Stage) -> None:
+def test_f2_stock_commits_past_unfinished_records(stage: Stage) -> None:
     for role in ("in", "seen"):
         stage.create(role)
     first = stage.start_ready("stock")

@@ -109,7 +109,7 @@ def test_f5_stock_writes_old_state_over_new(stage: Stage) -> None:
 
 
 @pytest.mark.matrix("Z1")
-def test_f5_ours_adds_what_is_there_already(stage: Stage) -> None:
+def test_f5_ours_repeats_only_existing_rows(stage: Stage) -> None:
     prepare(stage)
     stage.create("legs")
     stage.append("in", [(TRADE, leg) for leg in (*KNOWN, HELD)])

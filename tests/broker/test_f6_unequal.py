@@ -46,7 +46,7 @@ SPANS = [(role, partition) for role, partitions in PARTITIONS.items() for partit
 
 
 @pytest.mark.nightly
-def test_f6_stock_commits_what_it_cannot_store(stage: Stage) -> None:
+def test_f6_stock_commits_records_it_cannot_store(stage: Stage) -> None:
     for role, partitions in PARTITIONS.items():
         stage.create(role, partitions)
     worker = stage.start_ready("stock")

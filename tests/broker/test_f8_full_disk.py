@@ -69,7 +69,7 @@ def append(stage: Stage) -> None:
 
 
 @pytest.mark.nightly
-def test_f8_stock_commits_what_found_no_room(stage: Stage) -> None:
+def test_f8_stock_commits_records_that_did_not_fit(stage: Stage) -> None:
     prepare(stage)
     first = stage.start_ready("stock")
     append(stage)

@@ -112,7 +112,7 @@ def test_a_database_that_was_set_back_leaves_the_group_it_is_behind(installation
 
 
 @pytest.mark.matrix("Z9")
-def test_a_matching_worker_with_other_rules_waits_and_says_so(installation: Installation, beside: Beside) -> None:
+def test_a_matching_worker_with_other_rules_waits_and_logs_it(installation: Installation, beside: Beside) -> None:
     first = installation.start_ready()
     send(installation, range(10))
     stored(installation, 10)

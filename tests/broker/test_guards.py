@@ -26,7 +26,7 @@ def begun(installation: Installation, trades: int = 10) -> Running:
 
 
 @pytest.mark.matrix("T3")
-def test_more_partitions_of_a_topic_of_ours_stop_the_worker(kafka: Kafka, installation: Installation) -> None:
+def test_added_partitions_of_a_pipeline_topic_stop_the_worker(kafka: Kafka, installation: Installation) -> None:
     worker = begun(installation)
     topic = installation.topics.legs
     add_partitions(kafka.address, topic, 3)

@@ -20,7 +20,7 @@ from broker.waiting import Never, until
 TESTS = Path(__file__).parents[1]
 
 
-def test_a_topic_holds_what_was_appended_by_partition(kafka: Kafka) -> None:
+def test_a_topic_holds_the_appended_records_by_partition(kafka: Kafka) -> None:
     kafka.create_topic("held", 2)
     assert kafka.append("held", [b"a", (b"key", b"b")], partition=1) == 0
     assert kafka.append("held", [(b"key", None)], partition=1) == 2
@@ -54,7 +54,7 @@ def test_topics_come_and_go_by_request_only(kafka: Kafka) -> None:
     until(lambda: "brief" not in kafka.topics(), "the topic is gone")
 
 
-def test_a_topic_takes_what_its_settings_allow(kafka: Kafka) -> None:
+def test_a_topic_accepts_records_within_its_settings(kafka: Kafka) -> None:
     kafka.create_topic("small", config={"max.message.bytes": "2000", "cleanup.policy": "compact"})
     with pytest.raises(BrokerError, match="MessageSizeTooLarge"):
         kafka.append("small", [(b"key", b"x" * 2000)])
@@ -106,7 +106,7 @@ def test_a_group_has_an_offset_once_it_commits_one(kafka: Kafka) -> None:
     assert kafka.committed("readers", "read") == 7
 
 
-def test_what_a_transaction_has_not_committed_is_no_record(kafka: Kafka) -> None:
+def test_uncommitted_records_are_not_visible(kafka: Kafka) -> None:
     kafka.create_topic("taken.back")
 
     async def transactions() -> None:
@@ -128,7 +128,7 @@ def test_what_a_transaction_has_not_committed_is_no_record(kafka: Kafka) -> None
     assert kafka.stable_end("taken.back") == kafka.end("taken.back") == 9
 
 
-def test_what_was_acknowledged_survives_a_kill(kafka: Kafka) -> None:
+def test_acknowledged_records_survive_a_kill(kafka: Kafka) -> None:
     kafka.create_topic("kept", config={"max.message.bytes": "2000"})
     kafka.append("kept", [b"a", b"b"])
     ask(kafka.address, OffsetCommitRequest_v2("keepers", -1, "", -1, [("kept", [(0, 1, "")])]))
@@ -144,7 +144,7 @@ def test_what_was_acknowledged_survives_a_kill(kafka: Kafka) -> None:
         kafka.append("kept", [b"x" * 2000])
 
 
-def test_a_paused_node_answers_nothing_until_it_goes_on(kafka: Kafka) -> None:
+def test_a_paused_node_answers_after_it_resumes(kafka: Kafka) -> None:
     kafka.pause()
     with pytest.raises(TimeoutError):
         ask(kafka.address, MetadataRequest_v1([]), within_s=0.5)
@@ -200,7 +200,7 @@ def test_two_nodes_never_want_one_port(tmp_path: Path) -> None:
     assert len({node.address for node in nodes}) == 20
 
 
-def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_node_that_cannot_start_reports_the_reason(tmp_path: Path) -> None:
     node = Kafka(tmp_path)
     properties = tmp_path / "server.properties"
     properties.write_text(properties.read_text().replace("broker,controller", "cook"))
@@ -212,13 +212,13 @@ def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
         node.start()
 
 
-def test_without_the_jars_it_says_which_command_fetches_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_jars_the_error_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_server, "JARS", tmp_path)
     with pytest.raises(Missing, match="run `make kafka`"):
         Kafka(tmp_path).start()
 
 
-def test_without_java_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_java_the_error_names_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Missing, match="default-jre-headless"):
         Kafka(tmp_path).start()

@@ -52,7 +52,7 @@ def begin(stage: Stage) -> None:
         stage.create(role)
 
 
-def test_what_a_transaction_took_back_never_happened(stage: Stage) -> None:
+def test_aborted_records_are_ignored(stage: Stage) -> None:
     begin(stage)
     stage.start_ready("ours")
     asyncio.run(transactions(stage.kafka.address, stage.topic("in")))
@@ -64,7 +64,7 @@ def test_what_a_transaction_took_back_never_happened(stage: Stage) -> None:
 
 
 @pytest.mark.matrix("B12")
-def test_a_topic_made_anew_under_its_name_is_refused(stage: Stage) -> None:
+def test_a_recreated_topic_is_detected(stage: Stage) -> None:
     begin(stage)
     worker = stage.start("ours")
     stage.kafka.append(stage.topic("in"), [b"%d" % number for number in range(5)])

@@ -39,7 +39,7 @@ def made_anew(kafka: Kafka, topic: str, records: int) -> None:
 
 @pytest.mark.matrix("B16")
 @pytest.mark.parametrize(("name", "records"), [("legs", 400), pytest.param("reconciled", 0, marks=pytest.mark.nightly)])
-def test_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
+def test_a_pipeline_topic_recreated_while_no_worker_runs_is_detected(
     kafka: Kafka, installation: Installation, name: str, records: int
 ) -> None:
     assert begun(installation).leave() == 0
@@ -52,7 +52,7 @@ def test_a_topic_of_ours_made_anew_while_no_worker_runs_is_refused(
 
 
 @pytest.mark.matrix("B16")
-def test_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_over(
+def test_an_input_recreated_under_a_worker_ends_it_and_no_record_is_skipped(
     kafka: Kafka, installation: Installation
 ) -> None:
     worker = begun(installation)
@@ -70,7 +70,7 @@ def test_an_input_made_anew_under_a_worker_ends_it_and_none_of_it_is_passed_over
 
 @pytest.mark.matrix("B16")
 @pytest.mark.parametrize("name", nightly_but("changelog", ["legs", "mismatch", "changelog"]))
-def test_a_power_cut_that_takes_the_end_of_a_topic_of_ours_ends_the_worker_that_wrote_it(
+def test_a_power_cut_that_truncates_an_output_ends_its_writer(
     kafka: Kafka, installation: Installation, name: str
 ) -> None:
     """The records had been acknowledged; the broker had not flushed them, and has others at their offsets soon."""

@@ -74,7 +74,7 @@ def test_a_broker_that_restarts_again_and_again_loses_and_doubles_nothing(
 
 
 @pytest.mark.matrix("K13")
-def test_a_worker_told_to_stop_before_any_clock_is_read_does_so(installation: Installation) -> None:
+def test_a_worker_can_be_stopped_before_any_clock_is_read(installation: Installation) -> None:
     send(installation, range(5))
     program = [sys.executable, "-c", STOPPED_AT_ONCE]
     worker = installation.start("intake", program=program)

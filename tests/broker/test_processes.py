@@ -25,22 +25,22 @@ import os, signal, time
 from traderecon.worker import processes
 from traderecon.cli import main
 
-divided = processes.divided
+fork_processes = processes.fork_processes
 
 def threads():
     return len(os.listdir("/proc/self/task"))
 
-def told(roles, apart, listening):
+def interrupted(roles, to_fork, listening):
     until = time.monotonic() + 5
     while threads() > 1 and time.monotonic() < until:
         time.sleep(0.01)  # a thread that was waited for takes a moment more to leave the kernel
     print("threads:", threads(), flush=True)
-    here = divided(roles, apart, listening)
+    here = fork_processes(roles, to_fork, listening)
     if here.forks:
         os.killpg(os.getppid(), signal.SIGINT)
     return here
 
-processes.divided = told
+processes.fork_processes = interrupted
 main()
 """
 NO_PROCESS = """
@@ -139,7 +139,7 @@ def test_pages_that_are_killed_take_nothing_with_them_and_come_back(kafka: Kafka
 
 
 @pytest.mark.parametrize("number", nightly_but(signal.SIGTERM, [signal.SIGTERM, signal.SIGINT]))
-def test_a_worker_ends_in_order_when_all_its_processes_are_told_to(
+def test_a_worker_stops_in_order_when_all_its_processes_are_signalled(
     installation: Installation, number: signal.Signals
 ) -> None:
     worker = installation.start_ready()
@@ -148,7 +148,7 @@ def test_a_worker_ends_in_order_when_all_its_processes_are_told_to(
     assert gone(worker)
 
 
-def test_a_worker_ends_in_order_when_one_of_its_processes_is_told_to(installation: Installation) -> None:
+def test_a_worker_stops_in_order_when_one_of_its_processes_is_signalled(installation: Installation) -> None:
     worker = installation.start_ready()
     os.kill(worker.pids[2], signal.SIGTERM)
     assert worker.ended() == 0
@@ -172,7 +172,7 @@ def test_a_worker_whose_process_does_not_answer_is_neither_live_nor_scraped(
     assert worker.leave() == 0
 
 
-def test_a_worker_forks_before_there_is_a_thread_and_told_to_end_then_it_does(installation: Installation) -> None:
+def test_a_worker_forks_before_it_has_threads_and_can_be_stopped_then(installation: Installation) -> None:
     installation.environment["TRADERECON_BROKER"] = installation.broker.replace("127.0.0.1", "localhost")
     worker = installation.start(program=[sys.executable, "-c", TOLD_AT_ONCE])
     assert worker.ended() in {0, 130}, worker.log
@@ -187,7 +187,7 @@ def test_a_worker_whose_parent_ignores_the_ends_of_children_knows_of_them(instal
     assert worker.ended() == 70
 
 
-def test_a_worker_that_gets_no_process_says_so(installation: Installation) -> None:
+def test_a_worker_that_cannot_fork_reports_it(installation: Installation) -> None:
     worker = installation.start(program=[sys.executable, "-c", NO_PROCESS])
     assert worker.ended() == 70
     assert "no process could be started for intake: Resource temporarily unavailable" in worker.log

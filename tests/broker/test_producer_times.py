@@ -62,7 +62,7 @@ def test_a_record_may_have_any_time(installation: Installation) -> None:
 @pytest.mark.matrix("D2")
 @pytest.mark.installation(inputs=(1, 1, 1), input_config=OF_PRODUCERS, grace_seconds=GRACE_S)
 @pytest.mark.parametrize("began", nightly_but("on a new installation", ["on a new installation", "after a night"]))
-def test_a_leg_whose_producer_says_long_ago_waits_as_long_as_any_other(installation: Installation, began: str) -> None:
+def test_a_leg_with_an_old_producer_time_gets_the_full_grace(installation: Installation, began: str) -> None:
     """Neither the first watermark nor the first one after a pause decides its trade, or closes it."""
     if began == "after a night":  # nothing may be too old for it: a night here is as long as a grace
         worker = installation.start_ready()

@@ -26,9 +26,7 @@ def check(installation: Installation) -> dict[str, str]:
 
 
 @pytest.mark.matrix("B4")
-def test_the_changelog_has_the_copies_of_every_topic_and_a_dead_broker_stops_nobody(
-    cluster: Cluster, tmp_path: Path
-) -> None:
+def test_the_changelog_is_replicated_and_a_dead_broker_stops_no_worker(cluster: Cluster, tmp_path: Path) -> None:
     installation = Installation(tmp_path / "installation", cluster.broker, topic_partitions=2)
     try:
         installation.create_topics()

@@ -73,7 +73,7 @@ def test_no_bar_off_a_terminal() -> None:
 
 
 @pytest.mark.parametrize("code", Exit)
-def test_a_failure_says_why_and_exits_with_its_code(code: Exit) -> None:
+def test_a_failure_prints_its_reason_and_exits_with_its_code(code: Exit) -> None:
     @click.command()
     def command() -> None:
         say("reading")
@@ -85,6 +85,6 @@ def test_a_failure_says_why_and_exits_with_its_code(code: Exit) -> None:
     assert result.stderr == "reading\nError: trades.csv: is empty: name the columns\n"
 
 
-def test_progress_lets_a_failure_through() -> None:
+def test_a_failure_passes_through_the_progress_bar() -> None:
     with pytest.raises(click.ClickException, match="full"), progress(10, "rows"):
         fail(Exit.INPUT, "the disk is full")

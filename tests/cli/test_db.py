@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_database_that_is_not_for_this_version(monkeypatch: pytest.MonkeyPatch
 
 def test_tables_of_a_newer_version() -> None:
     run("upgrade")
-    with sqlite3.connect(FILE) as connection:
+    with closing(sqlite3.connect(FILE)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0999'")
     connection.close()
     result = run("upgrade")

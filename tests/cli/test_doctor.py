@@ -43,7 +43,7 @@ def test_settings_that_cannot_be_used_are_a_finding(monkeypatch: pytest.MonkeyPa
     assert line.startswith("FAIL settings: TRADERECON_WEBPORT is not a setting: did you mean TRADERECON_WEB_PORT? -> ")
 
 
-def test_a_broker_that_is_not_there_ends_in_4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_broker_exits_with_4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", "kafka://127.0.0.1:1")
     result = run()
     assert (result.exit_code, result.stderr) == (Exit.UNREACHABLE, "")

@@ -148,7 +148,7 @@ def test_a_file_and_its_rejects_beside_it(here: Path, extension: str) -> None:
     }
 
 
-def test_yesterdays_rejects_are_not_taken_for_todays(here: Path) -> None:
+def test_yesterdays_rejects_are_not_mistaken_for_todays(here: Path) -> None:
     small(here)
     (here / "results.rejects.csv").write_text("yesterday")
     run(*INPUTS, "--out", "results.csv")
@@ -367,7 +367,7 @@ def test_files_of_one_feed_add_up_however_they_are_named(here: Path) -> None:
     assert all(f"part-{number}-executions.csv" in page for number in range(3))
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(here: Path) -> None:
+def test_files_with_the_same_name_are_distinguished_by_folder(here: Path) -> None:
     small(here)
     for folder in ("a", "b"):
         (here / folder).mkdir()

@@ -144,7 +144,7 @@ def test_a_rate_takes_its_time(here: Path) -> None:
     assert len(records(here)["executions"]) == 50
 
 
-def test_ctrl_c_says_what_was_sent(here: Path) -> None:
+def test_ctrl_c_reports_what_was_sent(here: Path) -> None:
     code = "from traderecon.cli import main; main()"
     process = subprocess.Popen(
         [
@@ -186,7 +186,7 @@ def test_a_prefix_is_before_every_topic(here: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("here")
-def test_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_absent_broker_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", "kafka://127.0.0.1:1")
     result = run("--trades", "5")
     assert (result.exit_code, result.stdout) == (Exit.UNREACHABLE, "")
@@ -196,5 +196,5 @@ def test_a_broker_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("rate", ["0", "-1", "fast"])
-def test_a_rate_that_is_none(rate: str) -> None:
+def test_an_invalid_rate_is_rejected(rate: str) -> None:
     assert run("--rate", rate).exit_code == Exit.USAGE

@@ -37,7 +37,7 @@ def test_check_after_create_finds_no_problem() -> None:
     assert result.stdout.splitlines() == [f"OK {name}, 4 partitions" for name in named()]
 
 
-def test_check_names_what_is_missing_and_what_to_do() -> None:
+def test_check_names_missing_topics_and_the_remedy() -> None:
     result = run("check")
     assert result.exit_code == Exit.CONFIG
     assert result.stdout.splitlines()[0] == "MISSING executions: is missing -> run `traderecon topics create`"

@@ -66,7 +66,7 @@ def test_without_kafka_it_fails_with_one_line_and_leaves_nothing(
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
-def test_without_a_checkout_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_checkout_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torture, "__file__", str(tmp_path / "site" / "traderecon" / "cli" / "torture.py"))
     done = CliRunner().invoke(command, ["torture", "--seed", "1"])
     assert done.exit_code == Exit.CONFIG

@@ -70,7 +70,7 @@ def test_with_force_the_time_is_taken() -> None:
 
 
 @pytest.mark.parametrize("step", ["10", "3600"])
-def test_what_the_setting_allows_needs_no_force(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_a_reset_within_the_setting_needs_no_force(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     monkeypatch.setenv("TRADERECON_CLOCK_STEP_SECONDS", step)
     assert reset("--at", ahead(int(step) - 5)).exit_code == Exit.OK
     assert reset("--at", ahead(int(step) + 60)).exit_code == Exit.USAGE
@@ -100,7 +100,7 @@ def test_a_time_with_and_without_fraction_and_offset(at: str) -> None:
 
 
 @pytest.mark.parametrize("at", ["yesterday", "2025-07-26", "2025-02-30T10:00:00Z", "0001-01-01T00:00:00+23:00"])
-def test_what_is_no_time_is_wrong_usage(at: str) -> None:
+def test_an_invalid_time_is_a_usage_error(at: str) -> None:
     result = reset("--at", at)
     assert result.exit_code == Exit.USAGE
     assert f"{at!r} is not a date and time: write it like 2025-07-26T10:01:23Z" in result.stderr
@@ -119,10 +119,10 @@ def test_the_number_of_resets_is_a_sentence() -> None:
 
 
 def test_a_time_ahead_is_called_ahead() -> None:
-    from traderecon.cli.watermark import Reached, beside_local_clock
+    from traderecon.cli.watermark import SourceProgress, beside_local_clock
 
     def shown(behind_s: int) -> str:
-        return beside_local_clock(Reached("executions", 0, "", behind_s, 1)).strip()
+        return beside_local_clock(SourceProgress("executions", 0, "", behind_s, 1)).strip()
 
     assert shown(-97_544_612) == "97,544,612 s ahead of this machine's clock"
     assert shown(1_200) == "1,200 s behind this machine's clock"

@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from traderecon import clock
-from traderecon.client.client import Client, Created
+from traderecon.client.client import Client, TopicCreation
 from traderecon.client.connection import connect
 from traderecon.topics import Topic
 from traderecon.transport import Outgoing
@@ -28,16 +28,16 @@ def ask(directory: Path, question: Callable[[Client], Awaitable[T]], broker: str
 
 def test_a_topic_is_made_once(tmp_path: Path) -> None:
     made = [ask(tmp_path, lambda client: client.create(Topic("a"), 4)) for _ in range(2)]
-    assert made == [Created("a", True, 4), Created("a", False, 4)]
+    assert made == [TopicCreation("a", True, 4), TopicCreation("a", False, 4)]
     assert ask(tmp_path, lambda client: client.topics()) == {"a": 4}
 
 
-def test_a_topic_that_is_there_keeps_its_partitions(tmp_path: Path) -> None:
+def test_an_existing_topic_keeps_its_partitions(tmp_path: Path) -> None:
     ask(tmp_path, lambda client: client.create(Topic("a"), 4))
-    assert ask(tmp_path, lambda client: client.create(Topic("a"), 2)) == Created("a", False, 4)
+    assert ask(tmp_path, lambda client: client.create(Topic("a"), 2)) == TopicCreation("a", False, 4)
 
 
-def test_what_is_appended_is_there_for_others(tmp_path: Path) -> None:
+def test_appended_records_are_visible_to_other_clients(tmp_path: Path) -> None:
     rows = [Outgoing(b"k", b"1"), Outgoing(None, None, 5, (("h", b"x"),))]
 
     async def append(client: Client) -> object:
@@ -63,7 +63,7 @@ def test_whether_there_are_records_since(tmp_path: Path) -> None:
     assert ask(tmp_path, since) == [True, True, False]
 
 
-def test_settings_are_told_in_kafkas_words(tmp_path: Path) -> None:
+def test_topic_settings_have_kafkas_names(tmp_path: Path) -> None:
     async def config(client: Client) -> list[str]:
         await client.create(Topic("a"), 1)
         await client.create(Topic("b", compacted=True), 1)
@@ -81,7 +81,7 @@ def test_settings_are_told_in_kafkas_words(tmp_path: Path) -> None:
     ],
     ids=["config", "ends", "append"],
 )
-def test_a_topic_that_is_not_there(tmp_path: Path, question: Callable[[Client], Awaitable[object]]) -> None:
+def test_a_missing_topic_is_an_error(tmp_path: Path, question: Callable[[Client], Awaitable[object]]) -> None:
     with pytest.raises(NoTopic, match="topics create"):
         ask(tmp_path, question)
 
@@ -102,7 +102,7 @@ def test_a_directory_may_be_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broker", ["embedded://host/path", "amqp://host"])
-def test_an_address_that_is_none(tmp_path: Path, broker: str) -> None:
+def test_an_invalid_address_is_an_error(tmp_path: Path, broker: str) -> None:
     with pytest.raises(NotAccepted, match="write embedded://"):
         ask(tmp_path, lambda client: client.topics(), broker)
 

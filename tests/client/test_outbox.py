@@ -36,7 +36,7 @@ def test_rows_keep_the_order_of_their_partition(tmp_path: Path) -> None:
     assert values(tmp_path, "a", 1) == [b"1", b"3", b"5", b"7"]
 
 
-def test_what_one_topic_refuses_does_not_uncount_the_others(tmp_path: Path) -> None:
+def test_a_rejected_append_keeps_the_counts_of_other_topics(tmp_path: Path) -> None:
     async def run() -> Outbox:
         async with connect("embedded://", tmp_path) as client:
             await client.create(Topic("a"), 1)
@@ -50,7 +50,7 @@ def test_what_one_topic_refuses_does_not_uncount_the_others(tmp_path: Path) -> N
     assert asyncio.run(run()).sent == {"a": 1}
 
 
-def test_who_is_cancelled_still_counts_what_was_sent(tmp_path: Path) -> None:
+def test_a_cancelled_sender_still_counts_sent_records(tmp_path: Path) -> None:
     async def run() -> Outbox:
         async with connect("embedded://", tmp_path) as client:
             await client.create(Topic("a"), 1)

@@ -104,7 +104,7 @@ def test_the_list_is_filtered_and_limited(desk: Installation) -> None:
     assert re.search(r"1 of \d+ dead letters; --limit shows more", done.stderr)
 
 
-def test_a_replay_is_the_record_as_it_was_and_says_where_it_comes_from(desk: Installation) -> None:
+def test_a_replay_has_the_original_record_and_names_its_dead_letter(desk: Installation) -> None:
     dead_letter_id = rejected(desk, b"not yet a leg", b"key\x00")
     offset = desk.ends("executions")["executions", 0]
     (planned,) = run_json(desk, "replay", dead_letter_id, "--dry-run")

@@ -12,7 +12,7 @@ import pytest
 from traderecon.client.embedded_client import EmbeddedClient
 from traderecon.demo import FILE
 from traderecon.demo.day import Day
-from traderecon.preflight.topics import make
+from traderecon.preflight.topics import create_topics
 from traderecon.records import Source
 from traderecon.settings import load
 from traderecon.simulator import PROFILES, START_MS, messages
@@ -32,8 +32,8 @@ async def run(
     folder: Path, seed: int, *, trades: int | None, rate: float | None, groups: int | None, now_ms: int = NOW_MS
 ) -> int:
     """One run of the demo without its worker, ended after so many groups of messages; gives the trades begun."""
-    async with EmbeddedClient.opened(folder) as client:
-        await make(client, load())
+    async with EmbeddedClient.open(folder) as client:
+        await create_topics(client, load())
         counts = await client.topics()
         day = Day(folder, seed, now_ms)
         await day.finish(client, NAMES, counts)
@@ -49,7 +49,7 @@ async def run(
 async def in_the_log(folder: Path) -> Sides:
     """What each side of each trade says in the log, repetitions aside."""
     found: Sides = defaultdict(set)
-    async with EmbeddedClient.opened(folder) as client:
+    async with EmbeddedClient.open(folder) as client:
         counts = await client.topics()
         for topic, source in NAMES.inputs.items():
             for partition in range(counts[topic]):
@@ -84,7 +84,7 @@ def test_no_trade_that_has_begun_lacks_a_leg_after_the_next_start(tmp_path: Path
     assert asyncio.run(in_the_log(tmp_path)) == wanted
 
 
-def test_a_day_that_is_over_goes_on_with_the_next_trade_only(tmp_path: Path) -> None:
+def test_a_finished_day_continues_with_the_next_trade(tmp_path: Path) -> None:
     for trades in (150, 150, 400, 300):
         asyncio.run(run(tmp_path, 7, trades=trades, rate=None, groups=None))
     assert len(asyncio.run(in_the_log(tmp_path))) == 400
@@ -103,7 +103,7 @@ def test_at_a_low_rate_the_other_side_comes_within_the_grace(tmp_path: Path) -> 
     assert progress["delay_slots"] / 1.0 <= GRACE_S / 4
 
 
-def test_what_an_older_version_wrote_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_day_begun_by_an_older_version_continues(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('{"7": 40}')
     assert asyncio.run(run(tmp_path, 7, trades=41, rate=None, groups=None)) == 41
     assert json.loads((tmp_path / FILE).read_bytes())["7"]["start_ms"] == START_MS

@@ -93,7 +93,7 @@ def until(url: str, trades: int) -> dict[str, int]:
     raise AssertionError(f"{trades} trades were not decided: {status(url)}")
 
 
-def test_a_day_that_ends_is_what_the_batch_says(tmp_path: Path) -> None:
+def test_a_finished_day_equals_the_batch(tmp_path: Path) -> None:
     said = finished(tmp_path / "demo", "--trades", "2000", "--seed", "7")
     assert "1,932 matched, 47 mismatched, 21 unmatched" in said
     assert stored(tmp_path / "demo") == reconciled(2000, tmp_path)
@@ -135,7 +135,7 @@ def test_a_worker_that_somebody_ends_is_started_again(number: signal.Signals, tm
 
 
 @pytest.mark.matrix("K13")
-def test_interrupted_it_stops_in_order_and_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_demo_stops_in_order_and_continues(tmp_path: Path) -> None:
     running = demo(tmp_path / "demo")
     counts = until(url_of(running), 900)
     assert counts["MATCHED"] > 800

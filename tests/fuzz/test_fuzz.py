@@ -12,7 +12,7 @@ MESSAGES = 8_000
 
 
 @pytest.mark.matrix("D4")
-def test_every_fuzzed_message_is_a_leg_or_a_dead_letter_and_every_trade_is_what_the_oracle_says(
+def test_every_fuzzed_message_is_a_leg_or_a_dead_letter_and_every_trade_agrees_with_the_oracle(
     tmp_path: Path,
 ) -> None:
     figures = fuzz(tmp_path, 1, MESSAGES, MESSAGES // 2)
@@ -30,7 +30,7 @@ def test_the_same_seed_fuzzes_the_same_and_a_later_chunk_by_itself() -> None:
     assert list(fuzzed(4, 3_000)) != whole
 
 
-def test_a_message_that_nobody_took_does_not_add_up(tmp_path: Path) -> None:
+def test_an_unaccounted_message_is_found(tmp_path: Path) -> None:
     installation = Installation(tmp_path, grace_seconds=1)
     installation.create_topics()
     accounts = Accounts(installation)

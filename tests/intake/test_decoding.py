@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from traderecon.intake import BLANKS, MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, decode
-from traderecon.intake.decode_error import DecodeError, quoted
+from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.instants import Instant, instant
 from traderecon.intake.values import key, number, text
 from traderecon.records import (
@@ -214,10 +214,10 @@ class TestErrorTexts:
             " it was set forward",
         )
 
-    def test_only_what_fits_on_a_screen(self) -> None:
-        assert quoted("x" * 60) == repr("x" * 60)
-        assert quoted("x" * 61) == f"'{'x' * 60}… (61 characters)'"
-        assert quoted("\u202e\x1b[31m") == r"'\u202e\x1b[31m'"
+    def test_long_values_are_shortened(self) -> None:
+        assert quote("x" * 60) == repr("x" * 60)
+        assert quote("x" * 61) == f"'{'x' * 60}… (61 characters)'"
+        assert quote("\u202e\x1b[31m") == r"'\u202e\x1b[31m'"
         code, reason = rejection(message(trade_id=f'"{"k" * 100}"', price='""'))
         assert (code, reason) == ("FIELD_MISSING", f"{'k' * 80} has no price: send one in every record")
 
@@ -278,7 +278,7 @@ class TestMalformed:
         assert "a line of CSV that does not fit its header" in text
 
     @pytest.mark.parametrize("value", [b"T1", b"{T1,2", b" [1,2", b"\xef\xbb\xbf{,", b"T1,\x00", b"1,\n2", b""])
-    def test_and_nothing_else_is(self, value: bytes) -> None:
+    def test_nothing_else_is_accepted(self, value: bytes) -> None:
         assert rejection(value)[0] == "MALFORMED_JSON"
 
     def test_a_tombstone_is_counted_and_never_a_cancel(self) -> None:
@@ -343,9 +343,7 @@ class TestSchema:
             (b'"commission": "a lot", "Kinds": 1', {"commission": b'"a lot"', "Kinds": b"1"}),
         ],
     )
-    def test_nothing_in_a_field_that_is_not_ours_refuses_what_is(
-        self, members: bytes, stored: dict[str, bytes]
-    ) -> None:
+    def test_unknown_fields_never_cause_a_rejection(self, members: bytes, stored: dict[str, bytes]) -> None:
         fact = fact_of(message()[:-1] + b", " + members + b"}")
         assert fact.leg == execution()
         assert fact.extra is not None
@@ -372,7 +370,7 @@ class TestSchema:
             ("schemaVersion", "schema_version"),
         ],
     )
-    def test_a_near_miss_of_a_field_of_ours_is_refused_with_what_was_meant(self, name: str, meant: str) -> None:
+    def test_a_misspelt_field_is_rejected_with_a_suggestion(self, name: str, meant: str) -> None:
         code, text = rejection(message(**{name: '"2"'}))
         assert code == "SCHEMA_INVALID"
         assert text == (
@@ -401,12 +399,12 @@ class TestSchema:
             "é",
         ],
     )
-    def test_what_is_unlike_a_field_of_ours_is_nobody_s_mistake(self, name: str) -> None:
+    def test_dissimilar_names_are_not_misspellings(self, name: str) -> None:
         assert fact_of(message(**{name: '"2"'})).leg == execution()
         assert Rows(Source.EXECUTIONS, f"{HEADER},{name},{name}").unknown == (name,)
 
     @pytest.mark.matrix("D7")
-    def test_a_field_of_ours_that_is_missing_was_perhaps_misspelt(self) -> None:
+    def test_a_missing_known_field_may_be_misspelt(self) -> None:
         code, text = rejection(message(price=None, Price="1"))
         assert code == "FIELD_MISSING"
         assert text == (
@@ -663,7 +661,7 @@ class TestKeys:
             ('"T\u00a01"', "T\u00a01"),
         ],
     )
-    def test_a_key_is_kept_as_it_is_but_for_blanks(self, token: str, trade_id: str) -> None:
+    def test_a_key_is_unchanged_except_for_blanks(self, token: str, trade_id: str) -> None:
         assert execution(trade_id=token).trade_id == trade_id
 
     def test_look_alikes_are_other_trades(self) -> None:
@@ -695,7 +693,7 @@ class TestKeys:
             '{"id": 1}',
         ],
     )
-    def test_what_is_no_key(self, token: str) -> None:
+    def test_invalid_keys(self, token: str) -> None:
         assert rejection(message(trade_id=token))[0] == "KEY_INVALID"
 
     @pytest.mark.parametrize("blank", BLANKS)
@@ -1247,7 +1245,7 @@ class TestRows:
         assert self.rejection(LINE.replace("AAPL", ' "AAPL" x'))[0] is RejectCode.SCHEMA_INVALID
         assert self.rejection(LINE.replace("AAPL", ' "AAPL'))[0] is RejectCode.SCHEMA_INVALID
 
-    def test_cells_behind_the_last_column_that_are_blank_are_none(self) -> None:
+    def test_blank_cells_after_the_last_column_are_ignored(self) -> None:
         fact = self.rows.decode(f"{LINE},, \u00a0,", ORIGIN)
         assert isinstance(fact, Fact)
         assert fact.leg == execution()

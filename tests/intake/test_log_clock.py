@@ -33,7 +33,7 @@ def running(*, settled: bool = True) -> LogClock:
 
 
 @pytest.mark.matrix("C5")
-def test_a_step_ahead_is_not_believed_and_time_goes_on_when_it_is_over() -> None:
+def test_a_clock_step_is_not_believed_and_time_continues_afterwards() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     before_ms = clock.newest_ms
@@ -95,7 +95,7 @@ def test_the_wall_clock_has_a_vote_and_gives_no_time(wall_off_ms: int, believed:
 
 
 @pytest.mark.matrix("C5")
-def test_a_step_that_moves_on_begins_anew() -> None:
+def test_a_step_that_moves_again_restarts_its_confirmation() -> None:
     clock = running()
     now_ms = 2 * SETTLE_MS
     for number, boot_ms in enumerate(range(now_ms, now_ms + 4 * CONFIRM_MS, CONFIRM_MS // 2)):
@@ -143,7 +143,7 @@ def test_a_step_back_makes_time_wait_and_is_reported() -> None:
 
 
 @pytest.mark.matrix("C6")
-def test_at_the_beginning_nothing_beyond_what_is_known_is_believed() -> None:
+def test_at_the_start_no_time_beyond_the_known_is_believed() -> None:
     clock = running(settled=False)
     assert not clock.settled
     with pytest.raises(ValueError, match="no clock is believed yet"):

@@ -11,7 +11,7 @@ from scenario import Grace, Scenario, Step, as_messages, play, stories
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Arrival, to_last_published
-from traderecon.matching.lifecycle import Awaited, IdentifiedFact, TradeTransition, awaited, expire, join
+from traderecon.matching.lifecycle import IdentifiedFact, TradeTransition, WaitingFor, expire, join, waiting_for
 from traderecon.records import Fact, Hint, Kind, LastPublished, Leg, Origin, Result, State, Transition, identity
 from traderecon.records.bounds import FACTS_PER_SIDE, outranked
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
@@ -207,17 +207,17 @@ def test_nothing_is_published_twice() -> None:
 
 def test_what_a_trade_waits_for() -> None:
     required = msgspec.structs.replace(FOUNDING, pnl_required=True)
-    cases: list[tuple[Awaited, list[Leg]]] = [
-        (Awaited.CONFIRMATION, [ours()]),
-        (Awaited.EXECUTION, [theirs()]),
-        (Awaited.PNL, [ours(), theirs()]),
+    cases: list[tuple[WaitingFor, list[Leg]]] = [
+        (WaitingFor.CONFIRMATION, [ours()]),
+        (WaitingFor.EXECUTION, [theirs()]),
+        (WaitingFor.PNL, [ours(), theirs()]),
     ]
     for wanted, sent in cases:
         stream = Stream(required)
         for fact in arrived(*sent):
             transition = stream.arrive(fact)
         assert transition.judgement is not None
-        assert awaited(transition.judgement.sides) is wanted
+        assert waiting_for(transition.judgement.sides) is wanted
         assert stream.due_ns == required.grace_ns
 
 
@@ -247,7 +247,7 @@ def test_versions_rise_beyond_the_bound_and_each_newer_leg_is_published() -> Non
     assert len(stream.published[-1].facts) == FACTS_PER_SIDE + 1
 
 
-def test_a_replay_publishes_nothing_and_what_follows_it_is_published() -> None:
+def test_a_replay_publishes_nothing_and_later_records_are_published() -> None:
     """A worker that died in the middle of its write may have stored the published results but not the facts."""
     stream = Stream()
     facts = arrived(theirs(), *(ours(version=version) for version in range(1, 2 * FACTS_PER_SIDE)))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from strategies import Row, Sent, facts_of
 
 from traderecon.intake import decode
-from traderecon.matching import Arrival, add, decided, event_id, result, verdict
+from traderecon.matching import Arrival, add, event_id, judge_facts, judgement_of, result_of
 from traderecon.records import (
     Check,
     Confirmation,
@@ -73,7 +73,7 @@ def fact_set_of(facts: Sequence[Fact]) -> tuple[Fact, ...]:
 
 
 def judged(facts: Sequence[Fact], rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> Verdict:
-    return verdict(facts, watermark_ns, rules)
+    return judge_facts(facts, watermark_ns, rules)
 
 
 @st.composite
@@ -157,7 +157,10 @@ class TestConfluence:
         ]
         other = fact_set_of(data.draw(st.permutations([*facts, *again])))
         assert judged(other) == judged(once)
-        here, there = result(decided(once, judged(once)), STAMP), result(decided(other, judged(other)), STAMP)
+        here, there = (
+            result_of(judgement_of(once, judged(once)), STAMP),
+            result_of(judgement_of(other, judged(other)), STAMP),
+        )
         assert (there.event_id, there.version, there.event_time_ns) == (here.event_id, here.version, here.event_time_ns)
         assert [fact.leg for fact in there.facts] == [fact.leg for fact in here.facts]
 
@@ -169,8 +172,8 @@ class TestConfluence:
         together = fact_set_of([fact for batch in batches for fact in batch])
         whole = fact_set_of(facts)
         assert judged(together) == judged(whole)
-        here, there = decided(together, judged(together)), decided(whole, judged(whole))
-        assert result(here, STAMP).event_id == result(there, STAMP).event_id
+        here, there = judgement_of(together, judged(together)), judgement_of(whole, judged(whole))
+        assert result_of(here, STAMP).event_id == result_of(there, STAMP).event_id
 
     @given(rows.trades(), rule_sets(), watermarks, st.data())
     def test_before_the_grace_is_over_the_order_is_irrelevant_too(
@@ -445,7 +448,7 @@ class TestTotality:
     def test_a_verdict_never_raises(self, legs: list[Leg], rules: Rules, watermark_ns: int) -> None:
         facts = fact_set_of([Fact(leg, Origin("t", 0, i)) for i, leg in enumerate(legs)])
         trade_verdict = judged(facts, rules, watermark_ns)
-        assert result(decided(facts, trade_verdict), rules.stamp()).version == len(facts)
+        assert result_of(judgement_of(facts, trade_verdict), rules.stamp()).version == len(facts)
 
 
 class TestTime:
@@ -474,7 +477,10 @@ class TestEventId:
         trade_verdict = judged(facts)
         hinted = msgspec.structs.replace(trade_verdict, hints=(Hint.ALIAS,))
         moved = [msgspec.structs.replace(fact, origin=Origin("elsewhere", 5, 6, 7)) for fact in facts]
-        assert result(decided(moved, hinted), STAMP).event_id == result(decided(facts, trade_verdict), STAMP).event_id
+        assert (
+            result_of(judgement_of(moved, hinted), STAMP).event_id
+            == result_of(judgement_of(facts, trade_verdict), STAMP).event_id
+        )
 
     @given(rows.trades(), st.data())
     def test_it_changes_with_everything_else(self, sent: list[Sent], data: st.DataObject) -> None:
@@ -510,8 +516,8 @@ class TestEventId:
         trade_verdict = judged(facts)
         renamed = RulesStamp("other", STAMP.sha256)
         assert (
-            result(decided(facts, trade_verdict), renamed).event_id
-            == result(decided(facts, trade_verdict), STAMP).event_id
+            result_of(judgement_of(facts, trade_verdict), renamed).event_id
+            == result_of(judgement_of(facts, trade_verdict), STAMP).event_id
         )
 
 

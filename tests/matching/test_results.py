@@ -7,7 +7,7 @@ from itertools import permutations
 import msgspec
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching import break_id, decided, event_id, result, to_last_published, verdict
+from traderecon.matching import break_id, event_id, judge_facts, judgement_of, result_of, to_last_published
 from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, identity
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -23,8 +23,8 @@ def canonical(**claim: object) -> str:
 
 def test_an_event_id_is_the_hash_of_the_canonical_json_of_what_it_claims() -> None:
     facts = arrived(*LEGS)
-    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
-    assert result(decided(facts, trade_verdict), STAMP).event_id == canonical(
+    trade_verdict = judge_facts(facts, FOREVER_NS, FOUNDING)
+    assert result_of(judgement_of(facts, trade_verdict), STAMP).event_id == canonical(
         trade_id="T1",
         state="MISMATCHED",
         reasons=["PNL_INCONSISTENT", "PRICE_MISMATCH", "TICKER_MISMATCH"],
@@ -49,9 +49,9 @@ def test_an_event_id_of_nothing_checked() -> None:
 
 def test_a_result_has_all_its_evidence_in_one_order() -> None:
     facts = arrived(*LEGS)
-    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
+    trade_verdict = judge_facts(facts, FOREVER_NS, FOUNDING)
     expected = [theirs(price="191"), ours(), LEGS[1], booked(), LEGS[4]]
-    first, *other_orders = (result(decided(order, trade_verdict), STAMP) for order in permutations(facts))
+    first, *other_orders = (result_of(judgement_of(order, trade_verdict), STAMP) for order in permutations(facts))
     assert [fact.leg for fact in first.facts] == expected
     for other in other_orders:
         assert (other.event_id, other.facts) == (first.event_id, first.facts)
@@ -62,49 +62,52 @@ def test_a_result_has_all_its_evidence_in_one_order() -> None:
 def test_within_a_version_the_content_gives_the_order() -> None:
     rivals = sorted((ours(price=str(price)) for price in range(8)), key=identity)
     facts = arrived(*rivals)
-    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
+    trade_verdict = judge_facts(facts, FOREVER_NS, FOUNDING)
     for order in (facts, facts[::-1], facts[3:] + facts[:3]):
-        assert [fact.leg for fact in result(decided(order, trade_verdict), STAMP).facts] == rivals
+        assert [fact.leg for fact in result_of(judgement_of(order, trade_verdict), STAMP).facts] == rivals
 
 
 def test_versions_are_ordered_as_numbers() -> None:
     facts = arrived(ours(version=10), ours(version=9), ours(version=100))
-    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
-    assert [fact.leg.version for fact in result(decided(facts, trade_verdict), STAMP).facts] == [9, 10, 100]
+    trade_verdict = judge_facts(facts, FOREVER_NS, FOUNDING)
+    assert [fact.leg.version for fact in result_of(judgement_of(facts, trade_verdict), STAMP).facts] == [9, 10, 100]
 
 
 def test_the_version_counts_each_fact_once() -> None:
     fact = Fact(ours(), Origin("t", 0, 1))
     again = Fact(ours(), Origin("t", 0, 2))
-    trade_verdict = verdict((fact, again), FOREVER_NS, FOUNDING)
-    counted = result(decided((fact, again), trade_verdict), STAMP)
+    trade_verdict = judge_facts((fact, again), FOREVER_NS, FOUNDING)
+    counted = result_of(judgement_of((fact, again), trade_verdict), STAMP)
     assert (counted.version, len(counted.facts)) == (1, 1)
-    assert counted.event_id == result(decided((fact,), trade_verdict), STAMP).event_id
+    assert counted.event_id == result_of(judgement_of((fact,), trade_verdict), STAMP).event_id
 
 
 def test_event_time_is_the_executions_else_the_confirmations() -> None:
     trade_verdict = Verdict(State.UNMATCHED)
     assert (
-        result(decided(arrived(ours(timestamp_ns=5), theirs(timestamp_ns=7)), trade_verdict), STAMP).event_time_ns == 5
+        result_of(
+            judgement_of(arrived(ours(timestamp_ns=5), theirs(timestamp_ns=7)), trade_verdict), STAMP
+        ).event_time_ns
+        == 5
     )
-    assert result(decided(arrived(theirs(timestamp_ns=7)), trade_verdict), STAMP).event_time_ns == 7
-    assert result(decided(arrived(booked()), trade_verdict), STAMP).event_time_ns is None
+    assert result_of(judgement_of(arrived(theirs(timestamp_ns=7)), trade_verdict), STAMP).event_time_ns == 7
+    assert result_of(judgement_of(arrived(booked()), trade_verdict), STAMP).event_time_ns is None
 
 
 def test_origins_hints_and_names_of_rules_make_no_other_event() -> None:
     trade_verdict = Verdict(State.MATCHED)
-    here = result(decided(arrived(ours()), trade_verdict), STAMP)
+    here = result_of(judgement_of(arrived(ours()), trade_verdict), STAMP)
     moved = [Fact(ours(), Origin("elsewhere", 9, 9, 9), {"note": "x"})]
     hinted = msgspec.structs.replace(trade_verdict, hints=(Hint.ALIAS,))
-    there = result(decided(moved, hinted), RulesStamp("other", STAMP.sha256))
+    there = result_of(judgement_of(moved, hinted), RulesStamp("other", STAMP.sha256))
     assert there.event_id == here.event_id
     assert there != here
 
 
 def broken(before: Verdict | None, after: Verdict) -> tuple[str, str | None]:
     first, second = arrived(ours(), theirs())
-    earlier = None if before is None else to_last_published(result(decided([first], before), STAMP))
-    current = result(decided([first, second], after), STAMP, earlier).broken
+    earlier = None if before is None else to_last_published(result_of(judgement_of([first], before), STAMP))
+    current = result_of(judgement_of([first, second], after), STAMP, earlier).broken
     assert current.id == break_id("T1")
     return current.transition.value, current.previous_event_id
 
@@ -119,14 +122,14 @@ def test_a_break_opens_changes_is_resolved_and_opens_again() -> None:
 
 
 def test_a_result_names_the_one_before_it() -> None:
-    first = decided(arrived(ours()), Verdict(State.UNMATCHED))
-    assert broken(first.verdict, Verdict(State.MATCHED)) == ("resolved", result(first, STAMP).event_id)
+    first = judgement_of(arrived(ours()), Verdict(State.UNMATCHED))
+    assert broken(first.verdict, Verdict(State.MATCHED)) == ("resolved", result_of(first, STAMP).event_id)
     assert broken(None, Verdict(State.MATCHED)) == ("none", None)
 
 
 def test_the_legs_of_the_highest_version_and_kind_are_effective() -> None:
     early, late = ours(price="1", granularity=0), ours(price="1", granularity=9)
     facts = arrived(early, late, ours(version=0), theirs(), booked(), booked(version=2))
-    matched = result(decided(facts, Verdict(State.MATCHED)), STAMP)
+    matched = result_of(judgement_of(facts, Verdict(State.MATCHED)), STAMP)
     effective = [fact.leg for fact, stands in zip(matched.facts, matched.stands, strict=True) if stands]
     assert effective == [theirs(), *sorted((early, late), key=identity), booked(version=2)]

@@ -251,7 +251,7 @@ def test_more_rivals_than_the_bound_contest_everything() -> None:
     assert effective_sides.event_time_ns == SECOND_NS
 
 
-def test_what_a_full_side_dropped_is_neither_a_gap_nor_an_unknown_trade() -> None:
+def test_facts_dropped_from_a_full_side_are_neither_a_gap_nor_an_unknown_trade() -> None:
     full = [ours(version=version) for version in range(9, 9 + FACTS_PER_SIDE)]
     assert sides_of(arrived(*full)).version_gap is False
     assert sides_of(arrived(*full[1:])).version_gap is True

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching import judge, sides_of, verdict
+from traderecon.matching import judge, judge_facts, sides_of
 from traderecon.matching.hints import failure_hints
 from traderecon.records import Check, Hint, Kind, Leg, Outcome, PnlSnapshot, Reason, State, Verdict
 from traderecon.records.instants import FOREVER_NS
@@ -21,9 +21,9 @@ CANCEL = Kind.CANCEL
 
 def judged(*legs: Leg, rules: Rules = FOUNDING, watermark_ns: int = FOREVER_NS) -> Verdict:
     """The verdict, which is the same in every order."""
-    first = verdict(arrived(*legs), watermark_ns, rules)
+    first = judge_facts(arrived(*legs), watermark_ns, rules)
     for order in permutations(legs):
-        assert verdict(arrived(*order), watermark_ns, rules) == first
+        assert judge_facts(arrived(*order), watermark_ns, rules) == first
     return first
 
 
@@ -132,7 +132,7 @@ class TestConflicts:
             (booked(None), booked(), ours()),
         ],
     )
-    def test_only_what_a_check_reads_can_contest_and_a_field_more_does_not(self, legs: list[Leg]) -> None:
+    def test_only_fields_that_a_check_reads_are_contested(self, legs: list[Leg]) -> None:
         pair = (ours(), theirs(), booked())
         missing = [leg for leg in pair if all(leg.source is not other.source for other in legs)]
         assert summary(*missing, *legs) == (State.MATCHED, [])
@@ -140,7 +140,7 @@ class TestConflicts:
 
     def test_a_check_that_is_off_contests_nothing(self) -> None:
         no_price = msgspec.structs.replace(FOUNDING, checks=(FOUNDING.checks[0], FOUNDING.checks[1]))
-        found = verdict(arrived(ours(), ours(price="1"), theirs()), FOREVER_NS, no_price)
+        found = judge_facts(arrived(ours(), ours(price="1"), theirs()), FOREVER_NS, no_price)
         assert (found.state, found.reasons) == (State.MATCHED, ())
 
     def test_a_currency_is_read_only_where_both_have_one(self) -> None:
@@ -192,13 +192,13 @@ class TestOneSided:
     def test_a_snapshot_is_no_partner_and_no_trade(self) -> None:
         assert summary(ours(), booked()) == (State.UNMATCHED, ["MISSING_CONFIRMATION"])
         assert judged(booked()) == Verdict(State.PENDING, (), (), ())
-        assert verdict((), FOREVER_NS, FOUNDING) == Verdict(State.PENDING)
+        assert judge_facts((), FOREVER_NS, FOUNDING) == Verdict(State.PENDING)
 
     @pytest.mark.parametrize("leg", [ours(), theirs(), ours(kind=CANCEL)])
     def test_it_waits_for_its_partner_until_the_grace_is_over(self, leg: Leg) -> None:
         facts = arrived(leg, received_at_ns=1_000)
-        assert verdict(facts, 1_000 + GRACE_NS - 1, FOUNDING) == Verdict(State.PENDING)
-        assert verdict(facts, 1_000 + GRACE_NS, FOUNDING).state is State.UNMATCHED
+        assert judge_facts(facts, 1_000 + GRACE_NS - 1, FOUNDING) == Verdict(State.PENDING)
+        assert judge_facts(facts, 1_000 + GRACE_NS, FOUNDING).state is State.UNMATCHED
 
     def test_hints_of_the_one_leg(self) -> None:
         assert judged(ours(hints=(Hint.NORMALISED,), version=2)).hints == (Hint.NORMALISED, Hint.VERSION_GAP)
@@ -208,8 +208,8 @@ class TestOneSided:
 class TestRequiredPnl:
     def test_a_pair_waits_for_its_snapshot(self) -> None:
         facts = arrived(ours(), theirs(), received_at_ns=1_000)
-        assert verdict(facts, 1_000 + GRACE_NS - 1, REQUIRED) == Verdict(State.PENDING)
-        late = verdict(facts, 1_000 + GRACE_NS, REQUIRED)
+        assert judge_facts(facts, 1_000 + GRACE_NS - 1, REQUIRED) == Verdict(State.PENDING)
+        late = judge_facts(facts, 1_000 + GRACE_NS, REQUIRED)
         assert (late.state, late.reasons) == (State.MISMATCHED, (Reason.MISSING_PNL,))
         assert [check.outcome for check in late.checks] == [PASS, PASS, PASS, PASS, SKIPPED]
 
@@ -400,7 +400,7 @@ class TestHints:
         assert trade_verdict.hints == (Hint.PNL_BASIS_SUSPECT, Hint.PNL_FITS_CONFIRMATION)
 
 
-def test_without_an_operand_a_failed_pnl_looks_like_nothing() -> None:
+def test_a_failed_pnl_without_an_operand_gives_no_hint() -> None:
     failed = [Reason.PNL_INCONSISTENT, Reason.PRICE_MISMATCH]
     for pnl in ([], [booked(None)], [booked(commission=None)]):
         assert list(failure_hints(failed, sides_of(arrived(ours(), theirs(), *pnl)), FOUNDING)) == []
@@ -415,7 +415,7 @@ def test_without_an_operand_a_failed_pnl_looks_like_nothing() -> None:
 
 def test_judge_is_verdict_on_sides() -> None:
     facts = arrived(ours(), theirs(price="1"), booked())
-    assert judge(sides_of(facts), FOREVER_NS, FOUNDING) == verdict(facts, FOREVER_NS, FOUNDING)
+    assert judge(sides_of(facts), FOREVER_NS, FOUNDING) == judge_facts(facts, FOREVER_NS, FOUNDING)
 
 
 @pytest.mark.parametrize(

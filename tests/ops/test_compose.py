@@ -51,9 +51,7 @@ def test_grafana_has_no_default_password() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_a_service_of_ours_is_told_only_what_is_a_setting(
-    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_gets_only_known_settings(name: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = SERVICES[name]["environment"]
     assert all(variable.startswith(PREFIX) and isinstance(value, str) for variable, value in told.items())
     for variable, value in told.items():
@@ -112,7 +110,7 @@ def test_the_simulator_comes_only_when_asked_for() -> None:
     assert [name for name, service in SERVICES.items() if service.get("profiles")] == ["simulator"]
 
 
-def test_what_is_mounted_and_waited_for_is_there() -> None:
+def test_mounts_and_dependencies_exist() -> None:
     whole = compose({"GRAFANA_PASSWORD": "told"})
     for name, service in whole["services"].items():
         for volume in service.get("volumes", []):
@@ -169,7 +167,7 @@ def test_the_composed_kafka_starts_and_takes_our_topics(composed: Composed) -> N
         composed.create_topic(topic.name, 4, topic.config())  # waits until it can be used
 
 
-def test_the_composed_kafka_is_told_only_what_it_knows() -> None:
+def test_the_composed_kafka_gets_only_known_settings() -> None:
     known = set(kafka_properties(SERVICES["kafka"]["environment"]))
     for jar in sorted(JARS.glob("*.jar")):
         if not jar.name.startswith(("kafka", "group-", "share-", "transaction-")):

@@ -70,7 +70,7 @@ def test_everything_that_is_fetched_has_its_hash() -> None:
     assert all("--no-build-isolation" in install for install in installs if install.startswith("pip wheel"))
 
 
-def test_the_image_runs_as_nobody_in_particular() -> None:
+def test_the_image_runs_as_an_arbitrary_user() -> None:
     (user,) = last_stage("USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user), "a number: an orchestrator can see that it is not root"
     words = [instruction.word for instruction in stages()[-1]]

@@ -53,7 +53,7 @@ def good(trade_id: str, topic: str = "executions") -> bytes:
 
 
 @pytest.mark.matrix("D4", "D5", "D6", "D8", "T5")
-def test_every_bad_input_of_the_table_becomes_what_it_says(
+def test_every_bad_input_of_the_table_gives_its_outcome(
     installation: Installation,
 ) -> None:
     installation.start_ready()

@@ -138,7 +138,7 @@ def test_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Installati
 
 
 @pytest.mark.matrix("C6")
-def test_a_stop_while_no_clock_is_believed_waits_for_none(installation: Installation, tmp_path: Path) -> None:
+def test_a_stop_does_not_wait_for_a_believed_clock(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
     assert started(installation, path).leave() == 0
     set_clock(path, STEP_S)
@@ -216,7 +216,7 @@ def reset(installation: Installation, at_s: float) -> dict[str, object]:
     return decided
 
 
-def test_what_waits_is_reported_also_while_the_time_of_the_log_stands_still(installation: Installation) -> None:
+def test_waiting_trades_are_reported_while_log_time_stands_still(installation: Installation) -> None:
     """Whoever decides about a reset reads there how many trades it ends."""
     installation.start_ready()
     installation.until(lambda: installation.watermark_s() > 0, "there is a watermark")

@@ -55,7 +55,7 @@ def test_a_confirmation_alone_waits_as_long(installation: Installation) -> None:
     assert said(installation, "T1") == ("UNMATCHED", ["MISSING_EXECUTION"], [])
 
 
-def test_a_source_that_nobody_reads_holds_graces_back(installation: Installation) -> None:
+def test_an_unread_source_holds_graces_back(installation: Installation) -> None:
     """The journal as intake would write it, were the snapshots' topic out of its reach."""
     topics, legs = installation.topics, installation.topics.legs
     installation.start_ready("matching,sink,web")
@@ -78,7 +78,7 @@ def test_a_source_that_nobody_reads_holds_graces_back(installation: Installation
     assert said(installation, "T1") == ("UNMATCHED", ["MISSING_CONFIRMATION"], [])
 
 
-def test_changed_rules_reach_what_waits(installation: Installation) -> None:
+def test_changed_rules_apply_to_waiting_trades(installation: Installation) -> None:
     """A lowered grace ends at its own time, a snapshot that is no longer required is no longer waited for."""
     required = installation.directory / "rules.toml"
     required.write_text('name = "desk"\npnl_required = true\n', encoding="utf-8")

@@ -125,7 +125,7 @@ def test_a_database_of_another_log(used: Installation) -> None:
     assert database.read_bytes() == before
 
 
-def test_a_database_from_before_is_taken_over_once_and_said(used: Installation) -> None:
+def test_a_database_without_a_log_identity_is_bound_once_and_logged(used: Installation) -> None:
     with closing(sqlite3.connect(used.data_dir / "traderecon.db")) as database, database:
         database.execute("DELETE FROM log_identity")
     sentence = "was written by a version that did not record its log"
@@ -295,7 +295,7 @@ def ended_before(worker: Running, done: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.matrix("S2")
-def test_a_flipped_bit_in_a_store_is_found_and_the_store_made_anew(installation: Installation) -> None:
+def test_a_store_with_a_flipped_bit_is_detected_and_rebuilt(installation: Installation) -> None:
     begun(installation, 400)
     before = facts_and_told(installation)
     for store in stores(installation)[:1]:

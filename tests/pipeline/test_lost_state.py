@@ -252,9 +252,7 @@ def test_a_replay_under_other_rules_publishes_no_version_twice(patient: Installa
 
 @pytest.mark.matrix("S13")
 @pytest.mark.parametrize("how", [pytest.param("read-back", marks=pytest.mark.nightly), "read-back-cut-off", "rebuild"])
-def test_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is_lost(
-    patient: Installation, how: str
-) -> None:
+def test_a_half_published_result_is_completed_after_the_table_is_lost(patient: Installation, how: str) -> None:
     worker = patient.start_ready()
     send(patient, range(5))
     patient.until(lambda: matched(patient) == 5, "all match")
@@ -282,7 +280,7 @@ def test_a_result_on_one_of_its_two_topics_gets_to_the_other_though_the_table_is
 
 
 @pytest.mark.matrix("S13")
-def test_what_was_published_and_not_noted_before_the_rules_changed_is_not_published_again(
+def test_results_published_but_not_stored_before_a_rules_change_are_not_published_again(
     patient: Installation,
 ) -> None:
     worker = patient.start_ready()

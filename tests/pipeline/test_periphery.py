@@ -40,7 +40,7 @@ def breaks(installation: Installation, trades: int) -> None:
 
 
 @pytest.mark.matrix("P7")
-def test_a_worker_whose_log_nobody_reads_goes_on(installation: Installation) -> None:
+def test_a_worker_continues_while_nobody_reads_its_stderr(installation: Installation) -> None:
     with subprocess.Popen(
         [str(TRADERECON), "worker"],
         cwd=installation.directory,
@@ -65,7 +65,7 @@ def test_a_worker_whose_log_nobody_reads_goes_on(installation: Installation) -> 
 
 
 @pytest.mark.matrix("P8")
-def test_a_worker_without_memory_ends_and_the_next_goes_on(installation: Installation) -> None:
+def test_a_worker_out_of_memory_ends_and_the_next_continues(installation: Installation) -> None:
     worker = installation.start_ready()
     installation.append("executions", [leg("T0")])
     installation.append("broker_confirmations", [leg("T0")])
@@ -88,7 +88,7 @@ def size_bytes(pid: int) -> int:
 
 
 @pytest.mark.matrix("P4")
-def test_what_a_sender_writes_makes_no_series(installation: Installation) -> None:
+def test_sent_values_create_no_metric_series(installation: Installation) -> None:
     worker = installation.start_ready()
     series = []
     for first in (0, 300):
@@ -109,7 +109,7 @@ def test_what_a_sender_writes_makes_no_series(installation: Installation) -> Non
 
 
 @pytest.mark.matrix("P3", "P5")
-def test_who_asks_all_the_time_or_too_much_or_never_ends_holds_nothing_else_up(
+def test_abusive_clients_do_not_block_others(
     installation: Installation,
 ) -> None:
     worker = installation.start_ready()

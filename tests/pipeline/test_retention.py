@@ -119,7 +119,7 @@ def test_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: Desk) 
 
 @pytest.mark.matrix("S14")
 @pytest.mark.installation(retention_days=1, grace_seconds=4 * 86_400)
-def test_what_waits_is_not_closed(desk: Desk) -> None:
+def test_waiting_trades_are_not_closed(desk: Desk) -> None:
     desk.start_ready("matching,sink")
     desk.leg(0, "executions", "T1")
     desk.trades(0, ["T0"])

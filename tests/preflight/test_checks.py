@@ -7,6 +7,7 @@ import sqlite3
 import sys
 import tempfile
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from traderecon.audit.signing import make_key
 from traderecon.client.connection import connect
 from traderecon.preflight import Finding, Level, checks, exit_code, machine
 from traderecon.preflight.findings import bad, ok, warn
-from traderecon.preflight.topics import make
+from traderecon.preflight.topics import create_topics
 from traderecon.settings import load
 from traderecon.sink.store import Store
 from traderecon.topics import topics
@@ -82,7 +83,7 @@ def set_up() -> None:
     async def run() -> None:
         settings = load()
         async with connect(settings.broker, settings.data_dir) as client:
-            await make(client, settings)
+            await create_topics(client, settings)
 
     asyncio.run(run())
 
@@ -196,7 +197,7 @@ def test_a_database_of_another_version(here: Path) -> None:
     store = Store.open(load().database_url)
     store.upgrade()
     store.close()
-    with sqlite3.connect(here / "traderecon-data" / "traderecon.db") as other:
+    with closing(sqlite3.connect(here / "traderecon-data" / "traderecon.db")) as other, other:
         other.execute("UPDATE alembic_version SET version_num = '9999'")
     other.close()
     database = found()["database"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.records.account import Account, Book, Disposition, decode_account, encode_account, runs_of
+from traderecon.records.account import Account, Disposition, PartitionLedger, decode_account, encode_account, runs_of
 from traderecon.records.formats import OtherFormat
 
 FIRST = 1_000
@@ -23,8 +23,10 @@ def account_of(truth: Sequence[Disposition], start: int, stop: int) -> Account:
     return Account("executions", 0, FIRST + start, runs)
 
 
-def counts(book: Book) -> Counter[Disposition]:
-    named = zip(Disposition, (book.legs, book.duplicates, book.rejected, book.control, book.skipped), strict=True)
+def counts(ledger: PartitionLedger) -> Counter[Disposition]:
+    named = zip(
+        Disposition, (ledger.legs, ledger.duplicates, ledger.rejected, ledger.control, ledger.skipped), strict=True
+    )
     return Counter({kind: count for kind, count in named if count})
 
 
@@ -33,36 +35,44 @@ def test_each_offset_counts_once_in_any_order_of_the_accounts(truth: list[Dispos
     indexes = st.integers(0, len(truth))
     cuts = data.draw(st.lists(st.tuples(indexes, indexes), min_size=1, max_size=12))
     spans = [(min(cut), max(cut)) for cut in cuts if cut[0] != cut[1]] or [(0, len(truth))]
-    book = Book.opened(account_of(truth, *spans[0]))
+    ledger = PartitionLedger.starting_at(account_of(truth, *spans[0]))
     for span in spans:
-        book = book.entered(account_of(truth, *span))
+        ledger = ledger.with_account(account_of(truth, *span))
     accounted = {offset for span in spans for offset in range(*span)}
-    assert counts(book) == Counter(truth[offset] for offset in accounted)
-    assert (book.start, book.next_offset) == (FIRST + min(accounted), FIRST + max(accounted) + 1)
-    assert {offset for gap in book.gaps for offset in range(*gap)} == {
+    assert counts(ledger) == Counter(truth[offset] for offset in accounted)
+    assert (ledger.start, ledger.next_offset) == (FIRST + min(accounted), FIRST + max(accounted) + 1)
+    assert {offset for gap in ledger.gaps for offset in range(*gap)} == {
         FIRST + offset for offset in range(min(accounted), max(accounted)) if offset not in accounted
     }
-    assert book.next_offset - book.start == counts(book).total() + book.unaccounted
-    assert book.entered(account_of(truth, 0, len(truth))).gaps == ()
+    assert ledger.next_offset - ledger.start == counts(ledger).total() + ledger.unaccounted
+    assert ledger.with_account(account_of(truth, 0, len(truth))).gaps == ()
 
 
 def test_an_account_that_begins_too_late_leaves_a_gap_and_a_later_one_fills_it() -> None:
     truth = [Disposition.LEG] * 10
-    book = Book.opened(account_of(truth, 0, 3)).entered(account_of(truth, 0, 3)).entered(account_of(truth, 7, 10))
-    assert (book.gaps, book.unaccounted) == (((FIRST + 3, FIRST + 7),), 4)
-    book = book.entered(account_of(truth, 4, 5))
-    assert (book.gaps, book.unaccounted) == (((FIRST + 3, FIRST + 4), (FIRST + 5, FIRST + 7)), 3)
-    assert book.entered(account_of(truth, 2, 8)) == Book(FIRST, FIRST + 10, legs=10)
+    ledger = (
+        PartitionLedger.starting_at(account_of(truth, 0, 3))
+        .with_account(account_of(truth, 0, 3))
+        .with_account(account_of(truth, 7, 10))
+    )
+    assert (ledger.gaps, ledger.unaccounted) == (((FIRST + 3, FIRST + 7),), 4)
+    ledger = ledger.with_account(account_of(truth, 4, 5))
+    assert (ledger.gaps, ledger.unaccounted) == (((FIRST + 3, FIRST + 4), (FIRST + 5, FIRST + 7)), 3)
+    assert ledger.with_account(account_of(truth, 2, 8)) == PartitionLedger(FIRST, FIRST + 10, legs=10)
 
 
 def test_offsets_without_an_account_are_known_before_a_later_account_arrives() -> None:
     truth = [Disposition.LEG] * 10
-    book = Book.opened(account_of(truth, 0, 3)).entered(account_of(truth, 0, 3)).entered(account_of(truth, 5, 7))
-    assert book.missing_spans(FIRST + 4) == ((FIRST + 3, FIRST + 4),)
-    assert book.missing_spans(FIRST + 9) == ((FIRST + 3, FIRST + 5), (FIRST + 7, FIRST + 9))
+    ledger = (
+        PartitionLedger.starting_at(account_of(truth, 0, 3))
+        .with_account(account_of(truth, 0, 3))
+        .with_account(account_of(truth, 5, 7))
+    )
+    assert ledger.missing_spans(FIRST + 4) == ((FIRST + 3, FIRST + 4),)
+    assert ledger.missing_spans(FIRST + 9) == ((FIRST + 3, FIRST + 5), (FIRST + 7, FIRST + 9))
     skipped = Account("executions", 0, FIRST, ((Disposition.SKIPPED, 9),))
-    assert book.entered(skipped) == Book(FIRST, FIRST + 9, legs=5, skipped=4)
-    assert book.entered(skipped).missing_spans(FIRST + 9) == ()
+    assert ledger.with_account(skipped) == PartitionLedger(FIRST, FIRST + 9, legs=5, skipped=4)
+    assert ledger.with_account(skipped).missing_spans(FIRST + 9) == ()
 
 
 @given(dispositions)
@@ -96,7 +106,7 @@ def test_an_account_of_a_large_hole_is_small() -> None:
         b'{"topic":"t","partition":0,"first":9223372036854775807,"runs":[["leg",1]]}',
     ],
 )
-def test_what_is_no_account_is_an_error(value: bytes) -> None:
+def test_an_invalid_account_is_an_error(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
         decode_account(value)
 
@@ -107,8 +117,8 @@ def test_an_account_of_a_newer_format_is_refused_by_its_number() -> None:
 
 
 def test_an_account_of_nothing_changes_nothing() -> None:
-    book = Book(FIRST, FIRST + 5, legs=5)
-    assert book.entered(Account("executions", 0, FIRST + 9, ())) == book
+    ledger = PartitionLedger(FIRST, FIRST + 5, legs=5)
+    assert ledger.with_account(Account("executions", 0, FIRST + 9, ())) == ledger
 
 
 @given(st.lists(st.tuples(st.sampled_from(["leg", "rejected", "hole", "batch"]), st.integers(1, 5)), min_size=1))

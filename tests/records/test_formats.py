@@ -4,14 +4,14 @@ import pytest
 from legs import ours
 
 from traderecon.records import ALL_VERSIONS, Execution, Fact, Kind, Origin
-from traderecon.records.formats import OtherFormat, known
+from traderecon.records.formats import OtherFormat, require_known_format
 from traderecon.records.journal import Progress, decode_fact, decode_progress, encode_journal
 
 
 @pytest.mark.matrix("P10")
 @pytest.mark.parametrize("value", [b'{"format":3}', b'{"leg":7,"format":3}', b'{"at_ns":"soon","format":3}'])
 def test_a_record_of_a_newer_format_is_refused_with_both_numbers(value: bytes) -> None:
-    for decode in (decode_fact, decode_progress, known):
+    for decode in (decode_fact, decode_progress, require_known_format):
         with pytest.raises(OtherFormat, match="a record of format 3, this version reads up to 2") as error:
             decode(value)
         assert error.value.exit_code == 78

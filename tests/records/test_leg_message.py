@@ -9,20 +9,22 @@ from hypothesis import strategies as st
 from legs import SECOND_NS, booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
-from traderecon.matching import decided, result, verdict
+from traderecon.matching import judge_facts, judgement_of, result_of
 from traderecon.matching.results import to_last_published
 from traderecon.records import Fact, Origin, State
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.leg_message import instant
-from traderecon.records.result_message import Published, encode_result, published
+from traderecon.records.result_message import PublishedResult, decode_published, encode_result
 from traderecon.rules import FOUNDING
 
 
-def read_back(*facts: Fact) -> tuple[Published, Published]:
+def read_back(*facts: Fact) -> tuple[PublishedResult, PublishedResult]:
     """A result on these facts as it is decoded, and as it was encoded."""
-    encoded = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    return published(encode_result(encoded)), Published(encoded.trade_id, to_last_published(encoded), encoded.facts)
+    encoded = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    return decode_published(encode_result(encoded)), PublishedResult(
+        encoded.trade_id, to_last_published(encoded), encoded.facts
+    )
 
 
 def test_the_facts_and_the_last_published_result() -> None:
@@ -46,7 +48,7 @@ def test_the_facts_and_the_last_published_result() -> None:
 @given(trades(), st.data())
 def test_every_result_is_decoded_as_it_was_encoded(sent: list[Sent], data: st.DataObject) -> None:
     facts = facts_of(sent)
-    if not facts or verdict(facts, FOREVER_NS, FOUNDING).state is State.PENDING:
+    if not facts or judge_facts(facts, FOREVER_NS, FOUNDING).state is State.PENDING:
         return
     decoded, encoded = read_back(*facts)
     assert decoded.last == encoded.last
@@ -64,18 +66,18 @@ def coordinates(fact: Fact) -> tuple[str, str, int, int]:
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"trade_id":"T1"}'])
 def test_other_values_are_errors(value: bytes) -> None:
     with pytest.raises(msgspec.MsgspecError):
-        published(value)
+        decode_published(value)
 
 
 def test_a_result_of_a_newer_format_is_an_error() -> None:
     with pytest.raises(OtherFormat):
-        published(b'{"format":3}')
-    encoded = result(
-        decided([Fact(ours(), Origin("e", 0, 0))], verdict([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING)),
+        decode_published(b'{"format":3}')
+    encoded = result_of(
+        judgement_of([Fact(ours(), Origin("e", 0, 0))], judge_facts([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING)),
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
-        published(json.dumps({**json.loads(encode_result(encoded)), "format": 3}).encode())
+        decode_published(json.dumps({**json.loads(encode_result(encoded)), "format": 3}).encode())
 
 
 def test_a_time_in_another_format() -> None:

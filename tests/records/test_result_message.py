@@ -10,7 +10,7 @@ from legs import SECOND_NS, booked, ours, theirs
 from strategies import Sent, as_json, facts_of, trades
 
 from traderecon.intake import decode
-from traderecon.matching import break_id, decided, result, verdict
+from traderecon.matching import break_id, judge_facts, judgement_of, result_of
 from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import difference_text, encode_result, operand_text
@@ -27,7 +27,7 @@ def test_a_result() -> None:
         Fact(theirs(price="190.505", timestamp_ns=SECOND_NS - 90_000_001, granularity=9), Origin("c.csv", 0, 2)),
         Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1)),
     ]
-    published = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     message = json.loads(encode_result(published), parse_float=Decimal)
     assert list(message)[:5] == ["event_id", "trade_id", "version", "state", "reasons"]
     assert message == {
@@ -114,7 +114,9 @@ def test_a_result() -> None:
 def test_a_result_too_large_for_a_batch_leaves_out_unknown_fields() -> None:
     note: dict[str, str | msgspec.Raw] = {"note": "x" * 60_000}
     facts = [Fact(ours(version=version), Origin("t", 0, version), note) for version in range(1, 20)]
-    message = json.loads(encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())))
+    message = json.loads(
+        encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+    )
     assert len(message["legs"]["executions"]) == 19
     assert not [leg for leg in message["legs"]["executions"] if "note" in leg["payload"]]
 
@@ -127,7 +129,7 @@ def check(name: str, reason: str, outcome: str, *operands: str | None, note: str
 
 def test_a_check_that_was_not_made_has_no_operands() -> None:
     facts = [Fact(theirs(kind=Kind.CANCEL), Origin("t", 0, 0))]
-    published = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     message = json.loads(encode_result(published))
     assert message["checks"][0] == check(
         "ticker", "TICKER_MISMATCH", "NOT_CHECKED", None, None, None, None, note="the other side is missing"
@@ -136,15 +138,15 @@ def test_a_check_that_was_not_made_has_no_operands() -> None:
 
 
 def test_a_snapshot_alone_has_no_event_time() -> None:
-    published = result(decided([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING)), FOUNDING.stamp())
+    published = result_of(judgement_of([Fact(booked(), Origin("t", 0, 0))], Verdict(State.PENDING)), FOUNDING.stamp())
     assert json.loads(encode_result(published))["event_time"] is None
 
 
 def test_the_same_result_is_the_same_bytes() -> None:
     facts = [Fact(ours(), Origin("t", 0, 0)), Fact(theirs(), Origin("t", 0, 1))]
-    trade_verdict = verdict(facts, FOREVER_NS, FOUNDING)
-    encoded = encode_result(result(decided(facts, trade_verdict), FOUNDING.stamp()))
-    assert encode_result(result(decided(facts[::-1], trade_verdict), FOUNDING.stamp())) == encoded
+    trade_verdict = judge_facts(facts, FOREVER_NS, FOUNDING)
+    encoded = encode_result(result_of(judgement_of(facts, trade_verdict), FOUNDING.stamp()))
+    assert encode_result(result_of(judgement_of(facts[::-1], trade_verdict), FOUNDING.stamp())) == encoded
 
 
 def test_operands_and_differences_as_text() -> None:
@@ -172,7 +174,7 @@ def comparable(leg: Leg) -> Leg:
 @given(trades())
 def test_a_payload_is_a_message_with_the_same_leg(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    published = result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     message = json.loads(encode_result(published), parse_float=Decimal)
     assert [(source, leg["offset"]) for source, legs in message["legs"].items() for leg in legs] == [
         (fact.leg.source, fact.origin.offset) for fact in published.facts
@@ -187,7 +189,7 @@ def test_a_payload_is_a_message_with_the_same_leg(sent: list[Sent]) -> None:
 @given(trades())
 def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    encoded = encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+    encoded = encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
 
     def no_float(text: str) -> None:
         raise AssertionError(text)
@@ -207,7 +209,7 @@ def test_unknown_fields_are_included(extra: dict[str, object]) -> None:
     message = f'{json.dumps({**ROW, **extra})[:-1]}, "hint": 190.500, "": [1E+2]}}'
     fact = decode(Source.EXECUTIONS, message.encode(), Origin("executions", 0, 1))
     assert isinstance(fact, Fact)
-    published = result(decided([fact], verdict([fact], FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judgement_of([fact], judge_facts([fact], FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     (leg,) = json.loads(encode_result(published), parse_float=str)["legs"]["executions"]
     sent = {**extra, "hint": "190.500", "": ["1E+2"]}
     assert {name: value for name, value in leg["payload"].items() if name in sent} == sent

@@ -97,7 +97,7 @@ def test_unless_the_rules_say_exact() -> None:
     assert (exact.outcome, exact.difference) == (Outcome.FAIL, 700_000_000)
 
 
-def test_what_it_reads() -> None:
+def test_the_operands_it_reads() -> None:
     assert FOUNDING.operands == {(Source.EXECUTIONS, "timestamp_ns"), (Source.CONFIRMATIONS, "timestamp_ns")}
     assert (FOUNDING.bound, FOUNDING.precision) == (Bound.INCLUSIVE, Precision.EXACT)
 

@@ -9,7 +9,7 @@ import pytest
 from traderecon.rules import FOUNDING, Absolute, Band, Base, Bound, Pnl, Precision, Price, Quantity, Relative, Timestamp
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
-from traderecon.rules.wording import explained
+from traderecon.rules.wording import explain
 
 D = Decimal
 
@@ -208,7 +208,7 @@ def test_text_that_is_not_toml_is_an_error() -> None:
 
 
 def test_an_error_of_another_form_is_unchanged() -> None:
-    assert explained("Invalid value", msgspec.Struct) == "Invalid value"
+    assert explain("Invalid value", msgspec.Struct) == "Invalid value"
 
 
 def test_the_limits_of_a_number_are_allowed() -> None:

@@ -98,7 +98,7 @@ def test_currencies_differ_only_if_both_are_named(trade: str | None, snapshot: s
     assert (RULE.check(execution, theirs(), pnl).outcome is Outcome.NOT_CHECKED) is differs
 
 
-def test_what_it_reads() -> None:
+def test_the_operands_it_reads() -> None:
     assert RULE.operands == {
         (Source.EXECUTIONS, "price"),
         (Source.EXECUTIONS, "quantity"),

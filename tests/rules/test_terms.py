@@ -26,7 +26,7 @@ class TestTicker:
         check = Ticker().check(ours(), theirs(ticker=ticker), None)
         assert check == Check("ticker", Reason.TICKER_MISMATCH, Outcome.FAIL, "AAPL", ticker, None, None, "")
 
-    def test_what_it_reads(self) -> None:
+    def test_the_operands_it_reads(self) -> None:
         assert Ticker().operands == both("ticker")
 
 
@@ -47,7 +47,7 @@ class TestQuantity:
             "quantity", Reason.QUANTITY_MISMATCH, Outcome.WITHIN_TOLERANCE, D(100), D(101), D(1), D(1), ""
         )
 
-    def test_what_it_reads(self) -> None:
+    def test_the_operands_it_reads(self) -> None:
         assert Quantity().operands == both("quantity")
 
 
@@ -71,5 +71,5 @@ class TestPrice:
             "price", Reason.PRICE_MISMATCH, Outcome.FAIL, D("190.506"), D("190.50"), D("0.006"), D("0.005"), ""
         )
 
-    def test_what_it_reads(self) -> None:
+    def test_the_operands_it_reads(self) -> None:
         assert Price(tolerance=CENT).operands == both("price")

@@ -85,7 +85,7 @@ ROWS: dict[str, tuple[End, ...]] = {
         End(Failpoint.STOPPED, stop=True),
         End(Failpoint.STOPPED, nth=3, stop=True),
     ),
-    "K14": (End(Failpoint.STRUCK, bug=True, nth=1), End(Failpoint.STRUCK, bug=True, nth=1)),
+    "K14": (End(Failpoint.FAILURE_COUNTED, bug=True, nth=1), End(Failpoint.FAILURE_COUNTED, bug=True, nth=1)),
 }
 """Every end of a row is a life of its own, one after the other, on the same data."""
 

@@ -25,7 +25,7 @@ SELDOM = {
     Failpoint.REVOKED: 12,
     Failpoint.STOPPING: 3,
     Failpoint.STOPPED: 3,
-    Failpoint.STRUCK: 2,
+    Failpoint.FAILURE_COUNTED: 2,
     Failpoint.RECOVERING: 8,
 }
 """How often a point is passed on a usual day, where that is not often."""

@@ -32,12 +32,12 @@ def test_killed_between_the_log_and_the_agent(rows: dict[str, Row]) -> None:
 
 
 @pytest.mark.matrix("K2")
-def test_killed_with_results_told_and_no_changelog(rows: dict[str, Row]) -> None:
+def test_killed_with_published_results_and_no_changelog(rows: dict[str, Row]) -> None:
     assert_ended(rows["K2"], 1)
 
 
 @pytest.mark.matrix("K3")
-def test_killed_with_a_changelog_nobody_acknowledged(rows: dict[str, Row]) -> None:
+def test_killed_with_an_unacknowledged_changelog(rows: dict[str, Row]) -> None:
     assert_ended(rows["K3"], 1)
 
 
@@ -47,7 +47,7 @@ def test_killed_before_the_local_store(rows: dict[str, Row]) -> None:
 
 
 @pytest.mark.matrix("K5")
-def test_killed_with_results_and_legs_nobody_acknowledged(rows: dict[str, Row]) -> None:
+def test_killed_with_unacknowledged_results_and_legs(rows: dict[str, Row]) -> None:
     assert_ended(rows["K5"], 2)
 
 
@@ -92,9 +92,9 @@ def test_killed_while_it_stops_in_order(rows: dict[str, Row]) -> None:
 
 
 @pytest.mark.matrix("K14")
-def test_killed_at_a_strike_that_is_counted_all_the_same(rows: dict[str, Row]) -> None:
+def test_killed_after_a_failure_was_counted(rows: dict[str, Row]) -> None:
     assert_ended(rows["K14"], 2)
 
 
-def test_all_of_it_together_comes_to_what_the_oracle_says(rows: dict[str, Row]) -> None:
+def test_all_faults_combined_agree_with_the_oracle(rows: dict[str, Row]) -> None:
     assert rows["settled"]["wrong"] == []

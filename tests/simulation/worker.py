@@ -38,7 +38,7 @@ from traderecon.transport.progress import Fetch
 from traderecon.transport.recovery import RangeRecovery
 from traderecon.transport.retry_counts import RetryCounts
 from traderecon.transport.stream import BatchStream
-from traderecon.transport.written import Written
+from traderecon.transport.write_marks import WriteMarks
 
 if TYPE_CHECKING:
     from simulation.broker import Group
@@ -222,7 +222,7 @@ class RoleApp:
         self.async_exit_stack = SimpleNamespace(push_async_callback=_nothing_sync)
         self.start_offsets: Any = None
         self.writes: frozenset[str] = frozenset()
-        self.written = Written(name)
+        self.write_marks = WriteMarks(name)
         self.pauses = Pauses(name)
         self.incidents = Incidents(name)
         self.consumer_generation_id = 0

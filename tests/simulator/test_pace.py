@@ -6,7 +6,7 @@ import time
 import pytest
 
 from traderecon.records import Source
-from traderecon.simulator import Sent, paced
+from traderecon.simulator import Sent, pace
 from traderecon.simulator.pace import MAX_GROUP
 
 
@@ -19,7 +19,7 @@ def groups(messages: list[Sent], rate: float | None, first: int = 0) -> list[tup
 
     async def run() -> list[tuple[float, list[Sent]]]:
         begun = time.monotonic()
-        return [(time.monotonic() - begun, list(due)) async for due in paced(messages, rate, first)]
+        return [(time.monotonic() - begun, list(due)) async for due in pace(messages, rate, first)]
 
     return asyncio.run(run())
 

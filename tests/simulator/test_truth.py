@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from traderecon.intake import Rows
-from traderecon.matching import add, verdict
+from traderecon.matching import add, judge_facts
 from traderecon.records import Fact, Hint, Origin, Outcome, Reason, RejectCode, Rejected, Source, State, Verdict
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -74,7 +74,7 @@ def reconciled(seed: int, trades: int, profile: Profile) -> tuple[dict[str, Verd
         else:
             trade_id = decoded.leg.trade_id
             facts[trade_id], _ = add(facts[trade_id], decoded)
-    return {trade_id: verdict(known, FOREVER_NS, FOUNDING) for trade_id, known in facts.items()}, rejects
+    return {trade_id: judge_facts(known, FOREVER_NS, FOUNDING) for trade_id, known in facts.items()}, rejects
 
 
 def expected(trade: Trade) -> Finding:

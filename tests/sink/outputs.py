@@ -1,4 +1,4 @@
-"""Outputs of matching made from real legs, as a log, and the rows of a database for comparison.
+"""The output topics of matching, made from real legs, as a log; and the rows of a database for comparison.
 
 legs of a trade, in order of arrival -> results -> Outputs({(topic, partition): records})
 """
@@ -14,8 +14,9 @@ from legs import SECOND_NS, booked, ours, theirs
 from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
-from traderecon.matching import decided, result, to_last_published, verdict
+from traderecon.matching import judge_facts, judgement_of, result_of, to_last_published
 from traderecon.records import Fact, Kind, LastPublished, Leg, Origin, Result, State
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
 from traderecon.records.numbers import canonical
 from traderecon.records.result_message import encode_result
@@ -32,10 +33,10 @@ START_MS = SECOND_NS // NS_PER_MS
 SEED = 11
 
 
-def as_sent(leg: Leg) -> Leg:
+def canonical_leg(leg: Leg) -> Leg:
     """The leg as after decoding: amounts in canonical form."""
     amounts = {name: getattr(leg, name) for name in leg.__struct_fields__}
-    return replace(leg, **{name: canonical(one) for name, one in amounts.items() if isinstance(one, Decimal)})
+    return replace(leg, **{name: canonical(amount) for name, amount in amounts.items() if isinstance(amount, Decimal)})
 
 
 SENT: tuple[Leg, ...] = (
@@ -49,10 +50,8 @@ SENT: tuple[Leg, ...] = (
     ours(version=4, kind=Kind.CANCEL),
     booked(),
 )
-LEGS = tuple(as_sent(leg) for leg in SENT)
+LEGS = tuple(canonical_leg(leg) for leg in SENT)
 """Depending on their order they match, break, are resolved, break again and are cancelled."""
-
-TopicPartition = tuple[str, int]
 
 
 def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
@@ -63,14 +62,14 @@ def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
     for offset, leg in enumerate(legs):
         received_at_ns = SECOND_NS + offset * NS_PER_MS
         facts.append(Fact(msgspec.structs.replace(leg, trade_id=trade_id), Origin("in", 0, offset, received_at_ns)))
-        now = decided(tuple(facts), verdict(facts, FOREVER_NS, FOUNDING))
+        now = judgement_of(tuple(facts), judge_facts(facts, FOREVER_NS, FOUNDING))
         if now.verdict.state is not State.PENDING:
-            published.append(result(now, FOUNDING.stamp(), before))
+            published.append(result_of(now, FOUNDING.stamp(), before))
             before = to_last_published(published[-1])
     return published
 
 
-def letter(offset: int, text: str = "not JSON", *, topic: str = "executions") -> bytes:
+def encoded_dead_letter(offset: int, text: str = "not JSON", *, topic: str = "executions") -> bytes:
     """A dead letter."""
     return msgspec.json.encode(
         {
@@ -89,7 +88,7 @@ def letter(offset: int, text: str = "not JSON", *, topic: str = "executions") ->
     )
 
 
-def standing(partition: int, pending: int) -> bytes:
+def encoded_status(partition: int, pending: int) -> bytes:
     """A partition status."""
     return msgspec.json.encode(
         {
@@ -105,68 +104,72 @@ class Outputs:
     """The output topics as a log with gaps in its offsets."""
 
     def __init__(self, seed: int = SEED) -> None:
-        self.places: dict[TopicPartition, list[LogRecord]] = {}
+        self.partitions: dict[TopicPartition, list[LogRecord]] = {}
         self._rng = random.Random(seed)
         self._clock_ms = START_MS
 
-    def publish(self, one: Result, before: Result | None = None) -> None:
+    def publish(self, result: Result, before: Result | None = None) -> None:
         """Append a result to its home topic, and to the previous home of its trade."""
-        at_home = {home(one), *([] if before is None else [home(before)])}
-        for topic in sorted(at_home):
-            self.append(topic, crc32(one.trade_id.encode()) % PARTITIONS, one.trade_id.encode(), encode_result(one))
+        topics_of_result = {home_topic(result), *([] if before is None else [home_topic(before)])}
+        for topic in sorted(topics_of_result):
+            self.append(
+                topic, crc32(result.trade_id.encode()) % PARTITIONS, result.trade_id.encode(), encode_result(result)
+            )
 
-    def trade(self, trade_id: str, legs: Iterable[Leg], *, again: bool = False) -> None:
+    def publish_trade(self, trade_id: str, legs: Iterable[Leg], *, again: bool = False) -> None:
         """Publish every result of a trade; ``again``: the last two are repeated."""
         published = results_of(trade_id, legs)
         pairs = [*zip(published, [None, *published], strict=False)]
-        for one, before in [*pairs, *(pairs[-2:] if again else [])]:
-            self.publish(one, before)
+        for result, before in [*pairs, *(pairs[-2:] if again else [])]:
+            self.publish(result, before)
 
     def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
         """Append one record."""
-        records = self.places.setdefault((topic, partition), [])
+        records = self.partitions.setdefault((topic, partition), [])
         offset = records[-1].offset + 1 if records else 0
         self._clock_ms += 1
         gap = self._rng.random() < 0.1
         records.append(LogRecord(offset + gap, self._clock_ms, key, value, ()))
 
-    def others(self, count: int) -> None:
+    def publish_others(self, count: int) -> None:
         """Publish dead letters, some of them twice, and partition statuses."""
         for number in range(count):
             for _ in range(self._rng.choice((1, 1, 2))):
-                self.append(TOPICS.dead_letters, number % PARTITIONS, None, letter(number, f"not JSON, {number}"))
+                self.append(
+                    TOPICS.dead_letters, number % PARTITIONS, None, encoded_dead_letter(number, f"not JSON, {number}")
+                )
             partition = number % PARTITIONS
-            self.append(TOPICS.standings, partition, b"%d" % partition, standing(partition, number % 2))
+            self.append(TOPICS.standings, partition, b"%d" % partition, encoded_status(partition, number % 2))
 
     def batch(self, tp: TopicPartition, first: int, count: int) -> MicroBatch:
         """``count`` records of a partition, from the index ``first`` on."""
-        records: Sequence[Record] = self.places[tp][first : first + count]
+        records: Sequence[Record] = self.partitions[tp][first : first + count]
         return MicroBatch(*tp, records)
 
-    def into(self, store: Store, batch_records: int = 1_000) -> None:
+    def write_to(self, store: Store, batch_records: int = 1_000) -> None:
         """Write everything to a store, topic by topic."""
-        for tp in self.places:
-            for first in range(0, len(self.places[tp]), batch_records):
+        for tp in self.partitions:
+            for first in range(0, len(self.partitions[tp]), batch_records):
                 store.take(self.batch(tp, first, batch_records))
 
     @property
-    def ends(self) -> dict[TopicPartition, int]:
+    def next_offsets(self) -> dict[TopicPartition, int]:
         """The next offset of every partition."""
-        return {tp: records[-1].offset + 1 for tp, records in self.places.items()}
+        return {tp: records[-1].offset + 1 for tp, records in self.partitions.items()}
 
 
-def home(one: Result) -> str:
+def home_topic(result: Result) -> str:
     """The topic a result counts on."""
-    return TOPICS.mismatch if one.verdict.state.is_break else TOPICS.reconciled
+    return TOPICS.mismatch if result.verdict.state.is_break else TOPICS.reconciled
 
 
-def simulated(trades: int, seed: int = SEED) -> Outputs:
+def simulated_outputs(trades: int, seed: int = SEED) -> Outputs:
     """The outputs of simulated trades; one in three has several results, the others match at once."""
     rng, outputs = random.Random(seed), Outputs(seed)
     for number in range(trades):
         legs = rng.sample(LEGS, rng.randrange(2, 7)) if rng.random() < 0.3 else LEGS[:2]
-        outputs.trade(f"T-{number}", legs, again=rng.random() < 0.05)
-    outputs.others(trades // 20)
+        outputs.publish_trade(f"T-{number}", legs, again=rng.random() < 0.05)
+    outputs.publish_others(trades // 20)
     return outputs
 
 

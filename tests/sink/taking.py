@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from sink.outputs import Outputs, simulated
+from sink.outputs import Outputs, simulated_outputs
 
 from traderecon.sink.store import Store
 
@@ -24,9 +24,9 @@ def live(outputs: Outputs, url: str, seed: int, progress: int) -> None:
     store.ready()
     offsets = store.offsets()
     taken = {
-        tp: sum(record.offset < offsets.get(tp, 0) for record in records) for tp, records in outputs.places.items()
+        tp: sum(record.offset < offsets.get(tp, 0) for record in records) for tp, records in outputs.partitions.items()
     }
-    while left := [tp for tp, records in outputs.places.items() if taken[tp] < len(records)]:
+    while left := [tp for tp, records in outputs.partitions.items() if taken[tp] < len(records)]:
         tp = rng.choice(left)
         first = max(0, taken[tp] - rng.choice((0, 0, 5)))
         batch = outputs.batch(tp, first, rng.randint(6, BATCH_RECORDS))
@@ -37,8 +37,8 @@ def live(outputs: Outputs, url: str, seed: int, progress: int) -> None:
 
 def main(url: str, trades: int, kills: int) -> None:
     """Kill the process ``kills`` times, each after a few batches, then let one finish."""
-    rng, outputs = random.Random(trades), simulated(trades)
-    most = sum(map(len, outputs.places.values())) // BATCH_RECORDS // kills
+    rng, outputs = random.Random(trades), simulated_outputs(trades)
+    most = sum(map(len, outputs.partitions.values())) // BATCH_RECORDS // kills
     killed = 0
     while True:
         signals, progress = os.pipe()

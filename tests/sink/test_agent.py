@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sink.outputs import PARTITIONS, TOPICS, Outputs, rows, simulated
+from sink.outputs import PARTITIONS, TOPICS, Outputs, rows, simulated_outputs
 
 from traderecon.sink.filters import TradeFilter
 from traderecon.sink.queries import Queries
@@ -55,7 +55,7 @@ class Stage:
 
     def publish(self, outputs: Outputs) -> None:
         """Publish everything; the log assigns the offsets, without gaps."""
-        for (topic, partition), records in outputs.places.items():
+        for (topic, partition), records in outputs.partitions.items():
             self.log.append([(topic, partition, [(one.key, one.value, one.timestamp, ()) for one in records])])
 
     def until(self, found: Callable[[], object], what: str) -> None:
@@ -91,7 +91,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 def test_published_records_are_stored_and_counted(stage: Stage) -> None:
-    stage.publish(simulated(300))
+    stage.publish(simulated_outputs(300))
     worker = stage.start()
     stage.until(stage.done, "everything is stored")
     worker.terminate()
@@ -105,7 +105,7 @@ def test_published_records_are_stored_and_counted(stage: Stage) -> None:
 
 
 def test_a_worker_continues_at_the_offsets_of_the_database(stage: Stage) -> None:
-    outputs = simulated(300)
+    outputs = simulated_outputs(300)
     stage.publish(outputs)
     worker = stage.start()
     stage.until(stage.store.offsets, "something is stored")
@@ -122,7 +122,7 @@ def test_a_worker_continues_at_the_offsets_of_the_database(stage: Stage) -> None
     stage.store.ready()
     stage.start()
     stage.until(stage.done, "everything is stored")
-    published = sum(len(records) for (topic, _), records in outputs.places.items() if topic == TOPICS.reconciled)
+    published = sum(len(records) for (topic, _), records in outputs.partitions.items() if topic == TOPICS.reconciled)
     history = [row for row in rows(stage.store.engine)["result_history"] if TOPICS.reconciled in row]
     assert 0 < len(history) <= published
     before = rows(stage.store.engine)
@@ -147,7 +147,7 @@ def test_a_foreign_record_ends_the_process(stage: Stage) -> None:
 def test_a_foreign_record_becomes_a_dead_letter_on_the_third_attempt(stage: Stage, tmp_path: Path) -> None:
     tp, value = (TOPICS.mismatch, 0), b'{"trade_id": "T"}'
     stage.log.append([(*tp, [(b"T", value, 7, ())])])
-    stage.publish(simulated(300))
+    stage.publish(simulated_outputs(300))
     for _ in range(2):
         assert stage.start().wait(END_S) == SOFTWARE_ERROR
         assert tp not in stage.store.offsets()
@@ -167,7 +167,7 @@ def test_a_foreign_record_becomes_a_dead_letter_on_the_third_attempt(stage: Stag
     assert (base64.b64decode(key), base64.b64decode(raw)) == (b"T", value)
     other = Store.open(f"sqlite:///{tmp_path / 'other.db'}")
     other.ready()
-    simulated(300).into(other)
+    simulated_outputs(300).write_to(other)
     expected = rows(other.engine)
     other.close()
     for table in ("results", "breaks", "break_events"):
@@ -175,7 +175,7 @@ def test_a_foreign_record_becomes_a_dead_letter_on_the_third_attempt(stage: Stag
 
 
 def test_a_stopped_worker_leaves_a_single_file(stage: Stage, tmp_path: Path) -> None:
-    stage.publish(simulated(300))
+    stage.publish(simulated_outputs(300))
     queries = Queries.open(f"sqlite:///{stage.directory / 't.db'}")
     worker = stage.start()
     stage.until(stage.done, "everything is stored")
@@ -191,7 +191,7 @@ def test_a_stopped_worker_leaves_a_single_file(stage: Stage, tmp_path: Path) -> 
 
 
 def test_a_sink_that_was_overtaken_ends_the_process(stage: Stage) -> None:
-    outputs = simulated(50)
+    outputs = simulated_outputs(50)
     stage.start()
     stage.until(lambda: "Worker ready" in stage.worker_log, "the worker is ready")
     stage.store.take(outputs.batch((TOPICS.reconciled, 0), 0, 5))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from strategies import Sent, facts_of, trades
 
-from traderecon.matching import decided, result, verdict
+from traderecon.matching import judge_facts, judgement_of, result_of
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import decode_head, encode_result
 from traderecon.rules import FOUNDING
@@ -35,7 +35,9 @@ STANDING: dict[str, Any] = {"partition": 0, "watermark": None, "pending": {"pnl"
 @given(trades(snapshots=False))
 def test_every_result_has_a_finite_notional(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    published = encode_result(result(decided(facts, verdict(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+    published = encode_result(
+        result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    )
     notional = decode_head(published).size.notional
     assert notional is None or Decimal(notional).is_finite()
 
@@ -69,5 +71,7 @@ def test_values_that_cannot_be_stored_are_foreign_records(
             store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", value, ())]))
     store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", json.dumps(valid).encode(), ())]))
     queries = Queries(store.readers)
-    assert (len(queries.standings()), sum(queries.states().values())) == ((1, 1) if topic == "standings" else (0, 0))
+    assert (len(queries.partition_statuses()), sum(queries.states().values())) == (
+        (1, 1) if topic == "standings" else (0, 0)
+    )
     store.close()

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sink.outputs import TOPICS, simulated
+from sink.outputs import TOPICS, simulated_outputs
 
 from traderecon import clock
 from traderecon.audit.backup import backup
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.checkpointer import Checkpointer
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind
 from traderecon.audit.verify import examine
 from traderecon.records.action import encode_action, rules_change
 from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.digest import sha256
-from traderecon.sink.place import place_of
+from traderecon.sink.file_identity import file_identity
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
@@ -65,38 +65,38 @@ def test_a_backup_has_no_id(store: Store, tmp_path: Path) -> None:
 def test_a_copy_lies_in_another_place_and_its_workers_in_one(store: Store, tmp_path: Path) -> None:
     (tmp_path / "copy.db").write_bytes((tmp_path / "t.db").read_bytes())
     (tmp_path / "link.db").symlink_to(tmp_path / "t.db")
-    assert place_of(str(tmp_path / "t.db")) == place_of(str(tmp_path / "link.db"))
-    assert place_of(str(tmp_path / "t.db")) != place_of(str(tmp_path / "copy.db"))
+    assert file_identity(str(tmp_path / "t.db")) == file_identity(str(tmp_path / "link.db"))
+    assert file_identity(str(tmp_path / "t.db")) != file_identity(str(tmp_path / "copy.db"))
 
 
 @pytest.mark.matrix("Z8")
-def test_one_machine_is_told_from_another_by_its_start_or_else_its_name(
+def test_machines_are_distinguished_by_boot_id_or_host_name(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = str(tmp_path / "t.db")
-    here = place_of(path)
+    here = file_identity(path)
     monkeypatch.setattr(clock, "boot_id", lambda: "another start")
-    assert place_of(path) != here
+    assert file_identity(path) != here
     monkeypatch.setattr(clock, "boot_id", lambda: "")
     assert (
-        place_of(path)
+        file_identity(path)
         == sha256(f"{socket.gethostname()} {(found := Path(path).stat()).st_dev} {found.st_ino}".encode())[:16]
     )
 
 
 @pytest.mark.matrix("Z8")
-def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
-    outputs = simulated(120)
+def test_a_database_whose_outputs_have_expired_records_since_when_it_is_complete(store: Store, tmp_path: Path) -> None:
+    outputs = simulated_outputs(120)
     whole = fresh(tmp_path / "whole.db")
-    outputs.into(whole)
-    late = {tp: records[len(records) // 2].offset for tp, records in outputs.places.items()}
+    outputs.write_to(whole)
+    late = {tp: records[len(records) // 2].offset for tp, records in outputs.partitions.items()}
     store.note_earliest(late)
-    remaining = {tp: [one for one in records if one.offset >= late[tp]] for tp, records in outputs.places.items()}
+    remaining = {tp: [one for one in records if one.offset >= late[tp]] for tp, records in outputs.partitions.items()}
     for tp, records in remaining.items():
         store.take(MicroBatch(*tp, records))
     url = f"sqlite:///{tmp_path / 't.db'}"
-    with looked_at(url) as connection:
-        examined = examine(connection, Known())
+    with open_for_audit(url) as connection:
+        examined = examine(connection, CheckpointSet())
     histories = (TOPICS.reconciled, TOPICS.mismatch, TOPICS.dead_letters)
     begun = {(one.topic, one.partition): one.first_offset for one in examined.beginnings}
     assert begun == {tp: first for tp, first in late.items() if tp[0] in histories}
@@ -107,12 +107,12 @@ def test_a_database_whose_outputs_have_expired_says_since_when_it_is_complete(st
     # Checkpoints of a database that began with the first message are of other chains.
     other = Checkpointer(whole.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
     mine = Checkpointer(store.engine, tmp_path / "none.jsonl", lambda: NOW).due([*late])
-    assert {one.place: one.first for one in mine} == begun
+    assert {one.tp: one.first for one in mine} == begun
     chains: dict[tuple[str, int], list[Checkpoint]] = {}
     for one in [*other, *mine]:
-        chains.setdefault(one.place, []).append(one)
-    with looked_at(url) as connection:
-        examined = examine(connection, Known(chains))
+        chains.setdefault(one.tp, []).append(one)
+    with open_for_audit(url) as connection:
+        examined = examine(connection, CheckpointSet(chains))
     assert examined.intact, examined.findings
     assert examined.checkpoints == len(mine)
     whole.close()

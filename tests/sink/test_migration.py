@@ -115,7 +115,7 @@ def test_a_database_that_cannot_be_used(address: str, code: int, message: str) -
     with pytest.raises(StoreError, match=message) as error:
         Store.open(address)
     assert error.value.code == code
-    assert "hunter2" not in error.value.sentence
+    assert "hunter2" not in error.value.message
 
 
 def test_a_file_that_is_not_a_database_is_rejected(tmp_path: Path) -> None:

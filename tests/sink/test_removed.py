@@ -80,13 +80,13 @@ def test_an_error_of_a_connection_opened_after_the_removal_is_reported_as_the_re
     with pytest.raises(DatabaseError) as raised:
         store.readers.connect().exec_driver_sql("SELECT count(*) FROM results")
     assert "traderecon.db-wal was removed or replaced while in use: put the database back" in str(
-        store.explained(raised.value)
+        store.to_store_error(raised.value)
     )
     store.close()
 
 
 @pytest.mark.parametrize("name", ["log.db", "log.db-wal"])
-def test_an_embedded_log_taken_from_under_a_worker_ends_it(installation: Installation, name: str) -> None:
+def test_removing_the_embedded_log_ends_its_worker(installation: Installation, name: str) -> None:
     """Nothing that is written to it would be there after a start: the worker must not look ready, and end with 0."""
     installation.create_topics()
     worker = installation.start_ready()

@@ -6,7 +6,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,21 @@ from sink.outputs import (
     PARTITIONS,
     TOPICS,
     Outputs,
-    TopicPartition,
-    letter,
+    encoded_dead_letter,
+    encoded_status,
     results_of,
     rows,
-    simulated,
-    standing,
+    simulated_outputs,
 )
 
 from traderecon.audit import database
-from traderecon.audit.checkpoint_files import Known
-from traderecon.audit.database import looked_at
+from traderecon.audit.checkpoint_files import CheckpointSet
+from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.verify import examine
 from traderecon.matching.closed import late_leg_result
 from traderecon.records import Break, Fact, Kind, Leg, Result, Transition, identity
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
@@ -99,7 +99,7 @@ def published(store: Store, results: list[Result], *, backwards: bool = False) -
     outputs = Outputs()
     for result, before in zip(results, [None, *results], strict=False):
         outputs.publish(result, before)
-    for tp in sorted(outputs.places, reverse=backwards):
+    for tp in sorted(outputs.partitions, reverse=backwards):
         store.take(outputs.batch(tp, 0, 1_000))
 
 
@@ -109,14 +109,15 @@ def test_a_database_bound_to_no_log_yet_knows_its_topics_by_what_it_has_read(sto
         assert bound_topics(connection) == TOPICS
         connection.exec_driver_sql("INSERT INTO sink_offsets VALUES ('x.reconciled', 0, 1, ?)", (START,))
         assert bound_topics(connection) == topics("x.")
-    assert database.bound_topics(sqlite3.connect(store.path)) == topics("x.")
+    with closing(sqlite3.connect(store.path)) as file:
+        assert database.bound_topics(file) == topics("x.")
 
 
 def recomputed(outputs: Outputs) -> dict[TopicPartition, str]:
     """The head of every chain, computed from the topics alone."""
     heads = {}
     dead_letters: set[tuple[str, int, int]] = set()
-    for (topic, partition), records in outputs.places.items():
+    for (topic, partition), records in outputs.partitions.items():
         head, seen = START, set[tuple[int, str]]()
         for record in records:
             assert record.value
@@ -154,12 +155,12 @@ def test_the_rows_do_not_depend_on_order_or_repetition(
 ) -> None:
     outputs, rng = Outputs(seed), random.Random(seed)
     for number, (legs, again) in enumerate(lives):
-        outputs.trade(f"T{number}", legs, again=again)
-    outputs.others(4)
+        outputs.publish_trade(f"T{number}", legs, again=again)
+    outputs.publish_others(4)
     with in_copy(empty, "in-order") as in_order, in_copy(empty, "shuffled") as shuffled:
-        outputs.into(in_order)
-        at = dict.fromkeys(outputs.places, 0)
-        while left := [tp for tp, records in outputs.places.items() if at[tp] < len(records)]:
+        outputs.write_to(in_order)
+        at = dict.fromkeys(outputs.partitions, 0)
+        while left := [tp for tp, records in outputs.partitions.items() if at[tp] < len(records)]:
             tp = rng.choice(left)
             first = max(0, at[tp] - rng.choice((0, 0, 1, 3)))
             batch = outputs.batch(tp, first, rng.randint(1, 6))
@@ -169,7 +170,7 @@ def test_the_rows_do_not_depend_on_order_or_repetition(
                 shuffled.offsets()  # as a sink does when its partitions are assigned again
         assert rows(shuffled.engine) == rows(in_order.engine)
         assert heads(shuffled) == recomputed(outputs)
-        assert shuffled.offsets() == outputs.ends
+        assert shuffled.offsets() == outputs.next_offsets
 
 
 @contextmanager
@@ -191,18 +192,18 @@ def test_a_sink_killed_again_and_again_loses_nothing_and_doubles_nothing(tmp_pat
     trades = 2_000
     done = program("sink.taking", f"sqlite:///{tmp_path / 'killed.db'}", str(trades), str(KILLS))
     assert (done.returncode, done.stdout) == (0, f"{KILLS}\n"), done.stderr
-    outputs = simulated(trades)
-    outputs.into(store)
+    outputs = simulated_outputs(trades)
+    outputs.write_to(store)
     survivor = Store.open(f"sqlite:///{tmp_path / 'killed.db'}")
     assert rows(survivor.engine) == rows(store.engine)
     assert heads(survivor) == recomputed(outputs)
-    assert survivor.offsets() == outputs.ends
+    assert survivor.offsets() == outputs.next_offsets
     survivor.close()
 
 
 @pytest.mark.matrix("Z1")
 def test_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
-    outputs = simulated(50)
+    outputs = simulated_outputs(50)
     tp = (TOPICS.mismatch, 0)
     other = Store.open(f"sqlite:///{tmp_path / 't.db'}")
     assert store.offsets() == other.offsets() == {}
@@ -217,13 +218,13 @@ def test_a_sink_that_was_overtaken_stops(tmp_path: Path, store: Store) -> None:
         store.take(outputs.batch(tp, 10, 10))
     store.offsets()
     assert store.take(outputs.batch(tp, 10, 10)).rows == 0
-    outputs.into(store)
+    outputs.write_to(store)
     assert heads(store) == recomputed(outputs)
     other.close()
 
 
 def test_a_batch_that_fails_in_part_is_not_written_at_all(store: Store) -> None:
-    outputs = simulated(20)
+    outputs = simulated_outputs(20)
     tp = (TOPICS.reconciled, 0)
     outputs.append(*tp, b"T", b'{"event_id": "e"}')
     before = rows(store.engine)
@@ -272,7 +273,7 @@ def test_a_batch_of_rejected_records_advances_the_offset(store: Store) -> None:
 
 def test_a_closed_store_has_everything_in_its_file(tmp_path: Path) -> None:
     store, readers = fresh(tmp_path / "t.db"), Store.open(f"sqlite:///{tmp_path / 't.db'}")
-    simulated(200).into(store)
+    simulated_outputs(200).write_to(store)
     expected = rows(readers.engine)
     store.close()
     store.close()
@@ -288,7 +289,7 @@ def test_an_open_reader_does_not_block_closing(tmp_path: Path, monkeypatch: pyte
     store, readers = fresh(tmp_path / "t.db"), Store.open(f"sqlite:///{tmp_path / 't.db'}")
     with readers.engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar() == 0
-        simulated(200).into(store)
+        simulated_outputs(200).write_to(store)
         store.close()
         assert connection.exec_driver_sql("SELECT count(*) FROM results").scalar() == 0
     assert len(table(readers, "results")) == 200
@@ -310,7 +311,7 @@ def test_hostile_text_is_stored_unchanged(store: Store) -> None:
     results = [results_of(text, [ours(ticker=text), theirs(price="191", ticker=text)])[-1] for text in HOSTILE]
     records = [Record(at, 0, None, encode_result(result), ()) for at, result in enumerate(results)]
     store.take(MicroBatch(TOPICS.mismatch, 0, records))
-    dead_letters = [Record(at, 0, None, letter(at, text), ()) for at, text in enumerate(HOSTILE)]
+    dead_letters = [Record(at, 0, None, encoded_dead_letter(at, text), ()) for at, text in enumerate(HOSTILE)]
     store.take(MicroBatch(TOPICS.dead_letters, 0, dead_letters))
     for name in ("results", "breaks"):
         assert {row["trade_id"]: row["ticker"] for row in table(store, name)} == dict(
@@ -426,8 +427,8 @@ def test_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_own(
     assert len({row["event_id"] for row in table(store, "result_history")}) == 1
     assert (one(store, "results")["version"], one(store, "breaks")["status"]) == (12, "OPEN")
     assert len(table(store, "break_events")) == 1, "the same break, opened once"
-    with looked_at(f"sqlite:///{store.path}") as connection:
-        found = examine(connection, Known()).findings
+    with open_for_audit(f"sqlite:///{store.path}") as connection:
+        found = examine(connection, CheckpointSet()).findings
         assert [each for each in found if each.kind is not Finding.CHECKPOINT] == []
 
 
@@ -468,10 +469,13 @@ def test_no_digit_of_an_amount_is_lost(store: Store) -> None:
 
 
 def test_a_dead_letter_is_stored_once(store: Store) -> None:
-    batch = [Record(at, 0, None, letter(origin), ()) for at, origin in enumerate((4, 4, 5))]
+    batch = [Record(at, 0, None, encoded_dead_letter(origin), ()) for at, origin in enumerate((4, 4, 5))]
     assert store.take(MicroBatch(TOPICS.dead_letters, 0, batch)).rows == 2
-    assert store.take(MicroBatch(TOPICS.dead_letters, 0, [Record(3, 0, None, letter(5, "again"), ())])).rows == 0
-    elsewhere = Record(4, 0, None, letter(5, topic="pnl_snapshot"), ())
+    assert (
+        store.take(MicroBatch(TOPICS.dead_letters, 0, [Record(3, 0, None, encoded_dead_letter(5, "again"), ())])).rows
+        == 0
+    )
+    elsewhere = Record(4, 0, None, encoded_dead_letter(5, topic="pnl_snapshot"), ())
     assert store.take(MicroBatch(TOPICS.dead_letters, 0, [elsewhere])).rows == 1
     places = [(row["source_topic"], row["source_offset"], row["offset"]) for row in table(store, "dead_letters")]
     assert places == [("executions", 4, 0), ("executions", 5, 2), ("pnl_snapshot", 5, 4)]
@@ -481,9 +485,9 @@ def test_a_dead_letter_of_another_record_at_the_same_offset_is_an_error_in_the_l
     store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After the input was recreated. The database has one dead letter per offset; a second is logged."""
-    other = letter(4).replace(b"0" * 64, b"1" * 64)
+    other = encoded_dead_letter(4).replace(b"0" * 64, b"1" * 64)
     for at in (0, 2):  # of one batch, and of another
-        batch = [Record(at, 0, None, letter(4), ()), Record(at + 1, 0, None, other, ())]
+        batch = [Record(at, 0, None, encoded_dead_letter(4), ()), Record(at + 1, 0, None, other, ())]
         store.take(MicroBatch(TOPICS.dead_letters, 0, batch))
     assert len(table(store, "dead_letters")) == 1
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
@@ -494,7 +498,7 @@ def test_a_dead_letter_of_another_record_at_the_same_offset_is_an_error_in_the_l
 
 
 def test_the_newest_partition_status_is_stored(store: Store) -> None:
-    batch = [Record(at, at, b"1", standing(1, pending), ()) for at, pending in enumerate((3, 1, 0))]
+    batch = [Record(at, at, b"1", encoded_status(1, pending), ()) for at, pending in enumerate((3, 1, 0))]
     assert store.take(MicroBatch(TOPICS.standings, 1, batch)).rows == 1
     row = one(store, "standings")
     assert (row["partition"], row["watermark"], row["at"]) == (1, "2025-07-26T10:01:23Z", "1970-01-01T00:00:00.002Z")
@@ -504,7 +508,7 @@ def test_the_newest_partition_status_is_stored(store: Store) -> None:
 
 
 def test_amounts_and_times_are_text(store: Store) -> None:
-    simulated(50).into(store)
+    simulated_outputs(50).write_to(store)
     with store.engine.connect() as connection:
         for name in ("results", "breaks"):
             kinds = connection.exec_driver_sql(
@@ -515,11 +519,11 @@ def test_amounts_and_times_are_text(store: Store) -> None:
 
 def test_the_simulated_outputs_cover_every_case() -> None:
     """The premises of these tests: repeats, copies, gaps, and breaks of every kind."""
-    outputs = simulated(400)
-    message = [msgspec.json.decode(one.value or b"") for tp in outputs.places for one in outputs.places[tp]]
+    outputs = simulated_outputs(400)
+    message = [msgspec.json.decode(one.value or b"") for tp in outputs.partitions for one in outputs.partitions[tp]]
     seen = {one["break"]["transition"] for one in message if "break" in one}
     assert seen == {"opened", "reclassified", "resolved", "none"}
     assert {one["state"] for one in message if "state" in one} == {"MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"}
-    assert len(outputs.places) == 4 * PARTITIONS
-    assert any(records[-1].offset >= len(records) for records in outputs.places.values())
+    assert len(outputs.partitions) == 4 * PARTITIONS
+    assert any(records[-1].offset >= len(records) for records in outputs.partitions.values())
     assert isinstance(results_of("T", [ours()])[0].facts[0], Fact)

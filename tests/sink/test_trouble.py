@@ -51,7 +51,7 @@ def test_a_slow_database_is_waited_for_in_bounded_memory(installation: Installat
 
 
 @pytest.mark.matrix("S11")
-def test_a_worker_that_may_open_no_more_files_stops_and_the_next_goes_on(installation: Installation) -> None:
+def test_a_worker_out_of_open_files_stops_and_the_next_continues(installation: Installation) -> None:
     truth = batch_of(installation, DAY)
     installation.run("simulate", *DAY.arguments)
     worker = installation.start_ready()

@@ -21,7 +21,7 @@ def stored(table: BatchTable) -> dict[bytes, bytes]:
     return dict(table.write_batch(batch(0)).scan(b"T"))
 
 
-def test_a_draft_sees_itself_over_what_is_stored(tmp_path: Path) -> None:
+def test_a_write_batch_reads_its_own_changes_over_stored_rows(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         first = table.write_batch(batch(0))
         first.put(b"T1\x00e", b"1")
@@ -40,7 +40,7 @@ def test_a_draft_sees_itself_over_what_is_stored(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_what_is_written_is_there_after_a_restart_with_its_offsets(tmp_path: Path) -> None:
+def test_written_rows_and_offsets_survive_a_restart(tmp_path: Path) -> None:
     async def before(table: BatchTable) -> None:
         assert table.applied("legs", 0) == -1
         write_batch = table.write_batch(batch(5, 6))
@@ -58,7 +58,7 @@ def test_what_is_written_is_there_after_a_restart_with_its_offsets(tmp_path: Pat
 
 
 @pytest.mark.matrix("Z1")
-def test_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
+def test_records_of_another_writer_are_read_before_writing(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         first = table.write_batch(batch(0))
         first.put(b"T1", b"1")
@@ -75,7 +75,7 @@ def test_what_somebody_else_wrote_is_read_first(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_two_drafts_of_a_partition_at_once_are_a_bug(tmp_path: Path) -> None:
+def test_two_concurrent_write_batches_of_a_partition_raise(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         write_batches = table.write_batch(batch(0)), table.write_batch(batch(1))
         with pytest.raises(RuntimeError, match="written at the same time"):
@@ -84,7 +84,7 @@ def test_two_drafts_of_a_partition_at_once_are_a_bug(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_a_table_is_not_written_in_any_other_way(tmp_path: Path) -> None:
+def test_a_table_is_written_through_write_batches_only(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         with pytest.raises(TypeError, match="put b'T1' through write_batch"):
             table[b"T1"] = b"1"
@@ -96,7 +96,7 @@ def test_a_table_is_not_written_in_any_other_way(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
+def test_a_scan_agrees_with_a_dictionary(tmp_path: Path) -> None:
     rng = random.Random(5)
     keys = [b"%c\x00%c" % (trade, leg) for trade in b"ABC" for leg in b"abcd"]
 
@@ -122,7 +122,7 @@ def test_a_scan_is_what_a_dictionary_would_say(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_many_scans_at_once_end_where_their_prefix_does(tmp_path: Path) -> None:
+def test_concurrent_scans_stop_at_the_end_of_their_prefix(tmp_path: Path) -> None:
     """Each iterator points into the bytes of its bound, which must live as long, whatever else is allocated."""
     rng = random.Random(7)
     db = Rdict(str(tmp_path), Options(raw_mode=True))
@@ -152,7 +152,7 @@ def test_many_scans_at_once_end_where_their_prefix_does(tmp_path: Path) -> None:
     db.close()
 
 
-def test_what_has_been_applied_never_falls(tmp_path: Path) -> None:
+def test_the_applied_offset_never_decreases(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         await table.write_batch(batch(0, 1, 2, 3, 4, 5)).write()
         replay = table.write_batch(batch(0, 1, 2))  # a restart before a commit, with another batch size
@@ -167,7 +167,7 @@ def test_what_has_been_applied_never_falls(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_what_has_been_applied_is_recovered_as_the_highest(tmp_path: Path) -> None:
+def test_recovery_keeps_the_highest_applied_offset(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         records = [Row(0, key=APPLIED, value=b"12"), Row(1, key=APPLIED, value=b"3")]
         table.restore(TP(CHANGELOG, 0), records, 2)
@@ -176,7 +176,7 @@ def test_what_has_been_applied_is_recovered_as_the_highest(tmp_path: Path) -> No
     play(tmp_path, story)
 
 
-def test_what_is_deleted_begins_again_wherever_the_changelog_is_cut(tmp_path: Path) -> None:
+def test_a_deleted_monotonic_row_starts_over_wherever_the_changelog_is_cut(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         key = watermarks.MONOTONIC[0] + b"row"
         records = [Row(at, key=key, value=value) for at, value in enumerate((b"12", None, b"3", b"2", None))]
@@ -212,7 +212,7 @@ asyncio.run(story())
 
 
 @pytest.mark.matrix("B8")
-def test_a_changelog_that_goes_back_ends_the_process(tmp_path: Path) -> None:
+def test_a_changelog_whose_offsets_go_back_ends_the_process(tmp_path: Path) -> None:
     command = [sys.executable, "-c", MADE_ANEW, str(Path(__file__).parents[1]), str(tmp_path)]
     process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert process.returncode == 78, process.stderr
@@ -223,7 +223,7 @@ def rocksdb_property(db: Rdict, name: str) -> int:
     return db.property_int_value(f"rocksdb.{name}") or 0
 
 
-def test_all_partitions_share_one_cache_that_holds_their_indexes_too(tmp_path: Path) -> None:
+def test_all_partitions_share_one_cache_that_also_holds_their_indexes(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         first, second = table.data.of(0), table.data.of(1)
         for db in (first, second):

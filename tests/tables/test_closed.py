@@ -9,7 +9,7 @@ from tables_case import batch, play
 
 from traderecon.records import LastPublished, State, identity
 from traderecon.records.journal import encode_journal
-from traderecon.records.result_message import Published
+from traderecon.records.result_message import PublishedResult
 from traderecon.tables import BatchTable, closed, facts, last_published, outputs, trades
 
 PUBLISHED = LastPublished(2, State.MATCHED, (), "e" * 64)
@@ -23,18 +23,18 @@ def kept_rows() -> list[tuple[facts.StoredFact, bytes]]:
     ]
 
 
-async def matched(table: BatchTable, memory: trades.Memory) -> None:
+async def matched(table: BatchTable, cache: trades.TradeCache) -> None:
     """A trade with two legs, whose result is published."""
     write_batch = table.write_batch(batch(20))
-    trades_of_batch = memory.trades(write_batch)
+    trades_of_batch = cache.trades(write_batch)
     trades_of_batch.of(b"T1")
     for stored_fact, value in kept_rows():
-        trades_of_batch.keep(b"T1", stored_fact, value)
+        trades_of_batch.add_fact(b"T1", stored_fact, value)
     trades_of_batch.set_last_published(b"T1", PUBLISHED)
     await write_batch.write()
 
 
-def test_the_stored_row_of_a_closed_trade_is_what_it_was(tmp_path: Path) -> None:
+def test_the_stored_format_of_a_closed_trade_is_unchanged(tmp_path: Path) -> None:
     """It is in stores and changelogs of earlier versions, with the name ``told``."""
 
     async def story(table: BatchTable) -> None:
@@ -47,12 +47,12 @@ def test_the_stored_row_of_a_closed_trade_is_what_it_was(tmp_path: Path) -> None
 
 
 @pytest.mark.matrix("S14")
-def test_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> None:
+def test_a_closed_row_wins_over_late_writes(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        memory = trades.Memory()
-        await matched(table, memory)
+        cache = trades.TradeCache()
+        await matched(table, cache)
         write_batch = table.write_batch(batch(30))
-        memory.trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
+        cache.trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 30, 500, 400))
         await write_batch.write()
         # A worker that was suspended before the closing resumes.
         write_batch = table.write_batch(batch(31))
@@ -60,7 +60,7 @@ def test_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> Non
             facts.put(write_batch, b"T1", stored_fact, value)
         last_published.put(write_batch, b"T1", PUBLISHED)
         await write_batch.write()
-        trade = trades.Memory().trades(table.write_batch(batch(32))).of(b"T1")
+        trade = trades.TradeCache().trades(table.write_batch(batch(32))).of(b"T1")
         assert trade.facts == []
         assert trade.last_published == PUBLISHED
         assert trade.closed is not None
@@ -69,7 +69,7 @@ def test_a_closed_row_dominates_what_a_worker_writes_late(tmp_path: Path) -> Non
 
 
 @pytest.mark.matrix("S14")
-def test_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -> None:
+def test_facts_read_back_from_results_after_the_closing_count(tmp_path: Path) -> None:
     """A table with a closed trade but without its late legs: these and their version are read from the outputs."""
 
     async def story(table: BatchTable) -> None:
@@ -77,26 +77,26 @@ def test_what_is_read_back_from_behind_the_closing_is_not_gone(tmp_path: Path) -
         (fact,) = arrived(ours(version=2))
         for last, shown in ((PUBLISHED, []), (late, [facts.READ_BACK])):
             write_batch = table.write_batch(batch(20))
-            trades.Memory().trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 20, 500, 400))
+            trades.TradeCache().trades(write_batch).close(b"T1", closed.Closed(2, PUBLISHED, 20, 500, 400))
             facts.put(
                 write_batch, b"T1", facts.StoredFact(identity(fact.leg), fact, facts.READ_BACK), encode_journal(fact)
             )
             last_published.put(write_batch, b"T1", last)
             await write_batch.write()
-            trade = trades.Memory().trades(table.write_batch(batch(21))).of(b"T1")
+            trade = trades.TradeCache().trades(table.write_batch(batch(21))).of(b"T1")
             assert ([stored_fact.journal_offset for stored_fact in trade.facts], trade.last_published) == (shown, last)
 
     play(tmp_path, story)
 
 
 @pytest.mark.matrix("S14")
-def test_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
+def test_a_trade_that_was_read_back_has_a_timer(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         arrivals = arrived(ours(), theirs())
-        result = Published("T1", PUBLISHED, tuple(arrivals))
+        result = PublishedResult("T1", PUBLISHED, tuple(arrivals))
         rows = outputs.rows(result)
         await table.put_rows(0, rows)
-        assert closed.due(table.write_batch(batch(0)), 0, 5) == [closed.Look(0, b"T1")]
+        assert closed.due(table.write_batch(batch(0)), 0, 5) == [closed.RetentionTimer(0, b"T1")]
         # A newer result of an existing trade, whose check is already scheduled.
         again = outputs.rows(result._replace(last=replace(PUBLISHED, version=9)), rows[last_published.PREFIX + b"T1"])
         assert closed.key(0, b"T1") not in again
@@ -105,10 +105,10 @@ def test_a_trade_that_was_read_back_is_looked_at(tmp_path: Path) -> None:
 
 
 @pytest.mark.matrix("S14")
-def test_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: Path) -> None:
+def test_a_leg_in_the_batch_that_forgets_its_trade_finds_an_unknown_trade(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
-        await matched(table, trades.Memory())
-        trades_of_batch = trades.Memory().trades(table.write_batch(batch(30)))
+        await matched(table, trades.TradeCache())
+        trades_of_batch = trades.TradeCache().trades(table.write_batch(batch(30)))
         trades_of_batch.forget(b"T1")
         trade = trades_of_batch.of(b"T1")
         assert (trade.facts, trade.last_published, trade.closed) == ([], None, None)
@@ -117,20 +117,20 @@ def test_a_leg_in_the_batch_that_forgets_a_trade_finds_nothing_of_it(tmp_path: P
 
 
 @pytest.mark.matrix("S14")
-def test_of_a_forgotten_trade_only_the_horizon_is_left(tmp_path: Path) -> None:
+def test_only_the_horizon_remains_of_a_forgotten_trade(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(20))
-        trades_of_batch = trades.Memory().trades(write_batch)
+        trades_of_batch = trades.TradeCache().trades(write_batch)
         trades_of_batch.of(b"T1")
         trades_of_batch.close(b"T1", closed.Closed(7, PUBLISHED, 20, 500, 400))
-        closed.look_at(write_batch, 900, b"T1")
+        closed.set_timer(write_batch, 900, b"T1")
         await write_batch.write()
         write_batch = table.write_batch(batch(30))
-        trades_of_batch = trades.Memory().trades(write_batch)
+        trades_of_batch = trades.TradeCache().trades(write_batch)
         assert closed.due(write_batch, 899, 5) == []
-        (look,) = closed.due(write_batch, 900, 5)
-        closed.looked_at(write_batch, look)
-        trades_of_batch.forget(look.trade_id)
+        (timer,) = closed.due(write_batch, 900, 5)
+        closed.clear_timer(write_batch, timer)
+        trades_of_batch.forget(timer.trade_id)
         await write_batch.write()
         write_batch = table.write_batch(batch(40))
         assert closed.of(write_batch, b"T1") is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.tables import HalfPublished
+from traderecon.tables import HalfPublishedResults
 from traderecon.transport.microbatch import Outgoing
 
 TOPICS = ("reconciled", "mismatch")
@@ -28,11 +28,11 @@ def complete(states: Sequence[bool]) -> dict[str, list[int]]:
 
 def completed(states: Sequence[bool], present: dict[str, list[int]]) -> dict[str, list[int]]:
     """The versions appended if the topics have these."""
-    half = HalfPublished(*TOPICS)
+    half = HalfPublishedResults(*TOPICS)
     for topic, versions in present.items():
         for version in versions:
-            half.take_in(topic, "T1", version, states[version - 1])
-    if not half.lacking():
+            half.add(topic, "T1", version, states[version - 1])
+    if not half.find_missing():
         return {}
     for topic, versions in present.items():
         for version in versions:
@@ -48,7 +48,7 @@ def test_where_nothing_is_missing_nothing_is_appended(states: list[bool]) -> Non
 
 @pytest.mark.matrix("S13")
 @given(st.data(), st.lists(st.booleans(), min_size=1, max_size=6), st.sampled_from(TOPICS))
-def test_what_a_topic_lacks_from_some_version_on_and_the_other_has_is_appended(
+def test_results_that_only_the_other_topic_has_are_appended(
     data: st.DataObject, states: list[bool], lacking_topic: str
 ) -> None:
     whole = complete(states)

@@ -57,7 +57,7 @@ def sst_of(directory: Path) -> Path:
 
 
 @pytest.mark.matrix("S2")
-def test_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> None:
+def test_unreadable_rows_are_never_skipped(tmp_path: Path) -> None:
     play(tmp_path, filled)
     flip(sst_of(tmp_path))
 
@@ -77,7 +77,7 @@ def test_rows_that_cannot_be_read_are_never_passed_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.matrix("S2")
-def test_a_store_with_a_flipped_bit_is_made_anew_from_its_changelog(tmp_path: Path) -> None:
+def test_a_store_with_a_flipped_bit_is_rebuilt_from_its_changelog(tmp_path: Path) -> None:
     play(tmp_path, filled)
     flip(sst_of(tmp_path))
 
@@ -85,7 +85,7 @@ def test_a_store_with_a_flipped_bit_is_made_anew_from_its_changelog(tmp_path: Pa
         try:
             dict(table.write_batch(batch(BATCHES)).scan(b"T"))
         except Exception as error:
-            table.distrust(0, error)
+            table.condemn_if_unreadable(0, error)
 
     async def again(table: BatchTable) -> None:
         await recovered(table)
@@ -133,7 +133,7 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.matrix("S2")
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_store_is_made_anew_and_never_begins_empty(tmp_path: Path, damage: str) -> None:
+def test_a_damaged_store_is_rebuilt_and_never_starts_empty(tmp_path: Path, damage: str) -> None:
     play(tmp_path, filled)
     DAMAGE[damage](store_of(tmp_path))
 
@@ -145,7 +145,7 @@ def test_a_damaged_store_is_made_anew_and_never_begins_empty(tmp_path: Path, dam
     play(tmp_path, again)
 
 
-def test_of_stores_put_aside_the_last_one_is_kept(tmp_path: Path) -> None:
+def test_only_the_last_quarantined_store_is_kept(tmp_path: Path) -> None:
     play(tmp_path, filled)
     for _ in range(2):
         gone("CURRENT")(store_of(tmp_path))
@@ -174,7 +174,7 @@ asyncio.run(story())
 @pytest.mark.parametrize(
     "change", ['table.data.of(0).put(b"\\x00format", b"2")', 'table.data.of(0).put(b"\\x00applied\\x00legs", b"7 2")']
 )
-def test_rows_of_a_newer_format_are_refused_with_both_numbers(tmp_path: Path, change: str) -> None:
+def test_rows_of_a_newer_format_are_rejected_naming_both_formats(tmp_path: Path, change: str) -> None:
     command = [sys.executable, "-c", REFUSED, str(Path(__file__).parents[1]), str(tmp_path), change]
     process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert process.returncode == 78, process.stderr
@@ -182,7 +182,7 @@ def test_rows_of_a_newer_format_are_refused_with_both_numbers(tmp_path: Path, ch
 
 
 @pytest.mark.matrix("P10")
-def test_a_store_from_before_formats_is_of_the_first(tmp_path: Path) -> None:
+def test_a_store_without_a_format_has_the_first(tmp_path: Path) -> None:
     async def before(table: BatchTable) -> None:
         await filled(table)
         table.data.of(0).delete(b"\x00format")
@@ -213,7 +213,7 @@ asyncio.run(story())
 
 
 @pytest.mark.matrix("S11")
-def test_too_few_files_is_said_and_no_store_is_put_aside(tmp_path: Path) -> None:
+def test_too_few_open_files_are_reported_and_no_store_is_quarantined(tmp_path: Path) -> None:
     play(tmp_path, filled)
     command = [sys.executable, "-c", LITTLE, str(Path(__file__).parents[1]), str(tmp_path)]
     process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -246,7 +246,7 @@ asyncio.run(story())
 
 
 @pytest.mark.matrix("K11")
-def test_killed_while_it_flushes_or_compacts_the_store_is_a_prefix_of_its_changelog(tmp_path: Path) -> None:
+def test_a_store_killed_during_flush_or_compaction_is_a_prefix_of_its_changelog(tmp_path: Path) -> None:
     for batches in (1, 40, 90):
         with subprocess.Popen(
             [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)],

@@ -40,7 +40,7 @@ def advance_to(rows: Rows, at_s: int, *topics: str, epoch: int = 0) -> int:
     return watermarks.watermark_ns(cast(TableBatch, cast(Any, rows)), SOURCES) // S
 
 
-def test_the_least_of_all_sources_holds_and_never_goes_back() -> None:
+def test_the_watermark_is_the_minimum_of_all_sources_and_never_decreases() -> None:
     rows = Rows()
     assert advance_to(rows, 100, "executions") == 0
     assert advance_to(rows, 90, "broker_confirmations") == 90
@@ -48,7 +48,7 @@ def test_the_least_of_all_sources_holds_and_never_goes_back() -> None:
 
 
 @pytest.mark.matrix("C6")
-def test_a_reset_takes_time_back_and_what_was_told_before_counts_no_more() -> None:
+def test_a_reset_lowers_the_watermark_and_earlier_progress_is_ignored() -> None:
     rows = Rows()
     advance_to(rows, 5_000, *SOURCES)
     assert advance_to(rows, 100, epoch=1) == 100
@@ -60,7 +60,7 @@ def test_a_reset_takes_time_back_and_what_was_told_before_counts_no_more() -> No
 
 
 @pytest.mark.matrix("C6")
-def test_a_reset_passes_over_nothing_that_is_not_read() -> None:
+def test_a_reset_does_not_skip_unread_records() -> None:
     rows = Rows()
     advance_to(rows, 100, *SOURCES)
     assert advance_to(rows, 5_000, epoch=1) == 100

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from traderecon.telemetry import Merged, Metrics
+from traderecon.telemetry import MergedMetrics, Metrics
 
 OPEN, _ = choose_encoder("application/openmetrics-text")
 
@@ -13,7 +13,7 @@ def expose(metrics: Metrics) -> str:
     return OPEN(metrics.registry).decode()
 
 
-def read(registry: CollectorRegistry | Merged) -> dict[tuple[str, str], float]:
+def read(registry: CollectorRegistry | MergedMetrics) -> dict[tuple[str, str], float]:
     return {
         (sample.name, ",".join(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(generate_latest(registry).decode())
@@ -35,7 +35,7 @@ def test_counters_and_histograms_are_summed_and_gauges_are_maxima() -> None:
     there.pending.labels("pnl").set(4)
     here.lag.labels("legs", 0).set(7)
     there.lag.labels("executions", 0).set(2)
-    found = read(Merged(here.registry, [expose(there)]))
+    found = read(MergedMetrics(here.registry, [expose(there)]))
     assert found["traderecon_results_total", "MATCHED"] == 7
     assert found["traderecon_results_total", "UNMATCHED"] == 1
     assert found["traderecon_decision_seconds_count", ""] == 3
@@ -56,12 +56,12 @@ def test_merging_with_an_idle_process_changes_nothing() -> None:
     alone.results.labels("MATCHED").inc(3)
     alone.decision.observe(0.2)
     before = read(alone.registry)
-    merged = read(Merged(alone.registry, [expose(silent)]))
+    merged = read(MergedMetrics(alone.registry, [expose(silent)]))
     assert merged == before
     assert list(merged) == list(before)
 
 
 def test_each_family_is_exposed_once() -> None:
-    three = Merged(Metrics().registry, [expose(Metrics()), expose(Metrics())])
+    three = MergedMetrics(Metrics().registry, [expose(Metrics()), expose(Metrics())])
     types = [line for line in OPEN(three).decode().splitlines() if line.startswith("# TYPE")]
     assert len(types) == len(set(types)) > 10

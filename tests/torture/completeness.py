@@ -1,7 +1,7 @@
 """Completeness: what the ledger says of every source offset, against the log itself and the dead letters.
 
     I1  offsets [start, committed) of a source partition = legs + rejected + control, none of them counted twice
-    I5  the sha256 of every dead letter is that of the bytes at its place
+    I5  the sha256 of every dead letter is that of the record's bytes
 
 Pure: lists in, findings out. It shares no code with what it judges.
 """
@@ -13,14 +13,14 @@ from typing import Any
 
 from torture.findings import Defect, Entry, Finding
 
-Place = tuple[str, int]
+TopicPartition = tuple[str, int]
 """A topic and a partition."""
 Row = Mapping[str, Any]
 
 
 def judge_completeness(
     sources: Mapping[str, Sequence[Entry]],
-    committed: Mapping[Place, int],
+    committed: Mapping[TopicPartition, int],
     legs: Sequence[Entry],
     ledger: Sequence[Row],
     dead_letters: Sequence[Row],
@@ -39,81 +39,83 @@ def judge_completeness(
         for origin in [json.loads(entry.value or b"")["origin"]]
     }
     letters = {(row["source_topic"], row["source_partition"], row["source_offset"]) for row in dead_letters}
-    books = {(row["topic"], row["partition"]): row for row in ledger}
+    rows = {(row["topic"], row["partition"]): row for row in ledger}
     values = {
         (topic, entry.partition, entry.offset): entry.value for topic, entries in sources.items() for entry in entries
     }
     yield from _judge_letters(values, dead_letters, sources)
-    for place, next_offset in sorted(committed.items()):
-        if next_offset == 0 or place[0] not in sources:
+    for tp, next_offset in sorted(committed.items()):
+        if next_offset == 0 or tp[0] not in sources:
             continue
-        book = books.get(place)
-        if book is None:
-            yield Finding(Defect.LOST, place[1], 0, f"{place[0]} is committed up to {next_offset}, and nobody told why")
+        row = rows.get(tp)
+        if row is None:
+            yield Finding(Defect.LOST, tp[1], 0, f"{tp[0]} is committed up to {next_offset}, and no account says why")
             continue
-        yield from _judge_book(place, next_offset, book)
-        yield from _judge_counts(place, book, values, facts, letters)
-    yield from _judge_journal(legs, {place: book for place, book in books.items() if place[0] == legs_topic})
+        yield from _judge_row(tp, next_offset, row)
+        yield from _judge_counts(tp, row, values, facts, letters)
+    yield from _judge_journal(legs, {tp: row for tp, row in rows.items() if tp[0] == legs_topic})
 
 
-def _judge_book(place: Place, next_offset: int, book: Row) -> Iterator[Finding]:
-    topic, partition = place
-    if book["unaccounted"] or json.loads(book["gaps"]):
-        yield Finding(Defect.LOST, partition, book["start"], f"{topic} has unaccounted offsets: {book['gaps']}")
-    if book["next_offset"] < next_offset:
-        text = f"{topic} is committed up to {next_offset}, accounted for up to {book['next_offset']}"
-        yield Finding(Defect.LOST, partition, book["next_offset"], text)
-    width = book["next_offset"] - book["start"]
-    told = sum(book[name] for name in ("legs", "duplicates", "rejected", "control", "skipped", "unaccounted"))
-    if width != told:
-        yield Finding(Defect.WRONG, partition, book["start"], f"{topic} has {width} offsets, the ledger says {told}")
+def _judge_row(tp: TopicPartition, next_offset: int, row: Row) -> Iterator[Finding]:
+    topic, partition = tp
+    if row["unaccounted"] or json.loads(row["gaps"]):
+        yield Finding(Defect.LOST, partition, row["start"], f"{topic} has unaccounted offsets: {row['gaps']}")
+    if row["next_offset"] < next_offset:
+        text = f"{topic} is committed up to {next_offset}, accounted for up to {row['next_offset']}"
+        yield Finding(Defect.LOST, partition, row["next_offset"], text)
+    width = row["next_offset"] - row["start"]
+    counted = sum(row[name] for name in ("legs", "duplicates", "rejected", "control", "skipped", "unaccounted"))
+    if width != counted:
+        yield Finding(Defect.WRONG, partition, row["start"], f"{topic} has {width} offsets, the ledger says {counted}")
 
 
 def _judge_counts(
-    place: Place,
-    book: Row,
+    tp: TopicPartition,
+    row: Row,
     values: Mapping[tuple[str, int, int], object],
     facts: set[tuple[str, int, int]],
     letters: set[tuple[str, int, int]],
 ) -> Iterator[Finding]:
     def within(places: Iterable[tuple[str, int, int]]) -> int:
-        return sum(one[:2] == place and book["start"] <= one[2] < book["next_offset"] for one in places)
+        return sum(one[:2] == tp and row["start"] <= one[2] < row["next_offset"] for one in places)
 
     records = within(values)
     truth = {
         "legs": within(facts),
         "rejected": within(letters),
-        "control": book["next_offset"] - book["start"] - records,
+        "control": row["next_offset"] - row["start"] - records,
     }
     for name, count in truth.items():
-        if book[name] != count:
-            text = f"{place[0]}: the ledger says {book[name]} {name}, the log {count}"
-            yield Finding(Defect.WRONG, place[1], book["start"], text)
+        if row[name] != count:
+            text = f"{tp[0]}: the ledger says {row[name]} {name}, the log {count}"
+            yield Finding(Defect.WRONG, tp[1], row["start"], text)
     if truth["legs"] + truth["rejected"] != records:
-        text = f"{place[0]} has {records} records, {truth['legs']} are legs and {truth['rejected']} dead letters"
-        yield Finding(Defect.LOST, place[1], book["start"], text)
+        text = f"{tp[0]} has {records} records, {truth['legs']} are legs and {truth['rejected']} dead letters"
+        yield Finding(Defect.LOST, tp[1], row["start"], text)
 
 
 def _judge_letters(
     values: Mapping[tuple[str, int, int], bytes | None], letters: Sequence[Row], sources: Mapping[str, object]
 ) -> Iterator[Finding]:
     for row in letters:
-        place = row["source_topic"], row["source_partition"], row["source_offset"]
-        if place[0] not in sources:
+        tp = row["source_topic"], row["source_partition"], row["source_offset"]
+        if tp[0] not in sources:
             continue
-        if place not in values:
-            yield Finding(Defect.WRONG, *place[1:], f"a dead letter of {place[0]} for a record that is not there")
+        if tp not in values:
+            yield Finding(Defect.WRONG, *tp[1:], f"a dead letter of {tp[0]} for a record that is not there")
             continue
-        value = values[place]
+        value = values[tp]
         if row["sha256"] != (None if value is None else hashlib.sha256(value).hexdigest()):
-            yield Finding(Defect.WRONG, *place[1:], f"a dead letter of {place[0]} has other bytes than its record")
+            yield Finding(Defect.WRONG, *tp[1:], f"a dead letter of {tp[0]} has other bytes than its record")
 
 
-def _judge_journal(legs: Sequence[Entry], books: Mapping[Place, Row]) -> Iterator[Finding]:
-    """Every fact of the journal is new to its trade, known, or put aside."""
-    for (topic, partition), book in books.items():
-        within = range(book["start"], book["next_offset"])
+def _judge_journal(legs: Sequence[Entry], rows: Mapping[TopicPartition, Row]) -> Iterator[Finding]:
+    """Every fact of the journal is new to its trade, a duplicate, or rejected."""
+    for (topic, partition), row in rows.items():
+        within = range(row["start"], row["next_offset"])
         facts = sum(entry.key is not None and entry.partition == partition and entry.offset in within for entry in legs)
-        told = book["legs"] + book["duplicates"] + book["rejected"]
-        if not book["unaccounted"] and facts != told:
-            yield Finding(Defect.WRONG, partition, book["start"], f"{topic} has {facts} facts, the ledger says {told}")
+        counted = row["legs"] + row["duplicates"] + row["rejected"]
+        if not row["unaccounted"] and facts != counted:
+            yield Finding(
+                Defect.WRONG, partition, row["start"], f"{topic} has {facts} facts, the ledger says {counted}"
+            )

@@ -39,25 +39,25 @@ RESULTS = ("reconciled", "mismatch")
 
 def drop_a_record() -> None:
     """Intake hands on nothing of one record of each batch."""
-    sort = _Intake._sorted
+    route = _Intake._route
 
     def dropping(self: _Intake, batch: MicroBatch, now: LogTime) -> Any:
         kept = batch.records[1:] if len(batch) > 1 else batch.records
-        return sort(self, MicroBatch(batch.topic, batch.partition, kept), now)
+        return route(self, MicroBatch(batch.topic, batch.partition, kept), now)
 
-    _Intake._sorted = dropping  # type: ignore[method-assign]
+    _Intake._route = dropping  # type: ignore[method-assign]
 
 
 def drop_a_letter() -> None:
     """Intake counts what is malformed, and tells nobody."""
-    sort = _Intake._sorted
+    route = _Intake._route
 
     def silent(self: _Intake, batch: MicroBatch, now: LogTime) -> Any:
-        outbox, rejected = sort(self, batch, now)
+        outbox, rejected = route(self, batch, now)
         letters = self._stage.topics.dead_letters
         return {place: rows for place, rows in outbox.items() if place[0] != letters}, rejected
 
-    _Intake._sorted = silent  # type: ignore[method-assign]
+    _Intake._route = silent  # type: ignore[method-assign]
 
 
 def believe_every_clock() -> None:
@@ -70,9 +70,9 @@ def forget_deadlines() -> None:
     wait = deadlines.add_deadline
     due = every_nth()
 
-    def forgetting(write_batch: TableBatch, due_ns: int, trade_id: bytes, awaited: str) -> None:
+    def forgetting(write_batch: TableBatch, due_ns: int, trade_id: bytes, waiting_for: str) -> None:
         if not due():
-            wait(write_batch, due_ns, trade_id, awaited)
+            wait(write_batch, due_ns, trade_id, waiting_for)
 
     deadlines.add_deadline = forgetting
 
@@ -171,7 +171,7 @@ def believe_the_offset() -> None:
     async def trusting(self: SameLog, known: object) -> None:
         """Whatever there is, is it."""
 
-    SameLog.prove = SameLog.watch = trusting  # type: ignore[method-assign,assignment]
+    SameLog.verify = SameLog.watch = trusting  # type: ignore[method-assign,assignment]
 
 
 def begin_at_the_commit() -> None:

@@ -18,18 +18,18 @@ HELD = INTERNAL + b"changelog"
 
 
 def judge_stores(
-    disks: Iterable[Path], changelog: list[Entry], table: str = "counts", rising: tuple[bytes, ...] = ()
+    disks: Iterable[Path], changelog: list[Entry], table: str = "counts", monotonic: tuple[bytes, ...] = ()
 ) -> Iterator[Finding]:
     """STORE: a row that is missing, that differs, or that the changelog does not have.
 
-    ``rising``: how keys begin whose rows only ever rise: of two writers the one that has got further wins, whichever
-    came last. They are not compared.
+    ``monotonic``: the key prefixes of monotonic rows: of two writers the higher number wins, whichever came
+    last. They are not compared.
     """
     for disk in disks:
         for store in sorted(disk.glob(f"**/{table}-*.db")):
             partition = int(store.stem.rpartition("-")[2])
-            found = {key: value for key, value in rows_of(store).items() if not key.startswith(rising)}
-            kept = [entry for entry in changelog if not (entry.key or b"").startswith(rising)]
+            found = {key: value for key, value in rows_of(store).items() if not key.startswith(monotonic)}
+            kept = [entry for entry in changelog if not (entry.key or b"").startswith(monotonic)]
             yield from judge_store(str(store.relative_to(disk.parent)), partition, found, kept)
 
 

@@ -42,7 +42,7 @@ def options(directory: Path, **given: Any) -> Namespace:
 def silent(text: str) -> None: ...
 
 
-def test_it_goes_on_until_so_many_of_each_kind_have_fired(tmp_path: Path) -> None:
+def test_a_campaign_runs_until_each_kind_has_fired_often_enough(tmp_path: Path) -> None:
     until = Counter(kill=7, stop=2, bounce=1)
     reports = run_several(options(tmp_path, until=until), draw, play, silent)
     assert [report.seed for report in reports] == [5, 6, 7]
@@ -50,11 +50,11 @@ def test_it_goes_on_until_so_many_of_each_kind_have_fired(tmp_path: Path) -> Non
     assert reports_in(tmp_path) == reports
 
 
-def test_it_goes_on_for_so_many_minutes(tmp_path: Path) -> None:
+def test_a_campaign_runs_for_the_given_minutes(tmp_path: Path) -> None:
     assert len(run_several(options(tmp_path, minutes=2.5), draw, play, silent)) == 3
 
 
-def test_resumed_it_counts_what_is_there(tmp_path: Path) -> None:
+def test_a_resumed_campaign_counts_existing_reports(tmp_path: Path) -> None:
     run_several(options(tmp_path, minutes=2), draw, play, silent)
     with pytest.raises(ValueError, match="has 2 reports: --resume adds to them"):
         run_several(options(tmp_path, minutes=4), draw, play, silent)
@@ -70,7 +70,7 @@ def test_a_pair_is_one_feed_under_two_schedules_and_is_not_run_again(tmp_path: P
     assert len(run_several(options(tmp_path, pairs=2, resume=True), draw, play, silent)) == 4
 
 
-def test_after_three_failures_nobody_waits_for_more(tmp_path: Path) -> None:
+def test_a_campaign_stops_after_three_failures(tmp_path: Path) -> None:
     def fail(plan: Plan) -> Report:
         return replace(play(plan), defects={"LOST": 1})
 
@@ -100,7 +100,7 @@ def test_a_run_takes_its_share_of_what_is_wanted() -> None:
         ["--trades", "10", "--records", "10"],
     ],
 )
-def test_what_does_not_go_together_is_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_contradictory_options_are_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         parsed(words)
     assert ended.value.code == 2

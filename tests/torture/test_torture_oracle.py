@@ -135,13 +135,13 @@ def test_a_commit_beyond_the_end() -> None:
     assert unsettled(judged) == ["partition 0 is committed to 6 of 5"]
 
 
-def test_a_commit_ahead_of_what_is_done() -> None:
+def test_a_commit_ahead_of_finished_records() -> None:
     flying = replace(history(outputs=OUTPUTS[:2], changelog=CHANGELOG[:3]), committed={0: 4})
     assert defects(flying) == [Defect.LOST, Defect.STATE]
     assert [finding.offset for finding in judge(flying, state=True)] == [3, 3]
 
 
-def test_what_is_not_committed_yet_is_neither_lost_nor_settled() -> None:
+def test_uncommitted_records_are_neither_lost_nor_settled() -> None:
     flying = replace(history(outputs=OUTPUTS[:2], changelog=CHANGELOG[:3]), committed={0: 2})
     assert judge(flying, state=True) == []
     assert unsettled(flying) == [

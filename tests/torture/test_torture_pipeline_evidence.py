@@ -96,6 +96,6 @@ def test_a_break_is_told_as_often_as_its_result_was_sent() -> None:
     assert twice.invariant == "I11"
 
 
-def test_an_exception_that_nobody_caught_is_found() -> None:
+def test_an_uncaught_exception_is_found() -> None:
     (left,) = judge_logs(["fine\n[ERROR] Task exception was never retrieved\n"], [])
     assert left.invariant == "I12"

@@ -328,14 +328,14 @@ def test_a_repeat_byte_for_byte_is_counted_and_allowed() -> None:
     assert again.repeated == 1
 
 
-def test_what_is_not_committed_yet_is_neither_lost_nor_settled() -> None:
+def test_uncommitted_records_are_neither_lost_nor_settled() -> None:
     flying = replace(without("legs", 3), committed={**COMMITTED, ("broker_confirmations", 1): 0})
     assert flying.findings() == []
     assert flying.unsettled() == ["intake has 1 of broker_confirmations to commit"]
     assert flying.busy
 
 
-def test_a_table_behind_its_commit_is_found_while_work_goes_on() -> None:
+def test_a_table_behind_its_commit_is_found_during_work() -> None:
     applied = Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")
     behind = with_beside("changelog", *FACTS[1:], *applied)
     flying = replace(behind, committed={**COMMITTED, ("broker_confirmations", 1): 0})

@@ -119,7 +119,7 @@ def test_so_many_join_that_they_get_a_share(workers: int, names: list[str]) -> N
     assert joiners(workers) == names
 
 
-def test_nobody_can_join_where_everybody_has_one_partition() -> None:
+def test_no_worker_can_join_when_each_has_one_partition() -> None:
     with pytest.raises(ValueError, match="nobody can join"):
         joiners(PARTITIONS)
 
@@ -132,7 +132,7 @@ def test_a_workload_says_what_refuses_and_how_long_a_fault_lasts() -> None:
     assert min(fault.hold_s for fault in faults if fault.kind == "kill") >= 20
 
 
-def test_nobody_is_hit_twice_running_where_there_is_another() -> None:
+def test_no_worker_is_hit_twice_in_a_row_if_there_is_another() -> None:
     hit = [fault.target for fault in plan().faults if fault.kind in ON_WORKERS]
     assert all(one != other for one, other in pairwise(hit))
 
@@ -207,7 +207,7 @@ def test_a_worker_is_restarted_during_each_broker_fault_and_nobody_else_touches_
             assert len(fault.lanes) == 1
 
 
-def test_what_needs_more_or_fewer_brokers_is_refused() -> None:
+def test_faults_for_another_number_of_brokers_are_rejected() -> None:
     with pytest.raises(ValueError, match="leader: not with one broker"):
         plan(1, ["leader"], broker_kills=0)
     with pytest.raises(ValueError, match="bounce, proxy: not with 3 brokers"):
@@ -245,6 +245,6 @@ def test_the_epilogue_has_news_for_every_key_and_repeats_of_both() -> None:
         (("bounce",), 4, "only 4 are asked for by kind"),
     ],
 )
-def test_what_cannot_be_planned_is_refused(kinds: tuple[str, ...], broker_kills: int, words: str) -> None:
+def test_an_impossible_plan_is_rejected(kinds: tuple[str, ...], broker_kills: int, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         plan(1, kinds, cycles=10, broker_kills=broker_kills)

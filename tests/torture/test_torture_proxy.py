@@ -61,7 +61,7 @@ def test_what_is_held_arrives_when_the_wire_is_whole_again(how: str) -> None:
     spoken(speak)
 
 
-def test_what_is_late_is_late_and_in_order() -> None:
+def test_delayed_bytes_are_late_and_in_order() -> None:
     async def speak(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.cut("delay", 200)
         began = time.monotonic()

@@ -159,7 +159,7 @@ def test_the_command_adds_up_files_and_directories(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"seed": 1}'])
-def test_what_is_no_report_does_not_add_up(text: str, tmp_path: Path) -> None:
+def test_an_invalid_report_is_rejected(text: str, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
     assert main(["sum", str(path)]) == 2

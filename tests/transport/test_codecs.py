@@ -38,7 +38,7 @@ TP = TopicPartition("executions", 0)
 
 @pytest.fixture(autouse=True)
 def _ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    fetched_records.take_over()
+    fetched_records.install()
     monkeypatch.setattr(codecs, "UNPACKED_BYTES", UNPACKED_BYTES)
 
 
@@ -47,7 +47,7 @@ def compressed(number: int, content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("number", NAMES)
-def test_what_any_client_compressed_is_decoded(number: int) -> None:
+def test_batches_compressed_by_any_client_are_decoded(number: int) -> None:
     for encode in ENCODERS[number]:
         for content in CONTENTS:
             assert codecs.DECODERS[number](encode(content)) == content
@@ -74,7 +74,7 @@ def test_one_byte_more_than_the_bound_is_too_large_and_costs_no_more_than_the_bo
 
 
 @pytest.mark.parametrize("number", NAMES)
-def test_what_is_cut_off_or_something_else_is_not_decodable(number: int) -> None:
+def test_truncated_or_foreign_bytes_are_not_decodable(number: int) -> None:
     for encode in ENCODERS[number]:
         packed = encode(b"abc" * 1_000)
         for wrong in (packed[: len(packed) // 2], packed[:-1], b"\xff" * 40, b"\x82SNAPPY\x00" + bytes(9) + b"abc"):
@@ -82,7 +82,7 @@ def test_what_is_cut_off_or_something_else_is_not_decodable(number: int) -> None
                 codecs.DECODERS[number](wrong)
 
 
-def test_without_the_library_only_gzip_is_there_and_the_sentence_says_what_to_do(
+def test_without_the_library_only_gzip_works_and_the_error_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert codecs.missing() == ()
@@ -118,20 +118,20 @@ def test_a_batch_beyond_the_bound_is_one_record_and_its_neighbours_are_read(numb
     assert (unreadable.first, unreadable.width, unreadable.codec) == (2, 3, NAMES[number])
     assert (unreadable.too_large, unreadable.content) == (True, bomb)
     assert widths_of([first, second, unreadable, third]) == {4: 3}
-    assert unreadable.sentence("executions", 0) == (
+    assert unreadable.describe("executions", 0) == (
         f"offsets 2 to 4 of executions[0] are one batch of {len(bomb)} bytes, compressed with {NAMES[number]}, that "
         f"decodes to more than {UNPACKED_BYTES} bytes: have its producer put fewer records into a batch (batch.size), "
         "and send these again"
     )
 
 
-def test_a_batch_that_is_not_what_its_codec_writes_is_one_record() -> None:
+def test_a_batch_invalid_for_its_codec_is_one_record() -> None:
     batch = bytearray(batch_of(ZSTD, [b"a" * 1_000] * 5))
     batch[-6:] = bytes(6)
     (unreadable,) = [*fetched_records._Batch(fetched_records.Batches(bytes(batch))._batches.next_batch(), bytes(batch))]
     assert isinstance(unreadable, UnreadableBatch)
     assert not unreadable.too_large
-    assert "that cannot be decoded (" in unreadable.why
+    assert "that cannot be decoded (" in unreadable.reason
 
 
 def test_a_batch_of_an_old_format_beyond_the_bound_is_one_record() -> None:
@@ -145,7 +145,7 @@ def test_a_batch_of_an_old_format_beyond_the_bound_is_one_record() -> None:
     assert (unreadable.first, unreadable.offset, unreadable.codec) == (0, 2, "gzip")
 
 
-def test_a_codec_that_nobody_knows_is_a_missing_one() -> None:
+def test_an_unknown_codec_counts_as_missing() -> None:
     batch = bytearray(batch_of(ZSTD, [b"a"]))
     batch[22] = batch[22] & ~0x07 | 0x06
     with pytest.raises(MissingCodec, match="up to offset 0"):

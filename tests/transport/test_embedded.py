@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     stage.close()
 
 
-def test_everything_is_counted_and_what_was_done_is_not_done_again(stage: Stage) -> None:
+def test_every_record_is_counted_once(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(5_000)
     worker = stage.start("count")
@@ -192,7 +193,7 @@ def test_results_that_were_cut_off_from_their_state_come_again_byte_for_byte(sta
 
 
 @pytest.mark.matrix("Z2")
-def test_partitions_that_are_given_anew(stage: Stage) -> None:
+def test_partitions_that_are_reassigned(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(4_000)
     stage.start("rejoin")
@@ -225,7 +226,7 @@ def test_two_apps_of_one_process_share_the_log(stage: Stage) -> None:
     assert worker.wait(END_S) == 0
 
 
-def test_what_faust_sends_itself_arrives_before_the_commit(stage: Stage) -> None:
+def test_records_sent_by_faust_arrive_before_the_commit(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(300)
     stage.start("send")
@@ -275,7 +276,7 @@ def test_records_that_retention_took_are_missed(stage: Stage) -> None:
 
 
 @pytest.mark.matrix("S13")
-def test_what_a_table_never_had_of_what_is_committed_is_missed_where_retention_took_it(stage: Stage) -> None:
+def test_committed_records_a_table_lacks_are_missed_after_retention(stage: Stage) -> None:
     stage.create("t-in", "t-out")
     stage.feed(100)
     stage.log.commit("t-counting", {("t-in", 2): 3})
@@ -294,7 +295,7 @@ def test_records_that_retention_took_are_missed_also_where_the_commit_is_gone(st
     worker.wait(END_S)
     done = stage.ends()[2]
     stage.feed(100)
-    with sqlite3.connect(stage.directory / "log.db") as db:
+    with closing(sqlite3.connect(stage.directory / "log.db")) as db, db:
         db.execute("DELETE FROM commits")
     db.close()
     stage.log.trim("t-in", 2, done + 4)
@@ -303,7 +304,7 @@ def test_records_that_retention_took_are_missed_also_where_the_commit_is_gone(st
 
 
 @pytest.mark.matrix("T1")
-def test_a_topic_that_is_not_there_is_refused(stage: Stage) -> None:
+def test_a_missing_topic_is_rejected(stage: Stage) -> None:
     stage.create("t-out")
     assert stage.start("count").wait(END_S) == 78
     assert "topics missing" in stage.output

@@ -25,7 +25,7 @@ def hits() -> Iterator[list[tuple[str, str]]]:
     points.listen(None)
 
 
-def test_who_listens_is_told_every_point_and_its_topic(hits: list[tuple[str, str]]) -> None:
+def test_a_listener_gets_every_point_and_its_topic(hits: list[tuple[str, str]]) -> None:
     hit(Failpoint.SENT, "legs")
     hit(Failpoint.REVOKED, "")
     assert hits == [("sent", "legs"), ("revoked", "")]

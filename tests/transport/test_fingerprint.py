@@ -60,14 +60,14 @@ def test_another_log(now: Record | None, high: int, words: str) -> None:
 
 
 @pytest.mark.matrix("B16")
-def test_a_time_that_the_writer_was_not_told_is_not_compared() -> None:
+def test_a_time_unknown_to_the_writer_is_not_compared() -> None:
     written = Fingerprint(17, ANY_TIME, checksum(b"T1", b"hello"))
     assert record_error(LEGS, "written", written, 0, 30, WAS) is None
     assert record_error(LEGS, "written", written, 0, 30, WAS._replace(value=b"other")) is not None
 
 
 @pytest.mark.matrix("B16")
-def test_a_topic_that_was_made_anew_has_another_id() -> None:
+def test_a_recreated_topic_has_another_id() -> None:
     assert topic_error(LEGS, "1f", "1f") is None
     assert topic_error(LEGS, "", "1f") is None
     assert topic_error(LEGS, "1f", "") is None
@@ -84,7 +84,7 @@ def test_a_note_is_read_as_it_was_written() -> None:
     assert decode_note("somebody else's") is None
 
 
-def test_a_note_fits_into_a_commit_and_what_was_done_stays_in_it() -> None:
+def test_a_note_fits_into_a_commit_and_keeps_the_processed_records() -> None:
     many = {topic: {number: Fingerprint(2**40, ANY_TIME, 2**32 - 1) for number in range(200)} for topic in ("a", "b")}
     text = encode_note(Note("1f", (fingerprint(WAS),), many))
     assert len(text) <= NOTE_BYTES

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,8 +34,8 @@ from traderecon.transport.log import (
     WorkerRunning,
     compaction,
 )
-from traderecon.transport.log.batches import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, numbered, packed
-from traderecon.transport.log.errors import explained
+from traderecon.transport.log.batches import MAX_BYTES, MAX_RECORD_BYTES, MAX_RECORDS, number_entries, pack
+from traderecon.transport.log.errors import to_log_error
 
 END_S = 60
 
@@ -104,7 +104,7 @@ def test_a_topic_keeps_its_shape(log: Log, partitions: int, compacted: bool, rea
     assert log.topics() == [Topic("legs", 4, compacted=False)]
 
 
-def test_a_topic_without_partitions_is_none(log: Log) -> None:
+def test_a_topic_without_partitions_is_rejected(log: Log) -> None:
     with pytest.raises(ValueError, match="at least one"):
         log.create("legs", 0)
     assert log.topics() == []
@@ -148,7 +148,7 @@ def test_groups_get_offsets_in_their_order(log: Log) -> None:
 
 
 @pytest.mark.parametrize("count", [MAX_RECORDS, MAX_RECORDS + 1, 3 * MAX_RECORDS - 1])
-def test_many_at_once_are_cut_into_batches_that_nobody_sees(log: Log, count: int) -> None:
+def test_large_appends_are_split_into_batches_invisibly(log: Log, count: int) -> None:
     log.create("legs", 1)
     sent = [b"%d" % number for number in range(count)]
     log.append([("legs", 0, entries(*sent))])
@@ -160,7 +160,7 @@ def test_many_at_once_are_cut_into_batches_that_nobody_sees(log: Log, count: int
 def test_large_records_are_cut_by_their_bytes(log: Log) -> None:
     log.create("legs", 1)
     sent = [bytes([number]) * (MAX_BYTES * 2 // 3) for number in range(5)]
-    assert [batch.last for batch in packed(numbered(entries(*sent), 7))] == [7, 8, 9, 10, 11]
+    assert [batch.last for batch in pack(number_entries(entries(*sent), 7))] == [7, 8, 9, 10, 11]
     log.append([("legs", 0, entries(*sent))])
     assert values(log.read("legs", 0, 0, 10)) == sent
     assert values(log.read("legs", 0, 1, 10, max_bytes=MAX_BYTES)) == sent[1:3]
@@ -186,7 +186,7 @@ def test_an_offset_the_log_does_not_have(log: Log, offset: int) -> None:
         ((b"T1", b"", 0, (("name", b"a", b"b"),)), "could not be read back"),
     ],
 )
-def test_what_could_not_be_read_again_is_not_written(log: Log, entry: Entry, reason: str) -> None:
+def test_unreadable_records_are_not_written(log: Log, entry: Entry, reason: str) -> None:
     log.create("legs", 2)
     with pytest.raises(RecordRejected, match=reason):
         log.append([("legs", 0, entries(b"a")), ("legs", 1, [entry])])
@@ -226,7 +226,7 @@ def test_a_commit_is_kept_whole_or_not_at_all(log: Log) -> None:
 # -- retention and compaction
 
 
-def test_what_is_trimmed_is_gone_and_offsets_go_on(log: Log, path: Path) -> None:
+def test_trimmed_records_are_gone_and_offsets_continue(log: Log, path: Path) -> None:
     log.create("legs", 2)
     log.append([("legs", 0, entries(b"a", b"b", b"c")), ("legs", 1, entries(b"other"))])
     log.trim("legs", 0, 2)
@@ -355,13 +355,13 @@ def test_compaction_leaves_a_few_records_alone(log: Log) -> None:
     assert log.compact("facts", 0)
 
 
-def test_compaction_packs_what_came_in_crumbs(log: Log, path: Path) -> None:
+def test_compaction_packs_small_batches(log: Log, path: Path) -> None:
     log.create("facts", 1, compacted=True)
     for number in range(300):
         log.append([("facts", 0, [(b"%d" % number, b"", 0, ())])])
     while log.compact("facts", 0, min_dirty=1):
         pass
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         assert database.execute("SELECT count(*) FROM batches").fetchone() == (1,)
     database.close()
     assert len(changes(log)) == 300
@@ -401,7 +401,7 @@ sys.stdin.read()
 """
 
 
-def test_a_second_worker_is_told_who_has_the_directory(tmp_path: Path) -> None:
+def test_a_second_worker_learns_which_process_has_the_directory(tmp_path: Path) -> None:
     with running(HOLD_DIRECTORY, tmp_path) as first:
         with pytest.raises(WorkerRunning, match=f"process {first.pid}. Stop it"):
             WorkerLock(tmp_path)
@@ -411,7 +411,7 @@ def test_a_second_worker_is_told_who_has_the_directory(tmp_path: Path) -> None:
     WorkerLock(tmp_path).release()
 
 
-def test_what_another_process_writes_is_noticed(log: Log, path: Path) -> None:
+def test_records_of_another_process_are_noticed(log: Log, path: Path) -> None:
     log.create("legs", 1)
     before = log.version()
     assert log.version() == before
@@ -495,7 +495,7 @@ def test_a_log_of_another_version(log: Log, path: Path) -> None:
         Log.open(path)
 
 
-def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match="the directory must exist"):
         Log.open(tmp_path / "missing" / "log.db")
 
@@ -596,14 +596,14 @@ def test_a_full_disk_keeps_what_was_acknowledged(path: Path) -> None:
     database.close()
 
 
-def test_what_sqlite_says_of_a_full_disk(path: Path) -> None:
+def test_errors_of_sqlite_for_a_full_disk(path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute("PRAGMA max_page_count = 4")
     database.execute("CREATE TABLE t (x)")
     with pytest.raises(sqlite3.OperationalError) as found:
         database.execute("INSERT INTO t VALUES (zeroblob(100000))")
     database.close()
-    assert isinstance(explained(path, found.value), DiskFull)
+    assert isinstance(to_log_error(path, found.value), DiskFull)
 
 
 def test_a_closed_log_is_a_bug_and_not_a_refusal(log: Log) -> None:

@@ -55,7 +55,7 @@ def test_every_append_gets_its_own_offset(log: Log, writer: Writer) -> None:
     assert [record.value for record in log.read("legs", 1, 0, 100)] == [b"%d" % number for number in range(1, 100, 2)]
 
 
-def test_what_is_pending_is_one_transaction(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
+def test_pending_requests_share_one_transaction(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
     written: list[int] = []
     writer.listen(lambda: written.append(log.end("legs", 0)))
     appended = [writer.append("legs", 0, entries(b"first"))]
@@ -82,7 +82,7 @@ def test_a_transaction_has_a_bound(log: Log, writer: Writer, write_lock: sqlite3
     assert max(after - before for before, after in zip([0, *written], written, strict=False)) <= MAX_RECORDS
 
 
-def test_what_one_asks_for_does_not_fail_the_others(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
+def test_a_failed_request_does_not_fail_the_others(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
     first = writer.append("legs", 0, entries(b"a"))
     nowhere = writer.append("legs", 2, entries(b"b"))
     keyless = writer.append("facts", 0, entries(b"c"))
@@ -101,7 +101,7 @@ def test_what_one_asks_for_does_not_fail_the_others(log: Log, writer: Writer, wr
     assert [record.value for record in log.read("legs", 0, 0, 10)] == [b"a", b"d"]
 
 
-def test_what_was_taken_back_in_time_is_not_written(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
+def test_a_request_cancelled_in_time_is_not_written(log: Log, writer: Writer, write_lock: sqlite3.Connection) -> None:
     appended = [writer.append("legs", 0, entries(b"0"))]
     until(appended[0].running, "the writer has begun")
     while not (late := writer.append("legs", 0, entries(b"%d" % len(appended)))).cancel():
@@ -133,7 +133,7 @@ def test_threads_keep_their_order(log: Log, writer: Writer) -> None:
         assert [records[offset].value for offset in mine] == [b"%d %d" % (number, index) for index in range(200)]
 
 
-def test_closing_writes_what_is_pending(log: Log) -> None:
+def test_closing_writes_pending_requests(log: Log) -> None:
     writer = Writer(log)
     appended = [writer.append("legs", 0, entries(b"%d" % number)) for number in range(50)]
     writer.close()
@@ -151,7 +151,7 @@ def test_closing_waits_for_another_process_once(log: Log, write_lock: sqlite3.Co
     assert log.end("legs", 0) == 0
 
 
-def test_nobody_is_called_who_has_left(writer: Writer) -> None:
+def test_removed_listeners_are_not_called(writer: Writer) -> None:
     called: list[str] = []
     all_called = threading.Semaphore(0)
 

@@ -26,7 +26,7 @@ def test_transactions_one_after_the_other_do_not_hang() -> None:
         assert not seen.observe({A: number}, {A: number + 1}, number * HANGS_S * 0.9)
 
 
-def test_a_partition_that_does_not_answer_keeps_what_was_seen() -> None:
+def test_a_partition_without_an_answer_keeps_its_observations() -> None:
     seen = OpenTransactions()
     seen.observe({A: 5}, {A: 9}, 0.0)
     assert not seen.observe({}, {A: 9}, HANGS_S)

@@ -36,16 +36,16 @@ def offsets(progress: Progress, read: Fetch) -> list[int] | None:
     return [record.offset for record in progress.fresh(read)] if progress.follows(read) else None
 
 
-def test_a_fetch_that_goes_on_is_taken_whole() -> None:
+def test_a_fetch_that_follows_is_delivered_whole() -> None:
     assert offsets(Progress(5), fetch(5, 5, 6, 7)) == [5, 6, 7]
 
 
-def test_what_was_delivered_is_not_delivered_again() -> None:
+def test_delivered_records_are_not_delivered_again() -> None:
     assert offsets(Progress(5), fetch(3, 3, 4, 5, 6)) == [5, 6]
     assert offsets(Progress(5), fetch(3, 3, 4)) == []
 
 
-def test_a_fetch_that_begins_too_late_is_not_taken() -> None:
+def test_a_fetch_that_starts_too_late_is_ignored() -> None:
     assert offsets(Progress(5), fetch(6, 6, 7)) is None
 
 
@@ -53,7 +53,7 @@ def test_a_fetch_that_ends_too_early_is_not_taken() -> None:
     assert offsets(Progress(5), fetch(2, 2, 3)) is None
 
 
-def test_offsets_that_hold_no_record_are_passed_over() -> None:
+def test_offsets_without_records_are_passed_over() -> None:
     progress = Progress(5)
     assert offsets(progress, fetch(5, 5, 8, ended=10)) == [5, 8]
     progress.deliver(Message(8), 10)
@@ -76,7 +76,7 @@ def test_done_follows_the_order_of_delivery() -> None:
     assert progress.open == 0
 
 
-def test_what_is_passed_over_is_done_when_nothing_is_open() -> None:
+def test_passed_over_offsets_are_done_when_nothing_is_open() -> None:
     progress = Progress(0)
     message = Message(0)
     progress.deliver(message, 1)
@@ -89,9 +89,7 @@ def test_what_is_passed_over_is_done_when_nothing_is_open() -> None:
 @given(
     start=st.integers(0, 30), begun=st.integers(0, 40), length=st.integers(0, 40), removed=st.sets(st.integers(0, 80))
 )
-def test_what_is_taken_is_all_there_is_from_the_next_offset(
-    start: int, begun: int, length: int, removed: set[int]
-) -> None:
+def test_delivered_records_are_all_from_the_next_offset(start: int, begun: int, length: int, removed: set[int]) -> None:
     ended = begun + length
     read = fetch(begun, *(offset for offset in range(begun, ended) if offset not in removed), ended=ended)
     taken = offsets(Progress(start), read)

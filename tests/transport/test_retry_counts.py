@@ -24,63 +24,63 @@ def batch(topic: str, *values: bytes, first: int = 7) -> MicroBatch:
     return MicroBatch(topic, 0, [Row(offset, value=value) for offset, value in enumerate(values, first)])
 
 
-def test_strikes_survive_the_process_they_end(tmp_path: Path) -> None:
+def test_failures_are_counted_across_processes(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
-    assert [RetryCounts(path).another(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
+    assert [RetryCounts(path).count_failure(legs, legs.records[1]) for _ in range(3)] == [1, 2, LIMIT]
 
 
-def test_two_records_of_a_batch_are_counted_side_by_side(tmp_path: Path) -> None:
+def test_records_of_a_batch_are_counted_separately(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
     seen = []
     for _ in range(LIMIT):
         retry_counts = RetryCounts(path)
-        seen.append([retry_counts.another(legs, record) for record in legs.records])
+        seen.append([retry_counts.count_failure(legs, record) for record in legs.records])
     assert seen == [[1, 1], [2, 2], [LIMIT, LIMIT]]
 
 
-def test_a_record_that_comes_again_elsewhere_is_the_same_record(tmp_path: Path) -> None:
+def test_a_record_written_again_at_another_offset_is_the_same_record(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     once, again = batch("legs", b"a"), batch("legs", b"a", first=900)
-    assert retry_counts.another(once, once.records[0]) == 1
-    assert retry_counts.another(again, again.records[0]) == 2
+    assert retry_counts.count_failure(once, once.records[0]) == 1
+    assert retry_counts.count_failure(again, again.records[0]) == 2
 
 
-def test_topics_are_counted_apart(tmp_path: Path) -> None:
+def test_topics_are_counted_separately(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     here, there = batch("legs", b"a"), batch("executions", b"a")
-    assert retry_counts.another(here, here.records[0]) == 1
-    assert retry_counts.another(there, there.records[0]) == 1
-    assert retry_counts.another(here, here.records[0]) == 2
+    assert retry_counts.count_failure(here, here.records[0]) == 1
+    assert retry_counts.count_failure(there, there.records[0]) == 1
+    assert retry_counts.count_failure(here, here.records[0]) == 2
 
 
-def test_only_the_last_that_failed_are_remembered(tmp_path: Path) -> None:
+def test_only_the_latest_failures_are_stored(tmp_path: Path) -> None:
     retry_counts = RetryCounts(tmp_path / "retry-counts.json")
     legs = batch("legs", *(b"%d" % number for number in range(MAX_COUNTS + 1)))
-    assert {retry_counts.another(legs, record) for record in legs.records} == {1}
-    assert retry_counts.another(legs, legs.records[-1]) == 2
-    assert retry_counts.another(legs, legs.records[0]) == 1
+    assert {retry_counts.count_failure(legs, record) for record in legs.records} == {1}
+    assert retry_counts.count_failure(legs, legs.records[-1]) == 2
+    assert retry_counts.count_failure(legs, legs.records[0]) == 1
 
 
 def process(path: Path, legs: MicroBatch, bad: bytes) -> int:
     """Run a process that is killed at one value; return the signal, or the offset it dead-letters, else 0."""
     if pid := os.fork():
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    aside = 0
+    poison = 0
     retry_counts = RetryCounts(path)
     with retry_counts.attempting(legs):
-        suspect = retry_counts.suspects(legs)
+        suspect = retry_counts.is_suspect(legs)
         for record in legs:
-            if suspect and retry_counts.killer(legs, record):
-                aside = record.offset
+            if suspect and retry_counts.is_poison(legs, record):
+                poison = record.offset
             elif record.value == bad:
                 os.kill(os.getpid(), signal.SIGKILL)
-    os._exit(aside)
+    os._exit(poison)
 
 
 @pytest.mark.matrix("K14")
-def test_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(tmp_path: Path) -> None:
+def test_only_a_record_that_killed_the_process_three_times_is_a_poison_record(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"bad", b"c")
     assert [process(path, legs, b"bad") for _ in range(LIMIT)] == [-signal.SIGKILL] * LIMIT
@@ -89,21 +89,21 @@ def test_a_record_that_killed_the_process_three_times_is_put_aside_and_no_other(
 
 
 @pytest.mark.matrix("K14")
-def test_what_was_killed_elsewhere_or_ended_in_order_is_no_suspect(tmp_path: Path) -> None:
+def test_only_a_batch_whose_process_was_killed_is_suspect(tmp_path: Path) -> None:
     path = tmp_path / "retry-counts.json"
     legs = batch("legs", b"a", b"b")
     with pytest.raises(ZeroDivisionError), RetryCounts(path).attempting(legs):
         raise ZeroDivisionError
-    assert not RetryCounts(path).suspects(legs)
+    assert not RetryCounts(path).is_suspect(legs)
     assert process(path, legs, b"b") == -signal.SIGKILL
     again = RetryCounts(path)
-    assert again.suspects(legs)
-    assert not again.suspects(batch("legs", b"a", first=9))
-    assert not again.suspects(batch("executions", b"a"))
-    assert not RetryCounts(path).suspects(legs)  # the attempt ended regularly
+    assert again.is_suspect(legs)
+    assert not again.is_suspect(batch("legs", b"a", first=9))
+    assert not again.is_suspect(batch("executions", b"a"))
+    assert not RetryCounts(path).is_suspect(legs)  # the attempt ended regularly
 
 
 @pytest.mark.matrix("K14")
-def test_an_attempt_that_was_written_in_half_is_none(tmp_path: Path) -> None:
+def test_a_truncated_attempt_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "retry-counts.attempt").write_bytes(b'["legs", 0')
-    assert not RetryCounts(tmp_path / "retry-counts.json").suspects(batch("legs", b"a"))
+    assert not RetryCounts(tmp_path / "retry-counts.json").is_suspect(batch("legs", b"a"))

@@ -18,7 +18,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("certificates"))
 
 
-def test_nobody_connects_but_by_the_settings() -> None:
+def test_every_connection_uses_the_settings() -> None:
     way = "traderecon.client.kafka_client.KafkaClient"
     assert [name for name, tree in TREES.items() if way in imports(tree)] == ["traderecon.client.connection"]
 
@@ -43,7 +43,7 @@ def test_the_host_is_checked_and_tls_is_new_enough(authority: Authority) -> None
     assert [exception["subject"] for exception in context.get_ca_certs()] == [((("commonName", "authority"),),)]
 
 
-def test_a_client_and_an_app_are_told_the_same() -> None:
+def test_a_client_and_an_app_get_the_same_security() -> None:
     security = make_security("SASL_SSL", username="worker", password="hunter2", mechanism="SCRAM-SHA-256")
     arguments = dict(security.arguments())
     assert arguments.pop("ssl_context") is security.context
@@ -86,7 +86,7 @@ def test_a_key_of_another_certificate_is_named(authority: Authority) -> None:
         (KafkaError("Unexpected error during coordination GroupAuthorizationFailedError('g')"), "may not Read group g"),
     ],
 )
-def test_a_right_that_is_denied_is_found_behind_what_it_caused(error: Exception, text: str) -> None:
+def test_a_denied_right_is_found_among_the_causes(error: Exception, text: str) -> None:
     outer = RuntimeError("refused")
     outer.__cause__ = error
     for exception in (error, outer):

@@ -52,7 +52,7 @@ def test_where_nothing_is_lost(state: StartState, expected: Start) -> None:
         ),
     ],
 )
-def test_what_the_log_does_not_have_is_refused(state: StartState, text: str) -> None:
+def test_offsets_missing_in_the_log_are_rejected(state: StartState, text: str) -> None:
     reason = start(LEGS, state)
     assert isinstance(reason, str)
     assert text in reason

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 from legs import SECOND_NS, booked, ours, theirs
-from sink.outputs import TOPICS, Outputs, letter
+from sink.outputs import TOPICS, Outputs, encoded_dead_letter
 
 from traderecon.records import Kind, Leg
 from traderecon.sink.store import Store
@@ -69,9 +69,9 @@ def filled(folder: Path, trades: dict[str, tuple[Leg, ...]] = MORNING) -> str:
     store.ready()
     outputs = Outputs()
     for trade_id, legs in trades.items():
-        outputs.trade(trade_id, legs)
-    outputs.append(TOPICS.dead_letters, 0, b"k", letter(0, "<i>not JSON</i>: send an object"))
-    odd = msgspec.json.decode(letter(1, "=1+1"), type=dict[str, Any])
+        outputs.publish_trade(trade_id, legs)
+    outputs.append(TOPICS.dead_letters, 0, b"k", encoded_dead_letter(0, "<i>not JSON</i>: send an object"))
+    odd = msgspec.json.decode(encoded_dead_letter(1, "=1+1"), type=dict[str, Any])
     outputs.append(
         TOPICS.dead_letters, 0, None, msgspec.json.encode(odd | {"code": "KEY_MISSING", "raw": "AP88Yj7igK4="})
     )
@@ -79,7 +79,7 @@ def filled(folder: Path, trades: dict[str, tuple[Leg, ...]] = MORNING) -> str:
     counts = {"confirmation": 2, "execution": 1, "pnl": 0}
     status = {"partition": 0, "watermark": "2025-07-26T10:01:23Z", "pending": counts, "oldest": waiting}
     outputs.append(TOPICS.standings, 0, b"0", msgspec.json.encode(status))
-    outputs.into(store)
+    outputs.write_to(store)
     store.close()
     return url
 

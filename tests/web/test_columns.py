@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from legs import booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
-from traderecon.batch.outputs import Format, frame, put_together, write_part
-from traderecon.matching import add, decided, judge, result, sides_of
+from traderecon.batch.outputs import Format, frame, join_parts, write_part
+from traderecon.matching import add, judge, judgement_of, result_of, sides_of
 from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State
 from traderecon.records.instants import FOREVER_NS
@@ -26,7 +26,7 @@ def result_and_row(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | N
     verdict = judge(sides, FOREVER_NS, FOUNDING)
     if verdict.state is State.PENDING:
         return None
-    published = result(decided(facts, verdict), FOUNDING.stamp())
+    published = result_of(judgement_of(facts, verdict), FOUNDING.stamp())
     return encode_result(published), table.row(facts[0].leg.trade_id, sides, verdict)
 
 
@@ -101,5 +101,5 @@ def test_the_lines_are_the_same_as_in_a_batch(
     folder: Path = tmp_path_factory.getbasetemp()
     part, out = folder / "part", folder / "out.csv"
     write_part(Format.CSV, frame([row for _, row in pairs]), part)
-    put_together(Format.CSV, [part], out)
+    join_parts(Format.CSV, [part], out)
     assert columns.header() + columns.lines(published for published, _ in pairs) == out.read_bytes()

@@ -86,7 +86,7 @@ def orders() -> list[Filter]:
 
 @pytest.mark.matrix("P6")
 @pytest.mark.parametrize("wanted", orders(), ids=str)
-def test_a_row_that_changes_its_place_while_it_is_read_is_there_once(
+def test_a_row_that_moves_while_it_is_read_appears_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: Filter
 ) -> None:
     """The first rows of the order become the last, and the last the first, between the first page and the second."""
@@ -123,10 +123,10 @@ def test_the_log_of_the_file_is_cut_off_after_a_long_reader(tmp_path: Path, monk
     monkeypatch.setattr(storing, "TRUNCATE_EVERY_S", 0.0)
     outputs = Outputs()
     for number in range(60):
-        outputs.trade(f"T{number}", MORNING["PRICE-1"])
+        outputs.publish_trade(f"T{number}", MORNING["PRICE-1"])
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
     store.ready()
-    records = outputs.places[TOPICS.mismatch, 0]
+    records = outputs.partitions[TOPICS.mismatch, 0]
     half = len(records) // 2
     store.take(outputs.batch((TOPICS.mismatch, 0), 0, 1))
     with closing(sqlite3.connect(tmp_path / "t.db", isolation_level=None)) as reader:

@@ -5,6 +5,7 @@ import io
 import socket
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, urljoin
 
@@ -427,7 +428,7 @@ def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None
     url = filled(tmp_path, {"T1": MORNING["PRICE-1"]})
     file = tmp_path / "traderecon.db"
     with served(tmp_path, url) as desk:
-        with sqlite3.connect(file) as writer:
+        with closing(sqlite3.connect(file)) as writer, writer:
             writer.execute("ALTER TABLE breaks RENAME TO hidden")
         writer.close()
         answer, body = desk.ask("/breaks")
@@ -439,7 +440,7 @@ def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None
         assert "traderecon_build_info" in text
         assert "traderecon_break_age_seconds" not in text
         assert desk.json("/healthz/live")["live"] is True
-        with sqlite3.connect(file) as writer:
+        with closing(sqlite3.connect(file)) as writer, writer:
             writer.execute("ALTER TABLE hidden RENAME TO breaks")
             writer.execute("UPDATE result_history SET result = '{}'")
         writer.close()
@@ -450,7 +451,7 @@ def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None
 
 def test_a_failed_download_does_not_look_complete(tmp_path: Path) -> None:
     url = filled(tmp_path, {f"T{number:04}": MORNING["PRICE-1"] for number in range(2_500)})
-    with sqlite3.connect(tmp_path / "traderecon.db") as writer:
+    with closing(sqlite3.connect(tmp_path / "traderecon.db")) as writer, writer:
         writer.execute("UPDATE result_history SET result = '{}' WHERE trade_id = 'T2400'")
     writer.close()
     with served(tmp_path, url) as desk, socket.create_connection(("127.0.0.1", desk.port), timeout=30) as reader:

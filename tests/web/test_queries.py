@@ -37,7 +37,7 @@ def test_readers_have_a_small_cache_and_the_sink_a_large_one(tmp_path: Path) -> 
 
 
 @pytest.mark.matrix("P6")
-def test_what_is_streamed_is_what_is_counted(tmp_path: Path) -> None:
+def test_streamed_rows_equal_the_count(tmp_path: Path) -> None:
     queries = Queries.open(filled(tmp_path))
     for wanted in (TradeFilter(), BreakFilter(), BreakFilter(status="all"), DeadLetterFilter()):
         streamed = [row for rows in queries.stream(wanted) for row in rows]

@@ -8,7 +8,7 @@ def test_intake_has_the_whole_floor_and_the_other_stages_half_of_it() -> None:
     assert [floor_bytes(role, 512) // MIB for role in ("intake", "matching", "sink")] == [512, 256, 256]
 
 
-def test_f8_a_role_waits_below_its_floor_and_goes_on_a_twentieth_above() -> None:
+def test_f8_a_role_pauses_below_its_floor_and_resumes_a_twentieth_above() -> None:
     pauses, floor = Pauses("intake"), 1_000
     paused = []
     for free in (1_001, 999, 1_000, 1_049, 1_050, 1_049, 1_000, 999):

@@ -7,16 +7,16 @@ import msgspec
 import pytest
 
 from traderecon.worker.home import take_home
-from traderecon.worker.identity import NAME, Identity, OtherIdentity, held, pin, unexpected
+from traderecon.worker.identity import NAME, Identity, OtherIdentity, pin, stored_identity, unexpected
 
 LOG = Identity("cluster-a", "desk.", 4)
 
 
 def test_a_directory_belongs_to_the_first_log_it_is_used_on(tmp_path: Path) -> None:
-    assert held(tmp_path) is None
+    assert stored_identity(tmp_path) is None
     assert pin(tmp_path, LOG)
     assert not pin(tmp_path, LOG)
-    assert held(tmp_path) == LOG
+    assert stored_identity(tmp_path) == LOG
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
@@ -35,7 +35,7 @@ def test_a_directory_of_another_log_is_refused(tmp_path: Path, other: Identity, 
         pin(tmp_path, other)
     for word in (*words, str(tmp_path), "TRADERECON_DATA_DIR"):
         assert word in str(error.value)
-    assert held(tmp_path) == LOG
+    assert stored_identity(tmp_path) == LOG
 
 
 @pytest.mark.matrix("P10")
@@ -62,7 +62,7 @@ def test_of_workers_that_start_at_once_only_one_writes_it(tmp_path: Path) -> Non
     with ThreadPoolExecutor(8) as threads:
         firsts = [*threads.map(lambda _: pin(tmp_path, LOG), range(8))]
     assert sum(firsts) == 1
-    assert held(tmp_path) == LOG
+    assert stored_identity(tmp_path) == LOG
 
 
 def test_an_unexpected_cluster(tmp_path: Path) -> None:

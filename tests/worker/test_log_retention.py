@@ -60,7 +60,7 @@ def test_nothing_goes_that_a_reader_has_not_done_or_that_is_young(log: Log) -> N
 
 
 @pytest.mark.matrix("S14")
-def test_the_slowest_database_keeps_the_outputs_and_what_people_decided_stays(log: Log) -> None:
+def test_the_slowest_database_holds_outputs_back_and_actions_stay(log: Log) -> None:
     read_all(log, SINK, *NAMES.outputs)
     read_all(log, "traderecon-sink-2e", NAMES.reconciled, upto=40)
     read_all(
@@ -102,14 +102,14 @@ def test_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: Log, 
 
 
 @pytest.mark.matrix("S14")
-def test_without_a_retention_of_the_database_results_stay_for_ever(log: Log) -> None:
+def test_without_database_retention_results_stay_forever(log: Log) -> None:
     read_all(log, SINK, *NAMES.outputs)
     trim_log(log, NAMES, NAMES.declared(2), "", 100 * DAY_MS)
     assert firsts(log) == {NAMES.accounts: DAYS * A_DAY}
 
 
 @pytest.mark.matrix("S14")
-def test_the_room_of_what_went_is_used_again(log: Log, tmp_path: Path) -> None:
+def test_freed_space_is_reused(log: Log, tmp_path: Path) -> None:
     names = [*NAMES.inputs, NAMES.legs, NAMES.reconciled, NAMES.mismatch, NAMES.accounts]
     sizes = []
     for day in range(DAYS, 3 * DAYS):

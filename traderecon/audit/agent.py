@@ -17,7 +17,7 @@ from traderecon.audit.checkpointer import Checkpointer
 from traderecon.audit.signing import Signer
 from traderecon.clock import now_ns
 from traderecon.exit_codes import Exit
-from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.checkpoint import Checkpoint, TopicPartition
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import iso
 from traderecon.sink.store import Store
@@ -33,10 +33,8 @@ FIRST_S = 2.0
 def attach(stage: Stage, store: Store, path: Path, signer: Signer | None = None) -> None:
     """Add the timers to the sink's app; ``path`` is the checkpoint file. The app must write the checkpoint topic."""
     app = stage.app
-    checkpointer = Checkpointer(
-        store.readers, path, lambda: iso(now_ns()), *(() if signer is None else (signer.signed,))
-    )
-    tps: set[Place] = set()
+    checkpointer = Checkpointer(store.readers, path, lambda: iso(now_ns()), *(() if signer is None else (signer.sign,)))
+    tps: set[TopicPartition] = set()
     lock = asyncio.Lock()
 
     async def publish(*, first_only: bool = False) -> None:
@@ -57,7 +55,7 @@ def attach(stage: Stage, store: Store, path: Path, signer: Signer | None = None)
             for checkpoint in due:
                 message = Outgoing(checkpoint.key, checkpoint.line)
                 await app.append(stage.topics.checkpoints, checkpoint.partition, [message])
-            checkpointer.published(due)
+            checkpointer.mark_published(due)
 
     async def publish_at_shutdown(*_: Any, **__: Any) -> None:
         await publish()
@@ -73,14 +71,14 @@ def attach(stage: Stage, store: Store, path: Path, signer: Signer | None = None)
     app.on_before_shutdown.connect(publish_at_shutdown, weak=False)
 
 
-def _due(checkpointer: Checkpointer, tps: set[Place], store: Store, *, first_only: bool) -> list[Checkpoint]:
+def _due(checkpointer: Checkpointer, tps: set[TopicPartition], store: Store, *, first_only: bool) -> list[Checkpoint]:
     try:
         return checkpointer.due(tps, first_only=first_only)
     except (DatabaseError, sqlite3.DatabaseError) as error:  # from the engine, or from its raw connection
-        store_error = store.explained(error)
+        store_error = store.to_store_error(error)
         if store_error.transient:
             return []  # they are due again next time
-        fail_stop(store_error.sentence, error if store_error.code == Exit.SOFTWARE else None, code=store_error.code)
+        fail_stop(store_error.message, error if store_error.code == Exit.SOFTWARE else None, code=store_error.code)
     except OtherFormat as error:
         fail_stop(f"{NAME}: {error}", code=error.exit_code)
     except OSError as error:

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.exit_codes import Exit
-from traderecon.sink.database import StoreError, explained
+from traderecon.sink.database import StoreError, to_store_error
 from traderecon.sink.database_id import CLEAR_ID
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets ORDER BY topic, partition"
@@ -41,7 +41,7 @@ def backup(url: str, file: Path) -> Backup:
     require_new(file)
     part = file.with_name(file.name + ".part")
     try:
-        with looked_at(url) as source:
+        with open_for_audit(url) as source:
             part.unlink(missing_ok=True)
             with closing(sqlite3.connect(part, isolation_level=None)) as copy:
                 source.backup(copy)
@@ -55,7 +55,7 @@ def backup(url: str, file: Path) -> Backup:
             raise StoreError(Exit.CONFIG, text)
         publish_file(part, file)
     except sqlite3.Error as error:
-        raise explained(url, error) from error
+        raise to_store_error(url, error) from error
     except OSError as error:
         raise StoreError(Exit.SOFTWARE, f"{file}: cannot be written ({error.strerror})") from error
     finally:
@@ -86,6 +86,6 @@ def publish_file(part: Path, file: Path) -> None:
             os.close(descriptor)
 
 
-def heads(connection: Any) -> dict[tuple[str, int], Head]:
+def read_heads(connection: Any) -> dict[tuple[str, int], Head]:
     """The heads in an open database."""
     return {(row[0], row[1]): Head(*row) for row in connection.execute(_OFFSETS)}

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 from traderecon.audit.database import is_text
 from traderecon.audit.findings import Finding, Kind
-from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.checkpoint import Checkpoint, TopicPartition
 from traderecon.records.digest import sha256
 from traderecon.sink.chain import START, link_digest
 from traderecon.sink.purge import ChainStart
 
-NO_STARTS: Mapping[Place, ChainStart] = {}
+NO_STARTS: Mapping[TopicPartition, ChainStart] = {}
 
 
 class Link(NamedTuple):
@@ -59,16 +59,16 @@ class Walk:
     def __init__(
         self,
         table: str,
-        checkpoints: Mapping[Place, Sequence[Checkpoint]],
-        starts: Mapping[Place, ChainStart] = NO_STARTS,
+        checkpoints: Mapping[TopicPartition, Sequence[Checkpoint]],
+        starts: Mapping[TopicPartition, ChainStart] = NO_STARTS,
     ) -> None:
         self.table = table
-        self.chains: dict[Place, Chain] = {}
+        self.chains: dict[TopicPartition, Chain] = {}
         self.checkpoints = checkpoints
         self.starts = starts
         self._row = max((start.last_row for start in starts.values()), default=0)
 
-    def new_chain(self, tp: Place) -> Chain:
+    def new_chain(self, tp: TopicPartition) -> Chain:
         """The state of a chain before its first row."""
         return Chain(self.checkpoints.get(tp, ()), self.starts.get(tp))
 
@@ -103,7 +103,7 @@ class Walk:
         chain.rows += 1
         self._row = row
 
-    def compare_checkpoints(self, tp: Place, chain: Chain, *, before: int) -> Iterator[Finding]:
+    def compare_checkpoints(self, tp: TopicPartition, chain: Chain, *, before: int) -> Iterator[Finding]:
         """Compare the checkpoints up to an offset with the chain as it is now."""
         while chain.compared < len(chain.checkpoints) and chain.checkpoints[chain.compared].next_offset <= before:
             checkpoint = chain.checkpoints[chain.compared]
@@ -140,7 +140,7 @@ class Walk:
         )
 
 
-def check_ends(walk: Walk, offsets: Mapping[Place, tuple[Any, Any]]) -> Iterator[Finding]:
+def check_ends(walk: Walk, offsets: Mapping[TopicPartition, tuple[Any, Any]]) -> Iterator[Finding]:
     """Check the end of each chain against ``sink_offsets`` (next offset and head), and against later checkpoints."""
     for tp in sorted({*walk.chains, *offsets, *walk.checkpoints, *walk.starts}):
         chain = walk.chains.get(tp) or walk.new_chain(tp)

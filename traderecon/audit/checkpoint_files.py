@@ -7,31 +7,31 @@ from pathlib import Path
 import msgspec
 
 from traderecon.durable import sync_directory
-from traderecon.records.checkpoint import Checkpoint, Place, decode_checkpoint
+from traderecon.records.checkpoint import Checkpoint, TopicPartition, decode_checkpoint
 
 NAME = "checkpoints.jsonl"
 MOST_PER_CHAIN = 4_096
 """Most checkpoints of one chain to compare it with: beyond that every second one is dropped, never the last."""
 
 
-class Known(msgspec.Struct, frozen=True):
-    """Checkpoints by chain, in the order of their offsets; ``unread``: where lines could not be decoded."""
+class CheckpointSet(msgspec.Struct, frozen=True):
+    """Checkpoints by chain, in the order of their offsets; ``undecoded``: where lines could not be decoded."""
 
-    chains: Mapping[Place, Sequence[Checkpoint]] = {}
-    unread: Sequence[str] = ()
+    chains: Mapping[TopicPartition, Sequence[Checkpoint]] = {}
+    undecoded: Sequence[str] = ()
 
     @property
     def count(self) -> int:
         """The number of checkpoints to compare the database with."""
         return sum(map(len, self.chains.values()))
 
-    def of(self, beginnings: Mapping[Place, int]) -> "Known":
+    def with_beginnings(self, beginnings: Mapping[TopicPartition, int]) -> "CheckpointSet":
         """The checkpoints of chains that begin at these offsets; partitions that are not named begin at 0."""
         chains = {
             tp: [checkpoint for checkpoint in chain if (checkpoint.first or 0) == beginnings.get(tp, 0)]
             for tp, chain in self.chains.items()
         }
-        return Known({tp: chain for tp, chain in chains.items() if chain}, self.unread)
+        return CheckpointSet({tp: chain for tp, chain in chains.items() if chain}, self.undecoded)
 
 
 class CheckpointCollector:
@@ -42,29 +42,29 @@ class CheckpointCollector:
 
     def __init__(self, databases: Collection[str] | None = None) -> None:
         self._databases = databases
-        self.chains: dict[Place, list[Checkpoint]] = {}
-        self.unread: list[str] = []
+        self.chains: dict[TopicPartition, list[Checkpoint]] = {}
+        self.undecoded: list[str] = []
 
     def add(self, line: bytes, where: str) -> Checkpoint | None:
         """Add one line; None if it is not a checkpoint, or is not kept. OtherFormat: a newer version wrote it."""
         try:
             checkpoint = decode_checkpoint(line)
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            if line.strip() and len(self.unread) < MOST_PER_CHAIN:
-                self.unread.append(where)
+            if line.strip() and len(self.undecoded) < MOST_PER_CHAIN:
+                self.undecoded.append(where)
             return None
         if self._databases is not None and (checkpoint.database or "") not in {"", *self._databases}:
             return None
-        chain = self.chains.setdefault(checkpoint.place, [])
+        chain = self.chains.setdefault(checkpoint.tp, [])
         chain.append(checkpoint)
         if len(chain) > MOST_PER_CHAIN:
             last = max(chain, key=_order)
-            self.chains[checkpoint.place] = [*[each for each in chain[::2] if each is not last], last]
+            self.chains[checkpoint.tp] = [*[each for each in chain[::2] if each is not last], last]
         return checkpoint
 
-    def known(self) -> Known:
+    def checkpoint_set(self) -> CheckpointSet:
         """All collected checkpoints."""
-        return Known({tp: sorted(chain, key=_order) for tp, chain in self.chains.items()}, self.unread)
+        return CheckpointSet({tp: sorted(chain, key=_order) for tp, chain in self.chains.items()}, self.undecoded)
 
 
 def append(path: Path, checkpoints: Iterable[Checkpoint]) -> None:
@@ -92,24 +92,24 @@ def lines_of(path: Path) -> Iterator[tuple[bytes, str]]:
             yield line, f"{path} line {number}"
 
 
-def read(paths: Iterable[Path]) -> Known:
+def read(paths: Iterable[Path]) -> CheckpointSet:
     """The checkpoints of all these files. OSError: one cannot be read; OtherFormat: a newer version wrote one."""
     collector = CheckpointCollector()
     for path in paths:
         for line, where in lines_of(path):
             collector.add(line, where)
-    return collector.known()
+    return collector.checkpoint_set()
 
 
-def merge(sources: Iterable[Known]) -> Known:
+def merge(sources: Iterable[CheckpointSet]) -> CheckpointSet:
     """The checkpoints of all sources, each once."""
-    chains: dict[Place, dict[Checkpoint, None]] = {}
-    unread: list[str] = []
+    chains: dict[TopicPartition, dict[Checkpoint, None]] = {}
+    undecoded: list[str] = []
     for source in sources:
-        unread += source.unread
+        undecoded += source.undecoded
         for tp, chain in source.chains.items():
             chains.setdefault(tp, {}).update(dict.fromkeys(chain))
-    return Known({tp: sorted(chain, key=_order) for tp, chain in chains.items()}, unread)
+    return CheckpointSet({tp: sorted(chain, key=_order) for tp, chain in chains.items()}, undecoded)
 
 
 def _order(checkpoint: Checkpoint) -> tuple[int, int, str]:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from traderecon.audit.checkpoint_files import read
 from traderecon.audit.database import bound_topics
 from traderecon.audit.links import table_of
-from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.checkpoint import Checkpoint, TopicPartition
 from traderecon.sink.chain import START
 
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets"
@@ -44,9 +44,9 @@ class Checkpointer:
         self._path = path
         self._now = now
         self._sign = sign
-        self._published: dict[Place, Checkpoint] | None = None
+        self._published: dict[TopicPartition, Checkpoint] | None = None
 
-    def due(self, tps: Collection[Place], *, first_only: bool = False) -> list[Checkpoint]:
+    def due(self, tps: Collection[TopicPartition], *, first_only: bool = False) -> list[Checkpoint]:
         """Checkpoints of the chains that have changed since the last published one. DatabaseError; OSError: the file.
 
         ``first_only``: only of chains that have rows and no checkpoint yet.
@@ -75,22 +75,24 @@ class Checkpointer:
             finally:
                 cursor.execute("ROLLBACK")
 
-    def published(self, checkpoints: Collection[Checkpoint]) -> None:
+    def mark_published(self, checkpoints: Collection[Checkpoint]) -> None:
         """Note that these are durable: the next ones follow them."""
-        self._published = {**(self._published or {}), **{checkpoint.place: checkpoint for checkpoint in checkpoints}}
+        self._published = {**(self._published or {}), **{checkpoint.tp: checkpoint for checkpoint in checkpoints}}
 
     @staticmethod
-    def _start(cursor: sqlite3.Cursor, tp: Place) -> tuple[int, int]:
+    def _start(cursor: sqlite3.Cursor, tp: TopicPartition) -> tuple[int, int]:
         """The number of purged rows, and the id of the last one."""
         cursor.execute(_START, tp)
         row = cursor.fetchone()
         return (0, 0) if row is None else (row[0], row[1])
 
-    def _has_changed(self, tp: Place, next_offset: int, head: str) -> bool:
+    def _has_changed(self, tp: TopicPartition, next_offset: int, head: str) -> bool:
         last = (self._published or {}).get(tp)
         return last is None or (last.next_offset, last.head) != (next_offset, head)
 
-    def _checkpoint(self, cursor: sqlite3.Cursor, table: str, tp: Place, next_offset: int, head: str) -> Checkpoint:
+    def _checkpoint(
+        self, cursor: sqlite3.Cursor, table: str, tp: TopicPartition, next_offset: int, head: str
+    ) -> Checkpoint:
         rows, last_row = self._start(cursor, tp)
         last = (self._published or {}).get(tp)
         if last is not None and last.rows:

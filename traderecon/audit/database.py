@@ -1,6 +1,6 @@
 """The database as opened for an audit: read-only, with every cell as stored, even if it is not valid text.
 
-with looked_at(url) as connection: ...          one transaction: the database as of one moment, while workers write
+with open_for_audit(url) as connection: ...          one transaction: the database as of one moment, while workers write
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ from traderecon.topics import Topics, topics
 
 
 @contextmanager
-def looked_at(url: str) -> Iterator[sqlite3.Connection]:
+def open_for_audit(url: str) -> Iterator[sqlite3.Connection]:
     """A read-only connection, in a transaction. StoreError: no such file, or not a database of this version."""
     path = database_file(url)
     with closing(_connect(path)) as connection:

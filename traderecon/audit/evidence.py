@@ -13,30 +13,30 @@ from pathlib import Path
 import msgspec
 from msgspec import UNSET
 
-from traderecon.audit.checkpoint_files import CheckpointCollector, Known, lines_of, merge
+from traderecon.audit.checkpoint_files import CheckpointCollector, CheckpointSet, lines_of, merge
 from traderecon.audit.findings import Finding, Kind
 from traderecon.audit.signing import Keys
-from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.checkpoint import Checkpoint, TopicPartition
 
 
-class Source:
+class CheckpointSource:
     """The checkpoints of one source, in the order they were written; ``name`` is its name in findings."""
 
     def __init__(self, name: str, databases: Collection[str] | None = None) -> None:
         self.name = name
         self._collector = CheckpointCollector(databases)
-        self._digests: dict[Place, array[int]] = {}
+        self._digests: dict[TopicPartition, array[int]] = {}
         self.signed = self.unsigned = 0
-        self._unsigned_since: dict[Place, Checkpoint] = {}
+        self._unsigned_since: dict[TopicPartition, Checkpoint] = {}
         """Per chain, the first unsigned checkpoint after a signed one, or the first of all if none is signed."""
-        self._ever_signed: set[Place] = set()
+        self._ever_signed: set[TopicPartition] = set()
 
     def add(self, line: bytes, where: str) -> None:
         """Add one line. OtherFormat: a newer version wrote it."""
         checkpoint = self._collector.add(line, where)
         if checkpoint is None:
             return
-        tp = checkpoint.place
+        tp = checkpoint.tp
         self._digests.setdefault(tp, array("Q")).append(_digest(checkpoint))
         if checkpoint.signature is UNSET:
             self.unsigned += 1
@@ -50,20 +50,20 @@ class Source:
     @property
     def databases(self) -> set[str]:
         """The database ids in its checkpoints."""
-        checkpoints = (checkpoint for chain in self.known.chains.values() for checkpoint in chain)
+        checkpoints = (checkpoint for chain in self.checkpoint_set.chains.values() for checkpoint in chain)
         return {checkpoint.database for checkpoint in checkpoints if checkpoint.database is not UNSET}
 
     @property
-    def known(self) -> Known:
+    def checkpoint_set(self) -> CheckpointSet:
         """The checkpoints to compare the database with."""
-        return self._collector.known()
+        return self._collector.checkpoint_set()
 
-    def digests(self, tp: Place) -> Sequence[int]:
+    def digests(self, tp: TopicPartition) -> Sequence[int]:
         """A digest of each checkpoint of a chain, in order."""
         return self._digests.get(tp, ())
 
     @property
-    def chains(self) -> Iterable[Place]:
+    def chains(self) -> Iterable[TopicPartition]:
         """The topic and partition of each chain."""
         return self._digests
 
@@ -74,15 +74,15 @@ class Source:
 
     def invalid_signatures(self, keys: Keys) -> Iterator[Finding]:
         """The checkpoints whose signature is invalid or not trusted."""
-        for tp, chain in sorted(self.known.chains.items()):
+        for tp, chain in sorted(self.checkpoint_set.chains.items()):
             for checkpoint in chain:
                 if checkpoint.signature is not UNSET and (reason := keys.reject_reason(checkpoint)):
                     yield _finding(tp, f"{self.name}: the checkpoint of {checkpoint.at} {reason}")
 
 
-def from_files(name: str, paths: Iterable[Path]) -> Source:
+def from_files(name: str, paths: Iterable[Path]) -> CheckpointSource:
     """The checkpoints of files. OSError; OtherFormat."""
-    source = Source(name)
+    source = CheckpointSource(name)
     for path in paths:
         for line, where in lines_of(path):
             source.add(line, where)
@@ -95,20 +95,22 @@ class _Anchor(msgspec.Struct):
     checkpoints: list[msgspec.Raw]
 
 
-def from_anchor(name: str, file: Path) -> Source:
+def from_anchor(name: str, file: Path) -> CheckpointSource:
     """The checkpoints of an anchor, in either form. OSError; OtherFormat."""
     content = file.read_bytes()
     try:
         lines = [bytes(raw) for raw in msgspec.json.decode(content, type=_Anchor).checkpoints]
     except (msgspec.MsgspecError, UnicodeDecodeError):
         lines = content.splitlines()
-    source = Source(name)
+    source = CheckpointSource(name)
     for number, line in enumerate(lines, 1):
         source.add(line, f"{file} line {number}")
     return source
 
 
-def compared(file: Source, topic: Source | None, anchors: Sequence[Source], keys: Keys) -> Iterator[Finding]:
+def compare_sources(
+    file: CheckpointSource, topic: CheckpointSource | None, anchors: Sequence[CheckpointSource], keys: Keys
+) -> Iterator[Finding]:
     """Contradictions between the sources. ``topic``: None if it is not read."""
     others = (*((topic,) if topic is not None else ()), *anchors)
     for other in others:
@@ -125,17 +127,19 @@ def compared(file: Source, topic: Source | None, anchors: Sequence[Source], keys
             yield from source.missing_signatures()
 
 
-def held(file: Source, topic: Source | None, anchors: Sequence[Source]) -> Known:
+def merge_sources(
+    file: CheckpointSource, topic: CheckpointSource | None, anchors: Sequence[CheckpointSource]
+) -> CheckpointSet:
     """The checkpoints of all sources."""
-    return merge(source.known for source in (file, *((topic,) if topic is not None else ()), *anchors))
+    return merge(source.checkpoint_set for source in (file, *((topic,) if topic is not None else ()), *anchors))
 
 
-def newest(known: Known) -> list[Checkpoint]:
+def newest(checkpoints: CheckpointSet) -> list[Checkpoint]:
     """The last checkpoint of each chain."""
-    return [chain[-1] for _, chain in sorted(known.chains.items()) if chain]
+    return [chain[-1] for _, chain in sorted(checkpoints.chains.items()) if chain]
 
 
-def _missing_in_file(file: Source, other: Source, tp: Place) -> Iterator[Finding]:
+def _missing_in_file(file: CheckpointSource, other: CheckpointSource, tp: TopicPartition) -> Iterator[Finding]:
     """Every checkpoint of the other source must be in the file."""
     in_file = set(file.digests(tp))
     if missing := sum(digest not in in_file for digest in other.digests(tp)):
@@ -150,5 +154,5 @@ def _digest(checkpoint: Checkpoint) -> int:
     return int.from_bytes(hashlib.sha256(checkpoint.line).digest()[:8], "big")
 
 
-def _finding(tp: Place, text: str) -> Finding:
+def _finding(tp: TopicPartition, text: str) -> Finding:
     return Finding(kind=Kind.CHECKPOINT, table="checkpoints", topic=tp[0], partition=tp[1], text=text)

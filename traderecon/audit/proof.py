@@ -11,10 +11,10 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bytes_of, chain_starts
-from traderecon.records.checkpoint import Place
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.digest import sha256
 from traderecon.sink.chain import START, link_digest
 
@@ -37,7 +37,7 @@ class ProofError(Exception):
 
 
 def make_proof(  # the trade, and what it is checked against
-    connection: sqlite3.Connection, trade_id: str, checkpoints: Known, rules: Mapping[str, str], made_at: str
+    connection: sqlite3.Connection, trade_id: str, checkpoints: CheckpointSet, rules: Mapping[str, str], made_at: str
 ) -> bytes | None:
     """The proof as JSON, in the form read by ``verify_proof.py``; None if the database has no such trade.
 
@@ -46,9 +46,9 @@ def make_proof(  # the trade, and what it is checked against
     rows = connection.execute(_OF_TRADE, (trade_id,)).fetchall()
     if not rows:
         return None
-    checkpoints = checkpoints.of({tp: offset for tp, (offset, _) in beginnings(connection).items()})
-    targets: dict[tuple[Place, int], dict[str, Any]] = {}
-    first: dict[tuple[Place, int], int] = {}
+    checkpoints = checkpoints.with_beginnings({tp: offset for tp, (offset, _) in beginnings(connection).items()})
+    targets: dict[tuple[TopicPartition, int], dict[str, Any]] = {}
+    first: dict[tuple[TopicPartition, int], int] = {}
     for row, topic, partition, offset, _ in rows:
         target = _target(connection, (topic, partition), offset, checkpoints)
         key = ((topic, partition), target["next_offset"])
@@ -81,7 +81,9 @@ def canonical_json(proof: object) -> bytes:
     return json.dumps(proof, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _target(connection: sqlite3.Connection, tp: Place, offset: int, checkpoints: Known) -> dict[str, Any]:
+def _target(
+    connection: sqlite3.Connection, tp: TopicPartition, offset: int, checkpoints: CheckpointSet
+) -> dict[str, Any]:
     """The first checkpoint after an offset; if there is none yet, the head in the database."""
     for checkpoint in checkpoints.chains.get(tp, ()):
         if checkpoint.next_offset > offset:
@@ -98,7 +100,7 @@ def _target(connection: sqlite3.Connection, tp: Place, offset: int, checkpoints:
 
 
 def _segment(  # a part of a chain
-    connection: sqlite3.Connection, trade_id: str, tp: Place, row: int, target: dict[str, Any]
+    connection: sqlite3.Connection, trade_id: str, tp: TopicPartition, row: int, target: dict[str, Any]
 ) -> dict[str, Any]:
     previous = connection.execute(_BEFORE, (row, *tp)).fetchone()
     if previous is None:

@@ -16,8 +16,8 @@ from typing import NamedTuple, NoReturn
 import msgspec
 
 from traderecon.addresses import sqlite_url
-from traderecon.audit.backup import Head, heads, publish_file, require_new
-from traderecon.audit.database import chain_starts, database_file, looked_at
+from traderecon.audit.backup import Head, publish_file, read_heads, require_new
+from traderecon.audit.database import chain_starts, database_file, open_for_audit
 from traderecon.audit.links import table_of
 from traderecon.client.client import Client
 from traderecon.exit_codes import Exit
@@ -38,7 +38,7 @@ _DIFFERENT_TIMES = """
 """
 
 
-class Compared(msgspec.Struct, frozen=True):
+class ChainComparison(msgspec.Struct, frozen=True):
     """One chain: the old database's next offset, its head, and the new database's head at that offset."""
 
     topic: str
@@ -53,20 +53,20 @@ class Compared(msgspec.Struct, frozen=True):
         return self.old == self.new
 
 
-class Rebuilt(msgspec.Struct, frozen=True):
-    """The outcome: records read, records rejected (``aside``), heads, the comparison.
+class RebuildReport(msgspec.Struct, frozen=True, rename={"ignored": "aside", "reason": "why"}):
+    """The outcome: records read, records ``ignored`` because no sink would store them, heads, the comparison.
 
-    ``compared`` is None if no old database could be read, for the reason ``why``; ``times``: results whose
+    ``compared`` is None if no old database could be read, for this ``reason``; ``times``: results whose
     ``decided_at`` is different in the old database.
     """
 
     file: str
     records: int
-    aside: int
+    ignored: int
     heads: list[Head]
-    compared: list[Compared] | None
+    compared: list[ChainComparison] | None
     times: int
-    why: str = ""
+    reason: str = ""
 
     @property
     def same(self) -> bool:
@@ -82,10 +82,10 @@ async def rebuild(
     *,
     prefix: str = "",
     advance: Callable[[int], None] = lambda records: None,
-) -> Rebuilt:
+) -> RebuildReport:
     """Create ``file`` from the topics. StoreError: it exists, or the beginning of a topic has expired; ClientError."""
     require_new(file)
-    old, why = await asyncio.to_thread(_old_heads, old_url)
+    old, reason = await asyncio.to_thread(_old_heads, old_url)
     part = file.with_name(file.name + ".part")
     remove_part(part)
     store = Store.open(sqlite_url(part))
@@ -111,7 +111,9 @@ async def rebuild(
     finally:
         store.close()
         remove_part(part)
-    return Rebuilt(str(file), run.records, run.rejected, new, None if old is None else run.compared, times, why)
+    return RebuildReport(
+        str(file), run.records, run.rejected, new, None if old is None else run.compared, times, reason
+    )
 
 
 def remove_part(part: Path) -> None:
@@ -139,7 +141,7 @@ class _Run:
         advance: Callable[[int], None],
     ) -> None:
         self.records = self.rejected = 0
-        self.compared: list[Compared] = []
+        self.compared: list[ChainComparison] = []
         self._client, self._names, self._store, self._old, self._advance = client, names, store, old, advance
 
     async def read_partition(self, topic: str, partition: int) -> None:
@@ -162,7 +164,7 @@ class _Run:
             await self._start_chain(topic, partition, end)
         if old is not None:
             head = await asyncio.to_thread(self._head, topic, partition) if head_at_old is None else head_at_old
-            self.compared.append(Compared(topic, partition, old.next_offset, old.head, head))
+            self.compared.append(ChainComparison(topic, partition, old.next_offset, old.head, head))
 
     async def _take(self, topic: str, partition: int, records: Sequence[Record]) -> None:
         rejected: set[int] = set()
@@ -201,16 +203,16 @@ class _Run:
 
 def _old_heads(url: str) -> tuple[dict[tuple[str, int], Head] | None, str]:
     try:
-        with looked_at(url) as connection:
-            return heads(connection), ""
+        with open_for_audit(url) as connection:
+            return read_heads(connection), ""
     except StoreError as error:
-        return None, error.sentence
+        return None, error.message
     except sqlite3.DatabaseError as error:
         return None, f"{url}: cannot be read ({error})"
 
 
 def _old_starts(url: str) -> dict[tuple[str, int], ChainStart]:
-    with looked_at(url) as connection:
+    with open_for_audit(url) as connection:
         return chain_starts(connection)
 
 

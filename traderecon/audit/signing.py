@@ -1,6 +1,6 @@
 """Signatures of checkpoints: Ed25519. The key is kept outside the data directory: write access to that is not enough.
 
-    make_key(file) -> public key    Signer.of(file).signed(checkpoint)    Keys.of(texts).reject_reason(checkpoint)
+    make_key(file) -> public key    Signer.of(file).sign(checkpoint)    Keys.of(texts).reject_reason(checkpoint)
 
 The signature covers the JSON of the checkpoint with ``signed_by`` and without ``signature``.
 """
@@ -55,7 +55,7 @@ class Signer:
             )
         return cls(private)
 
-    def signed(self, checkpoint: Checkpoint) -> Checkpoint:
+    def sign(self, checkpoint: Checkpoint) -> Checkpoint:
         """The same checkpoint, signed."""
         named = replace(checkpoint, signed_by=self._name, signature=msgspec.UNSET)
         return replace(named, signature=self._private.sign(named.line).hex())

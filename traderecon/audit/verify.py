@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 
 from traderecon.audit.chains import Walk, check_ends
-from traderecon.audit.checkpoint_files import Known
+from traderecon.audit.checkpoint_files import CheckpointSet
 from traderecon.audit.claims import claim_of
 from traderecon.audit.database import beginnings, bound_topics, bytes_of, chain_starts
 from traderecon.audit.findings import Finding, Findings, Kind
 from traderecon.audit.links import HISTORY, ChainedTable, chained_tables, chainless_topics, table_of
-from traderecon.records.checkpoint import Checkpoint, Place
+from traderecon.records.checkpoint import Checkpoint, TopicPartition
 from traderecon.records.formats import OtherFormat
 from traderecon.sink.break_projection import BREAKS, EVENTS, RESULTS, HistoryEntry, Projection, project
 from traderecon.sink.chain import START
@@ -83,9 +83,9 @@ class AuditReport(msgspec.Struct, frozen=True):
 
 def examine(
     connection: sqlite3.Connection,
-    checkpoints: Known,
+    checkpoints: CheckpointSet,
     advance: Callable[[int], None] = lambda rows: None,
-    beforehand: Iterable[Finding] = (),
+    checkpoint_findings: Iterable[Finding] = (),
 ) -> AuditReport:
     """Verify everything, in the connection's transaction; ``advance`` is called for every row, twice for a result.
 
@@ -93,17 +93,17 @@ def examine(
     ``audit.database.decode_text``. Event ids are recomputed only while nothing else was found in the rows.
     """
     findings = Findings()
-    findings.add(beforehand)
+    findings.add(checkpoint_findings)
     names = bound_topics(connection)
     partial_partitions = beginnings(connection)
-    checkpoints = checkpoints.of({tp: offset for tp, (offset, _) in partial_partitions.items()})
+    checkpoints = checkpoints.with_beginnings({tp: offset for tp, (offset, _) in partial_partitions.items()})
     starts = chain_starts(connection)
     tables = chained_tables(names)
     walks = {
         chained.table: Walk(chained.table, _in_table(checkpoints, chained), starts if chained.table == HISTORY else {})
         for chained in tables
     }
-    offsets: dict[Place, tuple[Any, Any]] = {}
+    offsets: dict[TopicPartition, tuple[Any, Any]] = {}
     trades = purged = 0
     try:
         findings.add(_structure(connection))
@@ -146,7 +146,7 @@ def _structure(connection: sqlite3.Connection) -> Iterator[Finding]:
         yield Finding(kind=Kind.CHANGED, table="sqlite_master", text=text)
 
 
-def _check_starts(starts: Mapping[Place, ChainStart], checkpoints: Known) -> Iterator[Finding]:
+def _check_starts(starts: Mapping[TopicPartition, ChainStart], checkpoints: CheckpointSet) -> Iterator[Finding]:
     """Where rows were purged, a checkpoint published before the purge must have the same start of the chain."""
     for tp, start in starts.items():
         published = {
@@ -167,7 +167,7 @@ def _check_starts(starts: Mapping[Place, ChainStart], checkpoints: Known) -> Ite
             )
 
 
-def _in_table(checkpoints: Known, chained: ChainedTable) -> dict[Place, Sequence[Checkpoint]]:
+def _in_table(checkpoints: CheckpointSet, chained: ChainedTable) -> dict[TopicPartition, Sequence[Checkpoint]]:
     """The checkpoints of the chains in this table."""
     return {tp: chain for tp, chain in checkpoints.chains.items() if tp[0] in chained.topics}
 
@@ -175,7 +175,7 @@ def _in_table(checkpoints: Known, chained: ChainedTable) -> dict[Place, Sequence
 def _check_offsets(
     names: Topics, walks: Mapping[str, Walk], offsets: Mapping[tuple[Any, Any], tuple[Any, Any]]
 ) -> Iterator[Finding]:
-    by_table: dict[str, dict[Place, tuple[Any, Any]]] = {table: {} for table in walks}
+    by_table: dict[str, dict[TopicPartition, tuple[Any, Any]]] = {table: {} for table in walks}
     for (topic, partition), (next_offset, head) in offsets.items():
         if not isinstance(topic, str) or type(partition) is not int:
             text = "its topic or partition has the wrong type"
@@ -193,7 +193,7 @@ def _check_offsets(
 
 
 def _states(
-    walks: Mapping[str, Walk], offsets: Mapping[Place, tuple[Any, Any]], checkpoints: Known
+    walks: Mapping[str, Walk], offsets: Mapping[TopicPartition, tuple[Any, Any]], checkpoints: CheckpointSet
 ) -> list[ChainState]:
     last = {tp: chain[-1].at for tp, chain in checkpoints.chains.items() if chain}
     states = []

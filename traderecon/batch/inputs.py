@@ -81,10 +81,10 @@ class Input(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         """The label, or the file's name as text."""
-        return self.label or as_text(self.path.name)
+        return self.label or printable_path(self.path.name)
 
     @property
-    def unread(self) -> tuple[str, ...]:
+    def unknown_columns(self) -> tuple[str, ...]:
         """The names of the unknown columns."""
         return tuple(name for name in Rows(self.source, self.header).unknown if name)
 
@@ -136,7 +136,7 @@ def _format_problem(first: bytes) -> str | None:
     return None
 
 
-def as_text(path: str | Path) -> str:
+def printable_path(path: str | Path) -> str:
     """A path as text, with U+FFFD for bytes that are not UTF-8."""
     return os.fsencode(path).decode(errors="replace")
 
@@ -144,7 +144,7 @@ def as_text(path: str | Path) -> str:
 def names_of(inputs: Sequence[Input]) -> list[str]:
     """The display name of each file: its name, or its path if another file has the same name."""
     counts = Counter(file.name for file in inputs)
-    return [file.name if counts[file.name] == 1 else file.label or as_text(file.path) for file in inputs]
+    return [file.name if counts[file.name] == 1 else file.label or printable_path(file.path) for file in inputs]
 
 
 def sample(inputs: list[Input], positions: int = 64, lines_each: int = 16) -> Iterator[tuple[Input, str]]:

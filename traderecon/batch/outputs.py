@@ -60,7 +60,7 @@ def write_part(form: Format, rows: pl.DataFrame, path: Path) -> None:
         )
 
 
-def put_together(form: Format, parts: Sequence[Path], out: Path | None) -> None:
+def join_parts(form: Format, parts: Sequence[Path], out: Path | None) -> None:
     """Write the complete output, the parts in order; ``out`` None is stdout."""
     join = _join_json if form is Format.JSON else _join_csv
     if out is None:
@@ -70,7 +70,7 @@ def put_together(form: Format, parts: Sequence[Path], out: Path | None) -> None:
         join(parts, buffered)
         buffered.flush()
         return
-    with whole(out) as temporary:
+    with replace_when_done(out) as temporary:
         if form is Format.PARQUET:
             pl.scan_parquet(list(parts), glob=False).sink_parquet(temporary)
         else:
@@ -97,7 +97,7 @@ def _join_json(parts: Sequence[Path], file: BinaryIO) -> None:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def replace_when_done(path: Path) -> Iterator[Path]:
     """A temporary file that replaces ``path`` when the block succeeds, and is removed if it fails."""
     path = Path(os.path.realpath(path))  # keep a symbolic link
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")

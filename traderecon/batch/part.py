@@ -51,7 +51,7 @@ class Chunks(msgspec.Struct, frozen=True):
         )
 
 
-class Judged(msgspec.Struct, frozen=True):
+class PartResult(msgspec.Struct, frozen=True):
     """One finished part: rows and rejects (CSV: index of the file, line, file, code, text) on disk, and the summary."""
 
     rows: Path
@@ -65,7 +65,7 @@ def start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
+def judge_part(number: int, files: list[Chunks], job: Job) -> PartResult:
     """Judge one part, as if every grace had passed: plain trades vectorized if possible, the others one by one."""
     summary = Summary()
     decoders = [Rows(file.source, file.header) for file in files]
@@ -77,7 +77,7 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
     vectorized = VectorizedRules.of(job.rules) if job.vectorized else None
     if vectorized is not None and all(rows.columns == FIELDS[rows.source] for rows in decoders):
         result = vectorized.judge(_by_source(files, lines))
-        result.sum_up(summary)
+        result.add_to(summary)
         tables.append(result.rows())
         summary.breaks += _breaks(files, decoders, _by_file(files, result.worst), job.rules)
         lines = _by_file(files, result.others)
@@ -85,7 +85,7 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> Judged:
     tables.append(frame(_judge(trades, job.rules, summary)))
     path = job.folder / f"rows-{number:06d}"
     write_part(job.form, pl.concat(tables).sort("trade_id"), path)
-    return Judged(path, _write_rejects(job.folder / f"rejects-{number:06d}", rejects), summary)
+    return PartResult(path, _write_rejects(job.folder / f"rejects-{number:06d}", rejects), summary)
 
 
 def _by_source(files: list[Chunks], lines: list[pl.DataFrame]) -> Lines:
@@ -140,7 +140,7 @@ def _judge(trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary) 
         if sides.execution is None and sides.confirmation is None:
             summary.pnl_alone += 1
         else:
-            summary.judged(trade_id, sides, verdict)
+            summary.add_trade(trade_id, sides, verdict)
             rows.append(row(trade_id, sides, verdict))
     return rows
 

@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 
 from traderecon.batch.inputs import Input, names_of
-from traderecon.batch.outputs import Format, put_together, whole
-from traderecon.batch.part import Chunks, Job, Judged, judge_part, start_worker
+from traderecon.batch.outputs import Format, join_parts, replace_when_done
+from traderecon.batch.part import Chunks, Job, PartResult, judge_part, start_worker
 from traderecon.batch.split import CHUNK_BYTES, boundaries, split
 from traderecon.batch.summary import Reject, Summary
 from traderecon.batch.vectorized import VectorizedRules
@@ -82,7 +82,7 @@ def reconcile(run: Run, advance: Advance) -> Summary:
         for file in run.inputs:
             file.require_unchanged()
         _write_rejects(run, [part.rejects for part in parts], summary)
-        put_together(run.form, [part.rows for part in parts], run.out)
+        join_parts(run.form, [part.rows for part in parts], run.out)
         return summary
 
 
@@ -117,8 +117,8 @@ def _split(run: Run, bounds: list[str], folder: Path | None, map_: Map, advance:
     return files
 
 
-def _judge(job: Job, files: list[Chunks], parts: int, map_: Map, advance: Advance) -> list[Judged]:
-    judged: list[Judged] = []
+def _judge(job: Job, files: list[Chunks], parts: int, map_: Map, advance: Advance) -> list[PartResult]:
+    judged: list[PartResult] = []
     for number, part in enumerate(map_(judge_part, range(parts), repeat(files), repeat(job))):
         judged.append(part)
         advance(sum(spill.bytes_of(number) for file in files for spill in file.spills))
@@ -132,7 +132,7 @@ def _write_rejects(run: Run, parts: list[Path], summary: Summary) -> None:
     if first is None and not run.keep_empty:
         run.rejects.unlink(missing_ok=True)
         return
-    with whole(run.rejects) as path, path.open("w", encoding="utf-8", newline="") as file:
+    with replace_when_done(run.rejects) as path, path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(REJECT_COLUMNS)
         for _, line, name, code, text in chain([first] if first else [], in_order):

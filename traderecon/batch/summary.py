@@ -10,8 +10,8 @@ from typing import Self
 
 import msgspec
 
-from traderecon.matching import Sides, stated
-from traderecon.present.trade_row import together
+from traderecon.matching import Sides, distinct_values
+from traderecon.present.trade_row import join_values
 from traderecon.records import (
     Hint,
     Outcome,
@@ -85,7 +85,7 @@ class Summary(msgspec.Struct):
     breaks: list[Break] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
 
-    def judged(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
+    def add_trade(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
         """Count one trade's verdict."""
         state = verdict.state
         self.states[state] += 1
@@ -100,16 +100,16 @@ class Summary(msgspec.Struct):
             if state.is_break:
                 self.break_minutes[minute] += 1
         if state.is_break:
-            self._broken(trade_id, sides, verdict)
+            self._add_break(trade_id, sides, verdict)
 
-    def _broken(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
+    def _add_break(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
         at_risk = _notional(sides)
         severity = worst_severity(verdict.reasons) or Severity.CRITICAL  # a break has a reason
         for reason in verdict.reasons:
             self.reasons[reason] += 1
         self.notional_at_risk = EXACT.add(self.notional_at_risk, at_risk)
-        if tickers := _first_stated(sides, "ticker"):
-            self.break_tickers[together(tickers)] += 1
+        if tickers := _first_values(sides, "ticker"):
+            self.break_tickers[join_values(tickers)] += 1
         self.breaks.append(Break(trade_id, verdict, sides, severity, at_risk))
         if len(self.breaks) >= 8 * BREAKS_SHOWN:
             self._trim()
@@ -146,9 +146,11 @@ class Summary(msgspec.Struct):
         return sum(self.states[state] for state in BREAK_STATES)
 
 
-def _first_stated(sides: Sides, field: str) -> list[str]:
+def _first_values(sides: Sides, field: str) -> list[str]:
     """The values of a field in the execution, else in the confirmation."""
-    return stated(sides.effective(Source.EXECUTIONS), field) or stated(sides.effective(Source.CONFIRMATIONS), field)
+    return distinct_values(sides.effective(Source.EXECUTIONS), field) or distinct_values(
+        sides.effective(Source.CONFIRMATIONS), field
+    )
 
 
 def _notional(sides: Sides) -> Decimal:

@@ -81,8 +81,8 @@ class VectorizedResult(msgspec.Struct, frozen=True):
         """The judged trades in the columns of ``reconcile --out``; empty cells are null."""
         return self.judged.select(COLUMNS)
 
-    def sum_up(self, summary: Summary) -> None:
-        """Count the judged trades as ``Summary.judged`` does, without adding the breaks themselves."""
+    def add_to(self, summary: Summary) -> None:
+        """Count the judged trades as ``Summary.add_trade`` does, without adding the breaks themselves."""
         summary.pnl_alone += self.pnl_alone
         summary.duplicates.update({source: count for source, count in self.repeated.items() if count})
         summary.states.update({State(state): count for state, count in _counts(self.judged["state"])})

@@ -11,9 +11,9 @@ import msgspec
 
 from traderecon.addresses import EMBEDDED
 from traderecon.audit import verify_proof
-from traderecon.audit.checkpoint_files import NAME, Known, read
-from traderecon.audit.database import looked_at
-from traderecon.audit.evidence import Source, compared, from_anchor, from_files, held, newest
+from traderecon.audit.checkpoint_files import NAME, CheckpointSet, read
+from traderecon.audit.database import open_for_audit
+from traderecon.audit.evidence import CheckpointSource, compare_sources, from_anchor, from_files, merge_sources, newest
 from traderecon.audit.findings import Finding, Kind
 from traderecon.audit.proof import ProofError, make_proof
 from traderecon.audit.signing import Keys, Signer, SigningKeyError, make_key, name_of
@@ -90,14 +90,14 @@ def verify(
     file = _file(settings, files)
     topic = None if offline else _topic(settings, {*file.databases, *_databases(settings)})
     anchored = [_read_anchor(path) for path in anchors]
-    checkpoints = held(file, topic, anchored)
+    checkpoints = merge_sources(file, topic, anchored)
     try:
-        with looked_at(settings.database_url) as connection:
+        with open_for_audit(settings.database_url) as connection:
             total = _size(connection)
             with progress(total, "verifying") as advance:
-                examined = examine(connection, checkpoints, advance, compared(file, topic, anchored, keys))
+                examined = examine(connection, checkpoints, advance, compare_sources(file, topic, anchored, keys))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     except sqlite3.DatabaseError as error:  # its tables cannot be read
         examined = AuditReport(
             intact=False,
@@ -108,10 +108,10 @@ def verify(
             found=1,
             findings=[Finding(kind=Kind.DAMAGED, text=f"{settings.database_url}: {error}")],
         )
-    for line in checkpoints.unread[:SHOWN]:
+    for line in checkpoints.undecoded[:SHOWN]:
         say(f"{line} is not a checkpoint and was ignored: it was truncated when written, or changed since")
-    if len(checkpoints.unread) > SHOWN:
-        say(f"... and {counted(len(checkpoints.unread) - SHOWN, 'more line')}")
+    if len(checkpoints.undecoded) > SHOWN:
+        say(f"... and {counted(len(checkpoints.undecoded) - SHOWN, 'more line')}")
     _warn_about_signatures(file, keys)
     if offline:
         say("the checkpoints topic was not read: checkpoints removed from the file go unnoticed")
@@ -133,7 +133,7 @@ def anchor(*, out: Path | None, as_json: bool) -> None:
     every change to older rows. Exit code 1 if there is no checkpoint.
     """
     settings = _settings()
-    checkpoints = newest(_source("the file", [settings.data_dir / NAME]).known)
+    checkpoints = newest(_source("the file", [settings.data_dir / NAME]).checkpoint_set)
     if not checkpoints:
         fail(Exit.BREAKS, f"{settings.data_dir / NAME}: no checkpoint yet: a worker writes one once it has stored rows")
     lines = b"".join(checkpoint.line + b"\n" for checkpoint in checkpoints)
@@ -186,10 +186,10 @@ def prove(*, trade: str, files: tuple[Path, ...], out: Path | None) -> None:
     settings = _settings()
     checkpoints = _checkpoints(settings, files)
     try:
-        with looked_at(settings.database_url) as connection:
+        with open_for_audit(settings.database_url) as connection:
             proof = make_proof(connection, trade, checkpoints, _rules(settings), iso(now_ns()))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     except ProofError as error:
         fail(Exit.BREAKS, printable(str(error)))
     except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
@@ -227,11 +227,11 @@ def _settings() -> Settings:
         fail(Exit.CONFIG, str(error))
 
 
-def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
+def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> CheckpointSet:
     default = settings.data_dir / NAME
     if not files and not default.exists():
         say(f"{default}: no checkpoints there: a truncated or recomputed chain cannot be detected")
-        return Known()
+        return CheckpointSet()
     try:
         checkpoints = read(files or [default])
     except OtherFormat as error:
@@ -243,7 +243,7 @@ def _checkpoints(settings: Settings, files: tuple[Path, ...]) -> Known:
     return checkpoints
 
 
-def _source(name: str, files: Sequence[Path]) -> Source:
+def _source(name: str, files: Sequence[Path]) -> CheckpointSource:
     try:
         return from_files(name, files)
     except OtherFormat as error:
@@ -252,46 +252,46 @@ def _source(name: str, files: Sequence[Path]) -> Source:
         fail(Exit.INPUT, f"{error.filename}: cannot be read ({error.strerror})")
 
 
-def _read_anchor(file: Path) -> Source:
+def _read_anchor(file: Path) -> CheckpointSource:
     try:
         source = from_anchor(f"the anchor {file}", file)
     except OtherFormat as error:
         fail(Exit.CONFIG, f"{file}: has {error}")
     except OSError as error:
         fail(Exit.INPUT, f"{file}: cannot be read ({error.strerror})")
-    if not source.known.count:
+    if not source.checkpoint_set.count:
         fail(Exit.INPUT, f"{file}: no line is a checkpoint, so there is nothing to compare with")
     return source
 
 
-def _file(settings: Settings, files: tuple[Path, ...]) -> Source:
+def _file(settings: Settings, files: tuple[Path, ...]) -> CheckpointSource:
     """The checkpoints of these files, or of the file in the data directory, which may be missing."""
     default = settings.data_dir / NAME
     if not files and not default.exists():
         say(f"{default}: there is no such file")
-        return Source(NAME)
+        return CheckpointSource(NAME)
     source = _source(NAME if not files else "the checkpoint files", files or [default])
-    if files and not source.known.count:
+    if files and not source.checkpoint_set.count:
         fail(Exit.INPUT, f"{', '.join(map(str, files))}: no line is a checkpoint, so there is nothing to compare with")
     return source
 
 
 def _databases(settings: Settings) -> list[str]:
     """All ids the database has had; none if it cannot be read, which is reported elsewhere."""
-    with suppress(StoreError, sqlite3.DatabaseError), looked_at(settings.database_url) as connection:
+    with suppress(StoreError, sqlite3.DatabaseError), open_for_audit(settings.database_url) as connection:
         return [str(row[0]) for row in connection.execute("SELECT database_id FROM database_ids")]
     return []
 
 
-def _topic(settings: Settings, databases: Collection[str]) -> Source:
+def _topic(settings: Settings, databases: Collection[str]) -> CheckpointSource:
     """The checkpoints of these databases in the topic, which several databases may share.
 
     Ends the command with 4 or 78 if the log cannot be read.
     """
 
-    async def read() -> Source:
+    async def read() -> CheckpointSource:
         name = topics(settings.topic_prefix).checkpoints
-        source = Source(f"the topic {name}", databases)
+        source = CheckpointSource(f"the topic {name}", databases)
         async with connected(settings) as client:
             for partition in range((await client.topics()).get(name, 0)):
                 async for records in client.read(name, partition):
@@ -320,7 +320,7 @@ def _keys(settings: Settings, public_keys: tuple[str, ...]) -> Keys:
         fail(Exit.CONFIG, str(error))
 
 
-def _warn_about_signatures(file: Source, keys: Keys) -> None:
+def _warn_about_signatures(file: CheckpointSource, keys: Keys) -> None:
     if file.unsigned:
         say(
             f"{file.unsigned:,} of {file.signed + file.unsigned:,} checkpoints are not signed: anyone with write "

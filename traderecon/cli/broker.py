@@ -38,10 +38,10 @@ async def input_partitions(client: Client, settings: Settings) -> dict[str, int]
 
     On Kafka, missing topics end the command with 78.
     """
-    from traderecon.preflight.topics import make
+    from traderecon.preflight.topics import create_topics
 
     if settings.broker.startswith(EMBEDDED):
-        await make(client, settings)
+        await create_topics(client, settings)
     counts = await client.topics()
     names = list(topics(settings.topic_prefix).inputs)
     if missing := [name for name in names if name not in counts]:

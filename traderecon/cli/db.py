@@ -11,7 +11,7 @@ import msgspec
 from traderecon.addresses import sqlite_path
 from traderecon.audit.backup import Head
 from traderecon.audit.backup import backup as back_up
-from traderecon.audit.rebuild import Rebuilt
+from traderecon.audit.rebuild import RebuildReport
 from traderecon.audit.rebuild import rebuild as rebuild_database
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, progress, say
@@ -72,7 +72,7 @@ def backup(*, file: Path, as_json: bool) -> None:
     try:
         copy = back_up(_settings().database_url, file)
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(copy)))
         return
@@ -97,24 +97,24 @@ def rebuild(*, out: Path | None, as_json: bool) -> None:
     try:
         rebuilt = run(_rebuild(settings, file))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     if as_json:
         same = None if rebuilt.compared is None else rebuilt.same
         click.echo(json.dumps({**msgspec.to_builtins(rebuilt), "same": same}))
     else:
         _print(rebuilt.heads)
     say(f"{rebuilt.file}: built from {counted(rebuilt.records, 'record')}")
-    if rebuilt.aside:
-        say(f"{rebuilt.aside} of them were not written by this pipeline and were ignored, as the sink does")
+    if rebuilt.ignored:
+        say(f"{rebuilt.ignored} of them were not written by this pipeline and were ignored, as the sink does")
     _report_comparison(rebuilt, old)
 
 
-def _report_comparison(rebuilt: Rebuilt, old: Path) -> None:
+def _report_comparison(rebuilt: RebuildReport, old: Path) -> None:
     """Say how the old database compares with the rebuilt one; a difference ends the command with 1."""
     if rebuilt.compared is None:
         if old.exists():
-            fail(Exit.BREAKS, f"nothing was compared, because the old database cannot be read: {rebuilt.why}")
-        say(f"there is no old database to compare it with: {rebuilt.why}")
+            fail(Exit.BREAKS, f"nothing was compared, because the old database cannot be read: {rebuilt.reason}")
+        say(f"there is no old database to compare it with: {rebuilt.reason}")
         return
     if not rebuilt.same:
         lines = [
@@ -137,7 +137,7 @@ db.add_command(purge)
 db.add_command(hold)
 
 
-async def _rebuild(settings: Settings, file: Path) -> Rebuilt:
+async def _rebuild(settings: Settings, file: Path) -> RebuildReport:
     async with connected(settings) as client:
         names = topics(settings.topic_prefix)
         counts = await client.topics()
@@ -172,4 +172,4 @@ def _store(open_store: Callable[[str], Store]) -> Iterator[Store]:
     except ConfigurationError as error:
         fail(Exit.CONFIG, str(error))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)

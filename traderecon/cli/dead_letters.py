@@ -21,8 +21,8 @@ from traderecon.records.action import Deed
 from traderecon.records.dead_letter import dead_letter_id
 from traderecon.records.formats import OtherFormat
 from traderecon.settings import Settings
-from traderecon.sink.database import StoreError, explained
-from traderecon.sink.dead_letter_queries import parsed, sent_record
+from traderecon.sink.database import StoreError, to_store_error
+from traderecon.sink.dead_letter_queries import parse_dead_letter_id, sent_record
 from traderecon.sink.filters import DeadLetterFilter, DeadLetterState
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.sink.rows import DeadLetterRecord, DeadLetterRow
@@ -182,7 +182,7 @@ def _records(queries: Queries, ids: Sequence[str]) -> list[DeadLetterRecord]:
     """The dead letters with their records; ends the command with 3 if one does not exist."""
     records = []
     for dead_letter in ids:
-        coordinates = parsed(dead_letter)
+        coordinates = parse_dead_letter_id(dead_letter)
         if coordinates is None:
             fail(Exit.INPUT, f"{dead_letter!r} is not an ID: write topic/partition/offset, as in executions/0/17")
         record = sent_record(queries.engine, coordinates)
@@ -213,12 +213,12 @@ def _database(settings: Settings) -> Iterator[Queries]:
         finally:
             queries.close()
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     except OtherFormat as error:
         fail(error.exit_code, str(error))
     except UNREADABLE as error:
-        explanation = explained(str(sqlite_path(settings.database_url)), getattr(error, "orig", error))
-        fail(explanation.code, explanation.sentence)
+        store_error = to_store_error(str(sqlite_path(settings.database_url)), getattr(error, "orig", error))
+        fail(store_error.code, store_error.message)
 
 
 def _id(row: DeadLetterRow) -> str:

@@ -19,7 +19,7 @@ from traderecon.clock import now_ns
 from traderecon.records.action import MAX_REPLAYS, DeadLetterAction, Deed, decode_action, encode_action
 from traderecon.records.dead_letter import REPLAY_ATTEMPT, REPLAY_OF, dead_letter_id
 from traderecon.records.digest import sha256
-from traderecon.records.formats import known
+from traderecon.records.formats import require_known_format
 from traderecon.records.instants import iso
 from traderecon.sink.rows import DeadLetterRecord
 from traderecon.topics import Topics
@@ -150,7 +150,7 @@ def _decode(value: bytes) -> DeadLetterAction | None:
     try:
         action = decode_action(value)
     except msgspec.MsgspecError:
-        known(value)
+        require_known_format(value)
         return None
     return action if isinstance(action, DeadLetterAction) else None
 

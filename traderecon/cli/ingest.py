@@ -97,8 +97,8 @@ def _open_part(file: NamedFile, source: Source, topic: str) -> _Part:
         opened = Input.open(source, *file)
     except InputError as error:
         fail(Exit.INPUT, str(error))
-    if opened.unread:
-        say(f"{opened.name}: unknown columns, sent unchanged: {printable(', '.join(opened.unread))}")
+    if opened.unknown_columns:
+        say(f"{opened.name}: unknown columns, sent unchanged: {printable(', '.join(opened.unknown_columns))}")
     return _Part(opened, topic)
 
 

@@ -17,8 +17,8 @@ from traderecon.audit.signing import Signer, SigningKeyError
 from traderecon.cli import attribution
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, progress, say
-from traderecon.cli.covered import covered, covered_now
 from traderecon.cli.dates import Day
+from traderecon.cli.hold_coverage import coverage_of, current_coverage
 from traderecon.cli.rules import effective_settings
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
@@ -62,7 +62,7 @@ def purge(*, before: datetime | None, apply: bool, reason: str, by: str | None, 
         cutoff = _cutoff(settings, store.engine, before)
         plan = run(_purge(settings, store.engine, cutoff, apply, attribution.by(by), reason))
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     except OSError as error:
         text = f"{error.filename}: cannot be written ({error.strerror}): free some space, and purge again"
         fail(Exit.SOFTWARE, text)
@@ -106,12 +106,12 @@ def add(*, trade: str | None, ticker: str | None, reason: str, by: str | None, a
 
 def _coverage(settings: Settings, trade: str | None, ticker: str | None) -> str:
     """How many trades a new hold covers, with a warning if there are none; a hold may precede its trades."""
-    coverage = covered_now(settings.database_url, trade, ticker)
+    coverage = current_coverage(settings.database_url, trade, ticker)
     if coverage is None:
         return ""
     if coverage.trades:
         return f": covers {counted(coverage.trades, 'trade')} in the database now"
-    suggestion = "" if coverage.meant is None else f"; did you mean {coverage.meant}?"
+    suggestion = "" if coverage.suggestion is None else f"; did you mean {coverage.suggestion}?"
     return f"\nwarning: it covers no trade in the database now{suggestion}"
 
 
@@ -186,7 +186,7 @@ async def _purge(  # noqa: PLR0917  # the fields of the decision
 def _signing(settings: Settings) -> Callable[[Checkpoint], Checkpoint]:
     """A function that signs checkpoints; an invalid key ends the command."""
     try:
-        return Signer.of(settings.checkpoint_key_file or Path()).signed
+        return Signer.of(settings.checkpoint_key_file or Path()).sign
     except SigningKeyError as error:
         fail(Exit.CONFIG, f"TRADERECON_CHECKPOINT_KEY_FILE: {error}")
 
@@ -201,7 +201,7 @@ def _holds(settings: Settings) -> list[dict[str, Any]]:
     try:
         with store.engine.connect() as connection:
             return [
-                {**row, "trades": covered(connection, row["trade_id"], row["ticker"]).trades}
+                {**row, "trades": coverage_of(connection, row["trade_id"], row["ticker"]).trades}
                 for row in connection.exec_driver_sql(_HOLDS).mappings().all()
             ]
     finally:
@@ -213,7 +213,7 @@ def _store(settings: Settings) -> Store:
         store = Store.existing(settings.database_url)
         store.ready()
     except StoreError as error:
-        fail(error.code, error.sentence)
+        fail(error.code, error.message)
     return store
 
 

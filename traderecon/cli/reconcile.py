@@ -16,7 +16,7 @@ import click
 
 from traderecon import __version__, clock
 from traderecon.batch.inputs import Input, InputError, names_of
-from traderecon.batch.outputs import Format, whole
+from traderecon.batch.outputs import Format, replace_when_done
 from traderecon.batch.reconcile import Run
 from traderecon.batch.reconcile import reconcile as run_batch
 from traderecon.batch.summary import Summary
@@ -187,8 +187,8 @@ def _print_summary(summary: Summary, run: Run) -> None:
     for index, (file, name) in enumerate(zip(run.inputs, names_of(run.inputs), strict=True)):
         if not summary.lines[index]:
             say(f"{name} has no rows")
-        if file.unread:
-            say(f"{name}: ignored columns: {printable(', '.join(file.unread))}")
+        if file.unknown_columns:
+            say(f"{name}: ignored columns: {printable(', '.join(file.unknown_columns))}")
     states = ", ".join(f"{count:,} {state.lower()}" for state, count in _most_frequent_first(summary.states))
     say(counted(summary.trades, "trade") + (f": {states}" if states else ""))
     for reason, count in _most_frequent_first(summary.reasons):
@@ -234,6 +234,6 @@ def _write_report(summary: Summary, run: Run, path: Path) -> None:
         output=run.out.name if run.out else None,
         rejects=run.rejects.name if run.keep_empty or summary.rejects else None,
     )
-    with whole(path) as temporary:
+    with replace_when_done(path) as temporary:
         temporary.write_text(render(summary, heading, run.rules), encoding="utf-8")
     say(f"report in {path}")

@@ -10,7 +10,7 @@ import click
 from traderecon.cli.console import counted, fail, progress, say
 from traderecon.cli.rules import effective_settings
 from traderecon.exit_codes import Exit
-from traderecon.simulator import PROFILES, Message, Profile, feed, messages, paced, write_csv
+from traderecon.simulator import PROFILES, Message, Profile, feed, messages, pace, write_csv
 
 _STRIDE = 1_000
 _LONG_TRADES = 20_000
@@ -107,7 +107,7 @@ def _send(
             partitions = await input_partitions(client, settings)
             outbox = Outbox(client, sent)
             reported = 0
-            async for due in paced(messages(seed, trades, profile), rate):
+            async for due in pace(messages(seed, trades, profile), rate):
                 for message in due:
                     topic = topic_of[message.source]
                     outbox.put(topic, message.partition(partitions[topic]), Outgoing(message.key, message.value))

@@ -18,7 +18,7 @@ from traderecon.client.client import Client, GroupPosition
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
 from traderecon.exit_codes import Exit
-from traderecon.records.account import Account, Book, Disposition, Span, decode_account, encode_account
+from traderecon.records.account import Account, Disposition, PartitionLedger, Span, decode_account, encode_account
 from traderecon.records.action import Skip, encode_action
 from traderecon.records.instants import iso
 from traderecon.settings import Settings
@@ -77,7 +77,7 @@ async def _skip(settings: Settings, topic: str, partition: int, following: int, 
 
 async def _unaccounted(client: Client, names: Topics, topic: str, partition: int, low: int) -> tuple[Span, ...]:
     """The offsets below ``low``, the first one still in the log, that no account covers."""
-    book: Book | None = None
+    ledger: PartitionLedger | None = None
     key = f"{topic}/{partition}".encode()
     count = (await client.topics()).get(names.accounts, 1)
     async for records in client.read(names.accounts, partition_for(key, count)):
@@ -85,8 +85,8 @@ async def _unaccounted(client: Client, names: Topics, topic: str, partition: int
             if record.key == key:
                 with suppress(msgspec.MsgspecError):  # the sink rejects records that are not accounts
                     account = decode_account(record.value or b"")
-                    book = (book or Book.opened(account)).entered(account)
-    return book.missing_spans(low) if book is not None else ()
+                    ledger = (ledger or PartitionLedger.starting_at(account)).with_account(account)
+    return ledger.missing_spans(low) if ledger is not None else ()
 
 
 def _group(settings: Settings, names: Topics, topic: str) -> str:

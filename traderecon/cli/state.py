@@ -11,7 +11,7 @@ from traderecon.cli.rules import effective_settings
 from traderecon.client.connection import connected
 from traderecon.settings import Settings
 from traderecon.topics import topics
-from traderecon.worker.state import Rebuilt
+from traderecon.worker.state import RebuiltPartition
 from traderecon.worker.state import rebuild as rebuild_tables
 
 SCRATCH = "state-rebuild"
@@ -46,7 +46,7 @@ def rebuild(*, as_json: bool) -> None:
         say("nothing to do: the journal has every record that the table lacks")
 
 
-async def _rebuild(settings: Settings) -> list[Rebuilt]:
+async def _rebuild(settings: Settings) -> list[RebuiltPartition]:
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
         counts = await client.topics()
@@ -63,7 +63,7 @@ async def _rebuild(settings: Settings) -> list[Rebuilt]:
             )
 
 
-def _line(partition: Rebuilt) -> str:
+def _line(partition: RebuiltPartition) -> str:
     text = (
         f"{partition.topic}[{partition.partition}]: the table had {partition.known} offsets, the journal has "
         f"{partition.first} to {partition.end}"

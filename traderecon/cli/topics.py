@@ -9,11 +9,11 @@ from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, say
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.skip import skip
-from traderecon.client.client import Created
+from traderecon.client.client import TopicCreation
 from traderecon.client.connection import connected
 from traderecon.exit_codes import Exit
 from traderecon.preflight.rights import GRANTED, Right, by_resource, grant, needed, servers
-from traderecon.preflight.topics import Fitness, TopicStatus, inspect, make, other_partitions
+from traderecon.preflight.topics import Fitness, TopicStatus, create_topics, inspect, other_partitions
 from traderecon.settings import Settings
 from traderecon.topics import topics as topic_names
 
@@ -36,11 +36,20 @@ def create(*, as_json: bool) -> None:
         if (status := other_partitions(names, topic.topic, topic.partitions, settings.topic_partitions))
     }
     if as_json:
-        click.echo(json.dumps([{**topic._asdict(), "text": problems.get(topic.topic, "")} for topic in created]))
+        rows = [
+            {
+                "topic": topic.topic,
+                "made": topic.is_new,
+                "partitions": topic.partitions,
+                "text": problems.get(topic.topic, ""),
+            }
+            for topic in created
+        ]
+        click.echo(json.dumps(rows))
     else:
         for topic in created:
             click.echo(
-                f"{topic.topic}: {'created' if topic.made else 'exists'}, {counted(topic.partitions, 'partition')}"
+                f"{topic.topic}: {'created' if topic.is_new else 'exists'}, {counted(topic.partitions, 'partition')}"
             )
     if problems:
         fail(Exit.CONFIG, "\n".join(f"{name} {problem}" for name, problem in problems.items()))
@@ -88,9 +97,9 @@ def acls(*, principal: str | None, roles: tuple[str, ...], as_json: bool) -> Non
 topics.add_command(skip)
 
 
-async def _create(settings: Settings) -> tuple[Created, ...]:
+async def _create(settings: Settings) -> tuple[TopicCreation, ...]:
     async with connected(settings) as client:
-        return await make(client, settings)
+        return await create_topics(client, settings)
 
 
 async def _inspect(settings: Settings) -> tuple[TopicStatus, ...]:

@@ -36,7 +36,7 @@ TAIL_GROWTH = 10
 """Factor by which the tail grows if there was no progress in it."""
 
 
-class Reached(msgspec.Struct, frozen=True):
+class SourceProgress(msgspec.Struct, frozen=True):
     """The time that one source partition has reached, as last recorded in the journal."""
 
     topic: str
@@ -61,10 +61,10 @@ def show(*, as_json: bool) -> None:
     settings = effective_settings()
     epoch, partitions = run(_read_progress(settings))
     if as_json:
-        click.echo(json.dumps({"epoch": epoch, "reached": [msgspec.to_builtins(reached) for reached in partitions]}))
+        click.echo(json.dumps({"epoch": epoch, "reached": [msgspec.to_builtins(progress) for progress in partitions]}))
         return
-    for reached in partitions:
-        click.echo(f"{reached.at}  {beside_local_clock(reached)}  {reached.topic}[{reached.partition}]")
+    for progress in partitions:
+        click.echo(f"{progress.at}  {beside_local_clock(progress)}  {progress.topic}[{progress.partition}]")
     if not partitions:
         say("the journal has no recent progress: is intake running?")
     say(f"epoch {epoch}: the watermark has been reset {counted(epoch, 'time')}")
@@ -133,7 +133,7 @@ def _effect(settings: Settings, ahead_s: int) -> str:
 
 
 def _pending_trades(queries: Queries) -> int:
-    return sum(sum(partition.pending.values()) for partition in queries.standings())
+    return sum(sum(partition.pending.values()) for partition in queries.partition_statuses())
 
 
 async def _reset(settings: Settings, decision: WatermarkReset) -> WatermarkReset:
@@ -176,7 +176,7 @@ async def _last_progress(client: Client, names: Topics) -> AsyncIterator[Progres
             yield progress
 
 
-async def _read_progress(settings: Settings) -> tuple[int, list[Reached]]:
+async def _read_progress(settings: Settings) -> tuple[int, list[SourceProgress]]:
     """The current epoch, and the time that each source partition has reached, slowest first."""
     names = topics(settings.topic_prefix)
     async with connected(settings) as client:
@@ -190,12 +190,14 @@ async def _read_progress(settings: Settings) -> tuple[int, list[Reached]]:
                     latest[tp] = max(latest.get(tp, (0, 0)), (progress.epoch, progress.at_ns))
     now = now_ns()
     partitions = [
-        Reached(topic, number, iso(at_ns) if at_ns else "never", (now - at_ns) // NS_PER_S if at_ns else 0, at_epoch)
+        SourceProgress(
+            topic, number, iso(at_ns) if at_ns else "never", (now - at_ns) // NS_PER_S if at_ns else 0, at_epoch
+        )
         for (topic, number), (at_epoch, at_ns) in sorted(latest.items(), key=lambda entry: (entry[1], entry[0]))
     ]
     return epoch, partitions
 
 
-def beside_local_clock(reached: Reached) -> str:
+def beside_local_clock(progress: SourceProgress) -> str:
     """The distance from this machine's clock, as text."""
-    return f"{abs(reached.behind_s):>6,} s {'ahead of' if reached.behind_s < 0 else 'behind'} this machine's clock"
+    return f"{abs(progress.behind_s):>6,} s {'ahead of' if progress.behind_s < 0 else 'behind'} this machine's clock"

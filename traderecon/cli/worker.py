@@ -111,7 +111,7 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
     from traderecon.worker.home import take_home
     from traderecon.worker.identity import OtherIdentity
     from traderecon.worker.memory import tune_gc
-    from traderecon.worker.processes import divided, shares
+    from traderecon.worker.processes import fork_processes, shares
 
     _preflight(settings, roles)
     try:
@@ -119,8 +119,8 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
         if "sink" in roles:
             run_async(settle_database(settings, home.identity))
         tune_gc()
-        separate = () if settings.broker.startswith("embedded") else shares(roles)
-        here = divided(roles, separate, listening)
+        to_fork = () if settings.broker.startswith("embedded") else shares(roles)
+        here = fork_processes(roles, to_fork, listening)
         loop.use("uvloop")  # after the fork: it starts threads
         siblings = [(share.role, fork.port) for share, fork in here.forks.items()]
         stages = apps(settings, home.share(here.share), here.roles, listening=here.listening, siblings=siblings)
@@ -149,16 +149,16 @@ def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
     from traderecon.cli.broker import run as run_async
     from traderecon.client.connection import connected
     from traderecon.preflight import Level, checks, exit_code
-    from traderecon.preflight.topics import make
+    from traderecon.preflight.topics import create_topics
     from traderecon.transport.log import WorkerLock, WorkerRunning
 
-    async def create_topics() -> None:
+    async def create_missing() -> None:
         async with connected(settings) as client:
-            await make(client, settings)
+            await create_topics(client, settings)
 
     if settings.broker.startswith(EMBEDDED):
         _verify_identity(settings)
-        run_async(create_topics())
+        run_async(create_missing())
         try:
             WorkerLock(settings.data_dir).release()
         except WorkerRunning as error:

@@ -26,11 +26,11 @@ Rights = Mapping[tuple[str, str], frozenset[str] | None]
 """(``topic`` or ``group``, name) -> allowed operations (``Read``, ...); None: a missing topic that may be created."""
 
 
-class Created(NamedTuple):
+class TopicCreation(NamedTuple):
     """The result of creating a topic: whether it is new, and its number of partitions."""
 
     topic: str
-    made: bool
+    is_new: bool
     partitions: int
 
 
@@ -79,11 +79,11 @@ class Client(Protocol):
         """Every topic and its number of partitions."""
         ...
 
-    async def copies(self) -> ReplicaCounts:
+    async def replica_counts(self) -> ReplicaCounts:
         """The number of brokers and of replicas of each topic."""
         ...
 
-    async def create(self, topic: Topic, partitions: int) -> Created:
+    async def create(self, topic: Topic, partitions: int) -> TopicCreation:
         """Create a topic unless it exists; an existing one keeps its partitions and settings."""
         ...
 

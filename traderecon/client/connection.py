@@ -50,7 +50,7 @@ async def connect(broker: str, data_dir: Path, security: Security | None = None)
     if broker.startswith(KAFKA):
         from traderecon.client.kafka_client import KafkaClient
 
-        async with KafkaClient.connected(broker, security or PLAINTEXT) as kafka:
+        async with KafkaClient.connect(broker, security or PLAINTEXT) as kafka:
             yield kafka
     elif broker.startswith(EMBEDDED):
         from traderecon.client.embedded_client import EmbeddedClient
@@ -59,7 +59,7 @@ async def connect(broker: str, data_dir: Path, security: Security | None = None)
             directory = embedded_directory(broker) or data_dir
         except ValueError as error:
             raise NotAccepted(str(error)) from None
-        async with EmbeddedClient.opened(directory) as embedded:
+        async with EmbeddedClient.open(directory) as embedded:
             yield embedded
     else:
         raise NotAccepted(f"{broker!r} is not a broker URL: write embedded:// or kafka://host:9092")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from traderecon import clock
-from traderecon.client.client import Created, GroupPosition, OpenTransaction, ReplicaCounts, Rights
+from traderecon.client.client import GroupPosition, OpenTransaction, ReplicaCounts, Rights, TopicCreation
 from traderecon.topics import Topic
 from traderecon.transport.agreement import GroupState
 from traderecon.transport.errors import NotAccepted, NoTopic
@@ -32,7 +32,7 @@ class EmbeddedClient:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, directory: Path) -> AsyncIterator[Self]:
+    async def open(cls, directory: Path) -> AsyncIterator[Self]:
         """Open the log of a directory; both are created if missing. NotAccepted if it cannot be opened."""
         try:
             opened = OpenLog.of(directory, worker=False)
@@ -60,16 +60,16 @@ class EmbeddedClient:
         """Every topic and its number of partitions."""
         return {topic.name: topic.partitions for topic in await _call(self._log.topics)}
 
-    async def copies(self) -> ReplicaCounts:
+    async def replica_counts(self) -> ReplicaCounts:
         """One file, on one machine."""
         return ReplicaCounts(1, dict.fromkeys(await self.topics(), 1))
 
-    async def create(self, topic: Topic, partitions: int) -> Created:
+    async def create(self, topic: Topic, partitions: int) -> TopicCreation:
         """Create a topic unless it exists; an existing one keeps its partitions."""
         existing = (await self.topics()).get(topic.name)
         if existing is None:
             await _call(lambda: self._log.create(topic.name, partitions, compacted=topic.compacted))
-        return Created(topic.name, existing is None, partitions if existing is None else existing)
+        return TopicCreation(topic.name, existing is None, partitions if existing is None else existing)
 
     async def rights(self, topics: Collection[str], groups: Collection[str]) -> Rights:
         """Empty: rights are those on the file."""

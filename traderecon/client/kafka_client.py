@@ -25,7 +25,7 @@ from aiokafka.errors import (
 )
 
 from traderecon.addresses import servers as servers_of
-from traderecon.client.client import CONNECT_S, PATIENCE_S, Created, GroupPosition, ReplicaCounts, Rights
+from traderecon.client.client import CONNECT_S, PATIENCE_S, GroupPosition, ReplicaCounts, Rights, TopicCreation
 from traderecon.client.connect_error import rejection_reason
 from traderecon.client.kafka_admin import Admin, once_ready
 from traderecon.client.kafka_batches import add, batches
@@ -60,8 +60,8 @@ class KafkaClient(Diagnosis):
     """A client of the brokers at ``servers``, see ``Client``."""
 
     def __init__(self, servers: Sequence[str], security: Security, admin: Any, parts: AsyncExitStack) -> None:
-        connections.take_over()
-        fetched_records.take_over()
+        connections.install()
+        fetched_records.install()
         self.where = f"the Kafka at {', '.join(servers)}"
         self._servers = list(servers)
         self._security = security
@@ -74,7 +74,7 @@ class KafkaClient(Diagnosis):
 
     @classmethod
     @asynccontextmanager
-    async def connected(
+    async def connect(
         cls, broker: str, security: Security = PLAINTEXT, *, within_s: float = CONNECT_S
     ) -> AsyncIterator[Self]:
         """A client of ``kafka://host:port;host:port``; NoAnswer if none of them answers in time.
@@ -120,21 +120,21 @@ class KafkaClient(Diagnosis):
             if not topic["error_code"] and not topic["is_internal"]
         }
 
-    async def copies(self) -> ReplicaCounts:
+    async def replica_counts(self) -> ReplicaCounts:
         """The number of live brokers, and of each topic's replicas, in sync or not."""
         cluster = await self._await_answer(self._admin.describe_cluster())
         topics = await self._await_answer(self._admin.describe_topics())
-        copies = {
+        replica_counts = {
             topic["topic"]: min(len(partition["replicas"]) for partition in topic["partitions"])
             for topic in topics
             if not topic["error_code"] and topic["partitions"]
         }
-        return ReplicaCounts(len(cluster["brokers"]), copies)
+        return ReplicaCounts(len(cluster["brokers"]), replica_counts)
 
-    async def create(self, topic: Topic, partitions: int) -> Created:
+    async def create(self, topic: Topic, partitions: int) -> TopicCreation:
         """Create a topic with its settings and wait until it is usable; an existing one is left as it is."""
         if (existing := (await self.topics()).get(topic.name)) is not None:
-            return Created(topic.name, False, existing)
+            return TopicCreation(topic.name, False, existing)
         until = monotonic() + READY_S
         while True:
             new_topic = NewTopic(topic.name, partitions, BROKER_DEFAULT, {}, dict(topic.config()))
@@ -142,11 +142,11 @@ class KafkaClient(Diagnosis):
             _, code, *messages = answer.topic_errors[0]
             if code == 0:
                 await self._wait_for_leaders(topic.name, monotonic() + CONNECT_S)
-                return Created(topic.name, True, partitions)
+                return TopicCreation(topic.name, True, partitions)
             error = for_code(code)
             if error is TopicAlreadyExistsError:  # created concurrently by another process
                 await self._wait_for_leaders(topic.name, monotonic() + CONNECT_S)
-                return Created(topic.name, False, (await self.topics())[topic.name])
+                return TopicCreation(topic.name, False, (await self.topics())[topic.name])
             if reason := denied(error(topic.name), self._security.principal, operation="Create"):
                 raise NotAccepted(reason)
             if not (error.retriable or error in NOT_READY_ERRORS) or monotonic() > until:

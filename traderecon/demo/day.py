@@ -18,7 +18,7 @@ from traderecon import durable
 from traderecon.client.client import Client
 from traderecon.client.outbox import Outbox
 from traderecon.demo import FILE
-from traderecon.simulator import PROFILES, SLOT_MS, START_MS, Profile, Sent, messages, paced
+from traderecon.simulator import PROFILES, SLOT_MS, START_MS, Profile, Sent, messages, pace
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing
 
@@ -122,7 +122,7 @@ class Day:
         """Send the messages; yields the last position of each group before it is sent, and when it is in the log."""
         topic_of = {source: topic for topic, source in names.inputs.items()}
         outbox = Outbox(client)
-        async for due in paced(feed, rate, first):
+        async for due in pace(feed, rate, first):
             yield due[-1].position, False
             for message in due:
                 topic = topic_of[message.source]

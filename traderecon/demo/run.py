@@ -10,10 +10,10 @@ from typing import NamedTuple
 from traderecon.client.embedded_client import EmbeddedClient
 from traderecon.clock import now_ns
 from traderecon.demo import FILE
+from traderecon.demo.completion import is_complete
 from traderecon.demo.day import Day
-from traderecon.demo.decided import decided
 from traderecon.demo.supervisor import Supervisor
-from traderecon.preflight.topics import make
+from traderecon.preflight.topics import create_topics
 from traderecon.records import State
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.rulebook import rules_in_force
@@ -58,8 +58,8 @@ async def run(settings: Settings, plan: Plan, port: int | None, report: Callable
     Raises WorkerEnded, StoreError, ClientError, WorkerRunning (another worker has the data directory), ForeignData.
     """
     await _wait_for_previous_worker(settings.data_dir, report)
-    async with EmbeddedClient.opened(settings.data_dir) as client:
-        await make(client, settings)
+    async with EmbeddedClient.open(settings.data_dir) as client:
+        await create_topics(client, settings)
         await _reject_foreign_data(client, settings)
         with closing(Store.open(settings.database_url)) as store:
             store.ready()
@@ -119,7 +119,7 @@ async def _send_and_wait(  # noqa: PLR0917  # the parts of one run
     messages = f"{day.sent:,} message{'s' * (day.sent != 1)}"
     report(f"{trades} sent ({messages} in this run); waiting until all are decided and stored")
     with closing(Queries.open(settings.database_url)) as queries:
-        while not await decided(client, queries, names, at_ns):
+        while not await is_complete(client, queries, names, at_ns):
             await asyncio.sleep(POLL_S)
         states = await asyncio.to_thread(queries.states)
     report(_line(states))

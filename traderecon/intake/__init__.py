@@ -9,7 +9,7 @@
 Pure: values and text in, values out. Bad input is a value; only a bug raises.
 """
 
-from traderecon.intake.blanks import BLANKS, trimmed
+from traderecon.intake.blanks import BLANKS, trim
 from traderecon.intake.instants import UTC_FORM, EpochUnit, Form
 from traderecon.intake.legs import COLUMNS
 from traderecon.intake.messages import MAX_BYTES, decode
@@ -28,5 +28,5 @@ __all__ = [
     "blank",
     "decode",
     "message_of",
-    "trimmed",
+    "trim",
 ]

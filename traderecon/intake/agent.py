@@ -22,7 +22,13 @@ from traderecon.intake.journal_time import JournalTime, LogTime, Unanswered
 from traderecon.intake.messages import decode
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
-from traderecon.records.dead_letter import dead_letter, dead_letter_key, failed, killed, unread
+from traderecon.records.dead_letter import (
+    dead_letter_key,
+    encode_dead_letter,
+    reject_failing,
+    reject_poison,
+    reject_unreadable,
+)
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.stage import Stage
@@ -82,7 +88,7 @@ class _Intake:
                 cast(BatchStream, batches).give_back()
                 continue
             with self._stage.retry_counts.attempting(batch):
-                outbox, rejected = self._sorted(batch, now)
+                outbox, rejected = self._route(batch, now)
             await asyncio.gather(*(self._stage.app.append(*tp, rows) for tp, rows in outbox.items()))
             offsets = [record.offset for record in batch]
             dispositions = [(offset, Disposition.REJECTED) for offset in rejected]
@@ -91,21 +97,21 @@ class _Intake:
             await _send_account(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
             self._count(batch, rejected)
 
-    def _sorted(self, batch: MicroBatch, now: LogTime) -> tuple[Rows, dict[int, RejectCode]]:
+    def _route(self, batch: MicroBatch, now: LogTime) -> tuple[Rows, dict[int, RejectCode]]:
         """The records to send for a batch, by topic and partition; and the code of each rejected offset."""
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
-        suspect = self._stage.retry_counts.suspects(batch)
+        suspect = self._stage.retry_counts.is_suspect(batch)
         for record in batch:
             origin = Origin(batch.topic, batch.partition, record.offset, now.received_ns(record))
-            killer = suspect and self._stage.retry_counts.killer(batch, record)
+            poison = suspect and self._stage.retry_counts.is_poison(batch, record)
             try:
-                decoded: Fact | Rejected = killed(origin) if killer else self._decode(record, origin)
+                decoded: Fact | Rejected = reject_poison(origin) if poison else self._decode(record, origin)
                 topic, row = self._outgoing(record, decoded)
             except Exception as error:
-                if self._stage.retry_counts.another(batch, record) < LIMIT:
+                if self._stage.retry_counts.count_failure(batch, record) < LIMIT:
                     raise
-                decoded = failed(origin, error)
+                decoded = reject_failing(origin, error)
                 topic, row = self._outgoing(record, decoded)
             outbox[topic, partition_for(row.key or b"", self._stage.partitions)].append(row)
             if isinstance(decoded, Rejected):
@@ -114,7 +120,9 @@ class _Intake:
 
     def _decode(self, record: Record, origin: Origin) -> Fact | Rejected:
         if isinstance(record, UnreadableBatch):
-            return unread(origin, record.sentence(origin.topic, origin.partition), too_large=record.too_large)
+            return reject_unreadable(
+                origin, record.describe(origin.topic, origin.partition), too_large=record.too_large
+            )
         return decode(self._source, record.value, origin, self._form)
 
     def _outgoing(self, record: Record, decoded: Fact | Rejected) -> tuple[str, Outgoing]:
@@ -124,8 +132,8 @@ class _Intake:
             self._report_unknown_fields(decoded)
             return topics.legs, Outgoing(decoded.leg.trade_id.encode(), encode_journal(decoded))
         if isinstance(record, UnreadableBatch):
-            return topics.dead_letters, Outgoing(None, dead_letter(decoded, None, record.content, whole=False))
-        value = dead_letter(decoded, record.key, record.value, record.headers)
+            return topics.dead_letters, Outgoing(None, encode_dead_letter(decoded, None, record.content, whole=False))
+        value = encode_dead_letter(decoded, record.key, record.value, record.headers)
         return topics.dead_letters, Outgoing(dead_letter_key(record.key), value)
 
     def _report_unknown_fields(self, fact: Fact) -> None:

@@ -1,6 +1,6 @@
 r"""Blanks: invisible characters around an id or a cell, which are never meant.
 
-    trimmed("\u00a0T1 ") -> "T1"
+    trim("\u00a0T1 ") -> "T1"
 
 The space separators of Unicode, and what has no width: zero-width spaces and joiners, the byte order mark. Between two
 characters they are part of the text, and escaped wherever it is shown.
@@ -15,10 +15,10 @@ BLANKS: Final = (
 """Source: UnicodeData.txt, category Zs; the second line is of category Cf."""
 
 
-def trimmed(text: str) -> str:
+def trim(text: str) -> str:
     r"""The text without the blanks around it.
 
-    >>> trimmed(" T1\u2007"), trimmed("T\u00a01")
+    >>> trim(" T1\u2007"), trim("T\u00a01")
     ('T1', 'T\xa01')
     """
     return text.strip(" ") if text.isascii() else text.strip(BLANKS)

@@ -14,10 +14,10 @@ class DecodeError(Exception):
         self.text = text
 
 
-def quoted(value: str) -> str:
+def quote(value: str) -> str:
     """The value in quotes, printable and shortened, for an error text.
 
-    >>> quoted("12,5"), quoted("9" * 100_000)[-22:]
+    >>> quote("12,5"), quote("9" * 100_000)[-22:]
     ("'12,5'", "… (100000 characters)'")
     """
     return ascii(value) if len(value) <= _SHOWN else f"{ascii(value[:_SHOWN])[:-1]}… ({len(value)} characters)'"

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from traderecon.intake.blanks import trimmed
+from traderecon.intake.blanks import trim
 from traderecon.intake.decode_error import DecodeError
 from traderecon.records import Hint, RejectCode
 from traderecon.records.instants import NS_PER_S
@@ -66,7 +66,7 @@ def instant(sent: str, form: Form = UTC_FORM) -> Instant:
     Rejects with TIMESTAMP_UNPARSEABLE, TIMESTAMP_INVALID (no such moment), TIMESTAMP_AMBIGUOUS (a clock change),
     NUMBER_PRECISION_EXCEEDED (finer than a nanosecond).
     """
-    text = trimmed(sent)
+    text = trim(sent)
     if len(text) > _MAX_TEXT:
         raise DecodeError(RejectCode.TIMESTAMP_UNPARSEABLE, f"send at most {_MAX_TEXT} characters")
     if text[4:5] != "-":

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from traderecon.intake import values
-from traderecon.intake.blanks import trimmed
-from traderecon.intake.decode_error import DecodeError, quoted
+from traderecon.intake.blanks import trim
+from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.instants import Form, instant
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 
@@ -126,7 +126,7 @@ def unreadable_terms(leg: Leg, fields: Fields) -> dict[str, str]:
     return {
         f"unread_{name}": sent
         for name, field in names.items()
-        if (sent := fields.get(name)) is not None and trimmed(sent) and getattr(leg, field) is None
+        if (sent := fields.get(name)) is not None and trim(sent) and getattr(leg, field) is None
     }
 
 
@@ -157,7 +157,7 @@ def _require_schema_one(fields: Fields) -> None:
     if _optional(fields, SCHEMA_VERSION, values.version) not in {None, 1}:
         raise DecodeError(
             RejectCode.SCHEMA_UNSUPPORTED,
-            f"{record_name(fields)} has {SCHEMA_VERSION} {quoted(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
+            f"{record_name(fields)} has {SCHEMA_VERSION} {quote(fields[SCHEMA_VERSION] or '')}: this reader knows 1",
         )
 
 
@@ -175,18 +175,18 @@ def _first_error(fields: Fields, *required: tuple[str, Callable[[str], object]])
 
 def _error_of(fields: Fields, name: str, parse: Callable[[str], object]) -> DecodeError | None:
     sent = fields.get(name) or ""
-    if not trimmed(sent):
+    if not trim(sent):
         return _missing(fields, name)
     try:
         parse(sent)
     except DecodeError as error:
-        return DecodeError(error.code, f"{record_name(fields)} has {name} {quoted(sent)}: {error.text}")
+        return DecodeError(error.code, f"{record_name(fields)} has {name} {quote(sent)}: {error.text}")
     return None
 
 
 def _optional(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value | None:
     sent = fields.get(name)
-    if sent is None or not trimmed(sent):
+    if sent is None or not trim(sent):
         return None
     return _required(fields, name, parse)
 
@@ -206,4 +206,4 @@ def _missing(fields: Fields, name: str) -> DecodeError:
 
 def record_name(fields: Fields) -> str:
     """How error texts name the record: by its trade_id."""
-    return ascii(trimmed(fields.get("trade_id") or "")[:80])[1:-1] or "the record"
+    return ascii(trim(fields.get("trade_id") or "")[:80])[1:-1] or "the record"

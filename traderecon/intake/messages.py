@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from traderecon.intake.decode_error import DecodeError, quoted
+from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import KNOWN_FIELDS, leg_of, record_name, unreadable_terms
 from traderecon.intake.near import near_miss
@@ -153,7 +153,7 @@ def _strict_fields(source: Source, value: bytes) -> tuple[dict[str, str | None],
     known = KNOWN_FIELDS[source]
     if repeated := [name for name in members.repeated if name in known]:
         raise DecodeError(
-            RejectCode.SCHEMA_INVALID, f"the message has {quoted(repeated[0])} more than once: send each field once"
+            RejectCode.SCHEMA_INVALID, f"the message has {quote(repeated[0])} more than once: send each field once"
         )
     fields = {name: _text_of(name, member) for name, member in members.items() if name in known}
     for name, field in fields.items():
@@ -187,7 +187,7 @@ def _text_of(name: str, member: Any) -> str | None:
     if isinstance(member, _NotFinite):
         raise DecodeError(RejectCode.VALUE_NOT_FINITE, f"{name} is the number {member}: send a finite number")
     if isinstance(member, _Number) and name == "trade_id" and not _WHOLE.fullmatch(member):
-        raise DecodeError(RejectCode.KEY_INVALID, f"trade_id {quoted(member)}: send text, or a whole number")
+        raise DecodeError(RejectCode.KEY_INVALID, f"trade_id {quote(member)}: send text, or a whole number")
     if isinstance(member, str):
         return str(member)
     raise DecodeError(

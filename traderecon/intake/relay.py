@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from traderecon.intake.blanks import trimmed
+from traderecon.intake.blanks import trim
 from traderecon.intake.decode_error import DecodeError
 from traderecon.intake.messages import MAX_BYTES, is_csv_line
 from traderecon.intake.rows import require_decoded, split_cells
@@ -39,7 +39,7 @@ def message_of(columns: Sequence[str], line: str, unknown: Collection[str] = ())
             require_decoded(fields, unknown)
     except DecodeError:
         return _unchanged(line)
-    if any(map(trimmed, cells[len(columns) :])):
+    if any(map(trim, cells[len(columns) :])):
         return _unchanged(line)
     return _encode({name: _text(cell) for name, cell in fields.items() if cell})
 

@@ -8,7 +8,7 @@ order; an unknown column is accepted, whatever is in it.
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from traderecon.intake.blanks import BLANKS, trimmed
+from traderecon.intake.blanks import BLANKS, trim
 from traderecon.intake.decode_error import DecodeError
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import COLUMNS, KNOWN_FIELDS, leg_of, unreadable_terms
@@ -37,7 +37,7 @@ class Rows:
         self.source = source
         self.form = form
         try:
-            self.columns = tuple(map(trimmed, split_cells(header)))
+            self.columns = tuple(map(trim, split_cells(header)))
         except DecodeError as error:
             raise HeaderError(error.text) from None
         missing = [name for name in COLUMNS[source] if name not in self.columns]
@@ -66,7 +66,7 @@ class Rows:
         cells: Sequence[str] = ()
         try:
             cells = split_cells(line)
-            if len(cells) > len(self.columns) and any(map(trimmed, cells[len(self.columns) :])):
+            if len(cells) > len(self.columns) and any(map(trim, cells[len(self.columns) :])):
                 raise DecodeError(
                     RejectCode.SCHEMA_INVALID,
                     f"the row has {len(cells)} cells, the header names {len(self.columns)}: "
@@ -93,7 +93,7 @@ class Rows:
         except DecodeError:
             return ""
         column = self.columns.index("trade_id")
-        return trimmed(cells[column]) if column < len(cells) else ""
+        return trim(cells[column]) if column < len(cells) else ""
 
 
 def _cell_count(cells: int) -> str:
@@ -128,7 +128,7 @@ def split_cells(line: str) -> Sequence[str]:
             continue
         comma = line.find(",", index)
         cell, separator = (line[index:], "") if comma < 0 else (line[index:comma], ",")
-        if trimmed(cell).startswith('"'):
+        if trim(cell).startswith('"'):
             raise DecodeError(
                 RejectCode.SCHEMA_INVALID, "the line has a quote that is never closed, or text after a closing one"
             )
@@ -143,4 +143,4 @@ def blank(line: str) -> bool:
     >>> blank(" "), blank(","), blank("")
     (True, False, True)
     """
-    return not trimmed(line)
+    return not trim(line)

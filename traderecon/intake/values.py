@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from functools import lru_cache
 
-from traderecon.intake.blanks import trimmed
+from traderecon.intake.blanks import trim
 from traderecon.intake.decode_error import DecodeError
 from traderecon.records import ALL_VERSIONS, Kind, RejectCode
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
@@ -38,7 +38,7 @@ def number(sent: str) -> Decimal:
     Rejects with SIZE_EXCEEDED, VALUE_NOT_FINITE, SCHEMA_INVALID (not a number), VALUE_OUT_OF_RANGE,
     NUMBER_PRECISION_EXCEEDED. Source: DOMAIN.md G03 to G09.
     """
-    return _number(trimmed(sent))
+    return _number(trim(sent))
 
 
 @lru_cache(maxsize=65_536)
@@ -69,7 +69,7 @@ def _number(text: str) -> Decimal:
 
 def positive(sent: str) -> Decimal:
     """A quantity: above zero, since the side gives the direction."""
-    value = _number(trimmed(sent))
+    value = _number(trim(sent))
     if value <= 0:
         raise DecodeError(RejectCode.VALUE_OUT_OF_RANGE, "send a quantity above zero")
     return value
@@ -77,7 +77,7 @@ def positive(sent: str) -> Decimal:
 
 def version(sent: str) -> int:
     """The version of a leg: a whole number from 0 to ``MAX_VERSION``; some feeds use the time in nanoseconds."""
-    text = trimmed(sent)
+    text = trim(sent)
     expected = f"send a whole number from 0 to {MAX_VERSION}"
     try:
         value = Decimal(text) if _DIGITS.fullmatch(text) else _number(text)
@@ -93,14 +93,14 @@ def version(sent: str) -> int:
 def kind(sent: str) -> Kind:
     """The kind of a leg, in upper or lower case."""
     try:
-        return Kind(trimmed(sent).lower())
+        return Kind(trim(sent).lower())
     except ValueError:
         raise DecodeError(RejectCode.EVENT_TYPE_UNSUPPORTED, "send new, amend or cancel") from None
 
 
 def text(sent: str) -> str:
     """A name or a code without the blanks around it; case and look-alike characters are unchanged."""
-    return _text(trimmed(sent))
+    return _text(trim(sent))
 
 
 @lru_cache(maxsize=65_536)
@@ -119,7 +119,7 @@ def key(sent: str) -> str:
 
     Rejects with KEY_MISSING, KEY_INVALID. Source: DOMAIN.md E12 to E16, G12.
     """
-    value = trimmed(sent)
+    value = trim(sent)
     if not value:
         raise DecodeError(RejectCode.KEY_MISSING, "send one in every record")
     if len(value) > MAX_TEXT:

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from traderecon.intake.blanks import trimmed
-from traderecon.intake.decode_error import DecodeError, quoted
+from traderecon.intake.blanks import trim
+from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.legs import Fields, record_name
 from traderecon.intake.near import fold
 from traderecon.records import RejectCode, Source
@@ -33,7 +33,7 @@ def require_no_cancel(source: Source, extra: Mapping[str, str | msgspec.Raw], fi
         if len(name) <= _MAX_LENGTH and fold(name) == "kind" and fold(text := _text(sent)) in _WORDS:
             raise DecodeError(
                 RejectCode.EVENT_TYPE_UNSUPPORTED,
-                f"{record_name(fields)} has {name!a} {quoted(text)}, and a snapshot cannot be cancelled: send the "
+                f"{record_name(fields)} has {name!a} {quote(text)}, and a snapshot cannot be cancelled: send the "
                 "correct amounts with a higher version and no kind; to cancel a trade, cancel its execution and its "
                 "confirmation",
             )
@@ -42,6 +42,6 @@ def require_no_cancel(source: Source, extra: Mapping[str, str | msgspec.Raw], fi
 def _text(sent: str | msgspec.Raw) -> str:
     """The text of a field; empty if it is not a short text."""
     if isinstance(sent, str):
-        return trimmed(sent)
+        return trim(sent)
     raw = bytes(sent)
-    return trimmed(msgspec.json.decode(raw, type=str)) if len(raw) <= 2 * _MAX_LENGTH and raw[:1] == b'"' else ""
+    return trim(msgspec.json.decode(raw, type=str)) if len(raw) <= 2 * _MAX_LENGTH and raw[:1] == b'"' else ""

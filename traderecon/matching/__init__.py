@@ -1,12 +1,12 @@
 """Facts in, verdict out: the grow-only fact set of a trade, and the pure function over it.
 
-Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result -> Result(event_id, version)
+Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result_of -> Result(event_id, version)
 """
 
 from traderecon.matching.facts import Arrival, add
-from traderecon.matching.results import Judgement, break_id, decided, event_id, result, to_last_published
-from traderecon.matching.sides import Sides, sides_of, stated
-from traderecon.matching.verdict import judge, verdict
+from traderecon.matching.results import Judgement, break_id, event_id, judgement_of, result_of, to_last_published
+from traderecon.matching.sides import Sides, distinct_values, sides_of
+from traderecon.matching.verdict import judge, judge_facts
 
 __all__ = [
     "Arrival",
@@ -14,12 +14,12 @@ __all__ = [
     "Sides",
     "add",
     "break_id",
-    "decided",
+    "distinct_values",
     "event_id",
     "judge",
-    "result",
+    "judge_facts",
+    "judgement_of",
+    "result_of",
     "sides_of",
-    "stated",
     "to_last_published",
-    "verdict",
 ]

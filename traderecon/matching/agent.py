@@ -20,12 +20,12 @@ from traderecon import clock
 from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, origin_of
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
-from traderecon.matching.lifecycle import Awaited, TradeTransition, expire, join
-from traderecon.matching.published_results import PublishedResults
+from traderecon.matching.lifecycle import TradeTransition, WaitingFor, expire, join
+from traderecon.matching.published_results import ResultReader
 from traderecon.records import Source
 from traderecon.records.account import Disposition
 from traderecon.records.action import encode_action, rules_change
-from traderecon.records.dead_letter import failed, unread
+from traderecon.records.dead_letter import reject_failing, reject_unreadable
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_DAY, NS_PER_S, iso
 from traderecon.records.journal import decode_progress
@@ -59,17 +59,17 @@ _DUPLICATE_KINDS = {
     Arrival.CONFLICTING: "conflicting",
 }
 
-_Due = TypeVar("_Due", deadlines.Waiting, closed.Look)
+_Due = TypeVar("_Due", deadlines.Deadline, closed.RetentionTimer)
 
 
 def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
     """Give the stage's app the matching agent and its table."""
     app = stage.app
-    table = BatchTable(app, name="trades", partitions=stage.partitions, rising=MONOTONIC)
+    table = BatchTable(app, name="trades", partitions=stage.partitions, monotonic=MONOTONIC)
     table.help = "facts, deadlines, watermarks, last published results"
     app.tables.add(table)
     matching = _Matching(stage, table, rules, retention_days)
-    app.behind = matching.published_results.read_back
+    app.catch_up = matching.result_reader.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
 
 
@@ -83,8 +83,8 @@ class _Matching:
         self._retention_ns = retention_days * NS_PER_DAY
         rules_content = {**content(rules), "retention_days": retention_days}
         self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, rules_content)
-        self.published_results = PublishedResults(stage.app, stage.topics, table)
-        self._memory = trades.Memory()
+        self.result_reader = ResultReader(stage.app, stage.topics, table)
+        self._trade_cache = trades.TradeCache()
         self._next_status: dict[int, tuple[int, float]] = {}
         self._pending: dict[int, Counter[str]] = {}
 
@@ -92,11 +92,11 @@ class _Matching:
         """Handle the journal batch by batch: facts and progress."""
         async for batch in batches:
             write_batch = self._table.write_batch(batch)
-            last_rules = rules_rows.last(write_batch)
+            last_rules = rules_rows.get(write_batch)
             if last_rules is not None and last_rules != self._rules_row:
-                await self.published_results.read_on(batch.partition)
+                await self.result_reader.read_on(batch.partition)
                 write_batch = self._table.write_batch(batch)
-            output = BatchOutput(write_batch, self._memory.trades(write_batch), batch, self._topics)
+            output = BatchOutput(write_batch, self._trade_cache.trades(write_batch), batch, self._topics)
             await self._record_rules_change(output)
             await self._rejudge_waiting(output)
             for record in batch:
@@ -104,8 +104,10 @@ class _Matching:
                     continue  # a replay: its results have been delivered
                 try:
                     if isinstance(record, UnreadableBatch):
-                        text = record.sentence(batch.topic, batch.partition)
-                        output.reject(unread(origin_of(batch, record), text, too_large=record.too_large), record)
+                        text = record.describe(batch.topic, batch.partition)
+                        output.reject(
+                            reject_unreadable(origin_of(batch, record), text, too_large=record.too_large), record
+                        )
                     elif record.key is None:
                         await self._advance_time(output, record)
                     else:
@@ -113,9 +115,9 @@ class _Matching:
                 except OtherFormat:
                     raise
                 except Exception as error:
-                    if self._retry_counts.another(batch, record) < LIMIT:
+                    if self._retry_counts.count_failure(batch, record) < LIMIT:
                         raise
-                    output.reject(failed(origin_of(batch, record), error), record)
+                    output.reject(reject_failing(origin_of(batch, record), error), record)
             output.account(batch.span.stop, self._app.conf.topic_partitions)
             await self._publish(output)
             await output.write_batch.write()
@@ -166,8 +168,8 @@ class _Matching:
         encoded = self._encode(output, transition)
         # Nothing below can fail: a record that is rejected leaves its trade as it was.
         if not existing:
-            closed.look_at(output.write_batch, closes_at_ns([fact], self._retention_ns), trade_id)
-        output.trades.keep(trade_id, *incoming)
+            closed.set_timer(output.write_batch, closes_at_ns([fact], self._retention_ns), trade_id)
+        output.trades.add_fact(trade_id, *incoming)
         output.store(trade_id, transition, transition.previous_due_ns, encoded)
         if encoded is not None and fact.leg.source is not Source.PNL:
             output.decided_ns.append(fact.origin.received_at_ns)
@@ -190,17 +192,17 @@ class _Matching:
         last_published = trade.last_published
         result = late_leg_result(row.version, [*trade.facts, stored], last_published, self._stamp)
         encoded = Encoded(result, encode_result(result), stored.journal_offset)
-        output.trades.keep(trade_id, *incoming)
+        output.trades.add_fact(trade_id, *incoming)
         output.publish(trade_id, encoded, last_published)
 
-    def _retire(self, output: BatchOutput, look: closed.Look, before_offset: int, watermark_ns: int) -> None:
-        """Close a trade whose retention is over, or forget one closed long ago; otherwise look again later.
+    def _retire(self, output: BatchOutput, timer: closed.RetentionTimer, before_offset: int, watermark_ns: int) -> None:
+        """Close a trade whose retention is over, or forget one closed long ago; otherwise set its timer again.
 
         A trade that still waits is not closed, however long its grace is. Its facts end before ``before_offset``, a
         journal offset.
         """
-        write_batch, trade_id = output.write_batch, look.trade_id
-        closed.looked_at(write_batch, look)
+        write_batch, trade_id = output.write_batch, timer.trade_id
+        closed.clear_timer(write_batch, timer)
         trade = output.trades.of(trade_id)
         existing = [row.fact for row in trade.facts]
         if trade.closed is not None:
@@ -211,11 +213,11 @@ class _Matching:
         else:
             return  # its only record was rejected, or a worker that had been stopped wrote this row late
         if due_ns > watermark_ns:
-            closed.look_at(write_batch, due_ns, trade_id)
+            closed.set_timer(write_batch, due_ns, trade_id)
         elif trade.closed is not None or (trade.last_published is None and not any(map(claims_trade, existing))):
             output.forget(trade_id)
         elif trade.last_published is None:
-            closed.look_at(write_batch, watermark_ns + self._retention_ns, trade_id)
+            closed.set_timer(write_batch, watermark_ns + self._retention_ns, trade_id)
         else:
             row = closed.Closed(
                 trade.last_published.version,
@@ -225,7 +227,7 @@ class _Matching:
                 latest_leg_time_ns(existing),
             )
             output.trades.close(trade_id, row)
-            closed.look_at(write_batch, watermark_ns + self._retention_ns, trade_id)
+            closed.set_timer(write_batch, watermark_ns + self._retention_ns, trade_id)
 
     async def _advance_time(self, output: BatchOutput, record: Record) -> None:
         """Advance the watermark: end graces, retire trades, and report the partition's status when it is due."""
@@ -266,14 +268,14 @@ class _Matching:
         """Publish and write what there is so far, applied up to a journal offset."""
         await self._publish(output)
         await output.write_batch.write(upto=upto)
-        output.trades = self._memory.trades(output.write_batch)
+        output.trades = self._trade_cache.trades(output.write_batch)
 
-    def _expire(self, output: BatchOutput, waiting: deadlines.Waiting, before_offset: int, watermark_ns: int) -> None:
+    def _expire(self, output: BatchOutput, deadline: deadlines.Deadline, before_offset: int, watermark_ns: int) -> None:
         """Judge a waiting trade by its facts before a journal offset: it is decided, or waits as the rules require."""
-        trade = output.trades.of(waiting.trade_id)
+        trade = output.trades.of(deadline.trade_id)
         existing = [row for row in trade.facts if row.journal_offset < before_offset]
         transition = expire(existing, trade.last_published, watermark_ns, self._rules)
-        output.store(waiting.trade_id, transition, waiting.due_ns, self._encode(output, transition))
+        output.store(deadline.trade_id, transition, deadline.due_ns, self._encode(output, transition))
 
     async def _rejudge_waiting(self, output: BatchOutput) -> None:
         """If other rules set the deadlines, judge waiting trades by these, in steps; a crash resumes after the last."""
@@ -285,9 +287,9 @@ class _Matching:
                 logger.info(
                     "partition %d: judging waiting trades by the rules %s", write_batch.partition, self._stamp.name
                 )
-            step, rekeying = deadlines.following(write_batch, rekeying, SWEPT_AT_ONCE)
-            for waiting in step:
-                self._expire(output, waiting, write_batch.applied + 1, output.watermark_ns)
+            step, rekeying = deadlines.rekeying_step(write_batch, rekeying, SWEPT_AT_ONCE)
+            for deadline in step:
+                self._expire(output, deadline, write_batch.applied + 1, output.watermark_ns)
             deadlines.put_rekeying(write_batch, rekeying)
             if step:
                 await self._flush(output, upto=write_batch.applied)
@@ -302,12 +304,12 @@ class _Matching:
     def _status(self, output: BatchOutput, at_ns: int) -> bytes:
         """The partition's status, encoded: its watermark and its waiting trades. Schedules the next one."""
         partition, started_s = output.batch.partition, monotonic()
-        counts: Counter[str] = Counter(dict.fromkeys(Awaited, 0))
-        oldest: list[deadlines.Waiting] = []
-        for waiting in deadlines.waiting(output.write_batch):
-            counts[waiting.awaited] += 1
+        counts: Counter[str] = Counter(dict.fromkeys(WaitingFor, 0))
+        oldest: list[deadlines.Deadline] = []
+        for deadline in deadlines.all_deadlines(output.write_batch):
+            counts[deadline.waiting_for] += 1
             if len(oldest) < OLDEST_SHOWN:
-                oldest.append(waiting)
+                oldest.append(deadline)
         interval_s = max(STATUS_INTERVAL_S, SCAN_SHARE * (monotonic() - started_s))
         self._next_status[partition] = at_ns + int(interval_s * NS_PER_S), monotonic() + interval_s
         self._set_gauges(partition, counts, output.watermark_ns)
@@ -316,7 +318,10 @@ class _Matching:
             iso(output.watermark_ns) if output.watermark_ns else None,
             counts,
             tuple(
-                [WaitingTrade(waiting.trade_id.decode(), waiting.awaited, iso(waiting.due_ns)) for waiting in oldest]
+                [
+                    WaitingTrade(deadline.trade_id.decode(), deadline.waiting_for, iso(deadline.due_ns))
+                    for deadline in oldest
+                ]
             ),
         )
         return encode_status(status)
@@ -328,7 +333,7 @@ class _Matching:
         for revoked in self._pending.keys() - assigned:
             del self._pending[revoked]
             self._metrics.watermark.remove(revoked)
-        for leg in Awaited:
+        for leg in WaitingFor:
             self._metrics.pending.labels(leg).set(sum(pending[leg] for pending in self._pending.values()))
         self._metrics.watermark.labels(partition).set(watermark_ns / NS_PER_S)
 

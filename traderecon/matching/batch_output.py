@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, leg_time_ns
-from traderecon.matching.lifecycle import TradeTransition, awaited
+from traderecon.matching.lifecycle import TradeTransition, waiting_for
 from traderecon.matching.results import to_last_published
 from traderecon.records import (
     Fact,
@@ -28,7 +28,7 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
-from traderecon.records.dead_letter import dead_letter, dead_letter_key
+from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
 from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.tables import TableBatch, closed, deadlines, facts, trades, watermarks
@@ -92,7 +92,7 @@ class BatchOutput:
         fact, trade = decode_fact(journal_record), self.trades.of(trade_id)
         existing = trade.facts
         read_back = bool(existing) and existing[0].journal_offset == facts.READ_BACK
-        if read_back and (shown := facts.read_back(existing, fact.origin)) is not None:
+        if read_back and (shown := facts.find_read_back(existing, fact.origin)) is not None:
             # A published result shows this fact, so it gives no new one.
             fact = msgspec.structs.replace(fact, origin=shown.fact.origin)
             self.trades.adopt(trade_id, shown, facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
@@ -117,7 +117,9 @@ class BatchOutput:
         if previous_due_ns is not None and previous_due_ns != transition.due_ns:
             deadlines.forget(self.write_batch, previous_due_ns, trade_id)
         if transition.due_ns is not None and transition.judgement is not None:
-            deadlines.add_deadline(self.write_batch, transition.due_ns, trade_id, awaited(transition.judgement.sides))
+            deadlines.add_deadline(
+                self.write_batch, transition.due_ns, trade_id, waiting_for(transition.judgement.sides)
+            )
         if encoded is not None:
             self.publish(trade_id, encoded, transition.last_published)
 
@@ -129,7 +131,7 @@ class BatchOutput:
         leg_ns, (latest_ns, version) = leg_time_ns(fact), self.horizon
         if claims_trade(fact) and leg_ns is not None and leg_ns <= latest_ns:
             self.trades.close(trade_id, closed.Closed(version, None, offset - 1, self.watermark_ns, leg_ns))
-            closed.look_at(self.write_batch, self.watermark_ns, trade_id)
+            closed.set_timer(self.write_batch, self.watermark_ns, trade_id)
 
     def forget(self, trade_id: bytes) -> None:
         """Delete every row of a trade."""
@@ -167,9 +169,9 @@ class BatchOutput:
         self.rejected[rejected.code] += 1
         self.dispositions.append((record.offset, Disposition.REJECTED))
         if isinstance(record, UnreadableBatch):
-            row = Outgoing(None, dead_letter(rejected, None, record.content, whole=False))
+            row = Outgoing(None, encode_dead_letter(rejected, None, record.content, whole=False))
         else:
-            value = dead_letter(rejected, record.key, record.value, record.headers)
+            value = encode_dead_letter(rejected, record.key, record.value, record.headers)
             row = Outgoing(dead_letter_key(record.key), value)
         self.outbox[self._topics.dead_letters, self.batch.partition].append(row)
 

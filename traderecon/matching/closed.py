@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from traderecon.matching.lifecycle import IdentifiedFact
-from traderecon.matching.results import Judgement, result
+from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import sides_of
 from traderecon.records import Fact, LastPublished, Reason, Result, RulesStamp, Source, State, Verdict
 from traderecon.records.bounds import RIVALS
@@ -50,5 +50,5 @@ def late_leg_result(
     ``version`` is the trade's last before it was closed.
     """
     facts, identities = tuple([row.fact for row in late]), [row.identity for row in late]
-    orphaned = result(Judgement(facts, identities, sides_of(facts), ORPHAN_LATE), rules, last_published)
-    return msgspec.structs.replace(orphaned, version=version + len(late))
+    result = result_of(Judgement(facts, identities, sides_of(facts), ORPHAN_LATE), rules, last_published)
+    return msgspec.structs.replace(result, version=version + len(late))

@@ -4,7 +4,7 @@ Neither repeating a fact nor reordering the arrivals changes the set. A fact bel
 the highest is the same in any order too.
 """
 
-from traderecon.matching.sides import contested_fields, stated
+from traderecon.matching.sides import contested_fields, distinct_values
 from traderecon.records import CONTENT, Fact, Kind, Leg
 from traderecon.records.bounds import outranked
 from traderecon.records.words import Word
@@ -60,11 +60,12 @@ def _same_version(leg: Leg, equals: list[Leg]) -> Arrival:
     if leg.kind is not Kind.CANCEL and contested_fields([*equals, leg]):
         return Arrival.CONFLICTING
     content = CONTENT[leg.source]
+
+    def count(field: str, *legs: Leg) -> int:
+        return len(distinct_values(legs, field))
+
     respelt = any(
-        all(
-            len(stated((leg, other), field)) == len(stated((leg,), field)) == len(stated((other,), field))
-            for field in content
-        )
+        all(count(field, leg, other) == count(field, leg) == count(field, other) for field in content)
         for other in equals
     )
     return Arrival.RESPELT if respelt else Arrival.ENRICHED

@@ -88,5 +88,5 @@ def _fits_confirmation(confirmation: Confirmation, pnl: PnlSnapshot, sides: Side
     return any(
         rule.judge(confirmation, pnl).outcome in {Outcome.PASS, Outcome.WITHIN_TOLERANCE}
         for rule in rules.checks
-        if isinstance(rule, Pnl) and not rule.disputed(confirmation, pnl, sides.contested)
+        if isinstance(rule, Pnl) and not rule.contested_operands(confirmation, pnl, sides.contested)
     )

@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from traderecon.matching.facts import Arrival, add
-from traderecon.matching.results import Judgement, result
+from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.matching.verdict import judge
 from traderecon.records import Fact, LastPublished, Result, RulesStamp, Source, State
@@ -43,7 +43,7 @@ class IdentifiedFact(Protocol):
         ...
 
 
-class Awaited(Word):
+class WaitingFor(Word):
     """What a trade waits for within its grace."""
 
     CONFIRMATION = "confirmation"
@@ -70,11 +70,11 @@ class TradeTransition(msgspec.Struct, frozen=True, gc=False):
     def result(self, rules: RulesStamp, version_floor: int = 0) -> Result | None:
         """The result to publish; None while the trade waits, if nothing changed, or if it is published already.
 
-        ``version_floor``: see ``results.result``.
+        ``version_floor``: see ``results.result_of``.
         """
         if self.judgement is None or self.covered or self.judgement.verdict.state is State.PENDING:
             return None
-        return result(self.judgement, rules, self.last_published, version_floor)
+        return result_of(self.judgement, rules, self.last_published, version_floor)
 
 
 def join(
@@ -115,11 +115,11 @@ def expire(
     return TradeTransition(None, judgement, last_published, None, due_ns(judgement, rules), upto)
 
 
-def awaited(sides: Sides) -> Awaited:
+def waiting_for(sides: Sides) -> WaitingFor:
     """What a trade with at least one execution or confirmation waits for."""
     if sides.execution is None:
-        return Awaited.EXECUTION
-    return Awaited.CONFIRMATION if sides.confirmation is None else Awaited.PNL
+        return WaitingFor.EXECUTION
+    return WaitingFor.CONFIRMATION if sides.confirmation is None else WaitingFor.PNL
 
 
 def due_ns(judgement: Judgement, rules: Rules) -> int | None:

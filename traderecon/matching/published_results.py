@@ -12,10 +12,10 @@ from typing import Any
 
 from faust.types import TP
 
-from traderecon.records.result_message import Published, published
-from traderecon.tables import BatchTable, HalfPublished, last_published, outputs
+from traderecon.records.result_message import PublishedResult, decode_published
+from traderecon.tables import BatchTable, HalfPublishedResults, last_published, outputs
 from traderecon.topics import Topics
-from traderecon.transport.behind import NoLeader
+from traderecon.transport.catch_up import NoLeader
 from traderecon.transport.fingerprint import Fingerprint
 from traderecon.transport.microbatch import Outgoing, Record
 
@@ -27,7 +27,7 @@ LEADER_RETRY_S = 1.0
 logger = logging.getLogger(__name__)
 
 
-class PublishedResults:
+class ResultReader:
     """The results of an app's matching table in its output topics."""
 
     def __init__(self, app: Any, topics: Topics, table: BatchTable) -> None:
@@ -50,7 +50,7 @@ class PublishedResults:
         """
         while True:
             try:
-                async for _ in self._read(partition, self._table.written(partition)):
+                async for _ in self._read(partition, self._table.write_marks(partition)):
                     await asyncio.sleep(0)
             except NoLeader as error:
                 logger.warning("partition %d waits to read its published results: %s has no leader", partition, error)
@@ -81,17 +81,19 @@ class PublishedResults:
 
     async def _complete(self, partition: int, spans: Mapping[TP, range]) -> AsyncIterator[int]:
         """Append each result that is in only one of the two outputs it belongs to: the worker died in between."""
-        half, seen = HalfPublished(*self._outputs), set[str]()
+        half, seen = HalfPublishedResults(*self._outputs), set[str]()
         async for topic, step in self._steps(spans):
             for _, result in step:
                 if result.trade_id not in seen:
                     seen.add(result.trade_id)
                     if stored := self._table.stored_row(partition, last_published.PREFIX + result.trade_id.encode()):
-                        last = last_published.decoded(stored)
-                        half.take_in(half.home(last.state.is_break), result.trade_id, last.version, last.state.is_break)
-                half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
+                        last = last_published.decode(stored)
+                        half.add(
+                            half.home_topic(last.state.is_break), result.trade_id, last.version, last.state.is_break
+                        )
+                half.add(topic, result.trade_id, result.last.version, result.last.state.is_break)
             yield len(step)
-        if not half.lacking():
+        if not half.find_missing():
             return
         async for topic, step in self._steps(spans):
             for record, result in step:
@@ -102,9 +104,11 @@ class PublishedResults:
             logger.warning("%s[%d]: appending %d results that only the other output has", topic, partition, len(rows))
             await self._app.append(topic, partition, rows)
 
-    async def _steps(self, spans: Mapping[TP, range]) -> AsyncIterator[tuple[str, Sequence[tuple[Record, Published]]]]:
+    async def _steps(
+        self, spans: Mapping[TP, range]
+    ) -> AsyncIterator[tuple[str, Sequence[tuple[Record, PublishedResult]]]]:
         """The results in these offsets, each with its record: one topic at a time, at most ``STEP`` results."""
         async for tp, records in self._app.transport.read(spans):
             for start in range(0, len(records), STEP):
                 step = records[start : start + STEP]
-                yield tp.topic, [(record, published(record.value or b"")) for record in step]
+                yield tp.topic, [(record, decode_published(record.value or b"")) for record in step]

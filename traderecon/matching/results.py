@@ -49,13 +49,13 @@ def to_last_published(result: Result, upto: int = -1) -> LastPublished:
     return LastPublished(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
 
 
-def decided(facts: Sequence[Fact], verdict: Verdict) -> Judgement:
+def judgement_of(facts: Sequence[Fact], verdict: Verdict) -> Judgement:
     """The judgement of these facts; of identical facts the last counts."""
     by_identity = {identity(fact.leg): fact for fact in facts}
     return Judgement([*by_identity.values()], [*by_identity], sides_of(facts), verdict)
 
 
-def result(
+def result_of(
     judgement: Judgement, rules: RulesStamp, last_published: LastPublished | None = None, version_floor: int = 0
 ) -> Result:
     """The result of this judgement (of at least one fact) under these rules.

@@ -166,7 +166,7 @@ def _effective_leg(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[
     if len(rivals) == 1:
         return rivals[0], _NONE, (), gap
     rivals = tuple(sorted(rivals, key=identity))
-    effective = _merged(rivals)
+    effective = _merge(rivals)
     # The other fields of a cancel carry no meaning, so two cancels cannot contradict each other.
     contested = _NONE if effective.kind is _CANCEL else contested_fields(rivals)
     return effective, contested, rivals, gap
@@ -184,20 +184,20 @@ def _gap(legs: Sequence[Leg]) -> bool:
     return bool(versions) and max(versions) - lowest + 1 > len(versions)
 
 
-def _merged(rivals: Sequence[AnyLeg]) -> AnyLeg:
+def _merge(rivals: Sequence[AnyLeg]) -> AnyLeg:
     """Several legs of one version and kind as one leg; a contested field is None."""
     first = rivals[0]
     changes: dict[str, Any] = {"hints": tuple(sorted({hint for rival in rivals for hint in rival.hints}))}
     contested = {field for _, field in contested_fields(rivals)}
     for field in CONTENT[first.source]:
-        values = () if field in contested else stated(rivals, field)
+        values = () if field in contested else distinct_values(rivals, field)
         changes[field] = values[0] if values else None
     if not isinstance(first, PnlSnapshot):  # the finest timestamp leaves the least tolerance
         changes["granularity"] = max(rival.granularity for rival in rivals if not isinstance(rival, PnlSnapshot))
     return msgspec.structs.replace(first, **changes)
 
 
-def stated(legs: Sequence[Leg], field: str) -> list[Any]:
+def distinct_values(legs: Sequence[Leg], field: str) -> list[Any]:
     """The distinct values that these legs of one source have in a field, in no particular order."""
     values = [value for leg in legs if (value := getattr(leg, field)) is not None]
     if field == "currency" and len(values) > 1:
@@ -208,7 +208,9 @@ def stated(legs: Sequence[Leg], field: str) -> list[Any]:
 def contested_fields(rivals: Sequence[Leg]) -> Contested:
     """The fields in which these legs of one source have more than one value; every field if there are too many legs."""
     source, too_many = rivals[0].source, len(rivals) > RIVALS
-    return frozenset((source, field) for field in CONTENT[source] if too_many or len(stated(rivals, field)) > 1)
+    return frozenset(
+        (source, field) for field in CONTENT[source] if too_many or len(distinct_values(rivals, field)) > 1
+    )
 
 
 def _traded_at_ns(legs: Sequence[Execution] | Sequence[Confirmation]) -> int | None:

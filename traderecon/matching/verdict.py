@@ -31,7 +31,7 @@ _PENDING = Verdict(State.PENDING)
 _CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
 
 
-def verdict(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdict:
+def judge_facts(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdict:
     """Judge the facts of one trade; ``watermark_ns`` is how far the log has advanced, in broker time."""
     return judge(sides_of(facts), watermark_ns, rules)
 
@@ -41,19 +41,21 @@ def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
     execution, confirmation = sides.execution, sides.confirmation
     if execution is not None and confirmation is not None:
         if execution.kind is _CANCEL or confirmation.kind is _CANCEL:
-            return _cancelled(sides, rules, both=execution.kind is confirmation.kind)
-        return _paired(execution, confirmation, sides, watermark_ns, rules)
+            return _judge_cancelled(sides, rules, both=execution.kind is confirmation.kind)
+        return _judge_pair(execution, confirmation, sides, watermark_ns, rules)
     if (execution or confirmation) is None or not _grace_over(sides, watermark_ns, rules):
         return _PENDING
-    return _one_sided(sides, rules)
+    return _judge_one_sided(sides, rules)
 
 
-def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
+def _judge_pair(
+    execution: Execution, confirmation: Confirmation, sides: Sides, watermark_ns: int, rules: Rules
+) -> Verdict:
     pnl = sides.pnl
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in rules.checks])
     if sides.contested:
         checks = tuple(
-            _not_checked(check, "the legs contradict themselves") if _disputed(rule, sides) else check
+            _not_checked(check, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
             for rule, check in zip(rules.checks, checks, strict=True)
         )
     pnl_missing = rules.pnl_required and not _pnl_compared(checks, pnl)
@@ -65,8 +67,8 @@ def _paired(execution: Execution, confirmation: Confirmation, sides: Sides, wate
         hints.append(Hint.LATE_CONFIRMATION)
     if failed:
         hints.extend(failure_hints(failed, sides, rules))
-    contested = _contested(sides, rules)
-    reasons = [*failed, *_conflict(contested)]
+    contested = _contested_operands(sides, rules)
+    reasons = [*failed, *_conflict_reasons(contested)]
     if pnl_missing:
         reasons.append(Reason.MISSING_PNL)
     return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints, contested)
@@ -78,28 +80,28 @@ def _pnl_compared(checks: Sequence[Check], pnl: PnlSnapshot | None) -> bool:
     return pnl is not None if pnl_check is None else pnl_check.outcome is not Outcome.NOT_CHECKED
 
 
-def _one_sided(sides: Sides, rules: Rules) -> Verdict:
+def _judge_one_sided(sides: Sides, rules: Rules) -> Verdict:
     """One leg, grace over. A cancel needs no partner, but a cancel of an unknown trade is a break."""
     leg = sides.execution or sides.confirmation
     missing = Reason.MISSING_CONFIRMATION if sides.execution else Reason.MISSING_EXECUTION
     if leg is not None and leg.kind is _CANCEL:
         if not sides.cancels_nothing:
-            return _cancelled(sides, rules, both=True)
+            return _judge_cancelled(sides, rules, both=True)
         missing = Reason.CANCEL_UNKNOWN_TRADE
-    contested = _contested(sides, rules)
-    reasons = [missing, *_conflict(contested)]
+    contested = _contested_operands(sides, rules)
+    reasons = [missing, *_conflict_reasons(contested)]
     checks = _unchecked(rules, "the other side is missing")
     return _verdict(State.UNMATCHED, reasons, checks, sent_hints(sides), contested)
 
 
-def _cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
+def _judge_cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
     """Nothing to compare. If only one side is cancelled, that is the break."""
     hints = sent_hints(sides)
     checks = _unchecked(rules, "cancelled")
     if both:
         return _verdict(State.CANCELLED, [], checks, hints)
-    contested = _contested(sides, rules)
-    reasons = [Reason.CANCELLED_ONE_SIDE, *_conflict(contested)]
+    contested = _contested_operands(sides, rules)
+    reasons = [Reason.CANCELLED_ONE_SIDE, *_conflict_reasons(contested)]
     return _verdict(State.MISMATCHED, reasons, checks, hints, contested)
 
 
@@ -107,7 +109,7 @@ def _grace_over(sides: Sides, watermark_ns: int, rules: Rules) -> bool:
     return sides.first_received_at_ns + rules.grace_ns <= watermark_ns
 
 
-def _contested(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:
+def _contested_operands(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:
     """The contested fields that some check of these rules reads, sorted."""
     if not sides.contested:
         return ()
@@ -115,10 +117,10 @@ def _contested(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:
     return tuple(sorted(sides.contested & read))
 
 
-def _disputed(rule: Rule, sides: Sides) -> Contested:
+def _contested_operands_of(rule: Rule, sides: Sides) -> Contested:
     """The contested fields that this check reads from these legs."""
     if isinstance(rule, Pnl) and sides.execution is not None:
-        return rule.disputed(sides.execution, sides.pnl, sides.contested)
+        return rule.contested_operands(sides.execution, sides.pnl, sides.contested)
     return rule.operands & sides.contested
 
 
@@ -130,7 +132,7 @@ def _not_checked(check: Check, note: str) -> Check:
     return Check(check.name, check.reason, Outcome.NOT_CHECKED, note=note)
 
 
-def _conflict(contested: tuple[tuple[Source, str], ...]) -> list[Reason]:
+def _conflict_reasons(contested: tuple[tuple[Source, str], ...]) -> list[Reason]:
     return [Reason.DUPLICATE_CONFLICT] if contested else []
 
 

@@ -20,7 +20,7 @@ from traderecon.transport.errors import ClientError, NoAnswer
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 from traderecon.transport.log.worker_lock import holder
 from traderecon.transport.open_transactions import HANGS_S
-from traderecon.worker.identity import Identity, OtherIdentity, held, unexpected, verify
+from traderecon.worker.identity import Identity, OtherIdentity, stored_identity, unexpected, verify
 from traderecon.worker.roles import ROLES
 
 AHEAD_MS, FAR_AHEAD_MS = 1_000, 30_000
@@ -76,7 +76,7 @@ def _embedded_log(settings: Settings) -> Iterator[Finding]:
         )
         return
     try:
-        pinned = held(settings.data_dir)
+        pinned = stored_identity(settings.data_dir)
     except (OtherIdentity, OSError) as error:
         yield bad("cluster", str(error), "no worker starts until this is corrected")
         return
@@ -250,7 +250,7 @@ def _existing_database(url: str, identity: Identity | None) -> Finding:
             path = store.path
             complete_from = store.complete_from() if current == newest else None
             if identity is not None and current == newest:
-                store.belongs(identity.cluster, identity.topic_prefix)
+                store.belongs_to(identity.cluster, identity.topic_prefix)
         finally:
             store.close()
     except StoreError as error:

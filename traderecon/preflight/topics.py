@@ -1,6 +1,6 @@
 """The topics of the pipeline on a broker: create the missing ones, check the existing ones.
 
-    make(client, settings) -> (Created, ...)        inspect(client, settings) -> (TopicStatus, ...)
+    create_topics(client, settings) -> (TopicCreation, ...)        inspect(client, settings) -> (TopicStatus, ...)
 
 Input topics may have any number of partitions: the journal repartitions. All others have the number in the settings.
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from traderecon.client.client import Client, Created, ReplicaCounts
+from traderecon.client.client import Client, ReplicaCounts, TopicCreation
 from traderecon.settings import Settings
 from traderecon.topics import Topic, Topics, topics
 
@@ -47,7 +47,7 @@ class TopicStatus(msgspec.Struct, frozen=True):
     todo: str = ""
 
 
-async def make(client: Client, settings: Settings) -> tuple[Created, ...]:
+async def create_topics(client: Client, settings: Settings) -> tuple[TopicCreation, ...]:
     """Create every missing topic; existing ones stay unchanged. Raises ``ClientError``."""
     declared = topics(settings.topic_prefix).declared(settings.retention_days, settings.database_retention_days)
     return tuple([await client.create(topic, settings.topic_partitions) for topic in declared])
@@ -56,7 +56,7 @@ async def make(client: Client, settings: Settings) -> tuple[Created, ...]:
 async def inspect(client: Client, settings: Settings, only: Collection[str] | None = None) -> tuple[TopicStatus, ...]:
     """The status of every topic of the pipeline, or ``only`` these, in pipeline order. Raises ``ClientError``."""
     names = topics(settings.topic_prefix)
-    counts, replicas = await client.topics(), await client.copies()
+    counts, replicas = await client.topics(), await client.replica_counts()
     return tuple(
         [
             await _status(client, names, topic, counts.get(topic.name), settings.topic_partitions, replicas)

@@ -14,7 +14,7 @@ from traderecon.records.instants import iso
 _CODE_POINTS = 8
 
 
-class Said(msgspec.Struct, frozen=True, gc=False):
+class OperandText(msgspec.Struct, frozen=True, gc=False):
     """One operand: the text that both sides share, and the rest, which differs.
 
     ``pad``: fill characters that align its decimal point with the other side's; ``codes``: the code points of non-ASCII
@@ -27,19 +27,26 @@ class Said(msgspec.Struct, frozen=True, gc=False):
     codes: str
 
 
-def said(value: Operand, alike: int | None, places: int) -> Said | None:
-    """Split after ``alike`` characters that both sides share (None: mark nothing); None if there is no value."""
+def split_operand(value: Operand, prefix_length: int | None, places: int) -> OperandText | None:
+    """Split after the ``prefix_length`` characters that both sides share (None: mark nothing). None without a value."""
     if value is None:
         return None
     text = _text(value)
-    return Said(text[:alike], "" if alike is None else text[alike:], padding(text, places), foreign_codes(text))
+    return OperandText(
+        text[:prefix_length],
+        "" if prefix_length is None else text[prefix_length:],
+        padding(text, places),
+        foreign_codes(text),
+    )
 
 
-def alike(ours: Operand, theirs: Operand) -> int:
+def common_prefix_length(ours: Operand, theirs: Operand) -> int:
     """The number of equal leading characters; 0 for amounts of different lengths, and for texts that are not ASCII.
 
-    >>> alike(Decimal("190.5"), Decimal("190.506")), alike(Decimal("9.5"), Decimal("19.5")), alike("A.B", "A/B")
-    (5, 0, 1)
+    >>> common_prefix_length(Decimal("190.5"), Decimal("190.506")), common_prefix_length("A.B", "A/B")
+    (5, 1)
+    >>> common_prefix_length(Decimal("9.5"), Decimal("19.5"))
+    0
     """
     texts = _text(ours), _text(theirs)
     whole = {len(text.partition(".")[0]) for text in texts}
@@ -48,7 +55,7 @@ def alike(ours: Operand, theirs: Operand) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*texts, strict=False)))
 
 
-def places(*values: Operand) -> int:
+def decimal_places(*values: Operand) -> int:
     """The largest number of decimal places among the amounts; 0 if there are none."""
     return max(_places(exact(value)) if isinstance(value, Decimal) else 0 for value in values)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from traderecon.matching import Sides, stated
+from traderecon.matching import Sides, distinct_values
 from traderecon.records import Check, Source, Verdict
 from traderecon.records.instants import iso
 from traderecon.records.numbers import plain
@@ -65,10 +65,10 @@ def spreadsheet_safe(text: str) -> str:
     return text if _DECIMAL.fullmatch(text) else _FORMULA.sub(r"\1'\2", text)
 
 
-def together(texts: Iterable[str]) -> str:
+def join_values(texts: Iterable[str]) -> str:
     """One cell with all values; there is more than one only if legs contradict each other.
 
-    >>> together(["190.5"]), together(["190.6", "190.5"]), together([])
+    >>> join_values(["190.5"]), join_values(["190.6", "190.5"]), join_values([])
     ('190.5', '190.5 | 190.6', '')
     """
     return " | ".join(sorted(texts))
@@ -89,8 +89,8 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
         "" if event_time_ns is None else iso(event_time_ns),
         *execution,
         *confirmation,
-        together(map(plain, stated(snapshots, "pnl_impact"))),
-        together(map(plain, stated(snapshots, "commission"))),
+        join_values(map(plain, distinct_values(snapshots, "pnl_impact"))),
+        join_values(map(plain, distinct_values(snapshots, "commission"))),
         checks.get("ticker", _NOT_CHECKED)[0],
         *checks.get("quantity", _NOT_CHECKED),
         *checks.get("price", _NOT_CHECKED),
@@ -103,10 +103,10 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
 def _side(sides: Sides, source: Source) -> tuple[str, str, str, str]:
     legs = sides.effective(source)
     return (
-        together(stated(legs, "ticker")),
-        together(map(plain, stated(legs, "quantity"))),
-        together(map(plain, stated(legs, "price"))),
-        together(map(iso, stated(legs, "timestamp_ns"))),
+        join_values(distinct_values(legs, "ticker")),
+        join_values(map(plain, distinct_values(legs, "quantity"))),
+        join_values(map(plain, distinct_values(legs, "price"))),
+        join_values(map(iso, distinct_values(legs, "timestamp_ns"))),
     )
 
 

@@ -1,7 +1,7 @@
 """An account: the disposition of every offset in a span of one partition, so that no record is lost unnoticed.
 
     executions[0] from 100:   [["leg", 120], ["rejected", 1], ["control", 2]]     the next account begins at 223
-    Book(start, next_offset, counts, gaps).entered(account) -> Book               counts each offset once
+    PartitionLedger(start, next_offset, counts, gaps).with_account(account) -> PartitionLedger   counts an offset once
 
 A replayed batch may be cut differently: its accounts overlap earlier ones and change nothing. An account that begins
 beyond the last one leaves a gap, which is unaccounted for until a later account fills it.
@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
-from traderecon.records.formats import FORMAT, known
+from traderecon.records.formats import FORMAT, require_known_format
 from traderecon.records.words import Word
 
 _MAX_OFFSET = 2**63 - 1
@@ -75,7 +75,7 @@ class Account(msgspec.Struct, frozen=True):
         return counts
 
 
-class Book(msgspec.Struct, frozen=True):
+class PartitionLedger(msgspec.Struct, frozen=True):
     """The sum of one partition's accounts, from ``start`` to ``next_offset`` without the ``gaps``."""
 
     start: int
@@ -88,8 +88,8 @@ class Book(msgspec.Struct, frozen=True):
     gaps: tuple[Span, ...] = ()
 
     @classmethod
-    def opened(cls, account: Account) -> Self:
-        """An empty book that begins where this account does."""
+    def starting_at(cls, account: Account) -> Self:
+        """An empty ledger that begins where this account does."""
         return cls(account.first, account.first)
 
     @property
@@ -97,8 +97,8 @@ class Book(msgspec.Struct, frozen=True):
         """How many offsets between ``start`` and ``next_offset`` have no account; 0 in normal operation."""
         return sum(stop - start for start, stop in self.gaps)
 
-    def entered(self, account: Account) -> Self:
-        """The book with an account added; of an offset only the first account counts."""
+    def with_account(self, account: Account) -> Self:
+        """The ledger with an account added; of an offset only the first account counts."""
         first, stop = account.first, account.next_offset
         if first == stop:
             return self
@@ -149,7 +149,7 @@ def decode_account(value: bytes) -> Account:
     try:
         account = _decode(value)
     except msgspec.MsgspecError:
-        known(value, FORMAT)
+        require_known_format(value, FORMAT)
         raise
     if account.next_offset > _MAX_OFFSET:
         raise msgspec.ValidationError(f"the account ends at {account.next_offset}, beyond the last possible offset")

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 
 from traderecon.records.digest import sha256
-from traderecon.records.formats import FORMAT, known
+from traderecon.records.formats import FORMAT, require_known_format
 from traderecon.records.words import Word
 
 MAX_REPLAYS = 3
@@ -219,11 +219,11 @@ def decode_action(value: bytes, kinds: Sequence[type[Action]] = KINDS) -> Action
             action: Action = decoder.decode(value)
             return action
     except msgspec.MsgspecError:
-        known(value, FORMAT)
+        require_known_format(value, FORMAT)
         raise
     except UnicodeDecodeError as error:
         raise msgspec.DecodeError(f"not UTF-8: {error}") from None
-    known(value, FORMAT)
+    require_known_format(value, FORMAT)
     return None
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from traderecon.records.formats import FORMAT, OtherFormat
 
-Place = tuple[str, int]
+TopicPartition = tuple[str, int]
 """A topic and a partition."""
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -39,7 +39,7 @@ class Checkpoint(msgspec.Struct, frozen=True, gc=False):
     signature: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
-    def place(self) -> Place:
+    def tp(self) -> TopicPartition:
         """Which chain it is of."""
         return self.topic, self.partition
 

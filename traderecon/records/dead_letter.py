@@ -78,7 +78,7 @@ def replay_of(headers: Headers) -> str | None:
     return next((value.decode() for name, value in headers if name == REPLAY_OF and _ID.fullmatch(value or b"")), None)
 
 
-def dead_letter(
+def encode_dead_letter(
     rejected: Rejected, key: bytes | None, value: bytes | None, headers: Headers = (), *, whole: bool = True
 ) -> bytes:
     """The value of a dead letter's record; the same bytes for the same rejected record. ``headers`` are the latter's.
@@ -113,25 +113,25 @@ def dead_letter_key(key: bytes | None) -> bytes | None:
     return key if key is None or len(key) <= SHOWN_BYTES else hashlib.sha256(key).digest()
 
 
-def failed(origin: Origin, error: Exception) -> Rejected:
+def reject_failing(origin: Origin, error: Exception) -> Rejected:
     """A record on which the code failed repeatedly: rejected, so that its neighbours can pass."""
     text = f"{type(error).__name__}: {error}"[:500]
     return Rejected(RejectCode.HANDLER_ERROR, f"internal error; three attempts failed: {text}", origin)
 
 
-def killed(origin: Origin) -> Rejected:
+def reject_poison(origin: Origin) -> Rejected:
     """A record during whose decoding the process was killed repeatedly."""
     text = "the process was killed while it decoded this record; three attempts failed"
     return Rejected(RejectCode.HANDLER_ERROR, text, origin)
 
 
-def not_ours(origin: Origin, error: str) -> Rejected:
+def reject_foreign(origin: Origin, error: str) -> Rejected:
     """A record that does not belong on its topic; ``error``: which one, and what is wrong with it."""
     text = f"not a record that this topic carries; three attempts failed: {error[:500]}"
     return Rejected(RejectCode.HANDLER_ERROR, text, origin)
 
 
-def unread(origin: Origin, text: str, *, too_large: bool) -> Rejected:
+def reject_unreadable(origin: Origin, text: str, *, too_large: bool) -> Rejected:
     """A batch that cannot be read: larger than the bound, or not valid for its codec."""
     return Rejected(RejectCode.SIZE_EXCEEDED if too_large else RejectCode.MALFORMED_JSON, text, origin)
 

@@ -1,6 +1,6 @@
 """The format of a record: a number in it, unless it is the first format; an unknown one is an error.
 
-    {"format": 3, ...}     known(value)  ->  OtherFormat: a newer version wrote it, and this one must not go on
+    {"format": 3, ...}     require_known_format(value)  ->  OtherFormat: a newer version wrote it
 
 Unknown fields are ignored: an additional field does not make a new format.
 """
@@ -33,7 +33,7 @@ class _Tagged(msgspec.Struct, frozen=True):
     format: int = FORMAT
 
 
-class Numbered(Protocol):
+class HasFormat(Protocol):
     """A record with a format number."""
 
     @property
@@ -42,36 +42,36 @@ class Numbered(Protocol):
         ...
 
 
-AnyRecord = TypeVar("AnyRecord", bound=Numbered)
+AnyRecord = TypeVar("AnyRecord", bound=HasFormat)
 _decode = msgspec.json.Decoder(_Tagged).decode
 
 
-def checked(decode: Callable[[bytes | str], AnyRecord], value: bytes | str) -> AnyRecord:
+def decode_checked(decode: Callable[[bytes | str], AnyRecord], value: bytes | str) -> AnyRecord:
     """The record in a value. OtherFormat: a newer version wrote it; MsgspecError: it cannot be decoded."""
     try:
         record = decode(value)
     except msgspec.MsgspecError:
-        known(value)
+        require_known_format(value)
         raise
-    _require_known(record.format)
+    _require_known_number(record.format)
     return record
 
 
-def known(value: bytes | str, newest: int = NEWEST) -> None:
+def require_known_format(value: bytes | str, newest: int = NEWEST) -> None:
     """Raise OtherFormat if a record has an unknown format number. Without one, or without JSON, nothing is raised.
 
     ``newest``: the highest format of its topic.
 
-    >>> known(b'{"format":1}'), known(b"{}"), known(b"no json")
+    >>> require_known_format(b'{"format":1}'), require_known_format(b"{}"), require_known_format(b"no json")
     (None, None, None)
     """
     try:
         found = _decode(value).format
     except (msgspec.MsgspecError, RecursionError):
         return
-    _require_known(found, newest)
+    _require_known_number(found, newest)
 
 
-def _require_known(found: int, newest: int = NEWEST) -> None:
+def _require_known_number(found: int, newest: int = NEWEST) -> None:
     if not FORMAT <= found <= newest:
         raise OtherFormat(found, newest)

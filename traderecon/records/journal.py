@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from traderecon.records.facts import Fact, Origin
-from traderecon.records.formats import BARE_CANCELS, FORMAT, checked
+from traderecon.records.formats import BARE_CANCELS, FORMAT, decode_checked
 from traderecon.records.legs import Leg, is_bare
 
 
@@ -57,10 +57,10 @@ def encode_journal(record: Fact | Progress) -> bytes:
 
 def decode_fact(value: bytes) -> Fact:
     """The fact in a record with a key. OtherFormat: a newer version wrote it."""
-    record = checked(_decode_fact, value)
+    record = decode_checked(_decode_fact, value)
     return Fact(record.leg, record.origin, record.extra)
 
 
 def decode_progress(value: bytes) -> Progress:
     """The progress in a record without a key. OtherFormat: a newer version wrote it."""
-    return checked(_decode_progress, value)
+    return decode_checked(_decode_progress, value)

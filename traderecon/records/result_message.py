@@ -1,8 +1,8 @@
 """A published result, encoded and decoded: the records of ``reconciled`` and ``mismatch``.
 
-    Result  -> encode_result ->  JSON  -> decode_result ->  ResultMessage     every field
-                                       -> decode_head   ->  ResultHead        what the sink's columns need
-                                       -> published     ->  Published         what matching continues from
+    Result  -> encode_result ->  JSON  -> decode_result    ->  ResultMessage     every field
+                                       -> decode_head      ->  ResultHead        what the sink's columns need
+                                       -> decode_published ->  PublishedResult   what matching continues from
 
 Decimals are strings of digits, times ISO 8601 UTC, the drift and its tolerance decimal milliseconds.
 Source: CONTRACT.md, Topics.
@@ -17,7 +17,7 @@ import msgspec
 
 from traderecon.records.codes import Reason
 from traderecon.records.facts import Fact
-from traderecon.records.formats import BARE_CANCELS, FORMAT, checked
+from traderecon.records.formats import BARE_CANCELS, FORMAT, decode_checked
 from traderecon.records.instants import iso, milliseconds
 from traderecon.records.leg_message import (
     HintCode,
@@ -88,7 +88,7 @@ class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"broken"
     format: int | msgspec.UnsetType = msgspec.UNSET
 
 
-class Published(NamedTuple):
+class PublishedResult(NamedTuple):
     """A result read back: what the trade's next version needs, and the facts in the order of the result."""
 
     trade_id: str
@@ -100,8 +100,8 @@ class _Reasons(msgspec.Struct, gc=False):
     reasons: tuple[str, ...]
 
 
-class _Published(msgspec.Struct, gc=False):
-    """The part of a result that ``Published`` is made from; nothing else in it can be in the way."""
+class _PublishedMessage(msgspec.Struct, gc=False):
+    """The part of a result that ``PublishedResult`` is made from; nothing else in it can be in the way."""
 
     version: int
     state: State
@@ -214,7 +214,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break
 _encode = msgspec.json.Encoder().encode
 _decode_result = msgspec.json.Decoder(ResultMessage[ReadPayload]).decode
 _decode_reasons = msgspec.json.Decoder(_Reasons).decode
-_decode_published = msgspec.json.Decoder(_Published).decode
+_decode_published = msgspec.json.Decoder(_PublishedMessage).decode
 _decode_head = msgspec.json.Decoder(ResultHead).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -237,15 +237,15 @@ def decode_reasons(value: bytes | str) -> tuple[str, ...]:
 
 def decode_head(value: bytes | str) -> ResultHead:
     """What the sink needs of a result. OtherFormat: a newer version wrote it; MsgspecError: it is not a result."""
-    return checked(_decode_head, value)
+    return decode_checked(_decode_head, value)
 
 
-def published(value: bytes) -> Published:
+def decode_published(value: bytes) -> PublishedResult:
     """What matching continues from. OtherFormat: a newer version wrote it; ValueError: it is not a result."""
-    message = checked(_decode_published, value)
+    message = decode_checked(_decode_published, value)
     last = LastPublished(message.version, message.state, message.reasons, message.event_id)
     facts = tuple([to_fact(source, leg) for source, legs in message.legs.items() for leg in legs])
-    return Published(message.trade_id, last, facts)
+    return PublishedResult(message.trade_id, last, facts)
 
 
 def same_content(first: bytes, second: bytes) -> bool:

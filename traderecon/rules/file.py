@@ -29,7 +29,7 @@ from traderecon.rules.pnl import Pnl
 from traderecon.rules.rules import FOUNDING, Rule, Rules
 from traderecon.rules.terms import Price, Quantity
 from traderecon.rules.tolerance import Absolute, Band, Base, Bound, Relative, Tolerance
-from traderecon.rules.wording import explained
+from traderecon.rules.wording import explain
 
 _MAX_GRACE_S = 31_536_000
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
@@ -85,7 +85,7 @@ def parse_rules(text: str) -> Rules:
     except tomllib.TOMLDecodeError as error:
         raise RulesError(str(error)) from None
     except msgspec.ValidationError as error:
-        raise RulesError(explained(str(error), _File)) from None
+        raise RulesError(explain(str(error), _File)) from None
     checks = tuple(rule for founding in FOUNDING.checks if (rule := _rule(founding, file.checks)) is not None)
     if not file.name.strip():
         raise RulesError("name is blank: results show it as the rules in force")

@@ -51,7 +51,7 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
         """Compare the snapshot with the execution."""
         return self.judge(execution, pnl)
 
-    def disputed(self, leg: Execution | Confirmation, pnl: PnlSnapshot | None, contested: Fields) -> Fields:
+    def contested_operands(self, leg: Execution | Confirmation, pnl: PnlSnapshot | None, contested: Fields) -> Fields:
         """The contested fields that the check reads: currencies only if leg and snapshot both have one."""
         fields = {
             (leg.source, "price"),

@@ -21,7 +21,7 @@ _WORDS = {
 }
 
 
-def explained(message: str, root: type[msgspec.Struct]) -> str:
+def explain(message: str, root: type[msgspec.Struct]) -> str:
     """The message of a ValidationError of ``root`` in plain words; unchanged if its form is unknown."""
     text, _, path = message.partition(" - at `$.")
     path = path.removesuffix("`")

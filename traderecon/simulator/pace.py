@@ -15,7 +15,7 @@ TICK_S = 0.02
 """Messages due within this time are grouped."""
 
 
-async def paced(messages: Iterable[Sent], rate: float | None, first: int = 0) -> AsyncIterator[Sequence[Sent]]:
+async def pace(messages: Iterable[Sent], rate: float | None, first: int = 0) -> AsyncIterator[Sequence[Sent]]:
     """The messages in groups, each when its last is due: position p at (p - ``first``) / ``rate`` seconds from now.
 
     ``rate`` in trades per second; None: as fast as they are consumed. A slow consumer catches up.

@@ -12,7 +12,7 @@ from faust.types import TP, StreamT
 
 from traderecon.clock import now_ns
 from traderecon.records import Origin
-from traderecon.records.dead_letter import dead_letter, dead_letter_key, not_ours
+from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter, reject_foreign
 from traderecon.records.instants import NS_PER_S, received_ns
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.store import Store
@@ -54,7 +54,7 @@ def attach(stage: Stage, store: Store) -> None:
                 try:
                     result = await thread.run(partial(store.take, batch, rejected_offsets))
                 except ForeignRecord as error:
-                    if stage.retry_counts.another(batch, error.record) < LIMIT:
+                    if stage.retry_counts.count_failure(batch, error.record) < LIMIT:
                         raise
                     await reject(batch, error)
                     rejected_offsets.add(error.record.offset)
@@ -64,8 +64,8 @@ def attach(stage: Stage, store: Store) -> None:
             _count(metrics, result)
 
     async def reject(batch: MicroBatch, error: ForeignRecord) -> None:
-        rejected, record = not_ours(_origin(batch, error.record), str(error)), error.record
-        message = Outgoing(dead_letter_key(record.key), dead_letter(rejected, record.key, record.value))
+        rejected, record = reject_foreign(_origin(batch, error.record), str(error)), error.record
+        message = Outgoing(dead_letter_key(record.key), encode_dead_letter(rejected, record.key, record.value))
         await app.append(topics.dead_letters, batch.partition, [message])
         metrics.rejected.labels(batch.topic, rejected.code).inc()
 

@@ -62,10 +62,10 @@ class StoreError(Exception):
     ``transient``: another process holds the database for now; the call has had no effect and may be repeated.
     """
 
-    def __init__(self, code: int, sentence: str, *, transient: bool = False) -> None:
-        super().__init__(sentence)
+    def __init__(self, code: int, message: str, *, transient: bool = False) -> None:
+        super().__init__(message)
         self.code = code
-        self.sentence = sentence
+        self.message = message
         self.transient = transient
 
 
@@ -84,7 +84,7 @@ def open_engine(url: str) -> Engine:
     try:
         _enable_wal(path)
     except sqlite3.Error as error:
-        raise explained(path, error) from error
+        raise to_store_error(path, error) from error
     return _engine(sqlite_url, WRITER)
 
 
@@ -139,7 +139,7 @@ def wal_bytes(path: str | Path) -> int:
         return 0
 
 
-def explained(where: str | None, error: BaseException | None) -> StoreError:
+def to_store_error(where: str | None, error: BaseException | None) -> StoreError:
     """An error of SQLite as a StoreError with its exit code; ``where`` is the file."""
     name = "_".join(getattr(error, "sqlite_errorname", "").split("_")[:2])
     if name == "SQLITE_BUSY":

@@ -20,10 +20,10 @@ class DeadLetterId(NamedTuple):
     offset: int
 
 
-def parsed(text: str) -> DeadLetterId | None:
+def parse_dead_letter_id(text: str) -> DeadLetterId | None:
     """Parse an id as written by ``records.dead_letter.dead_letter_id``; None if the text is not an id.
 
-    >>> parsed("executions/0/17"), parsed("executions/17")
+    >>> parse_dead_letter_id("executions/0/17"), parse_dead_letter_id("executions/17")
     (DeadLetterId(topic='executions', partition=0, offset=17), None)
     """
     topic, *numbers = text.split("/")
@@ -70,7 +70,7 @@ def sent_record(engine: Engine, wanted: DeadLetterId) -> DeadLetterRecord | None
         *cells, key, raw = found
         row = DeadLetterRow(*cells)
         root = "/".join(map(str, wanted))
-        if row.replay_of is not None and (first := parsed(row.replay_of)) is not None:
+        if row.replay_of is not None and (first := parse_dead_letter_id(row.replay_of)) is not None:
             sha256 = connection.execute(select(columns.sha256).where(*_has_id(first))).first()
             # Any producer can set the header: a record with other bytes is not a replay of that dead letter.
             root = row.replay_of if sha256 is None or sha256[0] == row.sha256 else root

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from traderecon.records.formats import known
+from traderecon.records.formats import require_known_format
 from traderecon.transport import Record
 
 Message = TypeVar("Message")
@@ -25,7 +25,7 @@ def decode_record(decode: Callable[[bytes], Message], topic: str, partition: int
     try:
         return decode(record.value or b"")
     except (ValueError, ArithmeticError, RecursionError) as error:  # MsgspecError, UnicodeDecodeError are ValueErrors
-        known(record.value or b"")
+        require_known_format(record.value or b"")
         message = f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}"
         raise ForeignRecord(message, record) from error
 

@@ -5,12 +5,12 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from traderecon.records.account import Book, decode_account
+from traderecon.records.account import PartitionLedger, decode_account
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, insert_rows
 
-_BOOK = (
+_STORED = (
     "SELECT start, next_offset, legs, duplicates, rejected, control, skipped, gaps FROM ledger "
     "WHERE topic = ? AND partition = ?"
 )
@@ -19,31 +19,31 @@ _decode_gaps = msgspec.json.Decoder(tuple[tuple[int, int], ...]).decode
 
 
 def write_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
-    """Enter every account in its partition's book. The topic has no chain, so its head stays the same."""
-    books: dict[tuple[str, int], Book] = {}
+    """Add every account to its partition's ledger. The topic has no chain, so its head stays the same."""
+    ledgers: dict[tuple[str, int], PartitionLedger] = {}
     for record in feed.records:
         account = decode_record(decode_account, feed.topic, feed.partition, record)
         tp = (account.topic, account.partition)
-        book = books.get(tp) or _stored_book(connection, tp) or Book.opened(account)
-        books[tp] = book.entered(account)
+        ledger = ledgers.get(tp) or _stored_ledger(connection, tp) or PartitionLedger.starting_at(account)
+        ledgers[tp] = ledger.with_account(account)
     rows: list[tuple[Any, ...]] = [
         (
             *tp,
-            book.start,
-            book.next_offset,
-            book.legs,
-            book.duplicates,
-            book.rejected,
-            book.control,
-            book.skipped,
-            book.unaccounted,
-            _encode(book.gaps).decode(),
+            ledger.start,
+            ledger.next_offset,
+            ledger.legs,
+            ledger.duplicates,
+            ledger.rejected,
+            ledger.control,
+            ledger.skipped,
+            ledger.unaccounted,
+            _encode(ledger.gaps).decode(),
         )
-        for tp, book in books.items()
+        for tp, ledger in ledgers.items()
     ]
     return WriteResult(insert_rows(connection, sql.account, rows)), feed.head
 
 
-def _stored_book(connection: Connection, tp: tuple[str, int]) -> Book | None:
-    row = connection.exec_driver_sql(_BOOK, tp).mappings().first()
-    return None if row is None else Book(**{**row, "gaps": _decode_gaps(row["gaps"])})
+def _stored_ledger(connection: Connection, tp: tuple[str, int]) -> PartitionLedger | None:
+    row = connection.exec_driver_sql(_STORED, tp).mappings().first()
+    return None if row is None else PartitionLedger(**{**row, "gaps": _decode_gaps(row["gaps"])})

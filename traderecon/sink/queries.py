@@ -96,7 +96,7 @@ class Queries:
         counts = dict.fromkeys(State, 0)
         for state, number in self._all(select(results.c.state, func.count()).group_by(results.c.state)):
             counts[State(state)] = number
-        counts[State.PENDING] = sum(sum(status.pending.values()) for status in self.standings())
+        counts[State.PENDING] = sum(sum(status.pending.values()) for status in self.partition_statuses())
         return counts
 
     def open_breaks(self) -> OpenBreaks:
@@ -126,7 +126,7 @@ class Queries:
         newest = select(result_history.c.decided_at).order_by(result_history.c.id.desc()).limit(1)
         return next((decided_at for (decided_at,) in self._all(newest)), None)
 
-    def standings(self) -> list[PartitionStatusRow]:
+    def partition_statuses(self) -> list[PartitionStatusRow]:
         """The status of every journal partition."""
         return self._table(PartitionStatusRow, standings, standings.c.partition)
 

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from traderecon.exit_codes import Exit
+from traderecon.records.checkpoint import TopicPartition
 from traderecon.sink.actions import write_actions
 from traderecon.sink.chain import START, chained_topics
 from traderecon.sink.database import (
@@ -26,12 +27,12 @@ from traderecon.sink.database import (
     OpenFiles,
     StoreError,
     checkpoint_wal,
-    explained,
     moved,
     open_engine,
     open_existing_engine,
     reader_engine,
     require_in_place,
+    to_store_error,
     wal_bytes,
 )
 from traderecon.sink.database_id import current_id, renew_id
@@ -48,7 +49,6 @@ from traderecon.topics import Topics, topics
 from traderecon.transport import MicroBatch
 from traderecon.transport.failpoints import Failpoint, hit
 
-TopicPartition = tuple[str, int]
 Writer = Callable[[Connection, Statements, Feed], tuple[WriteResult, str]]
 """Writes the records of one topic; returns what was written and the new head of the chain."""
 
@@ -131,14 +131,14 @@ class Store:
         StoreError (78): it is bound to another log. Every sink calls this before it reads the offsets.
         """
         with self._store_errors():
-            if self.belongs(cluster, topic_prefix):
+            if self.belongs_to(cluster, topic_prefix):
                 return False
             with self._writing.begin() as connection:
                 had_offsets = bind(connection, self.path, cluster, topic_prefix)
         self._topics = topics(topic_prefix)
         return had_offsets
 
-    def belongs(self, cluster: str, topic_prefix: str) -> bool:
+    def belongs_to(self, cluster: str, topic_prefix: str) -> bool:
         """Whether the database is bound to this log. StoreError (78): it is bound to another one."""
         with self._store_errors(), self.engine.connect() as connection:
             return is_bound(connection, self.path, cluster, topic_prefix)
@@ -182,14 +182,14 @@ class Store:
             connection.exec_driver_sql(_HAS_OFFSETS).first()
             self._files = require_in_place(connection, self.path)
 
-    def explained(self, error: DatabaseError | sqlite3.DatabaseError) -> StoreError:
+    def to_store_error(self, error: DatabaseError | sqlite3.DatabaseError) -> StoreError:
         """An error of the database, also one of ``readers``, as a StoreError.
 
         If the files were removed, SQLite may say "disk I/O error" in a connection that was opened since.
         """
         if reason := moved(self._files, self.path):
             return StoreError(Exit.UNREACHABLE, reason)
-        return explained(self.path, getattr(error, "orig", error))
+        return to_store_error(self.path, getattr(error, "orig", error))
 
     def note_earliest(self, earliest: Mapping[Any, int | None]) -> Mapping[TopicPartition, int]:
         """Note the earliest offsets in the log of partitions that are new to this database; returns all noted ones."""
@@ -204,10 +204,10 @@ class Store:
             save_chain_start(connection, start._replace(last_row=0))
         self._next = {**(self._next or {}), tp: start.next_offset}
 
-    def take(self, batch: MicroBatch, aside: Collection[int] = ()) -> WriteResult:
+    def take(self, batch: MicroBatch, skip: Collection[int] = ()) -> WriteResult:
         """Write what is new in a batch, all of it or nothing.
 
-        ``aside``: offsets of records to skip. Offsets may have gaps. Fenced: another sink has written meanwhile.
+        ``skip``: offsets of records to leave out. Offsets may have gaps. Fenced: another sink has written meanwhile.
         ForeignRecord: a record that the topic must not carry.
         """
         if self._next is None:
@@ -222,7 +222,7 @@ class Store:
             hit(Failpoint.SINK_BEGUN, batch.topic)
             self._files = require_in_place(connection, self.path)
             position = _claim(connection, tp, expected)
-            accepted = [record for record in records if record.offset not in aside] if aside else records
+            accepted = [record for record in records if record.offset not in skip] if skip else records
             result, head = self._take(connection, Feed(*tp, accepted, position.head))
             first = self._earliest.get(tp, 0) if expected is None else 0
             if first and batch.topic in chained_topics(self._bound_topics(connection)):
@@ -262,7 +262,7 @@ class Store:
         except IntegrityError:
             raise
         except (DatabaseError, sqlite3.DatabaseError) as error:  # the latter while connecting
-            raise self.explained(error) from error
+            raise self.to_store_error(error) from error
 
 
 def _writers(names: Topics) -> Mapping[str, Writer]:

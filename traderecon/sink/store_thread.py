@@ -46,8 +46,8 @@ class StoreThread:
                 result = call.result()
             except StoreError as error:
                 if not error.transient:
-                    fail_stop(error.sentence, error if error.code == Exit.SOFTWARE else None, code=error.code)
-                self._app.pauses.pause(PAUSE, error.sentence)
+                    fail_stop(error.message, error if error.code == Exit.SOFTWARE else None, code=error.code)
+                self._app.pauses.pause(PAUSE, error.message)
             else:
                 self._app.pauses.resume(PAUSE)
                 return result

@@ -17,7 +17,7 @@ SUMMED_TYPES = {"counter", "histogram"}
 SUMMED_GAUGES = {"traderecon_pending_trades", "traderecon_incidents_open"}
 
 
-class Merged(Collector):
+class MergedMetrics(Collector):
     """The families of a registry and of the texts exposed by other processes (OpenMetrics), each family once."""
 
     def __init__(self, registry: CollectorRegistry, exposed: Sequence[str]) -> None:

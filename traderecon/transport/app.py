@@ -11,7 +11,7 @@ from faust.types import TP
 
 from traderecon.exit_codes import Exit
 from traderecon.transport.agreement import Agreement, Membership
-from traderecon.transport.behind import Behind
+from traderecon.transport.catch_up import CatchUp
 from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.failpoints import Failpoint, hit
@@ -23,7 +23,7 @@ from traderecon.transport.recovery import BatchTableManager
 from traderecon.transport.security import PLAINTEXT, Security, denied
 from traderecon.transport.starts import StartOffsets
 from traderecon.transport.stream import BatchAgent, BatchStream
-from traderecon.transport.written import Written
+from traderecon.transport.write_marks import WriteMarks
 
 SCHEMES = {
     "kafka": "traderecon.transport.kafka:Transport",
@@ -38,7 +38,7 @@ class StreamApp(faust.App):
     """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
 
     ``start_offsets``: where to start on partitions whose offsets are not kept by the group (a sink's database).
-    ``behind``: catches a table up before records are read again that the group committed and the table lost.
+    ``catch_up``: catches a table up before records are read again that the group committed and the table lost.
     ``writes``: topics it appends to; like a missing source, a missing one prevents the start.
     ``reads``: topics it reads outside its group.
     ``fixed``: topics whose number of ``partitions`` must not change; the process ends if it does, since keys moved.
@@ -78,8 +78,8 @@ class StreamApp(faust.App):
         TRANSPORTS.aliases.update(SCHEMES)
         data_dir.mkdir(parents=True, exist_ok=True)
         self.start_offsets: StartOffsets | None = None
-        self.behind: Behind | None = None
-        self.written = Written(name)
+        self.catch_up: CatchUp | None = None
+        self.write_marks = WriteMarks(name)
         self.writes = frozenset(writes)
         self.reads = frozenset(reads)
         self.fixed = frozenset(fixed)
@@ -136,7 +136,7 @@ class StreamApp(faust.App):
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         """Write rows to a partition, in order, and wait until they are durable; return their spans of offsets."""
         tp = TP(topic, partition)
-        before = self.written.last(tp)
+        before = self.write_marks.last(tp)
         try:
             spans: list[range] = await cast(Any, self.producer).append(topic, partition, rows)
         except ProducerSendError as error:
@@ -144,7 +144,7 @@ class StreamApp(faust.App):
                 fail_stop(f"{self.conf.id}: {reason}. The records behind this write are not acknowledged.", error)
             raise
         if spans:
-            self.written.note(tp, rows, spans, before)
+            self.write_marks.note(tp, rows, spans, before)
         return spans
 
     async def start(self) -> None:

@@ -57,6 +57,6 @@ class Connection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no t
         return closed
 
 
-def take_over() -> None:
+def install() -> None:
     """Make every aiokafka client of this process use ``Connection``."""
     conn.AIOKafkaConnection = Connection

@@ -20,7 +20,7 @@ from mode import Service
 from mode.utils.futures import notify
 
 from traderecon.exit_codes import Exit
-from traderecon.transport.behind import catch_up
+from traderecon.transport.catch_up import catch_up_table
 from traderecon.transport.driver import Driver
 from traderecon.transport.ends import Ends
 from traderecon.transport.fail_stop import fail_stop
@@ -106,7 +106,7 @@ class BatchConsumer(Driver):
         table that lacks their effects.
         """
         self._left_off = await self.committed(self._inputs())
-        await self.same_log.ask(self._inputs())
+        await self.same_log.read_notes(self._inputs())
 
     def _inputs(self) -> set[TP]:
         return {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
@@ -134,7 +134,7 @@ class BatchConsumer(Driver):
 
     async def _begin(self, tps: set[TP]) -> dict[TP, Progress]:
         """Seek every partition whose leader answers to its start offset."""
-        tps = await self.same_log.prove(tps)
+        tps = await self.same_log.verify(tps)
         external = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
         states = await self._start_states(tps, external)
         if any(state.required_end > state.high for state in states.values()):
@@ -148,7 +148,7 @@ class BatchConsumer(Driver):
             if self.app.tables and tp not in external:
                 await self.same_log.begin_tables(tp)
             if first.behind:
-                if missing := await catch_up(self.app, tp):
+                if missing := await catch_up_table(self.app, tp):
                     awaited |= missing
                     continue  # waits like a partition without a leader; the others go on
                 text = "%s[%s]: a table ends at offset %s, the group has committed %s: reading what lies between again"

@@ -56,7 +56,7 @@ class Failpoint:
     """K13: a stage is about to stop gracefully."""
     STOPPED: Final = "stopped"
     """K13: a stage has stopped, the process has not ended."""
-    STRUCK: Final = "struck"
+    FAILURE_COUNTED: Final = "failure-counted"
     """K14: a failed attempt at a record is counted, the process has not ended."""
 
 

@@ -39,7 +39,7 @@ _READERS = (fast_default_records, fast_legacy_records, default_records, legacy_r
 _REMEDY = "have its producer send them again, with a codec of Kafka's own clients"
 
 
-def take_over() -> None:
+def install() -> None:
     """Make every aiokafka consumer of this process read records this way."""
     fetcher.MemoryRecords = Batches
     fetcher.PartitionRecords = Records
@@ -106,15 +106,15 @@ class _Batch:
         batch._buffer = _LenientText(batch._buffer)
         return iter(batch)
 
-    def _unreadable(self, why: str, *, too_large: bool) -> UnreadableBatch:
+    def _unreadable(self, reason: str, *, too_large: bool) -> UnreadableBatch:
         batch, content = self._batch, self._content
         last = batch.next_offset - 1
         if content[_FORMAT_POSITION] < _FORMAT_WITH_FIRST_OFFSET:
             codec = codecs.NAMES[content[_OLD_CODEC_POSITION] & _CODEC_MASK]
-            return UnreadableBatch(0, last, 0, None, codec, content, too_large, why)
+            return UnreadableBatch(0, last, 0, None, codec, content, too_large, reason)
         codec = codecs.NAMES[batch.compression_type]
         times = batch.max_timestamp, batch.timestamp_type
-        return UnreadableBatch(batch.base_offset, last, *times, codec, content, too_large, why)
+        return UnreadableBatch(batch.base_offset, last, *times, codec, content, too_large, reason)
 
 
 class _RecordWithoutTime(NamedTuple):

@@ -71,6 +71,6 @@ class Rebalance(group_coordinator.CoordinatorGroupRebalance):  # type: ignore[mi
         return state
 
 
-def take_over() -> None:
+def install() -> None:
     """Make every aiokafka consumer of this process join groups this way."""
     group_coordinator.CoordinatorGroupRebalance = Rebalance

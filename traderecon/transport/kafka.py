@@ -340,9 +340,9 @@ class Transport(stock.Transport):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        connections.take_over()
-        fetched_records.take_over()
-        group_membership.take_over()
+        connections.install()
+        fetched_records.install()
+        group_membership.install()
 
     async def read(
         self, spans: Mapping[TP, range], *, refuse_unreadable: bool = True

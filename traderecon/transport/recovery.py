@@ -45,8 +45,8 @@ class Restorable(Protocol):
         """Store changelog records, in order, and record that the store holds everything below ``end``."""
         ...
 
-    def distrust(self, partition: int, error: BaseException) -> None:
-        """After an error: if the local store was unreadable, have it put aside at the next start."""
+    def condemn_if_unreadable(self, partition: int, error: BaseException) -> None:
+        """After an error: if the local store was unreadable, have it quarantined at the next start."""
         ...
 
 
@@ -88,7 +88,7 @@ class RangeRecovery(Recovery):
                 self.signal_recovery_start.set()
             except Exception as error:
                 for tp in self.active_tps:  # the error does not name the table
-                    self._table(tp).distrust(tp.partition, error)
+                    self._table(tp).condemn_if_unreadable(tp.partition, error)
                 fail_stop("a table could not be recovered", error)
 
     async def _restore(self, tps: set[TP]) -> None:
@@ -101,7 +101,7 @@ class RangeRecovery(Recovery):
         if any(start > (ends[tp] or 0) for tp, start in starts.items()):
             await self.sleep(consumer.watch_interval_s)  # a leader just elected may not know its own end yet
             ends = await self._offsets(tps, consumer.highwaters)
-        await consumer.same_log.prove_stores({tp: self._table(tp) for tp in tps})
+        await consumer.same_log.verify_stores({tp: self._table(tp) for tp in tps})
         first = await self._offsets(tps, consumer.earliest_offsets)
         spans = {}
         for tp, start in starts.items():

@@ -1,7 +1,7 @@
 """Retry counts: how often a record has crashed this worker. At the third failure it becomes a dead letter.
 
     except Exception as error:
-        if retry_counts.another(batch, record) < LIMIT:
+        if retry_counts.count_failure(batch, record) < LIMIT:
             raise                       # exit 70, nothing acknowledged; a supervisor restarts the worker
         ...                             # a dead letter, HANDLER_ERROR
 
@@ -55,7 +55,7 @@ class RetryCounts:
         finally:  # exceptions are counted by the caller
             self._write(None)
 
-    def suspects(self, batch: MicroBatch) -> bool:
+    def is_suspect(self, batch: MicroBatch) -> bool:
         """Whether the previous process was killed while processing records of this batch."""
         if self._suspect is None:
             return False
@@ -64,10 +64,11 @@ class RetryCounts:
             batch.records[0].offset <= last and batch.last_offset >= first
         )
 
-    def killer(self, batch: MicroBatch, record: Record) -> bool:
-        """Whether a record has killed ``LIMIT`` processes; call it before touching a record of a suspect batch.
+    def is_poison(self, batch: MicroBatch, record: Record) -> bool:
+        """Whether a record has killed ``LIMIT`` processes; if not, it is noted as the one being decoded.
 
-        The first kill is not in its count, since only the batch was known then.
+        Call it before touching a record of a suspect batch. The first kill is not in its count, since only the
+        batch was known then.
         """
         name = _name(batch, record)
         if self._counts.get(name, 0) >= LIMIT - 1:
@@ -101,14 +102,14 @@ class RetryCounts:
             weakref.finalize(self, os.close, self._file)
         return self._file
 
-    def another(self, batch: MicroBatch, record: Record) -> int:
+    def count_failure(self, batch: MicroBatch, record: Record) -> int:
         """Count a failure of a record, durably; return its number of failures including this one."""
         name = _name(batch, record)
         self._counts[name] = count = self._counts.pop(name, 0) + 1
         for oldest in [*self._counts][: max(0, len(self._counts) - MAX_COUNTS)]:
             del self._counts[oldest]
         self._save()
-        hit(Failpoint.STRUCK, batch.topic)
+        hit(Failpoint.FAILURE_COUNTED, batch.topic)
         return count
 
     def _save(self) -> None:

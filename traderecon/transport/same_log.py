@@ -43,7 +43,7 @@ NOTED = 8
 READ, WRITTEN, STORED = "read", "written", "read into a local store"
 
 
-class Expected(NamedTuple):
+class ExpectedRecord(NamedTuple):
     """A record the log must have: its partition, what was done with it (``READ``, ...), its fingerprint."""
 
     tp: TP
@@ -60,15 +60,15 @@ class SameLog:
         self._ids: dict[str, str] = {}
         self._epochs: dict[TP, int] = {}
         """Leader epoch of each partition when it was last compared."""
-        self._unanswered: list[Expected] = []
+        self._unanswered: list[ExpectedRecord] = []
         """Records not compared yet because the leader of their partition did not answer."""
 
-    async def ask(self, tps: set[TP]) -> None:
+    async def read_notes(self, tps: set[TP]) -> None:
         """Read the notes of the group's commits."""
         texts = await self._consumer.commit_notes(tps)
         self._notes = {tp: note for tp, text in texts.items() if (note := decode_note(text)) is not None}
 
-    async def prove(self, tps: set[TP]) -> set[TP]:
+    async def verify(self, tps: set[TP]) -> set[TP]:
         """Before these partitions begin: end the process, 78, if one of the logs has changed.
 
         Returns the partitions that may begin. One with expected records and no answering leader must wait. Records
@@ -87,10 +87,10 @@ class SameLog:
         self._unanswered += [record for record in unanswered if record.tp not in tps]
         return tps - {record.tp for record in unanswered}
 
-    async def prove_stores(self, tables: Mapping[TP, Any]) -> None:
+    async def verify_stores(self, tables: Mapping[TP, Any]) -> None:
         """Before these changelogs are read: end the process, 78, if a local store is not a prefix of its changelog."""
         marks = {tp: table.changelog_mark(tp.partition) for tp, table in tables.items()}
-        expected = [Expected(tp, STORED, mark) for tp, mark in marks.items() if mark is not None]
+        expected = [ExpectedRecord(tp, STORED, mark) for tp, mark in marks.items() if mark is not None]
         while expected := await self._compare(expected):
             await self._consumer.sleep(self._consumer.watch_interval_s)
             if self._consumer.should_stop:
@@ -120,7 +120,8 @@ class SameLog:
         """While records flow: compare topic ids, and recent reads and writes of partitions with a new leader."""
         log_ids = await self._consumer.log_ids(self._ids.keys())
         self._require_topics(log_ids)
-        new_leaders = {tp for tp in (*readings, *self._app.written.lasts()) if self._may_have_new_leader(tp, log_ids)}
+        written = self._app.write_marks.last_marks()
+        new_leaders = {tp for tp in (*readings, *written) if self._may_have_new_leader(tp, log_ids)}
         waiting, self._unanswered = self._unanswered, []
         try:
             unanswered = await self._compare(
@@ -164,40 +165,44 @@ class SameLog:
 
     # -- expected records
 
-    def _noted(self, tps: set[TP]) -> Iterable[Expected]:
+    def _noted(self, tps: set[TP]) -> Iterable[ExpectedRecord]:
         for tp in tps & self._notes.keys():
             note = self._notes[tp]
-            yield from (Expected(tp, READ, mark) for mark in note.done)
+            yield from (ExpectedRecord(tp, READ, mark) for mark in note.done)
             for topic, partitions in note.written.items():
-                yield from (Expected(TP(topic, number), WRITTEN, mark) for number, mark in partitions.items())
+                yield from (ExpectedRecord(TP(topic, number), WRITTEN, mark) for number, mark in partitions.items())
 
-    def _in_tables(self, tps: set[TP]) -> Iterable[Expected]:
+    def _in_tables(self, tps: set[TP]) -> Iterable[ExpectedRecord]:
         for table in self._app.tables.values():
             changelog = table.changelog_topic.get_topic_name()
             for tp in tps:
                 begun, last = self._notes[tp].changelogs.get(changelog, ("", None)) if tp in self._notes else ("", None)
                 if last is not None and begun == table.begun(tp.partition):
-                    yield Expected(TP(changelog, tp.partition), WRITTEN, last)
+                    yield ExpectedRecord(TP(changelog, tp.partition), WRITTEN, last)
                 if (mark := table.last(*tp)) is not None:
-                    yield Expected(tp, READ, mark)
-                yield from (Expected(output, WRITTEN, mark) for output, mark in table.written(tp.partition).items())
+                    yield ExpectedRecord(tp, READ, mark)
+                yield from (
+                    ExpectedRecord(output, WRITTEN, mark) for output, mark in table.write_marks(tp.partition).items()
+                )
 
-    def _read(self, readings: Mapping[TP, Progress], tps: Collection[TP]) -> Iterable[Expected]:
-        return (Expected(tp, READ, mark) for tp, progress in readings.items() if tp in tps for mark in progress.marks)
+    def _read(self, readings: Mapping[TP, Progress], tps: Collection[TP]) -> Iterable[ExpectedRecord]:
+        return (
+            ExpectedRecord(tp, READ, mark) for tp, progress in readings.items() if tp in tps for mark in progress.marks
+        )
 
     def _outputs(self) -> Mapping[TP, Fingerprint]:
         """The last record written to each partition, without changelogs: local stores and commits cover those."""
         changelogs = self._app.tables.changelog_topics
-        return {tp: last for tp, last in self._app.written.lasts().items() if tp.topic not in changelogs}
+        return {tp: last for tp, last in self._app.write_marks.last_marks().items() if tp.topic not in changelogs}
 
-    def _written(self, tps: Iterable[TP]) -> Iterable[Expected]:
-        return (Expected(tp, WRITTEN, mark) for tp in tps for mark in self._app.written.marks(tp))
+    def _written(self, tps: Iterable[TP]) -> Iterable[ExpectedRecord]:
+        return (ExpectedRecord(tp, WRITTEN, mark) for tp in tps for mark in self._app.write_marks.marks(tp))
 
     # -- comparison with the log
 
-    async def _compare(self, records: Iterable[Expected]) -> list[Expected]:
+    async def _compare(self, records: Iterable[ExpectedRecord]) -> list[ExpectedRecord]:
         """End the process, 78, if the log lacks an expected record; return those no leader has answered about."""
-        expected: dict[TP, dict[int, Expected]] = defaultdict(dict)
+        expected: dict[TP, dict[int, ExpectedRecord]] = defaultdict(dict)
         for record in records:
             expected[record.tp].setdefault(record.mark.offset, record)
         if not expected:

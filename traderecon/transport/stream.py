@@ -91,7 +91,7 @@ async def _stop_on_error(agent: Any, error: BaseException) -> None:
     batch = f" at {event.value!r}" if event is not None else ""
     if event is not None:
         for table in agent.app.tables.values():
-            table.distrust(event.value.partition, error)
+            table.condemn_if_unreadable(event.value.partition, error)
     # An error may carry its own exit code, when a restart would meet the same record again.
     code = getattr(error, "exit_code", Exit.SOFTWARE)
     fail_stop(f"agent {agent.name} failed{batch}: {error!r}. The batch is not acknowledged.", error, code=code)

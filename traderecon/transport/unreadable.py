@@ -15,8 +15,8 @@ from traderecon.transport.fail_stop import fail_stop
 class UnreadableBatch(NamedTuple):
     """One batch with the offsets ``first`` to ``offset``, inclusive.
 
-    ``content``: the batch as fetched. ``why``: the reason and what to do, continuing "a batch of N bytes, compressed
-    with CODEC, ". ``first`` is 0 for formats before Kafka 0.11, which do not contain it.
+    ``content``: the batch as fetched. ``reason``: why it cannot be read and what to do, continuing "a batch of N bytes,
+    compressed with CODEC, ". ``first`` is 0 for formats before Kafka 0.11, which do not contain it.
     """
 
     first: int
@@ -26,16 +26,16 @@ class UnreadableBatch(NamedTuple):
     codec: str
     content: bytes
     too_large: bool
-    why: str
+    reason: str
     key: bytes | None = None
     value: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = ()
 
-    def sentence(self, topic: str, partition: int) -> str:
+    def describe(self, topic: str, partition: int) -> str:
         """Offsets, size and codec of the batch, and why it cannot be read."""
         return (
             f"offsets {self.first} to {self.offset} of {topic}[{partition}] are one batch of {len(self.content)} "
-            f"bytes, compressed with {self.codec}, {self.why}"
+            f"bytes, compressed with {self.codec}, {self.reason}"
         )
 
     @property
@@ -54,7 +54,7 @@ def require_readable(topic: str, partition: int, records: Iterable[object]) -> N
     for record in records:
         if isinstance(record, UnreadableBatch):
             fail_stop(
-                f"{record.sentence(topic, partition)}, and no record of a changelog may be skipped. No table writes "
+                f"{record.describe(topic, partition)}, and no record of a changelog may be skipped. No table writes "
                 "such a batch: find the producer that did, and check who may write to this topic.",
                 code=Exit.CONFIG,
             )

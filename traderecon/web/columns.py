@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from traderecon.present.trade_row import COLUMNS, SENT_TEXT, spreadsheet_safe, together
+from traderecon.present.trade_row import COLUMNS, SENT_TEXT, join_values, spreadsheet_safe
 from traderecon.records import Source
 from traderecon.records.leg_message import LegMessage, ReadPayload
 from traderecon.records.result_message import decode_head, decode_result
@@ -79,4 +79,4 @@ def _effective(legs: Iterable[LegMessage[ReadPayload]], names: tuple[str, ...]) 
     payloads = [leg.payload for leg in legs if leg.stands]
     if len(payloads) == 1:
         return [_text(payloads[0].get(name, _NULL)) or "" for name in names]
-    return [together({text for payload in payloads if (text := _text(payload.get(name, _NULL)))}) for name in names]
+    return [join_values({text for payload in payloads if (text := _text(payload.get(name, _NULL)))}) for name in names]

@@ -64,7 +64,7 @@ def _find(queries: Queries, trade_id: str) -> Trade | WaitingTrade | None:
     found = queries.trade(trade_id)
     if found is not None:
         return found
-    all_waiting = (waiting for status in queries.standings() for waiting in status.oldest)
+    all_waiting = (waiting for status in queries.partition_statuses() for waiting in status.oldest)
     return next((waiting for waiting in all_waiting if waiting.trade_id == trade_id), None)
 
 

@@ -10,8 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
-from traderecon.present.operands import Said, alike, padding, places, said
-from traderecon.present.trade_row import together
+from traderecon.present.operands import OperandText, common_prefix_length, decimal_places, padding, split_operand
+from traderecon.present.trade_row import join_values
 from traderecon.records import Operand, Outcome, Reason, Source
 from traderecon.records.leg_message import LegMessage, ReadPayload
 from traderecon.records.legs import NAMES
@@ -36,8 +36,8 @@ class Comparison(msgspec.Struct, frozen=True):
     name: str
     reason: str
     outcome: str
-    execution: Said | None
-    confirmation: Said | None
+    execution: OperandText | None
+    confirmation: OperandText | None
     difference: str
     pad: str
     tolerance: str
@@ -102,16 +102,16 @@ def _comparison(check: CheckMessage, legs: Mapping[Source, tuple[Leg, ...]], con
         )
     else:
         sides = _operand(check.execution, amount=amounts), _operand(check.confirmation, amount=amounts)
-    decimals = places(*sides)
-    common = alike(*sides) if check.outcome == Outcome.FAIL else None
+    decimals = decimal_places(*sides)
+    common = common_prefix_length(*sides) if check.outcome == Outcome.FAIL else None
     unit = " ms" if check.name == "timestamp" else ""
     difference = f"{check.difference}{unit}" if check.difference else ""
     return Comparison(
         check.name,
         check.reason,
         check.outcome,
-        said(sides[0], common, decimals),
-        said(sides[1], common, decimals),
+        split_operand(sides[0], common, decimals),
+        split_operand(sides[1], common, decimals),
         difference,
         padding(check.difference, decimals) if check.difference and amounts else "",
         f"{check.tolerance}{unit}" if check.tolerance else "",
@@ -129,7 +129,7 @@ def _effective_value(legs: Mapping[Source, tuple[Leg, ...]], source: Source, fie
     if field not in NAMES[source]:
         return None
     texts = {_text(raw) for leg in legs[source] if leg.stands and (raw := leg.payload.get(field)) is not None}
-    return together(texts) if len(texts) > 1 else _operand(next(iter(texts), None), amount=amount)
+    return join_values(texts) if len(texts) > 1 else _operand(next(iter(texts), None), amount=amount)
 
 
 def _operand(text: str | None, *, amount: bool) -> Operand:

@@ -14,7 +14,7 @@ from traderecon.clock import now_ns
 from traderecon.records import REASON_INFO, Reason, Severity
 from traderecon.records.instants import NS_PER_S
 from traderecon.sink.queries import UNREADABLE, Queries
-from traderecon.telemetry import Merged
+from traderecon.telemetry import MergedMetrics
 
 AGES_S = (60, 300, 900, 3_600, 14_400, 28_800, 86_400, 172_800, 432_000)
 """Buckets of break ages, from a minute to five days."""
@@ -80,7 +80,7 @@ def age_buckets(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tu
 def exposition(registry: CollectorRegistry, siblings: Sequence[str], accepted: str) -> tuple[bytes, str]:
     """All metrics in a format the scraper accepts, and its content type; ``siblings``: see ``Merged``."""
     encoder, content_type = choose_encoder(accepted)
-    return encoder(Merged(registry, siblings) if siblings else registry), content_type
+    return encoder(MergedMetrics(registry, siblings) if siblings else registry), content_type
 
 
 def _open() -> GaugeMetricFamily:

@@ -114,7 +114,7 @@ async def _overview(queries: Queries, broker: str, request: web.Request) -> web.
             "open": queries.open_breaks(),
             "oldest": queries.rows(BreakFilter(sort=BreakSort.OLDEST), limit=OLDEST_BREAKS),
             "dead_letters": queries.dead_letter_codes(),
-            "partition_statuses": queries.standings(),
+            "partition_statuses": queries.partition_statuses(),
             "last_result_at": queries.last_result_at(),
         }
 
@@ -158,7 +158,7 @@ def _read_status(queries: Queries, request: web.Request) -> dict[str, Any]:
     return {
         "database": queries.engine.url.render_as_string(hide_password=True),
         "last_result_at": queries.last_result_at(),
-        "standings": queries.standings(),
+        "standings": queries.partition_statuses(),
         "offsets": queries.offsets(),
         "ledger": ledger,
         "accounted": sum(row.next_offset - row.start for row in ledger) - unaccounted,

@@ -40,7 +40,7 @@ def pin(directory: Path, identity: Identity) -> bool:
     OtherIdentity: it is bound to another log. OSError: it cannot be read or written.
     """
     path = directory / NAME
-    if held(directory) is None:
+    if stored_identity(directory) is None:
         try:
             create(path, msgspec.json.format(msgspec.json.encode(_file(identity))) + b"\n")
         except FileExistsError:
@@ -53,12 +53,12 @@ def pin(directory: Path, identity: Identity) -> bool:
 
 def verify(directory: Path, identity: Identity) -> None:
     """OtherIdentity if a directory is bound to another log; an unbound one passes."""
-    stored = held(directory)
+    stored = stored_identity(directory)
     if stored is not None and (error := difference(str(directory / NAME), stored, identity)):
         raise OtherIdentity(error)
 
 
-def held(directory: Path) -> Identity | None:
+def stored_identity(directory: Path) -> Identity | None:
     """The identity stored in a directory; None if there is none. OtherIdentity: it cannot be read."""
     path = directory / NAME
     try:

@@ -60,7 +60,7 @@ def attach(app: StreamApp, settings: Settings, directory: Path) -> None:
 
 def watermark_ms(queries: Queries) -> int | None:
     """The lowest watermark of all journal partitions, in ms since 1970; None if one has none yet."""
-    watermarks = [partition.watermark for partition in queries.standings()]
+    watermarks = [partition.watermark for partition in queries.partition_statuses()]
     times = [datetime.fromisoformat(watermark) for watermark in watermarks if watermark is not None]
     if not times or len(times) < len(watermarks):
         return None

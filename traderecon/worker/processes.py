@@ -60,7 +60,7 @@ class Fork(NamedTuple):
     port: int
 
 
-class Here(NamedTuple):
+class ThisProcess(NamedTuple):
     """This process: its roles, its share, its listening socket, and the other forks if it answers for them."""
 
     roles: Sequence[str]
@@ -79,19 +79,19 @@ def shares(roles: Collection[str]) -> Sequence[Share]:
     return [Share(role, number) for role in ordered for number in range(1, counts.get(role, 1) + 1)]
 
 
-def divided(roles: Sequence[str], apart: Sequence[Share], listening: socket.socket) -> Here:
+def fork_processes(roles: Sequence[str], to_fork: Sequence[Share], listening: socket.socket) -> ThisProcess:
     """Fork a process for each share; returns in the forks only. The last fork gets the ``listening`` socket.
 
     The parent supervises them and exits with their exit code, or with 70 if it cannot fork. Call it before a thread or
     an event loop is started.
     """
-    if not apart:
-        return Here(roles, 1, {}, listening)
+    if not to_fork:
+        return ThisProcess(roles, 1, {}, listening)
     # If SIGCHLD is ignored, as some parents have it, the exit codes of children are lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     supervisor = _Supervisor(listening)
-    for share in apart:
-        if (here := supervisor.fork(share, last=share == apart[-1])) is not None:
+    for share in to_fork:
+        if (here := supervisor.fork(share, last=share == to_fork[-1])) is not None:
             return here
     if (here := supervisor.supervise()) is not None:
         return here  # the restarted pages
@@ -111,7 +111,7 @@ class _Supervisor:
         self._restart_at_s: dict[Share, float] = {}
         self._handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
-    def fork(self, share: Share, *, last: bool) -> Here | None:
+    def fork(self, share: Share, *, last: bool) -> ThisProcess | None:
         """Fork one process; its description in the fork, None in the parent. The last gets the worker's socket."""
         parent = os.getpid()
         # A signal whose handler raises inside Python's fork hooks would be lost.
@@ -132,7 +132,7 @@ class _Supervisor:
                 os._exit(Exit.SOFTWARE)
             if not last:
                 self._listening.close()
-            return Here((share.role,), share.number, dict(self._siblings) if last else {}, own)
+            return ThisProcess((share.role,), share.number, dict(self._siblings) if last else {}, own)
         fork = Fork(pid, own.getsockname()[1])
         self._running[share] = fork
         if not last:
@@ -140,7 +140,7 @@ class _Supervisor:
             own.close()
         return None
 
-    def supervise(self) -> Here | None:
+    def supervise(self) -> ThisProcess | None:
         """Wait until all processes have ended and return None; in restarted pages, return their description."""
         for number in self._handlers:
             signal.signal(number, self._on_signal)
@@ -171,7 +171,7 @@ class _Supervisor:
             self.exit_code = self.exit_code or _worker_exit_code(code)
         self._stop_all()
 
-    def _restart_pages(self) -> Here | None:
+    def _restart_pages(self) -> ThisProcess | None:
         due = [share for share, at_s in self._restart_at_s.items() if self._stopping or time.monotonic() > at_s]
         for share in due:
             del self._restart_at_s[share]

@@ -6,7 +6,7 @@ Two databases in one group would each get only a part of the results. So the gro
 a copy of a database gets a new id. A copy is recognized in two ways:
 
 - the group has committed more than the file contains: the file is a restored backup or a copy;
-- the group has members with another file open (``traderecon.sink.place``).
+- the group has members with another file open (``traderecon.sink.file_identity``).
 
 If both start at the same moment, the group admits only one of them (``traderecon.transport.agreement``). A new id is
 always safe: the sink continues at its own database's offsets, in its own group.
@@ -22,7 +22,7 @@ from traderecon.client.connection import connected
 from traderecon.clock import now_ns
 from traderecon.records.instants import iso
 from traderecon.settings import Settings
-from traderecon.sink.place import place_of
+from traderecon.sink.file_identity import file_identity
 from traderecon.sink.store import Store
 from traderecon.topics import topics
 from traderecon.transport.agreement import MARGIN_S, Agreement
@@ -47,7 +47,7 @@ def sink_groups(topic_prefix: str) -> str:
 
 def sink_agreement(store: Store) -> Agreement:
     """What all members of the group must agree on: the database file they have open."""
-    return Agreement("database", place_of(store.path), RESTART_WORKER)
+    return Agreement("database", file_identity(store.path), RESTART_WORKER)
 
 
 async def settle(settings: Settings, store: Store) -> str:

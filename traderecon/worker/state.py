@@ -13,12 +13,12 @@ from pathlib import Path
 
 import msgspec
 
-from traderecon.audit.database import looked_at
+from traderecon.audit.database import open_for_audit
 from traderecon.client.client import Client
 from traderecon.clock import now_ns
-from traderecon.records.result_message import Published, published
+from traderecon.records.result_message import PublishedResult, decode_published
 from traderecon.sink.database import StoreError
-from traderecon.tables import BEGUN_KEY, MONOTONIC, Fold, HalfPublished, applied_key, last_published, outputs
+from traderecon.tables import BEGUN_KEY, MONOTONIC, Fold, HalfPublishedResults, applied_key, last_published, outputs
 from traderecon.topics import Topics
 from traderecon.transport import Outgoing, partition_for
 from traderecon.transport.errors import NotAccepted, NoTopic
@@ -35,7 +35,7 @@ _NEWEST = """
 """
 
 
-class Rebuilt(msgspec.Struct, frozen=True):
+class RebuiltPartition(msgspec.Struct, frozen=True):
     """The outcome for one journal partition.
 
     ``known``: the table had the offsets below; the journal has ``first`` to ``end``; ``committed`` is the group's
@@ -62,7 +62,7 @@ async def rebuild(
     database_url: str,
     scratch: Path,
     advance: Callable[[int], None] = lambda records: None,
-) -> list[Rebuilt]:
+) -> list[RebuiltPartition]:
     """Rebuild every partition that needs it. NotAccepted: the group has members, or a topic is missing; ClientError."""
     counts = await client.topics()
     for topic in (names.legs, names.reconciled, names.mismatch, names.changelog):
@@ -78,7 +78,7 @@ async def rebuild(
             await _read_changelog(client, names.changelog, partition, fold)
             known = fold.applied(names.legs) + 1
             low, high = position.low, position.high
-            outcome = Rebuilt(names.legs, partition, known, position.committed, low, high, max(0, low - known))
+            outcome = RebuiltPartition(names.legs, partition, known, position.committed, low, high, max(0, low - known))
             if outcome.lost:
                 outcome = await _write_rows(client, names, outcome, fold, database_url, advance)
         outcomes.append(outcome)
@@ -98,8 +98,13 @@ async def _read_changelog(client: Client, changelog: str, partition: int, fold: 
 
 
 async def _write_rows(  # noqa: PLR0917  # one partition and its sources
-    client: Client, names: Topics, outcome: Rebuilt, fold: Fold, database_url: str, advance: Callable[[int], None]
-) -> Rebuilt:
+    client: Client,
+    names: Topics,
+    outcome: RebuiltPartition,
+    fold: Fold,
+    database_url: str,
+    advance: Callable[[int], None],
+) -> RebuiltPartition:
     """Write the changelog rows of all published results of a partition, then its applied offset."""
     partition = outcome.partition
     if fold.row(BEGUN_KEY) is None:
@@ -122,19 +127,21 @@ async def _write_rows(  # noqa: PLR0917  # one partition and its sources
     return msgspec.structs.replace(outcome, results=read, rows=written + 1)
 
 
-async def _complete_outputs(client: Client, names: Topics, outcome: Rebuilt) -> None:
+async def _complete_outputs(client: Client, names: Topics, outcome: RebuiltPartition) -> None:
     """Append the results that a worker, before it died, had appended to only one of the two outputs."""
-    half = HalfPublished(names.reconciled, names.mismatch)
-    async for topic, result, _ in _published(client, names, outcome):
-        half.take_in(topic, result.trade_id, result.last.version, result.last.state.is_break)
-    if half.lacking():
-        async for topic, result, row in _published(client, names, outcome):
+    half = HalfPublishedResults(names.reconciled, names.mismatch)
+    async for topic, result, _ in _read_published(client, names, outcome):
+        half.add(topic, result.trade_id, result.last.version, result.last.state.is_break)
+    if half.find_missing():
+        async for topic, result, row in _read_published(client, names, outcome):
             half.collect(topic, result.trade_id, result.last.version, result.last.state.is_break, row)
         for topic, rows in half.rows().items():
             await client.append(topic, outcome.partition, rows)
 
 
-async def _published(client: Client, names: Topics, outcome: Rebuilt) -> AsyncIterator[tuple[str, Published, Outgoing]]:
+async def _read_published(
+    client: Client, names: Topics, outcome: RebuiltPartition
+) -> AsyncIterator[tuple[str, PublishedResult, Outgoing]]:
     """The results in the outputs of a partition, each with its topic and record."""
     for topic in (names.reconciled, names.mismatch):
         async for records in client.read(topic, outcome.partition):
@@ -143,10 +150,10 @@ async def _published(client: Client, names: Topics, outcome: Rebuilt) -> AsyncIt
                 yield topic, result, Outgoing(record.key, record.value)
 
 
-def _decode(values: Iterable[bytes], outcome: Rebuilt) -> Iterator[Published]:
+def _decode(values: Iterable[bytes], outcome: RebuiltPartition) -> Iterator[PublishedResult]:
     for value in values:
         try:
-            yield published(value)
+            yield decode_published(value)
         except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
             raise NotAccepted(
                 f"a result of {outcome.topic}[{outcome.partition}] cannot be read ({error}): the rebuild stops here"
@@ -170,7 +177,7 @@ async def _encoded_results(
 def _stored_results(database_url: str, partition: int, count: int) -> Iterator[list[bytes]]:
     """The newest result of each trade of a partition in the database."""
     try:
-        with looked_at(database_url) as connection, closing(connection.execute(_NEWEST)) as cursor:
+        with open_for_audit(database_url) as connection, closing(connection.execute(_NEWEST)) as cursor:
             while rows := cursor.fetchmany(BATCH_SIZE):
                 yield [
                     str(text).encode()

@@ -6,10 +6,17 @@ import msgspec
 
 from traderecon.batch.report.terms import bound_of
 from traderecon.batch.summary import Break
-from traderecon.matching import Sides, stated
+from traderecon.matching import Sides, distinct_values
 from traderecon.present.figures import amount, exact
-from traderecon.present.operands import Said, alike, hidden_codes, padding, places, said
-from traderecon.present.trade_row import together
+from traderecon.present.operands import (
+    OperandText,
+    common_prefix_length,
+    decimal_places,
+    hidden_codes,
+    padding,
+    split_operand,
+)
+from traderecon.present.trade_row import join_values
 from traderecon.records import (
     ALL_VERSIONS,
     CONTENT,
@@ -35,15 +42,15 @@ _FIELDS = {"timestamp": "timestamp_ns", "pnl": "pnl_impact"}
 _ABOUT = ("side", "currency", "account", "broker", "counterparty", "order_id")
 
 
-class Compared(msgspec.Struct, frozen=True):
+class ComparedTerm(msgspec.Struct, frozen=True):
     """One term of a trade: the value of each side, and the result of its check; ``outcome`` None if it is off.
 
     ``contested``: the sides that sent different values in rows of the same version.
     """
 
     name: str
-    execution: Said | None
-    confirmation: Said | None
+    execution: OperandText | None
+    confirmation: OperandText | None
     contested: tuple[str, ...]
     outcome: Outcome | None
     difference: str
@@ -71,7 +78,7 @@ class BreakLayout(msgspec.Struct, frozen=True):
     about: str
     execution: str | None
     confirmation: str | None
-    compared: tuple[Compared, ...]
+    compared: tuple[ComparedTerm, ...]
 
 
 def columns(rules: Rules) -> tuple[str, ...]:
@@ -117,7 +124,7 @@ def _own_details(leg: Execution | Confirmation | None, common: tuple[str, ...]) 
     return ", ".join((*kind, *version, *(() if details == common else details)))
 
 
-def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None) -> Compared:
+def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None) -> ComparedTerm:
     """The operands of the check; if it compared nothing, the values of the legs."""
     sides, field = broken.sides, _FIELDS.get(name, name)
     source = Source.PNL if name == "pnl" else Source.CONFIRMATIONS
@@ -128,12 +135,12 @@ def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None)
     elif check:
         ours, theirs = check.execution, check.confirmation
         difference = _distance(check.difference) if check.difference else ""
-    decimals = places(ours, theirs)
-    same = alike(ours, theirs) if outcome is Outcome.FAIL else None
-    return Compared(
+    decimals = decimal_places(ours, theirs)
+    same = common_prefix_length(ours, theirs) if outcome is Outcome.FAIL else None
+    return ComparedTerm(
         name,
-        said(ours, same, decimals),
-        said(theirs, same, decimals),
+        split_operand(ours, same, decimals),
+        split_operand(theirs, same, decimals),
         tuple(
             side
             for side, side_source in (("execution", Source.EXECUTIONS), ("confirmation", source))
@@ -150,9 +157,9 @@ def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None)
 def _operand(sides: Sides, source: Source, field: str) -> Operand:
     """The value of a side; if there are several, all of them."""
     legs = sides.effective(source)
-    values = stated(legs, field) if legs and field in CONTENT[source] else []
+    values = distinct_values(legs, field) if legs and field in CONTENT[source] else []
     if len(values) > 1:
-        return together(map(operand_text, values))
+        return join_values(map(operand_text, values))
     return values[0] if values else None
 
 

@@ -10,7 +10,7 @@ from traderecon.batch.report.breaks import BreakLayout, columns, lay_out
 from traderecon.batch.report.charts import DAY, histogram, lengths
 from traderecon.batch.report.heading import Heading
 from traderecon.batch.report.headline import call, headline
-from traderecon.batch.report.terms import switched_off, terms
+from traderecon.batch.report.terms import disabled_checks, terms
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Break, Summary
 from traderecon.present import labels as words
 from traderecon.present.figures import Name, amount, count, ranked, share
@@ -48,7 +48,7 @@ def render(summary: Summary, heading: Heading, rules: Rules) -> str:
         tickers=_bars(ranked(summary.break_tickers)[:TICKERS_SHOWN]),
         picture=histogram(summary.minutes, summary.break_minutes),
         terms=terms(rules),
-        switched_off=switched_off(rules),
+        disabled_checks=disabled_checks(rules),
         tolerated=sum(summary.checks[rule.name, Outcome.WITHIN_TOLERANCE] for rule in rules.checks),
         hints=ranked(summary.hints),
         rejected=ranked(summary.rejected),

@@ -36,17 +36,17 @@ class Term(msgspec.Struct, frozen=True):
     """One check: its name, what it requires, the allowed difference, and the reason it gives if it fails."""
 
     name: str
-    asks: str
+    requires: str
     allowed: str
     reason: Reason
 
 
 def terms(rules: Rules) -> list[Term]:
     """The checks in the rules' order."""
-    return [Term(rule.name, _asks(rule), _allowed(rule), rule.reason) for rule in rules.checks]
+    return [Term(rule.name, _requirement(rule), _allowed(rule), rule.reason) for rule in rules.checks]
 
 
-def switched_off(rules: Rules) -> list[str]:
+def disabled_checks(rules: Rules) -> list[str]:
     """The founding checks that these rules leave out."""
     return sorted({rule.name for rule in FOUNDING.checks} - {rule.name for rule in rules.checks})
 
@@ -58,7 +58,7 @@ def bound_of(rule: Rule) -> Bound | None:
     return rule.bound if isinstance(rule, Timestamp) else rule.tolerance.bound
 
 
-def _asks(rule: Rule) -> str:
+def _requirement(rule: Rule) -> str:
     match rule:
         case Ticker():
             return "Both sides have the same ticker, character for character."
@@ -81,22 +81,22 @@ def _allowed(rule: Rule) -> str:
         case Ticker():
             return "nothing"
         case Timestamp():
-            return _bounded(f"{milliseconds(rule.tolerance_ns)} ms", rule.bound)
+            return _limit_text(f"{milliseconds(rule.tolerance_ns)} ms", rule.bound)
         case Quantity() | Price() | Pnl():
-            return _tolerated(rule.tolerance)
+            return _tolerance_text(rule.tolerance)
         case _:
             assert_never(rule)
 
 
-def _tolerated(tolerance: Tolerance) -> str:
+def _tolerance_text(tolerance: Tolerance) -> str:
     if isinstance(tolerance, Absolute):
-        return _bounded(exact(tolerance.amount), tolerance.bound) if tolerance.amount else "nothing"
+        return _limit_text(exact(tolerance.amount), tolerance.bound) if tolerance.amount else "nothing"
     if isinstance(tolerance, Relative):
         percent = EXACT.scaleb(tolerance.share, 2)
-        return _bounded(f"{exact(percent)} % {_BASES[tolerance.base]}", tolerance.bound)
+        return _limit_text(f"{exact(percent)} % {_BASES[tolerance.base]}", tolerance.bound)
     band = f"the confirmation from {exact(tolerance.below)} below to {exact(tolerance.above)} above"
     return f"{band}, {tolerance.bound}"
 
 
-def _bounded(amount: str, bound: Bound) -> str:
+def _limit_text(amount: str, bound: Bound) -> str:
     return f"up to {amount}, inclusive" if bound is Bound.INCLUSIVE else f"less than {amount}, strict"

@@ -1,6 +1,6 @@
 """The storage format of records: batches, each one row with a checksum.
 
-    Entry, Entry, ...  ->  numbered  ->  packed: Batch(last offset, CRC-32, bytes)  ->  unpacked: Record, Record, ...
+    Entry, ...  ->  number_entries  ->  pack: Batch(last offset, CRC-32, bytes)  ->  unpack: Record, ...
 
 One row per record would take three times the CPU. It would also reacquire the interpreter lock for every row: beside a
 busy thread 1,000 records would take seconds instead of milliseconds.
@@ -56,7 +56,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Record]).decode
 
 
-def numbered(entries: Sequence[Entry], base: int) -> list[Row]:
+def number_entries(entries: Sequence[Entry], base: int) -> list[Row]:
     """Assign offsets to the entries, starting at ``base``."""
     return [
         (offset, timestamp_ms, key, value, headers)
@@ -64,21 +64,21 @@ def numbered(entries: Sequence[Entry], base: int) -> list[Row]:
     ]
 
 
-def packed(rows: Sequence[Row]) -> Iterator[Batch]:
+def pack(rows: Sequence[Row]) -> Iterator[Batch]:
     """Encode the rows, in order, into as few batches as the limits allow.
 
     RecordRejected for a row that is too large, or whose field types differ from ``Record``'s: it would be unreadable.
     """
     for first in range(0, len(rows), MAX_RECORDS):
-        yield from _packed(rows[first : first + MAX_RECORDS])
+        yield from _pack(rows[first : first + MAX_RECORDS])
 
 
-def _packed(rows: Sequence[Row]) -> Iterator[Batch]:
+def _pack(rows: Sequence[Row]) -> Iterator[Batch]:
     content = _encode(rows)
     if len(content) > MAX_BYTES and len(rows) > 1:
         half = len(rows) // 2
-        yield from _packed(rows[:half])
-        yield from _packed(rows[half:])
+        yield from _pack(rows[:half])
+        yield from _pack(rows[half:])
         return
     if len(content) > MAX_RECORD_BYTES:
         raise RecordRejected(f"a record has {len(content)} bytes, the log accepts at most {MAX_RECORD_BYTES}")
@@ -92,7 +92,7 @@ def _packed(rows: Sequence[Row]) -> Iterator[Batch]:
     yield Batch(rows[-1][0], crc32(content), content)
 
 
-def unpacked(where: str, checksum: int, content: bytes) -> list[Record]:
+def unpack(where: str, checksum: int, content: bytes) -> list[Record]:
     """Decode the records of a batch. Damaged, naming ``where``, if its checksum does not match."""
     if crc32(content) != checksum:
         raise Damaged(f"{where}: checksum mismatch in a batch of {len(content)} bytes: restore a backup")

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import NamedTuple
 
-from traderecon.transport.log.batches import MAX_BYTES, MAX_RECORDS, Record, packed, unpacked
-from traderecon.transport.log.database import INSERT, Database, place
+from traderecon.transport.log.batches import MAX_BYTES, MAX_RECORDS, Record, pack, unpack
+from traderecon.transport.log.database import INSERT, Database, batch_key
 
 MAX_KEYS = 1_000_000
 """Maximum number of keys in memory; further records are left to the next pass."""
@@ -77,7 +77,7 @@ class Compaction:
             remaining = [record for record in chunk.records if self._is_kept(record, forget_before)]
             if len(remaining) < len(chunk.records) or chunk.sparse:
                 db.executemany(REMOVE, ((row_id,) for row_id in chunk.row_ids))
-                db.executemany(INSERT, ((place(self._partition, last), *batch) for last, *batch in packed(remaining)))
+                db.executemany(INSERT, ((batch_key(self._partition, last), *batch) for last, *batch in pack(remaining)))
             if chunk.final:
                 db.execute(
                     "UPDATE partitions SET cleaned = ?, kept = ? WHERE id = ?",
@@ -98,12 +98,12 @@ class Compaction:
         row_ids: list[int] = []
         records: list[Record] = []
         size = 0
-        span = (place(self._partition, start), place(self._partition, self._end))
+        span = (batch_key(self._partition, start), batch_key(self._partition, self._end))
         with closing(db.execute(BATCHES, span)) as batches:
             for row_id, checksum, content in batches:
                 if len(records) >= max_records or size >= STEP_BYTES:
                     return _Chunk(row_ids, records, size, final=False)
                 row_ids.append(row_id)
-                records += unpacked(self._where, checksum, content)
+                records += unpack(self._where, checksum, content)
                 size += len(content)
         return _Chunk(row_ids, records, size, final=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic, sleep
 
-from traderecon.transport.log.errors import Busy, OtherFormat, Removed, explained
+from traderecon.transport.log.errors import Busy, OtherFormat, Removed, to_log_error
 
 APPLICATION = 0x54524C47
 """``application_id`` in the file's header ("TRLG")."""
@@ -44,7 +44,7 @@ CREATE TABLE partitions (
     UNIQUE (topic, number)
 );
 CREATE TABLE batches (
-    place INTEGER PRIMARY KEY, -- of its last record: see the function
+    place INTEGER PRIMARY KEY, -- of its last record: see batch_key
     checksum INTEGER NOT NULL,
     content BLOB NOT NULL
 );
@@ -73,7 +73,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def place(partition: int, offset: int) -> int:
+def batch_key(partition: int, offset: int) -> int:
     """The key of a batch: partition and last offset as one integer, so that a search reads no contents."""
     return partition << OFFSET_BITS | offset
 
@@ -105,7 +105,7 @@ class Database:
                 self._writer.close()
                 raise
         except sqlite3.Error as error:
-            raise explained(path, error) from error
+            raise to_log_error(path, error) from error
         self._inode, self._wal_inode = _inode(path), _inode(self._wal)
 
     @property
@@ -127,7 +127,7 @@ class Database:
                         self._writer.execute("ROLLBACK")
                     raise
             except sqlite3.Error as error:
-                raise explained(self.path, error) from error
+                raise to_log_error(self.path, error) from error
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -136,7 +136,7 @@ class Database:
             try:
                 yield self._reader
             except sqlite3.Error as error:
-                raise explained(self.path, error) from error
+                raise to_log_error(self.path, error) from error
 
     def _require_files(self) -> None:
         """Raise Removed if the files are no longer the open ones: SQLite would silently write to deleted files."""
@@ -179,7 +179,7 @@ class Database:
                 self._writer.execute("PRAGMA journal_mode = WAL")
                 self._create()
             except sqlite3.OperationalError as error:
-                if not isinstance(explained(self.path, error), Busy) or monotonic() > until:
+                if not isinstance(to_log_error(self.path, error), Busy) or monotonic() > until:
                     raise
                 sleep(RETRY_S)  # another process creates the file; SQLite does not wait to change the journal mode
 

@@ -63,7 +63,7 @@ class RecordRejected(LogError):
     """A record that is too large, or could not be read back as it was given."""
 
 
-def explained(path: Path, error: sqlite3.Error) -> Exception:
+def to_log_error(path: Path, error: sqlite3.Error) -> Exception:
     """The ``LogError`` for an SQLite error; an error caused by wrong code (a closed log) is returned unchanged."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:

@@ -12,9 +12,9 @@ from threading import Lock
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from traderecon.transport.log.batches import Entry, Record, numbered, packed, unpacked
+from traderecon.transport.log.batches import Entry, Record, number_entries, pack, unpack
 from traderecon.transport.log.compaction import Compaction
-from traderecon.transport.log.database import INSERT, Database, Sync, place
+from traderecon.transport.log.database import INSERT, Database, Sync, batch_key
 from traderecon.transport.log.errors import NoSuchPartition, OffsetOutOfRange, RecordRejected, TopicDiffers
 
 PATIENCE_S = 10.0
@@ -159,8 +159,8 @@ class Log:
                 if partition.compacted and any(entry[0] is None for entry in entries):
                     raise RecordRejected(f"topic {topic} is compacted: its records need a key")
                 base: int = db.execute("SELECT next FROM partitions WHERE id = ?", (partition.id,)).fetchone()[0]
-                for batch in packed(numbered(entries, base)):
-                    db.execute(INSERT, (place(partition.id, batch.last), batch.checksum, batch.content))
+                for batch in pack(number_entries(entries, base)):
+                    db.execute(INSERT, (batch_key(partition.id, batch.last), batch.checksum, batch.content))
                 db.execute("UPDATE partitions SET next = ? WHERE id = ?", (base + len(entries), partition.id))
                 bases.append(base)
         return bases
@@ -174,7 +174,7 @@ class Log:
         beyond the end. In a compacted topic the first record may be later than ``start``.
         """
         partition_row = self._located(topic, partition)
-        span = (place(partition_row.id, start), place(partition_row.id + 1, 0), partition_row.id)
+        span = (batch_key(partition_row.id, start), batch_key(partition_row.id + 1, 0), partition_row.id)
         records: list[Record] = []
         size = 0
         with self._database.reading() as db, closing(db.execute(READ, span)) as batches:
@@ -183,7 +183,7 @@ class Log:
                     raise OffsetOutOfRange(f"{topic}[{partition}]: offset {start}, the log has {first} to {end}")
                 if content is None:
                     break
-                batch = unpacked(f"{topic}[{partition}]", checksum, content)
+                batch = unpack(f"{topic}[{partition}]", checksum, content)
                 records += batch if batch[0].offset >= start else batch[bisect_left(batch, start, key=_offset) :]
                 size += len(content)
                 if len(records) >= max_records or size >= max_bytes:
@@ -255,10 +255,10 @@ class Log:
         """The offset below which all records are older than ``before_ms`` (ms since 1970); checks ``max_batches``."""
         partition_row = self._located(topic, partition)
         first = self._bounds(topic, partition)[0]
-        span = (place(partition_row.id, first), place(partition_row.id + 1, 0), max_batches)
+        span = (batch_key(partition_row.id, first), batch_key(partition_row.id + 1, 0), max_batches)
         with self._database.reading() as db, closing(db.execute(BATCHES, span)) as batches:
             for checksum, content in batches:
-                records = unpacked(f"{topic}[{partition}]", checksum, content)
+                records = unpack(f"{topic}[{partition}]", checksum, content)
                 if any(record.timestamp >= before_ms for record in records):
                     break
                 first = records[-1].offset + 1
@@ -276,7 +276,7 @@ class Log:
             (end,) = db.execute("SELECT next FROM partitions WHERE id = ?", (partition_row.id,)).fetchone()
             first = min(before, end)
             db.execute("UPDATE partitions SET first = max(first, ?) WHERE id = ?", (first, partition_row.id))
-            span = (place(partition_row.id, 0), place(partition_row.id, first))
+            span = (batch_key(partition_row.id, 0), batch_key(partition_row.id, first))
             removed = db.execute(TRIM, (*span, TRIMMED_AT_ONCE)).rowcount
         return bool(removed == TRIMMED_AT_ONCE)
 

@@ -7,25 +7,25 @@ from types import SimpleNamespace
 import pytest
 from faust.types import TP
 
-from traderecon.transport.behind import Behind, NoLeader, catch_up
+from traderecon.transport.catch_up import CatchUp, NoLeader, catch_up_table
 
 LEGS = TP("legs", 2)
 
 
-def app_with(behind: Behind | None) -> SimpleNamespace:
-    return SimpleNamespace(behind=behind, tables=SimpleNamespace(recovery=SimpleNamespace(restored=7)))
+def app_with(catch_up: CatchUp | None) -> SimpleNamespace:
+    return SimpleNamespace(catch_up=catch_up, tables=SimpleNamespace(recovery=SimpleNamespace(restored=7)))
 
 
 @pytest.mark.matrix("S13")
-def test_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
+def test_every_step_counts_as_progress_and_yields_to_other_tasks() -> None:
     seen: list[int] = []
 
-    async def behind(tp: TP) -> AsyncIterator[int]:
+    async def catch_up(tp: TP) -> AsyncIterator[int]:
         for _ in range(3):
             yield 500
 
     async def run() -> None:
-        app = app_with(behind)
+        app = app_with(catch_up)
 
         async def watchdog() -> None:
             while True:
@@ -33,7 +33,7 @@ def test_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
                 await asyncio.sleep(0)
 
         watching = asyncio.ensure_future(watchdog())
-        assert await catch_up(app, LEGS) == frozenset()
+        assert await catch_up_table(app, LEGS) == frozenset()
         watching.cancel()
 
     asyncio.run(run())
@@ -41,11 +41,11 @@ def test_every_step_is_a_sign_of_life_and_lets_others_run() -> None:
 
 
 @pytest.mark.matrix("S13")
-def test_what_has_no_leader_is_waited_for() -> None:
-    async def behind(tp: TP) -> AsyncIterator[int]:
+def test_partitions_without_a_leader_are_waited_for() -> None:
+    async def catch_up(tp: TP) -> AsyncIterator[int]:
         for _ in range(int(tp.partition == LEGS.partition)):
             raise NoLeader([TP("reconciled", tp.partition)])
         yield 0
 
-    assert asyncio.run(catch_up(app_with(behind), LEGS)) == {TP("reconciled", 2)}
-    assert asyncio.run(catch_up(app_with(None), LEGS)) == frozenset()
+    assert asyncio.run(catch_up_table(app_with(catch_up), LEGS)) == {TP("reconciled", 2)}
+    assert asyncio.run(catch_up_table(app_with(None), LEGS)) == frozenset()

@@ -1,6 +1,6 @@
 """Fingerprints of acknowledged writes of this worker, by which ``same_log`` checks the log.
 
-note(tp, rows, offsets)  ->  last(tp), lasts(), marks(tp)      the last record of each append
+note(tp, rows, offsets)  ->  last(tp), last_marks(), marks(tp)      the last record of each append
 """
 
 from collections import defaultdict, deque
@@ -17,7 +17,7 @@ MAX_MARKS = 256
 """Newest fingerprints kept per partition: more than there are appends between two checks of the log's identity."""
 
 
-class Written:
+class WriteMarks:
     """The last records of recent appends, by partition."""
 
     def __init__(self, name: str) -> None:
@@ -29,7 +29,7 @@ class Written:
         """The record with the highest offset; None if nothing was written."""
         return self._last.get(tp)
 
-    def lasts(self) -> Mapping[TP, Fingerprint]:
+    def last_marks(self) -> Mapping[TP, Fingerprint]:
         """The last record of every partition, most recently written partition last."""
         return self._last
 

@@ -14,10 +14,10 @@ SOURCES = ("executions", "pnl")
 
 
 def stored_facts(write_batch: object, trade: str) -> list[tuple[int, Fact]]:
-    return [(fact.journal_offset, fact.fact) for fact in facts.stored(write_batch, trade.encode())]  # type: ignore[arg-type]
+    return [(fact.journal_offset, fact.fact) for fact in facts.load(write_batch, trade.encode())]  # type: ignore[arg-type]
 
 
-def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
+def test_facts_are_loaded_in_journal_order(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         first, second, third = arrived(ours(), theirs(), booked())
         write_batch = table.write_batch(batch(0))
@@ -30,7 +30,7 @@ def test_facts_come_back_in_the_order_of_the_journal(tmp_path: Path) -> None:
         assert stored_facts(write_batch, "T1") == [(4, second), (30, first)]  # what is stored
         await write_batch.write()
         assert stored_facts(write_batch, "T1") == [(4, second), (7, third), (30, first)]
-        assert facts.stored(write_batch, b"T1")[0].identity == identity(second.leg)
+        assert facts.load(write_batch, b"T1")[0].identity == identity(second.leg)
         assert stored_facts(write_batch, "T11") == [(8, first)]
         assert stored_facts(write_batch, "T") == []
 
@@ -46,21 +46,23 @@ def test_deadlines_are_due_in_order_and_only_once(tmp_path: Path) -> None:
         write_batch = table.write_batch(batch(1))
         deadlines.add_deadline(write_batch, 200, b"b", "execution")
         assert deadlines.due(write_batch, 99, 9) == []
-        assert [waiting.trade_id for waiting in deadlines.due(write_batch, 100, 9)] == [b"a"]
-        assert {waiting.trade_id for waiting in deadlines.due(write_batch, 300, 9)} == {b"a", b"b", b"c"}
+        assert [deadline.trade_id for deadline in deadlines.due(write_batch, 100, 9)] == [b"a"]
+        assert {deadline.trade_id for deadline in deadlines.due(write_batch, 300, 9)} == {b"a", b"b", b"c"}
         assert len(deadlines.due(write_batch, 300, 2)) == 2
         deadlines.forget(write_batch, 100, b"a")
-        assert {waiting.trade_id for waiting in deadlines.due(write_batch, 300, 9)} == {b"b", b"c"}
+        assert {deadline.trade_id for deadline in deadlines.due(write_batch, 300, 9)} == {b"b", b"c"}
         assert [
-            (waiting.due_ns, waiting.awaited) for waiting in deadlines.waiting(write_batch) if waiting.trade_id == b"b"
+            (deadline.due_ns, deadline.waiting_for)
+            for deadline in deadlines.all_deadlines(write_batch)
+            if deadline.trade_id == b"b"
         ] == [(200, "execution")]
         await write_batch.write()
-        assert len(list(deadlines.waiting(table.write_batch(batch(2))))) == 3
+        assert len(list(deadlines.all_deadlines(table.write_batch(batch(2))))) == 3
 
     play(tmp_path, story)
 
 
-def test_time_has_got_as_far_as_the_last_partition_of_all(tmp_path: Path) -> None:
+def test_the_watermark_is_that_of_the_slowest_partition(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(0))
         assert watermarks.watermark_ns(write_batch, SOURCES) == 0
@@ -87,7 +89,7 @@ def test_time_has_got_as_far_as_the_last_partition_of_all(tmp_path: Path) -> Non
 
 
 @pytest.mark.matrix("Z1")
-def test_a_worker_that_writes_late_does_not_turn_time_back(tmp_path: Path) -> None:
+def test_a_late_write_does_not_lower_the_watermark(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         ahead, behind = table.write_batch(batch(0)), table.write_batch(batch(0))
         watermarks.advance(ahead, Progress(50, {"executions": [0], "pnl": [0]}, {}), SOURCES)
@@ -101,7 +103,7 @@ def test_a_worker_that_writes_late_does_not_turn_time_back(tmp_path: Path) -> No
     play(tmp_path, story)
 
 
-def test_a_draft_written_in_part_goes_on_from_there(tmp_path: Path) -> None:
+def test_a_partly_written_batch_continues_from_there(tmp_path: Path) -> None:
     async def story(table: BatchTable) -> None:
         write_batch = table.write_batch(batch(5, 6, 7))
         write_batch.put(b"Tone", b"1")

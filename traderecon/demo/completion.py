@@ -1,4 +1,4 @@
-"""Decided: whether every trade sent has its verdict, and every verdict is stored."""
+"""Completion: whether every trade sent has its verdict, and every verdict is stored."""
 
 import asyncio
 
@@ -11,12 +11,12 @@ SECONDS = len("2025-07-26T10:01:23")
 """ISO times with different numbers of fraction digits compare correctly up to here."""
 
 
-async def decided(client: Client, queries: Queries, names: Topics, at_ns: int) -> bool:
+async def is_complete(client: Client, queries: Queries, names: Topics, at_ns: int) -> bool:
     """Whether every journal partition has reached ``at_ns`` without pending trades, and the sink has read all results.
 
     A partition publishes its watermark after its results, so no more results can follow.
     """
-    partitions = await asyncio.to_thread(queries.standings)
+    partitions = await asyncio.to_thread(queries.partition_statuses)
     journal = await client.ends(names.legs)
     if len(partitions) < len(journal) or any(
         (partition.watermark or "")[:SECONDS] < iso(at_ns)[:SECONDS] or sum(partition.pending.values())
