@@ -99,7 +99,7 @@ def _decisions() -> Iterator[bytes]:
 def _heads(outputs: Outputs) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         store = Store.open(f"sqlite:///{folder}/golden.db")
-        store.ready()
+        store.prepare()
         outputs.write_to(store)
         with store.engine.connect() as connection:
             rows = connection.exec_driver_sql(

@@ -102,7 +102,7 @@ async def settle_database(settings: Settings, identity: Identity) -> None:
     """Pin the database to this log and give it a unique id, before its sink is created. ClientError; StoreError."""
     store = Store.open(settings.database_url)
     try:
-        store.ready()
+        store.prepare()
         if store.pin(identity.cluster, identity.topic_prefix):
             logger.warning(
                 "%s was written by a version that did not record its log: assuming cluster %r, prefix %r",
@@ -138,7 +138,7 @@ def _matching(context: Context) -> StreamApp:
 
 def _sink(context: Context) -> StreamApp:
     store = Store.open(context.settings.database_url)
-    store.ready()
+    store.prepare()
     group = sink_group(context.settings.topic_prefix, store.database_id() or "")
     writes = (context.topics.dead_letters, context.topics.checkpoints)
     stage = _stage(context, "sink", writes=writes, name=group, agreement=sink_agreement(store))

@@ -1,7 +1,7 @@
 """Kubernetes: the variables it sets in every container for each Service of the namespace.
 
 A Service named ``traderecon`` adds ``TRADERECON_SERVICE_HOST``, ``TRADERECON_PORT=tcp://10.0.0.1:5000`` and more; one
-named ``traderecon-web`` adds ``TRADERECON_WEB_PORT=tcp://...``. They look like settings and are none.
+named ``traderecon-web`` adds ``TRADERECON_WEB_PORT=tcp://...``. They look like settings but are not.
 """
 
 import re

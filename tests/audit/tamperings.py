@@ -116,7 +116,7 @@ def subject(trades: int, seed: int) -> Iterator[Subject]:
     """A database of simulated trades, with checkpoints half way and at the end of each partition."""
     with TemporaryDirectory() as directory, closing(sqlite3.connect(":memory:", isolation_level=None)) as memory:
         store = Store.open(f"sqlite:///{directory}/t.db")
-        store.ready()
+        store.prepare()
         outputs = outputs_of(trades, seed)
         checkpointer = Checkpointer(store.engine, Path(directory) / "none", lambda: "2025-07-26T12:00:00Z")
         checkpoints: dict[tuple[str, int], list[Checkpoint]] = {}

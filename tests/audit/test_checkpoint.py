@@ -25,7 +25,7 @@ def checkpoint_at(next_offset: int, topic: str = "mismatch") -> Checkpoint:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     made = Store.open(f"sqlite:///{tmp_path / 't.db'}")
-    made.ready()
+    made.prepare()
     return made
 
 

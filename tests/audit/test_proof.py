@@ -253,7 +253,7 @@ def test_a_trade_with_custom_fields_is_proven(legs: Sequence[Leg], tmp_path: Pat
         facts = tuple(replace(fact, extra=extra(fact.leg.source)) for fact in one.facts)
         outputs.publish(replace(one, facts=facts))
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
-    store.ready()
+    store.prepare()
     outputs.write_to(store)
     store.close()
     with open_for_audit(f"sqlite:///{store.path}") as connection:

@@ -47,7 +47,7 @@ class Desk:
         self.directory = directory
         self.url = f"sqlite:///{directory / 't.db'}"
         self.store = Store.open(self.url)
-        self.store.ready()
+        self.store.prepare()
         with Log.open(directory / "log.db") as log:
             for name in (*TOPICS.outputs, TOPICS.checkpoints):
                 log.create(name, PARTITIONS)

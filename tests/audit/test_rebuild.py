@@ -50,7 +50,7 @@ class Place:
     def store(self, *, into: Path | None = None) -> None:
         """Write the remaining records of the topics to the database, partition by partition in random order."""
         store = Store.open(f"sqlite:///{into or self.file}")
-        store.ready()
+        store.prepare()
         offsets = store.offsets()
         places = [(topic, at) for topic in TOPICS.outputs for at in range(PARTITIONS)]
         random.Random(3).shuffle(places)

@@ -19,7 +19,7 @@ from faust.types.tuples import ConsumerMessage
 from traderecon.transport import MicroBatch
 from traderecon.transport.app import StreamApp
 from traderecon.transport.consumer import BatchConsumer
-from traderecon.transport.progress import Progress
+from traderecon.transport.progress import PartitionProgress
 
 NOWHERE = "127.0.0.1:1"
 IN = TP("in", 0)
@@ -83,7 +83,7 @@ def test_f14_stock_commits_past_skipped_records(tmp_path: Path) -> None:
 def test_f14_ours_leaves_skipped_records_open(tmp_path: Path) -> None:
     async def play() -> None:
         app = our_app(Case(NOWHERE, "f14-ours", tmp_path))
-        progress = Progress(COMMITTED)
+        progress = PartitionProgress(COMMITTED)
         messages = queue()
         for message in messages:
             progress.deliver(message, message.offset + 1)

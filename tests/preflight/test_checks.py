@@ -267,7 +267,7 @@ def test_an_invalid_checkpoint_key_fails_for_the_sink(here: Path, monkeypatch: p
 def test_a_database_of_another_log() -> None:
     set_up()
     store = Store.open(load().database_url)
-    store.ready()
+    store.prepare()
     store.pin("another", "")
     store.close()
     database = found()["database"]

@@ -57,7 +57,7 @@ OTHER_JSON = {
     "cli.audit": "a proof file",
     "demo.day": "demo.json",
     "intake.journal_time": "clock.json",
-    "intake.withdrawn": "a field of an input",
+    "intake.snapshot_cancels": "a field of an input",
     "preflight.pages": "the health of another worker",
     "sink.ledger": "a column of the database",
     "sink.queries": "columns of the database",

@@ -6,7 +6,7 @@ import pytest
 from legs import booked, ours, theirs
 
 from traderecon.records import Check, Outcome, PnlSnapshot, Reason, Source
-from traderecon.rules import BASIS, Absolute, Bound, Pnl, foreign, net_consideration
+from traderecon.rules import BASIS, Absolute, Bound, Pnl, currencies_differ, net_consideration
 
 D = Decimal
 RULE = Pnl(tolerance=Absolute(amount=D("1.0"), bound=Bound.STRICT))
@@ -94,7 +94,7 @@ def test_across_currencies_nothing_is_checked() -> None:
 )
 def test_currencies_differ_only_if_both_are_named(trade: str | None, snapshot: str | None, differs: bool) -> None:
     execution, pnl = ours(currency=trade), booked(currency=snapshot)
-    assert foreign(execution, pnl) is differs
+    assert currencies_differ(execution, pnl) is differs
     assert (RULE.check(execution, theirs(), pnl).outcome is Outcome.NOT_CHECKED) is differs
 
 

@@ -94,7 +94,7 @@ class Bench:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.store = Store.open(f"sqlite:///{directory}/traderecon.db")
-        self.store.ready()
+        self.store.prepare()
         self.engine = self.store.engine
         self._statements = vars(store)["statements"]()
         with self.engine.connect() as connection:

@@ -28,7 +28,7 @@ def main(directory: Path) -> None:
         batch_records=100,
     )
     store, metrics = Store.open(f"sqlite:///{directory / 't.db'}"), Metrics()
-    store.ready()
+    store.prepare()
     attach(Stage(app, topics(), 2, metrics, RetryCounts(directory / "retry-counts.json")), store)
     try:
         faust.Worker(app, loglevel="INFO", redirect_stdouts=False).execute_from_commandline()

@@ -21,7 +21,7 @@ TAKE_S = 0.005
 def live(outputs: Outputs, url: str, seed: int, progress: int) -> None:
     """Take the remaining records in small batches from random partitions, with repeats; write a byte for each batch."""
     rng, store = random.Random(seed), Store.open(url)
-    store.ready()
+    store.prepare()
     offsets = store.offsets()
     taken = {
         tp: sum(record.offset < offsets.get(tp, 0) for record in records) for tp, records in outputs.partitions.items()

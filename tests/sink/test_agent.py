@@ -33,7 +33,7 @@ class Stage:
         for topic in TOPICS.outputs:
             self.log.create(topic, PARTITIONS)
         self.store = Store.open(f"sqlite:///{directory / 't.db'}")
-        self.store.ready()
+        self.store.prepare()
         self._log_file = directory / "worker.log"
         self._workers: list[subprocess.Popen[bytes]] = []
 
@@ -119,7 +119,7 @@ def test_a_worker_continues_at_the_offsets_of_the_database(stage: Stage) -> None
         (stage.directory / name).unlink(missing_ok=True)
     stage.store.close()
     stage.store = Store.open(f"sqlite:///{stage.directory / 't.db'}")
-    stage.store.ready()
+    stage.store.prepare()
     stage.start()
     stage.until(stage.done, "everything is stored")
     published = sum(len(records) for (topic, _), records in outputs.partitions.items() if topic == TOPICS.reconciled)
@@ -166,7 +166,7 @@ def test_a_foreign_record_becomes_a_dead_letter_on_the_third_attempt(stage: Stag
     )
     assert (base64.b64decode(key), base64.b64decode(raw)) == (b"T", value)
     other = Store.open(f"sqlite:///{tmp_path / 'other.db'}")
-    other.ready()
+    other.prepare()
     simulated_outputs(300).write_to(other)
     expected = rows(other.engine)
     other.close()

@@ -63,7 +63,7 @@ def test_values_that_cannot_be_stored_are_foreign_records(
     tmp_path: Path, topic: str, valid: Mapping[str, Any], wrong: Mapping[str, Any]
 ) -> None:
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
-    store.ready()
+    store.prepare()
     values = [json.dumps({**valid, **wrong}).encode(), json.dumps({**valid, "more": "DEEP"}).encode()]
     values[1] = values[1].replace(b'"DEEP"', b"[" * 100_000 + b"]" * 100_000)
     for value in values:

@@ -29,7 +29,7 @@ NOW = "2025-07-26T12:00:00Z"
 
 def fresh(path: Path) -> Store:
     store = Store.open(f"sqlite:///{path}")
-    store.ready()
+    store.prepare()
     return store
 
 

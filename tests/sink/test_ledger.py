@@ -18,7 +18,7 @@ ROUND = [(Disposition.LEG, 120), (Disposition.REJECTED, 1), (Disposition.CONTROL
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = Store.open(f"sqlite:///{tmp_path / 't.db'}")
-    made.ready()
+    made.prepare()
     yield made
     made.close()
 

@@ -60,7 +60,7 @@ def test_concurrent_stores_create_the_tables_once(tmp_path: Path) -> None:
     def started(number: int) -> str | None:
         store = Store.open(url(tmp_path / "new" / "folder" / "t.db"))
         try:
-            store.ready()
+            store.prepare()
             return store.migration()
         finally:
             store.close()
@@ -71,13 +71,13 @@ def test_concurrent_stores_create_the_tables_once(tmp_path: Path) -> None:
 
 def test_a_database_at_another_migration_is_rejected_with_advice(tmp_path: Path) -> None:
     store = Store.open(url(tmp_path / "t.db"))
-    store.ready()
+    store.prepare()
     with store.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0999'")
     with pytest.raises(
         StoreError, match=rf"at migration 0999, this version works with {migration.head()}.*`traderecon db upgrade`"
     ) as at:
-        store.ready()
+        store.prepare()
     assert at.value.code == Exit.CONFIG
     with pytest.raises(StoreError, match=r"tables are of a newer version \(migration 0999\)") as at:
         store.upgrade()
@@ -91,7 +91,7 @@ def test_foreign_tables_are_left_alone(tmp_path: Path) -> None:
     other.close()
     store = Store.open(url(tmp_path / "t.db"))
     with pytest.raises(StoreError, match=r"has tables of something else \(results, \.\.\.\): name another file"):
-        store.ready()
+        store.prepare()
     store.close()
     assert [name for _, name, _ in definitions(tmp_path / "t.db")] == ["results"]
 

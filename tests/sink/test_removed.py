@@ -74,7 +74,7 @@ def test_a_removed_database_is_reported_and_rebuilt(
 def test_an_error_of_a_connection_opened_after_the_removal_is_reported_as_the_removal(tmp_path: Path) -> None:
     """A checkpoint may find the file gone before the sink does: SQLite says "disk I/O error" there."""
     store = Store.open(f"sqlite:///{tmp_path}/traderecon.db")
-    store.ready()
+    store.prepare()
     store.require_in_place()
     log_alone(tmp_path / "traderecon.db")
     with pytest.raises(DatabaseError) as raised:

@@ -65,7 +65,7 @@ HOSTILE = (
 
 def fresh(path: Path) -> Store:
     store = Store.open(f"sqlite:///{path}")
-    store.ready()
+    store.prepare()
     return store
 
 
@@ -303,7 +303,7 @@ def test_pending_is_not_a_result(store: Store) -> None:
 
 
 def test_a_foreign_topic_is_rejected(store: Store) -> None:
-    with pytest.raises(ValueError, match="legs is none of the topics"):
+    with pytest.raises(ValueError, match="legs is not a topic that a sink reads"):
         store.take(MicroBatch("legs", 0, [Record(0, 0, None, b"{}", ())]))
 
 

@@ -12,7 +12,7 @@ from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch, Outgoing, stream
 from traderecon.transport.app import StreamApp
 from traderecon.transport.consumer import BatchConsumer
-from traderecon.transport.progress import Fetch, Progress
+from traderecon.transport.progress import Fetch, PartitionProgress
 
 SLOW_S = 0.3
 EVERY = 5
@@ -21,37 +21,37 @@ EVERY = 5
 
 def skip_an_offset() -> None:
     """A record of a fetch is passed over."""
-    fresh = Progress.fresh
+    undelivered = PartitionProgress.undelivered
     due = every_nth()
 
-    def skipping(self: Progress, fetch: Fetch) -> Sequence[Any]:
-        records = fresh(self, fetch)
+    def skipping(self: PartitionProgress, fetch: Fetch) -> Sequence[Any]:
+        records = undelivered(self, fetch)
         return records[1:] if len(records) > 1 and due() else records
 
-    Progress.fresh = skipping  # type: ignore[method-assign]
+    PartitionProgress.undelivered = skipping  # type: ignore[method-assign]
 
 
 def drop_a_fetch() -> None:
     """A fetch is dropped, and the one after it taken for the next."""
-    fresh = Progress.fresh
+    undelivered = PartitionProgress.undelivered
     due = every_nth()
-    Progress.follows = lambda self, fetch: True  # type: ignore[method-assign]
+    PartitionProgress.follows = lambda self, fetch: True  # type: ignore[method-assign]
 
-    def dropping(self: Progress, fetch: Fetch) -> Sequence[Any]:
-        return () if due() else fresh(self, fetch)
+    def dropping(self: PartitionProgress, fetch: Fetch) -> Sequence[Any]:
+        return () if due() else undelivered(self, fetch)
 
-    Progress.fresh = dropping  # type: ignore[method-assign]
+    PartitionProgress.undelivered = dropping  # type: ignore[method-assign]
 
 
 def commit_early() -> None:
     """What was delivered is committed, done or not."""
     slowly()
 
-    def settle(self: Progress) -> int:
+    def settle(self: PartitionProgress) -> int:
         self.done = self.next_offset
         return self.done
 
-    Progress.settle = settle  # type: ignore[method-assign]
+    PartitionProgress.settle = settle  # type: ignore[method-assign]
 
 
 def deliver_a_stale_batch() -> None:
@@ -60,12 +60,12 @@ def deliver_a_stale_batch() -> None:
     due = every_nth()
     before: dict[Any, MicroBatch] = {}
 
-    async def stale(self: BatchConsumer, tp: Any, progress: Progress, batch: MicroBatch, ended: int) -> None:
+    async def stale(self: BatchConsumer, tp: Any, progress: PartitionProgress, batch: MicroBatch, end: int) -> None:
         old = before.get(tp, batch)
         before[tp] = batch
         if len(batch) > 1 and due():
             batch = MicroBatch(batch.topic, batch.partition, [*old.records[:-1], batch.records[-1]])
-        await deliver(self, tp, progress, batch, ended)
+        await deliver(self, tp, progress, batch, end)
 
     BatchConsumer._deliver = stale  # type: ignore[method-assign]
 

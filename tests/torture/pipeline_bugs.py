@@ -62,7 +62,7 @@ def drop_a_letter() -> None:
 
 def believe_every_clock() -> None:
     """Intake believes whatever time a broker gives."""
-    LogClock._may_be = lambda self, reading: True  # type: ignore[method-assign]
+    LogClock._is_possible = lambda self, reading: True  # type: ignore[method-assign]
 
 
 def forget_deadlines() -> None:

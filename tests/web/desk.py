@@ -66,7 +66,7 @@ def filled(folder: Path, trades: dict[str, tuple[Leg, ...]] = MORNING) -> str:
     """A database with these trades, two dead letters and a partition status; returns its URL."""
     url = f"sqlite:///{folder / 'traderecon.db'}"
     store = Store.open(url)
-    store.ready()
+    store.prepare()
     outputs = Outputs()
     for trade_id, legs in trades.items():
         outputs.publish_trade(trade_id, legs)

@@ -125,7 +125,7 @@ def test_the_log_of_the_file_is_cut_off_after_a_long_reader(tmp_path: Path, monk
     for number in range(60):
         outputs.publish_trade(f"T{number}", MORNING["PRICE-1"])
     store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
-    store.ready()
+    store.prepare()
     records = outputs.partitions[TOPICS.mismatch, 0]
     half = len(records) // 2
     store.take(outputs.batch((TOPICS.mismatch, 0), 0, 1))

@@ -79,7 +79,7 @@ def test_a_database_that_was_restored_keeps_only_what_it_needs_itself(log: Log, 
 
     def drawn(path: Path, reason: str) -> str:
         store = Store.open(f"sqlite:///{path}")
-        store.ready()
+        store.prepare()
         made = store.renew_id(reason, "2025-07-26T12:00:00Z")
         store.close()
         record(tmp_path, path)

@@ -90,7 +90,7 @@ async def rebuild(
     remove_part(part)
     store = Store.open(sqlite_url(part))
     try:
-        store.ready()
+        store.prepare()
         store.pin(await client.cluster_id(), prefix)
         counts = await client.topics()
         starts = await asyncio.to_thread(_old_starts, old_url) if old else {}

@@ -204,7 +204,7 @@ def _database(settings: Settings) -> Iterator[Queries]:
     try:
         store = Store.existing(settings.database_url)
         try:
-            store.ready()
+            store.prepare()
         finally:
             store.close()
         queries = Queries.open(settings.database_url)

@@ -211,7 +211,7 @@ def _holds(settings: Settings) -> list[dict[str, Any]]:
 def _store(settings: Settings) -> Store:
     try:
         store = Store.existing(settings.database_url)
-        store.ready()
+        store.prepare()
     except StoreError as error:
         fail(error.code, error.message)
     return store

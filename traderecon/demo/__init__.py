@@ -4,4 +4,4 @@ day (what has been sent, what is next) -> log -> a worker under a supervisor -> 
 """
 
 FILE = "demo.json"
-"""In the data directory of a demo: how far its day has got."""
+"""In the data directory of a demo: the progress of its day."""

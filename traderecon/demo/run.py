@@ -62,7 +62,7 @@ async def run(settings: Settings, plan: Plan, port: int | None, report: Callable
         await create_topics(client, settings)
         await _reject_foreign_data(client, settings)
         with closing(Store.open(settings.database_url)) as store:
-            store.ready()
+            store.prepare()
         day = Day(settings.data_dir, plan.seed, now_ns() // NS_PER_MS)
         names = topics(settings.topic_prefix)
         counts = await client.topics()

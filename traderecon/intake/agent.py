@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, cast
 from faust.types import TP, StreamT
 
 from traderecon.intake.instants import UTC_FORM, Form
-from traderecon.intake.journal_time import JournalTime, LogTime, Unanswered
+from traderecon.intake.journal_time import JournalTime, LeaderMissing, LogTime
 from traderecon.intake.messages import decode
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
@@ -33,7 +33,7 @@ from traderecon.records.instants import NS_PER_MS
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.stage import Stage
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
-from traderecon.transport.progress import Progress as Reading
+from traderecon.transport.progress import PartitionProgress
 from traderecon.transport.retry_counts import LIMIT
 from traderecon.transport.stream import BatchStream
 from traderecon.transport.unreadable import UnreadableBatch, widths_of
@@ -157,12 +157,12 @@ class _ControlAccounts:
 
     def __init__(self, stage: Stage) -> None:
         self._stage, self._app = stage, stage.app
-        self._accounted: dict[TP, tuple[Reading, int]] = {}
+        self._accounted: dict[TP, tuple[PartitionProgress, int]] = {}
 
     async def report(self, *_: object) -> None:
         """Account for the offsets each source partition has settled since its last batch."""
         consumer: Any = self._app.consumer
-        readings: dict[TP, Reading] = consumer.readings()
+        readings: dict[TP, PartitionProgress] = consumer.readings()
         self._accounted = {
             tp: (reading, stop) for tp, (reading, stop) in self._accounted.items() if readings.get(tp) is reading
         }
@@ -184,7 +184,7 @@ async def _send_account(stage: Stage, account: Account) -> None:
 class _Mark(NamedTuple):
     """A source partition ended at offset ``end`` at log time ``at_ms`` or later."""
 
-    reading: Reading
+    reading: PartitionProgress
     at_ms: int
     end: int
 
@@ -206,7 +206,7 @@ class _ProgressReporter:
     async def report(self, *_: object) -> None:
         """Send the progress of the marks reached, and set new marks at the current ends."""
         consumer = self._app.consumer
-        readings: dict[TP, Reading] = consumer.readings()
+        readings: dict[TP, PartitionProgress] = consumer.readings()
         if not readings:
             return
         try:
@@ -214,7 +214,7 @@ class _ProgressReporter:
             if await self._time.read_resets():
                 self._marks = {}
                 await self._send([Progress(self._time.newest_ms * NS_PER_MS, {}, {}, self._time.epoch)])
-        except (*consumer.transient_errors, Unanswered) as error:
+        except (*consumer.transient_errors, LeaderMissing) as error:
             logger.warning("cannot read the log's time, will retry; the log did not answer: %r", error)
             return
         self._time.read_clocks()

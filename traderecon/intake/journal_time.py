@@ -105,7 +105,7 @@ class JournalTime:
         while not self._clock.settled:
             if not self._app.flow_control.is_active():
                 return None
-            with suppress(*self._app.consumer.transient_errors, Unanswered):
+            with suppress(*self._app.consumer.transient_errors, LeaderMissing):
                 await self._begin_while_flowing()
             self.read_clocks()
             if not self._clock.settled:
@@ -200,7 +200,7 @@ class JournalTime:
         end = (await consumer.readable_ends(self._resets_tp)).get(self._resets_tp)
         if end is None:
             if self._resets_offset is None:
-                raise Unanswered(f"{self._resets_tp.topic}[{self._resets_tp.partition}] has no leader that answers")
+                raise LeaderMissing(f"{self._resets_tp.topic}[{self._resets_tp.partition}] has no leader that answers")
             return False
         if self._resets_offset is None:
             self._resets_offset = (await consumer.earliest_offsets(self._resets_tp)).get(self._resets_tp, 0)
@@ -250,7 +250,7 @@ class JournalTime:
         tps = [TP(self._stage.topics.legs, number) for number in range(self._stage.partitions)]
         ends = await self._app.consumer.readable_ends(*tps)
         if missing := sorted(set(tps) - ends.keys()):
-            raise Unanswered(f"{missing[0].topic}[{missing[0].partition}] has no leader that answers")
+            raise LeaderMissing(f"{missing[0].topic}[{missing[0].partition}] has no leader that answers")
         first = await self._app.consumer.earliest_offsets(*tps)
         tails = {tp: Tail() for tp in tps}
         pending, count = tails.keys() & ends.keys(), TAIL_RECORDS
@@ -265,5 +265,5 @@ class JournalTime:
         return list(tails.values())
 
 
-class Unanswered(Exception):
+class LeaderMissing(Exception):
     """The log did not give what is needed to start the clock; try again."""

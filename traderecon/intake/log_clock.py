@@ -81,7 +81,7 @@ class LogClock:
         self._readings[clock] = reading
         if witness:
             return
-        if self._may_be(reading):
+        if self._is_possible(reading):
             self._believe(reading)
             self._ahead.pop(clock, None)
         else:
@@ -131,7 +131,7 @@ class LogClock:
         self.newest_ms = at_ms
         self._ahead.clear()
 
-    def _may_be(self, reading: Reading) -> bool:
+    def _is_possible(self, reading: Reading) -> bool:
         offset_ms, ceiling_ms = self._offset_ms, self._ceiling_ms
         if offset_ms is None:
             return ceiling_ms is None or reading.least_offset_ms <= ceiling_ms

@@ -17,8 +17,8 @@ from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import KNOWN_FIELDS, leg_of, record_name, unreadable_terms
 from traderecon.intake.near import near_miss
+from traderecon.intake.snapshot_cancels import require_no_cancel
 from traderecon.intake.values import MAX_NUMBER
-from traderecon.intake.withdrawn import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 MAX_BYTES = 65_536

@@ -14,7 +14,7 @@ from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.legs import COLUMNS, KNOWN_FIELDS, leg_of, unreadable_terms
 from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.near import near_miss
-from traderecon.intake.withdrawn import require_no_cancel
+from traderecon.intake.snapshot_cancels import require_no_cancel
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 _UNDECODED = re.compile("[\ufffd\udc80-\udcff]")

@@ -7,7 +7,7 @@ from traderecon.matching.sides import Sides
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT, notional
-from traderecon.rules import Pnl, Rules, foreign, net_consideration
+from traderecon.rules import Pnl, Rules, currencies_differ, net_consideration
 
 _DOUBLE_DIGITS = 16
 _DOUBLE_STEP = Decimal("1E-15")
@@ -38,7 +38,7 @@ def pair_hints(execution: Execution, confirmation: Confirmation, pnl: PnlSnapsho
             hints.append(_EARLY)
         if ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY:
             hints.append(Hint.TRADE_DATE_ROLL)
-    if pnl is not None and foreign(execution, pnl):
+    if pnl is not None and currencies_differ(execution, pnl):
         hints.append(Hint.FX_RATE_UNAVAILABLE)
     return hints
 

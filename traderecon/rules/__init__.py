@@ -4,7 +4,7 @@ Pure: no clock, no I/O. A rule is a value; ``FOUNDING`` is the set the product s
 """
 
 from traderecon.rules.drift import Precision, Timestamp
-from traderecon.rules.pnl import BASIS, Pnl, foreign, net_consideration
+from traderecon.rules.pnl import BASIS, Pnl, currencies_differ, net_consideration
 from traderecon.rules.rules import FOUNDING, Rule, Rules
 from traderecon.rules.terms import Price, Quantity, Ticker
 from traderecon.rules.tolerance import NOTHING, Absolute, Band, Base, Bound, Relative, Tolerance
@@ -27,6 +27,6 @@ __all__ = [
     "Ticker",
     "Timestamp",
     "Tolerance",
-    "foreign",
+    "currencies_differ",
     "net_consideration",
 ]

@@ -72,7 +72,7 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
             return self._not_checked("pnl_impact is absent")
         if pnl.commission is None:
             return self._not_checked("commission is absent")
-        if pnl.currency is not None and foreign(leg, pnl):
+        if pnl.currency is not None and currencies_differ(leg, pnl):
             return self._not_checked(f"{pnl.currency} against {leg.currency}, no rate")
         if leg.price is None or leg.quantity is None:
             return self._not_checked("price or quantity is absent")
@@ -83,7 +83,7 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
         return Check(self.name, self.reason, Outcome.NOT_CHECKED, note=note)
 
 
-def foreign(leg: Execution | Confirmation, pnl: PnlSnapshot) -> bool:
+def currencies_differ(leg: Execution | Confirmation, pnl: PnlSnapshot) -> bool:
     """Whether both have a currency, and not the same one."""
     if pnl.currency is None or leg.currency is None:
         return False

@@ -23,7 +23,7 @@ PAGE_BYTES = 16_384
 """Holds seven results of 2 kB; a page of 4 kB would hold one. An existing file keeps its page size."""
 WRITER_CACHE_KIB = 65_536
 READER_CACHE_KIB = 4_096
-"""Page cache of one connection. Readers are several, and their pages are in the system's cache anyway."""
+"""Page cache of one connection. There are several readers, and their pages are in the system's cache anyway."""
 CHECKPOINT_PAGES = 2_048
 """SQLite moves the WAL into the database file when it has this many pages."""
 FINAL_CHECKPOINT_WAIT_MS = 2_000

@@ -112,7 +112,7 @@ class Store:
         """The database file."""
         return self.engine.url.database or ""
 
-    def ready(self) -> None:
+    def prepare(self) -> None:
         """Create the tables in an empty database. StoreError (78): the database is not at the newest migration."""
         with self._store_errors():
             revision, newest = current(self.engine), head()
@@ -246,7 +246,7 @@ class Store:
     def _take(self, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
         write = _writers(self._bound_topics(connection)).get(feed.topic)
         if write is None:
-            raise ValueError(f"{feed.topic} is none of the topics a sink reads")
+            raise ValueError(f"{feed.topic} is not a topic that a sink reads")
         return write(connection, self._sql, feed)
 
     def _bound_topics(self, connection: Connection) -> Topics:

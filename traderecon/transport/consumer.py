@@ -27,7 +27,7 @@ from traderecon.transport.fail_stop import fail_stop
 from traderecon.transport.failpoints import Failpoint, hit
 from traderecon.transport.fixed_counts import FixedCounts, counts_error
 from traderecon.transport.microbatch import MicroBatch
-from traderecon.transport.progress import Fetch, Progress
+from traderecon.transport.progress import Fetch, PartitionProgress
 from traderecon.transport.same_log import SameLog
 from traderecon.transport.starts import StartState, out_of_range, start
 from traderecon.transport.unreadable import UnreadableBatch
@@ -60,9 +60,9 @@ class BatchConsumer(Driver):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._progress: dict[TP, Progress] = {}
+        self._progress: dict[TP, PartitionProgress] = {}
         self._left_off: Mapping[TP, int] = {}
-        self._to_reread: dict[TP, Progress] = {}
+        self._to_reread: dict[TP, PartitionProgress] = {}
         self._no_leader, self._awaited = set[TP](), set[TP]()  # not begun; to be read before those can begin
         self._ends = Ends(self)
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
@@ -132,7 +132,7 @@ class BatchConsumer(Driver):
             self._progress |= begun
             self._no_leader = waiting - begun.keys()
 
-    async def _begin(self, tps: set[TP]) -> dict[TP, Progress]:
+    async def _begin(self, tps: set[TP]) -> dict[TP, PartitionProgress]:
         """Seek every partition whose leader answers to its start offset."""
         tps = await self.same_log.verify(tps)
         external = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
@@ -154,7 +154,7 @@ class BatchConsumer(Driver):
                 text = "%s[%s]: a table ends at offset %s, the group has committed %s: reading what lies between again"
                 self.log.warning(text, *tp, first.offset, state.committed)
             await self._seek(tp, first.offset)
-            progress[tp] = Progress(first.offset)
+            progress[tp] = PartitionProgress(first.offset)
         self._awaited = awaited
         return progress
 
@@ -180,7 +180,7 @@ class BatchConsumer(Driver):
         low, high = await self.earliest_offsets(*tps), await self.highwaters(*tps)
         return {tp: (low[tp] or 0, high[tp] or 0) for tp in low.keys() & high.keys()}
 
-    def readings(self) -> dict[TP, Progress]:
+    def readings(self) -> dict[TP, PartitionProgress]:
         """The progress of each input partition of this worker; empty between two assignments."""
         return dict(self._progress)
 
@@ -222,17 +222,17 @@ class BatchConsumer(Driver):
             await self._reread(tp, progress)
             return
         # A fetch that begins with offsets without records: either there are none, or the log lost them.
-        starts_empty = not fetch.records or fetch.records[0].offset > fetch.begun
-        if starts_empty and not (await self._held(tp, fetch.begun) and self._is_current(tp, progress)):
+        starts_empty = not fetch.records or fetch.records[0].offset > fetch.start
+        if starts_empty and not (await self._held(tp, fetch.start) and self._is_current(tp, progress)):
             return
-        records = progress.fresh(fetch)
+        records = progress.undelivered(fetch)
         if records:
-            span = range(progress.delivered, fetch.ended)
-            await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, records, span), fetch.ended)
+            span = range(progress.delivered, fetch.end)
+            await self._deliver(tp, progress, MicroBatch(tp.topic, tp.partition, records, span), fetch.end)
         else:
-            progress.pass_over(fetch.ended)
+            progress.advance_to(fetch.end)
 
-    async def _deliver(self, tp: TP, progress: Progress, batch: MicroBatch, ended: int) -> None:
+    async def _deliver(self, tp: TP, progress: PartitionProgress, batch: MicroBatch, end: int) -> None:
         hit(Failpoint.FETCHED, tp.topic)
         queues = [channel.queue for channel in self.app.topics._topic_name_index[tp.topic]]
         while any(queue.full() for queue in queues):
@@ -258,14 +258,14 @@ class BatchConsumer(Driver):
             generation_id=self.app.consumer_generation_id,
         )
         message.incref(len(queues))
-        progress.deliver(message, ended, next(readable, None))
+        progress.deliver(message, end, next(readable, None))
         for queue in queues:
             queue.put_nowait(Event(self.app, None, batch, None, message))
 
-    def _is_current(self, tp: TP, progress: Progress) -> bool:
+    def _is_current(self, tp: TP, progress: PartitionProgress) -> bool:
         return self._progress.get(tp) is progress and self.flow_active
 
-    async def _reread(self, tp: TP, progress: Progress) -> None:
+    async def _reread(self, tp: TP, progress: PartitionProgress) -> None:
         """Fetch again from the next offset, after a fetch was dropped or skipped some. Only between two fetches."""
         if await self._held(tp, progress.next_offset) and self._is_current(tp, progress):
             self.log.info("%s[%s]: reading again from offset %s", *tp, progress.next_offset)
@@ -341,7 +341,7 @@ class BatchConsumer(Driver):
     @Service.task
     async def _watch(self) -> None:
         """End the process, 70, when a lagging partition makes no progress for too long while the log answers (F14)."""
-        last_states: dict[TP, tuple[Progress, int, int]] = {}
+        last_states: dict[TP, tuple[PartitionProgress, int, int]] = {}
         unchanged_since: dict[TP, float] = {}
         answered = busy = monotonic()
         restored = -1

@@ -1,6 +1,6 @@
 """The progress of one partition: what to deliver next, what is open, what is done.
 
-    fresh: a fetch  ->  the records not delivered yet
+    undelivered: a fetch  ->  the records not delivered yet
     deliver, settle: messages in order, acknowledged in any order  ->  the offset below which everything is done
 
 Pure bookkeeping of one assignment. A rebalance or a seek creates a new Progress, so a late acknowledgement of an
@@ -19,14 +19,14 @@ MARKS = 256
 
 
 class Fetch(NamedTuple):
-    """What a driver read of one partition: all records from offset ``begun`` up to, but not including, ``ended``."""
+    """What a driver read of one partition: all records from offset ``start`` up to, but not including, ``end``."""
 
-    begun: int
+    start: int
     records: Sequence[Record]
-    ended: int
+    end: int
 
 
-class Delivered(Protocol):
+class Delivery(Protocol):
     """A message delivered to an agent, and whether the agent is done with it."""
 
     acked: bool
@@ -37,7 +37,7 @@ class Delivered(Protocol):
         ...
 
 
-class Progress:
+class PartitionProgress:
     """One partition during one assignment; ``start`` is the first offset to deliver."""
 
     __slots__ = ("_open", "committed", "delivered", "done", "marks", "next_offset")
@@ -50,7 +50,7 @@ class Progress:
         self.committed = start
         self.delivered = start
         """The end of the last message's span; from here to ``next_offset`` the log holds no record."""
-        self._open: deque[tuple[Delivered, int, Record | None]] = deque()
+        self._open: deque[tuple[Delivery, int, Record | None]] = deque()
         self.marks: deque[Fingerprint] = deque(maxlen=MARKS)
         """The last record of each recently finished delivery, newest last."""
 
@@ -64,23 +64,23 @@ class Progress:
 
         Counting records would not work: offsets may hold none (transaction markers, compaction).
         """
-        return fetch.begun <= self.next_offset <= fetch.ended
+        return fetch.start <= self.next_offset <= fetch.end
 
-    def fresh(self, fetch: Fetch) -> Sequence[Record]:
+    def undelivered(self, fetch: Fetch) -> Sequence[Record]:
         """The records of a fetch not delivered yet."""
         records = fetch.records
         if records and records[0].offset < self.next_offset:
             return [record for record in records if record.offset >= self.next_offset]
         return records
 
-    def deliver(self, message: Delivered, ended: int, last: Record | None = None) -> None:
-        """Record that a message was delivered which covers everything below ``ended``; ``last`` is its last record."""
-        self._open.append((message, ended, last))
-        self.next_offset = self.delivered = ended
+    def deliver(self, message: Delivery, end: int, last: Record | None = None) -> None:
+        """Record that a message was delivered which covers everything below ``end``; ``last`` is its last record."""
+        self._open.append((message, end, last))
+        self.next_offset = self.delivered = end
 
-    def pass_over(self, ended: int) -> None:
-        """Record that the log has no undelivered record below ``ended``."""
-        self.next_offset = ended
+    def advance_to(self, end: int) -> None:
+        """Record that the log has no undelivered record below ``end``."""
+        self.next_offset = end
 
     def settle(self) -> int:
         """Advance ``done`` over acknowledged deliveries, in delivery order, and return it."""

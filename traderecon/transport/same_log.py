@@ -2,7 +2,7 @@
 
     marks from commits, tables and recent appends  ->  read back from the log  ->  same records, or exit 78
 
-Compared are the last records processed (stored with the commit and beside a table's rows), the last record written to
+It compares the last records processed (stored with the commit and beside a table's rows), the last record written to
 each partition (stored there too), and topic ids. While running: the ids, and for a partition with a new leader the
 recent reads and writes, because only a new leader can have less than the one before. See ``fingerprint``.
 """
@@ -29,7 +29,7 @@ from traderecon.transport.fingerprint import (
 )
 from traderecon.transport.log import OffsetOutOfRange
 from traderecon.transport.microbatch import Record
-from traderecon.transport.progress import Progress
+from traderecon.transport.progress import PartitionProgress
 from traderecon.transport.unreadable import UnreadableBatch
 
 READ_S = 30.0
@@ -116,7 +116,7 @@ class SameLog:
                 )
             await table.begin(tp.partition, str(clock.now_ns()))
 
-    async def watch(self, readings: Mapping[TP, Progress]) -> None:
+    async def watch(self, readings: Mapping[TP, PartitionProgress]) -> None:
         """While records flow: compare topic ids, and recent reads and writes of partitions with a new leader."""
         log_ids = await self._consumer.log_ids(self._ids.keys())
         self._require_topics(log_ids)
@@ -148,7 +148,7 @@ class SameLog:
         epochs = {TP(topic, number): epoch for topic, log in log_ids.items() for number, epoch in log.epochs.items()}
         self._epochs |= {tp: epoch for tp, epoch in epochs.items() if tp not in unanswered}
 
-    def note(self, tp: TP, progress: Progress) -> str:
+    def note(self, tp: TP, progress: PartitionProgress) -> str:
         """The text to store with a commit of this partition."""
         before = self._notes.get(tp)
         done = tuple(progress.marks)[-NOTED:] or (before.done if before is not None else ())
@@ -185,7 +185,7 @@ class SameLog:
                     ExpectedRecord(output, WRITTEN, mark) for output, mark in table.write_marks(tp.partition).items()
                 )
 
-    def _read(self, readings: Mapping[TP, Progress], tps: Collection[TP]) -> Iterable[ExpectedRecord]:
+    def _read(self, readings: Mapping[TP, PartitionProgress], tps: Collection[TP]) -> Iterable[ExpectedRecord]:
         return (
             ExpectedRecord(tp, READ, mark) for tp, progress in readings.items() if tp in tps for mark in progress.marks
         )

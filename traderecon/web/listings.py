@@ -65,7 +65,7 @@ async def html(listing: Listing, queries: Queries, request: web.Request) -> web.
         rows=rows,
         total=total,
         pages=pages,
-        shown=raw.shown,
+        shown=raw.to_text,
         here=listing.path,
     )
     return web.Response(text=text, content_type="text/html")
@@ -117,8 +117,8 @@ def _cells(row: Struct, columns: Sequence[str]) -> Iterator[str]:
     for name in columns:
         value = getattr(row, name)
         special: dict[str, Callable[[Any], str]] = {
-            "raw": lambda encoded: raw.shown(encoded, size=getattr(row, "size", 0)),
-            "key": lambda encoded: raw.shown(encoded, size=0),
+            "raw": lambda encoded: raw.to_text(encoded, size=getattr(row, "size", 0)),
+            "key": lambda encoded: raw.to_text(encoded, size=0),
         }
         if name in special:
             yield special[name](value)

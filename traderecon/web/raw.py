@@ -5,10 +5,10 @@ import base64
 from traderecon.sink.rows import RAW_SHOWN
 
 
-def shown(encoded: str | None, *, size: int) -> str:
+def to_text(encoded: str | None, *, size: int) -> str:
     r"""The first bytes of a record (base64) as text; ``size`` is the number of bytes of the whole record.
 
-    >>> shown("eyJhIjogMX0=", size=8), shown("AP8K4oCu", size=6)
+    >>> to_text("eyJhIjogMX0=", size=8), to_text("AP8K4oCu", size=6)
     ('{"a": 1}', '\\x00\\xff\\x0a\\u202e')
     """
     if encoded is None:
