@@ -29,6 +29,7 @@ from traderecon.transport.fixed_counts import FixedCounts, counts_error
 from traderecon.transport.microbatch import MicroBatch
 from traderecon.transport.progress import Fetch, PartitionProgress
 from traderecon.transport.same_log import SameLog
+from traderecon.transport.stalls import Stalls
 from traderecon.transport.starts import StartState, out_of_range, start
 from traderecon.transport.unreadable import UnreadableBatch
 
@@ -36,8 +37,6 @@ FETCH_S = 0.5
 """An empty fetch returns after this long, so that a stop is noticed."""
 ROOM_S = 0.002
 """Interval between checks of a full queue. ``queue.put`` cannot be used: Faust clears queues by cancelling waiters."""
-OUTAGE_S = 600.0
-"""After this long without an answer from the log, the fault may lie in this process: it ends."""
 METADATA_S = 5.0
 """How long to wait for an unknown topic to appear."""
 IDLE_S = 0.02
@@ -341,51 +340,32 @@ class BatchConsumer(Driver):
     @Service.task
     async def _watch(self) -> None:
         """End the process, 70, when a lagging partition makes no progress for too long while the log answers (F14)."""
-        last_states: dict[TP, tuple[PartitionProgress, int, int]] = {}
-        unchanged_since: dict[TP, float] = {}
-        answered = busy = monotonic()
-        restored = -1
+        stall_s = self._stall_s
+        stalls = Stalls(monotonic(), stall_s, stall_s + self.app.conf.broker_rebalance_timeout)
         while not self.should_stop:
             await self.sleep(self.watch_interval_s)
             watched = dict(self._progress)
             asked = watched.keys() | self._no_leader | self._awaited
             answer = await self._ends.ask(asked)
-            now = monotonic()
+            now_s = monotonic()
             if answer is None:
-                if now - answered > OUTAGE_S:
-                    fail_stop(f"the log has not answered for {now - answered:.0f} s")
-                last_states, unchanged_since, busy = {}, {}, now
+                _end_for(stalls.note_silence(now_s))
                 continue
-            answered, ends = now, answer.readable
-            self._ends.report(self.app.incidents, asked, answer, now)
+            stalls.note_answer(now_s)
+            self._ends.report(self.app.incidents, asked, answer, now_s)
             await self._check_counts()
             with suppress(*self.transient_errors):
                 await self._begin_late()
             with suppress(*self.transient_errors):
                 await self.same_log.watch(watched)
             if self.app.pauses:
-                last_states, unchanged_since, busy = {}, {}, now
+                stalls.note_pause(now_s)
                 continue
-            if not self.app.rebalancing or self.app.tables.recovery.restored != restored:
-                busy, restored = now, self.app.tables.recovery.restored
-            elif now - busy > self._stall_s + self.app.conf.broker_rebalance_timeout:
-                fail_stop(f"no rebalance ended and no table recovered for {now - busy:.0f} s, while the log answers")
-            for tp, progress in watched.items():
-                if tp not in ends:  # its leader does not answer
-                    last_states.pop(tp, None)
-                    continue
-                state = (progress, progress.settle(), progress.committed)
-                if last_states.get(tp) != state or progress.committed == progress.done == ends[tp]:
-                    last_states[tp], unchanged_since[tp] = state, now
-                    continue
-                stalled_s = now - unchanged_since[tp]
-                if stalled_s > self._stall_s:
-                    fail_stop(
-                        f"{tp.topic}[{tp.partition}] is stuck at offset {progress.done} of {ends[tp]} for "
-                        f"{stalled_s:.0f} s: {progress.committed} committed, {progress.open} open; the log answers"
-                    )
-                if not progress.open and progress.done != ends[tp] and stalled_s > self._stall_s / 4:
-                    self._to_reread[tp] = progress  # a fetch may have been dropped
+            restored = self.app.tables.recovery.restored
+            _end_for(stalls.note_recovery(now_s, restored, rebalancing=self.app.rebalancing))
+            for stall in stalls.find(now_s, watched, answer.readable):
+                _end_for(stall.reason)
+                self._to_reread[stall.tp] = stall.progress
 
     async def _check_counts(self) -> None:
         """End the process, 78, if a topic with a fixed number of partitions got more: its keys have moved."""
@@ -395,3 +375,8 @@ class BatchConsumer(Driver):
             return
         if reason := self._counts.change(counts):
             fail_stop(reason, code=Exit.CONFIG)
+
+
+def _end_for(reason: str | None) -> None:
+    if reason is not None:
+        fail_stop(reason)
