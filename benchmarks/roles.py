@@ -49,9 +49,9 @@ def worker(address: str, roles: tuple[str, ...], directory: Path) -> None:
 def echo(address: str, role: str, directory: Path) -> Any:
     """An app that passes on what it reads, and stumbles where it is told to."""
     from traderecon.transport import Outgoing
-    from traderecon.transport.app import StreamApp
+    from traderecon.transport.app import StreamApp, Timing
 
-    app = StreamApp(role, broker=f"kafka://{address}", data_dir=directory, session_timeout_s=SESSION_S)
+    app = StreamApp(role, broker=f"kafka://{address}", data_dir=directory, timing=Timing(session_s=SESSION_S))
     name = b"%d" % os.getpid()
 
     async def agent(batches: Any) -> None:

@@ -16,19 +16,18 @@ from faust.types import StreamT
 from torture.counting import counting
 
 from traderecon.transport import MicroBatch, Outgoing, embedded_consumer
-from traderecon.transport.app import StreamApp
+from traderecon.transport.app import StreamApp, Timing
 from traderecon.transport.log import log
 
 PARTITIONS = 4
+TIMING = Timing(commit_interval_s=0.1)
 JOINS = 6
 Batches = StreamT[MicroBatch]
 
 
 def app_on(directory: Path, tables: Path, name: str) -> StreamApp:
     """An app on the log of a directory."""
-    return StreamApp(
-        name, broker=f"embedded://{directory}", data_dir=tables, partitions=PARTITIONS, commit_interval_s=0.1
-    )
+    return StreamApp(name, broker=f"embedded://{directory}", data_dir=tables, partitions=PARTITIONS, timing=TIMING)
 
 
 def count(directory: Path, tables: Path) -> list[StreamApp]:

@@ -15,10 +15,9 @@ from faust.types import StreamT
 
 from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch
-from traderecon.transport.app import StreamApp
+from traderecon.transport.app import StreamApp, Timing
 
-SESSION_S = 3
-COMMIT_S = 0.5
+TIMING = Timing(session_s=3.0)
 
 
 class Case(NamedTuple):
@@ -41,9 +40,9 @@ def stock_app(case: Case, **settings: Any) -> faust.App:
         broker=f"aiokafka://{case.address}",
         datadir=str(case.directory),
         web_enabled=False,
-        broker_session_timeout=SESSION_S,
-        broker_heartbeat_interval=SESSION_S / 4,
-        broker_commit_interval=COMMIT_S,
+        broker_session_timeout=TIMING.session_s,
+        broker_heartbeat_interval=TIMING.session_s / 4,
+        broker_commit_interval=TIMING.commit_interval_s,
         **{"topic_partitions": 1, "store": "rocksdb://", **settings},
     )
 
@@ -54,9 +53,7 @@ def our_app(case: Case, **settings: Any) -> StreamApp:
         case.name,
         broker=f"kafka://{case.address}",
         data_dir=case.directory,
-        session_timeout_s=SESSION_S,
-        commit_interval_s=COMMIT_S,
-        **{"partitions": 1, **settings},
+        **{"partitions": 1, "timing": TIMING, **settings},
     )
 
 

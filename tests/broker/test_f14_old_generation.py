@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker.case import Case, our_app, stock_app
+from broker.case import TIMING, Case, our_app, stock_app
 from broker.stage import Stage
 from faust.events import Event
 from faust.types import TP, StreamT
@@ -40,7 +40,7 @@ def queue() -> list[ConsumerMessage]:
 def ours(case: Case) -> StreamApp:
     """An agent that is never done with what it was given."""
     BatchConsumer.watch_interval_s = 0.2
-    app = our_app(case, stall_s=0.5)
+    app = our_app(case, timing=TIMING._replace(stall_s=0.5))
 
     @app.agent(app.topic(case.topic("in")))
     async def read(batches: StreamT[MicroBatch]) -> None:

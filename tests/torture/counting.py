@@ -18,7 +18,7 @@ from torture.bugs import BUGS
 from torture.told_time import tell_time
 from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch, Outgoing
-from traderecon.transport.app import StreamApp
+from traderecon.transport.app import StreamApp, Timing
 
 PARTITIONS = 4
 
@@ -89,8 +89,7 @@ def main(arguments: list[str]) -> None:
         partitions=PARTITIONS,
         writes=[f"{options.prefix}-out"],
         instance=options.instance,
-        session_timeout_s=options.session_timeout,
-        commit_interval_s=options.commit_interval,
+        timing=Timing(session_s=options.session_timeout, commit_interval_s=options.commit_interval),
         batch_records=options.batch_records,
     )
     counting(app, options.prefix, tally=options.tally)

@@ -15,12 +15,12 @@ def run(words: list[str]) -> None:
     tell_time()
     from torture.pipeline_bugs import BUGS
     from traderecon.cli import main
-    from traderecon.transport.app import StreamApp
+    from traderecon.transport.app import StreamApp, Timing
 
     if "--session" in ours:
         defaults = StreamApp.__init__.__kwdefaults__
         assert defaults
-        defaults["session_timeout_s"] = float(ours["--session"])
+        defaults["timing"] = Timing(session_s=float(ours["--session"]))
     if "--bug" in ours:
         BUGS[ours["--bug"]]()
     sys.argv[1:] = words[end + 1 :]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import faust
 from faust.exceptions import ProducerSendError
@@ -32,6 +32,22 @@ SCHEMES = {
 
 METADATA_MS = 10_000
 """A partition added to a topic is noticed within this time."""
+
+
+class Timing(NamedTuple):
+    """How long an app waits, in seconds, and how often it commits.
+
+    ``session_s``: for the group to notice its death; ``stall_s``: for a partition that does not move, then it ends;
+    ``stop_s``: for work in progress when it is told to stop.
+    """
+
+    session_s: float = 10.0
+    commit_interval_s: float = 0.5
+    stall_s: float = 60.0
+    stop_s: float = 30.0
+
+
+DEFAULT_TIMING = Timing()
 
 
 class StreamApp(faust.App):
@@ -65,11 +81,8 @@ class StreamApp(faust.App):
         fixed: Iterable[str] = (),
         instance: str | None = None,
         agreement: Agreement | None = None,
-        session_timeout_s: float = 10.0,
-        commit_interval_s: float = 0.5,
+        timing: Timing = DEFAULT_TIMING,
         batch_records: int = 1_000,
-        stall_s: float = 60.0,
-        stop_s: float = 30.0,
         web: bool = False,
         web_host: str = "127.0.0.1",
         streams: bool = True,
@@ -87,8 +100,8 @@ class StreamApp(faust.App):
         self.incidents = Incidents(name)
         self.security = security
         self.agreement = agreement
-        self.membership = Membership(agreement, session_timeout_s) if agreement is not None else None
-        self._stop_s = stop_s
+        self.membership = Membership(agreement, timing.session_s) if agreement is not None else None
+        self._stop_s = timing.stop_s
         super().__init__(
             name,
             broker=broker,
@@ -105,17 +118,17 @@ class StreamApp(faust.App):
             PartitionAssignor=Assignor,
             consumer_group_instance_id=instance,
             consumer_auto_offset_reset="earliest",
-            broker_session_timeout=session_timeout_s,
-            broker_heartbeat_interval=session_timeout_s / 4,
-            broker_request_timeout=max(30.0, session_timeout_s * 2),
+            broker_session_timeout=timing.session_s,
+            broker_heartbeat_interval=timing.session_s / 4,
+            broker_request_timeout=max(30.0, timing.session_s * 2),
             broker_rebalance_timeout=30.0,
-            broker_commit_interval=commit_interval_s,
+            broker_commit_interval=timing.commit_interval_s,
             consumer_metadata_max_age_ms=METADATA_MS,
             broker_max_poll_records=batch_records,
             stream_buffer_maxsize=4,
             stream_wait_empty=True,
             stream_recovery_delay=0.0,
-            stream_processing_timeout=stall_s,
+            stream_processing_timeout=timing.stall_s,
             producer_acks=-1,
             producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=BATCH_BYTES + 100_000,
