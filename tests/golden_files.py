@@ -19,6 +19,7 @@ from sink.outputs import LEGS, PARTITIONS, TOPICS, Outputs, encoded_status
 from traderecon.records import Fact, Rejected, State
 from traderecon.records.account import Account, Disposition, encode_account
 from traderecon.records.action import DeadLetterAction, Deed, Hold, Purge, Release, Skip, encode_action, rules_change
+from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.dead_letter import REPLAY_OF, encode_dead_letter
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.sink.store import Store
@@ -53,6 +54,7 @@ def files() -> dict[str, bytes]:
     lines: dict[str, list[bytes]] = {"legs": [*_journal(told)]}
     for (topic, _), records in outputs.partitions.items():
         lines.setdefault(topic, []).extend([record.value or b"" for record in records])
+    lines[TOPICS.checkpoints] = [checkpoint.line for checkpoint in _checkpoints()]
     written = {f"{topic}.jsonl": b"\n".join([*values, b""]) for topic, values in lines.items()}
     return written | {"heads.json": _heads(outputs)}
 
@@ -94,6 +96,15 @@ def _decisions() -> Iterator[bytes]:
     yield encode_action(Purge("p1", AT, 3, 4, "ops", AT, "old"))
     yield encode_action(rules_change(0, 7, ("a" * 64, {"price": "0.005"}), ("b" * 64, {"price": "0.01"})))
     yield encode_action(Skip("s1", "executions", 0, 10, 20, "matching", "ops", AT, "expired"))
+
+
+def _checkpoints() -> Iterator[Checkpoint]:
+    """One of a chain that begins with the log; one of a later begin, signed."""
+    plain = Checkpoint("reconciled", 1, 120, "ab" * 32, 119, 240, "2026-01-01T00:00:00Z")
+    yield plain
+    yield replace(
+        plain, topic="actions", first=7, database="0123456789abcdef", signed_by="cd" * 32, signature="ef" * 64
+    )
 
 
 def _heads(outputs: Outputs) -> bytes:

@@ -12,6 +12,7 @@ import time
 import tomllib
 import urllib.request
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from doc_pages import PAGES, ROOT, Needs, blocks, needs
@@ -19,7 +20,9 @@ from doc_pages import PAGES, ROOT, Needs, blocks, needs
 from traderecon.present.trade_row import COLUMNS
 from traderecon.records import Hint
 from traderecon.rules.file import parse_rules
+from traderecon.rules.rules import Rule
 from traderecon.settings import PREFIX, Settings
+from traderecon.topics import topics
 
 pytestmark = pytest.mark.system
 
@@ -126,6 +129,18 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE)
             slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
             assert anchor in slugs, f"{page.name} links to {target}#{anchor}"
+
+
+def test_every_topic_has_a_row_in_the_contract() -> None:
+    contract = (ROOT / "docs" / "CONTRACT.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`[^|]*`) \|", contract, re.MULTILINE)
+    named = set(re.findall(r"`([a-z_]+)`", " ".join(cells)))
+    assert set(topics()) <= named
+
+
+def test_every_rule_has_a_row_in_the_readme() -> None:
+    rows = re.findall(r"^\| `?([a-z]+)`? \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {rule.name for rule in get_args(Rule)} <= set(rows)
 
 
 def test_the_columns_of_the_output_are_described() -> None:

@@ -7,12 +7,19 @@ from golden_files import FOLDER as GOLDEN
 from jsonschema import Draft202012Validator
 from schemas import FOLDER, RESULT, files
 
+from traderecon.topics import topics
+
 SCHEMA_OF = {"reconciled": RESULT, "mismatch": RESULT}
 
 
 def test_the_files_are_what_the_structs_give() -> None:
     """``python -m schemas`` in tests/ writes them."""
     assert {file.name: file.read_text(encoding="utf-8") for file in FOLDER.iterdir()} == files()
+
+
+def test_every_topic_has_a_schema() -> None:
+    ours = set(topics()) - set(topics().inputs)
+    assert {SCHEMA_OF.get(topic, topic) for topic in ours} == {file.stem for file in FOLDER.iterdir()}
 
 
 @pytest.mark.parametrize("topic", sorted(file.stem for file in GOLDEN.glob("*.jsonl")))

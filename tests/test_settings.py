@@ -3,12 +3,13 @@
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from domain import DOCS, tables_in
 from pydantic import SecretStr
 
+import traderecon
 from traderecon.settings import PREFIX, ConfigurationError, Settings, has_display, load
 
 CONTRACT = (DOCS / "CONTRACT.md").read_text(encoding="utf-8")
@@ -373,6 +374,21 @@ def test_a_tilde_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert load().database_url == f"sqlite:///{here}/trades/traderecon.db"
     monkeypatch.setenv("TRADERECON_DATA_DIR", "~nobody-of-this-name/trades")
     assert rejection().startswith("TRADERECON_DATA_DIR: the home directory that ~ stands for is unknown")
+
+
+def test_every_path_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hints = get_type_hints(Settings, include_extras=True)
+    assert [name for name, hint in hints.items() if hint in (Path, Path | None)] == []  # without ``ExpandedPath``
+    monkeypatch.setenv("HOME", str(here))
+    set_all(monkeypatch, {"CHECKPOINT_KEY_FILE": "~/key.pem"})
+    assert load().checkpoint_key_file == here / "key.pem"
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """A setting that changes nothing is worse than none."""
+    package = Path(traderecon.__file__).parent
+    code = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "settings.py")
+    assert [name for name in Settings.model_fields if not re.search(rf"\.{name}\b", code)] == ["secrets_dir"]
 
 
 @pytest.mark.parametrize("written", [" ", "\r"])

@@ -21,7 +21,6 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -72,8 +71,13 @@ def _not_boolean(value: Any) -> Any:
     return value
 
 
+def _expand(path: Any) -> Any:
+    return _to_path(str(path)) if isinstance(path, str | Path) else path
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True)]
 WholeNumber = Annotated[int, BeforeValidator(_not_boolean)]
+ExpandedPath = Annotated[Path, BeforeValidator(_expand)]
 
 
 class ConfigurationError(Exception):
@@ -108,13 +112,13 @@ class Settings(BaseSettings):
     """SASL user name; the broker sees the principal ``User:<name>``."""
     kafka_password: SecretStr | None = None
     """SASL password. Set the variable or write a secret file; it is not accepted in ``traderecon.toml``."""
-    kafka_ca_file: Path | None = None
+    kafka_ca_file: ExpandedPath | None = None
     """PEM file with the CA of the broker's certificate. Default: the CAs this system trusts."""
-    kafka_cert_file: Path | None = None
+    kafka_cert_file: ExpandedPath | None = None
     """PEM file with the client certificate, if the broker requires one."""
-    kafka_key_file: Path | None = None
+    kafka_key_file: ExpandedPath | None = None
     """PEM file with the client key: without a password, and not readable by every user."""
-    data_dir: Path = Path("traderecon-data")
+    data_dir: ExpandedPath = Path("traderecon-data")
     """Directory of the embedded log, the database and the tables."""
     database_url: Annotated[Text, Field(pattern=r"^(|sqlite:///\S.*|postgresql://\S+)$")] = ""
     """``sqlite:///path`` (``%23`` for ``#``, ``%3F`` for ``?``). Default: ``traderecon.db`` in the data directory."""
@@ -138,19 +142,12 @@ class Settings(BaseSettings):
     """Expected id of the Kafka cluster or embedded log; workers refuse any other. Empty accepts any."""
     min_free_mb: Annotated[WholeNumber, Field(ge=0, le=1_000_000_000)] = 512
     """Pause intake when less than this many MiB are free on a disk the worker writes to. 0 disables the check."""
-    checkpoint_key_file: Path | None = None
+    checkpoint_key_file: ExpandedPath | None = None
     """Private key that signs checkpoints, outside the data directory. ``traderecon audit key FILE`` makes one."""
-    rules: Path | None = None
+    rules: ExpandedPath | None = None
     """Rules file (TOML). Default: the founding rules."""
-    secrets_dir: Path | None = None
+    secrets_dir: ExpandedPath | None = None
     """Directory with one file per secret, named like the variable."""
-
-    @field_validator(
-        "kafka_ca_file", "kafka_cert_file", "kafka_key_file", "data_dir", "rules", "secrets_dir", mode="before"
-    )
-    @classmethod
-    def _expand_path(cls, path: Any) -> Any:
-        return _to_path(str(path)) if isinstance(path, str | Path) else path
 
     @model_validator(mode="after")
     def _default_database_url(self) -> Self:

@@ -26,7 +26,7 @@ from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.proof import ProofError, canonical_json, make_proof
 from traderecon.audit.verify import examine
 from traderecon.matching import judge_facts, judgement_of, result_of
-from traderecon.records import ALL_VERSIONS, Fact, Hint, Kind, Leg, Origin, Source
+from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Fact, Hint, Kind, Leg, Origin, PnlSnapshot, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
@@ -292,3 +292,10 @@ def test_a_producers_own_field_may_have_any_name() -> None:
         verify_proof.check_fact(json.loads(claim.facts[0]), leg.source, sent)
         with pytest.raises(SystemExit, match="in its fact"):
             verify_proof.check_fact(json.loads(claim.facts[0]), leg.source, {**sent, "hints": ["NORMALISED"]})
+
+
+def test_the_verifier_knows_every_field_of_a_leg() -> None:
+    """It stands alone, so it has a list of its own; a field it does not know would make every proof fail."""
+    for leg_type in (Execution, Confirmation):
+        assert set(verify_proof.TERMS) == set(leg_type.__struct_fields__)
+    assert set(verify_proof.PNL) == set(PnlSnapshot.__struct_fields__)

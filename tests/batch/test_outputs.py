@@ -10,13 +10,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from batches import left_by, plain_files, rows_of, simulated, written
+from batches import file_of, left_by, plain_files, rows_of, simulated, written
 from hypothesis import given
 from hypothesis import strategies as st
 
 from traderecon.batch.inputs import Input
 from traderecon.batch.outputs import Format, frame, join_parts, replace_when_done, write_part
 from traderecon.present.trade_row import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
+from traderecon.records import Source
 from traderecon.simulator import PROFILES
 
 TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"
@@ -164,6 +165,16 @@ def test_a_formula_has_a_quote_before_it_and_only_in_a_csv(tmp_path: Path, text:
         (row,) = read(form, left_by(inputs, form=form).out)
         shown = f"'{text}" if form is Format.CSV else text
         assert {row[name] for name in SENT_TEXT} == {shown}
+
+
+def test_no_text_of_a_sender_is_a_formula_in_a_csv(tmp_path: Path) -> None:
+    """Whatever field it is in: a column that a rule adds belongs to ``SENT_TEXT`` if it shows one."""
+    texts = ("side", "currency", "account", "broker", "counterparty", "order_id")
+    header = ",".join(("trade_id", "ticker", "quantity", "price", "timestamp", *texts))
+    content = file_of(["=1,=1,1,1,2025-07-26T10:01:23Z" + ",=1" * len(texts)], header)
+    inputs = written(tmp_path, {Source.EXECUTIONS: content, Source.CONFIRMATIONS: content})
+    (row,) = read(Format.CSV, left_by(inputs, form=Format.CSV).out)
+    assert [name for name, shown in row.items() if str(shown).startswith("=")] == []
 
 
 @pytest.mark.parametrize("text", HARMLESS)

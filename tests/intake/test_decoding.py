@@ -25,6 +25,7 @@ from traderecon.records import (
     Source,
 )
 from traderecon.records.journal import decode_fact, encode_journal
+from traderecon.records.legs import NAMES
 
 ORIGIN = Origin("executions", 2, 17, 1_753_524_083_500_000_000)
 HEADER = "trade_id,ticker,quantity,price,timestamp"
@@ -1326,3 +1327,12 @@ def test_a_term_of_a_cancel_that_is_a_blank_of_any_kind_was_not_sent() -> None:
         assert isinstance(fact, Fact)
         assert isinstance(fact.leg, Execution)
         assert (fact.leg.side, fact.extra) == (None, None)
+
+
+@pytest.mark.parametrize("source", [Source.EXECUTIONS, Source.CONFIRMATIONS])
+def test_a_cancel_keeps_every_field_that_can_be_read(source: Source) -> None:
+    sent = dict.fromkeys(NAMES[source], "x")
+    sent |= {"quantity": "1", "price": "2", "timestamp": "2025-07-26T10:01:23Z", "version": "3", "kind": "cancel"}
+    fact = fact_of(json.dumps(sent).encode(), source)
+    assert [name for name in fact.leg.__struct_fields__ if getattr(fact.leg, name) is None] == []
+    assert fact.extra is None

@@ -36,7 +36,7 @@ from traderecon.records.partition_status import (
     encode_status,
     to_columns,
 )
-from traderecon.topics import Topics
+from traderecon.topics import Topics, topics
 
 CODECS = {
     **dict.fromkeys((source.value for source in Source), "intake.messages"),
@@ -134,6 +134,11 @@ RECORDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callabl
 def test_every_topic_has_a_codec() -> None:
     assert set(CODECS) == set(Topics._fields)
     assert {f"traderecon.{module}" for module in CODECS.values()} <= SOURCES.keys()
+
+
+def test_every_codec_is_tested_both_ways() -> None:
+    elsewhere = {*topics().inputs, "reconciled", "mismatch"}
+    assert set(Topics._fields) == {name for name in RECORDS if name in Topics._fields} | elsewhere | {"actions"}
 
 
 def test_every_kind_of_action_is_tested() -> None:

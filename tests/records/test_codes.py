@@ -1,8 +1,11 @@
 """The registry: every reason is described, every code is its own name."""
 
+from hashlib import sha256
+
 import pytest
 
 from traderecon.records import REASON_INFO, Hint, Reason, ReasonInfo, RejectCode, Severity
+from traderecon.records.formats import NEWEST
 
 
 @pytest.mark.parametrize("codes", [Reason, Hint, RejectCode])
@@ -13,6 +16,14 @@ def test_a_code_is_its_own_name(codes: type[Reason] | type[Hint] | type[RejectCo
 def test_every_code_is_unique() -> None:
     names = [code.value for codes in (Reason, Hint, RejectCode) for code in codes]
     assert len(names) == len(set(names))
+
+
+def test_a_new_reason_comes_with_a_new_format() -> None:
+    """A sink refuses (78) a format that it does not know; of a reason that it does not know it makes a dead letter."""
+    codes = sha256(",".join(sorted(Reason)).encode()).hexdigest()[:12]
+    assert (NEWEST, codes) == (2, "d1a030d7c9e5"), (
+        "raise NEWEST (records/formats.py); results with the new code have it"
+    )
 
 
 def test_every_reason_is_described() -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 from decimal import Decimal
+from typing import get_args
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from traderecon.rules import FOUNDING, Absolute, Band, Base, Bound, Pnl, Precision, Price, Quantity, Relative, Timestamp
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
+from traderecon.rules.rules import Rule
 from traderecon.rules.wording import explain
 
 D = Decimal
@@ -307,3 +309,12 @@ def test_a_grace_of_more_than_a_year_is_an_error() -> None:
 
 def test_a_byte_order_mark_is_ignored() -> None:
     assert parse_rules('\ufeffname = "desk"').name == "desk"
+
+
+def test_every_rule_can_be_switched_off() -> None:
+    """A switch that no rule has would be accepted and ignored."""
+    switches = {field.name for field in msgspec.structs.fields(rules_file._ChecksTable)}
+    assert switches == {rule.name for rule in FOUNDING.checks} == {rule.name for rule in get_args(Rule)}
+    for name in switches:
+        left = parse_rules(f'name = "x"\nchecks = {{ {name} = false }}').checks
+        assert {rule.name for rule in left} == switches - {name}

@@ -10,7 +10,7 @@ product and sum below 2^63, and leaves no digit to round.
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Self, assert_never
+from typing import Any, Self, assert_never, get_args
 
 import msgspec
 import polars as pl
@@ -21,6 +21,7 @@ from traderecon.records import REASON_INFO, Hint, Outcome, Reason, Source, State
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT
 from traderecon.rules import Absolute, Bound, Pnl, Precision, Price, Quantity, Rules, Ticker, Timestamp
+from traderecon.rules.rules import Rule
 
 _AMOUNT_DIGITS, _MS_DIGITS = 4, 6
 _ONE, _UNITS = Decimal(1), Decimal(10_000)
@@ -61,6 +62,7 @@ _NO_SNAPSHOTS = pl.DataFrame(
 
 Lines = dict[Source, pl.DataFrame]
 """Per source: ``number`` in the file, ``line``, ``trade_id``."""
+_CHECKS = [rule.name for rule in get_args(Rule)]
 
 
 class VectorizedResult(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ class VectorizedResult(msgspec.Struct, frozen=True):
         summary.pnl_alone += self.pnl_alone
         summary.duplicates.update({source: count for source, count in self.repeated.items() if count})
         summary.states.update({State(state): count for state, count in _counts(self.judged["state"])})
-        for name in ("ticker", "quantity", "price", "timestamp", "pnl"):
+        for name in _CHECKS:
             for outcome, count in _counts(self.judged[f"{name}_check"]):
                 summary.checks[name, Outcome(outcome)] += count
         for hints, count in _counts(self.judged["hints"]):
