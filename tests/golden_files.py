@@ -7,9 +7,11 @@
 """
 
 import json
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,11 +24,13 @@ from traderecon.records.action import DeadLetterAction, Deed, Hold, Purge, Relea
 from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.dead_letter import REPLAY_OF, encode_dead_letter
 from traderecon.records.journal import Progress, encode_journal
+from traderecon.sink.migration import head
 from traderecon.sink.store import Store
 
 FOLDER = Path(__file__).parent / "golden"
 ORDERS = 12
 """Trades whose legs come in another order each."""
+DATABASE_TRADES = 3
 AT = "2025-07-26T10:01:23.000000001Z"
 
 
@@ -56,7 +60,7 @@ def files() -> dict[str, bytes]:
         lines.setdefault(topic, []).extend([record.value or b"" for record in records])
     lines[TOPICS.checkpoints] = [checkpoint.line for checkpoint in _checkpoints()]
     written = {f"{topic}.jsonl": b"\n".join([*values, b""]) for topic, values in lines.items()}
-    return written | {"heads.json": _heads(outputs)}
+    return written | {"heads.json": _heads(outputs), f"database-{head()}.sql": _database()}
 
 
 def _own(name: str, story: Scenario) -> Iterator[Step]:
@@ -119,6 +123,20 @@ def _heads(outputs: Outputs) -> bytes:
             heads = [list(row) for row in rows]
         store.close()
     return json.dumps(heads, indent=1).encode() + b"\n"
+
+
+def _database() -> bytes:
+    """A small database as of the newest migration: the next one has to bring it along."""
+    outputs = Outputs()
+    for number in range(DATABASE_TRADES):
+        outputs.publish_trade(f"T{number}", LEGS[number % len(LEGS) :] + LEGS[: number % len(LEGS)])
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(f"sqlite:///{folder}/golden.db")
+        store.prepare()
+        outputs.write_to(store)
+        store.close()
+        with closing(sqlite3.connect(f"{folder}/golden.db")) as database:
+            return "\n".join([*database.iterdump(), ""]).encode()
 
 
 if __name__ == "__main__":
