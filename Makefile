@@ -23,7 +23,7 @@ quick: .venv/dev.stamp ## The tests that start no worker, no Kafka and no browse
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not nightly and not system"
 
 .PHONY: test
-test: system-packages check kafka ## Everything CI runs: check, then the tests of a change; the pure packages covered fully
+test: system-packages check docs kafka ## Everything CI runs: check, docs, the tests of a change; the pure packages covered fully
 	$(BIN)/python -m pytest -n 4 --dist worksteal -m "not nightly" \
 		$(PURE:%=--cov=traderecon.%) --cov-branch --cov-fail-under=100
 

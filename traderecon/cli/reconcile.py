@@ -40,7 +40,7 @@ _LONG_BYTES = 10_000_000
     "--executions",
     required=True,
     multiple=True,
-    help="CSV: trade_id,ticker,quantity,price,timestamp. May be repeated, or a pattern ('day-*.csv'); - is stdin.",
+    help="CSV: trade_id,ticker,quantity,price,timestamp. May be repeated, or a pattern (`day-*.csv`); - is stdin.",
 )
 @click.option("--confirmations", required=True, multiple=True, help="CSV with the same columns.")
 @click.option("--pnl", multiple=True, help="CSV: trade_id,pnl_impact,commission")
