@@ -1,10 +1,13 @@
 """The registry: every reason is described, every code is its own name."""
 
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
+import traderecon
 from traderecon.records import REASON_INFO, Hint, Reason, ReasonInfo, RejectCode, Severity
+from traderecon.records.codes import GIVEN
 from traderecon.records.formats import NEWEST
 
 
@@ -24,6 +27,12 @@ def test_a_new_reason_comes_with_a_new_format() -> None:
     assert (NEWEST, codes) == (2, "d1a030d7c9e5"), (
         "raise NEWEST (records/formats.py); results with the new code have it"
     )
+
+
+def test_a_reason_is_offered_if_something_gives_it() -> None:
+    package = Path(traderecon.__file__).parent
+    code = "".join(path.read_text() for path in package.rglob("*.py") if path.name != "codes.py")
+    assert set(GIVEN) == {reason for reason in Reason if f"Reason.{reason}" in code}
 
 
 def test_every_reason_is_described() -> None:

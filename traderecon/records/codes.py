@@ -147,6 +147,24 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.MANUAL_UNMATCH: ReasonInfo(_HIGH, 99, None, "OTHR", "a person undid the match"),
 }
 """What every reason means. Source: DOMAIN.md 7.3."""
+RESERVED = frozenset(
+    {
+        Reason.SIDE_MISMATCH,
+        Reason.CURRENCY_MISMATCH,
+        Reason.ACCOUNT_MISMATCH,
+        Reason.COUNTERPARTY_MISMATCH,
+        Reason.COMMISSION_MISMATCH,
+        Reason.TRADE_DATE_MISMATCH,
+        Reason.SETTLEMENT_DATE_MISMATCH,
+        Reason.MULTIPLE_CONFIRMATIONS,
+        Reason.AMBIGUOUS_MATCH,
+        Reason.GROUP_PENDING,
+        Reason.RECONCILED_ROW_CHANGED,
+        Reason.MANUAL_UNMATCH,
+    }
+)
+"""Reasons with a name and a meaning that nothing in this version gives; so they are offered nowhere."""
+GIVEN = tuple([reason for reason in Reason if reason not in RESERVED])
 
 
 @lru_cache(maxsize=4_096)

@@ -13,7 +13,8 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from traderecon.records import Reason, RejectCode, Severity, State
+from traderecon.records import RejectCode, Severity, State
+from traderecon.records.codes import GIVEN
 from traderecon.sink.filters import (
     BreakFilter,
     BreakSort,
@@ -40,12 +41,12 @@ RESULT_STATES = (State.MATCHED, *BREAK_STATES, State.CANCELLED)
 CHOICES: Mapping[type, Mapping[str, Sequence[str]]] = {
     BreakFilter: {
         "status": tuple(Status),
-        "reason": tuple(Reason),
+        "reason": GIVEN,
         "severity": tuple(Severity),
         "state": BREAK_STATES,
         "sort": tuple(BreakSort),
     },
-    TradeFilter: {"state": RESULT_STATES, "reason": tuple(Reason), "sort": tuple(TradeSort)},
+    TradeFilter: {"state": RESULT_STATES, "reason": GIVEN, "sort": tuple(TradeSort)},
     DeadLetterFilter: {"code": tuple(RejectCode), "state": tuple(DeadLetterState)},
 }
 """The fields of each list that take one of a few values, in display order."""
