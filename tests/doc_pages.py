@@ -20,6 +20,7 @@ class Needs(StrEnum):
     A_WORKER = auto()
     A_KAFKA = auto()
     LOST_RECORDS = auto()
+    LOST_STATE = auto()
     CREDENTIALS = auto()
     DOCKER = auto()
     ITSELF = auto()
@@ -33,7 +34,7 @@ _BY_TEXT = {
     "docker compose": Needs.DOCKER,
     "KAFKA_SECURITY": Needs.CREDENTIALS,
     "TRADERECON_BROKER=": Needs.A_KAFKA,
-    "state rebuild": Needs.A_KAFKA,
+    "state rebuild": Needs.LOST_STATE,
     "topics skip": Needs.LOST_RECORDS,
     "torture": Needs.HOURS,
     "simulation": Needs.HOURS,

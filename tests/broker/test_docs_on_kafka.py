@@ -10,6 +10,7 @@ import pytest
 from broker.kafka_server import Kafka, reserved
 from doc_pages import ROOT, Needs, scripts
 from pipeline_case import Installation
+from tiers import nightly_but
 
 from traderecon.settings import PREFIX
 
@@ -23,7 +24,7 @@ def in_the_background(script: str) -> str:
     return re.sub(r"^(traderecon worker)( .*)?$", rf"\1 &\n{WORKER_ENDS}", script, flags=re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", sorted(PAGES))
+@pytest.mark.parametrize("page", nightly_but("README.md", sorted(PAGES)))
 def test_the_commands_of_a_page_run_on_a_kafka(page: str, kafka: Kafka, installation: Installation) -> None:
     """The one example that goes on until it is stopped is given an end."""
     script = in_the_background(PAGES[page]).replace("localhost:9092", kafka.address)
@@ -46,17 +47,3 @@ def test_the_commands_of_a_page_run_on_a_kafka(page: str, kafka: Kafka, installa
             timeout=PATIENCE_S,
         )
     assert done.returncode == 0, log.read_text()
-
-
-def test_a_table_that_lost_nothing_is_rebuilt_to_what_it_was(installation: Installation) -> None:
-    """As docs/operations.md has it: where nothing is lost, it changes nothing."""
-    (command,) = (block.split() for _, block in scripts(Needs.A_KAFKA) if "state rebuild" in block)
-    worker = installation.start_ready()
-    installation.run("simulate", "--trades", "50")
-    installation.until_decided()
-    assert worker.leave() == 0
-    before = installation.ends(installation.topics.reconciled, installation.topics.mismatch)
-    installation.run(*command[1:])
-    assert installation.ends(installation.topics.reconciled, installation.topics.mismatch) == before
-    again = installation.start_ready()
-    assert again.leave() == 0

@@ -47,6 +47,7 @@ def values(cluster: Cluster) -> list[tuple[int, bytes | None]]:
         return []
 
 
+@pytest.mark.nightly
 @pytest.mark.matrix("B4")
 def test_a_cluster_is_read_whole_while_its_controller_and_a_leader_are_dead(cluster: Cluster) -> None:
     cluster.create_topic(TOPIC, PARTITIONS)

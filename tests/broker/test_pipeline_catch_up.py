@@ -35,6 +35,7 @@ def test_executions_ten_minutes_ahead_make_no_false_break(kafka: Kafka, installa
     assert_no_false_break(installation, batch_of(installation, DAY))
 
 
+@pytest.mark.nightly
 def test_records_that_are_a_day_ahead_keep_no_worker_from_starting(kafka: Kafka, installation: Installation) -> None:
     """A producer's clock was wrong while the topic took its time; all of it has been set right since."""
     topic = installation.topics.executions
@@ -46,6 +47,7 @@ def test_records_that_are_a_day_ahead_keep_no_worker_from_starting(kafka: Kafka,
     assert_no_false_break(installation, batch_of(installation, DAY))
 
 
+@pytest.mark.nightly
 def test_confirmations_long_after_the_grace_make_no_false_break(kafka: Kafka, installation: Installation) -> None:
     produce(kafka, installation.prefix, DAY, sources=[Source.EXECUTIONS])
     sent_at_s = time.time()

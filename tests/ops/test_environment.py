@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiers import nightly_but
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -24,7 +25,7 @@ def run(*command: str, at: Path) -> str:
 
 
 @pytest.mark.matrix("P9")
-@pytest.mark.parametrize("pip", ["oldest", "current"])
+@pytest.mark.parametrize("pip", nightly_but("oldest", ["oldest", "current"]))
 def test_the_lists_are_closures_that_every_pip_installs(pip: str, tmp_path: Path) -> None:
     for name in subprocess.check_output(["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, text=True).split(
         "\0"

@@ -30,6 +30,7 @@ def files(folder: Path) -> list[Path]:
 
 
 # One test, for its half a minute is needed once.
+@pytest.mark.nightly
 def test_what_the_build_stage_makes_is_whole_and_runs_where_no_source_is(tmp_path: Path) -> None:
     folder = Folder(tmp_path / "image")
     folder.carry_out(stages()[0])  # a new environment from the hashes, and the wheel of this tree in it

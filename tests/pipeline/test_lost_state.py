@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from doc_pages import Needs, scripts
 from pipeline.trades import doubled, execution, matched, send
 from pipeline_case import Installation
 
@@ -340,7 +341,8 @@ def test_state_rebuild_where_the_journal_no_longer_reaches_back(installation: In
     lose_stores(installation)
     said = refused(installation)
     assert re.search(r"legs\[\d\]: a table ends at offset 0, the group has committed \d+, and the log has \d+ to", said)
-    assert "run `traderecon state rebuild`" in said
+    ((_, of_the_page),) = scripts(Needs.LOST_STATE)
+    assert f"run `{of_the_page.strip()}`" in said
     before = installation.ends(installation.topics.reconciled, installation.topics.mismatch)
     done = json.loads(installation.run("state", "rebuild", "--json").stdout)
     assert [one["partition"] for one in done] == [0, 1, 2, 3]

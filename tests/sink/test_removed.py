@@ -8,6 +8,7 @@ import pytest
 from pipeline_case import Installation
 from pipeline_truth import Day, assert_as_in_batch, batch_of
 from sqlalchemy.exc import DatabaseError
+from tiers import nightly_but
 
 from traderecon.sink.store import Store
 
@@ -50,7 +51,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 @pytest.mark.parametrize(
     "happens",
-    [removed, log_alone, *(pytest.param(one, marks=pytest.mark.nightly) for one in (file_alone, replaced, directory))],
+    nightly_but(log_alone, [removed, file_alone, log_alone, replaced, directory]),
 )
 def test_a_removed_database_is_reported_and_rebuilt(
     installation: Installation, tmp_path: Path, happens: Callable[[Path], None]

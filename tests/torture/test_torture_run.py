@@ -17,6 +17,7 @@ def torture(directory: Path, *options: str) -> tuple[subprocess.CompletedProcess
     return done, json.loads(report.read_text())
 
 
+@pytest.mark.nightly
 @pytest.mark.matrix("K1", "Z1", "Z2", "Z7", "B2", "B5", "B7")
 def test_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
     kinds = ["bounce", "join", "kill", "leave", "quota", "refuse", "stop", "wipe"]
