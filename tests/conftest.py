@@ -1,4 +1,4 @@
-"""How hard the properties look: ``dev`` draws at random, ``ci`` (CI is set) the same every time, ``search`` for long."""
+"""How hard the properties look: ``dev`` draws at random, ``ci`` (CI is set) the same each time, ``search`` for long."""
 
 import os
 from pathlib import Path
