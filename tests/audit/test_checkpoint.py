@@ -1,5 +1,6 @@
 """Checkpoints: the file, also a damaged one, and the checkpointer."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ def checkpoint_at(next_offset: int, topic: str = "mismatch") -> Checkpoint:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    made = Store.open(f"sqlite:///{tmp_path / 't.db'}")
-    made.prepare()
-    return made
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    store.prepare()
+    yield store
+    store.close()
 
 
 def test_checkpoints_are_read_in_chain_order(tmp_path: Path) -> None:

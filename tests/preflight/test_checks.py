@@ -199,7 +199,6 @@ def test_a_database_of_another_version(here: Path) -> None:
     store.close()
     with closing(sqlite3.connect(here / "traderecon-data" / "traderecon.db")) as other, other:
         other.execute("UPDATE alembic_version SET version_num = '9999'")
-    other.close()
     database = found()["database"]
     assert database.level is Level.FAIL
     assert "9999" in database.text

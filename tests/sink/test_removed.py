@@ -1,13 +1,14 @@
 """Files taken from under a worker: one sentence, an exit code, and of the database nothing is lost."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from pipeline_case import Installation
 from pipeline_truth import Day, assert_as_in_batch, batch_of
-from sqlalchemy.exc import DatabaseError
 from tiers import nightly_but
 
 from traderecon.sink.store import Store
@@ -78,8 +79,8 @@ def test_an_error_of_a_connection_opened_after_the_removal_is_reported_as_the_re
     store.prepare()
     store.require_in_place()
     log_alone(tmp_path / "traderecon.db")
-    with pytest.raises(DatabaseError) as raised:
-        store.readers.connect().exec_driver_sql("SELECT count(*) FROM results")
+    with closing(sqlite3.connect(store.path)) as reader, pytest.raises(sqlite3.DatabaseError) as raised:
+        reader.execute("SELECT count(*) FROM results")
     assert "traderecon.db-wal was removed or replaced while in use: put the database back" in str(
         store.to_store_error(raised.value)
     )

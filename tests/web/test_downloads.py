@@ -106,6 +106,7 @@ def test_a_row_that_moves_while_it_is_read_appears_once(
     found += pages
     ids = [getattr(row, "trade_id", None) or row.id for page in found for row in page]  # type: ignore[attr-defined]
     assert ids == [getattr(row, "trade_id", None) or row.id for row in before]  # type: ignore[attr-defined]
+    queries.close()
 
 
 @pytest.mark.matrix("P6")
@@ -115,6 +116,7 @@ def test_an_order_of_rows_without_end_is_refused(tmp_path: Path, monkeypatch: py
     with pytest.raises(TooManyRows):
         next(iter(queries.stream(BreakFilter())))
     assert sum(map(len, queries.stream(BreakFilter(sort=BreakSort.TRADE_ID)))) > 3
+    queries.close()
 
 
 @pytest.mark.matrix("P6")
