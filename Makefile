@@ -44,7 +44,7 @@ format: .venv/dev.stamp ## Format, and fix what can be fixed safely
 	$(BIN)/ruff format
 
 .PHONY: properties
-properties: .venv/dev.stamp ## Draw a thousand random examples for every property; CI draws the same hundred each time
+properties: .venv/dev.stamp ## Draw a thousand random examples for every property; CI draws the same two hundred each time
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile search
 
 .PHONY: kafka

@@ -240,7 +240,6 @@ def main(count: int, seed: int, directory: Path) -> None:
         done += heard
     with closing(sqlite3.connect(path)) as database, database:
         (verdict,) = database.execute("PRAGMA integrity_check").fetchone()
-    database.close()
     if verdict != "ok":
         raise Broken(verdict)
     seen = f"{count} lives, {done} steps acknowledged, {unheard} done and not told, {model.records} records"

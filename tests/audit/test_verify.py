@@ -205,14 +205,12 @@ def test_a_damaged_file_is_a_finding(tmp_path: Path, made: Subject) -> None:
     file = tmp_path / "t.db"
     with closing(sqlite3.connect(file)) as copy, copy:
         made.connection.backup(copy)
-    copy.close()
     content = bytearray(file.read_bytes())
     content[16_384 * 3 : 16_384 * 3 + 4_000] = b"\xff" * 4_000
     file.write_bytes(content)
     with closing(sqlite3.connect(file)) as damaged, damaged:
         damaged.text_factory = lambda cell: cell.decode(errors="surrogateescape")
         examined = examine(damaged, made.checkpoints)
-    damaged.close()
     assert Kind.DAMAGED in {one.kind for one in examined.findings}
 
 

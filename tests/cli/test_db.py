@@ -69,7 +69,6 @@ def test_tables_of_a_newer_version() -> None:
     run("upgrade")
     with closing(sqlite3.connect(FILE)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '0999'")
-    connection.close()
     result = run("upgrade")
     assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
     assert "of a newer version (migration 0999)" in result.stderr

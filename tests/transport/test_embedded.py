@@ -297,7 +297,6 @@ def test_records_that_retention_took_are_missed_also_where_the_commit_is_gone(st
     stage.feed(100)
     with closing(sqlite3.connect(stage.directory / "log.db")) as db, db:
         db.execute("DELETE FROM commits")
-    db.close()
     stage.log.trim("t-in", 2, done + 4)
     assert stage.start("count").wait(END_S) == 78
     assert f"t-in[2]: offset {done} is next" in stage.output

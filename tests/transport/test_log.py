@@ -363,7 +363,6 @@ def test_compaction_packs_small_batches(log: Log, path: Path) -> None:
         pass
     with closing(sqlite3.connect(path)) as database, database:
         assert database.execute("SELECT count(*) FROM batches").fetchone() == (1,)
-    database.close()
     assert len(changes(log)) == 300
 
 

@@ -430,7 +430,6 @@ def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None
     with served(tmp_path, url) as desk:
         with closing(sqlite3.connect(file)) as writer, writer:
             writer.execute("ALTER TABLE breaks RENAME TO hidden")
-        writer.close()
         answer, body = desk.ask("/breaks")
         assert (answer.status, answer.getheader("Retry-After")) == (503, "5")
         assert b"The database did not answer" in body
@@ -443,7 +442,6 @@ def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None
         with closing(sqlite3.connect(file)) as writer, writer:
             writer.execute("ALTER TABLE hidden RENAME TO breaks")
             writer.execute("UPDATE result_history SET result = '{}'")
-        writer.close()
         number = desk.text("/trades/T1", 500).partition("Error ")[2][:8]
         assert f"error {number}: GET '/trades/T1' failed" in (tmp_path / "server.log").read_text()
         assert desk.ask("/breaks")[0].status == 200
@@ -453,7 +451,6 @@ def test_a_failed_download_does_not_look_complete(tmp_path: Path) -> None:
     url = filled(tmp_path, {f"T{number:04}": MORNING["PRICE-1"] for number in range(2_500)})
     with closing(sqlite3.connect(tmp_path / "traderecon.db")) as writer, writer:
         writer.execute("UPDATE result_history SET result = '{}' WHERE trade_id = 'T2400'")
-    writer.close()
     with served(tmp_path, url) as desk, socket.create_connection(("127.0.0.1", desk.port), timeout=30) as reader:
         reader.sendall(b"GET /download/csv HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = b""
