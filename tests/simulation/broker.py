@@ -1,9 +1,9 @@
-"""The broker: the real log, behind a network that is slow, forgets answers, repeats what was said, or is away.
+"""The broker: the real log behind a network that delays requests, loses acknowledgements, duplicates writes or fails.
 
-    send -> travels -> lands in the log -> the answer travels      any of it may take long, or be lost
+    send -> request travels -> append to the log -> acknowledgement travels      any step may be slow or lost
 
-What is on its way lands, whatever has become of who sent it. A group gives partitions to its members in rounds, and
-takes no commit of a member of an earlier round.
+A request in flight is appended even if its sender has died. A group assigns partitions to its members in generations
+and refuses the commit of a member of an earlier generation.
 """
 
 import asyncio
@@ -24,138 +24,141 @@ if TYPE_CHECKING:
     from simulation.worker import Role
 
 SESSION_S = 3.0
-"""A member that has not answered for so long is no member any more."""
+"""Session timeout: a member silent for longer is removed from its group."""
 
 
 CLOCK_STEP_S = 3_600
-"""How far the clock is ahead when it has been set wrong."""
+"""How far ahead a wrong clock is."""
 
 
 class NoAnswer(Exception):
-    """The broker has not answered, or not in time: to be tried again."""
+    """The broker did not answer in time; the caller retries."""
 
 
-class Unheard(NoAnswer):
-    """What was sent may have landed, or not."""
+class AckLost(NoAnswer):
+    """The acknowledgement was lost: the write may or may not have been appended."""
 
 
 class Conditions(NamedTuple):
-    """The weather of a schedule: latencies in seconds, shares of all writes between 0 and 1."""
+    """The network of a schedule: latencies in seconds; shares of all writes between 0 and 1.
+
+    ``split``: the share of appends sent as two requests.
+    """
 
     latency_s: tuple[float, float] = (0.001, 0.01)
     slow: float = 0.0
     slow_s: tuple[float, float] = (0.2, 4.0)
-    unheard: float = 0.0
-    landed_late: float = 0.0
-    most_fetched: int = 50
-    cut: float = 0.0
+    ack_lost: float = 0.0
+    arrives_late: float = 0.0
+    max_fetch: int = 50
+    split: float = 0.0
 
 
 class Broker:
-    """One log for everybody."""
+    """The one log that all workers share."""
 
     def __init__(self, log: Log, loop: VirtualLoop, conditions: Conditions, chance: Random) -> None:
         self.log, self.conditions, self.chance = log, conditions, chance
         self._loop = loop
-        self._away_until_s = self._ahead_until_s = 0.0
+        self._down_until_s = self._ahead_until_s = 0.0
         self._waiting: defaultdict[str, list[asyncio.Future[None]]] = defaultdict(list)
-        self._under_way: set[asyncio.Task[Any]] = set()
-        self.ends: Counter[tuple[str, int]] = Counter()
+        self._in_flight: set[asyncio.Task[Any]] = set()
+        self.end_offsets: Counter[tuple[str, int]] = Counter()
         """The next offset of every partition that has a record."""
-        self.leaders: Counter[tuple[str, int]] = Counter()
-        """How often every partition has had another leader: without one nothing is cut."""
-        self.refusals = 0
-        """So many of the next writes are refused."""
+        self.leader_epochs: Counter[tuple[str, int]] = Counter()
+        """How often the leader of each partition has changed; a log is cut only with a change of leader."""
+        self.writes_to_refuse = 0
+        """How many of the next writes to refuse."""
         self.repeated = 0
         self.refused = 0
 
     def now_ms(self) -> int:
-        """What its clock says."""
+        """The broker's clock."""
         ahead_s = CLOCK_STEP_S if self._loop.time() < self._ahead_until_s else 0
         return int((EPOCH_S + ahead_s + self._loop.time()) * 1000)
 
     def set_clock_ahead(self, for_s: float) -> None:
-        """Set its clock an hour ahead, for a while."""
+        """Set the broker's clock an hour ahead for ``for_s``."""
         self._ahead_until_s = max(self._ahead_until_s, self._loop.time() + for_s)
 
-    def away(self, for_s: float) -> None:
-        """Nothing lands and nothing is answered for a while."""
-        self._away_until_s = max(self._away_until_s, self._loop.time() + for_s)
+    def outage(self, for_s: float) -> None:
+        """Append nothing and answer nothing for ``for_s``."""
+        self._down_until_s = max(self._down_until_s, self._loop.time() + for_s)
 
     async def travel(self) -> None:
-        """What a message takes."""
+        """Wait for the latency of one message, and for the end of an outage."""
         low, high = self.conditions.latency_s
         if self.conditions.slow and self.chance.random() < self.conditions.slow:
             low, high = self.conditions.slow_s
         await asyncio.sleep(self.chance.uniform(low, high))
-        while (left_s := self._away_until_s - self._loop.time()) > 0:
+        while (left_s := self._down_until_s - self._loop.time()) > 0:
             await asyncio.sleep(left_s + self.chance.uniform(0, 0.1))
 
-    def apart(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
         """A task that belongs to no worker."""
         task = self._loop.create_task(work, context=Context())
-        self._under_way.add(task)
-        task.add_done_callback(self._landed)
+        self._in_flight.add(task)
+        task.add_done_callback(self._finished)
         return task
 
-    def _landed(self, task: "asyncio.Task[Any]") -> None:
-        self._under_way.discard(task)
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
+        self._in_flight.discard(task)
         if not task.cancelled():
-            task.exception()  # who was to hear it may be gone
+            task.exception()  # mark it as retrieved: the caller may be dead
 
     def close(self) -> None:
-        """Nothing is on its way any more."""
-        for task in self._under_way:
+        """Cancel every request in flight."""
+        for task in self._in_flight:
             task.cancel()
 
     def send(self, topic: str, partition: int, entries: Sequence[Entry]) -> "asyncio.Task[tuple[int, int]]":
-        """Write; gives the first offset and the time it landed. ProducerSendError: refused. Unheard: who knows."""
-        return self.apart(self._send(topic, partition, entries))
+        """Append; returns the first offset and the append time. ProducerSendError: refused. AckLost: unknown."""
+        return self.spawn(self._send(topic, partition, entries))
 
     async def _send(self, topic: str, partition: int, entries: Sequence[Entry]) -> tuple[int, int]:
         await self.travel()
-        if self.refusals:
-            self.refusals -= 1
+        if self.writes_to_refuse:
+            self.writes_to_refuse -= 1
             self.refused += 1
             raise ProducerSendError(f"{topic}[{partition}] refused {len(entries)} records")
-        unheard = self.chance.random() < self.conditions.unheard
-        if unheard and self.chance.random() < self.conditions.landed_late:
-            self.apart(self._late(topic, partition, entries))
-            raise Unheard
-        at_ms = self.now_ms()
+        unheard = self.chance.random() < self.conditions.ack_lost
+        if unheard and self.chance.random() < self.conditions.arrives_late:
+            self.spawn(self._deliver_late(topic, partition, entries))
+            raise AckLost
+        appended_ms = self.now_ms()
         base = self.write(topic, partition, entries)
         if unheard:
             self.repeated += 1
             await self.travel()
-            raise Unheard
+            raise AckLost
         await self.travel()
-        return base, at_ms
+        return base, appended_ms
 
-    async def _late(self, topic: str, partition: int, entries: Sequence[Entry]) -> None:
-        """A request that everybody has forgotten."""
+    async def _deliver_late(self, topic: str, partition: int, entries: Sequence[Entry]) -> None:
+        """Append a request whose sender has already given up on it."""
         self.repeated += 1
         await asyncio.sleep(self.chance.uniform(0, 4.0))
         await self.travel()
         self.write(topic, partition, entries)
 
     def write(self, topic: str, partition: int, entries: Sequence[Entry]) -> int:
-        """Append at once; a record without a time gets the log's."""
+        """Append without latency; a record without a timestamp gets the broker's time."""
         now_ms = self.now_ms()
-        timed = [(key, value, at_ms or now_ms, headers) for key, value, at_ms, headers in entries]
-        [base] = self.log.append([(topic, partition, timed)])
-        self.ends[topic, partition] = base + len(timed)
-        waiting, self._waiting[topic] = self._waiting[topic], []
-        for waiter in waiting:
+        timestamped = [(key, value, time_ms or now_ms, headers) for key, value, time_ms, headers in entries]
+        [base] = self.log.append([(topic, partition, timestamped)])
+        self.end_offsets[topic, partition] = base + len(timestamped)
+        waiters, self._waiting[topic] = self._waiting[topic], []
+        for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
         return base
 
-    async def grows(self, topics: Iterable[str], within_s: float) -> None:
-        """Return when something is written to one of the topics, or after a while."""
+    async def wait_for_append(self, topics: Iterable[str], timeout_s: float) -> None:
+        """Return when a record is appended to one of the topics, or after ``timeout_s``."""
         waiter: asyncio.Future[None] = self._loop.create_future()
         for topic in topics:
             self._waiting[topic].append(waiter)
-        handle = self._loop.call_later(within_s, lambda: None if waiter.done() else waiter.set_result(None))
+        handle = self._loop.call_later(timeout_s, lambda: None if waiter.done() else waiter.set_result(None))
         try:
             await waiter
         finally:
@@ -163,7 +166,7 @@ class Broker:
 
 
 class Group:
-    """The consumers of one role, and who has what."""
+    """The consumer group of one role, and its assignments."""
 
     def __init__(self, name: str, topics: Mapping[str, int], broker: Broker) -> None:
         self.name, self._broker = name, broker
@@ -171,30 +174,30 @@ class Group:
         self.generation = 0
         self.members: list[Role] = []
         self._changed = asyncio.Event()
-        broker.apart(self._run())
+        broker.spawn(self._run())
 
     def join(self, role: "Role") -> None:
-        """A consumer asks for its share."""
+        """Add a consumer, and rebalance."""
         if role not in self.members:
             self.members.append(role)
         self._changed.set()
 
     def leave(self, role: "Role") -> None:
-        """A consumer has gone, or is thought to have."""
+        """Remove a consumer that left or timed out, and rebalance."""
         if role in self.members:
             self.members.remove(role)
             self._changed.set()
 
-    def shake(self) -> None:
-        """Everything is given anew, for no reason."""
+    def rebalance(self) -> None:
+        """Start a rebalance that nothing requires."""
         self._changed.set()
 
     def commit(self, role: "Role", generation: int, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
-        """Keep a member's offsets; NoAnswer: it is none, or it said so in an earlier round."""
+        """Store a member's offsets; NoAnswer: not a member, or of an earlier generation."""
         if role not in self.members or generation != self.generation:
             raise NoAnswer(f"{self.name}: no member of generation {self.generation}")
-        named = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
-        self._broker.log.commit(self.name, named, {(tp.topic, tp.partition): note for tp, note in notes.items()})
+        by_partition = {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}
+        self._broker.log.commit(self.name, by_partition, {(tp.topic, tp.partition): note for tp, note in notes.items()})
 
     async def _run(self) -> None:
         while True:
@@ -202,16 +205,16 @@ class Group:
             self._changed.clear()
             await asyncio.sleep(self._broker.chance.uniform(0, 0.1))
             self.members = [role for role in self.members if not role.worker.dead]
-            asked = {role: role.worker.spawn(role.give_up()) for role in self.members}
-            if asked:
-                await asyncio.wait(asked.values(), timeout=SESSION_S)
-            for role, task in asked.items():
+            revocations = {role: role.worker.spawn(role.revoke()) for role in self.members}
+            if revocations:
+                await asyncio.wait(revocations.values(), timeout=SESSION_S)
+            for role, task in revocations.items():
                 if role.worker.dead or not task.done():
-                    self.leave(role)  # it joins again when it notices
+                    self.leave(role)  # it rejoins when it notices
             self.generation += 1
-            shares: dict[Role, set[TP]] = {role: set() for role in self.members}
+            assignments: dict[Role, set[TP]] = {role: set() for role in self.members}
             for tp in self._tps:
-                if shares:
-                    shares[self._broker.chance.choice([*shares])].add(tp)
-            for role, share in shares.items():
-                role.take(share, self.generation)
+                if assignments:
+                    assignments[self._broker.chance.choice([*assignments])].add(tp)
+            for role, assigned in assignments.items():
+                role.assign(assigned, self.generation)

@@ -1,8 +1,8 @@
-"""A day: what producers send, and when; a function of its seed. Time is part of it, so no schedule changes a verdict.
+"""A day: what producers send, and when; a function of its seed. It fixes all times, so no schedule changes a verdict.
 
     seed -> Day(records at their times, partitions per topic)
 
-Small and hostile: amends, cancels, duplicates, odd keys, garbage, now and then a record on which our code fails.
+Small and hostile: amends, cancels, duplicates, odd keys, garbage, and sometimes a record on which intake fails.
 """
 
 import random
@@ -16,16 +16,16 @@ from traderecon.records import Source
 from traderecon.simulator import PROFILES, messages
 
 POISON = b'{"poison":1}'
-"""No leg, and the record on which intake fails where a day has one."""
-EVERY = 25
-"""One record in so many is garbage."""
-BEGUN_S = 1.0
+"""The record on which intake fails, in the days that have one; it is no leg."""
+GARBAGE_EVERY = 25
+"""One record in this many is garbage."""
+START_S = 1.0
 
 
-class Sent(NamedTuple):
-    """One record, and when it is sent, in seconds of virtual time."""
+class InputRecord(NamedTuple):
+    """One record of an input topic, and when it is sent, in seconds of virtual time."""
 
-    at_s: float
+    sent_at_s: float
     topic: str
     partition: int
     key: bytes | None
@@ -33,25 +33,25 @@ class Sent(NamedTuple):
 
 
 class Day(NamedTuple):
-    """The records in the order of their times; ``grace_s`` is how long a trade waits.
+    """The records in the order of their send times; ``grace_s`` is the grace of a trade.
 
-    ``partitions`` of the inputs; ``ours``: of every other topic.
+    ``partitions``: of each input topic; ``internal_partitions``: of every other topic.
     """
 
     seed: int
-    records: tuple[Sent, ...]
+    records: tuple[InputRecord, ...]
     partitions: dict[str, int]
-    ours: int
+    internal_partitions: int
     grace_s: int
-    lasts_s: float
+    duration_s: float
 
     @property
-    def poisoned(self) -> bool:
-        """Whether there is a record our code fails on."""
+    def has_poison(self) -> bool:
+        """Whether the day has a record that intake fails on."""
         return any(record.value == POISON for record in self.records)
 
 
-def drawn(seed: int, *, trades: int | None = None, poisoned: bool | None = None) -> Day:
+def draw_day(seed: int, *, trades: int | None = None, poison: bool | None = None) -> Day:
     """The day of a seed."""
     chance = random.Random(f"day {seed}")
     count = trades or chance.randint(2, 9)
@@ -62,25 +62,25 @@ def drawn(seed: int, *, trades: int | None = None, poisoned: bool | None = None)
         PNL: 1,
     }
     names = {Source.EXECUTIONS: EXECUTIONS, Source.CONFIRMATIONS: CONFIRMATIONS, Source.PNL: PNL}
-    lasts_s, grace_s = chance.choice((1.0, 3.0, 6.0)), chance.choice((1, 3))
-    sent = list(messages(seed, count, profile))
-    last = max(each.position for each in sent) + 1
+    duration_s, grace_s = chance.choice((1.0, 3.0, 6.0)), chance.choice((1, 3))
+    day_messages = list(messages(seed, count, profile))
+    positions = max(message.position for message in day_messages) + 1
     records = []
-    for each in sent:
-        topic = names[each.source]
-        value: bytes | None = each.value
-        if not chance.randrange(EVERY):
+    for message in day_messages:
+        topic = names[message.source]
+        value: bytes | None = message.value
+        if not chance.randrange(GARBAGE_EVERY):
             value = chance.choice(GARBAGE[:-1])
-        key = each.key or (b"T" if value is None else None)
-        at_s = BEGUN_S + lasts_s * each.position / last + chance.random() * 0.2
-        records.append(Sent(at_s, topic, each.partition(partitions[topic]), key, value))
-    if poisoned or (poisoned is None and not chance.randrange(10)):
-        at_s = BEGUN_S + chance.random() * lasts_s
-        records.append(Sent(at_s, EXECUTIONS, 0, b"P", POISON))
-    # In the log's time a millisecond is the least.
-    ordered = sorted((record._replace(at_s=round(record.at_s, 3)) for record in records), key=_known)
-    return Day(seed, tuple(ordered), partitions, chance.choice((1, 1, 2)), grace_s, lasts_s)
+        key = message.key or (b"T" if value is None else None)
+        sent_at_s = START_S + duration_s * message.position / positions + chance.random() * 0.2
+        records.append(InputRecord(sent_at_s, topic, message.partition(partitions[topic]), key, value))
+    if poison or (poison is None and not chance.randrange(10)):
+        sent_at_s = START_S + chance.random() * duration_s
+        records.append(InputRecord(sent_at_s, EXECUTIONS, 0, b"P", POISON))
+    # The log's timestamps are in milliseconds.
+    in_order = sorted((record._replace(sent_at_s=round(record.sent_at_s, 3)) for record in records), key=_order)
+    return Day(seed, tuple(in_order), partitions, chance.choice((1, 1, 2)), grace_s, duration_s)
 
 
-def _known(record: Sent) -> tuple[float, str, int, bytes, bytes]:
-    return record.at_s, record.topic, record.partition, record.key or b"", record.value or b""
+def _order(record: InputRecord) -> tuple[float, str, int, bytes, bytes]:
+    return record.sent_at_s, record.topic, record.partition, record.key or b"", record.value or b""

@@ -1,6 +1,6 @@
-"""Local stores without a disk: what a worker's RocksDB would hold, in memory, and gone only when it is wiped.
+"""Local stores in memory, in place of a worker's RocksDB; they outlive the worker and are lost only when wiped.
 
-Opening a RocksDB takes five milliseconds, a whole schedule less than a hundred. Real ones: ``ends.py``.
+Opening a RocksDB takes five milliseconds, a whole schedule less than a hundred. Real stores: ``kills.py``.
 """
 
 from bisect import bisect_left, insort
@@ -10,9 +10,9 @@ from typing import Any
 
 
 class RowsBatch:
-    """Writes that happen at once; what a ``WriteBatch`` is to RocksDB."""
+    """Writes applied atomically, in place of RocksDB's ``WriteBatch``."""
 
-    def __init__(self, raw_mode: bool = False) -> None:  # as RocksDB's is called
+    def __init__(self, raw_mode: bool = False) -> None:  # the signature of RocksDB's
         self.writes: list[tuple[bytes, bytes | None]] = []
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -23,16 +23,16 @@ class RowsBatch:
 
 
 class RowsBound:
-    """Where a walk ends; what ``ReadOptions`` are to RocksDB."""
+    """The upper bound of an iteration, in place of RocksDB's ``ReadOptions``."""
 
-    before: bytes | None = None
+    upper_bound: bytes | None = None
 
     def set_iterate_upper_bound(self, key: bytes) -> None:
-        self.before = key
+        self.upper_bound = key
 
 
 class LocalRows:
-    """One partition's rows in the order of their keys; what an ``Rdict`` in raw mode offers, as far as it is used."""
+    """One partition's rows in key order: the part of a raw-mode ``Rdict`` that the product uses."""
 
     def __init__(self) -> None:
         self._rows: dict[bytes, bytes] = {}
@@ -61,42 +61,44 @@ class LocalRows:
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         yield from ((key, self._rows[key]) for key in self._keys)
 
-    def iter(self, bound: RowsBound) -> "_Walk":
-        stop = None if bound.before is None else bisect_left(self._keys, bound.before)
-        return _Walk(self._rows, self._keys[:stop])
+    def iter(self, options: RowsBound) -> "_RowIterator":
+        stop = None if options.upper_bound is None else bisect_left(self._keys, options.upper_bound)
+        return _RowIterator(self._rows, self._keys[:stop])
 
     def close(self) -> None:
         """What is written stays."""
 
 
-class _Walk:
-    """A place among the rows, as of when it was sought."""
+class _RowIterator:
+    """An iterator over the rows as they were at ``seek``."""
 
     def __init__(self, rows: dict[bytes, bytes], keys: list[bytes]) -> None:
         self._rows, self._keys = rows, keys
-        self._left: list[tuple[bytes, bytes]] = []
+        self._remaining: list[tuple[bytes, bytes]] = []
 
     def seek(self, key: bytes) -> None:
-        self._left = [(each, self._rows[each]) for each in reversed(self._keys[bisect_left(self._keys, key) :])]
+        self._remaining = [
+            (row_key, self._rows[row_key]) for row_key in reversed(self._keys[bisect_left(self._keys, key) :])
+        ]
 
     def valid(self) -> bool:
-        return bool(self._left)
+        return bool(self._remaining)
 
     def next(self) -> None:
-        self._left.pop()
+        self._remaining.pop()
 
     def key(self) -> bytes:
-        return self._left[-1][0]
+        return self._remaining[-1][0]
 
     def value(self) -> bytes:
-        return self._left[-1][1]
+        return self._remaining[-1][1]
 
     def status(self) -> None:
-        """Everything can be read."""
+        """Nothing to report: a row in memory is always readable."""
 
 
 class LocalStore:
-    """The stores of one home, by partition."""
+    """The stores of one home, one per partition."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -109,7 +111,7 @@ class LocalStore:
         return self._directory / str(partition)
 
     def wipe(self) -> None:
-        """The disk is lost."""
+        """Lose the disk."""
         self._rows = {}
 
     def close(self) -> None:

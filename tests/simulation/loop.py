@@ -1,6 +1,6 @@
-"""The loop: asyncio on a clock that jumps to whatever comes next. A second costs what is done in it, and no more.
+"""The loop: asyncio on a virtual clock that jumps to the next timer, so waiting costs no real time.
 
-Nothing waits for the machine: no socket, no thread. So the same calls come in the same order every time.
+Nothing depends on the machine: no socket, no thread. The same calls come in the same order every time.
 """
 
 import asyncio
@@ -9,15 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 EPOCH_S = 1_753_500_000
-"""When virtual time begins, in seconds since 1970."""
+"""The start of virtual time, in seconds since 1970."""
 
 
-class Still(RuntimeError):
-    """Nobody waits for anything that will come: the simulation hangs."""
+class Deadlock(RuntimeError):
+    """No task is ready and no timer is set: the simulation hangs."""
 
 
-class _Jumps(selectors.SelectSelector):
-    """Where a loop would sleep, time goes on."""
+class _VirtualSelector(selectors.SelectSelector):
+    """Advances the clock where a real loop would sleep."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -25,32 +25,32 @@ class _Jumps(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            raise Still("nothing is under way, and nothing is to come")
+            raise Deadlock("no task is ready and no timer is set")
         self.now_s += max(0.0, timeout)
         return []
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """``work_s`` says how long what an executor is given takes; it is done in this thread."""
+    """An event loop in virtual time; ``work`` runs the calls of executors, in this thread."""
 
     def __init__(self, work: Callable[[Callable[[], Any]], "asyncio.Future[Any]"] | None = None) -> None:
-        self._jumps = _Jumps()
-        super().__init__(self._jumps)
+        self._selector = _VirtualSelector()
+        super().__init__(self._selector)
         self.work = work
 
     def time(self) -> float:
         """Seconds since the simulation began."""
-        return self._jumps.now_s
+        return self._selector.now_s
 
     def now_ns(self) -> int:
-        """The clock on the wall."""
-        return int((EPOCH_S + self._jumps.now_s) * 1_000_000) * 1_000
+        """The wall clock, in nanoseconds since 1970."""
+        return int((EPOCH_S + self._selector.now_s) * 1_000_000) * 1_000
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
-        """Have it done by whoever is at work: see ``Worker.work``."""
+        """Run a call as the current worker: see ``Worker.run_in_thread``."""
         if self.work is None:
-            raise RuntimeError("nobody is there to work")
+            raise RuntimeError("no executor is installed")
         return self.work(lambda: func(*args))
 
     def _write_to_self(self) -> None:
-        """There is no other thread that could wake this one."""
+        """Nothing to do: no other thread can wake this loop."""

@@ -1,9 +1,9 @@
-"""The plan: everything that goes wrong in one schedule, drawn from its seed before it begins.
+"""The plan: every fault of one schedule, drawn from its seed before the schedule starts.
 
     seed -> Plan(day, conditions, faults)
 
-A fault is an end at the n-th pass of a point, a stop, a wipe, a refusal, an outage, a rebalance, a compaction, a clock
-that is set.
+A fault is a crash at the n-th hit of a failpoint, a frozen worker, a wiped disk, a refused write, an outage, a
+rebalance, a compaction, or a wrong clock.
 """
 
 import random
@@ -11,13 +11,13 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from simulation.broker import Conditions
-from simulation.day import Day, drawn
+from simulation.day import Day, draw_day
 from traderecon.transport.failpoints import FAILPOINTS, Failpoint
 
-SHARED = 8
-"""So many schedules in a row have one day: whatever goes wrong, they come to the same."""
+SCHEDULES_PER_DAY = 8
+"""This many consecutive schedules share a day, and must reach the same verdicts whatever the faults."""
 
-SELDOM = {
+RARE_HITS = {
     Failpoint.OPENING: 6,
     Failpoint.OPENED: 6,
     Failpoint.RECOVERED: 6,
@@ -28,12 +28,12 @@ SELDOM = {
     Failpoint.FAILURE_COUNTED: 2,
     Failpoint.RECOVERING: 8,
 }
-"""How often a point is passed on a usual day, where that is not often."""
-OFTEN = 50
+"""How often a failpoint is hit on a usual day, for those that are hit rarely."""
+COMMON_HITS = 50
 
 
 class Crash(NamedTuple):
-    """A worker ends at the n-th pass of a point, counted over all workers; perhaps its disk, or the database, too."""
+    """A worker dies at the n-th hit of a failpoint, counted over all workers; perhaps its disk or the database too."""
 
     point: str
     nth: int
@@ -42,44 +42,44 @@ class Crash(NamedTuple):
 
 
 class Kind(StrEnum):
-    """What happens at a time of its own."""
+    """A fault that is injected at a given time."""
 
-    STOP = "stop"
+    FREEZE = "stop"
     LEAVE = "leave"
     REFUSE = "refuse"
-    AWAY = "away"
+    OUTAGE = "away"
     REBALANCE = "rebalance"
     COMPACT = "compact"
     WIPE = "wipe"
     CUT = "cut"
-    """See ``Surgery``; never drawn with the others, for it may be refused."""
-    FORGET = "forget"
-    """Every local store is lost, and the changelog: its topic was deleted, or the one broker that had it replaced."""
+    """See ``Surgery``; never drawn with the others, because the workers may refuse to continue after it."""
+    LOSE_STATE = "forget"
+    """Every local store and the changelog are lost: the topic was deleted, or the only broker with it was replaced."""
     CLOCK = "clock"
-    """The log's clock is an hour ahead for a while."""
+    """The broker's clock is an hour ahead for a while."""
 
 
 class Surgery(NamedTuple):
-    """A log cut and filled again: the last ``cut`` share of a partition goes, ``refill`` copies of records come.
+    """Cut a log and fill it again: the last ``cut`` share of a partition is removed, ``refill`` records are copied in.
 
-    ``held`` are roles that read nothing for ``hold_s`` before, so that they lag. ``alive``: the workers go on
-    meanwhile; else they have died, and start on the log as it is then. ``compacted``: a compaction is run behind it.
+    ``paused_roles`` read nothing for ``pause_s`` before, so that they lag. ``workers_alive``: the workers keep running
+    meanwhile; otherwise they die first and start on the changed log. ``compacted``: a compaction runs afterwards.
     """
 
     topic: str
     partition: int
     cut: float
     refill: int
-    held: tuple[str, ...] = ()
-    hold_s: float = 0.0
-    alive: bool = False
+    paused_roles: tuple[str, ...] = ()
+    pause_s: float = 0.0
+    workers_alive: bool = False
     compacted: bool = False
 
 
 class Fault(NamedTuple):
-    """One of them; ``slot`` is the worker it happens to, ``for_s`` how long it lasts."""
+    """One fault; ``slot`` is the worker it hits, ``for_s`` how long it lasts."""
 
-    at_s: float
+    inject_at_s: float
     kind: Kind
     slot: int = 0
     for_s: float = 0.0
@@ -100,23 +100,23 @@ class Plan(NamedTuple):
     surgery: Surgery | None = None
 
 
-def planned(seed: int) -> Plan:
+def draw_plan(seed: int) -> Plan:
     """The plan of a seed."""
     chance = random.Random(f"plan {seed}")
-    day = drawn(seed // SHARED)
+    day = draw_day(seed // SCHEDULES_PER_DAY)
     workers = chance.choice((1, 2, 2))
-    ends_s = 1.0 + day.lasts_s + 3.0
-    rough = chance.random()
+    last_fault_s = 1.0 + day.duration_s + 3.0
+    severity = chance.random()
     conditions = Conditions(
         latency_s=chance.choice(((0.001, 0.01), (0.001, 0.1), (0.01, 0.3))),
-        slow=chance.choice((0.0, 0.0, 0.02)) * rough,
-        unheard=chance.choice((0.0, 0.05, 0.2)) * rough,
-        landed_late=chance.choice((0.0, 0.5)),
-        most_fetched=chance.choice((2, 8, 50)),
-        cut=chance.choice((0.0, 0.3)),
+        slow=chance.choice((0.0, 0.0, 0.02)) * severity,
+        ack_lost=chance.choice((0.0, 0.05, 0.2)) * severity,
+        arrives_late=chance.choice((0.0, 0.5)),
+        max_fetch=chance.choice((2, 8, 50)),
+        split=chance.choice((0.0, 0.3)),
     )
     crashes = tuple(_crash(chance) for _ in range(chance.choice((0, 1, 1, 2, 2, 3, 4))))
-    faults = sorted(_fault(chance, workers, ends_s) for _ in range(chance.choice((0, 0, 1, 2, 3, 4))))
+    faults = sorted(_fault(chance, workers, last_fault_s) for _ in range(chance.choice((0, 0, 1, 2, 3, 4))))
     return Plan(
         seed,
         day,
@@ -132,22 +132,24 @@ def planned(seed: int) -> Plan:
 
 def _crash(chance: random.Random) -> Crash:
     point = chance.choice(FAILPOINTS)
-    nth = chance.randint(1, SELDOM.get(point, OFTEN))
+    nth = chance.randint(1, RARE_HITS.get(point, COMMON_HITS))
     return Crash(point, nth, wipe=chance.random() < 0.25, database=chance.random() < 0.05)
 
 
-def _fault(chance: random.Random, workers: int, ends_s: float) -> Fault:
-    kind = chance.choice([*(kind for kind in Kind if kind is not Kind.CUT), Kind.STOP])
-    for_s = round(chance.uniform(0.2, 7.0), 3) if kind in {Kind.STOP, Kind.AWAY, Kind.CLOCK} else 0.0
-    return Fault(round(chance.uniform(0.5, ends_s), 3), kind, chance.randrange(workers), for_s)
+def _fault(chance: random.Random, workers: int, last_fault_s: float) -> Fault:
+    kind = chance.choice([*(kind for kind in Kind if kind is not Kind.CUT), Kind.FREEZE])
+    for_s = round(chance.uniform(0.2, 7.0), 3) if kind in {Kind.FREEZE, Kind.OUTAGE, Kind.CLOCK} else 0.0
+    return Fault(round(chance.uniform(0.5, last_fault_s), 3), kind, chance.randrange(workers), for_s)
 
 
-def small() -> Plan:
-    """A small day on which every point is passed: poison, a worker that leaves and comes back, a disk that is lost."""
-    day = drawn(3, trades=2, poisoned=True)
+def small_plan() -> Plan:
+    """A small day that hits every failpoint: poison, a worker that leaves and returns, a disk that is lost."""
+    day = draw_day(3, trades=2, poison=True)
     faults = (
         Fault(2.0, Kind.REBALANCE),
         Fault(12.5, Kind.LEAVE),
         Fault(16.0, Kind.WIPE),
     )
-    return Plan(-1, day._replace(lasts_s=2.0, ours=1), Conditions(most_fetched=6), faults=faults, progress_s=2.5)
+    return Plan(
+        -1, day._replace(duration_s=2.0, internal_partitions=1), Conditions(max_fetch=6), faults=faults, progress_s=2.5
+    )

@@ -1,9 +1,10 @@
-"""The verdict on a schedule: what the oracle says of its topics and its database, and what only a simulation can ask.
+"""The verdict on a schedule: the oracle's findings on topics and database, and checks only a simulation can make.
 
     outcome, world -> findings, digest
 
-The oracle is the torture's; it shares no code with what it judges. Besides: a table is its changelog, versions rise,
-no end came that nobody caused. The digest is of what was decided, and of nothing that time or order gave.
+The oracle is the torture's; it shares no code with the product. In addition: a table equals its changelog, versions
+increase, and no worker ended without a fault. The digest covers the verdicts, and nothing that depends on time or
+order.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ LOCAL = (b"\x00changelog", b"\x00format")
 
 
 class SettledHistory(PipelineHistory):
-    """Everything there is, when the world says that it is settled."""
+    """A history that is complete when the world says that it has settled."""
 
     settled = True
 
@@ -36,13 +37,13 @@ class SettledHistory(PipelineHistory):
 
 
 class Verdict:
-    """What is wrong, and the digest of what was decided."""
+    """What is wrong, and the digest of the verdicts."""
 
     def __init__(self, outcome: Outcome, world: World) -> None:
         self._outcome, self._world = outcome, world
         self.history = self._read()
         self.findings = [
-            *self._ends(),
+            *self._unexpected_ends(),
             *self.history.findings(),
             *self._versions(),
             *self._tables(),
@@ -57,99 +58,106 @@ class Verdict:
         topics[pipeline_oracle.CHANGELOG] = topics.pop(CHANGELOG)
         committed: dict[tuple[str, int], int] = {}
         for group in world.groups.values():
-            places = [(role, number) for role in names for number in range(world.partitions[role])]
-            committed |= world.log.committed(group.name, places)
+            tps = [(role, number) for role in names for number in range(world.partitions[role])]
+            committed |= world.log.committed(group.name, tps)
         acknowledged = {role: topics[role] for role in INPUTS}
-        over_s = EPOCH_S + world.plan.day.records[-1].at_s + world.plan.day.grace_s
+        graces_end_s = EPOCH_S + world.plan.day.records[-1].sent_at_s + world.plan.day.grace_s
         database = read_database(world.bench.directory / "traderecon.db")
-        history = SettledHistory(names, over_s, acknowledged, committed, database, topics)
+        history = SettledHistory(names, graces_end_s, acknowledged, committed, database, topics)
         history.settled = self._outcome.settled
         return history
 
-    def _ends(self) -> Iterator[Finding]:
-        """WRONG: a worker ended, and nothing was to end it. LOST: what should be decided never is."""
+    def _unexpected_ends(self) -> Iterator[Finding]:
+        """WRONG: a worker ended without a fault that explains it. LOST: the schedule never settled."""
         for end in self._outcome.unexpected:
             yield Finding(Defect.WRONG, NOWHERE, NOWHERE, f"a worker ended: {end}")
         if not self._outcome.settled:
-            yield Finding(Defect.LOST, NOWHERE, NOWHERE, f"nothing is settled after {self._outcome.ended_s:.0f} s")
+            yield Finding(Defect.LOST, NOWHERE, NOWHERE, f"not settled after {self._outcome.ended_s:.0f} s")
         if len(self._world.plan.day.records) != sum(len(self.history.topics[role]) for role in INPUTS):
-            yield Finding(Defect.INPUT, NOWHERE, NOWHERE, "the log does not have what was sent")
+            yield Finding(Defect.INPUT, NOWHERE, NOWHERE, "the input topics do not hold all records that were sent")
 
     def _versions(self) -> Iterator[Finding]:
-        """WRONG: on a partition of a topic a trade goes back to an earlier version it never told there."""
-        seen: dict[tuple[str, int, str], int] = defaultdict(int)
-        told: dict[tuple[str, int, str], set[int]] = defaultdict(set)
+        """WRONG: a trade goes back to an earlier version that was not published on this partition before."""
+        highest: dict[tuple[str, int, str], int] = defaultdict(int)
+        published: dict[tuple[str, int, str], set[int]] = defaultdict(set)
         for result in self.history.results:
-            place = (result.role, result.entry.partition, result.trade_id)
-            if result.version < seen[place] and result.version not in told[place]:
-                text = f"{result.trade_id} has version {result.version} behind {seen[place]}"
+            stream = (result.role, result.entry.partition, result.trade_id)
+            if result.version < highest[stream] and result.version not in published[stream]:
+                text = f"{result.trade_id} has version {result.version} after {highest[stream]}"
                 yield Finding(Defect.WRONG, result.entry.partition, result.entry.offset, text)
-            seen[place] = max(seen[place], result.version)
-            told[place].add(result.version)
+            highest[stream] = max(highest[stream], result.version)
+            published[stream].add(result.version)
 
     def _false_breaks(self) -> Iterator[Finding]:
-        """WRONG: a trade was UNMATCHED at some time though both legs were sent within its grace.
+        """WRONG: a trade was UNMATCHED at some time although both legs were sent within its grace.
 
-        Only where no leg takes another back: what a cancel leaves alone may be a break.
+        Trades with a cancel are left out: the other leg may rightly be a break.
         """
         day = self._world.plan.day
-        sent: dict[str, dict[str, float]] = defaultdict(dict)
+        sent_at_s: dict[str, dict[str, float]] = defaultdict(dict)
         cancelled = set()
         for record in day.records:
             row = row_of(record.topic, record.value) if record.topic in {EXECUTIONS, CONFIRMATIONS} else None
             if row is not None:
-                sent[row["trade_id"]].setdefault(record.topic, record.at_s)
+                sent_at_s[row["trade_id"]].setdefault(record.topic, record.sent_at_s)
                 if row.get("kind", "new").lower() == "cancel":
                     cancelled.add(row["trade_id"])
         for result in self.history.results:
-            legs = sent[result.trade_id]
-            both = len(legs) > 1 and abs(legs[EXECUTIONS] - legs[CONFIRMATIONS]) < day.grace_s
-            if result.state == "UNMATCHED" and both and result.trade_id not in cancelled:
+            legs = sent_at_s[result.trade_id]
+            both_in_time = len(legs) > 1 and abs(legs[EXECUTIONS] - legs[CONFIRMATIONS]) < day.grace_s
+            if result.state == "UNMATCHED" and both_in_time and result.trade_id not in cancelled:
                 text = f"{result.trade_id} was UNMATCHED, and both legs were sent within the grace"
                 yield Finding(Defect.WRONG, result.entry.partition, result.entry.offset, text)
 
     def _tables(self) -> Iterator[Finding]:
-        """STORE: a local store is not what its changelog says."""
+        """STORE: a local store differs from its changelog."""
         world = self._world
         for home in world.homes:
             for partition in sorted(home.store.partitions):
                 stored = dict(home.store.of(partition).items())
                 if not stored:
                     continue
-                held = int(stored.get(b"\x00changelog", b"0"))
-                records = [one for one in entries(world, CHANGELOG) if one.partition == partition and one.offset < held]
-                said = folded(records)
-                kept = {key: value for key, value in stored.items() if not key.startswith(LOCAL)}
-                if said != kept and held >= world.log.earliest(CHANGELOG, partition):
-                    keys = sorted(key for key in said.keys() | kept.keys() if said.get(key) != kept.get(key))
+                applied = int(stored.get(b"\x00changelog", b"0"))
+                records = [
+                    record
+                    for record in entries(world, CHANGELOG)
+                    if record.partition == partition and record.offset < applied
+                ]
+                expected = compacted(records)
+                actual = {key: value for key, value in stored.items() if not key.startswith(LOCAL)}
+                if expected != actual and applied >= world.log.earliest(CHANGELOG, partition):
+                    keys = sorted(
+                        key for key in expected.keys() | actual.keys() if expected.get(key) != actual.get(key)
+                    )
                     key = keys[0]
-                    text = f"{home.directory.name} has {kept.get(key)!r} under {key!r}, the changelog {said.get(key)!r}"
-                    yield Finding(Defect.STORE, partition, held, text)
+                    both = f"{actual.get(key)!r} under {key!r}, the changelog {expected.get(key)!r}"
+                    text = f"{home.directory.name} has {both}"
+                    yield Finding(Defect.STORE, partition, applied, text)
 
     def _digest(self) -> str:
         database = self.history.database
-        texts = {row["event_id"]: json.loads(row["result"]) for row in database.result_history}
-        decided = [
+        results = {row["event_id"]: json.loads(row["result"]) for row in database.result_history}
+        verdicts = [
             (
                 row["trade_id"],
                 row["version"],
                 row["state"],
                 row["reasons"],
                 row["event_id"],
-                texts[row["event_id"]]["checks"],
+                results[row["event_id"]]["checks"],
             )
             for row in database.results
         ]
-        letters = [
+        dead_letters = [
             (row["source_topic"], row["source_partition"], row["source_offset"], row["code"], row["sha256"])
             for row in database.dead_letters
         ]
-        claim = json.dumps([sorted(decided, key=str), sorted(letters)], sort_keys=True)
-        return hashlib.sha256(claim.encode()).hexdigest()[:16]
+        content = json.dumps([sorted(verdicts, key=str), sorted(dead_letters)], sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def folded(records: list[Entry]) -> dict[bytes, bytes]:
-    """What a changelog comes to: the last value of a key; of those that rise, the highest number."""
+def compacted(records: list[Entry]) -> dict[bytes, bytes]:
+    """The rows of a changelog: the last value of each key; for monotonic rows the one with the highest number."""
     rows: dict[bytes, bytes] = {}
     for record in records:
         key = record.key or b""

@@ -2,8 +2,8 @@
 
     Worker(slot) -> intake, matching, sink, each with a consumer of its group -> works until it dies
 
-It hears from the outside through one door: so it can be stopped, woken late, and killed at any point. What it has sent
-by then lands all the same.
+Every answer from outside passes ``receive``, so a worker can be frozen, woken late and killed at any point. Requests
+it sent before are processed all the same.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from weakref import WeakSet
 from faust.transport.consumer import Consumer
 from faust.types import TP
 
-from simulation.broker import NoAnswer, Unheard
+from simulation.broker import AckLost, NoAnswer
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.sink import agent as sink_agent
@@ -46,18 +46,18 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-AT_WORK: ContextVar["Worker | None"] = ContextVar("at work", default=None)
-"""Whose code is running."""
-QUEUE = 4
-AGAIN_S = 0.5
+CURRENT: ContextVar["Worker | None"] = ContextVar("at work", default=None)
+"""The worker whose code is running."""
+QUEUE_SIZE = 4
+RETRY_S = 0.5
 
 
 class Died(BaseException):
-    """The process has ended: nothing of it runs any more."""
+    """The worker's process is dead: stop the running code."""
 
 
 class Worker:
-    """One life of one slot, on the slot's home."""
+    """One process on the home of one slot, from its start to its death."""
 
     def __init__(self, world: "World", home: "Home") -> None:
         self.world, self.home = world, home
@@ -65,27 +65,27 @@ class Worker:
         self._awake = asyncio.Event()
         self._awake.set()
         self._context = copy_context()
-        self._context.run(AT_WORK.set, self)
+        self._context.run(CURRENT.set, self)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._thread = asyncio.Lock()
         self.metrics = Metrics()
         self.roles = [Role(self, name) for name in world.groups]
 
     def start(self) -> None:
-        """Be there, and ask for partitions."""
+        """Start all roles; they join their groups."""
         for role in self.roles:
             role.start()
 
     # -- tasks
 
     def spawn(self, work: Coroutine[Any, Any, Answer], *, watched: bool = True) -> "asyncio.Task[Answer]":
-        """Run something as this worker; when it fails, the worker ends."""
+        """Run a coroutine as this worker; if it fails, the worker dies."""
         task = self.world.loop.create_task(work, context=self._context.copy())
         self._tasks.add(task)
-        task.add_done_callback(self._ended if watched else self._done)
+        task.add_done_callback(self._ended if watched else self._finished)
         return task
 
-    def _done(self, task: "asyncio.Task[Any]") -> None:
+    def _finished(self, task: "asyncio.Task[Any]") -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()
@@ -95,26 +95,26 @@ class Worker:
         if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Died):
             self.die(error)
 
-    def die(self, why: object) -> None:
-        """End, here and now."""
+    def die(self, cause: object) -> None:
+        """Die at once, as by SIGKILL."""
         if self.dead:
             return
         self.dead = True
         for task in [*self._tasks]:
             task.cancel()
         self.home.store.close()
-        self.world.buried(self, why)
+        self.world.on_death(self, cause)
 
     def work(self, call: Callable[[], Answer]) -> "asyncio.Task[Answer]":
-        """What a thread of its own would do, one thing after the other."""
+        """Run a call as the database thread would: one at a time."""
 
-        async def done() -> Answer:
+        async def call_in_turn() -> Answer:
             async with self._thread:
                 await asyncio.sleep(self.world.database_s())
                 await self.awake()
                 return call()
 
-        return self.spawn(done(), watched=False)
+        return self.spawn(call_in_turn(), watched=False)
 
     # -- sleep
 
@@ -128,32 +128,32 @@ class Worker:
 
     @property
     def asleep(self) -> bool:
-        """Whether it is stopped."""
+        """Whether the worker is frozen."""
         return not self._awake.is_set()
 
     async def awake(self) -> None:
-        """Return once it is not stopped."""
+        """Wait until the worker is not frozen."""
         while not self._awake.is_set():
             await self._awake.wait()
         if self.dead:
             raise Died
 
-    async def hears(self, answer: "asyncio.Future[Answer]") -> Answer:
-        """The answer to something that was sent: it comes whether or not anybody hears it."""
+    async def receive(self, answer: "asyncio.Future[Answer]") -> Answer:
+        """Wait for an answer; it arrives even if the worker has died meanwhile."""
         try:
             return await asyncio.shield(answer)
         finally:
             await self.awake()
 
-    async def asks(self, question: Callable[[], Answer]) -> Answer:
-        """Have the broker answer a question."""
+    async def request(self, question: Callable[[], Answer]) -> Answer:
+        """Send a request to the broker and wait for its answer."""
         await self.awake()
 
-        async def answered() -> Answer:
+        async def respond() -> Answer:
             await self.world.broker.travel()
             return question()
 
-        return await self.hears(self.world.broker.apart(answered()))
+        return await self.receive(self.world.broker.spawn(respond()))
 
 
 class _Tables(dict[str, Any]):
@@ -177,7 +177,7 @@ class _Tables(dict[str, Any]):
 
 
 class _Flow:
-    """Whether records flow."""
+    """Stands in for Faust's flow control: whether records flow."""
 
     def __init__(self) -> None:
         self._active = False
@@ -192,8 +192,8 @@ class _Flow:
         self._active = False
 
 
-async def _nothing(*given: Any) -> None:
-    """Nobody waits for this."""
+async def _nothing(*args: Any) -> None:
+    """Stands in for services that the simulation does not need."""
 
 
 class _Conf:
@@ -207,12 +207,12 @@ class _Conf:
 
 
 class RoleApp:
-    """What the parts of one role see of their app."""
+    """The app as the parts of one role see it."""
 
     def __init__(self, role: "Role", name: str) -> None:
         self.role = role
-        self._whole = role.worker.world.bench.wholes[role.worker.world.plan.day.ours]
-        self.conf = _Conf(self._whole.conf, name)
+        self._app = role.worker.world.bench.apps[role.worker.world.plan.day.internal_partitions]
+        self.conf = _Conf(self._app.conf, name)
         self.tables = _Tables()
         self.topics = SimpleNamespace(_topic_name_index={})
         self.flow_control = _Flow()
@@ -235,8 +235,8 @@ class RoleApp:
         self.consumer: Any = None
 
     def __getattr__(self, name: str) -> Any:
-        """What an app has that nothing here replaces."""
-        return getattr(self._whole, name)
+        """Everything that is not replaced here comes from the real app."""
+        return getattr(self._app, name)
 
     @property
     def should_stop(self) -> bool:
@@ -252,40 +252,40 @@ class RoleApp:
         return SimpleNamespace(names=names)
 
     def agent(self, topic: Any, name: str) -> Callable[[Any], Any]:
-        def made(run: Any) -> Any:
+        def register(run: Any) -> Any:
             stream = Stream(self)
-            for each in topic.names:
-                self.topics._topic_name_index[each] = [stream.channel]
+            for topic_name in topic.names:
+                self.topics._topic_name_index[topic_name] = [stream.channel]
             self.agents[name] = SimpleNamespace(run=run, name=name, _actors=[SimpleNamespace(stream=stream)])
             return run
 
-        return made
+        return register
 
     def timer(self, interval: float, *, name: str = "") -> Callable[[Any], Any]:
-        def made(tell: Any) -> Any:
-            if name:  # the one that has none looks after the file of the database, which nobody takes away here
-                self.timers.append(tell)
-            return tell
+        def register(publish: Any) -> Any:
+            if name:  # the unnamed timer watches the database file, which stays here
+                self.timers.append(publish)
+            return publish
 
-        return made
+        return register
 
 
-def _nothing_sync(*given: Any) -> None:
-    """Nobody asks for this."""
+def _nothing_sync(*args: Any) -> None:
+    """Stands in for callbacks that the simulation never calls."""
 
 
 class Channel:
-    """Where an agent's events wait."""
+    """The queue of an agent's events."""
 
     def __init__(self) -> None:
-        self.queue: asyncio.Queue[Any] = asyncio.Queue(QUEUE)
+        self.queue: asyncio.Queue[Any] = asyncio.Queue(QUEUE_SIZE)
 
     async def __anext__(self) -> Any:
         return await self.queue.get()
 
 
 class Stream(BatchStream):
-    """The real stream on a simulated channel: what is acknowledged, or given back, is decided by ``BatchStream``."""
+    """The real stream on a simulated channel: ``BatchStream`` decides what is acknowledged and what is returned."""
 
     def __init__(self, app: RoleApp) -> None:
         self.app, self.channel = cast(Any, app), cast(Any, Channel())
@@ -300,11 +300,11 @@ class Stream(BatchStream):
     async def maybe_start(self) -> bool:
         return False
 
-    def _on_stream_event_in(self, *given: Any) -> None: ...
+    def _on_stream_event_in(self, *args: Any) -> None: ...
 
-    def _on_stream_event_out(self, *given: Any) -> None: ...
+    def _on_stream_event_out(self, *args: Any) -> None: ...
 
-    def _on_message_out(self, *given: Any) -> None: ...
+    def _on_message_out(self, *args: Any) -> None: ...
 
     def _channel_stop_iteration(self, channel: Any) -> None: ...
 
@@ -313,9 +313,9 @@ class Stream(BatchStream):
 
 
 class _Quiet:
-    """A log nobody reads."""
+    """A logger that discards everything."""
 
-    def info(self, *said: Any) -> None: ...
+    def info(self, *args: Any) -> None: ...
 
     warning = dev = critical = error = info
 
@@ -324,7 +324,7 @@ QUIET = _Quiet()
 
 
 class Producer:
-    """Writes as the Kafka producer does: in pieces, each sent again until its acknowledgement is heard."""
+    """Writes as the Kafka producer does: in several requests, each retried until it is acknowledged."""
 
     def __init__(self, role: "Role") -> None:
         self._worker, self._broker = role.worker, role.worker.world.broker
@@ -335,27 +335,27 @@ class Producer:
     async def append(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         spans = []
         for piece in self._pieces(rows):
-            entries = [(key, value, at_ms or 0, tuple(headers)) for key, value, at_ms, headers in piece]
+            entries = [(key, value, time_ms or 0, tuple(headers)) for key, value, time_ms, headers in piece]
             while True:
                 await self._worker.awake()
-                asked_ms = int(self._worker.world.loop.time() * 1000)
-                sent = self._broker.send(topic, partition, entries)
+                sent_ms = int(self._worker.world.loop.time() * 1000)
+                sending = self._broker.send(topic, partition, entries)
                 hit(Failpoint.SENT, topic)
                 try:
-                    base, at_ms = await self._worker.hears(sent)
-                except Unheard:
+                    base, appended_ms = await self._worker.receive(sending)
+                except AckLost:
                     continue
                 break
-            self.log_times["broker"] = ClockReading(at_ms, asked_ms, int(self._worker.world.loop.time() * 1000))
+            self.log_times["broker"] = ClockReading(appended_ms, sent_ms, int(self._worker.world.loop.time() * 1000))
             spans.append(range(base, base + len(entries)))
         return spans
 
     def _pieces(self, rows: Sequence[Outgoing]) -> list[Sequence[Outgoing]]:
-        chance, share = self._broker.chance, self._broker.conditions.cut
+        chance, share = self._broker.chance, self._broker.conditions.split
         if len(rows) < 2 or not share or chance.random() >= share:
             return [rows] if rows else []
-        at = chance.randrange(1, len(rows))
-        return [rows[:at], rows[at:]]
+        middle = chance.randrange(1, len(rows))
+        return [rows[:middle], rows[middle:]]
 
     flush = BatchProducer.flush
 
@@ -374,10 +374,10 @@ class _Member(Consumer):
         self.can_resume_flow, self.suspend_flow, self.not_waiting_next_records = (asyncio.Event() for _ in range(3))
         self._active_partitions, self._paused_partitions, self._buffered_partitions = set(), set(), set()
         self.flow_active = False
-        self._on_message_in = lambda *given: None
+        self._on_message_in = lambda *args: None
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """What Faust does: nothing new begins, what has begun is done and committed."""
+        """As Faust does it: start nothing new, finish what was started, and commit it."""
         app = self.app
         self.stop_flow()
         app.flow_control.suspend()
@@ -391,13 +391,13 @@ class _Member(Consumer):
         await self.commit_in_turn()
 
     async def commit_in_turn(self) -> None:
-        """One commit at a time, as Faust does it."""
+        """Commit one at a time, as Faust does it."""
         async with self._committing:
             await cast(Any, self).force_commit()
 
 
 class SimulatedConsumer(BatchConsumer, _Member):
-    """Micro-batches from the simulated broker; everything that decides is ``BatchConsumer``."""
+    """Fetches from the simulated broker; all decisions are made by ``BatchConsumer``."""
 
     transient_errors = (NoAnswer,)
 
@@ -425,24 +425,26 @@ class SimulatedConsumer(BatchConsumer, _Member):
     async def fetch(self, active: set[TP], timeout: float) -> Mapping[TP, Fetch]:
         await self._worker.awake()
         wanted = sorted(active & self._positions.keys())
-        log, ends = self._broker.log, self._broker.ends
+        log, ends = self._broker.log, self._broker.end_offsets
         if not any(ends[tp] > self._positions[tp] for tp in wanted):
-            await self._broker.grows({tp.topic for tp in wanted}, timeout)
-        most = self._broker.chance.randint(1, self._broker.conditions.most_fetched)
-        begun = {tp: at for tp in wanted if (at := self._positions[tp]) < ends[tp]}
-        if not begun:
+            await self._broker.wait_for_append({tp.topic for tp in wanted}, timeout)
+        max_records = self._broker.chance.randint(1, self._broker.conditions.max_fetch)
+        start_offsets = {tp: offset for tp in wanted if (offset := self._positions[tp]) < ends[tp]}
+        if not start_offsets:
             return {}
         try:
-            found = await self._worker.asks(lambda: {tp: log.read(*tp, at, most) for tp, at in begun.items()})
+            records_read = await self._worker.request(
+                lambda: {tp: log.read(*tp, offset, max_records) for tp, offset in start_offsets.items()}
+            )
         except OffsetOutOfRange:  # the log was cut meanwhile
-            for tp, at in begun.items():
-                await self._held(tp, at)
+            for tp, offset in start_offsets.items():
+                await self._held(tp, offset)
             return {}
         fetched = {}
-        for tp, records in found.items():
-            if records and self._positions.get(tp) == begun[tp]:
+        for tp, records in records_read.items():
+            if records and self._positions.get(tp) == start_offsets[tp]:
                 self._positions[tp] = records[-1].offset + 1
-                fetched[tp] = Fetch(begun[tp], records, self._positions[tp])
+                fetched[tp] = Fetch(start_offsets[tp], records, self._positions[tp])
         return fetched
 
     async def _seek(self, partition: Any, offset: int) -> None:
@@ -450,26 +452,27 @@ class SimulatedConsumer(BatchConsumer, _Member):
 
     async def commit_noted(self, offsets: Mapping[TP, int], notes: Mapping[TP, str]) -> None:
         generation = self._role.generation
-        await self._worker.asks(lambda: self._role.group.commit(self._role, generation, offsets, notes))
+        await self._worker.request(lambda: self._role.group.commit(self._role, generation, offsets, notes))
 
     async def commit_notes(self, tps: Iterable[TP]) -> Mapping[TP, str]:
-        asked, log = sorted(tps), self._broker.log
-        found = await self._worker.asks(lambda: log.notes(self._role.group.name, asked))
-        return {TP(*place): note for place, note in found.items()}
+        wanted, log = sorted(tps), self._broker.log
+        found = await self._worker.request(lambda: log.notes(self._role.group.name, wanted))
+        return {TP(*tp): note for tp, note in found.items()}
 
     async def log_ids(self, topics: Iterable[str]) -> Mapping[str, LogId]:
-        counts, leaders = self._worker.world.partitions, self._broker.leaders
-        asked = sorted(set(topics) & counts.keys())
-        return await self._worker.asks(
+        counts, leader_epochs = self._worker.world.partitions, self._broker.leader_epochs
+        wanted = sorted(set(topics) & counts.keys())
+        return await self._worker.request(
             lambda: {
-                topic: LogId("", {number: leaders[topic, number] for number in range(counts[topic])}) for topic in asked
+                topic: LogId("", {number: leader_epochs[topic, number] for number in range(counts[topic])})
+                for topic in wanted
             }
         )
 
     async def committed(self, tps: Iterable[TP]) -> Mapping[TP, int]:
-        asked, log = sorted(tps), self._broker.log
-        found = await self._worker.asks(lambda: log.committed(self._role.group.name, asked))
-        return {TP(*place): offset for place, offset in found.items()}
+        wanted, log = sorted(tps), self._broker.log
+        found = await self._worker.request(lambda: log.committed(self._role.group.name, wanted))
+        return {TP(*tp): offset for tp, offset in found.items()}
 
     async def partition_counts(self, topics: Iterable[str]) -> Mapping[str, int]:
         counts = self._worker.world.partitions
@@ -477,21 +480,21 @@ class SimulatedConsumer(BatchConsumer, _Member):
 
     async def earliest_offsets(self, *partitions: Any) -> Mapping[TP, int]:
         log = self._broker.log
-        return await self._worker.asks(lambda: {tp: log.earliest(*tp) for tp in sorted(partitions)})
+        return await self._worker.request(lambda: {tp: log.earliest(*tp) for tp in sorted(partitions)})
 
     async def highwaters(self, *partitions: Any) -> Mapping[TP, int]:
         log = self._broker.log
-        return await self._worker.asks(lambda: {tp: log.end(*tp) for tp in sorted(partitions)})
+        return await self._worker.request(lambda: {tp: log.end(*tp) for tp in sorted(partitions)})
 
     async def readable_ends(self, *partitions: Any) -> Mapping[TP, int]:
         return await self.highwaters(*partitions)
 
 
-SimulatedConsumer.__abstractmethods__ = frozenset()  # what Faust asks of a driver besides, nobody calls here
+SimulatedConsumer.__abstractmethods__ = frozenset()  # the remaining abstract methods are never called here
 
 
 class SimulatedRecovery(RangeRecovery):
-    """The real recovery, asked for by name instead of by a signal."""
+    """The real recovery, started by a call instead of a signal."""
 
     def __init__(self, app: RoleApp) -> None:
         self.app, self.tables = app, cast(Any, app.tables)
@@ -504,16 +507,16 @@ class SimulatedRecovery(RangeRecovery):
         await asyncio.sleep(float(n))
 
     async def restore(self) -> None:
-        """Bring the tables up to date."""
+        """Restore the tables from the changelog."""
         await self._restore(set(self.active_tps))
 
     async def begin(self) -> None:
-        """Let the streams begin."""
+        """Start the streams."""
         await self._begin(self.app.consumer_generation_id, self.app.rebalancing_count)
 
 
 class Role:
-    """One stage of one worker, and its place in its group."""
+    """One stage of one worker, a member of its group."""
 
     def __init__(self, worker: Worker, name: str) -> None:
         self.worker, self.name = worker, name
@@ -521,8 +524,8 @@ class Role:
         self.group: Group = world.groups[name]
         self.app = RoleApp(self, self.group.name)
         self.generation = 0
-        self._beginning: asyncio.Task[None] | None = None
-        self._giving = asyncio.Lock()
+        self._start_task: asyncio.Task[None] | None = None
+        self._revoke_lock = asyncio.Lock()
         retry_counts = RetryCounts(worker.home.directory / f"{name}.json")
         stage = Stage(
             cast(Any, self.app), world.topics, world.partitions[world.topics.legs], worker.metrics, retry_counts
@@ -540,26 +543,26 @@ class Role:
         self.recovery = self.app.tables.recovery = SimulatedRecovery(self.app)
 
     def start(self) -> None:
-        """Run the agents, and join."""
+        """Run the agents, and join the group."""
         spawn = self.worker.spawn
         for agent in self.app.agents.values():
             spawn(agent.run(agent._actors[0].stream))
         spawn(self.consumer._drain_messages(cast(Any, self.app._fetcher)))
-        spawn(self._commits())
-        for tell in self.app.timers:
-            spawn(self._tells(tell))
+        spawn(self._commit_loop())
+        for publish in self.app.timers:
+            spawn(self._publish_loop(publish))
         if self.worker.world.plan.surgery is not None:
-            spawn(self._watches())
+            spawn(self._watch_loop())
         self.group.join(self)
 
-    async def _commits(self) -> None:
+    async def _commit_loop(self) -> None:
         while True:
             await asyncio.sleep(self.worker.world.commit_s)
             await self.worker.awake()
             await self.consumer.commit_in_turn()
 
-    async def _watches(self) -> None:
-        """What the watchdog asks of the log besides: is it the same?"""
+    async def _watch_loop(self) -> None:
+        """Check, as the watchdog does, that the log was not replaced."""
         while True:
             await asyncio.sleep(5.0)
             await self.worker.awake()
@@ -567,62 +570,62 @@ class Role:
                 with suppress(NoAnswer):
                     await self.consumer.same_log.watch(self.consumer.readings())
 
-    async def _tells(self, tell: Callable[[], Awaitable[None]]) -> None:
+    async def _publish_loop(self, publish: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self.worker.world.progress_s)
             await self.worker.awake()
-            await tell()
+            await publish()
 
     # -- the group
 
-    async def give_up(self) -> None:
-        """The group wants its partitions back."""
-        overslept, generation = self.worker.asleep, self.generation
+    async def revoke(self) -> None:
+        """Give up all partitions for a rebalance."""
+        was_asleep, generation = self.worker.asleep, self.generation
         await self.worker.awake()
-        if overslept or self not in self.group.members:
-            # It was stopped, and has not noticed yet what it missed.
+        if was_asleep or self not in self.group.members:
+            # It was frozen, and has not yet noticed the rebalance.
             await asyncio.sleep(self.worker.world.chance.uniform(0, 1.5))
-        async with self._giving:
+        async with self._revoke_lock:
             if generation == self.generation:
-                await self._revoked()
+                await self._revoke()
         if self not in self.group.members:
             self.group.join(self)
 
-    async def _revoked(self) -> None:
-        if self._beginning is not None:
-            self._beginning.cancel()
+    async def _revoke(self) -> None:
+        if self._start_task is not None:
+            self._start_task.cancel()
         self.app.rebalancing = True
         self.app.rebalancing_count += 1
         await self.consumer.on_partitions_revoked(self.consumer.assignment())
 
-    def take(self, share: set[TP], generation: int) -> None:
-        """The group gives it these."""
+    def assign(self, tps: set[TP], generation: int) -> None:
+        """Take over the partitions assigned by the group."""
         self.generation = self.app.consumer_generation_id = generation
-        self._beginning = self.worker.spawn(self._begin(share, generation))
+        self._start_task = self.worker.spawn(self._begin(tps, generation))
 
-    async def _begin(self, share: set[TP], generation: int) -> None:
+    async def _begin(self, tps: set[TP], generation: int) -> None:
         await self.worker.awake()
         if generation != self.generation:
             return
         consumer, changelogs = self.consumer, self.app.tables.changelog_topics
-        changes = {TP(topic, tp.partition) for topic in changelogs for tp in share}
-        consumer.assigned = share | changes
-        consumer._set_active_tps(share)
-        self.recovery.active_tps = changes
+        changelog_tps = {TP(topic, tp.partition) for topic in changelogs for tp in tps}
+        consumer.assigned = tps | changelog_tps
+        consumer._set_active_tps(tps)
+        self.recovery.active_tps = changelog_tps
         while True:
             try:
                 await self.recovery.restore()
                 await self.recovery.begin()
             except NoAnswer:
-                await asyncio.sleep(AGAIN_S)
+                await asyncio.sleep(RETRY_S)
             else:
                 return
 
     async def leave(self) -> None:
-        """Stop in order."""
+        """Leave the group in an orderly stop."""
         hit(Failpoint.STOPPING, self.app.conf.id)
-        async with self._giving:
-            await self._revoked()
+        async with self._revoke_lock:
+            await self._revoke()
         self.group.leave(self)
         hit(Failpoint.STOPPED, self.app.conf.id)
 
@@ -631,25 +634,25 @@ class Role:
     async def read(
         self, spans: Mapping[TP, range], *, refuse_unreadable: bool = True
     ) -> AsyncIterator[tuple[TP, Sequence[Record]]]:
-        """The records of each span, in steps."""
+        """Read the records of each span, in several requests."""
         broker = self.worker.world.broker
         for tp in sorted(spans):
             span = spans[tp]
-            at = span.start
-            while at < span.stop:
-                most = broker.chance.randint(1, 40)
-                records = await self.worker.asks(partial(broker.log.read, *tp, at, most))
+            offset = span.start
+            while offset < span.stop:
+                max_records = broker.chance.randint(1, 40)
+                records = await self.worker.request(partial(broker.log.read, *tp, offset, max_records))
                 wanted = [record for record in records if record.offset < span.stop]
                 if not wanted:
                     break
-                at = records[-1].offset + 1
+                offset = records[-1].offset + 1
                 yield tp, wanted
 
 
 def table_from(prototype: Any, app: RoleApp) -> Any:
-    """The table as ``attach`` made it once on a whole app, on another app and another home."""
-    table = copy.copy(vars(prototype))
-    made = object.__new__(type(prototype))
-    vars(made).update(table)
-    made.app, made._data, made._writes = app, app.role.worker.home.store, {}
-    return made
+    """A copy of a table declared once on a real app, for another app and another home."""
+    attributes = copy.copy(vars(prototype))
+    table = object.__new__(type(prototype))
+    vars(table).update(attributes)
+    table.app, table._data, table._writes = app, app.role.worker.home.store, {}
+    return table

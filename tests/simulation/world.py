@@ -1,8 +1,8 @@
-"""The world of one schedule: a broker, a database, homes, the producers, the supervisor, and what goes wrong.
+"""The world of one schedule: broker, database, worker homes, producers, supervisor and injected faults.
 
     simulate(plan, Bench(directory)) -> Outcome
 
-A bench is what schedules share that is slow to make: an empty log, an empty database, the table's declaration.
+A bench holds what is slow to create and shared by schedules: an empty log, an empty database, the table's declaration.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from simulation.day import POISON, Day
 from simulation.local_rows import LocalStore, RowsBatch, RowsBound
 from simulation.loop import EPOCH_S, VirtualLoop
 from simulation.plan import Crash, Fault, Kind, Plan, Surgery
-from simulation.worker import AT_WORK, Died, Worker, table_from
+from simulation.worker import CURRENT, Died, Worker, table_from
 from traderecon import clock
 from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
@@ -45,41 +45,41 @@ from traderecon.transport.app import StreamApp
 from traderecon.transport.log import Log
 from traderecon.transport.log.database import Sync
 
-LIFE_S = 240.0
-"""Virtual time within which everything is settled, or something is stuck."""
+SETTLE_WITHIN_S = 240.0
+"""Virtual time within which a schedule must settle; later, something is stuck."""
 TAIL_S = 2.0
-"""What is under way when nothing goes wrong any more."""
-LOOK_S = 1.0
+"""A wait after the last fault, before the network is healthy again."""
+POLL_S = 1.0
 ROOM_S = 0.05
-"""How soon a full queue is looked at again."""
+"""How soon a full queue is checked again."""
 SWEPT_AT_ONCE = 2
-"""Trades of one step of a sweep: a day has few, and a death between two steps is to be met."""
+"""Trades per step of a sweep: few, as a day has few trades and a worker must also die between two steps."""
 IDLE_S, FETCH_S = 0.25, 2.0
-"""Steps of a consumer that has nothing to do: they cost time of ours, and decide nothing."""
+"""Waits of an idle consumer: longer than the product's, which makes a schedule faster and changes no result."""
 REST_S = 30.0
-LANDED_S = 12.0
-"""Whatever was sent has landed by then."""
+IN_FLIGHT_S = 12.0
+"""Every request in flight is appended within this time."""
 CHANGELOG = "traderecon-matching-trades-changelog"
 
 
-class Poisoned(RuntimeError):
-    """A bug of ours, on one record."""
+class IntakeBug(RuntimeError):
+    """The seeded failure of intake on the poison record."""
 
 
 class Outcome(NamedTuple):
-    """What came of a schedule; ``unexpected`` is what ended workers that nothing was to end."""
+    """The outcome of a schedule; ``unexpected``: deaths of workers that no fault explains."""
 
     settled: bool
     unexpected: list[str]
-    passes: Counter[str]
-    fired: list[Crash]
+    hits: Counter[str]
+    crashes: list[Crash]
     deaths: Counter[str]
     repeated: int
     ended_s: float
 
 
 class Home:
-    """A slot's directory and what its table has stored."""
+    """The directory and the local store of one slot."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -88,7 +88,7 @@ class Home:
 
 
 class Bench:
-    """One process's workshop, in a directory in memory."""
+    """Fixtures of one process, in a directory in memory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -98,49 +98,49 @@ class Bench:
         self.engine = self.store.engine
         self._statements = vars(store)["statements"]()
         with self.engine.connect() as connection:
-            there = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars()
-            self._tables = [name for name in there if name != "alembic_version" and not name.startswith("sqlite_")]
-        self.wholes = {
+            names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars()
+            self._table_names = [name for name in names if name != "alembic_version" and not name.startswith("sqlite_")]
+        self.apps = {
             count: StreamApp("traderecon-matching", broker="embedded://", data_dir=directory, partitions=count)
             for count in (1, 2)
         }
-        self._declared: dict[int, Any] = {}
-        self._blank: dict[tuple[int, ...], Path] = {}
+        self._table_prototypes: dict[int, Any] = {}
+        self._empty_logs: dict[tuple[int, ...], Path] = {}
         gc.collect()
         gc.freeze()
 
-    def table(self, app: Any, **declared: Any) -> Any:
-        """What ``attach`` asks for when it declares its table."""
-        count = declared["partitions"]
-        if count not in self._declared:
-            self._declared[count] = BatchTable(self.wholes[count], **declared)
-            assert self._declared[count].changelog_topic.get_topic_name() == CHANGELOG
-        return table_from(self._declared[count], app)
+    def table(self, app: Any, **options: Any) -> Any:
+        """Stands in for ``BatchTable`` in ``attach``: a copy of a table that was declared once."""
+        count = options["partitions"]
+        if count not in self._table_prototypes:
+            self._table_prototypes[count] = BatchTable(self.apps[count], **options)
+            assert self._table_prototypes[count].changelog_topic.get_topic_name() == CHANGELOG
+        return table_from(self._table_prototypes[count], app)
 
     def log(self, day: Day) -> Log:
-        """A log with empty topics."""
-        counts = counted(day)
-        key = tuple(counts.values())
-        if key not in self._blank:
+        """A fresh log with empty topics."""
+        counts = partition_counts(day)
+        counts_key = tuple(counts.values())
+        if counts_key not in self._empty_logs:
             compacted = {CHANGELOG, *(topic.name for topic in topics().declared(retention_days=1) if topic.compacted)}
-            path = self.directory / f"blank-{'-'.join(map(str, key))}.db"
+            path = self.directory / f"blank-{'-'.join(map(str, counts_key))}.db"
             with Log.open(path, sync=Sync.NORMAL) as log:
                 for topic, count in counts.items():
                     log.create(topic, count, compacted=topic in compacted)
-            self._blank[key] = path
-        for old in self.directory.glob("log.db*"):
-            old.unlink()
-        shutil.copy(self._blank[key], self.directory / "log.db")
+            self._empty_logs[counts_key] = path
+        for stale in self.directory.glob("log.db*"):
+            stale.unlink()
+        shutil.copy(self._empty_logs[counts_key], self.directory / "log.db")
         return Log.open(self.directory / "log.db", sync=Sync.NORMAL)
 
     def statements(self) -> Any:
-        """What a sink says to its database: the same for all, and slow to spell."""
+        """The SQL statements of the sink: the same for all schedules, and slow to build."""
         return self._statements
 
     def empty(self) -> None:
-        """Take every row out of the database."""
+        """Delete every row of the database."""
         with self.engine.begin() as connection:
-            for name in self._tables:
+            for name in self._table_names:
                 connection.exec_driver_sql(f'DELETE FROM "{name}"')
 
     def clean(self) -> None:
@@ -149,69 +149,71 @@ class Bench:
         shutil.rmtree(self.directory / "homes", ignore_errors=True)
 
 
-def counted(day: Day) -> dict[str, int]:
-    """How many partitions each topic has."""
+def partition_counts(day: Day) -> dict[str, int]:
+    """The partition count of each topic."""
     names = topics()
     ours = [name for name in names if name not in names.inputs]
-    return {**day.partitions, **dict.fromkeys([*ours, CHANGELOG], day.ours)}
+    return {**day.partitions, **dict.fromkeys([*ours, CHANGELOG], day.internal_partitions)}
 
 
 class World:
-    """Everything there is in one schedule."""
+    """The state of one schedule."""
 
     def __init__(self, plan: Plan, bench: Bench, loop: VirtualLoop) -> None:
         self.plan, self.bench, self.loop = plan, bench, loop
         self.chance = random.Random(f"world {plan.seed}")
         self.topics = topics()
-        self.partitions = counted(plan.day)
+        self.partitions = partition_counts(plan.day)
         self.rules = msgspec.structs.replace(FOUNDING, grace_ns=plan.day.grace_s * NS_PER_S)
         self.log = bench.log(plan.day)
         self.broker = Broker(self.log, loop, plan.conditions, self.chance)
         names = self.topics
-        reads = {
+        inputs_by_role = {
             "intake": {name: self.partitions[name] for name in names.inputs},
-            "matching": {names.legs: plan.day.ours},
-            "sink": dict.fromkeys(names.outputs, plan.day.ours),
+            "matching": {names.legs: plan.day.internal_partitions},
+            "sink": dict.fromkeys(names.outputs, plan.day.internal_partitions),
         }
-        self.groups = {role: Group(f"traderecon-{role}", read, self.broker) for role, read in reads.items()}
+        self.groups = {
+            role: Group(f"traderecon-{role}", inputs, self.broker) for role, inputs in inputs_by_role.items()
+        }
         self.homes = [Home(bench.directory / "homes" / f"worker-{slot}") for slot in range(plan.workers)]
         self.workers: list[Worker | None] = [None] * plan.workers
         self.commit_s, self.progress_s = plan.commit_s, plan.progress_s
-        self.passes: Counter[str] = Counter()
-        self.waiting = list(plan.crashes)
-        self.fired: list[Crash] = []
+        self.hits: Counter[str] = Counter()
+        self.pending_crashes = list(plan.crashes)
+        self.crashes: list[Crash] = []
         self.deaths: Counter[str] = Counter()
         self.unexpected: list[str] = []
-        self.sentence = ""
-        self.cut_records: list[Any] = []
-        self._may_begin = asyncio.Event()
-        self._may_begin.set()
-        self._accounts: dict[tuple[str, int], int] = {}
+        self.fail_stop_message = ""
+        self.removed_records: list[Any] = []
+        self._may_start = asyncio.Event()
+        self._may_start.set()
+        self._account_ends: dict[tuple[str, int], int] = {}
 
-    # -- what workers ask for
+    # -- called by workers
 
     def new_store(self) -> Store:
-        """A sink's store on the one database."""
+        """The sink's store on the shared database."""
         return Store(self.bench.engine)
 
     def database_s(self) -> float:
-        """What a transaction takes."""
+        """Draw the duration of a transaction."""
         return self.chance.uniform(*self.plan.database_s)
 
-    # -- points and deaths
+    # -- failpoints and deaths
 
-    def passed(self, point: str, topic: str) -> None:
-        """A worker is at a point; the end of it, where the plan says so."""
-        worker = AT_WORK.get()
+    def on_failpoint(self, point: str, topic: str) -> None:
+        """Called when a worker hits a failpoint; kills the worker if the plan says so."""
+        worker = CURRENT.get()
         if worker is None:
             return
         if worker.dead:
             raise Died
-        self.passes[point] += 1
-        for crash in self.waiting:
-            if (crash.point, crash.nth) == (point, self.passes[point]):
-                self.waiting.remove(crash)
-                self.fired.append(crash)
+        self.hits[point] += 1
+        for crash in self.pending_crashes:
+            if (crash.point, crash.nth) == (point, self.hits[point]):
+                self.pending_crashes.remove(crash)
+                self.crashes.append(crash)
                 if crash.database:  # the transaction that may be open here ends first
                     self.loop.call_soon(self._lose_database)
                 worker.die(crash)
@@ -219,51 +221,51 @@ class World:
                     worker.home.store.wipe()
                 raise Died
 
-    def exited(self, code: int) -> None:
-        """The product ends its process."""
-        worker = AT_WORK.get()
+    def on_exit(self, code: int) -> None:
+        """Called when the product exits its process."""
+        worker = CURRENT.get()
         if worker is None:
-            self.unexpected.append(f"exit {code} of nobody: {self.sentence}")
+            self.unexpected.append(f"exit {code} outside a worker: {self.fail_stop_message}")
             raise Died
-        worker.die(f"exit {code}: {self.sentence}")
+        worker.die(f"exit {code}: {self.fail_stop_message}")
         raise Died
 
-    def buried(self, worker: Worker, why: object) -> None:
-        """A worker has died."""
-        name, expected = self._judged(why)
+    def on_death(self, worker: Worker, cause: object) -> None:
+        """Called when a worker has died: record the cause, and start its successor."""
+        name, expected = self._classify(cause)
         self.deaths[name] += 1
         if not expected:
-            self.unexpected.append(f"at {self.loop.time():.3f} s: {why!r}")
+            self.unexpected.append(f"at {self.loop.time():.3f} s: {cause!r}")
         after_s = self.chance.choice((0.05, 0.5, SESSION_S))
         for role in worker.roles:
             self.loop.call_later(after_s, role.group.leave, role)
-        self.broker.apart(self._begin_again(self.homes.index(worker.home)))
+        self.broker.spawn(self._restart(self.homes.index(worker.home)))
 
-    def _judged(self, why: object) -> tuple[str, bool]:
-        if isinstance(why, Crash):
-            return why.point, True
-        if isinstance(why, Fenced):
-            return "fenced", len(self.workers) > 1 or any(crash.database for crash in self.fired)
-        if isinstance(why, BaseException):
-            refused = "refused" in str(why) and self.broker.refused > 0
-            return type(why).__name__, isinstance(why, Poisoned) or refused
-        return str(why).split(":", maxsplit=1)[0], why == "left"
+    def _classify(self, cause: object) -> tuple[str, bool]:
+        if isinstance(cause, Crash):
+            return cause.point, True
+        if isinstance(cause, Fenced):
+            return "fenced", len(self.workers) > 1 or any(crash.database for crash in self.crashes)
+        if isinstance(cause, BaseException):
+            was_refused = "refused" in str(cause) and self.broker.refused > 0
+            return type(cause).__name__, isinstance(cause, IntakeBug) or was_refused
+        return str(cause).split(":", maxsplit=1)[0], cause == "left"
 
-    async def _begin_again(self, slot: int) -> None:
+    async def _restart(self, slot: int) -> None:
         await asyncio.sleep(self.chance.uniform(0.05, 2.0))
-        await self._may_begin.wait()
-        self._begin(slot)
+        await self._may_start.wait()
+        self._start_worker(slot)
 
-    def _begin(self, slot: int) -> None:
+    def _start_worker(self, slot: int) -> None:
         try:
             worker = self.workers[slot] = Worker(self, self.homes[slot])
         except Exception as error:
-            self.unexpected.append(f"a worker could not begin: {error!r}")
+            self.unexpected.append(f"a worker could not start: {error!r}")
             raise
-        self.loop.create_task(_started(worker), context=worker._context.copy())
+        self.loop.create_task(_start(worker), context=worker._context.copy())
 
     def _lose_database(self) -> None:
-        """The file is gone, and every worker has to end with it."""
+        """Lose the database file; every worker dies with it."""
         for worker in self.workers:
             if worker is not None and not worker.dead:
                 worker.die(Crash("database", 0))
@@ -272,54 +274,54 @@ class World:
     # -- the schedule
 
     async def run(self) -> bool:
-        """Feed, break, heal, and wait until everything is decided and stored; False where it never is."""
+        """Feed the day, inject the faults, then wait until all is decided and stored; False if that never happens."""
         for slot in range(len(self.workers)):
-            self.broker.apart(self._begin_again(slot))
-        feeding = self.broker.apart(self._feed())
+            self.broker.spawn(self._restart(slot))
+        producers = self.broker.spawn(self._feed())
         for fault in self.plan.faults:
-            await asyncio.sleep(max(0.0, fault.at_s - self.loop.time()))
-            await self._break(fault)
-        await feeding
+            await asyncio.sleep(max(0.0, fault.inject_at_s - self.loop.time()))
+            await self._inject(fault)
+        await producers
         await asyncio.sleep(TAIL_S)
-        self.broker.conditions = self.broker.conditions._replace(slow=0.0, unheard=0.0)
-        rested = not any(fault.kind in {Kind.FORGET, Kind.CUT} for fault in self.plan.faults)
-        while self.loop.time() < LIFE_S and not self.unexpected:
+        self.broker.conditions = self.broker.conditions._replace(slow=0.0, ack_lost=0.0)
+        may_settle = not any(fault.kind in {Kind.LOSE_STATE, Kind.CUT} for fault in self.plan.faults)
+        while self.loop.time() < SETTLE_WITHIN_S and not self.unexpected:
             if self._settled():
-                if rested:
+                if may_settle:
                     return True
-                rested = True
-                await asyncio.sleep(REST_S)  # what was committed before may have to be read again
+                may_settle = True
+                await asyncio.sleep(REST_S)  # records committed before the loss may have to be read again
                 continue
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(POLL_S)
         return False
 
     async def _feed(self) -> None:
         for record in self.plan.day.records:
-            await asyncio.sleep(max(0.0, record.at_s - self.loop.time()))
+            await asyncio.sleep(max(0.0, record.sent_at_s - self.loop.time()))
             self.broker.write(record.topic, record.partition, [(record.key, record.value, 0, ())])
 
-    async def _break(self, fault: Fault) -> None:
+    async def _inject(self, fault: Fault) -> None:
         worker = self.workers[fault.slot]
         match fault.kind:
             case Kind.REFUSE:
-                self.broker.refusals += 1
-            case Kind.AWAY:
-                self.broker.away(fault.for_s)
+                self.broker.writes_to_refuse += 1
+            case Kind.OUTAGE:
+                self.broker.outage(fault.for_s)
             case Kind.CLOCK if self._has_time():
                 self.broker.set_clock_ahead(fault.for_s)
             case Kind.REBALANCE:
-                self.chance.choice([*self.groups.values()]).shake()
+                self.chance.choice([*self.groups.values()]).rebalance()
             case Kind.COMPACT:
                 self._compact()
-            case Kind.FORGET:
-                await self._forget()
+            case Kind.LOSE_STATE:
+                await self._lose_state()
             case Kind.CUT if self.plan.surgery is not None:
-                await self._operate(self.plan.surgery)
-            case Kind.STOP if worker is not None and not worker.dead and not worker.asleep:
+                await self._cut_and_refill(self.plan.surgery)
+            case Kind.FREEZE if worker is not None and not worker.dead and not worker.asleep:
                 worker.pause()
-                self.broker.apart(self._oversleeps(worker, fault.for_s))
+                self.broker.spawn(self._freeze(worker, fault.for_s))
             case Kind.LEAVE if worker is not None and not worker.dead and not worker.asleep:
-                worker.spawn(self._leaves(worker))
+                worker.spawn(self._leave(worker))
             case Kind.WIPE if worker is not None and not worker.dead:
                 worker.die(Crash("wipe", 0))
                 worker.home.store.wipe()
@@ -327,66 +329,66 @@ class World:
                 self.deaths[f"no {fault.kind}"] += 1
 
     def _has_time(self) -> bool:
-        """Whether the journal has a time: one without any believes the first clock, right or wrong."""
+        """Whether the journal has a log time: without one, intake believes the first clock, right or wrong."""
         records = self.log.read(self.topics.legs, 0, 0, 1_000)
         return any(record.key is None and decode_progress(record.value or b"").at_ns for record in records)
 
     def _compact(self) -> None:
-        for partition in range(self.plan.day.ours):
+        for partition in range(self.plan.day.internal_partitions):
             while self.log.compact(CHANGELOG, partition):
                 pass
 
-    async def _forget(self) -> None:
-        """All workers end; nobody has their tables any more, nor the changelog, and the group's commits are there."""
-        self._may_begin.clear()
+    async def _lose_state(self) -> None:
+        """Kill all workers, and delete their local stores and the changelog; the group's commits remain."""
+        self._may_start.clear()
         for worker in self.workers:
             if worker is not None and not worker.dead:
                 worker.die(Crash("forget", 0))
-        await asyncio.sleep(LANDED_S)
+        await asyncio.sleep(IN_FLIGHT_S)
         for home in self.homes:
             home.store.wipe()
-        for partition in range(self.plan.day.ours):
+        for partition in range(self.plan.day.internal_partitions):
             cut(self.log, CHANGELOG, partition, 0)
-            self.broker.ends[CHANGELOG, partition] = 0
-        self._may_begin.set()
+            self.broker.end_offsets[CHANGELOG, partition] = 0
+        self._may_start.set()
 
-    async def _operate(self, surgery: Surgery) -> None:
-        """Cut a log and fill it again, while readers lag, and perhaps while nobody is there."""
-        held = [
+    async def _cut_and_refill(self, surgery: Surgery) -> None:
+        """Cut a log and fill it again while readers lag, with or without running workers."""
+        pauses = [
             role.app.pauses
             for worker in self.workers
             if worker is not None
             for role in worker.roles
-            if role.name in surgery.held
+            if role.name in surgery.paused_roles
         ]
-        for holds in held:
-            holds.pause("surgery", "it lags")
-        await asyncio.sleep(surgery.hold_s)
-        if not surgery.alive:
-            self._may_begin.clear()
+        for role_pauses in pauses:
+            role_pauses.pause("surgery", "made to lag")
+        await asyncio.sleep(surgery.pause_s)
+        if not surgery.workers_alive:
+            self._may_start.clear()
             for worker in self.workers:
                 if worker is not None and not worker.dead:
                     worker.die(Crash("surgery", 0))
-            await asyncio.sleep(LANDED_S)
-        place = surgery.topic, surgery.partition % self.partitions[surgery.topic]
-        records = self.log.read(*place, 0, 1_000_000)
+            await asyncio.sleep(IN_FLIGHT_S)
+        tp = surgery.topic, surgery.partition % self.partitions[surgery.topic]
+        records = self.log.read(*tp, 0, 1_000_000)
         end = len(records) - round(surgery.cut * len(records))
-        self.cut_records = records[end:]
-        cut(self.log, *place, records[end].offset if end < len(records) else self.log.end(*place))
-        self.broker.ends[place] = self.log.end(*place)
-        self.broker.leaders[place] += 1
+        self.removed_records = records[end:]
+        cut(self.log, *tp, records[end].offset if end < len(records) else self.log.end(*tp))
+        self.broker.end_offsets[tp] = self.log.end(*tp)
+        self.broker.leader_epochs[tp] += 1
         for number in range(surgery.refill if records else 0):
-            again = records[(number * 7) % len(records)]
-            self.broker.write(*place, [(again.key, again.value, 0, again.headers)])
+            copy = records[(number * 7) % len(records)]
+            self.broker.write(*tp, [(copy.key, copy.value, 0, copy.headers)])
         if surgery.compacted:
-            for partition in range(self.plan.day.ours):
+            for partition in range(self.plan.day.internal_partitions):
                 while self.log.compact(CHANGELOG, partition, min_dirty=1):
                     pass
-        for holds in held:
-            holds.resume("surgery")
-        self._may_begin.set()
+        for role_pauses in pauses:
+            role_pauses.resume("surgery")
+        self._may_start.set()
 
-    async def _oversleeps(self, worker: Worker, for_s: float) -> None:
+    async def _freeze(self, worker: Worker, for_s: float) -> None:
         await asyncio.sleep(min(for_s, SESSION_S))
         if for_s > SESSION_S:
             for role in worker.roles:
@@ -396,19 +398,19 @@ class World:
         if for_s > SESSION_S and not worker.dead:
             for role in worker.roles:
                 if role not in role.group.members:
-                    worker.spawn(role.give_up())
+                    worker.spawn(role.revoke())
 
-    async def _leaves(self, worker: Worker) -> None:
+    async def _leave(self, worker: Worker) -> None:
         for role in worker.roles:
             await role.leave()
         worker.die("left")
 
     def _settled(self) -> bool:
-        """Whether all is committed, every grace over, and everything in the database."""
+        """Whether all input is committed, every grace has expired, and all output is in the database."""
         for name in self.topics.inputs:
             if not self._committed("intake", name):
                 return False
-        if not self._committed("matching", self.topics.legs, facts=True):
+        if not self._committed("matching", self.topics.legs, legs_only=True):
             return False
         with self.bench.engine.connect() as connection:
             stored = {
@@ -417,39 +419,41 @@ class World:
                     "SELECT topic, partition, next_offset FROM sink_offsets"
                 )
             }
-            told = connection.exec_driver_sql("SELECT watermark, pending FROM standings").all()
+            partition_statuses = connection.exec_driver_sql("SELECT watermark, pending FROM standings").all()
         names = self.topics
-        told_last = {names.reconciled, names.mismatch, names.dead_letters}
-        for (name, partition), end in self.broker.ends.items():
-            if name in told_last and stored.get((name, partition), 0) != end:
+        outputs = {names.reconciled, names.mismatch, names.dead_letters}
+        for (name, partition), end in self.broker.end_offsets.items():
+            if name in outputs and stored.get((name, partition), 0) != end:
                 return False
-        if len(told) != self.plan.day.ours or not all(self._over(watermark, pending) for watermark, pending in told):
+        if len(partition_statuses) != self.plan.day.internal_partitions or not all(
+            self._graces_over(watermark, pending) for watermark, pending in partition_statuses
+        ):
             return False
-        # Accounts are told for as long as time goes on: what there is of them by now is enough.
-        if not self._accounts:
-            self._accounts = {place: end for place, end in self.broker.ends.items() if place[0] == names.accounts}
-        return all(stored.get(place, 0) >= end for place, end in self._accounts.items())
+        # Accounts are published for as long as the pipeline runs: those published so far are enough.
+        if not self._account_ends:
+            self._account_ends = {tp: end for tp, end in self.broker.end_offsets.items() if tp[0] == names.accounts}
+        return all(stored.get(tp, 0) >= end for tp, end in self._account_ends.items())
 
-    def _over(self, watermark: str | None, pending: str) -> bool:
-        over_s = EPOCH_S + self.plan.day.records[-1].at_s + self.plan.day.grace_s
-        if watermark is None or datetime.fromisoformat(watermark).timestamp() < over_s:
+    def _graces_over(self, watermark: str | None, pending: str) -> bool:
+        graces_end_s = EPOCH_S + self.plan.day.records[-1].sent_at_s + self.plan.day.grace_s
+        if watermark is None or datetime.fromisoformat(watermark).timestamp() < graces_end_s:
             return False
         return not sum(json.loads(pending).values())
 
-    def _committed(self, role: str, topic: str, *, facts: bool = False) -> bool:
-        places = [(topic, partition) for partition in range(self.partitions[topic])]
-        committed = self.log.committed(f"traderecon-{role}", places)
-        for place in places:
-            end = self.broker.ends[place]
-            if facts:  # time goes on, and is never all committed
-                keyed = [one.offset for one in self.log.read(*place, 0, 100_000) if one.key is not None]
-                end = max(keyed, default=-1) + 1
-            if committed.get(place, 0) < end:
+    def _committed(self, role: str, topic: str, *, legs_only: bool = False) -> bool:
+        tps = [(topic, partition) for partition in range(self.partitions[topic])]
+        committed = self.log.committed(f"traderecon-{role}", tps)
+        for tp in tps:
+            end = self.broker.end_offsets[tp]
+            if legs_only:  # log time is published without end, so its last records are never committed
+                leg_offsets = [record.offset for record in self.log.read(*tp, 0, 100_000) if record.key is not None]
+                end = max(leg_offsets, default=-1) + 1
+            if committed.get(tp, 0) < end:
                 return False
         return True
 
     def close(self) -> None:
-        """End everything."""
+        """Cancel everything."""
         failpoints.listen(None)
         self.broker.close()
         for worker in self.workers:
@@ -459,74 +463,74 @@ class World:
                     task.cancel()
 
 
-async def _started(worker: Worker) -> None:
+async def _start(worker: Worker) -> None:
     worker.start()
 
 
 def simulate(plan: Plan, bench: Bench) -> tuple[Outcome, World]:
-    """Play one schedule to its end; the world is closed, its log and its database are there to be looked at."""
+    """Run one schedule to its end; the returned world is closed, but its log and database can still be read."""
     loop = VirtualLoop()
     bench.clean()
     gc.disable()
-    with _patched(loop, bench) as say:
-        loop.set_exception_handler(lambda *given: None)
-        outcome, world = loop.run_until_complete(_played(plan, bench, loop, say))
-        loop.run_until_complete(_gone())
+    with _patched_product(loop, bench) as current:
+        loop.set_exception_handler(lambda *args: None)
+        outcome, world = loop.run_until_complete(_run_world(plan, bench, loop, current))
+        loop.run_until_complete(_cancel_all())
     loop.close()
     gc.enable()
     return outcome, world
 
 
-async def _played(plan: Plan, bench: Bench, loop: VirtualLoop, say: SimpleNamespace) -> tuple[Outcome, World]:
+async def _run_world(plan: Plan, bench: Bench, loop: VirtualLoop, current: SimpleNamespace) -> tuple[Outcome, World]:
     world = World(plan, bench, loop)
-    say.world = world
-    loop.work = lambda call: _at_work().work(call)
-    failpoints.listen(world.passed)
+    current.world = world
+    loop.work = lambda call: _current_worker().work(call)
+    failpoints.listen(world.on_failpoint)
     try:
         settled = await world.run()
     finally:
         world.close()
     outcome = Outcome(
-        settled, world.unexpected, world.passes, world.fired, world.deaths, world.broker.repeated, loop.time()
+        settled, world.unexpected, world.hits, world.crashes, world.deaths, world.broker.repeated, loop.time()
     )
     return outcome, world
 
 
-def _at_work() -> Worker:
-    worker = AT_WORK.get()
+def _current_worker() -> Worker:
+    worker = CURRENT.get()
     if worker is None:
-        raise RuntimeError("work that belongs to no worker")
+        raise RuntimeError("a call of an executor outside a worker")
     return worker
 
 
-async def _gone() -> None:
-    """Let everything that was cancelled end."""
-    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in rest:
+async def _cancel_all() -> None:
+    """Cancel the remaining tasks, and let them finish."""
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
         task.cancel()
-    if rest:
-        await asyncio.wait(rest, timeout=1.0)
+    if tasks:
+        await asyncio.wait(tasks, timeout=1.0)
 
 
 @contextmanager
-def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
-    """The clock, the end of a process, the local store, and the record our code fails on: ours while this lasts."""
-    say = SimpleNamespace(world=None)
+def _patched_product(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
+    """Replace the product's clock, process exit, local store and decoder by the simulation's while this lasts."""
+    current = SimpleNamespace(world=None)
     decode = vars(intake_agent)["decode"]
 
-    def poisoned(source: Any, value: bytes | None, *given: Any) -> Any:
+    def failing_decode(source: Any, value: bytes | None, *args: Any) -> Any:
         if value == POISON:
-            raise Poisoned("a bug")
-        return decode(source, value, *given)
+            raise IntakeBug("a bug")
+        return decode(source, value, *args)
 
-    def exited(code: int) -> None:
-        say.world.exited(code)
+    def on_exit(code: int) -> None:
+        current.world.on_exit(code)
 
-    class Said:
-        def critical(self, form: str, sentence: str, exc_info: Any = None) -> None:
-            say.world.sentence = sentence
+    class FailStopLogger:
+        def critical(self, form: str, fail_stop_message: str, exc_info: Any = None) -> None:
+            current.world.fail_stop_message = fail_stop_message
 
-    changes: list[tuple[Any, str, Any]] = [
+    patches: list[tuple[Any, str, Any]] = [
         (clock, "now_ns", loop.now_ns),
         (clock, "boot_ns", lambda: int(loop.time() * NS_PER_S)),
         (consumer, "ROOM_S", ROOM_S),
@@ -539,20 +543,20 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
         (matching_agent, "SWEPT_AT_ONCE", SWEPT_AT_ONCE),
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
         (sys.modules["traderecon.tables.store"], "ReadOptions", RowsBound),
-        (intake_agent, "decode", poisoned),
-        (fail_stop, "os", SimpleNamespace(_exit=exited)),
+        (intake_agent, "decode", failing_decode),
+        (fail_stop, "os", SimpleNamespace(_exit=on_exit)),
         (fail_stop, "logging", SimpleNamespace(shutdown=lambda: None)),
-        (fail_stop, "logger", Said()),
+        (fail_stop, "logger", FailStopLogger()),
     ]
-    kept = [(module, name, vars(module)[name]) for module, name, _ in changes]
-    disabled = logging.root.manager.disable
+    originals = [(module, name, vars(module)[name]) for module, name, _ in patches]
+    disabled_level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
-    for module, name, value in changes:
+    for module, name, value in patches:
         setattr(module, name, value)
     try:
-        yield say
+        yield current
     finally:
         failpoints.listen(None)
-        logging.disable(disabled)
-        for module, name, value in kept:
+        logging.disable(disabled_level)
+        for module, name, value in originals:
             setattr(module, name, value)

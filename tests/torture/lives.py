@@ -64,28 +64,28 @@ def live(
     for life in range(lives):
         feed(log, rng, uids, acknowledged, twice=0 if tally else TWICE)
         said = sum(log.end(*place) for place in places(OUT))
-        child = born(directory / "worker.log", partial(main, words))
+        child = fork_worker(directory / "worker.log", partial(main, words))
         if rng.random() < BUSY:
             until = time.monotonic() + FINISH_S
             while sum(log.end(*place) for place in places(OUT)) == said and time.monotonic() < until:
-                pause(POLL_S)
-            pause(rng.uniform(0, LONGEST_BUSY_S))
+                let_run(POLL_S)
+            let_run(rng.uniform(0, LONGEST_BUSY_S))
         else:
-            pause(rng.uniform(SHORTEST_S, LONGEST_S))
-        ended = killed(child)
+            let_run(rng.uniform(SHORTEST_S, LONGEST_S))
+        ended = kill_worker(child)
         if ended != -signal.SIGKILL:
             return [f"life {life} ended by itself: {ended}"], f"seed {seed}: see {directory}"
         if rng.random() < WIPED:
             shutil.rmtree(tables, ignore_errors=True)
         if life % 100 == 99:
             say(f"{life + 1} lives, {len(acknowledged)} records")
-    child = born(directory / "worker.log", partial(main, words))
+    child = fork_worker(directory / "worker.log", partial(main, words))
     until = time.monotonic() + FINISH_S
     while (open_ends := unsettled(found := history(log, acknowledged))) and time.monotonic() < until:
         if found.committed == found.ends:
             break  # what is missing now has been given up
-        pause(STEP_S)
-    killed(child)
+        let_run(STEP_S)
+    kill_worker(child)
     found = history(log, acknowledged)
     wrong = [*open_ends, *(finding.line for finding in judge(found, state=not tally))]
     again = repeated(found.outputs)
@@ -107,7 +107,7 @@ def feed(log: Log, rng: random.Random, uids: Iterator[int], acknowledged: list[E
         acknowledged.append(Entry(partition, base, key, value))
 
 
-def born(said_in: Path, work: Callable[[], None]) -> int:
+def fork_worker(said_in: Path, work: Callable[[], None]) -> int:
     """A worker, in a fork of this process."""
     child = os.fork()
     if child:
@@ -121,13 +121,13 @@ def born(said_in: Path, work: Callable[[], None]) -> int:
         os._exit(99)  # a worker that comes back here has ended by itself
 
 
-def killed(child: int) -> int:
+def kill_worker(child: int) -> int:
     """End a worker, wherever it is; how it ended."""
     os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def pause(seconds: float) -> None:
+def let_run(seconds: float) -> None:
     """Let the worker run: this is what the moment of its death is measured by."""
     time.sleep(seconds)
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from groups import group_of
 
 from torture.findings import Entry, Finding
-from torture.lives import born, entries, killed, pause
+from torture.lives import entries, fork_worker, kill_worker, let_run
 from torture.pipeline_bugs import BUGS
 from torture.pipeline_database import read_database
 from torture.pipeline_feed import simulated
@@ -102,7 +102,7 @@ class Desk:
 
     def worker(self) -> int:
         """A life."""
-        return born(self.directory / "worker.log", partial(begin, self.directory, self.bug))
+        return fork_worker(self.directory / "worker.log", partial(begin, self.directory, self.bug))
 
     def history(self) -> PipelineHistory:
         """What everything says now, in the order the oracle asks for."""
@@ -150,11 +150,11 @@ def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object], *, dea
         if rng.random() < BUSY:
             until = time.monotonic() + FINISH_S
             while desk.produced == said and time.monotonic() < until:
-                pause(POLL_S)
-            pause(rng.uniform(0, LONGEST_BUSY_S))
+                let_run(POLL_S)
+            let_run(rng.uniform(0, LONGEST_BUSY_S))
         else:
-            pause(rng.uniform(0, LONGEST_S))
-        ended = killed(child)
+            let_run(rng.uniform(0, LONGEST_S))
+        ended = kill_worker(child)
         if ended != -signal.SIGKILL:
             return [f"life {life} ended by itself: {ended}"], f"seed {seed}: see {desk.directory}"
         if rng.random() < WIPED:
@@ -171,7 +171,7 @@ def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object], *, dea
     child = desk.worker()
     until = time.monotonic() + FINISH_S
     while (found := desk.history()).unsettled() and time.monotonic() < until:
-        pause(STEP_S)
+        let_run(STEP_S)
     last_words = worker_log.read_bytes()[born_at:].decode()
     shown = list(judge_pages([last_words], before, found)) if not found.unsettled() else []
     code = stopped(child)
@@ -197,8 +197,8 @@ def stopped(child: int) -> int:
         gone, status = os.waitpid(child, os.WNOHANG)
         if gone:
             return os.waitstatus_to_exitcode(status)
-        pause(POLL_S)
-    return killed(child)
+        let_run(POLL_S)
+    return kill_worker(child)
 
 
 def run() -> int:
