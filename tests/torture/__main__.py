@@ -88,11 +88,11 @@ def told(reports: Sequence["Report"], path: Path | None) -> int:
 def played(plan: "Plan", options: argparse.Namespace, kept: Path | None) -> "Report | None":
     """Run a plan; None where no worker started. Its directory stays where it was named, or where the run failed."""
     from torture.run import run
-    from torture.seen import NotSeen
-    from torture.tight_disk import mount_for_oneself
+    from torture.tight_disk import use_private_mounts
+    from torture.waiting import NotObserved
 
     if any(fault.kind == "disk" for fault in plan.faults):
-        mount_for_oneself()
+        use_private_mounts()
     directory = kept or Path(tempfile.mkdtemp(prefix="torture-"))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "plan.json").write_text(plan.to_json())
@@ -101,7 +101,7 @@ def played(plan: "Plan", options: argparse.Namespace, kept: Path | None) -> "Rep
     report = None
     try:
         report = asyncio.run(run(plan, options.bug, directory, say))
-    except* NotSeen as why:
+    except* NotObserved as why:
         say(f"torture: {'; '.join(map(str, why.exceptions))}; everything is in {directory}")
     if report is None:
         return None

@@ -15,7 +15,7 @@ import faust
 from faust.types import StreamT
 
 from torture.bugs import BUGS
-from torture.told_time import tell_time
+from torture.reported_clock import report_clock
 from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch, Outgoing
 from traderecon.transport.app import StreamApp, Timing
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--tally", action="store_true")
     parser.add_argument("--bug", default="", choices=("", *BUGS))
     options = parser.parse_args(arguments)
-    tell_time()
+    report_clock()
     if options.bug:
         BUGS[options.bug]()
     app = StreamApp(

@@ -14,7 +14,7 @@ from typing import Any
 import faust
 from faust.types import StreamT
 
-from torture.told_time import tell_time
+from torture.reported_clock import report_clock
 
 
 def make_app(broker: str, prefix: str, data_dir: Path, session_timeout_s: float, instance: str) -> faust.App:
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--session-timeout", type=float, default=3, help="seconds")
     parser.add_argument("--instance", required=True, help="the static member's name")
     options = parser.parse_args()
-    tell_time()
+    report_clock()
     options.data_dir.mkdir(parents=True, exist_ok=True)
     app = make_app(options.broker, options.prefix, options.data_dir, options.session_timeout, options.instance)
     faust.Worker(app, loglevel="info").execute_from_commandline()

@@ -1,8 +1,8 @@
-"""Faults: do one thing that goes wrong, see that it really happened, undo it.
+"""Faults: inject one, check that it took effect, undo it.
 
-    Fault -> Deeds.do -> what was observed
+    Fault -> FaultInjector.inject -> what was observed
 
-A fault that nobody saw happen raises NotSeen, and is undone all the same.
+A fault without an observed effect raises NotObserved; it is undone all the same.
 """
 
 import asyncio
@@ -17,58 +17,63 @@ from broker.kafka_cluster import Cluster
 from broker.kafka_server import Kafka
 
 from torture.administrator import Administrator
-from torture.broker_faults import BrokerDeeds
+from torture.broker_faults import BrokerFaults
 from torture.feeder import Feeder
 from torture.group import UNREACHABLE, Watch
-from torture.held_database import HeldDatabase
+from torture.held_database import LockedDatabase
 from torture.lost_topics import LostTopics
 from torture.other_producers import OtherProducers
 from torture.plan import Fault
-from torture.proxy import HELD, Proxy
+from torture.proxy import HELD_DIRECTIONS, Proxy
 from torture.quota import throttle_ms
-from torture.seen import POLL_S, Missed, NotSeen, seen
+from torture.reported_clock import JumpingClock
 from torture.tight_disk import TightDisk
-from torture.told_time import JumpingClock
+from torture.waiting import POLL_S, Missed, NotObserved, wait_until
 from torture.workers import FAIL_STOP, TERMINATED, Worker
 
-SEEN_WITHIN_S = 240
+OBSERVED_WITHIN_S = 240
 REFUSED_WITHIN_S = 80
 TOO_SMALL, AMPLE = "10", "4194304"
 SIZE = "max.message.bytes"
-STILL_S = 4
-"""Nothing is committed for so long: the workers stand still."""
+STALLED_S = 4
+"""The workers are stalled if nothing is committed for so long."""
 REFUSED = 78
 CLOCK_WITHIN_S = 1.0
 
 
-class Means(NamedTuple):
-    """What some kinds of faults need, there where the plan has them.
+class FaultResources(NamedTuple):
+    """What some kinds of faults need, if the plan has these kinds.
 
-    ``jvm``: the one thread that starts the broker. ``backlog``: outputs that are not in the database yet.
+    ``jvm``: the one thread that starts the broker. ``backlog``: counts the outputs that are not in the database yet.
     """
 
     jvm: ThreadPoolExecutor
     proxy: Proxy | None
     disk: TightDisk | None
     clocks: Mapping[str, JumpingClock]
-    database: HeldDatabase | None
+    locked_database: LockedDatabase | None
     backlog: Callable[[], int]
     feeder: Feeder | None = None
     administrator: Administrator | None = None
 
 
-class Deeds:
-    """The kinds of faults. ``topics`` has the names of ``probe`` and what a plan refuses."""
+class FaultInjector:
+    """Injects each kind of fault. ``topics``: full names by role."""
 
     def __init__(
-        self, kafka: Kafka | Cluster, watch: Watch, crew: Mapping[str, Worker], topics: Mapping[str, str], means: Means
+        self,
+        kafka: Kafka | Cluster,
+        watch: Watch,
+        workers: Mapping[str, Worker],
+        topics: Mapping[str, str],
+        resources: FaultResources,
     ) -> None:
         self._kafka = kafka
         self._watch = watch
-        self._crew = crew
+        self._workers = workers
         self._topics = topics
-        self._means = means
-        self._deeds: dict[str, Callable[[Fault], Awaitable[str]]] = {
+        self._resources = resources
+        self._handlers: dict[str, Callable[[Fault], Awaitable[str]]] = {
             "kill": self._kill,
             "wipe": self._wipe,
             "stop": self._stop,
@@ -83,28 +88,28 @@ class Deeds:
             "slow-db": self._slow_db,
         }
         if isinstance(kafka, Cluster):
-            self._deeds |= BrokerDeeds(kafka, watch, crew, topics, means.jvm).kinds
-        if (feeder := means.feeder) is not None:
+            self._handlers |= BrokerFaults(kafka, watch, workers, topics, resources.jvm).kinds
+        if (feeder := resources.feeder) is not None:
             others = OtherProducers(kafka, topics, feeder)
-            self._deeds |= {"codec": others.codec, "transaction": others.transaction, "step": others.step}
-            if (administrator := means.administrator) is not None:
-                lost = LostTopics(watch, crew, administrator, feeder)
-                self._deeds |= {"changelog": lost.changelog, "recreate": lost.recreate}
+            self._handlers |= {"codec": others.codec, "transaction": others.transaction, "step": others.step}
+            if (administrator := resources.administrator) is not None:
+                lost = LostTopics(watch, workers, administrator, feeder)
+                self._handlers |= {"changelog": lost.changelog, "recreate": lost.recreate}
 
     async def wait_for_target(self, fault: Fault) -> None:
-        """Wait until the fault would hit somebody at work. Raises NotSeen."""
+        """Wait until the target of the fault is consuming. Raises NotObserved."""
         if fault.kind == "join":
             return
         target = fault.worker or fault.target
-        hit = [self._crew[target]] if target in self._crew else [*self._crew.values()]
-        await seen(lambda: any(worker.consuming for worker in hit), f"{target} is at work", SEEN_WITHIN_S)
+        targets = [self._workers[target]] if target in self._workers else [*self._workers.values()]
+        await wait_until(lambda: any(worker.consuming for worker in targets), f"{target} is at work", OBSERVED_WITHIN_S)
 
-    async def do(self, fault: Fault) -> str:
-        """Do it and undo it; what was observed. Raises NotSeen, or Missed where another try is due."""
-        return await self._deeds[fault.kind](fault)
+    async def inject(self, fault: Fault) -> str:
+        """Inject a fault and undo it; returns what was observed. Raises NotObserved, or Missed to be retried."""
+        return await self._handlers[fault.kind](fault)
 
     async def _kill(self, fault: Fault) -> str:
-        worker = self._crew[fault.target]
+        worker = self._workers[fault.target]
         try:
             observed = await self._end(worker, signal.SIGKILL)
             await asyncio.sleep(fault.hold_s)
@@ -113,19 +118,19 @@ class Deeds:
         return observed
 
     async def _wipe(self, fault: Fault) -> str:
-        worker = self._crew[fault.target]
+        worker = self._workers[fault.target]
         try:
             observed = await self._end(worker, signal.SIGKILL)
             files = await asyncio.to_thread(worker.wipe)
             if not files:
-                raise NotSeen("there was nothing on its disk")
+                raise NotObserved("there was nothing on its disk")
             await asyncio.sleep(fault.hold_s)
         finally:
             worker.go()
         return f"{observed}, {files} files removed"
 
     async def _leave(self, fault: Fault) -> str:
-        worker = self._crew[fault.target]
+        worker = self._workers[fault.target]
         try:
             observed = await self._end(worker, signal.SIGTERM)
             await asyncio.sleep(fault.hold_s)
@@ -134,81 +139,81 @@ class Deeds:
         return observed
 
     async def _join(self, fault: Fault) -> str:
-        joining = [self._crew[name] for name in fault.target.split("+")]
+        joining = [self._workers[name] for name in fault.target.split("+")]
         for worker in joining:
             worker.go()
 
-        def shared() -> bool:
-            """There may be more processes than partitions: who comes is a member, and may be left without any."""
-            owned = {number for member in self._watch.members.values() for number in member.partitions}
-            return all(worker.members for worker in joining) and len(owned) == self._watch.partitions
+        def partitions_shared() -> bool:
+            """Every joining worker is a member; with more processes than partitions, it may have none."""
+            assigned = {number for member in self._watch.members.values() for number in member.partitions}
+            return all(worker.members for worker in joining) and len(assigned) == self._watch.partitions
 
         try:
-            await seen(shared, f"{fault.target} are members, and every partition has one", SEEN_WITHIN_S)
+            await wait_until(
+                partitions_shared, f"{fault.target} are members, and every partition has one", OBSERVED_WITHIN_S
+            )
             observed = ", ".join(f"{worker.name} got {worker.partitions or 'none'}" for worker in joining)
             await asyncio.sleep(fault.hold_s)
         finally:
             codes = await asyncio.gather(*(worker.end(signal.SIGTERM) for worker in joining))
-        if {FAIL_STOP, TERMINATED, -signal.SIGTERM} & set(
-            codes
-        ):  # it had stopped by itself, or was just being started again
+        if {FAIL_STOP, TERMINATED, -signal.SIGTERM} & set(codes):  # it had exited by itself, or was restarting
             raise Missed(f"ended with {codes} first")
         if any(codes):
-            raise NotSeen(f"{observed}, but ended with {codes}")
+            raise NotObserved(f"{observed}, but ended with {codes}")
         return f"{observed}, exit 0"
 
     async def _stop(self, fault: Fault) -> str:
-        worker = self._crew[fault.target]
-        if not (before := {member.member_id for member in worker.members}):
+        worker = self._workers[fault.target]
+        if not (member_ids := {member.member_id for member in worker.members}):
             raise Missed(f"{worker.name} is no member")
 
-        def lost() -> bool:
-            return self._watch.broker_up and not before & {member.member_id for member in worker.members}
+        def left_group() -> bool:
+            return self._watch.broker_up and not member_ids & {member.member_id for member in worker.members}
 
         worker.send(signal.SIGSTOP)
         try:
-            await seen(lost, f"the group lost {fault.target}", SEEN_WITHIN_S)
-            left = ", ".join(self._watch.members) or "nobody"
+            await wait_until(left_group, f"the group lost {fault.target}", OBSERVED_WITHIN_S)
+            remaining = ", ".join(self._watch.members) or "nobody"
             await asyncio.sleep(fault.hold_s)
             if not worker.running:
                 raise Missed(f"{worker.name} ended first")
         finally:
             worker.send(signal.SIGCONT)
-        return f"the group lost it; {left} left"
+        return f"the group lost it; {remaining} left"
 
     async def _bounce(self, fault: Fault) -> str:
         assert isinstance(self._kafka, Kafka)
         loop = asyncio.get_running_loop()
-        with self._watch.excused(UNREACHABLE):  # whoever talks to it knows before the watch has looked
-            await loop.run_in_executor(self._means.jvm, self._kafka.kill)
-            down = time.monotonic()
+        with self._watch.allow_exits(UNREACHABLE):  # clients notice before the watch polls
+            await loop.run_in_executor(self._resources.jvm, self._kafka.kill)
+            killed_at_s = time.monotonic()
             try:
                 host, port = self._kafka.address.rsplit(":", 1)
                 with contextlib.suppress(ConnectionRefusedError):
                     _, writer = await asyncio.open_connection(host, int(port))
                     writer.close()
-                    raise NotSeen("somebody still listens on its port")
+                    raise NotObserved("somebody still listens on its port")
                 await asyncio.sleep(fault.hold_s)
             finally:
-                await loop.run_in_executor(self._means.jvm, self._kafka.start)
-        return f"refused connections, up again after {time.monotonic() - down:.1f} s"
+                await loop.run_in_executor(self._resources.jvm, self._kafka.start)
+        return f"refused connections, up again after {time.monotonic() - killed_at_s:.1f} s"
 
     async def _quota(self, fault: Fault) -> str:
-        await seen(lambda: bool(self._watch.members), "the group has members", SEEN_WITHIN_S)
+        await wait_until(lambda: bool(self._watch.members), "the group has members", OBSERVED_WITHIN_S)
         client_id = next(iter(self._watch.members.values())).client_id
         await asyncio.to_thread(self._kafka.throttle, None, fault.limit)
         try:
-            async with asyncio.timeout(SEEN_WITHIN_S):
+            async with asyncio.timeout(OBSERVED_WITHIN_S):
                 while not await self._held_back_s(client_id):
                     await asyncio.sleep(POLL_S)
             await asyncio.sleep(fault.hold_s)
-            held_back_s = await self._held_back_s(client_id)
+            throttled_s = await self._held_back_s(client_id)
         except TimeoutError:
-            raise NotSeen(f"{client_id} was never throttled at {fault.limit} B/s") from None
+            raise NotObserved(f"{client_id} was never throttled at {fault.limit} B/s") from None
         finally:
             await asyncio.to_thread(self._kafka.throttle, None, None)
-        await asyncio.sleep(held_back_s)  # the broker keeps to it after the quota is gone
-        return f"{client_id} was held back {held_back_s:.1f} s at {fault.limit} B/s"
+        await asyncio.sleep(throttled_s)  # the broker still throttles after the quota is removed
+        return f"{client_id} was held back {throttled_s:.1f} s at {fault.limit} B/s"
 
     async def _held_back_s(self, client_id: str) -> float:
         return await throttle_ms(self._kafka.address, client_id, self._topics["probe"]) / 1000
@@ -217,66 +222,71 @@ class Deeds:
         topic, before = self._topics[fault.target], time.monotonic()
         await asyncio.to_thread(self._kafka.alter_topic, topic, {SIZE: TOO_SMALL})
         try:
-            await seen(lambda: self._stopped_since(before) != "", "a worker ended with 70", REFUSED_WITHIN_S)
+            await wait_until(lambda: self._exited_since(before) != "", "a worker ended with 70", REFUSED_WITHIN_S)
             await asyncio.sleep(fault.hold_s)
         finally:
             await asyncio.to_thread(self._kafka.alter_topic, topic, {SIZE: AMPLE})
-        return f"exit 70 of {self._stopped_since(before)}"
+        return f"exit 70 of {self._exited_since(before)}"
 
     async def _proxy(self, fault: Fault) -> str:
-        proxy, how = self._means.proxy, fault.target
+        proxy, mode = self._resources.proxy, fault.target
         assert proxy is not None
-        with self._watch.excused(UNREACHABLE):
-            proxy.cut(how, fault.limit)
+        with self._watch.allow_exits(UNREACHABLE):
+            proxy.cut(mode, fault.limit)
             try:
-                ways = HELD.get(how, {how})
-                await seen(lambda: all(proxy.seen[way] for way in ways), f"{how} touched something", SEEN_WITHIN_S)
+                directions = HELD_DIRECTIONS.get(mode, {mode})
+                await wait_until(
+                    lambda: all(proxy.affected[direction] for direction in directions),
+                    f"{mode} touched something",
+                    OBSERVED_WITHIN_S,
+                )
                 await asyncio.sleep(fault.hold_s)
             finally:
                 proxy.heal()
-        match how:
+        match mode:
             case "reset":
-                return f"{proxy.seen[how]} connections reset"
+                return f"{proxy.affected[mode]} connections reset"
             case "delay":
-                return f"{proxy.seen[how]} chunks came {fault.limit} ms late"
+                return f"{proxy.affected[mode]} chunks came {fault.limit} ms late"
             case _:
-                return f"held {', '.join(f'{proxy.seen[way]} bytes of {way}' for way in sorted(ways))}"
+                held = (f"{proxy.affected[direction]} bytes of {direction}" for direction in sorted(directions))
+                return f"held {', '.join(held)}"
 
     async def _disk(self, fault: Fault) -> str:
-        disk, before = self._means.disk, time.monotonic()
+        disk, before = self._resources.disk, time.monotonic()
         assert disk is not None
 
-        def standing_still() -> bool:
-            return time.monotonic() - max(before, self._watch.moved_at_s) > STILL_S
+        def no_progress() -> bool:
+            return time.monotonic() - max(before, self._watch.last_commit_s) > STALLED_S
 
-        with self._watch.excused(UNREACHABLE, REFUSED):
+        with self._watch.allow_exits(UNREACHABLE, REFUSED):
             try:
-                # What others give up meanwhile is taken away as well.
-                async with asyncio.timeout(SEEN_WITHIN_S):
+                # Space that the workers free meanwhile is filled as well.
+                async with asyncio.timeout(OBSERVED_WITHIN_S):
                     while True:
-                        used = await asyncio.to_thread(disk.fill)
-                        if disk.full and (standing_still() or self._stopped_since(before)):
+                        filled_bytes = await asyncio.to_thread(disk.fill)
+                        if disk.full and (no_progress() or self._exited_since(before)):
                             break
                         await asyncio.sleep(POLL_S)
                 await asyncio.sleep(fault.hold_s)
             except TimeoutError:
-                raise NotSeen("the workers went on without a disk") from None
+                raise NotObserved("the workers went on without a disk") from None
             finally:
                 await asyncio.to_thread(disk.empty)
-        stopped = self._stopped_since(before)
-        return f"full with {used} bytes, {f'exit 70 of {stopped}' if stopped else 'nobody went on'}"
+        exited = self._exited_since(before)
+        return f"full with {filled_bytes} bytes, {f'exit 70 of {exited}' if exited else 'no worker made progress'}"
 
     async def _clock(self, fault: Fault) -> str:
-        clock, worker = self._means.clocks[fault.target], self._crew[fault.target]
+        clock, worker = self._resources.clocks[fault.target], self._workers[fault.target]
 
-        def shown(shift_s: int) -> bool:
-            said = clock.shift_s
-            return said is not None and abs(said - shift_s) < CLOCK_WITHIN_S
+        def reads(shift_s: int) -> bool:
+            reported_s = clock.shift_s
+            return reported_s is not None and abs(reported_s - shift_s) < CLOCK_WITHIN_S
 
         clock.jump(fault.limit)
         try:
-            what = f"{worker.name} reads a clock {fault.limit:+d} s off"
-            await seen(lambda: shown(fault.limit) or not worker.running, what, SEEN_WITHIN_S)
+            description = f"{worker.name} reads a clock {fault.limit:+d} s off"
+            await wait_until(lambda: reads(fault.limit) or not worker.running, description, OBSERVED_WITHIN_S)
             await asyncio.sleep(fault.hold_s)
             if not worker.running:
                 raise Missed(f"{worker.name} ended first")
@@ -286,37 +296,37 @@ class Deeds:
         return f"{observed} for {fault.hold_s} s"
 
     async def _slow_db(self, fault: Fault) -> str:
-        database = self._means.database
+        database = self._resources.locked_database
         assert database is not None
         await asyncio.to_thread(database.hold)
         try:
-            held = time.monotonic()
-            async with asyncio.timeout(SEEN_WITHIN_S):
-                while not await asyncio.to_thread(self._means.backlog):
+            locked_at_s = time.monotonic()
+            async with asyncio.timeout(OBSERVED_WITHIN_S):
+                while not await asyncio.to_thread(self._resources.backlog):
                     await asyncio.sleep(POLL_S)
             await asyncio.sleep(fault.hold_s)
-            behind = await asyncio.to_thread(self._means.backlog)
+            waiting = await asyncio.to_thread(self._resources.backlog)
         except TimeoutError:
-            raise NotSeen("nothing waited for the database") from None
+            raise NotObserved("nothing waited for the database") from None
         finally:
             await asyncio.to_thread(database.release)
-        return f"locked {time.monotonic() - held:.1f} s, {behind} records waited"
+        return f"locked {time.monotonic() - locked_at_s:.1f} s, {waiting} records waited"
 
     async def _end(self, worker: Worker, number: signal.Signals) -> str:
-        """End a worker by a signal. Raises NotSeen where it ends in another way, Missed where by itself."""
+        """End a worker by a signal. Raises NotObserved for another exit code, Missed if it had exited before."""
         expected = 0 if number == signal.SIGTERM else -number
         partitions = worker.partitions
         code = await worker.end(number)
         if code in {FAIL_STOP, TERMINATED}:
             raise Missed(f"{worker.name} ended with {code} first")
         if code != expected:
-            raise NotSeen(f"ended with {code}, not {expected}")
+            raise NotObserved(f"ended with {code}, not {expected}")
         return f"exit {code}, had {partitions}"
 
-    def _stopped_since(self, moment_s: float) -> str:
-        """Who has ended with 70 by itself since then."""
+    def _exited_since(self, since_s: float) -> str:
+        """The workers that have exited with 70, unrequested, since then."""
         return " ".join(
             worker.name
-            for worker in self._crew.values()
-            if any(end.code == FAIL_STOP and not end.asked and end.at_s >= moment_s for end in worker.exits)
+            for worker in self._workers.values()
+            if any(exit_.code == FAIL_STOP and not exit_.requested and exit_.at_s >= since_s for exit_ in worker.exits)
         )

@@ -1,35 +1,35 @@
-"""Held database: somebody else has the lock for writing, as a slow backup or a careless person would.
+"""Locked database: another process holds the write lock, as a slow backup would.
 
-HeldDatabase(path): hold -> backlog of the sink -> release
+LockedDatabase(path): hold -> backlog of the sink -> release
 """
 
 import sqlite3
 from pathlib import Path
 
-PATIENCE_S = 30
+LOCK_TIMEOUT_S = 30
 
 
-class HeldDatabase:
-    """SQLite's write lock on a file, held or not."""
+class LockedDatabase:
+    """The write lock of an SQLite file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
     def hold(self) -> None:
-        """Take the lock. Raises OSError where it cannot be had."""
+        """Acquire the lock. Raises OSError if that fails."""
         if not self._path.exists():
             raise OSError(f"there is no database at {self._path} yet")
-        connection = sqlite3.connect(self._path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(self._path, timeout=LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             connection.close()
-            raise OSError(f"{self._path} is not to be locked: {error}") from error
+            raise OSError(f"cannot lock {self._path}: {error}") from error
         self._connection = connection
 
     def release(self) -> None:
-        """Let it go."""
+        """Release the lock."""
         if self._connection is not None:
             self._connection.execute("ROLLBACK")
             self._connection.close()

@@ -1,6 +1,6 @@
-"""Hygiene: how much memory and how many files the workers had, looked at while they lived.
+"""Hygiene: the memory and open files of the workers, sampled while they run.
 
-crew -> Hygiene.keep_looking -> most_rss_mb, most_files; complaints against the bounds
+workers -> Hygiene.keep_polling -> most_rss_mb, most_files; complaints against the bounds
 """
 
 import asyncio
@@ -13,36 +13,36 @@ from pipeline_case import resident_mib
 from torture.findings import NOWHERE, Defect, Finding
 from torture.workers import Worker
 
-LOOK_EVERY_S = 2
+POLL_EVERY_S = 2
 MOST_RSS_MB = 1_000
 MOST_FILES = 600
 
 
 class Hygiene:
-    """The most that any worker had at any look."""
+    """The most that any worker had at any sample."""
 
     def __init__(self) -> None:
         self.most_rss_mb = 0
         self.most_files = 0
 
-    async def keep_looking(self, crew: Iterable[Worker]) -> None:
-        """Look until cancelled."""
+    async def keep_polling(self, workers: Iterable[Worker]) -> None:
+        """Sample until cancelled."""
         while True:
-            for worker in crew:
-                with contextlib.suppress(OSError):  # it may end meanwhile
-                    self._look(worker.pids)
-            await asyncio.sleep(LOOK_EVERY_S)
+            for worker in workers:
+                with contextlib.suppress(OSError):  # it may exit meanwhile
+                    self._poll(worker.pids)
+            await asyncio.sleep(POLL_EVERY_S)
 
     def findings(self) -> list[Finding]:
-        """I12: what is above a bound."""
-        said = []
+        """I12: a bound that was exceeded."""
+        complaints = []
         if self.most_rss_mb > MOST_RSS_MB:
-            said.append(f"a worker had {self.most_rss_mb} MB, {MOST_RSS_MB} are allowed")
+            complaints.append(f"a worker had {self.most_rss_mb} MB, {MOST_RSS_MB} are allowed")
         if self.most_files > MOST_FILES:
-            said.append(f"a worker had {self.most_files} files open, {MOST_FILES} are allowed")
-        return [Finding(Defect.HYGIENE, NOWHERE, NOWHERE, text, "I12") for text in said]
+            complaints.append(f"a worker had {self.most_files} files open, {MOST_FILES} are allowed")
+        return [Finding(Defect.HYGIENE, NOWHERE, NOWHERE, text, "I12") for text in complaints]
 
-    def _look(self, pids: Collection[int]) -> None:
+    def _poll(self, pids: Collection[int]) -> None:
         resident = sum(map(resident_mib, pids))
         files = sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
         self.most_rss_mb, self.most_files = max(self.most_rss_mb, int(resident)), max(self.most_files, files)

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from torture.plan import BROKERS, KINDS, ON_BROKERS, kinds_with
+from torture.reported_clock import JumpingClock
 from torture.tight_disk import TightDisk
-from torture.told_time import JumpingClock
 
 WORKLOADS = ("ours", "pipeline", "stock")
 ALL = (*KINDS, *ON_BROKERS)

@@ -19,7 +19,7 @@ from broker.kafka_topics import Topics
 from torture.feeder import Feeder
 from torture.findings import Entry
 from torture.plan import Fault
-from torture.seen import POLL_S, Missed, NotSeen, seen
+from torture.waiting import POLL_S, Missed, NotObserved, wait_until
 
 CODECS = {"gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 """What a batch's attributes say. Source: Kafka's protocol, Record Batch."""
@@ -39,7 +39,7 @@ class OtherProducers:
         self._chance = random.Random(0)
 
     async def codec(self, fault: Fault) -> str:
-        """Send batches in another codec for a while. Raises Missed where nothing is fed yet, NotSeen."""
+        """Send batches in another codec for a while. Raises Missed where nothing is fed yet, NotObserved."""
         codec, role = fault.target.split("+")
         offsets: list[int] = []
         loop = asyncio.get_running_loop()
@@ -51,14 +51,16 @@ class OtherProducers:
                 for entry in sent:
                     found = await asyncio.to_thread(self._kafka.codec, self._topics[role], *entry[:2])
                     if found != CODECS[codec]:
-                        raise NotSeen(f"the batch at {entry.partition}/{entry.offset} has codec {found}, not {codec}")
-                self._feeder.note(role, sent)
+                        raise NotObserved(
+                            f"the batch at {entry.partition}/{entry.offset} has codec {found}, not {codec}"
+                        )
+                self._feeder.record_acknowledged(role, sent)
                 offsets += [entry.offset for entry in sent]
                 await asyncio.sleep(EVERY_S)
         return f"{len(offsets)} repeats in batches of {codec}"
 
     async def transaction(self, fault: Fault) -> str:
-        """Leave a transaction open for a while, then end it as the fault says. Raises Missed or NotSeen."""
+        """Leave a transaction open for a while, then end it as the fault says. Raises Missed or NotObserved."""
         ending, role = fault.target.split("+")
         topic, repeats = self._topics[role], self._repeats(role)
         partition = repeats[0].partition
@@ -72,7 +74,7 @@ class OtherProducers:
             try:
                 sent = await self._sent(producer, role, repeats)
                 first = min(entry.offset for entry in sent)
-                await seen(unstable, f"{topic}[{partition}] is stable up to less than its end", SEEN_WITHIN_S)
+                await wait_until(unstable, f"{topic}[{partition}] is stable up to less than its end", SEEN_WITHIN_S)
                 await asyncio.sleep(fault.hold_s)
                 behind = self._kafka.end(topic, partition) - self._kafka.stable_end(topic, partition)
             except BaseException:
@@ -80,21 +82,21 @@ class OtherProducers:
                 raise
             await (producer.commit_transaction() if ending == "commit" else producer.abort_transaction())
         if ending == "commit":
-            self._feeder.note(role, sent)
+            self._feeder.record_acknowledged(role, sent)
         if not behind:
-            raise NotSeen(f"the transaction at {topic}[{partition}] {first} was over before its time")
+            raise NotObserved(f"the transaction at {topic}[{partition}] {first} was over before its time")
         return f"{behind} offsets of {role}[{partition}] unstable from {first}, {len(repeats)} repeats, then {ending}"
 
     async def step(self, fault: Fault) -> str:
-        """Have an input take its producer's time, whose clock is ahead for a while. Raises NotSeen."""
-        role, ahead_ms = fault.target, fault.limit * 1000
+        """Have an input take its producer's time, whose clock is ahead for a while. Raises NotObserved."""
+        role, clock_ahead_ms = fault.target, fault.limit * 1000
         topic, before = self._topics[role], len(self._feeder.acknowledged[role])
         await asyncio.to_thread(self._kafka.alter_topic, topic, {STAMP: "CreateTime", MOST_AHEAD: AMPLE_MS})
         try:
-            self._feeder.ahead_ms[role] = ahead_ms
+            self._feeder.clock_ahead_ms[role] = clock_ahead_ms
             ahead = 0
             async with asyncio.timeout(SEEN_WITHIN_S):
-                while ahead < ahead_ms / 2:
+                while ahead < clock_ahead_ms / 2:
                     await asyncio.sleep(POLL_S)
                     if fresh := self._feeder.acknowledged[role][before:]:
                         at_ms = await asyncio.to_thread(self._kafka.stamped_ms, topic, *fresh[-1][:2])
@@ -102,9 +104,9 @@ class OtherProducers:
             await asyncio.sleep(fault.hold_s)
             sent = len(self._feeder.acknowledged[role]) - before
         except TimeoutError:
-            raise NotSeen(f"no record of {topic} has a time ahead") from None
+            raise NotObserved(f"no record of {topic} has a time ahead") from None
         finally:
-            del self._feeder.ahead_ms[role]
+            del self._feeder.clock_ahead_ms[role]
             await asyncio.to_thread(self._kafka.alter_topic, topic, {STAMP: "LogAppendTime"})
         return f"{sent} records, their times {ahead / 1000:.0f} s ahead"
 

@@ -167,12 +167,12 @@ def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object], *, dea
     desk.feed((*rest, *feed.epilogue))
     before = desk.history()
     worker_log = desk.directory / "worker.log"
-    born_at = worker_log.stat().st_size if worker_log.exists() else 0
+    log_start = worker_log.stat().st_size if worker_log.exists() else 0
     child = desk.worker()
     until = time.monotonic() + FINISH_S
     while (found := desk.history()).unsettled() and time.monotonic() < until:
         let_run(STEP_S)
-    last_words = worker_log.read_bytes()[born_at:].decode()
+    last_words = worker_log.read_bytes()[log_start:].decode()
     shown = list(judge_pages([last_words], before, found)) if not found.unsettled() else []
     code = stopped(child)
     found = desk.history()

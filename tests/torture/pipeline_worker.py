@@ -5,14 +5,14 @@ python -m torture.pipeline_worker [--bug NAME] [--session SECONDS] -- worker ...
 
 import sys
 
-from torture.told_time import tell_time
+from torture.reported_clock import report_clock
 
 
 def run(words: list[str]) -> None:
     """Build the bug in, and be the command."""
     end = words.index("--")
     ours = dict(zip(words[:end:2], words[1:end:2], strict=True))
-    tell_time()
+    report_clock()
     from torture.pipeline_bugs import BUGS
     from traderecon.cli import main
     from traderecon.transport.app import StreamApp, Timing

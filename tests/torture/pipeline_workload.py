@@ -14,7 +14,7 @@ from groups import group_of
 
 from torture.administrator import Administrator
 from torture.findings import Defect, Entry, Finding
-from torture.homes import SharedHome, text_of
+from torture.homes import SharedHome, read_text
 from torture.pipeline_database import offsets_in, read_database
 from torture.pipeline_feed import simulated
 from torture.pipeline_input import EXECUTIONS
@@ -142,16 +142,16 @@ class Pipeline(Workload):
 
     def ready(self, worker: Lives) -> bool:
         """What its page says, as soon as it has told where that is."""
-        return says_ready(text_of(worker.log)[worker.born_at :])
+        return says_ready(read_text(worker.log)[worker.log_start :])
 
-    def judge_workers(self, crew: Mapping[str, Lives], before: object, after: object) -> Iterator[Finding]:
+    def judge_workers(self, workers: Mapping[str, Lives], before: object, after: object) -> Iterator[Finding]:
         """Pages, metrics, and the lines of log."""
         assert isinstance(before, PipelineHistory)
         assert isinstance(after, PipelineHistory)
-        running = [worker for worker in crew.values() if worker.running]
-        lives = [text_of(worker.log)[worker.born_at :] for worker in running]
+        running = [worker for worker in workers.values() if worker.running]
+        lives = [read_text(worker.log)[worker.log_start :] for worker in running]
         yield from judge_pages(lives, before, after)
-        yield from judge_logs([text_of(worker.log) for worker in crew.values()], after.results)
+        yield from judge_logs([read_text(worker.log) for worker in workers.values()], after.results)
 
     def judge_disks(self, history: object, names: Collection[str]) -> Iterator[Finding]:
         """The store in every home against the changelog, whoever had it last."""

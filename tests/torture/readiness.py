@@ -1,6 +1,6 @@
-"""Readiness: how long each life of a worker takes from its start until it says that it is ready.
+"""Readiness: the time from each start of a worker until it reports to be ready.
 
-crew + Workload.ready -> Readiness.keep_looking -> took_s, of every life that got there
+workers + Workload.ready -> Readiness.keep_polling -> took_s, of every start that got there
 """
 
 import asyncio
@@ -9,29 +9,29 @@ from collections.abc import Callable, Collection
 
 from torture.workers import Worker
 
-LOOK_EVERY_S = 0.2
+POLL_EVERY_S = 0.2
 
 
 class Readiness:
-    """The seconds of every life so far, in the order in which they were ready. ``ready`` may block."""
+    """The time to readiness of every start, in the order of becoming ready. ``ready`` may block."""
 
-    def __init__(self, crew: Collection[Worker], ready: Callable[[Worker], bool]) -> None:
+    def __init__(self, workers: Collection[Worker], ready: Callable[[Worker], bool]) -> None:
         self.took_s: list[float] = []
-        self._crew, self._ready = crew, ready
+        self._workers, self._ready = workers, ready
 
-    async def keep_looking(self) -> None:
-        """Look until cancelled; at a worker that does not answer no longer than at the others."""
-        async with asyncio.TaskGroup() as looking:
-            for worker in self._crew:
-                looking.create_task(self._keep_looking_at(worker))
+    async def keep_polling(self) -> None:
+        """Poll until cancelled, each worker in its own task so that a slow one does not delay the others."""
+        async with asyncio.TaskGroup() as polls:
+            for worker in self._workers:
+                polls.create_task(self._poll_worker(worker))
 
-    async def _keep_looking_at(self, worker: Worker) -> None:
-        seen_s = None
+    async def _poll_worker(self, worker: Worker) -> None:
+        recorded_start_s = None
         while True:
-            life_s = worker.began_s
-            if worker.running and life_s != seen_s and await asyncio.to_thread(self._ready, worker):
+            start_s = worker.started_s
+            if worker.running and start_s != recorded_start_s and await asyncio.to_thread(self._ready, worker):
                 now_s = time.monotonic()
-                if worker.began_s == life_s:
-                    self.took_s.append(round(now_s - life_s, 2))
-                    seen_s = life_s
-            await asyncio.sleep(LOOK_EVERY_S)
+                if worker.started_s == start_s:
+                    self.took_s.append(round(now_s - start_s, 2))
+                    recorded_start_s = start_s
+            await asyncio.sleep(POLL_EVERY_S)

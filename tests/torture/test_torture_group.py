@@ -1,4 +1,4 @@
-"""Who is a member of the group, of which worker it is a process, and when no broker answers."""
+"""The members of the group, the worker each belongs to, and the watch when no broker answers."""
 
 import asyncio
 import contextlib
@@ -10,23 +10,23 @@ from broker.kafka_topics import Topics
 from broker.kafka_wire import BrokerError
 
 from torture.group import UNREACHABLE, Member, Watch
-from torture.seen import seen
+from torture.waiting import wait_until
 
 BOUND_S = 60
 
 
 @pytest.mark.parametrize(
-    ("instance", "is_of_it"),
+    ("instance", "belongs"),
     [("worker-ab", True), ("worker-ab-2", True), ("worker-abc", False), ("worker-ab-c", False), ("worker", False)],
 )
-def test_every_process_of_a_worker_is_known_by_its_name(instance: str, is_of_it: bool) -> None:
+def test_a_member_belongs_to_the_worker_whose_name_it_has(instance: str, belongs: bool) -> None:
     member = Member(f"{instance}-{uuid.uuid4()}", "client", frozenset())
     assert member.instance == instance
-    assert member.of("worker-ab") is is_of_it
+    assert member.of("worker-ab") is belongs
 
 
 class Failing(Topics):
-    """A Kafka whose coordinator is not there: nobody answers at all, or another node says that it is not the one."""
+    """A Kafka whose coordinator is missing: nothing answers, or another node says it is not the coordinator."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__("127.0.0.1:1")
@@ -38,20 +38,18 @@ class Failing(Topics):
 
 
 @pytest.mark.parametrize(
-    ("error", "excused"), [(ConnectionRefusedError(), True), (BrokerError("another node is taking over"), False)]
+    ("error", "allowed"), [(ConnectionRefusedError(), True), (BrokerError("another node is taking over"), False)]
 )
-def test_a_worker_may_end_with_4_where_no_broker_answers_and_not_where_one_does(
-    error: Exception, excused: bool
-) -> None:
+def test_exit_code_4_is_allowed_only_if_no_broker_answers(error: Exception, allowed: bool) -> None:
     watch = Watch(Failing(error), "group", "topic", 1, broker_up=True)
 
-    async def look() -> bool:
-        looking = asyncio.create_task(watch.keep_looking())
-        await seen(lambda: not watch.broker_up, "it has looked", BOUND_S)
-        excuses = watch.excuses(UNREACHABLE, asyncio.get_running_loop().time())
-        looking.cancel()
+    async def is_exit_allowed() -> bool:
+        polling = asyncio.create_task(watch.keep_polling())
+        await wait_until(lambda: not watch.broker_up, "it has polled", BOUND_S)
+        allowed = watch.allows_exit(UNREACHABLE, asyncio.get_running_loop().time())
+        polling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await looking
-        return excuses
+            await polling
+        return allowed
 
-    assert asyncio.run(look()) is excused
+    assert asyncio.run(is_exit_allowed()) is allowed

@@ -1,4 +1,4 @@
-"""Homes that workers share: whose process id stands in a home's lock has it."""
+"""Shared homes: a home belongs to the process whose id is in its lock file."""
 
 import fcntl
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from torture.homes import OwnHome, SharedHome
-from torture.seen import Missed
+from torture.waiting import Missed
 
 
 def home_of(data_dir: Path, number: int, pid: int) -> Path:
@@ -17,14 +17,14 @@ def home_of(data_dir: Path, number: int, pid: int) -> Path:
     return home
 
 
-def test_a_process_is_known_by_the_name_in_its_home(tmp_path: Path) -> None:
+def test_an_instance_has_the_name_stored_in_its_home(tmp_path: Path) -> None:
     home_of(tmp_path, 0, 100)
     home_of(tmp_path, 1, 101)
     assert SharedHome(tmp_path).instance(101) == "worker-n1"
     assert SharedHome(tmp_path).instance(102) == ""
 
 
-def test_a_wiped_home_is_gone_and_its_neighbour_stays(tmp_path: Path) -> None:
+def test_wiping_a_home_removes_no_other_home(tmp_path: Path) -> None:
     first, second = home_of(tmp_path, 0, 100), home_of(tmp_path, 1, 101)
     assert SharedHome(tmp_path).wipe(100) == 2
     assert not first.exists()
@@ -43,7 +43,7 @@ def test_a_home_that_another_worker_took_is_not_wiped(tmp_path: Path) -> None:
     assert home.exists()
 
 
-def test_a_home_of_its_own_has_the_name_it_was_given(tmp_path: Path) -> None:
+def test_an_own_home_has_the_given_name(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "file").touch()
     home = OwnHome("w1", tmp_path / "disk")

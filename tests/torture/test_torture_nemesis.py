@@ -1,44 +1,44 @@
-"""The nemesis strikes lane by lane; a fault that ends every worker has no other beside it."""
+"""The nemesis injects faults lane by lane; a fault that ends every worker runs alone."""
 
 import asyncio
 
 from torture.clock import PlanClock
-from torture.nemesis import Outcome, strike
+from torture.nemesis import Outcome, inject_faults
 from torture.plan import Fault, Plan
 
-HELD_S = 0.3
+DURATION_S = 0.3
 
 
-class Watched:
-    """Faults that only take their time; what was at work when each began."""
+class RecordingInjector:
+    """Faults that only take time; records which ran concurrently with each."""
 
     def __init__(self) -> None:
-        self.at_work: list[str] = []
-        self.beside: dict[str, list[str]] = {}
+        self.running: list[str] = []
+        self.concurrent: dict[str, list[str]] = {}
 
     async def wait_for_target(self, fault: Fault) -> None:
-        """It is there."""
+        """Every target is available."""
 
-    async def do(self, fault: Fault) -> str:
-        self.at_work.append(fault.kind)
+    async def inject(self, fault: Fault) -> str:
+        self.running.append(fault.kind)
         await asyncio.sleep(0)
-        await asyncio.sleep(HELD_S)
-        self.beside[fault.kind] = [*self.at_work]
-        self.at_work.remove(fault.kind)
+        await asyncio.sleep(DURATION_S)
+        self.concurrent[fault.kind] = [*self.running]
+        self.running.remove(fault.kind)
         return "done"
 
 
-def test_what_ends_every_worker_waits_for_the_others_and_they_for_it() -> None:
+def test_a_fault_that_ends_every_worker_runs_alone() -> None:
     kinds = (("kill", "w1"), ("codec", "gzip+executions"), ("changelog", "ended"), ("stop", "w2"), ("quota", "broker"))
     faults = tuple(Fault(0.0, kind, target, 0.0) for kind, target in kinds)
-    watched, told = Watched(), list[Outcome]()
+    injector, outcomes = RecordingInjector(), list[Outcome]()
 
-    async def tell(outcome: Outcome) -> None:
-        told.append(outcome)
+    async def report(outcome: Outcome) -> None:
+        outcomes.append(outcome)
 
     plan = Plan(1, "pipeline", 2, 1.0, faults, (), ())
-    asyncio.run(strike(plan, PlanClock(), watched, tell))  # type: ignore[arg-type]  # deeds are what does them
-    assert [outcome.fired for outcome in told] == [True] * len(faults)
-    assert watched.beside["changelog"] == ["changelog"]
-    assert set(watched.beside["kill"]) == {"kill", "codec"}
-    assert set(watched.beside["stop"]) == {"stop", "quota"}
+    asyncio.run(inject_faults(plan, PlanClock(), injector, report))  # type: ignore[arg-type]  # a stand-in for FaultInjector
+    assert [outcome.fired for outcome in outcomes] == [True] * len(faults)
+    assert injector.concurrent["changelog"] == ["changelog"]
+    assert set(injector.concurrent["kill"]) == {"kill", "codec"}
+    assert set(injector.concurrent["stop"]) == {"stop", "quota"}

@@ -1,4 +1,4 @@
-"""What lies between the workers and the broker: bytes late, held, cut, and all of them there afterwards."""
+"""The proxy between workers and broker: bytes are delayed, blocked or reset, and arrive completely afterwards."""
 
 import asyncio
 import contextlib
@@ -10,11 +10,11 @@ import pytest
 from torture.proxy import Proxy
 
 BOUND_S = 60
-Speak = Callable[[Proxy, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Exchange = Callable[[Proxy, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-def spoken(speak: Speak) -> None:
-    """Talk through a proxy to somebody who answers every line with itself."""
+def converse(exchange: Exchange) -> None:
+    """Run an exchange through a proxy with a server that echoes every line."""
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
@@ -24,7 +24,7 @@ def spoken(speak: Speak) -> None:
             writer.close()
             await writer.wait_closed()
 
-    async def talk() -> None:
+    async def run() -> None:
         server = await asyncio.start_server(echo, "127.0.0.1", 0)
         host, port = server.sockets[0].getsockname()
         proxy = Proxy(f"{host}:{port}")
@@ -34,7 +34,7 @@ def spoken(speak: Speak) -> None:
             async with asyncio.timeout(BOUND_S):
                 writer.write(b"hello\n")
                 assert await reader.readline() == b"hello\n"
-                await speak(proxy, reader, writer)
+                await exchange(proxy, reader, writer)
         finally:
             writer.close()
             with contextlib.suppress(ConnectionError):
@@ -43,42 +43,42 @@ def spoken(speak: Speak) -> None:
             server.close()
             await server.wait_closed()
 
-    asyncio.run(talk())
+    asyncio.run(run())
 
 
-@pytest.mark.parametrize("how", ["hole", "requests", "answers"])
-def test_what_is_held_arrives_when_the_wire_is_whole_again(how: str) -> None:
-    async def speak(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        proxy.cut(how, 0)
+@pytest.mark.parametrize("mode", ["hole", "requests", "answers"])
+def test_blocked_bytes_arrive_after_the_connection_is_healed(mode: str) -> None:
+    async def exchange(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        proxy.cut(mode, 0)
         writer.write(b"anybody?\n")
         answer = asyncio.ensure_future(reader.readline())
-        while not proxy.seen:
+        while not proxy.affected:
             await asyncio.sleep(0.01)
         assert not answer.done()
         proxy.heal()
         assert await answer == b"anybody?\n"
 
-    spoken(speak)
+    converse(exchange)
 
 
-def test_delayed_bytes_are_late_and_in_order() -> None:
-    async def speak(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def test_delayed_bytes_arrive_late_and_in_order() -> None:
+    async def exchange(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.cut("delay", 200)
-        began = time.monotonic()
+        started_s = time.monotonic()
         writer.write(b"one\n")
         writer.write(b"two\n")
         assert [await reader.readline(), await reader.readline()] == [b"one\n", b"two\n"]
-        assert time.monotonic() - began >= 0.4
-        assert proxy.seen["delay"] >= 2
+        assert time.monotonic() - started_s >= 0.4
+        assert proxy.affected["delay"] >= 2
 
-    spoken(speak)
+    converse(exchange)
 
 
-def test_a_reset_is_heard_as_one() -> None:
-    async def speak(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def test_a_reset_raises_a_connection_reset_error() -> None:
+    async def exchange(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         proxy.cut("reset", 0)
-        assert proxy.seen["reset"] == 1
+        assert proxy.affected["reset"] == 1
         with pytest.raises(ConnectionResetError):
             await reader.readline()
 
-    spoken(speak)
+    converse(exchange)

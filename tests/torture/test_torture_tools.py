@@ -1,4 +1,4 @@
-"""The tools of the faults: a disk that is full, a clock that jumps, a database that is held."""
+"""The tools of the faults: a disk that is full, a clock that jumps, a database that is locked."""
 
 import errno
 import os
@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from torture.held_database import HeldDatabase
+from torture.held_database import LockedDatabase
+from torture.reported_clock import JumpingClock
 from torture.tight_disk import TightDisk
-from torture.told_time import JumpingClock
 
 TESTS = Path(__file__).parents[1]
 BOUND_S = 60
 DAY_S = 86_400
 
 
-def test_a_disk_that_is_full_takes_no_byte_and_has_everything_when_it_is_taken_away(tmp_path: Path) -> None:
+def test_a_full_disk_rejects_writes_and_keeps_its_files_after_unmount(tmp_path: Path) -> None:
     if TightDisk.missing():
         assert os.geteuid() != 0
         return
@@ -40,39 +40,39 @@ def test_a_disk_that_is_full_takes_no_byte_and_has_everything_when_it_is_taken_a
     assert {path.name: path.stat().st_size for path in disk.directory.iterdir()} == {"kept": 50_000, "more": 50_000}
 
 
-TELLING = "import time; from torture.told_time import tell_time; tell_time(); time.sleep(0.1); input()"
+REPORT_CLOCK = "import time; from torture.reported_clock import report_clock; report_clock(); time.sleep(0.1); input()"
 
 
 @pytest.mark.matrix("C1")
-def test_a_clock_that_jumps_is_read_as_it_was_set(tmp_path: Path) -> None:
+def test_a_worker_reports_the_shift_its_clock_was_set_to(tmp_path: Path) -> None:
     if why := JumpingClock.missing():
         assert "libfaketime" in why
         return
     clock = JumpingClock(tmp_path, "w1")
     environment = {**os.environ, **clock.environment, "PYTHONPATH": str(TESTS)}
-    with subprocess.Popen([sys.executable, "-c", TELLING], env=environment, stdin=subprocess.PIPE) as telling:
+    with subprocess.Popen([sys.executable, "-c", REPORT_CLOCK], env=environment, stdin=subprocess.PIPE) as worker:
         try:
             for shift_s in (0, DAY_S, -300):
                 clock.jump(shift_s)
-                until = time.monotonic() + BOUND_S
-                while (said := clock.shift_s) is None or abs(said - shift_s) > 1:
-                    assert time.monotonic() < until, said
-                    assert telling.poll() is None
+                deadline_s = time.monotonic() + BOUND_S
+                while (reported_s := clock.shift_s) is None or abs(reported_s - shift_s) > 1:
+                    assert time.monotonic() < deadline_s, reported_s
+                    assert worker.poll() is None
         finally:
-            telling.kill()
+            worker.kill()
 
 
-def test_a_held_database_can_be_read_and_not_written(tmp_path: Path) -> None:
+def test_a_locked_database_can_be_read_but_not_written(tmp_path: Path) -> None:
     path = tmp_path / "one.db"
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("CREATE TABLE rows (number)")
-        held = HeldDatabase(path)
-        held.hold()
+        locked = LockedDatabase(path)
+        locked.hold()
         assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             connection.execute("INSERT INTO rows VALUES (1)")
-        held.release()
+        locked.release()
         connection.execute("INSERT INTO rows VALUES (1)")
     with pytest.raises(OSError, match="there is no database"):
-        HeldDatabase(tmp_path / "none.db").hold()
+        LockedDatabase(tmp_path / "none.db").hold()

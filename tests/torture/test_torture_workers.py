@@ -1,4 +1,4 @@
-"""Workers end in many ways: who is started again, and which exit codes are allowed."""
+"""Worker exits: when a worker is restarted, and which exit codes are allowed."""
 
 import asyncio
 import re
@@ -12,45 +12,45 @@ from pathlib import Path
 import pytest
 from broker.kafka_server import Kafka
 
-from torture.faults import Deeds, Means
+from torture.faults import FaultInjector, FaultResources
 from torture.group import Watch
 from torture.homes import OwnHome
 from torture.plan import Fault
 from torture.readiness import Readiness
-from torture.seen import seen
+from torture.waiting import wait_until
 from torture.workers import Worker
 from torture.workload import Start
 
 BOUND_S = 60
 
 
-def watching(kafka: Kafka, silent_at_s: float = -inf) -> Watch:
-    return Watch(kafka, "group", "topic", 1, silent_at_s=silent_at_s)
+def watch_of(kafka: Kafka, unanswered_at_s: float = -inf) -> Watch:
+    return Watch(kafka, "group", "topic", 1, unanswered_at_s=unanswered_at_s)
 
 
-def lived(
-    directory: Path, program: str, live: Callable[[Worker], Awaitable[None]], watch: Watch | None = None
+def run_worker(
+    directory: Path, program: str, scenario: Callable[[Worker], Awaitable[None]], watch: Watch | None = None
 ) -> Worker:
-    """A worker whose command is a program of ours, after ``live`` had its way with it."""
-    watch = watch or watching(Kafka(directory / "kafka"))
-    how = Start([sys.executable, "-c", program], {}, OwnHome("w1", directory / "disk"))
-    worker = Worker("w1", how, directory / "w1.log", watch)
+    """Run a worker whose command is ``program`` until ``scenario`` is over."""
+    watch = watch or watch_of(Kafka(directory / "kafka"))
+    start = Start([sys.executable, "-c", program], {}, OwnHome("w1", directory / "disk"))
+    worker = Worker("w1", start, directory / "w1.log", watch)
 
-    async def keep() -> None:
-        keeping = asyncio.create_task(worker.keep())
+    async def run() -> None:
+        keeper = asyncio.create_task(worker.keep())
         worker.go()
         try:
-            await live(worker)
+            await scenario(worker)
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
 
-    asyncio.run(keep())
+    asyncio.run(run())
     return worker
 
 
-async def ended_twice(worker: Worker) -> None:
-    await seen(lambda: len(worker.exits) >= 2, "two lives ended", BOUND_S)
+async def wait_for_two_exits(worker: Worker) -> None:
+    await wait_until(lambda: len(worker.exits) >= 2, "it exited twice", BOUND_S)
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,16 @@ async def ended_twice(worker: Worker) -> None:
         (1, inf, False),
     ],
 )
-def test_who_ends_unasked_is_started_again_and_its_exit_judged(
+def test_a_worker_that_exits_by_itself_is_restarted_and_its_exit_code_judged(
     code: int, broker_silent_at_s: float, allowed: bool, tmp_path: Path
 ) -> None:
-    worker = lived(
-        tmp_path, f"raise SystemExit({code})", ended_twice, watching(Kafka(tmp_path / "kafka"), broker_silent_at_s)
+    worker = run_worker(
+        tmp_path,
+        f"raise SystemExit({code})",
+        wait_for_two_exits,
+        watch_of(Kafka(tmp_path / "kafka"), broker_silent_at_s),
     )
-    assert [(end.code, end.asked, end.allowed) for end in worker.exits[:2]] == [(code, False, allowed)] * 2
+    assert [(exit_.code, exit_.requested, exit_.allowed) for exit_ in worker.exits[:2]] == [(code, False, allowed)] * 2
 
 
 ENDS_WITH_ITS_BROKER = """
@@ -83,76 +86,80 @@ raise SystemExit(4)
 """
 
 
-def test_who_ends_with_4_as_soon_as_its_broker_is_killed_is_allowed_to(tmp_path: Path) -> None:
+def test_exit_code_4_is_allowed_right_after_the_broker_is_killed(tmp_path: Path) -> None:
     kafka = Kafka(tmp_path / "kafka")
-    watch = watching(kafka)  # it never looks
+    watch = watch_of(kafka)  # never polled
     host, port = kafka.address.rsplit(":", 1)
     with ThreadPoolExecutor(1) as jvm:
         jvm.submit(kafka.start).result()
 
-        async def bounced(worker: Worker) -> None:
-            await seen(lambda: worker.log.exists() and "connected" in worker.log.read_text(), "it runs", BOUND_S)
-            deeds = Deeds(kafka, watch, {}, {}, Means(jvm, None, None, {}, None, lambda: 0))
-            await deeds.do(Fault(0.0, "bounce", "broker", 0.1))
+        async def bounce_broker(worker: Worker) -> None:
+            await wait_until(lambda: worker.log.exists() and "connected" in worker.log.read_text(), "it runs", BOUND_S)
+            injector = FaultInjector(kafka, watch, {}, {}, FaultResources(jvm, None, None, {}, None, lambda: 0))
+            await injector.inject(Fault(0.0, "bounce", "broker", 0.1))
 
-        worker = lived(tmp_path, ENDS_WITH_ITS_BROKER.format(host=host, port=port), bounced, watch)
+        worker = run_worker(tmp_path, ENDS_WITH_ITS_BROKER.format(host=host, port=port), bounce_broker, watch)
         jvm.submit(kafka.stop).result()
-    assert (worker.exits[0].code, worker.exits[0].asked, worker.exits[0].allowed) == (4, False, True)
+    assert (worker.exits[0].code, worker.exits[0].requested, worker.exits[0].allowed) == (4, False, True)
 
 
-def test_an_end_tells_after_how_long_it_came_and_the_last_words(tmp_path: Path) -> None:
-    worker = lived(tmp_path, "print('one'); print('no answer'); print(); raise SystemExit(4)", ended_twice)
-    found = [re.sub(r"[0-9.]+ s", "N s", end.line) for end in worker.exits[:2]]
-    assert found == ["exit code 4 after N s: no answer"] * 2
+def test_an_exit_reports_the_uptime_and_the_last_line_of_the_log(tmp_path: Path) -> None:
+    worker = run_worker(tmp_path, "print('one'); print('no answer'); print(); raise SystemExit(4)", wait_for_two_exits)
+    lines = [re.sub(r"[0-9.]+ s", "N s", exit_.line) for exit_ in worker.exits[:2]]
+    assert lines == ["exit code 4 after N s: no answer"] * 2
 
 
-def test_who_leaves_a_process_behind_is_not_allowed_to(tmp_path: Path) -> None:
-    async def ended(worker: Worker) -> None:
-        await seen(lambda: bool(worker.exits), "a life ended", BOUND_S)
+def test_an_exit_that_leaves_a_child_process_behind_is_not_allowed(tmp_path: Path) -> None:
+    async def wait_for_exit(worker: Worker) -> None:
+        await wait_until(lambda: bool(worker.exits), "it exited", BOUND_S)
 
-    worker = lived(tmp_path, "import os, time; os.fork() or time.sleep(600)", ended)
-    assert [(end.code, end.allowed) for end in worker.exits[:1]] == [(0, False)]
+    worker = run_worker(tmp_path, "import os, time; os.fork() or time.sleep(600)", wait_for_exit)
+    assert [(exit_.code, exit_.allowed) for exit_ in worker.exits[:1]] == [(0, False)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_who_is_asked_to_end_stays_down_until_it_may_go(number: signal.Signals, tmp_path: Path) -> None:
-    started = "import time; print('started', flush=True); time.sleep(600)"
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_worker_that_was_stopped_stays_down_until_it_may_run(signal_number: signal.Signals, tmp_path: Path) -> None:
+    program = "import time; print('started', flush=True); time.sleep(600)"
     codes = []
 
     async def end_and_go(worker: Worker) -> None:
         for _ in range(2):
             worker.log.unlink(missing_ok=True)
             worker.go()
-            await seen(lambda: worker.log.exists() and "started" in worker.log.read_text(), "it runs", BOUND_S)
-            codes.append(await worker.end(number))
+            await wait_until(lambda: worker.log.exists() and "started" in worker.log.read_text(), "it runs", BOUND_S)
+            codes.append(await worker.end(signal_number))
             assert not worker.running
 
-    worker = lived(tmp_path, started, end_and_go)
-    assert codes == [-number, -number]
-    assert [(end.code, end.asked, end.allowed) for end in worker.exits] == [(-number, True, True)] * 2
+    worker = run_worker(tmp_path, program, end_and_go)
+    assert codes == [-signal_number, -signal_number]
+    assert [(exit_.code, exit_.requested, exit_.allowed) for exit_ in worker.exits] == [
+        (-signal_number, True, True)
+    ] * 2
 
 
-def test_every_life_tells_how_long_it_took_to_be_ready(tmp_path: Path) -> None:
-    looking = []
+def test_the_time_to_readiness_is_recorded_for_each_start(tmp_path: Path) -> None:
+    readinesses = []
 
-    async def live_twice(worker: Worker) -> None:
-        readiness = Readiness([worker], lambda life: "ready" in life.log.read_text()[life.born_at :])
-        looking.append(readiness)
-        task = asyncio.create_task(readiness.keep_looking())
-        for lives in (1, 2):
-            await seen(lambda lives=lives: len(readiness.took_s) == lives, "it was ready", BOUND_S)  # type: ignore[misc]
+    async def run_twice(worker: Worker) -> None:
+        readiness = Readiness(
+            [worker], lambda started_worker: "ready" in started_worker.log.read_text()[started_worker.log_start :]
+        )
+        readinesses.append(readiness)
+        task = asyncio.create_task(readiness.keep_polling())
+        for starts in (1, 2):
+            await wait_until(lambda starts=starts: len(readiness.took_s) == starts, "it was ready", BOUND_S)  # type: ignore[misc]
             await worker.end(signal.SIGKILL)
             worker.go()
         task.cancel()
 
-    lived(tmp_path, "import time; time.sleep(0.3); print('ready', flush=True); time.sleep(600)", live_twice)
-    assert all(took_s > 0.3 for took_s in looking[0].took_s)
+    run_worker(tmp_path, "import time; time.sleep(0.3); print('ready', flush=True); time.sleep(600)", run_twice)
+    assert all(took_s > 0.3 for took_s in readinesses[0].took_s)
 
 
-def test_a_stopped_worker_is_still_killed_when_the_run_is_over(tmp_path: Path) -> None:
+def test_a_frozen_worker_is_killed_at_the_end_of_the_run(tmp_path: Path) -> None:
     async def stop(worker: Worker) -> None:
-        await seen(lambda: worker.running, "it runs", BOUND_S)
+        await wait_until(lambda: worker.running, "it runs", BOUND_S)
         worker.send(signal.SIGSTOP)
 
-    worker = lived(tmp_path, "import time; time.sleep(600)", stop)
+    worker = run_worker(tmp_path, "import time; time.sleep(600)", stop)
     assert not worker.running

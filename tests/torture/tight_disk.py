@@ -1,4 +1,4 @@
-"""A disk that can be full: a small file system in memory, shrunk to what is on it, and given room again.
+"""A disk that can be full: a small file system in memory, shrunk to its content and enlarged again.
 
 TightDisk(directory): mount -> fill, empty -> unmount        needs root
 """
@@ -16,63 +16,63 @@ NEW_MOUNTS = 0x20000
 
 
 class TightDisk:
-    """A tmpfs on ``directory``: it takes as much of the machine's memory as is written, not what it could hold."""
+    """A tmpfs on ``directory``: it uses only as much memory as is written to it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     @staticmethod
     def missing() -> str:
-        """Why there can be none here; nothing where there can."""
+        """Why this machine cannot have one; empty if it can."""
         if os.geteuid() != 0:
             return "a full disk needs a file system of its own, and only root can mount one"
         return "" if shutil.which("mount") else "there is no `mount` here"
 
     def mount(self) -> None:
-        """Make it. Raises CalledProcessError."""
+        """Mount it. Raises CalledProcessError."""
         self.directory.mkdir(parents=True, exist_ok=True)
         _run("mount", "-t", "tmpfs", "-o", f"size={AMPLE}", "torture", str(self.directory))
 
     def unmount(self) -> None:
-        """Take it away, with what is on it kept where it was; whoever still reads there may go on."""
-        kept = self.directory.with_name(f"{self.directory.name}-kept")
-        shutil.copytree(self.directory, kept, symlinks=True, ignore_dangling_symlinks=True)
+        """Unmount it, and keep its files in the directory; open files stay readable."""
+        copy = self.directory.with_name(f"{self.directory.name}-kept")
+        shutil.copytree(self.directory, copy, symlinks=True, ignore_dangling_symlinks=True)
         _run("umount", "--lazy", str(self.directory))
         self.directory.rmdir()
-        kept.rename(self.directory)
+        copy.rename(self.directory)
 
     def fill(self) -> int:
-        """Leave no room; how many bytes are on it. Raises OSError where others write faster than this."""
+        """Shrink it to its content; returns the bytes on it. Raises OSError if others keep writing."""
         for _ in range(TRIES):
-            used = self._used()
+            used_bytes = self._used()
             with contextlib.suppress(subprocess.CalledProcessError):  # more was written meanwhile
-                _run("mount", "-o", f"remount,size={used}", str(self.directory))
-                return used
-        raise OSError(f"{self.directory} does not hold still for {TRIES} tries")
+                _run("mount", "-o", f"remount,size={used_bytes}", str(self.directory))
+                return used_bytes
+        raise OSError(f"{self.directory} was written to during each of {TRIES} tries")
 
     def empty(self) -> None:
-        """Give room again."""
+        """Enlarge it again."""
         _run("mount", "-o", f"remount,size={AMPLE}", str(self.directory))
 
     @property
     def full(self) -> bool:
-        """Whether not a page is free."""
-        room = os.statvfs(self.directory)
-        return room.f_bfree == 0
+        """Whether no block is free."""
+        stats = os.statvfs(self.directory)
+        return stats.f_bfree == 0
 
     def _used(self) -> int:
-        room = os.statvfs(self.directory)
-        return (room.f_blocks - room.f_bfree) * room.f_frsize
+        stats = os.statvfs(self.directory)
+        return (stats.f_blocks - stats.f_bfree) * stats.f_frsize
 
 
-def mount_for_oneself() -> None:
-    """From now on what this process and its children mount goes with the last of them, however they end.
+def use_private_mounts() -> None:
+    """Give this process its own mount namespace, so that its mounts vanish with its last child, however that ends.
 
-    For the main thread, before there are others. Raises OSError.
+    Call it from the main thread, before there are others. Raises OSError.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(NEW_MOUNTS):
-        raise OSError(ctypes.get_errno(), "no mounts of one's own")
+        raise OSError(ctypes.get_errno(), "cannot create a mount namespace")
     _run("mount", "--make-rprivate", "/")
 
 

@@ -55,7 +55,7 @@ class Lives(Protocol):
         ...
 
     @property
-    def born_at(self) -> int:
+    def log_start(self) -> int:
         """Where in the log its present life begins, in bytes."""
         ...
 
@@ -161,7 +161,7 @@ class Workload(ABC):
         """Whether the present life of a worker is ready, as far as one can see: it consumes."""
         return worker.consuming
 
-    def judge_workers(self, crew: Mapping[str, Lives], before: History, after: History) -> Iterable[Finding]:
+    def judge_workers(self, workers: Mapping[str, Lives], before: History, after: History) -> Iterable[Finding]:
         """What the workers themselves say and said, once everything is settled; ``before``: when they were started."""
         return ()
 
