@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from torture.lives import fork_worker, kill_worker, let_run
-from torture.pipeline_feed import simulated
+from torture.pipeline_feed import simulated_feed
 from torture.pipeline_input import EXECUTIONS
-from torture.pipeline_lives import Desk, begin
+from torture.pipeline_lives import Installation, run_worker
 from torture.plan import Record
 
 from traderecon.intake import agent as intake_agent
@@ -95,19 +95,19 @@ ROWS: dict[str, tuple[Kill, ...]] = {
 """Each kill of a row is a worker of its own, one after the other, on the same data."""
 
 
-def run_until_killed(desk: Desk, kill: Kill) -> int:
+def run_until_killed(installation: Installation, kill: Kill) -> int:
     """Run a worker until it is killed; returns its exit code, 0 if it never hit the failpoint."""
     if kill.lose_stores:
-        shutil.rmtree(desk.directory / "worker-0", ignore_errors=True)
-    produced = desk.produced
-    pid = fork_worker(desk.directory / "worker.log", partial(_life, desk.directory, kill))
+        shutil.rmtree(installation.directory / "worker-0", ignore_errors=True)
+    produced = installation.produced
+    pid = fork_worker(installation.directory / "worker.log", partial(_life, installation.directory, kill))
     terminated = False
     deadline_s = time.monotonic() + FINISH_S
     while time.monotonic() < deadline_s:
         ended_pid, status = os.waitpid(pid, os.WNOHANG)
         if ended_pid:
             return os.waitstatus_to_exitcode(status)
-        if kill.sigterm and not terminated and desk.produced > produced:
+        if kill.sigterm and not terminated and installation.produced > produced:
             os.kill(pid, signal.SIGTERM)
             terminated = True
         let_run(STEP_S / 10)
@@ -115,16 +115,17 @@ def run_until_killed(desk: Desk, kill: Kill) -> int:
     return 0
 
 
-def run_to_completion(desk: Desk, *, failing_intake: bool) -> tuple[list[str], int]:
+def run_to_completion(installation: Installation, *, failing_intake: bool) -> tuple[list[str], int]:
     """Run a worker until all is settled; returns the findings and the number of results published twice."""
     pid = fork_worker(
-        desk.directory / "worker.log", partial(_life, desk.directory, Kill("", failing_intake=failing_intake))
+        installation.directory / "worker.log",
+        partial(_life, installation.directory, Kill("", failing_intake=failing_intake)),
     )
     deadline_s = time.monotonic() + FINISH_S
-    while desk.history().unsettled() and time.monotonic() < deadline_s:
+    while installation.history().unsettled() and time.monotonic() < deadline_s:
         let_run(STEP_S)
     kill_worker(pid)
-    history = desk.history()
+    history = installation.history()
     return [*history.unsettled(), *(finding.line for finding in history.findings())], history.repeated
 
 
@@ -142,7 +143,7 @@ def _life(directory: Path, kill: Kill) -> None:
     if kill.failing_intake:
         _install_bug()
     failpoints.listen(on_hit)
-    begin(directory, "")
+    run_worker(directory, "")
 
 
 def _install_bug() -> None:
@@ -158,24 +159,26 @@ def _install_bug() -> None:
 
 def rows(names: Iterable[str], directory: Path) -> Iterator[dict[str, object]]:
     """Run the rows one after the other on one installation; at the end, the verdict on all of it."""
-    desk = Desk(directory, "")
+    installation = Installation(directory, "")
     kills = [(name, kill) for name in names for kill in ROWS[name]]
-    records = iter(simulated(SEED, RECORDS * (len(kills) + 2)).records)
+    records = iter(simulated_feed(SEED, RECORDS * (len(kills) + 2)).records)
     exit_codes: dict[str, list[int]] = {}
-    with closing(desk.log):
-        desk.feed(islice(records, RECORDS))
-        findings, _ = run_to_completion(desk, failing_intake=False)  # so that there is state to recover
+    with closing(installation.log):
+        installation.feed(islice(records, RECORDS))
+        findings, _ = run_to_completion(installation, failing_intake=False)  # so that there is state to recover
         yield {"row": "begun", "ended": [], "wrong": findings}
         for number, (name, kill) in enumerate(kills, 1):
-            desk.feed(islice(records, RECORDS))
+            installation.feed(islice(records, RECORDS))
             if kill.failing_intake:
-                desk.feed([Record(EXECUTIONS, 0, b"P", POISON)] if name not in exit_codes else [])
-            exit_codes.setdefault(name, []).append(run_until_killed(desk, kill))
+                installation.feed([Record(EXECUTIONS, 0, b"P", POISON)] if name not in exit_codes else [])
+            exit_codes.setdefault(name, []).append(run_until_killed(installation, kill))
             if number == len(kills) or kills[number][0] != name:
-                findings = [finding.line for finding in desk.history().findings()]
+                findings = [finding.line for finding in installation.history().findings()]
                 yield {"row": name, "ended": exit_codes[name], "wrong": findings}
-        desk.feed(islice(records, RECORDS))
-        findings, repeated = run_to_completion(desk, failing_intake=any(kill.failing_intake for _, kill in kills))
+        installation.feed(islice(records, RECORDS))
+        findings, repeated = run_to_completion(
+            installation, failing_intake=any(kill.failing_intake for _, kill in kills)
+        )
     yield {"row": "settled", "ended": [], "wrong": findings, "repeated": repeated}
 
 

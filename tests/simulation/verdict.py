@@ -32,7 +32,7 @@ class SettledHistory(PipelineHistory):
     settled = True
 
     @property
-    def _open(self) -> list[str]:
+    def _open_work(self) -> list[str]:
         return [] if self.settled else ["not settled"]
 
 

@@ -1,7 +1,7 @@
-"""Bugs to build into the workload, one for each promise: a harness that finds none of them proves nothing.
+"""Seeded bugs of the transport, one for each guarantee: a harness that finds none of them proves nothing.
 
-Each breaks one rule of the transport at the place where the rule is kept. What would show only in a narrow moment is
-given time: ``slowly`` makes every append take longer, as a busy broker would.
+Each patches the code that implements one guarantee. Bugs that would only show in a short window get a longer one:
+``slow_appends`` makes every append take longer, as on a busy broker.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from traderecon.transport.consumer import BatchConsumer
 from traderecon.transport.progress import Fetch, PartitionProgress
 
 SLOW_S = 0.3
-EVERY = 5
-"""Most bugs bite once in so many times."""
+ONE_IN = 5
+"""Most bugs take effect once in this many calls."""
 
 
 def skip_an_offset() -> None:
-    """A record of a fetch is passed over."""
+    """Skip a record of a fetch."""
     undelivered = PartitionProgress.undelivered
     due = every_nth()
 
@@ -32,7 +32,7 @@ def skip_an_offset() -> None:
 
 
 def drop_a_fetch() -> None:
-    """A fetch is dropped, and the one after it taken for the next."""
+    """Drop a fetch, and accept the one after it as the next."""
     undelivered = PartitionProgress.undelivered
     due = every_nth()
     PartitionProgress.follows = lambda self, fetch: True  # type: ignore[method-assign]
@@ -44,8 +44,8 @@ def drop_a_fetch() -> None:
 
 
 def commit_early() -> None:
-    """What was delivered is committed, done or not."""
-    slowly()
+    """Commit what was delivered, whether or not it is done."""
+    slow_appends()
 
     def settle(self: PartitionProgress) -> int:
         self.done = self.next_offset
@@ -55,23 +55,23 @@ def commit_early() -> None:
 
 
 def deliver_a_stale_batch() -> None:
-    """Records of the batch before come in the place of new ones."""
+    """Deliver records of the previous batch instead of new ones."""
     deliver = BatchConsumer._deliver
     due = every_nth()
-    before: dict[Any, MicroBatch] = {}
+    previous: dict[Any, MicroBatch] = {}
 
     async def stale(self: BatchConsumer, tp: Any, progress: PartitionProgress, batch: MicroBatch, end: int) -> None:
-        old = before.get(tp, batch)
-        before[tp] = batch
+        previous_batch = previous.get(tp, batch)
+        previous[tp] = batch
         if len(batch) > 1 and due():
-            batch = MicroBatch(batch.topic, batch.partition, [*old.records[:-1], batch.records[-1]])
+            batch = MicroBatch(batch.topic, batch.partition, [*previous_batch.records[:-1], batch.records[-1]])
         await deliver(self, tp, progress, batch, end)
 
     BatchConsumer._deliver = stale  # type: ignore[method-assign]
 
 
 def forget_results() -> None:
-    """Results are sent, and not waited for."""
+    """Send results without waiting for their acknowledgement."""
     append = StreamApp.append
     pending = set()
 
@@ -90,22 +90,22 @@ def forget_results() -> None:
 
 
 def drop_a_changelog_record() -> None:
-    """The local store gets a row that the changelog does not."""
+    """Write a row to the local store but not to the changelog."""
     append = StreamApp.append
     due = every_nth()
 
     async def dropping(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         if not topic.endswith("-changelog") or len(rows) < 2 or not due():
             return await append(self, topic, partition, rows)
-        # A fact where there is one: other rows are written again or deleted, and nobody would ever know.
-        lost = next((at for at, row in enumerate(rows) if (row.key or b"").startswith(b"f")), 0)
-        return await append(self, topic, partition, [*rows[:lost], *rows[lost + 1 :]])
+        # Preferably a fact: other rows are rewritten or deleted later, which would hide the loss.
+        dropped = next((index for index, row in enumerate(rows) if (row.key or b"").startswith(b"f")), 0)
+        return await append(self, topic, partition, [*rows[:dropped], *rows[dropped + 1 :]])
 
     StreamApp.append = dropping  # type: ignore[method-assign]
 
 
 def store_before_changelog() -> None:
-    """The local store is written first, and the changelog some time later."""
+    """Write the local store first, and the changelog some time later."""
     append = StreamApp.append
     pending = set()
 
@@ -125,7 +125,7 @@ def store_before_changelog() -> None:
 
 
 def acknowledge_failures() -> None:
-    """An agent that fails is acknowledged and goes on, as in Faust."""
+    """Acknowledge the event of an agent that fails, and continue, as Faust does."""
     append = StreamApp.append
     due = every_nth()
 
@@ -137,15 +137,15 @@ def acknowledge_failures() -> None:
             raise RuntimeError("a bug")
         return await append(self, topic, partition, rows)
 
-    async def nothing(agent: Any, error: BaseException) -> None: ...
+    async def ignore(agent: Any, error: BaseException) -> None: ...
 
     StreamApp.append = failing  # type: ignore[method-assign]
-    stream._stop_on_error = nothing
+    stream._stop_on_error = ignore
 
 
 def overlook_another_writer() -> None:
-    """The offset a write to the changelog got is taken for the one expected."""
-    slowly()
+    """Do not check the offset that a changelog write got against the expected one."""
+    slow_appends()
     write = BatchTable._store_rows
 
     async def unread(self: BatchTable, partition: int, changes: dict[bytes, bytes | None]) -> None:
@@ -157,27 +157,27 @@ def overlook_another_writer() -> None:
 
 
 def let_applied_fall() -> None:
-    """A replay that ends before what has been applied sets that back."""
+    """Let a replay that ends before the applied offset set it back."""
     applied, write = b"\x00applied\x00", BatchTable._write
 
     async def falling(self: BatchTable, partition: int, changes: dict[bytes, bytes | None]) -> None:
         await write(self, partition, changes)
-        kept = {key: value for key, value in changes.items() if key.startswith(applied)}
-        for key in kept:
-            self.data.of(partition).put(key, b"%d" % LAST[id(self), partition])
+        applied_rows = {key: value for key, value in changes.items() if key.startswith(applied)}
+        for key in applied_rows:
+            self.data.of(partition).put(key, b"%d" % LAST_OFFSETS[id(self), partition])
 
     write_batch = BatchTable.write_batch
 
-    def noting(self: BatchTable, batch: MicroBatch) -> Any:
-        LAST[id(self), batch.partition] = batch.last_offset
+    def remembering(self: BatchTable, batch: MicroBatch) -> Any:
+        LAST_OFFSETS[id(self), batch.partition] = batch.last_offset
         return write_batch(self, batch)
 
     BatchTable._write = falling  # type: ignore[method-assign]
-    BatchTable.write_batch = noting  # type: ignore[method-assign]
+    BatchTable.write_batch = remembering  # type: ignore[method-assign]
 
 
 def recover_half() -> None:
-    """A table counts as recovered when only some of its changelog has been read."""
+    """Recover a table from only a part of its changelog."""
     restore = BatchTable.restore
 
     def half(self: BatchTable, tp: Any, records: Sequence[Any], end: int) -> None:
@@ -187,15 +187,15 @@ def recover_half() -> None:
 
 
 def judge_by_arrival() -> None:
-    """A replay is taken for news: the table forgets which records it has applied, and that it has the fact."""
+    """Treat a replay as new: forget the applied offset, and that the table has the fact."""
     from traderecon.tables import TableBatch
 
     BatchTable.applied = lambda self, topic, partition: -1  # type: ignore[method-assign]
     TableBatch.get = lambda self, key: None  # type: ignore[method-assign]
 
 
-LAST: dict[tuple[int, int], int] = {}
-"""The last offset of the batch a partition of a table is busy with."""
+LAST_OFFSETS: dict[tuple[int, int], int] = {}
+"""The last offset of the current batch, by table and partition."""
 
 BUGS: dict[str, Callable[[], None]] = {
     bug.__name__.replace("_", "-"): bug
@@ -216,8 +216,8 @@ BUGS: dict[str, Callable[[], None]] = {
 }
 
 
-def slowly() -> None:
-    """Every append takes longer."""
+def slow_appends() -> None:
+    """Make every append take longer."""
     append = StreamApp.append
 
     async def slow(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
@@ -228,7 +228,7 @@ def slowly() -> None:
 
 
 def every_nth() -> Callable[[], bool]:
-    """True once in ``EVERY`` calls."""
+    """A function that returns True once in ``ONE_IN`` calls."""
     calls: Iterable[int] = iter(range(1, 1_000_000_000))
     count = iter(calls)
-    return lambda: next(count) % EVERY == 0
+    return lambda: next(count) % ONE_IN == 0

@@ -1,9 +1,9 @@
-"""Completeness: what the ledger says of every source offset, against the log itself and the dead letters.
+"""Completeness: the ledger of source offsets against the log itself and the dead letters.
 
     I1  offsets [start, committed) of a source partition = legs + rejected + control, none of them counted twice
     I5  the sha256 of every dead letter is that of the record's bytes
 
-Pure: lists in, findings out. It shares no code with what it judges.
+Pure: lists in, findings out. It shares no code with the product.
 """
 
 import hashlib
@@ -27,33 +27,33 @@ def judge_completeness(
     *,
     legs_topic: str = "legs",
 ) -> Iterator[Finding]:
-    """What is wrong once everything is settled; nothing where every offset is accounted for.
+    """The findings once everything is settled; none if every offset is accounted for.
 
-    ``sources`` has the records of the inputs that a reader may see, ``committed`` intake's next offsets, ``legs`` the
-    journal; ``ledger`` and ``dead_letters`` are rows by their columns.
+    ``sources``: the committed records of the inputs; ``committed``: intake's next offsets; ``legs``: the journal;
+    ``ledger`` and ``dead_letters``: rows as column-value mappings.
     """
-    facts = {
+    fact_origins = {
         (origin["topic"], origin["partition"], origin["offset"])
         for entry in legs
         if entry.key is not None
         for origin in [json.loads(entry.value or b"")["origin"]]
     }
-    letters = {(row["source_topic"], row["source_partition"], row["source_offset"]) for row in dead_letters}
-    rows = {(row["topic"], row["partition"]): row for row in ledger}
-    values = {
+    rejected = {(row["source_topic"], row["source_partition"], row["source_offset"]) for row in dead_letters}
+    ledger_rows = {(row["topic"], row["partition"]): row for row in ledger}
+    values_by_origin = {
         (topic, entry.partition, entry.offset): entry.value for topic, entries in sources.items() for entry in entries
     }
-    yield from _judge_letters(values, dead_letters, sources)
+    yield from _judge_dead_letters(values_by_origin, dead_letters, sources)
     for tp, next_offset in sorted(committed.items()):
         if next_offset == 0 or tp[0] not in sources:
             continue
-        row = rows.get(tp)
+        row = ledger_rows.get(tp)
         if row is None:
             yield Finding(Defect.LOST, tp[1], 0, f"{tp[0]} is committed up to {next_offset}, and no account says why")
             continue
         yield from _judge_row(tp, next_offset, row)
-        yield from _judge_counts(tp, row, values, facts, letters)
-    yield from _judge_journal(legs, {tp: row for tp, row in rows.items() if tp[0] == legs_topic})
+        yield from _judge_counts(tp, row, values_by_origin, fact_origins, rejected)
+    yield from _judge_journal(legs, {tp: row for tp, row in ledger_rows.items() if tp[0] == legs_topic})
 
 
 def _judge_row(tp: TopicPartition, next_offset: int, row: Row) -> Iterator[Finding]:
@@ -64,58 +64,64 @@ def _judge_row(tp: TopicPartition, next_offset: int, row: Row) -> Iterator[Findi
         text = f"{topic} is committed up to {next_offset}, accounted for up to {row['next_offset']}"
         yield Finding(Defect.LOST, partition, row["next_offset"], text)
     width = row["next_offset"] - row["start"]
-    counted = sum(row[name] for name in ("legs", "duplicates", "rejected", "control", "skipped", "unaccounted"))
-    if width != counted:
-        yield Finding(Defect.WRONG, partition, row["start"], f"{topic} has {width} offsets, the ledger says {counted}")
+    accounted = sum(row[name] for name in ("legs", "duplicates", "rejected", "control", "skipped", "unaccounted"))
+    if width != accounted:
+        yield Finding(
+            Defect.WRONG, partition, row["start"], f"{topic} has {width} offsets, the ledger says {accounted}"
+        )
 
 
 def _judge_counts(
     tp: TopicPartition,
     row: Row,
-    values: Mapping[tuple[str, int, int], object],
-    facts: set[tuple[str, int, int]],
-    letters: set[tuple[str, int, int]],
+    values_by_origin: Mapping[tuple[str, int, int], object],
+    fact_origins: set[tuple[str, int, int]],
+    rejected: set[tuple[str, int, int]],
 ) -> Iterator[Finding]:
-    def within(places: Iterable[tuple[str, int, int]]) -> int:
-        return sum(one[:2] == tp and row["start"] <= one[2] < row["next_offset"] for one in places)
+    def count_covered(origins: Iterable[tuple[str, int, int]]) -> int:
+        return sum(origin[:2] == tp and row["start"] <= origin[2] < row["next_offset"] for origin in origins)
 
-    records = within(values)
-    truth = {
-        "legs": within(facts),
-        "rejected": within(letters),
+    records = count_covered(values_by_origin)
+    expected = {
+        "legs": count_covered(fact_origins),
+        "rejected": count_covered(rejected),
         "control": row["next_offset"] - row["start"] - records,
     }
-    for name, count in truth.items():
+    for name, count in expected.items():
         if row[name] != count:
             text = f"{tp[0]}: the ledger says {row[name]} {name}, the log {count}"
             yield Finding(Defect.WRONG, tp[1], row["start"], text)
-    if truth["legs"] + truth["rejected"] != records:
-        text = f"{tp[0]} has {records} records, {truth['legs']} are legs and {truth['rejected']} dead letters"
+    if expected["legs"] + expected["rejected"] != records:
+        text = f"{tp[0]} has {records} records, {expected['legs']} are legs and {expected['rejected']} dead letters"
         yield Finding(Defect.LOST, tp[1], row["start"], text)
 
 
-def _judge_letters(
-    values: Mapping[tuple[str, int, int], bytes | None], letters: Sequence[Row], sources: Mapping[str, object]
+def _judge_dead_letters(
+    values_by_origin: Mapping[tuple[str, int, int], bytes | None],
+    dead_letters: Sequence[Row],
+    sources: Mapping[str, object],
 ) -> Iterator[Finding]:
-    for row in letters:
-        tp = row["source_topic"], row["source_partition"], row["source_offset"]
-        if tp[0] not in sources:
+    for row in dead_letters:
+        origin = row["source_topic"], row["source_partition"], row["source_offset"]
+        if origin[0] not in sources:
             continue
-        if tp not in values:
-            yield Finding(Defect.WRONG, *tp[1:], f"a dead letter of {tp[0]} for a record that is not there")
+        if origin not in values_by_origin:
+            yield Finding(Defect.WRONG, *origin[1:], f"a dead letter of {origin[0]} for a record that is not there")
             continue
-        value = values[tp]
+        value = values_by_origin[origin]
         if row["sha256"] != (None if value is None else hashlib.sha256(value).hexdigest()):
-            yield Finding(Defect.WRONG, *tp[1:], f"a dead letter of {tp[0]} has other bytes than its record")
+            yield Finding(Defect.WRONG, *origin[1:], f"a dead letter of {origin[0]} has other bytes than its record")
 
 
-def _judge_journal(legs: Sequence[Entry], rows: Mapping[TopicPartition, Row]) -> Iterator[Finding]:
-    """Every fact of the journal is new to its trade, a duplicate, or rejected."""
-    for (topic, partition), row in rows.items():
-        within = range(row["start"], row["next_offset"])
-        facts = sum(entry.key is not None and entry.partition == partition and entry.offset in within for entry in legs)
-        counted = row["legs"] + row["duplicates"] + row["rejected"]
-        if not row["unaccounted"] and facts != counted:
+def _judge_journal(legs: Sequence[Entry], ledger_rows: Mapping[TopicPartition, Row]) -> Iterator[Finding]:
+    """Every fact of the journal must be new to its trade, a duplicate, or rejected."""
+    for (topic, partition), row in ledger_rows.items():
+        offsets = range(row["start"], row["next_offset"])
+        facts = sum(
+            entry.key is not None and entry.partition == partition and entry.offset in offsets for entry in legs
+        )
+        accounted = row["legs"] + row["duplicates"] + row["rejected"]
+        if not row["unaccounted"] and facts != accounted:
             yield Finding(
-                Defect.WRONG, partition, row["start"], f"{topic} has {facts} facts, the ledger says {counted}"
+                Defect.WRONG, partition, row["start"], f"{topic} has {facts} facts, the ledger says {accounted}"
             )

@@ -1,9 +1,9 @@
-"""The workload of the torture: count the facts of each key, and forward each fact with its number.
+"""The counting app: count the facts of each key, and forward each fact with its number.
 
     P-in [partition] -> count -> P-out [same partition], table ``counts``
 
 A record is a fact when no record before it, in its partition, has the same key and uid. Its number is how many facts
-of that key stand at or below its offset: a function of the input alone, whatever is killed, stopped or replayed.
+of that key have its offset or a lower one: a function of the input alone, whatever is killed, stopped or replayed.
 """
 
 import argparse
@@ -26,8 +26,8 @@ PARTITIONS = 4
 def counting(app: StreamApp, prefix: str, *, tally: bool = False) -> None:
     """Attach the workload to an app.
 
-    ``tally``: every record is a fact, and its number is read, raised and written back. That is right as long as nobody
-    writes late, so only where there is one worker.
+    ``tally``: every record is a fact, and a stored number is incremented. That is right only if no stale worker writes,
+    so only with one worker.
     """
     source = app.topic(f"{prefix}-in", key_type=bytes, value_type=bytes)
     out = f"{prefix}-out"
@@ -50,7 +50,7 @@ def counting(app: StreamApp, prefix: str, *, tally: bool = False) -> None:
                     results.append(Outgoing(key, output(key, uid, number, record.offset)))
                     continue
                 if write_batch.get(row) is not None:
-                    continue  # the producer's duplicate, or a replay a stale worker made look new
+                    continue  # the producer's duplicate, or a replay that a stale worker made look new
                 write_batch.put(row, b"%d" % record.offset)
                 facts = [int(offset) for _, offset in write_batch.scan(key + b"\x00")]
                 number = sum(offset <= record.offset for offset in facts)
@@ -60,14 +60,14 @@ def counting(app: StreamApp, prefix: str, *, tally: bool = False) -> None:
             await write_batch.write()
 
 
-def output(key: bytes, uid: bytes, number: int, at: int) -> bytes:
+def output(key: bytes, uid: bytes, number: int, offset: int) -> bytes:
     """The result of a fact."""
-    result = {"key": key.decode(), "uid": uid.decode(), "n": number, "at": at}
+    result = {"key": key.decode(), "uid": uid.decode(), "n": number, "at": offset}
     return json.dumps(result, separators=(",", ":")).encode()
 
 
 def main(arguments: list[str]) -> None:
-    """One worker, until a signal or a halt."""
+    """Run one worker until a signal or fail-stop."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--broker", required=True)
     parser.add_argument("--prefix", required=True)

@@ -1,4 +1,4 @@
-"""Count and forward on plain Faust, as a tutorial would write it: what the harness must be able to tell from ours.
+"""Count and forward on plain Faust, as a tutorial would write it: the harness must find its losses.
 
     python -m torture.counting_stock --broker kafka://HOST:PORT --prefix P --data-dir DIR --instance w1
 
@@ -37,13 +37,13 @@ def make_app(broker: str, prefix: str, data_dir: Path, session_timeout_s: float,
     async def forward(stream: StreamT[bytes]) -> None:
         async for event in stream.events():
             key, uid = event.key.decode(), event.value.decode()
-            seen = counts[key]
-            if uid in seen:
+            uids = counts[key]
+            if uid in uids:
                 continue
-            seen.append(uid)
-            counts[key] = seen
-            answer = {"key": key, "uid": uid, "n": len(seen), "at": event.message.offset}
-            value = json.dumps(answer, separators=(",", ":")).encode()
+            uids.append(uid)
+            counts[key] = uids
+            result = {"key": key, "uid": uid, "n": len(uids), "at": event.message.offset}
+            value = json.dumps(result, separators=(",", ":")).encode()
             await out.send(key=event.key, value=value, partition=event.message.partition)
 
     app.agent(source)(forward)
@@ -51,7 +51,7 @@ def make_app(broker: str, prefix: str, data_dir: Path, session_timeout_s: float,
 
 
 def main() -> None:
-    """Run one worker until it is told to end."""
+    """Run one worker until a signal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--broker", required=True, help="kafka://HOST:PORT")
     parser.add_argument("--prefix", required=True, help="before every topic and the app's id")

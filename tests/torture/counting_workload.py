@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from broker.kafka_server import Kafka
 
-from torture.counting_feed import drawn
+from torture.counting_feed import counting_feed
 from torture.findings import Defect, Entry, Finding
 from torture.homes import OwnHome
 from torture.oracle import History
@@ -40,29 +40,29 @@ class Counting(Workload):
     @classmethod
     def feed(cls, seed: int, records: int) -> Feed:
         """Keys and uids."""
-        return drawn(seed, records)
+        return counting_feed(seed, records)
 
     def create(self) -> None:
-        """Input and output; the app makes its changelog."""
+        """Create input and output; the app creates its changelog."""
         for role, partitions in (("in", PARTITIONS), ("out", PARTITIONS), ("probe", 1)):
             self.kafka.create_topic(self.topics[role], partitions)
 
     def start(self, name: str) -> Start:
-        """A worker by this name."""
+        """How to start the worker of this name."""
         home = self._disk(name)
         command = [sys.executable, "-m", self.module, "--broker", f"kafka://{self.address}"]
         command += ["--prefix", self.prefix, "--session-timeout", str(SESSION_S), "--instance", name]
         command += ["--data-dir", str(home), *(("--bug", self.bug) if self.bug else ())]
         return Start(command, {}, OwnHome(name, home))
 
-    def read(self, acknowledged: Acknowledged, fed_at_s: float) -> History:
-        """Everything in the topics, in the order the oracle asks for."""
-        told, committed = list(acknowledged.get("in", ())), self._commits()
+    def read(self, acknowledged: Acknowledged, last_ack_s: float) -> History:
+        """Everything in the topics, read in the order the oracle requires."""
+        in_input, committed = list(acknowledged.get("in", ())), self._commits()
         outputs, changelog, inputs = (self._entries(role) for role in ("out", "changelog", "in"))
         ends = dict.fromkeys(range(PARTITIONS), 0)
         for entry in inputs:
             ends[entry.partition] = entry.offset + 1
-        return History(inputs, outputs, changelog, told, committed, ends, self.judges_state)
+        return History(inputs, outputs, changelog, in_input, committed, ends, self.judges_state)
 
     def judge_disks(self, history: object, names: Collection[str]) -> Iterator[Finding]:
         """Every worker's store against the changelog."""
@@ -73,15 +73,15 @@ class Counting(Workload):
         return self.data_dir / f"{name}-disk"
 
     def _commits(self) -> dict[int, int]:
-        found = {number: self.kafka.committed(self.group, self.watched, number) for number in range(PARTITIONS)}
-        return {number: offset for number, offset in found.items() if offset is not None}
+        offsets = {number: self.kafka.committed(self.group, self.watched, number) for number in range(PARTITIONS)}
+        return {number: offset for number, offset in offsets.items() if offset is not None}
 
     def _entries(self, role: str) -> list[Entry]:
         return [Entry(*record) for record in self.kafka.records(self.topics[role])]
 
 
 class Stock(Counting):
-    """The same app on plain Faust, as a tutorial would write it; its tables are its own affair."""
+    """The same app on plain Faust, as a tutorial would write it; its tables are not judged."""
 
     module = "torture.counting_stock"
     judges_state = False

@@ -1,13 +1,13 @@
-"""Oracle: what the topics must say after "count and forward", worked out from the input log alone.
+"""Oracle of the counting app: what its topics must contain, derived from the input log alone.
 
     History (input, output, changelog, commits, acknowledged records) -> Findings
 
 The rule: within a partition, in offset order, the first record with a given key and uid is a fact. Its output goes
 to the same partition under the same key: ``{"key":...,"uid":...,"n":...,"at":...}``, n the number of facts of that
 key so far, at the input offset. Its row in the changelog is key, NUL, uid -> the offset in decimal.
-A record whose key and uid were there before is a duplicate and makes nothing.
+A record whose key and uid occurred before is a duplicate and has no output.
 
-Pure: lists in, findings out. It shares no code with what it judges.
+Pure: lists in, findings out. It shares no code with the product.
 """
 
 import json
@@ -20,14 +20,14 @@ from typing import NamedTuple
 from torture.findings import Defect, Entry, Finding
 
 INTERNAL = b"\x00"
-"""How rows start that a table keeps for itself."""
+"""The key prefix of a table's internal rows."""
 
 
 class Fact(NamedTuple):
-    """What the input log says of one fact, and the output it must have."""
+    """A fact of the input log, and the output it must have."""
 
     partition: int
-    at: int
+    offset: int
     key: bytes
     uid: bytes
     output: bytes
@@ -35,10 +35,10 @@ class Fact(NamedTuple):
 
 @dataclass
 class History:
-    """Everything there is to judge by. Entries of a partition are in offset order.
+    """Everything that is judged. Entries of a partition are in offset order.
 
-    ``acknowledged`` is what the feeder was told is in the input. ``committed`` (if it is) and ``ends``: the next
-    offset per input partition. ``state`` says whether the changelog is judged.
+    ``acknowledged``: the input records that were acknowledged to the feeder. ``committed`` (if any) and ``ends``: the
+    next offset per input partition. ``state``: whether the changelog is judged.
     """
 
     inputs: list[Entry] = field(default_factory=list)
@@ -54,21 +54,21 @@ class History:
         return judge(self, state=self.state)
 
     def unsettled(self) -> list[str]:
-        """What keeps it from being settled."""
+        """The work that is still open."""
         return unsettled(self)
 
     @property
     def busy(self) -> bool:
-        """Whether some input is not committed."""
+        """Whether input is uncommitted."""
         return self.committed != self.ends
 
     digest = ""
-    """Where records stand decides the outputs: another schedule has others."""
+    """None: outputs depend on offsets, which differ between schedules."""
     trades = 0
 
     @property
     def repeated(self) -> int:
-        """How many outputs came again."""
+        """How many outputs were published more than once."""
         return repeated(self.outputs)
 
     @property
@@ -79,22 +79,22 @@ class History:
 
 def facts_of(inputs: Iterable[Entry]) -> Iterator[Fact]:
     """The facts of an input log, in its order."""
-    seen: set[tuple[int, bytes, bytes]] = set()
+    known: set[tuple[int, bytes, bytes]] = set()
     counts: Counter[tuple[int, bytes]] = Counter()
-    for partition, at, key, uid in inputs:
-        if key is None or uid is None or (partition, key, uid) in seen:
+    for partition, offset, key, uid in inputs:
+        if key is None or uid is None or (partition, key, uid) in known:
             continue
-        seen.add((partition, key, uid))
+        known.add((partition, key, uid))
         counts[partition, key] += 1
-        answer = {"key": key.decode(), "uid": uid.decode(), "n": counts[partition, key], "at": at}
-        yield Fact(partition, at, key, uid, json.dumps(answer, separators=(",", ":")).encode())
+        output = {"key": key.decode(), "uid": uid.decode(), "n": counts[partition, key], "at": offset}
+        yield Fact(partition, offset, key, uid, json.dumps(output, separators=(",", ":")).encode())
 
 
 def judge(history: History, *, state: bool) -> list[Finding]:
-    """Every defect of a history; ``state`` says whether the changelog is judged.
+    """Every defect of a history; ``state``: whether the changelog is judged.
 
-    At any moment, if the history was read in this order: commits and acknowledged records, outputs, changelog, input.
-    What is committed is done; a fact that is not committed yet may have its output and its row, and need not.
+    Valid at any time, if the history was read in this order: commits and acknowledged records, outputs, changelog,
+    input. A committed fact must have its output and its row, an uncommitted one may have them.
     """
     facts = list(facts_of(history.inputs))
     return list(
@@ -108,43 +108,45 @@ def judge(history: History, *, state: bool) -> list[Finding]:
 
 
 def judge_inputs(history: History) -> Iterator[Finding]:
-    """INPUT: the broker acknowledged a record that is not in the log: then nobody can be judged by this log."""
-    log = {(entry.partition, entry.offset): entry for entry in history.inputs}
-    for told in history.acknowledged:
-        if log.get((told.partition, told.offset)) != told:
-            yield Finding(Defect.INPUT, told.partition, told.offset, f"acknowledged {told.key!r} {told.value!r}: gone")
+    """INPUT: an acknowledged record is not in the log, so the log is no basis for a judgement."""
+    entries_by_offset = {(entry.partition, entry.offset): entry for entry in history.inputs}
+    for entry in history.acknowledged:
+        if entries_by_offset.get((entry.partition, entry.offset)) != entry:
+            yield Finding(
+                Defect.INPUT, entry.partition, entry.offset, f"acknowledged {entry.key!r} {entry.value!r}: gone"
+            )
 
 
 def judge_outputs(facts: Iterable[Fact], history: History) -> Iterator[Finding]:
-    """LOST: a committed fact without its output. WRONG: an output that no fact asks for, byte for byte."""
-    expected = {(fact.partition, fact.key, fact.output): fact.at for fact in facts}
-    there = set()
+    """LOST: a committed fact without its output. WRONG: an output that is no fact's, byte for byte."""
+    expected = {(fact.partition, fact.key, fact.output): fact.offset for fact in facts}
+    found = set()
     for partition, offset, key, value in history.outputs:
         if key is not None and value is not None and (partition, key, value) in expected:
-            there.add((partition, key, value))
+            found.add((partition, key, value))
         else:
             yield Finding(Defect.WRONG, partition, offset, f"nothing in the input asks for {key!r} {value!r}")
-    for (partition, key, value), at in expected.items():
-        if (partition, key, value) not in there and at < history.committed.get(partition, 0):
-            yield Finding(Defect.LOST, partition, at, f"committed, but {key!r} {value!r} is not there")
+    for (partition, key, value), offset in expected.items():
+        if (partition, key, value) not in found and offset < history.committed.get(partition, 0):
+            yield Finding(Defect.LOST, partition, offset, f"committed, but {key!r} {value!r} is not there")
 
 
 def judge_state(facts: Iterable[Fact], history: History) -> Iterator[Finding]:
-    """STATE: a committed fact without its row, a row with another value, or one that no fact asks for."""
+    """STATE: a committed fact without its row, a row with a wrong value, or a row of no fact."""
     rows = newest(history.changelog)
-    for partition, at, key, uid, _ in facts:
-        name, value = key + INTERNAL + uid, b"%d" % at
-        row = rows.pop((partition, name), None)
-        if row is None and at < history.committed.get(partition, 0):
-            yield Finding(Defect.STATE, partition, at, f"committed, but there is no row {name!r}")
-        elif row is not None and row.value != value:
-            yield Finding(Defect.STATE, partition, row.offset, f"row {name!r} is {row.value!r}, not {value!r}")
-    for (partition, name), row in rows.items():
-        yield Finding(Defect.STATE, partition, row.offset, f"nothing asks for the row {name!r} {row.value!r}")
+    for partition, offset, key, uid, _ in facts:
+        row_key, value = key + INTERNAL + uid, b"%d" % offset
+        entry = rows.pop((partition, row_key), None)
+        if entry is None and offset < history.committed.get(partition, 0):
+            yield Finding(Defect.STATE, partition, offset, f"committed, but there is no row {row_key!r}")
+        elif entry is not None and entry.value != value:
+            yield Finding(Defect.STATE, partition, entry.offset, f"row {row_key!r} is {entry.value!r}, not {value!r}")
+    for (partition, row_key), entry in rows.items():
+        yield Finding(Defect.STATE, partition, entry.offset, f"nothing asks for the row {row_key!r} {entry.value!r}")
 
 
 def newest(changelog: Iterable[Entry]) -> dict[tuple[int, bytes], Entry]:
-    """The newest row of every key, without what was deleted and what the table keeps for itself."""
+    """The newest row of every key, without deleted rows and the table's internal ones."""
     rows: dict[tuple[int, bytes], Entry] = {}
     for entry in changelog:
         if entry.key is None or entry.key.startswith(INTERNAL):
@@ -164,7 +166,7 @@ def judge_commits(history: History) -> Iterator[Finding]:
 
 
 def unsettled(history: History) -> list[str]:
-    """What keeps a history from being settled: a partition not committed to its end, outputs that are missing."""
+    """The work that is still open: partitions not committed to their end, missing outputs."""
     behind = [
         f"partition {partition} is committed to {history.committed.get(partition, 0)} of {end}"
         for partition, end in sorted(history.ends.items())
@@ -176,5 +178,5 @@ def unsettled(history: History) -> list[str]:
 
 
 def repeated(outputs: Iterable[Entry]) -> int:
-    """How many outputs came again, byte for byte."""
+    """How many outputs were published more than once, byte for byte."""
     return sum(times - 1 for times in Counter((entry.partition, entry.key, entry.value) for entry in outputs).values())

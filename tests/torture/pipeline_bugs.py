@@ -1,6 +1,6 @@
-"""Bugs to build into the pipeline, one for each promise of its stages; those of the transport (bugs.py) fit as well.
+"""Seeded bugs of the pipeline, one for each guarantee of its stages, besides those of the transport (bugs.py).
 
-Each breaks one rule at the place where the rule is kept, mostly once in so many times.
+Each patches the code that implements one guarantee, and mostly takes effect once in several calls.
 """
 
 import asyncio
@@ -38,35 +38,35 @@ RESULTS = ("reconciled", "mismatch")
 
 
 def drop_a_record() -> None:
-    """Intake hands on nothing of one record of each batch."""
+    """Intake drops one record of each batch."""
     route = _Intake._route
 
     def dropping(self: _Intake, batch: MicroBatch, now: LogTime) -> Any:
-        kept = batch.records[1:] if len(batch) > 1 else batch.records
-        return route(self, MicroBatch(batch.topic, batch.partition, kept), now)
+        remaining = batch.records[1:] if len(batch) > 1 else batch.records
+        return route(self, MicroBatch(batch.topic, batch.partition, remaining), now)
 
     _Intake._route = dropping  # type: ignore[method-assign]
 
 
 def drop_a_letter() -> None:
-    """Intake counts what is malformed, and tells nobody."""
+    """Intake counts malformed records, but publishes no dead letters."""
     route = _Intake._route
 
     def silent(self: _Intake, batch: MicroBatch, now: LogTime) -> Any:
         outbox, rejected = route(self, batch, now)
-        letters = self._stage.topics.dead_letters
-        return {place: rows for place, rows in outbox.items() if place[0] != letters}, rejected
+        dead_letters = self._stage.topics.dead_letters
+        return {tp: rows for tp, rows in outbox.items() if tp[0] != dead_letters}, rejected
 
     _Intake._route = silent  # type: ignore[method-assign]
 
 
 def believe_every_clock() -> None:
-    """Intake believes whatever time a broker gives."""
+    """Intake believes any time a broker gives."""
     LogClock._is_possible = lambda self, reading: True  # type: ignore[method-assign]
 
 
 def forget_deadlines() -> None:
-    """Matching does not remember until when some trades wait."""
+    """Matching forgets the deadlines of some trades."""
     wait = deadlines.add_deadline
     due = every_nth()
 
@@ -78,7 +78,7 @@ def forget_deadlines() -> None:
 
 
 def end_graces_by_the_clock() -> None:
-    """A grace ends by the clock of the machine, whatever still waits unread; so two workers do not say the same."""
+    """A grace ends by the machine's clock, whatever is still unread; so two workers may disagree."""
 
     def now_ns(write_batch: TableBatch, sources: Collection[str], ahead: Progress | None = None) -> int:
         return time.time_ns()
@@ -87,7 +87,7 @@ def end_graces_by_the_clock() -> None:
 
 
 def leave_the_old_home() -> None:
-    """A result that moves a trade is not told on the topic it leaves."""
+    """A result that moves a trade to the other topic is not published on the topic it leaves."""
     publish = BatchOutput.publish
 
     def leaving(self: BatchOutput, trade_id: bytes, encoded: Encoded, before: LastPublished | None) -> None:
@@ -97,7 +97,7 @@ def leave_the_old_home() -> None:
 
 
 def commit_without_rows() -> None:
-    """The sink commits the offset of some batches, and not their rows."""
+    """The sink commits the offset of some batches without their rows."""
     take = Store._take
     due = every_nth()
 
@@ -110,72 +110,72 @@ def commit_without_rows() -> None:
 
 
 def commit_rows_first() -> None:
-    """The sink commits rows, and some time later the offset: who dies in between writes them twice, or cannot."""
+    """The sink commits rows, and later the offset: after a crash in between, rows are written twice or rejected."""
     take = Store._take
 
     def early(self: Store, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
-        answer = take(self, connection, feed)
+        outcome = take(self, connection, feed)
         connection.exec_driver_sql("COMMIT")
         time.sleep(0.2)
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        return answer
+        return outcome
 
     Store._take = early  # type: ignore[method-assign]
 
 
 def start_chains_anew() -> None:
-    """A chain begins again with every batch."""
-    began: Counter[str] = Counter()
+    """A chain restarts at every tenth link."""
+    links: Counter[str] = Counter()
 
-    def linked(before: str, topic: str, partition: int, offset: int, content: bytes) -> str:
-        began[topic] += 1
-        return link(START if began[topic] % 10 == 0 else before, topic, partition, offset, content)
+    def restarting_link(previous: str, topic: str, partition: int, offset: int, content: bytes) -> str:
+        links[topic] += 1
+        return link(START if links[topic] % 10 == 0 else previous, topic, partition, offset, content)
 
-    vars(sunk)["link"] = linked
+    vars(sunk)["link"] = restarting_link
 
 
 def show_a_leg_less() -> None:
-    """The evidence of some results lacks what the broker said, though it was judged."""
+    """The evidence of some results lacks the confirmation that was matched."""
 
-    def without(said: dict[str, Any]) -> None:
-        if len(said["legs"]) > 1 and said["event_id"] < "5":
-            said["legs"].pop("broker_confirmations", None)
+    def without(result: dict[str, Any]) -> None:
+        if len(result["legs"]) > 1 and result["event_id"] < "5":
+            result["legs"].pop("broker_confirmations", None)
 
     _edit(RESULTS, without)
 
 
 def number_versions_anew() -> None:
-    """Every result of a trade is its first version."""
-    _edit(RESULTS, lambda said: said.update(version=1))
+    """Every result of a trade has version 1."""
+    _edit(RESULTS, lambda result: result.update(version=1))
 
 
 def mistake_the_digest() -> None:
-    """A dead letter names the digest of other bytes."""
-    _edit(("dead_letters",), lambda said: said.update(sha256=hashlib.sha256(b"other").hexdigest()))
+    """A dead letter has the digest of other bytes."""
+    _edit(("dead_letters",), lambda dead_letter: dead_letter.update(sha256=hashlib.sha256(b"other").hexdigest()))
 
 
 def forget_how_far() -> None:
-    """The changelog is not told up to where the journal has been applied."""
+    """The applied offset of the journal is not written to the changelog."""
     append = StreamApp.append
 
     async def silent(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        kept = [row for row in rows if not (row.key or b"").startswith(b"\x00applied\x00")]
-        return await append(self, topic, partition, kept if topic.endswith("-changelog") and kept else rows)
+        other_rows = [row for row in rows if not (row.key or b"").startswith(b"\x00applied\x00")]
+        return await append(self, topic, partition, other_rows if topic.endswith("-changelog") and other_rows else rows)
 
     StreamApp.append = silent  # type: ignore[method-assign]
 
 
 def believe_the_offset() -> None:
-    """An offset is taken for an identity: nobody looks whether the log is the same."""
+    """Offsets are trusted without checking that the log is the same."""
 
     async def trusting(self: SameLog, known: object) -> None:
-        """Whatever there is, is it."""
+        """Accept any log."""
 
     SameLog.verify = SameLog.watch = trusting  # type: ignore[method-assign,assignment]
 
 
 def begin_at_the_commit() -> None:
-    """A table is believed to know what its group has committed, whatever it holds."""
+    """A table is assumed to contain what its group has committed, whatever it holds."""
     applied = BatchConsumer._applied
 
     def believed(self: BatchConsumer, tp: TP) -> int:
@@ -185,7 +185,7 @@ def begin_at_the_commit() -> None:
 
 
 def count_twice() -> None:
-    """A record that is read counts for two."""
+    """Every consumed record is counted twice."""
     count = prometheus_client.Counter.inc
 
     def twice(self: prometheus_client.Counter, amount: float = 1, exemplar: Any = None) -> None:
@@ -195,57 +195,57 @@ def count_twice() -> None:
 
 
 def never_be_ready() -> None:
-    """A worker that works, and never says so."""
+    """A worker never reports to be ready."""
     StreamApp.ready = property(lambda self: False)  # type: ignore[assignment,method-assign]
 
 
 def tell_twice() -> None:
-    """Each break has two lines in the log."""
+    """Every break is logged twice."""
     warning = logging.Logger.warning
 
-    def twice(self: logging.Logger, text: object, *values: object, **more: Any) -> None:
+    def twice(self: logging.Logger, text: object, *values: object, **options: Any) -> None:
         for _ in range(2 if str(values[0] if values else "").startswith("break ") else 1):
-            warning(self, text, *values, **more)
+            warning(self, text, *values, **options)
 
     logging.Logger.warning = twice  # type: ignore[method-assign,assignment]
 
 
 def leave_an_exception() -> None:
-    """Something fails beside the work, and nobody is told."""
+    """A background task fails, and its exception is never retrieved."""
     start = StreamApp.start
 
     async def failing() -> None:
         raise RuntimeError("a bug")
 
-    async def begin(self: StreamApp) -> None:
-        asyncio.get_running_loop().create_task(failing())  # nobody keeps it: that is the bug
+    async def start_with_failure(self: StreamApp) -> None:
+        asyncio.get_running_loop().create_task(failing())  # not awaited: that is the bug
         await start(self)
 
-    StreamApp.start = begin  # type: ignore[method-assign]
+    StreamApp.start = start_with_failure  # type: ignore[method-assign]
 
 
 def sign_by_the_clock() -> None:
-    """An event's id depends on when its worker was started."""
-    started = str(time.time_ns())
+    """Event ids depend on when the worker was started."""
+    started_at = str(time.time_ns())
 
-    def signed(said: dict[str, Any]) -> None:
-        said["event_id"] = hashlib.sha256((said["event_id"] + started).encode()).hexdigest()
+    def signed(result: dict[str, Any]) -> None:
+        result["event_id"] = hashlib.sha256((result["event_id"] + started_at).encode()).hexdigest()
 
     _edit(RESULTS, signed)
 
 
 def _edit(topics: Sequence[str], change: Callable[[dict[str, Any]], object]) -> None:
-    """Change what is written to these topics, on its way."""
+    """Change every value written to these topics."""
     append = StreamApp.append
 
-    def changed(row: Outgoing) -> Outgoing:
-        said = json.loads(row.value or b"")
-        change(said)
-        return Outgoing(row.key, json.dumps(said, separators=(",", ":")).encode())
+    def edited(row: Outgoing) -> Outgoing:
+        value = json.loads(row.value or b"")
+        change(value)
+        return Outgoing(row.key, json.dumps(value, separators=(",", ":")).encode())
 
     async def editing(self: StreamApp, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
-        wanted = topic.endswith(tuple(topics))
-        return await append(self, topic, partition, [changed(row) for row in rows] if wanted else rows)
+        matches = topic.endswith(tuple(topics))
+        return await append(self, topic, partition, [edited(row) for row in rows] if matches else rows)
 
     StreamApp.append = editing  # type: ignore[method-assign]
 
@@ -291,5 +291,5 @@ OF_INVARIANTS = {
     "I12": "leave-an-exception",
     "I13": "sign-by-the-clock",
 }
-"""A bug for each invariant, which bites in every run. I14 is of access logs, which are to come; I15 is broken by
-``begin-at-the-commit``, where a changelog is lost: see the simulation."""
+"""A bug for each invariant that shows in every run. I14 is reserved for access logs; I15 is violated by
+``begin-at-the-commit`` if a changelog is lost: see the simulation."""

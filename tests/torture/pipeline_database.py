@@ -1,4 +1,4 @@
-"""The sink's database as anybody finds it: every table, by plain SQLite, as of one moment."""
+"""The sink's database, read with plain SQLite: every table, in one transaction."""
 
 import sqlite3
 from contextlib import closing
@@ -8,25 +8,25 @@ from typing import Any
 
 from torture.pipeline_oracle import Database
 
-LATER = {"ledger"}
-"""Tables that an older database has not."""
+NEWER_TABLES = {"ledger"}
+"""Tables that older databases lack."""
 
 
 def read_database(path: Path) -> Database:
-    """Every row; nothing where the file or its tables are not there yet. Raises OSError where it cannot be read."""
+    """Every row; none if the file or its tables do not exist yet. Raises OSError if it cannot be read."""
     if not path.exists():
         return Database()
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as connection:
             connection.row_factory = sqlite3.Row
             connection.execute("BEGIN")
-            there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+            existing = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
             names = [field.name for field in fields(Database)]
-            if not there.issuperset(set(names) - LATER):
+            if not existing.issuperset(set(names) - NEWER_TABLES):
                 return Database()
             return Database(
                 *(
-                    [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] if name in there else []
+                    [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] if name in existing else []
                     for name in names
                 )
             )
@@ -35,7 +35,7 @@ def read_database(path: Path) -> Database:
 
 
 def offsets_in(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``sink_offsets`` alone. Raises OSError where they cannot be read."""
+    """The rows of ``sink_offsets`` alone. Raises OSError if they cannot be read."""
     try:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row

@@ -1,11 +1,10 @@
-"""The pipeline on the embedded log, killed again and again: what topics and database say at the end is right.
+"""The pipeline on the embedded log, killed repeatedly: topics and database must be right at the end.
 
-    python -m torture.pipeline_lives --lives 200 --seed 1     one line; exit 0 when the oracle finds nothing
+    python -m torture.pipeline_lives --lives 200 --seed 1     one line; exit 0 if the oracle finds nothing
 
-A life is a fork of this process, which has everything imported: it is ``traderecon worker`` with every role, and
-SIGKILL ends it after a moment drawn from the seed, most often at work. Now and then its home is removed, or the
-database, which the topics can make again. The feed goes on in the parent, which appends to the same log. The last life
-may finish, and the oracle judges.
+A life is a fork of this process, with everything imported: it runs ``traderecon worker`` with every role until SIGKILL,
+after a time drawn from the seed, mostly while processing. Sometimes its home is removed, or the database, which is
+rebuilt from the topics. The parent feeds, appending to the same log. The last life may finish, then the oracle judges.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from torture.findings import Entry, Finding
 from torture.lives import entries, fork_worker, kill_worker, let_run
 from torture.pipeline_bugs import BUGS
 from torture.pipeline_database import read_database
-from torture.pipeline_feed import simulated
+from torture.pipeline_feed import simulated_feed
 from torture.pipeline_logs import judge_logs
 from torture.pipeline_oracle import (
     ACCOUNTS,
@@ -51,20 +50,20 @@ from traderecon.transport.log import Log
 from traderecon.transport.log.open_log import NAME
 
 READY = (app, preflight)
-"""What a worker imports late is imported here, so that a life begins at once."""
+"""Modules that a worker imports late, imported here so that a life starts quickly."""
 NAMES = {role: role for role in (*INPUTS, LEGS, *OUTPUTS, STANDINGS)}
 READERS = {**dict.fromkeys(INPUTS, "intake"), LEGS: "matching"} | dict.fromkeys(OUTPUTS, "sink")
-"""Which stage reads what."""
-BESIDE = {ACCOUNTS: ACCOUNTS, CHECKPOINTS: CHECKPOINTS, CHANGELOG: "traderecon-matching-trades-changelog"}
-"""What workers make for themselves, and what is judged where it is there."""
+"""The stage that reads each topic."""
+OPTIONAL_TOPICS = {ACCOUNTS: ACCOUNTS, CHECKPOINTS: CHECKPOINTS, CHANGELOG: "traderecon-matching-trades-changelog"}
+"""Topics that the workers create, judged if they exist."""
 GRACE_S = 1
-WORDS = ["traderecon", "worker"]
+ARGV = ["traderecon", "worker"]
 
 RECORDS_A_LIFE = 30
-WIPED = 0.1
-DATABASE_LOST = 0.05
-BUSY = 0.7
-"""So many are killed at work, however slow the machine is."""
+WIPED_SHARE = 0.1
+DATABASE_LOST_SHARE = 0.05
+BUSY_SHARE = 0.7
+"""This share is killed while processing, however slow the machine is."""
 LONGEST_BUSY_S = 0.8
 LONGEST_S = 1.5
 POLL_S = 0.01
@@ -72,14 +71,14 @@ STEP_S = 0.2
 FINISH_S = 120
 
 
-class Desk:
-    """A data directory with its log, what was fed to it, and a worker now and then."""
+class Installation:
+    """A data directory with its log, and what was fed to it."""
 
     def __init__(self, directory: Path, bug: str) -> None:
         self.directory, self.bug = directory, bug
         self.log = Log.open(directory / NAME)
         self.acknowledged: dict[str, list[Entry]] = {role: [] for role in INPUTS}
-        self.fed_at_s = 0.0
+        self.last_fed_s = 0.0
         for role in NAMES:
             self.log.create(role, INPUT_PARTITIONS.get(role, PARTITIONS), compacted=role == STANDINGS)
 
@@ -96,109 +95,117 @@ class Desk:
     def feed(self, records: Iterable[Record]) -> None:
         """Append records to the inputs."""
         for role, partition, key, value in records:
-            self.fed_at_s = time.time()
-            (base,) = self.log.append([(role, partition, [(key, value, int(self.fed_at_s * 1000), ())])])
+            self.last_fed_s = time.time()
+            (base,) = self.log.append([(role, partition, [(key, value, int(self.last_fed_s * 1000), ())])])
             self.acknowledged[role].append(Entry(partition, base, key, value))
 
     def worker(self) -> int:
-        """A life."""
-        return fork_worker(self.directory / "worker.log", partial(begin, self.directory, self.bug))
+        """Start a worker; returns its pid."""
+        return fork_worker(self.directory / "worker.log", partial(run_worker, self.directory, self.bug))
 
     def history(self) -> PipelineHistory:
-        """What everything says now, in the order the oracle asks for."""
+        """The current history, read in the order the oracle requires."""
         committed = {
             (role, number): offset
             for role, stage in READERS.items()
             for (_, number), offset in self.log.committed(
-                group_of("", stage, self.directory / "traderecon.db"), self._places(role)
+                group_of("", stage, self.directory / "traderecon.db"), self._tps(role)
             ).items()
         }
         database = read_database(self.directory / "traderecon.db")
-        there = {topic.name for topic in self.log.topics()}
-        beside = {role: entries(self.log, name) for role, name in BESIDE.items() if name in there}
-        topics = {**beside, **{role: entries(self.log, role) for role in reversed(NAMES)}}
+        existing = {topic.name for topic in self.log.topics()}
+        optional = {role: entries(self.log, name) for role, name in OPTIONAL_TOPICS.items() if name in existing}
+        topics = {**optional, **{role: entries(self.log, role) for role in reversed(NAMES)}}
         return PipelineHistory(
-            NAMES | {ACCOUNTS: ACCOUNTS}, self.fed_at_s + GRACE_S, self.acknowledged, committed, database, topics
+            NAMES | {ACCOUNTS: ACCOUNTS}, self.last_fed_s + GRACE_S, self.acknowledged, committed, database, topics
         )
 
-    def _places(self, role: str) -> list[tuple[str, int]]:
+    def _tps(self, role: str) -> list[tuple[str, int]]:
         return [(role, number) for number in range(self.log.partitions(role))]
 
 
-def begin(directory: Path, bug: str) -> None:
-    """Be a worker on this directory."""
+def run_worker(directory: Path, bug: str) -> None:
+    """Run a worker on this directory."""
     os.environ |= {"TRADERECON_DATA_DIR": str(directory), "TRADERECON_GRACE_SECONDS": str(GRACE_S)}
     os.chdir(directory)
     if bug:
         BUGS[bug]()
-    sys.argv = WORDS
+    sys.argv = ARGV
     try:
         cli.main()
-    except SystemExit as end:
+    except SystemExit as exit_:
         logging.shutdown()
-        os._exit(end.code if isinstance(end.code, int) else 0)
+        os._exit(exit_.code if isinstance(exit_.code, int) else 0)
 
 
-def live(lives: int, seed: int, desk: Desk, say: Callable[[str], object], *, death_seed: int) -> tuple[list[str], str]:
-    """Every life, then the judgement: what is wrong, and the run in one line. ``death_seed`` decides the deaths."""
+def run_lives(
+    lives: int, seed: int, installation: Installation, say: Callable[[str], object], *, death_seed: int
+) -> tuple[list[str], str]:
+    """Run every life, then judge; returns the findings, and the run in one line. ``death_seed`` decides the deaths."""
     rng = random.Random(death_seed)
-    feed = simulated(seed, max(lives, 1) * RECORDS_A_LIFE)
-    rest = iter(feed.records)
+    feed = simulated_feed(seed, max(lives, 1) * RECORDS_A_LIFE)
+    remaining = iter(feed.records)
     for life in range(lives):
-        desk.feed(islice(rest, RECORDS_A_LIFE))
-        said, child = desk.produced, desk.worker()
-        if rng.random() < BUSY:
-            until = time.monotonic() + FINISH_S
-            while desk.produced == said and time.monotonic() < until:
+        installation.feed(islice(remaining, RECORDS_A_LIFE))
+        outputs_before, pid = installation.produced, installation.worker()
+        if rng.random() < BUSY_SHARE:
+            deadline_s = time.monotonic() + FINISH_S
+            while installation.produced == outputs_before and time.monotonic() < deadline_s:
                 let_run(POLL_S)
             let_run(rng.uniform(0, LONGEST_BUSY_S))
         else:
             let_run(rng.uniform(0, LONGEST_S))
-        ended = kill_worker(child)
-        if ended != -signal.SIGKILL:
-            return [f"life {life} ended by itself: {ended}"], f"seed {seed}: see {desk.directory}"
-        if rng.random() < WIPED:
-            shutil.rmtree(desk.directory / "worker-0", ignore_errors=True)
-        if rng.random() < DATABASE_LOST:
-            for path in desk.directory.glob("traderecon.db*"):
+        exit_code = kill_worker(pid)
+        if exit_code != -signal.SIGKILL:
+            return [f"life {life} ended by itself: {exit_code}"], f"seed {seed}: see {installation.directory}"
+        if rng.random() < WIPED_SHARE:
+            shutil.rmtree(installation.directory / "worker-0", ignore_errors=True)
+        if rng.random() < DATABASE_LOST_SHARE:
+            for path in installation.directory.glob("traderecon.db*"):
                 path.unlink()
         if life % 10 == 9:
-            say(f"{life + 1} lives, {desk.fed} records, {desk.produced} outputs")
-    desk.feed((*rest, *feed.epilogue))
-    before = desk.history()
-    worker_log = desk.directory / "worker.log"
+            say(f"{life + 1} lives, {installation.fed} records, {installation.produced} outputs")
+    installation.feed((*remaining, *feed.epilogue))
+    before_last = installation.history()
+    worker_log = installation.directory / "worker.log"
     log_start = worker_log.stat().st_size if worker_log.exists() else 0
-    child = desk.worker()
-    until = time.monotonic() + FINISH_S
-    while (found := desk.history()).unsettled() and time.monotonic() < until:
+    pid = installation.worker()
+    deadline_s = time.monotonic() + FINISH_S
+    while (history := installation.history()).unsettled() and time.monotonic() < deadline_s:
         let_run(STEP_S)
-    last_words = worker_log.read_bytes()[log_start:].decode()
-    shown = list(judge_pages([last_words], before, found)) if not found.unsettled() else []
-    code = stopped(child)
-    found = desk.history()
-    outside = [*shown, *judge_logs([worker_log.read_text()], found.results), *judge_homes(desk, found)]
-    wrong = [f"I10 {text}" for text in found.unsettled()]
-    wrong += [f"I12 the last life ended with {code}"] if code else []
-    wrong += [finding.line for finding in (*found.findings(), *outside)]
-    figures = f"{len(wrong)} WRONG | REPEATED {found.repeated} | digest {found.digest}"
-    return wrong, f"seed {seed} | {lives} lives | {desk.fed} records | {figures}"
+    last_output = worker_log.read_bytes()[log_start:].decode()
+    page_findings = list(judge_pages([last_output], before_last, history)) if not history.unsettled() else []
+    exit_code = stop_worker(pid)
+    history = installation.history()
+    outside_findings = [
+        *page_findings,
+        *judge_logs([worker_log.read_text()], history.results),
+        *judge_homes(installation, history),
+    ]
+    findings = [f"I10 {text}" for text in history.unsettled()]
+    findings += [f"I12 the last life ended with {exit_code}"] if exit_code else []
+    findings += [finding.line for finding in (*history.findings(), *outside_findings)]
+    figures = f"{len(findings)} WRONG | REPEATED {history.repeated} | digest {history.digest}"
+    return findings, f"seed {seed} | {lives} lives | {installation.fed} records | {figures}"
 
 
-def judge_homes(desk: Desk, found: PipelineHistory) -> Iterator[Finding]:
-    """The store of the one worker against the changelog."""
-    return judge_stores([desk.directory / "worker-0"], list(found.topics.get(CHANGELOG, ())), "trades", MONOTONIC)
+def judge_homes(installation: Installation, history: PipelineHistory) -> Iterator[Finding]:
+    """Judge the local store of the one worker against the changelog."""
+    return judge_stores(
+        [installation.directory / "worker-0"], list(history.topics.get(CHANGELOG, ())), "trades", MONOTONIC
+    )
 
 
-def stopped(child: int) -> int:
-    """End a worker in order; how it ended."""
-    os.kill(child, signal.SIGTERM)
-    until = time.monotonic() + FINISH_S
-    while time.monotonic() < until:
-        gone, status = os.waitpid(child, os.WNOHANG)
-        if gone:
+def stop_worker(pid: int) -> int:
+    """Stop a worker in order; returns its exit code."""
+    os.kill(pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + FINISH_S
+    while time.monotonic() < deadline_s:
+        ended_pid, status = os.waitpid(pid, os.WNOHANG)
+        if ended_pid:
             return os.waitstatus_to_exitcode(status)
         let_run(POLL_S)
-    return kill_worker(child)
+    return kill_worker(pid)
 
 
 def run() -> int:
@@ -209,23 +216,23 @@ def run() -> int:
     parser.add_argument("--lives", type=int, default=60)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--death-seed", type=int, help="decides the deaths alone: the same records, other lives")
-    parser.add_argument("--bug", default="", help="a fault to build into the pipeline: is it found?")
+    parser.add_argument("--bug", default="", help="build this defect into the pipeline, to see it found")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="lives-"))
-    desk = Desk(directory, options.bug)
-    with closing(desk.log):
+    installation = Installation(directory, options.bug)
+    with closing(installation.log):
         death_seed = options.seed if options.death_seed is None else options.death_seed
-        wrong, line = live(
-            options.lives, options.seed, desk, lambda text: sys.stderr.write(f"{text}\n"), death_seed=death_seed
+        findings, line = run_lives(
+            options.lives, options.seed, installation, lambda text: sys.stderr.write(f"{text}\n"), death_seed=death_seed
         )
     sys.stdout.write(f"{line}\n")
-    for text in wrong[:20]:
+    for text in findings[:20]:
         sys.stderr.write(f"{text}\n")
-    if wrong:
-        sys.stderr.write(f"everything is in {directory}\n")
+    if findings:
+        sys.stderr.write(f"logs and data are in {directory}\n")
     else:
         shutil.rmtree(directory)
-    return 1 if wrong else 0
+    return 1 if findings else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What the workers said in their logs: breaks, each told once, and nothing that nobody caught.
+"""The logs of the workers: each break logged once, and no uncaught exception.
 
     texts of the logs, results on the topics  ->  Findings I11, I12
 
-The lines of log are the alerts there are. A result that came again after a death, byte for byte, may be told again.
+Break lines are alerts. A result that is published again after a crash, byte for byte, may be logged again.
 """
 
 import re
@@ -12,22 +12,25 @@ from typing import Any
 
 from torture.findings import NOWHERE, Defect, Finding
 
-TOLD = re.compile(r"break (opened|reclassified|resolved) trade=.* version=(\d+) event=([0-9a-f]+)")
-NOBODYS = ("was never retrieved", "was never awaited", "Unclosed", "Fatal Python error", "Segmentation fault")
+BREAK_LINE = re.compile(r"break (opened|reclassified|resolved) trade=.* version=(\d+) event=([0-9a-f]+)")
+UNCAUGHT = ("was never retrieved", "was never awaited", "Unclosed", "Fatal Python error", "Segmentation fault")
 EVENT_DIGITS = 12
 
 
 def judge_logs(logs: Iterable[str], results: Sequence[Any]) -> Iterator[Finding]:
-    """I11: a break told more often than its result was sent. I12: what nobody caught. ``results``: as on the topics."""
-    homes = Counter(result.event_id[:EVENT_DIGITS] for result in results if result.role == result.home)
-    told: Counter[str] = Counter()
+    """I11: a break logged more often than its result was published. I12: an uncaught error.
+
+    ``results``: all results on the topics.
+    """
+    published = Counter(result.event_id[:EVENT_DIGITS] for result in results if result.role == result.home)
+    logged: Counter[str] = Counter()
     for log in logs:
-        told.update(event for _, _, event in TOLD.findall(log))
-        for words in NOBODYS:
-            if words in log:
-                line = next(line for line in log.splitlines() if words in line)
+        logged.update(event for _, _, event in BREAK_LINE.findall(log))
+        for mark in UNCAUGHT:
+            if mark in log:
+                line = next(line for line in log.splitlines() if mark in line)
                 yield Finding(Defect.HYGIENE, NOWHERE, NOWHERE, f"in a log: {line[:200]}", "I12")
-    for event, times in told.items():
-        if times > homes[event]:
-            text = f"the break of event {event} is told {times} times, its result was sent {homes[event]} times"
+    for event, times in logged.items():
+        if times > published[event]:
+            text = f"the break of event {event} is told {times} times, its result was sent {published[event]} times"
             yield Finding(Defect.DOUBLED, NOWHERE, NOWHERE, text, "I11")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from torture.campaign import reports_in, run_several
-from torture.counting_feed import drawn
+from torture.counting_feed import counting_feed
 from torture.options import kinds_of, parsed
 from torture.plan import Plan, Ways, make_plan, share_of
 from torture.report import Report
@@ -20,7 +20,7 @@ WAYS = Ways(refusable=("out",), quota_bytes_per_s=(5, 5))
 
 
 def draw(seed: int, fault_seed: int, counts: Mapping[str, int] | None) -> Plan:
-    feed = drawn(seed, 50)
+    feed = counting_feed(seed, 50)
     return make_plan(
         seed, "ours", feed, WAYS, cycles=4, broker_kills=1, workers=2, counts=counts, fault_seed=fault_seed
     )

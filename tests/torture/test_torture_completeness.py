@@ -1,4 +1,4 @@
-"""The judge of completeness finds each thing it is there for, and nothing in a history without it."""
+"""The judge of completeness finds each defect, and nothing in a history without one."""
 
 import hashlib
 import json
@@ -15,20 +15,23 @@ RECORDS = [Entry(0, offset, b"k", b"leg") for offset in (0, 1, 3)] + [Entry(0, 4
 """Offset 2 holds none."""
 
 
-def fact(offset: int, of: int) -> Entry:
+def fact(offset: int, origin_offset: int) -> Entry:
     return Entry(
-        0, offset, b"k", json.dumps({"origin": {"topic": "executions", "partition": 0, "offset": of}}).encode()
+        0,
+        offset,
+        b"k",
+        json.dumps({"origin": {"topic": "executions", "partition": 0, "offset": origin_offset}}).encode(),
     )
 
 
-def row(topic: str, following: int, **counts: int) -> dict[str, Any]:
+def row(topic: str, next_offset: int, **counts: int) -> dict[str, Any]:
     rest = dict.fromkeys(("legs", "duplicates", "rejected", "control", "skipped", "unaccounted"), 0)
-    return {"topic": topic, "partition": 0, "start": 0, "next_offset": following, "gaps": "[]", **rest, **counts}
+    return {"topic": topic, "partition": 0, "start": 0, "next_offset": next_offset, "gaps": "[]", **rest, **counts}
 
 
 def history() -> dict[str, Any]:
     """Three legs, one of them twice in the journal and one a duplicate, and a dead letter."""
-    letter = {"source_topic": "executions", "source_partition": 0, "source_offset": 4}
+    origin = {"source_topic": "executions", "source_partition": 0, "source_offset": 4}
     return {
         "sources": {"executions": list(RECORDS)},
         "committed": {("executions", 0): 5},
@@ -37,74 +40,74 @@ def history() -> dict[str, Any]:
             row("executions", 5, legs=3, rejected=1, control=1),
             row("legs", 5, legs=2, duplicates=2, control=1),
         ],
-        "dead_letters": [{**letter, "sha256": hashlib.sha256(b"no leg").hexdigest()}],
+        "dead_letters": [{**origin, "sha256": hashlib.sha256(b"no leg").hexdigest()}],
     }
 
 
-def found(said: dict[str, Any]) -> list[Defect]:
-    return [finding.defect for finding in judge_completeness(**said)]
+def defects_of(case: dict[str, Any]) -> list[Defect]:
+    return [finding.defect for finding in judge_completeness(**case)]
 
 
 def test_a_history_without_a_defect_has_no_finding() -> None:
-    assert found(history()) == []
+    assert defects_of(history()) == []
 
 
-def lose_an_account(said: dict[str, Any]) -> None:
-    said["ledger"][0] |= {"unaccounted": 2, "gaps": "[[0,2]]", "legs": 1}
+def leave_offsets_unaccounted(case: dict[str, Any]) -> None:
+    case["ledger"][0] |= {"unaccounted": 2, "gaps": "[[0,2]]", "legs": 1}
 
 
-def stop_telling(said: dict[str, Any]) -> None:
-    said["ledger"][0] |= {"next_offset": 4, "rejected": 0}
+def end_accounts_early(case: dict[str, Any]) -> None:
+    case["ledger"][0] |= {"next_offset": 4, "rejected": 0}
 
 
-def tell_nothing(said: dict[str, Any]) -> None:
-    del said["ledger"][0]
+def drop_the_ledger_row(case: dict[str, Any]) -> None:
+    del case["ledger"][0]
 
 
-def count_twice(said: dict[str, Any]) -> None:
-    said["ledger"][0]["legs"] = 4
+def count_twice(case: dict[str, Any]) -> None:
+    case["ledger"][0]["legs"] = 4
 
 
-def call_a_leg_a_hole(said: dict[str, Any]) -> None:
-    said["ledger"][0] |= {"legs": 2, "control": 2}
+def count_a_leg_as_control(case: dict[str, Any]) -> None:
+    case["ledger"][0] |= {"legs": 2, "control": 2}
 
 
-def lose_a_leg(said: dict[str, Any]) -> None:
-    del said["legs"][-1]
+def lose_a_leg(case: dict[str, Any]) -> None:
+    del case["legs"][-1]
 
 
-def lose_a_letter(said: dict[str, Any]) -> None:
-    said["dead_letters"] = []
+def lose_a_dead_letter(case: dict[str, Any]) -> None:
+    case["dead_letters"] = []
 
 
-def spoil_a_letter(said: dict[str, Any]) -> None:
-    said["dead_letters"][0]["sha256"] = hashlib.sha256(b"").hexdigest()
+def spoil_a_dead_letter(case: dict[str, Any]) -> None:
+    case["dead_letters"][0]["sha256"] = hashlib.sha256(b"").hexdigest()
 
 
-def invent_a_letter(said: dict[str, Any]) -> None:
-    said["dead_letters"].append({**said["dead_letters"][0], "source_offset": 99})
+def invent_a_dead_letter(case: dict[str, Any]) -> None:
+    case["dead_letters"].append({**case["dead_letters"][0], "source_offset": 99})
 
 
-def forget_a_duplicate(said: dict[str, Any]) -> None:
-    said["ledger"][1]["duplicates"] = 1
+def forget_a_duplicate(case: dict[str, Any]) -> None:
+    case["ledger"][1]["duplicates"] = 1
 
 
 DEFECTS = (
-    lose_an_account,
-    stop_telling,
-    tell_nothing,
+    leave_offsets_unaccounted,
+    end_accounts_early,
+    drop_the_ledger_row,
     count_twice,
-    call_a_leg_a_hole,
+    count_a_leg_as_control,
     lose_a_leg,
-    lose_a_letter,
-    spoil_a_letter,
-    invent_a_letter,
+    lose_a_dead_letter,
+    spoil_a_dead_letter,
+    invent_a_dead_letter,
     forget_a_duplicate,
 )
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=[one.__name__ for one in DEFECTS])
+@pytest.mark.parametrize("defect", DEFECTS, ids=[defect.__name__ for defect in DEFECTS])
 def test_each_defect_is_found(defect: Callable[[dict[str, Any]], None]) -> None:
-    said = deepcopy(history())
-    defect(said)
-    assert found(said)
+    case = deepcopy(history())
+    defect(case)
+    assert defects_of(case)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from torture.counting_feed import counted, drawn
+from torture.counting_feed import counting_feed, counting_record
 from torture.counting_workload import Counting, Stock
 from torture.plan import (
     ALONE,
@@ -43,7 +43,7 @@ WAYS = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000), inpu
 
 
 def plan(seed: int = 44, kinds: Sequence[str] = KINDS, *, cycles: int = 40, broker_kills: int = 3) -> Plan:
-    feed = drawn(seed, 2000)
+    feed = counting_feed(seed, 2000)
     return make_plan(seed, "ours", feed, WAYS, cycles=cycles, broker_kills=broker_kills, workers=2, kinds=kinds)
 
 
@@ -79,7 +79,7 @@ def test_a_saved_plan_is_the_plan(tmp_path: Path) -> None:
 def test_the_digest_names_the_schedule_and_the_records() -> None:
     first, *others = plan().faults
     assert replace(plan(), faults=(replace(first, hold_s=first.hold_s + 1), *others)).digest != plan().digest
-    assert replace(plan(), records=(counted(b"k1", b"other"), *plan().records[1:])).digest != plan().digest
+    assert replace(plan(), records=(counting_record(b"k1", b"other"), *plan().records[1:])).digest != plan().digest
 
 
 def test_every_kind_happens_and_the_broker_dies_as_often_as_said() -> None:
@@ -126,7 +126,7 @@ def test_no_worker_can_join_when_each_has_one_partition() -> None:
 
 def test_a_workload_says_what_refuses_and_how_long_a_fault_lasts() -> None:
     ways = Ways(refusable=("legs",), quota_bytes_per_s=(5, 5), hold_s={"kill": (20.0, 30.0)}, inputs=INPUTS)
-    faults = make_plan(1, "pipeline", drawn(1, 9), ways, cycles=30, broker_kills=0, workers=2).faults
+    faults = make_plan(1, "pipeline", counting_feed(1, 9), ways, cycles=30, broker_kills=0, workers=2).faults
     assert {fault.target for fault in faults if fault.kind == "refuse"} == {"legs"}
     assert {fault.limit for fault in faults if fault.kind == "quota"} == {5}
     assert min(fault.hold_s for fault in faults if fault.kind == "kill") >= 20
@@ -138,7 +138,7 @@ def test_no_worker_is_hit_twice_in_a_row_if_there_is_another() -> None:
 
 
 def test_the_fault_seed_decides_the_schedule_and_not_the_feed() -> None:
-    feed = drawn(1, 100)
+    feed = counting_feed(1, 100)
     one, other = (
         make_plan(1, "ours", feed, WAYS, cycles=9, broker_kills=0, workers=2, fault_seed=seed) for seed in (7, 8)
     )
@@ -149,22 +149,22 @@ def test_the_fault_seed_decides_the_schedule_and_not_the_feed() -> None:
 
 def test_so_many_of_each_kind_are_drawn_where_that_is_asked_for() -> None:
     counts = Counter(kill=5, bounce=2)
-    made = make_plan(1, "ours", drawn(1, 9), WAYS, cycles=0, broker_kills=0, workers=2, counts=counts)
+    made = make_plan(1, "ours", counting_feed(1, 9), WAYS, cycles=0, broker_kills=0, workers=2, counts=counts)
     assert Counter(fault.kind for fault in made.faults) == counts
 
 
 def test_a_workload_that_has_nothing_to_hit_is_not_hit_there() -> None:
     ways = WAYS._replace(without=("slow-db",))
-    made = make_plan(1, "ours", drawn(1, 9), ways, cycles=40, broker_kills=0, workers=2)
+    made = make_plan(1, "ours", counting_feed(1, 9), ways, cycles=40, broker_kills=0, workers=2)
     assert "slow-db" not in {fault.kind for fault in made.faults}
     with pytest.raises(ValueError, match="slow-db: there is nothing to hit in workload ours"):
-        make_plan(1, "ours", drawn(1, 9), ways, cycles=4, broker_kills=0, workers=2, kinds=["slow-db"])
+        make_plan(1, "ours", counting_feed(1, 9), ways, cycles=4, broker_kills=0, workers=2, kinds=["slow-db"])
 
 
 @pytest.mark.parametrize("kind", OF_THE_PIPELINE)
 @pytest.mark.parametrize("workload", [Counting, Stock])
 def test_without_a_pipeline_there_are_no_faults_of_it(workload: type[Workload], kind: str) -> None:
-    feed, ways = drawn(1, 9), workload.ways
+    feed, ways = counting_feed(1, 9), workload.ways
     made = make_plan(1, "ours", feed, ways, cycles=40, broker_kills=0, workers=2)
     assert kind not in {fault.kind for fault in made.faults}
     with pytest.raises(ValueError, match=f"{kind}: there is nothing to hit in workload ours"):
@@ -180,7 +180,7 @@ LED = WAYS._replace(led=("legs", "coordinator"))
 
 
 def on_three(ways: Ways = LED, *, cycles: int = 60, **given: Any) -> Plan:
-    feed = drawn(1, 9)
+    feed = counting_feed(1, 9)
     return make_plan(1, "ours", feed, ways, cycles=cycles, broker_kills=0, workers=2, brokers=3, **given)
 
 
@@ -225,7 +225,7 @@ def test_records_come_again_and_uids_under_other_keys() -> None:
 
 def test_a_key_lives_in_one_partition_and_all_are_used() -> None:
     assert {record.partition for record in plan().records} == set(range(PARTITIONS))
-    assert counted(b"k1", b"a").partition == counted(b"k1", b"b").partition
+    assert counting_record(b"k1", b"a").partition == counting_record(b"k1", b"b").partition
 
 
 def test_the_epilogue_has_news_for_every_key_and_repeats_of_both() -> None:

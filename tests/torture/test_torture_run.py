@@ -1,4 +1,4 @@
-"""Short runs on a real Kafka: ours goes through every kind of fault unharmed, plain Faust does not."""
+"""Short runs on a real Kafka: our transport survives every kind of fault, plain Faust does not."""
 
 import json
 import subprocess
@@ -10,21 +10,21 @@ from programs import program
 
 
 def torture(directory: Path, *options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """Run the harness as people do; how it ended, and its report."""
-    done = program("torture", "--directory", str(directory), *options)
+    """Run the harness from the command line; returns the finished process and its report."""
+    completed = program("torture", "--directory", str(directory), *options)
     report = directory / "report.json"
-    assert report.exists(), done.stderr
-    return done, json.loads(report.read_text())
+    assert report.exists(), completed.stderr
+    return completed, json.loads(report.read_text())
 
 
 @pytest.mark.nightly
 @pytest.mark.matrix("K1", "Z1", "Z2", "Z7", "B2", "B5", "B7")
-def test_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
+def test_our_transport_is_safe_and_live_under_every_kind_of_fault(tmp_path: Path) -> None:
     kinds = ["bounce", "join", "kill", "leave", "quota", "refuse", "stop", "wipe"]
     options = ("--seed", "5", "--cycles", "8", "--broker-kills", "1", "--records", "2000")
-    done, report = torture(tmp_path, *options, "--faults", ",".join(kinds))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == report["line"] + "\n"
+    completed, report = torture(tmp_path, *options, "--faults", ",".join(kinds))
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout == report["line"] + "\n"
     assert report["line"].endswith("| SAFE LIVE")
     assert sorted(fault["kind"] for fault in report["faults"] if fault["fired"]) == kinds
     assert report["exits"]["-9"] == 2
@@ -32,13 +32,13 @@ def test_every_kind_of_fault_leaves_ours_safe_and_live(tmp_path: Path) -> None:
 
 
 @pytest.mark.nightly
-def test_plain_faust_loses_what_the_broker_refuses_and_the_harness_sees_it(tmp_path: Path) -> None:
+def test_plain_faust_loses_records_the_broker_refuses_and_the_harness_finds_it(tmp_path: Path) -> None:
     options = ("--workload", "stock", "--seed", "5", "--cycles", "1", "--broker-kills", "0", "--faults", "refuse")
-    done, report = torture(tmp_path, *options, "--records", "600")
-    assert done.returncode == 1, done.stderr
+    completed, report = torture(tmp_path, *options, "--records", "600")
+    assert completed.returncode == 1, completed.stderr
     assert report["faults"][0]["target"] == "out"
     assert report["defects"]["LOST"] > 0
     assert not report["safe"]
     assert "fault refuse out never fired" in report["line"]
     assert (tmp_path / "topics.jsonl").stat().st_size > 0
-    assert "LOST" in done.stderr
+    assert "LOST" in completed.stderr
