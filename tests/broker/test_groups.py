@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from broker.waiting import until
-from pipeline.trades import matched, send
+from pipeline.trades import matched_count, send
 from pipeline_case import READY_S, Installation
 
 pytestmark = pytest.mark.installation(inputs=(1, 1, 1), topic_partitions=4)
@@ -38,7 +38,7 @@ def id_of(installation: Installation) -> str:
 
 
 def stored(installation: Installation, count: int) -> None:
-    until(lambda: matched(installation) == count, f"all {count} are stored", READY_S)
+    until(lambda: matched_count(installation) == count, f"all {count} are stored", READY_S)
 
 
 @pytest.mark.matrix("Z8")

@@ -10,7 +10,7 @@ from broker.administration import add_partitions, forget_offsets
 from broker.kafka_server import Kafka
 from doc_pages import Needs, scripts
 from groups import group_of
-from pipeline.trades import doubled, execution, matched, send
+from pipeline.trades import duplicate_results, execution, matched_count, send
 from pipeline_case import TRADERECON, Installation, Running
 
 REFUSED = 78
@@ -21,7 +21,7 @@ def begun(installation: Installation, trades: int = 10) -> Running:
     """A worker that has matched so many trades."""
     worker = installation.start_ready()
     send(installation, range(trades))
-    installation.until(lambda: matched(installation) == trades, "all are matched")
+    installation.until(lambda: matched_count(installation) == trades, "all are matched")
     return worker
 
 
@@ -60,8 +60,8 @@ def test_more_partitions_of_an_input_are_read_and_waited_for(kafka: Kafka, insta
     )
     installation.append(installation.topics.executions, [execution(101)], partition=1)
     installation.append(installation.topics.broker_confirmations, [execution(100)])
-    installation.until(lambda: matched(installation) == 12, "and matched when the other side has come")
-    assert doubled(installation) == 0
+    installation.until(lambda: matched_count(installation) == 12, "and matched when the other side has come")
+    assert duplicate_results(installation) == 0
     assert worker.leave() == 0
 
 
@@ -74,7 +74,7 @@ def test_offsets_that_were_forgotten_lose_and_double_nothing(kafka: Kafka, insta
         forget_offsets(kafka.address, group_of(installation.prefix, role, installation.data_dir / "traderecon.db"))
     again = installation.start_ready()
     send(installation, range(10, 15))
-    installation.until(lambda: matched(installation) == 15, "the new ones are matched")
+    installation.until(lambda: matched_count(installation) == 15, "the new ones are matched")
     found = installation.rows("SELECT trade_id, version, event_id FROM result_history ORDER BY id")
     assert found[: len(before)] == before
     assert len(found) == len(before) + 5
@@ -106,7 +106,7 @@ def test_records_that_retention_took_are_left_out_by_decision_only(kafka: Kafka,
     assert (decided["first"], decided["following"], decided["by"]) == (10, 13, "the desk")
     again = installation.start_ready()
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(10, 15)])
-    installation.until(lambda: matched(installation) == 12, "those that are left are matched")
+    installation.until(lambda: matched_count(installation) == 12, "those that are left are matched")
     twice = subprocess.run(
         [TRADERECON, *arguments],
         cwd=installation.directory,
@@ -134,7 +134,7 @@ def test_records_gone_with_the_commit_are_seen_and_entered_by_decision(
     forget_offsets(kafka.address, f"{installation.prefix}traderecon-intake")
     again = installation.start_ready()
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(10, 15)])
-    installation.until(lambda: matched(installation) == 12, "those that are left are matched")
+    installation.until(lambda: matched_count(installation) == 12, "those that are left are matched")
     installation.until(lambda: again.metric("traderecon_unaccounted_offsets") == 3, "the others are missed")
     assert again.leave() == 0
     arguments = ["topics", "skip", "--topic", topic, "--partition", "0", "--to", "13", "--reason", "gone with it"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from broker.administration import read_again
 from broker.kafka_server import Kafka
-from pipeline.trades import doubled, execution, matched, send
+from pipeline.trades import duplicate_results, execution, matched_count, send
 from pipeline_case import Installation, Running
 from tiers import nightly_but
 
@@ -22,7 +22,7 @@ def begun(installation: Installation) -> Running:
     """A worker that has matched some trades."""
     worker = installation.start_ready()
     send(installation, range(TRADES))
-    installation.until(lambda: matched(installation) == TRADES, "all are matched")
+    installation.until(lambda: matched_count(installation) == TRADES, "all are matched")
     return worker
 
 
@@ -118,7 +118,7 @@ def test_quiet_partitions_that_have_expired_are_no_error(kafka: Kafka, installat
                 kafka.delete_records(name, done or 0, partition)
     worker = installation.start_ready()
     send(installation, range(TRADES, 2 * TRADES))
-    installation.until(lambda: matched(installation) == 2 * TRADES, "it goes on")
+    installation.until(lambda: matched_count(installation) == 2 * TRADES, "it goes on")
     assert worker.leave() == 0
 
 
@@ -132,7 +132,7 @@ def test_a_deleted_changelog_and_no_store_lose_no_trade(kafka: Kafka, installati
     def waiting() -> int:
         return sum(sum(json.loads(row[0]).values()) for row in installation.rows("SELECT pending FROM standings"))
 
-    installation.until(lambda: matched(installation) == 10 and waiting() == 15, "ten match, fifteen wait")
+    installation.until(lambda: matched_count(installation) == 10 and waiting() == 15, "ten match, fifteen wait")
     assert worker.leave() == 0
     kafka.delete_topic(installation.topics.changelog)
     for home in installation.data_dir.glob("worker-*"):
@@ -144,6 +144,6 @@ def test_a_deleted_changelog_and_no_store_lose_no_trade(kafka: Kafka, installati
     installation.create_topics()
     worker = installation.start_ready()
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(10, 25)])
-    installation.until(lambda: matched(installation) == 25, "those that waited match")
-    assert doubled(installation) == 0
+    installation.until(lambda: matched_count(installation) == 25, "those that waited match")
+    assert duplicate_results(installation) == 0
     assert worker.leave() == 0

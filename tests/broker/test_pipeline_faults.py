@@ -6,7 +6,7 @@ import pytest
 from broker.feeding import produce
 from broker.kafka_server import Kafka
 from broker.waiting import until
-from pipeline.trades import matched, send
+from pipeline.trades import matched_count, send
 from pipeline_case import READY_S, Installation
 from pipeline_truth import Day, Truth, assert_as_in_batch, batch_of
 
@@ -81,7 +81,7 @@ def test_a_worker_can_be_stopped_before_any_clock_is_read(installation: Installa
     assert worker.ended() == 0
     assert "did not stop within" not in worker.log
     worker = installation.start_ready()
-    installation.until(lambda: matched(installation) == 5, "what it left is done")
+    installation.until(lambda: matched_count(installation) == 5, "what it left is done")
     assert worker.leave() == 0
 
 
@@ -111,7 +111,7 @@ def test_a_worker_that_is_an_hour_behind_and_comes_second_believes_the_broker(
     worker = installation.start(program=[sys.executable, "-c", OTHER_CLOCK.format(shift_s=BEHIND_ONCE_IT_RUNS)])
     until(worker.ready, "it is ready", READY_S)
     send(installation, range(10))
-    installation.until(lambda: matched(installation) == 10, "all match")
+    installation.until(lambda: matched_count(installation) == 10, "all match")
     assert worker.leave() == 0
 
 

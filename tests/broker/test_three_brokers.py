@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from broker.kafka_cluster import Cluster
 from broker.waiting import until
-from pipeline.trades import doubled, matched, send
+from pipeline.trades import duplicate_results, matched_count, send
 from pipeline_case import TRADERECON, Installation
 
 LONG_S = 300
@@ -36,17 +36,17 @@ def test_the_changelog_is_replicated_and_a_dead_broker_stops_no_worker(cluster: 
         assert {said.partition(" ")[0] for said in check(installation).values()} == {"OK"}
         worker = installation.start_ready()
         send(installation, range(20))
-        installation.until(lambda: matched(installation) == 20, "all are matched", LONG_S)
+        installation.until(lambda: matched_count(installation) == 20, "all are matched", LONG_S)
         cluster.leader(changelog).kill()
         send(installation, range(20, 40))
-        installation.until(lambda: matched(installation) == 40, "with a broker less too", LONG_S)
+        installation.until(lambda: matched_count(installation) == 40, "with a broker less too", LONG_S)
         worker.kill()
         worker = installation.start_ready()
         send(installation, range(40, 60))
-        installation.until(lambda: matched(installation) == 60, "and so does a worker that starts now", LONG_S)
+        installation.until(lambda: matched_count(installation) == 60, "and so does a worker that starts now", LONG_S)
         cluster.start()
         until(lambda: cluster.in_sync([changelog]), "the broker has caught up", LONG_S)
-        assert doubled(installation) == 0
+        assert duplicate_results(installation) == 0
         assert worker.leave() == 0
         cluster.running[0].alter_topic(changelog, {"min.insync.replicas": "1"})
         said = until(

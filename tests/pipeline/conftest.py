@@ -9,7 +9,7 @@ from pipeline_case import Installation
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    """Its topics are made, nothing runs."""
+    """The topics exist, no worker runs."""
     installation = Installation(tmp_path)
     installation.create_topics()
     yield installation

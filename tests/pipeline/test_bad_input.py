@@ -17,35 +17,35 @@ from traderecon.records import RejectCode, Rejected
 from traderecon.records.bounds import FACTS_PER_SIDE
 from traderecon.transport import Outgoing
 
-NO_MESSAGE = {RejectCode.HANDLER_ERROR, RejectCode.TOO_MANY_FACTS, RejectCode.TIMESTAMP_AMBIGUOUS}
-"""Codes that no message has by itself; the last one needs a feed that writes local time."""
+CODES_WITHOUT_MESSAGE = {RejectCode.HANDLER_ERROR, RejectCode.TOO_MANY_FACTS, RejectCode.TIMESTAMP_AMBIGUOUS}
+"""Codes that depend on more than the message; the last one needs a feed that sends local time."""
 
 
-class Bad(NamedTuple):
-    """A message that no story lets in."""
+class BadMessage(NamedTuple):
+    """A message that is rejected in a story, and its code."""
 
     topic: str
     value: bytes | None
     code: str
 
 
-def bad_messages() -> list[Bad]:
-    """Every message that is rejected in a story whose feeds are declared as they are by default, and two more."""
-    found = [
-        Bad("executions", good("T1").replace(b"2025-07-26", b"2025-02-30"), RejectCode.TIMESTAMP_INVALID),
-        Bad("executions", b"9" * 600_000, RejectCode.SIZE_EXCEEDED),
+def bad_messages() -> list[BadMessage]:
+    """Every message that is rejected in a story with default feeds, and two more."""
+    messages = [
+        BadMessage("executions", good("T1").replace(b"2025-07-26", b"2025-02-30"), RejectCode.TIMESTAMP_INVALID),
+        BadMessage("executions", b"9" * 600_000, RejectCode.SIZE_EXCEEDED),
     ]
     for story in stories().values():
         if story.sources:
             continue
         for message, step in zip(story.messages, as_messages(story), strict=True):
             if isinstance(message, Message) and isinstance(step, Rejected):
-                found.append(Bad(message.topic, message.value, step.code))
-    return found
+                messages.append(BadMessage(message.topic, message.value, step.code))
+    return messages
 
 
 def good(trade_id: str, topic: str = "executions") -> bytes:
-    """A leg of a trade that all three agree on."""
+    """A leg of a trade on which all three sources agree."""
     if topic == "pnl_snapshot":
         return json.dumps({"trade_id": trade_id, "pnl_impact": "19050", "commission": "0"}).encode()
     terms = {"ticker": "AAPL", "quantity": 100, "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
@@ -61,7 +61,7 @@ def test_every_bad_input_of_the_table_gives_its_outcome(
     async def send() -> None:
         async with connect(installation.broker, installation.data_dir) as client:
             for topic, lines in sequences().items():
-                rows = [Outgoing(sent.key, sent.value, None, tuple(sent.headers)) for sent, _ in lines]
+                rows = [Outgoing(message.key, message.value, None, tuple(message.headers)) for message, _ in lines]
                 await client.append(topic, 0, rows)
 
     asyncio.run(send())
@@ -70,7 +70,7 @@ def test_every_bad_input_of_the_table_gives_its_outcome(
 
 
 @pytest.mark.matrix("D4")
-def test_every_number_of_the_table_is_sent_and_all_forty_five_are_there() -> None:
+def test_all_forty_five_rows_of_the_table_are_sent() -> None:
     assert [bad.row for bad in corpus()] == list(table())
     assert {int(row[:2]) for row in table()} == set(range(1, 46))
     assert all(bool(bad.trades) != table()[bad.row].is_letter for bad in corpus())
@@ -79,7 +79,7 @@ def test_every_number_of_the_table_is_sent_and_all_forty_five_are_there() -> Non
 @pytest.mark.matrix("D4", "D5")
 def test_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(installation: Installation) -> None:
     worker = installation.start_ready()
-    sent: dict[tuple[str, int], Bad] = {}
+    sent: dict[tuple[str, int], BadMessage] = {}
     messages = bad_messages()
     for topic in installation.topics.inputs:
         values: list[bytes | None] = []
@@ -91,11 +91,11 @@ def test_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(in
         installation.append(topic, values, key=b"T1")
     installation.until_decided()
     columns = "source_topic, source_partition, source_offset, code, text, sha256, size, raw, truncated"
-    letters = installation.rows(f"SELECT {columns} FROM dead_letters")
-    assert {(topic, offset): code for topic, _, offset, code, *_ in letters} == {
-        place: bad.code for place, bad in sent.items()
+    dead_letters = installation.rows(f"SELECT {columns} FROM dead_letters")
+    assert {(topic, offset): code for topic, _, offset, code, *_ in dead_letters} == {
+        position: bad.code for position, bad in sent.items()
     }
-    for topic, partition, offset, _, text, sha256, size, raw, truncated in letters:
+    for topic, partition, offset, _, text, sha256, size, raw, truncated in dead_letters:
         value = sent[topic, offset].value
         assert partition == 0
         assert len(text.split()) > 3
@@ -110,22 +110,29 @@ def test_every_bad_message_is_a_dead_letter_and_its_neighbours_are_reconciled(in
     assert sorted(states) == sorted((f"N{number}", "MATCHED", 3) for number in range(len(messages)))
     page = json.loads(worker.get("/dead-letters.json?per_page=100"))
     assert page["count"] == len(sent)
-    shown = {(row["source_topic"], row["source_offset"]): row["code"] for row in page["rows"]}
-    assert shown.items() <= {place: bad.code for place, bad in sent.items()}.items()
+    listed = {(row["source_topic"], row["source_offset"]): row["code"] for row in page["rows"]}
+    assert listed.items() <= {position: bad.code for position, bad in sent.items()}.items()
     assert_history_holds(installation)
 
 
 def test_there_is_a_bad_message_for_every_code() -> None:
-    assert {bad.code for bad in bad_messages()} == set(RejectCode) - NO_MESSAGE
+    assert {bad.code for bad in bad_messages()} == set(RejectCode) - CODES_WITHOUT_MESSAGE
 
 
-def test_what_a_source_adds_of_its_own_may_be_of_any_type(installation: Installation) -> None:
-    """A field of one source is a stranger's in another: kept as it was sent, and no business of anybody's."""
-    strange = {"ticker": 7, "quantity": [1], "price": {"amount": None}, "timestamp": True, "pnl_impact": "1", "id": 1.0}
+def test_extra_fields_may_have_any_type(installation: Installation) -> None:
+    """Fields known in one source are extra fields in another: stored as sent, and ignored."""
+    extra_fields = {
+        "ticker": 7,
+        "quantity": [1],
+        "price": {"amount": None},
+        "timestamp": True,
+        "pnl_impact": "1",
+        "id": 1.0,
+    }
     worker = installation.start_ready()
     for topic in installation.topics.inputs:
         leg = json.loads(good("T1", topic))
-        installation.append(topic, [json.dumps({**strange, **leg}).encode()])
+        installation.append(topic, [json.dumps({**extra_fields, **leg}).encode()])
     installation.until_decided()
     assert installation.rows("SELECT trade_id, state, ticker FROM results") == [("T1", "MATCHED", "AAPL")]
     for path in ("/trades/T1", "/download/csv", "/trades.json", "/breaks.csv"):
@@ -133,7 +140,7 @@ def test_what_a_source_adds_of_its_own_may_be_of_any_type(installation: Installa
 
 
 @pytest.mark.matrix("D10")
-def test_versions_beyond_those_that_are_kept_are_counted_and_refuse_nothing(installation: Installation) -> None:
+def test_versions_beyond_the_limit_are_counted_and_reject_nothing(installation: Installation) -> None:
     worker = installation.start_ready()
     execution = json.loads(good("T1"))
     versions = [json.dumps({**execution, "version": version}).encode() for version in range(1, 71)]

@@ -1,4 +1,4 @@
-"""A bug of ours, on one record: the worker stops and acknowledges nothing of it; the third time it is put aside."""
+"""An internal error on one record: the worker stops twice without acknowledging it; then it becomes a dead letter."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from traderecon.exit_codes import Exit
 from traderecon.transport.log import Log
 from traderecon.transport.retry_counts import LIMIT
 
-BUG = """
+SEEDED_BUG = """
 import sys
 from importlib import import_module
 from traderecon.cli import main
@@ -23,15 +23,15 @@ from traderecon.cli import main
 module, name = {module!r}, {name!r}
 right = getattr(import_module(module), name)
 
-def wrong(*given, **named):
-    if b"T13" in repr(given).encode():
+def wrong(*args, **options):
+    if b"T13" in repr(args).encode():
         raise ZeroDivisionError("a bug")
-    return right(*given, **named)
+    return right(*args, **options)
 
 setattr(import_module(module), name, wrong)
 main()
 """
-HALFWAY = """
+BUG_IN_ENCODING = """
 from traderecon.cli import main
 from traderecon.matching import agent
 
@@ -49,7 +49,7 @@ NEIGHBOURS = [f"N{number}" for number in range(20)]
 
 
 class Bug(NamedTuple):
-    """What of whom goes wrong on trade T13, and in which topic that strikes."""
+    """The function that fails on trade T13, and the topic of the failing record."""
 
     role: str
     module: str
@@ -58,8 +58,8 @@ class Bug(NamedTuple):
 
     @property
     def program(self) -> list[str]:
-        """The command with the bug in it."""
-        return [sys.executable, "-c", BUG.format(module=self.module, name=self.name)]
+        """The command with the bug installed."""
+        return [sys.executable, "-c", SEEDED_BUG.format(module=self.module, name=self.name)]
 
 
 BUGS = [
@@ -76,13 +76,13 @@ def leg(trade_id: str) -> bytes:
 
 @pytest.mark.matrix("K14")
 @pytest.mark.parametrize("bug", nightly_but(BUGS[0], BUGS), ids=[bug.name for bug in BUGS])
-def test_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_letter(
+def test_a_record_that_causes_an_internal_error_stops_the_worker_twice_then_becomes_a_dead_letter(
     installation: Installation, bug: Bug
 ) -> None:
     trades = [*NEIGHBOURS[:10], "T13", *NEIGHBOURS[10:]]
     installation.append("executions", [leg(trade_id) for trade_id in trades])
     installation.append("broker_confirmations", [leg(trade_id) for trade_id in NEIGHBOURS])
-    if bug.role == "matching":  # what intake had not committed it forwards again: one record would be two
+    if bug.role == "matching":  # uncommitted input would be forwarded again, as a second record in the journal
         forward(installation, len(trades) + len(NEIGHBOURS))
     for _ in range(LIMIT - 1):
         worker = installation.start(program=bug.program)
@@ -90,28 +90,28 @@ def test_a_record_our_code_fails_on_stops_the_worker_twice_and_is_then_a_dead_le
         assert "ZeroDivisionError" in worker.log
         assert f"{bug.topic}[" in worker.log
         assert "The batch is not acknowledged." in worker.log
-        assert committed(installation, bug) <= place_of_bug(installation, bug)
+        assert committed(installation, bug) <= offset_of_bug(installation, bug)
     worker = installation.start(program=bug.program)
     until(worker.ready, "the worker is ready")
     installation.until_decided()
-    letters = installation.rows("SELECT code, source_topic, text FROM dead_letters")
-    assert {letter[:2] for letter in letters} == {("HANDLER_ERROR", bug.topic)}
-    assert all("ZeroDivisionError: a bug" in text for *_, text in letters)
+    dead_letters = installation.rows("SELECT code, source_topic, text FROM dead_letters")
+    assert {row[:2] for row in dead_letters} == {("HANDLER_ERROR", bug.topic)}
+    assert all("ZeroDivisionError: a bug" in text for *_, text in dead_letters)
     states = installation.rows("SELECT trade_id, state FROM results ORDER BY trade_id")
     assert states == [(trade_id, "MATCHED") for trade_id in sorted(NEIGHBOURS)]
     assert_history_holds(installation)
-    assert_stays(worker)
+    assert_keeps_running(worker)
 
 
-def test_a_leg_our_code_fails_on_halfway_leaves_its_trade_as_it_was(installation: Installation) -> None:
-    """The leg that would have made the pair is put aside; the one that waits is still waited for, and told."""
+def test_a_leg_that_fails_in_encoding_leaves_its_trade_unchanged(installation: Installation) -> None:
+    """The second leg becomes a dead letter; the first keeps waiting, and becomes a break after its grace."""
     trades = [*NEIGHBOURS, "T13"]
     for topic in ("executions", "broker_confirmations"):
         installation.append(topic, [leg(trade_id) for trade_id in trades])
     forward(installation, 2 * len(trades))
     for _ in range(LIMIT - 1):
-        assert installation.start(program=[sys.executable, "-c", HALFWAY]).ended() == Exit.SOFTWARE
-    worker = installation.start(program=[sys.executable, "-c", HALFWAY])
+        assert installation.start(program=[sys.executable, "-c", BUG_IN_ENCODING]).ended() == Exit.SOFTWARE
+    worker = installation.start(program=[sys.executable, "-c", BUG_IN_ENCODING])
     until(worker.ready, "the worker is ready")
     installation.until_decided()
     assert installation.rows("SELECT code, source_topic FROM dead_letters") == [("HANDLER_ERROR", "legs")]
@@ -119,32 +119,32 @@ def test_a_leg_our_code_fails_on_halfway_leaves_its_trade_as_it_was(installation
     assert states == {**dict.fromkeys(NEIGHBOURS, "MATCHED"), "T13": "UNMATCHED"}
     assert installation.rows("SELECT trade_id, status FROM breaks") == [("T13", "OPEN")]
     assert_history_holds(installation)
-    assert_stays(worker)
+    assert_keeps_running(worker)
 
 
 def forward(installation: Installation, legs: int) -> None:
     """Have intake alone fill the journal, and commit."""
     intake = installation.start_ready("intake")
     installation.until(
-        lambda: sum(installation.ends(installation.topics.legs).values()) >= legs, "all is in the journal"
+        lambda: sum(installation.ends(installation.topics.legs).values()) >= legs, "all legs are in the journal"
     )
     assert intake.leave() == 0
 
 
 def committed(installation: Installation, bug: Bug) -> int:
-    """What the role's group has committed of the partition in which T13 lies."""
+    """The committed offset of the role's group in the partition of T13."""
     with Log.open(installation.data_dir / "log.db") as log:
-        place = bug.topic, where(log, bug)[0]
+        tp = bug.topic, find_bug_record(log, bug)[0]
         group = group_of("", bug.role, installation.data_dir / "traderecon.db")
-        return log.committed(group, [place]).get(place, 0)
+        return log.committed(group, [tp]).get(tp, 0)
 
 
-def place_of_bug(installation: Installation, bug: Bug) -> int:
+def offset_of_bug(installation: Installation, bug: Bug) -> int:
     with Log.open(installation.data_dir / "log.db") as log:
-        return where(log, bug)[1]
+        return find_bug_record(log, bug)[1]
 
 
-def where(log: Log, bug: Bug) -> tuple[int, int]:
+def find_bug_record(log: Log, bug: Bug) -> tuple[int, int]:
     """Partition and offset of T13."""
     for partition in range(log.partitions(bug.topic)):
         for record in log.read(bug.topic, partition, 0, 1000):
@@ -153,6 +153,6 @@ def where(log: Log, bug: Bug) -> tuple[int, int]:
     raise AssertionError(f"T13 is not in {bug.topic}")
 
 
-def assert_stays(worker: Running) -> None:
+def assert_keeps_running(worker: Running) -> None:
     assert worker.alive()
     assert worker.leave() == 0

@@ -1,4 +1,4 @@
-"""A clock of the log that is set while trades wait: no grace ends by it, and a person decides what time it is."""
+"""A clock step while trades wait ends no grace; an operator may reset the watermark."""
 
 import json
 import sys
@@ -33,12 +33,12 @@ def now_ns():
 clock.now_ns = now_ns
 main()
 """
-"""A worker whose machine's wall clock is off by the seconds that a file has."""
+"""A worker whose wall clock is shifted by the seconds in a file."""
 
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    """Graces are longer than any test, and shorter than the step."""
+    """An installation whose graces are longer than any test, and shorter than the clock step."""
     installation = Installation(tmp_path, grace_seconds=600)
     installation.create_topics()
     yield installation
@@ -46,33 +46,33 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 
 def set_clock(path: Path, shift_s: int) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text(str(shift_s))
-    fresh.replace(path)
+    new_file = path.with_suffix(".new")
+    new_file.write_text(str(shift_s))
+    new_file.replace(path)
 
 
-def started(installation: Installation, path: Path) -> Running:
-    """A worker whose clock is right, with trades that wait."""
+def start_with_waiting_trades(installation: Installation, path: Path) -> Running:
+    """Start a worker with the right clock, and feed it trades that wait."""
     set_clock(path, 0)
     worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
     until(worker.ready, "the worker is ready", READY_S)
     installation.append(installation.topics.executions, [execution(number) for number in range(TRADES)])
-    installation.until(lambda: waiting(installation) == TRADES, "the trades wait")
+    installation.until(lambda: waiting_count(installation) == TRADES, "the trades wait")
     return worker
 
 
-def waiting(installation: Installation) -> int:
+def waiting_count(installation: Installation) -> int:
     return int(installation.one("SELECT sum(json_extract(pending, '$.confirmation')) FROM standings") or 0)
 
 
-def broken(installation: Installation) -> int:
+def unmatched_count(installation: Installation) -> int:
     return int(installation.one("SELECT count(*) FROM result_history WHERE state = 'UNMATCHED'") or 0)
 
 
 @pytest.mark.matrix("C5")
 def test_a_clock_an_hour_ahead_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
-    worker = started(installation, path)
+    worker = start_with_waiting_trades(installation, path)
     set_clock(path, STEP_S)
     installation.until(lambda: worker.metric("traderecon_watermark_ahead_seconds") > STEP_S - 60, "the step is noticed")
     installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_ahead"}') == 1, "and named")
@@ -80,7 +80,7 @@ def test_a_clock_an_hour_ahead_ends_no_grace(installation: Installation, tmp_pat
     late = [execution(number) for number in range(TRADES, 2 * TRADES)]
     installation.append(installation.topics.executions, late)
     installation.until(lambda: worker.metric("traderecon_messages_consumed_total") >= 2 * TRADES, "they are read")
-    assert not broken(installation)
+    assert not unmatched_count(installation)
     set_clock(path, 0)
     installation.until(lambda: not worker.metric('traderecon_incidents_open{kind="clock_ahead"}'), "it is over")
     back_s = time.time()
@@ -89,19 +89,19 @@ def test_a_clock_an_hour_ahead_ends_no_grace(installation: Installation, tmp_pat
     installation.until(
         lambda: installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == 2 * TRADES, "all match"
     )
-    assert not broken(installation)
+    assert not unmatched_count(installation)
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("C6")
-def test_a_person_decides_what_time_it_is_ahead_and_back(installation: Installation, tmp_path: Path) -> None:
+def test_an_operator_can_reset_the_watermark_forward_and_back(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
-    worker = started(installation, path)
+    worker = start_with_waiting_trades(installation, path)
     set_clock(path, STEP_S)
     installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_ahead"}') == 1, "it is noticed")
-    decided = reset(installation, time.time() + STEP_S)
-    assert decided["epoch"] == 1
-    installation.until(lambda: broken(installation) == TRADES, "by that decision the graces are over")
+    decision = reset(installation, time.time() + STEP_S)
+    assert decision["epoch"] == 1
+    installation.until(lambda: unmatched_count(installation) == TRADES, "by that decision the graces are over")
     assert not worker.metric('traderecon_incidents_open{kind="clock_ahead"}')
     set_clock(path, 0)
     installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_behind"}') == 1, "it is behind")
@@ -110,18 +110,18 @@ def test_a_person_decides_what_time_it_is_ahead_and_back(installation: Installat
     before_s = installation.watermark_s()
     installation.until(lambda: installation.watermark_s() > before_s, "and goes on")
     installation.append(installation.topics.executions, [execution(100)])
-    installation.until(lambda: waiting(installation) == 1, "a trade waits as it should")
-    shown = json.loads(installation.run("watermark", "show", "--json").stdout)
-    assert shown["epoch"] == 2
-    assert {one["epoch"] for one in shown["reached"]} == {2}
-    assert broken(installation) == TRADES
+    installation.until(lambda: waiting_count(installation) == 1, "a trade waits as it should")
+    watermarks = json.loads(installation.run("watermark", "show", "--json").stdout)
+    assert watermarks["epoch"] == 2
+    assert {row["epoch"] for row in watermarks["reached"]} == {2}
+    assert unmatched_count(installation) == TRADES
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("C6")
 def test_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
-    assert started(installation, path).leave() == 0
+    assert start_with_waiting_trades(installation, path).leave() == 0
     set_clock(path, STEP_S)
     worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
     ahead = 'traderecon_incidents_open{kind="clock_ahead"}'
@@ -133,14 +133,14 @@ def test_a_start_while_the_clock_is_wrong_ends_no_grace(installation: Installati
     installation.until(
         lambda: installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == TRADES, "all match"
     )
-    assert not broken(installation)
+    assert not unmatched_count(installation)
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("C6")
 def test_a_stop_does_not_wait_for_a_believed_clock(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
-    assert started(installation, path).leave() == 0
+    assert start_with_waiting_trades(installation, path).leave() == 0
     set_clock(path, STEP_S)
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(TRADES)])
     worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
@@ -152,20 +152,20 @@ def test_a_stop_does_not_wait_for_a_believed_clock(installation: Installation, t
     installation.until(
         lambda: installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") == TRADES, "all match"
     )
-    assert not broken(installation)
+    assert not unmatched_count(installation)
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("C6")
 def test_a_decision_while_no_worker_runs_counts_at_the_next_start(installation: Installation, tmp_path: Path) -> None:
     path = tmp_path / "shift"
-    worker = started(installation, path)
+    worker = start_with_waiting_trades(installation, path)
     set_clock(path, STEP_S)
     installation.until(lambda: worker.metric('traderecon_incidents_open{kind="clock_ahead"}') == 1, "it is noticed")
     assert worker.leave() == 0
     assert reset(installation, time.time() + STEP_S)["epoch"] == 1
     worker = installation.start(program=[sys.executable, "-c", SET_CLOCK.format(path=str(path))])
-    installation.until(lambda: broken(installation) == TRADES, "by that decision the graces are over")
+    installation.until(lambda: unmatched_count(installation) == TRADES, "by that decision the graces are over")
     assert not worker.metric('traderecon_incidents_open{kind="clock_ahead"}')
     assert worker.leave() == 0
     stored = json.loads(next(installation.data_dir.glob("worker-*/intake/clock.json")).read_bytes())
@@ -174,7 +174,7 @@ def test_a_decision_while_no_worker_runs_counts_at_the_next_start(installation: 
 
 @pytest.mark.matrix("C6")
 def test_the_epoch_outlives_the_topic_of_decisions(installation: Installation, tmp_path: Path) -> None:
-    worker = started(installation, tmp_path / "shift")
+    worker = start_with_waiting_trades(installation, tmp_path / "shift")
     assert reset(installation, time.time())["epoch"] == 1
     installation.until(lambda: shown(installation)["epochs"] == {1}, "the journal has been told")
     assert worker.leave() == 0
@@ -223,6 +223,6 @@ def test_waiting_trades_are_reported_while_log_time_stands_still(installation: I
     reset(installation, time.time() - 86_400)
     installation.until(lambda: installation.watermark_s() < time.time() - 3_600, "time has gone back")
     installation.append(installation.topics.executions, [execution(number) for number in range(TRADES)])
-    installation.until(lambda: waiting(installation) == TRADES, "all of them are reported as waiting")
+    installation.until(lambda: waiting_count(installation) == TRADES, "all of them are reported as waiting")
     installation.append(installation.topics.executions, [execution(number) for number in range(TRADES, 2 * TRADES)])
-    installation.until(lambda: waiting(installation) == 2 * TRADES, "and the later ones")
+    installation.until(lambda: waiting_count(installation) == 2 * TRADES, "and the later ones")

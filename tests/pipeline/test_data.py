@@ -7,9 +7,9 @@ from pipeline_case import Installation
 from pipeline_truth import assert_history_holds
 
 TERMS = {"ticker": "AAPL", "quantity": 100, "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
-ALONE = 8_000
-MOST_MIB = 400
-"""Caches are full at 300, whatever comes after."""
+ONE_SIDED = 8_000
+MAX_MIB = 400
+"""Full caches take 300."""
 
 
 def leg(trade_id: str, **terms: object) -> bytes:
@@ -36,10 +36,10 @@ def test_one_sided_legs_become_breaks_in_little_memory(installation: Installatio
     """A million of them is a command: `python benchmarks/soak.py --profile alone`."""
     worker = installation.start_ready()
     for partition in range(installation.partitions):
-        trades = range(partition, ALONE, installation.partitions)
+        trades = range(partition, ONE_SIDED, installation.partitions)
         installation.append("executions", [leg(f"A{number}") for number in trades], partition=partition)
     installation.until_decided()
     states = installation.rows("SELECT state, reasons, count(*) FROM results GROUP BY state, reasons")
-    assert states == [("UNMATCHED", '["MISSING_CONFIRMATION"]', ALONE)]
-    assert installation.one("SELECT count(*) FROM breaks WHERE status = 'OPEN'") == ALONE
-    assert worker.peak_mib() < MOST_MIB
+    assert states == [("UNMATCHED", '["MISSING_CONFIRMATION"]', ONE_SIDED)]
+    assert installation.one("SELECT count(*) FROM breaks WHERE status = 'OPEN'") == ONE_SIDED
+    assert worker.peak_mib() < MAX_MIB

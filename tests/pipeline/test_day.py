@@ -1,4 +1,4 @@
-"""A hostile day on the embedded log: what the pipeline makes of it is what the batch makes of its files."""
+"""A hostile day on the embedded log: the pipeline reaches the same verdicts as the batch on its files."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +11,7 @@ DAY = Day(trades=3_000)
 LONG_DAY = Day(trades=10_000)
 
 
-def test_a_simulated_day_comes_to_the_batch_verdict(installation: Installation) -> None:
+def test_a_simulated_day_gets_the_verdicts_of_the_batch(installation: Installation) -> None:
     worker = installation.start_ready()
     installation.run("simulate", *DAY.arguments)
     truth = batch_of(installation, DAY)
@@ -20,7 +20,7 @@ def test_a_simulated_day_comes_to_the_batch_verdict(installation: Installation) 
     assert worker.leave() == 0
 
 
-def test_ingested_files_come_to_the_batch_verdict(installation: Installation) -> None:
+def test_ingested_files_get_the_verdicts_of_the_batch(installation: Installation) -> None:
     truth = batch_of(installation, DAY)
     folder = installation.directory / "day"
     worker = installation.start_ready()
@@ -35,25 +35,25 @@ def test_ingested_files_come_to_the_batch_verdict(installation: Installation) ->
 
 
 @pytest.mark.matrix("K1")
-def test_a_worker_killed_at_work_loses_and_doubles_nothing(installation: Installation) -> None:
+def test_a_worker_killed_while_processing_loses_and_duplicates_nothing(installation: Installation) -> None:
     truth = batch_of(installation, LONG_DAY)
     worker = installation.start_ready()
     with ThreadPoolExecutor(1) as feeder:
-        feeding = feeder.submit(installation.run, "simulate", *LONG_DAY.arguments)
-        for stage in (forwarded, stored):  # what it does when it is killed
+        feed = feeder.submit(installation.run, "simulate", *LONG_DAY.arguments)
+        for stage in (has_forwarded, has_stored):  # what it has done when it is killed
             installation.until(partial(stage, installation), f"legs or results are {stage.__name__}")
             worker.kill()
             worker = installation.start_ready()
-        feeding.result()
+        feed.result()
     installation.until_decided()
     assert_as_in_batch(installation, truth, worker)
 
 
-def forwarded(installation: Installation) -> bool:
+def has_forwarded(installation: Installation) -> bool:
     """Legs are in the journal."""
     return sum(installation.ends(installation.topics.legs).values()) > LONG_DAY.trades // 4
 
 
-def stored(installation: Installation) -> bool:
+def has_stored(installation: Installation) -> bool:
     """Results are in the database."""
     return bool(installation.one("SELECT count(*) > ? FROM result_history", LONG_DAY.trades // 4))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from doc_pages import Needs, scripts
-from pipeline.trades import doubled, execution, matched, send
+from pipeline.trades import duplicate_results, execution, matched_count, send
 from pipeline_case import Installation
 
 from traderecon.transport import partition_for
@@ -44,10 +44,10 @@ for name in ("earliest_offsets", "highwaters", "readable_ends"):
     setattr(Consumer, name, without(getattr(Consumer, name)))
 main()
 """
-"""A worker whose log has no leader for a partition of the outputs, while a file is there."""
+"""A worker whose log has no leader for a partition of the outputs while a file exists."""
 
 
-DIES = """
+KILLED_BEFORE_CHANGELOG = """
 import os, signal
 from traderecon.cli import main
 from traderecon.transport import failpoints
@@ -63,10 +63,10 @@ def die(point, topic):
 failpoints.listen(die)
 main()
 """
-"""A worker that is killed when results are acknowledged, and nothing of them is in the changelog."""
+"""A worker that is killed when results are acknowledged but not yet in the changelog."""
 
 
-HALF = """
+KILLED_HALF_PUBLISHED = """
 import asyncio, os, signal
 from traderecon.cli import main
 from traderecon.transport import app
@@ -85,10 +85,10 @@ async def half(self, topic, partition, rows):
 app.StreamApp.append = half
 main()
 """
-"""A worker that is killed when ``reconciled`` has its results, and ``mismatch`` has not."""
+"""A worker that is killed when ``reconciled`` has its results and ``mismatch`` does not."""
 
 
-DIES_READING_BACK = """
+KILLED_READING_BACK = """
 import os, signal
 from traderecon.cli import main
 from traderecon.tables import BatchTable
@@ -103,12 +103,12 @@ async def die(self, partition, changes):
 BatchTable.put_rows = die
 main()
 """
-"""A worker that is killed when the changelog says of a break that was read back that it is published."""
+"""A worker that is killed when a break it read back has been written to the changelog."""
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Iterator[Installation]:
-    """An installation in which trades wait for an hour."""
+def long_graces(tmp_path: Path) -> Iterator[Installation]:
+    """An installation with graces of an hour."""
     installation = Installation(tmp_path, grace_seconds=3600)
     installation.create_topics()
     yield installation
@@ -116,7 +116,7 @@ def patient(tmp_path: Path) -> Iterator[Installation]:
 
 
 def lose_changelog(installation: Installation) -> None:
-    """Delete every record of the changelog and its offsets, as a topic that was deleted and made again."""
+    """Delete every record of the changelog and its offsets, as if the topic had been deleted and recreated."""
     with closing(sqlite3.connect(installation.data_dir / "log.db")) as log, log:
         numbers = [row[0] for row in log.execute("SELECT id FROM partitions WHERE topic = ?", (CHANGELOG,))]
         for number in numbers:
@@ -131,76 +131,78 @@ def lose_stores(installation: Installation) -> None:
 
 
 def confirm(installation: Installation, numbers: range) -> None:
-    """The confirmations of these trades."""
+    """Send the confirmations of these trades."""
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in numbers])
 
 
-def waiting(installation: Installation) -> int:
-    """How many trades wait, as matching says."""
+def waiting_count(installation: Installation) -> int:
+    """How many trades wait, by partition status."""
     return sum(sum(json.loads(pending).values()) for (pending,) in installation.rows("SELECT pending FROM standings"))
 
 
-def half_done(installation: Installation) -> None:
-    """Twenty trades matched, thirty executions that wait, and no worker."""
+def match_some_and_wait(installation: Installation) -> None:
+    """Leave twenty matched trades and thirty waiting executions, and no worker."""
     worker = installation.start_ready()
     send(installation, range(20))
     installation.append(installation.topics.executions, [execution(number) for number in range(20, 50)])
-    installation.until(lambda: matched(installation) == 20 and waiting(installation) == 30, "twenty match, thirty wait")
+    installation.until(
+        lambda: matched_count(installation) == 20 and waiting_count(installation) == 30, "twenty match, thirty wait"
+    )
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("S13")
-def test_a_deleted_changelog_and_no_store_lose_no_trade(patient: Installation) -> None:
-    half_done(patient)
-    before = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
-    lose_changelog(patient)
-    lose_stores(patient)
-    worker = patient.start_ready()
-    confirm(patient, range(20, 50))
-    patient.until(lambda: matched(patient) == 50, "those that waited match")
+def test_a_deleted_changelog_and_no_store_lose_no_trade(long_graces: Installation) -> None:
+    match_some_and_wait(long_graces)
+    before = long_graces.ends(long_graces.topics.reconciled, long_graces.topics.mismatch)
+    lose_changelog(long_graces)
+    lose_stores(long_graces)
+    worker = long_graces.start_ready()
+    confirm(long_graces, range(20, 50))
+    long_graces.until(lambda: matched_count(long_graces) == 50, "those that waited match")
     assert "a table ends at offset 0, the group has committed" in worker.log
-    assert doubled(patient) == 0
-    after = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
-    assert sum(after.values()) == sum(before.values()) + 30  # nothing of before is published again
+    assert duplicate_results(long_graces) == 0
+    after = long_graces.ends(long_graces.topics.reconciled, long_graces.topics.mismatch)
+    assert sum(after.values()) == sum(before.values()) + 30  # earlier results are not published again
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("S13")
-def test_outputs_without_a_leader_keep_only_their_partition_waiting(patient: Installation) -> None:
-    half_done(patient)
-    lose_changelog(patient)
-    lose_stores(patient)
-    gone = patient.directory / "gone"
-    gone.touch()
-    worker = patient.start(program=[sys.executable, "-c", LEADERLESS.format(path=str(gone))])
-    confirm(patient, range(20, 50))
-    waits = {number for number in range(20, 50) if partition_for(b"G%d" % number, patient.partitions) == 1}
-    patient.until(lambda: matched(patient) == 50 - len(waits), "the other partitions go on")
-    patient.until(lambda: "reconciled[1] has no leader that answers" in worker.log, "it is reported")
-    assert 0 < len(waits) < 30
-    gone.unlink()
-    patient.until(lambda: matched(patient) == 50, "and those that waited match")
-    assert doubled(patient) == 0
+def test_outputs_without_a_leader_keep_only_their_partition_waiting(long_graces: Installation) -> None:
+    match_some_and_wait(long_graces)
+    lose_changelog(long_graces)
+    lose_stores(long_graces)
+    flag = long_graces.directory / "gone"
+    flag.touch()
+    worker = long_graces.start(program=[sys.executable, "-c", LEADERLESS.format(path=str(flag))])
+    confirm(long_graces, range(20, 50))
+    blocked = {number for number in range(20, 50) if partition_for(b"G%d" % number, long_graces.partitions) == 1}
+    long_graces.until(lambda: matched_count(long_graces) == 50 - len(blocked), "the other partitions go on")
+    long_graces.until(lambda: "reconciled[1] has no leader that answers" in worker.log, "it is reported")
+    assert 0 < len(blocked) < 30
+    flag.unlink()
+    long_graces.until(lambda: matched_count(long_graces) == 50, "and those that waited match")
+    assert duplicate_results(long_graces) == 0
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("S13")
-def test_an_older_changelog_and_no_store_are_refused_and_the_journal_has_it_all(patient: Installation) -> None:
-    """What is left of a changelog may be any part of it: nobody can say that only its end is missing."""
-    worker = patient.start_ready()
-    send(patient, range(20))
-    patient.until(lambda: matched(patient) == 20, "twenty match")
+def test_an_older_changelog_without_a_store_is_refused_and_rebuilt_from_the_journal(long_graces: Installation) -> None:
+    """The rest of a changelog may be any part of it: there is no proof that only its end is missing."""
+    worker = long_graces.start_ready()
+    send(long_graces, range(20))
+    long_graces.until(lambda: matched_count(long_graces) == 20, "twenty match")
     assert worker.leave() == 0
-    aside = patient.directory / "older.db"
-    with closing(sqlite3.connect(patient.data_dir / "log.db")) as log, closing(sqlite3.connect(aside)) as copy:
+    backup = long_graces.directory / "older.db"
+    with closing(sqlite3.connect(long_graces.data_dir / "log.db")) as log, closing(sqlite3.connect(backup)) as copy:
         log.backup(copy)
-    worker = patient.start_ready()
-    patient.append(patient.topics.executions, [execution(number) for number in range(20, 50)])
-    patient.until(lambda: waiting(patient) == 30, "thirty wait")
+    worker = long_graces.start_ready()
+    long_graces.append(long_graces.topics.executions, [execution(number) for number in range(20, 50)])
+    long_graces.until(lambda: waiting_count(long_graces) == 30, "thirty wait")
     assert worker.leave() == 0
-    lose_changelog(patient)
-    with closing(sqlite3.connect(patient.data_dir / "log.db")) as log, log:
-        log.execute("ATTACH ? AS older", (str(aside),))
+    lose_changelog(long_graces)
+    with closing(sqlite3.connect(long_graces.data_dir / "log.db")) as log, log:
+        log.execute("ATTACH ? AS older", (str(backup),))
         for number, *rest in log.execute(
             "SELECT id, first, next, cleaned, kept FROM older.partitions WHERE topic = ?", (CHANGELOG,)
         ).fetchall():
@@ -211,97 +213,103 @@ def test_an_older_changelog_and_no_store_are_refused_and_the_journal_has_it_all(
             log.execute(
                 "UPDATE partitions SET first = ?, next = ?, cleaned = ?, kept = ? WHERE id = ?", (*rest, number)
             )
-    lose_stores(patient)
-    refused = patient.start()
-    assert refused.ended() == REFUSED
-    assert f"{CHANGELOG}[" in refused.log
-    lose_changelog(patient)
-    lose_stores(patient)
-    worker = patient.start_ready()
-    confirm(patient, range(20, 50))
-    patient.until(lambda: matched(patient) == 50, "those that waited match")
-    assert doubled(patient) == 0
+    lose_stores(long_graces)
+    worker = long_graces.start()
+    assert worker.ended() == REFUSED
+    assert f"{CHANGELOG}[" in worker.log
+    lose_changelog(long_graces)
+    lose_stores(long_graces)
+    worker = long_graces.start_ready()
+    confirm(long_graces, range(20, 50))
+    long_graces.until(lambda: matched_count(long_graces) == 50, "those that waited match")
+    assert duplicate_results(long_graces) == 0
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("S13")
-def test_a_replay_under_other_rules_publishes_no_version_twice(patient: Installation) -> None:
-    worker = patient.start_ready()
+def test_a_replay_under_other_rules_publishes_no_version_twice(long_graces: Installation) -> None:
+    worker = long_graces.start_ready()
     legs = [execution(number) for number in range(20)]
-    patient.append(patient.topics.executions, legs)
-    patient.append(patient.topics.broker_confirmations, [execution(number, price="190.504") for number in range(20)])
-    patient.until(lambda: matched(patient) == 20, "all are matched, within the tolerance")
-    assert worker.leave() == 0
-    before = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
-    lose_changelog(patient)
-    lose_stores(patient)
-    rules = patient.directory / "strict.toml"
-    rules.write_text(STRICT)
-    patient.environment["TRADERECON_RULES"] = str(rules)
-    worker = patient.start_ready()
-    # A fact more for each: the next version, and only that, is under the rules of today.
-    patient.append(patient.topics.pnl_snapshot, [_snapshot(number) for number in range(20)])
-    patient.until(
-        lambda: patient.one("SELECT count(*) FROM results WHERE version = 3") == 20, "each has a version more"
+    long_graces.append(long_graces.topics.executions, legs)
+    long_graces.append(
+        long_graces.topics.broker_confirmations, [execution(number, price="190.504") for number in range(20)]
     )
-    assert doubled(patient) == 0
-    assert patient.one("SELECT count(*) FROM results WHERE state = 'MISMATCHED'") == 20
-    after = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
+    long_graces.until(lambda: matched_count(long_graces) == 20, "all are matched, within the tolerance")
+    assert worker.leave() == 0
+    before = long_graces.ends(long_graces.topics.reconciled, long_graces.topics.mismatch)
+    lose_changelog(long_graces)
+    lose_stores(long_graces)
+    rules = long_graces.directory / "strict.toml"
+    rules.write_text(STRICT)
+    long_graces.environment["TRADERECON_RULES"] = str(rules)
+    worker = long_graces.start_ready()
+    # One more fact for each: only the next version is decided under the new rules.
+    long_graces.append(long_graces.topics.pnl_snapshot, [_snapshot(number) for number in range(20)])
+    long_graces.until(
+        lambda: long_graces.one("SELECT count(*) FROM results WHERE version = 3") == 20, "each has a version more"
+    )
+    assert duplicate_results(long_graces) == 0
+    assert long_graces.one("SELECT count(*) FROM results WHERE state = 'MISMATCHED'") == 20
+    after = long_graces.ends(long_graces.topics.reconciled, long_graces.topics.mismatch)
     assert sum(after.values()) == sum(before.values()) + 40  # each on both topics, once
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("S13")
-@pytest.mark.parametrize("how", [pytest.param("read-back", marks=pytest.mark.nightly), "read-back-cut-off", "rebuild"])
-def test_a_half_published_result_is_completed_after_the_table_is_lost(patient: Installation, how: str) -> None:
-    worker = patient.start_ready()
-    send(patient, range(5))
-    patient.until(lambda: matched(patient) == 5, "all match")
+@pytest.mark.parametrize(
+    "recovery", [pytest.param("read-back", marks=pytest.mark.nightly), "read-back-cut-off", "rebuild"]
+)
+def test_a_half_published_result_is_completed_after_the_table_is_lost(long_graces: Installation, recovery: str) -> None:
+    worker = long_graces.start_ready()
+    send(long_graces, range(5))
+    long_graces.until(lambda: matched_count(long_graces) == 5, "all match")
     assert worker.leave() == 0
-    before = sum(patient.ends(patient.topics.reconciled).values())
-    worker = patient.start(program=[sys.executable, "-c", HALF])
-    amended = [execution(number, price=7, version=2, kind="amend") for number in range(5)]
-    patient.append(patient.topics.executions, amended)
+    before = sum(long_graces.ends(long_graces.topics.reconciled).values())
+    worker = long_graces.start(program=[sys.executable, "-c", KILLED_HALF_PUBLISHED])
+    amends = [execution(number, price=7, version=2, kind="amend") for number in range(5)]
+    long_graces.append(long_graces.topics.executions, amends)
     assert worker.ended() == -signal.SIGKILL
-    half = sum(patient.ends(patient.topics.reconciled).values()) - before
-    assert half
-    assert not sum(patient.ends(patient.topics.mismatch).values())
-    lose_changelog(patient)
-    lose_stores(patient)
-    if how == "rebuild":
-        patient.run("state", "rebuild")
-    if how == "read-back-cut-off":
-        assert patient.start(program=[sys.executable, "-c", DIES_READING_BACK]).ended() == -signal.SIGKILL
-    worker = patient.start_ready()
-    broken = "SELECT count(*) FROM results WHERE state = 'MISMATCHED'"
-    patient.until(lambda: patient.one(broken) == 5, "all are breaks")
-    assert sum(patient.ends(patient.topics.mismatch).values()) == 5
-    assert doubled(patient) == 0
+    half_published = sum(long_graces.ends(long_graces.topics.reconciled).values()) - before
+    assert half_published
+    assert not sum(long_graces.ends(long_graces.topics.mismatch).values())
+    lose_changelog(long_graces)
+    lose_stores(long_graces)
+    if recovery == "rebuild":
+        long_graces.run("state", "rebuild")
+    if recovery == "read-back-cut-off":
+        assert long_graces.start(program=[sys.executable, "-c", KILLED_READING_BACK]).ended() == -signal.SIGKILL
+    worker = long_graces.start_ready()
+    mismatched = "SELECT count(*) FROM results WHERE state = 'MISMATCHED'"
+    long_graces.until(lambda: long_graces.one(mismatched) == 5, "all are breaks")
+    assert sum(long_graces.ends(long_graces.topics.mismatch).values()) == 5
+    assert duplicate_results(long_graces) == 0
     assert worker.leave() == 0
 
 
 @pytest.mark.matrix("S13")
 def test_results_published_but_not_stored_before_a_rules_change_are_not_published_again(
-    patient: Installation,
+    long_graces: Installation,
 ) -> None:
-    worker = patient.start_ready()
-    patient.append(patient.topics.executions, [execution(number) for number in range(20)])
-    patient.until(lambda: waiting(patient) == 20, "all wait")
+    worker = long_graces.start_ready()
+    long_graces.append(long_graces.topics.executions, [execution(number) for number in range(20)])
+    long_graces.until(lambda: waiting_count(long_graces) == 20, "all wait")
     assert worker.leave() == 0
-    worker = patient.start(program=[sys.executable, "-c", DIES])
-    patient.append(patient.topics.broker_confirmations, [execution(number, price="190.504") for number in range(20)])
+    worker = long_graces.start(program=[sys.executable, "-c", KILLED_BEFORE_CHANGELOG])
+    long_graces.append(
+        long_graces.topics.broker_confirmations, [execution(number, price="190.504") for number in range(20)]
+    )
     assert worker.ended() == -signal.SIGKILL
-    published = sum(patient.ends(patient.topics.reconciled).values())
+    published = sum(long_graces.ends(long_graces.topics.reconciled).values())
     assert published
-    rules = patient.directory / "strict.toml"
+    rules = long_graces.directory / "strict.toml"
     rules.write_text(STRICT)
-    patient.environment["TRADERECON_RULES"] = str(rules)
-    worker = patient.start_ready()
-    patient.until(lambda: patient.one("SELECT count(*) FROM results") == 20, "all are decided")
-    patient.until(patient.stored, "everything is stored")
-    assert matched(patient) == published  # under the rules of then, and once
-    assert doubled(patient) == 0
-    ends = patient.ends(patient.topics.reconciled, patient.topics.mismatch)
+    long_graces.environment["TRADERECON_RULES"] = str(rules)
+    worker = long_graces.start_ready()
+    long_graces.until(lambda: long_graces.one("SELECT count(*) FROM results") == 20, "all are decided")
+    long_graces.until(long_graces.stored, "everything is stored")
+    assert matched_count(long_graces) == published  # under the old rules, and once
+    assert duplicate_results(long_graces) == 0
+    ends = long_graces.ends(long_graces.topics.reconciled, long_graces.topics.mismatch)
     assert sum(ends.values()) == 20
     assert worker.leave() == 0
 
@@ -310,15 +318,15 @@ def _snapshot(number: int) -> bytes:
     return json.dumps({"trade_id": f"G{number}", "pnl_impact": "-19050", "commission": "0"}).encode()
 
 
-def refused(installation: Installation) -> str:
-    """What a worker says that is refused."""
+def refusal(installation: Installation) -> str:
+    """The log of a worker that is refused."""
     worker = installation.start()
     assert worker.ended() == REFUSED
     return worker.log
 
 
-def trimmed(installation: Installation, topic: str) -> int:
-    """Retention takes everything that a topic has; how many records that were."""
+def trim_all(installation: Installation, topic: str) -> int:
+    """Trim every record of a topic, as retention does; returns how many."""
     with Log.open(installation.data_dir / "log.db") as log:
         ends = [log.end(topic, partition) for partition in range(log.partitions(topic))]
         for partition, end in enumerate(ends):
@@ -333,32 +341,37 @@ def test_state_rebuild_where_the_journal_no_longer_reaches_back(installation: In
     installation.append(installation.topics.executions, [execution(number) for number in range(20, 30)])
     one_sided = "SELECT count(*) FROM results WHERE state = 'UNMATCHED'"
     installation.until(
-        lambda: matched(installation) == 20 and installation.one(one_sided) == 10, "twenty match, ten are breaks"
+        lambda: matched_count(installation) == 20 and installation.one(one_sided) == 10, "twenty match, ten are breaks"
     )
     assert worker.leave() == 0
-    assert trimmed(installation, installation.topics.legs) > 50
+    assert trim_all(installation, installation.topics.legs) > 50
     lose_changelog(installation)
     lose_stores(installation)
-    said = refused(installation)
-    assert re.search(r"legs\[\d\]: a table ends at offset 0, the group has committed \d+, and the log has \d+ to", said)
-    ((_, of_the_page),) = scripts(Needs.LOST_STATE)
-    assert f"run `{of_the_page.strip()}`" in said
+    message = refusal(installation)
+    assert re.search(
+        r"legs\[\d\]: a table ends at offset 0, the group has committed \d+, and the log has \d+ to", message
+    )
+    ((_, documented_command),) = scripts(Needs.LOST_STATE)
+    assert f"run `{documented_command.strip()}`" in message
     before = installation.ends(installation.topics.reconciled, installation.topics.mismatch)
-    done = json.loads(installation.run("state", "rebuild", "--json").stdout)
-    assert [one["partition"] for one in done] == [0, 1, 2, 3]
-    assert all(one["lost"] == one["first"] > 0 == one["known"] for one in done)
-    assert sum(one["results"] for one in done) == 30
-    again = json.loads(installation.run("state", "rebuild", "--json").stdout)
-    assert all((one["lost"], one["rows"], one["known"]) == (0, 0, one["first"]) for one in again)
+    partitions = json.loads(installation.run("state", "rebuild", "--json").stdout)
+    assert [partition["partition"] for partition in partitions] == [0, 1, 2, 3]
+    assert all(partition["lost"] == partition["first"] > 0 == partition["known"] for partition in partitions)
+    assert sum(partition["results"] for partition in partitions) == 30
+    second_run = json.loads(installation.run("state", "rebuild", "--json").stdout)
+    assert all(
+        (partition["lost"], partition["rows"], partition["known"]) == (0, 0, partition["first"])
+        for partition in second_run
+    )
     worker = installation.start_ready()
     confirm(installation, range(20, 30))
-    installation.until(lambda: matched(installation) == 30, "the breaks are resolved")
+    installation.until(lambda: matched_count(installation) == 30, "the breaks are resolved")
     resolved = {
         number for (number,) in installation.rows("SELECT DISTINCT version FROM results WHERE trade_id = 'G25'")
     }
     assert resolved == {2}
     assert installation.one("SELECT count(*) FROM breaks WHERE status = 'RESOLVED'") == 10
-    assert doubled(installation) == 0
+    assert duplicate_results(installation) == 0
     after = installation.ends(installation.topics.reconciled, installation.topics.mismatch)
     assert sum(after.values()) == sum(before.values()) + 20
     assert worker.leave() == 0

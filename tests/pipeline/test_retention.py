@@ -1,4 +1,4 @@
-"""Retention of trades: at its end a trade is closed, later forgotten; a leg that comes after that needs a person.
+"""Retention of trades: an old trade is closed, and later forgotten; a leg that arrives after that is a break.
 
 The journal is written here as intake would write it, so that days pass in moments.
 """
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from pipeline.test_graces import TERMS, progress, said
+from pipeline.test_graces import TERMS, newest_result, progress
 from pipeline_case import Installation
 from torture.stores import rows_of
 
@@ -26,28 +26,28 @@ SOURCES = {"executions": Source.EXECUTIONS, "broker_confirmations": Source.CONFI
 
 
 @pytest.fixture
-def desk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["Desk"]:
-    """One partition, two days of retention, or what the test's mark says."""
+def feeder(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator["JournalFeeder"]:
+    """One partition and two days of retention, unless the test's mark says otherwise."""
     marker = request.node.get_closest_marker("installation")
-    desk = Desk(
+    feeder = JournalFeeder(
         tmp_path, **{"retention_days": RETENTION_DAYS, "topic_partitions": 1, **(marker.kwargs if marker else {})}
     )
-    desk.create_topics()
-    yield desk
-    desk.close()
+    feeder.create_topics()
+    yield feeder
+    feeder.close()
 
 
-class Desk(Installation):
+class JournalFeeder(Installation):
     """An installation without intake; a day is 86,400 s of the journal's time after ``START_NS``."""
 
     sent = 0
 
-    def leg(self, day: float, topic: str, trade_id: str, **more: object) -> None:
-        """A leg that came on a day, and gives itself that time unless told otherwise."""
+    def leg(self, day: float, topic: str, trade_id: str, **changes: object) -> None:
+        """Append a leg received on ``day``, with that timestamp unless ``changes`` has another."""
         at_ns = START_NS + int(day * DAY_NS)
-        said_by = {"timestamp": iso(at_ns)} if topic != "pnl_snapshot" else {}
+        own_time = {"timestamp": iso(at_ns)} if topic != "pnl_snapshot" else {}
         terms = TERMS if topic != "pnl_snapshot" else {"pnl_impact": "1", "commission": "1"}
-        value = json.dumps({"trade_id": trade_id, **terms, **said_by, **more}).encode()
+        value = json.dumps({"trade_id": trade_id, **terms, **own_time, **changes}).encode()
         fact = decode(SOURCES[topic], value, Origin(topic, 0, self.sent, at_ns))
         assert isinstance(fact, Fact), fact
         self.sent += 1
@@ -59,13 +59,13 @@ class Desk(Installation):
                 self.leg(day, topic, trade_id)
 
     def pass_time(self, day: float) -> None:
-        """Time gets as far as that."""
+        """Advance the watermark to ``day``."""
         at_ns = START_NS + int(day * DAY_NS)
         for topic in self.topics.inputs:
             self.append(self.topics.legs, [progress(self, at_ns, topic)])
 
-    def until_said(self, trade_id: str, what: object) -> None:
-        self.until(lambda: said(self, trade_id) == what, f"{trade_id} is {what}")
+    def until_newest_result(self, trade_id: str, expected: object) -> None:
+        self.until(lambda: newest_result(self, trade_id) == expected, f"{trade_id} is {expected}")
 
     def version(self, trade_id: str) -> int:
         return int(self.one("SELECT version FROM results WHERE trade_id = ?", trade_id) or 0)
@@ -75,76 +75,78 @@ MATCHED: tuple[str, list[str], list[str]] = ("MATCHED", [], [])
 
 
 @pytest.mark.matrix("S14")
-def test_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: Desk) -> None:
-    worker = desk.start_ready("matching,sink")
-    desk.trades(0, ["T1", "USED-AGAIN"])
-    desk.leg(0, "pnl_snapshot", "P1")
-    desk.pass_time(0.1)
-    desk.until_said("T1", MATCHED)
-    first = desk.version("T1")
-    desk.pass_time(RETENTION_DAYS + 0.2)
-    desk.leg(RETENTION_DAYS + 0.3, "broker_confirmations", "T1", version=2)
-    desk.until_said("T1", ORPHAN)
-    assert desk.version("T1") == first + 1
-    assert desk.rows("SELECT status FROM breaks WHERE trade_id = 'T1'") == [("OPEN",)]
-    # The same leg again, and a snapshot, change nothing; another leg is the next version.
-    desk.leg(RETENTION_DAYS + 0.4, "broker_confirmations", "T1", version=2, timestamp=iso(START_NS + int(2.3 * DAY_NS)))
-    desk.leg(RETENTION_DAYS + 0.4, "pnl_snapshot", "T1")
-    desk.leg(RETENTION_DAYS + 0.4, "executions", "T1", version=2)
-    desk.until(lambda: desk.version("T1") == first + 2, "the second late leg is a version")
-    # Killed and started again, it is closed all the same, and nothing is doubled.
+def test_a_leg_after_the_retention_is_a_break_with_the_next_version(feeder: JournalFeeder) -> None:
+    worker = feeder.start_ready("matching,sink")
+    feeder.trades(0, ["T1", "USED-AGAIN"])
+    feeder.leg(0, "pnl_snapshot", "P1")
+    feeder.pass_time(0.1)
+    feeder.until_newest_result("T1", MATCHED)
+    first = feeder.version("T1")
+    feeder.pass_time(RETENTION_DAYS + 0.2)
+    feeder.leg(RETENTION_DAYS + 0.3, "broker_confirmations", "T1", version=2)
+    feeder.until_newest_result("T1", ORPHAN)
+    assert feeder.version("T1") == first + 1
+    assert feeder.rows("SELECT status FROM breaks WHERE trade_id = 'T1'") == [("OPEN",)]
+    # A duplicate and a snapshot change nothing; another leg is the next version.
+    feeder.leg(
+        RETENTION_DAYS + 0.4, "broker_confirmations", "T1", version=2, timestamp=iso(START_NS + int(2.3 * DAY_NS))
+    )
+    feeder.leg(RETENTION_DAYS + 0.4, "pnl_snapshot", "T1")
+    feeder.leg(RETENTION_DAYS + 0.4, "executions", "T1", version=2)
+    feeder.until(lambda: feeder.version("T1") == first + 2, "the second late leg is a version")
+    # After a crash the trade is still closed, and nothing is published twice.
     worker.kill()
-    desk.start_ready("matching,sink")
-    desk.leg(RETENTION_DAYS + 0.5, "executions", "T1", version=3)
-    desk.until(lambda: desk.version("T1") == first + 3, "the third late leg is a version")
-    versions = [row[0] for row in desk.rows("SELECT version FROM result_history WHERE trade_id = 'T1' ORDER BY id")]
+    feeder.start_ready("matching,sink")
+    feeder.leg(RETENTION_DAYS + 0.5, "executions", "T1", version=3)
+    feeder.until(lambda: feeder.version("T1") == first + 3, "the third late leg is a version")
+    versions = [row[0] for row in feeder.rows("SELECT version FROM result_history WHERE trade_id = 'T1' ORDER BY id")]
     assert versions == [*range(first, first + 4)]
-    # Long after it was closed it is forgotten: then a leg is too late by the time it gives itself.
-    desk.pass_time(2 * RETENTION_DAYS + 1)
-    desk.leg(6, "executions", "T1", timestamp=iso(START_NS))
-    desk.leg(6, "executions", "NEVER-SEEN", timestamp=iso(START_NS - DAY_NS))
-    desk.trades(6, ["T2"])
-    desk.until_said("T2", MATCHED)
-    desk.until_said("NEVER-SEEN", ORPHAN)
-    assert said(desk, "T1") == ORPHAN
-    assert desk.version("T1") == first + 4
-    assert desk.version("NEVER-SEEN") > first
-    assert desk.rows("SELECT 1 FROM results WHERE trade_id = 'P1'") == []
-    # An id that is used again, by its own time for another trade: the database has the first one still.
-    desk.leg(6, "executions", "USED-AGAIN")
-    desk.pass_time(6.1)
-    desk.until_said("USED-AGAIN", ("UNMATCHED", ["MISSING_CONFIRMATION"], []))
-    assert desk.rows("SELECT status FROM breaks WHERE trade_id = 'USED-AGAIN'") == [("OPEN",)]
+    # Long after it was closed, the trade is forgotten: then a leg is late by its own timestamp.
+    feeder.pass_time(2 * RETENTION_DAYS + 1)
+    feeder.leg(6, "executions", "T1", timestamp=iso(START_NS))
+    feeder.leg(6, "executions", "NEVER-SEEN", timestamp=iso(START_NS - DAY_NS))
+    feeder.trades(6, ["T2"])
+    feeder.until_newest_result("T2", MATCHED)
+    feeder.until_newest_result("NEVER-SEEN", ORPHAN)
+    assert newest_result(feeder, "T1") == ORPHAN
+    assert feeder.version("T1") == first + 4
+    assert feeder.version("NEVER-SEEN") > first
+    assert feeder.rows("SELECT 1 FROM results WHERE trade_id = 'P1'") == []
+    # An id reused for another trade, by its timestamp: the database still has the first one.
+    feeder.leg(6, "executions", "USED-AGAIN")
+    feeder.pass_time(6.1)
+    feeder.until_newest_result("USED-AGAIN", ("UNMATCHED", ["MISSING_CONFIRMATION"], []))
+    assert feeder.rows("SELECT status FROM breaks WHERE trade_id = 'USED-AGAIN'") == [("OPEN",)]
 
 
 @pytest.mark.matrix("S14")
 @pytest.mark.installation(retention_days=1, grace_seconds=4 * 86_400)
-def test_waiting_trades_are_not_closed(desk: Desk) -> None:
-    desk.start_ready("matching,sink")
-    desk.leg(0, "executions", "T1")
-    desk.trades(0, ["T0"])
-    desk.pass_time(3)
-    desk.leg(3, "broker_confirmations", "T1", timestamp=iso(START_NS))
-    desk.until(lambda: said(desk, "T1") is not None, "T1 is decided")
-    assert (said(desk, "T1") or ("",))[0] == "MATCHED"
+def test_waiting_trades_are_not_closed(feeder: JournalFeeder) -> None:
+    feeder.start_ready("matching,sink")
+    feeder.leg(0, "executions", "T1")
+    feeder.trades(0, ["T0"])
+    feeder.pass_time(3)
+    feeder.leg(3, "broker_confirmations", "T1", timestamp=iso(START_NS))
+    feeder.until(lambda: newest_result(feeder, "T1") is not None, "T1 is decided")
+    assert (newest_result(feeder, "T1") or ("",))[0] == "MATCHED"
 
 
 @pytest.mark.matrix("S14")
-def test_ten_days_with_two_of_retention_leave_as_many_rows_as_five(desk: Desk) -> None:
+def test_ten_days_with_two_of_retention_leave_as_many_rows_as_five(feeder: JournalFeeder) -> None:
     counts = []
     for days in (range(6), range(6, 12)):
-        worker = desk.start_ready("matching,sink")
+        worker = feeder.start_ready("matching,sink")
         for day in days:
-            desk.trades(day, [f"D{day}-{number}" for number in range(15)])
-            desk.leg(day, "pnl_snapshot", f"P{day}")
-            desk.pass_time(day + 0.9)
-        desk.pass_time(days[-1] + 0.95)  # a partition says where it stands when time has moved on
-        last = f"D{days[-1]}-14"
-        desk.until_said(last, MATCHED)
+            feeder.trades(day, [f"D{day}-{number}" for number in range(15)])
+            feeder.leg(day, "pnl_snapshot", f"P{day}")
+            feeder.pass_time(day + 0.9)
+        feeder.pass_time(days[-1] + 0.95)  # a partition reports its status when time advances
+        last_trade = f"D{days[-1]}-14"
+        feeder.until_newest_result(last_trade, MATCHED)
         end_ns = START_NS + int((days[-1] + 0.9) * DAY_NS)
-        desk.until(lambda end=end_ns: desk.watermark_s() >= end // NS_PER_S, "time has passed")  # type: ignore[misc]
+        feeder.until(lambda end=end_ns: feeder.watermark_s() >= end // NS_PER_S, "time has passed")  # type: ignore[misc]
         assert worker.leave() == 0
-        (store,) = desk.data_dir.glob("worker-*/matching/**/trades-0.db")
+        (store,) = feeder.data_dir.glob("worker-*/matching/**/trades-0.db")
         counts.append(len(rows_of(store)))
     assert counts[0] == counts[1]
-    assert counts[0] < 4 * 15 * 6  # two facts, a result and a look of each trade
+    assert counts[0] < 4 * 15 * 6  # two facts, a result and a timer of each trade

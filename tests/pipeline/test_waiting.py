@@ -3,22 +3,22 @@
 from pathlib import Path
 
 import pytest
-from pipeline.never_matching import waiting, watched
+from pipeline.never_matching import feed_and_measure, long_grace_installation
 
 LEGS = 10_000
-MOST_MIB_PER_1000_LEGS = 8
-"""Caches and write buffers fill first: a million legs are watched by hand, docs/operations.md has the figures."""
+MAX_MIB_PER_1000_LEGS = 8
+"""High, because caches and write buffers fill first; docs/operations.md has the figures for a million legs."""
 
 
 @pytest.mark.matrix("D9")
 def test_legs_that_never_match_are_held_in_bounded_memory(tmp_path: Path) -> None:
-    installation = waiting(tmp_path)
+    installation = long_grace_installation(tmp_path)
     installation.create_topics()
     try:
         worker = installation.start_ready("intake,matching,sink")
-        first, *_, last = watched(installation, worker, LEGS, within_s=120)
+        first, *_, last = feed_and_measure(installation, worker, LEGS, timeout_s=120)
         assert last.legs == LEGS
-        assert last.now_mib - first.now_mib < MOST_MIB_PER_1000_LEGS * LEGS / 1_000
+        assert last.now_mib - first.now_mib < MAX_MIB_PER_1000_LEGS * LEGS / 1_000
         assert worker.leave() == 0
     finally:
         installation.close()

@@ -1,4 +1,4 @@
-"""Trades as messages, and an installation that is given them: for the tests of guards."""
+"""Send trades to an installation, and count its results."""
 
 import json
 from collections.abc import Iterable
@@ -6,24 +6,24 @@ from collections.abc import Iterable
 from pipeline_case import Installation
 
 
-def execution(number: int, **more: object) -> bytes:
+def execution(number: int, **changes: object) -> bytes:
     """The execution of trade ``G<number>``."""
     leg = {"trade_id": f"G{number}", "ticker": "AAPL", "quantity": 100, "price": "190.50"}
-    return json.dumps({**leg, "timestamp": "2025-07-26T10:01:23Z", **more}).encode()
+    return json.dumps({**leg, "timestamp": "2025-07-26T10:01:23Z", **changes}).encode()
 
 
 def send(installation: Installation, numbers: Iterable[int]) -> None:
-    """Both legs of each trade."""
+    """Send both legs of each trade."""
     legs = [execution(number) for number in numbers]
     installation.append(installation.topics.executions, legs)
     installation.append(installation.topics.broker_confirmations, legs)
 
 
-def matched(installation: Installation) -> int:
-    """How many trades the database has as MATCHED."""
+def matched_count(installation: Installation) -> int:
+    """How many trades are MATCHED in the database."""
     return int(installation.one("SELECT count(*) FROM results WHERE state = 'MATCHED'") or 0)
 
 
-def doubled(installation: Installation) -> int:
-    """How many results the history has more than once."""
+def duplicate_results(installation: Installation) -> int:
+    """How many results are more than once in the history."""
     return len(installation.rows("SELECT 1 FROM result_history GROUP BY trade_id, version HAVING count(*) > 1"))

@@ -1,6 +1,6 @@
-"""The plan's clock: seconds that pass slowly while a fault waits for its target.
+"""The plan's clock: it runs slowly while a fault waits for its target.
 
-The feeder and the faults go by it, so that records flow all through the schedule however slow the machine is.
+The feeder and the faults follow it, so that records flow during the whole schedule however slow the machine is.
 """
 
 import asyncio
@@ -10,30 +10,30 @@ SLOW = 0.2
 
 
 class PlanClock:
-    """Seconds of the plan since it was made."""
+    """Seconds of the plan since the clock was created."""
 
     def __init__(self) -> None:
-        self._known_s = 0.0
+        self._elapsed_s = 0.0
         self._since = time.monotonic()
         self._pace = 1.0
 
     @property
     def now_s(self) -> float:
-        """How far the plan has got."""
-        return self._known_s + (time.monotonic() - self._since) * self._pace
+        """The current time of the plan."""
+        return self._elapsed_s + (time.monotonic() - self._since) * self._pace
 
     def slow(self) -> None:
-        """Go at a fifth of the speed: something is late."""
-        self._turn(SLOW)
+        """Run at a fifth of the speed."""
+        self._set_pace(SLOW)
 
     def full(self) -> None:
-        """Go with the wall clock."""
-        self._turn(1.0)
+        """Run at the speed of the wall clock."""
+        self._set_pace(1.0)
 
     async def reach(self, at_s: float) -> None:
-        """Wait until the plan has got to ``at_s``."""
+        """Wait for the plan's time ``at_s``."""
         while (left_s := at_s - self.now_s) > 0:
             await asyncio.sleep(left_s / self._pace)
 
-    def _turn(self, pace: float) -> None:
-        self._known_s, self._since, self._pace = self.now_s, time.monotonic(), pace
+    def _set_pace(self, pace: float) -> None:
+        self._elapsed_s, self._since, self._pace = self.now_s, time.monotonic(), pace

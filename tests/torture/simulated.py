@@ -1,9 +1,9 @@
-"""What the pipeline is fed: trades of two simulated days at once, one hostile and quick, one typical and slow.
+"""The records of the pipeline's feed: two simulated days at once, one hostile and quick, one typical and slow.
 
     python -m torture.simulated SEED RECORDS   ->   a line of JSON per record: [topic, partition, key, value], Latin-1
 
-Most legs of the quick day come within the grace, most of the slow day long after it. In between there are records of
-which nothing can be made, whoever reads them.
+Most legs of the quick day come within the grace, most of the slow day long after it. In between there are
+malformed records.
 """
 
 import json
@@ -19,11 +19,11 @@ from traderecon.records import Source
 from traderecon.simulator import PROFILES, Sent, messages
 
 PARTITIONS = {Source.EXECUTIONS: 4, Source.CONFIRMATIONS: 3, Source.PNL: 2}
-"""An input has as many as its producer likes."""
-QUICK = msgspec.structs.replace(PROFILES["hostile"], delay_slots=8)
-SLOW = msgspec.structs.replace(PROFILES["typical"], delay_slots=200, repeated_per_mille=50)
-EVERY = 60
-"""One record in so many is garbage."""
+"""Each input has its own partition count."""
+QUICK_DAY = msgspec.structs.replace(PROFILES["hostile"], delay_slots=8)
+SLOW_DAY = msgspec.structs.replace(PROFILES["typical"], delay_slots=200, repeated_per_mille=50)
+GARBAGE_EVERY = 60
+"""One record in this many is garbage."""
 GARBAGE = (
     None,
     b"",
@@ -37,28 +37,33 @@ GARBAGE = (
 Row = tuple[str, int, bytes | None, bytes | None]
 
 
-def fed(seed: int, records: int) -> Iterator[Row]:
-    """So many records."""
+def simulated_records(seed: int, records: int) -> Iterator[Row]:
+    """Yield ``records`` records."""
     chance = random.Random(f"{seed} garbage")
-    days = (messages(seed * 10 + number, records, profile) for number, profile in enumerate((QUICK, SLOW)))
-    for sent in islice(merge(*days, key=lambda sent: sent.position), records):
-        if chance.randrange(EVERY):
-            yield sent.source.value, sent.partition(PARTITIONS[sent.source]), sent.key, sent.value
+    days = (messages(seed * 10 + number, records, profile) for number, profile in enumerate((QUICK_DAY, SLOW_DAY)))
+    for message in islice(merge(*days, key=lambda message: message.position), records):
+        if chance.randrange(GARBAGE_EVERY):
+            yield message.source.value, message.partition(PARTITIONS[message.source]), message.key, message.value
         else:
-            yield garbage(chance, sent)
+            yield garbage(chance, message)
 
 
-def garbage(chance: random.Random, sent: Sent) -> Row:
-    """Nonsense under the key of a trade, which loses that leg."""
-    # A producer sends no record that is nothing at all.
-    return sent.source.value, sent.partition(PARTITIONS[sent.source]), sent.key or b"T", chance.choice(GARBAGE)
+def garbage(chance: random.Random, message: Sent) -> Row:
+    """A malformed record in place of a leg, under its key."""
+    # A producer cannot send a record without key and value.
+    return (
+        message.source.value,
+        message.partition(PARTITIONS[message.source]),
+        message.key or b"T",
+        chance.choice(GARBAGE),
+    )
 
 
 def main(seed: str, records: str) -> None:
-    """Print them."""
-    for topic, partition, *fields in fed(int(seed), int(records)):
-        texts = [None if field is None else field.decode("latin-1") for field in fields]
-        sys.stdout.write(json.dumps([topic, partition, *texts]) + "\n")
+    """Print the records."""
+    for topic, partition, *fields in simulated_records(int(seed), int(records)):
+        values = [None if field is None else field.decode("latin-1") for field in fields]
+        sys.stdout.write(json.dumps([topic, partition, *values]) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A store is judged against the changelog up to the offset it says it holds."""
+"""A store is judged against the changelog up to the offset it records."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from torture.findings import Defect, Entry
 from torture.stores import judge_stores
 
 CHANGELOG = [Entry(2, offset, b"k\x00u%d" % offset, b"%d" % offset) for offset in range(4)]
-WHOLE = {b"k\x00u0": b"0", b"k\x00u1": b"1", b"k\x00u2": b"2", b"\x00changelog": b"3", b"\x00applied": b"9"}
+COMPLETE = {b"k\x00u0": b"0", b"k\x00u1": b"1", b"k\x00u2": b"2", b"\x00changelog": b"3", b"\x00applied": b"9"}
 
 
-def judged(disk: Path, rows: dict[bytes, bytes]) -> list[Defect]:
+def defects_of(disk: Path, rows: dict[bytes, bytes]) -> list[Defect]:
     db = Rdict(str(disk / "v1" / "tables" / "counts-2.db"), Options(raw_mode=True))
     for key, value in rows.items():
         db[key] = value
@@ -21,10 +21,10 @@ def judged(disk: Path, rows: dict[bytes, bytes]) -> list[Defect]:
 
 
 def test_a_prefix_of_the_changelog_is_right(tmp_path: Path) -> None:
-    assert judged(tmp_path, WHOLE) == []
+    assert defects_of(tmp_path, COMPLETE) == []
 
 
-def test_rows_that_only_rise_are_not_compared(tmp_path: Path) -> None:
+def test_monotonic_rows_are_not_compared(tmp_path: Path) -> None:
     db = Rdict(str(tmp_path / "trades-2.db"), Options(raw_mode=True))
     db[b"e-late"], db[b"\x00changelog"] = b"7", b"9"
     db.close()
@@ -36,12 +36,12 @@ def test_rows_that_only_rise_are_not_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "rows",
     [
-        {key: value for key, value in WHOLE.items() if key != b"k\x00u1"},
-        {**WHOLE, b"k\x00u1": b"7"},
-        {**WHOLE, b"k\x00u3": b"3"},
-        {**WHOLE, b"\x00changelog": b"4"},
+        {key: value for key, value in COMPLETE.items() if key != b"k\x00u1"},
+        {**COMPLETE, b"k\x00u1": b"7"},
+        {**COMPLETE, b"k\x00u3": b"3"},
+        {**COMPLETE, b"\x00changelog": b"4"},
     ],
     ids=["a row is missing", "a row differs", "a row is too much", "it says it holds more"],
 )
-def test_anything_else_is_not(tmp_path: Path, rows: dict[bytes, bytes]) -> None:
-    assert judged(tmp_path, rows) == [Defect.STORE]
+def test_any_deviation_from_the_changelog_is_found(tmp_path: Path, rows: dict[bytes, bytes]) -> None:
+    assert defects_of(tmp_path, rows) == [Defect.STORE]

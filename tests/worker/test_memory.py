@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pipeline.trades import matched, send
+from pipeline.trades import matched_count, send
 from pipeline_case import Installation
 
 pytestmark = pytest.mark.system
@@ -38,7 +38,7 @@ def arenas_and_blocks(directory: Path, program: str) -> tuple[int, int]:
     installation.create_topics()
     worker = installation.start(program=[sys.executable, "-c", program])
     send(installation, range(50))
-    installation.until(lambda: matched(installation) == 50, "all are matched")
+    installation.until(lambda: matched_count(installation) == 50, "all are matched")
     assert worker.leave() == 0
     installation.close()
     (blocks,) = re.findall(r'type="mmap" count="(\d+)"', worker.log)
