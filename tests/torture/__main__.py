@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torture.options import kinds_of, parsed
+from torture.options import kinds_of, parse_options
 
 if TYPE_CHECKING:
     from torture.plan import Plan
@@ -31,26 +31,26 @@ REFUSED = 78
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a plan or several, or add up reports; 0 success, 1 failure, 2 usage, 78 without a Kafka."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["sum"]:
-        return summed(given[1:])
-    options = parsed(given)
+    arguments_given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments_given[:1] == ["sum"]:
+        return sum_reports(arguments_given[1:])
+    options = parse_options(arguments_given)
     from broker.kafka_server import JARS
 
     if not any(JARS.glob("kafka_*.jar")):
         say(f"torture: there is no Kafka in {JARS}: run `make kafka`")
         return REFUSED
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is down is known
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # broker outages are expected
     try:
-        return several(options) if options.several else once(options)
-    except (OSError, ValueError, KeyError, TypeError) as why:
-        say(f"torture: no plan: {why}")
+        return run_campaign(options) if options.several else run_once(options)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        say(f"torture: no plan: {error}")
         return 2
 
 
-def once(options: argparse.Namespace) -> int:
-    """One run. Raises what ``planned`` does."""
-    report = played(planned(options), options, options.directory)
+def run_once(options: argparse.Namespace) -> int:
+    """Run one plan. Raises what ``plan_of`` does."""
+    report = run_plan(plan_of(options), options, options.directory)
     if report is None:
         return 1
     if options.json:
@@ -59,23 +59,23 @@ def once(options: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
-def several(options: argparse.Namespace) -> int:
-    """Runs until there is enough of them, and their sum. Raises what ``planned`` does."""
+def run_campaign(options: argparse.Namespace) -> int:
+    """Run plans until there are enough, and print their sum. Raises what ``plan_of`` does."""
     from torture.campaign import run_several
 
     def play(plan: "Plan") -> "Report | None":
-        under = options.directory and options.directory / f"{plan.seed}-{plan.fault_seed}"
-        return played(plan, options, under)
+        directory = options.directory and options.directory / f"{plan.seed}-{plan.fault_seed}"
+        return run_plan(plan, options, directory)
 
     def draw(seed: int, fault_seed: int, counts: Any) -> "Plan":
-        return drawn(options, seed, fault_seed, counts)
+        return draw_plan(options, seed, fault_seed, counts)
 
     reports = run_several(options, draw, play, say)
-    return told(reports, options.json)
+    return print_total(reports, options.json)
 
 
-def told(reports: Sequence["Report"], path: Path | None) -> int:
-    """Print several reports as one line, and write the sum. Raises ValueError where there are none."""
+def print_total(reports: Sequence["Report"], path: Path | None) -> int:
+    """Print several reports as one line, and write the sum. Raises ValueError if there are none."""
     from torture.report import Total
 
     total = Total(reports)
@@ -85,15 +85,15 @@ def told(reports: Sequence["Report"], path: Path | None) -> int:
     return 0 if total.ok else 1
 
 
-def played(plan: "Plan", options: argparse.Namespace, kept: Path | None) -> "Report | None":
-    """Run a plan; None where no worker started. Its directory stays where it was named, or where the run failed."""
+def run_plan(plan: "Plan", options: argparse.Namespace, directory_given: Path | None) -> "Report | None":
+    """Run a plan; None if no worker started. Its directory is kept if it was given or if the run failed."""
     from torture.run import run
     from torture.tight_disk import use_private_mounts
     from torture.waiting import NotObserved
 
     if any(fault.kind == "disk" for fault in plan.faults):
         use_private_mounts()
-    directory = kept or Path(tempfile.mkdtemp(prefix="torture-"))
+    directory = directory_given or Path(tempfile.mkdtemp(prefix="torture-"))
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "plan.json").write_text(plan.to_json())
     seeds = f"{plan.seed}" if plan.fault_seed in {-1, plan.seed} else f"{plan.seed}/{plan.fault_seed}"
@@ -101,8 +101,8 @@ def played(plan: "Plan", options: argparse.Namespace, kept: Path | None) -> "Rep
     report = None
     try:
         report = asyncio.run(run(plan, options.bug, directory, say))
-    except* NotObserved as why:
-        say(f"torture: {'; '.join(map(str, why.exceptions))}; everything is in {directory}")
+    except* NotObserved as error:
+        say(f"torture: {'; '.join(map(str, error.exceptions))}; everything is in {directory}")
     if report is None:
         return None
     (directory / "report.json").write_text(report.to_json())
@@ -110,25 +110,25 @@ def played(plan: "Plan", options: argparse.Namespace, kept: Path | None) -> "Rep
         for text in report.findings[:10]:
             say(text)
         say(f"everything is in {directory}")
-    elif kept is None:
+    elif directory_given is None:
         shutil.rmtree(directory)
     return report
 
 
-def planned(options: argparse.Namespace) -> "Plan":
-    """The plan in the file, or a new one, kept there if a file was named. Raises what ``read_plan`` does."""
+def plan_of(options: argparse.Namespace) -> "Plan":
+    """The plan in the given file, or a new one, written to the file. Raises what ``read_plan`` does."""
     from torture.plan import read_plan
 
     if options.plan and options.plan.exists():
         return read_plan(options.plan)
-    plan = drawn(options, options.seed, options.fault_seed, None)
+    plan = draw_plan(options, options.seed, options.fault_seed, None)
     if options.plan:
         options.plan.write_text(plan.to_json())
     return plan
 
 
-def drawn(options: argparse.Namespace, seed: int, fault_seed: int | None, counts: Any) -> "Plan":
-    """A new plan. Raises ValueError for one that cannot be."""
+def draw_plan(options: argparse.Namespace, seed: int, fault_seed: int | None, counts: Any) -> "Plan":
+    """Draw a new plan. Raises ValueError for an impossible one."""
     from torture.plan import make_plan
     from torture.stage import WORKLOADS
 
@@ -152,27 +152,27 @@ def drawn(options: argparse.Namespace, seed: int, fault_seed: int | None, counts
     )
 
 
-def summed(words: Sequence[str]) -> int:
-    """Print several reports, files or directories of them, as one line."""
+def sum_reports(arguments: Sequence[str]) -> int:
+    """The command ``sum``: print reports in files and directories as one line."""
     from torture.campaign import reports_in
     from torture.report import Report
 
     parser = argparse.ArgumentParser(prog="torture sum", description="Add up the reports of several runs.")
     parser.add_argument("places", nargs="*", type=Path, help="directories of reports, or reports")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the sum goes")
-    options = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     try:
         reports = []
-        for place in options.places:
-            reports += reports_in(place) if place.is_dir() else [Report.from_json(place.read_text())]
-        return told(reports, options.json)
-    except (OSError, ValueError, TypeError) as why:
-        say(f"torture: {why}")
+        for path in options.places:
+            reports += reports_in(path) if path.is_dir() else [Report.from_json(path.read_text())]
+        return print_total(reports, options.json)
+    except (OSError, ValueError, TypeError) as error:
+        say(f"torture: {error}")
         return 2
 
 
 def say(text: str) -> None:
-    """Tell the person who watches."""
+    """Write a line to stderr."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

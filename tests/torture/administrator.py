@@ -39,7 +39,7 @@ class Administrator:
 
     def create_topics(self) -> None:
         """``traderecon topics create``. Raises CalledProcessError."""
-        subprocess.run(self._create.command, env=self._create.surroundings(), check=True, capture_output=True)
+        subprocess.run(self._create.command, env=self._create.full_environment(), check=True, capture_output=True)
 
     def remove_stores(self) -> int:
         """Remove the local stores of matching in every home; returns how many."""

@@ -1,8 +1,8 @@
-"""A campaign: several runs with rising seeds, each report kept, until there is enough of what was asked for.
+"""A campaign: several runs with rising seeds, each report stored, until the goal is reached.
 
     options, play(plan) -> Report  ->  reports, one per run, in a directory
 
-A run that fails is kept like any other, and the next one begins; after FAILURES of them nobody waits for more.
+The report of a failed run is stored as well, and the next run starts; after FAILURES failed runs the campaign ends.
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from torture.report import Report
 
 FAILURES = 3
 SCHEDULES = 1_000
-"""The fault seeds of a pair are the feed's times this, and one and two more."""
+"""The fault seeds of a pair are the feed's seed times this, plus one and plus two."""
 
 Draw = Callable[..., Plan]
 Play = Callable[[Plan], Report | None]
@@ -28,23 +28,23 @@ def reports_in(directory: Path) -> list[Report]:
 
 
 def run_several(options: Any, draw: Draw, play: Play, say: Callable[[str], None]) -> list[Report]:
-    """Run until there is enough; every report, those that were there before included.
+    """Run until the goal is reached; returns every report, earlier ones included.
 
-    ``draw(seed, fault_seed, counts)`` makes a plan. Raises ValueError where reports are in the way.
+    ``draw(seed, fault_seed, counts)`` makes a plan. Raises ValueError if there are reports and no ``--resume``.
     """
     directory: Path = options.reports
     directory.mkdir(parents=True, exist_ok=True)
-    there = reports_in(directory)
-    if there and not options.resume:
-        raise ValueError(f"{directory} has {len(there)} reports: --resume adds to them, or name another directory")
-    runs = _pairs(options, there, draw) if options.pairs else _seeds(options, there, draw)
+    reports = reports_in(directory)
+    if reports and not options.resume:
+        raise ValueError(f"{directory} has {len(reports)} reports: --resume adds to them, or name another directory")
+    runs = _pairs(options, reports, draw) if options.pairs else _seeds(options, reports, draw)
     failures = 0
     for plan in runs:
         report = play(plan)
         if report is None:
             say(f"seed {plan.seed} came to no report, and the campaign ends")
             break
-        there.append(report)
+        reports.append(report)
         name = f"{plan.workload}-{plan.seed:06d}-{plan.fault_seed:09d}.json"
         (directory / name).write_text(report.to_json())
         say(report.line)
@@ -52,34 +52,34 @@ def run_several(options: Any, draw: Draw, play: Play, say: Callable[[str], None]
         if failures == FAILURES:
             say(f"{FAILURES} runs failed, and the campaign ends")
             break
-    return there
+    return reports
 
 
-def missing(until: Counter[str], reports: Sequence[Report]) -> Counter[str]:
-    """What has not fired yet of what was asked for."""
+def missing(wanted: Counter[str], reports: Sequence[Report]) -> Counter[str]:
+    """The wanted faults that have not fired yet."""
     fired = Counter(kind for report in reports for kind in report.kinds.elements())
-    return +Counter({kind: number - fired[kind] for kind, number in until.items()})
+    return +Counter({kind: number - fired[kind] for kind, number in wanted.items()})
 
 
-def _seeds(options: Any, there: list[Report], draw: Draw) -> Any:
-    first = max([options.seed, *(report.seed + 1 for report in there)])
+def _seeds(options: Any, reports: list[Report], draw: Draw) -> Any:
+    first = max([options.seed, *(report.seed + 1 for report in reports)])
     for seed in count(first):
-        if options.minutes and sum(report.took_s for report in there) >= options.minutes * 60:
+        if options.minutes and sum(report.took_s for report in reports) >= options.minutes * 60:
             return
         counts = None
         if options.until:
-            if not (left := missing(options.until, there)):
+            if not (remaining := missing(options.until, reports)):
                 return
-            counts = share_of(left, options.cycles)
+            counts = share_of(remaining, options.cycles)
         yield draw(seed, seed, counts)
         if not options.minutes and not options.until:
             return
 
 
-def _pairs(options: Any, there: list[Report], draw: Draw) -> Any:
-    played = {report.plan for report in there}
+def _pairs(options: Any, reports: list[Report], draw: Draw) -> Any:
+    finished_plans = {report.plan for report in reports}
     for seed in range(options.seed, options.seed + options.pairs):
         for schedule in (1, 2):
             plan = draw(seed, seed * SCHEDULES + schedule, None)
-            if plan.digest not in played:
+            if plan.digest not in finished_plans:
                 yield plan

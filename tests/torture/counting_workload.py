@@ -11,7 +11,7 @@ from torture.counting_feed import counting_feed
 from torture.findings import Defect, Entry, Finding
 from torture.homes import OwnHome
 from torture.oracle import History
-from torture.plan import OF_THE_PIPELINE, PARTITIONS, Feed, Ways
+from torture.plan import ONLY_PIPELINE, PARTITIONS, Feed, Ways
 from torture.stores import judge_stores
 from torture.workload import Acknowledged, Start, Workload
 
@@ -22,7 +22,7 @@ class Counting(Workload):
     """The app on our transport. Each worker has a disk of its own."""
 
     counted = (Defect.LOST, Defect.WRONG, Defect.STATE)
-    ways = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000), without=OF_THE_PIPELINE)
+    ways = Ways(refusable=("changelog", "out"), quota_bytes_per_s=(1500, 3000), without=ONLY_PIPELINE)
     module: ClassVar[str] = "torture.counting"
     judges_state: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""The options of the command, and what the machine can do of them.
+"""The options of the command, and which kinds of faults the machine supports.
 
     words -> Namespace;  kinds asked for -> kinds, or why not
 
@@ -16,7 +16,7 @@ from torture.tight_disk import TightDisk
 
 WORKLOADS = ("ours", "pipeline", "stock")
 ALL = (*KINDS, *ON_BROKERS)
-MISSING = {"disk": TightDisk.missing, "clock": JumpingClock.missing}
+UNAVAILABLE_REASON = {"disk": TightDisk.missing, "clock": JumpingClock.missing}
 RECORDS_A_TRADE = 2.5
 EPILOG = """
 several runs: with --minutes, --until or --pairs the seeds count on from --seed, every report is kept in --reports, and
@@ -25,8 +25,8 @@ the sum is the last line. `torture sum DIR` adds up again. exit codes: 0 safe, l
 """
 
 
-def parsed(given: Sequence[str]) -> argparse.Namespace:
-    """The options of one run or several."""
+def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the options of one run or several."""
     parser = argparse.ArgumentParser(
         prog="torture", description="Break a workload on a real Kafka by plan, and judge it.", epilog=EPILOG
     )
@@ -37,9 +37,9 @@ def parsed(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--brokers", type=int, choices=BROKERS, default=1, help="three: RF 3, two in sync (workload pipeline)"
     )
-    fed = parser.add_mutually_exclusive_group()
-    fed.add_argument("--records", type=int, help="how many are fed in a run (default: 20000)")
-    fed.add_argument("--trades", type=int, help="about so many trades in a run, instead of --records")
+    feed_size = parser.add_mutually_exclusive_group()
+    feed_size.add_argument("--records", type=int, help="how many are fed in a run (default: 20000)")
+    feed_size.add_argument("--trades", type=int, help="about so many trades in a run, instead of --records")
     parser.add_argument("--cycles", type=int, default=60, help="faults of a run, at most; about ten a minute")
     parser.add_argument("--broker-kills", type=int, help="how many of them kill the broker (default: one in fifteen)")
     parser.add_argument("--faults", help=f"the kinds to draw from, of {','.join(ALL)} (default: all that fit)")
@@ -54,7 +54,7 @@ def parsed(given: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="where the report goes, or the sum")
     parser.add_argument("--directory", type=Path, help="for broker, disks and logs; kept. Else only where a run fails")
     parser.add_argument("--bug", default="", help="a fault to build into the workload: is it found?")
-    options = parser.parse_args(given)
+    options = parser.parse_args(arguments)
     options.several = bool(options.minutes or options.until or options.pairs or options.resume)
     if options.several and options.plan:
         parser.error("--plan is one run: without --minutes, --until, --pairs and --resume")
@@ -68,13 +68,13 @@ def parsed(given: Sequence[str]) -> argparse.Namespace:
 
 
 def kinds_of(faults: str | None, without: Sequence[str], brokers: int = 1) -> Sequence[str]:
-    """The kinds asked for, or all that the workload and the machine can do. Raises ValueError for what they cannot."""
-    lacking = {kind: why for kind, missing in MISSING.items() if (why := missing())}
+    """The kinds asked for, or all that the workload and the machine support. Raises ValueError for others."""
+    unavailable = {kind: reason for kind, reason_of in UNAVAILABLE_REASON.items() if (reason := reason_of())}
     if faults is None:
-        return [kind for kind in kinds_with(brokers) if kind not in lacking and kind not in without]
+        return [kind for kind in kinds_with(brokers) if kind not in unavailable and kind not in without]
     kinds = faults.split(",")
-    if cannot := [why for kind, why in lacking.items() if kind in kinds]:
-        raise ValueError("; ".join(cannot))
+    if reasons := [reason for kind, reason in unavailable.items() if kind in kinds]:
+        raise ValueError("; ".join(reasons))
     return kinds
 
 

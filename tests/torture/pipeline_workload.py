@@ -36,7 +36,7 @@ from torture.pipeline_oracle import (
 from torture.pipeline_pages import judge_pages, says_ready
 from torture.plan import COORDINATOR, Feed, Ways
 from torture.stores import judge_stores
-from torture.workload import Acknowledged, Lives, Start, Workload
+from torture.workload import Acknowledged, MonitoredWorker, Start, Workload
 
 GRACE_S = 3
 SESSION_S = 4
@@ -142,11 +142,11 @@ class Pipeline(Workload):
             for number in range(PARTITIONS)
         )
 
-    def ready(self, worker: Lives) -> bool:
+    def ready(self, worker: MonitoredWorker) -> bool:
         """Ask its readiness page, once its address is in the log."""
         return says_ready(read_text(worker.log)[worker.log_start :])
 
-    def judge_workers(self, workers: Mapping[str, Lives], before: object, after: object) -> Iterator[Finding]:
+    def judge_workers(self, workers: Mapping[str, MonitoredWorker], before: object, after: object) -> Iterator[Finding]:
         """Judge pages, metrics and logs."""
         assert isinstance(before, PipelineHistory)
         assert isinstance(after, PipelineHistory)

@@ -1,10 +1,9 @@
-"""Plan: everything a run is going to do, drawn from two seeds before it starts, and kept as JSON.
+"""Plan: everything a run is going to do, drawn from two seeds before it starts, and stored as JSON.
 
     seeds, numbers, kinds, a workload's feed and ways -> Plan(faults, records, epilogue) <-> plan.json
 
-The feed has a seed, the faults have one: the same records can go through another schedule. The same arguments give the
-same plan, byte for byte; what really happens depends on the machine, so the times are those of the plan's own clock
-(clock.py).
+The feed and the faults have separate seeds: the same records can go through another schedule. The same arguments give
+the same plan, byte for byte. What happens depends on the machine, times are those of the plan's own clock (clock.py).
 """
 
 import hashlib
@@ -21,27 +20,27 @@ PARTITIONS = 4
 BROKER = "broker"
 ALONE = "everybody"
 COORDINATOR = "coordinator"
-"""Where ``leader`` strikes who leads the group's partition of ``__consumer_offsets``."""
+"""The target of ``leader`` that means the leader of the group's partition of ``__consumer_offsets``."""
 
 ON_WORKERS = ("kill", "stop", "wipe", "leave", "clock")
-ON_EVERYBODY = ("changelog", "recreate")
-OF_THE_PIPELINE = ("slow-db", "codec", "transaction", "changelog", "recreate", "step")
-"""Without intake, journal and database there is nothing to hit."""
+ON_EVERY_WORKER = ("changelog", "recreate")
+ONLY_PIPELINE = ("slow-db", "codec", "transaction", "changelog", "recreate", "step")
+"""Kinds that need intake, journal or database."""
 KINDS = (
     *("kill", "stop", "wipe", "leave", "join", "bounce", "quota", "refuse", "proxy", "disk", "clock", "slow-db"),
     *("codec", "transaction", "changelog", "recreate", "step"),
 )
-"""What can happen, as faults.py does it, where there is one broker."""
+"""The kinds of faults with one broker; see faults.py."""
 ON_BROKERS = ("leader", "controller", "two", "replace")
-"""What can happen to one of three brokers or more, as broker_faults.py does it; a worker is restarted meanwhile."""
-ONLY_ALONE = ("bounce", "proxy", "changelog", "recreate")
-"""What is for a broker that is the only one."""
+"""The kinds of faults of one of several brokers; see broker_faults.py. A worker is restarted meanwhile."""
+ONLY_SINGLE_BROKER = ("bounce", "proxy", "changelog", "recreate")
+"""Kinds that need a single broker."""
 BROKERS = (1, 3)
 
 WEIGHTS = {"kill": 8, "stop": 3, "wipe": 2, "leader": 6, "controller": 3, "two": 3, "replace": 3} | dict.fromkeys(
     (kind for kind in KINDS if kind not in {"kill", "stop", "wipe", "bounce"}), 1
 )
-"""How often each kind is drawn; how often the broker dies is said, not drawn."""
+"""How often each kind is drawn; the number of broker kills is given, not drawn."""
 
 HOLD_S = {
     "kill": (0.0, 2.0),
@@ -61,24 +60,24 @@ HOLD_S = {
     "changelog": (0.0, 3.0),
     "recreate": (0.0, 3.0),
     "step": (2.0, 8.0),
-    # So long that most workers which start meanwhile are at work before the node is back.
+    # Long enough that most workers started meanwhile are consuming before the node is back.
     "leader": (8.0, 25.0),
     "controller": (8.0, 25.0),
     "two": (3.0, 15.0),
     "replace": (8.0, 25.0),
 }
-"""How long each kind lasts once it has been observed, unless the workload says otherwise."""
+"""How long each kind lasts once it has been observed, unless the workload overrides it."""
 
-WAYS_OF_THE_WIRE = ("delay", "hole", "requests", "answers", "reset")
-"""What a proxy does to the bytes: late, held both ways, held one way, connections cut."""
+PROXY_MODES = ("delay", "hole", "requests", "answers", "reset")
+"""What a proxy does: delay bytes, block both directions or one, reset connections."""
 CODECS = ("gzip", "snappy", "lz4", "zstd")
 ENDINGS = ("commit", "abort")
-TABLES_LOST = ("ended", "killed", "running", "stores")
+TABLE_LOSSES = ("ended", "killed", "running", "stores")
 """How the workers end before the changelog is lost; ``running``: after it; ``stores``: only local stores are lost."""
 DELAY_MS = (100, 600)
 SHIFTS_S = (86_400, -3_600, 300, -300)
 """How far a clock jumps."""
-AHEAD_S = (3_600, 86_400)
+STEP_AHEAD_S = (3_600, 86_400)
 """How far the times of an input are ahead."""
 
 FIRST_FAULT_S = 3.0
@@ -87,7 +86,7 @@ GAP_S = (2.0, 6.0)
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong: when by the plan's clock, what, to whom, for how long.
+    """One fault: when by the plan's clock, its kind, its target, for how long.
 
     ``target`` is a worker, for ``join`` one or more (``w3+w4``), for ``refuse`` a topic by its role, for ``proxy`` what
     happens to the bytes, for ``codec`` and ``transaction`` how and an input (``gzip+executions``), for ``recreate`` and
@@ -108,8 +107,8 @@ class Fault:
 
     @property
     def lanes(self) -> tuple[str, ...]:
-        """Who is busy with it: faults that share a lane come one after another, others run side by side."""
-        if self.kind in ON_EVERYBODY:
+        """The lanes it occupies: faults that share a lane run one after another, others concurrently."""
+        if self.kind in ON_EVERY_WORKER:
             return (ALONE,)
         if self.kind in {*ON_WORKERS, "join"}:
             return (self.target,)
@@ -126,17 +125,17 @@ class Record(NamedTuple):
 
 
 class Feed(NamedTuple):
-    """What is produced. ``epilogue`` comes after the last restart: what it makes needs all that went before."""
+    """The records to produce. The ``epilogue`` comes after the last restart: its outputs need all earlier records."""
 
     records: tuple[Record, ...]
     epilogue: tuple[Record, ...]
 
 
 class Ways(NamedTuple):
-    """What a workload wants of the faults: topics that can refuse, by role, a quota that hurts, other holds.
+    """How a workload parametrizes the faults: topics that can refuse writes, by role, an effective quota, hold times.
 
-    ``without``: the kinds that have nothing to hit there. ``inputs``: by role, those that others send to as well.
-    ``led``: topics whose leaders die, by role, where there are several brokers; none where the workload is for one.
+    ``without``: the kinds that do not apply. ``inputs``: by role, those that other producers send to as well.
+    ``led``: topics whose leaders are killed, by role, with several brokers; empty if the workload is for one broker.
     """
 
     refusable: tuple[str, ...]
@@ -179,17 +178,17 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits that name the plan."""
+        """Twelve hex digits that identify the plan."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     @property
     def feed(self) -> str:
-        """Twelve hex digits that name what is fed, whatever goes wrong meanwhile."""
+        """Twelve hex digits that identify the feed, whatever the faults."""
         return hashlib.sha256(repr((self.records, self.epilogue)).encode()).hexdigest()[:12]
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan in a file. Raises OSError, ValueError, KeyError or TypeError for what is none."""
+    """The plan in a file. Raises OSError, ValueError, KeyError or TypeError if it is not a plan."""
     return Plan.from_json(path.read_text())
 
 
@@ -210,8 +209,8 @@ def make_plan(
     """Draw a plan: ``cycles`` faults, ``broker_kills`` of them bounces, each other kind at least once if it fits.
 
     ``counts``: exactly so many of each kind instead. ``fault_seed`` decides the schedule; None: the seed does.
-    Raises ValueError for a kind nobody knows or the workload or so many brokers have no use for, and where the bounces
-    leave no room or are not asked for.
+    Raises ValueError for a kind that is unknown or does not apply to the workload or the number of brokers, and for
+    bounces that do not fit or are not among the kinds.
     """
     if unknown := set(counts or kinds) - {*KINDS, *ON_BROKERS}:
         raise ValueError(f"unknown faults {', '.join(sorted(unknown))}: there are {', '.join((*KINDS, *ON_BROKERS))}")
@@ -222,8 +221,8 @@ def make_plan(
     if misplaced := set(counts or kinds) - set(kinds_with(brokers)):
         number = "one broker" if brokers == 1 else f"{brokers} brokers"
         raise ValueError(f"{', '.join(sorted(misplaced))}: not with {number}")
-    if useless := set(counts or kinds) & set(ways.without):
-        raise ValueError(f"{', '.join(sorted(useless))}: there is nothing to hit in workload {workload}")
+    if pointless := set(counts or kinds) & set(ways.without):
+        raise ValueError(f"{', '.join(sorted(pointless))}: there is nothing to hit in workload {workload}")
     if counts is None and broker_kills and "bounce" not in kinds:
         raise ValueError(f"{broker_kills} broker kills, but bounce is not among the faults")
     if counts is None and broker_kills > cycles:
@@ -231,46 +230,46 @@ def make_plan(
     fault_seed = seed if fault_seed is None else fault_seed
     chance = random.Random(fault_seed)
     if counts is None:
-        drawn = drawn_kinds(chance, cycles=cycles, broker_kills=broker_kills, kinds=kinds)
+        chosen_kinds = choose_kinds(chance, cycles=cycles, broker_kills=broker_kills, kinds=kinds)
     else:
-        drawn = [kind for kind in kinds_with(brokers) for _ in range(counts.get(kind, 0))]
-    chance.shuffle(drawn)
-    faults, span_s = draw_faults(chance, ways, drawn, workers=workers, brokers=brokers)
+        chosen_kinds = [kind for kind in kinds_with(brokers) for _ in range(counts.get(kind, 0))]
+    chance.shuffle(chosen_kinds)
+    faults, span_s = draw_faults(chance, ways, chosen_kinds, workers=workers, brokers=brokers)
     return Plan(seed, workload, workers, span_s, faults, *feed, fault_seed, brokers)
 
 
 def kinds_with(brokers: int) -> tuple[str, ...]:
-    """The kinds there are with so many brokers: those that hit one of several come first."""
-    return KINDS if brokers == 1 else (*ON_BROKERS, *(kind for kind in KINDS if kind not in ONLY_ALONE))
+    """The kinds that apply to a number of brokers; those of several brokers come first."""
+    return KINDS if brokers == 1 else (*ON_BROKERS, *(kind for kind in KINDS if kind not in ONLY_SINGLE_BROKER))
 
 
-def drawn_kinds(chance: random.Random, *, cycles: int, broker_kills: int, kinds: Sequence[str]) -> list[str]:
-    """What happens, in no order: each kind once, then by weight."""
-    drawn = [kind for kind in (*ON_BROKERS, *KINDS) if kind in kinds and kind in WEIGHTS][: cycles - broker_kills]
-    if len(drawn) < cycles - broker_kills:
-        if not drawn:
+def choose_kinds(chance: random.Random, *, cycles: int, broker_kills: int, kinds: Sequence[str]) -> list[str]:
+    """Choose the kinds, in no particular order: each once, then by weight."""
+    chosen = [kind for kind in (*ON_BROKERS, *KINDS) if kind in kinds and kind in WEIGHTS][: cycles - broker_kills]
+    if len(chosen) < cycles - broker_kills:
+        if not chosen:
             raise ValueError(f"{cycles} faults, but only {broker_kills} are asked for by kind")
-        weights = [WEIGHTS[kind] for kind in drawn]
-        drawn += chance.choices(drawn, weights, k=cycles - broker_kills - len(drawn))
-    return drawn + ["bounce"] * broker_kills
+        weights = [WEIGHTS[kind] for kind in chosen]
+        chosen += chance.choices(chosen, weights, k=cycles - broker_kills - len(chosen))
+    return chosen + ["bounce"] * broker_kills
 
 
 def draw_faults(
-    chance: random.Random, ways: Ways, drawn: Sequence[str], *, workers: int, brokers: int = 1
+    chance: random.Random, ways: Ways, kinds: Sequence[str], *, workers: int, brokers: int = 1
 ) -> tuple[tuple[Fault, ...], float]:
-    """The schedule, and when by the plan's clock it is over. Nobody is hit twice running where there is another."""
-    faults, at_s, before = [], FIRST_FAULT_S, ""
+    """The schedule, and its end by the plan's clock. No worker is hit twice in a row if there is another."""
+    faults, next_at_s, previous = [], FIRST_FAULT_S, ""
     inputs = chance.sample(ways.inputs, len(ways.inputs))
-    crew = [f"w{number}" for number in range(1, workers + 1)]
-    for kind in drawn:
+    worker_names = [f"w{number}" for number in range(1, workers + 1)]
+    for kind in kinds:
         if kind in ON_WORKERS:
-            target = before = chance.choice([name for name in crew if name != before] or crew)
+            target = previous = chance.choice([name for name in worker_names if name != previous] or worker_names)
         else:
             target = target_on_brokers(chance, kind, ways, brokers) or target_of(
                 chance, kind, workers, ways.refusable, inputs
             )
         fault = Fault(
-            at_s=round(at_s, 2),
+            at_s=round(next_at_s, 2),
             kind=kind,
             target=target,
             hold_s=round(chance.uniform(*ways.hold_s.get(kind, HOLD_S[kind])), 2),
@@ -278,14 +277,14 @@ def draw_faults(
         )
         if kind in ON_BROKERS:
             restart_s = round(chance.uniform(0, fault.hold_s / 4), 2)
-            fault = replace(fault, worker=chance.choice(crew), restart_s=restart_s)
+            fault = replace(fault, worker=chance.choice(worker_names), restart_s=restart_s)
         faults.append(fault)
-        at_s += chance.uniform(*GAP_S)
-    return tuple(faults), round(at_s, 2)
+        next_at_s += chance.uniform(*GAP_S)
+    return tuple(faults), round(next_at_s, 2)
 
 
 def target_on_brokers(chance: random.Random, kind: str, ways: Ways, brokers: int) -> str:
-    """What is hit of several brokers; nothing where the kind does not say."""
+    """The target of a broker fault; empty for other kinds."""
     match kind:
         case "leader":
             return chance.choice(ways.led)
@@ -297,9 +296,9 @@ def target_on_brokers(chance: random.Random, kind: str, ways: Ways, brokers: int
 
 
 def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequence[str], inputs: Sequence[str]) -> str:
-    """What is hit, where it is no single worker.
+    """The target of a fault that does not hit a single worker.
 
-    The first input is the one that is made anew, and has no transactions: so its records get their old offsets again.
+    The first input is the one that is recreated. It has no transactions, so its records get their old offsets again.
     """
     match kind:
         case "join":
@@ -307,13 +306,13 @@ def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequenc
         case "refuse":
             return chance.choice(refusable)
         case "proxy":
-            return chance.choice(WAYS_OF_THE_WIRE)
+            return chance.choice(PROXY_MODES)
         case "codec":
             return f"{chance.choice(CODECS)}+{chance.choice(inputs)}"
         case "transaction":
             return f"{chance.choice(ENDINGS)}+{chance.choice(inputs[1:] or inputs)}"
         case "changelog":
-            return chance.choice(TABLES_LOST)
+            return chance.choice(TABLE_LOSSES)
         case "recreate":
             return inputs[0]
         case "step":
@@ -327,7 +326,7 @@ def target_of(chance: random.Random, kind: str, workers: int, refusable: Sequenc
 
 
 def limit_of(chance: random.Random, kind: str, ways: Ways) -> int:
-    """How much, where a kind has a measure."""
+    """The limit of a fault, for kinds that have one."""
     match kind:
         case "quota":
             return chance.randint(*ways.quota_bytes_per_s)
@@ -336,7 +335,7 @@ def limit_of(chance: random.Random, kind: str, ways: Ways) -> int:
         case "clock":
             return chance.choice(SHIFTS_S)
         case "step":
-            return chance.choice(AHEAD_S)
+            return chance.choice(STEP_AHEAD_S)
         case "recreate":
             return chance.choice((0, 1))
         case "leader":
@@ -345,28 +344,28 @@ def limit_of(chance: random.Random, kind: str, ways: Ways) -> int:
             return 0
 
 
-def share_of(wanted: Mapping[str, int], most: int) -> Counter[str]:
-    """At most so many faults out of those wanted, in their proportions; all of them where they fit."""
-    total = sum(wanted.values())
-    if total <= most:
-        return Counter(wanted)
+def share_of(counts: Mapping[str, int], limit: int) -> Counter[str]:
+    """At most ``limit`` of the faults, in proportion to ``counts``; all of them if they fit."""
+    total = sum(counts.values())
+    if total <= limit:
+        return Counter(counts)
     # The largest remainders get what rounding down left over.
-    exact = {kind: count * most / total for kind, count in wanted.items()}
+    exact = {kind: count * limit / total for kind, count in counts.items()}
     share = Counter({kind: int(part) for kind, part in exact.items()})
-    for kind in sorted(exact, key=lambda kind: (share[kind] - exact[kind], kind))[: most - share.total()]:
+    for kind in sorted(exact, key=lambda kind: (share[kind] - exact[kind], kind))[: limit - share.total()]:
         share[kind] += 1
     return +share
 
 
 def joiners(workers: int) -> list[str]:
-    """Who joins: the same ones every time, on the disks they had.
+    """The workers that join: the same ones every time, on the disks they had.
 
-    Faust gives a worker ceil(partitions / workers) at most, so a third worker would get nothing of four partitions:
-    so many join that everybody's share gets smaller. Raises ValueError where no number does.
+    Faust assigns at most ceil(partitions / workers) to a worker, so a third worker would get none of four partitions:
+    enough workers join to make every share smaller. Raises ValueError if no number does.
     """
-    for more in range(1, PARTITIONS):
-        if ceil(PARTITIONS / (workers + more)) < ceil(PARTITIONS / workers):
-            return [f"w{workers + number}" for number in range(1, more + 1)]
+    for extra in range(1, PARTITIONS):
+        if ceil(PARTITIONS / (workers + extra)) < ceil(PARTITIONS / workers):
+            return [f"w{workers + number}" for number in range(1, extra + 1)]
     raise ValueError(f"{workers} workers have a partition of {PARTITIONS} each: nobody can join")
 
 

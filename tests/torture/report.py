@@ -1,4 +1,4 @@
-"""Report: what a run came to, in one line and in JSON; several runs add up.
+"""Report: the outcome of a run, in one line and in JSON; several runs add up.
 
 Report -> "seed 44 | commit abc | ... | SAFE LIVE", report.json; report.json, ... -> Total
 """
@@ -25,9 +25,9 @@ LIBRARIES = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
 
 @dataclass(frozen=True)
 class Report:
-    """Everything worth keeping of a run. ``passing``: defects seen on the way and gone at the end, unsafe as well.
+    """The outcome of a run. ``passing``: defects found during the run but not at its end; they are unsafe as well.
 
-    ``counted``: the defects that are named also where there are none, as the workload wants it.
+    ``counted``: the defects that are listed even if there are none; chosen by the workload.
     ``settled_s``: after the faults, after the restart, after the epilogue; None where it did not. ``digest``: what
     another schedule over the same ``feed`` must not change. ``broken``: findings by invariant.
     ``ready_s``: from its start until it was ready, of every life of a worker that got there, ascending.
@@ -78,9 +78,11 @@ class Report:
 
     @property
     def complaints(self) -> list[str]:
-        """What else fails the run: a fault that never fired, an exit nobody allows."""
-        dead = [f"fault {fault['kind']} {fault['target']} never fired" for fault in self.faults if not fault["fired"]]
-        return [*dead, *self.disallowed]
+        """Other reasons to fail the run: a fault that never fired, an exit that is not allowed."""
+        never_fired = [
+            f"fault {fault['kind']} {fault['target']} never fired" for fault in self.faults if not fault["fired"]
+        ]
+        return [*never_fired, *self.disallowed]
 
     @property
     def ok(self) -> bool:
@@ -127,9 +129,9 @@ class Report:
         return cls(**{name: row[name] for name in cls.__dataclass_fields__ if name in row})
 
 
-def in_short(what: str, ascending_s: Sequence[float]) -> list[str]:
-    """The middle and the most of some times; nothing where there are none."""
-    return [f"{what} p50 {median(ascending_s):.1f} s, {ascending_s[-1]:.1f} s at most"] if ascending_s else []
+def in_short(label: str, ascending_s: Sequence[float]) -> list[str]:
+    """Median and maximum of some times; empty if there are none."""
+    return [f"{label} p50 {median(ascending_s):.1f} s, {ascending_s[-1]:.1f} s at most"] if ascending_s else []
 
 
 def by_kind(kinds: Counter[str]) -> str:
@@ -139,15 +141,15 @@ def by_kind(kinds: Counter[str]) -> str:
 
 
 def figures(counted: Sequence[str], defects: Mapping[str, int], passing: int, repeated: int) -> list[str]:
-    """The figures of the line: always those one asks for, the others where there are any."""
+    """The figures of the line: those in ``counted`` always, others only if there are any."""
     always = [f"{defect} {defects.get(defect, 0)}" for defect in counted]
-    seldom = [f"{defect} {defects[defect]}" for defect in Defect if defects.get(defect) and defect not in counted]
-    return [*always, *seldom, *([f"PASSING {passing}"] if passing else []), f"REPEATED {repeated}"]
+    others = [f"{defect} {defects[defect]}" for defect in Defect if defects.get(defect) and defect not in counted]
+    return [*always, *others, *([f"PASSING {passing}"] if passing else []), f"REPEATED {repeated}"]
 
 
 @dataclass(frozen=True)
 class Total:
-    """Several runs added up. Raises ValueError where there are none."""
+    """Several runs added up. Raises ValueError if there are none."""
 
     reports: Sequence[Report]
 
@@ -171,7 +173,7 @@ class Total:
 
     @property
     def unlike(self) -> list[str]:
-        """I13: the feeds of which two schedules made different results."""
+        """I13: the feeds for which two schedules gave different results."""
         return [feed for feed, runs in self.pairs.items() if len({report.digest for report in runs}) > 1]
 
     @property
@@ -227,8 +229,8 @@ class Total:
         return " | ".join(parts)
 
     def to_json(self) -> str:
-        """The sum as text, and what each run came to."""
-        said = {
+        """The sum as text, with the line of each run."""
+        total = {
             "ok": self.ok,
             "line": self.line,
             "runs": len(self.reports),
@@ -247,21 +249,21 @@ class Total:
             "took_s": round(self.took_s, 1),
             "lines": [report.line for report in self.reports],
         }
-        return json.dumps(said, indent=1)
+        return json.dumps(total, indent=1)
 
 
 def commit() -> str:
-    """The checkout's commit, with a plus where it was changed since; nothing known is a question mark."""
+    """The commit of the checkout, with a plus if it has changes; a question mark if unknown."""
     git = ["git", "-C", str(Path(__file__).parent)]
-    named = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    if named.returncode:
+    revision = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    if revision.returncode:
         return "?"
     changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=False)
-    return named.stdout.strip() + ("+" if changed.stdout else "")
+    return revision.stdout.strip() + ("+" if changed.stdout else "")
 
 
 def circumstances() -> dict[str, str]:
-    """When it ran, and on what."""
+    """When and on what the run ran."""
     kafka = {jar.stem.rpartition("-")[2] for jar in JARS.glob("kafka-clients-*.jar")}
     return {
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),

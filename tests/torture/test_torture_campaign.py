@@ -1,4 +1,4 @@
-"""A campaign goes on until there is enough, keeps every report, and goes on from there another day."""
+"""A campaign runs until its goal is reached, stores every report, and can be resumed."""
 
 from argparse import Namespace
 from collections import Counter
@@ -11,7 +11,7 @@ import pytest
 
 from torture.campaign import reports_in, run_several
 from torture.counting_feed import counting_feed
-from torture.options import kinds_of, parsed
+from torture.options import kinds_of, parse_options
 from torture.plan import Plan, Ways, make_plan, share_of
 from torture.report import Report
 from torture.test_torture_report import GOOD
@@ -27,16 +27,24 @@ def draw(seed: int, fault_seed: int, counts: Mapping[str, int] | None) -> Plan:
 
 
 def play(plan: Plan) -> Report:
-    """What a run would come to in which every fault fires."""
+    """The report of a run in which every fault fired."""
     rows = [{**vars(fault), "fired": True, "observed": ""} for fault in plan.faults]
     return replace(
         GOOD, seed=plan.seed, fault_seed=plan.fault_seed, plan=plan.digest, feed=plan.feed, faults=rows, took_s=60.0
     )
 
 
-def options(directory: Path, **given: Any) -> Namespace:
-    plain = {"seed": 5, "reports": directory, "resume": False, "minutes": None, "until": None, "pairs": 0, "cycles": 4}
-    return Namespace(**{**plain, **given})
+def options(directory: Path, **changes: Any) -> Namespace:
+    defaults = {
+        "seed": 5,
+        "reports": directory,
+        "resume": False,
+        "minutes": None,
+        "until": None,
+        "pairs": 0,
+        "cycles": 4,
+    }
+    return Namespace(**{**defaults, **changes})
 
 
 def silent(text: str) -> None: ...
@@ -77,20 +85,20 @@ def test_a_campaign_stops_after_three_failures(tmp_path: Path) -> None:
     assert len(run_several(options(tmp_path, minutes=60), draw, fail, silent)) == 3
 
 
-def test_a_run_without_a_report_ends_it(tmp_path: Path) -> None:
+def test_a_run_without_a_report_ends_the_campaign(tmp_path: Path) -> None:
     assert run_several(options(tmp_path, minutes=60), draw, lambda plan: None, silent) == []
 
 
-def test_a_run_takes_its_share_of_what_is_wanted() -> None:
-    wanted = Counter(kill=200, stop=50, bounce=20, wipe=20)
-    share = share_of(wanted, 30)
+def test_a_run_gets_a_proportional_share_of_the_wanted_faults() -> None:
+    counts = Counter(kill=200, stop=50, bounce=20, wipe=20)
+    share = share_of(counts, 30)
     assert share.total() == 30
     assert share == Counter(kill=21, stop=5, bounce=2, wipe=2)
     assert share_of(Counter(kill=2), 30) == Counter(kill=2)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [
         ["--until", "kill=many"],
         ["--until", "flood=1"],
@@ -100,12 +108,12 @@ def test_a_run_takes_its_share_of_what_is_wanted() -> None:
         ["--trades", "10", "--records", "10"],
     ],
 )
-def test_contradictory_options_are_a_usage_error(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        parsed(words)
-    assert ended.value.code == 2
+def test_contradictory_options_are_a_usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        parse_options(arguments)
+    assert exit_info.value.code == 2
 
 
-def test_kinds_are_those_asked_for_or_all_that_fit() -> None:
+def test_kinds_are_those_asked_for_or_all_that_apply() -> None:
     assert kinds_of("kill,stop", ()) == ["kill", "stop"]
     assert "slow-db" not in kinds_of(None, ("slow-db",))

@@ -1,4 +1,4 @@
-"""The judge shares nothing with the judged."""
+"""The harness and its oracles import nothing of the product."""
 
 import ast
 import sys
@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every module a module imports, wherever in it."""
+    """Every module that a module imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -20,17 +20,17 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def harness() -> list[str]:
-    """The modules of the harness: what the command imports, and what that imports; the workloads it only starts."""
-    found: set[str] = set()
-    waiting = {"__main__"}
-    while waiting:
-        found |= waiting
-        names = {name for module in waiting for name in imports(HERE / f"{module}.py")}
-        waiting = {name.removeprefix("torture.") for name in names if name.startswith("torture.")} - found
-    return sorted(found)
+    """The modules that the command imports, directly or not; workloads are started, not imported."""
+    modules: set[str] = set()
+    pending = {"__main__"}
+    while pending:
+        modules |= pending
+        names = {name for module in pending for name in imports(HERE / f"{module}.py")}
+        pending = {name.removeprefix("torture.") for name in names if name.startswith("torture.")} - modules
+    return sorted(modules)
 
 
-def test_the_harness_is_all_there() -> None:
+def test_the_modules_of_the_harness_are_found() -> None:
     assert {
         "oracle",
         "pipeline_oracle",
@@ -46,7 +46,7 @@ def test_the_harness_is_all_there() -> None:
 
 
 @pytest.mark.parametrize("module", harness())
-def test_the_harness_imports_nothing_of_the_product_or_of_faust(module: str) -> None:
+def test_the_harness_imports_neither_the_product_nor_faust(module: str) -> None:
     first_names = {name.split(".")[0] for name in imports(HERE / f"{module}.py")}
     assert not {"traderecon", "tables", "faust", "mode"} & first_names
 
@@ -64,7 +64,7 @@ PURE = (
 
 
 @pytest.mark.parametrize("module", PURE)
-def test_the_oracles_and_the_plan_import_the_standard_library_and_each_other_only(module: str) -> None:
+def test_pure_modules_import_only_the_standard_library_and_each_other(module: str) -> None:
     each_other = {f"torture.{name}" for name in PURE} | {"oracle"}
     others = set(imports(HERE / f"{module}.py")) - each_other
     assert {name.split(".")[0] for name in others} <= sys.stdlib_module_names

@@ -1,4 +1,4 @@
-"""The embedded log and the counting app on it, killed again and again."""
+"""The counting app on the embedded log, killed repeatedly."""
 
 import pytest
 from programs import program
@@ -7,26 +7,26 @@ from tiers import nightly_but
 
 @pytest.mark.matrix("K1")
 @pytest.mark.parametrize("lives", nightly_but(15, [15, 60]))
-def test_lives_leave_nothing_lost_or_wrong(lives: int) -> None:
-    done = program("torture.lives", "--lives", str(lives), "--seed", "3")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"seed 3 | {lives} lives | {12 * lives} records | 0 WRONG")
+def test_killed_workers_lose_nothing_and_count_right(lives: int) -> None:
+    completed = program("torture.lives", "--lives", str(lives), "--seed", "3")
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.startswith(f"seed 3 | {lives} lives | {12 * lives} records | 0 WRONG")
 
 
 @pytest.mark.nightly
-def test_numbers_that_are_read_and_written_back_are_right_too() -> None:
-    done = program("torture.lives", "--lives", "30", "--seed", "4", "--tally")
-    assert done.returncode == 0, done.stderr
+def test_numbers_that_are_incremented_in_place_are_right_too() -> None:
+    completed = program("torture.lives", "--lives", "30", "--seed", "4", "--tally")
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.nightly
 def test_a_replay_that_counts_twice_is_found() -> None:
-    done = program("torture.lives", "--lives", "30", "--seed", "4", "--tally", "--bug", "let-applied-fall")
-    assert done.returncode == 1
-    assert "WRONG" in done.stderr
+    completed = program("torture.lives", "--lives", "30", "--seed", "4", "--tally", "--bug", "let-applied-fall")
+    assert completed.returncode == 1
+    assert "WRONG" in completed.stderr
 
 
-def test_a_bug_is_found_here_too() -> None:
-    done = program("torture.lives", "--lives", "20", "--seed", "3", "--bug", "forget-results")
-    assert done.returncode == 1
-    assert "LOST" in done.stderr
+def test_a_seeded_bug_is_found_on_the_embedded_log() -> None:
+    completed = program("torture.lives", "--lives", "20", "--seed", "3", "--bug", "forget-results")
+    assert completed.returncode == 1
+    assert "LOST" in completed.stderr

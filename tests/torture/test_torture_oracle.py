@@ -1,4 +1,4 @@
-"""The oracle on histories made by hand: a good one passes, each kind of defect is caught."""
+"""The oracle on handwritten histories: a good one passes, each kind of defect is found."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -51,8 +51,8 @@ def more(entries: list[Entry], value: bytes | None, *, key: bytes, partition: in
     return [*entries, Entry(partition, offset, key, value)]
 
 
-def defects(judged: History, *, state: bool = True) -> list[Defect]:
-    return [finding.defect for finding in judge(judged, state=state)]
+def defects(history_judged: History, *, state: bool = True) -> list[Defect]:
+    return [finding.defect for finding in judge(history_judged, state=state)]
 
 
 def test_a_good_history_is_safe_and_settled() -> None:
@@ -61,15 +61,15 @@ def test_a_good_history_is_safe_and_settled() -> None:
     assert repeated(history().outputs) == 0
 
 
-def test_a_lost_output() -> None:
-    judged = history(outputs=without(OUTPUTS, 3))
-    (found,) = judge(judged, state=True)
-    assert (found.defect, found.partition, found.offset) == (Defect.LOST, 0, 4)
-    assert unsettled(judged) == ["1 outputs are missing"]
+def test_a_lost_output_is_found_at_its_input_offset() -> None:
+    history_judged = history(outputs=without(OUTPUTS, 3))
+    (finding,) = judge(history_judged, state=True)
+    assert (finding.defect, finding.partition, finding.offset) == (Defect.LOST, 0, 4)
+    assert unsettled(history_judged) == ["1 outputs are missing"]
 
 
 @pytest.mark.parametrize("index", range(len(OUTPUTS)))
-def test_any_lost_output(index: int) -> None:
+def test_any_lost_output_is_found(index: int) -> None:
     assert defects(history(outputs=without(OUTPUTS, index))) == [Defect.LOST]
 
 
@@ -91,9 +91,9 @@ WRONG: dict[str, Callable[[], list[Entry]]] = {
 
 
 @pytest.mark.parametrize("outputs", WRONG.values(), ids=WRONG.keys())
-def test_an_output_that_nothing_asks_for(outputs: Callable[[], list[Entry]]) -> None:
-    (found,) = judge(history(outputs=outputs()), state=True)
-    assert (found.defect, found.partition, found.offset) == (Defect.WRONG, 0, 4)
+def test_an_output_of_no_fact_is_wrong(outputs: Callable[[], list[Entry]]) -> None:
+    (finding,) = judge(history(outputs=outputs()), state=True)
+    assert (finding.defect, finding.partition, finding.offset) == (Defect.WRONG, 0, 4)
 
 
 def test_a_wrong_count_in_place_of_the_right_one_is_also_a_loss() -> None:
@@ -102,9 +102,9 @@ def test_a_wrong_count_in_place_of_the_right_one_is_also_a_loss() -> None:
 
 
 def test_a_repeat_byte_for_byte_is_counted_and_allowed() -> None:
-    twice = more(more(OUTPUTS, OUTPUTS[0].value, key=b"k1"), OUTPUTS[0].value, key=b"k1")
-    assert judge(history(outputs=twice), state=True) == []
-    assert repeated(twice) == 2
+    outputs = more(more(OUTPUTS, OUTPUTS[0].value, key=b"k1"), OUTPUTS[0].value, key=b"k1")
+    assert judge(history(outputs=outputs), state=True) == []
+    assert repeated(outputs) == 2
 
 
 STATE: dict[str, Callable[[], list[Entry]]] = {
@@ -117,7 +117,7 @@ STATE: dict[str, Callable[[], list[Entry]]] = {
 
 
 @pytest.mark.parametrize("changelog", STATE.values(), ids=STATE.keys())
-def test_a_changelog_that_is_not_the_set_of_facts(changelog: Callable[[], list[Entry]]) -> None:
+def test_a_changelog_that_differs_from_the_facts_is_found(changelog: Callable[[], list[Entry]]) -> None:
     assert defects(history(changelog=changelog())) == [Defect.STATE]
     assert defects(history(changelog=changelog()), state=False) == []
 
@@ -128,23 +128,23 @@ def test_only_the_newest_row_counts_and_the_tables_own_rows_do_not() -> None:
     assert judge(history(changelog=more(CHANGELOG, b"anything", key=b"\x00other")), state=True) == []
 
 
-def test_a_commit_beyond_the_end() -> None:
-    judged = replace(history(), committed={0: 6, 1: 1})
-    (found,) = judge(judged, state=True)
-    assert (found.defect, found.partition, found.offset) == (Defect.COMMIT, 0, 6)
-    assert unsettled(judged) == ["partition 0 is committed to 6 of 5"]
+def test_a_commit_beyond_the_end_is_found() -> None:
+    history_judged = replace(history(), committed={0: 6, 1: 1})
+    (finding,) = judge(history_judged, state=True)
+    assert (finding.defect, finding.partition, finding.offset) == (Defect.COMMIT, 0, 6)
+    assert unsettled(history_judged) == ["partition 0 is committed to 6 of 5"]
 
 
-def test_a_commit_ahead_of_finished_records() -> None:
-    flying = replace(history(outputs=OUTPUTS[:2], changelog=CHANGELOG[:3]), committed={0: 4})
-    assert defects(flying) == [Defect.LOST, Defect.STATE]
-    assert [finding.offset for finding in judge(flying, state=True)] == [3, 3]
+def test_a_commit_ahead_of_finished_records_is_found() -> None:
+    in_progress = replace(history(outputs=OUTPUTS[:2], changelog=CHANGELOG[:3]), committed={0: 4})
+    assert defects(in_progress) == [Defect.LOST, Defect.STATE]
+    assert [finding.offset for finding in judge(in_progress, state=True)] == [3, 3]
 
 
 def test_uncommitted_records_are_neither_lost_nor_settled() -> None:
-    flying = replace(history(outputs=OUTPUTS[:2], changelog=CHANGELOG[:3]), committed={0: 2})
-    assert judge(flying, state=True) == []
-    assert unsettled(flying) == [
+    in_progress = replace(history(outputs=OUTPUTS[:2], changelog=CHANGELOG[:3]), committed={0: 2})
+    assert judge(in_progress, state=True) == []
+    assert unsettled(in_progress) == [
         "partition 0 is committed to 2 of 5",
         "partition 1 is committed to 0 of 1",
         "3 outputs are missing",
@@ -152,12 +152,12 @@ def test_uncommitted_records_are_neither_lost_nor_settled() -> None:
 
 
 @pytest.mark.parametrize("entry", [Entry(0, 5, b"k1", b"d"), Entry(0, 4, b"k1", b"d")])
-def test_an_acknowledged_record_that_is_not_in_the_log(entry: Entry) -> None:
-    judged = replace(history(), acknowledged=[*INPUTS, entry])
-    assert defects(judged) == [Defect.INPUT]
+def test_an_acknowledged_record_missing_in_the_log_is_found(entry: Entry) -> None:
+    history_judged = replace(history(), acknowledged=[*INPUTS, entry])
+    assert defects(history_judged) == [Defect.INPUT]
 
 
-def test_a_record_that_a_retry_wrote_twice_is_a_duplicate() -> None:
+def test_a_record_written_twice_by_a_retry_is_a_duplicate() -> None:
     inputs = more(INPUTS, b"c", key=b"k1")
-    judged = replace(history(inputs=inputs), committed={0: 6, 1: 1}, ends={0: 6, 1: 1})
-    assert judge(judged, state=True) == []
+    history_judged = replace(history(inputs=inputs), committed={0: 6, 1: 1}, ends={0: 6, 1: 1})
+    assert judge(history_judged, state=True) == []

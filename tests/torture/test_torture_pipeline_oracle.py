@@ -1,4 +1,4 @@
-"""The pipeline's oracle on histories made by hand: a good one passes, each kind of defect is caught."""
+"""The pipeline's oracle on handwritten histories: a good one passes, each kind of defect is found."""
 
 import base64
 import copy
@@ -18,8 +18,8 @@ NAMES = {
     role: f"t-{role}"
     for role in ("executions", "broker_confirmations", "pnl_snapshot", "legs", "reconciled", "mismatch", "dead_letters")
 }
-OVER_AT_S = 1_000.0
-TOLD, LATER = "1970-01-01T00:16:40Z", "1970-01-01T00:20:00Z"
+GRACES_END_S = 1_000.0
+AT_GRACES_END, LATER = "1970-01-01T00:16:40Z", "1970-01-01T00:20:00Z"
 CHECKED = ("ticker", "quantity", "price", "timestamp", "pnl")
 
 
@@ -31,16 +31,25 @@ def leg(trade_id: str, quantity: int = 100) -> bytes:
 Legs = dict[str, tuple[int, int]]
 
 
-def result(trade_id: str, version: int, state: str, moved: tuple[str, str | None], legs: Legs, **more: Any) -> bytes:
-    outcomes, reasons = more.get("outcomes", {}), more.get("reasons", ())
+def result(
+    trade_id: str, version: int, state: str, transition: tuple[str, str | None], legs: Legs, **options: Any
+) -> bytes:
+    outcomes, reasons = options.get("outcomes", {}), options.get("reasons", ())
     checks = [{"name": name, "outcome": outcomes.get(name, "NOT_CHECKED")} for name in CHECKED]
-    said = {"trade_id": trade_id, "version": version, "state": state, "reasons": reasons, "checks": checks}
+    verdict = {"trade_id": trade_id, "version": version, "state": state, "reasons": reasons, "checks": checks}
     evidence = {
-        role: [{"payload": json.loads(leg(trade_id)), "topic": NAMES[role], "partition": at[0], "offset": at[1]}]
-        for role, at in legs.items()
+        role: [
+            {
+                "payload": json.loads(leg(trade_id)),
+                "topic": NAMES[role],
+                "partition": position[0],
+                "offset": position[1],
+            }
+        ]
+        for role, position in legs.items()
     }
-    broken = {"transition": moved[0], "previous_event_id": moved[1]}
-    return json.dumps({"event_id": f"{trade_id}-{version}", **said, "break": broken, "legs": evidence}).encode()
+    break_ = {"transition": transition[0], "previous_event_id": transition[1]}
+    return json.dumps({"event_id": f"{trade_id}-{version}", **verdict, "break": break_, "legs": evidence}).encode()
 
 
 def fact(role: str, partition: int, offset: int) -> bytes:
@@ -49,13 +58,13 @@ def fact(role: str, partition: int, offset: int) -> bytes:
 
 
 PASSED = dict.fromkeys(("ticker", "quantity", "price", "timestamp"), "PASS")
-OURS: Legs = {"executions": (0, 0)}
-BOTH: Legs = {**OURS, "broker_confirmations": (0, 0)}
-THEIRS: Legs = {"broker_confirmations": (1, 0)}
-ALONE = result("T1", 1, "UNMATCHED", ("opened", None), OURS, reasons=("MISSING_CONFIRMATION",))
-MATCHED = result("T1", 2, "MATCHED", ("resolved", "T1-1"), BOTH, outcomes=PASSED)
-MISSING = result("T2", 1, "UNMATCHED", ("opened", None), THEIRS, reasons=("MISSING_EXECUTION",))
-LETTER = json.dumps({"topic": NAMES["executions"], "partition": 0, "offset": 1}).encode()
+EXECUTION_LEG: Legs = {"executions": (0, 0)}
+BOTH_LEGS: Legs = {**EXECUTION_LEG, "broker_confirmations": (0, 0)}
+CONFIRMATION_LEG: Legs = {"broker_confirmations": (1, 0)}
+UNMATCHED = result("T1", 1, "UNMATCHED", ("opened", None), EXECUTION_LEG, reasons=("MISSING_CONFIRMATION",))
+MATCHED = result("T1", 2, "MATCHED", ("resolved", "T1-1"), BOTH_LEGS, outcomes=PASSED)
+MISSING = result("T2", 1, "UNMATCHED", ("opened", None), CONFIRMATION_LEG, reasons=("MISSING_EXECUTION",))
+DEAD_LETTER = json.dumps({"topic": NAMES["executions"], "partition": 0, "offset": 1}).encode()
 TOPICS = {
     "executions": [Entry(0, 0, b"T1", leg("T1")), Entry(0, 1, None, b"not JSON")],
     "broker_confirmations": [Entry(0, 0, b"T1", leg("T1")), Entry(1, 0, b"T9", leg("T2"))],
@@ -68,64 +77,68 @@ TOPICS = {
         Entry(1, 1, b"T3", fact("pnl_snapshot", 0, 0)),
     ],
     "reconciled": [Entry(0, 0, b"T1", MATCHED)],
-    "mismatch": [Entry(0, 0, b"T1", ALONE), Entry(0, 1, b"T1", MATCHED), Entry(1, 0, b"T2", MISSING)],
-    "dead_letters": [Entry(0, 0, None, LETTER)],
+    "mismatch": [Entry(0, 0, b"T1", UNMATCHED), Entry(0, 1, b"T1", MATCHED), Entry(1, 0, b"T2", MISSING)],
+    "dead_letters": [Entry(0, 0, None, DEAD_LETTER)],
 }
 COMMITTED = {("executions", 0): 2, ("broker_confirmations", 0): 1, ("broker_confirmations", 1): 1} | {
     ("pnl_snapshot", 0): 1,
     ("legs", 0): 2 + 1,
     ("legs", 1): 2,
 }
-STORED = (("mismatch", 0, 0, ALONE), ("mismatch", 1, 0, MISSING), ("reconciled", 0, 0, MATCHED))
+STORED = (("mismatch", 0, 0, UNMATCHED), ("mismatch", 1, 0, MISSING), ("reconciled", 0, 0, MATCHED))
 
 
-def link(before: str, role: str, partition: int, offset: int, content: bytes) -> str:
-    claim = f"{before} {NAMES[role]} {partition} {offset} {hashlib.sha256(content).hexdigest()}"
-    return hashlib.sha256(claim.encode()).hexdigest()
+def link(previous: str, role: str, partition: int, offset: int, content: bytes) -> str:
+    link_text = f"{previous} {NAMES[role]} {partition} {offset} {hashlib.sha256(content).hexdigest()}"
+    return hashlib.sha256(link_text.encode()).hexdigest()
 
 
 def history_row(role: str, partition: int, offset: int, value: bytes) -> dict[str, Any]:
-    said = json.loads(value)
-    place = {"topic": NAMES[role], "partition": partition, "offset": offset}
+    content = json.loads(value)
+    position = {"topic": NAMES[role], "partition": partition, "offset": offset}
     chain = link(START, role, partition, offset, value)
-    named = {name: said[name] for name in ("event_id", "trade_id", "version", "state")}
-    return {**named, **place, "result": value.decode(), "chain": chain}
+    columns = {name: content[name] for name in ("event_id", "trade_id", "version", "state")}
+    return {**columns, **position, "result": value.decode(), "chain": chain}
 
 
 def newest(value: bytes) -> dict[str, Any]:
-    said = json.loads(value)
-    return {**said, "reasons": json.dumps(said["reasons"])}
+    content = json.loads(value)
+    return {**content, "reasons": json.dumps(content["reasons"])}
 
 
 def database() -> Database:
-    letter_chain = link(START, "dead_letters", 0, 0, LETTER)
-    heads = {(role, number): link(START, role, number, at, value) for role, number, at, value in STORED}
+    dead_letter_chain = link(START, "dead_letters", 0, 0, DEAD_LETTER)
+    heads = {(role, number): link(START, role, number, offset, value) for role, number, offset, value in STORED}
     next_offsets = {("mismatch", 0): 2, ("mismatch", 1): 1, ("reconciled", 0): 1}
-    positions = [(role, number, next_offsets[role, number], head) for (role, number), head in heads.items()]
-    positions.append(("dead_letters", 0, 1, letter_chain))
+    sink_positions = [(role, number, next_offsets[role, number], head) for (role, number), head in heads.items()]
+    sink_positions.append(("dead_letters", 0, 1, dead_letter_chain))
     origin = {"source_topic": NAMES["executions"], "source_partition": 0, "source_offset": 1}
-    place = {"topic": NAMES["dead_letters"], "partition": 0, "offset": 0, "chain": letter_chain}
-    said = {"sha256": hashlib.sha256(b"not JSON").hexdigest(), "size": 8, "raw": base64.b64encode(b"not JSON").decode()}
+    position = {"topic": NAMES["dead_letters"], "partition": 0, "offset": 0, "chain": dead_letter_chain}
+    content = {
+        "sha256": hashlib.sha256(b"not JSON").hexdigest(),
+        "size": 8,
+        "raw": base64.b64encode(b"not JSON").decode(),
+    }
     return Database(
         results=[newest(MATCHED), newest(MISSING)],
         result_history=[history_row(*stored) for stored in STORED],
-        dead_letters=[{**origin, **place, **said}],
+        dead_letters=[{**origin, **position, **content}],
         breaks=[{"trade_id": "T1", "status": "RESOLVED"}, {"trade_id": "T2", "status": "OPEN"}],
         standings=[{"partition": number, "watermark": LATER, "pending": '{"pnl":0}'} for number in range(4)],
         sink_offsets=[
-            {"topic": NAMES[role], "partition": number, "next_offset": following, "head": head}
-            for role, number, following, head in positions
+            {"topic": NAMES[role], "partition": number, "next_offset": next_offset, "head": head}
+            for role, number, next_offset, head in sink_positions
         ],
     )
 
 
-def good() -> PipelineHistory:
+def good_history() -> PipelineHistory:
     acknowledged = {"executions": TOPICS["executions"][:1]}
-    return PipelineHistory(NAMES, OVER_AT_S, acknowledged, dict(COMMITTED), database(), copy.deepcopy(TOPICS))
+    return PipelineHistory(NAMES, GRACES_END_S, acknowledged, dict(COMMITTED), database(), copy.deepcopy(TOPICS))
 
 
-def test_accounts_that_came_after_the_database_was_read_keep_nothing_open() -> None:
-    history = replace(good(), names={**NAMES, "accounts": "accounts"})
+def test_accounts_published_after_the_database_was_read_need_not_be_stored() -> None:
+    history = replace(good_history(), names={**NAMES, "accounts": "accounts"})
     history.database.ledger.append({"topic": NAMES["legs"]})
     history = replace(history, topics={**history.topics, "accounts": [Entry(0, 7, b"legs 0", b"{}")]})
     assert history.unsettled() == ["the sink has 8 of accounts to store"]
@@ -135,18 +148,18 @@ def test_accounts_that_came_after_the_database_was_read_keep_nothing_open() -> N
 
 
 def without(role: str, index: int) -> PipelineHistory:
-    history = good()
+    history = good_history()
     entries = [entry for number, entry in enumerate(history.topics[role]) if number != index]
     return replace(history, topics={**history.topics, role: entries})
 
 
 def with_one_more(role: str, entry: Entry) -> PipelineHistory:
-    history = good()
+    history = good_history()
     return replace(history, topics={**history.topics, role: [*history.topics[role], entry]})
 
 
-def stored_otherwise(change: Callable[[Database], object]) -> PipelineHistory:
-    history = good()
+def with_changed_database(change: Callable[[Database], object]) -> PipelineHistory:
+    history = good_history()
     change(history.database)
     return history
 
@@ -160,42 +173,42 @@ FACTS = [
 """The rows of a table that has every leg of the journal."""
 
 
-def with_beside(role: str, *entries: Entry) -> PipelineHistory:
-    history = good()
+def with_topic(role: str, *entries: Entry) -> PipelineHistory:
+    history = good_history()
     return replace(history, topics={**history.topics, role: list(entries)})
 
 
 def accounts(**runs: list[list[Any]]) -> list[Entry]:
-    told = {
+    runs_by_partition = {
         ("executions", 0): runs.get("executions", [["leg", 1], ["rejected", 1]]),
         ("broker_confirmations", 0): [["leg", 1]],
         ("broker_confirmations", 1): [["leg", 1]],
         ("pnl_snapshot", 0): [["leg", 1]],
     }
     values = [
-        {"topic": NAMES[role], "partition": number, "first": 0, "runs": became}
-        for (role, number), became in told.items()
+        {"topic": NAMES[role], "partition": number, "first": 0, "runs": dispositions}
+        for (role, number), dispositions in runs_by_partition.items()
     ]
     return [Entry(0, offset, None, json.dumps(value).encode()) for offset, value in enumerate(values)]
 
 
 def checkpoint(head: str) -> Entry:
-    said = {"topic": NAMES["reconciled"], "partition": 0, "next_offset": 1, "head": head}
-    return Entry(0, 0, None, json.dumps(said).encode())
+    content = {"topic": NAMES["reconciled"], "partition": 0, "next_offset": 1, "head": head}
+    return Entry(0, 0, None, json.dumps(content).encode())
 
 
-def test_accounts_checkpoints_and_a_changelog_that_agree_are_fine() -> None:
-    assert with_beside("accounts", *accounts()).findings() == []
+def test_consistent_accounts_checkpoints_and_changelog_have_no_finding() -> None:
+    assert with_topic("accounts", *accounts()).findings() == []
     head = database().result_history[-1]["chain"]
-    assert with_beside("checkpoints", checkpoint(head)).findings() == []
+    assert with_topic("checkpoints", checkpoint(head)).findings() == []
     applied = Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")
-    assert with_beside("changelog", *FACTS, *applied).findings() == []
+    assert with_topic("changelog", *FACTS, *applied).findings() == []
 
 
 def test_the_digest_names_the_newest_result_of_every_trade() -> None:
-    assert good().digest == with_one_more("mismatch", Entry(0, 1, b"T1", ALONE)).digest
-    assert stored_otherwise(lambda found: found.results.pop()).digest != good().digest
-    assert good().trades == 3
+    assert good_history().digest == with_one_more("mismatch", Entry(0, 1, b"T1", UNMATCHED)).digest
+    assert with_changed_database(lambda found: found.results.pop()).digest != good_history().digest
+    assert good_history().trades == 3
 
 
 def defects(history: PipelineHistory) -> set[Defect]:
@@ -203,181 +216,192 @@ def defects(history: PipelineHistory) -> set[Defect]:
 
 
 def test_a_good_history_is_safe_and_settled() -> None:
-    assert good().findings() == []
-    assert good().unsettled() == []
-    assert not good().busy
-    assert good().repeated == 0
+    assert good_history().findings() == []
+    assert good_history().unsettled() == []
+    assert not good_history().busy
+    assert good_history().repeated == 0
 
 
 BROKEN: dict[str, tuple[Callable[[], PipelineHistory], set[Defect]]] = {
     "an acknowledged record is gone": (lambda: without("executions", 0), {Defect.INPUT, Defect.WRONG}),
     "intake dropped a leg": (lambda: without("legs", 3), {Defect.LOST}),
-    "intake dropped a letter": (
+    "intake dropped a dead letter": (
         lambda: replace(
             without("dead_letters", 0),
             database=replace(database(), dead_letters=[], sink_offsets=database().sink_offsets[:-1]),
         ),
         {Defect.LOST},
     ),
-    "intake made a leg of what is none": (
+    "intake made a leg of a malformed record": (
         lambda: with_one_more("legs", Entry(0, 2, b"T", fact("executions", 0, 1))),
         {Defect.WRONG},
     ),
-    "a leg of a record that is not there": (
+    "a leg of a missing record": (
         lambda: with_one_more("legs", Entry(0, 2, b"T", fact("executions", 0, 7))),
         {Defect.WRONG},
     ),
-    "a moved trade is not told where it was": (lambda: without("mismatch", 1), {Defect.LOST, Defect.COMMIT}),
+    "a result is missing on the topic its trade has left": (
+        lambda: without("mismatch", 1),
+        {Defect.LOST, Defect.COMMIT},
+    ),
     "one version, two events": (
-        lambda: with_one_more("mismatch", Entry(0, 5, b"T1", ALONE.replace(b"T1-1", b"T1-x"))),
+        lambda: with_one_more("mismatch", Entry(0, 5, b"T1", UNMATCHED.replace(b"T1-1", b"T1-x"))),
         {Defect.CONFLICT},
     ),
     "one event, two texts": (
-        lambda: with_one_more("mismatch", Entry(0, 0, b"T1", ALONE + b" ")),
+        lambda: with_one_more("mismatch", Entry(0, 0, b"T1", UNMATCHED + b" ")),
         {Defect.CONFLICT, Defect.CHAIN},
     ),
     "a trade without a row": (
-        lambda: stored_otherwise(lambda found: (found.results.pop(), found.result_history.pop(1))),
+        lambda: with_changed_database(lambda found: (found.results.pop(), found.result_history.pop(1))),
         {Defect.LOST, Defect.CHAIN},
     ),
-    "an old row": (lambda: stored_otherwise(lambda found: found.results.__setitem__(0, newest(ALONE))), {Defect.WRONG}),
+    "an old row": (
+        lambda: with_changed_database(lambda found: found.results.__setitem__(0, newest(UNMATCHED))),
+        {Defect.WRONG},
+    ),
     "a wrong reason": (
-        lambda: stored_otherwise(lambda found: found.results[1].__setitem__("reasons", '["MISSING_CONFIRMATION"]')),
+        lambda: with_changed_database(
+            lambda found: found.results[1].__setitem__("reasons", '["MISSING_CONFIRMATION"]')
+        ),
         {Defect.WRONG},
     ),
     "a break that stays open": (
-        lambda: stored_otherwise(lambda found: found.breaks[0].__setitem__("status", "OPEN")),
+        lambda: with_changed_database(lambda found: found.breaks[0].__setitem__("status", "OPEN")),
         {Defect.WRONG},
     ),
     "an event twice": (
-        lambda: stored_otherwise(lambda found: found.result_history.append(found.result_history[0])),
+        lambda: with_changed_database(lambda found: found.result_history.append(found.result_history[0])),
         {Defect.DOUBLED, Defect.CHAIN},
     ),
     "a dead letter twice": (
-        lambda: stored_otherwise(lambda found: found.dead_letters.append(found.dead_letters[0])),
+        lambda: with_changed_database(lambda found: found.dead_letters.append(found.dead_letters[0])),
         {Defect.DOUBLED, Defect.CHAIN},
     ),
     "a malformed record without a row": (
-        lambda: stored_otherwise(lambda found: found.dead_letters.clear()),
+        lambda: with_changed_database(lambda found: found.dead_letters.clear()),
         {Defect.LOST, Defect.CHAIN},
     ),
     "a broken chain": (
-        lambda: stored_otherwise(lambda found: found.result_history[0].__setitem__("chain", START)),
+        lambda: with_changed_database(lambda found: found.result_history[0].__setitem__("chain", START)),
         {Defect.CHAIN},
     ),
     "a changed text": (
-        lambda: stored_otherwise(lambda found: found.result_history[0].__setitem__("result", MATCHED.decode())),
+        lambda: with_changed_database(lambda found: found.result_history[0].__setitem__("result", MATCHED.decode())),
         {Defect.CHAIN},
     ),
     "a dead letter of other bytes": (
-        lambda: stored_otherwise(lambda found: found.dead_letters[0].__setitem__("raw", "AAAA")),
+        lambda: with_changed_database(lambda found: found.dead_letters[0].__setitem__("raw", "AAAA")),
         {Defect.WRONG},
     ),
     "a dead letter with another digest": (
-        lambda: stored_otherwise(lambda found: found.dead_letters[0].__setitem__("sha256", START)),
+        lambda: with_changed_database(lambda found: found.dead_letters[0].__setitem__("sha256", START)),
         {Defect.WRONG},
     ),
     "the sink has committed what it has not stored": (
-        lambda: replace(good(), committed={**COMMITTED, ("mismatch", 0): 3}),
+        lambda: replace(good_history(), committed={**COMMITTED, ("mismatch", 0): 3}),
         {Defect.COMMIT},
     ),
     "the database is ahead of the log": (
-        lambda: stored_otherwise(lambda found: found.sink_offsets[0].__setitem__("next_offset", 3)),
+        lambda: with_changed_database(lambda found: found.sink_offsets[0].__setitem__("next_offset", 3)),
         {Defect.COMMIT},
     ),
     "matching has committed what the changelog has not": (
-        lambda: with_beside("changelog", *FACTS, Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"0")),
+        lambda: with_topic("changelog", *FACTS, Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"0")),
         {Defect.COMMIT},
     ),
     "matching has committed a leg that its table does not have": (
-        lambda: with_beside("changelog", *FACTS[1:], Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")),
+        lambda: with_topic("changelog", *FACTS[1:], Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")),
         {Defect.LOST},
     ),
     "an account of another class": (
-        lambda: with_beside("accounts", *accounts(executions=[["leg", 2]])),
+        lambda: with_topic("accounts", *accounts(executions=[["leg", 2]])),
         {Defect.WRONG},
     ),
     "two accounts of one offset": (
-        lambda: with_beside("accounts", *accounts(), *accounts(executions=[["control", 1]])),
+        lambda: with_topic("accounts", *accounts(), *accounts(executions=[["control", 1]])),
         {Defect.WRONG},
     ),
     "an offset without an account": (
-        lambda: with_beside("accounts", *accounts(executions=[["leg", 1]])),
+        lambda: with_topic("accounts", *accounts(executions=[["leg", 1]])),
         {Defect.LOST},
     ),
     "a checkpoint that is not on the chain": (
-        lambda: with_beside("checkpoints", checkpoint(START)),
+        lambda: with_topic("checkpoints", checkpoint(START)),
         {Defect.CHAIN},
     ),
     "a head that is not the last link": (
-        lambda: stored_otherwise(lambda found: found.sink_offsets[0].__setitem__("head", START)),
+        lambda: with_changed_database(lambda found: found.sink_offsets[0].__setitem__("head", START)),
         {Defect.CHAIN},
     ),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_found(name: str) -> None:
+def test_a_defect_is_found(name: str) -> None:
     history, expected = BROKEN[name]
     assert defects(history()) == expected
 
 
 def test_a_repeat_byte_for_byte_is_counted_and_allowed() -> None:
-    again = with_one_more("mismatch", Entry(0, 1, b"T1", ALONE))
-    assert again.findings() == []
-    assert again.repeated == 1
+    history = with_one_more("mismatch", Entry(0, 1, b"T1", UNMATCHED))
+    assert history.findings() == []
+    assert history.repeated == 1
 
 
 def test_uncommitted_records_are_neither_lost_nor_settled() -> None:
-    flying = replace(without("legs", 3), committed={**COMMITTED, ("broker_confirmations", 1): 0})
-    assert flying.findings() == []
-    assert flying.unsettled() == ["intake has 1 of broker_confirmations to commit"]
-    assert flying.busy
+    in_progress = replace(without("legs", 3), committed={**COMMITTED, ("broker_confirmations", 1): 0})
+    assert in_progress.findings() == []
+    assert in_progress.unsettled() == ["intake has 1 of broker_confirmations to commit"]
+    assert in_progress.busy
 
 
-def test_a_table_behind_its_commit_is_found_during_work() -> None:
+def test_a_table_behind_its_commit_is_found_before_all_is_settled() -> None:
     applied = Entry(0, 0, APPLIED, b"2"), Entry(1, 0, APPLIED, b"1")
-    behind = with_beside("changelog", *FACTS[1:], *applied)
-    flying = replace(behind, committed={**COMMITTED, ("broker_confirmations", 1): 0})
-    assert flying.unsettled()
-    assert [finding.line[:12] for finding in flying.findings()] == ["I15 LOST 0/0"]
+    behind = with_topic("changelog", *FACTS[1:], *applied)
+    in_progress = replace(behind, committed={**COMMITTED, ("broker_confirmations", 1): 0})
+    assert in_progress.unsettled()
+    assert [finding.line[:12] for finding in in_progress.findings()] == ["I15 LOST 0/0"]
 
 
-def received(said: bytes, role: str, at: str) -> Entry:
-    """A result that says when its legs of one side were received."""
-    result = json.loads(said)
+def with_receive_time(value: bytes, role: str, received_at: str) -> Entry:
+    """A result with the receive time of its legs of one side."""
+    result = json.loads(value)
     for legs in result["legs"].values():
-        legs[0]["received_at"] = at if legs is result["legs"][role] else "1970-01-01T00:02:00Z"
+        legs[0]["received_at"] = received_at if legs is result["legs"][role] else "1970-01-01T00:02:00Z"
     return Entry(0, 0, b"T1", json.dumps(result).encode())
 
 
-@pytest.mark.parametrize(("taken_ms", "found"), [(101_500, ["I16 WRONG 0/0"]), (102_500, []), (104_000, [])])
-def test_a_leg_that_was_in_the_log_before_the_grace_was_over_makes_a_false_break(
-    taken_ms: int, found: list[str]
-) -> None:
+@pytest.mark.parametrize(("appended_ms", "expected"), [(101_500, ["I16 WRONG 0/0"]), (102_500, []), (104_000, [])])
+def test_a_leg_appended_before_the_grace_expired_makes_a_false_break(appended_ms: int, expected: list[str]) -> None:
     """Its execution was received at 100 s, and the grace is 3 s; the confirmation is shown as received later."""
-    at = "1970-01-01T00:01:40Z"
-    alone, matched = (json.loads(received(said, "executions", at).value or b"") for said in (ALONE, MATCHED))
+    received_at = "1970-01-01T00:01:40Z"
+    unmatched, matched = (
+        json.loads(with_receive_time(value, "executions", received_at).value or b"") for value in (UNMATCHED, MATCHED)
+    )
     names = {role: NAMES[role] for role in ("executions", "broker_confirmations")}
-    findings = judge_graces({"T1": [alone, matched]}, {("broker_confirmations", 0, 0): taken_ms}, names, 3.0)
-    assert [finding.line.partition(":")[0] for finding in findings] == found
+    findings = judge_graces({"T1": [unmatched, matched]}, {("broker_confirmations", 0, 0): appended_ms}, names, 3.0)
+    assert [finding.line.partition(":")[0] for finding in findings] == expected
 
 
-def test_what_no_record_holds_at_the_end_of_an_input_is_not_waited_for() -> None:
-    marker_behind = replace(good(), committed={**COMMITTED, ("executions", 0): 3})
+def test_a_transaction_marker_at_the_end_of_an_input_is_not_waited_for() -> None:
+    marker_behind = replace(good_history(), committed={**COMMITTED, ("executions", 0): 3})
     assert marker_behind.unsettled() == []
 
 
-OPEN: dict[str, tuple[Callable[[Database], object], list[str]]] = {
-    "a partition has told nothing": (
+OPEN_WORK: dict[str, tuple[Callable[[Database], object], list[str]]] = {
+    "a partition without a status": (
         lambda found: found.standings.pop(),
         ["the last grace is over in 3 of 4 partitions"],
     ),
-    "time has not got there": (
+    "a watermark before the end of the graces": (
         lambda found: found.standings[0].__setitem__("watermark", "1970-01-01T00:16:39Z"),
         ["the last grace is over in 3 of 4 partitions"],
     ),
-    "time has just got there": (lambda found: found.standings[0].__setitem__("watermark", TOLD), []),
+    "a watermark at the end of the graces": (
+        lambda found: found.standings[0].__setitem__("watermark", AT_GRACES_END),
+        [],
+    ),
     "trades wait": (
         lambda found: found.standings[0].__setitem__("pending", '{"pnl":2,"execution":1}'),
         ["3 trades wait"],
@@ -386,7 +410,7 @@ OPEN: dict[str, tuple[Callable[[Database], object], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", OPEN)
-def test_time_and_the_sink_have_to_get_there(name: str) -> None:
-    change, said = OPEN[name]
-    assert stored_otherwise(change).unsettled() == said
+@pytest.mark.parametrize("name", OPEN_WORK)
+def test_open_work_keeps_a_history_unsettled(name: str) -> None:
+    change, expected = OPEN_WORK[name]
+    assert with_changed_database(change).unsettled() == expected

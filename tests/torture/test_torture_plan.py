@@ -1,4 +1,4 @@
-"""The plan: a pure function of its arguments, and everything that was asked for is in it."""
+"""The plan: a pure function of its arguments that contains everything asked for."""
 
 import os
 import subprocess
@@ -20,13 +20,13 @@ from torture.plan import (
     CODECS,
     ENDINGS,
     KINDS,
-    OF_THE_PIPELINE,
     ON_BROKERS,
     ON_WORKERS,
-    ONLY_ALONE,
+    ONLY_PIPELINE,
+    ONLY_SINGLE_BROKER,
     PARTITIONS,
-    TABLES_LOST,
-    WAYS_OF_THE_WIRE,
+    PROXY_MODES,
+    TABLE_LOSSES,
     Plan,
     Ways,
     joiners,
@@ -82,19 +82,19 @@ def test_the_digest_names_the_schedule_and_the_records() -> None:
     assert replace(plan(), records=(counting_record(b"k1", b"other"), *plan().records[1:])).digest != plan().digest
 
 
-def test_every_kind_happens_and_the_broker_dies_as_often_as_said() -> None:
+def test_a_plan_has_every_kind_and_the_given_number_of_broker_kills() -> None:
     kinds = Counter(fault.kind for fault in plan().faults)
     assert set(kinds) == set(KINDS)
     assert kinds["bounce"] == 3
     assert kinds.total() == 40
 
 
-def test_only_the_kinds_asked_for_happen() -> None:
+def test_a_plan_has_only_the_kinds_asked_for() -> None:
     kills = plan(1, ["kill"], cycles=9, broker_kills=0)
     assert [fault.kind for fault in kills.faults] == ["kill"] * 9
 
 
-def test_faults_come_in_time_and_hit_who_is_there() -> None:
+def test_faults_are_in_order_and_have_existing_targets() -> None:
     times = [fault.at_s for fault in plan().faults]
     assert times == sorted(times)
     assert times[-1] < plan().span_s
@@ -102,20 +102,20 @@ def test_faults_come_in_time_and_hit_who_is_there() -> None:
     assert targets["kill"] == {"w1", "w2"}
     assert targets["clock"] <= {"w1", "w2"}
     assert targets["join"] == {"w3+w4"}
-    assert targets["proxy"] <= set(WAYS_OF_THE_WIRE)
+    assert targets["proxy"] <= set(PROXY_MODES)
     assert targets["bounce"] == targets["quota"] == {BROKER}
     assert targets["refuse"] <= {"out", "changelog"}
-    assert targets["changelog"] <= set(TABLES_LOST)
+    assert targets["changelog"] <= set(TABLE_LOSSES)
     assert {target.split("+")[0] for target in targets["codec"]} <= set(CODECS)
     assert {target.split("+")[0] for target in targets["transaction"]} <= set(ENDINGS)
     assert all(fault.limit > 0 for fault in plan().faults if fault.kind == "quota")
-    # Both hit their input only where the records of a topic made anew get the offsets they had.
+    # The recreated input must have no transactions, so that its records get their old offsets again.
     assert len(targets["recreate"]) == 1
     assert not targets["recreate"] & {target.split("+")[1] for target in targets["transaction"]}
 
 
 @pytest.mark.parametrize(("workers", "names"), [(1, ["w2"]), (2, ["w3", "w4"]), (3, ["w4"])])
-def test_so_many_join_that_they_get_a_share(workers: int, names: list[str]) -> None:
+def test_enough_workers_join_to_get_partitions(workers: int, names: list[str]) -> None:
     assert joiners(workers) == names
 
 
@@ -124,7 +124,7 @@ def test_no_worker_can_join_when_each_has_one_partition() -> None:
         joiners(PARTITIONS)
 
 
-def test_a_workload_says_what_refuses_and_how_long_a_fault_lasts() -> None:
+def test_a_workload_overrides_refusing_topics_and_hold_times() -> None:
     ways = Ways(refusable=("legs",), quota_bytes_per_s=(5, 5), hold_s={"kill": (20.0, 30.0)}, inputs=INPUTS)
     faults = make_plan(1, "pipeline", counting_feed(1, 9), ways, cycles=30, broker_kills=0, workers=2).faults
     assert {fault.target for fault in faults if fault.kind == "refuse"} == {"legs"}
@@ -147,31 +147,31 @@ def test_the_fault_seed_decides_the_schedule_and_not_the_feed() -> None:
     assert one.digest != other.digest
 
 
-def test_so_many_of_each_kind_are_drawn_where_that_is_asked_for() -> None:
+def test_given_counts_of_each_kind_are_drawn_exactly() -> None:
     counts = Counter(kill=5, bounce=2)
-    made = make_plan(1, "ours", counting_feed(1, 9), WAYS, cycles=0, broker_kills=0, workers=2, counts=counts)
-    assert Counter(fault.kind for fault in made.faults) == counts
+    result = make_plan(1, "ours", counting_feed(1, 9), WAYS, cycles=0, broker_kills=0, workers=2, counts=counts)
+    assert Counter(fault.kind for fault in result.faults) == counts
 
 
-def test_a_workload_that_has_nothing_to_hit_is_not_hit_there() -> None:
+def test_kinds_that_do_not_apply_to_a_workload_are_rejected() -> None:
     ways = WAYS._replace(without=("slow-db",))
-    made = make_plan(1, "ours", counting_feed(1, 9), ways, cycles=40, broker_kills=0, workers=2)
-    assert "slow-db" not in {fault.kind for fault in made.faults}
+    result = make_plan(1, "ours", counting_feed(1, 9), ways, cycles=40, broker_kills=0, workers=2)
+    assert "slow-db" not in {fault.kind for fault in result.faults}
     with pytest.raises(ValueError, match="slow-db: there is nothing to hit in workload ours"):
         make_plan(1, "ours", counting_feed(1, 9), ways, cycles=4, broker_kills=0, workers=2, kinds=["slow-db"])
 
 
-@pytest.mark.parametrize("kind", OF_THE_PIPELINE)
+@pytest.mark.parametrize("kind", ONLY_PIPELINE)
 @pytest.mark.parametrize("workload", [Counting, Stock])
-def test_without_a_pipeline_there_are_no_faults_of_it(workload: type[Workload], kind: str) -> None:
+def test_pipeline_faults_do_not_apply_to_other_workloads(workload: type[Workload], kind: str) -> None:
     feed, ways = counting_feed(1, 9), workload.ways
-    made = make_plan(1, "ours", feed, ways, cycles=40, broker_kills=0, workers=2)
-    assert kind not in {fault.kind for fault in made.faults}
+    result = make_plan(1, "ours", feed, ways, cycles=40, broker_kills=0, workers=2)
+    assert kind not in {fault.kind for fault in result.faults}
     with pytest.raises(ValueError, match=f"{kind}: there is nothing to hit in workload ours"):
         make_plan(1, "ours", feed, ways, cycles=4, broker_kills=0, workers=2, kinds=[kind])
 
 
-def test_what_ends_every_worker_has_nothing_beside_it() -> None:
+def test_a_fault_that_ends_every_worker_has_its_own_lane() -> None:
     lanes = {fault.kind: fault.lanes for fault in plan().faults}
     assert [kind for kind in KINDS if lanes[kind] == (ALONE,)] == ["changelog", "recreate"]
 
@@ -179,25 +179,25 @@ def test_what_ends_every_worker_has_nothing_beside_it() -> None:
 LED = WAYS._replace(led=("legs", "coordinator"))
 
 
-def on_three(ways: Ways = LED, *, cycles: int = 60, **given: Any) -> Plan:
+def plan_for_three_brokers(ways: Ways = LED, *, cycles: int = 60, **given: Any) -> Plan:
     feed = counting_feed(1, 9)
     return make_plan(1, "ours", feed, ways, cycles=cycles, broker_kills=0, workers=2, brokers=3, **given)
 
 
-def test_on_three_brokers_nodes_die_and_nothing_happens_that_is_for_one_alone() -> None:
-    made = on_three()
-    assert {fault.kind for fault in made.faults} == {*ON_BROKERS, *KINDS} - {*ONLY_ALONE}
-    assert {fault.kind for fault in on_three(cycles=4).faults} == {*ON_BROKERS}
-    targets = {kind: {fault.target for fault in made.faults if fault.kind == kind} for kind in ON_BROKERS}
+def test_a_plan_for_three_brokers_has_no_faults_for_a_single_broker() -> None:
+    result = plan_for_three_brokers()
+    assert {fault.kind for fault in result.faults} == {*ON_BROKERS, *KINDS} - {*ONLY_SINGLE_BROKER}
+    assert {fault.kind for fault in plan_for_three_brokers(cycles=4).faults} == {*ON_BROKERS}
+    targets = {kind: {fault.target for fault in result.faults if fault.kind == kind} for kind in ON_BROKERS}
     assert targets["leader"] == {"legs", "coordinator"}
     assert targets["two"] <= {"1+2", "1+3", "2+3"}
     assert targets["replace"] <= {"1", "2", "3"}
-    assert Plan.from_json(made.to_json()) == made
-    assert all(fault.limit <= 3000 / 3 for fault in made.faults if fault.kind == "quota")
+    assert Plan.from_json(result.to_json()) == result
+    assert all(fault.limit <= 3000 / 3 for fault in result.faults if fault.kind == "quota")
 
 
-def test_a_worker_is_restarted_during_each_broker_fault_and_nobody_else_touches_it_meanwhile() -> None:
-    for fault in on_three().faults:
+def test_each_broker_fault_restarts_a_worker_and_occupies_its_lane() -> None:
+    for fault in plan_for_three_brokers().faults:
         if fault.kind in ON_BROKERS:
             assert fault.worker in {"w1", "w2"}
             assert 0 <= fault.restart_s < fault.hold_s
@@ -211,24 +211,24 @@ def test_faults_for_another_number_of_brokers_are_rejected() -> None:
     with pytest.raises(ValueError, match="leader: not with one broker"):
         plan(1, ["leader"], broker_kills=0)
     with pytest.raises(ValueError, match="bounce, proxy: not with 3 brokers"):
-        on_three(kinds=["kill", "bounce", "proxy"])
+        plan_for_three_brokers(kinds=["kill", "bounce", "proxy"])
     with pytest.raises(ValueError, match="workload ours is for one broker"):
-        on_three(WAYS)
+        plan_for_three_brokers(WAYS)
 
 
-def test_records_come_again_and_uids_under_other_keys() -> None:
+def test_the_feed_repeats_records_and_reuses_uids_under_other_keys() -> None:
     times_of = Counter(plan().records)
     assert sum(times > 1 for times in times_of.values()) > 50
     keys_of_uid = Counter(record.value for record in times_of)
     assert sum(keys > 1 for keys in keys_of_uid.values()) > 5
 
 
-def test_a_key_lives_in_one_partition_and_all_are_used() -> None:
+def test_a_key_has_one_partition_and_all_partitions_are_used() -> None:
     assert {record.partition for record in plan().records} == set(range(PARTITIONS))
     assert counting_record(b"k1", b"a").partition == counting_record(b"k1", b"b").partition
 
 
-def test_the_epilogue_has_news_for_every_key_and_repeats_of_both() -> None:
+def test_the_epilogue_has_new_records_for_every_key_and_repeats() -> None:
     records, epilogue = set(plan().records), plan().epilogue
     fresh = set(epilogue) - records
     assert {record.key for record in fresh} == {record.key for record in records}

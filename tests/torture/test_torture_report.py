@@ -57,7 +57,7 @@ def test_a_fault_that_never_fired_fails_the_run() -> None:
     assert "| fault quota w1 never fired |" in report.line
 
 
-def test_an_exit_code_nobody_allows_fails_the_run() -> None:
+def test_an_exit_code_that_is_not_allowed_fails_the_run() -> None:
     report = replace(GOOD, exits={**GOOD.exits, "78": 2}, disallowed=["exit code 78 after 2.1 s: no rights"])
     assert not report.ok
     assert "| exit code 78 after 2.1 s: no rights |" in report.line
@@ -71,7 +71,7 @@ def test_any_defect_is_unsafe(defect: str) -> None:
     assert report.line.endswith("| UNSAFE LIVE")
 
 
-def test_a_defect_that_was_gone_at_the_end_is_unsafe_too() -> None:
+def test_a_defect_that_is_gone_at_the_end_is_still_unsafe() -> None:
     report = replace(GOOD, passing=1)
     assert not report.ok
     assert "| PASSING 1 |" in report.line
@@ -79,7 +79,7 @@ def test_a_defect_that_was_gone_at_the_end_is_unsafe_too() -> None:
 
 
 @pytest.mark.parametrize("settled_s", [[None, 0.2, 0.5], [7.1, None, 0.5], [7.1, 0.2, None]])
-def test_not_settling_is_not_live_and_still_safe(settled_s: list[float | None]) -> None:
+def test_a_run_that_does_not_settle_is_safe_but_not_live(settled_s: list[float | None]) -> None:
     report = replace(GOOD, settled_s=settled_s)
     assert not report.ok
     assert report.line.endswith("| SAFE NOT LIVE")
@@ -90,7 +90,7 @@ def test_another_workload_and_a_bug_are_named() -> None:
     assert "| bug early-ack |" in replace(GOOD, bug="early-ack").line
 
 
-def test_a_workload_says_which_figures_are_always_there() -> None:
+def test_counted_defects_are_listed_even_if_there_are_none() -> None:
     line = replace(GOOD, counted=["LOST", "DOUBLED"], defects={"CHAIN": 2}).line
     assert "| LOST 0 | DOUBLED 0 | CHAIN 2 | REPEATED 123 |" in line
 
@@ -113,20 +113,20 @@ def test_runs_add_up() -> None:
         Total([])
 
 
-def test_a_report_and_their_sum_say_how_long_workers_took_to_be_ready() -> None:
+def test_reports_and_their_sum_have_the_times_to_readiness() -> None:
     run = replace(GOOD, ready_s=[3.0, 4.0, 9.0])
     assert "| settled 7.1 s | ready p50 4.0 s, 9.0 s at most | SAFE LIVE" in run.line
     total = Total([run, replace(GOOD, ready_s=[20.0]), GOOD])
     assert "| ready p50 6.5 s, 20.0 s at most |" in total.line
-    said = json.loads(total.to_json())
-    assert (said["ready_p50_s"], said["ready_most_s"]) == (6.5, 20.0)
+    content = json.loads(total.to_json())
+    assert (content["ready_p50_s"], content["ready_most_s"]) == (6.5, 20.0)
 
 
 def schedule(plan: str, digest: str) -> Report:
     return replace(GOOD, feed="f1", plan=plan, digest=digest)
 
 
-def test_two_schedules_over_one_feed_must_come_to_one_digest() -> None:
+def test_two_schedules_of_one_feed_must_have_the_same_digest() -> None:
     alike = Total([schedule("p1", "d1"), schedule("p2", "d1"), replace(GOOD, feed="f2", digest="d3")])
     assert alike.ok
     assert "| 1 pairs, 0 UNLIKE |" in alike.line
@@ -135,11 +135,11 @@ def test_two_schedules_over_one_feed_must_come_to_one_digest() -> None:
     assert "| 1 pairs, 1 UNLIKE |" in unlike.line
 
 
-def test_one_plan_run_twice_is_no_pair() -> None:
+def test_a_plan_run_twice_is_not_a_pair() -> None:
     assert not Total([schedule("p1", "d1"), schedule("p1", "d1")]).pairs
 
 
-def test_an_invariant_that_broke_is_named() -> None:
+def test_a_broken_invariant_is_listed() -> None:
     report = replace(GOOD, defects={"LOST": 1}, broken={"I2": 1, "I1": 3}, digest="d1", fault_seed=9)
     assert report.line.startswith("seed 44/9 | ")
     assert "| digest d1 | broken I1, I2 |" in report.line
@@ -149,13 +149,18 @@ def test_the_command_adds_up_files_and_directories(tmp_path: Path, capsys: pytes
     paths = [tmp_path / "one.json", tmp_path / "two.json"]
     for path in paths:
         path.write_text(GOOD.to_json())
-    for places in (map(str, paths), [str(tmp_path)]):
-        assert main(["sum", *places]) == 0
+    for paths_given in (map(str, paths), [str(tmp_path)]):
+        assert main(["sum", *paths_given]) == 0
         assert capsys.readouterr().out == Total([GOOD, GOOD]).line + "\n"
     paths[0].write_text(replace(GOOD, defects={"WRONG": 1}).to_json())
     assert main(["sum", str(tmp_path), "--json", str(tmp_path / "sum.txt")]) == 1
-    said = json.loads((tmp_path / "sum.txt").read_text())
-    assert (said["runs"], said["ok"], said["defects"], said["settled_most_s"]) == (2, False, {"WRONG": 1}, 7.1)
+    content = json.loads((tmp_path / "sum.txt").read_text())
+    assert (content["runs"], content["ok"], content["defects"], content["settled_most_s"]) == (
+        2,
+        False,
+        {"WRONG": 1},
+        7.1,
+    )
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"seed": 1}'])
@@ -167,13 +172,13 @@ def test_an_invalid_report_is_rejected(text: str, tmp_path: Path) -> None:
     assert main(["sum"]) == 2
 
 
-def test_a_plan_that_cannot_be_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_impossible_plan_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--faults", "kill,flood"]) == 2
     assert "unknown faults flood" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"seed": 1, "records": [], "epilogue": [], "faults": []}'])
-def test_a_file_that_holds_no_plan_is_a_usage_error(text: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_plan_is_a_usage_error(text: str, tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
     assert main(["--plan", str(path)]) == 2

@@ -184,7 +184,7 @@ class Worker:
                 *tie,
                 *self._start_spec.command,
                 cwd=self.log.parent,
-                env=self._start_spec.surroundings(),
+                env=self._start_spec.full_environment(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

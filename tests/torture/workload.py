@@ -1,9 +1,9 @@
-"""A workload: what is tortured. It says which topics there are, what a worker is, what is fed, and how it is judged.
+"""A workload: the system under test. It defines the topics, the worker process, the feed, and the judgement.
 
     Workload.feed(seed, records) -> Feed     in a plan
     Workload(prefix, bug, directory, kafka): create -> start per worker -> read -> History: findings, unsettled
 
-Everything else, the faults and when they strike, is the same for every workload.
+Everything else, the faults and their schedule, is the same for every workload.
 """
 
 import os
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parents[1]
 
 Acknowledged = Mapping[str, Sequence[Entry]]
-"""What the feeder was told is in the inputs, by the topic's role."""
+"""The records acknowledged to the feeder, by the topic's role."""
 
 
 class Home(Protocol):
-    """Where a worker keeps what it has."""
+    """The directory of a worker."""
 
     def instance(self, pid: int) -> str:
-        """The name by which the group knows the process; nothing while that is open."""
+        """The group instance of the process; empty while it is unknown."""
         ...
 
     def wipe(self, pid: int) -> int:
-        """Remove what the dead process kept; how many files. Raises Missed where somebody else has it by now."""
+        """Remove the files of the dead process; returns how many. Raises Missed if another process has the home."""
         ...
 
 
-class Lives(Protocol):
-    """A worker over its lives, as far as a workload may look: what it logged, and how often it ended by itself."""
+class MonitoredWorker(Protocol):
+    """The part of a worker that a workload may read."""
 
     log: Path
 
@@ -51,57 +51,57 @@ class Lives(Protocol):
 
     @property
     def consuming(self) -> bool:
-        """Whether its present life has been seen to consume."""
+        """Whether the current process has been observed to consume."""
         ...
 
     @property
     def log_start(self) -> int:
-        """Where in the log its present life begins, in bytes."""
+        """Where the output of the current process starts in the log, in bytes."""
         ...
 
 
 class Start(NamedTuple):
-    """How a worker is started: the command, and what its environment has besides ours."""
+    """How to start a worker: the command, and additional environment variables."""
 
     command: Sequence[str]
     environment: Mapping[str, str]
     home: Home
 
-    def surroundings(self) -> dict[str, str]:
-        """Our own environment, the tests first on the path, and this."""
+    def full_environment(self) -> dict[str, str]:
+        """The harness's environment with these variables, and the tests first on PYTHONPATH."""
         path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
         return {**os.environ, "PYTHONPATH": path, **self.environment}
 
 
 class History(Protocol):
-    """What topics, offsets and databases said at one moment."""
+    """Topics, offsets and databases at one time."""
 
     def findings(self) -> list[Finding]:
-        """Every defect: also where work goes on, and more where everything is settled."""
+        """Every defect; some are judged only when everything is settled."""
         ...
 
     def unsettled(self) -> list[str]:
-        """What keeps it from being settled."""
+        """The work that is still open."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Whether something is not committed yet; what is committed is not read again."""
+        """Whether input is uncommitted; committed input is not read again."""
         ...
 
     @property
     def digest(self) -> str:
-        """What another schedule over the same feed must not change; empty where there is no such thing."""
+        """A digest that no schedule of the same feed may change; empty if the workload has none."""
         ...
 
     @property
     def trades(self) -> int:
-        """How many trades the inputs speak of."""
+        """How many trades are in the inputs."""
         ...
 
     @property
     def repeated(self) -> int:
-        """How many outputs came again, byte for byte."""
+        """How many outputs were published more than once, byte for byte."""
         ...
 
     @property
@@ -111,22 +111,22 @@ class History(Protocol):
 
 
 class Workload(ABC):
-    """One workload on the stage of one run. The group that is watched has the workers as static members."""
+    """One workload in one run. Its workers are static members of the watched group."""
 
     counted: ClassVar[Sequence[Defect]]
-    """The defects that a report names also where there are none."""
+    """The defects that a report lists even if there are none."""
     ways: ClassVar[Ways]
 
     group: str
     watched: str
-    """The group that shows who is at work, and the full name of its source, with ``partitions`` partitions."""
+    """The consumer group that shows which workers consume, and its topic, with ``partitions`` partitions."""
     partitions: int
     topics: Mapping[str, str]
-    """Full names by role: the inputs, what can be refused, and ``probe``, which takes any record."""
+    """Full names by role: the inputs, topics that can refuse writes, and ``probe``, which accepts any record."""
     database: Path | None = None
-    """The file of the database, where there is one."""
+    """The file of the database, if there is one."""
     administrator: "Administrator | None" = None
-    """Who does what docs/operations.md says, where it says something."""
+    """Performs the procedures of docs/operations.md, if the workload has any."""
 
     def __init__(self, prefix: str, bug: str, directory: Path, kafka: Topics) -> None:
         self.prefix, self.bug, self.directory, self.kafka = prefix, bug, directory, kafka
@@ -136,35 +136,37 @@ class Workload(ABC):
     @classmethod
     @abstractmethod
     def feed(cls, seed: int, records: int) -> Feed:
-        """What is produced: so many records, and the epilogue."""
+        """The records to produce, and the epilogue."""
 
     @abstractmethod
     def create(self) -> None:
-        """Make the topics."""
+        """Create the topics."""
 
     @abstractmethod
     def start(self, name: str) -> Start:
-        """How the worker of this name is started."""
+        """How to start the worker of this name."""
 
     @abstractmethod
-    def read(self, acknowledged: Acknowledged, fed_at_s: float) -> History:
-        """Everything there is to judge by. ``fed_at_s``: when, on the wall clock, the last record was acknowledged.
+    def read(self, acknowledged: Acknowledged, last_ack_s: float) -> History:
+        """Read the history. ``last_ack_s``: when the last record was acknowledged, in seconds since 1970.
 
-        Raises OSError or Refused where the broker does not answer.
+        Raises OSError or BrokerError.
         """
 
     def backlog(self) -> int:
-        """How many records of the outputs are not in the database yet. Raises OSError or Refused."""
+        """How many output records are not in the database yet. Raises OSError or BrokerError."""
         return 0
 
-    def ready(self, worker: Lives) -> bool:
-        """Whether the present life of a worker is ready, as far as one can see: it consumes."""
+    def ready(self, worker: MonitoredWorker) -> bool:
+        """Whether the current process of a worker is ready; by default, whether it consumes."""
         return worker.consuming
 
-    def judge_workers(self, workers: Mapping[str, Lives], before: History, after: History) -> Iterable[Finding]:
-        """What the workers themselves say and said, once everything is settled; ``before``: when they were started."""
+    def judge_workers(
+        self, workers: Mapping[str, MonitoredWorker], before: History, after: History
+    ) -> Iterable[Finding]:
+        """Judge pages and logs of the workers once everything is settled; ``before``: the history at their start."""
         return ()
 
     def judge_disks(self, history: History, names: Collection[str]) -> Iterable[Finding]:
-        """What is wrong on the disks of these workers, which have ended."""
+        """Judge the disks of these workers, which have stopped."""
         return ()
