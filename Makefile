@@ -64,17 +64,17 @@ picture: .venv/dev.stamp ## Take the README's picture of the overview anew
 
 .PHONY: bench
 bench: .venv/bench.stamp ## Measure the core, and the batch against pandas, Polars and DuckDB
-	$(BIN)/python benchmarks/core.py
-	$(BIN)/python benchmarks/batch.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.core
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.batch
 
 .PHONY: bench-transport
 bench-transport: .venv/dev.stamp kafka ## Measure the transport on a real Kafka, beside Faust as it comes
-	$(BIN)/python benchmarks/transport.py
-	$(BIN)/python benchmarks/roles.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.transport
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.roles
 
 .PHONY: bench-pipeline
 bench-pipeline: .venv/dev.stamp kafka ## Measure the whole pipeline on a real Kafka
-	$(BIN)/python benchmarks/pipeline.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.pipeline
 
 .PHONY: mutants
 mutants: .venv/dev.stamp ## Break the rules on purpose: does a test notice?
