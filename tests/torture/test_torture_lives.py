@@ -27,6 +27,10 @@ def test_a_replay_that_counts_twice_is_found() -> None:
 
 
 def test_a_bug_is_found_here_too() -> None:
-    done = program("torture.lives", "--lives", "20", "--seed", "3", "--bug", "forget-results")
-    assert done.returncode == 1
-    assert "LOST" in done.stderr
+    # Where in its work a life ends is up to the clock too, so a busy machine may miss the bug once.
+    runs = (
+        program("torture.lives", "--lives", "20", "--seed", str(seed), "--bug", "forget-results") for seed in (3, 4, 5)
+    )
+    found = next((run for run in runs if run.returncode == 1), None)
+    assert found is not None
+    assert "LOST" in found.stderr
