@@ -166,8 +166,11 @@ define FETCH_KAFKA
 	fi
 endef
 
-.venv/kafka.stamp: tests/broker/pom.xml .venv/python.stamp
+.venv/kafka.stamp: tests/broker/pom.xml tests/broker/class_archive.py .venv/run.stamp
 	$(call FETCH_KAFKA)
+	@if command -v java >/dev/null && [ -e $@ ]; then \
+		PYTHONPATH=tests $(BIN)/python -m broker.class_archive || echo "Kafka starts slower: no archive of its classes"; \
+	fi
 
 .venv/kafka-%.stamp: tests/broker/pom.xml .venv/python.stamp
 	$(call FETCH_KAFKA,-Dkafka.version=$*)
