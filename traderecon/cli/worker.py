@@ -163,7 +163,7 @@ def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
             WorkerLock(settings.data_dir).release()
         except WorkerRunning as error:
             fail(Exit.CONFIG, str(error))
-    findings = [finding for finding in run_async(checks(settings, roles)) if finding.check != "web port"]
+    findings = run_async(checks(settings, roles, listening=True))
     for finding in findings:
         if finding.level is Level.WARN and finding.check != "sqlite":  # not at every start: ``doctor`` reports it
             say(f"warning: {finding}")
