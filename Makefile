@@ -64,17 +64,17 @@ picture: .venv/dev.stamp ## Take the README's picture of the overview anew
 
 .PHONY: bench
 bench: .venv/bench.stamp ## Measure the core, and the batch against pandas, Polars and DuckDB
-	$(BIN)/python benchmarks/core.py
-	$(BIN)/python benchmarks/batch.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.core
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.batch
 
 .PHONY: bench-transport
 bench-transport: .venv/dev.stamp kafka ## Measure the transport on a real Kafka, beside Faust as it comes
-	$(BIN)/python benchmarks/transport.py
-	$(BIN)/python benchmarks/roles.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.transport
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.roles
 
 .PHONY: bench-pipeline
 bench-pipeline: .venv/dev.stamp kafka ## Measure the whole pipeline on a real Kafka
-	$(BIN)/python benchmarks/pipeline.py
+	PYTHONPATH=tests $(BIN)/python -m benchmarks.pipeline
 
 .PHONY: mutants
 mutants: .venv/dev.stamp ## Break the rules on purpose: does a test notice?
@@ -166,8 +166,11 @@ define FETCH_KAFKA
 	fi
 endef
 
-.venv/kafka.stamp: tests/broker/pom.xml .venv/python.stamp
+.venv/kafka.stamp: tests/broker/pom.xml tests/broker/class_archive.py .venv/run.stamp
 	$(call FETCH_KAFKA)
+	@if command -v java >/dev/null && [ -e $@ ]; then \
+		PYTHONPATH=tests $(BIN)/python -m broker.class_archive || echo "Kafka starts slower: no archive of its classes"; \
+	fi
 
 .venv/kafka-%.stamp: tests/broker/pom.xml .venv/python.stamp
 	$(call FETCH_KAFKA,-Dkafka.version=$*)

@@ -1,6 +1,6 @@
 """``traderecon reconcile`` beside pandas and Polars, on the same files in the same run.
 
-    python benchmarks/batch.py [--trades 1000000] [--rounds 3] [--only NAME ...]
+    PYTHONPATH=tests python -m benchmarks.batch [--trades 1000000] [--rounds 3] [--only NAME ...]
 
 Each engine reads the three CSV files of ``traderecon simulate`` (profile typical), joins them and applies the founding
 checks, each in a process of its own, the engines in turn in every round. The others compute in binary floats, take
@@ -104,10 +104,10 @@ def main() -> None:
         f"{chosen.trades:,} trades, {size / 2**20:.0f} MiB of CSV, {os.cpu_count()} processors, {chosen.rounds} rounds"
     )
     print(f"{'':24} {'wall s':>18} {'CPU s':>7} {'peak MiB':>9}   pairs that break")
-    for engine, figures in runs.items():
-        wall = [each["wall"] for each in figures]
+    for engine, measured in runs.items():
+        wall = [figures["wall"] for figures in measured]
         spread = f"{median(wall):.2f} ({min(wall):.2f}-{max(wall):.2f})"
-        cpu, mib = median(each["cpu"] for each in figures), median(each["mib"] for each in figures)
+        cpu, mib = median(figures["cpu"] for figures in measured), median(figures["mib"] for figures in measured)
         found = said[engine]
         breaks = json.loads(found)["states"].get("MISMATCHED", 0) if engine.startswith("traderecon") else found
         print(f"{engine:24} {spread:>18} {cpu:7.2f} {mib:9.0f}   {breaks}")

@@ -1,6 +1,6 @@
 """How many verdicts a second one core gives, under the founding rules: facts in, verdict out, in this process.
 
-    python benchmarks/core.py [--trades 20000] [--rounds 7]
+    PYTHONPATH=tests python -m benchmarks.core [--trades 20000] [--rounds 7]
 
 The yardstick is the comparison everybody writes first, on the same trades in the same run: floats in a dict, the same
 five checks, a list of reasons, no evidence. The ratio says what exactness, operands and hints cost; it holds on any
@@ -45,8 +45,8 @@ def as_floats(facts: tuple[Fact, ...]) -> dict[str, dict[str, Any]]:
             sides["pnl"] = {"pnl_impact": float(leg.pnl_impact or 0), "commission": float(leg.commission or 0)}
         else:
             name = "execution" if isinstance(leg, Execution) else "confirmation"
-            terms = {"ticker": leg.ticker, "quantity": float(leg.quantity), "price": float(leg.price)}
-            sides[name] = {**terms, "at": leg.timestamp_ns / 1e9}
+            terms = {"ticker": leg.ticker, "quantity": float(leg.quantity or 0), "price": float(leg.price or 0)}
+            sides[name] = {**terms, "at": (leg.timestamp_ns or 0) / 1e9}
     return sides
 
 

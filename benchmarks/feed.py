@@ -6,17 +6,14 @@ Both are asked in the same words, so that a benchmark does not know which one it
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
 
+from broker.kafka_server import Kafka
+
 from traderecon import clock
 from traderecon.transport.log import Log, Writer
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # the Kafka of the tests
-
-from broker.kafka_server import Kafka
 
 PARTITIONS = 4
 LEGS = 4

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
-from feed import PARTITIONS, Row, rows
+from benchmarks.feed import PARTITIONS, Row, rows
 
 BATCH_BYTES = 900_000
 

@@ -1,6 +1,6 @@
 """The whole pipeline on a real Kafka: how fast does it come through what lies in the topics?
 
-    python benchmarks/pipeline.py [--trades 200000] [--profile typical] [--rounds 1] [--hot 25]
+    PYTHONPATH=tests python -m benchmarks.pipeline [--trades 200000] [--profile typical] [--rounds 1] [--hot 25]
 
 The day's messages are in the input topics; then ``traderecon worker`` is started as a user would start it, and watched
 from outside. Time runs from the last look at which nothing was in the journal to the look at which the last result was
@@ -21,15 +21,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from feed import PARTITIONS, KafkaLog
-from transport import spread
-
-from traderecon.simulator import PROFILES, messages
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
 from groups import group_of
 from pipeline_case import Installation, Running
+
+from benchmarks.feed import PARTITIONS, KafkaLog
+from benchmarks.transport import spread
+from traderecon.simulator import PROFILES, messages
 
 SEED = 7
 GRACE_S = 86_400
@@ -123,7 +120,8 @@ def measure(watch: Watch, worker: Running, records: int) -> Figures:
             break
         patiently(worker, limit)
     ends_s: dict[str, float] = {}
-    stored, published, asked, legs = 0, None, begun, {}
+    legs: dict[tuple[str, int], int] = {}
+    stored, published, asked = 0, None, begun
     while published is None or stored < published:
         patiently(worker, limit)
         if (now := watch.stored()) > stored:

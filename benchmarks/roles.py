@@ -1,6 +1,6 @@
 """Two roles in one process: what does one feel of the other's trouble?
 
-    python benchmarks/roles.py [--rate 200] [--seconds 8] [--rounds 1]
+    PYTHONPATH=tests python -m benchmarks.roles [--rate 200] [--seconds 8] [--rounds 1]
 
 Apps a and b on our transport, each with a group of its own, are services of one worker on a real Kafka; each passes
 on what it reads. Latency is from the produce call to the arrival of the output at a consumer in this process; a record
@@ -28,8 +28,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import aiokafka
-from feed import PARTITIONS, KafkaLog
-from jobs import work_on
+
+from benchmarks.feed import PARTITIONS, KafkaLog
+from benchmarks.jobs import work_on
 
 ROLES = ("a", "b")
 SESSION_S = 3

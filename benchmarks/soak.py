@@ -1,7 +1,8 @@
 """A soak: a worker is fed at full speed for as long as asked; does its memory stay flat, and does it catch up?
 
-    python benchmarks/soak.py [--messages 5000000] [--broker embedded|kafka] [--profile typical|alone] [--json]
-    python benchmarks/soak.py --speed 2000
+    PYTHONPATH=tests python -m benchmarks.soak [--messages 5000000] [--broker embedded|kafka] [--profile typical|alone]
+        [--json]
+    PYTHONPATH=tests python -m benchmarks.soak --speed 2000
 
 One ``traderecon worker`` with all roles, as a user would start it, seen from outside. The feeder stays ahead of it, and
 of every role, by a bounded number of messages; graces are short, so that the trades that wait are bounded too. The
@@ -30,16 +31,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from feed import EmbeddedLog, KafkaLog
+from broker.waiting import until
+from pipeline_case import READY_S, Installation, Running
 
+from benchmarks.feed import EmbeddedLog, KafkaLog
 from traderecon import clock
 from traderecon.records import Source
 from traderecon.simulator import PROFILES, Sent, messages
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from broker.waiting import until
-from pipeline_case import READY_S, Installation, Running
 
 SEED = 7
 PARTITIONS = 4
@@ -279,7 +277,7 @@ def main() -> None:
         arguments.error("--speed: the clock of a Kafka cannot be set; leave --broker out")
     with TemporaryDirectory(prefix="traderecon-soak-", dir=chosen.directory) as folder:
         directory = Path(folder)
-        settings: dict[str, object] = {"grace_seconds": GRACE_S, "topic_partitions": PARTITIONS}
+        settings: dict[str, Any] = {"grace_seconds": GRACE_S, "topic_partitions": PARTITIONS}
         if chosen.speed > 1:
             settings |= FAST
         log: KafkaLog | EmbeddedLog

@@ -1,7 +1,8 @@
 """The transport on a real Kafka, beside Faust as it comes, in the same run.
 
-    python benchmarks/transport.py [--records 400000] [--stock-records 8000] [--rounds 3] [--only JOB ...]
-    python benchmarks/transport.py --log embedded      ours alone, on the embedded log
+    PYTHONPATH=tests python -m benchmarks.transport [--records 400000] [--stock-records 8000] [--rounds 3]
+        [--only JOB ...]
+    PYTHONPATH=tests python -m benchmarks.transport --log embedded      ours alone, on the embedded log
 
 One worker, topics of four partitions filled beforehand with executions as JSON. Each measurement is a process of its
 own, ours and stock in turn in every round. The rate is from the first record delivered to the last one acknowledged:
@@ -28,8 +29,8 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from feed import PARTITIONS, EmbeddedLog, KafkaLog, rows
-from jobs import WORKERS, Figures, Task
+from benchmarks.feed import PARTITIONS, EmbeddedLog, KafkaLog, rows
+from benchmarks.jobs import WORKERS, Figures, Task
 
 SIDES = {
     "fetch": ("aiokafka",),

@@ -75,7 +75,7 @@ def commands() -> dict[str, set[str]]:
 def unknown(words: str) -> str | None:
     """What of a command line is not there; None: all of it is."""
     at: click.Command = command
-    context = click.Context(at)
+    context = click.Context(at, **at.context_settings)
     rest = [word.strip(",;:.") for word in words.split()]
     while isinstance(at, click.Group) and rest and re.fullmatch(r"[a-z][a-z-]*(,[a-z-]+)*", rest[0]):
         name = rest.pop(0)

@@ -45,7 +45,7 @@ def chosen(pattern: re.Pattern[str]) -> list[tuple[str, str]]:
 def require_parsed(given: list[str]) -> None:
     """Raise click's UsageError if the product has no such command or option."""
     command: click.Command = traderecon
-    context = click.Context(traderecon, info_name="traderecon", resilient_parsing=True)
+    context = click.Context(traderecon, info_name="traderecon", resilient_parsing=True, **traderecon.context_settings)
     while isinstance(command, click.Group) and given and not given[0].startswith("-"):
         name, found, given = command.resolve_command(context, given)
         assert found is not None

@@ -31,7 +31,7 @@ from traderecon.sink.store import Store
 from traderecon.stage import Stage
 from traderecon.telemetry import Metrics, incidents, lag
 from traderecon.topics import Topics, topics
-from traderecon.transport.app import StreamApp
+from traderecon.transport.app import StreamApp, TopicUse
 from traderecon.transport.incidents import Kind
 from traderecon.transport.retry_counts import RetryCounts
 from traderecon.worker import free_space, log_retention
@@ -117,8 +117,12 @@ async def settle_database(settings: Settings, identity: Identity) -> None:
 
 def _intake(context: Context) -> StreamApp:
     names = context.topics
-    writes, reads = (names.legs, names.dead_letters, names.accounts), (names.legs, names.actions)
-    stage = _stage(context, "intake", writes=writes, reads=reads)
+    stage = _stage(
+        context,
+        "intake",
+        writes=(names.legs, names.dead_letters, names.accounts),
+        reads=(names.legs, names.actions),
+    )
     intake_agent.attach(
         stage,
         clock_step_s=context.settings.clock_step_seconds,
@@ -168,7 +172,6 @@ def _web(
     app = _app(
         context,
         "web",
-        web=True,
         web_host=settings.web_host if listening is None else listening.getsockname()[0],
         web_port=settings.web_port,
         streams=False,
@@ -217,8 +220,11 @@ def _app(context: Context, role: str, *, name: str = "", **options: Any) -> Stre
     )
 
 
-def _stage(context: Context, role: str, writes: Collection[str], **options: Any) -> Stage:
-    app = _app(context, role, writes=writes, fixed=(context.topics.legs, *context.topics.outputs), **options)
+def _stage(
+    context: Context, role: str, *, writes: Collection[str], reads: Collection[str] = (), **options: Any
+) -> Stage:
+    topic_use = TopicUse(writes, reads, fixed=(context.topics.legs, *context.topics.outputs))
+    app = _app(context, role, topic_use=topic_use, **options)
     retry_counts = RetryCounts(context.home.directory / role / "retry-counts.json")
     return Stage(app, context.topics, context.settings.topic_partitions, context.metrics, retry_counts)
 

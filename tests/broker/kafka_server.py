@@ -25,6 +25,8 @@ from broker.waiting import pause, until
 
 JARS = Path(os.environ.get("KAFKA_JARS") or Path(sys.prefix) / "kafka")
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.level=WARN")
+ARCHIVE = JARS / "classes.jsa"
+"""The classes of a node, ready to be mapped (``class_archive``): a node starts in half the time with it."""
 STOP_S = 180
 NOBODY = "nobody"  # a group
 
@@ -75,13 +77,14 @@ class Died(AssertionError):
 class Kafka(Topics):
     """One Kafka node that keeps everything in ``directory``; it has its address at once, and runs when started."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, jvm: tuple[str, ...] = ()) -> None:
         ports = (reserved(), reserved())
         for port in ports:
             weakref.finalize(self, port.close)
         client, controller = (port.getsockname()[1] for port in ports)
         super().__init__(f"127.0.0.1:{client}")
         self.directory = directory
+        self._jvm_options = (*JVM, *(jvm or ((f"-XX:SharedArchiveFile={ARCHIVE}",) if ARCHIVE.exists() else ())))
         self.controller = f"127.0.0.1:{controller}"
         self._cluster_id = new_cluster_id()
         self._log = directory / "server.log"
@@ -196,7 +199,7 @@ class Kafka(Topics):
         bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [*bound, "java", *JVM, "-cp", f"{JARS}/*", *program],
+                [*bound, "java", *self._jvm_options, "-cp", f"{JARS}/*", *program],
                 cwd=self.directory,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

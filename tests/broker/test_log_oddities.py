@@ -11,14 +11,14 @@ from broker.stage import Stage
 from traderecon.exit_codes import Exit
 from traderecon.tables import BatchTable
 from traderecon.transport import Outgoing
-from traderecon.transport.app import StreamApp
+from traderecon.transport.app import StreamApp, TopicUse
 
 TRANSACTIONS = 40
 
 
 def ours(case: Case) -> StreamApp:
     """Hands on every record it has not seen, and remembers it."""
-    app = our_app(case, writes=[case.topic("out")])
+    app = our_app(case, topic_use=TopicUse(writes=[case.topic("out")]))
     table = BatchTable(app, name="seen", partitions=1)
     app.tables.add(table)
 

@@ -11,7 +11,7 @@ from broker.case import Case, our_app
 from broker.stage import Stage
 
 from traderecon.transport import Outgoing
-from traderecon.transport.app import StreamApp
+from traderecon.transport.app import StreamApp, TopicUse
 
 PARTITIONS = 5
 BACKLOG = 4_000
@@ -20,7 +20,7 @@ BACKLOG = 4_000
 
 def ours(case: Case) -> StreamApp:
     """Tells which partition each batch is of."""
-    app = our_app(case, writes=[case.topic("out")])
+    app = our_app(case, topic_use=TopicUse(writes=[case.topic("out")]))
 
     @app.agent(app.topic(case.topic("in")))
     async def tell(batches: Any) -> None:

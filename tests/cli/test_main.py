@@ -111,7 +111,7 @@ def groups(at: click.Command, words: tuple[str, ...] = ()) -> Iterator[tuple[tup
     """Every group of commands, with its name."""
     if isinstance(at, click.Group):
         yield words, at
-        context = click.Context(at)
+        context = click.Context(at, **at.context_settings)
         for name in at.list_commands(context):
             below = at.get_command(context, name)
             assert below is not None
@@ -128,7 +128,7 @@ def test_no_summary_of_a_command_is_truncated() -> None:
 
 def test_help_is_no_markup() -> None:
     for words, group in groups(command):
-        context = click.Context(group)
+        context = click.Context(group, **group.context_settings)
         for name in group.list_commands(context):
             if name != "torture":  # its options are the harness's
                 assert "``" not in run(*words, name, "--help")[1]

@@ -6,7 +6,7 @@ import pytest
 from ops.live import Prometheus, exporter, scraped
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A Prometheus that scrapes every metric and evaluates the rules."""
     with exporter() as port, scraped(port, tmp_path_factory.mktemp("prometheus")) as live:

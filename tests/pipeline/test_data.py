@@ -33,7 +33,7 @@ def test_the_same_leg_again_is_counted_and_another_under_its_version_is_a_confli
 
 @pytest.mark.matrix("D9")
 def test_one_sided_legs_become_breaks_in_little_memory(installation: Installation) -> None:
-    """A million of them is a command: `python benchmarks/soak.py --profile alone`."""
+    """A million of them is a command: `PYTHONPATH=tests python -m benchmarks.soak --profile alone`."""
     worker = installation.start_ready()
     for partition in range(installation.partitions):
         trades = range(partition, ONE_SIDED, installation.partitions)

@@ -357,3 +357,12 @@ def test_the_exit_code_is_that_of_the_worst_finding() -> None:
         bad("d", "", "", unreachable=True),
     )
     assert [exit_code(some) for some in ([], [fine, odd], [fine, wrong], [gone, wrong])] == [0, 0, 78, 4]
+
+
+def test_a_worker_does_not_ask_the_port_that_it_has_already(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADERECON_WEB_PORT", "5000")
+    with socket.create_server((address, 5000)) as listening:
+        asyncio.run(checks(load(), listening=True))
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has connected
+            listening.accept()

@@ -14,7 +14,7 @@ from traderecon.sink.store import Store
 from traderecon.stage import Stage
 from traderecon.telemetry.metrics import Metrics
 from traderecon.topics import topics
-from traderecon.transport.app import StreamApp
+from traderecon.transport.app import StreamApp, TopicUse
 from traderecon.transport.retry_counts import RetryCounts
 
 
@@ -24,7 +24,7 @@ def main(directory: Path) -> None:
         "sink",
         broker=f"embedded://{directory}",
         data_dir=directory / "tables",
-        writes=(topics().dead_letters,),
+        topic_use=TopicUse(writes=[topics().dead_letters]),
         batch_records=100,
     )
     store, metrics = Store.open(f"sqlite:///{directory / 't.db'}"), Metrics()

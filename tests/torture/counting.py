@@ -18,7 +18,7 @@ from torture.bugs import BUGS
 from torture.reported_clock import report_clock
 from traderecon.tables import BatchTable
 from traderecon.transport import MicroBatch, Outgoing
-from traderecon.transport.app import StreamApp, Timing
+from traderecon.transport.app import StreamApp, Timing, TopicUse
 
 PARTITIONS = 4
 
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> None:
         broker=options.broker,
         data_dir=options.data_dir,
         partitions=PARTITIONS,
-        writes=[f"{options.prefix}-out"],
+        topic_use=TopicUse(writes=[f"{options.prefix}-out"]),
         instance=options.instance,
         timing=Timing(session_s=options.session_timeout, commit_interval_s=options.commit_interval),
         batch_records=options.batch_records,

@@ -27,6 +27,10 @@ def test_a_replay_that_counts_twice_is_found() -> None:
 
 
 def test_a_seeded_bug_is_found_on_the_embedded_log() -> None:
-    completed = program("torture.lives", "--lives", "20", "--seed", "3", "--bug", "forget-results")
-    assert completed.returncode == 1
-    assert "LOST" in completed.stderr
+    # The kill also depends on the machine's speed, so one seed may miss the bug on a busy machine.
+    runs = (
+        program("torture.lives", "--lives", "20", "--seed", str(seed), "--bug", "forget-results") for seed in (3, 4, 5)
+    )
+    found = next((run for run in runs if run.returncode == 1), None)
+    assert found is not None
+    assert "LOST" in found.stderr

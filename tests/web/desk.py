@@ -183,7 +183,7 @@ def main(folder: str, url: str, port: str, *words: str) -> None:
         "t-web",
         broker=f"embedded://{folder}",
         data_dir=Path(folder) / "tables",
-        web=True,
+        web_host="127.0.0.1",
         web_port=int(port),
         web_application_options={"middlewares": web.middlewares()},
     )

@@ -24,8 +24,9 @@ from traderecon.audit.findings import Finding, Findings, Kind
 from traderecon.audit.links import HISTORY, ChainedTable, chained_tables, chainless_topics, table_of
 from traderecon.records.checkpoint import Checkpoint, TopicPartition
 from traderecon.records.formats import OtherFormat
-from traderecon.sink.break_projection import BREAKS, EVENTS, RESULTS, HistoryEntry, Projection, project
+from traderecon.sink.break_projection import HistoryEntry, Projection, project
 from traderecon.sink.chain import START
+from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColumns
 from traderecon.sink.purge import ChainStart
 from traderecon.topics import Topics
 
@@ -37,9 +38,9 @@ _TRADES = (
     "SELECT trade_id, version, decided_at, result, id FROM result_history "
     "WHERE content_sha256 IS NULL ORDER BY trade_id, version, id"
 )
-_EVENTS = f"SELECT {', '.join(EVENTS)} FROM break_events WHERE break_id = ? ORDER BY version"  # noqa: S608  # our names
-_RESULTS = f"SELECT {', '.join(RESULTS)} FROM results ORDER BY trade_id"  # noqa: S608  # the same
-_BREAKS = f"SELECT {', '.join(BREAKS)} FROM breaks ORDER BY trade_id"  # noqa: S608  # the same
+_EVENTS = f"SELECT {', '.join(BreakEventColumns._fields)} FROM break_events WHERE break_id = ? ORDER BY version"  # noqa: S608  # our names
+_RESULTS = f"SELECT {', '.join(ResultColumns._fields)} FROM results ORDER BY trade_id"  # noqa: S608  # the same
+_BREAKS = f"SELECT {', '.join(BreakColumns._fields)} FROM breaks ORDER BY trade_id"  # noqa: S608  # the same
 _OFFSETS = "SELECT topic, partition, next_offset, head FROM sink_offsets"
 
 
@@ -206,8 +207,8 @@ def _states(
 
 def _check_trades(connection: sqlite3.Connection, findings: Findings) -> Iterator[int]:
     """Check every trade against its rows in the other tables; yields the number of results of each."""
-    results = _SortedRows("results", RESULTS, connection.execute(_RESULTS))
-    breaks = _SortedRows("breaks", BREAKS, connection.execute(_BREAKS))
+    results = _SortedRows("results", ResultColumns._fields, connection.execute(_RESULTS))
+    breaks = _SortedRows("breaks", BreakColumns._fields, connection.execute(_BREAKS))
     events = 0
     with closing(connection.execute(_TRADES)) as rows:
         for trade_id, group in groupby(rows, key=lambda row: row[0]):
@@ -250,10 +251,16 @@ def _check_event_ids(trade_id: Any, history: Iterable[tuple[Any, ...]]) -> Itera
 def _check_events(connection: sqlite3.Connection, expected: Projection) -> Iterator[Finding]:
     if expected.break_row is None:
         return
-    derived = {row[1]: tuple(row) for row in expected.events}
-    stored = {row[1]: row for row in connection.execute(_EVENTS, (expected.break_row[0],))}
+    derived = {row.version: row for row in expected.events}
+    stored = {row[1]: row for row in connection.execute(_EVENTS, (expected.break_row.break_id,))}
     for version in sorted({*derived, *stored}, key=repr):
-        yield from _differences("break_events", EVENTS, expected.result[0], derived.get(version), stored.get(version))
+        yield from _differences(
+            "break_events",
+            BreakEventColumns._fields,
+            expected.result.trade_id,
+            derived.get(version),
+            stored.get(version),
+        )
 
 
 class _SortedRows:

@@ -102,12 +102,12 @@ def worker(*, roles: tuple[str, ...], port: int | None, loglevel: str, tied: boo
 def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, loglevel: str) -> None:
     """Run the preflight, then the stages until a signal; ends with SystemExit."""
     # These import Faust, which would slow down `--help`.
-    import faust
     from mode import loop
 
     from traderecon.app import apps, identity_of, settle_database
     from traderecon.cli.broker import run as run_async
     from traderecon.sink.database import StoreError
+    from traderecon.worker.event_loop import AppRunner
     from traderecon.worker.home import take_home
     from traderecon.worker.identity import OtherIdentity
     from traderecon.worker.memory import tune_gc
@@ -132,9 +132,7 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
         fail(Exit.CONFIG, f"{settings.data_dir}: {error.strerror or error}: correct TRADERECON_DATA_DIR")
     if here.listening is listening:
         _announce(settings, roles, *listening.getsockname()[:2])
-    worker = faust.Worker(*stages, loglevel=loglevel.upper(), redirect_stdouts=False, quiet=True)
-    worker.spinner = None
-    worker.execute_from_commandline()
+    AppRunner(*stages, loglevel=loglevel).execute_from_commandline()
 
 
 def _announce(settings: Settings, roles: tuple[str, ...], host: str, port: int) -> None:
@@ -163,7 +161,7 @@ def _preflight(settings: Settings, roles: tuple[str, ...]) -> None:
             WorkerLock(settings.data_dir).release()
         except WorkerRunning as error:
             fail(Exit.CONFIG, str(error))
-    findings = [finding for finding in run_async(checks(settings, roles)) if finding.check != "web port"]
+    findings = run_async(checks(settings, roles, listening=True))
     for finding in findings:
         if finding.level is Level.WARN and finding.check != "sqlite":  # not at every start: ``doctor`` reports it
             say(f"warning: {finding}")

@@ -23,10 +23,11 @@ from traderecon.worker.roles import ROLES
 __all__ = ["Finding", "Level", "checks", "exit_code"]
 
 
-async def checks(settings: Settings, roles: Collection[str] = ROLES) -> list[Finding]:
+async def checks(settings: Settings, roles: Collection[str] = ROLES, *, listening: bool = False) -> list[Finding]:
     """All findings, in the order to fix them in; takes about ten seconds if a broker does not answer.
 
-    ``roles``: the roles to run; what only other roles need is not checked.
+    ``roles``: the roles to run; what only other roles need is not checked. ``listening``: the caller has the port of
+    the pages, so it is not checked.
     """
     findings = [*versions(), *readable_codecs(), *files()]
     findings += [*data_directory(settings), *database_disk(settings), *rules_file(settings)]
@@ -34,4 +35,6 @@ async def checks(settings: Settings, roles: Collection[str] = ROLES) -> list[Fin
     findings += [finding async for finding in broker(settings, roles)]
     answered = not any(finding.unreachable for finding in findings)
     findings += [finding async for finding in database(settings, answered=answered)]
-    return [*findings, *web_host(settings), *web_port(settings)]
+    findings += web_host(settings)
+    findings += () if listening else web_port(settings)
+    return findings

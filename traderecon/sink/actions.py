@@ -4,13 +4,13 @@ The attempt number of a replay follows from the order on the topic: all actions 
 """
 
 from collections import Counter
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records.action import Action, DeadLetterAction, Deed, Hold, Release, RulesChange, decode_action
 from traderecon.sink.chain import link
+from traderecon.sink.columns import ActionColumns, RulesChangeColumns
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.legal_holds import take_hold
 from traderecon.sink.statements import Statements
@@ -27,7 +27,7 @@ _REPLAYS = "SELECT count(*) FROM dead_letter_actions WHERE root = ? AND deed = '
 
 def write_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[WriteResult, str]:
     """Write the actions that are not stored yet; returns what was written and the new head of the chain."""
-    rows: list[tuple[Any, ...]] = []
+    rows: list[ActionColumns] = []
     seen: set[str] = set()
     replays: Counter[str] = Counter()
     head = feed.head
@@ -53,10 +53,20 @@ def write_actions(connection: Connection, sql: Statements, feed: Feed) -> tuple[
         content = record.value or b""
         head = link(head, feed.topic, feed.partition, record.offset, content)
         rows.append(
-            (
-                *(action.action_id, action.deed, action.letter, action.root, attempt),
-                *(action.by, action.at, action.reason, content.decode()),
-                *(feed.topic, feed.partition, record.offset, head),
+            ActionColumns(
+                action_id=action.action_id,
+                deed=action.deed,
+                letter=action.letter,
+                root=action.root,
+                attempt=attempt,
+                by=action.by,
+                at=action.at,
+                reason=action.reason,
+                action=content.decode(),
+                topic=feed.topic,
+                partition=feed.partition,
+                offset=record.offset,
+                chain=head,
             )
         )
     return WriteResult(insert_rows(connection, sql.action, rows)), head
@@ -73,9 +83,17 @@ def _write_rules_change(
     """Rules changes have no chain; the row names the message it came from."""
     if connection.exec_driver_sql(_CHANGE_EXISTS, (change.action_id,)).first():
         return
-    difference = msgspec.json.encode(change.difference).decode()
-    row = (
-        *(change.action_id, change.partition, change.offset, change.before, change.after, difference),
-        *(appended_at(record), (record.value or b"").decode(), feed.topic, feed.partition, record.offset),
+    row = RulesChangeColumns(
+        action_id=change.action_id,
+        journal_partition=change.partition,
+        journal_offset=change.offset,
+        before_sha256=change.before,
+        after_sha256=change.after,
+        difference=msgspec.json.encode(change.difference).decode(),
+        at=appended_at(record),
+        action=(record.value or b"").decode(),
+        topic=feed.topic,
+        partition=feed.partition,
+        offset=record.offset,
     )
     insert_rows(connection, sql.rules_change, [row])

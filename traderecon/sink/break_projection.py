@@ -13,19 +13,8 @@ from typing import Any, NamedTuple
 from traderecon.records import Transition
 from traderecon.records.codes import worst_severity
 from traderecon.records.result_message import ResultHead, decode_head
+from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColumns
 from traderecon.sink.decoding import json_list
-
-Row = tuple[Any, ...]
-
-RESULTS = (
-    *("trade_id", "version", "state", "reasons", "hints", "event_id", "event_time", "decided_at"),
-    *("ticker", "notional", "severity"),
-)
-BREAKS = (
-    *("break_id", "trade_id", "status", "state", "reasons", "severity", "ticker", "notional", "event_time"),
-    *("opened_at", "changed_at", "resolved_at", "version", "event_id"),
-)
-EVENTS = ("break_id", "version", "trade_id", "transition", "state", "reasons", "event_id", "previous_event_id", "at")
 
 
 class BreakStatus(StrEnum):
@@ -53,11 +42,11 @@ class DatedResult(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """The rows, with columns in the order of the constants above; ``break_row`` is None if the trade never broke."""
+    """The rows; ``break_row`` is None if the trade never broke."""
 
-    result: Row
-    break_row: Row | None
-    events: Sequence[Row]
+    result: ResultColumns
+    break_row: BreakColumns | None
+    events: Sequence[BreakEventColumns]
 
 
 class _Event(NamedTuple):
@@ -80,13 +69,22 @@ def project(history: Iterable[HistoryEntry]) -> Projection:
     return Projection(result_row(*results[-1]), _break_row(events), [_event_row(event) for event in events])
 
 
-def result_row(head: ResultHead, decided_at: str) -> Row:
+def result_row(head: ResultHead, decided_at: str) -> ResultColumns:
     """The ``results`` row of a trade whose newest result this is. ArithmeticError: an amount is not a number."""
     size = head.size
     severity = worst_severity(head.reasons)
-    return (
-        *(head.trade_id, head.version, head.state, json_list(head.reasons), json_list(head.hints), head.event_id),
-        *(size.event_time, decided_at, size.ticker, size.notional, severity and severity.value),
+    return ResultColumns(
+        trade_id=head.trade_id,
+        version=head.version,
+        state=head.state,
+        reasons=json_list(head.reasons),
+        hints=json_list(head.hints),
+        event_id=head.event_id,
+        event_time=size.event_time,
+        decided_at=decided_at,
+        ticker=size.ticker,
+        notional=size.notional,
+        severity=severity and severity.value,
     )
 
 
@@ -103,16 +101,23 @@ def _events(results: Sequence[DatedResult]) -> list[_Event]:
     return events
 
 
-def _event_row(event: _Event) -> Row:
+def _event_row(event: _Event) -> BreakEventColumns:
     head, decided_at = event.current
     previous = None if event.previous is None else event.previous.head.event_id
-    return (
-        *(head.broken.id, head.version, head.trade_id, event.transition.value, head.state, json_list(head.reasons)),
-        *(head.event_id, previous, decided_at),
+    return BreakEventColumns(
+        break_id=head.broken.id,
+        version=head.version,
+        trade_id=head.trade_id,
+        transition=event.transition.value,
+        state=head.state,
+        reasons=json_list(head.reasons),
+        event_id=head.event_id,
+        previous_event_id=previous,
+        at=decided_at,
     )
 
 
-def _break_row(events: Sequence[_Event]) -> Row | None:
+def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     """The break after these events, with the reasons of the newest event that has some."""
     status, classified, opened_at = BreakStatus.OPEN, None, ""
     for transition, current, _ in events:
@@ -126,8 +131,19 @@ def _break_row(events: Sequence[_Event]) -> Row | None:
         return None
     newest, changed_at = events[-1].current
     severity, size = worst_severity(classified.reasons), newest.size
-    return (
-        *(newest.broken.id, newest.trade_id, status.value, newest.state, json_list(classified.reasons)),
-        *(severity and severity.value, size.ticker, size.notional, size.event_time, opened_at, changed_at),
-        *(changed_at if status is BreakStatus.RESOLVED else None, newest.version, newest.event_id),
+    return BreakColumns(
+        break_id=newest.broken.id,
+        trade_id=newest.trade_id,
+        status=status.value,
+        state=newest.state,
+        reasons=json_list(classified.reasons),
+        severity=severity and severity.value,
+        ticker=size.ticker,
+        notional=size.notional,
+        event_time=size.event_time,
+        opened_at=opened_at,
+        changed_at=changed_at,
+        resolved_at=changed_at if status is BreakStatus.RESOLVED else None,
+        version=newest.version,
+        event_id=newest.event_id,
     )

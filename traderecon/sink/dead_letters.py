@@ -1,12 +1,12 @@
 """Write dead letters to the database: each rejected record once, however often its dead letter is repeated."""
 
 import logging
-from typing import Any
 
 from sqlalchemy import Connection
 
 from traderecon.records.dead_letter import decode_dead_letter
 from traderecon.sink.chain import link
+from traderecon.sink.columns import DeadLetterColumns
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, insert_rows
@@ -22,7 +22,7 @@ def write_dead_letters(connection: Connection, sql: Statements, feed: Feed) -> t
     A recreated input topic may have another malformed record at an offset whose dead letter is stored: this is logged
     as an error.
     """
-    rows: list[tuple[Any, ...]] = []
+    rows: list[DeadLetterColumns] = []
     digests: dict[tuple[str, int, int], str | None] = {}
     head = feed.head
     for record in feed.records:
@@ -42,21 +42,23 @@ def write_dead_letters(connection: Connection, sql: Statements, feed: Feed) -> t
         digests[origin] = dead_letter.sha256
         head = link(head, feed.topic, feed.partition, record.offset, dead_letter.content)
         rows.append(
-            (
-                dead_letter.code,
-                dead_letter.text,
-                *origin,
-                dead_letter.received_at,
-                dead_letter.sha256,
-                dead_letter.size,
-                dead_letter.key,
-                dead_letter.raw,
-                dead_letter.truncated,
-                feed.topic,
-                feed.partition,
-                record.offset,
-                head,
-                dead_letter.replay_of,
+            DeadLetterColumns(
+                code=dead_letter.code,
+                text=dead_letter.text,
+                source_topic=dead_letter.topic,
+                source_partition=dead_letter.partition,
+                source_offset=dead_letter.offset,
+                received_at=dead_letter.received_at,
+                sha256=dead_letter.sha256,
+                size=dead_letter.size,
+                key=dead_letter.key,
+                raw=dead_letter.raw,
+                truncated=dead_letter.truncated,
+                topic=feed.topic,
+                partition=feed.partition,
+                offset=record.offset,
+                chain=head,
+                replay_of=dead_letter.replay_of,
             )
         )
     return WriteResult(insert_rows(connection, sql.dead_letter, rows)), head

@@ -1,11 +1,10 @@
 """Write the ledger: one row per partition of inputs and journal, the same however often an account is repeated."""
 
-from typing import Any
-
 import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records.account import PartitionLedger, decode_account
+from traderecon.sink.columns import LedgerColumns
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, insert_rows
@@ -26,18 +25,18 @@ def write_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple
         tp = (account.topic, account.partition)
         ledger = ledgers.get(tp) or _stored_ledger(connection, tp) or PartitionLedger.starting_at(account)
         ledgers[tp] = ledger.with_account(account)
-    rows: list[tuple[Any, ...]] = [
-        (
+    rows = [
+        LedgerColumns(
             *tp,
-            ledger.start,
-            ledger.next_offset,
-            ledger.legs,
-            ledger.duplicates,
-            ledger.rejected,
-            ledger.control,
-            ledger.skipped,
-            ledger.unaccounted,
-            _encode(ledger.gaps).decode(),
+            start=ledger.start,
+            next_offset=ledger.next_offset,
+            legs=ledger.legs,
+            duplicates=ledger.duplicates,
+            rejected=ledger.rejected,
+            control=ledger.control,
+            skipped=ledger.skipped,
+            unaccounted=ledger.unaccounted,
+            gaps=_encode(ledger.gaps).decode(),
         )
         for tp, ledger in ledgers.items()
     ]

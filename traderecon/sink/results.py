@@ -8,7 +8,6 @@ and chain of a partition depend on that partition alone.
 import logging
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,8 +15,9 @@ from sqlalchemy import Connection
 from traderecon.records import Transition
 from traderecon.records.result_message import ResultHead, decode_head, same_content
 from traderecon.records.results import BREAK_STATES
-from traderecon.sink.break_projection import HistoryEntry, Row, project, result_row
+from traderecon.sink.break_projection import HistoryEntry, project, result_row
 from traderecon.sink.chain import link
+from traderecon.sink.columns import HistoryColumns, ResultColumns
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, appended_at, delete_in, insert_rows, select_in
@@ -45,8 +45,8 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
     topic, partition = feed.topic, feed.partition
     incoming = [result for record in feed.records if (result := _incoming(topic, partition, record)).is_break is breaks]
     existing = _ExistingResults(connection, feed, {result.trade_id for result in incoming})
-    history: list[Row] = []
-    newest: list[Row] = []
+    history: list[HistoryColumns] = []
+    newest: list[ResultColumns] = []
     changed_breaks: set[str] = set()
     received_at_ns: list[int] = []
     head = feed.head
@@ -59,9 +59,17 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
         value, offset = result.value, result.offset
         head = link(head, topic, partition, offset, value)
         history.append(
-            (
-                *(result.event_id, result.trade_id, result.version, result.state),
-                *(topic, partition, offset, result.decided_at, result.text, head),
+            HistoryColumns(
+                event_id=result.event_id,
+                trade_id=result.trade_id,
+                version=result.version,
+                state=result.state,
+                topic=topic,
+                partition=partition,
+                offset=offset,
+                decided_at=result.decided_at,
+                result=result.text,
+                chain=head,
             )
         )
         if earlier is not None and not existing.add(result, earlier):
@@ -85,7 +93,7 @@ def _write_breaks(connection: Connection, sql: Statements, trade_ids: Iterable[s
         project(map(HistoryEntry._make, history)) for _, history in groupby(rows, key=lambda row: str(row[0]))
     ]
     breaks = [projection.break_row for projection in projections if projection.break_row is not None]
-    delete_in(connection, _DELETE_EVENTS, [row[0] for row in breaks])
+    delete_in(connection, _DELETE_EVENTS, [row.break_id for row in breaks])
     insert_rows(connection, sql.break_event, [event for projection in projections for event in projection.events])
     insert_rows(connection, sql.break_row, breaks)
 
@@ -103,7 +111,7 @@ class _IncomingResult(msgspec.Struct, frozen=True, gc=False):
     decided_at: str
     value: bytes
     text: str
-    row: tuple[Any, ...]
+    row: ResultColumns
     received_at_ns: int | None
 
 
@@ -111,7 +119,7 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
     # Everything needed of a message is extracted at once: thousands of decoded messages would not fit the CPU caches.
     value, decided_at = record.value or b"", appended_at(record)
 
-    def decode(value: bytes) -> tuple[ResultHead, str, Row]:
+    def decode(value: bytes) -> tuple[ResultHead, str, ResultColumns]:
         head = decode_head(value)
         return head, value.decode(), result_row(head, decided_at)
 

@@ -1,15 +1,29 @@
 """The sink's SQL statements, generated from the tables as text for the driver: one statement writes hundreds of rows.
 
-A row is a tuple in the order of its table's columns, without the ``id`` the database assigns. SQLite releases the GIL
+A row is a named tuple of ``columns.py``. SQLite releases the GIL
 for each statement: with a statement per row, other Python threads would contend for it at every row.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
 from sqlalchemy import Executable, Table
 from sqlalchemy.dialects.sqlite import dialect, insert
 
+from traderecon.sink.columns import (
+    ActionColumns,
+    BeginningColumns,
+    BreakColumns,
+    BreakEventColumns,
+    DeadLetterColumns,
+    HistoryColumns,
+    LedgerColumns,
+    OffsetColumns,
+    ResultColumns,
+    RulesChangeColumns,
+    StatusColumns,
+)
 from traderecon.sink.schema import (
     beginnings,
     break_events,
@@ -23,9 +37,6 @@ from traderecon.sink.schema import (
     sink_offsets,
     standings,
 )
-
-NEVER_INSERTED = ("id", "content_sha256")
-"""Columns that the database assigns, and that a purge writes."""
 
 
 class Statement(NamedTuple):
@@ -61,40 +72,37 @@ def _for_rows(statement: Statement, count: int) -> str:
     return statement.prefix + ", ".join([statement.placeholders] * count) + statement.suffix
 
 
-def _columns(table: Table) -> list[str]:
-    return [column.name for column in table.columns if column.name not in NEVER_INSERTED]
+def _statement(statement: Executable, names: Sequence[str]) -> Statement:
+    text = str(statement.compile(dialect=dialect(), column_keys=names))  # type: ignore[attr-defined]
+    return Statement(*text.partition(f"({', '.join('?' * len(names))})"))
 
 
-def _statement(statement: Executable, table: Table) -> Statement:
-    columns = _columns(table)
-    text = str(statement.compile(dialect=dialect(), column_keys=columns))  # type: ignore[attr-defined]
-    return Statement(*text.partition(f"({', '.join('?' * len(columns))})"))
+def _insert(table: Table, columns: type[NamedTuple]) -> Statement:
+    return _statement(insert(table), columns._fields)
 
 
-def _insert(table: Table) -> Statement:
-    return _statement(insert(table), table)
-
-
-def _upsert(table: Table, *, newer_version_only: bool = False) -> Statement:
+def _upsert(table: Table, columns: type[NamedTuple], *, newer_version_only: bool = False) -> Statement:
     """Insert a row, or replace the row with the same key."""
     row = insert(table)
-    values = {name: row.excluded[name] for name in _columns(table) if not table.columns[name].primary_key}
+    values = {name: row.excluded[name] for name in columns._fields if not table.columns[name].primary_key}
     newer = row.excluded["version"] > table.columns["version"] if newer_version_only else None
-    return _statement(row.on_conflict_do_update(index_elements=table.primary_key, set_=values, where=newer), table)
+    return _statement(
+        row.on_conflict_do_update(index_elements=table.primary_key, set_=values, where=newer), columns._fields
+    )
 
 
 def statements() -> Statements:
     """The statements of all tables."""
     return Statements(
-        history=_insert(result_history),
-        result=_upsert(results, newer_version_only=True),
-        break_event=_insert(break_events),
-        break_row=_upsert(breaks),
-        dead_letter=_insert(dead_letters),
-        partition_status=_upsert(standings),
-        position=_upsert(sink_offsets),
-        account=_upsert(ledger),
-        action=_insert(dead_letter_actions),
-        beginning=_insert(beginnings),
-        rules_change=_insert(rules_changes),
+        history=_insert(result_history, HistoryColumns),
+        result=_upsert(results, ResultColumns, newer_version_only=True),
+        break_event=_insert(break_events, BreakEventColumns),
+        break_row=_upsert(breaks, BreakColumns),
+        dead_letter=_insert(dead_letters, DeadLetterColumns),
+        partition_status=_upsert(standings, StatusColumns),
+        position=_upsert(sink_offsets, OffsetColumns),
+        account=_upsert(ledger, LedgerColumns),
+        action=_insert(dead_letter_actions, ActionColumns),
+        beginning=_insert(beginnings, BeginningColumns),
+        rules_change=_insert(rules_changes, RulesChangeColumns),
     )

@@ -20,6 +20,7 @@ from traderecon.exit_codes import Exit
 from traderecon.records.checkpoint import TopicPartition
 from traderecon.sink.actions import write_actions
 from traderecon.sink.chain import START, chained_topics
+from traderecon.sink.columns import BeginningColumns, OffsetColumns
 from traderecon.sink.database import (
     TRUNCATE_EVERY_S,
     TRUNCATE_WAIT_MS,
@@ -200,7 +201,7 @@ class Store:
         """Start a chain of an empty database where the chain of another database starts after a purge."""
         tp = (start.topic, start.partition)
         with self._store_errors(), self._writing.begin() as connection:
-            connection.exec_driver_sql(self._sql.position.rows(1), (*tp, start.next_offset, start.head))
+            connection.exec_driver_sql(self._sql.position.rows(1), OffsetColumns(*tp, start.next_offset, start.head))
             save_chain_start(connection, start._replace(last_row=0))
         self._next = {**(self._next or {}), tp: start.next_offset}
 
@@ -227,8 +228,10 @@ class Store:
             first = self._earliest.get(tp, 0) if expected is None else 0
             if first and batch.topic in chained_topics(self._bound_topics(connection)):
                 # Earlier records have expired: the history of this partition is complete from here on.
-                connection.exec_driver_sql(self._sql.beginning.rows(1), (*tp, first, appended_at(records[0])))
-            connection.exec_driver_sql(self._sql.position.rows(1), (*tp, batch.last_offset + 1, head))
+                connection.exec_driver_sql(
+                    self._sql.beginning.rows(1), BeginningColumns(*tp, first, appended_at(records[0]))
+                )
+            connection.exec_driver_sql(self._sql.position.rows(1), OffsetColumns(*tp, batch.last_offset + 1, head))
             hit(Failpoint.SINK_WRITTEN, batch.topic)
         self._next[tp] = batch.last_offset + 1
         hit(Failpoint.SINK_COMMITTED, batch.topic)

@@ -1,6 +1,6 @@
 """A Faust app on the micro-batch transport. Every setting that correctness depends on is explicit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -30,6 +30,7 @@ SCHEMES = {
     "embedded": "traderecon.transport.embedded:Transport",
 }
 
+LOOPBACK = "127.0.0.1"
 METADATA_MS = 10_000
 """A partition added to a topic is noticed within this time."""
 
@@ -50,16 +51,31 @@ class Timing(NamedTuple):
 DEFAULT_TIMING = Timing()
 
 
+class TopicUse(NamedTuple):
+    """The topics of an app beside those its agents consume.
+
+    ``writes``: topics it appends to; like a missing source, a missing one prevents the start.
+    ``reads``: topics it reads outside its group.
+    ``fixed``: topics whose number of partitions must not change; the process ends if it does, since keys moved.
+    """
+
+    writes: Collection[str] = ()
+    reads: Collection[str] = ()
+    fixed: Collection[str] = ()
+
+
+NO_TOPICS = TopicUse()
+
+
 class StreamApp(faust.App):
     """A ``faust.App`` whose streams carry micro-batches: ``kafka://...`` or ``embedded://...``.
 
     ``start_offsets``: where to start on partitions whose offsets are not kept by the group (a sink's database).
     ``catch_up``: catches a table up before records are read again that the group committed and the table lost.
-    ``writes``: topics it appends to; like a missing source, a missing one prevents the start.
-    ``reads``: topics it reads outside its group.
-    ``fixed``: topics whose number of ``partitions`` must not change; the process ends if it does, since keys moved.
+    ``partitions``: how many the topics of its agents have.
     ``security``: protocol and credentials for its consumer, its producer and the recovery reader.
     ``agreement``: the value all members of its group must share; a worker that differs waits.
+    ``web_host``: the address to serve pages on; None for no pages.
     ``streams``: False for an app that only serves pages and neither reads nor writes topics.
 
     Creating an app registers the schemes ``kafka`` and ``embedded`` with Faust, for the whole process.
@@ -76,15 +92,12 @@ class StreamApp(faust.App):
         security: Security = PLAINTEXT,
         data_dir: Path,
         partitions: int = 4,
-        writes: Iterable[str] = (),
-        reads: Iterable[str] = (),
-        fixed: Iterable[str] = (),
+        topic_use: TopicUse = NO_TOPICS,
         instance: str | None = None,
         agreement: Agreement | None = None,
         timing: Timing = DEFAULT_TIMING,
         batch_records: int = 1_000,
-        web: bool = False,
-        web_host: str = "127.0.0.1",
+        web_host: str | None = None,
         streams: bool = True,
         **settings: Any,
     ) -> None:
@@ -93,9 +106,7 @@ class StreamApp(faust.App):
         self.start_offsets: StartOffsets | None = None
         self.catch_up: CatchUp | None = None
         self.write_marks = WriteMarks(name)
-        self.writes = frozenset(writes)
-        self.reads = frozenset(reads)
-        self.fixed = frozenset(fixed)
+        self.writes, self.reads, self.fixed = map(frozenset, topic_use)
         self.pauses = Pauses(name)
         self.incidents = Incidents(name)
         self.security = security
@@ -133,12 +144,12 @@ class StreamApp(faust.App):
             producer_max_batch_size=BATCH_BYTES,
             producer_max_request_size=BATCH_BYTES + 100_000,
             producer_request_timeout=30.0,
-            web_bind=web_host,
+            web_bind=web_host or LOOPBACK,
             web_tables_enabled=False,
             **settings,
         )
         # Faust's command line starts the web server whatever ``web_enabled`` says.
-        self.boot_strategy.enable_web = web
+        self.boot_strategy.enable_web = web_host is not None
         self.boot_strategy.enable_kafka = streams
 
     @property

@@ -7,7 +7,7 @@ rebalance protocol. Rules and reasons: docs/transport.md.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, ClassVar
@@ -20,7 +20,6 @@ from mode import Service
 from mode.utils.futures import notify
 
 from traderecon.exit_codes import Exit
-from traderecon.transport.catch_up import catch_up_table
 from traderecon.transport.driver import Driver
 from traderecon.transport.ends import Ends
 from traderecon.transport.fail_stop import fail_stop
@@ -30,7 +29,8 @@ from traderecon.transport.microbatch import MicroBatch
 from traderecon.transport.progress import Fetch, PartitionProgress
 from traderecon.transport.same_log import SameLog
 from traderecon.transport.stalls import Stalls
-from traderecon.transport.starts import StartState, out_of_range, start
+from traderecon.transport.started import StartedPartitions
+from traderecon.transport.starts import out_of_range
 from traderecon.transport.unreadable import UnreadableBatch
 
 FETCH_S = 0.5
@@ -59,10 +59,8 @@ class BatchConsumer(Driver):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._progress: dict[TP, PartitionProgress] = {}
-        self._left_off: Mapping[TP, int] = {}
+        self._partitions = StartedPartitions(self)
         self._to_reread: dict[TP, PartitionProgress] = {}
-        self._no_leader, self._awaited = set[TP](), set[TP]()  # not begun; to be read before those can begin
         self._ends = Ends(self)
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
         self._counts = FixedCounts(self.app.conf.id)
@@ -95,7 +93,7 @@ class BatchConsumer(Driver):
         """Finish and commit work in progress; nothing is delivered from then on until the next seek."""
         hit(Failpoint.REVOKING, "")
         await super().on_partitions_revoked(revoked)
-        self._progress = {}
+        self._partitions.clear()
         hit(Failpoint.REVOKED, "")
 
     async def note_committed(self) -> None:
@@ -104,75 +102,18 @@ class BatchConsumer(Driver):
         Otherwise a worker suspended during recovery could start past records another worker has processed since, with a
         table that lacks their effects.
         """
-        self._left_off = await self.committed(self._inputs())
-        await self.same_log.read_notes(self._inputs())
+        await self._partitions.note_committed(self._inputs())
 
     def _inputs(self) -> set[TP]:
         return {tp for tp in map(ensure_TP, self.assignment()) if not self._is_changelog_tp(tp)}
 
     async def perform_seek(self) -> None:
-        """Begin every input partition at its committed offset, or where ``start_offsets`` says.
-
-        Where a table is behind the commit, begin right after what the table has: what it lost is read again.
-        """
-        self._progress, self._no_leader, self._awaited = {}, set(), set()
+        """Start every input partition at its committed offset, or where ``start_offsets`` says."""
+        self._partitions.clear()
         tps = self._inputs()
-        if not tps:
-            return
-        await self._check_counts()  # an added partition triggers a rebalance too
-        self._progress = await self._begin(tps)
-        self._no_leader = tps - self._progress.keys()
-
-    async def _begin_late(self) -> None:
-        """Begin the partitions whose leader did not answer when they were assigned, as soon as it does."""
-        waiting = self._no_leader
-        begun = await self._begin(set(waiting)) if waiting else {}
-        if begun and waiting is self._no_leader:  # unchanged: no new assignment meanwhile
-            self._progress |= begun
-            self._no_leader = waiting - begun.keys()
-
-    async def _begin(self, tps: set[TP]) -> dict[TP, PartitionProgress]:
-        """Seek every partition whose leader answers to its start offset."""
-        tps = await self.same_log.verify(tps)
-        external = await self.app.start_offsets(tps) if self.app.start_offsets is not None else {}
-        states = await self._start_states(tps, external)
-        if any(state.required_end > state.high for state in states.values()):
-            await self.sleep(self.watch_interval_s)  # a leader just elected may not know its own end yet
-            states = await self._start_states(tps, external)
-        progress, awaited = {}, set[TP]()
-        for tp, state in states.items():
-            first = start(tp, state)
-            if isinstance(first, str):
-                fail_stop(first, code=Exit.CONFIG)
-            if self.app.tables and tp not in external:
-                await self.same_log.begin_tables(tp)
-            if first.behind:
-                if missing := await catch_up_table(self.app, tp):
-                    awaited |= missing
-                    continue  # waits like a partition without a leader; the others go on
-                text = "%s[%s]: a table ends at offset %s, the group has committed %s: reading what lies between again"
-                self.log.warning(text, *tp, first.offset, state.committed)
-            await self._seek(tp, first.offset)
-            progress[tp] = PartitionProgress(first.offset)
-        self._awaited = awaited
-        return progress
-
-    async def _start_states(self, tps: set[TP], external: Mapping[TP, int]) -> dict[TP, StartState]:
-        """Bounds, committed, external and applied offset of each partition."""
-        return {
-            tp: StartState(
-                low,
-                high,
-                None if tp in external else self._left_off.get(tp),
-                external.get(tp),
-                self._applied(tp) if self.app.tables else None,
-            )
-            for tp, (low, high) in (await self.bounds(tps)).items()
-        }
-
-    def _applied(self, tp: TP) -> int:
-        """The last offset whose effects are in a table; -1 when there is none."""
-        return max((table.applied(*tp) for table in self.app.tables.values()), default=-1)
+        if tps:
+            await self._check_counts()  # an added partition triggers a rebalance too
+            await self._partitions.start(tps)
 
     async def bounds(self, tps: set[TP]) -> dict[TP, tuple[int, int]]:
         """The first offset and the next offset of the log, for each partition whose leader answers."""
@@ -181,7 +122,7 @@ class BatchConsumer(Driver):
 
     def readings(self) -> dict[TP, PartitionProgress]:
         """The progress of each input partition of this worker; empty between two assignments."""
-        return dict(self._progress)
+        return dict(self._partitions.progress)
 
     # -- delivery
 
@@ -214,7 +155,7 @@ class BatchConsumer(Driver):
                 fail_stop("fetching failed with an unexpected error", error)
 
     async def _receive(self, tp: TP, fetch: Fetch) -> None:
-        progress = self._progress.get(tp)
+        progress = self._partitions.progress.get(tp)
         if progress is None or not self.flow_active:
             return  # between two assignments: the seek that follows fetches it again
         if not progress.follows(fetch):
@@ -262,7 +203,7 @@ class BatchConsumer(Driver):
             queue.put_nowait(Event(self.app, None, batch, None, message))
 
     def _is_current(self, tp: TP, progress: PartitionProgress) -> bool:
-        return self._progress.get(tp) is progress and self.flow_active
+        return self._partitions.progress.get(tp) is progress and self.flow_active
 
     async def _reread(self, tp: TP, progress: PartitionProgress) -> None:
         """Fetch again from the next offset, after a fetch was dropped or skipped some. Only between two fetches."""
@@ -307,7 +248,7 @@ class BatchConsumer(Driver):
         """Commit finished offsets once everything sent so far is acknowledged; retry at the next interval."""
         ready = {
             tp: (progress, progress.done)
-            for tp, progress in self._progress.items()
+            for tp, progress in self._partitions.progress.items()
             if progress.settle() > progress.committed and (topics is None or tp in topics or tp.topic in topics)
         }
         if not ready:
@@ -315,7 +256,9 @@ class BatchConsumer(Driver):
         await self.app.producer.flush()
         assigned = self.assignment()
         offsets = {
-            tp: done for tp, (progress, done) in ready.items() if self._progress.get(tp) is progress and tp in assigned
+            tp: done
+            for tp, (progress, done) in ready.items()
+            if self._partitions.progress.get(tp) is progress and tp in assigned
         }
         if not offsets:
             return False
@@ -344,8 +287,8 @@ class BatchConsumer(Driver):
         stalls = Stalls(monotonic(), stall_s, stall_s + self.app.conf.broker_rebalance_timeout)
         while not self.should_stop:
             await self.sleep(self.watch_interval_s)
-            watched = dict(self._progress)
-            asked = watched.keys() | self._no_leader | self._awaited
+            watched = dict(self._partitions.progress)
+            asked = watched.keys() | self._partitions.waits_for
             answer = await self._ends.ask(asked)
             now_s = monotonic()
             if answer is None:
@@ -355,7 +298,7 @@ class BatchConsumer(Driver):
             self._ends.report(self.app.incidents, asked, answer, now_s)
             await self._check_counts()
             with suppress(*self.transient_errors):
-                await self._begin_late()
+                await self._partitions.start_late()
             with suppress(*self.transient_errors):
                 await self.same_log.watch(watched)
             if self.app.pauses:
