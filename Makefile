@@ -109,14 +109,13 @@ docs: .venv/release.stamp ## Build the docs as a site in build/docs; a broken li
 
 .PHONY: sbom
 sbom: .venv/release.stamp ## Write what an installation consists of as CycloneDX, build/sbom.json
-	@mkdir -p build
-	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON --output-file build/sbom.json \
-		requirements/run.txt
+	@PYTHONPATH=tests $(BIN)/python -m sbom build/sbom.json
 
 .PHONY: dist
 dist: .venv/dev.stamp ## Build the wheel and the sdist into dist/
 	rm -rf dist
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
+	@ls dist/*
 
 .PHONY: clean
 clean: ## Remove .venv, and caches
