@@ -145,11 +145,13 @@ def run() -> int:
         command = [sys.executable, "-m", "simulation.surgery", *sys.argv[1:]]
         os.execve(sys.executable, command, {**os.environ, "PYTHONHASHSEED": "0"})
     parser = argparse.ArgumentParser(prog="simulation.surgery", description="Cut logs: does anybody notice?")
-    parser.add_argument("--seed", type=int, default=1, help="the first")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
     parser.add_argument("--trials", type=int, default=100)
-    parser.add_argument("--reports", type=Path, metavar="DIR", help="a file for every 20, run once")
+    parser.add_argument(
+        "--reports", type=Path, metavar="DIR", help="write a report for every 20 trials, and run each once"
+    )
     parser.add_argument("--replay", type=int, metavar="SEED")
-    parser.add_argument("--bug", default="", help="a fault to build in: is it found?")
+    parser.add_argument("--bug", default="", help="build this bug in, to see whether it is found")
     options = parser.parse_args()
     if options.bug:
         from torture.pipeline_bugs import BUGS

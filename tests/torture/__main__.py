@@ -158,14 +158,17 @@ def summed(words: Sequence[str]) -> int:
     from torture.report import Report
 
     parser = argparse.ArgumentParser(prog="torture sum", description="Add up the reports of several runs.")
-    parser.add_argument("places", nargs="*", type=Path, help="directories of reports, or reports")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the sum goes")
+    parser.add_argument("places", nargs="*", type=Path, help="reports, or directories of reports")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the sum to this file")
     options = parser.parse_args(words)
     try:
         reports = []
         for place in options.places:
             reports += reports_in(place) if place.is_dir() else [Report.from_json(place.read_text())]
         return told(reports, options.json)
+    except FileNotFoundError as why:
+        say(f"torture: {why.filename}: no such file or directory; name a directory with reports of `torture --reports`")
+        return 2
     except (OSError, ValueError, TypeError) as why:
         say(f"torture: {why}")
         return 2
