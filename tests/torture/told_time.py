@@ -65,7 +65,7 @@ class JumpingClock:
 
 
 def tell_time() -> None:
-    """Write down how the clock stands, for ever; nothing where nobody asked. Before the product is imported."""
+    """Write down how the clock stands, forever; nothing where nobody asked. Before the product is imported."""
     if path := os.environ.get(TOLD_IN):
         # The library makes the system call behind time.sleep fail (EINVAL); waiting for what never comes it lets be.
         time.sleep = _sleep

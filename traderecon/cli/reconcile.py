@@ -50,7 +50,7 @@ _LONG_BYTES = 10_000_000
 @click.option(
     "--rejects",
     type=_FILE,
-    help="Rejected lines with their reasons, replacing an existing file. Default: .rejects.csv next to --out.",
+    help="Rejected rows with their reasons, replacing an existing file. Default: .rejects.csv next to --out.",
 )
 @click.option("--report", type=_FILE, help="Write a report for people (.html), replacing an existing file.")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
@@ -79,7 +79,7 @@ def reconcile(
 ) -> None:
     """Reconcile CSV files: one verdict per trade, as if every grace period had expired.
 
-    Rows are sorted by trade_id. Lines that cannot be read are rejected with a reason; all others are reconciled.
+    Rows are sorted by trade_id. Rows that cannot be read are rejected with a reason; all others are reconciled.
     """
     out = None if out is None or str(out) == "-" else out
     form = _form(out, as_json=as_json)
