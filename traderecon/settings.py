@@ -131,9 +131,9 @@ class Settings(BaseSettings):
     topic_partitions: Annotated[WholeNumber, Field(ge=1, le=4_096)] = 4
     """Number of partitions of every topic that `traderecon topics create` makes."""
     grace_seconds: Annotated[WholeNumber, Field(ge=0, le=31_536_000)] = 60
-    """How long one leg waits for the other."""
+    """How long a trade with one side waits for the other side: the grace period."""
     clock_step_seconds: Annotated[WholeNumber, Field(ge=1, le=3_600)] = 10
-    """Ignore a broker's clock that runs further ahead of the elapsed time than this; graces wait until it is right."""
+    """Ignore a broker's clock further ahead of elapsed time than this; no grace period expires until it is right."""
     retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 35
     """How long a trade is kept after its last fact. The input topics and the journal keep records a week longer."""
     database_retention_days: Annotated[WholeNumber, Field(ge=0, le=36_500)] = 0
