@@ -19,7 +19,7 @@ demo: .venv/run.stamp ## Run everything on simulated trades: prints the address 
 	@$(BIN)/traderecon demo
 
 .PHONY: quick
-quick: .venv/dev.stamp ## The tests that start no worker, no Kafka and no browser: first feedback within three minutes
+quick: .venv/dev.stamp ## The tests without worker, Kafka and browser: about three minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not nightly and not system"
 
 .PHONY: test
@@ -48,7 +48,12 @@ properties: .venv/dev.stamp ## Draw a thousand random examples for every propert
 	$(BIN)/python -m pytest -n 2 -m hypothesis --hypothesis-profile search
 
 .PHONY: kafka
-kafka: .venv/kafka.stamp ## Fetch the Kafka that the tests start; nothing is fetched once it is there
+kafka: .venv/kafka.stamp ## Fetch the jars of Kafka for the tests into .venv/kafka; starts nothing
+	@ls .venv/kafka 2>/dev/null | sed -nE 's|^kafka_[0-9.]+-([0-9.]+)\.jar$$|Kafka \1 is in .venv/kafka|p'
+
+.PHONY: kafka-run
+kafka-run: java .venv/kafka.stamp ## Run one Kafka broker on localhost:9092 until Ctrl-C, to try TradeRecon on
+	@PYTHONPATH=tests $(BIN)/python -m broker.run
 
 .PHONY: kafka-matrix
 kafka-matrix: .venv/dev.stamp $(KAFKAS:%=.venv/kafka-%.stamp) ## Run the broker tests on each version of Kafka from 4.0 on
@@ -104,20 +109,23 @@ docs: .venv/release.stamp ## Build the docs as a site in build/docs; a broken li
 
 .PHONY: sbom
 sbom: .venv/release.stamp ## Write what an installation consists of as CycloneDX, build/sbom.json
-	@mkdir -p build
-	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON --output-file build/sbom.json \
-		requirements/run.txt
+	@PYTHONPATH=tests $(BIN)/python -m sbom build/sbom.json
 
 .PHONY: dist
 dist: .venv/dev.stamp ## Build the wheel and the sdist into dist/
 	rm -rf dist
 	$(BIN)/uv build --quiet --no-build-isolation --python $(BIN)/python --out-dir dist
+	@ls dist/*
 
 .PHONY: clean
 clean: ## Remove .venv, and caches
 	rm -rf .venv .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache \
 		build dist htmlcov mutants *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: java
+java:
+	@.ci/system-packages java
 
 .PHONY: system-packages
 system-packages:
@@ -143,25 +151,31 @@ system-packages:
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.txt .venv/run.stamp
+	@echo "Installing the tools for tests and checks into .venv: done once, about a minute."
 	$(PIP) install --no-deps --require-hashes --requirement requirements/dev.txt
 	@touch $@
 
 .venv/bench.stamp: requirements/bench.txt .venv/dev.stamp
+	@echo "Installing pandas and the other tools for benchmarks into .venv: done once, about a minute."
 	$(PIP) install --no-deps --require-hashes --requirement requirements/bench.txt
 	@touch $@
 
 .venv/release.stamp: requirements/release.txt .venv/dev.stamp
+	@echo "Installing the tools for docs and releases into .venv: done once, some seconds."
 	$(PIP) install --no-deps --require-hashes --requirement requirements/release.txt
 	@touch $@
 
-# What Maven calls a runtime: the server and what it needs, no tests. Without Maven the loud skip of
+# What Maven calls a runtime: the server and what it needs, no tests. Its output, which ends with colour codes even when
+# quiet, is shown where it fails. Without Maven the loud skip of
 # .ci/system-packages stands, no stamp is left, and a test that needs a Kafka fails by name.
 define FETCH_KAFKA
 	@.ci/system-packages maven
 	@if command -v mvn >/dev/null; then \
+		echo "Fetching the jars of Kafka into $(@:.stamp=): done once, about a minute." && \
 		rm -rf $(@:.stamp=) && \
-		mvn --batch-mode --quiet --file tests/broker/pom.xml dependency:copy-dependencies \
-			-DincludeScope=runtime -DoutputDirectory='$(CURDIR)/$(@:.stamp=)' $(1) && \
+		{ output=$$(mvn --batch-mode --quiet --file tests/broker/pom.xml dependency:copy-dependencies \
+			-DincludeScope=runtime -DoutputDirectory='$(CURDIR)/$(@:.stamp=)' $(1) 2>&1) || \
+			{ printf '%s\n' "$$output" >&2; exit 1; }; } && \
 		touch $@; \
 	fi
 endef

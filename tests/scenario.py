@@ -17,7 +17,20 @@ import msgspec
 
 from traderecon.intake import COLUMNS, EpochUnit, Form, Rows, decode
 from traderecon.matching import Arrival, add, judge_facts, judgement_of, result_of
-from traderecon.records import Fact, Hint, Origin, Outcome, Reason, RejectCode, Rejected, Result, Source, State
+from traderecon.records import (
+    Fact,
+    Hint,
+    Origin,
+    Outcome,
+    Reason,
+    RejectCode,
+    Rejected,
+    Result,
+    Source,
+    State,
+    Transition,
+    Verdict,
+)
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
@@ -75,7 +88,7 @@ class Feed(_Told, frozen=True):
 
 
 class Scenario(_Told, frozen=True):
-    """One story. ``states`` and ``arrivals`` tell the way there, in the order of ``in``."""
+    """One story. ``states``, ``arrivals`` and ``breaks`` tell the way there, in the order of ``in``."""
 
     about: str
     rules: str
@@ -87,6 +100,7 @@ class Scenario(_Told, frozen=True):
     any_order: bool = False
     states: tuple[State, ...] | None = None
     arrivals: tuple[Arrival, ...] | None = None
+    breaks: tuple[Transition, ...] | None = None
 
     @property
     def messages(self) -> list[Message | Grace]:
@@ -105,12 +119,13 @@ class Scenario(_Told, frozen=True):
 
 
 class Played(NamedTuple):
-    """How a story ended: per trade its result, and the states of its (only) trade on the way, grace running."""
+    """How a story ended: each trade's result; the way of its (only) trade: states, and changes of its break."""
 
     results: dict[str, Result]
     rejected: list[Rejected]
     states: list[State]
     arrivals: list[Arrival]
+    breaks: list[Transition]
 
 
 def load(path: Path) -> Scenario:
@@ -165,7 +180,7 @@ def play(steps: Iterable[Step], rules: Rules, grace: Grace = Grace.OVER) -> Play
     """Gather the facts in this order and judge them; ``grace`` is where time has got at the end."""
     facts: dict[str, tuple[Fact, ...]] = {}
     rejected: list[Rejected] = []
-    states: list[State] = []
+    verdicts: list[Verdict] = []
     arrivals: list[Arrival] = []
     now = Grace.RUNNING
     for step in steps:
@@ -177,13 +192,22 @@ def play(steps: Iterable[Step], rules: Rules, grace: Grace = Grace.OVER) -> Play
             trade_id = step.leg.trade_id
             facts[trade_id], arrival = add(facts.get(trade_id, ()), step)
             arrivals.append(arrival)
-        states.append(judge_facts(next(iter(facts.values()), ()), _watermark_ns(now), rules).state)
+        verdicts.append(judge_facts(next(iter(facts.values()), ()), _watermark_ns(now), rules))
     stamp = rules.stamp()
     results = {
         trade_id: result_of(judgement_of(known, judge_facts(known, _watermark_ns(grace), rules)), stamp)
         for trade_id, known in facts.items()
     }
-    return Played(results, rejected, states, arrivals)
+    ends = [next(iter(results.values())).verdict] if results else []
+    states = [verdict.state for verdict in verdicts]
+    return Played(results, rejected, states, arrivals, _breaks([*verdicts, *ends]))
+
+
+def _breaks(verdicts: Iterable[Verdict]) -> list[Transition]:
+    """What the results do to the break of their trade. A pending trade has no result."""
+    results = [(it.state, it.reasons) for it in verdicts if it.state is not State.PENDING]
+    steps = [Transition.between(before, after) for before, after in zip([None, *results], results, strict=False)]
+    return [step for step in steps if step is not Transition.NONE]
 
 
 def fields_of(scenario: Scenario, topic: Source) -> dict[str, str]:

@@ -19,6 +19,7 @@ SYNOPSES = {"docs/CONTRACT.md", "docs/commands.md"}
 """Show brackets and metavariables: ``[--rate R]``."""
 HARNESSES = re.compile(r"(?:PYTHONPATH=tests )?(?:\.venv/bin/)?python -m (\S+)(.*)")
 PRODUCT = re.compile(r"(?:\.venv/bin/)?traderecon( .*)?")
+TESTS = re.compile(r"(?:\.venv/bin/)?pytest (.*tests/.*)")
 
 
 def commands() -> list[tuple[str, str]]:
@@ -93,3 +94,17 @@ def test_a_target_that_make_is_asked_for_is_one() -> None:
     asked = {(page, match[1]) for page, command in commands() if (match := re.fullmatch(r"make ([a-z-]+)", command))}
     assert asked
     assert [(page, target) for page, target in asked if f"\n{target}:" not in makefile] == []
+
+
+@pytest.mark.parametrize(("page", "command"), chosen(TESTS))
+def test_a_command_of_pytest_selects_tests(page: str, command: str) -> None:
+    """Its paths exist; where it chooses among their tests, some are left."""
+    match = TESTS.fullmatch(command)
+    assert match is not None
+    given = shlex.split(re.sub(r"-n \d+", "", match[1]))
+    missing = [path for path in given if path.startswith("tests/") and not (ROOT / path).exists()]
+    assert not missing, f"{page}: {command}"
+    if {"-k", "-m"} & set(given):
+        collect = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+        done = subprocess.run([*collect, *given], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{page}: {command}\n{done.stdout[-2_000:]}\n{done.stderr}"

@@ -1,17 +1,18 @@
 """What the stories expect is what the tables of docs/DOMAIN.md, 5.2 and 6.2, say: no expectation of their own.
 
-Every row is told by a story or waits in tests/scenarios/README.md; that the stories end so is test_scenarios.py.
+Every row is told by a story, or tests/scenarios/README.md says why not; that the stories end so is test_scenarios.py.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 
 import pytest
 from domain import ID, Row, codes, spelled_out, tables, tables_in
 from scenario import FOLDER, Feed, Scenario, as_messages, fields_of, play, stories
 
-from traderecon.records import Check, Hint, Outcome, Reason, RejectCode, Source, State
+from traderecon.matching import Arrival
+from traderecon.records import Check, Hint, Outcome, Reason, RejectCode, Source, State, Transition
 from traderecon.records.instants import NS_PER_MS
 from traderecon.rules import FOUNDING, Absolute, Base, Precision, Price, Relative, Rules, Timestamp, Tolerance
 
@@ -39,6 +40,14 @@ SECTION_REASON = {
 }
 """What a row means that says MISMATCHED and no more; "all three reasons" are the first three."""
 
+BREAK_WORDS = {
+    "opened": Transition.OPENED,
+    "new break": Transition.OPENED,
+    "resolved": Transition.RESOLVED,
+    "re-classified": Transition.RECLASSIFIED,
+}
+"""What a row says of the break."""
+
 REASON_OF = {rule.name: rule.reason for rule in FOUNDING.checks}
 ONE_SIDED = {Reason.MISSING_CONFIRMATION, Reason.MISSING_EXECUTION, Reason.CANCEL_UNKNOWN_TRADE}
 
@@ -55,18 +64,18 @@ def by_row() -> dict[str, list[Scenario]]:
     return dict(told)
 
 
-def waiting() -> dict[str, list[str]]:
-    """The parts of each row that wait; an empty part is the whole row."""
-    waits: dict[str, list[str]] = defaultdict(list)
+def uncovered() -> dict[str, list[str]]:
+    """The parts of each row that no story covers; an empty part is the whole row."""
+    parts: dict[str, list[str]] = defaultdict(list)
     (table,) = (rows for rows in tables_in((FOLDER / "README.md").read_text(encoding="utf-8")) if "Rows" in rows[0])
     for row in table:
         for name in spelled_out(row["Rows"]):
-            waits[name].append(row["Part"].lower())
-    return dict(waits)
+            parts[name].append(row["Part"].lower())
+    return dict(parts)
 
 
 TOLD = by_row()
-WAITS = waiting()
+UNCOVERED = uncovered()
 
 
 def ended(story: Scenario, name: str) -> Check:
@@ -99,16 +108,18 @@ def precision(rules: Rules) -> Precision:
     return next(rule.precision for rule in rules.checks if isinstance(rule, Timestamp))
 
 
-def test_every_row_is_told_or_waits() -> None:
+def test_every_row_is_told_or_has_a_reason() -> None:
     told = set(TOLD) | {name for name, boundary in SAME_AS.items() if boundary in TOLD}
-    whole = {name for name, parts in WAITS.items() if "" in parts}
+    whole = {name for name, parts in UNCOVERED.items() if "" in parts}
     assert told | whole == set(ROWS)
     assert not told & whole
-    assert not set(WAITS) - set(ROWS)
+    assert not set(UNCOVERED) - set(ROWS)
 
 
-@pytest.mark.parametrize(("name", "part"), [(name, part) for name, parts in WAITS.items() for part in parts if part])
-def test_a_part_that_waits_is_a_part_of_its_row(name: str, part: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "part"), [(name, part) for name, parts in UNCOVERED.items() for part in parts if part]
+)
+def test_an_uncovered_part_is_a_part_of_its_row(name: str, part: str) -> None:
     assert part in " ".join(ROWS[name].values()).lower()
     assert name in TOLD
 
@@ -197,9 +208,9 @@ def test_amounts(row: Row) -> None:
 
 
 def expectations(name: str) -> list[tuple[str, list[Scenario]]]:
-    """What the row says, without what waits, and of which stories: of each its own variant, or of all together."""
-    clauses = re.split(r"(?<=[;,]) | \+ ", ROWS[name][EXPECTED])
-    text = " ".join(clause for clause in clauses if not any(part in clause.lower() for part in WAITS.get(name, [])))
+    """What the row says, without its uncovered parts, and of which stories: of each its own variant, or of all."""
+    clauses = re.split(r"(?<=[;,]) | \+ | auto ", ROWS[name][EXPECTED])
+    text = " ".join(clause for clause in clauses if not any(part in clause.lower() for part in UNCOVERED.get(name, [])))
     variants = text.split(" / ")
     if len(variants) == 1:
         return [(text, TOLD[name])]
@@ -226,6 +237,12 @@ def test_cases(name: str) -> None:
             named = {SECTION_REASON[name[0]]}
         if named or states[-1:] == [State.MATCHED]:
             assert reasons == named
+
+        breaks = {change for word, change in BREAK_WORDS.items() if word in text.lower()}
+        assert not breaks or {story.breaks[-1] for story in told if story.breaks} == breaks
+
+        counted = [Counter(story.arrivals or ())[Arrival.IDENTICAL] for story in told]
+        assert counted == [int(count) for count in re.findall(r"dup counter (\d+)", text)] or "dup" not in text
 
         assert set(codes(text, Hint)) <= {hint for trade in trades for hint in trade.hints or ()}
         assert set(codes(text, Outcome)) <= {outcome for trade in trades for outcome in trade.checks.values()}

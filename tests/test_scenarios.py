@@ -11,7 +11,7 @@ from traderecon.records import Rejected, Verdict
 
 STORIES = stories()
 ANY_ORDER = {name: story for name, story in STORIES.items() if story.any_order}
-THE_WAY = {name: story for name, story in STORIES.items() if story.states or story.arrivals}
+THE_WAY = {name: story for name, story in STORIES.items() if story.states or story.arrivals or story.breaks}
 
 
 def said(played: Played) -> dict[str, tuple[Verdict, str, int]]:
@@ -40,6 +40,7 @@ def test_the_states_on_the_way_are_as_expected(story: Scenario) -> None:
     played = play(as_messages(story), story.parsed_rules)
     assert story.states is None or tuple(played.states) == story.states
     assert story.arrivals is None or tuple(played.arrivals) == story.arrivals
+    assert story.breaks is None or tuple(played.breaks) == story.breaks
 
 
 @pytest.mark.parametrize("story", ANY_ORDER.values(), ids=ANY_ORDER)

@@ -107,18 +107,20 @@ def test_the_database_is_in_the_data_directory_by_default(monkeypatch: pytest.Mo
         ("TRADERECON_GRACE_SECOND", "TRADERECON_GRACE_SECONDS"),
         ("TRADERECON_DATABASE_URI", "TRADERECON_DATABASE_URL"),
         ("TRADERECON_Broker", "TRADERECON_BROKER"),
+        ("TRADERECON_GRACE", "TRADERECON_GRACE_SECONDS"),
+        ("TRADERECON_MIN", "TRADERECON_MIN_FREE_MB"),
     ],
 )
 def test_an_unknown_variable_is_rejected_with_the_closest_setting(
     monkeypatch: pytest.MonkeyPatch, name: str, near: str
 ) -> None:
     monkeypatch.setenv(name, "hunter2")
-    assert rejection() == f"{name} is not a setting: did you mean {near}?"
+    assert rejection() == f"{name} (in the environment) is not a setting: did you mean {near}?"
 
 
 def test_an_unknown_variable_without_a_close_match_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADERECON_X", "1")
-    assert rejection().startswith("TRADERECON_X is not a setting")
+    assert rejection() == "TRADERECON_X (in the environment) is not a setting"
 
 
 BAD = [
@@ -280,7 +282,7 @@ def test_a_variable_that_only_looks_like_kubernetes_is_rejected(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, near: str | None
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert rejection().startswith(f"{name} is not a setting")
+    assert rejection().startswith(f"{name} (in the environment) is not a setting")
     assert near is None or near in rejection()
 
 

@@ -131,9 +131,9 @@ class Settings(BaseSettings):
     topic_partitions: Annotated[WholeNumber, Field(ge=1, le=4_096)] = 4
     """Number of partitions of every topic that `traderecon topics create` makes."""
     grace_seconds: Annotated[WholeNumber, Field(ge=0, le=31_536_000)] = 60
-    """How long one leg waits for the other."""
+    """How long a trade with one side waits for the other side: the grace period."""
     clock_step_seconds: Annotated[WholeNumber, Field(ge=1, le=3_600)] = 10
-    """Ignore a broker's clock that runs further ahead of the elapsed time than this; graces wait until it is right."""
+    """Ignore a broker's clock further ahead of elapsed time than this; no grace period expires until it is right."""
     retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 35
     """How long a trade is kept after its last fact. The input topics and the journal keep records a week longer."""
     database_retention_days: Annotated[WholeNumber, Field(ge=0, le=36_500)] = 0
@@ -260,12 +260,19 @@ def is_local(broker: str) -> bool:
     return broker.startswith("embedded://") or all(_LOOPBACK.fullmatch(host) for host in broker.split(";"))
 
 
-def _unknown_setting(name: str, prefix: str = "") -> str:
-    """The error text for an unknown setting, with the closest known name under this prefix."""
-    plain = name.lower().removeprefix(PREFIX.lower())
-    near = get_close_matches(plain, Settings.model_fields, 1)
-    suggested = f"{prefix}{near[0].upper() if prefix else near[0]}" if near else ""
-    return f"{name} is not a setting" + (f": did you mean {suggested}?" if suggested else "")
+def _unknown_setting(name: str, prefix: str = "", origin: str = "") -> str:
+    """The error text for an unknown setting, with the known name under this prefix that it probably means."""
+    probable = _probable_setting(name.lower().removeprefix(PREFIX.lower()))
+    suggested = f"{prefix}{probable.upper() if prefix else probable}" if probable else ""
+    return f"{name}{origin} is not a setting" + (f": did you mean {suggested}?" if suggested else "")
+
+
+def _probable_setting(name: str) -> str | None:
+    """The closest known name, or the only one that begins with ``name``: ``grace`` is ``grace_seconds``."""
+    if near := get_close_matches(name, Settings.model_fields, 1):
+        return near[0]
+    longer = [known for known in Settings.model_fields if known.startswith(f"{name}_")]
+    return longer[0] if len(longer) == 1 else None
 
 
 def _check_variables() -> None:
@@ -275,7 +282,7 @@ def _check_variables() -> None:
         if not name.startswith(PREFIX) or is_service_variable(name, value):
             continue
         if name not in settings:
-            raise ConfigurationError(_unknown_setting(name, PREFIX))
+            raise ConfigurationError(_unknown_setting(name, PREFIX, " (in the environment)"))
         if _IN_QUOTES.fullmatch(value) and name != PREFIX + "KAFKA_PASSWORD":
             raise ConfigurationError(f"{name}: the quotation marks are part of the value: remove them")
 

@@ -21,7 +21,7 @@ RESULT_BYTES = 4_194_304
 
 
 class Topic(NamedTuple):
-    """One topic; ``retention_ms`` None keeps records for ever.
+    """One topic; ``retention_ms`` None keeps records forever.
 
     ``changelog``: the topic restores a table, and is compacted early so that recovery stays short.
     """
@@ -92,8 +92,8 @@ class Topics(NamedTuple):
     def declared(self, retention_days: int, database_retention_days: int = 0) -> tuple[Topic, ...]:
         """The topics that ``topics create`` makes.
 
-        Inputs, journal and accounts are kept as long as trades, results as long as in the database (0: for ever),
-        dead letters and actions for ever.
+        Inputs, journal and accounts are kept as long as trades, results as long as in the database (0: forever),
+        dead letters and actions forever.
         """
         trades_ms = _retention_ms(retention_days)
         results_ms = _retention_ms(database_retention_days) if database_retention_days else None

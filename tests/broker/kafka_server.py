@@ -75,19 +75,22 @@ class Died(AssertionError):
 
 
 class Kafka(Topics):
-    """One Kafka node that keeps everything in ``directory``; it has its address at once, and runs when started."""
+    """One Kafka node that keeps everything in ``directory``; it has its address at once, and runs when started.
 
-    def __init__(self, directory: Path, jvm: tuple[str, ...] = ()) -> None:
-        ports = (reserved(), reserved())
-        for port in ports:
-            weakref.finalize(self, port.close)
-        client, controller = (port.getsockname()[1] for port in ports)
+    ``port``: where it listens, a free one if 0. Raises OSError if it is taken.
+    """
+
+    def __init__(self, directory: Path, jvm: tuple[str, ...] = (), port: int = 0) -> None:
+        ports = (reserved(port), reserved())
+        for bound in ports:
+            weakref.finalize(self, bound.close)
+        client, controller = (bound.getsockname()[1] for bound in ports)
         super().__init__(f"127.0.0.1:{client}")
         self.directory = directory
         self._jvm_options = (*JVM, *(jvm or ((f"-XX:SharedArchiveFile={ARCHIVE}",) if ARCHIVE.exists() else ())))
         self.controller = f"127.0.0.1:{controller}"
         self._cluster_id = new_cluster_id()
-        self._log = directory / "server.log"
+        self.log = directory / "server.log"
         self._properties = directory / "server.properties"
         self._jvm: subprocess.Popen[bytes] | None = None
         self._format: tuple[str, ...] = ()
@@ -109,7 +112,7 @@ class Kafka(Topics):
     def start(self) -> None:
         """Start the node and wait until it answers, coordinator included. Raises Missing, Died, or Never."""
         self.launch()
-        until(self.answers, f"Kafka answers at {self.address}; its log is {self._log}")
+        until(self.answers, f"Kafka answers at {self.address}; its log is {self.log}")
 
     def launch(self) -> None:
         """Start the node, and do not wait. Raises Missing or Died."""
@@ -129,6 +132,10 @@ class Kafka(Topics):
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._jvm.wait(STOP_S)
         self.kill()
+
+    def wait(self) -> int:
+        """Wait until the node has ended by itself; its exit code."""
+        return self._running().wait()
 
     def kill(self) -> None:
         """End the node as a power cut would (SIGKILL), paused or not."""
@@ -188,7 +195,7 @@ class Kafka(Topics):
             return False
 
     def _last_words(self) -> str:
-        return f"the end of {self._log}:\n{self._log.read_text()[-2000:]}"
+        return f"the end of {self.log}:\n{self.log.read_text()[-2000:]}"
 
     def _run(self, *program: str) -> subprocess.Popen[bytes]:
         if not any(JARS.glob("kafka_*.jar")):
@@ -197,7 +204,7 @@ class Kafka(Topics):
             raise Missing("there is no java on the PATH: install the system's package, on Debian default-jre-headless")
         # The kernel kills the node when the thread that started it is gone, however that ended.
         bound = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             return subprocess.Popen(
                 [*bound, "java", *self._jvm_options, "-cp", f"{JARS}/*", *program],
                 cwd=self.directory,
@@ -212,13 +219,13 @@ def new_cluster_id() -> str:
     return "T" + secrets.token_urlsafe(16)[1:]
 
 
-def reserved() -> socket.socket:
-    """A free port of the loopback interface, ours while the socket lives.
+def reserved(number: int = 0) -> socket.socket:
+    """A port of the loopback interface, a free one if 0, ours while the socket lives. Raises OSError if it is taken.
 
     Bound but not listening, and with SO_REUSEADDR as the server's own socket has it: the server
     can listen there, and between its lives nobody else gets the port, not even as the near end of a connection.
     """
     port = socket.socket()
     port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    port.bind(("127.0.0.1", 0))
+    port.bind(("127.0.0.1", number))
     return port

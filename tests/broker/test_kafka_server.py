@@ -12,7 +12,7 @@ from aiokafka.protocol.commit import OffsetCommitRequest_v2
 from aiokafka.protocol.metadata import MetadataRequest_v1
 from aiokafka.protocol.produce import ProduceRequest_v3
 from broker import kafka_server
-from broker.kafka_server import Died, Kafka, Missing
+from broker.kafka_server import Died, Kafka, Missing, reserved
 from broker.kafka_topics import Record, batch_of
 from broker.kafka_wire import BrokerError, ask
 from broker.waiting import Never, until
@@ -222,6 +222,24 @@ def test_without_java_the_error_names_the_package(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Missing, match="default-jre-headless"):
         Kafka(tmp_path).start()
+
+
+def test_a_kafka_to_try_things_on_runs_until_it_is_interrupted(tmp_path: Path) -> None:
+    with reserved() as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "broker.run", "--port", str(port), "--directory", str(tmp_path / "stored")]
+    for start in range(2):  # the second one on what the first has stored
+        with subprocess.Popen(command, cwd=TESTS, stderr=subprocess.PIPE, text=True) as running:
+            assert running.stderr is not None
+            assert running.stderr.readline().startswith(f"Kafka runs on localhost:{port}, ")
+            if start == 0:
+                taken = subprocess.run(command, cwd=TESTS, stderr=subprocess.PIPE, text=True, check=False)
+                assert taken.returncode == 1
+                assert taken.stderr.startswith(f"port {port} cannot be used (Address already in use)")
+            running.send_signal(signal.SIGINT)
+            assert running.wait() == 0
+            assert running.stderr.read() == "stopping Kafka\n"
+    assert (tmp_path / "stored" / "log").is_dir()
 
 
 def test_waiting_has_a_bound() -> None:

@@ -49,7 +49,11 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, url: str, ar
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("TRADERECON_WEBPORT", "1", "TRADERECON_WEBPORT is not a setting: did you mean TRADERECON_WEB_PORT?"),
+        (
+            "TRADERECON_WEBPORT",
+            "1",
+            "TRADERECON_WEBPORT (in the environment) is not a setting: did you mean TRADERECON_WEB_PORT?",
+        ),
         ("TRADERECON_DATABASE_URL", "oracle://u:hunter2@h", "TRADERECON_DATABASE_URL: "),
     ],
 )

@@ -40,7 +40,9 @@ def test_settings_that_cannot_be_used_are_a_finding(monkeypatch: pytest.MonkeyPa
     result = run()
     assert result.exit_code == Exit.CONFIG
     (line,) = result.stdout.splitlines()
-    assert line.startswith("FAIL settings: TRADERECON_WEBPORT is not a setting: did you mean TRADERECON_WEB_PORT? -> ")
+    assert line.startswith(
+        "FAIL settings: TRADERECON_WEBPORT (in the environment) is not a setting: did you mean TRADERECON_WEB_PORT? -> "
+    )
 
 
 def test_an_absent_broker_exits_with_4(monkeypatch: pytest.MonkeyPatch) -> None:

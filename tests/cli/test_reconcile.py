@@ -471,7 +471,10 @@ def test_invalid_settings_are_rejected(here: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TRADERECON_RULE", "desk.toml")
     result = run(*INPUTS)
     assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
-    assert result.stderr == "Error: TRADERECON_RULE is not a setting: did you mean TRADERECON_RULES?\n"
+    assert (
+        result.stderr
+        == "Error: TRADERECON_RULE (in the environment) is not a setting: did you mean TRADERECON_RULES?\n"
+    )
 
 
 @pytest.mark.parametrize("source", ["environment", "file"])

@@ -128,7 +128,9 @@ def test_without_files_the_feeds_go_to_the_broker(here: Path, profile: str) -> N
         "complete": True,
         "topics": {topic: len(sent) for topic, sent in found.items()},
     }
-    assert [line.partition(":")[0] for line in result.stderr.splitlines()] == list(Source)
+    where, *counts = result.stderr.splitlines()
+    assert where == "sending to the embedded log traderecon-data/log.db, which is new"
+    assert [line.partition(":")[0] for line in counts] == list(Source)
     for topic, sent in found.items():
         day = [message for message in messages(7, 300, PROFILES[profile]) if message.source == topic]
         assert Counter(sent) == Counter((message.partition(4), message.key, message.value) for message in day)

@@ -42,7 +42,7 @@ def test_a_time_ahead_of_this_machine_is_rejected_and_nothing_is_written() -> No
     for words in (
         "--at 2130-01-01T00:00:00Z is ",
         "seconds ahead of this machine's clock, more than the 10 seconds that TRADERECON_CLOCK_STEP_SECONDS allows",
-        "every trade whose grace ends before it becomes UNMATCHED (there is no database here to count them)",
+        "every trade whose grace period expires before it becomes UNMATCHED (there is no database here to count them)",
         "Nothing was written. Correct --at, or repeat the command with --force",
     ):
         assert words in result.stderr
@@ -52,7 +52,10 @@ def test_a_time_ahead_of_this_machine_is_rejected_and_nothing_is_written() -> No
 def test_the_rejection_names_the_number_of_pending_trades() -> None:
     filled(Path("traderecon-data"))
     result = reset("--at", "2130-01-01T00:00:00Z")
-    assert "3 trades wait for a leg according to traderecon-data/traderecon.db; every grace that ends" in result.stderr
+    assert (
+        "3 trades wait for a leg according to traderecon-data/traderecon.db; every grace period that expires"
+        in result.stderr
+    )
     assert epoch() == 0
 
 
@@ -60,7 +63,7 @@ def test_a_time_long_ago_is_rejected_with_its_effect() -> None:
     result = reset("--at", "2025-07-26T10:01:23Z")
     assert result.exit_code == Exit.USAGE
     assert " behind this machine's clock, more than the 10 seconds" in result.stderr
-    assert "the watermark goes back: no grace ends until it is again where it is now" in result.stderr
+    assert "the watermark goes back: no grace period expires until it is again where it is now" in result.stderr
     assert epoch() == 0
 
 

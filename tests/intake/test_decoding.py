@@ -278,6 +278,10 @@ class TestMalformed:
         assert code == "SCHEMA_INVALID"
         assert "a line of CSV that does not fit its header" in text
 
+    def test_a_line_of_csv_is_told_how_many_cells_it_has(self) -> None:
+        assert "its header, with 5 cells: correct it" in rejection(b'T1,1,"2,3",one,more')[1]
+        assert "its header: correct it" in rejection(b'"T2,1,2')[1]
+
     @pytest.mark.parametrize("value", [b"T1", b"{T1,2", b" [1,2", b"\xef\xbb\xbf{,", b"T1,\x00", b"1,\n2", b""])
     def test_nothing_else_is_accepted(self, value: bytes) -> None:
         assert rejection(value)[0] == "MALFORMED_JSON"

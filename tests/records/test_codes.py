@@ -44,7 +44,7 @@ def test_every_reason_is_described() -> None:
 
 def test_stable_reason_codes() -> None:
     assert REASON_INFO[Reason.MISSING_CONFIRMATION] == ReasonInfo(
-        Severity.HIGH, 0, None, "CMIS", "no confirmation within the grace"
+        Severity.HIGH, 0, None, "CMIS", "no confirmation within the grace period"
     )
     assert REASON_INFO[Reason.QUANTITY_MISMATCH] == ReasonInfo(Severity.HIGH, 4, 15, "DQUA", "the quantities differ")
     critical = {reason for reason, info in REASON_INFO.items() if info.severity is Severity.CRITICAL}

@@ -19,41 +19,73 @@ ALL = (*KINDS, *ON_BROKERS)
 UNAVAILABLE_REASON = {"disk": TightDisk.missing, "clock": JumpingClock.missing}
 RECORDS_A_TRADE = 2.5
 EPILOG = """
-several runs: with --minutes, --until or --pairs the seeds count on from --seed, every report is kept in --reports, and
-the sum is the last line. `torture sum DIR` adds up again. exit codes: 0 safe, live, and every fault fired; 1 not;
-2 usage. stdout has the line, stderr what happens.
+With --minutes, --until or --pairs there are several runs: their seeds count up from --seed, their reports stay in
+--reports, and the last line is their sum, which `torture sum DIR` prints again. Exit codes: 0 safe, live, and every
+fault fired; 1 if not; 2 usage. The line of a run is on stdout, its progress on stderr.
 """
 
 
 def parse_options(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the options of one run or several."""
     parser = argparse.ArgumentParser(
-        prog="torture", description="Break a workload on a real Kafka by plan, and judge it.", epilog=EPILOG
+        prog="torture", description="Run a workload on a real Kafka under planned faults, and judge it.", epilog=EPILOG
     )
-    parser.add_argument("--seed", type=int, default=1, help="decides what is fed, and the schedule of the faults")
-    parser.add_argument("--fault-seed", type=int, help="decides the schedule alone: the same records, other faults")
-    parser.add_argument("--workload", choices=WORKLOADS, default="ours", help="what to break")
-    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
-        "--brokers", type=int, choices=BROKERS, default=1, help="three: RF 3, two in sync (workload pipeline)"
+        "--seed",
+        type=int,
+        default=1,
+        help="the seed of the records and of the schedule of faults (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fault-seed", type=int, help="a seed of its own for the schedule: the same records, other faults"
+    )
+    parser.add_argument(
+        "--workload", choices=WORKLOADS, default="ours", help="the workload to break (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=int, default=2, help="the number of workers (default: %(default)s)")
+    parser.add_argument(
+        "--brokers",
+        type=int,
+        choices=BROKERS,
+        default=1,
+        help="the number of brokers; with 3, topics have three replicas, two in sync (workload pipeline)",
     )
     feed_size = parser.add_mutually_exclusive_group()
-    feed_size.add_argument("--records", type=int, help="how many are fed in a run (default: 20000)")
-    feed_size.add_argument("--trades", type=int, help="about so many trades in a run, instead of --records")
-    parser.add_argument("--cycles", type=int, default=60, help="faults of a run, at most; about ten a minute")
-    parser.add_argument("--broker-kills", type=int, help="how many of them kill the broker (default: one in fifteen)")
-    parser.add_argument("--faults", help=f"the kinds to draw from, of {','.join(ALL)} (default: all that fit)")
-    parser.add_argument("--minutes", type=float, help="go on with the next seed for so long")
+    feed_size.add_argument("--records", type=int, help="the number of records fed in a run (default: 20000)")
+    feed_size.add_argument("--trades", type=int, help="feed about this many trades in a run, instead of --records")
     parser.add_argument(
-        "--until", type=_counts, metavar="KIND=N,...", help="go on until so many of each kind have fired"
+        "--cycles",
+        type=int,
+        default=60,
+        help="the maximum number of faults in a run, about ten a minute (default: %(default)s)",
     )
-    parser.add_argument("--pairs", type=int, default=0, help="so many feeds under two schedules each: one digest?")
-    parser.add_argument("--reports", type=Path, help="a directory that keeps the reports of several runs")
-    parser.add_argument("--resume", action="store_true", help="count what --reports has, and go on from there")
-    parser.add_argument("--plan", type=Path, help="a plan to run again; where there is none it is written")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where the report goes, or the sum")
-    parser.add_argument("--directory", type=Path, help="for broker, disks and logs; kept. Else only where a run fails")
-    parser.add_argument("--bug", default="", help="a fault to build into the workload: is it found?")
+    parser.add_argument(
+        "--broker-kills", type=int, help="the number of faults that kill the broker (default: one in fifteen)"
+    )
+    parser.add_argument("--faults", help=f"the kinds of faults, of {','.join(ALL)} (default: all that fit)")
+    parser.add_argument(
+        "--minutes", type=float, help="start runs with the next seeds until this many minutes have passed"
+    )
+    parser.add_argument(
+        "--until", type=_counts, metavar="KIND=N,...", help="start runs until each kind has fired this many times"
+    )
+    parser.add_argument(
+        "--pairs", type=int, default=0, help="run this many feeds under two schedules each, and compare the results"
+    )
+    parser.add_argument("--reports", type=Path, help="the directory for the reports of several runs")
+    parser.add_argument(
+        "--resume", action="store_true", help="count the runs that --reports has, and continue after them"
+    )
+    parser.add_argument("--plan", type=Path, help="the file of a plan to run again; it is written if it does not exist")
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the report, or the sum of several, to this file"
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        help="the directory for broker, disks and logs, which are kept (default: a temporary one, kept if a run fails)",
+    )
+    parser.add_argument("--bug", default="", help="build this bug into the workload, to see whether it is found")
     options = parser.parse_args(arguments)
     options.several = bool(options.minutes or options.until or options.pairs or options.resume)
     if options.several and options.plan:

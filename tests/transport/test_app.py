@@ -111,3 +111,23 @@ def test_nothing_in_the_product_makes_another_app() -> None:
     files = [*PRODUCT.rglob("*.py"), *(PRODUCT.parent / "tables").rglob("*.py")]
     assert {str(path): found for path in files if (found := list(made_apps(ast.parse(path.read_text()))))} == {}
     assert list(made_apps(ast.parse("app = faust.App('x')"))) == [1]
+
+
+LOG_LINE = """
+import asyncio, logging, sys
+from pathlib import Path
+from mode.utils.logging import setup_logging
+from traderecon.transport.app import StreamApp
+
+async def log():
+    app = StreamApp("parts", broker="embedded://", data_dir=Path(sys.argv[1]))
+    setup_logging(loglevel="info", logging_config=dict(app.conf.logging_config))
+    logging.getLogger("traderecon").info("a line")
+
+asyncio.run(log())
+"""
+
+
+def test_a_log_line_does_not_end_with_a_blank(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", LOG_LINE, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("a line\n")

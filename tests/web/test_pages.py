@@ -236,7 +236,7 @@ def test_a_trade_is_laid_out_side_by_side(desk: Desk) -> None:
     assert [mark.text for mark in checks["price"].all("mark")] == ["0.5", "1.25"]
     assert checks["price"]["class"] == "fail"
     assert "the prices differ by more than the tolerance" in page.text
-    assert "in 0 @ 1, received 2025-07-26T10:01:23.001Z" in page.text
+    assert "in, partition 0, offset 1, received 2025-07-26 10:01:23" in page.text
 
 
 def test_legs_that_contradict_each_other_are_both_shown_and_the_field_is_marked(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_an_unknown_trade_is_not_found_and_a_pending_one_is_explained(desk: Desk
 
 def test_dead_letters_are_shown_with_their_first_bytes(desk: Desk) -> None:
     page = tree(desk, "/dead-letters")
-    assert "KEY_MISSING open =1+1 executions 0 @ 1" in page.text
+    assert "KEY_MISSING open =1+1 executions/0/1" in page.text
     assert r"\x00\xff<b>\u202e" in page.text
     assert ids(tree(desk, "/dead-letters?code=SCHEMA_INVALID")) == []
     csv_rows = rows(desk.text("/dead-letters.csv"))

@@ -13,6 +13,7 @@ from traderecon.records.formats import OtherFormat
 from traderecon.settings import Settings
 from traderecon.topics import topics
 from traderecon.transport.errors import ClientError, NoAnswer
+from traderecon.transport.log.open_log import NAME as LOG_NAME
 
 T = TypeVar("T")
 
@@ -31,6 +32,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         fail(Exit.CONFIG, str(error))
     except OtherFormat as error:
         fail(error.exit_code, str(error))
+
+
+def log_name(settings: Settings) -> str:
+    """The log to write to, printed first: the default depends on the working directory."""
+    if not settings.broker.startswith(EMBEDDED):
+        return settings.broker
+    file = settings.data_dir / LOG_NAME
+    return f"the embedded log {file}" + ("" if file.exists() else ", which is new")
 
 
 async def input_partitions(client: Client, settings: Settings) -> dict[str, int]:

@@ -102,7 +102,7 @@ def show(*, dead_letter: str, as_json: bool) -> None:
 @click.option(
     "--code", type=click.Choice([code.value for code in RejectCode]), help="Every open dead letter with this code."
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why it should succeed now; recorded with the decision.")
+@click.option("--reason", default="", metavar="TEXT", help="Why it should succeed now; recorded. Default: none.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 @_BY
 @_JSON

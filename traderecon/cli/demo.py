@@ -63,6 +63,7 @@ def demo(
     from traderecon.transport.log import WorkerRunning
 
     plan = Plan(seed, trades, rate or (None if trades else RATE), duration)
+    say(f"simulated trades go to {settings.data_dir}; Ctrl-C stops the demo")
     try:
         if not asyncio.run(run(settings, plan, port, say)):
             say(f"stopped after {duration:g} s; the next start continues from here")

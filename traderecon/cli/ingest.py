@@ -9,9 +9,8 @@ from zlib import crc32
 
 import click
 
-from traderecon.addresses import EMBEDDED
 from traderecon.batch.inputs import Input, InputError
-from traderecon.cli.broker import input_partitions, run
+from traderecon.cli.broker import input_partitions, log_name, run
 from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import NamedFile, expand
 from traderecon.cli.rules import effective_settings
@@ -22,7 +21,6 @@ from traderecon.intake import Rows, blank, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings
 from traderecon.topics import topics
-from traderecon.transport.log.open_log import NAME as LOG_NAME
 from traderecon.transport.microbatch import Outgoing
 
 LINE_BYTES = 300_000
@@ -57,7 +55,7 @@ def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None
     """
     settings = effective_settings()
     parts = [_open_part(file, *_destination(file.path, topic, settings)) for file in expand(files)]
-    say(f"sending to {_log_name(settings)}")
+    say(f"sending to {log_name(settings)}")
     sent: Counter[str] = Counter({part.topic: 0 for part in parts})
     complete = False
     try:
@@ -70,14 +68,6 @@ def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None
                 say(f"{name}: {counted(count, 'message')}")
         if as_json:
             click.echo(json.dumps({"files": [str(path) for path in files], "complete": complete, "topics": dict(sent)}))
-
-
-def _log_name(settings: Settings) -> str:
-    """The log to write to, printed first: the default depends on the working directory."""
-    if not settings.broker.startswith(EMBEDDED):
-        return settings.broker
-    file = settings.data_dir / LOG_NAME
-    return f"the embedded log {file}" + ("" if file.exists() else ", which is new")
 
 
 def _destination(path: Path, topic: str | None, settings: Settings) -> tuple[Source, str]:

@@ -44,9 +44,15 @@ _LONG_BYTES = 10_000_000
 )
 @click.option("--confirmations", required=True, multiple=True, help="CSV with the same columns.")
 @click.option("--pnl", multiple=True, help="CSV: trade_id,pnl_impact,commission")
-@click.option("--out", type=_FILE, help=".csv, .json or .parquet; - (default) is CSV on stdout.")
-@click.option("--rejects", type=_FILE, help="Rejected lines with their reasons. Default: .rejects.csv next to --out.")
-@click.option("--report", type=_FILE, help="Write a report for people (.html).")
+@click.option(
+    "--out", type=_FILE, help=".csv, .json or .parquet, replacing an existing file; - (default) is CSV on stdout."
+)
+@click.option(
+    "--rejects",
+    type=_FILE,
+    help="Rejected rows with their reasons, replacing an existing file. Default: .rejects.csv next to --out.",
+)
+@click.option("--report", type=_FILE, help="Write a report for people (.html), replacing an existing file.")
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
 @click.option("--fail-on-breaks", is_flag=True, help="Exit 1 if there are breaks; rejected rows do not count.")
 @click.option("--fail-on-rejects", is_flag=True, help="Exit 1 if a row was rejected.")
@@ -54,7 +60,7 @@ _LONG_BYTES = 10_000_000
     "--processors",
     "count",
     type=click.IntRange(1),
-    help="Number of processes. Default: the fastest number.",
+    help="Number of processes. Default: chosen by the size of the input.",
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON on stdout: the results, or the summary with --out FILE.")
 def reconcile(
@@ -71,9 +77,9 @@ def reconcile(
     count: int | None,
     as_json: bool,
 ) -> None:
-    """Reconcile CSV files: one verdict per trade, as if every grace had passed.
+    """Reconcile CSV files: one verdict per trade, as if every grace period had expired.
 
-    Rows are sorted by trade_id. Lines that cannot be read are rejected with a reason; all others are reconciled.
+    Rows are sorted by trade_id. Rows that cannot be read are rejected with a reason; all others are reconciled.
     """
     out = None if out is None or str(out) == "-" else out
     form = _form(out, as_json=as_json)
@@ -152,8 +158,8 @@ def _reconcile(run: Run, report: Path | None, *, as_json: bool) -> Summary:
     except OSError as error:
         fail(
             Exit.SOFTWARE,
-            f"{error.filename or 'an output'}: cannot be written ({error.strerror}); existing files are unchanged or "
-            "completely replaced",
+            f"{error.filename or 'an output'}: cannot be written ({error.strerror}). Each output is either the old "
+            "file or a complete new one; run the command again",
         )
     return summary
 

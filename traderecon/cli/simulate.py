@@ -92,7 +92,7 @@ def _send(
 ) -> None:
     """Send the day, and print what the broker has acknowledged, also after an error."""
     # These import Faust, which files do not need.
-    from traderecon.cli.broker import input_partitions, run
+    from traderecon.cli.broker import input_partitions, log_name, run
     from traderecon.client.connection import connected
     from traderecon.client.outbox import Outbox
     from traderecon.topics import topics
@@ -101,6 +101,7 @@ def _send(
     settings = effective_settings()
     topic_of = {source: topic for topic, source in topics(settings.topic_prefix).inputs.items()}
     sent: Counter[str] = Counter(dict.fromkeys(topic_of.values(), 0))
+    say(f"sending to {log_name(settings)}")
 
     async def send(advance: Callable[[int], None]) -> None:
         async with connected(settings) as client:

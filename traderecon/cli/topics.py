@@ -5,7 +5,7 @@ import json
 import click
 import msgspec
 
-from traderecon.cli.broker import run
+from traderecon.cli.broker import log_name, run
 from traderecon.cli.console import counted, fail, say
 from traderecon.cli.rules import effective_settings
 from traderecon.cli.skip import skip
@@ -28,6 +28,7 @@ def topics() -> None:
 def create(*, as_json: bool) -> None:
     """Create every missing topic. Existing topics stay unchanged."""
     settings = effective_settings()
+    say(f"creating the missing topics in {log_name(settings)}")
     created = run(_create(settings))
     names = topic_names(settings.topic_prefix)
     problems = {

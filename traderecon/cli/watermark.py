@@ -1,4 +1,4 @@
-"""``traderecon watermark``: show how far event time has advanced in the journal, and reset it."""
+"""``traderecon watermark``: show how far log time has advanced in the journal, and reset it."""
 
 import json
 import uuid
@@ -48,7 +48,7 @@ class SourceProgress(msgspec.Struct, frozen=True):
 
 @click.group()
 def watermark() -> None:
-    """Show or reset the watermark, the event time that every input has reached."""
+    """Show or reset the watermark: the log time up to which every input has been read."""
 
 
 @watermark.command()
@@ -56,7 +56,7 @@ def watermark() -> None:
 def show(*, as_json: bool) -> None:
     """Show the time that each source partition has reached.
 
-    The slowest comes first: it determines when graces end.
+    The slowest comes first: it determines when grace periods expire.
     """
     settings = effective_settings()
     epoch, partitions = run(_read_progress(settings))
@@ -81,8 +81,8 @@ def reset(*, reason: str, by: str | None, at: datetime | None, dry_run: bool, fo
     """Set the watermark to a time.
 
     For use when clocks cannot be trusted, or were trusted wrongly. Compare the clocks of all brokers first: a time that
-    is too late ends graces at once and causes false breaks. A time that differs from this machine's clock by more than
-    TRADERECON_CLOCK_STEP_SECONDS needs --force.
+    is too late lets grace periods expire at once and causes false breaks. A time that differs from this machine's clock
+    by more than TRADERECON_CLOCK_STEP_SECONDS needs --force.
 
     The decision is written to the actions topic; running workers apply it within seconds, others when they start. It
     cannot be undone: results published under it stay, even after a reset back, and trades that it makes older than
@@ -121,15 +121,16 @@ def _effect(settings: Settings, ahead_s: int) -> str:
     """What a reset to a time this far ahead of this machine's clock does to pending trades."""
     if ahead_s < -settings.clock_step_seconds:
         return (
-            "the watermark goes back: no grace ends until it is again where it is now. A broker with the right time is "
-            "ahead of it and is distrusted: the watermark may stand still until the next reset"
+            "the watermark goes back: no grace period expires until it is again where it is now. A broker with the "
+            "right time is ahead of it and is distrusted: the watermark may stand still until the next reset"
         )
     trades = ask(settings.database_url, _pending_trades)
     if trades is None:
-        return "every trade whose grace ends before it becomes UNMATCHED (there is no database here to count them)"
+        effect = "every trade whose grace period expires before it becomes UNMATCHED"
+        return f"{effect} (there is no database here to count them)"
     verb = "waits" if trades == 1 else "wait"
     text = f"{counted(trades, 'trade')} {verb} for a leg according to {sqlite_path(settings.database_url)}"
-    return f"{text}; every grace that ends before that time ends at once, and its trade becomes UNMATCHED"
+    return f"{text}; every grace period that expires before that time expires at once, and its trade becomes UNMATCHED"
 
 
 def _pending_trades(queries: Queries) -> int:

@@ -143,7 +143,7 @@ class _Intake:
             return
         new = sorted(fact.extra.keys() - seen)[: MAX_UNKNOWN_NAMES - len(seen)]
         seen.update(new)
-        logger.warning("%s: unknown fields, not used: %s", self._source, ascii(", ".join(new))[1:-1])
+        logger.warning("%s: unknown fields (stored, not checked): %s", self._source, ascii(", ".join(new))[1:-1])
 
     def _count(self, batch: MicroBatch, rejected: Mapping[int, RejectCode]) -> None:
         self._stage.metrics.consumed.labels(self._source).inc(len(batch))

@@ -180,8 +180,8 @@ class JournalTime:
         }
         incidents.report(Kind.CLOCK_AHEAD, ahead_texts)
         behind_text = (
-            f"the log's time is {behind_ms / 1000:,.0f} s behind the time in the journal: no grace ends until it has "
-            "caught up. To go back at once: `traderecon watermark reset --reason ...`."
+            f"the log's time is {behind_ms / 1000:,.0f} s behind the time in the journal: no grace period expires "
+            "until it has caught up. To go back at once: `traderecon watermark reset --reason ...`."
         )
         incidents.report(Kind.CLOCK_BEHIND, {"the log's time": behind_text} if behind_ms else {})
         if self._begun and not self._clock.settled and ahead_texts:

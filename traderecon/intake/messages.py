@@ -5,6 +5,7 @@ misread (escapes, a key that may be repeated, nesting) goes to the strict reader
 wrong. Both read a number as its text, so no number is ever a binary float.
 """
 
+import csv
 import json
 import re
 from collections import Counter
@@ -144,10 +145,10 @@ def _strict_fields(source: Source, value: bytes) -> tuple[dict[str, str | None],
         )
     except ValueError as error:
         if is_csv_line(text):
-            raise _csv_line_error() from None
+            raise _csv_line_error(text) from None
         raise _malformed_error(str(error) if bad_byte is None else f"byte {bad_byte} is not UTF-8") from None
     if type(members) is str and set(members) & _CSV_CHARACTERS and not _JSON_IN_TEXT.fullmatch(members):
-        raise _csv_line_error()
+        raise _csv_line_error(members)
     if not isinstance(members, _Members):
         raise _malformed_error(f"it is {_json_type(members)}, not an object")
     known = KNOWN_FIELDS[source]
@@ -201,11 +202,17 @@ def is_csv_line(text: str) -> bool:
     return "," in text and text.lstrip("\ufeff \t")[:1] not in {"{", "["} and not _CONTROL.search(text)
 
 
-def _csv_line_error() -> DecodeError:
+def _csv_line_error(line: str) -> DecodeError:
+    """The header is not known here; with the number of cells the sender sees what is wrong."""
+    try:
+        cells = len(next(csv.reader([line], strict=True)))
+        found = f", with {cells} cell{'s' * (cells != 1)}"
+    except csv.Error:
+        found = ""  # a quote is not closed: the advice says so
     return DecodeError(
         RejectCode.SCHEMA_INVALID,
-        "the message is a line of CSV that does not fit its header: correct it (a cell for each column, quotes closed, "
-        "UTF-8) and ingest it again, or send one JSON object",
+        f"the message is a line of CSV that does not fit its header{found}: correct it (a cell for each column, quotes "
+        "closed, UTF-8) and ingest it again, or send one JSON object",
     )
 
 

@@ -162,7 +162,7 @@ def _topics(statuses: tuple[TopicStatus, ...], *, embedded: bool) -> Iterator[Fi
 async def _leaders(client: Client, topics: Collection[str]) -> list[Finding]:
     """Partitions without a leader: they can be neither read nor written; a worker starts with the others."""
     partitions = [f"{topic}[{number}]" for topic in topics for number in await client.leaderless(topic)]
-    todo = "start its broker; no grace ends until every input partition can be read"
+    todo = "start its broker; no grace period expires until every input partition can be read"
     return [warn("leaders", f"{', '.join(partitions)}: no leader", todo)] if partitions else []
 
 
@@ -175,7 +175,7 @@ async def _transactions(client: Client, topics: Collection[str]) -> list[Finding
                 text = (
                     f"{topic}[{transaction.partition}] has an open transaction at offset {transaction.first_offset}, "
                     f"since {iso(transaction.since_ms * NS_PER_MS)}; {transaction.behind} offsets wait behind it, and "
-                    "no grace ends"
+                    "no grace period expires"
                 )
                 todo = (
                     f"let its producer end it, or run `kafka-transactions.sh abort --topic {topic} --partition "
@@ -197,7 +197,9 @@ async def _clock(client: Client, statuses: tuple[TopicStatus, ...]) -> Finding:
         for topic in healthy:
             if await client.has_records_since(topic, now_ms + ahead_ms):
                 text = f"{topic} has a record with a timestamp more than {ahead_ms // 1000} s in this machine's future"
-                todo = "set all clocks by NTP; graces are paused while the broker's clock is ahead (`clock_ahead`)"
+                todo = (
+                    "set all clocks by NTP; no grace period expires while the broker's clock is ahead (`clock_ahead`)"
+                )
                 return warn("clock", text, todo)
     return ok("clock", "no record is in this machine's future; a broker that is behind shows only when it writes")
 

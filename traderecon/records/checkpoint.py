@@ -21,7 +21,8 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 class Checkpoint(msgspec.Struct, frozen=True, gc=False):
     """``rows``: how many the chain has; ``last_row``: the ``id`` of the last, 0 for none; ``at``: ISO 8601 UTC.
 
-    ``first``: the offset the database began at if earlier records had expired; its chain differs from one begun at 0.
+    ``first``: the offset the database began at if retention had removed earlier records; its chain differs from one
+    begun at 0.
     ``database``: its id, since the topic has the checkpoints of every database.
     """
 

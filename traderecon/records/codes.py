@@ -117,7 +117,7 @@ _HIGH, _MEDIUM = Severity.HIGH, Severity.MEDIUM
 _CRITICAL = Severity.CRITICAL
 
 REASON_INFO: dict[Reason, ReasonInfo] = {
-    Reason.MISSING_CONFIRMATION: ReasonInfo(_HIGH, 0, None, "CMIS", "no confirmation within the grace"),
+    Reason.MISSING_CONFIRMATION: ReasonInfo(_HIGH, 0, None, "CMIS", "no confirmation within the grace period"),
     Reason.MISSING_EXECUTION: ReasonInfo(
         _CRITICAL, 1, None, "CMIS", "the broker confirms a trade without an execution"
     ),

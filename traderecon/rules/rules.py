@@ -1,4 +1,4 @@
-"""Rules: which checks run, their tolerances, and how long one leg waits for the other."""
+"""Rules: which checks run, their tolerances, and how long a trade with one side waits for the other side."""
 
 import hashlib
 from decimal import Decimal

@@ -18,10 +18,10 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry = registry or CollectorRegistry()
         self.consumed = Counter(
-            "traderecon_messages_consumed", "Records read from an input topic.", ["topic"], registry=registry
+            "traderecon_messages_consumed", "Messages read from an input topic.", ["topic"], registry=registry
         )
         self.rejected = Counter(
-            "traderecon_messages_rejected", "Records that were rejected.", ["topic", "reason"], registry=registry
+            "traderecon_messages_rejected", "Messages that were rejected.", ["topic", "reason"], registry=registry
         )
         self.duplicates = Counter(
             "traderecon_duplicates",
@@ -63,7 +63,7 @@ class Metrics:
         )
         self.last_message = Gauge(
             "traderecon_last_message_timestamp_seconds",
-            "The broker's timestamp of the last record of a topic.",
+            "The broker's timestamp of the last message of an input topic.",
             ["topic"],
             registry=registry,
         )

@@ -8,6 +8,7 @@ import faust
 from faust.exceptions import ProducerSendError
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP
+from mode.utils.logging import DEFAULT_FORMATTERS
 
 from traderecon.exit_codes import Exit
 from traderecon.transport.agreement import Agreement, Membership
@@ -65,6 +66,16 @@ class TopicUse(NamedTuple):
 
 
 NO_TOPICS = TopicUse()
+
+_FORMATTERS: dict[str, Any] = DEFAULT_FORMATTERS
+_LOGGING = {
+    "merge": True,
+    "formatters": {
+        name: {**formatter, "format": formatter["format"].removesuffix(" %(extra)s")}
+        for name, formatter in _FORMATTERS.items()
+    },
+}
+"""Faust's log lines without the blank at their end: nothing here logs what would come after it."""
 
 
 class StreamApp(faust.App):
@@ -146,6 +157,7 @@ class StreamApp(faust.App):
             producer_request_timeout=30.0,
             web_bind=web_host or LOOPBACK,
             web_tables_enabled=False,
+            logging_config=_LOGGING,
             **settings,
         )
         # Faust's command line starts the web server whatever ``web_enabled`` says.

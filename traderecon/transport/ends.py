@@ -60,8 +60,8 @@ class Ends:
 
 def _no_leader_text(tp: TP) -> str:
     return (
-        f"{_name(tp)} has no leader that answers, so it cannot be read. Other partitions go on; no grace ends until "
-        "this one can be read. Start its broker."
+        f"{_name(tp)} has no leader that answers, so it cannot be read. Other partitions continue; no grace period "
+        "expires until this one can be read. Start its broker."
     )
 
 
@@ -70,9 +70,9 @@ def _transaction_text(tp: TP, transaction: Hanging, now_s: float) -> str:
     since = datetime.fromtimestamp(since_s, UTC).isoformat(timespec="seconds")
     return (
         f"{_name(tp)} has an open transaction at offset {transaction.first_offset}, since {since} or longer; "
-        f"{transaction.behind} offsets wait behind it, and no grace ends meanwhile. Make its producer commit or abort, "
-        f"or end it with `kafka-transactions.sh abort --topic {tp.topic} --partition {tp.partition} --start-offset "
-        f"{transaction.first_offset}`."
+        f"{transaction.behind} offsets wait behind it, and no grace period expires meanwhile. Make its producer commit "
+        f"or abort, or end it with `kafka-transactions.sh abort --topic {tp.topic} --partition {tp.partition} "
+        f"--start-offset {transaction.first_offset}`."
     )
 
 
