@@ -294,7 +294,7 @@ def test_a_side_keeps_its_highest_facts_in_any_order_without_rejects(tmp_path: P
         (tmp_path / name).mkdir()
         left = left_by(written(tmp_path / name, plain_files(lines, sent[:1])))
         assert reject_rows(left.rejects) == []
-        assert left.summary.stale == {Source.EXECUTIONS: 69 - FACTS_PER_SIDE}
+        assert left.summary.outranked == {Source.EXECUTIONS: 69 - FACTS_PER_SIDE}
         outs.add(left.out)
     (row,) = rows_of(outs.pop())
     assert not outs

@@ -92,6 +92,8 @@ def test_a_leg_after_the_retention_is_a_break_with_the_next_version(desk: Desk) 
     desk.leg(RETENTION_DAYS + 0.4, "pnl_snapshot", "T1")
     desk.leg(RETENTION_DAYS + 0.4, "executions", "T1", version=2)
     desk.until(lambda: desk.version("T1") == first + 2, "the second late leg is a version")
+    closed = 'traderecon_duplicates_total{kind="closed",topic="pnl_snapshot"}'
+    desk.until(lambda: worker.metric(closed) == 1, "the snapshot is counted")
     # Killed and started again, it is closed all the same, and nothing is doubled.
     worker.kill()
     desk.start_ready("matching,sink")

@@ -52,12 +52,8 @@ SCAN_SHARE = 20
 
 logger = logging.getLogger(__name__)
 
-_DUPLICATE_KINDS = {
-    Arrival.IDENTICAL: "identical",
-    Arrival.STALE: "stale",
-    Arrival.OUTRANKED: "stale",
-    Arrival.CONFLICTING: "conflicting",
-}
+_COUNTED = frozenset({Arrival.IDENTICAL, Arrival.CONFLICTING, Arrival.STALE, Arrival.OUTRANKED})
+"""The arrivals that the metric counts as duplicates."""
 
 _Due = TypeVar("_Due", deadlines.Deadline, closed.RetentionTimer)
 
@@ -161,8 +157,8 @@ class _Matching:
         transition = join(existing, trade.last_published, incoming.stored, output.watermark_ns, self._rules)
         if transition.arrival is Arrival.IDENTICAL:
             output.dispositions.append((record.offset, Disposition.DUPLICATE))
-        if transition.arrival in _DUPLICATE_KINDS:
-            output.duplicates[fact.leg.source, _DUPLICATE_KINDS[transition.arrival]] += 1
+        if transition.arrival in _COUNTED:
+            output.duplicates[fact.leg.source, transition.arrival] += 1
         if transition.judgement is None:
             return
         encoded = self._encode(output, transition)
@@ -182,7 +178,7 @@ class _Matching:
             return  # a replay from before the trade was closed
         if any(late.identity == stored.identity for late in trade.facts) or not claims_trade(stored.fact):
             # A snapshot alone opens no break, and a closed trade is not judged again.
-            kind = "identical" if claims_trade(stored.fact) else "stale"
+            kind = "identical" if claims_trade(stored.fact) else "closed"
             output.dispositions.append((stored.journal_offset, Disposition.DUPLICATE))
             output.duplicates[stored.fact.leg.source, kind] += 1
             return

@@ -25,7 +25,7 @@ class Metrics:
         )
         self.duplicates = Counter(
             "traderecon_duplicates",
-            "Legs that were received before, or superseded by a later version.",
+            "Legs that repeat, contradict or come below another, and legs that are dropped: outranked, closed.",
             ["topic", "kind"],
             registry=registry,
         )
