@@ -436,7 +436,7 @@ class SimulatedConsumer(BatchConsumer, _Member):
             found = await self._worker.asks(lambda: {tp: log.read(*tp, at, most) for tp, at in begun.items()})
         except OffsetOutOfRange:  # the log was cut meanwhile
             for tp, at in begun.items():
-                await self._held(tp, at)
+                await self._require_offset(tp, at)
             return {}
         fetched = {}
         for tp, records in found.items():
