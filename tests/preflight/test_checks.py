@@ -23,7 +23,7 @@ from traderecon.settings import load
 from traderecon.sink.store import Store
 from traderecon.topics import topics
 from traderecon.transport.log import Log, WorkerLock
-from traderecon.worker.identity import Identity, pin
+from traderecon.worker.identity import Identity, bind
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -267,7 +267,7 @@ def test_a_database_of_another_log() -> None:
     set_up()
     store = Store.open(load().database_url)
     store.prepare()
-    store.pin("another", "")
+    store.bind("another", "")
     store.close()
     database = found()["database"]
     assert database.level is Level.FAIL
@@ -297,7 +297,7 @@ def test_a_log_that_would_not_be_the_expected_one(here: Path, monkeypatch: pytes
     assert "TRADERECON_CLUSTER_ID expects 'log-7'" in broker.text
     monkeypatch.delenv("TRADERECON_CLUSTER_ID")
     (here / "traderecon-data").mkdir()
-    pin(here / "traderecon-data", Identity("log-7", "", 4))
+    bind(here / "traderecon-data", Identity("log-7", "", 4))
     broker = found()["broker"]
     assert broker.level is Level.FAIL
     assert "belongs to the log 'log-7'" in broker.text

@@ -323,7 +323,7 @@ def test_hostile_text_is_stored_unchanged(store: Store) -> None:
 
 def test_a_matched_trade(store: Store) -> None:
     [_, result] = results_of("T1", [ours(price="-190.505", quantity="3"), theirs(price="-190.50", quantity="3")])
-    store.pin("log-1", "desk.")
+    store.bind("log-1", "desk.")
     taken = store.take(
         MicroBatch("desk.reconciled", 1, [Record(7, 1_753_524_084_250, b"T1", encode_result(result), ())])
     )

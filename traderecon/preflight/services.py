@@ -76,16 +76,16 @@ def _embedded_log(settings: Settings) -> Iterator[Finding]:
         )
         return
     try:
-        pinned = stored_identity(settings.data_dir)
+        stored = stored_identity(settings.data_dir)
     except (OtherIdentity, OSError) as error:
         yield bad("cluster", str(error), "no worker starts until this is corrected")
         return
-    if pinned is None:
+    if stored is None:
         yield ok("broker", text)
         return
     yield bad(
         "broker",
-        f"there is no {LOG_NAME} in {settings.data_dir}, which belongs to the log {pinned.cluster!r}",
+        f"there is no {LOG_NAME} in {settings.data_dir}, which belongs to the log {stored.cluster!r}",
         f"restore {LOG_NAME}, or set another TRADERECON_DATA_DIR",
     )
 

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from traderecon.exit_codes import Exit
 from traderecon.records.checkpoint import TopicPartition
+from traderecon.sink import log_identity
 from traderecon.sink.actions import write_actions
 from traderecon.sink.chain import START, chained_topics
 from traderecon.sink.columns import BeginningColumns, OffsetColumns
@@ -39,7 +40,6 @@ from traderecon.sink.database import (
 from traderecon.sink.database_id import current_id, renew_id
 from traderecon.sink.dead_letters import write_dead_letters
 from traderecon.sink.ledger import write_accounts
-from traderecon.sink.log_identity import bind, bound_topics, is_bound
 from traderecon.sink.migration import current, head, upgrade
 from traderecon.sink.partition_status import write_statuses
 from traderecon.sink.purge import ChainStart, save_chain_start
@@ -126,7 +126,7 @@ class Store:
                     "`traderecon db upgrade`",
                 )
 
-    def pin(self, cluster: str, topic_prefix: str) -> bool:
+    def bind(self, cluster: str, topic_prefix: str) -> bool:
         """Bind the database to a log; True if it was in use before its log was recorded.
 
         StoreError (78): it is bound to another log. Every sink calls this before it reads the offsets.
@@ -135,14 +135,14 @@ class Store:
             if self.belongs_to(cluster, topic_prefix):
                 return False
             with self._writing.begin() as connection:
-                had_offsets = bind(connection, self.path, cluster, topic_prefix)
+                had_offsets = log_identity.bind(connection, self.path, cluster, topic_prefix)
         self._topics = topics(topic_prefix)
         return had_offsets
 
     def belongs_to(self, cluster: str, topic_prefix: str) -> bool:
         """Whether the database is bound to this log. StoreError (78): it is bound to another one."""
         with self._store_errors(), self.engine.connect() as connection:
-            return is_bound(connection, self.path, cluster, topic_prefix)
+            return log_identity.is_bound(connection, self.path, cluster, topic_prefix)
 
     def database_id(self) -> str | None:
         """The id in force; None if the database has none."""
@@ -254,7 +254,7 @@ class Store:
 
     def _bound_topics(self, connection: Connection) -> Topics:
         if self._topics is None:
-            self._topics = bound_topics(connection)
+            self._topics = log_identity.bound_topics(connection)
         return self._topics
 
     @contextmanager
