@@ -140,8 +140,8 @@ def test_the_rows_are_counted_in_the_summary(tmp_path: Path, profile: str) -> No
         found = Counter((name, row[f"{name}_check"]) for row in rows)
         assert {key: count for key, count in left.summary.checks.items() if key[0] == name} == found
     assert left.summary.minutes.total() == len(rows)
-    assert left.summary.broken == sum(row["state"] in {"MISMATCHED", "UNMATCHED"} for row in rows)
-    assert left.summary.break_minutes.total() == left.summary.break_tickers.total() == left.summary.broken
+    assert left.summary.break_count == sum(row["state"] in {"MISMATCHED", "UNMATCHED"} for row in rows)
+    assert left.summary.break_minutes.total() == left.summary.break_tickers.total() == left.summary.break_count
 
 
 @pytest.mark.parametrize("profile", ["typical", "hostile"])

@@ -141,7 +141,7 @@ class Summary(msgspec.Struct):
         return self.states.total()
 
     @property
-    def broken(self) -> int:
+    def break_count(self) -> int:
         """Number of breaks."""
         return sum(self.states[state] for state in BREAK_STATES)
 
