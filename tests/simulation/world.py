@@ -52,7 +52,7 @@ TAIL_S = 2.0
 LOOK_S = 1.0
 ROOM_S = 0.05
 """How soon a full queue is looked at again."""
-SWEPT_AT_ONCE = 2
+SWEEP_ROWS = 2
 """Trades of one step of a sweep: a day has few, and a death between two steps is to be met."""
 IDLE_S, FETCH_S = 0.25, 2.0
 """Steps of a consumer that has nothing to do: they cost time of ours, and decide nothing."""
@@ -536,7 +536,7 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
         (sink_agent, "now_ns", loop.now_ns),
         (matching_agent, "monotonic", loop.time),
         (matching_agent, "BatchTable", bench.table),
-        (matching_agent, "SWEPT_AT_ONCE", SWEPT_AT_ONCE),
+        (matching_agent, "SWEEP_ROWS", SWEEP_ROWS),
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
         (sys.modules["traderecon.tables.store"], "ReadOptions", RowsBound),
         (intake_agent, "decode", poisoned),

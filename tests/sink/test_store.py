@@ -348,7 +348,7 @@ def test_a_matched_trade(store: Store) -> None:
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_break_opens_is_resolved_and_opens_again(store: Store, *, backwards: bool) -> None:
     lives = results_of("T1", [ours(), theirs(price="191"), theirs(version=2), theirs(version=3, quantity="90")])
-    assert [result.broken.transition for result in lives] == ["opened", "reclassified", "resolved", "opened"]
+    assert [result.break_.transition for result in lives] == ["opened", "reclassified", "resolved", "opened"]
     published(store, lives, backwards=backwards)
     row = one(store, "breaks")
     assert (row["status"], row["state"], row["version"]) == ("REOPENED", "MISMATCHED", 4)
@@ -392,7 +392,7 @@ def test_the_first_of_two_results_with_one_version_stays(store: Store, caplog: p
 def test_a_break_is_resolved_by_a_worker_that_did_not_know_of_it(store: Store, *, backwards: bool) -> None:
     """A worker paused past its session may not know that the grace had ended: its result has no transition."""
     opened, resolved = results_of("T1", [ours(), theirs()])
-    stale = replace(resolved, broken=Break(resolved.broken.id, Transition.NONE))
+    stale = replace(resolved, break_=Break(resolved.break_.id, Transition.NONE))
     published(store, [opened, stale], backwards=backwards)
     assert (one(store, "breaks")["status"], len(table(store, "break_events"))) == ("RESOLVED", 2)
     again = Record(9, 0, b"T1", encode_result(resolved), ())

@@ -108,8 +108,8 @@ def judge_courses(courses: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterato
             same = before is not None and all(before[name] == now[name] for name in ("state", "reasons"))
             must = "none" if was == is_break else "resolved" if was else "opened"
             must = "reclassified" if was and is_break and not same else must
-            broken = now["break"]
-            said = (broken["transition"], broken["previous_event_id"])
+            break_ = now["break"]
+            said = (break_["transition"], break_["previous_event_id"])
             if said != (must, before["event_id"] if before else None):
                 text = f"{trade_id} version {now['version']} says {said} after {before and before['state']}: {must}"
                 yield Finding(Defect.WRONG, NOWHERE, NOWHERE, text, "I3")

@@ -61,8 +61,8 @@ def test_a_result_that_shows_another_is_not(result: dict[str, Any], defects: set
 
 def told(version: int, state: str, transition: str, previous: int | None, reason: str = "") -> dict[str, Any]:
     previous_event_id = None if previous is None else f"e{previous}"
-    broken = {"transition": transition, "previous_event_id": previous_event_id}
-    return {"event_id": f"e{version}", "version": version, "state": state, "reasons": [reason], "break": broken}
+    break_ = {"transition": transition, "previous_event_id": previous_event_id}
+    return {"event_id": f"e{version}", "version": version, "state": state, "reasons": [reason], "break": break_}
 
 
 COURSE = [
