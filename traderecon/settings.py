@@ -45,6 +45,8 @@ _IN_QUOTES = re.compile(r"([\"']).*\1", re.DOTALL)
 _ENCODING = "utf-8-sig"
 """Accepts a byte order mark, which some editors write."""
 _MASK = "****"
+_BEFORE_HOST = re.compile(r"^([\w+.-]*://)?.*@", re.DOTALL)
+_PASSWORD_PARAMETER = re.compile(r"(?<=password=)[^&]*")
 _MAX_SHOWN = 40
 """Characters of a value that an error message repeats."""
 
@@ -350,14 +352,21 @@ class _Sources(NamedTuple):
         """Where the effective value of a setting was found."""
         if os.environ.get(PREFIX + name.upper()):
             return "in the environment"
-        for file in sorted(self.secrets_dir.iterdir()) if self.secrets_dir is not None else ():
-            if file.name.upper() == PREFIX + name.upper():
-                return f"in {file}"
+        if (file := self._secret_file(name)) is not None:
+            return f"in {file}"
         return f"in {FILE}" if name in self.toml else "in the defaults"
+
+    def is_secret(self, name: str) -> bool:
+        """Whether the effective value is in a secret file, and must not be repeated."""
+        return not os.environ.get(PREFIX + name.upper()) and self._secret_file(name) is not None
+
+    def _secret_file(self, name: str) -> Path | None:
+        files = sorted(self.secrets_dir.iterdir()) if self.secrets_dir is not None else []
+        return next((file for file in files if file.name.upper() == PREFIX + name.upper()), None)
 
 
 def _explain(detail: Mapping[str, Any], sources: _Sources) -> str:
-    """What is wrong with which setting, and where it was found. Only numbers are repeated: a text may be a secret."""
+    """What is wrong with which setting, what was found, and where."""
     name = ".".join(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     if not name:
@@ -371,7 +380,10 @@ def _explain(detail: Mapping[str, Any], sources: _Sources) -> str:
         message = f"write {detail['ctx']['expected'].replace(chr(39), '')}"
     elif kind in {"string_type", "path_type", "string_unicode"}:
         message = "write UTF-8 text"
-    return f"{PREFIX}{name.upper()}: {message} (found {sources.source_of(name)})"
+    found = f"found {sources.source_of(name)}"
+    if Settings.model_fields[name].annotation is int or name == "kafka_password" or sources.is_secret(name):
+        return f"{PREFIX}{name.upper()}: {message} ({found})"
+    return f"{PREFIX}{name.upper()} is {_shorten(_mask(detail['input']))}: {message} ({found})"
 
 
 def _range_of(name: str) -> str:
@@ -382,6 +394,13 @@ def _range_of(name: str) -> str:
         if hasattr(constraint, bound)
     }
     return f"a whole number from {bounds['ge']} to {bounds['le']}"
+
+
+def _mask(value: object) -> object:
+    """A value without what may be a password: what is before the host of an address, or in a parameter."""
+    if not isinstance(value, str):
+        return value
+    return _PASSWORD_PARAMETER.sub(_MASK, _BEFORE_HOST.sub(rf"\1{_MASK}@", value))
 
 
 def _shorten(value: object) -> str:
