@@ -61,7 +61,7 @@ _POSITION = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND part
 
 
 class Fenced(Exception):
-    """Another sink has written to a partition of this one."""
+    """Another sink has written to a partition of this one, or the database was replaced."""
 
 
 class _Position(NamedTuple):
@@ -284,8 +284,11 @@ def _claim(connection: Connection, tp: TopicPartition, expected: int | None) -> 
     stored = None if row is None else row[0]
     if stored != expected:
         topic, partition = tp
+        expects = "no record of it in the database" if expected is None else f"offset {expected}"
+        found = "has none" if stored is None else f"is at offset {stored}"
         raise Fenced(
-            f"{topic}[{partition}]: this sink expects offset {expected or 0}, but the database is at {stored or 0}: "
-            "another sink has taken over, and this one stops"
+            f"{topic}[{partition}]: this sink expects {expects}, but the database {found}: another sink has taken over "
+            "the partition, or the database was restored while this sink was running. It stops and has written nothing "
+            "of this batch: start it again, and it continues where the database is. Before a restore, stop every sink"
         )
     return _Position(0, START) if row is None else _Position(*row)
