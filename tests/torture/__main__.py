@@ -164,6 +164,9 @@ def summed(words: Sequence[str]) -> int:
     try:
         reports = []
         for place in options.places:
+            if not place.exists():
+                say(f"torture: {place}: no such directory; name one with reports of `torture --reports`, or a report")
+                return 2
             reports += reports_in(place) if place.is_dir() else [Report.from_json(place.read_text())]
         return told(reports, options.json)
     except (OSError, ValueError, TypeError) as why:
