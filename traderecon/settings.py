@@ -32,21 +32,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from traderecon.addresses import brokers, sqlite_url
+from traderecon.addresses import MASK, brokers, mask_credentials, mask_password, sqlite_url
 from traderecon.kubernetes import is_service_variable
 from traderecon.permissions import exposure, readable_by_everyone
 
 PREFIX = "TRADERECON_"
 FILE = Path("traderecon.toml")
 
-_PASSWORD_IN_URL = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
 _LOOPBACK = re.compile(r"(kafka://)?(localhost|127(\.\d+){3}|\[::1\])(:\d+)?/?")
 _IN_QUOTES = re.compile(r"([\"']).*\1", re.DOTALL)
 _ENCODING = "utf-8-sig"
 """Accepts a byte order mark, which some editors write."""
-_MASK = "****"
-_BEFORE_HOST = re.compile(r"^([\w+.-]*://)?.*@", re.DOTALL)
-_PASSWORD_PARAMETER = re.compile(r"(?<=password=)[^&]*")
 _MAX_SHOWN = 40
 """Characters of a value that an error message repeats."""
 
@@ -216,8 +212,8 @@ class Settings(BaseSettings):
     def masked(self) -> dict[str, Any]:
         """Every setting, safe to print: passwords are masked, also in URLs."""
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in self}
-        plain["kafka_password"] = None if self.kafka_password is None else _MASK
-        return {**plain, **{name: _PASSWORD_IN_URL.sub(r"\1****", plain[name]) for name in ("broker", "database_url")}}
+        plain["kafka_password"] = None if self.kafka_password is None else MASK
+        return {**plain, **{name: mask_password(plain[name]) for name in ("broker", "database_url")}}
 
 
 def override(settings: Mapping[str, str]) -> None:
@@ -383,7 +379,7 @@ def _explain(detail: Mapping[str, Any], sources: _Sources) -> str:
     found = f"found {sources.source_of(name)}"
     if Settings.model_fields[name].annotation is int or name == "kafka_password" or sources.is_secret(name):
         return f"{PREFIX}{name.upper()}: {message} ({found})"
-    return f"{PREFIX}{name.upper()} is {_shorten(_mask(detail['input']))}: {message} ({found})"
+    return f"{PREFIX}{name.upper()} is {_shorten(mask_credentials(str(detail['input'])))}: {message} ({found})"
 
 
 def _range_of(name: str) -> str:
@@ -394,13 +390,6 @@ def _range_of(name: str) -> str:
         if hasattr(constraint, bound)
     }
     return f"a whole number from {bounds['ge']} to {bounds['le']}"
-
-
-def _mask(value: object) -> object:
-    """A value without what may be a password: what is before the host of an address, or in a parameter."""
-    if not isinstance(value, str):
-        return value
-    return _PASSWORD_PARAMETER.sub(_MASK, _BEFORE_HOST.sub(rf"\1{_MASK}@", value))
 
 
 def _shorten(value: object) -> str:
