@@ -45,6 +45,13 @@ class RetentionTimer(NamedTuple):
     trade_id: bytes
 
 
+class Horizon(NamedTuple):
+    """Over all forgotten trades: the latest time of a leg (its own) and the highest version; 0 if there are none."""
+
+    latest_ns: int
+    version: int
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Closed).decode
 
@@ -89,9 +96,9 @@ def forget(write_batch: TableBatch, trade_id: bytes, closed: Closed, version: in
         write_batch.put(key, b"%d" % max(number, int(write_batch.get(key) or b"0")))
 
 
-def horizon(write_batch: TableBatch) -> tuple[int, int]:
-    """The latest time of a leg (ns) and the highest version over all forgotten trades; 0 if there are none."""
-    return int(write_batch.get(HORIZON_NS) or b"0"), int(write_batch.get(HORIZON_VERSION) or b"0")
+def horizon(write_batch: TableBatch) -> Horizon:
+    """The horizon of all forgotten trades."""
+    return Horizon(int(write_batch.get(HORIZON_NS) or b"0"), int(write_batch.get(HORIZON_VERSION) or b"0"))
 
 
 def key(due_ns: int, trade_id: bytes) -> bytes:

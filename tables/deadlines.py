@@ -48,32 +48,34 @@ def all_deadlines(write_batch: TableBatch) -> Iterator[Deadline]:
     return map(_deadline, write_batch.scan(PREFIX))
 
 
-class Rekeying(NamedTuple):
+class Rejudgement(NamedTuple):
     """Progress of a change of rules. ``after``: the last key processed under these rules; None if all are."""
 
     rules_sha256: str
     after: bytes | None
 
 
-def rekeying(write_batch: TableBatch, rules_sha256: str) -> Rekeying:
+def rejudgement(write_batch: TableBatch, rules_sha256: str) -> Rejudgement:
     """How far a partition's deadlines were updated to these rules; from the start if other rules made them."""
     made_by, space, after = (write_batch.get(KEYED) or b"").partition(b" ")
     if made_by != rules_sha256.encode():
-        return Rekeying(rules_sha256, b"")
-    return Rekeying(rules_sha256, after if space else None)
+        return Rejudgement(rules_sha256, b"")
+    return Rejudgement(rules_sha256, after if space else None)
 
 
-def put_rekeying(write_batch: TableBatch, rekeying: Rekeying) -> None:
+def put_rejudgement(write_batch: TableBatch, rejudgement: Rejudgement) -> None:
     """Store the progress of a change of rules."""
-    after = b"" if rekeying.after is None else b" " + rekeying.after
-    write_batch.put(KEYED, rekeying.rules_sha256.encode() + after)
+    after = b"" if rejudgement.after is None else b" " + rejudgement.after
+    write_batch.put(KEYED, rejudgement.rules_sha256.encode() + after)
 
 
-def rekeying_step(write_batch: TableBatch, rekeying: Rekeying, at_most: int) -> tuple[list[Deadline], Rekeying]:
+def rejudgement_rows(
+    write_batch: TableBatch, rejudgement: Rejudgement, at_most: int
+) -> tuple[list[Deadline], Rejudgement]:
     """The next trades whose deadlines may come from other rules, and the progress after them."""
-    after = rekeying.after or b""
+    after = rejudgement.after or b""
     rows = list(islice(write_batch.scan(PREFIX, start=after + b"\x00"), at_most))
-    progress = rekeying._replace(after=rows[-1][0] if len(rows) == at_most else None)
+    progress = rejudgement._replace(after=rows[-1][0] if len(rows) == at_most else None)
     return [_deadline(row) for row in rows], progress
 
 

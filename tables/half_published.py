@@ -34,7 +34,7 @@ class HalfPublishedResults:
         self._missing_by_topic: Mapping[str, Mapping[str, _Newest | None]] = {}
         """By topic: the trades with missing results, and the newest result the topic has of each."""
 
-    def home_topic(self, is_break: bool) -> str:
+    def own_topic(self, is_break: bool) -> str:
         """The topic on which results of a state belong."""
         return self._topics[is_break]
 
@@ -43,7 +43,7 @@ class HalfPublishedResults:
         newest = self._newest[topic].get(trade_id)
         if newest is None or newest.version < version:
             self._newest[topic][trade_id] = _Newest(version, is_break)
-        if self.home_topic(is_break) != topic:
+        if self.own_topic(is_break) != topic:
             self._foreign[topic][trade_id] = max(version, self._foreign[topic].get(trade_id, 0))
 
     def find_missing(self) -> bool:
@@ -58,7 +58,7 @@ class HalfPublishedResults:
         for trade_id, newest in self._newest[other].items():
             present = self._newest[topic].get(trade_id)
             version = 0 if present is None else present.version
-            belongs = present is not None and self.home_topic(present.is_break) == topic
+            belongs = present is not None and self.own_topic(present.is_break) == topic
             leave_missing = belongs and version < newest.version
             if leave_missing or version < self._foreign[other].get(trade_id, 0):
                 trades[trade_id] = present
@@ -78,10 +78,10 @@ class HalfPublishedResults:
         rows: defaultdict[str, list[Outgoing]] = defaultdict(list)
         for (topic, trade_id), versions in self._collected.items():
             present = self._missing_by_topic[topic][trade_id]
-            home_before = "" if present is None else self.home_topic(present.is_break)
+            own_before = "" if present is None else self.own_topic(present.is_break)
             for _, (is_break, row) in sorted(versions.items()):
-                home = self.home_topic(is_break)
-                if topic in {home_before, home}:
+                own = self.own_topic(is_break)
+                if topic in {own_before, own}:
                     rows[topic].append(row)
-                home_before = home
+                own_before = own
         return rows

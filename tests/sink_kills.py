@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from sink.outputs import LEGS, PARTITIONS, TOPICS, encoded_dead_letter, home_topic, results_of
+from sink.outputs import LEGS, PARTITIONS, TOPICS, encoded_dead_letter, own_topic, results_of
 
 from traderecon.records import Result
 from traderecon.records.result_message import encode_result
@@ -77,7 +77,7 @@ def told(published: Sequence[Result], *, again: bool) -> Iterator[tuple[str, byt
     pairs = list(zip(published, [None, *published], strict=False))
     for one, before in [*pairs, *(pairs[-2:] if again else [])]:
         value = encode_result(one)
-        for topic in sorted({home_topic(one), *([] if before is None else [home_topic(before)])}):
+        for topic in sorted({own_topic(one), *([] if before is None else [own_topic(before)])}):
             yield topic, value
 
 

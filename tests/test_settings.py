@@ -10,6 +10,7 @@ from domain import DOCS, tables_in
 from pydantic import SecretStr
 
 import traderecon
+from traderecon.addresses import BROKER_FORM
 from traderecon.settings import PREFIX, ConfigurationError, Settings, has_display, load
 
 CONTRACT = (DOCS / "CONTRACT.md").read_text(encoding="utf-8")
@@ -124,16 +125,17 @@ def test_an_unknown_variable_without_a_close_match_is_rejected(monkeypatch: pyte
 
 
 BAD = [
-    ("TRADERECON_BROKER", "hunter2"),
+    ("TRADERECON_BROKER", "hunter2@"),
     ("TRADERECON_BROKER", "kafka://"),
     ("TRADERECON_BROKER", "kafka://a:9092;;b:9092"),
     ("TRADERECON_BROKER", "kafka://u:hunter2@h:9092"),
     ("TRADERECON_BROKER", "kafka://h:9092;kafka://hunter2@h:9092"),
-    ("TRADERECON_KAFKA_SECURITY", "hunter2"),
+    ("TRADERECON_KAFKA_SECURITY", "tls"),
     ("TRADERECON_KAFKA_SASL_MECHANISM", "PLAIN"),
     ("TRADERECON_DATABASE_URL", "mysql://u:hunter2@h/db"),
     ("TRADERECON_DATABASE_URL", "postgresql://"),
     ("TRADERECON_DATABASE_URL", "postgresql://u:hunter 2@h/db"),
+    ("TRADERECON_DATABASE_URL", "postgres://h/db?user=u&password=hunter2"),
     ("TRADERECON_WEB_PORT", "0"),
     ("TRADERECON_WEB_PORT", "65536"),
     ("TRADERECON_WEB_PORT", "http"),
@@ -149,7 +151,7 @@ BAD = [
 
 @pytest.mark.parametrize("place", ["environment", "secret", "file"])
 @pytest.mark.parametrize(("name", "value"), BAD)
-def test_a_bad_value_is_rejected_by_name_and_never_repeated(
+def test_a_bad_value_is_rejected_by_name_and_no_password_is_repeated(
     here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, place: str
 ) -> None:
     if place == "environment":
@@ -159,7 +161,7 @@ def test_a_bad_value_is_rejected_by_name_and_never_repeated(
     else:
         (here / "traderecon.toml").write_text(f'{name.removeprefix(PREFIX).lower()} = "{value}"')
     message = rejection()
-    assert message.startswith(f"{name}: ")
+    assert message.startswith((f"{name}: ", f"{name} is "))
     assert "hunter" not in message
 
 
@@ -240,7 +242,7 @@ def test_an_invalid_broker_is_rejected_with_what_to_write(
     monkeypatch: pytest.MonkeyPatch, written: str, words: str
 ) -> None:
     monkeypatch.setenv("TRADERECON_BROKER", written)
-    assert rejection().startswith("TRADERECON_BROKER: ")
+    assert rejection().startswith("TRADERECON_BROKER is ")
     assert words in rejection()
 
 
@@ -309,11 +311,9 @@ def test_a_value_that_is_not_a_number_is_rejected(monkeypatch: pytest.MonkeyPatc
         ("GRACE_SECONDS", "abc", "write a whole number from 0 to 31536000, not 'abc'"),
         ("GRACE_SECONDS", "-5", "write a whole number from 0 to 31536000, not '-5'"),
         ("WEB_PORT", "65536", "write a whole number from 1 to 65535, not '65536'"),
-        ("KAFKA_SECURITY", "hunter2", "write plaintext, ssl, sasl_plaintext or sasl_ssl"),
-        ("DATABASE_URL", "hunter2", "write sqlite:///path"),
     ],
 )
-def test_a_rejection_names_the_source_and_what_to_write(
+def test_a_rejection_of_a_number_names_the_source_and_what_to_write(
     here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
 ) -> None:
     variable = PREFIX + name
@@ -324,6 +324,29 @@ def test_a_rejection_names_the_source_and_what_to_write(
     assert rejection() == f"{variable}: {message} (found in {secrets / variable})"
     monkeypatch.setenv(variable, value)
     assert rejection() == f"{variable}: {message} (found in the environment)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("KAFKA_SECURITY", "tls", "write plaintext, ssl, sasl_plaintext or sasl_ssl"),
+        ("KAFKA_SASL_MECHANISM", "PLAIN", "write SCRAM-SHA-512 or SCRAM-SHA-256"),
+        ("DATABASE_URL", "mysql://u:hunter2@h/db", "write sqlite:///path"),
+        ("BROKER", "kafka:/localhost", BROKER_FORM),
+        ("TOPIC_PREFIX", "desk 7", "write at most 100 letters, digits, points, underscores and hyphens"),
+    ],
+)
+def test_a_rejection_of_a_text_quotes_it_unless_it_is_in_a_secret_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    variable, shown = PREFIX + name, value.replace("u:hunter2", "****")
+    (here / "traderecon.toml").write_text(f'{name.lower()} = "{value}"')
+    assert rejection() == f"{variable} is {shown!r}: {message} (found in traderecon.toml)"
+    secrets = secret(here, variable, value.encode())
+    monkeypatch.setenv("TRADERECON_SECRETS_DIR", str(secrets))
+    assert rejection() == f"{variable}: {message} (found in {secrets / variable})"
+    monkeypatch.setenv(variable, value)
+    assert rejection() == f"{variable} is {shown!r}: {message} (found in the environment)"
 
 
 def test_every_number_names_its_range(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +398,9 @@ def test_a_tilde_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert load().data_dir == here / "trades"
     assert load().database_url == f"sqlite:///{here}/trades/traderecon.db"
     monkeypatch.setenv("TRADERECON_DATA_DIR", "~nobody-of-this-name/trades")
-    assert rejection().startswith("TRADERECON_DATA_DIR: the home directory that ~ stands for is unknown")
+    assert rejection().startswith(
+        "TRADERECON_DATA_DIR is '~nobody-of-this-name/trades': the home directory that ~ stands for is unknown"
+    )
 
 
 def test_every_path_is_expanded(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,16 +421,18 @@ def test_every_setting_is_read_somewhere() -> None:
 @pytest.mark.parametrize("written", [" ", "\r"])
 def test_a_blank_path_is_rejected(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     monkeypatch.setenv("TRADERECON_DATA_DIR", written)
-    assert rejection() == "TRADERECON_DATA_DIR: write the path of a file or directory (found in the environment)"
+    assert rejection() == (
+        f"TRADERECON_DATA_DIR is {written!r}: write the path of a file or directory (found in the environment)"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("web_port = true", "TRADERECON_WEB_PORT: write a whole number"),
-        ("broker = 9092", "TRADERECON_BROKER: write UTF-8 text"),
-        ("data_dir = 1", "TRADERECON_DATA_DIR: write UTF-8 text"),
-        ('data_dir = "a\\u0000b"', "TRADERECON_DATA_DIR: write the path"),
+        ("broker = 9092", "TRADERECON_BROKER is '9092': write UTF-8 text"),
+        ("data_dir = 1", "TRADERECON_DATA_DIR is '1': write UTF-8 text"),
+        ('data_dir = "a\\u0000b"', "TRADERECON_DATA_DIR is 'a\\x00b': write the path"),
         ("[web]\nport = 1", "traderecon.toml: [web] is a table, and tables are not supported"),
         ("[traderecon]\ngrace_seconds = 1", "traderecon.toml: [traderecon] is a table, and tables are not supported"),
         ("secrets_dir = 7", "TRADERECON_SECRETS_DIR is '7': there is no such directory"),

@@ -14,11 +14,15 @@ from urllib.parse import quote, unquote_to_bytes
 
 KAFKA, EMBEDDED, SQLITE = "kafka://", "embedded://", "sqlite:///"
 KAFKA_PORT = 9092
+MASK = "****"
+"""What is printed in place of a password."""
 MAX_PORT = 65_535
 
 _SPECIAL = re.compile(r"[%?#,;\x00-\x20\x7f-\xa0\ud800-\udfff]")
 """Characters with a meaning in a URL, in Faust's list of URLs or on a terminal."""
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%\w]+\]|[\w.-]+)(:(?P<port>\d{1,5}))?/?")
+_PASSWORD_IN_URL = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
+_CREDENTIALS = re.compile(r"^([\w+.-]*://)?.*@", re.DOTALL)
 _SCHEME = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://")
 _AUTHENTICATED = re.compile(r"[^/]*@")
 
@@ -43,6 +47,24 @@ def brokers(text: str) -> str:
         raise ValueError(BROKER_FORM)
     hosts = re.split(r"[,;]", text[len(KAFKA) :].removesuffix(",").removesuffix(";"))
     return KAFKA + ";".join(dict.fromkeys(_host(host.strip()) for host in hosts))
+
+
+def mask_password(url: str) -> str:
+    """A URL without its password.
+
+    >>> mask_password("postgresql://u:secret@h/db?password=secret&x=1")
+    'postgresql://u:****@h/db?password=****&x=1'
+    """
+    return _PASSWORD_IN_URL.sub(rf"\1{MASK}", url)
+
+
+def mask_credentials(text: str) -> str:
+    """A text that should have been an address, without anything that may be a user name or a password.
+
+    >>> mask_credentials("kafka:/u:se/cret@h"), mask_credentials("kafka://u:secret@h"), mask_credentials("kafka:/h")
+    ('****@h', 'kafka://****@h', 'kafka:/h')
+    """
+    return mask_password(_CREDENTIALS.sub(rf"\1{MASK}@", text))
 
 
 def servers(broker: str) -> list[str]:

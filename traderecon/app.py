@@ -99,11 +99,11 @@ async def identity_of(settings: Settings) -> Identity:
 
 
 async def settle_database(settings: Settings, identity: Identity) -> None:
-    """Pin the database to this log and give it a unique id, before its sink is created. ClientError; StoreError."""
+    """Bind the database to this log and give it a unique id, before its sink is created. ClientError; StoreError."""
     store = Store.open(settings.database_url)
     try:
         store.prepare()
-        if store.pin(identity.cluster, identity.topic_prefix):
+        if store.bind(identity.cluster, identity.topic_prefix):
             logger.warning(
                 "%s was written by a version that did not record its log: assuming cluster %r, prefix %r",
                 store.path,

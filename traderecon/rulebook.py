@@ -3,6 +3,8 @@
 All workers of the matching group must have the same rules, or the verdict on a trade would depend on the worker.
 """
 
+import re
+
 import msgspec
 
 from traderecon.records.instants import NS_PER_S
@@ -17,12 +19,19 @@ CHANGE_RULES = (
 )
 
 
+_PROTOCOL = re.compile(r"rules-([0-9a-f]{64})-retention-(\d+)")
+_SHOWN = 8
+"""Digits of a sha256 in a text; every result and the table ``rules_changes`` have all of them."""
+
+
 def rules_in_force(settings: Settings) -> Rules:
     """The effective rules; ConfigurationError names the file and the error in it."""
     try:
         rules = parse_rules(settings.rules.read_text(encoding="utf-8")) if settings.rules else FOUNDING
-    except (RulesError, UnicodeDecodeError) as error:
+    except RulesError as error:
         raise ConfigurationError(f"{settings.rules}: {error}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{settings.rules}: {error}: save it as UTF-8 text") from None
     except OSError as error:
         raise ConfigurationError(
             f"{settings.rules}: cannot be read ({error.strerror}): correct TRADERECON_RULES"
@@ -34,4 +43,14 @@ def rules_in_force(settings: Settings) -> Rules:
 
 def matching_agreement(settings: Settings, rules: Rules) -> Agreement:
     """What all matching workers must agree on: the rules' sha256, and the retention, which closes trades."""
-    return Agreement("rules", f"{rules.stamp().sha256}-retention-{settings.retention_days}", CHANGE_RULES)
+    known = {stamp.sha256: stamp.name for stamp in (FOUNDING.stamp(), rules.stamp())}
+
+    def describe(protocol: str) -> str:
+        if (match := _PROTOCOL.fullmatch(protocol)) is None:
+            return "other rules or another retention" if not protocol else f"the unknown protocol {protocol!r}"
+        sha256, days = match[1], match[2]
+        name = repr(known[sha256]) if sha256 in known else "whose name the group does not tell"
+        return f"the rules {name} (sha256 {sha256[:_SHOWN]}) and {days} days of retention"
+
+    value = f"{rules.stamp().sha256}-retention-{settings.retention_days}"
+    return Agreement("rules", value, describe, CHANGE_RULES)

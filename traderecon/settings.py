@@ -32,19 +32,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from traderecon.addresses import brokers, sqlite_url
+from traderecon.addresses import MASK, brokers, mask_credentials, mask_password, sqlite_url
 from traderecon.kubernetes import is_service_variable
 from traderecon.permissions import exposure, readable_by_everyone
 
 PREFIX = "TRADERECON_"
 FILE = Path("traderecon.toml")
 
-_PASSWORD_IN_URL = re.compile(r"(^[^:]+://[^:@/]*:).*(?=@)|(?<=password=)[^&]*")
 _LOOPBACK = re.compile(r"(kafka://)?(localhost|127(\.\d+){3}|\[::1\])(:\d+)?/?")
 _IN_QUOTES = re.compile(r"([\"']).*\1", re.DOTALL)
 _ENCODING = "utf-8-sig"
 """Accepts a byte order mark, which some editors write."""
-_MASK = "****"
 _MAX_SHOWN = 40
 """Characters of a value that an error message repeats."""
 
@@ -214,8 +212,8 @@ class Settings(BaseSettings):
     def masked(self) -> dict[str, Any]:
         """Every setting, safe to print: passwords are masked, also in URLs."""
         plain = {name: str(value) if isinstance(value, Path) else value for name, value in self}
-        plain["kafka_password"] = None if self.kafka_password is None else _MASK
-        return {**plain, **{name: _PASSWORD_IN_URL.sub(r"\1****", plain[name]) for name in ("broker", "database_url")}}
+        plain["kafka_password"] = None if self.kafka_password is None else MASK
+        return {**plain, **{name: mask_password(plain[name]) for name in ("broker", "database_url")}}
 
 
 def override(settings: Mapping[str, str]) -> None:
@@ -357,14 +355,21 @@ class _Sources(NamedTuple):
         """Where the effective value of a setting was found."""
         if os.environ.get(PREFIX + name.upper()):
             return "in the environment"
-        for file in sorted(self.secrets_dir.iterdir()) if self.secrets_dir is not None else ():
-            if file.name.upper() == PREFIX + name.upper():
-                return f"in {file}"
+        if (file := self._secret_file(name)) is not None:
+            return f"in {file}"
         return f"in {FILE}" if name in self.toml else "in the defaults"
+
+    def is_secret(self, name: str) -> bool:
+        """Whether the effective value is in a secret file, and must not be repeated."""
+        return not os.environ.get(PREFIX + name.upper()) and self._secret_file(name) is not None
+
+    def _secret_file(self, name: str) -> Path | None:
+        files = sorted(self.secrets_dir.iterdir()) if self.secrets_dir is not None else []
+        return next((file for file in files if file.name.upper() == PREFIX + name.upper()), None)
 
 
 def _explain(detail: Mapping[str, Any], sources: _Sources) -> str:
-    """What is wrong with which setting, and where it was found. Only numbers are repeated: a text may be a secret."""
+    """What is wrong with which setting, what was found, and where."""
     name = ".".join(str(part) for part in detail["loc"])
     message = str(detail["msg"]).removeprefix("Value error, ")
     if not name:
@@ -378,7 +383,10 @@ def _explain(detail: Mapping[str, Any], sources: _Sources) -> str:
         message = f"write {detail['ctx']['expected'].replace(chr(39), '')}"
     elif kind in {"string_type", "path_type", "string_unicode"}:
         message = "write UTF-8 text"
-    return f"{PREFIX}{name.upper()}: {message} (found {sources.source_of(name)})"
+    found = f"found {sources.source_of(name)}"
+    if Settings.model_fields[name].annotation is int or name == "kafka_password" or sources.is_secret(name):
+        return f"{PREFIX}{name.upper()}: {message} ({found})"
+    return f"{PREFIX}{name.upper()} is {_shorten(mask_credentials(str(detail['input'])))}: {message} ({found})"
 
 
 def _range_of(name: str) -> str:

@@ -140,8 +140,8 @@ def test_the_rows_are_counted_in_the_summary(tmp_path: Path, profile: str) -> No
         found = Counter((name, row[f"{name}_check"]) for row in rows)
         assert {key: count for key, count in left.summary.checks.items() if key[0] == name} == found
     assert left.summary.minutes.total() == len(rows)
-    assert left.summary.broken == sum(row["state"] in {"MISMATCHED", "UNMATCHED"} for row in rows)
-    assert left.summary.break_minutes.total() == left.summary.break_tickers.total() == left.summary.broken
+    assert left.summary.break_count == sum(row["state"] in {"MISMATCHED", "UNMATCHED"} for row in rows)
+    assert left.summary.break_minutes.total() == left.summary.break_tickers.total() == left.summary.break_count
 
 
 @pytest.mark.parametrize("profile", ["typical", "hostile"])
@@ -294,7 +294,7 @@ def test_a_side_keeps_its_highest_facts_in_any_order_without_rejects(tmp_path: P
         (tmp_path / name).mkdir()
         left = left_by(written(tmp_path / name, plain_files(lines, sent[:1])))
         assert reject_rows(left.rejects) == []
-        assert left.summary.stale == {Source.EXECUTIONS: 69 - FACTS_PER_SIDE}
+        assert left.summary.outranked == {Source.EXECUTIONS: 69 - FACTS_PER_SIDE}
         outs.add(left.out)
     (row,) = rows_of(outs.pop())
     assert not outs

@@ -138,7 +138,7 @@ def test_the_same_run_gives_the_same_bytes_in_whatever_order_it_was_counted(run:
 
 def test_the_headline_describes_the_run() -> None:
     run = mixed()
-    assert (run.trades, run.broken, run.rejected.total()) == (96, 13, 2)
+    assert (run.trades, run.break_count, run.rejected.total()) == (96, 13, 2)
     assert headline(run) == "96 trades: 83 matched (86.46 %), 13 breaks, 2 rows rejected"
     [line] = page_of(run).all("p", **{"class": "headline"})
     assert line.text == f"{headline(run)}."
@@ -176,7 +176,7 @@ def test_every_table_of_counts_equals_the_summary(run: Summary) -> None:
         assert {row[0]: number(row[1]) for row in table(page, "Hints")} == run.hints
     if run.rejected:
         assert {row[0]: number(row[1]) for row in table(page, "Rejected rows by code")} == run.rejected
-    if run.broken:
+    if run.break_count:
         assert {row[0].split()[0]: number(row[1]) for row in table(page, "Breaks by reason")} == run.reasons
         spans = table(page, "Breaks over time")
         assert sum(number(row[1]) for row in spans) == run.minutes.total()

@@ -69,7 +69,7 @@ def test_the_page_itself_never_scrolls_sideways(
 def test_every_break_can_be_seen(browser: Browser, reports: dict[str, Path], width: int) -> None:
     with opened(browser, reports["mixed"], width) as page:
         bodies = page.locator("table.breaks tbody")
-        assert bodies.count() == mixed().broken
+        assert bodies.count() == mixed().break_count
         last = bodies.last.locator("td").last
         last.scroll_into_view_if_needed()
         assert last.is_visible()

@@ -54,7 +54,7 @@ def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch, url: str, ar
             "1",
             "TRADERECON_WEBPORT (in the environment) is not a setting: did you mean TRADERECON_WEB_PORT?",
         ),
-        ("TRADERECON_DATABASE_URL", "oracle://u:hunter2@h", "TRADERECON_DATABASE_URL: "),
+        ("TRADERECON_DATABASE_URL", "oracle://u:hunter2@h", "TRADERECON_DATABASE_URL is 'oracle://****@h': "),
     ],
 )
 def test_a_setting_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str) -> None:

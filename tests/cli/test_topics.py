@@ -42,8 +42,12 @@ def test_check_after_create_finds_no_problem() -> None:
 def test_check_names_missing_topics_and_the_remedy() -> None:
     result = run("check")
     assert result.exit_code == Exit.CONFIG
-    assert result.stdout.splitlines()[0] == "MISSING executions: is missing -> run `traderecon topics create`"
-    assert f"{len(named())} of {len(named())} topics" in result.stderr
+    assert result.stdout.splitlines() == [f"MISSING {name}" for name in named()]
+    count = len(named())
+    assert result.stderr == (
+        f"Error: {count} of {count} topics cannot be used: no worker will start. {count} of them are missing: run "
+        "`traderecon topics create`\n"
+    )
 
 
 def test_the_pipelines_topics_must_have_the_partitions_of_the_settings(here: Path) -> None:

@@ -89,7 +89,11 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     ("settings", "code", "words"),
     [
         ({"broker": "kafka://127.0.0.1:1"}, 4, "broker: no answer from the Kafka at 127.0.0.1:1: is it running"),
-        ({"broker": "localhost:9092"}, 78, "TRADERECON_BROKER: write embedded:// or kafka://host:9092"),
+        (
+            {"broker": "localhost:9092"},
+            78,
+            "TRADERECON_BROKER is 'localhost:9092': write embedded:// or kafka://host:9092",
+        ),
         ({"database_url": "postgresql://x/y"}, 78, "only SQLite databases are supported"),
         ({"rules": "no.toml"}, 78, "no.toml"),
         ({"web_host": "no-such-host.invalid"}, 4, "cannot listen on no-such-host.invalid: correct TRADERECON_WEB_HOST"),

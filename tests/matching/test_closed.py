@@ -49,6 +49,6 @@ def test_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | Non
         State.UNMATCHED,
         (Reason.ORPHAN_LATE,),
     )
-    assert late_result.broken.transition is transition
+    assert late_result.break_.transition is transition
     assert late_leg_result(4, late(first, second), before, FOUNDING.stamp()).version == 6
     assert late_leg_result(4, late(first), before, FOUNDING.stamp()) == late_result

@@ -11,7 +11,7 @@ from scenario import Grace, Scenario, Step, as_messages, play, stories
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Arrival, to_last_published
-from traderecon.matching.lifecycle import IdentifiedFact, TradeTransition, WaitingFor, expire, join, waiting_for
+from traderecon.matching.lifecycle import IdentifiedFact, TradeStep, WaitingFor, expire, join, waiting_for
 from traderecon.records import Fact, Hint, Kind, LastPublished, Leg, Origin, Result, State, Transition, identity
 from traderecon.records.bounds import FACTS_PER_SIDE, outranked
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
@@ -34,17 +34,17 @@ class Stream:
         self.due_ns: int | None = None
         self.offset = -1
 
-    def arrive(self, fact: Fact) -> TradeTransition:
+    def arrive(self, fact: Fact) -> TradeStep:
         self.offset += 1
         incoming = fact_rows.StoredFact(identity(fact.leg), fact, self.offset)
-        transition = join(self.existing, self.last_published, incoming, self.watermark_ns, self.rules)
-        if transition.judgement is not None:
+        step = join(self.existing, self.last_published, incoming, self.watermark_ns, self.rules)
+        if step.judgement is not None:
             rows = [*self.existing, incoming]
             dropped = outranked([row.fact for row in rows])
             self.existing = [row for i, row in enumerate(rows) if i not in dropped]
-            assert self.due_ns is None or transition.previous_due_ns == self.due_ns
-            self.due_ns = transition.due_ns
-        return self._publish(transition)
+            assert self.due_ns is None or step.previous_due_ns == self.due_ns
+            self.due_ns = step.due_ns
+        return self._publish(step)
 
     def arrive_all(self, facts: Iterable[Fact]) -> None:
         for fact in facts:
@@ -52,15 +52,15 @@ class Stream:
 
     def wait(self, watermark_ns: int) -> None:
         if self.due_ns is not None and self.due_ns <= watermark_ns:
-            transition = self._publish(expire(self.existing, self.last_published, watermark_ns, self.rules))
-            self.due_ns = transition.due_ns
+            step = self._publish(expire(self.existing, self.last_published, watermark_ns, self.rules))
+            self.due_ns = step.due_ns
         self.watermark_ns = watermark_ns
 
-    def _publish(self, transition: TradeTransition) -> TradeTransition:
-        if (result := transition.result(self.rules.stamp())) is not None:
+    def _publish(self, step: TradeStep) -> TradeStep:
+        if (result := step.result(self.rules.stamp())) is not None:
             self.published.append(result)
-            self.last_published = to_last_published(result, transition.upto)
-        return transition
+            self.last_published = to_last_published(result, step.upto)
+        return step
 
 
 def streamed(steps: Iterable[Step], rules: Rules) -> dict[str, Stream]:
@@ -80,7 +80,7 @@ def consistent(published: list[Result]) -> None:
     for result in published:
         assert result.verdict.state is not State.PENDING
         assert before is None or before.version < result.version
-        assert result.broken.previous_event_id == (before.event_id if before else None)
+        assert result.break_.previous_event_id == (before.event_id if before else None)
         was_break = before is not None and before.verdict.state.is_break
         expected = {
             (False, True): {Transition.OPENED},
@@ -88,7 +88,7 @@ def consistent(published: list[Result]) -> None:
             (False, False): {Transition.NONE},
             (True, True): {Transition.NONE, Transition.RECLASSIFIED},
         }
-        assert result.broken.transition in expected[was_break, result.verdict.state.is_break]
+        assert result.break_.transition in expected[was_break, result.verdict.state.is_break]
         before = result
 
 
@@ -147,8 +147,8 @@ def test_a_late_confirmation_resolves_the_break_and_is_called_late() -> None:
     stream.wait(60 * NS_PER_S + 1)
     stream.arrive_all(arrived(theirs(), received_at_ns=60 * NS_PER_S + 1))
     first, second = stream.published
-    assert (first.verdict.state, first.broken.transition) == (State.UNMATCHED, Transition.OPENED)
-    assert (second.verdict.state, second.broken.transition) == (State.MATCHED, Transition.RESOLVED)
+    assert (first.verdict.state, first.break_.transition) == (State.UNMATCHED, Transition.OPENED)
+    assert (second.verdict.state, second.break_.transition) == (State.MATCHED, Transition.RESOLVED)
     assert second.verdict.hints == (Hint.LATE_CONFIRMATION,)
 
 
@@ -193,7 +193,7 @@ def test_published_results_stay_published_when_the_rules_change() -> None:
     stream.rules = msgspec.structs.replace(FOUNDING, grace_ns=900 * NS_PER_S)
     stream.arrive_all(arrived(theirs(), received_at_ns=62 * NS_PER_S))
     consistent(stream.published)
-    assert [result.broken.transition for result in stream.published] == [Transition.OPENED, Transition.RESOLVED]
+    assert [result.break_.transition for result in stream.published] == [Transition.OPENED, Transition.RESOLVED]
 
 
 def test_nothing_is_published_twice() -> None:
@@ -215,9 +215,9 @@ def test_what_a_trade_waits_for() -> None:
     for wanted, sent in cases:
         stream = Stream(required)
         for fact in arrived(*sent):
-            transition = stream.arrive(fact)
-        assert transition.judgement is not None
-        assert waiting_for(transition.judgement.sides) is wanted
+            step = stream.arrive(fact)
+        assert step.judgement is not None
+        assert waiting_for(step.judgement.sides) is wanted
         assert stream.due_ns == required.grace_ns
 
 
@@ -233,9 +233,9 @@ def test_an_identical_or_outranked_fact_changes_nothing() -> None:
     stream = Stream()
     for version in range(1, FACTS_PER_SIDE + 1):
         stream.arrive(Fact(ours(version=version), Origin("t", 0, version)))
-    assert stream.arrive(Fact(ours(version=7), Origin("t", 0, 99))) == TradeTransition(Arrival.IDENTICAL)
-    transition = stream.arrive(Fact(ours(version=0), Origin("t", 0, 99)))
-    assert (transition, transition.result(STAMP)) == (TradeTransition(Arrival.OUTRANKED), None)
+    assert stream.arrive(Fact(ours(version=7), Origin("t", 0, 99))) == TradeStep(Arrival.IDENTICAL)
+    step = stream.arrive(Fact(ours(version=0), Origin("t", 0, 99)))
+    assert (step, step.result(STAMP)) == (TradeStep(Arrival.OUTRANKED), None)
     assert len(stream.existing) == FACTS_PER_SIDE
 
 

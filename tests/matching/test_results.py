@@ -107,7 +107,7 @@ def test_origins_hints_and_names_of_rules_make_no_other_event() -> None:
 def broken(before: Verdict | None, after: Verdict) -> tuple[str, str | None]:
     first, second = arrived(ours(), theirs())
     earlier = None if before is None else to_last_published(result_of(judgement_of([first], before), STAMP))
-    current = result_of(judgement_of([first, second], after), STAMP, earlier).broken
+    current = result_of(judgement_of([first, second], after), STAMP, earlier).break_
     assert current.id == break_id("T1")
     return current.transition.value, current.previous_event_id
 

@@ -153,4 +153,6 @@ def test_versions_beyond_the_limit_are_counted_and_reject_nothing(installation: 
     assert installation.rows(state, "T1") == installation.rows(state, "N1") == [("MATCHED",)]
     result = json.loads(str(installation.one("SELECT result FROM result_history ORDER BY length(result) DESC LIMIT 1")))
     assert len(result["legs"]["executions"]) == FACTS_PER_SIDE
+    assert worker.metric('traderecon_duplicates_total{kind="outranked",topic="executions"}') == 1
+    assert not worker.metric('traderecon_duplicates_total{kind="stale",topic="executions"}')
     assert worker.leave() == 0

@@ -94,6 +94,8 @@ def test_a_leg_after_the_retention_is_a_break_with_the_next_version(feeder: Jour
     feeder.leg(RETENTION_DAYS + 0.4, "pnl_snapshot", "T1")
     feeder.leg(RETENTION_DAYS + 0.4, "executions", "T1", version=2)
     feeder.until(lambda: feeder.version("T1") == first + 2, "the second late leg is a version")
+    closed = 'traderecon_duplicates_total{kind="closed",topic="pnl_snapshot"}'
+    feeder.until(lambda: worker.metric(closed) == 1, "the snapshot is counted")
     # After a crash the trade is still closed, and nothing is published twice.
     worker.kill()
     feeder.start_ready("matching,sink")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import socket
 import sqlite3
 import sys
@@ -23,7 +24,7 @@ from traderecon.settings import load
 from traderecon.sink.store import Store
 from traderecon.topics import topics
 from traderecon.transport.log import Log, WorkerLock
-from traderecon.worker.identity import Identity, pin
+from traderecon.worker.identity import Identity, bind
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -123,6 +124,7 @@ def test_all_checks_pass_on_a_complete_installation() -> None:
     assert {one.level for name, one in findings.items() if name not in MACHINE} == {Level.OK}
     assert f"all {len(topics()) + 1} topics" in findings["topics"].text
     assert findings["cluster"].text.startswith("log-")
+    assert findings["cluster"].text.endswith("any is accepted: set TRADERECON_CLUSTER_ID to expect one")
     assert "at migration" in findings["database"].text
 
 
@@ -267,7 +269,7 @@ def test_a_database_of_another_log() -> None:
     set_up()
     store = Store.open(load().database_url)
     store.prepare()
-    store.pin("another", "")
+    store.bind("another", "")
     store.close()
     database = found()["database"]
     assert database.level is Level.FAIL
@@ -297,7 +299,7 @@ def test_a_log_that_would_not_be_the_expected_one(here: Path, monkeypatch: pytes
     assert "TRADERECON_CLUSTER_ID expects 'log-7'" in broker.text
     monkeypatch.delenv("TRADERECON_CLUSTER_ID")
     (here / "traderecon-data").mkdir()
-    pin(here / "traderecon-data", Identity("log-7", "", 4))
+    bind(here / "traderecon-data", Identity("log-7", "", 4))
     broker = found()["broker"]
     assert broker.level is Level.FAIL
     assert "belongs to the log 'log-7'" in broker.text
@@ -366,3 +368,33 @@ def test_a_worker_does_not_ask_the_port_that_it_has_already(address: str, monkey
         listening.setblocking(False)
         with pytest.raises(BlockingIOError):  # nobody has connected
             listening.accept()
+
+
+def test_an_expected_cluster_and_one_that_the_data_directory_belongs_to_are_told_apart(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up()
+    cluster = found()["cluster"].text.partition(";")[0]
+    bind(here / "traderecon-data", Identity(cluster, "", 4))
+    assert found()["cluster"].text == f"{cluster}, to which traderecon-data belongs"
+    monkeypatch.setenv("TRADERECON_CLUSTER_ID", cluster)
+    assert found()["cluster"].text == f"{cluster}, as TRADERECON_CLUSTER_ID expects"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "check", "remedy"),
+    [
+        ("BROKER", "kafka://127.0.0.1:1", "broker", "is TRADERECON_BROKER right?"),
+        ("RULES", "none.toml", "rules", "correct TRADERECON_RULES"),
+        ("CHECKPOINT_KEY_FILE", "none.pem", "checkpoint key", "`traderecon audit key FILE` creates one"),
+        ("DATABASE_URL", "sqlite:////proc/no/t.db", "database", "correct TRADERECON_DATABASE_URL"),
+    ],
+)
+def test_a_finding_has_one_remedy(
+    monkeypatch: pytest.MonkeyPatch, setting: str, value: str, check: str, remedy: str
+) -> None:
+    monkeypatch.setenv(f"TRADERECON_{setting}", value)
+    line = str(found()[check])
+    assert remedy in line
+    assert len(re.findall(r" -> |correct |set TRADERECON|is it running", line)) <= 2
+    assert not ("correct TRADERECON_RULES" in line and "correct the file" in line)

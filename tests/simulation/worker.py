@@ -438,7 +438,7 @@ class SimulatedConsumer(BatchConsumer, _Member):
             )
         except OffsetOutOfRange:  # the log was cut meanwhile
             for tp, offset in start_offsets.items():
-                await self._held(tp, offset)
+                await self._require_offset(tp, offset)
             return {}
         fetched = {}
         for tp, records in records_read.items():
@@ -533,7 +533,7 @@ class Role:
         self.store = None
         match name:
             case "intake":
-                intake_agent.attach(stage)
+                intake_agent.attach(stage, clock_step_s=10, wall_votes=False)
             case "matching":
                 matching_agent.attach(stage, world.rules, 35)
             case _:

@@ -52,7 +52,7 @@ TAIL_S = 2.0
 POLL_S = 1.0
 ROOM_S = 0.05
 """How soon a full queue is checked again."""
-SWEPT_AT_ONCE = 2
+SWEEP_ROWS = 2
 """Trades per step of a sweep: few, as a day has few trades and a worker must also die between two steps."""
 IDLE_S, FETCH_S = 0.25, 2.0
 """Waits of an idle consumer: longer than the product's, which makes a schedule faster and changes no result."""
@@ -540,7 +540,7 @@ def _patched_product(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespac
         (sink_agent, "now_ns", loop.now_ns),
         (matching_agent, "monotonic", loop.time),
         (matching_agent, "BatchTable", bench.table),
-        (matching_agent, "SWEPT_AT_ONCE", SWEPT_AT_ONCE),
+        (matching_agent, "SWEEP_ROWS", SWEEP_ROWS),
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
         (sys.modules["traderecon.tables.store"], "ReadOptions", RowsBound),
         (intake_agent, "decode", failing_decode),

@@ -109,8 +109,8 @@ class Outputs:
         self._clock_ms = START_MS
 
     def publish(self, result: Result, before: Result | None = None) -> None:
-        """Append a result to its home topic, and to the previous home of its trade."""
-        topics_of_result = {home_topic(result), *([] if before is None else [home_topic(before)])}
+        """Append a result to its own topic, and to the previous topic of its trade."""
+        topics_of_result = {own_topic(result), *([] if before is None else [own_topic(before)])}
         for topic in sorted(topics_of_result):
             self.append(
                 topic, crc32(result.trade_id.encode()) % PARTITIONS, result.trade_id.encode(), encode_result(result)
@@ -158,7 +158,7 @@ class Outputs:
         return {tp: records[-1].offset + 1 for tp, records in self.partitions.items()}
 
 
-def home_topic(result: Result) -> str:
+def own_topic(result: Result) -> str:
     """The topic a result counts on."""
     return TOPICS.mismatch if result.verdict.state.is_break else TOPICS.reconciled
 

@@ -164,13 +164,11 @@ def sum_reports(arguments: Sequence[str]) -> int:
     try:
         reports = []
         for path in options.places:
+            if not path.exists():
+                say(f"torture: {path}: no such directory; name one with reports of `torture --reports`, or a report")
+                return 2
             reports += reports_in(path) if path.is_dir() else [Report.from_json(path.read_text())]
         return print_total(reports, options.json)
-    except FileNotFoundError as error:
-        say(
-            f"torture: {error.filename}: no such file or directory; name a directory with reports of `torture --reports`"
-        )
-        return 2
     except (OSError, ValueError, TypeError) as error:
         say(f"torture: {error}")
         return 2

@@ -31,8 +31,8 @@ from traderecon.sink.write_result import Feed, WriteResult
 from traderecon.tables import TableBatch, deadlines, watermarks
 from traderecon.transport import MicroBatch, Outgoing
 from traderecon.transport.app import StreamApp
+from traderecon.transport.assigned import AssignedPartitions
 from traderecon.transport.same_log import SameLog
-from traderecon.transport.started import StartedPartitions
 
 RESULTS = ("reconciled", "mismatch")
 
@@ -176,12 +176,12 @@ def believe_the_offset() -> None:
 
 def begin_at_the_commit() -> None:
     """A table is assumed to contain what its group has committed, whatever it holds."""
-    applied = StartedPartitions._applied
+    applied = AssignedPartitions._applied
 
-    def believed(self: StartedPartitions, tp: TP) -> int:
+    def believed(self: AssignedPartitions, tp: TP) -> int:
         return max(applied(self, tp), self._committed.get(tp, 0) - 1)
 
-    StartedPartitions._applied = believed  # type: ignore[method-assign]
+    AssignedPartitions._applied = believed  # type: ignore[method-assign]
 
 
 def count_twice() -> None:

@@ -168,8 +168,16 @@ def test_an_invalid_report_is_rejected(text: str, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
     assert main(["sum", str(path)]) == 2
-    assert main(["sum", str(tmp_path / "none.json")]) == 2
     assert main(["sum"]) == 2
+
+
+def test_a_sum_of_reports_that_do_not_exist_says_what_to_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sum", str(tmp_path / "x")]) == 2
+    assert capsys.readouterr().err == (
+        f"torture: {tmp_path / 'x'}: no such directory; name one with reports of `torture --reports`, or a report\n"
+    )
 
 
 def test_an_impossible_plan_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -344,6 +344,7 @@ def test_open_breaks_are_metrics(desk: Desk) -> None:
         ("/trades?date=2025-02-30", "date is “2025-02-30”: use a day such as 2025-07-26"),
         ("/trades?date=20250226", "use a day such as"),
         ("/trades?state=PENDING", "Pending trades are listed on /status."),
+        ("/trades?state=pending", "Pending trades are listed on /status."),
         ("/trades?sort=%3Cb%3E", "sort is “<b>”"),
         ("/dead-letters?code=x", "code is “x”"),
         ("/?x=1", "The only parameter of the overview is refresh=off."),

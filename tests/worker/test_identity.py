@@ -7,15 +7,15 @@ import msgspec
 import pytest
 
 from traderecon.worker.home import take_home
-from traderecon.worker.identity import NAME, Identity, OtherIdentity, pin, stored_identity, unexpected
+from traderecon.worker.identity import NAME, Identity, OtherIdentity, bind, stored_identity, unexpected
 
 LOG = Identity("cluster-a", "desk.", 4)
 
 
 def test_a_directory_belongs_to_the_first_log_it_is_used_on(tmp_path: Path) -> None:
     assert stored_identity(tmp_path) is None
-    assert pin(tmp_path, LOG)
-    assert not pin(tmp_path, LOG)
+    assert bind(tmp_path, LOG)
+    assert not bind(tmp_path, LOG)
     assert stored_identity(tmp_path) == LOG
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
@@ -30,9 +30,9 @@ def test_a_directory_belongs_to_the_first_log_it_is_used_on(tmp_path: Path) -> N
     ],
 )
 def test_a_directory_of_another_log_is_refused(tmp_path: Path, other: Identity, words: tuple[str, ...]) -> None:
-    pin(tmp_path, LOG)
+    bind(tmp_path, LOG)
     with pytest.raises(OtherIdentity) as error:
-        pin(tmp_path, other)
+        bind(tmp_path, other)
     for word in (*words, str(tmp_path), "TRADERECON_DATA_DIR"):
         assert word in str(error.value)
     assert stored_identity(tmp_path) == LOG
@@ -42,25 +42,25 @@ def test_a_directory_of_another_log_is_refused(tmp_path: Path, other: Identity, 
 def test_a_directory_of_a_newer_format_is_refused_with_both_numbers(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(msgspec.json.encode({"format": 2, "moon": "full"}))
     with pytest.raises(OtherIdentity, match="has format 2, but this version reads format 1"):
-        pin(tmp_path, LOG)
+        bind(tmp_path, LOG)
 
 
 def test_unknown_fields_of_the_same_format_are_ignored(tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(msgspec.json.encode({"format": 1, "moon": "full", **msgspec.structs.asdict(LOG)}))
-    assert not pin(tmp_path, LOG)
+    assert not bind(tmp_path, LOG)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 1}', b'{"format": 1, "cluster": 7}'])
 def test_an_unreadable_file_is_rejected_and_left_unchanged(tmp_path: Path, content: bytes) -> None:
     (tmp_path / NAME).write_bytes(content)
     with pytest.raises(OtherIdentity, match=str(tmp_path)):
-        pin(tmp_path, LOG)
+        bind(tmp_path, LOG)
     assert (tmp_path / NAME).read_bytes() == content
 
 
 def test_of_workers_that_start_at_once_only_one_writes_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
-        firsts = [*threads.map(lambda _: pin(tmp_path, LOG), range(8))]
+        firsts = [*threads.map(lambda _: bind(tmp_path, LOG), range(8))]
     assert sum(firsts) == 1
     assert stored_identity(tmp_path) == LOG
 

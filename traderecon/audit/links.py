@@ -73,9 +73,9 @@ def _check_result(names: Topics, link: Link, row: Row, counted: "Counter[str]") 
         return
     cells = {"event_id": event_id, "trade_id": link.trade_id, "version": version, "state": state}
     yield from _contradictions(HISTORY, link, cells, head, "result")
-    home = names.mismatch if head.is_break else names.reconciled
-    if link.topic != home:
-        yield _changed(HISTORY, link, f"a {head.state} result counts on {home}, but this one is from {link.topic}")
+    own_topic = names.mismatch if head.is_break else names.reconciled
+    if link.topic != own_topic:
+        yield _changed(HISTORY, link, f"a {head.state} result counts on {own_topic}, but this one is from {link.topic}")
     if not _is_instant(decided_at):
         yield _changed(HISTORY, link, f"decided_at is {decided_at!r}, no ISO 8601 instant")
 

@@ -91,7 +91,7 @@ async def rebuild(
     store = Store.open(sqlite_url(part))
     try:
         store.prepare()
-        store.pin(await client.cluster_id(), prefix)
+        store.bind(await client.cluster_id(), prefix)
         counts = await client.topics()
         starts = await asyncio.to_thread(_old_starts, old_url) if old else {}
         run = _Run(client, names, store, _Old(old or {}, starts), advance)

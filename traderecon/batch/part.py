@@ -128,7 +128,7 @@ def _collect(
             if arrival is Arrival.IDENTICAL:
                 summary.duplicates[file.source] += 1
             elif len(trades[trade_id]) == len(facts):
-                summary.stale[file.source] += 1
+                summary.outranked[file.source] += 1
     return trades, rejects
 
 

@@ -63,7 +63,7 @@ class Summary(msgspec.Struct):
     """Counts over all judged trades.
 
     ``rows``: data lines per source; ``lines``: per index of the file; ``duplicates``: lines that repeat a fact exactly;
-    ``stale``: lines dropped because a side keeps only its highest facts; ``minutes``, ``break_minutes``: trades and
+    ``outranked``: lines dropped because a side keeps only its highest facts; ``minutes``, ``break_minutes``: trades and
     breaks per minute of event time (UTC, since 1970); ``pnl_alone``: trades with only a pnl snapshot, which get no
     verdict.
     """
@@ -71,7 +71,7 @@ class Summary(msgspec.Struct):
     rows: Counter[Source] = msgspec.field(default_factory=Counter)
     lines: Counter[int] = msgspec.field(default_factory=Counter)
     duplicates: Counter[Source] = msgspec.field(default_factory=Counter)
-    stale: Counter[Source] = msgspec.field(default_factory=Counter)
+    outranked: Counter[Source] = msgspec.field(default_factory=Counter)
     rejected: Counter[RejectCode] = msgspec.field(default_factory=Counter)
     states: Counter[State] = msgspec.field(default_factory=Counter)
     reasons: Counter[Reason] = msgspec.field(default_factory=Counter)
@@ -141,7 +141,7 @@ class Summary(msgspec.Struct):
         return self.states.total()
 
     @property
-    def broken(self) -> int:
+    def break_count(self) -> int:
         """Number of breaks."""
         return sum(self.states[state] for state in BREAK_STATES)
 

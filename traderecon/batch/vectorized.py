@@ -93,13 +93,13 @@ class VectorizedResult(msgspec.Struct, frozen=True):
                 summary.checks[name, Outcome(outcome)] += count
         for hints, count in _counts(self.judged["hints"]):
             summary.hints.update(dict.fromkeys(map(Hint, hints.split(";")), count))
-        broken = self.judged.filter(_IS_BREAK)
-        for reasons, count in _counts(broken["reasons"]):
+        breaks = self.judged.filter(_IS_BREAK)
+        for reasons, count in _counts(breaks["reasons"]):
             summary.reasons.update(dict.fromkeys(map(Reason, reasons.split(";")), count))
         summary.minutes.update(dict(_counts(self.judged["at_ns"] // NS_PER_MINUTE)))
-        summary.break_minutes.update(dict(_counts(broken["at_ns"] // NS_PER_MINUTE)))
-        summary.break_tickers.update(dict(_counts(broken["break_ticker"])))
-        units = broken["notional"].cast(pl.Int128).sum()
+        summary.break_minutes.update(dict(_counts(breaks["at_ns"] // NS_PER_MINUTE)))
+        summary.break_tickers.update(dict(_counts(breaks["break_ticker"])))
+        units = breaks["notional"].cast(pl.Int128).sum()
         summary.notional_at_risk = EXACT.add(summary.notional_at_risk, EXACT.scaleb(Decimal(units), -_AMOUNT_DIGITS))
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from traderecon.addresses import EMBEDDED
@@ -19,13 +20,17 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that talks to a broker; ends the command with 4 if it does not answer, 78 if it refuses.
+    """Run a coroutine that talks to a broker; an error ends the command, see ``broker_errors``."""
+    with broker_errors():
+        return asyncio.run(work)
 
-    78, too, for a record that a newer version wrote.
-    """
+
+@contextmanager
+def broker_errors() -> Iterator[None]:
+    """End the command with 4 if the broker does not answer, 78 if it refuses, or a newer version wrote a record."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the command reports the same errors
     try:
-        return asyncio.run(work)
+        yield
     except NoAnswer as error:
         fail(Exit.UNREACHABLE, str(error))
     except ClientError as error:

@@ -18,7 +18,10 @@ def faust_command(name: str) -> click.Command:
     def command(role: str, arguments: tuple[str, ...]) -> None:
         from faust.cli.faust import cli
 
-        cli(["-A", f"traderecon.app:{role}", name, *arguments], prog_name="traderecon")
+        from traderecon.cli.start import start_errors
+
+        with start_errors():  # Faust imports the app, which starts like a worker's
+            cli(["-A", f"traderecon.app:{role}", name, *arguments], prog_name="traderecon")
 
     return command
 

@@ -90,7 +90,7 @@ def reconcile(
     summary = _reconcile(run, report, as_json=as_json)
     if report and open_report and has_display():
         webbrowser.open(report.resolve().as_uri())
-    if (fail_on_breaks and summary.broken) or (fail_on_rejects and summary.rejected):
+    if (fail_on_breaks and summary.break_count) or (fail_on_rejects and summary.rejected):
         raise click.exceptions.Exit(Exit.BREAKS)
 
 
@@ -208,7 +208,7 @@ def _print_summary(summary: Summary, run: Run) -> None:
 def _to_json(summary: Summary) -> dict[str, object]:
     return {
         "trades": summary.trades,
-        "breaks": summary.broken,
+        "breaks": summary.break_count,
         "rejected": summary.rejected.total(),
         "states": dict(_most_frequent_first(summary.states)),
         "reasons": dict(_most_frequent_first(summary.reasons)),

@@ -13,7 +13,7 @@ from traderecon.client.client import TopicCreation
 from traderecon.client.connection import connected
 from traderecon.exit_codes import Exit
 from traderecon.preflight.rights import GRANTED, Right, by_resource, grant, needed, servers
-from traderecon.preflight.topics import Fitness, TopicStatus, create_topics, inspect, other_partitions
+from traderecon.preflight.topics import CREATE_TOPICS, Fitness, TopicStatus, create_topics, inspect, other_partitions
 from traderecon.settings import Settings
 from traderecon.topics import topics as topic_names
 
@@ -68,7 +68,9 @@ def check(*, as_json: bool) -> None:
         for status in statuses:
             click.echo(_line(status))
     if blocking := sum(status.fitness.blocks for status in statuses):
-        fail(Exit.CONFIG, f"{blocking} of {len(statuses)} topics cannot be used: no worker will start")
+        missing = sum(status.fitness is Fitness.MISSING for status in statuses)
+        todo = f". {missing:,} of them {'is' if missing == 1 else 'are'} missing: {CREATE_TOPICS}" if missing else ""
+        fail(Exit.CONFIG, f"{blocking} of {len(statuses)} topics cannot be used: no worker will start{todo}")
     if warnings := sum(status.fitness is not Fitness.OK for status in statuses):
         say(f"{warnings} of {len(statuses)} topics have settings to review; a worker starts anyway")
 
@@ -109,6 +111,8 @@ async def _inspect(settings: Settings) -> tuple[TopicStatus, ...]:
 
 
 def _line(status: TopicStatus) -> str:
+    if status.fitness is Fitness.MISSING:
+        return f"{status.fitness} {status.topic}"
     count = f", {status.partitions} partitions" if status.partitions is not None else ""
     problem = f": {status.text} -> {status.todo}" if status.text else ""
     return f"{status.fitness} {status.topic}{count}{problem}"

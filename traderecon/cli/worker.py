@@ -14,7 +14,7 @@ from traderecon.cli.console import fail, say
 from traderecon.cli.rules import effective_settings
 from traderecon.demo import FILE
 from traderecon.exit_codes import Exit
-from traderecon.settings import ConfigurationError, Settings
+from traderecon.settings import Settings
 from traderecon.worker.roles import ROLES
 
 PORTS_TRIED = 100
@@ -106,15 +106,14 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
 
     from traderecon.app import apps, identity_of, settle_database
     from traderecon.cli.broker import run as run_async
-    from traderecon.sink.database import StoreError
+    from traderecon.cli.start import start_errors
     from traderecon.worker.event_loop import AppRunner
     from traderecon.worker.home import take_home
-    from traderecon.worker.identity import OtherIdentity
     from traderecon.worker.memory import tune_gc
     from traderecon.worker.processes import fork_processes, shares
 
     _preflight(settings, roles)
-    try:
+    with start_errors():
         home = take_home(settings.data_dir, run_async(identity_of(settings)))
         if "sink" in roles:
             run_async(settle_database(settings, home.identity))
@@ -124,12 +123,6 @@ def run(settings: Settings, roles: tuple[str, ...], listening: socket.socket, lo
         loop.use("uvloop")  # after the fork: it starts threads
         siblings = [(share.role, fork.port) for share, fork in here.forks.items()]
         stages = apps(settings, home.share(here.share), here.roles, listening=here.listening, siblings=siblings)
-    except (ConfigurationError, OtherIdentity) as error:
-        fail(Exit.CONFIG, str(error))
-    except StoreError as error:
-        fail(error.code, str(error))
-    except OSError as error:
-        fail(Exit.CONFIG, f"{settings.data_dir}: {error.strerror or error}: correct TRADERECON_DATA_DIR")
     if here.listening is listening:
         _announce(settings, roles, *listening.getsockname()[:2])
     AppRunner(*stages, loglevel=loglevel).execute_from_commandline()

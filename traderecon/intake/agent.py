@@ -54,8 +54,8 @@ def attach(
     stage: Stage,
     forms: Mapping[Source, Form] | None = None,
     *,
-    clock_step_s: int = 10,
-    wall_votes: bool = False,
+    clock_step_s: int,
+    wall_votes: bool,
     clock_file: Path | None = None,
 ) -> None:
     """Give the stage's app the three intake agents and the timers that report progress.

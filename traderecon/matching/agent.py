@@ -20,7 +20,7 @@ from traderecon import clock
 from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, origin_of
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
-from traderecon.matching.lifecycle import TradeTransition, WaitingFor, expire, join
+from traderecon.matching.lifecycle import TradeStep, WaitingFor, expire, join
 from traderecon.matching.published_results import ResultReader
 from traderecon.records import Source
 from traderecon.records.account import Disposition
@@ -40,24 +40,21 @@ from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.retry_counts import LIMIT
 from traderecon.transport.unreadable import UnreadableBatch
 
-SWEPT_AT_ONCE = 2_000
-"""Due trades are handled in steps of this many; each step is published and written before the next."""
-REKEYING_S = 1
+SWEEP_ROWS = 2_000
+"""Due trades are handled this many at a time; these are published and written before the next."""
+REJUDGEMENT_S = 1
 """After a change of rules, each batch spends about this long on judging waiting trades by the new ones."""
 STATUS_INTERVAL_S = 2
 """How often a partition reports its status: by log time, or by the wall clock while log time stands still."""
 OLDEST_SHOWN = 100
+"""How many waiting trades the status of a partition lists: those whose grace expires first."""
 SCAN_SHARE = 20
 """Counting the waiting trades takes at most one part in this many of the time."""
 
 logger = logging.getLogger(__name__)
 
-_DUPLICATE_KINDS = {
-    Arrival.IDENTICAL: "identical",
-    Arrival.STALE: "stale",
-    Arrival.OUTRANKED: "stale",
-    Arrival.CONFLICTING: "conflicting",
-}
+_COUNTED = frozenset({Arrival.IDENTICAL, Arrival.CONFLICTING, Arrival.STALE, Arrival.OUTRANKED})
+"""The arrivals that the metric counts as duplicates."""
 
 _Due = TypeVar("_Due", deadlines.Deadline, closed.RetentionTimer)
 
@@ -158,19 +155,19 @@ class _Matching:
         if trade.closed is not None:
             self._add_late_leg(output, trade_id, incoming)
             return
-        transition = join(existing, trade.last_published, incoming.stored, output.watermark_ns, self._rules)
-        if transition.arrival is Arrival.IDENTICAL:
+        step = join(existing, trade.last_published, incoming.stored, output.watermark_ns, self._rules)
+        if step.arrival is Arrival.IDENTICAL:
             output.dispositions.append((record.offset, Disposition.DUPLICATE))
-        if transition.arrival in _DUPLICATE_KINDS:
-            output.duplicates[fact.leg.source, _DUPLICATE_KINDS[transition.arrival]] += 1
-        if transition.judgement is None:
+        if step.arrival in _COUNTED:
+            output.duplicates[fact.leg.source, step.arrival] += 1
+        if step.judgement is None:
             return
-        encoded = self._encode(output, transition)
+        encoded = self._encode(output, step)
         # Nothing below can fail: a record that is rejected leaves its trade as it was.
         if not existing:
             closed.set_timer(output.write_batch, closes_at_ns([fact], self._retention_ns), trade_id)
         output.trades.add_fact(trade_id, *incoming)
-        output.store(trade_id, transition, transition.previous_due_ns, encoded)
+        output.store(trade_id, step, step.previous_due_ns, encoded)
         if encoded is not None and fact.leg.source is not Source.PNL:
             output.decided_ns.append(fact.origin.received_at_ns)
 
@@ -182,7 +179,7 @@ class _Matching:
             return  # a replay from before the trade was closed
         if any(late.identity == stored.identity for late in trade.facts) or not claims_trade(stored.fact):
             # A snapshot alone opens no break, and a closed trade is not judged again.
-            kind = "identical" if claims_trade(stored.fact) else "stale"
+            kind = "identical" if claims_trade(stored.fact) else "closed"
             output.dispositions.append((stored.journal_offset, Disposition.DUPLICATE))
             output.duplicates[stored.fact.leg.source, kind] += 1
             return
@@ -195,8 +192,10 @@ class _Matching:
         output.trades.add_fact(trade_id, *incoming)
         output.publish(trade_id, encoded, last_published)
 
-    def _retire(self, output: BatchOutput, timer: closed.RetentionTimer, before_offset: int, watermark_ns: int) -> None:
-        """Close a trade whose retention is over, or forget one closed long ago; otherwise set its timer again.
+    def _close_or_forget(
+        self, output: BatchOutput, timer: closed.RetentionTimer, before_offset: int, watermark_ns: int
+    ) -> None:
+        """Close a trade whose retention has expired, or forget one closed long ago; otherwise set its timer again.
 
         A trade that still waits is not closed, however long its grace is. Its facts end before ``before_offset``, a
         journal offset.
@@ -230,12 +229,12 @@ class _Matching:
             closed.set_timer(write_batch, watermark_ns + self._retention_ns, trade_id)
 
     async def _advance_time(self, output: BatchOutput, record: Record) -> None:
-        """Advance the watermark: end graces, retire trades, and report the partition's status when it is due."""
+        """Advance the watermark: end graces and retentions, report the partition's status when it is due."""
         progress = decode_progress(record.value or b"")
         write_batch = output.write_batch
         watermark_ns = watermarks.watermark_ns(write_batch, self._topics.inputs, progress)
         await self._sweep(output, record, watermark_ns, deadlines.due, self._expire)
-        await self._sweep(output, record, watermark_ns, closed.due, self._retire)
+        await self._sweep(output, record, watermark_ns, closed.due, self._close_or_forget)
         output.dispositions.append((record.offset, Disposition.CONTROL))
         watermarks.advance(write_batch, progress, self._topics.inputs)
         output.watermark_ns = watermark_ns
@@ -254,12 +253,12 @@ class _Matching:
         due: Callable[[TableBatch, int, int, _Due | None], list[_Due]],
         handle: Callable[[BatchOutput, _Due, int, int], None],
     ) -> None:
-        """Handle every trade that is due, in bounded steps; a crash resumes after the last step written."""
+        """Handle every trade that is due, a bounded number at a time; a crash resumes after the last ones written."""
         last: _Due | None = None
-        while (step := due(output.write_batch, watermark_ns, SWEPT_AT_ONCE, last)) or last is not None:
-            for row in step:
+        while (rows := due(output.write_batch, watermark_ns, SWEEP_ROWS, last)) or last is not None:
+            for row in rows:
                 handle(output, row, record.offset, watermark_ns)
-            last = step[-1] if len(step) == SWEPT_AT_ONCE else None
+            last = rows[-1] if len(rows) == SWEEP_ROWS else None
             if last is not None:
                 output.account(record.offset, self._app.conf.topic_partitions)
                 await self._flush(output, upto=record.offset - 1)
@@ -274,32 +273,35 @@ class _Matching:
         """Judge a waiting trade by its facts before a journal offset: it is decided, or waits as the rules require."""
         trade = output.trades.of(deadline.trade_id)
         existing = [row for row in trade.facts if row.journal_offset < before_offset]
-        transition = expire(existing, trade.last_published, watermark_ns, self._rules)
-        output.store(deadline.trade_id, transition, deadline.due_ns, self._encode(output, transition))
+        step = expire(existing, trade.last_published, watermark_ns, self._rules)
+        output.store(deadline.trade_id, step, deadline.due_ns, self._encode(output, step))
 
     async def _rejudge_waiting(self, output: BatchOutput) -> None:
-        """If other rules set the deadlines, judge waiting trades by these, in steps; a crash resumes after the last."""
+        """If other rules set the deadlines, judge the waiting trades again, a bounded number at a time.
+
+        A crash resumes after the last ones written.
+        """
         write_batch = output.write_batch
-        rekeying = deadlines.rekeying(write_batch, self._stamp.sha256)
-        until_s = monotonic() + REKEYING_S
-        while rekeying.after is not None:
-            if not rekeying.after:
+        rejudgement = deadlines.rejudgement(write_batch, self._stamp.sha256)
+        until_s = monotonic() + REJUDGEMENT_S
+        while rejudgement.after is not None:
+            if not rejudgement.after:
                 logger.info(
                     "partition %d: judging waiting trades by the rules %s", write_batch.partition, self._stamp.name
                 )
-            step, rekeying = deadlines.rekeying_step(write_batch, rekeying, SWEPT_AT_ONCE)
-            for deadline in step:
+            waiting, rejudgement = deadlines.rejudgement_rows(write_batch, rejudgement, SWEEP_ROWS)
+            for deadline in waiting:
                 self._expire(output, deadline, write_batch.applied + 1, output.watermark_ns)
-            deadlines.put_rekeying(write_batch, rekeying)
-            if step:
+            deadlines.put_rejudgement(write_batch, rejudgement)
+            if waiting:
                 await self._flush(output, upto=write_batch.applied)
             if monotonic() >= until_s:
                 return
 
-    def _encode(self, output: BatchOutput, transition: TradeTransition) -> Encoded | None:
-        """The result of a transition, encoded; None if there is nothing to publish."""
-        result = transition.result(self._stamp, output.horizon[1])
-        return None if result is None else Encoded(result, encode_result(result), transition.upto)
+    def _encode(self, output: BatchOutput, step: TradeStep) -> Encoded | None:
+        """The result of a step, encoded; None if there is nothing to publish."""
+        result = step.result(self._stamp, output.horizon.version)
+        return None if result is None else Encoded(result, encode_result(result), step.upto)
 
     def _status(self, output: BatchOutput, at_ns: int) -> bytes:
         """The partition's status, encoded: its watermark and its waiting trades. Schedules the next one."""
@@ -333,12 +335,13 @@ class _Matching:
         for revoked in self._pending.keys() - assigned:
             del self._pending[revoked]
             self._metrics.watermark.remove(revoked)
-        for leg in WaitingFor:
-            self._metrics.pending.labels(leg).set(sum(pending[leg] for pending in self._pending.values()))
+        for waiting_for in WaitingFor:
+            count = sum(pending[waiting_for] for pending in self._pending.values())
+            self._metrics.pending.labels(waiting_for).set(count)
         self._metrics.watermark.labels(partition).set(watermark_ns / NS_PER_S)
 
     async def _publish(self, output: BatchOutput) -> None:
-        """Send the outbox and wait until it is acknowledged; then count and log it."""
+        """Send the outbox and wait until it is acknowledged; then report it."""
         await asyncio.gather(
             *(self._app.append(topic, partition, rows) for (topic, partition), rows in output.outbox.items())
         )
@@ -346,10 +349,11 @@ class _Matching:
             partition = output.batch.partition
             status = Outgoing(b"%d" % partition, output.status)
             await self._app.append(self._topics.standings, partition, [status])
-        self._count(output)
+        self._report(output)
         output.clear()
 
-    def _count(self, output: BatchOutput) -> None:
+    def _report(self, output: BatchOutput) -> None:
+        """Count what was sent, and log a line for each transition of a break."""
         metrics = self._metrics
         now_ns = clock.now_ns()
         for state, count in output.states.items():

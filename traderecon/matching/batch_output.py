@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, leg_time_ns
-from traderecon.matching.lifecycle import TradeTransition, waiting_for
+from traderecon.matching.lifecycle import TradeStep, waiting_for
 from traderecon.matching.results import to_last_published
 from traderecon.records import (
     Fact,
@@ -61,7 +61,7 @@ class BatchOutput:
         self.watermark_ns = watermarks.watermark_ns(write_batch, topics.inputs)
         self.first = max(batch.span.start, write_batch.applied + 1)  # the first offset that is not accounted for
         self.dispositions: list[tuple[int, Disposition]] = []  # of the records that are not a new leg
-        self._horizon: tuple[int, int] | None = None
+        self._horizon: closed.Horizon | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -76,8 +76,8 @@ class BatchOutput:
         self.status: bytes | None = None
 
     @property
-    def horizon(self) -> tuple[int, int]:
-        """Over all forgotten trades: the latest time of a leg (ns) and the highest version; 0 if there are none."""
+    def horizon(self) -> closed.Horizon:
+        """The horizon of all forgotten trades."""
         if self._horizon is None:
             self._horizon = closed.horizon(self.write_batch)
         return self._horizon
@@ -110,18 +110,14 @@ class BatchOutput:
             self._close_if_forgotten(trade_id, fact, offset)
         return Incoming(facts.StoredFact(identity(fact.leg), fact, offset), journal_record), existing
 
-    def store(
-        self, trade_id: bytes, transition: TradeTransition, previous_due_ns: int | None, encoded: Encoded | None
-    ) -> None:
-        """Store what a transition changed: the trade's deadline, and its result in the outbox."""
-        if previous_due_ns is not None and previous_due_ns != transition.due_ns:
+    def store(self, trade_id: bytes, step: TradeStep, previous_due_ns: int | None, encoded: Encoded | None) -> None:
+        """Store what a step changed: the trade's deadline, and its result in the outbox."""
+        if previous_due_ns is not None and previous_due_ns != step.due_ns:
             deadlines.forget(self.write_batch, previous_due_ns, trade_id)
-        if transition.due_ns is not None and transition.judgement is not None:
-            deadlines.add_deadline(
-                self.write_batch, transition.due_ns, trade_id, waiting_for(transition.judgement.sides)
-            )
+        if step.due_ns is not None and step.judgement is not None:
+            deadlines.add_deadline(self.write_batch, step.due_ns, trade_id, waiting_for(step.judgement.sides))
         if encoded is not None:
-            self.publish(trade_id, encoded, transition.last_published)
+            self.publish(trade_id, encoded, step.last_published)
 
     def _close_if_forgotten(self, trade_id: bytes, fact: Fact, offset: int) -> None:
         """Close an unknown trade if its leg, by the leg's own time, may belong to a forgotten trade.
@@ -150,7 +146,7 @@ class BatchOutput:
         self.states[verdict.state] += 1
         if verdict.reasons:
             self.reasons.update(verdict.reasons)
-        if result.broken.transition is not Transition.NONE:
+        if result.break_.transition is not Transition.NONE:
             self.break_lines.append(break_line(result))
 
     def account(self, stop: int, partitions: int) -> None:

@@ -1,7 +1,7 @@
-"""The lifecycle of a trade: one transition for each new fact, and one when its grace is over.
+"""The lifecycle of a trade: one step for each new fact, and one when its grace expires.
 
-    existing facts, last published result, a fact             -> join   -> TradeTransition
-    existing facts, last published result, a later watermark  -> expire -> TradeTransition
+    existing facts, last published result, a fact             -> join   -> TradeStep
+    existing facts, last published result, a later watermark  -> expire -> TradeStep
 
 Every fact that joins a decided trade gives a result, so the newest result holds every fact. Time gives at most one
 result: it ends the waiting. The last published result is an argument and never recomputed, since the rules may have
@@ -51,12 +51,12 @@ class WaitingFor(Word):
     PNL = "pnl"
 
 
-class TradeTransition(msgspec.Struct, frozen=True, gc=False):
+class TradeStep(msgspec.Struct, frozen=True, gc=False):
     """One step of a trade.
 
     ``arrival`` is None if time caused it. ``judgement`` is None if nothing changed: the fact was IDENTICAL or
     OUTRANKED. ``previous_due_ns`` and ``due_ns`` are when the trade's grace ends, before and after; None if it does not
-    wait. ``upto`` is the highest journal offset among the facts; ``covered``: their result is published already.
+    wait. ``upto`` is the highest journal offset among the facts; ``already_published``: a result of them is published.
     """
 
     arrival: Arrival | None
@@ -65,14 +65,14 @@ class TradeTransition(msgspec.Struct, frozen=True, gc=False):
     previous_due_ns: int | None = None
     due_ns: int | None = None
     upto: int = -1
-    covered: bool = False
+    already_published: bool = False
 
     def result(self, rules: RulesStamp, version_floor: int = 0) -> Result | None:
         """The result to publish; None while the trade waits, if nothing changed, or if it is published already.
 
         ``version_floor``: see ``results.result_of``.
         """
-        if self.judgement is None or self.covered or self.judgement.verdict.state is State.PENDING:
+        if self.judgement is None or self.already_published or self.judgement.verdict.state is State.PENDING:
             return None
         return result_of(self.judgement, rules, self.last_published, version_floor)
 
@@ -83,12 +83,12 @@ def join(
     incoming: IdentifiedFact,
     watermark_ns: int,
     rules: Rules,
-) -> TradeTransition:
+) -> TradeStep:
     """Add a fact to the existing ones."""
     facts = tuple([row.fact for row in existing])
     remaining, arrival = add(facts, incoming.fact)
     if arrival in _WITHOUT_EFFECT:
-        return TradeTransition(arrival)
+        return TradeStep(arrival)
     rows = [*existing, incoming]
     if len(remaining) < len(rows):
         ids = {id(fact) for fact in remaining}
@@ -98,21 +98,21 @@ def join(
     waited = bool(existing) and (last_published is None or not last_published.covers(upto, len(existing)))
     previous_due_ns = _grace_end_ns(facts, rules) if waited else None
     upto = max(upto, incoming.journal_offset)
-    covered = last_published is not None and last_published.covers(upto, len(existing) + 1)
-    next_due_ns = None if covered else due_ns(judgement, rules)
-    return TradeTransition(arrival, judgement, last_published, previous_due_ns, next_due_ns, upto, covered)
+    already_published = last_published is not None and last_published.covers(upto, len(existing) + 1)
+    next_due_ns = None if already_published else due_ns(judgement, rules)
+    return TradeStep(arrival, judgement, last_published, previous_due_ns, next_due_ns, upto, already_published)
 
 
 def expire(
     existing: Sequence[IdentifiedFact], last_published: LastPublished | None, watermark_ns: int, rules: Rules
-) -> TradeTransition:
+) -> TradeStep:
     """Judge a trade whose grace was to end by ``watermark_ns``; without effect if its facts are published already."""
     upto = max([row.journal_offset for row in existing], default=-1)
     if not existing or (last_published is not None and last_published.covers(upto, len(existing))):
-        return TradeTransition(None)
+        return TradeStep(None)
     facts, identities = tuple([row.fact for row in existing]), [row.identity for row in existing]
     judgement = _judgement(facts, identities, watermark_ns, rules)
-    return TradeTransition(None, judgement, last_published, None, due_ns(judgement, rules), upto)
+    return TradeStep(None, judgement, last_published, None, due_ns(judgement, rules), upto)
 
 
 def waiting_for(sides: Sides) -> WaitingFor:

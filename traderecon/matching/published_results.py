@@ -89,7 +89,7 @@ class ResultReader:
                     if stored := self._table.stored_row(partition, last_published.PREFIX + result.trade_id.encode()):
                         last = last_published.decode(stored)
                         half.add(
-                            half.home_topic(last.state.is_break), result.trade_id, last.version, last.state.is_break
+                            half.own_topic(last.state.is_break), result.trade_id, last.version, last.state.is_break
                         )
                 half.add(topic, result.trade_id, result.last.version, result.last.state.is_break)
             yield len(step)

@@ -75,7 +75,7 @@ def result_of(
         verdict=judgement.verdict,
         facts=evidence,
         stands=_effective(evidence, judgement.sides),
-        broken=_break(trade_id, judgement.verdict, last_published),
+        break_=_break(trade_id, judgement.verdict, last_published),
         rules=rules,
         event_time_ns=judgement.sides.event_time_ns,
     )

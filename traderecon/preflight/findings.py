@@ -40,8 +40,8 @@ def warn(check: str, text: str, todo: str) -> Finding:
     return Finding(check, Level.WARN, text, todo)
 
 
-def bad(check: str, text: str, todo: str, *, unreachable: bool = False) -> Finding:
-    """No worker may start."""
+def bad(check: str, text: str, todo: str = "", *, unreachable: bool = False) -> Finding:
+    """No worker may start. ``todo``: empty if the text is an error's, which says what to do."""
     return Finding(check, Level.FAIL, text, todo, unreachable)
 
 

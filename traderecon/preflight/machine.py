@@ -165,7 +165,7 @@ def rules_file(settings: Settings) -> Iterator[Finding]:
     try:
         rules = rules_in_force(settings)
     except ConfigurationError as error:
-        yield bad("rules", str(error), "correct the file, or set TRADERECON_RULES to another")
+        yield bad("rules", str(error))
     else:
         yield ok("rules", f"{rules.name}, from {settings.rules}" if settings.rules else "the founding rules")
 
@@ -177,7 +177,7 @@ def checkpoint_key(settings: Settings) -> Iterator[Finding]:
     try:
         Signer.of(file)
     except SigningKeyError as error:
-        yield bad("checkpoint key", str(error), "correct TRADERECON_CHECKPOINT_KEY_FILE, or unset it")
+        yield bad("checkpoint key", f"TRADERECON_CHECKPOINT_KEY_FILE: {error}")
     else:
         yield ok("checkpoint key", f"{file} signs checkpoints")
 

@@ -55,10 +55,9 @@ async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Fi
                     yield finding
                 yield await _clock(client, statuses)
     except NoAnswer as error:
-        yield bad("broker", str(error), "start it, or correct TRADERECON_BROKER", unreachable=True)
+        yield bad("broker", str(error), unreachable=True)
     except ClientError as error:
-        todo = "correct TRADERECON_BROKER or TRADERECON_DATA_DIR" if embedded else "see docs/security.md"
-        yield bad("broker", str(error), todo)
+        yield bad("broker", str(error))
 
 
 def _embedded_log(settings: Settings) -> Iterator[Finding]:
@@ -76,16 +75,16 @@ def _embedded_log(settings: Settings) -> Iterator[Finding]:
         )
         return
     try:
-        pinned = stored_identity(settings.data_dir)
+        stored = stored_identity(settings.data_dir)
     except (OtherIdentity, OSError) as error:
         yield bad("cluster", str(error), "no worker starts until this is corrected")
         return
-    if pinned is None:
+    if stored is None:
         yield ok("broker", text)
         return
     yield bad(
         "broker",
-        f"there is no {LOG_NAME} in {settings.data_dir}, which belongs to the log {pinned.cluster!r}",
+        f"there is no {LOG_NAME} in {settings.data_dir}, which belongs to the log {stored.cluster!r}",
         f"restore {LOG_NAME}, or set another TRADERECON_DATA_DIR",
     )
 
@@ -94,16 +93,17 @@ async def _agreement(settings: Settings, client: Client) -> list[Finding]:
     """Whether the matching workers have these rules; nothing if this principal may not describe the group."""
     group = f"{settings.topic_prefix}traderecon-matching"
     try:
-        protocol = matching_agreement(settings, rules_in_force(settings)).protocol
+        agreement = matching_agreement(settings, rules_in_force(settings))
         state = await client.group(group)
     except (ConfigurationError, ClientError):  # reported by another check
         return []
-    if not state.members or state.protocol in {"", protocol}:
+    if not state.members or state.protocol in {"", agreement.protocol}:
         return []
     text = (
-        f"the group {group} works with {state.protocol} ({', '.join(state.hosts)}), but these settings give {protocol}"
+        f"the workers of the group {group} ({', '.join(state.hosts)}) have {agreement.describe(state.protocol)}; "
+        f"these settings give {agreement.describe(agreement.protocol)}. A worker started here would wait"
     )
-    return [warn("rules in force", text, f"a worker started here would wait. {CHANGE_RULES}")]
+    return [warn("rules in force", text, CHANGE_RULES)]
 
 
 def _denied_rights(settings: Settings, client: Client, denied: Collection[Right]) -> Iterator[Finding]:
@@ -131,9 +131,15 @@ def _cluster(settings: Settings, cluster: str) -> Finding:
         return bad("cluster", mismatch, todo)
     try:
         verify(settings.data_dir, identity)
+        bound = stored_identity(settings.data_dir) is not None
     except (OtherIdentity, OSError) as error:
         return bad("cluster", str(error), todo)
-    return ok("cluster", f"{cluster}, as expected")
+    if settings.cluster_id:
+        return ok("cluster", f"{cluster}, as TRADERECON_CLUSTER_ID expects")
+    if bound:
+        return ok("cluster", f"{cluster}, to which {settings.data_dir} belongs")
+    text = f"{cluster}; {settings.data_dir} belongs to no cluster yet, so any is accepted"
+    return ok("cluster", f"{text}: set TRADERECON_CLUSTER_ID to expect one")
 
 
 def _topics(statuses: tuple[TopicStatus, ...], *, embedded: bool) -> Iterator[Finding]:
@@ -256,7 +262,7 @@ def _existing_database(url: str, identity: Identity | None) -> Finding:
         finally:
             store.close()
     except StoreError as error:
-        return bad("database", str(error), "check TRADERECON_DATABASE_URL", unreachable=error.code == Exit.UNREACHABLE)
+        return bad("database", str(error), unreachable=error.code == Exit.UNREACHABLE)
     if current is None:
         return ok("database", f"{path} is empty; the first worker creates its tables")
     if current != newest:

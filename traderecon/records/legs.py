@@ -13,7 +13,7 @@ from traderecon.records.codes import Hint
 from traderecon.records.sources import Kind, Source
 
 ALL_VERSIONS = 2**63 - 1
-"""The version of a cancel that was sent without one: it outranks every version of its side. It cannot be sent."""
+"""The version of a cancel that was sent without one: it wins over every version of its side. It cannot be sent."""
 
 
 class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="source"):

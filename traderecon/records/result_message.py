@@ -70,7 +70,7 @@ class CheckMessage(msgspec.Struct, gc=False):
     note: str = ""
 
 
-class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"broken": "break"}):
+class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"break_": "break"}):
     """A whole result. Codes are texts, so that a page can show those of a later version."""
 
     event_id: str
@@ -80,7 +80,7 @@ class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"broken"
     reasons: tuple[ReasonCode, ...]
     checks: list[CheckMessage]
     hints: tuple[HintCode, ...]
-    broken: Break
+    break_: Break
     legs: dict[Source, list[LegMessage[Payload]]]
     rules: RulesStamp
     event_time: str | None
@@ -147,7 +147,7 @@ class Size(NamedTuple):
     event_time: str | None
 
 
-class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break"}):
+class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"break_": "break"}):
     """The part of a result that the sink needs; checks and most of the legs are never decoded.
 
     Fields have the same meaning as in ``ResultMessage``.
@@ -159,7 +159,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"broken": "break
     state: PublishedState
     reasons: tuple[Reason, ...]
     hints: tuple[str, ...]
-    broken: Break
+    break_: Break
     legs: HeadLegs
     event_time: str | None
     format: int = FORMAT
@@ -304,7 +304,7 @@ def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
         verdict.reasons,
         [_check(check) for check in verdict.checks],
         verdict.hints,
-        result.broken,
+        result.break_,
         _legs(result, extras=extras),
         result.rules,
         None if result.event_time_ns is None else iso(result.event_time_ns),

@@ -143,6 +143,6 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     facts: tuple[Fact, ...]
     stands: tuple[bool, ...]
-    broken: Break
+    break_: Break
     rules: RulesStamp
     event_time_ns: int | None

@@ -12,7 +12,7 @@ class Source(Word):
 
 
 class Kind(Word):
-    """What a version of a leg does. At equal version cancel outranks amend, amend outranks new."""
+    """What a version of a leg does. At equal version cancel wins over amend, amend over new."""
 
     NEW = "new"
     AMEND = "amend"

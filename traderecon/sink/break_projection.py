@@ -105,7 +105,7 @@ def _event_row(event: _Event) -> BreakEventColumns:
     head, decided_at = event.current
     previous = None if event.previous is None else event.previous.head.event_id
     return BreakEventColumns(
-        break_id=head.broken.id,
+        break_id=head.break_.id,
         version=head.version,
         trade_id=head.trade_id,
         transition=event.transition.value,
@@ -132,7 +132,7 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     newest, changed_at = events[-1].current
     severity, size = worst_severity(classified.reasons), newest.size
     return BreakColumns(
-        break_id=newest.broken.id,
+        break_id=newest.break_.id,
         trade_id=newest.trade_id,
         status=status.value,
         state=newest.state,

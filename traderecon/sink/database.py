@@ -80,7 +80,10 @@ def open_engine(url: str) -> Engine:
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(Exit.UNREACHABLE, f"{path}: its directory cannot be created ({error.strerror})") from None
+        raise StoreError(
+            Exit.UNREACHABLE,
+            f"{path}: its directory cannot be created ({error.strerror}): check TRADERECON_DATABASE_URL",
+        ) from None
     try:
         _enable_wal(path)
     except sqlite3.Error as error:
@@ -145,7 +148,7 @@ def to_store_error(where: str | None, error: BaseException | None) -> StoreError
     if name == "SQLITE_BUSY":
         return StoreError(
             Exit.UNREACHABLE,
-            f"{where}: locked by another process for {BUSY_TIMEOUT_S:.0f} s ({error})",
+            f"{where}: locked by another process for {BUSY_TIMEOUT_S:.0f} s ({error}): find the process that holds it",
             transient=True,
         )
     if name == "SQLITE_FULL":
@@ -155,7 +158,9 @@ def to_store_error(where: str | None, error: BaseException | None) -> StoreError
             Exit.CONFIG, f"{where}: not a readable database ({error}): name another file, or move this one away"
         )
     if name in _UNREACHABLE:
-        return StoreError(Exit.UNREACHABLE, f"{where}: cannot be opened, read or written ({error})")
+        return StoreError(
+            Exit.UNREACHABLE, f"{where}: cannot be opened, read or written ({error}): check TRADERECON_DATABASE_URL"
+        )
     return StoreError(Exit.SOFTWARE, f"{where}: {error}")
 
 

@@ -1,7 +1,7 @@
 """Write results to the database: history and chain, the newest version of each trade, and its break.
 
-A result counts on its home topic: ``reconciled`` for MATCHED and CANCELLED, ``mismatch`` for the other states. A result
-that moves its trade to the other topic is published on both; the copy away from home is skipped, so that the history
+A result's own topic is ``reconciled`` for MATCHED and CANCELLED, ``mismatch`` for the other states. A result that moves
+its trade to the other topic is published on both. The copy that is not on its own topic is skipped, so that the history
 and chain of a partition depend on that partition alone.
 """
 
@@ -36,7 +36,7 @@ _DELETE_EVENTS = "DELETE FROM break_events WHERE break_id IN (...)"
 
 
 def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks: bool) -> tuple[WriteResult, str]:
-    """Write the results at home here (``breaks``: on ``mismatch``); returns what was written and the new chain head.
+    """Write the results on their own topic (``breaks``: ``mismatch``); returns what was written and the new chain head.
 
     A result whose version and event id are stored already is a repeat. Of two results with the same version the first
     counts; both are in the history. The same event id under another version is a result of its own: when a leg of a
@@ -130,7 +130,7 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
         head.version,
         head.state,
         head.is_break,
-        head.broken.transition is not Transition.NONE,
+        head.break_.transition is not Transition.NONE,
         record.offset,
         decided_at,
         value,

@@ -18,6 +18,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from traderecon.exit_codes import Exit
 from traderecon.records.checkpoint import TopicPartition
+from traderecon.sink import log_identity
 from traderecon.sink.actions import write_actions
 from traderecon.sink.chain import START, chained_topics
 from traderecon.sink.columns import BeginningColumns, OffsetColumns
@@ -39,7 +40,6 @@ from traderecon.sink.database import (
 from traderecon.sink.database_id import current_id, renew_id
 from traderecon.sink.dead_letters import write_dead_letters
 from traderecon.sink.ledger import write_accounts
-from traderecon.sink.log_identity import bind, bound_topics, is_bound
 from traderecon.sink.migration import current, head, upgrade
 from traderecon.sink.partition_status import write_statuses
 from traderecon.sink.purge import ChainStart, save_chain_start
@@ -61,7 +61,7 @@ _POSITION = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND part
 
 
 class Fenced(Exception):
-    """Another sink has written to a partition of this one."""
+    """Another sink has written to a partition of this one, or the database was replaced."""
 
 
 class _Position(NamedTuple):
@@ -126,7 +126,7 @@ class Store:
                     "`traderecon db upgrade`",
                 )
 
-    def pin(self, cluster: str, topic_prefix: str) -> bool:
+    def bind(self, cluster: str, topic_prefix: str) -> bool:
         """Bind the database to a log; True if it was in use before its log was recorded.
 
         StoreError (78): it is bound to another log. Every sink calls this before it reads the offsets.
@@ -135,14 +135,14 @@ class Store:
             if self.belongs_to(cluster, topic_prefix):
                 return False
             with self._writing.begin() as connection:
-                had_offsets = bind(connection, self.path, cluster, topic_prefix)
+                had_offsets = log_identity.bind(connection, self.path, cluster, topic_prefix)
         self._topics = topics(topic_prefix)
         return had_offsets
 
     def belongs_to(self, cluster: str, topic_prefix: str) -> bool:
         """Whether the database is bound to this log. StoreError (78): it is bound to another one."""
         with self._store_errors(), self.engine.connect() as connection:
-            return is_bound(connection, self.path, cluster, topic_prefix)
+            return log_identity.is_bound(connection, self.path, cluster, topic_prefix)
 
     def database_id(self) -> str | None:
         """The id in force; None if the database has none."""
@@ -254,7 +254,7 @@ class Store:
 
     def _bound_topics(self, connection: Connection) -> Topics:
         if self._topics is None:
-            self._topics = bound_topics(connection)
+            self._topics = log_identity.bound_topics(connection)
         return self._topics
 
     @contextmanager
@@ -284,8 +284,11 @@ def _claim(connection: Connection, tp: TopicPartition, expected: int | None) -> 
     stored = None if row is None else row[0]
     if stored != expected:
         topic, partition = tp
+        expects = "no record of it in the database" if expected is None else f"offset {expected}"
+        found = "has none" if stored is None else f"is at offset {stored}"
         raise Fenced(
-            f"{topic}[{partition}]: this sink expects offset {expected or 0}, but the database is at {stored or 0}: "
-            "another sink has taken over, and this one stops"
+            f"{topic}[{partition}]: this sink expects {expects}, but the database {found}: another sink has taken over "
+            "the partition, or the database was restored while this sink was running. It stops and has written nothing "
+            "of this batch: start it again, and it continues where the database is. Before a restore, stop every sink"
         )
     return _Position(0, START) if row is None else _Position(*row)

@@ -11,7 +11,7 @@ def break_line(result: Result) -> str:
     A sender's texts are quoted and escaped to ASCII: they cannot break the line or send codes to a terminal.
     """
     verdict = result.verdict
-    parts = [f"break {result.broken.transition}", f"trade={result.trade_id!a}", f"state={verdict.state}"]
+    parts = [f"break {result.break_.transition}", f"trade={result.trade_id!a}", f"state={verdict.state}"]
     if verdict.reasons:
         parts += [f"severity={worst_severity(verdict.reasons)}", f"reasons={','.join(verdict.reasons)}"]
     for check in verdict.checks:

@@ -25,7 +25,7 @@ class Metrics:
         )
         self.duplicates = Counter(
             "traderecon_duplicates",
-            "Legs that were received before, or superseded by a later version.",
+            "Legs that repeat, contradict or come below another, and legs that are dropped: outranked, closed.",
             ["topic", "kind"],
             registry=registry,
         )
@@ -98,7 +98,7 @@ class Metrics:
         )
         self.held = Gauge(
             "traderecon_held",
-            "1 while a role is paused, because disk space is low or its database does not answer.",
+            "1 while a role is paused: disk space is low, its database does not answer, or no clock is believed.",
             ["role", "reason"],
             registry=registry,
         )

@@ -3,7 +3,8 @@
     Agreement("rules", "<sha256>")  ->  the group protocol "rules-<sha256>"
 
 A group has one protocol, and its coordinator rejects a member that does not offer it (``INCONSISTENT_GROUP_PROTOCOL``):
-two workers that differ are never in one group, whatever the timing. The later one waits idle and names both values.
+two workers that differ are never in one group, whatever the timing. The later one waits idle and describes both values.
+The protocol's name is all that it can know of the others' value.
 
 A worker that left stays a member until its session times out. A rejection that outlasts the session therefore comes
 from a live worker. From then on this worker stays out until the group has its protocol, even if the group becomes
@@ -11,6 +12,7 @@ empty: a crashed worker may come back, and the shared value must not change by a
 and start them again.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 MARGIN_S = 3.0
@@ -26,11 +28,15 @@ class GroupState(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """``kind``: what must match (``rules``, ``database``); ``value``: this worker's; ``todo``: how to resolve it."""
+    """``kind``: what must match (``rules``, ``database``); ``value``: this worker's; ``todo``: how to resolve it.
+
+    ``describe``: a protocol in words; of the empty one, that it is unknown.
+    """
 
     kind: str
     value: str
-    todo: str = ""
+    describe: Callable[[str], str]
+    todo: str
 
     @property
     def protocol(self) -> str:
@@ -73,11 +79,12 @@ class Membership:
         return state is None or not state.members or state.protocol != self._agreement.protocol
 
     def reason(self, group: str, state: GroupState | None) -> str:
-        """Why this worker waits, with the group's protocol and its own."""
-        protocol = self._group_protocol or f"another {self._agreement.kind}"
+        """Why this worker waits, with the group's value and its own in words."""
+        agreement = self._agreement
+        value = agreement.describe(self._group_protocol)
         if state is not None and not state.members:
-            finding = f"the group {group} worked with {protocol} when this worker started, and is empty now"
+            finding = f"the group {group} had {value} when this worker started, and is empty now"
         else:
-            hosts = f" ({', '.join(state.hosts)})" if state is not None else ""
-            finding = f"the group {group} works with {protocol}{hosts}"
-        return f"{finding}; this worker has {self._agreement.protocol}, and waits. {self._agreement.todo}"
+            hosts = f" ({', '.join(state.hosts)})" if state is not None and state.hosts else ""
+            finding = f"the other workers of the group {group}{hosts} have {value}"
+        return f"{finding}; this worker has {agreement.describe(agreement.protocol)}. It waits. {agreement.todo}"

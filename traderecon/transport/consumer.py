@@ -20,6 +20,7 @@ from mode import Service
 from mode.utils.futures import notify
 
 from traderecon.exit_codes import Exit
+from traderecon.transport.assigned import AssignedPartitions
 from traderecon.transport.driver import Driver
 from traderecon.transport.ends import Ends
 from traderecon.transport.fail_stop import fail_stop
@@ -29,7 +30,6 @@ from traderecon.transport.microbatch import MicroBatch
 from traderecon.transport.progress import Fetch, PartitionProgress
 from traderecon.transport.same_log import SameLog
 from traderecon.transport.stalls import Stalls
-from traderecon.transport.started import StartedPartitions
 from traderecon.transport.starts import out_of_range
 from traderecon.transport.unreadable import UnreadableBatch
 
@@ -46,24 +46,24 @@ PAUSED_S = 0.1
 
 
 class BatchConsumer(Driver):
-    """Delivers ``MicroBatch`` events from the log of a driver class.
+    """A Faust consumer: delivers each fetch of a partition as one event, and commits what the agents have finished.
 
-    The driver implements ``Driver`` and Faust's ``_seek``, ``earliest_offsets``, ``highwaters``, ``assignment`` and
-    ``subscribe``. Offsets of partitions whose leader does not answer are absent.
+    A subclass for each log implements ``Driver`` and Faust's ``_seek``, ``earliest_offsets``, ``highwaters``,
+    ``assignment`` and ``subscribe``. Their answers leave out partitions whose leader does not answer.
     """
 
     transient_errors: ClassVar[tuple[type[Exception], ...]] = ()
-    """Raised by a driver while its log does not answer; the call is retried."""
+    """Raised by a subclass while its log does not answer; the call is retried."""
     app: Any  # a StreamApp; Faust's interfaces leave out the internals used here
     watch_interval_s: ClassVar[float] = 5.0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._partitions = StartedPartitions(self)
+        self._partitions = AssignedPartitions(self)
         self._to_reread: dict[TP, PartitionProgress] = {}
         self._ends = Ends(self)
         self._fixed: set[str] = {*self.app.writes, *self.app.fixed}
-        self._counts = FixedCounts(self.app.conf.id)
+        self._fixed_counts = FixedCounts(self.app.conf.id)
         self.same_log = SameLog(self)
         self._stall_s: float = self.app.conf.stream_processing_timeout
 
@@ -163,7 +163,7 @@ class BatchConsumer(Driver):
             return
         # A fetch that begins with offsets without records: either there are none, or the log lost them.
         starts_empty = not fetch.records or fetch.records[0].offset > fetch.start
-        if starts_empty and not (await self._held(tp, fetch.start) and self._is_current(tp, progress)):
+        if starts_empty and not (await self._require_offset(tp, fetch.start) and self._is_current(tp, progress)):
             return
         records = progress.undelivered(fetch)
         if records:
@@ -207,14 +207,14 @@ class BatchConsumer(Driver):
 
     async def _reread(self, tp: TP, progress: PartitionProgress) -> None:
         """Fetch again from the next offset, after a fetch was dropped or skipped some. Only between two fetches."""
-        if await self._held(tp, progress.next_offset) and self._is_current(tp, progress):
+        if await self._require_offset(tp, progress.next_offset) and self._is_current(tp, progress):
             self.log.info("%s[%s]: reading again from offset %s", *tp, progress.next_offset)
             await self._seek(tp, progress.next_offset)
 
-    async def _held(self, tp: TP, offset: int) -> bool:
-        """Whether ``offset`` is within the log; False without an answer, then the watchdog asks again.
+    async def _require_offset(self, tp: TP, offset: int) -> bool:
+        """End the process, 78, if ``offset`` is not in the log, which has then lost records.
 
-        The process ends if it is not: the log has lost records.
+        False if the log does not answer: the watchdog asks again.
         """
         try:
             bounds = await self.bounds({tp})
@@ -282,7 +282,12 @@ class BatchConsumer(Driver):
 
     @Service.task
     async def _watch(self) -> None:
-        """End the process, 70, when a lagging partition makes no progress for too long while the log answers (F14)."""
+        """Look after what no event drives, at every interval.
+
+        End the process: when a lagging partition or a rebalance makes no progress while the log answers, or the log is
+        silent for long (70); when a topic got more partitions, or is another one (78). Open and close incidents. Start
+        partitions whose leader is back. Have those read again whose fetch may have been dropped.
+        """
         stall_s = self._stall_s
         stalls = Stalls(monotonic(), stall_s, stall_s + self.app.conf.broker_rebalance_timeout)
         while not self.should_stop:
@@ -292,7 +297,7 @@ class BatchConsumer(Driver):
             answer = await self._ends.ask(asked)
             now_s = monotonic()
             if answer is None:
-                _end_for(stalls.note_silence(now_s))
+                _fail_stop_if(stalls.note_silence(now_s))
                 continue
             stalls.note_answer(now_s)
             self._ends.report(self.app.incidents, asked, answer, now_s)
@@ -305,9 +310,9 @@ class BatchConsumer(Driver):
                 stalls.note_pause(now_s)
                 continue
             restored = self.app.tables.recovery.restored
-            _end_for(stalls.note_recovery(now_s, restored, rebalancing=self.app.rebalancing))
+            _fail_stop_if(stalls.note_recovery(now_s, restored, rebalancing=self.app.rebalancing))
             for stall in stalls.find(now_s, watched, answer.readable):
-                _end_for(stall.reason)
+                _fail_stop_if(stall.reason)
                 self._to_reread[stall.tp] = stall.progress
 
     async def _check_counts(self) -> None:
@@ -316,10 +321,10 @@ class BatchConsumer(Driver):
             counts = await self.partition_counts(self._fixed | self.app.tables.changelog_topics)
         except self.transient_errors:
             return
-        if reason := self._counts.change(counts):
+        if reason := self._fixed_counts.change(counts):
             fail_stop(reason, code=Exit.CONFIG)
 
 
-def _end_for(reason: str | None) -> None:
+def _fail_stop_if(reason: str | None) -> None:
     if reason is not None:
         fail_stop(reason)

@@ -3,7 +3,7 @@
     Record, Record, ...  of one partition, in offset order  ->  MicroBatch  ->  one event of a Faust stream
 
 A micro-batch is never empty and never spans two partitions. Values stay bytes: the agent decodes them, so that an
-undecodable record becomes a dead letter and not a gap (F1).
+undecodable record becomes a dead letter and not a gap (docs/transport.md, F1).
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """The producer shared by both drivers: a flush returns only when everything sent is acknowledged.
 
 Faust only warns about a record the broker rejected and still commits (F3), and gives up a flush after 0.1 s without
-progress (F4). Here a rejected record ends the process, and a flush waits.
+progress (F4). Here a rejected record ends the process, and a flush waits. Source: docs/transport.md, F3 and F4.
 """
 
 import asyncio

@@ -2,7 +2,7 @@
 
     note_answer, note_pause, note_recovery -> why the process must end      find(watched, ends) -> Stall per partition
 
-Pure: the time is an argument, in seconds of a monotonic clock. Source: FAUST.md, F14.
+Pure: the time is an argument, in seconds of a monotonic clock. Source: docs/transport.md, F14.
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,7 +2,7 @@
 
 Faust acknowledges an event in a ``finally``: even if the agent raised (F1b), and even if it discarded the event as
 belonging to an earlier assignment (F14). Here an event is acknowledged only when the agent's loop asks for the next
-one. An exception that leaves an agent ends the process with 70.
+one. An exception that leaves an agent ends the process with 70. Source: docs/transport.md, F1b and F14.
 """
 
 from collections.abc import AsyncIterator

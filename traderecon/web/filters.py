@@ -130,7 +130,7 @@ def _day(value: str) -> str:
 
 
 def _pending_hint(value: str) -> str:
-    return " Pending trades are listed on /status." if value == State.PENDING else ""
+    return " Pending trades are listed on /status." if value.upper() == State.PENDING else ""
 
 
 def _short(value: str) -> str:

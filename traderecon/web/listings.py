@@ -20,13 +20,13 @@ encode = msgspec.json.Encoder().encode
 
 
 class Listing(msgspec.Struct, frozen=True):
-    """One list: path, title, filter, columns, the columns ``sent`` with a sender's own text, and template."""
+    """One list: path, title, filter, columns, the columns ``sent_text`` with a sender's own text, and template."""
 
     path: str
     title: str
     filter: type[Filter]
     columns: tuple[str, ...]
-    sent: frozenset[str]
+    sent_text: frozenset[str]
     template: str
 
 
@@ -88,7 +88,7 @@ async def json(listing: Listing, queries: Queries, request: web.Request) -> web.
 async def csv(listing: Listing, downloads: Downloads, request: web.Request) -> web.StreamResponse:
     """All rows that match the filter, not only one page, as CSV."""
     list_request = parse(listing, request)
-    guarded = tuple(index for index, name in enumerate(listing.columns) if name in listing.sent)
+    guarded = tuple(index for index, name in enumerate(listing.columns) if name in listing.sent_text)
 
     def chunks(queries: Queries) -> Chunks:
         yield csv_lines([listing.columns], guarded=())

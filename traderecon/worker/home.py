@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from traderecon.durable import create
 from traderecon.transport.log import WorkerLock, WorkerRunning
-from traderecon.worker.identity import Identity, OtherIdentity, pin
+from traderecon.worker.identity import Identity, OtherIdentity, bind
 
 NAME = "name"
 
@@ -64,7 +64,7 @@ def take_home(data_dir: Path, identity: Identity) -> WorkerHome:
 
 def _pin(directory: Path, identity: Identity, *, used: bool) -> None:
     """Pin a directory to the log; ``used``: it has content, so an earlier version wrote it without an identity."""
-    if pin(directory, identity) and used:
+    if bind(directory, identity) and used:
         logger.warning(
             "%s was written by a version that did not record its log: assuming cluster %r, prefix %r, %s partitions",
             directory,

@@ -1,6 +1,6 @@
 """The identity of stored state: the log it belongs to, and that log's layout.
 
-    pin(directory, Identity(cluster, prefix, partitions))  ->  identity.json, written once; OtherIdentity if it differs
+    bind(directory, Identity(cluster, prefix, partitions))  ->  identity.json, written once; OtherIdentity if it differs
 
 Offsets of one log are meaningless in another: records would be skipped silently. The data directory and each worker's
 home have an identity file; the database has a row with the same content.
@@ -34,7 +34,7 @@ class OtherIdentity(Exception):
     """Stored state belongs to another log, or was written by another version: what was found, and what to do."""
 
 
-def pin(directory: Path, identity: Identity) -> bool:
+def bind(directory: Path, identity: Identity) -> bool:
     """Bind a directory to a log, or verify that it is bound to it; True if it was not bound before.
 
     OtherIdentity: it is bound to another log. OSError: it cannot be read or written.

@@ -47,7 +47,12 @@ def sink_groups(topic_prefix: str) -> str:
 
 def sink_agreement(store: Store) -> Agreement:
     """What all members of the group must agree on: the database file they have open."""
-    return Agreement("database", file_identity(store.path), RESTART_WORKER)
+    agreement = Agreement("database", file_identity(store.path), lambda _: "", RESTART_WORKER)
+
+    def describe(protocol: str) -> str:
+        return f"the file {store.path} open" if protocol == agreement.protocol else "another file of this database open"
+
+    return agreement._replace(describe=describe)
 
 
 async def settle(settings: Settings, store: Store) -> str:

@@ -86,27 +86,27 @@ def columns(rules: Rules) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*TERMS, *(rule.name for rule in rules.checks))))
 
 
-def lay_out(broken: Break, rules: Rules) -> BreakLayout:
+def lay_out(break_: Break, rules: Rules) -> BreakLayout:
     """Lay out one break under the rules that judged it."""
-    sides = broken.sides
-    checks = {check.name: check for check in broken.verdict.checks}
+    sides = break_.sides
+    checks = {check.name: check for check in break_.verdict.checks}
     bounds = {rule.name: bound_of(rule) for rule in rules.checks}
     event_time_ns = sides.event_time_ns
     details = {leg.source: _details(leg) for leg in (sides.execution, sides.confirmation) if leg}
     common = next(iter(details.values())) if len(set(details.values())) == 1 else ()
     return BreakLayout(
-        trade_id=broken.trade_id,
-        hidden=hidden_codes(broken.trade_id),
-        state=broken.verdict.state,
-        severity=broken.severity,
-        reasons=broken.verdict.reasons,
-        hints=broken.verdict.hints,
+        trade_id=break_.trade_id,
+        hidden=hidden_codes(break_.trade_id),
+        state=break_.verdict.state,
+        severity=break_.severity,
+        reasons=break_.verdict.reasons,
+        hints=break_.verdict.hints,
         event_time="" if event_time_ns is None else iso(event_time_ns),
-        notional=amount(broken.notional),
+        notional=amount(break_.notional),
         about=", ".join(common),
         execution=_own_details(sides.execution, common),
         confirmation=_own_details(sides.confirmation, common),
-        compared=tuple(_compare(name, broken, checks.get(name), bounds.get(name)) for name in columns(rules)),
+        compared=tuple(_compare(name, break_, checks.get(name), bounds.get(name)) for name in columns(rules)),
     )
 
 
@@ -124,9 +124,9 @@ def _own_details(leg: Execution | Confirmation | None, common: tuple[str, ...]) 
     return ", ".join((*kind, *version, *(() if details == common else details)))
 
 
-def _compare(name: str, broken: Break, check: Check | None, bound: Bound | None) -> ComparedTerm:
+def _compare(name: str, break_: Break, check: Check | None, bound: Bound | None) -> ComparedTerm:
     """The operands of the check; if it compared nothing, the values of the legs."""
-    sides, field = broken.sides, _FIELDS.get(name, name)
+    sides, field = break_.sides, _FIELDS.get(name, name)
     source = Source.PNL if name == "pnl" else Source.CONFIRMATIONS
     ours, theirs = _operand(sides, Source.EXECUTIONS, field), _operand(sides, source, field)
     difference, note, outcome = "", "", check.outcome if check else None

@@ -61,8 +61,8 @@ def lengths(counts: Sequence[int]) -> tuple[int, ...]:
     return tuple(max(MIN_LENGTH, count * FULL // most) if count else 0 for count in counts)
 
 
-def histogram(minutes: Counter[int], broken: Counter[int]) -> Histogram | None:
-    """Breaks over event time; None without trades. ``minutes`` counts trades, ``broken`` the breaks among them."""
+def histogram(minutes: Counter[int], break_minutes: Counter[int]) -> Histogram | None:
+    """Breaks over event time; None without trades. ``minutes``: trades, ``break_minutes``: breaks."""
     if not minutes:
         return None
     first, last = _window(minutes)
@@ -73,7 +73,7 @@ def histogram(minutes: Counter[int], broken: Counter[int]) -> Histogram | None:
     for minute in minutes:
         if first <= minute <= last:
             trades[minute // step - begin] += minutes[minute]
-            breaks[minute // step - begin] += broken[minute]
+            breaks[minute // step - begin] += break_minutes[minute]
     return Histogram(
         step,
         tuple(
@@ -82,7 +82,7 @@ def histogram(minutes: Counter[int], broken: Counter[int]) -> Histogram | None:
         ),
         max(breaks),
         minutes.total() - sum(trades),
-        broken.total() - sum(breaks),
+        break_minutes.total() - sum(breaks),
     )
 
 

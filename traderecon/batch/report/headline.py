@@ -34,7 +34,7 @@ def headline(summary: Summary) -> str:
     """
     matched, cancelled = summary.states[State.MATCHED], summary.states[State.CANCELLED]
     parts = [f"{count(matched)} matched ({share(matched, summary.trades)})" if summary.trades else "none to match"]
-    parts += [count(summary.broken, "break")]
+    parts += [count(summary.break_count, "break")]
     parts += [f"{count(cancelled)} cancelled"] if cancelled else []
     parts += [f"{count(summary.rejected.total(), 'row')} rejected"]
     return f"{count(summary.trades, 'trade')}: {', '.join(parts)}"
@@ -44,9 +44,9 @@ def call(summary: Summary) -> Call:
     """What to do next."""
     rejected = summary.rejected.total()
     rows = f"{count(rejected, 'row')} could not be read and {'is' if rejected == 1 else 'are'} not in these counts."
-    if summary.broken:
+    if summary.break_count:
         (reason, times), *others = ranked(summary.reasons)
-        text = f"{count(summary.broken, 'break')} to resolve, most urgent first. "
+        text = f"{count(summary.break_count, 'break')} to resolve, most urgent first. "
         text += f"The most frequent reason is {reason} ({count(times)})." if others else f"The reason is {reason}."
         return Call(Urgency.ACT, "Action needed", f"{text} {rows}" if rejected else text)
     if not summary.trades:

@@ -32,7 +32,7 @@ class Bar(msgspec.Struct, frozen=True):
 
 def render(summary: Summary, heading: Heading, rules: Rules) -> str:
     """The HTML document of one run, judged under ``rules``; encodable as UTF-8 whatever the names of the files."""
-    breaks = [lay_out(broken, rules) for broken in nsmallest(BREAKS_SHOWN, summary.breaks, key=Break.urgency)]
+    breaks = [lay_out(break_, rules) for break_ in nsmallest(BREAKS_SHOWN, summary.breaks, key=Break.urgency)]
     page = _template().render(
         summary=summary,
         heading=heading,
@@ -80,8 +80,8 @@ def _bars(counts: list[tuple[Name, int]]) -> list[Bar]:
 def _first_rows(breaks: list[BreakLayout]) -> dict[Reason, int]:
     """The first row of the table with each reason, counted from 1."""
     first: dict[Reason, int] = {}
-    for number, broken in enumerate(breaks, start=1):
-        for reason in broken.reasons:
+    for number, break_ in enumerate(breaks, start=1):
+        for reason in break_.reasons:
             first.setdefault(reason, number)
     return first
 

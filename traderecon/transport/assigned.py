@@ -1,4 +1,4 @@
-"""The input partitions that a worker has started: how far each has got, and which ones wait.
+"""The input partitions assigned to a worker: how far each has got, and which ones wait to be started.
 
 commits of the group, bounds of the log, tables  ->  start() seeks  ->  progress
                 no leader, or a table to catch up ->  waits_for     ->  start_late()
@@ -16,7 +16,7 @@ from traderecon.transport.progress import PartitionProgress
 from traderecon.transport.starts import StartState, start
 
 
-class StartedPartitions:
+class AssignedPartitions:
     """Seeks the partitions of ``consumer``, a ``BatchConsumer``, to their start offsets."""
 
     def __init__(self, consumer: Any) -> None:
@@ -67,19 +67,19 @@ class StartedPartitions:
             states = await self._states(tps, external)
         progress, read_first = {}, set[TP]()
         for tp, state in states.items():
-            first = start(tp, state)
-            if isinstance(first, str):
-                fail_stop(first, code=Exit.CONFIG)
+            position = start(tp, state)
+            if isinstance(position, str):
+                fail_stop(position, code=Exit.CONFIG)
             if app.tables and tp not in external:
                 await consumer.same_log.begin_tables(tp)
-            if first.behind:
+            if position.behind:
                 if missing := await catch_up_table(app, tp):
                     read_first |= missing
                     continue  # waits like a partition without a leader; the others go on
                 text = "%s[%s]: a table ends at offset %s, the group has committed %s: reading what lies between again"
-                consumer.log.warning(text, *tp, first.offset, state.committed)
-            await consumer._seek(tp, first.offset)
-            progress[tp] = PartitionProgress(first.offset)
+                consumer.log.warning(text, *tp, position.offset, state.committed)
+            await consumer._seek(tp, position.offset)
+            progress[tp] = PartitionProgress(position.offset)
         self._read_first = read_first
         return progress
 
