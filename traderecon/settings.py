@@ -259,18 +259,12 @@ def is_local(broker: str) -> bool:
 
 
 def _unknown_setting(name: str, prefix: str = "", origin: str = "") -> str:
-    """The error text for an unknown setting, with the known name under this prefix that it probably means."""
-    probable = _probable_setting(name.lower().removeprefix(PREFIX.lower()))
-    suggested = f"{prefix}{probable.upper() if prefix else probable}" if probable else ""
-    return f"{name}{origin} is not a setting" + (f": did you mean {suggested}?" if suggested else "")
-
-
-def _probable_setting(name: str) -> str | None:
-    """The closest known name, or the only one that begins with ``name``: ``grace`` is ``grace_seconds``."""
-    if near := get_close_matches(name, Settings.model_fields, 1):
-        return near[0]
-    longer = [known for known in Settings.model_fields if known.startswith(f"{name}_")]
-    return longer[0] if len(longer) == 1 else None
+    """The error text for an unknown setting, with the probable one: the closest, or the only one that begins with it."""
+    sent = name.lower().removeprefix(PREFIX.lower())
+    longer = [known for known in Settings.model_fields if known.startswith(f"{sent}_")]
+    near = get_close_matches(sent, Settings.model_fields, 1) or (longer if len(longer) == 1 else [])
+    suggested = "".join(f": did you mean {prefix}{known.upper() if prefix else known}?" for known in near)
+    return f"{name}{origin} is not a setting{suggested}"
 
 
 def _check_variables() -> None:
