@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records import Transition
-from traderecon.records.result_message import ResultHead, decode_head, same_content
+from traderecon.records.result_message import ResultHead, decode_head, require_publishable, same_content
 from traderecon.records.results import BREAK_STATES
 from traderecon.sink.break_projection import HistoryEntry, project, result_row
 from traderecon.sink.chain import link
@@ -121,6 +121,7 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
 
     def decode(value: bytes) -> tuple[ResultHead, str, ResultColumns]:
         head = decode_head(value)
+        require_publishable(head)
         return head, value.decode(), result_row(head, decided_at)
 
     head, text, row = decode_record(decode, topic, partition, record)
