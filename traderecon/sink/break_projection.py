@@ -17,6 +17,10 @@ from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColum
 from traderecon.sink.decoding import json_list
 
 
+class UnreadableResult(ValueError):
+    """A stored result that cannot be decoded, or whose amounts are not numbers."""
+
+
 class BreakStatus(StrEnum):
     """Whether a break needs attention."""
 
@@ -56,13 +60,13 @@ class _Event(NamedTuple):
 
 
 def project(history: Iterable[HistoryEntry]) -> Projection:
-    """The rows of a trade. MsgspecError, ValueError, ArithmeticError: a result cannot be decoded.
+    """The rows of a trade. UnreadableResult, OtherFormat: a result cannot be decoded.
 
     Of two results with the same version the first counts.
     """
     by_version: dict[int, DatedResult] = {}
     for row in history:
-        head = decode_head(row.result)
+        head = _decode(row)
         by_version.setdefault(head.version, DatedResult(head, row.decided_at))
     results = [*by_version.values()]
     events = _events(results)
@@ -86,6 +90,15 @@ def result_row(head: ResultHead, decided_at: str) -> ResultColumns:
         notional=size.notional,
         severity=severity and severity.value,
     )
+
+
+def _decode(row: HistoryEntry) -> ResultHead:
+    try:
+        head = decode_head(row.result)
+        _ = head.size
+    except (ValueError, ArithmeticError, TypeError, RecursionError) as error:
+        raise UnreadableResult(str(error)) from error
+    return head
 
 
 def _events(results: Sequence[DatedResult]) -> list[_Event]:

@@ -6,8 +6,9 @@ and chain of a partition depend on that partition alone.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -15,9 +16,10 @@ from sqlalchemy import Connection
 from traderecon.records import Transition
 from traderecon.records.result_message import ResultHead, decode_head, require_publishable, same_content
 from traderecon.records.results import BREAK_STATES
-from traderecon.sink.break_projection import HistoryEntry, project, result_row
+from traderecon.sink.break_projection import HistoryEntry, Projection, UnreadableResult, project, result_row
 from traderecon.sink.chain import link
 from traderecon.sink.columns import HistoryColumns, ResultColumns
+from traderecon.sink.database import unreadable_row
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, appended_at, delete_in, insert_rows, select_in
@@ -89,13 +91,18 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
 def _write_breaks(connection: Connection, sql: Statements, trade_ids: Iterable[str]) -> None:
     """Derive the breaks of these trades again, each from all its results."""
     rows = select_in(connection, _BREAK_HISTORY, trade_ids)
-    projections = [
-        project(map(HistoryEntry._make, history)) for _, history in groupby(rows, key=lambda row: str(row[0]))
-    ]
+    projections = [_project(trade_id, history) for trade_id, history in groupby(rows, key=lambda row: str(row[0]))]
     breaks = [projection.break_row for projection in projections if projection.break_row is not None]
     delete_in(connection, _DELETE_EVENTS, [row.break_id for row in breaks])
     insert_rows(connection, sql.break_event, [event for projection in projections for event in projection.events])
     insert_rows(connection, sql.break_row, breaks)
+
+
+def _project(trade_id: str, history: Iterable[Sequence[Any]]) -> Projection:
+    try:
+        return project(map(HistoryEntry._make, history))
+    except UnreadableResult as error:
+        raise unreadable_row(f"a result of trade {trade_id!r}", error) from error
 
 
 class _IncomingResult(msgspec.Struct, frozen=True, gc=False):
@@ -149,6 +156,13 @@ class _StoredResult(msgspec.Struct, frozen=True, gc=False):
     is_break: bool
 
 
+def _same_content(incoming: bytes, stored: bytes) -> bool:
+    try:
+        return same_content(incoming, stored)
+    except (msgspec.MsgspecError, RecursionError):  # what is stored was changed: a conflict
+        return False
+
+
 Earlier = list[_StoredResult | _IncomingResult]
 
 
@@ -169,7 +183,7 @@ class _ExistingResults:
         if existing is None:
             return False
         value = existing.value if isinstance(existing, _IncomingResult) else self._stored_value(result)
-        if value is not None and not same_content(result.value, value):
+        if value is not None and not _same_content(result.value, value):
             self.conflicts += 1
             logger.error(
                 "%s: event %s is stored with other content: the stored one stays",
