@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from traderecon.records import Transition
+from traderecon.records import Transition, break_id
 from traderecon.records.codes import worst_severity
 from traderecon.records.result_message import ResultHead, decode_head
 from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColumns
@@ -118,7 +118,7 @@ def _event_row(event: _Event) -> BreakEventColumns:
     head, decided_at = event.current
     previous = None if event.previous is None else event.previous.head.event_id
     return BreakEventColumns(
-        break_id=head.broken.id,
+        break_id=break_id(head.trade_id),
         version=head.version,
         trade_id=head.trade_id,
         transition=event.transition.value,
@@ -145,7 +145,7 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     newest, changed_at = events[-1].current
     severity, size = worst_severity(classified.reasons), newest.size
     return BreakColumns(
-        break_id=newest.broken.id,
+        break_id=break_id(newest.trade_id),
         trade_id=newest.trade_id,
         status=status.value,
         state=newest.state,

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from traderecon.records import Transition
+from traderecon.records import Transition, break_id
 from traderecon.records.result_message import ResultHead, decode_head, require_publishable, same_content
 from traderecon.records.results import BREAK_STATES
 from traderecon.sink.break_projection import HistoryEntry, Projection, UnreadableResult, project, result_row
@@ -34,6 +34,9 @@ _BREAK_HISTORY = (
     "AND content_sha256 IS NULL "
     "ORDER BY trade_id, version, id"
 )
+_BREAKS_OF_TRADES = "SELECT break_id, trade_id FROM breaks WHERE trade_id IN (...)"
+_BREAKS_WITH_IDS = "SELECT break_id, trade_id FROM breaks WHERE break_id IN (...)"
+_DELETE_BREAKS = "DELETE FROM breaks WHERE break_id IN (...)"
 _DELETE_EVENTS = "DELETE FROM break_events WHERE break_id IN (...)"
 
 
@@ -90,12 +93,34 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
 
 def _write_breaks(connection: Connection, sql: Statements, trade_ids: Iterable[str]) -> None:
     """Derive the breaks of these trades again, each from all its results."""
+    trade_ids = _remove_foreign_breaks(connection, trade_ids)
     rows = select_in(connection, _BREAK_HISTORY, trade_ids)
     projections = [_project(trade_id, history) for trade_id, history in groupby(rows, key=lambda row: str(row[0]))]
     breaks = [projection.break_row for projection in projections if projection.break_row is not None]
     delete_in(connection, _DELETE_EVENTS, [row.break_id for row in breaks])
     insert_rows(connection, sql.break_event, [event for projection in projections for event in projection.events])
     insert_rows(connection, sql.break_row, breaks)
+
+
+def _remove_foreign_breaks(connection: Connection, trade_ids: Iterable[str]) -> set[str]:
+    """Remove rows of these trades, or with the ids of their breaks, whose id is not made from their trade.
+
+    An earlier version stored foreign results as they came. Returns the trades, with those that now need their break
+    derived again.
+    """
+    trades: set[str] = set()
+    found = set(trade_ids)
+    while found:
+        trades |= found
+        rows = [
+            *select_in(connection, _BREAKS_OF_TRADES, found),
+            *select_in(connection, _BREAKS_WITH_IDS, map(break_id, found)),
+        ]
+        foreign = {id_: trade_id for id_, trade_id in rows if id_ != break_id(trade_id)}
+        for statement in (_DELETE_EVENTS, _DELETE_BREAKS):
+            delete_in(connection, statement, foreign)
+        found = {*foreign.values()} - trades
+    return trades
 
 
 def _project(trade_id: str, history: Iterable[Sequence[Any]]) -> Projection:
