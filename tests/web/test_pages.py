@@ -447,6 +447,28 @@ def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None
         assert desk.ask("/breaks")[0].status == 200
 
 
+def test_a_figure_that_cannot_be_read_takes_no_other_with_it(tmp_path: Path) -> None:
+    url = filled(tmp_path, {"T1": MORNING["PRICE-1"]})
+    file = tmp_path / "traderecon.db"
+    row = "INSERT INTO ledger VALUES (?, 0, 0, 9223372036854775807, 0, 0, 0, 0, 0, ?, '[]')"
+    with served(tmp_path, url) as desk:
+        with closing(sqlite3.connect(file)) as writer, writer:
+            writer.executemany(row, [(topic, 2**63 - 1) for topic in ("executions", "legs", "pnl_snapshot")])
+        assert f"traderecon_unaccounted_offsets {float(3 * (2**63 - 1))}" in desk.text("/metrics")
+        assert desk.json("/status.json")["unaccounted"] == 2**63 - 1
+        assert desk.ask("/status")[0].status == 200
+        with closing(sqlite3.connect(file)) as writer, writer:
+            writer.execute("UPDATE ledger SET unaccounted = 'many' WHERE topic = 'legs'")
+            writer.execute("UPDATE breaks SET opened_at = 'long ago'")
+        text = desk.text("/metrics")
+        assert "traderecon_unaccounted_offsets +Inf" in text
+        assert 'traderecon_breaks_open{reason="PRICE_MISMATCH",severity="high"} 1.0' in text
+        assert "traderecon_break_age_seconds" not in text
+        said = (tmp_path / "server.log").read_text()
+        assert "the metrics age are left out: what the database has cannot be counted" in said
+        assert "unaccounted offsets are reported as infinite" in said
+
+
 def test_a_failed_download_does_not_look_complete(tmp_path: Path) -> None:
     url = filled(tmp_path, {f"T{number:04}": MORNING["PRICE-1"] for number in range(2_500)})
     with closing(sqlite3.connect(tmp_path / "traderecon.db")) as writer, writer:
