@@ -101,7 +101,7 @@ def _pages(queries: Queries, broker: str) -> dict[str, RouteHandler]:
         routes[listing.path] = partial(listings.html, listing, queries)
         routes[f"{listing.path}.json"] = partial(listings.json, listing, queries)
         routes[f"{listing.path}.csv"] = partial(listings.csv, listing, downloads)
-    routes["/trades/{trade_id:.+}"] = partial(detail.trade, queries)
+    routes["/trades/{trade_id:(?s:.+)}"] = partial(detail.trade, queries)
     return routes
 
 
