@@ -17,9 +17,12 @@ from traderecon.simulator import PROFILES, messages
 
 POISON = b'{"poison":1}'
 """No leg, and the record on which intake fails where a day has one."""
+SINK_POISON = b'{"about":"poison"}'
+"""An action that is nobody's, and the record on which the sink fails where a day has one."""
 EVERY = 25
 """One record in so many is garbage."""
 BEGUN_S = 1.0
+ACTIONS = "actions"
 
 
 class Sent(NamedTuple):
@@ -77,6 +80,7 @@ def drawn(seed: int, *, trades: int | None = None, poisoned: bool | None = None)
     if poisoned or (poisoned is None and not chance.randrange(10)):
         at_s = BEGUN_S + chance.random() * lasts_s
         records.append(Sent(at_s, EXECUTIONS, 0, b"P", POISON))
+        records.append(Sent(at_s, ACTIONS, 0, b"P", SINK_POISON))
     # In the log's time a millisecond is the least.
     ordered = sorted((record._replace(at_s=round(record.at_s, 3)) for record in records), key=_known)
     return Day(seed, tuple(ordered), partitions, chance.choice((1, 1, 2)), grace_s, lasts_s)

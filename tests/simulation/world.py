@@ -24,7 +24,7 @@ import msgspec
 from log_surgery import cut
 
 from simulation.broker import SESSION_S, Broker, Group
-from simulation.day import POISON, Day
+from simulation.day import POISON, SINK_POISON, Day
 from simulation.local_rows import LocalStore, RowsBatch, RowsBound
 from simulation.loop import EPOCH_S, VirtualLoop
 from simulation.plan import Crash, Fault, Kind, Plan, Surgery
@@ -35,8 +35,10 @@ from traderecon.matching import agent as matching_agent
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import decode_progress
 from traderecon.rules import FOUNDING
+from traderecon.sink import actions as sink_actions
 from traderecon.sink import agent as sink_agent
 from traderecon.sink import store
+from traderecon.sink.decoding import FailingRecord
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import BatchTable
 from traderecon.topics import topics
@@ -246,7 +248,8 @@ class World:
             return "fenced", len(self.workers) > 1 or any(crash.database for crash in self.fired)
         if isinstance(why, BaseException):
             refused = "refused" in str(why) and self.broker.refused > 0
-            return type(why).__name__, isinstance(why, Poisoned) or refused
+            cause = why.cause if isinstance(why, FailingRecord) else why
+            return type(cause).__name__, isinstance(cause, Poisoned) or refused
         return str(why).split(":", maxsplit=1)[0], why == "left"
 
     async def _begin_again(self, slot: int) -> None:
@@ -419,7 +422,7 @@ class World:
             }
             told = connection.exec_driver_sql("SELECT watermark, pending FROM standings").all()
         names = self.topics
-        told_last = {names.reconciled, names.mismatch, names.dead_letters}
+        told_last = {names.reconciled, names.mismatch, names.dead_letters, names.actions}
         for (name, partition), end in self.broker.ends.items():
             if name in told_last and stored.get((name, partition), 0) != end:
                 return False
@@ -519,6 +522,13 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
             raise Poisoned("a bug")
         return decode(source, value, *given)
 
+    decode_action = vars(sink_actions)["_decode_stored_action"]
+
+    def poisoned_action(value: bytes) -> Any:
+        if value == SINK_POISON:
+            raise Poisoned("a bug")
+        return decode_action(value)
+
     def exited(code: int) -> None:
         say.world.exited(code)
 
@@ -540,6 +550,7 @@ def _patched(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespace]:
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
         (sys.modules["traderecon.tables.store"], "ReadOptions", RowsBound),
         (intake_agent, "decode", poisoned),
+        (sink_actions, "_decode_stored_action", poisoned_action),
         (fail_stop, "os", SimpleNamespace(_exit=exited)),
         (fail_stop, "logging", SimpleNamespace(shutdown=lambda: None)),
         (fail_stop, "logger", Said()),

@@ -97,6 +97,8 @@ class PipelineHistory:
     appended_ms: Mapping[Place, int] = field(default_factory=dict)
     grace_s: float = 0.0
     accounts_ends: Mapping[int, int] | None = None
+    poison: frozenset[Place] = frozenset()
+    """Records beside the inputs on which a bug was built in: each has to have a dead letter."""
 
     def findings(self) -> list[Finding]:
         """Every defect there is by now; whether trades are decided right is asked when everything is settled."""
@@ -217,7 +219,7 @@ class PipelineHistory:
                 yield Finding(Defect.WRONG, partition, offset, f"{said}, and intake took it for the other", "I1")
             elif place not in (facts if row else letters) and offset < self.committed.get((role, partition), 0):
                 yield Finding(Defect.LOST, partition, offset, f"{said}, committed, and intake handed nothing on", "I1")
-        for place in (facts | letters) - self.rows.keys():
+        for place in (facts | letters) - self.rows.keys() - self.poison:
             yield Finding(
                 Defect.WRONG, *place[1:], f"intake made something of a record that {place[0]} does not have", "I1"
             )
@@ -410,7 +412,7 @@ class PipelineHistory:
             (self._roles.get(row["source_topic"], ""), row["source_partition"], row["source_offset"])
             for row in self.database.dead_letters
         }
-        malformed = {place for place, row in self.rows.items() if row is None}
+        malformed = {place for place, row in self.rows.items() if row is None} | self.poison
         for role, partition, offset in sorted(malformed - letters):
             yield Finding(
                 Defect.LOST, partition, offset, f"{role} has a malformed record, dead_letters no row of it", "I5"
