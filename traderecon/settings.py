@@ -259,7 +259,7 @@ def is_local(broker: str) -> bool:
 
 
 def _unknown_setting(name: str, prefix: str = "", origin: str = "") -> str:
-    """The error text for an unknown setting, with the probable one: the closest, or the only one that begins with it."""
+    """The error text for an unknown setting, with the probable one: the closest, or the only one it begins."""
     sent = name.lower().removeprefix(PREFIX.lower())
     longer = [known for known in Settings.model_fields if known.startswith(f"{sent}_")]
     near = get_close_matches(sent, Settings.model_fields, 1) or (longer if len(longer) == 1 else [])

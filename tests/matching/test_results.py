@@ -7,8 +7,8 @@ from itertools import permutations
 import msgspec
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching import break_id, event_id, judge_facts, judgement_of, result_of, to_last_published
-from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, identity
+from traderecon.matching import event_id, judge_facts, judgement_of, result_of, to_last_published
+from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, break_id, identity
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
 

@@ -120,7 +120,11 @@ RECORDS: dict[str, tuple[st.SearchStrategy[Any], Callable[[Any], bytes], Callabl
         encode_status,
         decode_status,
     ),
-    "accounts": (st.builds(Account, text, number, st.integers(0, 2**62), runs), encode_account, decode_account),
+    "accounts": (
+        st.builds(Account, text, st.integers(0, 2**31 - 1), st.integers(0, 2**61), runs),
+        encode_account,
+        decode_account,
+    ),
     "checkpoints": (
         st.builds(Checkpoint, text, number, number, text, number, number, text),
         lambda checkpoint: checkpoint.line,

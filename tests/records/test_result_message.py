@@ -10,8 +10,8 @@ from legs import SECOND_NS, booked, ours, theirs
 from strategies import Sent, as_json, facts_of, trades
 
 from traderecon.intake import decode
-from traderecon.matching import break_id, judge_facts, judgement_of, result_of
-from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict
+from traderecon.matching import judge_facts, judgement_of, result_of
+from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict, break_id
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import difference_text, encode_result, operand_text
 from traderecon.records.results import State

@@ -17,9 +17,12 @@ from traderecon.simulator import PROFILES, messages
 
 POISON = b'{"poison":1}'
 """The record on which intake fails, in the days that have one; it is no leg."""
+SINK_POISON = b'{"about":"poison"}'
+"""The record on which the sink fails, in the days that have one: an action without a meaning."""
 GARBAGE_EVERY = 25
 """One record in this many is garbage."""
 START_S = 1.0
+ACTIONS = "actions"
 
 
 class InputRecord(NamedTuple):
@@ -77,6 +80,7 @@ def draw_day(seed: int, *, trades: int | None = None, poison: bool | None = None
     if poison or (poison is None and not chance.randrange(10)):
         sent_at_s = START_S + chance.random() * duration_s
         records.append(InputRecord(sent_at_s, EXECUTIONS, 0, b"P", POISON))
+        records.append(InputRecord(sent_at_s, ACTIONS, 0, b"P", SINK_POISON))
     # The log's timestamps are in milliseconds.
     in_order = sorted((record._replace(sent_at_s=round(record.sent_at_s, 3)) for record in records), key=_order)
     return Day(seed, tuple(in_order), partitions, chance.choice((1, 1, 2)), grace_s, duration_s)

@@ -60,6 +60,13 @@ def test_a_seeded_bug_is_found(bug: str) -> None:
     assert completed.stdout.endswith("1 WRONG\n")
 
 
+def test_a_record_that_ends_the_sink_for_ever_is_found() -> None:
+    """On a day on which the sink fails on a record; ``test_schedules_lose_nothing`` has such days too."""
+    done = program("simulation", "--schedules", "8", "--seed", "8008", "--until-wrong", "--bug", "blame-no-record")
+    assert done.returncode == 1
+    assert done.stdout.endswith("1 WRONG\n")
+
+
 @pytest.mark.matrix("B16")
 @pytest.mark.parametrize("trials", nightly_but(20, [20, 60]))
 def test_a_cut_log_is_refused_or_processed_completely(trials: int, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torture.pipeline_database import read_database
 from torture.pipeline_input import CONFIRMATIONS, EXECUTIONS, row_of
 from torture.pipeline_oracle import INPUTS, PipelineHistory
 
+from simulation.day import ACTIONS, SINK_POISON
 from simulation.loop import EPOCH_S
 from simulation.world import CHANGELOG, Outcome, World
 
@@ -65,6 +66,9 @@ class Verdict:
         database = read_database(world.bench.directory / "traderecon.db")
         history = SettledHistory(names, graces_end_s, acknowledged, committed, database, topics)
         history.settled = self._outcome.settled
+        history.poison = frozenset(
+            (ACTIONS, entry.partition, entry.offset) for entry in topics[ACTIONS] if entry.value == SINK_POISON
+        )
         return history
 
     def _unexpected_ends(self) -> Iterator[Finding]:
@@ -73,7 +77,8 @@ class Verdict:
             yield Finding(Defect.WRONG, NOWHERE, NOWHERE, f"a worker ended: {end}")
         if not self._outcome.settled:
             yield Finding(Defect.LOST, NOWHERE, NOWHERE, f"not settled after {self._outcome.ended_s:.0f} s")
-        if len(self._world.plan.day.records) != sum(len(self.history.topics[role]) for role in INPUTS):
+        sent = [record for record in self._world.plan.day.records if record.topic in INPUTS]
+        if len(sent) != sum(len(self.history.topics[role]) for role in INPUTS):
             yield Finding(Defect.INPUT, NOWHERE, NOWHERE, "the input topics do not hold all records that were sent")
 
     def _versions(self) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ import msgspec
 from log_surgery import cut
 
 from simulation.broker import SESSION_S, Broker, Group
-from simulation.day import POISON, Day
+from simulation.day import POISON, SINK_POISON, Day
 from simulation.local_rows import LocalStore, RowsBatch, RowsBound
 from simulation.loop import EPOCH_S, VirtualLoop
 from simulation.plan import Crash, Fault, Kind, Plan, Surgery
@@ -35,8 +35,10 @@ from traderecon.matching import agent as matching_agent
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import decode_progress
 from traderecon.rules import FOUNDING
+from traderecon.sink import actions as sink_actions
 from traderecon.sink import agent as sink_agent
 from traderecon.sink import store
+from traderecon.sink.decoding import FailingRecord
 from traderecon.sink.store import Fenced, Store
 from traderecon.tables import BatchTable
 from traderecon.topics import topics
@@ -62,8 +64,8 @@ IN_FLIGHT_S = 12.0
 CHANGELOG = "traderecon-matching-trades-changelog"
 
 
-class IntakeBug(RuntimeError):
-    """The seeded failure of intake on the poison record."""
+class SeededBug(RuntimeError):
+    """The seeded failure of intake, or of the sink, on its poison record."""
 
 
 class Outcome(NamedTuple):
@@ -248,7 +250,8 @@ class World:
             return "fenced", len(self.workers) > 1 or any(crash.database for crash in self.crashes)
         if isinstance(cause, BaseException):
             was_refused = "refused" in str(cause) and self.broker.refused > 0
-            return type(cause).__name__, isinstance(cause, IntakeBug) or was_refused
+            origin = cause.cause if isinstance(cause, FailingRecord) else cause
+            return type(origin).__name__, isinstance(origin, SeededBug) or was_refused
         return str(cause).split(":", maxsplit=1)[0], cause == "left"
 
     async def _restart(self, slot: int) -> None:
@@ -421,7 +424,7 @@ class World:
             }
             partition_statuses = connection.exec_driver_sql("SELECT watermark, pending FROM standings").all()
         names = self.topics
-        outputs = {names.reconciled, names.mismatch, names.dead_letters}
+        outputs = {names.reconciled, names.mismatch, names.dead_letters, names.actions}
         for (name, partition), end in self.broker.end_offsets.items():
             if name in outputs and stored.get((name, partition), 0) != end:
                 return False
@@ -520,8 +523,15 @@ def _patched_product(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespac
 
     def failing_decode(source: Any, value: bytes | None, *args: Any) -> Any:
         if value == POISON:
-            raise IntakeBug("a bug")
+            raise SeededBug("a bug")
         return decode(source, value, *args)
+
+    decode_action = vars(sink_actions)["_decode_stored_action"]
+
+    def failing_decode_action(value: bytes) -> Any:
+        if value == SINK_POISON:
+            raise SeededBug("a bug")
+        return decode_action(value)
 
     def on_exit(code: int) -> None:
         current.world.on_exit(code)
@@ -544,6 +554,7 @@ def _patched_product(loop: VirtualLoop, bench: Bench) -> Iterator[SimpleNamespac
         (sys.modules[BatchTable.__module__], "WriteBatch", RowsBatch),
         (sys.modules["traderecon.tables.store"], "ReadOptions", RowsBound),
         (intake_agent, "decode", failing_decode),
+        (sink_actions, "_decode_stored_action", failing_decode_action),
         (fail_stop, "os", SimpleNamespace(_exit=on_exit)),
         (fail_stop, "logging", SimpleNamespace(shutdown=lambda: None)),
         (fail_stop, "logger", FailStopLogger()),

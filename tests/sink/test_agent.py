@@ -16,12 +16,32 @@ from sink.outputs import PARTITIONS, TOPICS, Outputs, rows, simulated_outputs
 from traderecon.sink.filters import TradeFilter
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
+from traderecon.transport import MicroBatch
 from traderecon.transport.log import Log
 
 TESTS = Path(__file__).parents[1]
 END_S = 180
 UNREACHABLE = 4
 SOFTWARE_ERROR = 70
+CONFIG = 78
+
+
+BUGGY = """
+import sys
+from pathlib import Path
+from sink import sink_app
+from traderecon.sink import store
+
+write_results = store.write_results
+
+def failing(connection, sql, feed, *, breaks):
+    if any(b'"T-7"' in record.value for record in feed.records):
+        raise RuntimeError("a bug")
+    return write_results(connection, sql, feed, breaks=breaks)
+
+store.write_results = failing
+sink_app.main(Path(sys.argv[1]))
+"""
 
 
 class Stage:
@@ -37,10 +57,10 @@ class Stage:
         self._log_file = directory / "worker.log"
         self._workers: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    def start(self, *program: str) -> "subprocess.Popen[bytes]":
         with self._log_file.open("ab") as out:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "sink.sink_app", str(self.directory)],
+                [sys.executable, *(program or ("-m", "sink.sink_app")), str(self.directory)],
                 env={**os.environ, "PYTHONPATH": str(TESTS)},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -172,6 +192,55 @@ def test_a_foreign_record_becomes_a_dead_letter_on_the_third_attempt(stage: Stag
     other.close()
     for table in ("results", "breaks", "break_events"):
         assert found[table] == expected[table]
+
+
+def test_a_record_with_a_bug_becomes_a_dead_letter_on_the_third_attempt(stage: Stage, tmp_path: Path) -> None:
+    outputs = simulated_outputs(100)
+    stage.publish(outputs)
+    failing = [
+        (topic, record.value)
+        for (topic, _), records in outputs.partitions.items()
+        for record in records
+        if record.value and b'"T-7"' in record.value
+    ]
+    for _ in range(2 * len(failing)):
+        assert stage.start("-c", BUGGY).wait(END_S) == SOFTWARE_ERROR
+    assert re.search(r"\[\d\] offset \d+, key b'T-7': RuntimeError: a bug", stage.worker_log)
+    worker = stage.start("-c", BUGGY)
+    stage.until(stage.done, "everything is stored")
+    worker.terminate()
+    assert worker.wait(END_S) == 0
+    found = dict(rows(stage.store.engine))
+    letters = [row for row in found["dead_letters"] if row[0] == "HANDLER_ERROR"]
+    assert len(letters) == len(failing) > 0
+    for _, text, source_topic, *_, raw, _, _, _, _, _, _ in letters:
+        assert text == "internal error; three attempts failed: RuntimeError: a bug"
+        assert (source_topic, base64.b64decode(raw)) in failing
+    other = Store.open(f"sqlite:///{tmp_path / 'other.db'}")
+    other.prepare()
+    outputs.write_to(other)
+    expected = rows(other.engine)
+    other.close()
+    for table in ("results", "breaks", "break_events"):
+        assert found[table] == [row for row in expected[table] if "T-7" not in row]
+
+
+def test_a_damaged_database_makes_no_record_a_dead_letter(stage: Stage) -> None:
+    stage.publish(simulated_outputs(20))
+    stage.store.take(MicroBatch(TOPICS.reconciled, 0, stage.log.read(TOPICS.reconciled, 0, 0, 1)))
+    with stage.store.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA writable_schema = ON")
+        connection.exec_driver_sql(
+            "UPDATE sqlite_master SET sql = sql || ' WHERE version < 0' WHERE name = 'results_by_event_time'"
+        )
+        connection.commit()
+    letters = [stage.log.end(TOPICS.dead_letters, at) for at in range(PARTITIONS)]
+    codes = [SOFTWARE_ERROR]
+    while codes[-1] == SOFTWARE_ERROR:
+        codes.append(stage.start("-c", BUGGY).wait(END_S))
+    assert codes[-1] == CONFIG
+    assert "t.db: the file is damaged" in stage.worker_log
+    assert [stage.log.end(TOPICS.dead_letters, at) for at in range(PARTITIONS)] == letters
 
 
 def test_a_stopped_worker_leaves_a_single_file(stage: Stage, tmp_path: Path) -> None:

@@ -1,18 +1,26 @@
 """Decoding in the sink: every valid result fits its row, and values that do not are foreign records."""
 
 import json
+import re
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_files import FOLDER
 from hypothesis import given
+from legs import ours, theirs
+from msgspec.structs import replace
+from sink.outputs import results_of
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import judge_facts, judgement_of, result_of
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.result_message import decode_head, encode_result
+from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS
+from traderecon.records.result_message import decode_head, encode_result, require_publishable
 from traderecon.rules import FOUNDING
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.queries import Queries
@@ -32,14 +40,83 @@ CHANGE: dict[str, Any] = {
 STANDING: dict[str, Any] = {"partition": 0, "watermark": None, "pending": {"pnl": 1}, "oldest": []}
 
 
+BREAK = encode_result(results_of("T1", [ours()])[0])
+MATCH = encode_result(results_of("T1", [ours(), theirs()])[-1])
+
+
 @given(trades(snapshots=False))
 def test_every_result_has_a_finite_notional(sent: list[Sent]) -> None:
     facts = facts_of(sent)
     published = encode_result(
         result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
     )
-    notional = decode_head(published).size.notional
+    head = decode_head(published)
+    require_publishable(head)
+    notional = head.size.notional
     assert notional is None or Decimal(notional).is_finite()
+
+
+def test_every_result_of_an_earlier_version_is_accepted() -> None:
+    values: list[bytes | str] = []
+    for name in ("mismatch", "reconciled"):
+        values += (FOLDER / f"{name}.jsonl").read_bytes().splitlines()
+    published = len(values)
+    for path in FOLDER.glob("database-*.sql"):
+        with closing(sqlite3.connect(":memory:")) as database:
+            database.executescript(path.read_text(encoding="utf-8"))
+            values += [text for (text,) in database.execute("SELECT result FROM result_history WHERE result <> ''")]
+    assert len(values) > published > 200
+    for value in values:
+        require_publishable(decode_head(value))
+
+
+def test_amounts_of_as_many_digits_as_intake_allows_are_accepted() -> None:
+    most = Decimal(f"{'9' * INTEGER_DIGITS}.{'9' * FRACTION_DIGITS}")
+    for amount in (most, most.copy_negate(), Decimal(0), Decimal(1).scaleb(-FRACTION_DIGITS)):
+        leg = replace(ours(), quantity=amount, price=amount)
+        require_publishable(decode_head(encode_result(results_of("T1", [leg])[0])))
+
+
+@pytest.mark.parametrize(
+    ("result", "changes", "found"),
+    [
+        (BREAK, {"reasons": []}, "trade 'T1' is UNMATCHED without a reason"),
+        (MATCH, {"reasons": ["PRICE_MISMATCH"]}, "trade 'T1' is MATCHED, but it has reasons: PRICE_MISMATCH"),
+        (BREAK, {"trade_id": "T2"}, "trade 'T2' has the break '3649f607f154c8f6', not '[0-9a-f]{16}'"),
+        (MATCH, {"trade_id": "T2"}, "trade 'T2' has the break"),
+        *[
+            (BREAK, {"amount": amount}, f"trade 'T1' has the amount '{re.escape(amount)}', not a number of at most 18")
+            for amount in (
+                "1e999999",
+                "1E+18",
+                "NaN",
+                "Infinity",
+                "1" * 19,
+                f"0.{'1' * 19}",
+                "1,5",
+                " 1",
+                "0x1",
+                "\u0661",
+            )
+        ],
+    ],
+    ids=lambda value: "" if isinstance(value, bytes) else None,
+)
+@pytest.mark.parametrize("field", ["quantity", "price"])
+def test_a_result_that_nothing_of_ours_publishes_is_a_foreign_record(
+    tmp_path: Path, result: bytes, changes: dict[str, Any], found: str, field: str
+) -> None:
+    message = json.loads(result)
+    if "amount" in changes:
+        message["legs"]["executions"][0]["payload"][field] = changes["amount"]
+    else:
+        message |= changes
+    topic = "mismatch" if result is BREAK else "reconciled"
+    store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    store.prepare()
+    with pytest.raises(ForeignRecord, match=rf"^{topic}\[0\] offset 0, key b'k': {found}"):
+        store.take(MicroBatch(topic, 0, [Record(0, 0, b"k", json.dumps(message).encode(), ())]))
+    store.close()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from traderecon.records.account import Account, Disposition, encode_account
+from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
@@ -71,3 +72,23 @@ def test_a_gap_is_unaccounted_until_it_is_reported(store: Store, tmp_path: Path)
     (row,) = queries.ledger()
     assert (row.start, row.next_offset, row.legs, row.rejected, row.control) == (0, 138, 131, 1, 6)
     queries.close()
+
+
+@pytest.mark.parametrize(
+    ("partition", "first", "count"),
+    [(0, 2**62 + 1, 1), (0, 2**62, 1), (0, 2**63 - 2, 1), (0, 0, 2**62 + 1), (2**31, 0, 1), (0, -1, 1), (0, 0, 0)],
+)
+def test_an_account_beyond_any_log_is_a_foreign_record(store: Store, partition: int, first: int, count: int) -> None:
+    with pytest.raises(ForeignRecord, match=r"accounts\[0\] offset 0"):
+        store.take(batch([Account("executions", partition, first, ((Disposition.LEG, count),))]))
+    assert ledger(store) == []
+
+
+def test_the_largest_accounts_are_added_up(store: Store, tmp_path: Path) -> None:
+    accounts = [
+        Account(topic, 2**31 - 1, first, ((Disposition.LEG, 1),))
+        for topic in ("executions", "broker_confirmations", "pnl_snapshot", "legs")
+        for first in (0, 2**62 - 1)
+    ]
+    store.take(batch(accounts))
+    assert Queries(store.readers).unaccounted() == 4 * (2**62 - 2)

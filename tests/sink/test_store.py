@@ -35,7 +35,7 @@ from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.verify import examine
 from traderecon.matching.closed import late_leg_result
-from traderecon.records import Break, Fact, Kind, Leg, Result, Transition, identity
+from traderecon.records import Break, Fact, Kind, Leg, Result, Transition, break_id, identity
 from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.instants import NS_PER_MS
 from traderecon.records.result_message import encode_result
@@ -433,6 +433,38 @@ def test_a_leg_that_comes_again_after_a_second_retention_is_a_result_of_its_own(
     with open_for_audit(f"sqlite:///{store.path}") as connection:
         found = examine(connection, CheckpointSet()).findings
         assert [each for each in found if each.kind is not Finding.CHECKPOINT] == []
+
+
+@pytest.mark.parametrize("foreign_id", ["b1", break_id("T2"), break_id("T3")])
+def test_a_foreign_break_of_an_earlier_version_is_in_the_way_of_no_result(
+    store: Store, monkeypatch: pytest.MonkeyPatch, foreign_id: str
+) -> None:
+    """It was stored under the id that it came with: another trade's, or one that is nobody's."""
+    results = {trade: results_of(trade, [ours(), ours(version=2)]) for trade in ("T1", "T2", "T3")}
+    ids = {"T1": foreign_id, "T3": "b3"}
+    foreign = [replace(results[trade][0], broken=Break(id_, Transition.OPENED)) for trade, id_ in ids.items()]
+
+    def take(first: int, *some: Result) -> None:
+        records = [Record(first + at, 0, b"T", encode_result(result), ()) for at, result in enumerate(some)]
+        store.take(MicroBatch(TOPICS.mismatch, 0, records))
+
+    with monkeypatch.context() as before:
+        before.setattr("traderecon.sink.results.require_publishable", lambda head: None)
+        before.setattr("traderecon.sink.results._remove_foreign_breaks", lambda connection, trades: trades)
+        before.setattr("traderecon.sink.break_projection.break_id", ids.__getitem__)
+        take(0, *foreign)
+    assert {row["break_id"] for row in table(store, "breaks")} == {foreign_id, "b3"}
+    take(2, *results["T2"], *([] if foreign_id == break_id("T2") else [results["T1"][1]]))
+    take(9, results["T3"][1])
+    trades = ("T1", "T2", "T3")
+    assert {row["trade_id"]: row["break_id"] for row in table(store, "breaks")} == {
+        one: break_id(one) for one in trades
+    }
+    events = table(store, "break_events")
+    assert sorted((row["trade_id"], row["break_id"]) for row in events) == [(one, break_id(one)) for one in trades]
+    with open_for_audit(f"sqlite:///{store.path}") as connection:
+        found = examine(connection, CheckpointSet()).findings
+    assert [each for each in found if each.kind not in {Finding.CHECKPOINT, Finding.CHANGED}] == []
 
 
 @pytest.mark.matrix("S14")

@@ -123,6 +123,11 @@ def commit_rows_first() -> None:
     Store._take = early  # type: ignore[method-assign]
 
 
+def blame_no_record() -> None:
+    """The sink does not look for the record on which it fails: it ends on it for ever."""
+    Store._failing_record = lambda *given: None  # type: ignore[method-assign]
+
+
 def start_chains_anew() -> None:
     """A chain restarts at every tenth link."""
     links: Counter[str] = Counter()
@@ -261,6 +266,7 @@ BUGS: dict[str, Callable[[], None]] = OF_THE_TRANSPORT | {
         leave_the_old_home,
         commit_without_rows,
         commit_rows_first,
+        blame_no_record,
         start_chains_anew,
         show_a_leg_less,
         number_versions_anew,

@@ -97,6 +97,8 @@ class PipelineHistory:
     appended_ms: Mapping[Origin, int] = field(default_factory=dict)
     grace_s: float = 0.0
     accounts_ends: Mapping[int, int] | None = None
+    poison: frozenset[Origin] = frozenset()
+    """Records beside the inputs on which a bug was built in: each has to have a dead letter."""
 
     def findings(self) -> list[Finding]:
         """Every defect so far; verdicts of trades are judged only when everything is settled."""
@@ -221,7 +223,7 @@ class PipelineHistory:
                 yield Finding(
                     Defect.LOST, partition, offset, f"{description}, committed, and intake handed nothing on", "I1"
                 )
-        for origin in (facts | dead_letters) - self.rows.keys():
+        for origin in (facts | dead_letters) - self.rows.keys() - self.poison:
             yield Finding(
                 Defect.WRONG, *origin[1:], f"intake made something of a record that {origin[0]} does not have", "I1"
             )
@@ -422,7 +424,7 @@ class PipelineHistory:
             (self._roles.get(row["source_topic"], ""), row["source_partition"], row["source_offset"])
             for row in self.database.dead_letters
         }
-        malformed = {origin for origin, row in self.rows.items() if row is None}
+        malformed = {origin for origin, row in self.rows.items() if row is None} | self.poison
         for role, partition, offset in sorted(malformed - dead_letters):
             yield Finding(
                 Defect.LOST, partition, offset, f"{role} has a malformed record, dead_letters no row of it", "I5"

@@ -2,20 +2,27 @@
 
 import csv
 import io
+import json
 import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urljoin
 
 import pytest
 from legs import ours, theirs
 from markup import Node, Tree
+from sink.outputs import results_of
 from web.desk import MORNING, STRANGE, Desk, filled, served
 
 from traderecon.present.trade_row import COLUMNS
 from traderecon.records import Leg, State
+from traderecon.records.result_message import encode_result
+from traderecon.sink.store import Store
+from traderecon.transport import MicroBatch
+from traderecon.transport.log import Record
 from traderecon.web.templates import visible
 
 LEG = {"leg", "leg effective"}
@@ -446,6 +453,108 @@ def test_an_unreadable_database_is_reported_and_survived(tmp_path: Path) -> None
         number = desk.text("/trades/T1", 500).partition("Error ")[2][:8]
         assert f"error {number}: GET '/trades/T1' failed" in (tmp_path / "server.log").read_text()
         assert desk.ask("/breaks")[0].status == 200
+
+
+FOREIGN: dict[str, tuple[str, ...]] = {
+    "F-source": ("legs.future_source: an unknown source",),
+    "F-no-checks": ("checks: missing",),
+    "F-checks": ("checks[0]: Object missing required field `name`",),
+    "F-checks-text": ("checks: Expected `array`, got `str`",),
+    "F-no-rules": ("rules: missing",),
+    "F-rules": ("rules: Expected `object`, got `int`",),
+    "F-legs": ("legs.executions[0]: Object missing required field `topic`",),
+    "F-hints": (),
+    "F-operand": (),
+    "F-timestamp": (),
+    "F-nul\0\n": (),
+}
+
+
+def foreign(trade_id: str) -> dict[str, Any]:
+    """A result that TradeRecon did not write, though the sink accepts it."""
+    legs: list[Leg] = [ours(), theirs(price="191")]
+    message: dict[str, Any] = json.loads(encode_result(results_of(trade_id, legs)[-1]))
+    leg = message["legs"]["executions"][0]
+    match trade_id:
+        case "F-source":
+            message["legs"]["future_source"] = [leg]
+        case "F-no-checks" | "F-no-rules":
+            del message[trade_id.removeprefix("F-no-")]
+        case "F-checks":
+            message["checks"][0] = {"x": 1}
+        case "F-checks-text":
+            message["checks"] = "none"
+        case "F-rules":
+            message["rules"] = 1
+        case "F-legs":
+            message["legs"]["executions"] = [{"payload": {}, "stands": True}]
+        case "F-hints":
+            message["hints"] = ["NOPE"]
+        case "F-operand":
+            message["checks"][1] |= {"execution": "1e999999", "confirmation": "x", "difference": "9" * 5_000}
+        case "F-timestamp":
+            leg["payload"] |= {"timestamp": 5}
+    return message
+
+
+def test_of_a_foreign_result_every_page_shows_what_can_be_read(tmp_path: Path) -> None:
+    url = filled(tmp_path, {"T1": MORNING["PRICE-1"]})
+    store = Store.open(url)
+    records = [Record(1_000 + at, 0, b"k", json.dumps(foreign(one)).encode(), ()) for at, one in enumerate(FOREIGN)]
+    store.take(MicroBatch("mismatch", 0, records))
+    store.close()
+    with served(tmp_path, url) as desk:
+        for trade_id, unreadable in FOREIGN.items():
+            page = tree(desk, f"/trades/{quote(trade_id, safe='')}")
+            assert page.all("h1")[0].text == visible(trade_id)
+            [*shown] = [
+                part.text for part in page.all("bdi") if part.text.startswith(("legs", "checks", "rules", "hints"))
+            ]
+            assert tuple(shown) == unreadable
+            assert ("Not readable" in page.text) is bool(unreadable)
+            assert desk.json(f"/trades/{quote(trade_id, safe='')}.json")["trade_id"] == trade_id
+            desk.text(f"/trades/{quote(trade_id, safe='')}.csv")
+        for path in ("/", "/breaks", "/trades", "/breaks.csv?sort=oldest", "/trades.csv", "/download/csv"):
+            assert "F-no-rules" in desk.text(path)
+        assert {row["trade_id"] for row in rows(desk.text("/breaks.csv?sort=oldest"))} == {"T1", *FOREIGN}
+
+
+def test_an_amount_of_a_million_digits_is_shortened(tmp_path: Path) -> None:
+    """An earlier version stored it."""
+    url = filled(tmp_path, {"T1": MORNING["PRICE-1"]})
+    with closing(sqlite3.connect(tmp_path / "traderecon.db")) as writer, writer:
+        for table in ("results", "breaks"):
+            writer.execute(f"UPDATE {table} SET notional = '1' || hex(zeroblob(499999))")
+        writer.execute(
+            'UPDATE result_history SET result = replace(result, \'"quantity":"100"\', \'"quantity":"1e999999"\')'
+        )
+    with served(tmp_path, url) as desk:
+        for path in ("/", "/breaks", "/trades", "/trades/T1", "/breaks?sort=notional"):
+            assert "10000000000000000000… (999,999 characters)" in desk.text(path)
+        for path in ("/trades/T1.json", "/trades/T1.csv", "/breaks.json", "/download/csv", "/metrics"):
+            desk.text(path)
+
+
+def test_a_figure_that_cannot_be_read_takes_no_other_with_it(tmp_path: Path) -> None:
+    url = filled(tmp_path, {"T1": MORNING["PRICE-1"]})
+    file = tmp_path / "traderecon.db"
+    row = "INSERT INTO ledger VALUES (?, 0, 0, 9223372036854775807, 0, 0, 0, 0, 0, ?, '[]')"
+    with served(tmp_path, url) as desk:
+        with closing(sqlite3.connect(file)) as writer, writer:
+            writer.executemany(row, [(topic, 2**63 - 1) for topic in ("executions", "legs", "pnl_snapshot")])
+        assert f"traderecon_unaccounted_offsets {float(3 * (2**63 - 1))}" in desk.text("/metrics")
+        assert desk.json("/status.json")["unaccounted"] == 2**63 - 1
+        assert desk.ask("/status")[0].status == 200
+        with closing(sqlite3.connect(file)) as writer, writer:
+            writer.execute("UPDATE ledger SET unaccounted = 'many' WHERE topic = 'legs'")
+            writer.execute("UPDATE breaks SET opened_at = 'long ago'")
+        text = desk.text("/metrics")
+        assert "traderecon_unaccounted_offsets +Inf" in text
+        assert 'traderecon_breaks_open{reason="PRICE_MISMATCH",severity="high"} 1.0' in text
+        assert "traderecon_break_age_seconds" not in text
+        said = (tmp_path / "server.log").read_text()
+        assert "the metrics age are left out: what the database has cannot be counted" in said
+        assert "unaccounted offsets are reported as infinite" in said
 
 
 def test_a_failed_download_does_not_look_complete(tmp_path: Path) -> None:

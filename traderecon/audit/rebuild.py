@@ -23,7 +23,7 @@ from traderecon.client.client import Client
 from traderecon.exit_codes import Exit
 from traderecon.sink.chain import START
 from traderecon.sink.database import StoreError
-from traderecon.sink.decoding import ForeignRecord
+from traderecon.sink.decoding import RecordError
 from traderecon.sink.purge import ChainStart
 from traderecon.sink.store import Store
 from traderecon.topics import Topics
@@ -171,7 +171,7 @@ class _Run:
         while records:
             try:
                 await asyncio.to_thread(partial(self._store.take, MicroBatch(topic, partition, records), rejected))
-            except ForeignRecord as error:
+            except RecordError as error:
                 rejected.add(error.record.offset)  # as the sink does on the third attempt
                 continue
             break

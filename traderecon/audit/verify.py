@@ -90,7 +90,7 @@ def examine(
 ) -> AuditReport:
     """Verify everything, in the connection's transaction; ``advance`` is called for every row, twice for a result.
 
-    ``beforehand``: findings among the checkpoints themselves. The connection's ``text_factory`` must be
+    ``checkpoint_findings``: findings among the checkpoints themselves. The connection's ``text_factory`` must be
     ``audit.database.decode_text``. Event ids are recomputed only while nothing else was found in the rows.
     """
     findings = Findings()

@@ -4,7 +4,7 @@ Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result
 """
 
 from traderecon.matching.facts import Arrival, add
-from traderecon.matching.results import Judgement, break_id, event_id, judgement_of, result_of, to_last_published
+from traderecon.matching.results import Judgement, event_id, judgement_of, result_of, to_last_published
 from traderecon.matching.sides import Sides, distinct_values, sides_of
 from traderecon.matching.verdict import judge, judge_facts
 
@@ -13,7 +13,6 @@ __all__ = [
     "Judgement",
     "Sides",
     "add",
-    "break_id",
     "distinct_values",
     "event_id",
     "judge",

@@ -17,6 +17,7 @@ from traderecon.records import (
     State,
     Transition,
     Verdict,
+    break_id,
     identity,
 )
 from traderecon.records.digest import sha256
@@ -89,11 +90,6 @@ def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_s
     checks = {check.name: check.outcome for check in verdict.checks}
     claim = _Claim(checks, sorted(identities), verdict.reasons, rules_sha256, verdict.state, trade_id)
     return sha256(_encode(claim))
-
-
-def break_id(trade_id: str) -> str:
-    """The id of a trade's break: 16 hexadecimal digits, made from the trade alone."""
-    return sha256(b"break\x00" + trade_id.encode())[:16]
 
 
 def _break(trade_id: str, verdict: Verdict, last_published: LastPublished | None) -> Break:

@@ -20,6 +20,7 @@ from traderecon.records.results import (
     State,
     Transition,
     Verdict,
+    break_id,
 )
 from traderecon.records.sources import Kind, Source
 
@@ -51,5 +52,6 @@ __all__ = [
     "State",
     "Transition",
     "Verdict",
+    "break_id",
     "identity",
 ]

@@ -17,7 +17,9 @@ import msgspec
 from traderecon.records.formats import FORMAT, require_known_format
 from traderecon.records.words import Word
 
-_MAX_OFFSET = 2**63 - 1
+_MAX_OFFSET = 2**62
+"""No log gets this far; above it, sums of a database's 64 bits could overflow."""
+_MAX_PARTITION = 2**31 - 1
 
 
 class Disposition(Word):
@@ -46,7 +48,7 @@ class Account(msgspec.Struct, frozen=True):
     """The dispositions of the offsets of one partition from ``first`` on; a record of the topic ``accounts``."""
 
     topic: str
-    partition: Annotated[int, msgspec.Meta(ge=0, le=_MAX_OFFSET)]
+    partition: Annotated[int, msgspec.Meta(ge=0, le=_MAX_PARTITION)]
     first: Annotated[int, msgspec.Meta(ge=0, le=_MAX_OFFSET)]
     runs: Runs
     format: Literal[1] = 1
@@ -152,7 +154,7 @@ def decode_account(value: bytes) -> Account:
         require_known_format(value, FORMAT)
         raise
     if account.next_offset > _MAX_OFFSET:
-        raise msgspec.ValidationError(f"the account ends at {account.next_offset}, beyond the last possible offset")
+        raise msgspec.ValidationError(f"the account ends at {account.next_offset}, beyond any offset of a log")
     return account
 
 

@@ -2,12 +2,14 @@
 
     Result  -> encode_result ->  JSON  -> decode_result    ->  ResultMessage     every field
                                        -> decode_head      ->  ResultHead        what the sink's columns need
+                                              -> require_publishable             refuses what we never publish
                                        -> decode_published ->  PublishedResult   what matching continues from
 
 Decimals are strings of digits, times ISO 8601 UTC, the drift and its tolerance decimal milliseconds.
 Source: CONTRACT.md, Topics.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,7 +31,7 @@ from traderecon.records.leg_message import (
     to_message,
 )
 from traderecon.records.legs import is_bare
-from traderecon.records.numbers import notional, plain
+from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, notional, plain
 from traderecon.records.results import (
     BREAK_STATES,
     Break,
@@ -40,13 +42,17 @@ from traderecon.records.results import (
     Result,
     RulesStamp,
     State,
+    break_id,
 )
 from traderecon.records.sources import Source
 from traderecon.records.words import one_of
 
 BYTES_WITH_EXTRAS = 800_000
 """A larger result leaves out the unknown fields of its legs: it must fit into a batch."""
+SHOWN_CHARACTERS = 100
+"""Of a foreign amount, this much is shown."""
 
+_AMOUNT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NS_PER_US = 1_000
@@ -238,6 +244,29 @@ def decode_reasons(value: bytes | str) -> tuple[str, ...]:
 def decode_head(value: bytes | str) -> ResultHead:
     """What the sink needs of a result. OtherFormat: a newer version wrote it; MsgspecError: it is not a result."""
     return decode_checked(_decode_head, value)
+
+
+def require_publishable(head: ResultHead) -> None:
+    """ValueError, saying what is wrong: a result that no version of TradeRecon publishes, though it can be decoded.
+
+    A break has reasons, no other result has any; the id of the break is made from the trade; amounts are within the
+    digits that intake allows.
+    """
+    trade_id, reasons = head.trade_id, head.reasons
+    if head.is_break and not reasons:
+        raise ValueError(f"trade {trade_id!r} is {head.state} without a reason")
+    if reasons and not head.is_break:
+        raise ValueError(f"trade {trade_id!r} is {head.state}, but it has reasons: {', '.join(reasons)}")
+    if head.break_.id != break_id(trade_id):
+        raise ValueError(f"trade {trade_id!r} has the break {head.break_.id!r}, not {break_id(trade_id)!r}")
+    for side in (head.legs.executions, head.legs.broker_confirmations):
+        for leg in side:
+            for text in (leg.payload.quantity, leg.payload.price):
+                if text is not None and not _AMOUNT.fullmatch(text):
+                    raise ValueError(
+                        f"trade {trade_id!r} has the amount {text[:SHOWN_CHARACTERS]!r}, not a number of at most "
+                        f"{INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
+                    )
 
 
 def decode_published(value: bytes) -> PublishedResult:

@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 
 from traderecon.records.codes import Hint, Reason
+from traderecon.records.digest import sha256
 from traderecon.records.facts import Fact
 from traderecon.records.sources import Source
 from traderecon.records.words import Word
@@ -108,6 +109,15 @@ class Break(msgspec.Struct, frozen=True, gc=False):
     id: str
     transition: Transition
     previous_event_id: str | None = None
+
+
+def break_id(trade_id: str) -> str:
+    """The id of a trade's break: 16 hexadecimal digits, made from the trade alone.
+
+    >>> break_id("T1")
+    '3649f607f154c8f6'
+    """
+    return sha256(b"break\x00" + trade_id.encode())[:16]
 
 
 class LastPublished(msgspec.Struct, frozen=True, gc=False):

@@ -12,9 +12,9 @@ from faust.types import TP, StreamT
 
 from traderecon.clock import now_ns
 from traderecon.records import Origin
-from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter, reject_foreign
+from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter, reject_failing, reject_foreign
 from traderecon.records.instants import NS_PER_S, received_ns
-from traderecon.sink.decoding import ForeignRecord
+from traderecon.sink.decoding import FailingRecord, RecordError
 from traderecon.sink.store import Store
 from traderecon.sink.store_thread import StoreThread
 from traderecon.sink.write_result import WriteResult
@@ -32,8 +32,9 @@ FILE_CHECK_S = 2.0
 def attach(stage: Stage, store: Store) -> None:
     """Add the sink's agent to the stage's app, and start its partitions at the offsets of the database.
 
-    The store must be ready; it is closed when the app stops. A record that the topic must not carry ends the process;
-    on the third attempt it becomes a dead letter instead.
+    The store must be ready; it is closed when the app stops. A record that the topic must not carry, or that cannot be
+    written, ends the process; on the third attempt it becomes a dead letter instead. An error of the database makes no
+    record a dead letter.
     """
     app, topics, metrics = stage.app, stage.topics, stage.metrics
     thread = StoreThread(app, store)
@@ -53,9 +54,11 @@ def attach(stage: Stage, store: Store) -> None:
             while True:
                 try:
                     result = await thread.run(partial(store.take, batch, rejected_offsets))
-                except ForeignRecord as error:
+                except RecordError as error:
                     if stage.retry_counts.count_failure(batch, error.record) < LIMIT:
                         raise
+                    if isinstance(error, FailingRecord):
+                        await thread.run(store.require_undamaged)
                     await reject(batch, error)
                     rejected_offsets.add(error.record.offset)
                 else:
@@ -63,8 +66,13 @@ def attach(stage: Stage, store: Store) -> None:
             metrics.sink_batch.observe(monotonic() - started_s)
             _count(metrics, result)
 
-    async def reject(batch: MicroBatch, error: ForeignRecord) -> None:
-        rejected, record = reject_foreign(_origin(batch, error.record), str(error)), error.record
+    async def reject(batch: MicroBatch, error: RecordError) -> None:
+        record = error.record
+        origin = _origin(batch, record)
+        if isinstance(error, FailingRecord):
+            rejected = reject_failing(origin, error.cause)
+        else:
+            rejected = reject_foreign(origin, str(error))
         message = Outgoing(dead_letter_key(record.key), encode_dead_letter(rejected, record.key, record.value))
         await app.append(topics.dead_letters, batch.partition, [message])
         metrics.rejected.labels(batch.topic, rejected.code).inc()

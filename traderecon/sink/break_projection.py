@@ -10,11 +10,15 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from traderecon.records import Transition
+from traderecon.records import Transition, break_id
 from traderecon.records.codes import worst_severity
 from traderecon.records.result_message import ResultHead, decode_head
 from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColumns
 from traderecon.sink.decoding import json_list
+
+
+class UnreadableResult(ValueError):
+    """A stored result that cannot be decoded, or whose amounts are not numbers."""
 
 
 class BreakStatus(StrEnum):
@@ -56,13 +60,13 @@ class _Event(NamedTuple):
 
 
 def project(history: Iterable[HistoryEntry]) -> Projection:
-    """The rows of a trade. MsgspecError, ValueError, ArithmeticError: a result cannot be decoded.
+    """The rows of a trade. UnreadableResult, OtherFormat: a result cannot be decoded.
 
     Of two results with the same version the first counts.
     """
     by_version: dict[int, DatedResult] = {}
     for row in history:
-        head = decode_head(row.result)
+        head = _decode(row)
         by_version.setdefault(head.version, DatedResult(head, row.decided_at))
     results = [*by_version.values()]
     events = _events(results)
@@ -88,6 +92,15 @@ def result_row(head: ResultHead, decided_at: str) -> ResultColumns:
     )
 
 
+def _decode(row: HistoryEntry) -> ResultHead:
+    try:
+        head = decode_head(row.result)
+        _ = head.size
+    except (ValueError, ArithmeticError, TypeError, RecursionError) as error:
+        raise UnreadableResult(str(error)) from error
+    return head
+
+
 def _events(results: Sequence[DatedResult]) -> list[_Event]:
     """The transitions of the trade's break; the results are in version order."""
     events = []
@@ -105,7 +118,7 @@ def _event_row(event: _Event) -> BreakEventColumns:
     head, decided_at = event.current
     previous = None if event.previous is None else event.previous.head.event_id
     return BreakEventColumns(
-        break_id=head.break_.id,
+        break_id=break_id(head.trade_id),
         version=head.version,
         trade_id=head.trade_id,
         transition=event.transition.value,
@@ -132,7 +145,7 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     newest, changed_at = events[-1].current
     severity, size = worst_severity(classified.reasons), newest.size
     return BreakColumns(
-        break_id=newest.break_.id,
+        break_id=break_id(newest.trade_id),
         trade_id=newest.trade_id,
         status=status.value,
         state=newest.state,

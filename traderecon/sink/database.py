@@ -164,6 +164,15 @@ def to_store_error(where: str | None, error: BaseException | None) -> StoreError
     return StoreError(Exit.SOFTWARE, f"{where}: {error}")
 
 
+def unreadable_row(row: str, error: object) -> StoreError:
+    """A stored row cannot be read, so the database was damaged or changed: no record that comes now is to blame."""
+    return StoreError(
+        Exit.CONFIG,
+        f"{row}, as stored, cannot be read ({error}): the database was damaged or changed. Run `traderecon audit "
+        "verify`, then restore a backup or run `traderecon db rebuild`",
+    )
+
+
 def _sqlite_url(url: str) -> URL:
     path = sqlite_path(url)
     if path is None and url.startswith("sqlite:"):

@@ -1,4 +1,4 @@
-"""Decoding of the records that the sink reads. A record that its topic must not carry is a ForeignRecord."""
+"""Decoding of the records that the sink reads, and what becomes of one that cannot be stored: a RecordError."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,12 +12,24 @@ from traderecon.transport import Record
 Message = TypeVar("Message")
 
 
-class ForeignRecord(Exception):
-    """A record that its topic must not carry; the message says which record and what is wrong with it."""
+class RecordError(Exception):
+    """A record that cannot be stored; the message says which record, and why."""
 
-    def __init__(self, message: str, record: Record) -> None:
-        super().__init__(message)
+    def __init__(self, topic: str, partition: int, record: Record, reason: str) -> None:
+        super().__init__(f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {reason}")
         self.record = record
+
+
+class ForeignRecord(RecordError):
+    """A record that its topic must not carry."""
+
+
+class FailingRecord(RecordError):
+    """A record that is valid, but writing it raises ``cause``: a bug, or a value that does not fit the database."""
+
+    def __init__(self, topic: str, partition: int, record: Record, cause: Exception) -> None:
+        super().__init__(topic, partition, record, f"{type(cause).__name__}: {cause}")
+        self.cause = cause
 
 
 def decode_record(decode: Callable[[bytes], Message], topic: str, partition: int, record: Record) -> Message:
@@ -26,8 +38,7 @@ def decode_record(decode: Callable[[bytes], Message], topic: str, partition: int
         return decode(record.value or b"")
     except (ValueError, ArithmeticError, RecursionError) as error:  # MsgspecError, UnicodeDecodeError are ValueErrors
         require_known_format(record.value or b"")
-        message = f"{topic}[{partition}] offset {record.offset}, key {record.key!r}: {error}"
-        raise ForeignRecord(message, record) from error
+        raise ForeignRecord(topic, partition, record, str(error)) from error
 
 
 _encode = msgspec.json.Encoder().encode

@@ -5,6 +5,7 @@ from sqlalchemy import Connection
 
 from traderecon.records.account import PartitionLedger, decode_account
 from traderecon.sink.columns import LedgerColumns
+from traderecon.sink.database import unreadable_row
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, insert_rows
@@ -45,4 +46,9 @@ def write_accounts(connection: Connection, sql: Statements, feed: Feed) -> tuple
 
 def _stored_ledger(connection: Connection, tp: tuple[str, int]) -> PartitionLedger | None:
     row = connection.exec_driver_sql(_STORED, tp).mappings().first()
-    return None if row is None else PartitionLedger(**{**row, "gaps": _decode_gaps(row["gaps"])})
+    if row is None:
+        return None
+    try:
+        return msgspec.convert({**row, "gaps": _decode_gaps(row["gaps"])}, PartitionLedger)
+    except (msgspec.MsgspecError, TypeError) as error:
+        raise unreadable_row(f"the row of {tp[0]}[{tp[1]}] in ledger", error) from error

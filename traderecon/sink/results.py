@@ -6,18 +6,20 @@ and chain of a partition depend on that partition alone.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
-from traderecon.records import Transition
-from traderecon.records.result_message import ResultHead, decode_head, same_content
+from traderecon.records import Transition, break_id
+from traderecon.records.result_message import ResultHead, decode_head, require_publishable, same_content
 from traderecon.records.results import BREAK_STATES
-from traderecon.sink.break_projection import HistoryEntry, project, result_row
+from traderecon.sink.break_projection import HistoryEntry, Projection, UnreadableResult, project, result_row
 from traderecon.sink.chain import link
 from traderecon.sink.columns import HistoryColumns, ResultColumns
+from traderecon.sink.database import unreadable_row
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
 from traderecon.sink.write_result import Feed, WriteResult, appended_at, delete_in, insert_rows, select_in
@@ -32,6 +34,9 @@ _BREAK_HISTORY = (
     "AND content_sha256 IS NULL "
     "ORDER BY trade_id, version, id"
 )
+_BREAKS_OF_TRADES = "SELECT break_id, trade_id FROM breaks WHERE trade_id IN (...)"
+_BREAKS_WITH_IDS = "SELECT break_id, trade_id FROM breaks WHERE break_id IN (...)"
+_DELETE_BREAKS = "DELETE FROM breaks WHERE break_id IN (...)"
 _DELETE_EVENTS = "DELETE FROM break_events WHERE break_id IN (...)"
 
 
@@ -88,14 +93,41 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
 
 def _write_breaks(connection: Connection, sql: Statements, trade_ids: Iterable[str]) -> None:
     """Derive the breaks of these trades again, each from all its results."""
+    trade_ids = _remove_foreign_breaks(connection, trade_ids)
     rows = select_in(connection, _BREAK_HISTORY, trade_ids)
-    projections = [
-        project(map(HistoryEntry._make, history)) for _, history in groupby(rows, key=lambda row: str(row[0]))
-    ]
+    projections = [_project(trade_id, history) for trade_id, history in groupby(rows, key=lambda row: str(row[0]))]
     breaks = [projection.break_row for projection in projections if projection.break_row is not None]
     delete_in(connection, _DELETE_EVENTS, [row.break_id for row in breaks])
     insert_rows(connection, sql.break_event, [event for projection in projections for event in projection.events])
     insert_rows(connection, sql.break_row, breaks)
+
+
+def _remove_foreign_breaks(connection: Connection, trade_ids: Iterable[str]) -> set[str]:
+    """Remove rows of these trades, or with the ids of their breaks, whose id is not made from their trade.
+
+    An earlier version stored foreign results as they came. Returns the trades, with those that now need their break
+    derived again.
+    """
+    trades: set[str] = set()
+    found = set(trade_ids)
+    while found:
+        trades |= found
+        rows = [
+            *select_in(connection, _BREAKS_OF_TRADES, found),
+            *select_in(connection, _BREAKS_WITH_IDS, map(break_id, found)),
+        ]
+        foreign = {id_: trade_id for id_, trade_id in rows if id_ != break_id(trade_id)}
+        for statement in (_DELETE_EVENTS, _DELETE_BREAKS):
+            delete_in(connection, statement, foreign)
+        found = {*foreign.values()} - trades
+    return trades
+
+
+def _project(trade_id: str, history: Iterable[Sequence[Any]]) -> Projection:
+    try:
+        return project(map(HistoryEntry._make, history))
+    except UnreadableResult as error:
+        raise unreadable_row(f"a result of trade {trade_id!r}", error) from error
 
 
 class _IncomingResult(msgspec.Struct, frozen=True, gc=False):
@@ -121,6 +153,7 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
 
     def decode(value: bytes) -> tuple[ResultHead, str, ResultColumns]:
         head = decode_head(value)
+        require_publishable(head)
         return head, value.decode(), result_row(head, decided_at)
 
     head, text, row = decode_record(decode, topic, partition, record)
@@ -148,6 +181,13 @@ class _StoredResult(msgspec.Struct, frozen=True, gc=False):
     is_break: bool
 
 
+def _same_content(incoming: bytes, stored: bytes) -> bool:
+    try:
+        return same_content(incoming, stored)
+    except (msgspec.MsgspecError, RecursionError):  # what is stored was changed: a conflict
+        return False
+
+
 Earlier = list[_StoredResult | _IncomingResult]
 
 
@@ -168,7 +208,7 @@ class _ExistingResults:
         if existing is None:
             return False
         value = existing.value if isinstance(existing, _IncomingResult) else self._stored_value(result)
-        if value is not None and not same_content(result.value, value):
+        if value is not None and not _same_content(result.value, value):
             self.conflicts += 1
             logger.error(
                 "%s: event %s is stored with other content: the stored one stays",

@@ -1,15 +1,15 @@
-"""The sink's SQL statements, generated from the tables as text for the driver: one statement writes hundreds of rows.
+"""The sink's SQL statements as text for the driver: one statement writes hundreds of rows.
 
-A row is a named tuple of ``columns.py``. SQLite releases the GIL
-for each statement: with a statement per row, other Python threads would contend for it at every row.
+A row is a named tuple of ``columns.py``; its fields are the columns of the statement, in their order. SQLite releases
+the GIL for each statement: with a statement per row, other Python threads would contend for it at every row.
 """
 
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import Executable, Table
-from sqlalchemy.dialects.sqlite import dialect, insert
+from sqlalchemy import Table
+from sqlalchemy.dialects.sqlite import dialect
 
 from traderecon.sink.columns import (
     ActionColumns,
@@ -37,6 +37,8 @@ from traderecon.sink.schema import (
     sink_offsets,
     standings,
 )
+
+_quoted = dialect().identifier_preparer.quote
 
 
 class Statement(NamedTuple):
@@ -72,23 +74,24 @@ def _for_rows(statement: Statement, count: int) -> str:
     return statement.prefix + ", ".join([statement.placeholders] * count) + statement.suffix
 
 
-def _statement(statement: Executable, names: Sequence[str]) -> Statement:
-    text = str(statement.compile(dialect=dialect(), column_keys=names))  # type: ignore[attr-defined]
-    return Statement(*text.partition(f"({', '.join('?' * len(names))})"))
-
-
 def _insert(table: Table, columns: type[NamedTuple]) -> Statement:
-    return _statement(insert(table), columns._fields)
+    names = columns._fields
+    placeholders = f"({', '.join('?' * len(names))})"
+    return Statement(f"INSERT INTO {table.name} ({_list(table, names)}) VALUES ", placeholders, "")  # noqa: S608  # our names
 
 
 def _upsert(table: Table, columns: type[NamedTuple], *, newer_version_only: bool = False) -> Statement:
     """Insert a row, or replace the row with the same key."""
-    row = insert(table)
-    values = {name: row.excluded[name] for name in columns._fields if not table.columns[name].primary_key}
-    newer = row.excluded["version"] > table.columns["version"] if newer_version_only else None
-    return _statement(
-        row.on_conflict_do_update(index_elements=table.primary_key, set_=values, where=newer), columns._fields
-    )
+    key = table.primary_key.columns.keys()
+    updates = [f"{name} = excluded.{name}" for name in map(_quoted, columns._fields) if name not in key]
+    newer = f" WHERE excluded.version > {table.name}.version" if newer_version_only else ""
+    conflict = f" ON CONFLICT ({_list(table, key)}) DO UPDATE SET {', '.join(updates)}{newer}"
+    return _insert(table, columns)._replace(suffix=conflict)
+
+
+def _list(table: Table, names: Sequence[str]) -> str:
+    """Names of columns as SQL. KeyError: the table has no such column."""
+    return ", ".join(_quoted(table.columns[name].name) for name in names)
 
 
 def statements() -> Statements:

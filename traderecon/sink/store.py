@@ -7,17 +7,18 @@ the one that was overtaken finds an offset it does not expect, and stops: ``Fenc
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, NotSupportedError, ProgrammingError
 
 from traderecon.exit_codes import Exit
 from traderecon.records.checkpoint import TopicPartition
+from traderecon.records.formats import OtherFormat
 from traderecon.sink import log_identity
 from traderecon.sink.actions import write_actions
 from traderecon.sink.chain import START, chained_topics
@@ -39,6 +40,7 @@ from traderecon.sink.database import (
 )
 from traderecon.sink.database_id import current_id, renew_id
 from traderecon.sink.dead_letters import write_dead_letters
+from traderecon.sink.decoding import FailingRecord, RecordError
 from traderecon.sink.ledger import write_accounts
 from traderecon.sink.migration import current, head, upgrade
 from traderecon.sink.partition_status import write_statuses
@@ -47,7 +49,7 @@ from traderecon.sink.results import write_results
 from traderecon.sink.statements import Statements, statements
 from traderecon.sink.write_result import Feed, WriteResult, appended_at
 from traderecon.topics import Topics, topics
-from traderecon.transport import MicroBatch
+from traderecon.transport import MicroBatch, Record
 from traderecon.transport.failpoints import Failpoint, hit
 
 Writer = Callable[[Connection, Statements, Feed], tuple[WriteResult, str]]
@@ -62,6 +64,12 @@ _POSITION = "SELECT next_offset, head FROM sink_offsets WHERE topic = ? AND part
 
 class Fenced(Exception):
     """Another sink has written to a partition of this one, or the database was replaced."""
+
+
+_OF_A_VALUE = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
+"""Errors of the database that a value causes. Any other is the database's own: full, locked, removed, damaged."""
+_OF_NO_RECORD = (Fenced, StoreError, OtherFormat, MemoryError, OSError)
+"""Errors for which no record is to blame, whatever was being written."""
 
 
 class _Position(NamedTuple):
@@ -209,7 +217,7 @@ class Store:
         """Write what is new in a batch, all of it or nothing.
 
         ``skip``: offsets of records to leave out. Offsets may have gaps. Fenced: another sink has written meanwhile.
-        ForeignRecord: a record that the topic must not carry.
+        ForeignRecord: a record that the topic must not carry. FailingRecord: a record that cannot be written.
         """
         if self._next is None:
             self._next = self.offsets()
@@ -219,20 +227,26 @@ class Store:
         if not records:
             return NOTHING_WRITTEN
         hit(Failpoint.SINK_BEGIN, batch.topic)
-        with self._store_errors(), self._writing.begin() as connection:
-            hit(Failpoint.SINK_BEGUN, batch.topic)
-            self._files = require_in_place(connection, self.path)
-            position = _claim(connection, tp, expected)
-            accepted = [record for record in records if record.offset not in skip] if skip else records
-            result, head = self._take(connection, Feed(*tp, accepted, position.head))
-            first = self._earliest.get(tp, 0) if expected is None else 0
-            if first and batch.topic in chained_topics(self._bound_topics(connection)):
-                # Earlier records have expired: the history of this partition is complete from here on.
-                connection.exec_driver_sql(
-                    self._sql.beginning.rows(1), BeginningColumns(*tp, first, appended_at(records[0]))
-                )
-            connection.exec_driver_sql(self._sql.position.rows(1), OffsetColumns(*tp, batch.last_offset + 1, head))
-            hit(Failpoint.SINK_WRITTEN, batch.topic)
+        accepted = [record for record in records if record.offset not in skip] if skip else records
+        first = self._earliest.get(tp, 0) if expected is None else 0
+        with self._store_errors():
+            try:
+                with self._writing.begin() as connection:
+                    hit(Failpoint.SINK_BEGUN, batch.topic)
+                    result, head = self._write(connection, tp, expected, accepted)
+                    if first and batch.topic in chained_topics(self._bound_topics(connection)):
+                        # Earlier records have expired: the history of this partition is complete from here on.
+                        connection.exec_driver_sql(
+                            self._sql.beginning.rows(1), BeginningColumns(*tp, first, appended_at(records[0]))
+                        )
+                    connection.exec_driver_sql(
+                        self._sql.position.rows(1), OffsetColumns(*tp, batch.last_offset + 1, head)
+                    )
+                    hit(Failpoint.SINK_WRITTEN, batch.topic)
+            except Exception as error:
+                if _may_be_of_a_record(error) and (record := self._failing_record(tp, expected, accepted)) is not None:
+                    raise FailingRecord(*tp, record, getattr(error, "orig", error)) from error
+                raise
         self._next[tp] = batch.last_offset + 1
         hit(Failpoint.SINK_COMMITTED, batch.topic)
         self._truncate_wal()
@@ -246,11 +260,61 @@ class Store:
             checkpoint_wal(self.engine, TRUNCATE_WAIT_MS)
         self._truncated_s = monotonic()
 
+    def require_undamaged(self) -> None:
+        """StoreError (78): the file is damaged, so an error on a record may not be the record's. Reads the whole file.
+
+        Call it before a FailingRecord is given up.
+        """
+        with self._store_errors(), self.readers.connect() as connection:
+            found = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar_one())
+        if found != "ok":
+            raise StoreError(
+                Exit.CONFIG,
+                f"{self.path}: the file is damaged ({found}): run `traderecon audit verify`, then restore a backup or "
+                "run `traderecon db rebuild`",
+            )
+
+    def _write(
+        self, connection: Connection, tp: TopicPartition, expected: int | None, records: Sequence[Record]
+    ) -> tuple[WriteResult, str]:
+        self._files = require_in_place(connection, self.path)
+        position = _claim(connection, tp, expected)
+        return self._take(connection, Feed(*tp, records, position.head))
+
     def _take(self, connection: Connection, feed: Feed) -> tuple[WriteResult, str]:
         write = _writers(self._bound_topics(connection)).get(feed.topic)
         if write is None:
             raise ValueError(f"{feed.topic} is not a topic that a sink reads")
         return write(connection, self._sql, feed)
+
+    def _failing_record(self, tp: TopicPartition, expected: int | None, records: Sequence[Record]) -> Record | None:
+        """The record that makes these fail: those before it can be written, with it they cannot.
+
+        None if no record is to blame: nothing at all can be written, or this time everything can. Writes nothing.
+        """
+        if not records or self._fails(tp, expected, ()) or not self._fails(tp, expected, records):
+            return None
+        written, failed = 0, len(records)
+        while failed - written > 1:
+            middle = (written + failed) // 2
+            if self._fails(tp, expected, records[:middle]):
+                failed = middle
+            else:
+                written = middle
+        return records[failed - 1]
+
+    def _fails(self, tp: TopicPartition, expected: int | None, records: Sequence[Record]) -> bool:
+        """Whether writing these records fails, tried in a transaction that is rolled back."""
+        with self._writing.connect() as connection, connection.begin() as transaction:
+            try:
+                self._write(connection, tp, expected, records)
+            except Exception as error:
+                if not _may_be_of_a_record(error):
+                    raise
+                return True
+            finally:
+                transaction.rollback()
+        return False
 
     def _bound_topics(self, connection: Connection) -> Topics:
         if self._topics is None:
@@ -266,6 +330,12 @@ class Store:
             raise
         except (DatabaseError, sqlite3.DatabaseError) as error:  # the latter while connecting
             raise self.to_store_error(error) from error
+
+
+def _may_be_of_a_record(error: Exception) -> bool:
+    if isinstance(error, DatabaseError | sqlite3.DatabaseError):
+        return isinstance(error, _OF_A_VALUE)
+    return not isinstance(error, (RecordError, *_OF_NO_RECORD))
 
 
 def _writers(names: Topics) -> Mapping[str, Writer]:

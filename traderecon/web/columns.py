@@ -20,7 +20,7 @@ _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = ("pnl_impact", "commission")
 _CHECKED = ("quantity", "price", "timestamp", "pnl")
 _NULL = msgspec.Raw(b"null")
-_text = msgspec.json.Decoder(str | None).decode
+_decode_value = msgspec.json.Decoder(str | None).decode
 _GUARDED = tuple(COLUMNS.index(name) for name in SENT_TEXT)
 
 
@@ -72,6 +72,15 @@ def csv_lines(rows: Iterable[tuple[str, ...]], guarded: tuple[int, ...] = _GUARD
             safe[index] = spreadsheet_safe(safe[index])
         write(safe)
     return text.getvalue().encode()
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    """A value as text; a foreign result may have something else than a text there."""
+    try:
+        text: str | None = _decode_value(raw)
+    except msgspec.MsgspecError:
+        return bytes(raw).decode()
+    return text
 
 
 def _effective(legs: Iterable[LegMessage[ReadPayload]], names: tuple[str, ...]) -> list[str]:

@@ -59,8 +59,6 @@ def newest(trade: Trade) -> str:
 
 def _find(queries: Queries, trade_id: str) -> Trade | WaitingTrade | None:
     """The trade; otherwise what it is waiting for, if it is among the longest waiting."""
-    if not trade_id.isprintable() and any(character < " " for character in trade_id):
-        return None  # no id has a control character, and a database may reject one
     found = queries.trade(trade_id)
     if found is not None:
         return found

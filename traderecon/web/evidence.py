@@ -1,12 +1,15 @@
 """A result's JSON laid out for display: both sides of each check side by side, with the differences marked.
 
-    result (JSON) -> Evidence(comparisons, legs, ...)
+    result (JSON) -> Evidence(comparisons, legs, ..., unreadable)
 
-Pure: depends only on the result.
+Pure: depends only on the result. Of a result that another program wrote, and the sink accepted, what can be read; the
+rest is in ``unreadable``.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -22,6 +25,8 @@ _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = {"quantity", "price", "pnl", "commission"}
 _FIRST_FIELDS = ("version", "kind", *_TERMS, "pnl_impact", "commission")
 _FIELDS = {"pnl": "pnl_impact"}
+_AMOUNT = re.compile(r"-?\d{1,60}(\.\d{1,60})?", re.ASCII)
+"""An amount that is computed with here; a foreign result may have anything else, which is shown as it is."""
 
 
 Leg = LegMessage[ReadPayload]
@@ -46,7 +51,10 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """One result laid out; ``legs`` are all legs ever sent, by source."""
+    """One result laid out; ``legs`` are all legs ever sent, by source.
+
+    ``unreadable``: the parts of a foreign result that are not shown, and why; ``rules`` may then be None.
+    """
 
     event_id: str
     version: int
@@ -55,8 +63,9 @@ class Evidence(msgspec.Struct, frozen=True):
     hints: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     legs: Mapping[Source, tuple[Leg, ...]]
-    rules: RulesStamp
+    rules: RulesStamp | None
     contested: frozenset[str]
+    unreadable: tuple[str, ...] = ()
 
     def contradicts(self, source: Source) -> bool:
         """Whether the effective legs of a source contradict each other in a field that a check reads."""
@@ -65,7 +74,10 @@ class Evidence(msgspec.Struct, frozen=True):
 
 def evidence(result: str) -> Evidence:
     """Lay out one result."""
-    message = decode_result(result)
+    try:
+        message = decode_result(result)
+    except (msgspec.MsgspecError, RecursionError):
+        return _foreign_evidence(result)
     legs = {source: tuple(message.legs.get(source, ())) for source in Source}
     contested = frozenset(message.contested or ())
     return Evidence(
@@ -78,6 +90,63 @@ def evidence(result: str) -> Evidence:
         legs,
         message.rules,
         contested,
+    )
+
+
+class _Reader:
+    """Reads the members of a foreign result one by one, and notes what cannot be read."""
+
+    def __init__(self, result: str) -> None:
+        self.unreadable: list[str] = []
+        self.members = self.read("the result", dict[str, msgspec.Raw], result, {})
+
+    def read(self, name: str, wanted: Any, raw: msgspec.Raw | str, otherwise: Any) -> Any:
+        """The value; if it is not of this type, ``otherwise``."""
+        try:
+            return msgspec.json.decode(raw, type=wanted)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            self.unreadable.append(f"{name}: {error}")
+            return otherwise
+
+    def member(self, name: str, wanted: Any, otherwise: Any) -> Any:
+        """A member of the result."""
+        if name not in self.members:
+            self.unreadable.append(f"{name}: missing")
+            return otherwise
+        return self.read(name, wanted, self.members[name], otherwise)
+
+    def elements(self, name: str, wanted: Any, raw: msgspec.Raw | None = None) -> tuple[Any, ...]:
+        """The elements of a list that can be read."""
+        rows: list[msgspec.Raw]
+        rows = self.member(name, list[msgspec.Raw], []) if raw is None else self.read(name, list[msgspec.Raw], raw, [])
+        found = (self.read(f"{name}[{index}]", wanted, element, None) for index, element in enumerate(rows))
+        return tuple([element for element in found if element is not None])
+
+
+def _foreign_evidence(result: str) -> Evidence:
+    reader = _Reader(result)
+    by_source: dict[str, msgspec.Raw] = reader.member("legs", dict[str, msgspec.Raw], {})
+    legs = {
+        source: reader.elements(f"legs.{source}", LegMessage[ReadPayload], by_source[source])
+        if source in by_source
+        else ()
+        for source in Source
+    }
+    reader.unreadable += [f"legs.{source}: an unknown source" for source in sorted(by_source.keys() - set(Source))]
+    named = reader.elements("contested", str) if "contested" in reader.members else ()
+    contested = frozenset(named)
+    checks = reader.elements("checks", CheckMessage)
+    return Evidence(
+        reader.member("event_id", str, ""),
+        reader.member("version", int, 0),
+        reader.member("state", str, ""),
+        reader.member("reasons", tuple[str, ...], ()),
+        reader.member("hints", tuple[str, ...], ()),
+        tuple(_comparison(check, legs, contested) for check in checks),
+        legs,
+        reader.member("rules", RulesStamp, None),
+        contested,
+        tuple(reader.unreadable),
     )
 
 
@@ -133,7 +202,7 @@ def _effective_value(legs: Mapping[Source, tuple[Leg, ...]], source: Source, fie
 
 
 def _operand(text: str | None, *, amount: bool) -> Operand:
-    return Decimal(text) if text is not None and amount else text
+    return Decimal(text) if text is not None and amount and _AMOUNT.fullmatch(text) else text
 
 
 def _text(raw: msgspec.Raw) -> str:

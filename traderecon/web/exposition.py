@@ -4,6 +4,7 @@ import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from math import inf
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 class BreakCollector(Collector):
     """Metrics from the database: open breaks by reason, severity and age, and unaccounted offsets.
 
-    If the database does not answer, they are left out.
+    A family that cannot be read is left out, and a log line says so. If the ledger has something else than numbers, its
+    offsets are infinitely many: that alarms.
     """
 
     def __init__(self, queries: Queries) -> None:
@@ -36,28 +38,42 @@ class BreakCollector(Collector):
         return [_open(), _age(), _unaccounted()]
 
     def collect(self) -> Iterator[Metric]:
-        """All families, as of now."""
-        try:
-            reasons, opened = self._queries.open_breaks().reasons, self._queries.opened_at()
-            unaccounted = self._queries.unaccounted()
-        except UNREADABLE as error:
-            log.warning("metrics of breaks are left out, the database cannot be read: %s", error)
-            return
+        """All families that can be read, as of now."""
+        for make in (self._collect_open, self._collect_age, self._collect_unaccounted):
+            name = make.__name__.removeprefix("_collect_")
+            try:
+                family = make()
+            except UNREADABLE as error:
+                log.warning("the metrics %s are left out, the database cannot be read: %s", name, error)
+            except Exception:
+                log.exception("the metrics %s are left out: what the database has cannot be counted", name)
+            else:
+                yield family
+
+    def _collect_open(self) -> Metric:
         counts = {(reason, info.severity): 0 for reason, info in REASON_INFO.items()}
-        for (reason, severity), number in reasons.items():
+        for (reason, severity), number in self._queries.open_breaks().reasons.items():
             if reason in Reason.__members__ and severity in set(Severity):
                 counts[Reason(reason), Severity(severity)] = number
         family = _open()
         for labels, number in sorted(counts.items()):
             family.add_metric(labels, number)
-        yield family
-        buckets, total_s = age_buckets(opened, now_ns())
+        return family
+
+    def _collect_age(self) -> Metric:
+        buckets, total_s = age_buckets(self._queries.opened_at(), now_ns())
         histogram = _age()
         histogram.add_metric([], buckets, total_s)
-        yield histogram
+        return histogram
+
+    def _collect_unaccounted(self) -> Metric:
         offsets = _unaccounted()
-        offsets.add_metric([], unaccounted)
-        yield offsets
+        try:
+            offsets.add_metric([], self._queries.unaccounted())
+        except (TypeError, ValueError, OverflowError):
+            log.exception("the ledger has a number that cannot be read: unaccounted offsets are reported as infinite")
+            offsets.add_metric([], inf)  # a number that must be 0 and is unknown is an alarm
+        return offsets
 
 
 def age_buckets(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str, float]], int]:

@@ -27,6 +27,8 @@ from traderecon.web.templates import icon, page, style
 
 OLDEST_BREAKS = 10
 REFRESH_S = 5
+MOST = 2**63 - 1
+"""The largest number of JSON."""
 
 RouteHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Health = Callable[[], Mapping[str, Mapping[str, bool]]]
@@ -99,7 +101,7 @@ def _pages(queries: Queries, broker: str) -> dict[str, RouteHandler]:
         routes[listing.path] = partial(listings.html, listing, queries)
         routes[f"{listing.path}.json"] = partial(listings.json, listing, queries)
         routes[f"{listing.path}.csv"] = partial(listings.csv, listing, downloads)
-    routes["/trades/{trade_id:.+}"] = partial(detail.trade, queries)
+    routes["/trades/{trade_id:(?s:.+)}"] = partial(detail.trade, queries)
     return routes
 
 
@@ -161,12 +163,17 @@ def _read_status(queries: Queries, request: web.Request) -> dict[str, Any]:
         "standings": queries.partition_statuses(),
         "offsets": queries.offsets(),
         "ledger": ledger,
-        "accounted": sum(row.next_offset - row.start for row in ledger) - unaccounted,
-        "skipped": sum(row.skipped for row in ledger),
-        "unaccounted": unaccounted,
+        "accounted": _capped(sum(row.next_offset - row.start for row in ledger) - unaccounted),
+        "skipped": _capped(sum(row.skipped for row in ledger)),
+        "unaccounted": _capped(unaccounted),
         "beginnings": beginnings,
         "complete_from": max((row.complete_from for row in beginnings), default=None),
     }
+
+
+def _capped(number: int) -> int:
+    """JSON has 64 bits; only foreign accounts that an earlier version added up get there."""
+    return min(number, MOST)
 
 
 async def _reconciliation_status(queries: Queries, _request: web.Request) -> web.StreamResponse:

@@ -17,6 +17,10 @@ from traderecon.present.operands import foreign_codes
 from traderecon.records import REASON_INFO, Outcome, Reason, Severity, State
 from traderecon.web.evidence import other_fields
 
+MOST_GROUPED = 100
+"""Characters of an amount: price * quantity of the longest ones that intake takes has 74."""
+SHOWN_DIGITS = 20
+
 _FORM_SUFFIXES = (".json", ".csv", "/")
 _DOTS = {".", ".."}
 _INVISIBLE = {"Cc", "Cf", "Zl", "Zp"}
@@ -86,16 +90,21 @@ def moment(text: str | None) -> str:
 
 
 def grouped(text: str | None) -> str:
-    """An exact amount with thousands separators.
+    """An exact amount with thousands separators; one that is longer than any of ours is shortened.
 
     >>> grouped("1234567.8900"), grouped("-5"), grouped(None)
     ('1,234,567.8900', '-5', '')
+    >>> grouped("1" + "0" * 999_999)
+    '10000000000000000000… (1,000,000 characters)'
     """
     if text is None:
         return ""
+    if len(text) > MOST_GROUPED:
+        return f"{text[:SHOWN_DIGITS]}… ({count(len(text))} characters)"
     whole, point, fraction = text.partition(".")
     sign = whole[: len(whole) - len(whole.lstrip("-"))]
-    return f"{sign}{int(whole[len(sign) :] or '0'):,}{point}{fraction}"
+    digits = whole[len(sign) :] or "0"
+    return f"{sign}{int(digits):,}{point}{fraction}" if digits.isdecimal() else text
 
 
 def query(pairs: Iterable[tuple[str, object]]) -> str:
