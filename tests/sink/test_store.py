@@ -442,7 +442,7 @@ def test_a_foreign_break_of_an_earlier_version_is_in_the_way_of_no_result(
     """It was stored under the id that it came with: another trade's, or one that is nobody's."""
     results = {trade: results_of(trade, [ours(), ours(version=2)]) for trade in ("T1", "T2", "T3")}
     ids = {"T1": foreign_id, "T3": "b3"}
-    foreign = [replace(results[trade][0], broken=Break(id_, Transition.OPENED)) for trade, id_ in ids.items()]
+    foreign = [replace(results[trade][0], break_=Break(id_, Transition.OPENED)) for trade, id_ in ids.items()]
 
     def take(first: int, *some: Result) -> None:
         records = [Record(first + at, 0, b"T", encode_result(result), ()) for at, result in enumerate(some)]
