@@ -83,6 +83,7 @@ def test_amounts_of_as_many_digits_as_intake_allows_are_accepted() -> None:
         (BREAK, {"reasons": []}, "trade 'T1' is UNMATCHED without a reason"),
         (MATCH, {"reasons": ["PRICE_MISMATCH"]}, "trade 'T1' is MATCHED, but it has reasons: PRICE_MISMATCH"),
         (BREAK, {"trade_id": "T2"}, "trade 'T2' has the break '3649f607f154c8f6', not '[0-9a-f]{16}'"),
+        (BREAK, {"trade_id": ""}, "its trade_id is empty"),
         (MATCH, {"trade_id": "T2"}, "trade 'T2' has the break"),
         *[
             (BREAK, {"amount": amount}, f"trade 'T1' has the amount '{re.escape(amount)}', not a number of at most 18")

@@ -249,24 +249,29 @@ def decode_head(value: bytes | str) -> ResultHead:
 def require_publishable(head: ResultHead) -> None:
     """ValueError, saying what is wrong: a result that no version of TradeRecon publishes, though it can be decoded.
 
-    A break has reasons, no other result has any; the id of the break is made from the trade; amounts are within the
-    digits that intake allows.
+    It has a trade_id; a break has reasons, no other result has any; the id of the break is made from the trade; amounts
+    are within the digits that intake allows.
     """
     trade_id, reasons = head.trade_id, head.reasons
+    if not trade_id:
+        raise ValueError("its trade_id is empty")
     if head.is_break and not reasons:
         raise ValueError(f"trade {trade_id!r} is {head.state} without a reason")
     if reasons and not head.is_break:
         raise ValueError(f"trade {trade_id!r} is {head.state}, but it has reasons: {', '.join(reasons)}")
     if head.break_.id != break_id(trade_id):
         raise ValueError(f"trade {trade_id!r} has the break {head.break_.id!r}, not {break_id(trade_id)!r}")
+    amounts: set[str | None] = set()  # the sides agree on most
     for side in (head.legs.executions, head.legs.broker_confirmations):
         for leg in side:
-            for text in (leg.payload.quantity, leg.payload.price):
-                if text is not None and not _AMOUNT.fullmatch(text):
-                    raise ValueError(
-                        f"trade {trade_id!r} has the amount {text[:SHOWN_CHARACTERS]!r}, not a number of at most "
-                        f"{INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
-                    )
+            amounts.add(leg.payload.quantity)
+            amounts.add(leg.payload.price)
+    for text in amounts:
+        if text is not None and not _AMOUNT.fullmatch(text):
+            raise ValueError(
+                f"trade {trade_id!r} has the amount {text[:SHOWN_CHARACTERS]!r}, not a number of at most "
+                f"{INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
+            )
 
 
 def decode_published(value: bytes) -> PublishedResult:
