@@ -12,7 +12,7 @@ from legs import booked, ours, theirs
 
 from traderecon.records import CONTENT, Hint, Kind, Leg, Source, identity
 from traderecon.records.instants import FOREVER_NS, NS_PER_DAY, NS_PER_MS, NS_PER_S, iso, milliseconds, received_ns
-from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical, plain
+from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical, notional, plain
 
 D = Decimal
 
@@ -66,6 +66,11 @@ class TestNumbers:
         assert EXACT.multiply(most, most) > 0
         assert INTEGER_DIGITS == FRACTION_DIGITS == 18
         assert str(ZERO) == "0"
+
+    @pytest.mark.parametrize("price", ["Infinity", "-Infinity"])
+    def test_a_price_that_is_not_finite_has_no_notional(self, price: str) -> None:
+        with pytest.raises(ArithmeticError, match="is not a finite amount"):
+            notional(D(price), D(100))
 
 
 class TestInstants:
