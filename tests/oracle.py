@@ -25,12 +25,24 @@ REASONS = {
     "timestamp": "TIMESTAMP_DRIFT",
     "pnl": "PNL_INCONSISTENT",
 }
+ATTRIBUTES = {
+    "side": "SIDE_MISMATCH",
+    "currency": "CURRENCY_MISMATCH",
+    "account": "ACCOUNT_MISMATCH",
+    "counterparty": "COUNTERPARTY_MISMATCH",
+    "broker": "BROKER_MISMATCH",
+    "commission": "COMMISSION_MISMATCH",
+    "trade_date": "TRADE_DATE_MISMATCH",
+    "settlement_date": "SETTLEMENT_DATE_MISMATCH",
+}
+"""What both sides may send beside the terms; an order_id is each side's own."""
 READ = {
-    "ours": {"ticker", "quantity", "price", "instant", "currency"},
-    "theirs": {"ticker", "quantity", "price", "instant"},
+    "ours": {"ticker", "quantity", "price", "instant", *ATTRIBUTES},
+    "theirs": {"ticker", "quantity", "price", "instant", *ATTRIBUTES},
     "booked": {"pnl_impact", "commission", "currency"},
 }
 """The fields that one of the checks reads of each side."""
+DIRECTIONS = {"BUY": "buy", "1": "buy", "SELL": "sell", "2": "sell"}
 DAYS_BEFORE_MONTH = (0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 NANOSECOND = Fraction(1, 10**9)
 BLANKS = (
@@ -96,7 +108,7 @@ def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Seq
         if ours.cancelled or theirs.cancelled:
             return Finding("MISMATCHED", sorted(["CANCELLED_ONE_SIDE", *conflict]), nothing)
         outcomes = compare(ours, theirs, booked, limits)
-        failed = [REASONS[name] for name, outcome in outcomes.items() if outcome == "FAIL"]
+        failed = [(REASONS | ATTRIBUTES)[name] for name, outcome in outcomes.items() if outcome == "FAIL"]
         reasons = sorted([*failed, *conflict])
         return Finding("MISMATCHED" if reasons else "MATCHED", reasons, outcomes)
     alone = ours or theirs
@@ -127,7 +139,20 @@ def compare(ours: Side, theirs: Side, booked: Side | None, limits: Limits) -> di
         "price": apart("price", limits.price),
         "timestamp": apart("instant", limits.drift_s),
         "pnl": compare_pnl(ours, booked, limits),
+        **{
+            name: compare_attribute(name, ours, theirs)
+            for name in ATTRIBUTES
+            if ours.values[name] or theirs.values[name]
+        },
     }
+
+
+def compare_attribute(name: str, ours: Side, theirs: Side) -> str:
+    """Equal or not, where both sent one value of it."""
+    here, there = ours.values[name], theirs.values[name]
+    if not here or not there or name in ours.contested | theirs.contested:
+        return "NOT_CHECKED"
+    return "PASS" if here == there else "FAIL"
 
 
 def compare_pnl(ours: Side, booked: Side | None, limits: Limits) -> str:
@@ -155,6 +180,8 @@ def stands(rows: Iterable[dict[str, Value]]) -> Side | None:
     rivals = [row for row in known if precedence(row) == precedence(strongest)]
     values = {field: {rival[field] for rival in rivals} - {None} for field in strongest}
     values["currency"] = {folded(str(name)) for name in values["currency"]}
+    if "side" in values:
+        values["side"] = {DIRECTIONS.get(str(name).upper(), str(name)) for name in values["side"]}
     return Side(values, cancels_nothing=all(row["kind"] == "cancel" for row in known))
 
 
@@ -169,8 +196,11 @@ def terms(row: Row) -> dict[str, Value]:
     kind = (text_of(row, "kind") or "new").lower()
     texts |= {"version": version_of(row), "kind": kind}
     if kind == "cancel":  # nothing is checked of it
-        return texts | dict.fromkeys(("quantity", "price", "instant"))
+        return texts | dict.fromkeys(("quantity", "price", "instant", "commission", "trade_date", "settlement_date"))
+    dates = {name: (text_of(row, name) or "").replace("-", "") or None for name in ("trade_date", "settlement_date")}
     return texts | {
+        **dates,
+        "commission": number_of(row, "commission"),
         "quantity": number_of(row, "quantity"),
         "price": number_of(row, "price"),
         "instant": seconds(row["timestamp"]),

@@ -29,6 +29,13 @@ DRIFT_LIMIT_NS = NS_PER_S // 10
 DAY_START_NS = 1_753_488_000 * NS_PER_S
 
 NAMES = ("ticker", "side", "currency", "account", "broker", "counterparty", "order_id")
+ATTRIBUTES = {
+    "side": st.sampled_from(("BUY", "1", "buy", "SELL", " 2", "CROSS", "")),
+    "commission": st.sampled_from(("1.5", "1.50", "2", "-0.2", "")),
+    "trade_date": st.sampled_from(("2025-07-26", "20250726", "2025-07-27", " ")),
+    "settlement_date": st.sampled_from(("2025-07-28", " 20250728 ", "2025-07-29")),
+}
+"""What a side may send beside its names, in several spellings."""
 OWN = ("venue", "hints", "granularity", "timestamp_ns", "source", "extra", "stands", "unread_price")
 """Fields of a producer's own; most have the name of a field that a leg, or what stands beside it, has in ours."""
 SIDES = (Source.EXECUTIONS, Source.CONFIRMATIONS)
@@ -154,7 +161,8 @@ def term_rows(draw: st.DrawFn, base: Mapping[str, int]) -> Row:
             for name in draw(st.sets(st.sampled_from(("ticker", "quantity", "price", "timestamp")))):
                 row[name] = draw(st.sampled_from(("", "n/a", "nan", "-Infinity", "x" * 600)))
     if seldom(draw):
-        row |= draw(st.fixed_dictionaries({}, optional={name: words() for name in NAMES[1:]}))
+        optional = {**{name: words() for name in NAMES[1:]}, **ATTRIBUTES}
+        row |= draw(st.fixed_dictionaries({}, optional=optional))
     if seldom(draw):
         row |= draw(st.fixed_dictionaries({}, optional={name: words() for name in (*OWN, "pnl_impact", "open_price")}))
     return row

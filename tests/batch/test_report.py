@@ -171,7 +171,7 @@ def test_every_table_of_counts_equals_the_summary(run: Summary) -> None:
         state: run.states[state] for state in State if state is not State.PENDING
     }
     outcomes = {row[0]: [number(cell) for cell in row[1:]] for row in table(page, "Checks and outcomes")}
-    assert outcomes == {rule.name: [run.checks[rule.name, outcome] for outcome in Outcome] for rule in FOUNDING.checks}
+    assert outcomes == {rule.name: [run.checks[rule.name, outcome] for outcome in Outcome] for rule in FOUNDING.every}
     if run.hints:
         assert {row[0]: number(row[1]) for row in table(page, "Hints")} == run.hints
     if run.rejected:
@@ -451,6 +451,7 @@ def test_the_founding_rules_in_words() -> None:
         "price": "up to 0.005, inclusive",
         "timestamp": "up to 100 ms, inclusive",
         "pnl": "less than 1, strict",
+        **dict.fromkeys((rule.name for rule in FOUNDING.attributes), "nothing"),
     }
 
 

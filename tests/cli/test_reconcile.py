@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from traderecon.batch.split import PART_BYTES
 from traderecon.cli import command
 from traderecon.exit_codes import Exit
-from traderecon.present.trade_row import COLUMNS
+from traderecon.present.trade_row import COLUMNS, COUNTS, SENT_TEXT
 
 TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"
 INPUTS = ("--executions", "executions.csv", "--confirmations", "broker_confirmations.csv", "--pnl", "pnl_snapshot.csv")
@@ -68,6 +68,7 @@ def test_the_founding_sample(here: Path) -> None:
     )
     (row,) = rows(run(*INPUTS).stdout)
     assert row == dict.fromkeys(COLUMNS, "") | {
+        **{"agreed": "4", "differing": "0", "sent_by_both": "4", "sent_by_one": "0"},
         "trade_id": "T1",
         "state": "MISMATCHED",
         "reasons": "PNL_INCONSISTENT",
@@ -181,7 +182,8 @@ def test_the_forms_carry_the_same_rows(here: Path) -> None:
     assert stored == [{name: value for name, value in row.items() if name != "event_time"} for row in listed]
     shown = rows((here / "results.csv").read_text())
     assert [row["trade_id"].removeprefix("'") for row in shown] == [row["trade_id"] for row in listed]
-    for name in set(COLUMNS) - {"trade_id", "execution_ticker", "confirmation_ticker"}:
+    assert [[row[name] for name in COUNTS] for row in shown] == [[str(row[name]) for name in COUNTS] for row in listed]
+    for name in set(COLUMNS) - {*SENT_TEXT, *COUNTS}:
         expected = [";".join(row[name]) if isinstance(row[name], list) else row[name] or "" for row in listed]
         assert [row[name] for row in shown] == expected
 

@@ -345,7 +345,7 @@ class TestSchema:
             (b'"note": "\\ud800"', {"note": '"\ufffd"'.encode()}),
             (b'"\\udfff": [{"\\ud800": 1}]', {"\ufffd": '[{"\ufffd":1}]'.encode()}),
             (b'"note": "M\xfcller", "\xfc": 1', {"note": '"M\ufffdller"'.encode(), "\ufffd": b"1"}),
-            (b'"commission": "a lot", "Kinds": 1', {"commission": b'"a lot"', "Kinds": b"1"}),
+            (b'"pnl_impact": "a lot", "Kinds": 1', {"pnl_impact": b'"a lot"', "Kinds": b"1"}),
         ],
     )
     def test_unknown_fields_never_cause_a_rejection(self, members: bytes, stored: dict[str, bytes]) -> None:
@@ -398,7 +398,7 @@ class TestSchema:
             "site",
             "kinds",
             "account_id",
-            "trade_date",
+            "value_date",
             "x" * 300,
             "",
             "é",
@@ -531,6 +531,10 @@ class TestFields:
             broker='"BRKA"',
             counterparty='"CP"',
             order_id='"O-7"',
+            commission="1.50",
+            trade_date='"20250726"',
+            settlement_date='"2025-07-28"',
+            contract_multiplier="50",
         )
         fields = {
             "trade_id": "T-81",
@@ -547,6 +551,10 @@ class TestFields:
             "broker": "BRKA",
             "counterparty": "CP",
             "order_id": "O-7",
+            "commission": Decimal("1.5"),
+            "trade_date": "2025-07-26",
+            "settlement_date": "2025-07-28",
+            "contract_multiplier": Decimal(50),
             "hints": (),
         }
         ours, theirs = fact_of(value).leg, fact_of(value, Source.CONFIRMATIONS).leg
@@ -1337,6 +1345,29 @@ def test_a_term_of_a_cancel_that_is_a_blank_of_any_kind_was_not_sent() -> None:
 def test_a_cancel_keeps_every_field_that_can_be_read(source: Source) -> None:
     sent = dict.fromkeys(NAMES[source], "x")
     sent |= {"quantity": "1", "price": "2", "timestamp": "2025-07-26T10:01:23Z", "version": "3", "kind": "cancel"}
+    sent |= {
+        "contract_multiplier": "50",
+        "commission": "0.5",
+        "trade_date": "2025-07-26",
+        "settlement_date": "20250728",
+    }
     fact = fact_of(json.dumps(sent).encode(), source)
     assert [name for name in fact.leg.__struct_fields__ if getattr(fact.leg, name) is None] == []
     assert fact.extra is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        ("26/07/2025", "TIMESTAMP_UNPARSEABLE"),
+        ("2025-0726", "TIMESTAMP_UNPARSEABLE"),
+        ("2025-07-26T00:00:00Z", "TIMESTAMP_UNPARSEABLE"),
+        ("2025-02-30", "TIMESTAMP_INVALID"),
+        ("20251301", "TIMESTAMP_INVALID"),
+    ],
+)
+@pytest.mark.parametrize("name", ["trade_date", "settlement_date"])
+def test_a_date_that_is_none_is_rejected(name: str, sent: str, code: str) -> None:
+    found, text = rejection(message(**{name: f'"{sent}"'}))
+    assert found == code
+    assert name in text

@@ -18,13 +18,14 @@ def test_a_code_is_its_own_name(codes: type[Reason] | type[Hint] | type[RejectCo
 
 def test_every_code_is_unique() -> None:
     names = [code.value for codes in (Reason, Hint, RejectCode) for code in codes]
-    assert len(names) == len(set(names))
+    # A field that is missing rejects a record; in a snapshot it is a break, where the rules say so (DOMAIN.md D18).
+    assert [name for name in set(names) if names.count(name) > 1] == ["FIELD_MISSING"]
 
 
 def test_a_new_reason_comes_with_a_new_format() -> None:
     """A sink refuses (78) a format that it does not know; of a reason that it does not know it makes a dead letter."""
     codes = sha256(",".join(sorted(Reason)).encode()).hexdigest()[:12]
-    assert (NEWEST, codes) == (2, "d1a030d7c9e5"), (
+    assert (NEWEST, codes) == (3, "104ba1b74ca6"), (
         "raise NEWEST (records/formats.py); results with the new code have it"
     )
 

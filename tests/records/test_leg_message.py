@@ -71,15 +71,36 @@ def test_other_values_are_errors(value: bytes) -> None:
 
 def test_a_result_of_a_newer_format_is_an_error() -> None:
     with pytest.raises(OtherFormat):
-        decode_published(b'{"format":3}')
+        decode_published(b'{"format":4}')
     encoded = result_of(
         judgement_of([Fact(ours(), Origin("e", 0, 0))], judge_facts([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING)),
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
-        decode_published(json.dumps({**json.loads(encode_result(encoded)), "format": 3}).encode())
+        decode_published(json.dumps({**json.loads(encode_result(encoded)), "format": 4}).encode())
 
 
 def test_a_time_in_another_format() -> None:
     with pytest.raises(ValueError, match="is not a time as results write it"):
         instant("2025-07-26 10:01")
+
+
+def test_a_commission_of_an_earlier_format_was_a_field_of_the_senders_own() -> None:
+    """As an earlier version published it: any value, beside the leg and not in its identity."""
+    fact = Fact(ours(), Origin("e", 0, 0))
+    message = json.loads(
+        encode_result(result_of(judgement_of([fact], judge_facts([fact], 0, FOUNDING)), FOUNDING.stamp()))
+    )
+    message["legs"]["executions"][0]["payload"] |= {"commission": 5, "trade_date": ["today"]}
+    (read,) = decode_published(json.dumps(message).encode()).facts
+    assert read.leg == fact.leg
+    assert set(read.extra or ()) == {"commission", "trade_date"}
+
+
+def test_a_commission_that_an_earlier_version_left_beside_its_leg_stays_beside_it() -> None:
+    """Its fact is in the journal; published again, it must not become the leg's own."""
+    old = Fact(ours(), Origin("e", 0, 0), {"commission": msgspec.Raw(b"5")})
+    new = Fact(ours(commission=1, version=2), Origin("e", 0, 1))
+    read, _ = read_back(old, new)
+    assert [fact.leg for fact in read.facts] == [old.leg, new.leg]
+    assert read.facts[0].extra == {"unread_commission": msgspec.Raw(b"5")}

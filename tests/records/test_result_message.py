@@ -50,6 +50,7 @@ def test_a_result() -> None:
                 "100",
             ),
             check("pnl", "PNL_INCONSISTENT", "FAIL", "19049.5", "95", "18954.5", "1", note="net_consideration"),
+            check("side", "SIDE_MISMATCH", "NOT_CHECKED", "BUY", None, None, None, note="side is absent"),
         ],
         "hints": ["CONFIRM_BEFORE_EXECUTION", "PNL_BASIS_SUSPECT", "VERSION_GAP"],
         "break": {"id": break_id("T1"), "transition": "opened", "previous_event_id": None},
@@ -108,6 +109,7 @@ def test_a_result() -> None:
         },
         "rules": {"name": "founding", "sha256": FOUNDING.stamp().sha256},
         "event_time": "2025-07-26T10:01:23Z",
+        "compared": {"agreed": 4, "differing": 0, "sent_by_both": 4, "sent_by_one": 1},
     }
 
 
@@ -198,7 +200,7 @@ def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
     for check in message["checks"]:
         for name in ("execution", "confirmation", "difference", "tolerance"):
             assert check[name] is None or isinstance(check[name], str)
-            assert check["name"] in {"ticker", "timestamp"} or "E" not in (check[name] or "")
+            assert check["name"] not in {"quantity", "price", "pnl", "commission"} or "E" not in (check[name] or "")
 
 
 unknown = st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=4)

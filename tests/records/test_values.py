@@ -194,6 +194,10 @@ class TestIdentity:
             "broker": "B",
             "counterparty": "C",
             "order_id": "O",
+            "commission": D(1),
+            "trade_date": "2025-07-26",
+            "settlement_date": "2025-07-28",
+            "contract_multiplier": D(50),
             "hints": (Hint.NORMALISED,),
         }
         assert set(other) == set(ours().__struct_fields__)

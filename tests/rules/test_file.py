@@ -7,7 +7,24 @@ from typing import get_args
 import msgspec
 import pytest
 
-from traderecon.rules import FOUNDING, Absolute, Band, Base, Bound, Pnl, Precision, Price, Quantity, Relative, Timestamp
+from traderecon.rules import (
+    FOUNDING,
+    Absolute,
+    Attribute,
+    AttributeName,
+    Band,
+    Base,
+    Basis,
+    Bound,
+    Commission,
+    Incomplete,
+    Pnl,
+    Precision,
+    Price,
+    Quantity,
+    Relative,
+    Timestamp,
+)
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
 from traderecon.rules.rules import Rule
@@ -95,7 +112,7 @@ def test_numbers_are_read_exactly() -> None:
         ('name = " "', "name is blank: results show it as the rules in force"),
         (
             'name = "x"\n[checks]\nticker = false\nquantity = false\nprice = false\ntimestamp = false\npnl = false',
-            "every check is off: every pair would match",
+            "every check of a term is off: every pair without attributes would match",
         ),
         (
             'name = "x"\npnl_required = true\nchecks = { pnl = false }',
@@ -230,8 +247,10 @@ def test_the_example_in_the_docstring_is_valid() -> None:
             Quantity(),
             Price(tolerance=Relative(share=D("0.0001"), base=Base.EXECUTION, bound=Bound.STRICT)),
             Timestamp(tolerance_ns=2_000_000, precision=Precision.GRANULARITY_AWARE),
-            FOUNDING.checks[-1],
+            msgspec.structs.replace(FOUNDING.checks[-1], basis=Basis.CASH_FLOW, incomplete=Incomplete.BREAK),
+            Attribute(AttributeName.ACCOUNT, must_be_present=True),
         ),
+        attributes=tuple([rule for rule in FOUNDING.attributes if rule.name != "account"]),
     )
 
 
@@ -314,7 +333,25 @@ def test_a_byte_order_mark_is_ignored() -> None:
 def test_every_rule_can_be_switched_off() -> None:
     """A switch that no rule has would be accepted and ignored."""
     switches = {field.name for field in msgspec.structs.fields(rules_file._ChecksTable)}
-    assert switches == {rule.name for rule in FOUNDING.checks} == {rule.name for rule in get_args(Rule)}
+    terms = {rule.name for rule in get_args(Rule) if rule is not Attribute}
+    assert switches == terms | set(AttributeName)
     for name in switches:
-        left = parse_rules(f'name = "x"\nchecks = {{ {name} = false }}').checks
-        assert {rule.name for rule in left} == switches - {name}
+        left = parse_rules(
+            f'name = "x"\nchecks = {{ order_id = true, {name} = false }}'.replace(
+                "order_id = true, order_id", "order_id"
+            )
+        )
+        assert {rule.name for rule in left.every} == switches - {name}
+
+
+@pytest.mark.parametrize("name", [*AttributeName, "commission"])
+def test_an_attribute_that_must_be_present_is_checked_on_every_pair(name: str) -> None:
+    rules = parse_rules(f'name = "x"\n[checks.{name}]\nmust_be_present = true')
+    (required,) = rules.checks[len(FOUNDING.checks) :]
+    assert (required.name, required.must_be_present) == (name, True)  # type: ignore[union-attr]
+    assert name not in {rule.name for rule in rules.attributes}
+
+
+def test_a_commission_may_have_a_tolerance() -> None:
+    rules = parse_rules('name = "x"\n[checks.commission]\ntolerance = { absolute = "0.01" }')
+    assert Commission(tolerance=Absolute(amount=D("0.01"))) in rules.attributes

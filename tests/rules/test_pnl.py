@@ -6,7 +6,7 @@ import pytest
 from legs import booked, ours, theirs
 
 from traderecon.records import Check, Outcome, PnlSnapshot, Reason, Source
-from traderecon.rules import BASIS, Absolute, Bound, Pnl, currencies_differ, net_consideration
+from traderecon.rules import Absolute, Basis, Bound, Pnl, currencies_differ, net_consideration
 
 D = Decimal
 RULE = Pnl(tolerance=Absolute(amount=D("1.0"), bound=Bound.STRICT))
@@ -25,7 +25,7 @@ def test_the_formula_is_price_times_quantity_less_commission() -> None:
 
 
 def test_the_formula_has_its_name_in_the_note() -> None:
-    assert BASIS == "net_consideration"
+    assert RULE.basis is Basis.NET_CONSIDERATION
     assert RULE.check(ours(), theirs(), booked()) == Check(
         "pnl", Reason.PNL_INCONSISTENT, Outcome.PASS, D("19049.5"), D("19049.50"), D(0), D("1.0"), "net_consideration"
     )

@@ -12,7 +12,10 @@ from traderecon.rules import (
     FOUNDING,
     NOTHING,
     Absolute,
+    Attribute,
+    AttributeName,
     Bound,
+    Commission,
     Pnl,
     Precision,
     Price,
@@ -31,7 +34,31 @@ SAID = {
         {"check": "quantity", "tolerance": {"kind": "absolute", "amount": "0", "bound": "inclusive"}},
         {"check": "price", "tolerance": {"kind": "absolute", "amount": "0.005", "bound": "inclusive"}},
         {"check": "timestamp", "tolerance_ns": 100_000_000, "bound": "inclusive", "precision": "exact"},
-        {"check": "pnl", "tolerance": {"kind": "absolute", "amount": "1", "bound": "strict"}},
+        {
+            "check": "pnl",
+            "tolerance": {"kind": "absolute", "amount": "1", "bound": "strict"},
+            "basis": "net_consideration",
+            "price_source": "execution",
+            "quantity_source": "execution",
+            "incomplete": "not_checked",
+            "commission_sign": "cost_positive",
+            "multiplier_field": None,
+        },
+    ],
+    "attributes": [
+        *(
+            {"check": "attribute", "attribute": name, "must_be_present": False}
+            for name in ("side", "currency", "account", "counterparty", "broker")
+        ),
+        {
+            "check": "commission",
+            "tolerance": {"kind": "absolute", "amount": "0", "bound": "inclusive"},
+            "must_be_present": False,
+        },
+        *(
+            {"check": "attribute", "attribute": name, "must_be_present": False}
+            for name in ("trade_date", "settlement_date")
+        ),
     ],
 }
 
@@ -45,6 +72,16 @@ def test_the_founding_rules_are_what_the_founding_text_asks_for() -> None:
             Price(tolerance=Absolute(amount=Decimal("0.005"), bound=Bound.INCLUSIVE)),
             Timestamp(tolerance_ns=100_000_000, bound=Bound.INCLUSIVE, precision=Precision.EXACT),
             Pnl(tolerance=Absolute(amount=Decimal("1"), bound=Bound.STRICT)),
+        ),
+        attributes=(
+            Attribute(AttributeName.SIDE),
+            Attribute(AttributeName.CURRENCY),
+            Attribute(AttributeName.ACCOUNT),
+            Attribute(AttributeName.COUNTERPARTY),
+            Attribute(AttributeName.BROKER),
+            Commission(tolerance=NOTHING),
+            Attribute(AttributeName.TRADE_DATE),
+            Attribute(AttributeName.SETTLEMENT_DATE),
         ),
         grace_ns=60_000_000_000,
         pnl_required=False,

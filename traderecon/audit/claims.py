@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from traderecon.records import Hint, Source
+from traderecon.records.formats import FORMAT
 from traderecon.records.leg_message import to_leg
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -21,7 +22,7 @@ class Claim(NamedTuple):
 
 def claim_of(result: Mapping[str, Any]) -> Claim | None:
     """The claim of a result (decoded JSON); None if its event id is the sha256 of something else."""
-    facts = tuple([_fact(Source(source), leg) for source, legs in result["legs"].items() for leg in legs])
+    facts = tuple([_fact(Source(source), leg, result) for source, legs in result["legs"].items() for leg in legs])
     claim = {
         "checks": {check["name"]: check["outcome"] for check in result["checks"]},
         "facts": sorted([hashlib.sha256(fact).hexdigest() for fact in facts]),
@@ -34,6 +35,6 @@ def claim_of(result: Mapping[str, Any]) -> Claim | None:
     return Claim(text, facts) if hashlib.sha256(text).hexdigest() == result["event_id"] else None
 
 
-def _fact(source: Source, leg: Mapping[str, Any]) -> bytes:
+def _fact(source: Source, leg: Mapping[str, Any], result: Mapping[str, Any]) -> bytes:
     hints = tuple([Hint(name) for name in leg.get("hints", ())])
-    return _encode(to_leg(source, leg["payload"], leg.get("granularity", 0), hints))
+    return _encode(to_leg(source, leg["payload"], leg.get("granularity", 0), hints, result.get("format", FORMAT)))

@@ -12,10 +12,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price"}
+AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price", "contract_multiplier"}
 SHARED: dict[str, Any] = {"trade_id": None, "version": 1, "currency": None, "hints": []}
 PNL = SHARED | dict.fromkeys(("pnl_impact", "commission", "open_price", "mark_price"))
 TERMS = SHARED | dict.fromkeys(("ticker", "quantity", "price", "side", "account", "broker", "counterparty", "order_id"))
+NEW = ("commission", "trade_date", "settlement_date", "contract_multiplier")
+TERMS |= dict.fromkeys(NEW)
 TERMS |= {"kind": "new", "granularity": 0, "timestamp_ns": None}  # other names are a producer's own fields
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
@@ -31,9 +33,11 @@ def require(condition: bool, message: str) -> None:
         sys.exit(f"NOT PROVEN: {message}")
 
 
-def check_fact(fact: dict[str, Any], source: str, leg: dict[str, Any]) -> None:
-    """A fact must agree with its leg: the payload, the digits of its time, and its hints."""
+def check_fact(fact: dict[str, Any], source: str, leg: dict[str, Any], version: int) -> None:
+    """A fact must agree with its leg: the payload, the digits of its time, and its hints. ``version``: its format."""
     payload, defaults = leg["payload"], PNL if source == "pnl_snapshot" else TERMS
+    if version < 3 and defaults is TERMS:  # these were a producer's own fields
+        payload = {name: sent for name, sent in payload.items() if name not in NEW}
     expected = {name: payload.get(name, defaults[name]) for name in defaults}
     expected |= {"source": source, "hints": leg.get("hints", [])}
     if defaults is TERMS:
@@ -71,7 +75,7 @@ def check_result(where: str, result: dict[str, Any], proof: dict[str, Any]) -> s
     require(claim is not None, f"{where}: the proof has no claim for its event id")
     legs = [(source, leg) for source, legs in result["legs"].items() for leg in legs]
     for (source, leg), fact in zip(legs, claim["facts"], strict=True):
-        check_fact(json.loads(fact), source, leg)
+        check_fact(json.loads(fact), source, leg, result.get("format", 1))
     expected = {name: result[name] for name in ("reasons", "state", "trade_id")} | {"rules": rules}
     expected |= {"checks": {check["name"]: check["outcome"] for check in result["checks"]}}
     expected |= {"facts": sorted(map(sha256, claim["facts"]))}

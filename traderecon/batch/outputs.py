@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import polars as pl
 
-from traderecon.present.trade_row import COLUMNS, LISTS, SENT_TEXT, spreadsheet_safe
+from traderecon.present.trade_row import COLUMNS, COUNTS, LISTS, SENT_TEXT, spreadsheet_safe
 from traderecon.records.words import Word
 
 _SAFE = r"^[A-Za-z0-9][A-Za-z0-9._:/#-]*$"
@@ -51,7 +51,9 @@ def write_part(form: Format, rows: pl.DataFrame, path: Path) -> None:
             rows = rows.with_columns(pl.col(SENT_TEXT).map_elements(spreadsheet_safe, return_dtype=pl.String))
         rows.write_csv(path, include_header=False, quote_style="never" if safe else "necessary")
         return
-    lists = rows.with_columns(pl.col(name).str.split(";").fill_null(_NO_CODES) for name in LISTS)
+    lists = rows.with_columns(pl.col(name).str.split(";").fill_null(_NO_CODES) for name in LISTS).with_columns(
+        pl.col(COUNTS).cast(pl.UInt8)
+    )
     if form is Format.JSON:
         lists.write_ndjson(path)
     else:

@@ -8,7 +8,7 @@ edge. Amounts are 64-bit integers in units of 0.0001, times in nanoseconds; the 
 product and sum below 2^63, and leaves no digit to round.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Self, assert_never, get_args
 
@@ -16,12 +16,25 @@ import msgspec
 import polars as pl
 
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Summary
+from traderecon.matching.compared import TERMS
 from traderecon.present.trade_row import COLUMNS
 from traderecon.records import REASON_INFO, Hint, Outcome, Reason, Source, State
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT
-from traderecon.rules import Absolute, Bound, Pnl, Precision, Price, Quantity, Rules, Ticker, Timestamp
-from traderecon.rules.rules import Rule
+from traderecon.rules import (
+    Absolute,
+    Attribute,
+    Bound,
+    Commission,
+    Pnl,
+    Precision,
+    Price,
+    Quantity,
+    Rules,
+    Ticker,
+    Timestamp,
+)
+from traderecon.rules.rules import AttributeRule, Rule
 
 _AMOUNT_DIGITS, _MS_DIGITS = 4, 6
 _ONE, _UNITS = Decimal(1), Decimal(10_000)
@@ -62,7 +75,8 @@ _NO_SNAPSHOTS = pl.DataFrame(
 
 Lines = dict[Source, pl.DataFrame]
 """Per source: ``number`` in the file, ``line``, ``trade_id``."""
-_CHECKS = [rule.name for rule in get_args(Rule)]
+_CHECKS = [rule.name for rule in get_args(Rule) if rule not in get_args(AttributeRule)]
+"""Plain lines have no attributes."""
 
 
 class VectorizedResult(msgspec.Struct, frozen=True):
@@ -119,12 +133,14 @@ class VectorizedRules(msgspec.Struct, frozen=True):
                     limits[rule.name] = 0
                 case Quantity(tolerance=Absolute() as tolerance):
                     limits[rule.name] = _limit(tolerance, _ONE)
-                case Price(tolerance=Absolute() as tolerance) | Pnl(tolerance=Absolute() as tolerance):
+                case Price(tolerance=Absolute() as tolerance):
+                    limits[rule.name] = _limit(tolerance, _UNITS)
+                case Pnl(tolerance=Absolute() as tolerance) if rule == Pnl(tolerance=tolerance):
                     limits[rule.name] = _limit(tolerance, _UNITS)
                 case Timestamp(precision=Precision.EXACT):
                     limits[rule.name] = rule.tolerance_ns - (rule.bound is Bound.STRICT)
-                case Quantity() | Price() | Pnl() | Timestamp():
-                    return None
+                case Quantity() | Price() | Pnl() | Timestamp() | Attribute() | Commission():
+                    return None  # an attribute among the checks must be present, and plain lines have none
                 case _:  # a new rule has to be named here, if only to leave its trades to the core
                     assert_never(rule)
         return cls(limits, rules.pnl_required)
@@ -200,11 +216,17 @@ class VectorizedRules(msgspec.Struct, frozen=True):
         ours_ns, theirs_ns, impact = pl.col("ns"), pl.col("ns_c"), pl.col("impact")
         theirs_off = (pl.col("units_c") * pl.col("shares_c") - pl.col("cost") - impact).abs()
         suspect = (2 * pl.col("pnl_off") > notional) & (10 * impact.abs() < notional)
-        fits = (fails["price"] | fails["quantity"]) & ~self._fails("pnl", theirs_off)
+        total = notional + pl.col("cost")
+        fits = {  # plain lines have no side, so a purchase may have been meant, or a sale
+            Hint.PNL_FITS_CASH_FLOW: ~self._fails("pnl", (total + impact).abs()),
+            Hint.PNL_FITS_CONFIRMATION: ~self._fails("pnl", theirs_off),
+            Hint.PNL_FITS_GROSS: ~self._fails("pnl", (notional - impact).abs()),
+            Hint.PNL_FITS_NET_CONSIDERATION_SIDED: ~self._fails("pnl", (total - impact).abs()),
+        }
         hints = {  # sorted by name
             Hint.CONFIRM_BEFORE_EXECUTION: theirs_ns < ours_ns,
             Hint.PNL_BASIS_SUSPECT: fails["pnl"] & suspect,
-            Hint.PNL_FITS_CONFIRMATION: fails["pnl"] & fits,
+            **{hint: fails["pnl"] & fit for hint, fit in fits.items()},
             Hint.TRADE_DATE_ROLL: ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY,
         }
         state = pl.when(~both).then(pl.lit(State.UNMATCHED.value))
@@ -235,6 +257,11 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             pnl_check=self._outcome("pnl"),
             pnl_difference=self._difference("pnl", _AMOUNT_DIGITS),
             contested=_NULL,
+            agreed=self._count((Outcome.PASS, Outcome.WITHIN_TOLERANCE)),
+            differing=self._count((Outcome.FAIL,)),
+            sent_by_both=pl.when(both).then(pl.lit(str(len(TERMS)))).otherwise(pl.lit("0")),
+            sent_by_one=pl.when(both).then(pl.lit("0")).otherwise(pl.lit(str(len(TERMS)))),
+            attributes=_NULL,
             urgency=pl.min_horizontal(urgency),
             notional=pl.coalesce(notional, pl.col("units_c") * pl.col("shares_c")),
             break_ticker=pl.coalesce("ticker", "ticker_c"),
@@ -259,6 +286,12 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             .when(difference <= self.limits[check])
             .then(pl.lit(Outcome.WITHIN_TOLERANCE.value))
             .otherwise(pl.lit(Outcome.FAIL.value))
+        )
+
+    def _count(self, outcomes: Collection[Outcome]) -> pl.Expr:
+        """How many terms have one of these outcomes, as text."""
+        return pl.sum_horizontal(self._outcome(name).is_in(outcomes).fill_null(value=False) for name in TERMS).cast(
+            pl.String
         )
 
     def _difference(self, check: str, digits: int) -> pl.Expr:

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from traderecon.intake import values
 from traderecon.intake.blanks import trim
@@ -16,7 +16,19 @@ Value = TypeVar("Value")
 Fields = Mapping[str, str | None]
 
 TERMS = ("trade_id", "ticker", "quantity", "price", "timestamp")
-TERMS_OPTIONAL = ("version", "kind", "side", "currency", "account", "broker", "counterparty", "order_id")
+_ATTRIBUTES: Mapping[str, Callable[[str], object]] = {
+    "side": values.text,
+    "currency": values.text,
+    "account": values.text,
+    "broker": values.text,
+    "counterparty": values.text,
+    "order_id": values.text,
+    "commission": values.number,
+    "trade_date": values.date,
+    "settlement_date": values.date,
+    "contract_multiplier": values.positive,
+}
+TERMS_OPTIONAL = ("version", "kind", *_ATTRIBUTES)
 PNL = ("trade_id", "pnl_impact", "commission")
 PNL_OPTIONAL = ("version", "currency", "open_price", "mark_price")
 SCHEMA_VERSION = "schema_version"
@@ -76,12 +88,7 @@ def _trade_leg(
         timestamp.granularity,
         version=_version(fields),
         kind=kind,
-        side=_optional(fields, "side", values.text),
-        currency=_optional(fields, "currency", values.text),
-        account=_optional(fields, "account", values.text),
-        broker=_optional(fields, "broker", values.text),
-        counterparty=_optional(fields, "counterparty", values.text),
-        order_id=_optional(fields, "order_id", values.text),
+        **_attributes(fields, _optional),
         hints=hints,
     )
 
@@ -105,14 +112,14 @@ def _cancel_leg(
         timestamp.granularity if timestamp else 0,
         version=ALL_VERSIONS if version is None else version,
         kind=Kind.CANCEL,
-        side=_readable(fields, "side", values.text),
-        currency=_readable(fields, "currency", values.text),
-        account=_readable(fields, "account", values.text),
-        broker=_readable(fields, "broker", values.text),
-        counterparty=_readable(fields, "counterparty", values.text),
-        order_id=_readable(fields, "order_id", values.text),
+        **_attributes(fields, _readable),
         hints=hints,
     )
+
+
+def _attributes(fields: Fields, read: Callable[[Fields, str, Callable[[str], Any]], Any]) -> dict[str, Any]:
+    """The attributes that were sent, each by ``read``."""
+    return {name: read(fields, name, parse) for name, parse in _ATTRIBUTES.items() if name in fields}
 
 
 def unreadable_terms(leg: Leg, fields: Fields) -> dict[str, str]:

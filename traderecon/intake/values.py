@@ -4,6 +4,7 @@ Each parser is exact and bounded in time: a number is never rounded, a text neve
 (tickers, quantities, prices) come from a bounded cache.
 """
 
+import datetime
 import re
 from decimal import Decimal
 from functools import lru_cache
@@ -26,6 +27,7 @@ _DIGITS = re.compile(r"\d{1,19}", re.ASCII)
 _SHORT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(?:nan|inf|infinity)", re.IGNORECASE)
+_DATE = re.compile(r"(\d{4})(?:-(?=\d\d-)|(?=\d{4}$))(\d\d)-?(\d\d)", re.ASCII)
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -112,6 +114,28 @@ def _text(value: str) -> str:
     if _UNPRINTABLE.search(value):
         raise DecodeError(RejectCode.SCHEMA_INVALID, "send text without control characters")
     return value
+
+
+def date(sent: str) -> str:
+    """A calendar date, as ISO 8601: ``2025-07-26``, also sent as ``20250726`` (FIX).
+
+    >>> date("20250726"), date(" 2025-07-26 ")
+    ('2025-07-26', '2025-07-26')
+
+    Rejects with TIMESTAMP_UNPARSEABLE, or TIMESTAMP_INVALID for a day that no calendar has.
+    """
+    return _date(trim(sent))
+
+
+@lru_cache(maxsize=4_096)
+def _date(text: str) -> str:
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise DecodeError(RejectCode.TIMESTAMP_UNPARSEABLE, "send a date as 2025-07-26 or 20250726")
+    try:
+        return datetime.date(*map(int, match.groups(default=""))).isoformat()
+    except ValueError:
+        raise DecodeError(RejectCode.TIMESTAMP_INVALID, "send a day that the calendar has") from None
 
 
 def key(sent: str) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+import msgspec
+
 from traderecon.matching.sides import Sides
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT, notional
-from traderecon.rules import Pnl, Rules, currencies_differ, net_consideration
+from traderecon.rules import Basis, Pnl, Rules, currencies_differ, net_consideration
 
 _DOUBLE_DIGITS = 16
 _DOUBLE_STEP = Decimal("1E-15")
@@ -15,7 +17,14 @@ _DOUBLE_STEP = Decimal("1E-15")
 _HALF, _TENTH = Decimal("0.5"), Decimal("0.1")
 
 _EARLY = Hint.CONFIRM_BEFORE_EXECUTION
-_TERMS = {Reason.PRICE_MISMATCH, Reason.QUANTITY_MISMATCH}
+_BASES = {
+    Basis.NET_CONSIDERATION: Hint.PNL_FITS_NET_CONSIDERATION,
+    Basis.NET_CONSIDERATION_SIDED: Hint.PNL_FITS_NET_CONSIDERATION_SIDED,
+    Basis.CASH_FLOW: Hint.PNL_FITS_CASH_FLOW,
+    Basis.GROSS: Hint.PNL_FITS_GROSS,
+    Basis.REALIZED: Hint.PNL_FITS_REALIZED,
+    Basis.MARK_TO_MARKET: Hint.PNL_FITS_MARK_TO_MARKET,
+}
 
 
 def sent_hints(sides: Sides) -> list[Hint]:
@@ -55,8 +64,9 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
     if Reason.PNL_INCONSISTENT in failed and pnl is not None:
         if _basis_suspect(execution, pnl):
             yield Hint.PNL_BASIS_SUSPECT
-        if not _TERMS.isdisjoint(failed) and _fits_confirmation(confirmation, pnl, sides, rules):
+        if _fits_confirmation(confirmation, pnl, sides, rules):
             yield Hint.PNL_FITS_CONFIRMATION
+        yield from _fitting_bases(execution, pnl, sides, rules)
 
 
 def _float_noise(ours: Decimal | None, theirs: Decimal | None) -> bool:
@@ -81,6 +91,17 @@ def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:
     expected = net_consideration(price, quantity, pnl.commission)
     difference = EXACT.subtract(expected, pnl.pnl_impact).copy_abs()
     return difference > EXACT.multiply(amount, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(amount, _TENTH)
+
+
+def _fitting_bases(execution: Execution, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> Iterator[Hint]:
+    """The other bases on which the snapshot follows from the execution: perhaps one of them was meant."""
+    for rule in rules.checks:
+        if isinstance(rule, Pnl):
+            for basis, hint in _BASES.items():
+                other = msgspec.structs.replace(rule, basis=basis)
+                contested = other.contested_operands(execution, pnl, sides.contested)
+                if basis is not rule.basis and not contested and other.fits(execution, pnl):
+                    yield hint
 
 
 def _fits_confirmation(confirmation: Confirmation, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from traderecon.matching.compared import compare_fields
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.records import (
     Break,
@@ -79,6 +80,7 @@ def result_of(
         break_=_break(trade_id, judgement.verdict, last_published),
         rules=rules,
         event_time_ns=judgement.sides.event_time_ns,
+        compared=compare_fields(judgement.sides, judgement.verdict.checks),
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from traderecon.records import (
     ALL_VERSIONS,
     CONTENT,
+    STANDARD,
     Confirmation,
     Execution,
     Fact,
@@ -23,7 +24,6 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.bounds import FACTS_PER_SIDE, RIVALS
-from traderecon.records.currencies import currency_code
 
 AnyLeg = TypeVar("AnyLeg", Execution, Confirmation, PnlSnapshot)
 
@@ -200,8 +200,8 @@ def _merge(rivals: Sequence[AnyLeg]) -> AnyLeg:
 def distinct_values(legs: Sequence[Leg], field: str) -> list[Any]:
     """The distinct values that these legs of one source have in a field, in no particular order."""
     values = [value for leg in legs if (value := getattr(leg, field)) is not None]
-    if field == "currency" and len(values) > 1:
-        values = [currency_code(value) for value in values]
+    if len(values) > 1 and (standard := STANDARD.get(field)):
+        values = [standard(value) for value in values]
     return list(dict.fromkeys(values))
 
 

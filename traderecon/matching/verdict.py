@@ -25,7 +25,8 @@ from traderecon.records import (
     State,
     Verdict,
 )
-from traderecon.rules import Pnl, Rule, Rules
+from traderecon.records.legs import has_attributes
+from traderecon.rules import AttributeRule, Pnl, Rule, Rules
 
 _PENDING = Verdict(State.PENDING)
 _CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
@@ -52,11 +53,14 @@ def _judge_pair(
     execution: Execution, confirmation: Confirmation, sides: Sides, watermark_ns: int, rules: Rules
 ) -> Verdict:
     pnl = sides.pnl
-    checks = tuple([rule.check(execution, confirmation, pnl) for rule in rules.checks])
+    run: tuple[Rule, ...] = rules.checks
+    if has_attributes(execution) or has_attributes(confirmation) or sides.contested:
+        run = (*run, *_sent_attributes(execution, confirmation, sides, rules))
+    checks = tuple([rule.check(execution, confirmation, pnl) for rule in run])
     if sides.contested:
         checks = tuple(
             _not_checked(check, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
-            for rule, check in zip(rules.checks, checks, strict=True)
+            for rule, check in zip(run, checks, strict=True)
         )
     pnl_missing = rules.pnl_required and not _pnl_compared(checks, pnl)
     if pnl_missing and not _grace_over(sides, watermark_ns, rules):
@@ -74,9 +78,22 @@ def _judge_pair(
     return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints, contested)
 
 
+def _sent_attributes(
+    execution: Execution, confirmation: Confirmation, sides: Sides, rules: Rules
+) -> list[AttributeRule]:
+    """The attribute checks of which a side sent the field, be it with several values."""
+    return [
+        rule
+        for rule in rules.attributes
+        if getattr(execution, rule.name) is not None
+        or getattr(confirmation, rule.name) is not None
+        or rule.operands & sides.contested
+    ]
+
+
 def _pnl_compared(checks: Sequence[Check], pnl: PnlSnapshot | None) -> bool:
     """Whether the snapshot was compared; without a pnl check, whether there is one."""
-    pnl_check = next((check for check in checks if check.reason is Reason.PNL_INCONSISTENT), None)
+    pnl_check = next((check for check in checks if check.name == Pnl.name), None)
     return pnl is not None if pnl_check is None else pnl_check.outcome is not Outcome.NOT_CHECKED
 
 
@@ -113,7 +130,7 @@ def _contested_operands(sides: Sides, rules: Rules) -> tuple[tuple[Source, str],
     """The contested fields that some check of these rules reads, sorted."""
     if not sides.contested:
         return ()
-    read = {field for rule in rules.checks for field in rule.operands}
+    read = {field for rule in rules.every for field in rule.operands}
     return tuple(sorted(sides.contested & read))
 
 

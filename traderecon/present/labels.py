@@ -1,6 +1,7 @@
 """Labels: the meaning of each code for a reader who has never seen it. Every code must have an entry."""
 
-from traderecon.records import Hint, Outcome, RejectCode, Source, State
+from traderecon.present.figures import count
+from traderecon.records import Compared, Hint, Outcome, RejectCode, Source, State
 
 SOURCES: dict[Source, str] = {
     Source.EXECUTIONS: "our executions",
@@ -15,6 +16,19 @@ STATES: dict[State, str] = {
     State.UNMATCHED: "one side only",
     State.CANCELLED: "cancelled, nothing to compare",
 }
+
+
+def agreement(compared: Compared) -> str:
+    """How far the two sides agree, in words.
+
+    >>> agreement(Compared(agreed=4, differing=1, sent_by_both=5, sent_by_one=1))
+    'The sides agree on 4 of the 5 fields that both sent. One side alone sent 1 field.'
+    """
+    if not compared.sent_by_both:
+        return f"Nothing was sent by both sides; one side sent {count(compared.sent_by_one, 'field')}."
+    whole = f"The sides agree on {compared.agreed} of the {count(compared.sent_by_both, 'field')} that both sent."
+    return f"{whole} One side alone sent {count(compared.sent_by_one, 'field')}." if compared.sent_by_one else whole
+
 
 OUTCOMES: dict[Outcome, str] = {
     Outcome.PASS: "equal",
@@ -42,6 +56,17 @@ HINTS: dict[Hint, str] = {
     Hint.LOOKS_LIKE_FLOAT_NOISE: "The amounts differ only by a rounding error of binary floats: a bug in a producer.",
     Hint.PNL_BASIS_SUSPECT: "pnl_impact does not look like a net amount. See “The pnl check”.",
     Hint.PNL_FITS_CONFIRMATION: "pnl_impact agrees with the broker's price and quantity, not with the execution's.",
+    **{
+        hint: f"pnl_impact does not fit the basis in force, but fits {basis}: perhaps the rules should say so."
+        for hint, basis in (
+            (Hint.PNL_FITS_NET_CONSIDERATION, "price * quantity - commission"),
+            (Hint.PNL_FITS_NET_CONSIDERATION_SIDED, "a seller's proceeds less commission or a buyer's cost with it"),
+            (Hint.PNL_FITS_CASH_FLOW, "the cash flow (negative for a purchase)"),
+            (Hint.PNL_FITS_GROSS, "price * quantity"),
+            (Hint.PNL_FITS_REALIZED, "the realised PnL"),
+            (Hint.PNL_FITS_MARK_TO_MARKET, "the mark to market"),
+        )
+    },
     Hint.KEY_MISMATCH: "The record's key is not its trade_id; the trade_id was used.",
     Hint.FX_RATE_UNAVAILABLE: "Trade and snapshot have different currencies: not compared without an exchange rate.",
 }

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Iterable
 
+import msgspec
+
 from traderecon.matching import Sides, distinct_values
-from traderecon.records import Check, Source, Verdict
+from traderecon.matching.compared import compare_fields
+from traderecon.records import Check, Leg, PnlSnapshot, Source, Verdict
 from traderecon.records.instants import iso
+from traderecon.records.legs import ATTRIBUTES, has_attributes
 from traderecon.records.numbers import plain
-from traderecon.records.result_message import difference_text, field_name
+from traderecon.records.result_message import difference_text, field_name, operand_text
 
 _SIDE = ("ticker", "quantity", "price", "timestamp")
 
@@ -31,15 +35,22 @@ COLUMNS = (
     "pnl_check",
     "pnl_difference",
     "contested",
+    "agreed",
+    "differing",
+    "sent_by_both",
+    "sent_by_one",
+    "attributes",
 )
 """Amounts are exact decimals, times ISO 8601 UTC; values that were not sent and disabled checks are empty.
 
 If one version was sent with several values of a field, its cell has all of them; ``contested`` names such fields, as
-``executions.price``.
+``executions.price``. ``agreed`` to ``sent_by_one`` count fields. ``attributes`` has those that a side sent, as JSON:
+``{"currency":{"execution":"USD","confirmation":"EUR","check":"FAIL"}}``.
 """
 
+COUNTS = ("agreed", "differing", "sent_by_both", "sent_by_one")
 LISTS = ("reasons", "hints", "contested")
-SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker")
+SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker", "attributes")
 """The columns with a sender's own text."""
 
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
@@ -54,6 +65,7 @@ _FORMULA = re.compile(f"(^|[;\\t\\r\\n])([{_IGNORED}]*)(?=[{_SIGNS}])")
 _DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 _NOT_CHECKED = ("", "")
+_encode = msgspec.json.Encoder().encode
 
 
 def spreadsheet_safe(text: str) -> str:
@@ -97,7 +109,37 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
         *checks.get("timestamp", _NOT_CHECKED),
         *checks.get("pnl", _NOT_CHECKED),
         ";".join(field_name(source, field) for source, field in verdict.contested),
+        *map(str, msgspec.structs.astuple(compare_fields(sides, verdict.checks))),
+        _attributes(sides, verdict),
     )
+
+
+def attributes_text(values: Iterable[tuple[str, str, str, str]]) -> str:
+    """The cell of ``attributes``: name, value of the execution, value of the confirmation, outcome; empty for absent.
+
+    >>> attributes_text([("side", "BUY", "", "NOT_CHECKED")])
+    '{"side":{"execution":"BUY","check":"NOT_CHECKED"}}'
+    """
+    cells = {
+        name: {key: text for key, text in (("execution", ours), ("confirmation", theirs), ("check", outcome)) if text}
+        for name, ours, theirs, outcome in values
+        if ours or theirs
+    }
+    return _encode(cells).decode() if cells else ""
+
+
+def _attributes(sides: Sides, verdict: Verdict) -> str:
+    legs = sides.effective(Source.EXECUTIONS), sides.effective(Source.CONFIRMATIONS)
+    if not any(has_attributes(leg) for side in legs for leg in side if not isinstance(leg, PnlSnapshot)):
+        return ""
+    ours, theirs = ({name: _values(side, name) for name in ATTRIBUTES} for side in legs)
+    outcomes = {check.name: str(check.outcome) for check in verdict.checks}
+    return attributes_text((name, ours[name], theirs[name], outcomes.get(name, "")) for name in ATTRIBUTES)
+
+
+def _values(legs: tuple[Leg, ...], field: str) -> str:
+    """As they were sent: two spellings of one value are two."""
+    return join_values({operand_text(value) for leg in legs if (value := getattr(leg, field)) is not None})
 
 
 def _side(sides: Sides, source: Source) -> tuple[str, str, str, str]:

@@ -8,10 +8,11 @@ Pure values, frozen and exact. Nothing here reads a clock, a file or a table.
 
 from traderecon.records.codes import REASON_INFO, Hint, Reason, ReasonInfo, RejectCode, Severity
 from traderecon.records.facts import Fact, Origin, Rejected, identity
-from traderecon.records.legs import ALL_VERSIONS, CONTENT, Confirmation, Execution, Leg, PnlSnapshot
+from traderecon.records.legs import ALL_VERSIONS, CONTENT, STANDARD, Confirmation, Execution, Leg, PnlSnapshot
 from traderecon.records.results import (
     Break,
     Check,
+    Compared,
     LastPublished,
     Operand,
     Outcome,
@@ -28,8 +29,10 @@ __all__ = [
     "ALL_VERSIONS",
     "CONTENT",
     "REASON_INFO",
+    "STANDARD",
     "Break",
     "Check",
+    "Compared",
     "Confirmation",
     "Execution",
     "Fact",

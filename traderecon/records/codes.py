@@ -16,6 +16,7 @@ class Reason(Word):
     MISSING_CONFIRMATION = "MISSING_CONFIRMATION"
     MISSING_EXECUTION = "MISSING_EXECUTION"
     MISSING_PNL = "MISSING_PNL"
+    FIELD_MISSING = "FIELD_MISSING"
     QUANTITY_MISMATCH = "QUANTITY_MISMATCH"
     PRICE_MISMATCH = "PRICE_MISMATCH"
     TIMESTAMP_DRIFT = "TIMESTAMP_DRIFT"
@@ -25,6 +26,8 @@ class Reason(Word):
     CURRENCY_MISMATCH = "CURRENCY_MISMATCH"
     ACCOUNT_MISMATCH = "ACCOUNT_MISMATCH"
     COUNTERPARTY_MISMATCH = "COUNTERPARTY_MISMATCH"
+    BROKER_MISMATCH = "BROKER_MISMATCH"
+    ORDER_ID_MISMATCH = "ORDER_ID_MISMATCH"
     COMMISSION_MISMATCH = "COMMISSION_MISMATCH"
     TRADE_DATE_MISMATCH = "TRADE_DATE_MISMATCH"
     SETTLEMENT_DATE_MISMATCH = "SETTLEMENT_DATE_MISMATCH"
@@ -60,6 +63,12 @@ class Hint(Word):
     LOOKS_LIKE_FLOAT_NOISE = "LOOKS_LIKE_FLOAT_NOISE"
     PNL_BASIS_SUSPECT = "PNL_BASIS_SUSPECT"
     PNL_FITS_CONFIRMATION = "PNL_FITS_CONFIRMATION"
+    PNL_FITS_NET_CONSIDERATION = "PNL_FITS_NET_CONSIDERATION"
+    PNL_FITS_NET_CONSIDERATION_SIDED = "PNL_FITS_NET_CONSIDERATION_SIDED"
+    PNL_FITS_CASH_FLOW = "PNL_FITS_CASH_FLOW"
+    PNL_FITS_GROSS = "PNL_FITS_GROSS"
+    PNL_FITS_REALIZED = "PNL_FITS_REALIZED"
+    PNL_FITS_MARK_TO_MARKET = "PNL_FITS_MARK_TO_MARKET"
     KEY_MISMATCH = "KEY_MISMATCH"
     FX_RATE_UNAVAILABLE = "FX_RATE_UNAVAILABLE"
 
@@ -122,6 +131,7 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
         _CRITICAL, 1, None, "CMIS", "the broker confirms a trade without an execution"
     ),
     Reason.MISSING_PNL: ReasonInfo(_MEDIUM, 3, None, "OTHR", "the required pnl snapshot is missing or incomplete"),
+    Reason.FIELD_MISSING: ReasonInfo(_MEDIUM, 3, None, "OTHR", "a pnl snapshot lacks an amount that the rules ask for"),
     Reason.QUANTITY_MISMATCH: ReasonInfo(_HIGH, 4, 15, "DQUA", "the quantities differ"),
     Reason.PRICE_MISMATCH: ReasonInfo(_HIGH, 4, 2, "DDEA", "the prices differ by more than the tolerance"),
     Reason.TIMESTAMP_DRIFT: ReasonInfo(_MEDIUM, 4, 3, "OTHR", "the timestamps drift apart beyond the tolerance"),
@@ -131,6 +141,8 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.CURRENCY_MISMATCH: ReasonInfo(_CRITICAL, 4, 6, "NCRR", "the currencies differ"),
     Reason.ACCOUNT_MISMATCH: ReasonInfo(_HIGH, 4, 7, "INVE", "the accounts differ"),
     Reason.COUNTERPARTY_MISMATCH: ReasonInfo(_HIGH, 4, 8, "OTHR", "the counterparties differ"),
+    Reason.BROKER_MISMATCH: ReasonInfo(_HIGH, 4, 8, "OTHR", "the brokers differ"),
+    Reason.ORDER_ID_MISMATCH: ReasonInfo(_MEDIUM, 99, None, "OTHR", "the order ids differ"),
     Reason.COMMISSION_MISMATCH: ReasonInfo(_MEDIUM, 4, 13, "EXEC", "the commissions differ"),
     Reason.TRADE_DATE_MISMATCH: ReasonInfo(_HIGH, 4, 3, "DTRD", "the trade dates differ"),
     Reason.SETTLEMENT_DATE_MISMATCH: ReasonInfo(_HIGH, 4, 4, "DDAT", "the settlement dates differ"),
@@ -147,15 +159,23 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.MANUAL_UNMATCH: ReasonInfo(_HIGH, 99, None, "OTHR", "a person undid the match"),
 }
 """What every reason means. Source: DOMAIN.md 7.3."""
-RESERVED = frozenset(
+SINCE_ATTRIBUTES = frozenset(
     {
+        Reason.FIELD_MISSING,
         Reason.SIDE_MISMATCH,
         Reason.CURRENCY_MISMATCH,
         Reason.ACCOUNT_MISMATCH,
         Reason.COUNTERPARTY_MISMATCH,
+        Reason.BROKER_MISMATCH,
+        Reason.ORDER_ID_MISMATCH,
         Reason.COMMISSION_MISMATCH,
         Reason.TRADE_DATE_MISMATCH,
         Reason.SETTLEMENT_DATE_MISMATCH,
+    }
+)
+"""The reasons that came with the attribute checks."""
+RESERVED = frozenset(
+    {
         Reason.MULTIPLE_CONFIRMATIONS,
         Reason.AMBIGUOUS_MATCH,
         Reason.GROUP_PENDING,

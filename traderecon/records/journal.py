@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import msgspec
 
 from traderecon.records.facts import Fact, Origin
-from traderecon.records.formats import BARE_CANCELS, FORMAT, decode_checked
-from traderecon.records.legs import Leg, is_bare
+from traderecon.records.formats import FORMAT, decode_checked
+from traderecon.records.legs import Leg, leg_format
 
 
 class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,7 +36,9 @@ class _FactRecord(msgspec.Struct, frozen=True, gc=False):
     format: int = FORMAT
 
 
-class _BareCancel(msgspec.Struct, frozen=True, gc=False):
+class _NewerRecord(msgspec.Struct, frozen=True, gc=False):
+    """A fact that is not of the first format."""
+
     leg: Leg
     origin: Origin
     extra: Mapping[str, str | msgspec.Raw] | None
@@ -50,8 +52,8 @@ _decode_progress = msgspec.json.Decoder(Progress).decode
 
 def encode_journal(record: Fact | Progress) -> bytes:
     """The record's value."""
-    if isinstance(record, Fact) and is_bare(record.leg):
-        return _encode(_BareCancel(record.leg, record.origin, record.extra, BARE_CANCELS))
+    if isinstance(record, Fact) and (number := leg_format(record.leg)) != FORMAT:
+        return _encode(_NewerRecord(record.leg, record.origin, record.extra, number))
     return _encode(record)
 
 

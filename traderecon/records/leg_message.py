@@ -17,7 +17,7 @@ import msgspec
 from traderecon.records.codes import Hint
 from traderecon.records.facts import Fact, Origin
 from traderecon.records.instants import NS_PER_S, iso
-from traderecon.records.legs import ALL_VERSIONS, NAMES, Confirmation, Execution, Leg, PnlSnapshot
+from traderecon.records.legs import ALL_VERSIONS, NAMES, Confirmation, Execution, Leg, PnlSnapshot, names_in
 from traderecon.records.numbers import canonical, plain
 from traderecon.records.sources import Kind, Source
 from traderecon.records.words import one_of
@@ -45,6 +45,10 @@ class TermsPayload(msgspec.Struct, gc=False, omit_defaults=True):
     broker: str | None = None
     counterparty: str | None = None
     order_id: str | None = None
+    commission: str | None = None
+    trade_date: str | None = None
+    settlement_date: str | None = None
+    contract_multiplier: str | None = None
 
 
 class SnapshotPayload(msgspec.Struct, gc=False, omit_defaults=True):
@@ -90,8 +94,10 @@ def to_message(fact: Fact, *, stands: bool, extras: bool) -> LegMessage[WrittenP
     leg, origin = fact.leg, fact.origin
     payload: WrittenPayload = _snapshot_payload(leg) if isinstance(leg, PnlSnapshot) else _terms_payload(leg)
     if extras and fact.extra:
-        # The unknown fields follow the known ones; no name is in both.
-        payload = msgspec.Raw(_encode(payload)[:-1] + b"," + _encode(fact.extra)[1:])
+        # The unknown fields follow the known ones. A name that an earlier version did not know is unread, not both.
+        known = NAMES[leg.source]
+        unknown = {f"unread_{name}" if name in known else name: raw for name, raw in fact.extra.items()}
+        payload = msgspec.Raw(_encode(payload)[:-1] + b"," + _encode(unknown)[1:])
     return LegMessage(
         payload,
         origin.topic,
@@ -104,23 +110,25 @@ def to_message(fact: Fact, *, stands: bool, extras: bool) -> LegMessage[WrittenP
     )
 
 
-def to_fact(source: Source, message: LegMessage[ReadPayload]) -> Fact:
-    """The fact in a message. ValueError, ArithmeticError: not a leg of a result."""
-    names = NAMES[source]
+def to_fact(source: Source, message: LegMessage[ReadPayload], record_format: int) -> Fact:
+    """The fact in a message of a result of this format. ValueError, ArithmeticError: not a leg of a result."""
+    names = names_in(source, record_format)
     payload = {name: _decode_value(raw) for name, raw in message.payload.items() if name in names}
     received_at_ns = instant(message.received_at) if message.received_at is not None else 0
     extra = {name: raw for name, raw in message.payload.items() if name not in names}
     origin = Origin(message.topic, message.partition, message.offset, received_at_ns)
     hints = tuple([Hint(code) for code in message.hints])
-    return Fact(to_leg(source, payload, message.granularity, hints), origin, extra or None)
+    return Fact(to_leg(source, payload, message.granularity, hints, record_format), origin, extra or None)
 
 
-def to_leg(source: Source, payload: Mapping[str, Any], granularity: int, hints: tuple[Hint, ...]) -> Leg:
+def to_leg(
+    source: Source, payload: Mapping[str, Any], granularity: int, hints: tuple[Hint, ...], record_format: int
+) -> Leg:
     """The leg of a payload with decoded values; a producer's own fields are ignored.
 
-    ValueError, ArithmeticError: not a leg of a result.
+    ``record_format``: of the result that has the payload. ValueError, ArithmeticError: not a leg of a result.
     """
-    fields = {name: payload[name] for name in NAMES[source] & payload.keys() if name != "timestamp"}
+    fields = {name: payload[name] for name in names_in(source, record_format) & payload.keys() if name != "timestamp"}
     if source is Source.PNL:
         amounts = {name: _amount(fields[name]) for name in _AMOUNTS & fields.keys()}
         return PnlSnapshot(**{**_ABSENT, **fields, **amounts}, hints=hints)
@@ -130,6 +138,9 @@ def to_leg(source: Source, payload: Mapping[str, Any], granularity: int, hints: 
     fields["ticker"] = payload.get("ticker")
     for name in ("quantity", "price"):
         fields[name] = _amount(payload.get(name))
+    for name in ("commission", "contract_multiplier"):
+        if name in fields:
+            fields[name] = _amount(fields[name])
     timestamp = payload.get("timestamp")
     fields["timestamp_ns"] = None if timestamp is None else instant(timestamp)
     leg_type = Execution if source is Source.EXECUTIONS else Confirmation
@@ -168,6 +179,10 @@ def _terms_payload(leg: Execution | Confirmation) -> TermsPayload:
         leg.broker,
         leg.counterparty,
         leg.order_id,
+        None if leg.commission is None else plain(leg.commission),
+        leg.trade_date,
+        leg.settlement_date,
+        None if leg.contract_multiplier is None else plain(leg.contract_multiplier),
     )
 
 

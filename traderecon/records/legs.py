@@ -4,12 +4,16 @@ A leg's content is its identity. Whatever a rule, a hint or a conflict may depen
 producer's other fields, spelling, arrival) belongs to the fact.
 """
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import ClassVar
 
 import msgspec
 
 from traderecon.records.codes import Hint
+from traderecon.records.currencies import currency_code
+from traderecon.records.directions import direction
+from traderecon.records.formats import BARE_CANCELS, FORMAT, WITH_ATTRIBUTES
 from traderecon.records.sources import Kind, Source
 
 ALL_VERSIONS = 2**63 - 1
@@ -20,7 +24,7 @@ class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     """The terms of a trade as one side states them.
 
     ``quantity`` and ``price`` are canonical decimals, ``timestamp_ns`` is UTC nanoseconds,
-    ``granularity`` the fraction digits sent (0 to 9), ``hints`` those of decoding.
+    ``granularity`` the fraction digits sent (0 to 9), ``hints`` those of decoding. Dates are ISO 8601 (2025-07-26).
     A term is None only in a cancel, which needs none, and in an effective leg with contested fields.
     """
 
@@ -38,6 +42,10 @@ class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     broker: str | None = None
     counterparty: str | None = None
     order_id: str | None = None
+    commission: Decimal | None = None
+    trade_date: str | None = None
+    settlement_date: str | None = None
+    contract_multiplier: Decimal | None = None
     hints: tuple[Hint, ...] = ()
 
 
@@ -70,6 +78,15 @@ class PnlSnapshot(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag
 
 Leg = Execution | Confirmation | PnlSnapshot
 
+ATTRIBUTES = (
+    *("side", "currency", "account", "counterparty", "broker", "commission", "trade_date", "settlement_date"),
+    "order_id",
+)
+"""What a side may send beside the terms, in the order it is shown."""
+
+STANDARD: Mapping[str, Callable[[str], str]] = {"currency": currency_code, "side": direction}
+"""The fields with several spellings for one value, and what gives the standard one."""
+
 CONTENT = {
     leg_type.source: tuple(
         field
@@ -91,10 +108,45 @@ NAMES = {
 """Per source, the known fields of a payload; any other is the sender's own, even if another source has that name."""
 
 
-def is_bare(leg: Leg) -> bool:
-    """Whether it is a cancel that lacks a term or a version: versions before format 2 cannot read it."""
+def has_attributes(leg: Execution | Confirmation) -> bool:
+    """Whether the leg has an attribute. Written out because it is asked of every leg, and nearly all have none."""
     return (
-        (not isinstance(leg, PnlSnapshot))
-        and leg.kind is Kind.CANCEL
-        and (leg.version == ALL_VERSIONS or None in (leg.ticker, leg.quantity, leg.price, leg.timestamp_ns))
+        leg.side is not None
+        or leg.currency is not None
+        or leg.account is not None
+        or leg.counterparty is not None
+        or leg.broker is not None
+        or leg.trade_date is not None
+        or leg.settlement_date is not None
+        or leg.order_id is not None
+        or leg.commission is not None
     )
+
+
+_SINCE_FORMAT_3 = frozenset({"commission", "trade_date", "settlement_date", "contract_multiplier"})
+
+
+def names_in(source: Source, record_format: int) -> frozenset[str]:
+    """The known fields of a payload in a record of this format.
+
+    Before ``WITH_ATTRIBUTES`` a commission or a date of a side was a field of the sender's own.
+    """
+    names = NAMES[source]
+    return names - _SINCE_FORMAT_3 if record_format < WITH_ATTRIBUTES and source is not Source.PNL else names
+
+
+def leg_format(leg: Leg) -> int:
+    """The lowest format number of a record with this leg: older versions cannot read it."""
+    if isinstance(leg, PnlSnapshot):
+        return FORMAT
+    if (
+        leg.commission is not None
+        or leg.trade_date is not None
+        or leg.settlement_date is not None
+        or leg.contract_multiplier is not None
+    ):
+        return WITH_ATTRIBUTES
+    if leg.kind is not Kind.CANCEL:
+        return FORMAT
+    bare = leg.version == ALL_VERSIONS or None in (leg.ticker, leg.quantity, leg.price, leg.timestamp_ns)
+    return BARE_CANCELS if bare else FORMAT

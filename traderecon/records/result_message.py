@@ -17,9 +17,9 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, get_ar
 
 import msgspec
 
-from traderecon.records.codes import Reason
+from traderecon.records.codes import SINCE_ATTRIBUTES, Reason
 from traderecon.records.facts import Fact
-from traderecon.records.formats import BARE_CANCELS, FORMAT, decode_checked
+from traderecon.records.formats import FORMAT, WITH_ATTRIBUTES, decode_checked
 from traderecon.records.instants import iso, milliseconds
 from traderecon.records.leg_message import (
     HintCode,
@@ -30,12 +30,13 @@ from traderecon.records.leg_message import (
     to_fact,
     to_message,
 )
-from traderecon.records.legs import is_bare
+from traderecon.records.legs import leg_format
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, notional, plain
 from traderecon.records.results import (
     BREAK_STATES,
     Break,
     Check,
+    Compared,
     LastPublished,
     Operand,
     Outcome,
@@ -77,7 +78,10 @@ class CheckMessage(msgspec.Struct, gc=False):
 
 
 class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"break_": "break"}):
-    """A whole result. Codes are texts, so that a page can show those of a later version."""
+    """A whole result. Codes are texts, so that a page can show those of a later version.
+
+    ``compared`` is absent in results of earlier versions.
+    """
 
     event_id: str
     trade_id: str
@@ -90,6 +94,7 @@ class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"break_"
     legs: dict[Source, list[LegMessage[Payload]]]
     rules: RulesStamp
     event_time: str | None
+    compared: Compared | msgspec.UnsetType = msgspec.UNSET
     contested: list[str] | msgspec.UnsetType = msgspec.UNSET
     format: int | msgspec.UnsetType = msgspec.UNSET
 
@@ -278,7 +283,7 @@ def decode_published(value: bytes) -> PublishedResult:
     """What matching continues from. OtherFormat: a newer version wrote it; ValueError: it is not a result."""
     message = decode_checked(_decode_published, value)
     last = LastPublished(message.version, message.state, message.reasons, message.event_id)
-    facts = tuple([to_fact(source, leg) for source, legs in message.legs.items() for leg in legs])
+    facts = tuple([to_fact(source, leg, message.format) for source, legs in message.legs.items() for leg in legs])
     return PublishedResult(message.trade_id, last, facts)
 
 
@@ -342,9 +347,17 @@ def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
         _legs(result, extras=extras),
         result.rules,
         None if result.event_time_ns is None else iso(result.event_time_ns),
+        result.compared,
         [field_name(source, field) for source, field in verdict.contested] or msgspec.UNSET,
-        BARE_CANCELS if any(is_bare(fact.leg) for fact in result.facts) else msgspec.UNSET,
+        _format(result),
     )
+
+
+def _format(result: Result) -> int | msgspec.UnsetType:
+    number = max([leg_format(fact.leg) for fact in result.facts])
+    if not SINCE_ATTRIBUTES.isdisjoint(result.verdict.reasons):
+        number = max(number, WITH_ATTRIBUTES)
+    return msgspec.UNSET if number == FORMAT else number
 
 
 def _check(check: Check) -> CheckMessage:

@@ -73,6 +73,18 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     contested: tuple[tuple[Source, str], ...] = ()
 
 
+class Compared(msgspec.Struct, frozen=True, gc=False):
+    """How far the two sides agree, in fields; ``agreed`` and ``differing`` are among those ``sent_by_both``.
+
+    A field that both sent and no check compares (it is switched off, or a side contradicts itself) is neither.
+    """
+
+    agreed: int
+    differing: int
+    sent_by_both: int
+    sent_by_one: int
+
+
 class RulesStamp(msgspec.Struct, frozen=True, gc=False):
     """The rules in force: their name, and the sha256 of their content."""
 
@@ -156,3 +168,4 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     break_: Break
     rules: RulesStamp
     event_time_ns: int | None
+    compared: Compared

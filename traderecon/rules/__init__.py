@@ -3,20 +3,30 @@
 Pure: no clock, no I/O. A rule is a value; ``FOUNDING`` is the set the product starts with.
 """
 
+from traderecon.rules.attributes import Attribute, AttributeName, Commission
+from traderecon.rules.bases import Basis, net_consideration
 from traderecon.rules.drift import Precision, Timestamp
-from traderecon.rules.pnl import BASIS, Pnl, currencies_differ, net_consideration
-from traderecon.rules.rules import FOUNDING, Rule, Rules
+from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl, currencies_differ
+from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules
 from traderecon.rules.terms import Price, Quantity, Ticker
 from traderecon.rules.tolerance import NOTHING, Absolute, Band, Base, Bound, Relative, Tolerance
 
 __all__ = [
-    "BASIS",
     "FOUNDING",
     "NOTHING",
     "Absolute",
+    "Attribute",
+    "AttributeName",
+    "AttributeRule",
     "Band",
     "Base",
+    "Basis",
     "Bound",
+    "Commission",
+    "CommissionSign",
+    "Incomplete",
+    "Multiplier",
+    "OperandSource",
     "Pnl",
     "Precision",
     "Price",

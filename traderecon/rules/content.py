@@ -15,5 +15,5 @@ def content(rules: Rules) -> dict[str, Any]:
     (60000000000, {'check': 'ticker'})
     """
     members: dict[str, Any] = msgspec.to_builtins(rules, str_keys=True)
-    checks = members.pop("checks")
-    return {**members, **{f"check {rule.name}": check for rule, check in zip(rules.checks, checks, strict=True)}}
+    checks = [*members.pop("checks"), *members.pop("attributes")]
+    return {**members, **{f"check {rule.name}": check for rule, check in zip(rules.every, checks, strict=True)}}

@@ -14,6 +14,13 @@
     tolerance_ms = "2"
     precision = "granularity_aware"
 
+    [checks.pnl]
+    basis = "cash_flow"                     # or gross, realized, mark_to_market, net_consideration_sided
+    incomplete = "break"
+
+    [checks.account]
+    must_be_present = true                  # a side that sends no account fails the check
+
 Numbers may be strings or TOML numbers; both are read as exact decimals.
 """
 
@@ -24,14 +31,17 @@ import msgspec
 
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
+from traderecon.rules.attributes import Attribute, AttributeName, Commission
+from traderecon.rules.bases import Basis
 from traderecon.rules.drift import Precision, Timestamp
-from traderecon.rules.pnl import Pnl
-from traderecon.rules.rules import FOUNDING, Rule, Rules
+from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl
+from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules
 from traderecon.rules.terms import Price, Quantity
 from traderecon.rules.tolerance import Absolute, Band, Base, Bound, Relative, Tolerance
 from traderecon.rules.wording import explain
 
 _MAX_GRACE_S = 31_536_000
+_ATTRIBUTES = (*FOUNDING.attributes, Attribute(AttributeName.ORDER_ID))
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
 
 
@@ -57,10 +67,28 @@ class _AmountTable(_Table, frozen=True):
     tolerance: _ToleranceTable
 
 
+class _PnlTable(_Table, frozen=True):
+    tolerance: _ToleranceTable = _ToleranceTable(absolute=Decimal(1), bound=Bound.STRICT)
+    basis: Basis = Basis.NET_CONSIDERATION
+    price_source: OperandSource = OperandSource.EXECUTION
+    quantity_source: OperandSource = OperandSource.EXECUTION
+    incomplete: Incomplete = Incomplete.NOT_CHECKED
+    commission_sign: CommissionSign = CommissionSign.COST_POSITIVE
+    multiplier_field: Multiplier | None = None
+
+
 class _TimestampTable(_Table, frozen=True):
     tolerance_ms: Decimal = Decimal(100)
     bound: Bound = Bound.INCLUSIVE
     precision: Precision = Precision.EXACT
+
+
+class _AttributeTable(_Table, frozen=True):
+    must_be_present: bool = False
+
+
+class _CommissionTable(_AttributeTable, frozen=True):
+    tolerance: _ToleranceTable = _ToleranceTable(absolute=ZERO)
 
 
 class _ChecksTable(_Table, frozen=True):
@@ -68,7 +96,16 @@ class _ChecksTable(_Table, frozen=True):
     quantity: bool | _AmountTable = True
     price: bool | _AmountTable = True
     timestamp: bool | _TimestampTable = True
-    pnl: bool | _AmountTable = True
+    pnl: bool | _PnlTable = True
+    side: bool | _AttributeTable = True
+    currency: bool | _AttributeTable = True
+    account: bool | _AttributeTable = True
+    counterparty: bool | _AttributeTable = True
+    broker: bool | _AttributeTable = True
+    commission: bool | _CommissionTable = True
+    trade_date: bool | _AttributeTable = True
+    settlement_date: bool | _AttributeTable = True
+    order_id: bool | _AttributeTable = False
 
 
 class _File(_Table, frozen=True):
@@ -86,11 +123,12 @@ def parse_rules(text: str) -> Rules:
         raise RulesError(str(error)) from None
     except msgspec.ValidationError as error:
         raise RulesError(explain(str(error), _File)) from None
-    checks = tuple(rule for founding in FOUNDING.checks if (rule := _rule(founding, file.checks)) is not None)
+    checks = [rule for founding in FOUNDING.checks if (rule := _rule(founding, file.checks)) is not None]
+    attributes = [rule for every in _ATTRIBUTES if (rule := _attribute(every, file.checks)) is not None]
     if not file.name.strip():
         raise RulesError("name is blank: results show it as the rules in force")
     if not checks:
-        raise RulesError("every check is off: every pair would match")
+        raise RulesError("every check of a term is off: every pair without attributes would match")
     if file.grace_seconds > _MAX_GRACE_S:
         raise RulesError(f"grace_seconds is {file.grace_seconds}: write at most {_MAX_GRACE_S}, a year")
     if file.pnl_required and not file.checks.pnl:
@@ -99,7 +137,8 @@ def parse_rules(text: str) -> Rules:
         )
     return Rules(
         name=file.name.strip(),
-        checks=checks,
+        checks=(*checks, *[rule for rule in attributes if rule.must_be_present]),
+        attributes=tuple([rule for rule in attributes if not rule.must_be_present]),
         grace_ns=_whole_ns(file.grace_seconds, NS_PER_S, "grace_seconds"),
         pnl_required=file.pnl_required,
     )
@@ -110,13 +149,36 @@ def _rule(founding: Rule, checks: _ChecksTable) -> Rule | None:
     table = getattr(checks, founding.name)
     if table is False:
         return None
-    if isinstance(founding, Quantity | Price | Pnl) and isinstance(table, _AmountTable):
+    if isinstance(table, _PnlTable):
+        return Pnl(
+            tolerance=_tolerance(table.tolerance, "checks.pnl.tolerance"),
+            basis=table.basis,
+            price_source=table.price_source,
+            quantity_source=table.quantity_source,
+            incomplete=table.incomplete,
+            commission_sign=table.commission_sign,
+            multiplier_field=table.multiplier_field,
+        )
+    if isinstance(founding, Quantity | Price) and isinstance(table, _AmountTable):
         tolerance = _tolerance(table.tolerance, f"checks.{founding.name}.tolerance")
         return msgspec.structs.replace(founding, tolerance=tolerance)
     if isinstance(table, _TimestampTable):
         tolerance_ns = _whole_ns(table.tolerance_ms, NS_PER_MS, "checks.timestamp.tolerance_ms")
         return Timestamp(tolerance_ns=tolerance_ns, bound=table.bound, precision=table.precision)
     return founding
+
+
+def _attribute(every: AttributeRule, checks: _ChecksTable) -> AttributeRule | None:
+    """The check with the changes of the file; None if it is off."""
+    table = getattr(checks, every.name)
+    if table is False:
+        return None
+    if isinstance(table, _CommissionTable):
+        tolerance = _tolerance(table.tolerance, "checks.commission.tolerance")
+        return Commission(tolerance=tolerance, must_be_present=table.must_be_present)
+    if isinstance(table, _AttributeTable) and isinstance(every, Attribute):
+        return Attribute(every.attribute, must_be_present=table.must_be_present)
+    return every
 
 
 def _tolerance(table: _ToleranceTable, path: str) -> Tolerance:

@@ -7,27 +7,39 @@ import msgspec
 
 from traderecon.records import RulesStamp
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
+from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.terms import Price, Quantity, Ticker
 from traderecon.rules.tolerance import Absolute, Bound
 
-Rule = Ticker | Quantity | Price | Timestamp | Pnl
+AttributeRule = Attribute | Commission
+Rule = Ticker | Quantity | Price | Timestamp | Pnl | AttributeRule
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot."""
+    """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot.
+
+    ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
+    the ``checks``.
+    """
 
     name: str
     checks: tuple[Rule, ...]
+    attributes: tuple[AttributeRule, ...] = ()
     grace_ns: int = 60 * NS_PER_S
     pnl_required: bool = False
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""
         return RulesStamp(self.name, hashlib.sha256(_encode(self)).hexdigest())
+
+    @property
+    def every(self) -> tuple[Rule, ...]:
+        """The checks and the attributes."""
+        return (*self.checks, *self.attributes)
 
 
 FOUNDING = Rules(
@@ -39,5 +51,18 @@ FOUNDING = Rules(
         Timestamp(tolerance_ns=100 * NS_PER_MS),
         Pnl(tolerance=Absolute(amount=Decimal(1), bound=Bound.STRICT)),
     ),
+    attributes=(
+        Attribute(AttributeName.SIDE),
+        Attribute(AttributeName.CURRENCY),
+        Attribute(AttributeName.ACCOUNT),
+        Attribute(AttributeName.COUNTERPARTY),
+        Attribute(AttributeName.BROKER),
+        Commission(),
+        Attribute(AttributeName.TRADE_DATE),
+        Attribute(AttributeName.SETTLEMENT_DATE),
+    ),
 )
-"""The rules of the founding text, with the boundaries decided in DOMAIN.md."""
+"""The rules of the founding text, with the boundaries decided in DOMAIN.md, and the attributes that both sides sent.
+
+An order_id is each side's own number, so only a rules file compares it.
+"""

@@ -7,20 +7,23 @@ Pure. Includes hints that depend on arrival times; a batch cannot have those.
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from traderecon.present.trade_row import COLUMNS, SENT_TEXT, join_values, spreadsheet_safe
+from traderecon.present.trade_row import COLUMNS, COUNTS, SENT_TEXT, attributes_text, join_values, spreadsheet_safe
 from traderecon.records import Source
+from traderecon.records.formats import FORMAT
 from traderecon.records.leg_message import LegMessage, ReadPayload
-from traderecon.records.result_message import decode_head, decode_result
+from traderecon.records.legs import ATTRIBUTES, names_in
+from traderecon.records.result_message import ResultMessage, decode_head, decode_result
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = ("pnl_impact", "commission")
 _CHECKED = ("quantity", "price", "timestamp", "pnl")
 _NULL = msgspec.Raw(b"null")
 _decode_value = msgspec.json.Decoder(str | None).decode
+_NO_COUNTS = ("",) * len(COUNTS)
 _GUARDED = tuple(COLUMNS.index(name) for name in SENT_TEXT)
 
 
@@ -49,6 +52,21 @@ def row(result: str | bytes) -> tuple[str, ...]:
         checks.get("ticker", not_checked)[0],
         *(cell for name in _CHECKED for cell in checks.get(name, not_checked)),
         ";".join(message.contested or ()),
+        *(_NO_COUNTS if message.compared is msgspec.UNSET else map(str, msgspec.structs.astuple(message.compared))),
+        _attributes(message, {name: outcome for name, (outcome, _) in checks.items()}),
+    )
+
+
+def _attributes(message: ResultMessage[ReadPayload], outcomes: Mapping[str, str]) -> str:
+    known = names_in(Source.EXECUTIONS, FORMAT if message.format is msgspec.UNSET else message.format)
+    names = tuple(name for name in ATTRIBUTES if name in known)
+    both = (Source.EXECUTIONS, Source.CONFIRMATIONS)
+    sides = [[leg for leg in message.legs.get(source, ()) if leg.stands] for source in both]
+    if not any(name in leg.payload for side in sides for leg in side for name in names):
+        return ""
+    values = [_effective(side, names) for side in sides]
+    return attributes_text(
+        (name, ours, theirs, outcomes.get(name, "")) for name, ours, theirs in zip(names, *values, strict=True)
     )
 
 

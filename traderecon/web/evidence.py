@@ -13,17 +13,18 @@ from typing import Any
 
 import msgspec
 
+from traderecon.present.labels import agreement
 from traderecon.present.operands import OperandText, common_prefix_length, decimal_places, padding, split_operand
 from traderecon.present.trade_row import join_values
-from traderecon.records import Operand, Outcome, Reason, Source
+from traderecon.records import Operand, Outcome, Source
 from traderecon.records.leg_message import LegMessage, ReadPayload
-from traderecon.records.legs import NAMES
+from traderecon.records.legs import ATTRIBUTES, NAMES
 from traderecon.records.result_message import CheckMessage, decode_result
 from traderecon.records.results import RulesStamp
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = {"quantity", "price", "pnl", "commission"}
-_FIRST_FIELDS = ("version", "kind", *_TERMS, "pnl_impact", "commission")
+_FIRST_FIELDS = ("version", "kind", *_TERMS, "pnl_impact", "commission", *ATTRIBUTES)
 _FIELDS = {"pnl": "pnl_impact"}
 _AMOUNT = re.compile(r"-?\d{1,60}(\.\d{1,60})?", re.ASCII)
 """An amount that is computed with here; a foreign result may have anything else, which is shown as it is."""
@@ -53,7 +54,8 @@ class Comparison(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """One result laid out; ``legs`` are all legs ever sent, by source.
 
-    ``unreadable``: the parts of a foreign result that are not shown, and why; ``rules`` may then be None.
+    ``agreement`` is empty where it is unknown. ``unreadable``: the parts of a foreign result that are not shown, and
+    why; ``rules`` may then be None.
     """
 
     event_id: str
@@ -65,6 +67,7 @@ class Evidence(msgspec.Struct, frozen=True):
     legs: Mapping[Source, tuple[Leg, ...]]
     rules: RulesStamp | None
     contested: frozenset[str]
+    agreement: str
     unreadable: tuple[str, ...] = ()
 
     def contradicts(self, source: Source) -> bool:
@@ -90,6 +93,7 @@ def evidence(result: str) -> Evidence:
         legs,
         message.rules,
         contested,
+        "" if message.compared is msgspec.UNSET else agreement(message.compared),
     )
 
 
@@ -146,6 +150,7 @@ def _foreign_evidence(result: str) -> Evidence:
         legs,
         reader.member("rules", RulesStamp, None),
         contested,
+        "",
         tuple(reader.unreadable),
     )
 
@@ -162,7 +167,7 @@ def other_fields(leg: Leg) -> list[tuple[str, str]]:
 def _comparison(check: CheckMessage, legs: Mapping[Source, tuple[Leg, ...]], contested: frozenset[str]) -> Comparison:
     """The operands of the check; if it compared nothing, the values of the effective legs."""
     amounts = check.name in _AMOUNTS
-    partner = Source.PNL if check.reason == Reason.PNL_INCONSISTENT else Source.CONFIRMATIONS
+    partner = Source.PNL if check.name == "pnl" else Source.CONFIRMATIONS
     field = _FIELDS.get(check.name, check.name)
     if check.outcome == Outcome.NOT_CHECKED:
         sides = (

@@ -39,7 +39,10 @@ TERMS = ("ticker", "quantity", "price", "timestamp")
 """Shown whether the rules check them or not."""
 
 _FIELDS = {"timestamp": "timestamp_ns", "pnl": "pnl_impact"}
-_ABOUT = ("side", "currency", "account", "broker", "counterparty", "order_id")
+_ABOUT = (
+    *("side", "currency", "account", "broker", "counterparty", "order_id"),
+    *("commission", "trade_date", "settlement_date"),
+)
 
 
 class ComparedTerm(msgspec.Struct, frozen=True):
@@ -111,7 +114,14 @@ def lay_out(break_: Break, rules: Rules) -> BreakLayout:
 
 
 def _details(leg: Execution | Confirmation) -> tuple[str, ...]:
-    return tuple(value for name in _ABOUT if (value := getattr(leg, name)))
+    return tuple(_detail(name, value) for name in _ABOUT if (value := getattr(leg, name)) is not None)
+
+
+def _detail(name: str, value: str | Decimal) -> str:
+    """An attribute in words; a bare amount or date says what it is."""
+    if name in {"commission", "trade_date", "settlement_date"}:
+        return f"{name.replace('_', ' ')} {operand_text(value)}"
+    return operand_text(value)
 
 
 def _own_details(leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str | None:

@@ -11,8 +11,13 @@ from traderecon.records.numbers import EXACT
 from traderecon.rules import (
     FOUNDING,
     Absolute,
+    Attribute,
+    AttributeName,
+    AttributeRule,
     Base,
+    Basis,
     Bound,
+    Commission,
     Pnl,
     Precision,
     Price,
@@ -32,6 +37,17 @@ _BASES = {
 }
 
 
+BASES = {
+    Basis.NET_CONSIDERATION: "net money, price * quantity - commission",
+    Basis.NET_CONSIDERATION_SIDED: "a seller's proceeds less commission, or a buyer's cost with it",
+    Basis.CASH_FLOW: "the cash that came in (a sale) or went out (a purchase, negative), commission included",
+    Basis.GROSS: "price * quantity",
+    Basis.REALIZED: "what closing the position at open_price gained, less commission",
+    Basis.MARK_TO_MARKET: "what the position gained at mark_price, less commission",
+}
+"""What each basis of the pnl check expects, in words."""
+
+
 class Term(msgspec.Struct, frozen=True):
     """One check: its name, what it requires, the allowed difference, and the reason it gives if it fails."""
 
@@ -42,18 +58,18 @@ class Term(msgspec.Struct, frozen=True):
 
 
 def terms(rules: Rules) -> list[Term]:
-    """The checks in the rules' order."""
-    return [Term(rule.name, _requirement(rule), _allowed(rule), rule.reason) for rule in rules.checks]
+    """The checks in the rules' order, then the attributes."""
+    return [Term(rule.name, _requirement(rule), _allowed(rule), rule.reason) for rule in rules.every]
 
 
 def disabled_checks(rules: Rules) -> list[str]:
     """The founding checks that these rules leave out."""
-    return sorted({rule.name for rule in FOUNDING.checks} - {rule.name for rule in rules.checks})
+    return sorted({rule.name for rule in FOUNDING.every} - {rule.name for rule in rules.every})
 
 
 def bound_of(rule: Rule) -> Bound | None:
     """Whether a difference of exactly the limit agrees; None if no tolerance applies."""
-    if isinstance(rule, Ticker):
+    if isinstance(rule, Ticker | Attribute):
         return None
     return rule.bound if isinstance(rule, Timestamp) else rule.tolerance.bound
 
@@ -71,18 +87,32 @@ def _requirement(rule: Rule) -> str:
         case Timestamp():
             return "Both sides have the same time. A time without a fraction is any moment of its second."
         case Pnl():
-            return "pnl_impact is the net money of the execution: see “The pnl check”."
+            return f"pnl_impact is {BASES[rule.basis]}: see “The pnl check”."
+        case Attribute(attribute=AttributeName.SIDE):
+            return f"Both sides bought, or both sold; {_presence(rule)}."
+        case Attribute():
+            return f"Both sides have the same {_spoken(rule)}; {_presence(rule)}."
+        case Commission():
+            return f"Both sides have the same commission, compared by value; {_presence(rule)}."
         case _:
             assert_never(rule)
 
 
+def _presence(rule: AttributeRule) -> str:
+    return "a side that sends none fails" if rule.must_be_present else "checked where both sent it"
+
+
+def _spoken(rule: Attribute) -> str:
+    return rule.name.replace("_", " ")
+
+
 def _allowed(rule: Rule) -> str:
     match rule:
-        case Ticker():
+        case Ticker() | Attribute():
             return "nothing"
         case Timestamp():
             return _limit_text(f"{milliseconds(rule.tolerance_ns)} ms", rule.bound)
-        case Quantity() | Price() | Pnl():
+        case Quantity() | Price() | Pnl() | Commission():
             return _tolerance_text(rule.tolerance)
         case _:
             assert_never(rule)
