@@ -12,7 +12,7 @@ from traderecon.matching import judge, judge_facts, sides_of
 from traderecon.matching.hints import failure_hints
 from traderecon.records import Check, Hint, Kind, Leg, Outcome, PnlSnapshot, Reason, State, Verdict
 from traderecon.records.instants import FOREVER_NS
-from traderecon.rules import FOUNDING, NOTHING, Price, Rules
+from traderecon.rules import FOUNDING, NOTHING, Absolute, Basis, Incomplete, OperandSource, Pnl, Price, Rules
 
 GRACE_NS = FOUNDING.grace_ns
 REQUIRED = msgspec.structs.replace(FOUNDING, pnl_required=True)
@@ -454,3 +454,32 @@ def test_a_required_snapshot_may_be_any_where_nothing_checks_it() -> None:
     unchecked_pnl = msgspec.structs.replace(REQUIRED, checks=REQUIRED.checks[:-1])
     assert summary(ours(), theirs(), rules=unchecked_pnl) == (State.MISMATCHED, [Reason.MISSING_PNL])
     assert summary(ours(), theirs(), booked(None), rules=unchecked_pnl) == (State.MATCHED, [])
+
+
+def test_a_contested_price_of_the_broker_is_not_computed_with() -> None:
+    """Where the pnl check takes the broker's price; nor is a snapshot incomplete by it."""
+    rule = Pnl(
+        tolerance=Absolute(amount=Decimal(1)),
+        price_source=OperandSource.CONFIRMATION,
+        incomplete=Incomplete.BREAK,
+    )
+    rules = msgspec.structs.replace(FOUNDING, checks=(*FOUNDING.checks[:4], rule))
+    found = judge_facts(arrived(ours(), theirs(), theirs(price="1"), booked()), FOREVER_NS, rules)
+    assert found.reasons == (Reason.DUPLICATE_CONFLICT,)
+    assert (found.checks[4].outcome, found.checks[4].note) == (SKIPPED, TestConflicts.NOTE)
+
+
+def test_a_snapshot_that_contradicts_itself_is_not_incomplete() -> None:
+    rule = msgspec.structs.replace(FOUNDING.checks[4], incomplete=Incomplete.BREAK)
+    rules = msgspec.structs.replace(FOUNDING, checks=(*FOUNDING.checks[:4], rule))
+    found = judge_facts(arrived(ours(), theirs(), booked(), booked(commission="1")), FOREVER_NS, rules)
+    assert found.reasons == (Reason.DUPLICATE_CONFLICT,)
+    assert found.checks[4].reason is Reason.PNL_INCONSISTENT
+
+
+def test_a_realised_pnl_is_small_and_no_suspect() -> None:
+    rule = msgspec.structs.replace(FOUNDING.checks[4], basis=Basis.REALIZED)
+    rules = msgspec.structs.replace(FOUNDING, checks=(*FOUNDING.checks[:4], rule))
+    legs = (ours(side="SELL"), theirs(side="SELL"), booked("80", open_price=Decimal("189.545")))
+    found = judge_facts(arrived(*legs), FOREVER_NS, rules)
+    assert (found.reasons, found.hints) == ((Reason.PNL_INCONSISTENT,), ())

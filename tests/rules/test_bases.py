@@ -95,3 +95,8 @@ def test_a_multiplier_without_a_quantity_proves_nothing() -> None:
     cancelled = ours(quantity=None, contract_multiplier=D(50))
     check = rule(multiplier_field=Multiplier.CONTRACT_MULTIPLIER).check(cancelled, theirs(), booked())
     assert (check.outcome, check.note) == (Outcome.NOT_CHECKED, "price or quantity is absent")
+
+
+def test_what_a_side_lacks_makes_no_snapshot_incomplete() -> None:
+    check = rule(basis=Basis.CASH_FLOW, incomplete=Incomplete.BREAK).check(ours(), theirs(), booked())
+    assert (check.outcome, check.note) == (Outcome.NOT_CHECKED, "side is absent")

@@ -67,7 +67,7 @@ def test_only_the_execution_counts() -> None:
     snapshot = booked("60019", "1")
     execution, confirmation = ours(price="300.10", quantity="200"), theirs(price="300.05", quantity="200")
     assert RULE.check(execution, confirmation, snapshot).outcome is Outcome.PASS
-    assert RULE.judge(confirmation, booked("60009", "1")).outcome is Outcome.PASS
+    assert RULE.judge(confirmation, confirmation, booked("60009", "1")).outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize(

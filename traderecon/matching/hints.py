@@ -6,10 +6,10 @@ from decimal import Decimal
 import msgspec
 
 from traderecon.matching.sides import Sides
-from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
+from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT, notional
-from traderecon.rules import Basis, Pnl, Rules, currencies_differ, net_consideration
+from traderecon.rules import Basis, Pnl, Rules, Side, currencies_differ, net_consideration
 
 _DOUBLE_DIGITS = 16
 _DOUBLE_STEP = Decimal("1E-15")
@@ -17,6 +17,8 @@ _DOUBLE_STEP = Decimal("1E-15")
 _HALF, _TENTH = Decimal("0.5"), Decimal("0.1")
 
 _EARLY = Hint.CONFIRM_BEFORE_EXECUTION
+_PROFITS = {Basis.REALIZED, Basis.MARK_TO_MARKET}
+"""The bases that expect a profit, which is small beside the notional."""
 _BASES = {
     Basis.NET_CONSIDERATION: Hint.PNL_FITS_NET_CONSIDERATION,
     Basis.NET_CONSIDERATION_SIDED: Hint.PNL_FITS_NET_CONSIDERATION_SIDED,
@@ -62,11 +64,15 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
     if Reason.PRICE_MISMATCH in failed and _float_noise(execution.price, confirmation.price):
         yield Hint.LOOKS_LIKE_FLOAT_NOISE
     if Reason.PNL_INCONSISTENT in failed and pnl is not None:
-        if _basis_suspect(execution, pnl):
+        rule = next(rule for rule in rules.checks if isinstance(rule, Pnl))
+        if rule.basis not in _PROFITS and _basis_suspect(execution, pnl):
             yield Hint.PNL_BASIS_SUSPECT
-        if _fits_confirmation(confirmation, pnl, sides, rules):
+        if _follows(rule, (confirmation, confirmation), pnl, sides):
             yield Hint.PNL_FITS_CONFIRMATION
-        yield from _fitting_bases(execution, pnl, sides, rules)
+        legs = rule.legs(execution, confirmation)
+        for basis, hint in _BASES.items():
+            if basis is not rule.basis and _follows(msgspec.structs.replace(rule, basis=basis), legs, pnl, sides):
+                yield hint
 
 
 def _float_noise(ours: Decimal | None, theirs: Decimal | None) -> bool:
@@ -93,21 +99,9 @@ def _basis_suspect(execution: Execution, pnl: PnlSnapshot) -> bool:
     return difference > EXACT.multiply(amount, _HALF) and pnl.pnl_impact.copy_abs() < EXACT.multiply(amount, _TENTH)
 
 
-def _fitting_bases(execution: Execution, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> Iterator[Hint]:
-    """The other bases on which the snapshot follows from the execution: perhaps one of them was meant."""
-    for rule in rules.checks:
-        if isinstance(rule, Pnl):
-            for basis, hint in _BASES.items():
-                other = msgspec.structs.replace(rule, basis=basis)
-                contested = other.contested_operands(execution, pnl, sides.contested)
-                if basis is not rule.basis and not contested and other.fits(execution, pnl):
-                    yield hint
+def _follows(rule: Pnl, legs: tuple[Side, Side], pnl: PnlSnapshot, sides: Sides) -> bool:
+    """Whether the snapshot follows from these legs by this rule: perhaps they, or its basis, were meant.
 
-
-def _fits_confirmation(confirmation: Confirmation, pnl: PnlSnapshot, sides: Sides, rules: Rules) -> bool:
-    """Whether the snapshot agrees with the broker's terms. Source: DOMAIN.md 4.2 (e)."""
-    return any(
-        rule.judge(confirmation, pnl).outcome in {Outcome.PASS, Outcome.WITHIN_TOLERANCE}
-        for rule in rules.checks
-        if isinstance(rule, Pnl) and not rule.contested_operands(confirmation, pnl, sides.contested)
-    )
+    Source: DOMAIN.md 4.2 (b), (e).
+    """
+    return not rule.contested_operands(*legs, pnl, sides.contested) and rule.fits(*legs, pnl)

@@ -59,7 +59,7 @@ def _judge_pair(
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in run])
     if sides.contested:
         checks = tuple(
-            _not_checked(check, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
+            _not_checked(rule, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
             for rule, check in zip(run, checks, strict=True)
         )
     pnl_missing = rules.pnl_required and not _pnl_compared(checks, pnl)
@@ -136,17 +136,17 @@ def _contested_operands(sides: Sides, rules: Rules) -> tuple[tuple[Source, str],
 
 def _contested_operands_of(rule: Rule, sides: Sides) -> Contested:
     """The contested fields that this check reads from these legs."""
-    if isinstance(rule, Pnl) and sides.execution is not None:
-        return rule.contested_operands(sides.execution, sides.pnl, sides.contested)
+    if isinstance(rule, Pnl) and sides.execution is not None and sides.confirmation is not None:
+        return rule.contested_operands(*rule.legs(sides.execution, sides.confirmation), sides.pnl, sides.contested)
     return rule.operands & sides.contested
 
 
 def _unchecked(rules: Rules, note: str) -> tuple[Check, ...]:
-    return tuple(Check(rule.name, rule.reason, Outcome.NOT_CHECKED, note=note) for rule in rules.checks)
+    return tuple(_not_checked(rule, note) for rule in rules.checks)
 
 
-def _not_checked(check: Check, note: str) -> Check:
-    return Check(check.name, check.reason, Outcome.NOT_CHECKED, note=note)
+def _not_checked(rule: Rule, note: str) -> Check:
+    return Check(rule.name, rule.reason, Outcome.NOT_CHECKED, note=note)
 
 
 def _conflict_reasons(contested: tuple[tuple[Source, str], ...]) -> list[Reason]:

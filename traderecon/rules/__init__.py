@@ -6,7 +6,7 @@ Pure: no clock, no I/O. A rule is a value; ``FOUNDING`` is the set the product s
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.bases import Basis, net_consideration
 from traderecon.rules.drift import Precision, Timestamp
-from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl, currencies_differ
+from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl, Side, currencies_differ
 from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules
 from traderecon.rules.terms import Price, Quantity, Ticker
 from traderecon.rules.tolerance import NOTHING, Absolute, Band, Base, Bound, Relative, Tolerance
@@ -34,6 +34,7 @@ __all__ = [
     "Relative",
     "Rule",
     "Rules",
+    "Side",
     "Ticker",
     "Timestamp",
     "Tolerance",

@@ -49,6 +49,10 @@ class Multiplier(Word):
     CONTRACT_MULTIPLIER = "contract_multiplier"
 
 
+_SOURCES = {
+    OperandSource.EXECUTION: Source.EXECUTIONS,
+    OperandSource.CONFIRMATION: Source.CONFIRMATIONS,
+}
 _NET, _COST = Basis.NET_CONSIDERATION, CommissionSign.COST_POSITIVE
 
 
@@ -68,48 +72,53 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
     @property
     def operands(self) -> Fields:
         """The fields that the check may read."""
-        sides = {self._source(self.price_source), self._source(self.quantity_source)}
-        return self._fields(sides, sides)
+        return self._fields(_SOURCES[self.price_source], _SOURCES[self.quantity_source])
+
+    def legs(self, execution: Execution, confirmation: Confirmation) -> tuple[Side, Side]:
+        """The leg whose price the check computes with, and the one whose quantity."""
+        return (
+            execution if self.price_source is OperandSource.EXECUTION else confirmation,
+            execution if self.quantity_source is OperandSource.EXECUTION else confirmation,
+        )
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the snapshot with the sides that the rule names."""
-        price_leg = execution if self.price_source is OperandSource.EXECUTION else confirmation
-        quantity_leg = execution if self.quantity_source is OperandSource.EXECUTION else confirmation
-        return self.judge(price_leg, pnl, quantity_leg)
+        return self.judge(*self.legs(execution, confirmation), pnl)
 
     def contested_operands(
-        self, leg: Side, pnl: PnlSnapshot | None, contested: Fields, quantity_leg: Side | None = None
+        self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot | None, contested: Fields
     ) -> Fields:
         """The contested fields that ``judge`` reads: currencies only if leg and snapshot both have one."""
-        other = leg if quantity_leg is None else quantity_leg
-        fields = self._fields({leg.source}, {other.source}) - {(leg.source, "currency"), (Source.PNL, "currency")}
-        currencies = {(side.source, "currency"): side.currency for side in (leg, pnl) if side is not None}
-        if all(currency is not None or field in contested for field, currency in currencies.items()):
-            fields |= currencies.keys() if pnl is not None else set()
+        currencies = {(leg.source, "currency"): leg.currency for leg in (price_leg, pnl) if leg is not None}
+        fields = self._fields(price_leg.source, quantity_leg.source)
+        if pnl is None or any(currency is None and field not in contested for field, currency in currencies.items()):
+            fields -= {(price_leg.source, "currency"), (Source.PNL, "currency")}
         return contested & fields
 
-    def judge(self, leg: Side, pnl: PnlSnapshot | None, quantity_leg: Side | None = None) -> Check:
-        """Compare a snapshot with a leg, or with the price of one and the quantity of another.
+    def judge(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot | None) -> Check:
+        """Compare a snapshot with the price of one leg and the quantity of one, which may be the same.
 
-        Without a snapshot, across currencies, or without an operand nothing is proven; a missing operand of the
-        snapshot is a FAIL where the rule says that ``incomplete`` is a break.
+        Without a snapshot, across currencies, or without an operand nothing is proven; an operand that the snapshot
+        lacks is a FAIL where ``incomplete`` is a break.
         """
         if pnl is None:
             return self._not_checked("no pnl snapshot")
         if pnl.pnl_impact is None:
-            return self._incomplete("pnl_impact is absent")
-        if pnl.currency is not None and currencies_differ(leg, pnl):
-            return self._not_checked(f"{pnl.currency} against {leg.currency}, no rate")
-        amount: Decimal | str | None = None
-        if quantity_leg is None or quantity_leg is leg:
-            amount = self._founding(leg, pnl)
-        if amount is None:
-            amount = self.expected(leg, pnl, leg if quantity_leg is None else quantity_leg)
-        if isinstance(amount, str):
-            return self._incomplete(amount)
-        return compare(self.name, self.reason, amount, pnl.pnl_impact, self.tolerance, note=self.basis.value)
+            return self._incomplete("pnl_impact")
+        if pnl.currency is not None and currencies_differ(price_leg, pnl):
+            return self._not_checked(f"{pnl.currency} against {price_leg.currency}, no rate")
+        amount = self._founding(price_leg, quantity_leg, pnl)
+        if amount is not None:
+            return compare(self.name, self.reason, amount, pnl.pnl_impact, self.tolerance, note=_NET.value)
+        for name in operand_names(self.basis):
+            if name != "side" and getattr(pnl, name) is None:
+                return self._incomplete(name)
+        found = self.expected(price_leg, quantity_leg, pnl)
+        if isinstance(found, str):
+            return self._not_checked(found)
+        return compare(self.name, self.reason, found, pnl.pnl_impact, self.tolerance, note=self.basis.value)
 
-    def expected(self, leg: Side, pnl: PnlSnapshot, quantity_leg: Side, side: str | None = None) -> Decimal | str:
+    def expected(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot, side: str | None = None) -> Decimal | str:
         """What the basis expects of ``pnl_impact``, or which operand is absent. ``side``: in place of the leg's."""
         quantity = quantity_leg.quantity
         if self.multiplier_field is not None:
@@ -121,48 +130,48 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
         if commission is not None and self.commission_sign is CommissionSign.CASH_FLOW:
             commission = commission.copy_negate()
         return expected(
-            self.basis, Operands(leg.price, quantity, side or leg.side, commission, pnl.open_price, pnl.mark_price)
+            self.basis,
+            Operands(price_leg.price, quantity, side or price_leg.side, commission, pnl.open_price, pnl.mark_price),
         )
 
-    def fits(self, leg: Side, pnl: PnlSnapshot) -> bool:
-        """Whether the snapshot follows from the leg; where no side was sent, from a purchase or from a sale."""
-        if pnl.pnl_impact is None or currencies_differ(leg, pnl):
+    def fits(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot) -> bool:
+        """Whether the snapshot follows from the legs; where no side was sent, from a purchase or from a sale."""
+        if pnl.pnl_impact is None or currencies_differ(price_leg, pnl):
             return False
-        for side in (leg.side,) if leg.side is not None or "side" not in operand_names(self.basis) else ("BUY", "SELL"):
-            amount = self.expected(leg, pnl, leg, side)
+        one_way = price_leg.side is not None or "side" not in operand_names(self.basis)
+        for side in (None,) if one_way else ("BUY", "SELL"):
+            amount = self.expected(price_leg, quantity_leg, pnl, side)
             if not isinstance(amount, str):
                 check = compare(self.name, self.reason, amount, pnl.pnl_impact, self.tolerance)
                 if check.outcome is not Outcome.FAIL:
                     return True
         return False
 
-    def _founding(self, leg: Side, pnl: PnlSnapshot) -> Decimal | None:
+    def _founding(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot) -> Decimal | None:
         """``expected`` for the founding formula with every operand, which nearly every check is; None for any other."""
         if self.basis is not _NET or self.multiplier_field is not None or self.commission_sign is not _COST:
             return None
-        if leg.price is None or leg.quantity is None or pnl.commission is None:
+        if price_leg.price is None or quantity_leg.quantity is None or pnl.commission is None:
             return None
-        return net_consideration(leg.price, leg.quantity, pnl.commission)
+        return net_consideration(price_leg.price, quantity_leg.quantity, pnl.commission)
 
-    def _source(self, source: OperandSource) -> Source:
-        return Source.EXECUTIONS if source is OperandSource.EXECUTION else Source.CONFIRMATIONS
-
-    def _fields(self, price_sources: set[Source], quantity_sources: set[Source]) -> Fields:
+    def _fields(self, price_source: Source, quantity_source: Source) -> Fields:
         names = operand_names(self.basis)
-        price_fields = {"price", "currency", *(("side",) if "side" in names else ())}
-        quantity_fields = {"quantity", *(("contract_multiplier",) if self.multiplier_field is not None else ())}
+        price_fields = ("price", "currency", *(name for name in names if name == "side"))
+        quantity_fields = ("quantity", *(() if self.multiplier_field is None else (self.multiplier_field.value,)))
         return frozenset(
             {
-                *((source, field) for source in price_sources for field in price_fields),
-                *((source, field) for source in quantity_sources for field in quantity_fields),
+                *((price_source, field) for field in price_fields),
+                *((quantity_source, field) for field in quantity_fields),
                 *((Source.PNL, field) for field in ("pnl_impact", "currency", *names) if field != "side"),
             }
         )
 
-    def _incomplete(self, note: str) -> Check:
-        outcome = Outcome.FAIL if self.incomplete is Incomplete.BREAK else Outcome.NOT_CHECKED
-        reason = Reason.FIELD_MISSING if self.incomplete is Incomplete.BREAK else self.reason
-        return Check(self.name, reason, outcome, note=note)
+    def _incomplete(self, operand: str) -> Check:
+        note = f"{operand} is absent"
+        if self.incomplete is Incomplete.NOT_CHECKED:
+            return self._not_checked(note)
+        return Check(self.name, Reason.FIELD_MISSING, Outcome.FAIL, note=note)
 
     def _not_checked(self, note: str) -> Check:
         return Check(self.name, self.reason, Outcome.NOT_CHECKED, note=note)
