@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from traderecon.batch.summary import Reject, Summary
 from traderecon.intake import Rows
 from traderecon.matching import Arrival, add, judge, sides_of
+from traderecon.matching.assess import assess
 from traderecon.records import Fact, Origin, Rejected, Source, State
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Rules
@@ -39,7 +40,7 @@ def summary_of(
         if verdict.state is State.PENDING:
             summary.pnl_alone += 1
         else:
-            summary.add_trade(trade_id, sides, verdict)
+            summary.add_trade(trade_id, sides, verdict, assess(sides, verdict, rules))
     return summary
 
 

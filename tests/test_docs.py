@@ -156,10 +156,15 @@ def test_the_columns_of_the_output_are_described() -> None:
 
 
 def test_the_rules_file_of_the_page_is_read() -> None:
-    (example,) = blocks(ROOT / "docs" / "matching.md", "toml")
+    examples = blocks(ROOT / "docs" / "matching.md", "toml")
+    (example,) = [text for text in examples if "name" in tomllib.loads(text)]
+    more = [text for text in examples if text != example]
     rules = parse_rules(example)
     assert rules.name == tomllib.loads(example)["name"]
     assert "ticker" not in {rule.name for rule in rules.checks}
+    assert more
+    for part in more:
+        assert parse_rules(f'name = "desk"\n{part}') != FOUNDING
 
 
 def test_every_hint_that_a_verdict_gives_is_explained() -> None:

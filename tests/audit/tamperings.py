@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from itertools import chain
+from itertools import chain, cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
@@ -593,10 +593,10 @@ def trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
 
 
 def paper_trials(subject: Subject, rng: random.Random, count: int) -> Iterator[Trial]:
-    """Tamper with the checkpoints of this database ``count`` times, each time rolled back."""
+    """Tamper with the checkpoints of this database ``count`` times, with each kind in turn, each time rolled back."""
     db = subject.connection
-    for _ in range(count):
-        tampering, copies = rng.choice(PAPER_TAMPERINGS), CheckpointCopies.of(subject.checkpoints)
+    for tampering in islice(cycle(rng.sample(PAPER_TAMPERINGS, len(PAPER_TAMPERINGS))), count):
+        copies = CheckpointCopies.of(subject.checkpoints)
         db.execute("BEGIN")
         try:
             target = tampering(rng, db, copies)

@@ -159,7 +159,7 @@ def test_the_figures_on_top_are_the_summarys() -> None:
         "Matched": "86.46 %",
         "Breaks": "13",
         "One-sided": str(run.states[State.UNMATCHED]),
-        "Notional at risk": f"{run.notional_at_risk.normalize():,f}",
+        "At stake": f"{run.at_stake[''].normalize():,f}",
         "Rows rejected": "2",
         "Duplicates ignored": "1",
     }
@@ -272,7 +272,10 @@ def test_a_truncated_list_is_marked_as_such() -> None:
     page = page_of(run)
     assert len(breaks(page)) == BREAKS_SHOWN
     assert next(iter(breaks(page))) == f"T{BREAKS_SHOWN + 19:04d}"
-    assert "The first 500 of 520, most severe first, then by notional; all of them are in results.csv." in page.text
+    assert (
+        "The first 500 of 520, most severe first, then by the money at stake; all of them are in results.csv."
+        in page.text
+    )
     assert len(table(page, "Rejected rows")) == REJECTS_SHOWN
     assert "The first 100 of 105; all of them are in results.rejects.csv." in page.text
 

@@ -72,6 +72,7 @@ def test_the_founding_sample(here: Path) -> None:
         "trade_id": "T1",
         "state": "MISMATCHED",
         "reasons": "PNL_INCONSISTENT",
+        **{"severity": "medium", "at_stake": "18954.5"},
         "hints": "CONFIRM_BEFORE_EXECUTION;PNL_BASIS_SUSPECT;TIMESTAMP_NO_TIMEZONE",
         "event_time": "2025-07-26T10:01:23Z",
         "execution_ticker": "AAPL",
@@ -216,6 +217,19 @@ def test_json_beside_a_file_is_the_summary(here: Path) -> None:
         "rejects": {"SCHEMA_INVALID": 1},
         "rows": {"executions": 5, "broker_confirmations": 2, "pnl_snapshot": 1},
         "duplicates": {"executions": 1},
+        "totals": [
+            {
+                "broker": None,
+                "currency": None,
+                "executions": "57150",
+                "confirmations": "38100",
+                "breaks": "19050",
+                "tolerated": "0",
+                "not_compared": "0",
+                "at_stake": "19050",
+                "unknown": 0,
+            }
+        ],
     }
 
 

@@ -7,6 +7,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from traderecon.records import Reason, Severity
 from traderecon.rules import (
     FOUNDING,
     Absolute,
@@ -28,6 +29,7 @@ from traderecon.rules import (
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
 from traderecon.rules.rules import Rule
+from traderecon.rules.severity import SeverityRow
 from traderecon.rules.wording import explain
 
 D = Decimal
@@ -216,6 +218,27 @@ def test_error_texts(text: str, message: str) -> None:
             'name = "x"\n[checks.timestamp]\nprecision = "vague"',
             "checks.timestamp.precision is 'vague': write exact or granularity_aware",
         ),
+        (
+            'name = "x"\n[[severity]]\nseverity = "urgent"',
+            "severity[0].severity is 'urgent': write critical or high or medium or low",
+        ),
+        ('name = "x"\n[[severity]]\nreasons = []', "severity[0].reasons is not known: did you mean reason?"),
+        (
+            'name = "x"\n[[severity]]\nseverity = "low"\n[[severity]]\nseverity = "low"\nstake_below = 5',
+            "row 2 of severity: it has a stake without a currency",
+        ),
+        (
+            'name = "x"\n[[severity]]\nseverity = "low"\nstake_at_least = -5\ncurrency = "USD"',
+            "row 1 of severity: its stake is not a number of zero or more",
+        ),
+        (
+            'name = "x"\n[[severity]]\nseverity = "low"\nopen_hours = 0',
+            "row 1 of severity: open_hours is 0: write 1 or more",
+        ),
+        (
+            'name = "x"\n[[severity]]\nseverity = "low"\nopen_hours = 87601',
+            "row 1 of severity: open_hours is 87601: write 87600 or less",
+        ),
     ],
 )
 def test_a_misspelt_or_missing_name_is_an_error(text: str, message: str) -> None:
@@ -251,6 +274,7 @@ def test_the_example_in_the_docstring_is_valid() -> None:
             Attribute(AttributeName.ACCOUNT, must_be_present=True),
         ),
         attributes=tuple([rule for rule in FOUNDING.attributes if rule.name != "account"]),
+        severity=(SeverityRow(Severity.LOW, Reason.TIMESTAMP_DRIFT),),
     )
 
 

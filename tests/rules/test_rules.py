@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from traderecon.records import RulesStamp
+from traderecon.records import RulesStamp, Severity
 from traderecon.rules import (
     FOUNDING,
     NOTHING,
@@ -24,11 +24,13 @@ from traderecon.rules import (
     Ticker,
     Timestamp,
 )
+from traderecon.rules.severity import SeverityRow
 
 SAID = {
     "name": "founding",
     "grace_ns": 60_000_000_000,
     "pnl_required": False,
+    "severity": [],
     "checks": [
         {"check": "ticker"},
         {"check": "quantity", "tolerance": {"kind": "absolute", "amount": "0", "bound": "inclusive"}},
@@ -100,6 +102,7 @@ def test_other_rules_have_another_stamp() -> None:
         msgspec.structs.replace(FOUNDING, name="other"),
         msgspec.structs.replace(FOUNDING, grace_ns=1),
         msgspec.structs.replace(FOUNDING, pnl_required=True),
+        msgspec.structs.replace(FOUNDING, severity=(SeverityRow(Severity.LOW),)),
         msgspec.structs.replace(FOUNDING, checks=FOUNDING.checks[:-1]),
         msgspec.structs.replace(FOUNDING, checks=FOUNDING.checks[::-1]),
         msgspec.structs.replace(FOUNDING, checks=(Timestamp(tolerance_ns=100_000_000, bound=Bound.STRICT),)),

@@ -14,7 +14,8 @@ from legs import SECOND_NS, booked, ours, theirs
 from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
-from traderecon.matching import judge_facts, judgement_of, result_of, to_last_published
+from traderecon.matching import judge_facts, judgement_of, result_of, sides_of, to_last_published
+from traderecon.matching.assess import assess
 from traderecon.records import Fact, Kind, LastPublished, Leg, Origin, Result, State
 from traderecon.records.checkpoint import TopicPartition
 from traderecon.records.instants import FOREVER_NS, NS_PER_MS
@@ -62,7 +63,8 @@ def results_of(trade_id: str, legs: Iterable[Leg]) -> list[Result]:
     for offset, leg in enumerate(legs):
         received_at_ns = SECOND_NS + offset * NS_PER_MS
         facts.append(Fact(msgspec.structs.replace(leg, trade_id=trade_id), Origin("in", 0, offset, received_at_ns)))
-        now = judgement_of(tuple(facts), judge_facts(facts, FOREVER_NS, FOUNDING))
+        verdict = judge_facts(facts, FOREVER_NS, FOUNDING)
+        now = judgement_of(tuple(facts), verdict, assess(sides_of(facts), verdict, FOUNDING))
         if now.verdict.state is not State.PENDING:
             published.append(result_of(now, FOUNDING.stamp(), before))
             before = to_last_published(published[-1])

@@ -20,7 +20,8 @@ from strategies import Sent, facts_of, trades
 from traderecon.matching import judge_facts, judgement_of, result_of
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS
-from traderecon.records.result_message import decode_head, encode_result, require_publishable
+from traderecon.records.result_head import decode_head, require_publishable
+from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.queries import Queries

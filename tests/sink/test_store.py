@@ -343,6 +343,8 @@ def test_a_matched_trade(store: Store) -> None:
         "ticker": "AAPL",
         "notional": "571.515",
         "severity": None,
+        "currency": None,
+        "at_stake": None,
     }
     assert one(store, "sink_offsets")["next_offset"] == 8
     assert table(store, "breaks") == []  # the result that opened it is on the other topic, and not read yet
@@ -414,7 +416,7 @@ def test_an_event_with_other_content_is_a_conflict(store: Store, caplog: pytest.
 def orphans(offset: int, version: int) -> Record:
     """A leg that arrives again for a trade that was closed at that version."""
     fact = arrived(ours(price="190.5"))[0]
-    late = late_leg_result(version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING.stamp())
+    late = late_leg_result(version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING)
     return Record(offset, offset, b"T1", encode_result(late), ())
 
 

@@ -12,10 +12,12 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.batch.outputs import Format, frame, join_parts, write_part
 from traderecon.matching import add, judge, judgement_of, result_of, sides_of
+from traderecon.matching.assess import assess
 from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.result_message import decode_head, decode_reasons, encode_result
+from traderecon.records.result_head import decode_head
+from traderecon.records.result_message import decode_reasons, encode_result
 from traderecon.rules import FOUNDING
 from traderecon.web import columns
 
@@ -26,8 +28,9 @@ def result_and_row(facts: tuple[Fact, ...]) -> tuple[bytes, tuple[str, ...]] | N
     verdict = judge(sides, FOREVER_NS, FOUNDING)
     if verdict.state is State.PENDING:
         return None
-    published = result_of(judgement_of(facts, verdict), FOUNDING.stamp())
-    return encode_result(published), table.row(facts[0].leg.trade_id, sides, verdict)
+    assessment = assess(sides, verdict, FOUNDING)
+    published = result_of(judgement_of(facts, verdict, assessment), FOUNDING.stamp())
+    return encode_result(published), table.row(facts[0].leg.trade_id, sides, verdict, assessment)
 
 
 def facts_from(sent: list[Sent]) -> tuple[Fact, ...]:

@@ -135,6 +135,8 @@ def test_reasons_on_the_overview_link_to_their_breaks(desk: Desk) -> None:
         ("state=UNMATCHED&sort=trade_id", ["ALLEGED-1", "ALONE-1"]),
         ("ticker=MSFT", ["ALONE-1"]),
         ("trade_id=PRICE-&sort=notional", ["PRICE-2", "PRICE-1"]),
+        ("trade_id=PRICE-&sort=at_stake", ["PRICE-1", "PRICE-2"]),
+        ("trade_id=PRICE-", ["PRICE-1", "PRICE-2"]),
         ("trade_id=price", []),
         ("trade_id=%25", []),
         ("reason=PRICE_MISMATCH&severity=critical", []),
@@ -333,6 +335,9 @@ def test_open_breaks_are_metrics(desk: Desk) -> None:
     assert 'traderecon_breaks_open{reason="SIDE_MISMATCH",severity="critical"} 0.0' in text
     assert 'traderecon_break_age_seconds_bucket{le="+Inf"} 22.0' in text
     assert 'traderecon_break_age_seconds_bucket{le="60"} 0.0' in text
+    assert 'traderecon_breaks_open_by_severity{severity="critical"} 3.0' in text
+    assert 'traderecon_breaks_open_by_severity{severity="low"} 0.0' in text
+    assert 'traderecon_money_at_stake{currency="",severity="critical"} 57150.0' in text
     assert "traderecon_build_info" in text
 
 
@@ -525,6 +530,7 @@ def test_an_amount_of_a_million_digits_is_shortened(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "traderecon.db")) as writer, writer:
         for table in ("results", "breaks"):
             writer.execute(f"UPDATE {table} SET notional = '1' || hex(zeroblob(499999))")
+            writer.execute(f"UPDATE {table} SET at_stake = notional")
         writer.execute(
             'UPDATE result_history SET result = replace(result, \'"quantity":"100"\', \'"quantity":"1e999999"\')'
         )

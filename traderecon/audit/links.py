@@ -18,7 +18,7 @@ from traderecon.audit.findings import Finding, Kind
 from traderecon.records.action import DeadLetterAction, Deed, decode_action
 from traderecon.records.dead_letter import DeadLetter
 from traderecon.records.formats import OtherFormat
-from traderecon.records.result_message import decode_head
+from traderecon.records.result_head import decode_head
 from traderecon.topics import Topics
 
 HISTORY, DEAD_LETTERS, ACTIONS = "result_history", "dead_letters", "dead_letter_actions"

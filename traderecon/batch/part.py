@@ -16,6 +16,7 @@ from traderecon.batch.vectorized import Lines, VectorizedRules
 from traderecon.intake import COLUMNS as FIELDS
 from traderecon.intake import Rows
 from traderecon.matching import Arrival, add, judge, sides_of
+from traderecon.matching.assess import assess
 from traderecon.present.trade_row import row
 from traderecon.records import Fact, Origin, Rejected, Source
 from traderecon.records.instants import FOREVER_NS
@@ -140,8 +141,9 @@ def _judge(trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary) 
         if sides.execution is None and sides.confirmation is None:
             summary.pnl_alone += 1
         else:
-            summary.add_trade(trade_id, sides, verdict)
-            rows.append(row(trade_id, sides, verdict))
+            assessment = assess(sides, verdict, rules)
+            summary.add_trade(trade_id, sides, verdict, assessment)
+            rows.append(row(trade_id, sides, verdict, assessment))
     return rows
 
 

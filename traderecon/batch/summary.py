@@ -11,21 +11,13 @@ from typing import Self
 import msgspec
 
 from traderecon.matching import Sides, distinct_values
+from traderecon.matching.totals import AllTotals
+from traderecon.matching.totals import add_trade as add_to_totals
+from traderecon.matching.totals import merge as merge_totals
 from traderecon.present.trade_row import join_values
-from traderecon.records import (
-    Hint,
-    Outcome,
-    PnlSnapshot,
-    Reason,
-    RejectCode,
-    Severity,
-    Source,
-    State,
-    Verdict,
-)
-from traderecon.records.codes import worst_severity
+from traderecon.records import Assessment, Hint, Outcome, Reason, RejectCode, Source, State, Verdict
 from traderecon.records.instants import NS_PER_S
-from traderecon.records.numbers import EXACT, ZERO, notional
+from traderecon.records.numbers import EXACT, ZERO
 from traderecon.records.results import BREAK_STATES
 
 BREAKS_SHOWN = 500
@@ -37,17 +29,17 @@ NS_PER_MINUTE = 60 * NS_PER_S
 
 
 class Break(msgspec.Struct, frozen=True):
-    """A trade that needs a person: its verdict, its effective legs, and its notional (price * quantity)."""
+    """A trade that needs a person: its verdict, its effective legs, and what it is about."""
 
     trade_id: str
     verdict: Verdict
     sides: Sides
-    severity: Severity
-    notional: Decimal
+    assessment: Assessment
 
-    def urgency(self) -> tuple[int, Decimal, str]:
-        """A sort key: most severe first, then largest, then by trade_id."""
-        return self.severity.rank, -self.notional, self.trade_id
+    def urgency(self) -> tuple[int, bool, Decimal, str]:
+        """A sort key: most severe first, then by money at stake (an unknown amount first), then by trade_id."""
+        stake = self.assessment.stake.amount
+        return self.assessment.severity.rank, stake is not None, (stake or ZERO).copy_negate(), self.trade_id
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
@@ -65,7 +57,7 @@ class Summary(msgspec.Struct):
     ``rows``: data lines per source; ``lines``: per index of the file; ``duplicates``: lines that repeat a fact exactly;
     ``outranked``: lines dropped because a side keeps only its highest facts; ``minutes``, ``break_minutes``: trades and
     breaks per minute of event time (UTC, since 1970); ``pnl_alone``: trades with only a pnl snapshot, which get no
-    verdict.
+    verdict; ``totals``: control totals per broker and currency.
     """
 
     rows: Counter[Source] = msgspec.field(default_factory=Counter)
@@ -81,11 +73,11 @@ class Summary(msgspec.Struct):
     break_minutes: Counter[int] = msgspec.field(default_factory=Counter)
     break_tickers: Counter[str] = msgspec.field(default_factory=Counter)
     pnl_alone: int = 0
-    notional_at_risk: Decimal = ZERO
+    totals: AllTotals = msgspec.field(default_factory=dict)
     breaks: list[Break] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
 
-    def add_trade(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
+    def add_trade(self, trade_id: str, sides: Sides, verdict: Verdict, assessment: Assessment | None) -> None:
         """Count one trade's verdict."""
         state = verdict.state
         self.states[state] += 1
@@ -99,18 +91,16 @@ class Summary(msgspec.Struct):
             self.minutes[minute] += 1
             if state.is_break:
                 self.break_minutes[minute] += 1
-        if state.is_break:
-            self._add_break(trade_id, sides, verdict)
+        add_to_totals(self.totals, sides, verdict, assessment)
+        if assessment is not None:
+            self._add_break(trade_id, sides, verdict, assessment)
 
-    def _add_break(self, trade_id: str, sides: Sides, verdict: Verdict) -> None:
-        at_risk = _notional(sides)
-        severity = worst_severity(verdict.reasons) or Severity.CRITICAL  # a break has a reason
+    def _add_break(self, trade_id: str, sides: Sides, verdict: Verdict, assessment: Assessment) -> None:
         for reason in verdict.reasons:
             self.reasons[reason] += 1
-        self.notional_at_risk = EXACT.add(self.notional_at_risk, at_risk)
         if tickers := _first_values(sides, "ticker"):
             self.break_tickers[join_values(tickers)] += 1
-        self.breaks.append(Break(trade_id, verdict, sides, severity, at_risk))
+        self.breaks.append(Break(trade_id, verdict, sides, assessment))
         if len(self.breaks) >= 8 * BREAKS_SHOWN:
             self._trim()
 
@@ -127,13 +117,22 @@ class Summary(msgspec.Struct):
             if isinstance(counts, Counter):
                 counts.update(getattr(other, field))
         self.pnl_alone += other.pnl_alone
-        self.notional_at_risk = EXACT.add(self.notional_at_risk, other.notional_at_risk)
+        merge_totals(self.totals, other.totals)
         self.breaks += other.breaks
         self.rejects = (self.rejects + other.rejects)[:REJECTS_SHOWN]
         self._trim()
 
     def _trim(self) -> None:
         self.breaks = nsmallest(BREAKS_SHOWN, self.breaks, key=Break.urgency)
+
+    @property
+    def at_stake(self) -> dict[str, Decimal]:
+        """The money at stake in the breaks, per currency; "" for amounts without one."""
+        stakes: dict[str, Decimal] = {}
+        for account, totals in sorted(self.totals.items()):
+            if totals.at_stake:
+                stakes[account.currency] = EXACT.add(stakes.get(account.currency, ZERO), totals.at_stake)
+        return stakes
 
     @property
     def trades(self) -> int:
@@ -151,16 +150,3 @@ def _first_values(sides: Sides, field: str) -> list[str]:
     return distinct_values(sides.effective(Source.EXECUTIONS), field) or distinct_values(
         sides.effective(Source.CONFIRMATIONS), field
     )
-
-
-def _notional(sides: Sides) -> Decimal:
-    """price * quantity of the execution, else of the confirmation; the largest if there are several."""
-    for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
-        amounts = [
-            notional(leg.price, leg.quantity)
-            for leg in sides.effective(source)
-            if not isinstance(leg, PnlSnapshot) and leg.price is not None and leg.quantity is not None
-        ]
-        if amounts:
-            return max(amounts)
-    return ZERO

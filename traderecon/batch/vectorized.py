@@ -15,10 +15,12 @@ from typing import Any, Self, assert_never, get_args
 import msgspec
 import polars as pl
 
+from traderecon.batch.plain_lines import AMOUNT_DIGITS, decimal_text, instant, is_plain, shortest, snapshots, terms
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Summary
 from traderecon.matching.compared import TERMS
+from traderecon.matching.totals import Account, Totals, merge
 from traderecon.present.trade_row import COLUMNS
-from traderecon.records import REASON_INFO, Hint, Outcome, Reason, Source, State
+from traderecon.records import REASON_INFO, Hint, Outcome, Reason, Severity, Source, State
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT
 from traderecon.rules import (
@@ -36,23 +38,9 @@ from traderecon.rules import (
 )
 from traderecon.rules.rules import AttributeRule, Rule
 
-_AMOUNT_DIGITS, _MS_DIGITS = 4, 6
+_MS_DIGITS = 6
 _ONE, _UNITS = Decimal(1), Decimal(10_000)
 _LARGEST = 2**62
-
-_KEY = r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,63}"
-_AMOUNT = r"-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,4})?"
-_TERMS = (
-    rf"^{_KEY},[A-Za-z0-9][A-Za-z0-9./-]{{0,15}},[1-9][0-9]{{0,7}},(0|[1-9][0-9]{{0,5}})(\.[0-9]{{1,4}})?,"
-    r"(19[89]|2[01][0-9])[0-9]-[01][0-9]-[0-3][0-9]T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-    r"(\.[0-9]{3}([0-9]{2}[1-9]|[0-9][1-9]0|[1-9]00)?)?Z$"
-)
-_PLAIN = {
-    Source.EXECUTIONS: _TERMS,
-    Source.CONFIRMATIONS: _TERMS,
-    Source.PNL: rf"^{_KEY},{_AMOUNT},{_AMOUNT}$",
-}
-_SECOND = "%Y-%m-%dT%H:%M:%S"
 
 _INDEX, _LINE, _TRADE_ID = pl.col("index"), pl.col("line"), pl.col("trade_id")
 _OURS, _THEIRS = pl.col("ticker").is_not_null(), pl.col("ticker_c").is_not_null()
@@ -60,6 +48,7 @@ _DUPLICATED = _TRADE_ID.is_duplicated()
 _PERHAPS_DUPLICATED = _TRADE_ID.hash().is_duplicated()
 _NULL = pl.lit(None, pl.String)
 _MATCHED, _MISMATCHED = pl.lit(State.MATCHED.value), pl.lit(State.MISMATCHED.value)
+_SEVERITIES = {severity.rank: severity.value for severity in Severity}
 _IS_BREAK = pl.col("state") != State.MATCHED.value
 _NO_SNAPSHOTS = pl.DataFrame(
     schema={
@@ -113,8 +102,24 @@ class VectorizedResult(msgspec.Struct, frozen=True):
         summary.minutes.update(dict(_counts(self.judged["at_ns"] // NS_PER_MINUTE)))
         summary.break_minutes.update(dict(_counts(breaks["at_ns"] // NS_PER_MINUTE)))
         summary.break_tickers.update(dict(_counts(breaks["break_ticker"])))
-        units = breaks["notional"].cast(pl.Int128).sum()
-        summary.notional_at_risk = EXACT.add(summary.notional_at_risk, EXACT.scaleb(Decimal(units), -_AMOUNT_DIGITS))
+        if len(self.judged):
+            merge(summary.totals, {Account("", ""): self._totals(breaks)})
+
+    def _totals(self, breaks: pl.DataFrame) -> Totals:
+        """The control totals; plain lines name neither a broker nor a currency."""
+        ours, theirs, stake = "notional_e", "notional_c", "stake_units"
+        agreeing = self.judged.filter(~_IS_BREAK)
+        compared = agreeing.filter(pl.all_horizontal(pl.col("price_check", "quantity_check").is_not_null()))
+        difference = _sum(agreeing, ours) - _sum(agreeing, theirs)
+        tolerated = _sum(compared, ours) - _sum(compared, theirs)
+        return Totals(
+            executions=_amount(_sum(self.judged, ours)),
+            confirmations=_amount(_sum(self.judged, theirs)),
+            breaks=_amount(_sum(breaks, ours) - _sum(breaks, theirs)),
+            tolerated=_amount(tolerated),
+            not_compared=_amount(difference - tolerated),
+            at_stake=_amount(_sum(breaks, stake)),
+        )
 
 
 class VectorizedRules(msgspec.Struct, frozen=True):
@@ -126,6 +131,8 @@ class VectorizedRules(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, rules: Rules) -> Self | None:
         """The vectorized form of these rules; None if they cannot be vectorized."""
+        if rules.severity:
+            return None
         limits: dict[str, int] = {}
         for rule in rules.checks:
             match rule:
@@ -152,14 +159,14 @@ class VectorizedRules(msgspec.Struct, frozen=True):
         different lines of one source, all its lines are left to the core; exact repetitions count as one line.
         """
         lines = {source: sent.with_row_index("index") for source, sent in lines.items()}
-        plain = _collect({source: sent.lazy().filter(_is_plain(source)) for source, sent in lines.items()})
+        plain = _collect({source: sent.lazy().filter(is_plain(source)) for source, sent in lines.items()})
         candidates = {source: sent.filter(_PERHAPS_DUPLICATED) for source, sent in plain.items()}
         repeated = {source: sent.filter(~_LINE.is_first_distinct()) for source, sent in candidates.items()}
         distinct = {
             source: sent.filter(~_INDEX.is_in(repeated[source]["index"].implode())) for source, sent in plain.items()
         }
         parsed = _collect(
-            {source: (_snapshots if source is Source.PNL else _terms)(sent.lazy()) for source, sent in distinct.items()}
+            {source: (snapshots if source is Source.PNL else terms)(sent.lazy()) for source, sent in distinct.items()}
         )
         for_core = pl.concat(
             [_without(sent, plain[source]["index"])["trade_id"] for source, sent in lines.items()]
@@ -173,7 +180,9 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             .join(accepted.get(Source.PNL, _NO_SNAPSHOTS), on="trade_id", how="full", suffix="_p", coalesce=True)
         )
         judged = self._judge_trades(trades.filter(_OURS | _THEIRS))
-        worst = judged.filter(_IS_BREAK).sort("urgency", -pl.col("notional"), "trade_id").head(BREAKS_SHOWN)["trade_id"]
+        worst = (
+            judged.filter(_IS_BREAK).sort("urgency", -pl.col("stake_units"), "trade_id").head(BREAKS_SHOWN)["trade_id"]
+        )
         repeated = {source: sent.filter(~_TRADE_ID.is_in(for_core)) for source, sent in repeated.items()}
         return VectorizedResult(
             judged=judged,
@@ -189,7 +198,7 @@ class VectorizedRules(msgspec.Struct, frozen=True):
     def _judge_trades(self, trades: pl.DataFrame) -> pl.DataFrame:
         """The output columns, and those a summary counts, for trades with a leg on at least one side."""
         both = _OURS & _THEIRS
-        notional = pl.col("units") * pl.col("shares")
+        notional, notional_c = pl.col("units") * pl.col("shares"), pl.col("units_c") * pl.col("shares_c")
         differences = {
             "ticker": (pl.col("ticker") != pl.col("ticker_c")).cast(pl.Int64),
             "quantity": (pl.col("shares") - pl.col("shares_c")).abs(),
@@ -198,8 +207,8 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             "pnl": pl.when(both).then((notional - pl.col("cost") - pl.col("impact")).abs()),
         }
         trades = trades.with_columns(
-            _instant("timestamp"),
-            _instant("timestamp_c"),
+            instant("timestamp"),
+            instant("timestamp_c"),
             **{f"{name}_off": difference for name, difference in differences.items()},
         )
         fails = {name: self._fails(name, pl.col(f"{name}_off")) for name in differences}
@@ -214,7 +223,7 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             Reason.TIMESTAMP_DRIFT: fails["timestamp"],
         }
         ours_ns, theirs_ns, impact = pl.col("ns"), pl.col("ns_c"), pl.col("impact")
-        theirs_off = (pl.col("units_c") * pl.col("shares_c") - pl.col("cost") - impact).abs()
+        theirs_off = (notional_c - pl.col("cost") - impact).abs()
         suspect = (2 * pl.col("pnl_off") > notional) & (10 * impact.abs() < notional)
         total = notional + pl.col("cost")
         fits = {  # plain lines have no side, so a purchase may have been meant, or a sale
@@ -230,6 +239,15 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             Hint.TRADE_DATE_ROLL: ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY,
         }
         state = pl.when(~both).then(pl.lit(State.UNMATCHED.value))
+        broken = ~both | pl.any_horizontal(reasons.values())
+        terms_off = pl.col("price_off") * pl.col("shares") + pl.col("quantity_off") * pl.col("units_c")
+        whole = ~both | fails["ticker"]
+        stake = (
+            pl.when(whole)
+            .then(pl.coalesce(notional, notional_c))
+            .otherwise(pl.max_horizontal(terms_off, pl.when(fails["pnl"]).then(pl.col("pnl_off"))))
+        )
+        stake = pl.when(broken).then(stake)
         urgency = [pl.when(applies).then(REASON_INFO[reason].severity.rank) for reason, applies in reasons.items()]
         return trades.select(
             "trade_id",
@@ -239,31 +257,36 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             event_time=pl.coalesce("timestamp", "timestamp_c"),
             execution_ticker="ticker",
             execution_quantity="quantity",
-            execution_price=_shortest("price"),
+            execution_price=shortest("price"),
             execution_timestamp="timestamp",
             confirmation_ticker="ticker_c",
             confirmation_quantity="quantity_c",
-            confirmation_price=_shortest("price_c"),
+            confirmation_price=shortest("price_c"),
             confirmation_timestamp="timestamp_c",
-            pnl_impact=_shortest("pnl_impact"),
-            commission=_shortest("commission"),
+            pnl_impact=shortest("pnl_impact"),
+            commission=shortest("commission"),
             ticker_check=self._outcome("ticker"),
             quantity_check=self._outcome("quantity"),
             quantity_difference=self._difference("quantity", 0),
             price_check=self._outcome("price"),
-            price_difference=self._difference("price", _AMOUNT_DIGITS),
+            price_difference=self._difference("price", AMOUNT_DIGITS),
             timestamp_check=self._outcome("timestamp"),
             timestamp_difference_ms=self._difference("timestamp", _MS_DIGITS),
             pnl_check=self._outcome("pnl"),
-            pnl_difference=self._difference("pnl", _AMOUNT_DIGITS),
+            pnl_difference=self._difference("pnl", AMOUNT_DIGITS),
             contested=_NULL,
             agreed=self._count((Outcome.PASS, Outcome.WITHIN_TOLERANCE)),
             differing=self._count((Outcome.FAIL,)),
             sent_by_both=pl.when(both).then(pl.lit(str(len(TERMS)))).otherwise(pl.lit("0")),
             sent_by_one=pl.when(both).then(pl.lit("0")).otherwise(pl.lit(str(len(TERMS)))),
             attributes=_NULL,
+            severity=pl.min_horizontal(urgency).replace_strict(_SEVERITIES, return_dtype=pl.String),
+            at_stake=decimal_text(stake, AMOUNT_DIGITS),
+            at_stake_currency=_NULL,
             urgency=pl.min_horizontal(urgency),
-            notional=pl.coalesce(notional, pl.col("units_c") * pl.col("shares_c")),
+            stake_units=stake,
+            notional_e=notional.fill_null(0),
+            notional_c=notional_c.fill_null(0),
             break_ticker=pl.coalesce("ticker", "ticker_c"),
             at_ns=pl.coalesce("ns", "ns_c"),
         )
@@ -295,13 +318,18 @@ class VectorizedRules(msgspec.Struct, frozen=True):
         )
 
     def _difference(self, check: str, digits: int) -> pl.Expr:
-        """An integer in units of 10^-digits as the shortest exact decimal text."""
-        if check not in self.limits:
-            return _NULL
-        count, unit = pl.col(f"{check}_off"), 10**digits
-        whole = (count // unit).cast(pl.String)
-        fraction = (count % unit).cast(pl.String).str.zfill(digits).str.strip_chars_end("0")
-        return pl.when(count % unit == 0).then(whole).otherwise(whole + "." + fraction)
+        """The difference of an active check, of which 10^digits units are 1, as text."""
+        return decimal_text(pl.col(f"{check}_off"), digits) if check in self.limits else _NULL
+
+
+def _sum(rows: pl.DataFrame, name: str) -> int:
+    """The exact sum of a column, which may exceed 64 bits."""
+    return int(rows[name].cast(pl.Int128).sum())
+
+
+def _amount(units: int) -> Decimal:
+    """A number of units as an amount."""
+    return EXACT.scaleb(Decimal(units), -AMOUNT_DIGITS)
 
 
 def _collect(plans: dict[Source, pl.LazyFrame]) -> Lines:
@@ -309,55 +337,10 @@ def _collect(plans: dict[Source, pl.LazyFrame]) -> Lines:
     return dict(zip(plans, pl.collect_all(plans.values()), strict=True))
 
 
-def _is_plain(source: Source) -> pl.Expr:
-    return _LINE.str.contains(_PLAIN[source])
-
-
-def _terms(plain: pl.LazyFrame) -> pl.LazyFrame:
-    """Plain lines of executions or confirmations, with quantity, price and time as integers."""
-    cells = ["ticker", "quantity", "price", "timestamp"]
-    timestamp = pl.col("timestamp")
-    fraction = timestamp.str.slice(20).str.strip_suffix("Z").str.pad_end(9, "0").cast(pl.Int64)
-    return plain.select(
-        "index", "trade_id", _LINE.str.split_exact(",", 4).struct.rename_fields(["", *cells]).struct.field(cells)
-    ).with_columns(
-        shares=pl.col("quantity").cast(pl.Int64),
-        units=_units("price"),
-        ns=timestamp.str.head(19).str.to_datetime(_SECOND, time_unit="ns", strict=False).cast(pl.Int64) + fraction,
-    )
-
-
-def _snapshots(plain: pl.LazyFrame) -> pl.LazyFrame:
-    """Plain lines of pnl snapshots, with their amounts as integers; they have no timestamp that could be invalid."""
-    cells = ["pnl_impact", "commission"]
-    return plain.select(
-        "index", "trade_id", _LINE.str.split_exact(",", 2).struct.rename_fields(["", *cells]).struct.field(cells)
-    ).with_columns(impact=_units("pnl_impact"), cost=_units("commission"), ns=pl.lit(0))
-
-
 def _without(lines: pl.DataFrame, indexes: pl.Series) -> pl.DataFrame:
     """The lines at all other indexes; row i must have index i."""
     keep = pl.repeat(value=True, n=len(lines), dtype=pl.Boolean, eager=True).scatter(indexes, values=False)
     return lines.filter(keep)
-
-
-def _units(name: str) -> pl.Expr:
-    """An amount's text as an integer in units of 0.0001."""
-    parts = pl.col(name).str.split_exact(".", 1).struct
-    return (parts[0] + parts[1].fill_null("").str.pad_end(_AMOUNT_DIGITS, "0")).cast(pl.Int64)
-
-
-def _shortest(name: str) -> pl.Expr:
-    """An amount's text without unneeded zeros, as ``plain`` writes it."""
-    text = pl.col(name)
-    short = text.str.strip_chars_end("0").str.strip_chars_end(".")
-    return pl.when(text.str.contains(".", literal=True)).then(short).otherwise(text).replace("-0", "0")
-
-
-def _instant(name: str) -> pl.Expr:
-    """A plain timestamp as ``iso`` writes it: the only unneeded fraction digits can be three zeros."""
-    text = pl.col(name)
-    return pl.when(text.str.ends_with(".000Z")).then(text.str.head(-5) + "Z").otherwise(text).alias(name)
 
 
 def _codes(conditions: Mapping[Reason, pl.Expr] | Mapping[Hint, pl.Expr]) -> pl.Expr:

@@ -9,6 +9,7 @@ import os
 import webbrowser
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -24,7 +25,9 @@ from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import NamedFile, expand
 from traderecon.cli.rules import effective_rules
 from traderecon.exit_codes import Exit
+from traderecon.matching.totals import Totals
 from traderecon.records import Source
+from traderecon.records.numbers import plain
 from traderecon.records.words import Word
 from traderecon.settings import has_display
 
@@ -216,7 +219,16 @@ def _to_json(summary: Summary) -> dict[str, object]:
         "rejects": dict(_most_frequent_first(summary.rejected)),
         "rows": dict(_most_frequent_first(summary.rows)),
         "duplicates": dict(_most_frequent_first(summary.duplicates)),
+        "totals": [
+            {"broker": account.broker or None, "currency": account.currency or None, **_amounts(totals)}
+            for account, totals in sorted(summary.totals.items())
+        ],
     }
+
+
+def _amounts(totals: Totals) -> dict[str, str | int]:
+    members = {name: getattr(totals, name) for name in totals.__struct_fields__}
+    return {name: plain(value) if isinstance(value, Decimal) else value for name, value in members.items()}
 
 
 def _most_frequent_first(counts: Counter[Code]) -> list[tuple[Code, int]]:

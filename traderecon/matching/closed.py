@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from traderecon.matching.assess import assess
 from traderecon.matching.lifecycle import IdentifiedFact
 from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import sides_of
-from traderecon.records import Fact, LastPublished, Reason, Result, RulesStamp, Source, State, Verdict
+from traderecon.records import Fact, LastPublished, Reason, Result, Source, State, Verdict
 from traderecon.records.bounds import RIVALS
+from traderecon.rules import Rules
 
 ORPHAN_LATE = Verdict(State.UNMATCHED, (Reason.ORPHAN_LATE,))
 MAX_LATE_LEGS = RIVALS
@@ -43,12 +45,14 @@ def claims_trade(fact: Fact) -> bool:
 
 
 def late_leg_result(
-    version: int, late: Sequence[IdentifiedFact], last_published: LastPublished | None, rules: RulesStamp
+    version: int, late: Sequence[IdentifiedFact], last_published: LastPublished | None, rules: Rules
 ) -> Result:
     """The result of a closed trade's late legs (at least one): a break, ``version`` plus one for each leg.
 
     ``version`` is the trade's last before it was closed.
     """
     facts, identities = tuple([row.fact for row in late]), [row.identity for row in late]
-    result = result_of(Judgement(facts, identities, sides_of(facts), ORPHAN_LATE), rules, last_published)
+    sides = sides_of(facts)
+    judgement = Judgement(facts, identities, sides, ORPHAN_LATE, assess(sides, ORPHAN_LATE, rules))
+    result = result_of(judgement, rules.stamp(), last_published)
     return msgspec.structs.replace(result, version=version + len(late))

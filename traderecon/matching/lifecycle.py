@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from traderecon.matching.assess import assess
 from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import Sides, sides_of
@@ -138,4 +139,5 @@ def _grace_end_ns(facts: Sequence[Fact], rules: Rules) -> int | None:
 
 def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
     sides = sides_of(facts)
-    return Judgement(facts, identities, sides, judge(sides, watermark_ns, rules))
+    verdict = judge(sides, watermark_ns, rules)
+    return Judgement(facts, identities, sides, verdict, assess(sides, verdict, rules))

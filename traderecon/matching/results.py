@@ -7,6 +7,7 @@ import msgspec
 from traderecon.matching.compared import compare_fields
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.records import (
+    Assessment,
     Break,
     Fact,
     LastPublished,
@@ -27,12 +28,13 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
-    """A set of facts and its verdict, with the identity of each fact and the effective legs."""
+    """A set of facts and its verdict, with the identity of each fact, the effective legs, and what a break is about."""
 
     facts: Sequence[Fact]
     identities: Sequence[str]
     sides: Sides
     verdict: Verdict
+    assessment: Assessment | None = None
 
 
 class _Claim(msgspec.Struct, gc=False):
@@ -51,10 +53,10 @@ def to_last_published(result: Result, upto: int = -1) -> LastPublished:
     return LastPublished(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
 
 
-def judgement_of(facts: Sequence[Fact], verdict: Verdict) -> Judgement:
+def judgement_of(facts: Sequence[Fact], verdict: Verdict, assessment: Assessment | None = None) -> Judgement:
     """The judgement of these facts; of identical facts the last counts."""
     by_identity = {identity(fact.leg): fact for fact in facts}
-    return Judgement([*by_identity.values()], [*by_identity], sides_of(facts), verdict)
+    return Judgement([*by_identity.values()], [*by_identity], sides_of(facts), verdict, assessment)
 
 
 def result_of(
@@ -81,6 +83,7 @@ def result_of(
         rules=rules,
         event_time_ns=judgement.sides.event_time_ns,
         compared=compare_fields(judgement.sides, judgement.verdict.checks),
+        assessment=judgement.assessment,
     )
 
 

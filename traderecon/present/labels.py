@@ -2,6 +2,7 @@
 
 from traderecon.present.figures import count
 from traderecon.records import Compared, Hint, Outcome, RejectCode, Source, State
+from traderecon.records.result_message import RemedyMessage
 
 SOURCES: dict[Source, str] = {
     Source.EXECUTIONS: "our executions",
@@ -28,6 +29,20 @@ def agreement(compared: Compared) -> str:
         return f"Nothing was sent by both sides; one side sent {count(compared.sent_by_one, 'field')}."
     whole = f"The sides agree on {compared.agreed} of the {count(compared.sent_by_both, 'field')} that both sent."
     return f"{whole} One side alone sent {count(compared.sent_by_one, 'field')}." if compared.sent_by_one else whole
+
+
+def remedy_text(remedy: RemedyMessage) -> str:
+    """What would clear a break, in words.
+
+    >>> remedy_text(RemedyMessage("price", "0.006")), remedy_text(RemedyMessage("pnl", "1", above=True))
+    ('a price tolerance of 0.006', 'a pnl tolerance of more than 1')
+    >>> remedy_text(RemedyMessage("price", "190.5", "executions.price"))
+    'executions.price = 190.5'
+    """
+    if remedy.field is not None:
+        return f"{remedy.field} = {remedy.value}"
+    unit = " ms" if remedy.check == "timestamp" else ""
+    return f"a {remedy.check} tolerance of {'more than ' if remedy.above else ''}{remedy.value}{unit}"
 
 
 OUTCOMES: dict[Outcome, str] = {

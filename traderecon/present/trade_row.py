@@ -7,7 +7,7 @@ import msgspec
 
 from traderecon.matching import Sides, distinct_values
 from traderecon.matching.compared import compare_fields
-from traderecon.records import Check, Leg, PnlSnapshot, Source, Verdict
+from traderecon.records import Assessment, Check, Leg, PnlSnapshot, Source, Verdict
 from traderecon.records.instants import iso
 from traderecon.records.legs import ATTRIBUTES, has_attributes
 from traderecon.records.numbers import plain
@@ -40,17 +40,21 @@ COLUMNS = (
     "sent_by_both",
     "sent_by_one",
     "attributes",
+    "severity",
+    "at_stake",
+    "at_stake_currency",
 )
 """Amounts are exact decimals, times ISO 8601 UTC; values that were not sent and disabled checks are empty.
 
 If one version was sent with several values of a field, its cell has all of them; ``contested`` names such fields, as
 ``executions.price``. ``agreed`` to ``sent_by_one`` count fields. ``attributes`` has those that a side sent, as JSON:
-``{"currency":{"execution":"USD","confirmation":"EUR","check":"FAIL"}}``.
+``{"currency":{"execution":"USD","confirmation":"EUR","check":"FAIL"}}``. Of a break ``severity`` and the money at
+stake.
 """
 
 COUNTS = ("agreed", "differing", "sent_by_both", "sent_by_one")
 LISTS = ("reasons", "hints", "contested")
-SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker", "attributes")
+SENT_TEXT = ("trade_id", "execution_ticker", "confirmation_ticker", "attributes", "at_stake_currency")
 """The columns with a sender's own text."""
 
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
@@ -65,6 +69,7 @@ _FORMULA = re.compile(f"(^|[;\\t\\r\\n])([{_IGNORED}]*)(?=[{_SIGNS}])")
 _DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
 _NOT_CHECKED = ("", "")
+_NO_ASSESSMENT = ("", "", "")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -86,7 +91,7 @@ def join_values(texts: Iterable[str]) -> str:
     return " | ".join(sorted(texts))
 
 
-def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
+def row(trade_id: str, sides: Sides, verdict: Verdict, assessment: Assessment | None) -> tuple[str, ...]:
     """One trade in the order of ``COLUMNS``; the codes of a list joined by ``;``."""
     execution = _side(sides, Source.EXECUTIONS)
     confirmation = _side(sides, Source.CONFIRMATIONS)
@@ -111,6 +116,7 @@ def row(trade_id: str, sides: Sides, verdict: Verdict) -> tuple[str, ...]:
         ";".join(field_name(source, field) for source, field in verdict.contested),
         *map(str, msgspec.structs.astuple(compare_fields(sides, verdict.checks))),
         _attributes(sides, verdict),
+        *(_NO_ASSESSMENT if assessment is None else _assessment(assessment)),
     )
 
 
@@ -126,6 +132,11 @@ def attributes_text(values: Iterable[tuple[str, str, str, str]]) -> str:
         if ours or theirs
     }
     return _encode(cells).decode() if cells else ""
+
+
+def _assessment(assessment: Assessment) -> tuple[str, str, str]:
+    stake = assessment.stake
+    return assessment.severity, "" if stake.amount is None else plain(stake.amount), stake.currency or ""
 
 
 def _attributes(sides: Sides, verdict: Verdict) -> str:

@@ -11,6 +11,7 @@ FOREVER_NS = 2**63 - 1
 """A watermark after the end of every grace: the end of a batch run."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _FIRST_NS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1) * NS_PER_S
 _LAST_NS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(seconds=1) * NS_PER_S + NS_PER_S - 1
 
@@ -47,6 +48,19 @@ def iso(instant_ns: int) -> str:
     if digits.endswith("000"):
         digits = digits[:3] if digits.endswith("000000") else digits[:6]
     return f"{_second(epoch_s)}.{digits}Z"
+
+
+def hours_after(text: str, hours: int) -> str:
+    """An instant of ISO 8601, as ``iso`` writes it, a number of hours later; at most the end of the year 9999.
+
+    ValueError: it is no instant.
+
+    >>> hours_after("2025-07-26T10:01:23.5Z", 24)
+    '2025-07-27T10:01:23.5Z'
+    """
+    start = datetime.fromisoformat(f"{text[:19]}+00:00")
+    later = start + timedelta(hours=min(hours, (_LAST - start) // timedelta(hours=1)))
+    return later.isoformat()[:19] + text[19:]
 
 
 @lru_cache(maxsize=4_096)

@@ -1,23 +1,20 @@
 """A published result, encoded and decoded: the records of ``reconciled`` and ``mismatch``.
 
     Result  -> encode_result ->  JSON  -> decode_result    ->  ResultMessage     every field
-                                       -> decode_head      ->  ResultHead        what the sink's columns need
-                                              -> require_publishable             refuses what we never publish
+                                       -> decode_head      ->  ResultHead        see ``result_head``
                                        -> decode_published ->  PublishedResult   what matching continues from
 
 Decimals are strings of digits, times ISO 8601 UTC, the drift and its tolerance decimal milliseconds.
 Source: CONTRACT.md, Topics.
 """
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Generic, Literal, NamedTuple, get_args
 
 import msgspec
 
-from traderecon.records.codes import SINCE_ATTRIBUTES, Reason
+from traderecon.records.codes import SINCE_ATTRIBUTES, Reason, Severity
 from traderecon.records.facts import Fact
 from traderecon.records.formats import FORMAT, WITH_ATTRIBUTES, decode_checked
 from traderecon.records.instants import iso, milliseconds
@@ -31,35 +28,25 @@ from traderecon.records.leg_message import (
     to_message,
 )
 from traderecon.records.legs import leg_format
-from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, notional, plain
+from traderecon.records.numbers import plain
 from traderecon.records.results import (
-    BREAK_STATES,
+    Assessment,
     Break,
     Check,
     Compared,
     LastPublished,
     Operand,
     Outcome,
+    Remedy,
     Result,
     RulesStamp,
     State,
-    break_id,
 )
 from traderecon.records.sources import Source
 from traderecon.records.words import one_of
 
 BYTES_WITH_EXTRAS = 800_000
 """A larger result leaves out the unknown fields of its legs: it must fit into a batch."""
-SHOWN_CHARACTERS = 100
-"""Of a foreign amount, this much is shown."""
-
-_AMOUNT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_NS_PER_US = 1_000
-
-Version = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 PublishedState = Literal["MATCHED", "MISMATCHED", "UNMATCHED", "CANCELLED"]
 ReasonCode = Annotated[str, one_of(Reason)]
 
@@ -77,10 +64,37 @@ class CheckMessage(msgspec.Struct, gc=False):
     note: str = ""
 
 
+class StakeMessage(msgspec.Struct, frozen=True, gc=False):
+    """The money at stake, in digits; ``amount`` is None where the legs do not say, ``currency`` where none was sent."""
+
+    amount: str | None = None
+    currency: str | None = None
+
+
+class EscalationMessage(msgspec.Struct, frozen=True, gc=False):
+    """How many hours after it was opened the break becomes more urgent, and how urgent."""
+
+    after_hours: Annotated[int, msgspec.Meta(ge=1)]
+    severity: Severity
+
+
+class RemedyMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One change that would clear the break: ``value`` for a field of a leg (as executions.price), or a tolerance.
+
+    Without ``field`` the absolute tolerance of ``check`` that is enough, ``above``: that must be larger than ``value``.
+    """
+
+    check: str
+    value: str | None
+    field: str | None = None
+    above: bool = False
+
+
 class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"break_": "break"}):
     """A whole result. Codes are texts, so that a page can show those of a later version.
 
-    ``compared`` is absent in results of earlier versions.
+    ``compared`` is absent in results of earlier versions. ``at_stake``, ``severity``, ``escalation`` and
+    ``would_clear`` are those of a break, absent in any other result.
     """
 
     event_id: str
@@ -95,6 +109,10 @@ class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"break_"
     rules: RulesStamp
     event_time: str | None
     compared: Compared | msgspec.UnsetType = msgspec.UNSET
+    at_stake: StakeMessage | msgspec.UnsetType = msgspec.UNSET
+    severity: Annotated[str, one_of(Severity)] | msgspec.UnsetType = msgspec.UNSET
+    escalation: EscalationMessage | msgspec.UnsetType = msgspec.UNSET
+    would_clear: list[RemedyMessage] | msgspec.UnsetType = msgspec.UNSET
     contested: list[str] | msgspec.UnsetType = msgspec.UNSET
     format: int | msgspec.UnsetType = msgspec.UNSET
 
@@ -123,110 +141,10 @@ class _PublishedMessage(msgspec.Struct, gc=False):
     format: int = FORMAT
 
 
-class HeadTerms(msgspec.Struct, frozen=True, gc=False):
-    """The instrument and the amounts of a leg, as digits."""
-
-    ticker: str | None = None
-    quantity: str | None = None
-    price: str | None = None
-
-
-HeadPayload = TypeVar("HeadPayload")
-
-
-class HeadLeg(msgspec.Struct, Generic[HeadPayload], frozen=True, gc=False):
-    """A leg in the head: its terms, whether it is effective, when the log received it."""
-
-    payload: HeadPayload
-    stands: bool
-    received_at: Instant | None = None
-
-
-class HeadLegs(msgspec.Struct, frozen=True, gc=False):
-    """The legs by source. A ``ticker`` in a snapshot is an unknown field of any type."""
-
-    executions: tuple[HeadLeg[HeadTerms], ...] = ()
-    broker_confirmations: tuple[HeadLeg[HeadTerms], ...] = ()
-    pnl_snapshot: tuple[HeadLeg[msgspec.Raw], ...] = ()
-
-
-class Size(NamedTuple):
-    """What a trade is about: instrument, |price * quantity| in digits, time (ISO 8601); None if no leg has it."""
-
-    ticker: str | None
-    notional: str | None
-    event_time: str | None
-
-
-class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"break_": "break"}):
-    """The part of a result that the sink needs; checks and most of the legs are never decoded.
-
-    Fields have the same meaning as in ``ResultMessage``.
-    """
-
-    event_id: str
-    trade_id: str
-    version: Version
-    state: PublishedState
-    reasons: tuple[Reason, ...]
-    hints: tuple[str, ...]
-    break_: Break
-    legs: HeadLegs
-    event_time: str | None
-    format: int = FORMAT
-
-    @property
-    def is_break(self) -> bool:
-        """Whether a person is needed."""
-        return self.state in BREAK_STATES
-
-    @property
-    def size(self) -> Size:
-        """From the effective execution, else the confirmation; if legs contradict each other, the largest amount.
-
-        ArithmeticError: its amounts are not numbers.
-        """
-        ticker: str | None = None
-        amount: Decimal | None = None
-        for side in (self.legs.executions, self.legs.broker_confirmations):
-            effective = [leg.payload for leg in side if leg.stands]
-            tickers = sorted({terms.ticker for terms in effective if terms.ticker is not None})
-            if ticker is None and tickers:
-                ticker = " | ".join(tickers)
-            if amount is None:
-                amounts = [
-                    notional(Decimal(terms.price), Decimal(terms.quantity))
-                    for terms in effective
-                    if terms.quantity and terms.price
-                ]
-                amount = max(amounts, default=None)
-        return Size(ticker, None if amount is None else plain(amount), self.event_time)
-
-    @property
-    def tickers(self) -> set[str]:
-        """Every ticker that a leg names, of every version and side."""
-        sides = (self.legs.executions, self.legs.broker_confirmations)
-        return {leg.payload.ticker for side in sides for leg in side if leg.payload.ticker is not None}
-
-    @property
-    def received_at_ns(self) -> int | None:
-        """When the last leg, which decided, was received. None if a side is missing: then time decided."""
-        legs = self.legs
-        if not (legs.executions and legs.broker_confirmations):
-            return None
-        last = _EPOCH
-        for side in (legs.executions, legs.broker_confirmations, legs.pnl_snapshot):
-            for leg in side:
-                if leg.received_at is not None and leg.received_at > last:
-                    last = leg.received_at
-        return (last - _EPOCH) // _MICROSECOND * _NS_PER_US if last is not _EPOCH else None
-
-
 _encode = msgspec.json.Encoder().encode
 _decode_result = msgspec.json.Decoder(ResultMessage[ReadPayload]).decode
 _decode_reasons = msgspec.json.Decoder(_Reasons).decode
 _decode_published = msgspec.json.Decoder(_PublishedMessage).decode
-_decode_head = msgspec.json.Decoder(ResultHead).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -244,39 +162,6 @@ def decode_result(value: bytes | str) -> ResultMessage[ReadPayload]:
 def decode_reasons(value: bytes | str) -> tuple[str, ...]:
     """The codes of a result's reasons; nothing else in it is looked at."""
     return _decode_reasons(value).reasons
-
-
-def decode_head(value: bytes | str) -> ResultHead:
-    """What the sink needs of a result. OtherFormat: a newer version wrote it; MsgspecError: it is not a result."""
-    return decode_checked(_decode_head, value)
-
-
-def require_publishable(head: ResultHead) -> None:
-    """ValueError, saying what is wrong: a result that no version of TradeRecon publishes, though it can be decoded.
-
-    It has a trade_id; a break has reasons, no other result has any; the id of the break is made from the trade; amounts
-    are within the digits that intake allows.
-    """
-    trade_id, reasons = head.trade_id, head.reasons
-    if not trade_id:
-        raise ValueError("its trade_id is empty")
-    if head.is_break and not reasons:
-        raise ValueError(f"trade {trade_id!r} is {head.state} without a reason")
-    if reasons and not head.is_break:
-        raise ValueError(f"trade {trade_id!r} is {head.state}, but it has reasons: {', '.join(reasons)}")
-    if head.break_.id != break_id(trade_id):
-        raise ValueError(f"trade {trade_id!r} has the break {head.break_.id!r}, not {break_id(trade_id)!r}")
-    amounts: set[str | None] = set()  # the sides agree on most
-    for side in (head.legs.executions, head.legs.broker_confirmations):
-        for leg in side:
-            amounts.add(leg.payload.quantity)
-            amounts.add(leg.payload.price)
-    for text in amounts:
-        if text is not None and not _AMOUNT.fullmatch(text):
-            raise ValueError(
-                f"trade {trade_id!r} has the amount {text[:SHOWN_CHARACTERS]!r}, not a number of at most "
-                f"{INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
-            )
 
 
 def decode_published(value: bytes) -> PublishedResult:
@@ -327,6 +212,7 @@ def _text(text: str | None) -> str | None:
     return text or None
 
 
+_NO_ASSESSMENT = (msgspec.UNSET, msgspec.UNSET, msgspec.UNSET, msgspec.UNSET)
 _Texts = Mapping[type, Callable[[Any], str | None]]
 
 _OPERANDS: _Texts = {Decimal: plain, int: iso, str: _text, type(None): _text}
@@ -334,7 +220,8 @@ _DIFFERENCES: _Texts = {Decimal: plain, int: milliseconds, type(None): _text}
 
 
 def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
-    verdict = result.verdict
+    verdict, assessment = result.verdict, result.assessment
+    stake, severity, escalation, would_clear = _NO_ASSESSMENT if assessment is None else _assessment(assessment)
     return ResultMessage(
         result.event_id,
         result.trade_id,
@@ -348,9 +235,33 @@ def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
         result.rules,
         None if result.event_time_ns is None else iso(result.event_time_ns),
         result.compared,
+        stake,
+        severity,
+        escalation,
+        would_clear,
         [field_name(source, field) for source, field in verdict.contested] or msgspec.UNSET,
         _format(result),
     )
+
+
+def _assessment(
+    assessment: Assessment,
+) -> tuple[StakeMessage, Severity, EscalationMessage | msgspec.UnsetType, list[RemedyMessage]]:
+    stake, escalation = assessment.stake, assessment.escalation
+    return (
+        StakeMessage(None if stake.amount is None else plain(stake.amount), stake.currency),
+        assessment.severity,
+        msgspec.UNSET if escalation is None else EscalationMessage(*escalation),
+        [remedy_message(remedy) for remedy in assessment.would_clear],
+    )
+
+
+def remedy_message(remedy: Remedy) -> RemedyMessage:
+    """The remedy with its field and value as texts."""
+    if remedy.field is None:
+        value: str | None = difference_text(remedy.value) if isinstance(remedy.value, Decimal | int) else None
+        return RemedyMessage(remedy.check, value, above=remedy.above)
+    return RemedyMessage(remedy.check, operand_text(remedy.value), field_name(*remedy.field))
 
 
 def _format(result: Result) -> int | msgspec.UnsetType:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from traderecon.records.codes import Hint, Reason
+from traderecon.records.codes import Hint, Reason, Severity
 from traderecon.records.digest import sha256
 from traderecon.records.facts import Fact
 from traderecon.records.sources import Source
@@ -85,6 +85,42 @@ class Compared(msgspec.Struct, frozen=True, gc=False):
     sent_by_one: int
 
 
+class Stake(msgspec.Struct, frozen=True, gc=False):
+    """The money that a break is about, exact and never negative; None where the legs do not say.
+
+    ``currency``: the standard code that a leg sent.
+    """
+
+    amount: Decimal | None
+    currency: str | None = None
+
+
+class Remedy(msgspec.Struct, frozen=True, gc=False):
+    """One change that would clear a break by itself: another tolerance of a check, or another value of one field.
+
+    ``field`` and ``value``: a field with its source, as executions.price, and the value to send. Where ``field`` is
+    None, ``value`` is the smallest absolute tolerance of ``check``, in the unit of its difference; ``above``: the bound
+    is strict, so the tolerance must be larger than that.
+    """
+
+    check: str
+    value: Operand
+    field: tuple[Source, str] | None = None
+    above: bool = False
+
+
+class Assessment(msgspec.Struct, frozen=True, gc=False):
+    """What a break is about: the money at stake, how urgent it is by the rules, what would clear it.
+
+    ``escalation``: how many hours after it was opened the break becomes more urgent, and how urgent.
+    """
+
+    stake: Stake
+    severity: Severity
+    would_clear: tuple[Remedy, ...] = ()
+    escalation: tuple[int, Severity] | None = None
+
+
 class RulesStamp(msgspec.Struct, frozen=True, gc=False):
     """The rules in force: their name, and the sha256 of their content."""
 
@@ -155,7 +191,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     ``facts`` are all facts of the trade, sorted by source, version and content; ``stands`` says of each whether it
     is effective for its source. ``event_time_ns`` is the execution's timestamp, else the
-    confirmation's.
+    confirmation's. ``assessment``: of a break; None in any other result.
     Source: CONTRACT.md, Topics.
     """
 
@@ -169,3 +205,4 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     rules: RulesStamp
     event_time_ns: int | None
     compared: Compared
+    assessment: Assessment | None = None

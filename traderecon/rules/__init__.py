@@ -7,7 +7,7 @@ from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.bases import Basis, net_consideration
 from traderecon.rules.drift import Precision, Timestamp
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl, Side, currencies_differ
-from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules
+from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules, bound_of
 from traderecon.rules.terms import Price, Quantity, Ticker
 from traderecon.rules.tolerance import NOTHING, Absolute, Band, Base, Bound, Relative, Tolerance
 
@@ -38,6 +38,7 @@ __all__ = [
     "Ticker",
     "Timestamp",
     "Tolerance",
+    "bound_of",
     "currencies_differ",
     "net_consideration",
 ]

@@ -21,6 +21,10 @@
     [checks.account]
     must_be_present = true                  # a side that sends no account fails the check
 
+    [[severity]]                            # see ``rules.severity``
+    reason = "TIMESTAMP_DRIFT"
+    severity = "low"
+
 Numbers may be strings or TOML numbers; both are read as exact decimals.
 """
 
@@ -36,6 +40,7 @@ from traderecon.rules.bases import Basis
 from traderecon.rules.drift import Precision, Timestamp
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl
 from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules
+from traderecon.rules.severity import SeverityRow, problem
 from traderecon.rules.terms import Price, Quantity
 from traderecon.rules.tolerance import Absolute, Band, Base, Bound, Relative, Tolerance
 from traderecon.rules.wording import explain
@@ -113,6 +118,7 @@ class _File(_Table, frozen=True):
     checks: _ChecksTable = _ChecksTable()
     grace_seconds: Decimal = Decimal(60)
     pnl_required: bool = False
+    severity: tuple[SeverityRow, ...] = ()
 
 
 def parse_rules(text: str) -> Rules:
@@ -135,12 +141,16 @@ def parse_rules(text: str) -> Rules:
         raise RulesError(
             "pnl_required is true but the pnl check is off: trades would wait for a snapshot that is never checked"
         )
+    for number, row in enumerate(file.severity, start=1):
+        if (found := problem(row)) is not None:
+            raise RulesError(f"row {number} of severity: {found}")
     return Rules(
         name=file.name.strip(),
         checks=(*checks, *[rule for rule in attributes if rule.must_be_present]),
         attributes=tuple([rule for rule in attributes if not rule.must_be_present]),
         grace_ns=_whole_ns(file.grace_seconds, NS_PER_S, "grace_seconds"),
         pnl_required=file.pnl_required,
+        severity=file.severity,
     )
 
 

@@ -10,17 +10,26 @@ from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
 from traderecon.rules.pnl import Pnl
+from traderecon.rules.severity import SeverityRow
 from traderecon.rules.terms import Price, Quantity, Ticker
 from traderecon.rules.tolerance import Absolute, Bound
 
 AttributeRule = Attribute | Commission
 Rule = Ticker | Quantity | Price | Timestamp | Pnl | AttributeRule
 
+
+def bound_of(rule: Rule) -> Bound | None:
+    """Whether a difference of exactly the limit agrees; None if no tolerance applies."""
+    if isinstance(rule, Ticker | Attribute):
+        return None
+    return rule.bound if isinstance(rule, Timestamp) else rule.tolerance.bound
+
+
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot.
+    """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot; severities.
 
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
     the ``checks``.
@@ -31,6 +40,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     attributes: tuple[AttributeRule, ...] = ()
     grace_ns: int = 60 * NS_PER_S
     pnl_required: bool = False
+    severity: tuple[SeverityRow, ...] = ()
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""

@@ -49,7 +49,7 @@ def _type_at(root: type[msgspec.Struct], path: str) -> Any:
     """The table or the enumeration at a path: ``checks.price`` of the file."""
     current: Any = root
     for name in path.split(".") if path else ():
-        hint = get_type_hints(current)[name]
+        hint = get_type_hints(current)[name.partition("[")[0]]
         types = [choice for choice in get_args(hint) or (hint,) if isinstance(choice, type)]
         current = next(choice for choice in types if issubclass(choice, msgspec.Struct | Enum))
     return current

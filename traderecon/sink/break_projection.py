@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from traderecon.records import Transition, break_id
-from traderecon.records.codes import worst_severity
-from traderecon.records.result_message import ResultHead, decode_head
+from traderecon.records.codes import Severity, worst_severity
+from traderecon.records.instants import hours_after
+from traderecon.records.result_head import ResultHead, decode_head
 from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColumns
 from traderecon.sink.decoding import json_list
 
@@ -75,8 +76,7 @@ def project(history: Iterable[HistoryEntry]) -> Projection:
 
 def result_row(head: ResultHead, decided_at: str) -> ResultColumns:
     """The ``results`` row of a trade whose newest result this is. ArithmeticError: an amount is not a number."""
-    size = head.size
-    severity = worst_severity(head.reasons)
+    size, severity = head.size, _severity(head)
     return ResultColumns(
         trade_id=head.trade_id,
         version=head.version,
@@ -88,8 +88,15 @@ def result_row(head: ResultHead, decided_at: str) -> ResultColumns:
         decided_at=decided_at,
         ticker=size.ticker,
         notional=size.notional,
+        currency=size.currency,
         severity=severity and severity.value,
+        at_stake=None if head.at_stake is None else head.at_stake.amount,
     )
+
+
+def _severity(head: ResultHead) -> Severity | None:
+    """The severity by the rules; of an earlier version's result by its reasons alone."""
+    return head.severity or worst_severity(head.reasons)
 
 
 def _decode(row: HistoryEntry) -> ResultHead:
@@ -143,7 +150,11 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     if classified is None:
         return None
     newest, changed_at = events[-1].current
-    severity, size = worst_severity(classified.reasons), newest.size
+    severity, size, escalation = _severity(classified), newest.size, classified.escalation
+    try:
+        escalates_at = None if escalation is None else hours_after(opened_at, escalation.after_hours)
+    except ValueError as error:
+        raise UnreadableResult(f"decided_at is {opened_at!r}: {error}") from error
     return BreakColumns(
         break_id=break_id(newest.trade_id),
         trade_id=newest.trade_id,
@@ -151,8 +162,12 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
         state=newest.state,
         reasons=json_list(classified.reasons),
         severity=severity and severity.value,
+        escalates_at=escalates_at,
+        escalates_to=None if escalation is None else escalation.severity.value,
         ticker=size.ticker,
         notional=size.notional,
+        currency=size.currency,
+        at_stake=None if classified.at_stake is None else classified.at_stake.amount,
         event_time=size.event_time,
         opened_at=opened_at,
         changed_at=changed_at,

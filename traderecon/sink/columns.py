@@ -21,6 +21,8 @@ class ResultColumns(NamedTuple):
     ticker: str | None
     notional: str | None
     severity: str | None
+    currency: str | None
+    at_stake: str | None
 
 
 class HistoryColumns(NamedTuple):
@@ -55,6 +57,10 @@ class BreakColumns(NamedTuple):
     resolved_at: str | None
     version: int
     event_id: str
+    currency: str | None
+    at_stake: str | None
+    escalates_at: str | None
+    escalates_to: str | None
 
 
 class BreakEventColumns(NamedTuple):

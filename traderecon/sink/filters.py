@@ -19,6 +19,7 @@ class BreakSort(Word):
     SEVERITY = "severity"
     OLDEST = "oldest"
     NEWEST = "newest"
+    AT_STAKE = "at_stake"
     NOTIONAL = "notional"
     TRADE_ID = "trade_id"
 

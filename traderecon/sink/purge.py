@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from traderecon.records.digest import sha256
 from traderecon.records.formats import OtherFormat
-from traderecon.records.result_message import decode_head
+from traderecon.records.result_head import decode_head
 
 TRADES_AT_ONCE = 500
 ROWS_AT_ONCE = 20_000

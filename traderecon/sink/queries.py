@@ -5,24 +5,25 @@ Texts are as stored: amounts exact decimals, times ISO 8601 UTC; lists are tuple
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from functools import cache
 from typing import Any, Self, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, Numeric, Select, Table, and_, case, func, select
+from sqlalchemy import ColumnElement, Engine, Select, Table, and_, func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from traderecon.records import Severity, State
+from traderecon.records import State
+from traderecon.records.numbers import EXACT, ZERO
 from traderecon.records.partition_status import decode_oldest, decode_pending
 from traderecon.sink.database import open_engine, reader_engine
-from traderecon.sink.dead_letter_queries import dead_letter_columns, dead_letter_state
-from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
+from traderecon.sink.filters import Filter
+from traderecon.sink.query_parts import columns_of, is_open, query_parts, select_rows, severity_now
 from traderecon.sink.rows import (
     BeginningRow,
     BreakEventRow,
     BreakRow,
-    DeadLetterRow,
     HistoryRow,
     LedgerRow,
     OffsetRow,
@@ -47,15 +48,12 @@ from traderecon.sink.schema import (
 UNREADABLE = (DBAPIError, PoolTimeout)
 """What a query raises if the database does not answer, or no connection is free."""
 
-OPEN = ("OPEN", "REOPENED")
 BATCH_ROWS = 1_000
 """A stream reads and yields this many rows at a time."""
 MOST_SORTED = 1_000_000
 """Most rows of a stream in an order that may change while it is read: their ids are in memory until it ends."""
 MOST_SHOWN = 50
 """Most results of one trade, and events of its break, that are read at once: a result may have 800 kB."""
-
-_LAST_CHARACTER = "\U0010ffff"
 
 
 AnyRow = TypeVar("AnyRow", bound=Struct)
@@ -101,19 +99,34 @@ class Queries:
 
     def open_breaks(self) -> OpenBreaks:
         """Open breaks by reason and by severity."""
-        by = (breaks.c.reasons, breaks.c.severity)
+        by = (breaks.c.reasons, severity_now())
         severities: Counter[str] = Counter()
         reasons: Counter[tuple[str, str]] = Counter()
-        for codes, severity, number in self._all(select(*by, func.count()).where(_is_open()).group_by(*by)):
+        for codes, severity, number in self._all(select(*by, func.count()).where(is_open()).group_by(*by)):
             severities[severity] += number
             for code in _codes(codes):
                 reasons[code, severity] += number
         return OpenBreaks(severities.total(), severities, reasons)
 
+    def stakes(self) -> dict[tuple[str, str], Decimal]:
+        """The money at stake in open breaks, exact, per currency ("": none was sent) and severity.
+
+        Infinite if the database has something else than an amount: what is unknown must alarm.
+        """
+        totals: dict[tuple[str, str], Decimal] = {}
+        rows = self._all(select(breaks.c.currency, severity_now(), breaks.c.at_stake).where(is_open()))
+        for currency, severity, stake in rows:
+            key = (currency or "", severity)
+            try:
+                totals[key] = EXACT.add(totals.get(key, ZERO), Decimal(stake or "0"))
+            except ArithmeticError:
+                totals[key] = Decimal("Infinity")
+        return totals
+
     def opened_at(self) -> list[tuple[str, int]]:
         """The seconds in which open breaks were opened (``2025-07-26T10:01:23``), and how many in each."""
         second = func.substr(breaks.c.opened_at, 1, 19)
-        query = select(second, func.count()).where(_is_open()).group_by(second)
+        query = select(second, func.count()).where(is_open()).group_by(second)
         return [(opened_at, number) for opened_at, number in self._all(query)]
 
     def dead_letter_codes(self) -> Counter[str]:
@@ -149,13 +162,13 @@ class Queries:
 
     def count(self, wanted: Filter) -> int:
         """The number of rows that match a filter."""
-        table, _, conditions, _ = _query_parts(wanted)
+        table, _, conditions, _ = query_parts(wanted)
         return int(self._all(select(func.count()).select_from(table).where(*conditions))[0][0])
 
     def rows(self, wanted: Filter, *, limit: int, offset: int = 0) -> list[Struct]:
         """One page of a list."""
-        table, row_type, conditions, order = _query_parts(wanted)
-        page = _columns_of(row_type, table).where(*conditions).order_by(*order).limit(limit).offset(offset)
+        table, row_type, conditions, order = query_parts(wanted)
+        page = select_rows(row_type, table).where(*conditions).order_by(*order).limit(limit).offset(offset)
         return [_decode_row(row_type, row) for row in self._all(page)]
 
     def stream(self, wanted: Filter) -> Iterator[list[Struct]]:
@@ -164,8 +177,8 @@ class Queries:
         A row that matches from the first page until its own page is read appears exactly once, with its values as of
         its page. A row that starts or ceases to match meanwhile may be missing. TooManyRows.
         """
-        table, row_type, conditions, order = _query_parts(wanted)
-        columns, key = _columns_of(row_type, table), dead_letters.c.id if table is dead_letters else table.c.trade_id
+        table, row_type, conditions, order = query_parts(wanted)
+        columns, key = select_rows(row_type, table), dead_letters.c.id if table is dead_letters else table.c.trade_id
         if len(order) == 1:
             pages = self._pages_by_key(columns.where(*conditions), key, descending=table is dead_letters)
         else:
@@ -188,22 +201,22 @@ class Queries:
     def trade(self, trade_id: str) -> Trade | None:
         """One trade with its history; None if it has no result."""
         with self.engine.connect() as connection:
-            trade = connection.execute(_columns_of(TradeRow, results).where(results.c.trade_id == trade_id)).first()
+            trade = connection.execute(columns_of(TradeRow, results).where(results.c.trade_id == trade_id)).first()
             if trade is None:
                 return None
             of_trade = (result_history.c.trade_id == trade_id, result_history.c.content_sha256.is_(None))
             total = connection.execute(select(func.count()).select_from(result_history).where(*of_trade)).scalar_one()
             history = connection.execute(
-                _columns_of(HistoryRow, result_history)
+                columns_of(HistoryRow, result_history)
                 .where(*of_trade)
                 # Of two results with the same version the first counts, so it must not be cut off.
                 .order_by(result_history.c.version.desc(), result_history.c.id)
                 .limit(MOST_SHOWN)
             ).all()
-            break_ = connection.execute(_columns_of(BreakRow, breaks).where(breaks.c.trade_id == trade_id)).first()
+            break_ = connection.execute(select_rows(BreakRow, breaks).where(breaks.c.trade_id == trade_id)).first()
             events = (
                 connection.execute(
-                    _columns_of(BreakEventRow, break_events)
+                    columns_of(BreakEventRow, break_events)
                     .where(break_events.c.break_id == break_.break_id)
                     .order_by(break_events.c.version.desc())
                     .limit(MOST_SHOWN)
@@ -220,7 +233,7 @@ class Queries:
         )
 
     def _table(self, row_type: type[AnyRow], table: Table, *order: Any) -> list[AnyRow]:
-        return [_decode_row(row_type, row) for row in self._all(_columns_of(row_type, table).order_by(*order))]
+        return [_decode_row(row_type, row) for row in self._all(columns_of(row_type, table).order_by(*order))]
 
     def _all(self, statement: Select[Any]) -> Sequence[Any]:
         with self.engine.connect() as connection:
@@ -253,87 +266,6 @@ class Queries:
             page = msgspec.msgpack.decode(packed, type=list[Any])
             rows = {getattr(row, key.name): row for row in self._all(columns.where(key.in_(page), *conditions))}
             yield [rows[row_id] for row_id in page if row_id in rows]
-
-
-def _query_parts(wanted: Filter) -> tuple[Table, type[Struct], list[ColumnElement[bool]], list[Any]]:
-    """Table, row type, conditions and order of a filter."""
-    match wanted:
-        case BreakFilter():
-            return breaks, BreakRow, _break_conditions(wanted), _break_order(wanted.sort)
-        case TradeFilter():
-            return results, TradeRow, _trade_conditions(wanted), _trade_order(wanted.sort)
-        case DeadLetterFilter():
-            columns = dead_letters.c
-            fields = ((columns.code, wanted.code), (columns.source_topic, wanted.topic))
-            state = _equal((dead_letter_state(), wanted.state)) if wanted.state else []
-            return dead_letters, DeadLetterRow, [*_equal(*fields), *state], [columns.id.desc()]
-
-
-def _break_conditions(wanted: BreakFilter) -> list[ColumnElement[bool]]:
-    columns = breaks.c
-    conditions = _equal(
-        (columns.severity, wanted.severity), (columns.state, wanted.state), (columns.ticker, wanted.ticker)
-    )
-    if wanted.status != Status.ALL:
-        conditions.append(_is_open() if wanted.status == Status.OPEN else columns.status == "RESOLVED")
-    return conditions + _contains(columns.reasons, wanted.reason) + _starts_with(columns.trade_id, wanted.trade_id)
-
-
-def _trade_conditions(wanted: TradeFilter) -> list[ColumnElement[bool]]:
-    columns = results.c
-    conditions = _equal((columns.state, wanted.state), (columns.ticker, wanted.ticker))
-    if wanted.reason:
-        conditions.append(columns.state.in_([state for state in State if state.is_break]))  # the only ones with reasons
-    if wanted.date:
-        conditions.append(columns.event_time.between(f"{wanted.date}T", f"{wanted.date}U"))
-    return conditions + _contains(columns.reasons, wanted.reason) + _starts_with(columns.trade_id, wanted.trade_id)
-
-
-def _starts_with(column: Any, prefix: str) -> list[ColumnElement[bool]]:
-    """A range in byte order: it can use an index, and is case-sensitive."""
-    return [column.between(prefix, prefix + _LAST_CHARACTER)] if prefix else []
-
-
-def _is_open() -> ColumnElement[bool]:
-    return breaks.c.status.in_(OPEN)
-
-
-def _equal(*fields: tuple[Any, str]) -> list[ColumnElement[bool]]:
-    return [column == value for column, value in fields if value]
-
-
-def _contains(column: Any, code: str) -> list[ColumnElement[bool]]:
-    """The JSON list of codes contains this one."""
-    return [column.contains(f'"{code}"', autoescape=True)] if code else []
-
-
-def _break_order(sort: str) -> list[Any]:
-    columns = breaks.c
-    rank = case({severity.value: rank for rank, severity in enumerate(Severity)}, value=columns.severity, else_=99)
-    order: dict[str, list[Any]] = {
-        BreakSort.SEVERITY: [rank, columns.opened_at],
-        BreakSort.OLDEST: [columns.opened_at],
-        BreakSort.NEWEST: [columns.opened_at.desc()],
-        BreakSort.NOTIONAL: [func.coalesce(columns.notional.cast(Numeric), 0).desc()],
-    }
-    return [*order.get(sort, []), columns.trade_id]
-
-
-def _trade_order(sort: str) -> list[Any]:
-    columns = results.c
-    order: dict[str, list[Any]] = {
-        TradeSort.OLDEST: [columns.event_time],
-        TradeSort.NEWEST: [columns.event_time.desc()],
-    }
-    return [*order.get(sort, []), columns.trade_id]
-
-
-@cache
-def _columns_of(row_type: type[Struct], table: Table) -> Select[Any]:
-    """Select the columns of a row type, in the order of its fields."""
-    if row_type is DeadLetterRow:
-        return select(*dead_letter_columns())
-    return select(*(table.c[name] for name in row_type.__struct_fields__))
 
 
 _decode_codes = msgspec.json.Decoder(tuple[str, ...]).decode

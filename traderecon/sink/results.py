@@ -14,7 +14,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records import Transition, break_id
-from traderecon.records.result_message import ResultHead, decode_head, require_publishable, same_content
+from traderecon.records.result_head import ResultHead, decode_head, require_publishable
+from traderecon.records.result_message import same_content
 from traderecon.records.results import BREAK_STATES
 from traderecon.sink.break_projection import HistoryEntry, Projection, UnreadableResult, project, result_row
 from traderecon.sink.chain import link

@@ -30,11 +30,16 @@ class TradeRow(Struct, frozen=True):
     decided_at: str
     ticker: str | None
     notional: str | None
+    currency: str | None
     severity: str | None
+    at_stake: str | None
 
 
 class BreakRow(Struct, frozen=True):
-    """A break: its trade, since when, and why. ``version`` and ``event_id`` are those of its newest result."""
+    """A break: its trade, since when, and why. ``version`` and ``event_id`` are those of its newest result.
+
+    ``severity`` is the one at the time it was read: a break may become more urgent with age.
+    """
 
     break_id: str
     trade_id: str
@@ -44,6 +49,8 @@ class BreakRow(Struct, frozen=True):
     severity: str
     ticker: str | None
     notional: str | None
+    currency: str | None
+    at_stake: str | None
     event_time: str | None
     opened_at: str
     changed_at: str

@@ -16,7 +16,8 @@ from traderecon.records import Source
 from traderecon.records.formats import FORMAT
 from traderecon.records.leg_message import LegMessage, ReadPayload
 from traderecon.records.legs import ATTRIBUTES, names_in
-from traderecon.records.result_message import ResultMessage, decode_head, decode_result
+from traderecon.records.result_head import decode_head
+from traderecon.records.result_message import ResultMessage, decode_result
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = ("pnl_impact", "commission")
@@ -54,7 +55,14 @@ def row(result: str | bytes) -> tuple[str, ...]:
         ";".join(message.contested or ()),
         *(_NO_COUNTS if message.compared is msgspec.UNSET else map(str, msgspec.structs.astuple(message.compared))),
         _attributes(message, {name: outcome for name, (outcome, _) in checks.items()}),
+        message.severity or "",
+        *_stake(message),
     )
+
+
+def _stake(message: ResultMessage[ReadPayload]) -> tuple[str, str]:
+    stake = message.at_stake
+    return ("", "") if stake is msgspec.UNSET else (stake.amount or "", stake.currency or "")
 
 
 def _attributes(message: ResultMessage[ReadPayload], outcomes: Mapping[str, str]) -> str:

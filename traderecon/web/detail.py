@@ -81,6 +81,8 @@ def _json(trade: Trade) -> bytes:
             "trade_id": trade.row.trade_id,
             "result": msgspec.Raw(newest(trade).encode()),
             "severity": trade.row.severity,
+            "at_stake": trade.row.at_stake,
+            "currency": trade.row.currency,
             "notional": trade.row.notional,
             "decided_at": trade.row.decided_at,
             "break": trade.break_row,

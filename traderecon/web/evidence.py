@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from traderecon.present.labels import agreement
+from traderecon.present.labels import agreement, remedy_text
 from traderecon.present.operands import OperandText, common_prefix_length, decimal_places, padding, split_operand
 from traderecon.present.trade_row import join_values
 from traderecon.records import Operand, Outcome, Source
@@ -54,7 +54,8 @@ class Comparison(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """One result laid out; ``legs`` are all legs ever sent, by source.
 
-    ``agreement`` is empty where it is unknown. ``unreadable``: the parts of a foreign result that are not shown, and
+    ``agreement`` is empty where it is unknown. ``would_clear``: each change that would clear a break by itself, in
+    words. ``unreadable``: the parts of a foreign result that are not shown, and
     why; ``rules`` may then be None.
     """
 
@@ -68,6 +69,7 @@ class Evidence(msgspec.Struct, frozen=True):
     rules: RulesStamp | None
     contested: frozenset[str]
     agreement: str
+    would_clear: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
 
     def contradicts(self, source: Source) -> bool:
@@ -94,6 +96,7 @@ def evidence(result: str) -> Evidence:
         message.rules,
         contested,
         "" if message.compared is msgspec.UNSET else agreement(message.compared),
+        tuple([remedy_text(remedy) for remedy in message.would_clear or ()]),
     )
 
 
@@ -151,7 +154,7 @@ def _foreign_evidence(result: str) -> Evidence:
         reader.member("rules", RulesStamp, None),
         contested,
         "",
-        tuple(reader.unreadable),
+        unreadable=tuple(reader.unreadable),
     )
 
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class BreakCollector(Collector):
-    """Metrics from the database: open breaks by reason, severity and age, and unaccounted offsets.
+    """Metrics from the database: open breaks by reason, severity and age, the money at stake, and unaccounted offsets.
 
     A family that cannot be read is left out, and a log line says so. If the ledger has something else than numbers, its
     offsets are infinitely many: that alarms.
@@ -35,11 +35,17 @@ class BreakCollector(Collector):
 
     def describe(self) -> list[Metric]:
         """The names, without reading the database."""
-        return [_open(), _age(), _unaccounted()]
+        return [_open(), _severities(), _stakes(), _age(), _unaccounted()]
 
     def collect(self) -> Iterator[Metric]:
         """All families that can be read, as of now."""
-        for make in (self._collect_open, self._collect_age, self._collect_unaccounted):
+        for make in (
+            self._collect_open,
+            self._collect_severities,
+            self._collect_stakes,
+            self._collect_age,
+            self._collect_unaccounted,
+        ):
             name = make.__name__.removeprefix("_collect_")
             try:
                 family = make()
@@ -58,6 +64,19 @@ class BreakCollector(Collector):
         family = _open()
         for labels, number in sorted(counts.items()):
             family.add_metric(labels, number)
+        return family
+
+    def _collect_severities(self) -> Metric:
+        counts = self._queries.open_breaks().severities
+        family = _severities()
+        for severity in Severity:
+            family.add_metric([severity], counts[severity])
+        return family
+
+    def _collect_stakes(self) -> Metric:
+        family = _stakes()
+        for labels, stake in sorted(self._queries.stakes().items()):
+            family.add_metric(labels, float(stake))
         return family
 
     def _collect_age(self) -> Metric:
@@ -104,6 +123,20 @@ def _open() -> GaugeMetricFamily:
         "traderecon_breaks_open",
         "Open breaks; one with several reasons counts in each.",
         labels=["reason", "severity"],
+    )
+
+
+def _severities() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "traderecon_breaks_open_by_severity", "Open breaks, each counted once.", labels=["severity"]
+    )
+
+
+def _stakes() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "traderecon_money_at_stake",
+        "Money at stake in open breaks; rounded, the database has the exact amounts.",
+        labels=["currency", "severity"],
     )
 
 

@@ -5,6 +5,7 @@ Every path works with and without a trailing slash. Without pages, only health a
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,8 @@ from aiohttp import web
 
 from traderecon.clock import now_ns
 from traderecon.records.instants import NS_PER_S, iso
-from traderecon.sink.filters import BreakFilter, BreakSort
+from traderecon.records.numbers import EXACT, ZERO, plain
+from traderecon.sink.filters import BreakFilter
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.telemetry import Metrics
 from traderecon.transport.app import StreamApp
@@ -25,7 +27,7 @@ from traderecon.web.server import Runner
 from traderecon.web.siblings import NO_ANSWER, Siblings
 from traderecon.web.templates import icon, page, style
 
-OLDEST_BREAKS = 10
+URGENT_BREAKS = 10
 REFRESH_S = 5
 MOST = 2**63 - 1
 """The largest number of JSON."""
@@ -105,6 +107,14 @@ def _pages(queries: Queries, broker: str) -> dict[str, RouteHandler]:
     return routes
 
 
+def _per_currency(stakes: Mapping[tuple[str, str], Decimal]) -> dict[str, str]:
+    """The money at stake per currency, over all severities, as text."""
+    totals: dict[str, Decimal] = {}
+    for (currency, _), stake in stakes.items():
+        totals[currency] = EXACT.add(totals.get(currency, ZERO), stake)
+    return {currency: plain(total) for currency, total in totals.items()}
+
+
 async def _overview(queries: Queries, broker: str, request: web.Request) -> web.StreamResponse:
     refresh = request.query.get("refresh", "on")
     if set(request.query) - {"refresh"} or refresh not in {"on", "off"}:
@@ -114,7 +124,8 @@ async def _overview(queries: Queries, broker: str, request: web.Request) -> web.
         return {
             "states": queries.states(),
             "open": queries.open_breaks(),
-            "oldest": queries.rows(BreakFilter(sort=BreakSort.OLDEST), limit=OLDEST_BREAKS),
+            "worst": queries.rows(BreakFilter(), limit=URGENT_BREAKS),
+            "stakes": _per_currency(queries.stakes()),
             "dead_letters": queries.dead_letter_codes(),
             "partition_statuses": queries.partition_statuses(),
             "last_result_at": queries.last_result_at(),

@@ -4,10 +4,10 @@ from decimal import Decimal
 
 import msgspec
 
-from traderecon.batch.report.terms import bound_of
 from traderecon.batch.summary import Break
 from traderecon.matching import Sides, distinct_values
 from traderecon.present.figures import amount, exact
+from traderecon.present.labels import remedy_text
 from traderecon.present.operands import (
     OperandText,
     common_prefix_length,
@@ -30,10 +30,11 @@ from traderecon.records import (
     Reason,
     Severity,
     Source,
+    Stake,
 )
 from traderecon.records.instants import iso, milliseconds
-from traderecon.records.result_message import operand_text
-from traderecon.rules import Bound, Rules
+from traderecon.records.result_message import operand_text, remedy_message
+from traderecon.rules import Bound, Rules, bound_of
 
 TERMS = ("ticker", "quantity", "price", "timestamp")
 """Shown whether the rules check them or not."""
@@ -77,7 +78,8 @@ class BreakLayout(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...]
     hints: tuple[Hint, ...]
     event_time: str
-    notional: str
+    stake: str
+    would_clear: tuple[str, ...]
     about: str
     execution: str | None
     confirmation: str | None
@@ -101,16 +103,24 @@ def lay_out(break_: Break, rules: Rules) -> BreakLayout:
         trade_id=break_.trade_id,
         hidden=hidden_codes(break_.trade_id),
         state=break_.verdict.state,
-        severity=break_.severity,
+        severity=break_.assessment.severity,
         reasons=break_.verdict.reasons,
         hints=break_.verdict.hints,
         event_time="" if event_time_ns is None else iso(event_time_ns),
-        notional=amount(break_.notional),
+        stake=_stake(break_.assessment.stake),
+        would_clear=tuple([remedy_text(remedy_message(remedy)) for remedy in break_.assessment.would_clear]),
         about=", ".join(common),
         execution=_own_details(sides.execution, common),
         confirmation=_own_details(sides.confirmation, common),
         compared=tuple(_compare(name, break_, checks.get(name), bounds.get(name)) for name in columns(rules)),
     )
+
+
+def _stake(stake: Stake) -> str:
+    """The money at stake with its currency; "unknown" where the legs do not say."""
+    if stake.amount is None:
+        return "unknown"
+    return f"{amount(stake.amount)} {stake.currency}" if stake.currency else amount(stake.amount)
 
 
 def _details(leg: Execution | Confirmation) -> tuple[str, ...]:

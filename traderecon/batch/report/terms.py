@@ -67,13 +67,6 @@ def disabled_checks(rules: Rules) -> list[str]:
     return sorted({rule.name for rule in FOUNDING.every} - {rule.name for rule in rules.every})
 
 
-def bound_of(rule: Rule) -> Bound | None:
-    """Whether a difference of exactly the limit agrees; None if no tolerance applies."""
-    if isinstance(rule, Ticker | Attribute):
-        return None
-    return rule.bound if isinstance(rule, Timestamp) else rule.tolerance.bound
-
-
 def _requirement(rule: Rule) -> str:
     match rule:
         case Ticker():

@@ -1,0 +1,176 @@
+"""What a break is about: the money at stake, its severity, and each single change that would clear it.
+
+    sides, verdict, rules  ->  assess  ->  Assessment; None for a trade that is not a break
+
+Pure and exact. Computed for breaks alone, so a trade that agrees pays nothing for it.
+Source: DOMAIN.md, decisions (Stake and severity); 8.1 (Counterfactual explanation).
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from traderecon.matching.sides import Sides, distinct_values
+from traderecon.records import (
+    Assessment,
+    Check,
+    Confirmation,
+    Execution,
+    Kind,
+    Operand,
+    Outcome,
+    PnlSnapshot,
+    Reason,
+    Remedy,
+    Source,
+    Stake,
+    Verdict,
+)
+from traderecon.records.currencies import currency_code
+from traderecon.records.numbers import EXACT, ZERO, canonical, notional
+from traderecon.rules import Bound, Pnl, Rule, Rules, bound_of
+from traderecon.rules.severity import urgency
+
+Side = Execution | Confirmation
+
+_FAIL = Outcome.FAIL
+_CONTESTED_AMOUNTS = {"quantity", "price", "ticker", "side", "currency", "contract_multiplier"}
+_WHOLE = frozenset(
+    {
+        Reason.MISSING_CONFIRMATION,
+        Reason.MISSING_EXECUTION,
+        Reason.CANCELLED_ONE_SIDE,
+        Reason.CANCEL_UNKNOWN_TRADE,
+        Reason.ORPHAN_LATE,
+        Reason.TICKER_MISMATCH,
+        Reason.SIDE_MISMATCH,
+        Reason.CURRENCY_MISMATCH,
+    }
+)
+"""With one of these the whole trade is at stake: a side is missing, or it states another trade."""
+
+
+def assess(sides: Sides, verdict: Verdict, rules: Rules) -> Assessment | None:
+    """The assessment of a break; None for any other verdict."""
+    if not verdict.state.is_break:
+        return None
+    stake = stake_of(sides, verdict)
+    severity, escalation = urgency(rules.severity, verdict.reasons, stake)
+    return Assessment(stake, severity, tuple(remedies(sides, verdict, rules)), escalation)
+
+
+def stake_of(sides: Sides, verdict: Verdict) -> Stake:
+    """The money that a break is about.
+
+    One side alone, or another instrument, direction or currency: the notional of the execution, else of the
+    confirmation; if a side contradicts itself, the largest of its notionals. A pair: |price difference| * quantity of
+    the execution + |quantity difference| * |price| of the confirmation, and a commission's difference; or the
+    difference of the pnl check where that is larger, since one cause often shows in both. A difference that a tolerance
+    allows counts too, in a trade that breaks.
+    """
+    ours, theirs = sides.execution, sides.confirmation
+    contested = any(source is not Source.PNL and field in _CONTESTED_AMOUNTS for source, field in verdict.contested)
+    if ours is None or theirs is None or contested or not _WHOLE.isdisjoint(verdict.reasons):
+        return Stake(_whole(sides), _currency(sides))
+    differences = {check.name: check.difference for check in verdict.checks if check.outcome is _FAIL}
+    if ours.price is None or theirs.price is None or ours.quantity is None or theirs.quantity is None:
+        terms = None
+    else:
+        price_part = notional(EXACT.subtract(ours.price, theirs.price), ours.quantity)
+        quantity_part = notional(theirs.price, EXACT.subtract(ours.quantity, theirs.quantity))
+        terms = EXACT.multiply(EXACT.add(price_part, quantity_part), _multiplier(ours, theirs))
+    parts = [amount for name in ("pnl", "commission") if isinstance(amount := differences.get(name), Decimal)]
+    if terms is not None:
+        commission = differences.get("commission")
+        parts.append(EXACT.add(terms, commission if isinstance(commission, Decimal) else ZERO))
+    return Stake(canonical(max(parts)) if parts else None, _currency(sides))
+
+
+def remedies(sides: Sides, verdict: Verdict, rules: Rules) -> Iterator[Remedy]:
+    """Each single change that would leave the trade without a reason; none where it takes more than one.
+
+    A tolerance, if only its check fails. The value of the other side in one field, or the expected pnl_impact, if every
+    check that fails then passes, and none of those that read the field fails instead.
+    """
+    execution, confirmation, pnl = sides.execution, sides.confirmation, sides.pnl
+    failed = [check for check in verdict.checks if check.outcome is _FAIL]
+    if execution is None or confirmation is None or len(failed) != len(verdict.reasons) or not failed:
+        return  # a side is missing, or something else than a check is the reason
+    by_name = {rule.name: rule for rule in rules.every}
+    if len(failed) == 1:
+        yield from _tolerance(failed[0], by_name[failed[0].name])
+    names = {check.name for check in failed}
+    for source, field, value in _changes(failed, execution, confirmation):
+        readers = [rule for rule in rules.every if (source, field) in rule.operands]
+        if not names <= {rule.name for rule in readers}:
+            continue
+        legs = _with(source, field, value, (execution, confirmation, pnl))
+        if all(rule.check(*legs).outcome is not _FAIL for rule in readers):
+            yield Remedy(failed[0].name, value, (source, field))
+
+
+def _tolerance(check: Check, rule: Rule) -> Iterator[Remedy]:
+    """The smallest tolerance with which the check passes, if it is a check that has one."""
+    if check.difference is not None:
+        yield Remedy(check.name, check.difference, above=bound_of(rule) is Bound.STRICT)
+
+
+def _changes(
+    failed: list[Check], execution: Execution, confirmation: Confirmation
+) -> Iterator[tuple[Source, str, Operand]]:
+    """The changes to try: each side's own value of a field that differs, sent by the other; the expected pnl_impact."""
+    for check in failed:
+        if check.name == Pnl.name:
+            if isinstance(check.execution, Decimal):
+                yield Source.PNL, "pnl_impact", check.execution
+            continue
+        field = "timestamp_ns" if check.name == "timestamp" else check.name
+        ours, theirs = getattr(execution, field), getattr(confirmation, field)
+        if theirs is not None:
+            yield Source.EXECUTIONS, field, theirs
+        if ours is not None:
+            yield Source.CONFIRMATIONS, field, ours
+
+
+def _with(
+    source: Source, field: str, value: Operand, legs: tuple[Execution, Confirmation, PnlSnapshot | None]
+) -> tuple[Execution, Confirmation, PnlSnapshot | None]:
+    """The legs with one field of one of them changed."""
+    execution, confirmation, pnl = legs
+    change = {field: value}
+    if source is Source.EXECUTIONS:
+        return msgspec.structs.replace(execution, **change), confirmation, pnl
+    if source is Source.CONFIRMATIONS:
+        return execution, msgspec.structs.replace(confirmation, **change), pnl
+    return execution, confirmation, None if pnl is None else msgspec.structs.replace(pnl, **change)
+
+
+def _whole(sides: Sides) -> Decimal | None:
+    """The notional of the execution, else of the confirmation, unless it is cancelled; of several the largest."""
+    for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
+        amounts = [
+            EXACT.multiply(notional(leg.price, leg.quantity), _multiplier(leg, leg))
+            for leg in sides.effective(source)
+            if not isinstance(leg, PnlSnapshot)
+            and leg.price is not None
+            and leg.quantity is not None
+            and (leg.kind is not Kind.CANCEL or sides.execution is None or sides.confirmation is None)
+        ]
+        if amounts:
+            return canonical(max(amounts))
+    return None
+
+
+def _multiplier(ours: Side, theirs: Side) -> Decimal:
+    """How many units one contract stands for: as our side says, else the other; 1 by default."""
+    return ours.contract_multiplier or theirs.contract_multiplier or Decimal(1)
+
+
+def _currency(sides: Sides) -> str | None:
+    """The currency of the execution, else of the confirmation; None if neither sent one, or it contradicts itself."""
+    for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
+        sent = distinct_values(sides.effective(source), "currency")
+        if sent:
+            return currency_code(sent[0]) if len(sent) == 1 else None
+    return None
