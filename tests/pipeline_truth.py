@@ -14,7 +14,7 @@ from pipeline_case import Installation, Running
 
 from traderecon.records import Hint
 
-ARRIVAL_HINTS = {Hint.LATE_CONFIRMATION}
+ARRIVAL_HINTS = {Hint.LATE_CONFIRMATION, Hint.LATE_EXECUTION}
 """Hints that come from arrival times, which files have not."""
 
 Row = Mapping[str, str]

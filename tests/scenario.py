@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from traderecon.intake import COLUMNS, EpochUnit, Form, Rows, decode
-from traderecon.matching import Arrival, add, judge_facts, judgement_of, result_of
+from traderecon.matching import Arrival, add, judge_facts, result_of
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import (
     Fact,
     Hint,
@@ -195,8 +196,7 @@ def play(steps: Iterable[Step], rules: Rules, grace: Grace = Grace.OVER) -> Play
         verdicts.append(judge_facts(next(iter(facts.values()), ()), _watermark_ns(now), rules))
     stamp = rules.stamp()
     results = {
-        trade_id: result_of(judgement_of(known, judge_facts(known, _watermark_ns(grace), rules)), stamp)
-        for trade_id, known in facts.items()
+        trade_id: result_of(judge_trade(known, _watermark_ns(grace), rules), stamp) for trade_id, known in facts.items()
     }
     ends = [next(iter(results.values())).verdict] if results else []
     states = [verdict.state for verdict in verdicts]

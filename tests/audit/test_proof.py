@@ -25,7 +25,8 @@ from traderecon.audit.database import open_for_audit
 from traderecon.audit.findings import Kind as Finding
 from traderecon.audit.proof import ProofError, canonical_json, make_proof
 from traderecon.audit.verify import examine
-from traderecon.matching import judge_facts, judgement_of, result_of
+from traderecon.matching import result_of
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Fact, Hint, Kind, Leg, Origin, PnlSnapshot, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import encode_result
@@ -283,9 +284,7 @@ def test_a_producers_own_field_may_have_any_name() -> None:
     for leg in (ours(granularity=3), theirs(version=1, kind=Kind.CANCEL), bare, booked()):
         others = ("timestamp", "kind", "side") if leg.source is Source.PNL else ("open_price", "commission")
         facts = (Fact(canonical_leg(leg), Origin("in", 0, 0), {**OWN, **dict.fromkeys(others, "x")}),)
-        message = json.loads(
-            encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
-        )
+        message = json.loads(encode_result(result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())))
         claim = claim_of(message)
         assert claim is not None
         [[sent]] = message["legs"].values()

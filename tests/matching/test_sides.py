@@ -206,10 +206,10 @@ def test_the_first_arrival_of_a_side_counts_not_that_of_a_snapshot() -> None:
 
     facts = (fact(booked(), 1), fact(ours(), 30), fact(theirs(), 20), fact(ours(version=2), 25))
     for order in permutations(facts):
-        assert sides_of(order).first_received_at_ns == 20
-    assert sides_of(facts[:1]).first_received_at_ns == 0
-    assert sides_of(facts[1:2]).first_received_at_ns == 30
-    assert sides_of((fact(ours(), 5), fact(theirs(), 0))).first_received_at_ns == 0
+        assert sides_of(order).waits_from_ns == 20
+    assert sides_of(facts[:1]).waits_from_ns == 0
+    assert sides_of(facts[1:2]).waits_from_ns == 30
+    assert sides_of((fact(ours(), 5), fact(theirs(), 0))).waits_from_ns == 0
 
 
 def test_event_time_is_the_executions_else_the_confirmations() -> None:
@@ -224,7 +224,7 @@ def test_the_fast_path_for_one_fact_of_each_source_gives_the_same(sent: list[Sen
     facts = facts_of(sent)
     firsts = list({fact.leg.source: fact for fact in reversed(facts)}.values())
     for subset in (facts, firsts, firsts[:1], firsts[:2]):
-        assert sides_of(subset) == _sides_of_many(subset)
+        assert sides_of(subset) == _sides_of_many(subset, last_wins=False)
 
 
 def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from legs import SECOND_NS, booked, ours, theirs
 from strategies import Sent, facts_of, trades
 
-from traderecon.matching import judge_facts, judgement_of, result_of
+from traderecon.matching import judge_facts, result_of
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.matching.results import to_last_published
 from traderecon.records import Fact, Origin, State
 from traderecon.records.formats import OtherFormat
@@ -21,7 +22,7 @@ from traderecon.rules import FOUNDING
 
 def read_back(*facts: Fact) -> tuple[PublishedResult, PublishedResult]:
     """A result on these facts as it is decoded, and as it was encoded."""
-    encoded = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    encoded = result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
     return decode_published(encode_result(encoded)), PublishedResult(
         encoded.trade_id, to_last_published(encoded), encoded.facts
     )
@@ -73,7 +74,7 @@ def test_a_result_of_a_newer_format_is_an_error() -> None:
     with pytest.raises(OtherFormat):
         decode_published(b'{"format":4}')
     encoded = result_of(
-        judgement_of([Fact(ours(), Origin("e", 0, 0))], judge_facts([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING)),
+        judge_trade([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING),
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
@@ -88,9 +89,7 @@ def test_a_time_in_another_format() -> None:
 def test_a_commission_of_an_earlier_format_was_a_field_of_the_senders_own() -> None:
     """As an earlier version published it: any value, beside the leg and not in its identity."""
     fact = Fact(ours(), Origin("e", 0, 0))
-    message = json.loads(
-        encode_result(result_of(judgement_of([fact], judge_facts([fact], 0, FOUNDING)), FOUNDING.stamp()))
-    )
+    message = json.loads(encode_result(result_of(judge_trade([fact], 0, FOUNDING), FOUNDING.stamp())))
     message["legs"]["executions"][0]["payload"] |= {"commission": 5, "trade_date": ["today"]}
     (read,) = decode_published(json.dumps(message).encode()).facts
     assert read.leg == fact.leg

@@ -11,6 +11,7 @@ from strategies import Sent, as_json, facts_of, trades
 
 from traderecon.intake import decode
 from traderecon.matching import judge_facts, judgement_of, result_of
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict, break_id
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import difference_text, encode_result, operand_text
@@ -27,7 +28,7 @@ def test_a_result() -> None:
         Fact(theirs(price="190.505", timestamp_ns=SECOND_NS - 90_000_001, granularity=9), Origin("c.csv", 0, 2)),
         Fact(booked("95.00", version=2), Origin("pnl_snapshot", 0, 1)),
     ]
-    published = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
     message = json.loads(encode_result(published), parse_float=Decimal)
     assert list(message)[:5] == ["event_id", "trade_id", "version", "state", "reasons"]
     assert message == {
@@ -109,6 +110,12 @@ def test_a_result() -> None:
         },
         "rules": {"name": "founding", "sha256": FOUNDING.stamp().sha256},
         "event_time": "2025-07-26T10:01:23Z",
+        "at_stake": {"amount": "18954.5", "currency": None},
+        "severity": "medium",
+        "would_clear": [
+            {"check": "pnl", "value": "18954.5", "above": True},
+            {"check": "pnl", "value": "19049.5", "field": "pnl_snapshot.pnl_impact"},
+        ],
         "compared": {"agreed": 4, "differing": 0, "sent_by_both": 4, "sent_by_one": 1},
     }
 
@@ -116,9 +123,7 @@ def test_a_result() -> None:
 def test_a_result_too_large_for_a_batch_leaves_out_unknown_fields() -> None:
     note: dict[str, str | msgspec.Raw] = {"note": "x" * 60_000}
     facts = [Fact(ours(version=version), Origin("t", 0, version), note) for version in range(1, 20)]
-    message = json.loads(
-        encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
-    )
+    message = json.loads(encode_result(result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())))
     assert len(message["legs"]["executions"]) == 19
     assert not [leg for leg in message["legs"]["executions"] if "note" in leg["payload"]]
 
@@ -131,7 +136,7 @@ def check(name: str, reason: str, outcome: str, *operands: str | None, note: str
 
 def test_a_check_that_was_not_made_has_no_operands() -> None:
     facts = [Fact(theirs(kind=Kind.CANCEL), Origin("t", 0, 0))]
-    published = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
     message = json.loads(encode_result(published))
     assert message["checks"][0] == check(
         "ticker", "TICKER_MISMATCH", "NOT_CHECKED", None, None, None, None, note="the other side is missing"
@@ -176,7 +181,7 @@ def comparable(leg: Leg) -> Leg:
 @given(trades())
 def test_a_payload_is_a_message_with_the_same_leg(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    published = result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp())
     message = json.loads(encode_result(published), parse_float=Decimal)
     assert [(source, leg["offset"]) for source, legs in message["legs"].items() for leg in legs] == [
         (fact.leg.source, fact.origin.offset) for fact in published.facts
@@ -191,7 +196,7 @@ def test_a_payload_is_a_message_with_the_same_leg(sent: list[Sent]) -> None:
 @given(trades())
 def test_a_result_has_no_number_that_could_be_rounded(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    encoded = encode_result(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp()))
+    encoded = encode_result(result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp()))
 
     def no_float(text: str) -> None:
         raise AssertionError(text)
@@ -211,7 +216,7 @@ def test_unknown_fields_are_included(extra: dict[str, object]) -> None:
     message = f'{json.dumps({**ROW, **extra})[:-1]}, "hint": 190.500, "": [1E+2]}}'
     fact = decode(Source.EXECUTIONS, message.encode(), Origin("executions", 0, 1))
     assert isinstance(fact, Fact)
-    published = result_of(judgement_of([fact], judge_facts([fact], FOREVER_NS, FOUNDING)), FOUNDING.stamp())
+    published = result_of(judge_trade([fact], FOREVER_NS, FOUNDING), FOUNDING.stamp())
     (leg,) = json.loads(encode_result(published), parse_float=str)["legs"]["executions"]
     sent = {**extra, "hint": "190.500", "": ["1E+2"]}
     assert {name: value for name, value in leg["payload"].items() if name in sent} == sent

@@ -275,6 +275,7 @@ def test_the_example_in_the_docstring_is_valid() -> None:
         ),
         attributes=tuple([rule for rule in FOUNDING.attributes if rule.name != "account"]),
         severity=(SeverityRow(Severity.LOW, Reason.TIMESTAMP_DRIFT),),
+        last_wins=True,
     )
 
 

@@ -31,6 +31,7 @@ SAID = {
     "grace_ns": 60_000_000_000,
     "pnl_required": False,
     "severity": [],
+    "last_wins": False,
     "checks": [
         {"check": "ticker"},
         {"check": "quantity", "tolerance": {"kind": "absolute", "amount": "0", "bound": "inclusive"}},
@@ -102,6 +103,7 @@ def test_other_rules_have_another_stamp() -> None:
         msgspec.structs.replace(FOUNDING, name="other"),
         msgspec.structs.replace(FOUNDING, grace_ns=1),
         msgspec.structs.replace(FOUNDING, pnl_required=True),
+        msgspec.structs.replace(FOUNDING, last_wins=True),
         msgspec.structs.replace(FOUNDING, severity=(SeverityRow(Severity.LOW),)),
         msgspec.structs.replace(FOUNDING, checks=FOUNDING.checks[:-1]),
         msgspec.structs.replace(FOUNDING, checks=FOUNDING.checks[::-1]),

@@ -17,7 +17,8 @@ from msgspec.structs import replace
 from sink.outputs import results_of
 from strategies import Sent, facts_of, trades
 
-from traderecon.matching import judge_facts, judgement_of, result_of
+from traderecon.matching import result_of
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS
 from traderecon.records.result_head import decode_head, require_publishable
@@ -48,9 +49,7 @@ MATCH = encode_result(results_of("T1", [ours(), theirs()])[-1])
 @given(trades(snapshots=False))
 def test_every_result_has_a_finite_notional(sent: list[Sent]) -> None:
     facts = facts_of(sent)
-    published = encode_result(
-        result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), FOUNDING.stamp())
-    )
+    published = encode_result(result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp()))
     head = decode_head(published)
     require_publishable(head)
     notional = head.size.notional

@@ -2,7 +2,8 @@
 
 from legs import SECOND_NS, arrived, ours, theirs
 
-from traderecon.matching import judge_facts, judgement_of, result_of, to_last_published
+from traderecon.matching import result_of, to_last_published
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import Leg
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -13,7 +14,7 @@ STAMP = FOUNDING.stamp()
 
 def line(*legs: Leg) -> str:
     facts = arrived(*legs)
-    return break_line(result_of(judgement_of(facts, judge_facts(facts, FOREVER_NS, FOUNDING)), STAMP))
+    return break_line(result_of(judge_trade(facts, FOREVER_NS, FOUNDING), STAMP))
 
 
 def test_a_break_line_has_the_differences() -> None:
@@ -29,9 +30,9 @@ def test_a_missing_side_has_no_differences() -> None:
 
 
 def test_a_resolved_break_has_no_reasons() -> None:
-    first = result_of(judgement_of(arrived(ours()), judge_facts(arrived(ours()), FOREVER_NS, FOUNDING)), STAMP)
+    first = result_of(judge_trade(arrived(ours()), FOREVER_NS, FOUNDING), STAMP)
     both = arrived(ours(), theirs())
-    resolved = result_of(judgement_of(both, judge_facts(both, FOREVER_NS, FOUNDING)), STAMP, to_last_published(first))
+    resolved = result_of(judge_trade(both, FOREVER_NS, FOUNDING), STAMP, to_last_published(first))
     assert break_line(resolved).startswith("break resolved trade='T1' state=MATCHED version=2 event=")
 
 

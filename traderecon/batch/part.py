@@ -136,7 +136,7 @@ def _collect(
 def _judge(trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary) -> list[tuple[str, ...]]:
     rows = []
     for trade_id, facts in trades.items():
-        sides = sides_of(facts)
+        sides = sides_of(facts, last_wins=rules.last_wins)
         verdict = judge(sides, FOREVER_NS, rules)
         if sides.execution is None and sides.confirmation is None:
             summary.pnl_alone += 1

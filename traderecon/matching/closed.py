@@ -52,7 +52,7 @@ def late_leg_result(
     ``version`` is the trade's last before it was closed.
     """
     facts, identities = tuple([row.fact for row in late]), [row.identity for row in late]
-    sides = sides_of(facts)
+    sides = sides_of(facts, last_wins=rules.last_wins)
     judgement = Judgement(facts, identities, sides, ORPHAN_LATE, assess(sides, ORPHAN_LATE, rules))
     result = result_of(judgement, rules.stamp(), last_published)
     return msgspec.structs.replace(result, version=version + len(late))

@@ -18,7 +18,7 @@ from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import Sides, sides_of
 from traderecon.matching.verdict import judge
-from traderecon.records import Fact, LastPublished, Result, RulesStamp, Source, State
+from traderecon.records import Fact, LastPublished, Result, RulesStamp, State, identity
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
@@ -97,7 +97,7 @@ def join(
     judgement = _judgement(remaining, [row.identity for row in rows], watermark_ns, rules)
     upto = max([row.journal_offset for row in existing], default=-1)
     waited = bool(existing) and (last_published is None or not last_published.covers(upto, len(existing)))
-    previous_due_ns = _grace_end_ns(facts, rules) if waited else None
+    previous_due_ns = _grace_end_ns(sides_of(facts), rules) if waited else None
     upto = max(upto, incoming.journal_offset)
     already_published = last_published is not None and last_published.covers(upto, len(existing) + 1)
     next_due_ns = None if already_published else due_ns(judgement, rules)
@@ -128,16 +128,21 @@ def due_ns(judgement: Judgement, rules: Rules) -> int | None:
     sides = judgement.sides
     if judgement.verdict.state is not State.PENDING or (sides.execution is None and sides.confirmation is None):
         return None
-    return sides.first_received_at_ns + rules.grace_ns
+    return _grace_end_ns(sides, rules)
 
 
-def _grace_end_ns(facts: Sequence[Fact], rules: Rules) -> int | None:
-    """When the grace of these facts ends, whatever their verdict."""
-    received = [fact.origin.received_at_ns for fact in facts if fact.leg.source is not Source.PNL]
-    return min(received) + rules.grace_ns if received else None
+def _grace_end_ns(sides: Sides, rules: Rules) -> int | None:
+    """When the grace of these legs ends, whatever their verdict; None for a snapshot alone."""
+    return None if sides.execution is None and sides.confirmation is None else sides.waits_from_ns + rules.grace_ns
+
+
+def judge_trade(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Judgement:
+    """The judgement of these facts; of identical facts the last counts."""
+    by_identity = {identity(fact.leg): fact for fact in facts}
+    return _judgement([*by_identity.values()], [*by_identity], watermark_ns, rules)
 
 
 def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
-    sides = sides_of(facts)
+    sides = sides_of(facts, last_wins=rules.last_wins)
     verdict = judge(sides, watermark_ns, rules)
     return Judgement(facts, identities, sides, verdict, assess(sides, verdict, rules))

@@ -6,7 +6,7 @@ nothing. Nothing is inherited from a lower version. Source: CONTRACT.md, Topics;
 """
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,33 +25,35 @@ from traderecon.records import (
 )
 from traderecon.records.bounds import FACTS_PER_SIDE, RIVALS
 
-AnyLeg = TypeVar("AnyLeg", Execution, Confirmation, PnlSnapshot)
-
 Contested = frozenset[tuple[Source, str]]
 
 _NONE: Contested = frozenset()
 _CANCEL = Kind.CANCEL
+_OURS, _THEIRS = Source.EXECUTIONS, Source.CONFIRMATIONS
 
 
 class Sides(msgspec.Struct, frozen=True, gc=False):
     """The effective leg of each source.
 
-    ``first_received_at_ns`` is when the first execution or confirmation was received, ``paired_at_ns`` when the first
-    leg of the other side was (0: not yet). ``cancels_nothing``: there are only cancels. ``version_gap``: a version
-    below an effective one is missing. ``rivals`` are the legs that were merged into an effective leg.
-    ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
+    ``waits_from_ns`` is when the first execution or confirmation was received, or the first since a cancel, of a side
+    that was reinstated; ``paired_at_ns`` when the first leg of the other side was (0: not yet), and ``second`` that
+    side. ``reinstated``: one side was, and the other is still cancelled. ``cancels_nothing``: there are only cancels.
+    ``version_gap``: a version below an effective one is missing. ``rivals`` are the legs that were merged into an
+    effective leg. ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
     """
 
     execution: Execution | None
     confirmation: Confirmation | None
     pnl: PnlSnapshot | None
     contested: Contested
-    first_received_at_ns: int
+    waits_from_ns: int
     paired_at_ns: int
     cancels_nothing: bool
     version_gap: bool
     rivals: tuple[Leg, ...] = ()
     event_time_ns: int | None = None
+    second: Source | None = None
+    reinstated: bool = False
 
     def effective(self, source: Source) -> tuple[Leg, ...]:
         """The legs that make up the effective leg of a source; empty if it sent none."""
@@ -62,26 +64,30 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
         )
 
 
-def sides_of(facts: Sequence[Fact]) -> Sides:
-    """The effective leg of each source, from the facts of one trade in any order."""
+def sides_of(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
+    """The effective leg of each source, from the facts of one trade in any order.
+
+    ``last_wins``: of several facts of one version and kind the one received last is effective, and none is contested.
+    """
     # Fast path: nearly every trade has at most one fact per source.
     execution: Execution | None = None
     confirmation: Confirmation | None = None
     pnl: PnlSnapshot | None = None
     first_ns = paired_ns = 0
+    second: Source | None = None
     for fact in facts:
         leg = fact.leg
         if isinstance(leg, Execution):
             if execution is not None:
-                return _sides_of_many(facts)
+                return _sides_of_many(facts, last_wins=last_wins)
             execution = leg
         elif isinstance(leg, Confirmation):
             if confirmation is not None:
-                return _sides_of_many(facts)
+                return _sides_of_many(facts, last_wins=last_wins)
             confirmation = leg
         else:
             if pnl is not None:
-                return _sides_of_many(facts)
+                return _sides_of_many(facts, last_wins=last_wins)
             pnl = leg
             continue
         received_at_ns = fact.origin.received_at_ns
@@ -89,8 +95,9 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
             first_ns = received_at_ns
         elif received_at_ns < first_ns:
             first_ns, paired_ns = received_at_ns, first_ns
+            second = _OURS if leg.source is _THEIRS else _THEIRS
         else:
-            paired_ns = received_at_ns
+            paired_ns, second = received_at_ns, leg.source if received_at_ns > first_ns else None
     only = execution or confirmation
     event_time_ns = None if execution is None else execution.timestamp_ns
     if event_time_ns is None and confirmation is not None:
@@ -108,68 +115,116 @@ def sides_of(facts: Sequence[Fact]) -> Sides:
         or (pnl is not None and pnl.version > 1),
         (),
         event_time_ns,
+        second,
     )
 
 
-def _sides_of_many(facts: Sequence[Fact]) -> Sides:
+def _sides_of_many(facts: Sequence[Fact], *, last_wins: bool) -> Sides:
     """``sides_of`` for a source with more than one fact."""
-    executions: list[Execution] = []
-    confirmations: list[Confirmation] = []
-    snapshots: list[PnlSnapshot] = []
-    ours_ns: int | None = None
-    theirs_ns: int | None = None
-    for fact in facts:
-        leg = fact.leg
-        if isinstance(leg, PnlSnapshot):
-            snapshots.append(leg)
-            continue
-        received_at_ns = fact.origin.received_at_ns
-        if isinstance(leg, Execution):
-            executions.append(leg)
-            if ours_ns is None or received_at_ns < ours_ns:
-                ours_ns = received_at_ns
-        else:
-            confirmations.append(leg)
-            if theirs_ns is None or received_at_ns < theirs_ns:
-                theirs_ns = received_at_ns
-    if ours_ns is None or theirs_ns is None:
-        first_ns, paired_ns = ours_ns or theirs_ns or 0, 0
-    else:
-        first_ns, paired_ns = min(ours_ns, theirs_ns), max(ours_ns, theirs_ns)
-    execution, our_contested, our_rivals, our_gap = _effective_leg(executions)
-    confirmation, their_contested, their_rivals, their_gap = _effective_leg(confirmations)
-    pnl, pnl_contested, pnl_rivals, pnl_gap = _effective_leg(snapshots)
-    event_time_ns = _traded_at_ns(executions)
+    ours, theirs, booked = (
+        _side_of([fact for fact in facts if fact.leg.source is source], last_wins=last_wins) for source in Source
+    )
+    execution, confirmation, pnl = ours.effective, theirs.effective, booked.effective
     return Sides(
-        execution,
-        confirmation,
-        pnl,
-        our_contested | their_contested | pnl_contested,
-        first_ns,
-        paired_ns,
-        not (executions and confirmations) and _cancels_nothing(executions or confirmations),
-        our_gap or their_gap or pnl_gap,
-        (*our_rivals, *their_rivals, *pnl_rivals),
-        _traded_at_ns(confirmations) if event_time_ns is None else event_time_ns,
+        execution if isinstance(execution, Execution) else None,
+        confirmation if isinstance(confirmation, Confirmation) else None,
+        pnl if isinstance(pnl, PnlSnapshot) else None,
+        ours.contested | theirs.contested | booked.contested,
+        *_received(ours, theirs),
+        not (execution and confirmation) and _cancels_nothing((ours if execution else theirs).legs),
+        ours.gap or theirs.gap or booked.gap,
+        (*ours.rivals, *theirs.rivals, *booked.rivals),
+        _traded_at_ns(theirs.legs) if (event_time_ns := _traded_at_ns(ours.legs)) is None else event_time_ns,
+        ours.second_to(theirs),
+        ours.reinstated_against(theirs) or theirs.reinstated_against(ours),
     )
 
 
-def _effective_leg(legs: list[AnyLeg]) -> tuple[AnyLeg | None, Contested, tuple[AnyLeg, ...], bool]:
-    """The effective leg, its contested fields, its rivals, and whether a version below it is missing."""
-    if not legs:
-        return None, _NONE, (), False
+class _Side(NamedTuple):
+    """One source of a trade: its legs, the effective one, when they were received.
+
+    ``first_ns``: the first of all; ``since_ns``: the first above the last cancel, if a leg is. -1: there is none.
+    """
+
+    legs: Sequence[Leg]
+    effective: Leg | None
+    contested: Contested
+    rivals: tuple[Leg, ...]
+    gap: bool
+    first_ns: int
+    since_ns: int
+    reinstated: bool
+
+    def starts_ns(self, other: "_Side") -> int:
+        """When this side began to wait for the other, or was waited for."""
+        return self.since_ns if other.first_ns < 0 or other.first_ns >= self.since_ns else self.first_ns
+
+    def reinstated_against(self, other: "_Side") -> bool:
+        """Whether this side stands again, while the other is cancelled."""
+        return self.reinstated and other.effective is not None and other.effective.kind is _CANCEL
+
+    def second_to(self, other: "_Side") -> Source | None:
+        """Which of the two sides came second; None if that is unknown."""
+        ahead_ns = other.starts_ns(self) - self.starts_ns(other)
+        if self.first_ns < 0 or other.first_ns < 0 or not ahead_ns:
+            return None
+        return _THEIRS if ahead_ns > 0 else _OURS
+
+
+def _received(ours: _Side, theirs: _Side) -> tuple[int, int]:
+    """``waits_from_ns`` and ``paired_at_ns``."""
+    for side, other in ((ours, theirs), (theirs, ours)):
+        if side.reinstated_against(other):
+            return side.since_ns, 0
+    starts = [side.starts_ns(other) for side, other in ((ours, theirs), (theirs, ours)) if side.first_ns >= 0]
+    return min(starts, default=0), max(starts) if len(starts) == 2 else 0
+
+
+def _side_of(facts: Sequence[Fact], *, last_wins: bool) -> _Side:
+    """The facts of one source as a side."""
+    if not facts:
+        return _Side((), None, _NONE, (), gap=False, first_ns=-1, since_ns=-1, reinstated=False)
+    legs = [fact.leg for fact in facts]
+    highest = max(map(_rank, legs))
+    rivals = [fact for fact in facts if _rank(fact.leg) == highest]
+    if last_wins:
+        rivals = [max(rivals, key=_arrival)]
+    effective, contested, merged = _effective_leg([fact.leg for fact in rivals])
+    last_cancel = max((_rank(leg) for leg in legs if leg.kind is _CANCEL), default=None)
+    reinstated = last_cancel is not None and last_cancel < highest
+    first_ns = min(fact.origin.received_at_ns for fact in facts)
+    since = [fact for fact in facts if last_cancel is not None and _rank(fact.leg) > last_cancel] or facts
+    return _Side(
+        legs,
+        effective,
+        contested,
+        merged,
+        _gap(legs),
+        first_ns,
+        min(fact.origin.received_at_ns for fact in since),
+        reinstated,
+    )
+
+
+def _rank(leg: Leg) -> tuple[int, int]:
+    return leg.version, leg.kind.rank
+
+
+def _arrival(fact: Fact) -> tuple[int, int, int, str]:
+    """Later arrivals sort last; in files the later line does."""
+    origin = fact.origin
+    return origin.received_at_ns, origin.partition, origin.offset, origin.topic
+
+
+def _effective_leg(legs: list[Leg]) -> tuple[Leg, Contested, tuple[Leg, ...]]:
+    """The effective leg of several of the highest version and kind, its contested fields, its rivals."""
     if len(legs) == 1:
-        return legs[0], _NONE, (), _gap(legs)
-    highest = max((leg.version, leg.kind.rank) for leg in legs)
-    rivals = tuple([leg for leg in legs if (leg.version, leg.kind.rank) == highest])
-    gap = _gap(legs)
-    if len(rivals) == 1:
-        return rivals[0], _NONE, (), gap
-    rivals = tuple(sorted(rivals, key=identity))
+        return legs[0], _NONE, ()
+    rivals = tuple(sorted(legs, key=identity))
     effective = _merge(rivals)
     # The other fields of a cancel carry no meaning, so two cancels cannot contradict each other.
     contested = _NONE if effective.kind is _CANCEL else contested_fields(rivals)
-    return effective, contested, rivals, gap
+    return effective, contested, rivals
 
 
 def _cancels_nothing(legs: Sequence[Leg]) -> bool:
@@ -184,7 +239,7 @@ def _gap(legs: Sequence[Leg]) -> bool:
     return bool(versions) and max(versions) - lowest + 1 > len(versions)
 
 
-def _merge(rivals: Sequence[AnyLeg]) -> AnyLeg:
+def _merge(rivals: Sequence[Leg]) -> Leg:
     """Several legs of one version and kind as one leg; a contested field is None."""
     first = rivals[0]
     changes: dict[str, Any] = {"hints": tuple(sorted({hint for rival in rivals for hint in rival.hints}))}
@@ -213,8 +268,9 @@ def contested_fields(rivals: Sequence[Leg]) -> Contested:
     )
 
 
-def _traded_at_ns(legs: Sequence[Execution] | Sequence[Confirmation]) -> int | None:
+def _traded_at_ns(legs: Sequence[Leg]) -> int | None:
     """The timestamp of the highest version that has one; of rivals the earliest."""
-    ranked = [((leg.version, leg.kind.rank), leg.timestamp_ns) for leg in legs if leg.timestamp_ns is not None]
+    sent = [(_rank(leg), leg.timestamp_ns) for leg in legs if not isinstance(leg, PnlSnapshot)]
+    ranked = [(rank, timestamp_ns) for rank, timestamp_ns in sent if timestamp_ns is not None]
     highest = max((rank for rank, _ in ranked), default=None)
     return min((timestamp_ns for rank, timestamp_ns in ranked if rank == highest), default=None)

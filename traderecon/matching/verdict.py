@@ -34,7 +34,7 @@ _CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
 
 def judge_facts(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdict:
     """Judge the facts of one trade; ``watermark_ns`` is how far the log has advanced, in broker time."""
-    return judge(sides_of(facts), watermark_ns, rules)
+    return judge(sides_of(facts, last_wins=rules.last_wins), watermark_ns, rules)
 
 
 def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
@@ -42,6 +42,8 @@ def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
     execution, confirmation = sides.execution, sides.confirmation
     if execution is not None and confirmation is not None:
         if execution.kind is _CANCEL or confirmation.kind is _CANCEL:
+            if sides.reinstated and not _grace_over(sides, watermark_ns, rules):
+                return _PENDING
             return _judge_cancelled(sides, rules, both=execution.kind is confirmation.kind)
         return _judge_pair(execution, confirmation, sides, watermark_ns, rules)
     if (execution or confirmation) is None or not _grace_over(sides, watermark_ns, rules):
@@ -67,8 +69,8 @@ def _judge_pair(
         return _PENDING
     failed = [check.reason for check in checks if check.outcome is _FAIL]
     hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
-    if 0 < sides.first_received_at_ns < sides.paired_at_ns and _grace_over(sides, sides.paired_at_ns, rules):
-        hints.append(Hint.LATE_CONFIRMATION)
+    if 0 < sides.waits_from_ns < sides.paired_at_ns and _grace_over(sides, sides.paired_at_ns, rules):
+        hints.append(Hint.LATE_CONFIRMATION if sides.second is Source.CONFIRMATIONS else Hint.LATE_EXECUTION)
     if failed:
         hints.extend(failure_hints(failed, sides, rules))
     contested = _contested_operands(sides, rules)
@@ -123,7 +125,7 @@ def _judge_cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
 
 
 def _grace_over(sides: Sides, watermark_ns: int, rules: Rules) -> bool:
-    return sides.first_received_at_ns + rules.grace_ns <= watermark_ns
+    return sides.waits_from_ns + rules.grace_ns <= watermark_ns
 
 
 def _contested_operands(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:

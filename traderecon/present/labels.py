@@ -54,6 +54,7 @@ OUTCOMES: dict[Outcome, str] = {
 
 HINTS: dict[Hint, str] = {
     Hint.LATE_CONFIRMATION: "The confirmation arrived after the grace period.",
+    Hint.LATE_EXECUTION: "The execution arrived after the grace period: our own record was late.",
     Hint.STALE_VERSION: "An older version of a leg arrived after a newer one; the newer one is effective.",
     Hint.VERSION_GAP: "A version before the effective one never arrived.",
     Hint.CANCEL_UNVERSIONED: "A cancel without a version: it cancels every version of its side.",

@@ -46,6 +46,7 @@ class Hint(Word):
     """What helps a reader understand a trade; decides nothing."""
 
     LATE_CONFIRMATION = "LATE_CONFIRMATION"
+    LATE_EXECUTION = "LATE_EXECUTION"
     STALE_VERSION = "STALE_VERSION"
     VERSION_GAP = "VERSION_GAP"
     CANCEL_UNVERSIONED = "CANCEL_UNVERSIONED"

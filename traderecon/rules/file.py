@@ -3,6 +3,7 @@
     name = "desk-7"
     grace_seconds = 60
     pnl_required = false
+    conflict_policy = "last_wins"           # of legs of one version that contradict each other; or "flag": a break
 
     [checks]
     ticker = false                          # a check that is off
@@ -35,6 +36,7 @@ import msgspec
 
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
+from traderecon.records.words import Word
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.bases import Basis
 from traderecon.rules.drift import Precision, Timestamp
@@ -52,6 +54,15 @@ _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
 
 class RulesError(ValueError):
     """A rules file is not valid: where, what was found, what to write."""
+
+
+class ConflictPolicy(Word):
+    """What legs of one version mean that contradict each other."""
+
+    FLAG = "flag"
+    """A break: nobody can tell which of them is meant."""
+    LAST_WINS = "last_wins"
+    """The last one counts, as if it were a correction."""
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,6 +130,7 @@ class _File(_Table, frozen=True):
     grace_seconds: Decimal = Decimal(60)
     pnl_required: bool = False
     severity: tuple[SeverityRow, ...] = ()
+    conflict_policy: ConflictPolicy = ConflictPolicy.FLAG
 
 
 def parse_rules(text: str) -> Rules:
@@ -151,6 +163,7 @@ def parse_rules(text: str) -> Rules:
         grace_ns=_whole_ns(file.grace_seconds, NS_PER_S, "grace_seconds"),
         pnl_required=file.pnl_required,
         severity=file.severity,
+        last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
     )
 
 

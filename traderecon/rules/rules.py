@@ -31,6 +31,8 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot; severities.
 
+    ``last_wins``: of legs of one version that contradict each other the last counts, in place of a DUPLICATE_CONFLICT.
+
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
     the ``checks``.
     """
@@ -41,6 +43,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     grace_ns: int = 60 * NS_PER_S
     pnl_required: bool = False
     severity: tuple[SeverityRow, ...] = ()
+    last_wins: bool = False
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""
