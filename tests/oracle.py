@@ -100,7 +100,11 @@ def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Seq
     ours, theirs = stands(map(terms, executions)), stands(map(terms, confirmations))
     booked = stands(map(amounts, snapshots))
     sides = {"ours": ours, "theirs": theirs, "booked": booked}
-    conflict = ["DUPLICATE_CONFLICT"] if any(side and side.contested & READ[of] for of, side in sides.items()) else []
+    conflict = [of for of, side in sides.items() if side and side.contested & READ[of]]
+    if theirs and not theirs.cancelled and len(theirs.values["broker"]) > 1:
+        conflict = ["MULTIPLE_CONFIRMATIONS", *["DUPLICATE_CONFLICT" for of in conflict if of != "theirs"][:1]]
+    else:
+        conflict = ["DUPLICATE_CONFLICT"] if conflict else []
     nothing = dict.fromkeys(CHECKS, "NOT_CHECKED")
     if ours and theirs:
         if ours.cancelled and theirs.cancelled:

@@ -5,6 +5,7 @@ import json
 from itertools import permutations
 
 import msgspec
+import pytest
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
 from traderecon.matching import event_id, judge_facts, judgement_of, result_of, to_last_published
@@ -119,6 +120,26 @@ def test_a_break_opens_changes_is_resolved_and_opens_again() -> None:
     moves = [(None, matched), (None, price), (matched, price), (unmatched, price), (price, quantity), (price, price)]
     assert [broken(*move)[0] for move in moves] == ["none", "opened", "opened", "reclassified", "reclassified", "none"]
     assert broken(price, Verdict(State.CANCELLED))[0] == "resolved"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "after", "resolution"),
+    [
+        ([Reason.MISSING_CONFIRMATION], State.MATCHED, "LATE_ARRIVAL"),
+        ([Reason.MISSING_EXECUTION], State.MATCHED, "LATE_ARRIVAL"),
+        ([Reason.MISSING_PNL], State.MATCHED, "LATE_ARRIVAL"),
+        ([Reason.MISSING_PNL, Reason.PRICE_MISMATCH], State.MATCHED, "AMENDMENT"),
+        ([Reason.PRICE_MISMATCH], State.MATCHED, "AMENDMENT"),
+        ([Reason.MISSING_CONFIRMATION], State.CANCELLED, "CANCELLED_BOTH"),
+        ([Reason.CANCELLED_ONE_SIDE], State.CANCELLED, "CANCELLED_BOTH"),
+    ],
+)
+def test_a_resolved_break_says_how(reasons: list[Reason], after: State, resolution: str) -> None:
+    facts = arrived(ours(), theirs())
+    before = to_last_published(result_of(judgement_of(facts, Verdict(State.MISMATCHED, tuple(reasons))), STAMP))
+    assert result_of(judgement_of(facts, Verdict(after)), STAMP, before).break_.resolution == resolution
+    still = result_of(judgement_of(facts, Verdict(State.MISMATCHED, (Reason.TICKER_MISMATCH,))), STAMP, before).break_
+    assert still.resolution is msgspec.UNSET
 
 
 def test_a_result_names_the_one_before_it() -> None:

@@ -3,14 +3,18 @@
 import re
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from legs import ours, theirs
+from sink.outputs import TOPICS, Outputs, results_of
 from sqlalchemy import create_engine
 
 from traderecon.exit_codes import Exit
+from traderecon.records.result_message import encode_result
 from traderecon.sink import migration
 from traderecon.sink.database import StoreError, open_engine
 from traderecon.sink.schema import metadata
@@ -54,6 +58,42 @@ def test_a_difference_from_the_schema_is_found(tmp_path: Path) -> None:
         found = compare_metadata(MigrationContext.configure(connection), metadata)
         assert {one[0] for one in found} == {"add_index", "remove_column"}
     engine.dispose()
+
+
+def test_new_columns_are_filled_from_the_results_there_are(tmp_path: Path) -> None:
+    """The same rows as a new database has, so that ``audit verify`` finds nothing."""
+    addresses = [url(tmp_path / name) for name in ("new.db", "old.db")]
+    lives = results_of("T1", [ours(currency="usd"), theirs(price="191"), theirs(version=2)])
+    tables = []
+    for address in addresses:
+        store, outputs = Store.open(address), Outputs()
+        store.prepare()
+        for result in [*lives, *results_of("T2", [ours(currency="EUR"), theirs(price="7")])]:
+            topic = TOPICS.mismatch if result.verdict.state.is_break else TOPICS.reconciled
+            outputs.append(topic, 0, result.trade_id.encode(), encode_result(result))
+        outputs.append(TOPICS.mismatch, 0, b"T3", encode_result(results_of("T3", [ours()])[0]))
+        outputs.write_to(store)
+        store.close()
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
+        for name in ("results", "breaks", "break_events"):
+            for column in ("currency", "at_stake", "escalates_at", "escalates_to", "resolution"):
+                if column in {row[1] for row in old.execute(f"PRAGMA table_info({name})")}:
+                    old.execute(f"ALTER TABLE {name} DROP COLUMN {column}")
+        old.execute("UPDATE result_history SET result = 'not JSON' WHERE trade_id = 'T3'")
+        old.execute("UPDATE alembic_version SET version_num = '0005'")
+    engine = open_engine(addresses[1])
+    migration.upgrade(engine)
+    engine.dispose()
+    for name in ("new.db", "old.db"):
+        with closing(sqlite3.connect(tmp_path / name)) as database:
+            tables.append(
+                [
+                    database.execute(f"SELECT * FROM {table} WHERE trade_id != 'T3' ORDER BY 1, 2").fetchall()
+                    for table in ("results", "breaks", "break_events")
+                ]
+            )
+    assert tables[0] == tables[1]
+    assert {row[-1] for row in tables[0][2]} == {None, "AMENDMENT"}
 
 
 def test_concurrent_stores_create_the_tables_once(tmp_path: Path) -> None:

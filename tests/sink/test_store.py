@@ -373,6 +373,9 @@ def test_a_late_confirmation_resolves_the_break(store: Store, *, backwards: bool
     row = one(store, "breaks")
     assert (row["status"], row["state"], row["reasons"]) == ("RESOLVED", "MATCHED", '["MISSING_CONFIRMATION"]')
     assert row["resolved_at"] == row["changed_at"] > row["opened_at"]
+    assert row["resolution"] == "LATE_ARRIVAL"
+    events = sorted(table(store, "break_events"), key=lambda event: event["version"])
+    assert [event["resolution"] for event in events] == [None, "LATE_ARRIVAL"]
     assert one(store, "results")["state"] == "MATCHED"
     assert [row["topic"] for row in sorted(table(store, "result_history"), key=lambda row: row["version"])] == [
         "mismatch",

@@ -42,13 +42,14 @@ _WHOLE = frozenset(
         Reason.MISSING_EXECUTION,
         Reason.CANCELLED_ONE_SIDE,
         Reason.CANCEL_UNKNOWN_TRADE,
+        Reason.MULTIPLE_CONFIRMATIONS,
         Reason.ORPHAN_LATE,
         Reason.TICKER_MISMATCH,
         Reason.SIDE_MISMATCH,
         Reason.CURRENCY_MISMATCH,
     }
 )
-"""With one of these the whole trade is at stake: a side is missing, or it states another trade."""
+"""With one of these the whole trade is at stake: a side is missing, states another trade, or was confirmed twice."""
 
 
 def assess(sides: Sides, verdict: Verdict, rules: Rules) -> Assessment | None:

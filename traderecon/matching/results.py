@@ -23,6 +23,7 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.digest import sha256
+from traderecon.records.results import Resolution
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -102,7 +103,9 @@ def _break(trade_id: str, verdict: Verdict, last_published: LastPublished | None
         return Break(break_id(trade_id), Transition.between(None, (verdict.state, verdict.reasons)))
     before = (last_published.state, last_published.reasons)
     transition = Transition.between(before, (verdict.state, verdict.reasons))
-    return Break(break_id(trade_id), transition, last_published.event_id)
+    resolved = transition is Transition.RESOLVED
+    resolution = Resolution.of(last_published.reasons, verdict.state) if resolved else msgspec.UNSET
+    return Break(break_id(trade_id), transition, last_published.event_id, resolution)
 
 
 def _effective(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:

@@ -10,7 +10,7 @@ Source: DOMAIN.md, decisions and section 6.
 from collections.abc import Sequence
 
 from traderecon.matching.hints import failure_hints, pair_hints, sent_hints
-from traderecon.matching.sides import Contested, Sides, sides_of
+from traderecon.matching.sides import Contested, Sides, distinct_values, sides_of
 from traderecon.records import (
     Check,
     Confirmation,
@@ -74,7 +74,7 @@ def _judge_pair(
     if failed:
         hints.extend(failure_hints(failed, sides, rules))
     contested = _contested_operands(sides, rules)
-    reasons = [*failed, *_conflict_reasons(contested)]
+    reasons = [*failed, *_conflict_reasons(contested, sides)]
     if pnl_missing:
         reasons.append(Reason.MISSING_PNL)
     return _verdict(State.MISMATCHED if reasons else State.MATCHED, reasons, checks, hints, contested)
@@ -108,7 +108,7 @@ def _judge_one_sided(sides: Sides, rules: Rules) -> Verdict:
             return _judge_cancelled(sides, rules, both=True)
         missing = Reason.CANCEL_UNKNOWN_TRADE
     contested = _contested_operands(sides, rules)
-    reasons = [missing, *_conflict_reasons(contested)]
+    reasons = [missing, *_conflict_reasons(contested, sides)]
     checks = _unchecked(rules, "the other side is missing")
     return _verdict(State.UNMATCHED, reasons, checks, sent_hints(sides), contested)
 
@@ -120,7 +120,7 @@ def _judge_cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
     if both:
         return _verdict(State.CANCELLED, [], checks, hints)
     contested = _contested_operands(sides, rules)
-    reasons = [Reason.CANCELLED_ONE_SIDE, *_conflict_reasons(contested)]
+    reasons = [Reason.CANCELLED_ONE_SIDE, *_conflict_reasons(contested, sides)]
     return _verdict(State.MISMATCHED, reasons, checks, hints, contested)
 
 
@@ -151,8 +151,18 @@ def _not_checked(rule: Rule, note: str) -> Check:
     return Check(rule.name, rule.reason, Outcome.NOT_CHECKED, note=note)
 
 
-def _conflict_reasons(contested: tuple[tuple[Source, str], ...]) -> list[Reason]:
-    return [Reason.DUPLICATE_CONFLICT] if contested else []
+def _conflict_reasons(contested: tuple[tuple[Source, str], ...], sides: Sides) -> list[Reason]:
+    """Why legs of one version contradict each other: two brokers confirm the trade, or one side says two things.
+
+    Two brokers are found whether or not a check reads the broker, and explain all that their confirmations contest.
+    """
+    if not sides.contested:
+        return []
+    brokers = distinct_values(sides.effective(Source.CONFIRMATIONS), "broker")
+    if len(brokers) < 2:
+        return [Reason.DUPLICATE_CONFLICT] if contested else []
+    others = any(source is not Source.CONFIRMATIONS for source, _ in contested)
+    return [Reason.MULTIPLE_CONFIRMATIONS, *([Reason.DUPLICATE_CONFLICT] if others else [])]
 
 
 def _verdict(

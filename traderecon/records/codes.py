@@ -177,7 +177,6 @@ SINCE_ATTRIBUTES = frozenset(
 """The reasons that came with the attribute checks."""
 RESERVED = frozenset(
     {
-        Reason.MULTIPLE_CONFIRMATIONS,
         Reason.AMBIGUOUS_MATCH,
         Reason.GROUP_PENDING,
         Reason.RECONCILED_ROW_CHANGED,

@@ -1,5 +1,6 @@
 """What the facts of a trade prove: checks, a verdict, and the result that is published."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
@@ -148,15 +149,38 @@ class Transition(Word):
         return cls.RECLASSIFIED if was_break and before != after else cls.NONE
 
 
+class Resolution(Word):
+    """How a break was resolved without a person. Source: DOMAIN.md 7.2."""
+
+    LATE_ARRIVAL = "LATE_ARRIVAL"
+    """What was missing arrived, and agrees."""
+    AMENDMENT = "AMENDMENT"
+    """A side was corrected."""
+    CANCELLED_BOTH = "CANCELLED_BOTH"
+    """The trade was cancelled."""
+
+    @classmethod
+    def of(cls, reasons: Iterable[str], state: str) -> "Resolution":
+        """How a break with these reasons was resolved by a result with this state."""
+        if state == State.CANCELLED:
+            return cls.CANCELLED_BOTH
+        return cls.LATE_ARRIVAL if _MISSING.issuperset(reasons) else cls.AMENDMENT
+
+
+_MISSING = frozenset({Reason.MISSING_CONFIRMATION, Reason.MISSING_EXECUTION, Reason.MISSING_PNL})
+
+
 class Break(msgspec.Struct, frozen=True, gc=False):
     """The break of a trade, always the same one: it opens, changes its reasons, is resolved, may open again.
 
-    ``previous_event_id`` is the result before this one; None for a trade's first.
+    ``previous_event_id`` is the result before this one; None for a trade's first. ``resolution``: only of one that is
+    resolved.
     """
 
     id: str
     transition: Transition
     previous_event_id: str | None = None
+    resolution: Resolution | msgspec.UnsetType = msgspec.UNSET
 
 
 def break_id(trade_id: str) -> str:

@@ -14,6 +14,7 @@ from traderecon.records import Transition, break_id
 from traderecon.records.codes import Severity, worst_severity
 from traderecon.records.instants import hours_after
 from traderecon.records.result_head import ResultHead, decode_head
+from traderecon.records.results import Resolution
 from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColumns
 from traderecon.sink.decoding import json_list
 
@@ -134,7 +135,15 @@ def _event_row(event: _Event) -> BreakEventColumns:
         event_id=head.event_id,
         previous_event_id=previous,
         at=decided_at,
+        resolution=_resolution(event),
     )
+
+
+def _resolution(event: _Event) -> str | None:
+    """How the event resolved the break; None if it did not."""
+    if event.transition is not Transition.RESOLVED or event.previous is None:
+        return None
+    return Resolution.of(event.previous.head.reasons, event.current.head.state).value
 
 
 def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
@@ -163,6 +172,7 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
         reasons=json_list(classified.reasons),
         severity=severity and severity.value,
         escalates_at=escalates_at,
+        resolution=_resolution(events[-1]),
         escalates_to=None if escalation is None else escalation.severity.value,
         ticker=size.ticker,
         notional=size.notional,

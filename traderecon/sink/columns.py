@@ -61,6 +61,7 @@ class BreakColumns(NamedTuple):
     at_stake: str | None
     escalates_at: str | None
     escalates_to: str | None
+    resolution: str | None
 
 
 class BreakEventColumns(NamedTuple):
@@ -75,6 +76,7 @@ class BreakEventColumns(NamedTuple):
     event_id: str
     previous_event_id: str | None
     at: str
+    resolution: str | None
 
 
 class DeadLetterColumns(NamedTuple):

@@ -55,6 +55,7 @@ class BreakRow(Struct, frozen=True):
     opened_at: str
     changed_at: str
     resolved_at: str | None
+    resolution: str | None
     version: int
     event_id: str
 
@@ -70,6 +71,7 @@ class BreakEventRow(Struct, frozen=True):
     event_id: str
     previous_event_id: str | None
     at: str
+    resolution: str | None
 
 
 class HistoryRow(Struct, frozen=True):

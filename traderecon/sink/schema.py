@@ -72,9 +72,10 @@ breaks = Table(
     Column("version", Integer, nullable=False),
     Column("event_id", Text, nullable=False),
     Column("currency", Text),
-    Column("at_stake", Text, comment="the money it is about, in the currency"),
+    Column("at_stake", Text, comment="what a break is about, in the currency"),
     Column("escalates_at", Text),
     Column("escalates_to", Text, comment="the severity from then on"),
+    Column("resolution", Text, comment="how it was resolved"),
     Index("breaks_by_status", "status", "severity", "opened_at"),
     comment="Breaks, one per trade, followed over the versions of the trade.",
 )
@@ -91,6 +92,7 @@ break_events = Table(
     Column("event_id", Text, nullable=False),
     Column("previous_event_id", Text),
     Column("at", Text, nullable=False),
+    Column("resolution", Text, comment="how this event resolved the break"),
     comment="Transitions of breaks, derived from the results of each trade in version order.",
 )
 
