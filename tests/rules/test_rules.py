@@ -24,6 +24,7 @@ from traderecon.rules import (
     Ticker,
     Timestamp,
 )
+from traderecon.rules.content import content
 from traderecon.rules.severity import SeverityRow
 
 SAID = {
@@ -120,3 +121,9 @@ def test_rules_are_decoded_as_they_were_encoded() -> None:
 @pytest.mark.parametrize("name", ["ticker", "quantity", "price", "timestamp", "pnl"])
 def test_each_check_has_its_name(name: str) -> None:
     assert [rule.name for rule in FOUNDING.checks].count(name) == 1
+
+
+def test_their_content_is_equal_to_itself_after_it_was_stored() -> None:
+    """Matching compares the stored content with its own: a difference is a change of rules, and is published."""
+    stored = msgspec.json.decode(msgspec.json.encode(content(FOUNDING)))
+    assert stored == content(FOUNDING)

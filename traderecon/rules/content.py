@@ -14,6 +14,6 @@ def content(rules: Rules) -> dict[str, Any]:
     >>> content(FOUNDING)["grace_ns"], content(FOUNDING)["check ticker"]
     (60000000000, {'check': 'ticker'})
     """
-    members: dict[str, Any] = msgspec.to_builtins(rules, str_keys=True)
+    members: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(rules))  # a stored tuple is read as a list
     checks = [*members.pop("checks"), *members.pop("attributes")]
     return {**members, **{f"check {rule.name}": check for rule, check in zip(rules.every, checks, strict=True)}}
