@@ -155,10 +155,8 @@ def test_the_columns_of_the_output_are_described() -> None:
         assert column in named or (f"{side}_*" in named and field in named), f"{column} is not in docs/files.md"
 
 
-def test_the_rules_file_of_the_page_is_read() -> None:
-    examples = blocks(ROOT / "docs" / "matching.md", "toml")
-    (example,) = [text for text in examples if "name" in tomllib.loads(text)]
-    more = [text for text in examples if text != example]
+def test_the_rules_files_of_the_pages_are_read() -> None:
+    (example, *more) = [text for page in ("rules", "matching") for text in blocks(ROOT / "docs" / f"{page}.md", "toml")]
     rules = parse_rules(example)
     assert rules.name == tomllib.loads(example)["name"]
     assert "ticker" not in {rule.name for rule in rules.checks}

@@ -29,7 +29,7 @@ def rules_in_force(settings: Settings) -> Rules:
     try:
         rules = parse_rules(settings.rules.read_text(encoding="utf-8")) if settings.rules else FOUNDING
     except RulesError as error:
-        raise ConfigurationError(f"{settings.rules}: {error}") from None
+        raise ConfigurationError("\n".join(error.lines(str(settings.rules)))) from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{settings.rules}: {error}: save it as UTF-8 text") from None
     except OSError as error:

@@ -65,6 +65,7 @@ def test_help_lists_every_command_with_a_line_about_it(option: str) -> None:
         "doctor",
         "ingest",
         "reconcile",
+        "rules",
         "simulate",
         "state",
         "topics",

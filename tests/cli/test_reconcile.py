@@ -463,8 +463,8 @@ def test_a_pipe_is_rejected_with_a_reason(here: Path) -> None:
     ("rules", "message"),
     [
         (None, "desk.toml: cannot be read (No such file or directory): correct TRADERECON_RULES"),
-        (b'name = "x"\n[checks]\nprise = true', "desk.toml: checks.prise is not known: did you mean price?"),
-        (b"name =", "desk.toml: Invalid value"),
+        (b'name = "x"\n[checks]\nprise = true', "desk.toml:3:1: checks.prise is not known: did you mean price?"),
+        (b"name =", "desk.toml:1:7: Invalid value"),
         (b'name = "\xff"', "desk.toml: 'utf-8' codec can't decode"),
         (b'name = "x"\n[checks.price.tolerance]\nabsolute = -1', "checks.price.tolerance.absolute is -1"),
     ],

@@ -30,6 +30,7 @@ from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
 from traderecon.rules.rules import Rule
 from traderecon.rules.severity import SeverityRow
+from traderecon.rules.tables import ChecksTable
 from traderecon.rules.wording import explain
 
 D = Decimal
@@ -205,7 +206,7 @@ def test_error_texts(text: str, message: str) -> None:
             "checks.ticker is a table: write true or false",
         ),
         ('name = "x"\nchecks = []', "checks is a list: write a table"),
-        ('name = "x"\ngrace_seconds = 2025-07-26', "grace_seconds is date: write a number"),
+        ('name = "x"\ngrace_seconds = 2025-07-26', "grace_seconds is a date: write a number"),
         (
             'name = "x"\n[checks.price]\ntolerance = { absolute = "a lot" }',
             "checks.price.tolerance.absolute is invalid: Invalid decimal string",
@@ -222,7 +223,10 @@ def test_error_texts(text: str, message: str) -> None:
             'name = "x"\n[[severity]]\nseverity = "urgent"',
             "severity[0].severity is 'urgent': write critical or high or medium or low",
         ),
-        ('name = "x"\n[[severity]]\nreasons = []', "severity[0].reasons is not known: did you mean reason?"),
+        (
+            'name = "x"\n[[severity]]\nseverity = "low"\nreasons = []',
+            "severity[0].reasons is not known: did you mean reason?",
+        ),
         (
             'name = "x"\n[[severity]]\nseverity = "low"\n[[severity]]\nseverity = "low"\nstake_below = 5',
             "row 2 of severity: it has a stake without a currency",
@@ -250,7 +254,7 @@ def test_text_that_is_not_toml_is_an_error() -> None:
 
 
 def test_an_error_of_another_form_is_unchanged() -> None:
-    assert explain("Invalid value", msgspec.Struct) == "Invalid value"
+    assert explain("Invalid value", msgspec.Struct).text == "Invalid value"
 
 
 def test_the_limits_of_a_number_are_allowed() -> None:
@@ -357,7 +361,7 @@ def test_a_byte_order_mark_is_ignored() -> None:
 
 def test_every_rule_can_be_switched_off() -> None:
     """A switch that no rule has would be accepted and ignored."""
-    switches = {field.name for field in msgspec.structs.fields(rules_file._ChecksTable)}
+    switches = {field.name for field in msgspec.structs.fields(ChecksTable)}
     terms = {rule.name for rule in get_args(Rule) if rule is not Attribute}
     assert switches == terms | set(AttributeName)
     for name in switches:
@@ -380,3 +384,57 @@ def test_an_attribute_that_must_be_present_is_checked_on_every_pair(name: str) -
 def test_a_commission_may_have_a_tolerance() -> None:
     rules = parse_rules('name = "x"\n[checks.commission]\ntolerance = { absolute = "0.01" }')
     assert Commission(tolerance=Absolute(amount=D("0.01"))) in rules.attributes
+
+
+def test_every_error_is_found_at_once_with_its_position() -> None:
+    text = '\ufeffnam = "x"\ngrace_seconds = nan\n[checks.price]\ntolerance = { absolute = "a lot", bound = "soft" }\n'
+    with pytest.raises(RulesError) as error:
+        parse_rules(text + "checks.pnl = 1\n")
+    lines = error.value.lines("desk.toml")
+    assert [line.split(" ")[:2] for line in lines] == [
+        ["desk.toml:1:1:", "nam"],
+        ["desk.toml:2:1:", "grace_seconds"],
+        ["desk.toml:4:15:", "checks.price.tolerance.absolute"],
+        ["desk.toml:4:35:", "checks.price.tolerance.bound"],
+        ["desk.toml:5:1:", "checks.price.checks"],
+    ]
+
+
+def test_an_error_hides_what_follows_from_it() -> None:
+    """A value that is wrong leaves a hole; that something is missing there is no second error."""
+    assert "; " not in error_text('name = "x"\n[checks.price.tolerance]\nabsolute = "much"')
+    assert "; " not in error_text('nam = "x"')
+    assert "; " not in error_text('name = "x"\n[checks]\nprice = { tolerence = {} }')
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", '"NaN"', '"sNaN"'])
+def test_a_grace_that_is_not_finite_is_an_error(number: str) -> None:
+    assert error_text(f'name = "x"\ngrace_seconds = {number}').startswith("grace_seconds is ")
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [("name =", (1, 7)), ("a = 1\n\n= 2", (3, 1)), ('a = 1\nname = """', (2, 11)), ("a = 1\na = 2", (2, 6))],
+)
+def test_a_text_that_is_not_toml_has_a_position(text: str, position: tuple[int, int]) -> None:
+    with pytest.raises(RulesError) as error:
+        parse_rules(text)
+    (problem,) = error.value.problems
+    assert (problem.position.line, problem.position.column) == position
+    assert "(at " not in problem.text
+
+
+def test_what_is_wrong_in_one_row_hides_no_other_row() -> None:
+    text = (
+        'name = "x"\nseverity = [{ severity = "urgent" }, { sevrity = "low" }, 5, { open_hours = 1 }, { severity = 1 }]'
+    )
+    assert error_text(text).split("; ") == [
+        "severity[0].severity is 'urgent': write critical or high or medium or low",
+        "severity[1].sevrity is not known: did you mean severity? "
+        "Known names: severity, reason, stake_at_least, stake_below, currency, open_hours",
+        "severity[2] is a whole number: write a table",
+        "severity[3].severity is missing: it is required",
+        "severity[4].severity is a whole number: write text",
+    ]
+    rows = 'name = "x"\nseverity = [{ severity = "low", open_hours = 0 }, { severity = "low", stake_below = 5 }]'
+    assert [part.split(":")[0] for part in error_text(rows).split("; ")] == ["row 1 of severity", "row 2 of severity"]

@@ -24,6 +24,7 @@ _COMMANDS = {
     "doctor": ("traderecon.cli.doctor:doctor", "Check whether a worker could start here."),
     "ingest": ("traderecon.cli.ingest:ingest", "Send CSV files to the topics."),
     "reconcile": ("traderecon.cli.reconcile:reconcile", "Reconcile CSV files, without a broker."),
+    "rules": ("traderecon.cli.rules_commands:rules", "Check a rules file, show the rules in force."),
     "state": ("traderecon.cli.state:state", "Rebuild the state of matching."),
     "topics": ("traderecon.cli.topics:topics", "Create and check the topics of the pipeline."),
     "torture": ("traderecon.cli.torture:torture", "Run fault-injection tests, from a source checkout."),

@@ -1,0 +1,186 @@
+"""``traderecon rules``: check a file, show the rules."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from traderecon.cli import command
+from traderecon.exit_codes import Exit
+from traderecon.rules import FOUNDING
+from traderecon.rules.content import content
+from traderecon.rules.file import parse_rules
+
+pytestmark = pytest.mark.usefixtures("here")
+
+DESK = """name = "desk-7"
+pnl_required = true
+[checks]
+ticker = false
+[checks.price]
+tolerance = { basis_points = "1", base = "confirmation", bound = "strict" }
+[checks.timestamp]
+tolerance_ms = "2.5"
+[[severity]]
+reason = "PRICE_MISMATCH"
+stake_at_least = 5
+stake_below = "1e6"
+currency = "USD"
+severity = "low"
+[[severity]]
+open_hours = 24
+severity = "critical"
+"""
+WRONG = """grace_second = 60
+[checks]
+price = { tolerance = { absolute = -1 } }
+commision = true
+
+[checks.timestamp]
+  tolerance_ms = "soon"
+"""
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(command, ["rules", *arguments])
+
+
+def shown(*arguments: str) -> dict[str, Any]:
+    result = run("show", "--json", *arguments)
+    assert (result.exit_code, result.stderr, result.stdout.count("\n")) == (Exit.OK, "", 1)
+    description: dict[str, Any] = json.loads(result.stdout)
+    return description
+
+
+def test_a_valid_file_is_named_with_its_hash(here: Path) -> None:
+    (here / "desk.toml").write_text(DESK)
+    stamp = parse_rules(DESK).stamp()
+    result = run("check", "desk.toml")
+    assert (result.exit_code, result.stderr) == (Exit.OK, "")
+    assert result.stdout == f"desk.toml: valid. Rules 'desk-7', sha256 {stamp.sha256}\n"
+    assert json.loads(run("check", "desk.toml", "--json").stdout) == {
+        "file": "desk.toml",
+        "valid": True,
+        "name": "desk-7",
+        "sha256": stamp.sha256,
+    }
+
+
+def test_every_error_is_listed_with_its_line_and_column(here: Path) -> None:
+    (here / "desk.toml").write_text(WRONG)
+    result = run("check", "desk.toml")
+    assert (result.exit_code, result.stdout) == (Exit.INPUT, "")
+    *lines, last = result.stderr.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["desk.toml:1:1", "grace_second is not known"],
+        ["desk.toml:1:1", "name is missing"],
+        ["desk.toml:3:25", lines[2].split(": ")[1]],
+        ["desk.toml:4:1", "checks.commision is not known"],
+        ["desk.toml:7:3", "checks.timestamp.tolerance_ms is invalid"],
+    ]
+    assert last == "Error: desk.toml: 5 errors: correct each line above"
+
+
+def test_the_errors_in_json(here: Path) -> None:
+    (here / "desk.toml").write_text(WRONG)
+    result = run("check", "desk.toml", "--json")
+    assert result.exit_code == Exit.INPUT
+    report = json.loads(result.stdout)
+    assert (report["file"], report["valid"]) == ("desk.toml", False)
+    assert [(problem["line"], problem["column"]) for problem in report["problems"]] == [
+        (1, 1),
+        (1, 1),
+        (3, 25),
+        (4, 1),
+        (7, 3),
+    ]
+
+
+@pytest.mark.parametrize("subcommand", ["check", "show"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "desk.toml: cannot be read (No such file or directory)"),
+        (b"\xff", "desk.toml: 'utf-8' codec can't decode"),
+        (b"name = ", "desk.toml:1:8: Invalid value"),
+        (b'name = "x"\n\n= 1', "desk.toml:3:1: "),
+        (b'name = "\x1b[2J"\n"\\u001b" = 1', "desk.toml:"),
+    ],
+)
+def test_what_is_no_rules_file_is_an_invalid_input(
+    here: Path, subcommand: str, content: bytes | None, message: str
+) -> None:
+    if content is not None:
+        (here / "desk.toml").write_bytes(content)
+    result = run(subcommand, "desk.toml")
+    assert (result.exit_code, result.stdout) == (Exit.INPUT, "")
+    assert message in result.stderr
+    assert "\x1b" not in result.stderr
+
+
+def test_the_founding_rules_in_words() -> None:
+    result = run("show")
+    assert (result.exit_code, result.stderr) == (Exit.OK, "")
+    lines = result.stdout.splitlines()
+    assert lines[:4] == [
+        "rules   founding",
+        f"sha256  {FOUNDING.stamp().sha256}",
+        "source  built in",
+        "grace   60 s: how long a trade waits for its other side, and never for a pnl snapshot",
+    ]
+    assert "  price            up to 0.005, inclusive" in lines
+    assert "  timestamp        up to 100 ms, inclusive" in lines
+    assert "  pnl              less than 1, strict" in lines
+    assert not any(line.startswith("Off") for line in lines)
+
+
+def test_the_rules_of_a_file_in_words(here: Path) -> None:
+    (here / "desk.toml").write_text(DESK)
+    lines = run("show", "desk.toml").stdout.splitlines()
+    assert lines[0] == "rules   desk-7"
+    assert lines[2] == "source  desk.toml"
+    assert "and for its pnl snapshot" in lines[3]
+    assert "  price            less than 0.01 % of the confirmation's amount, strict" in lines
+    assert "  timestamp        up to 2.5 ms, inclusive" in lines
+    assert lines[-5:] == [
+        "Off: ticker",
+        "",
+        "Severity, by the first row that fits, else by the reason:",
+        "  low       PRICE_MISMATCH, at stake from 5 USD up to below 1000000 USD",
+        "  critical  every break, open 24 h",
+    ]
+
+
+def test_the_rules_in_force_follow_the_settings(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "desk.toml").write_text(DESK)
+    monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
+    monkeypatch.setenv("TRADERECON_GRACE_SECONDS", "5")
+    effective = shown()
+    assert (effective["name"], effective["source"], effective["grace_seconds"]) == ("desk-7", "desk.toml", "5")
+    of_file = shown("desk.toml")
+    assert of_file["grace_seconds"] == "60"
+    assert of_file["sha256"] != effective["sha256"]
+    assert (of_file["off"], of_file["pnl_required"]) == (["ticker"], True)
+
+
+def test_the_rules_in_json() -> None:
+    founding = shown()
+    assert founding["content"] == msgspec.json.decode(msgspec.json.encode(content(FOUNDING)))
+    assert founding["sha256"] == FOUNDING.stamp().sha256
+    assert founding["checks"][2] == {
+        "name": "price",
+        "requires": "Both sides have the same price, compared by value.",
+        "allowed": "up to 0.005, inclusive",
+        "reason": "PRICE_MISMATCH",
+    }
+
+
+def test_an_invalid_file_in_force_is_a_refused_configuration(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "desk.toml").write_text(WRONG)
+    monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
+    result = run("show")
+    assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
+    assert "desk.toml:4:1: checks.commision is not known" in result.stderr

@@ -1,0 +1,148 @@
+"""``traderecon rules``: what a rules file says, and whether it is one."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+
+from traderecon.cli.console import counted, fail, printable, say
+from traderecon.cli.rules import effective_rules
+from traderecon.exit_codes import Exit
+from traderecon.records.numbers import EXACT, plain
+from traderecon.rules import Rules
+from traderecon.rules.content import content
+from traderecon.rules.file import RulesError, parse_rules
+from traderecon.rules.severity import SeverityRow
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group()
+def rules() -> None:
+    """Show the rules in force, check a rules file."""
+
+
+@rules.command()
+@click.argument("file", type=_FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def check(file: Path, *, as_json: bool) -> None:
+    """List every error of a rules file.
+
+    Each has its line and column. Exit code 3 if there is one.
+    """
+    text = _read(file)
+    try:
+        stamp = parse_rules(text).stamp()
+    except RulesError as error:
+        if as_json:
+            problems = [
+                {"line": problem.position.line, "column": problem.position.column, "text": problem.text}
+                for problem in error.problems
+            ]
+            click.echo(json.dumps({"file": str(file), "valid": False, "problems": problems}))
+        for line in error.lines(str(file)):
+            say(printable(line))
+        fail(Exit.INPUT, f"{file}: {counted(len(error.problems), 'error')}: correct each line above")
+    if as_json:
+        click.echo(json.dumps({"file": str(file), "valid": True, "name": stamp.name, "sha256": stamp.sha256}))
+    else:
+        click.echo(f"{file}: valid. Rules {printable(stamp.name)!r}, sha256 {stamp.sha256}")
+
+
+@rules.command()
+@click.argument("file", type=_FILE, required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def show(file: Path | None, *, as_json: bool) -> None:
+    """Print the rules in plain words.
+
+    Those of FILE, or without it those in force, with the grace period of the settings.
+    """
+    if file is None:
+        shown, source = effective_rules()
+        origin = "built in" if source is None else str(source)
+    else:
+        try:
+            shown, origin = parse_rules(_read(file)), str(file)
+        except RulesError as error:
+            fail(Exit.INPUT, "\n".join(error.lines(str(file))))
+    description = describe(shown, origin)
+    if as_json:
+        click.echo(json.dumps(description, ensure_ascii=False))
+    else:
+        click.echo(printable_text(description))
+
+
+def describe(shown: Rules, origin: str) -> dict[str, Any]:
+    """The rules in words and as content; ``content`` is what the sha256 covers, rule by rule."""
+    # Slow to import, and only needed here.
+    from traderecon.batch.report.terms import disabled_checks, terms
+
+    stamp = shown.stamp()
+    return {
+        "name": stamp.name,
+        "sha256": stamp.sha256,
+        "source": origin,
+        "grace_seconds": _seconds(shown.grace_ns),
+        "pnl_required": shown.pnl_required,
+        "checks": [
+            {"name": term.name, "requires": term.requires, "allowed": term.allowed, "reason": term.reason}
+            for term in terms(shown)
+        ],
+        "off": disabled_checks(shown),
+        "severity": [f"{row.severity:<8}  {_breaks_of(row)}" for row in shown.severity],
+        "content": content(shown),
+    }
+
+
+def printable_text(description: dict[str, Any]) -> str:
+    """The description for a terminal."""
+    waits = "and for its pnl snapshot" if description["pnl_required"] else "and never for a pnl snapshot"
+    lines = [
+        f"rules   {description['name']}",
+        f"sha256  {description['sha256']}",
+        f"source  {description['source']}",
+        f"grace   {description['grace_seconds']} s: how long a trade waits for its other side, {waits}",
+        "",
+        "Differences that agree, by check:",
+    ]
+    width = max(len(check["name"]) for check in description["checks"])
+    for check in description["checks"]:
+        lines.append(f"  {check['name']:<{width}}  {check['allowed']}")
+        lines.append(f"  {'':<{width}}  {check['requires']} Otherwise {check['reason']}.")
+    if description["off"]:
+        lines += ["", f"Off: {', '.join(description['off'])}"]
+    if description["severity"]:
+        lines += ["", "Severity, by the first row that fits, else by the reason:"]
+        lines += [f"  {row}" for row in description["severity"]]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _breaks_of(row: SeverityRow) -> str:
+    """The breaks that a row of severities is about, in words."""
+    words = ["every break" if row.reason is None else row.reason.value]
+    bounds = [
+        *([] if row.stake_at_least is None else [f"from {plain(row.stake_at_least)} {row.currency}"]),
+        *([] if row.stake_below is None else [f"up to below {plain(row.stake_below)} {row.currency}"]),
+    ]
+    if bounds:
+        words.append(f"at stake {' '.join(bounds)}")
+    elif row.currency is not None:
+        words.append(f"in {row.currency}")
+    if row.open_hours is not None:
+        words.append(f"open {row.open_hours} h")
+    return ", ".join(words)
+
+
+def _seconds(duration_ns: int) -> str:
+    return plain(EXACT.scaleb(Decimal(duration_ns), -9))
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        fail(Exit.INPUT, f"{file}: {error}: save it as UTF-8 text")
+    except OSError as error:
+        fail(Exit.INPUT, f"{file}: cannot be read ({error.strerror})")
