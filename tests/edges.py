@@ -19,6 +19,7 @@ from traderecon.rules import (
     Band,
     Base,
     Bound,
+    Capped,
     Pnl,
     Precision,
     Price,
@@ -218,7 +219,10 @@ def _limits(draw: st.DrawFn) -> Tolerance:
     bound = draw(st.sampled_from(Bound))
     match draw(st.integers(0, 15)):
         case 15:
-            return Relative(share=Decimal("0.0001"), base=draw(st.sampled_from(Base)), bound=bound)
+            share, base = Decimal("0.0001"), draw(st.sampled_from(Base))
+            if draw(st.booleans()):
+                return Capped(share=share, base=base, at_most=Decimal("0.005"), bound=bound)
+            return Relative(share=share, base=base, bound=bound)
         case 14:
             return Band(below=Decimal(0), above=Decimal("0.005"), bound=bound)
     return Absolute(amount=Decimal(draw(st.sampled_from(AMOUNTS))), bound=bound)

@@ -27,6 +27,8 @@ from traderecon.rules import (
     Band,
     Base,
     Bound,
+    Capped,
+    Commission,
     Precision,
     Price,
     Quantity,
@@ -465,12 +467,14 @@ def test_other_tolerances_in_words() -> None:
             Quantity(tolerance=Relative(share=Decimal("0.0001"), base=Base.LARGER, bound=Bound.STRICT)),
             Price(tolerance=Band(below=Decimal(0), above=Decimal("0.010"))),
             Timestamp(tolerance_ns=2_000_000, precision=Precision.GRANULARITY_AWARE),
+            Commission(tolerance=Capped(share=Decimal("0.02"), base=Base.EXECUTION, at_most=Decimal("0.050"))),
         ),
     )
     assert [term.allowed for term in terms(rules)] == [
         "less than 0.01 % of the larger amount, strict",
         "the confirmation from 0 below to 0.01 above, inclusive",
         "up to 2 ms, inclusive",
+        "up to 2 % of the execution's amount but no more than 0.05, inclusive",
     ]
     page = page_of(clean(), rules=rules)
     assert "any moment of its second" in page.text

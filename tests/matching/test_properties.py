@@ -42,6 +42,7 @@ from traderecon.rules import (
     Band,
     Base,
     Bound,
+    Capped,
     Pnl,
     Precision,
     Price,
@@ -79,11 +80,13 @@ def judged(facts: Sequence[Fact], rules: Rules = FOUNDING, watermark_ns: int = F
 @st.composite
 def tolerances(draw: st.DrawFn) -> Tolerance:
     bound = draw(st.sampled_from(Bound))
-    match draw(st.sampled_from(("absolute", "relative", "band"))):
+    match draw(st.sampled_from(("absolute", "relative", "capped", "band"))):
         case "absolute":
             return Absolute(amount=draw(limits), bound=bound)
         case "relative":
             return Relative(share=draw(limits), base=draw(st.sampled_from(Base)), bound=bound)
+        case "capped":
+            return Capped(share=draw(limits), base=draw(st.sampled_from(Base)), at_most=draw(limits), bound=bound)
         case _:
             return Band(below=draw(limits), above=draw(limits), bound=bound)
 
@@ -114,6 +117,8 @@ def widened(tolerance: Tolerance, by: Decimal) -> Tolerance:
     match tolerance:
         case Absolute():
             return msgspec.structs.replace(tolerance, amount=tolerance.amount + by)
+        case Capped():
+            return msgspec.structs.replace(tolerance, share=tolerance.share + by, at_most=tolerance.at_most + by)
         case Relative():
             return msgspec.structs.replace(tolerance, share=tolerance.share + by)
         case Band():

@@ -17,6 +17,7 @@ from traderecon.rules import (
     Base,
     Basis,
     Bound,
+    Capped,
     Commission,
     Incomplete,
     Pnl,
@@ -34,6 +35,7 @@ from traderecon.rules.tables import ChecksTable
 from traderecon.rules.wording import explain
 
 D = Decimal
+ONE_SIZE = "write absolute, or ticks and tick, or percent or basis_points (and at_most), or below and above"
 
 
 def error_text(text: str) -> str:
@@ -91,6 +93,13 @@ def test_bounds_and_bases_reach_the_tolerance(name: str) -> None:
         return next(rule for rule in rules.checks if rule.name == name).tolerance  # type: ignore[union-attr]
 
     assert tolerance("absolute = 1") == Absolute(amount=D(1))
+    assert tolerance('ticks = 2, tick = "0.01"') == Absolute(amount=D("0.02"))
+    assert tolerance('tick = "1e-9", ticks = "2.5", bound = "strict"') == Absolute(
+        amount=D("2.5E-9"), bound=Bound.STRICT
+    )
+    assert tolerance("percent = 2, at_most = 5") == Capped(share=D("0.02"), base=Base.EXECUTION, at_most=D(5))
+    capped = Capped(share=D("0.0001"), base=Base.LARGER, at_most=D(0), bound=Bound.STRICT)
+    assert tolerance('basis_points = 1, at_most = 0, base = "larger", bound = "strict"') == capped
     assert tolerance('absolute = "0.005", bound = "strict"') == Absolute(amount=D("0.005"), bound=Bound.STRICT)
     assert tolerance('percent = 2, base = "larger"') == Relative(share=D("0.02"), base=Base.LARGER)
     strict = Relative(share=D("0.02"), base=Base.EXECUTION, bound=Bound.STRICT)
@@ -123,26 +132,46 @@ def test_numbers_are_read_exactly() -> None:
         ),
         (
             'name = "x"\n[checks.price]\ntolerance = {}',
-            "checks.price.tolerance has nothing: write absolute, or percent, or basis_points, or below and above",
+            f"checks.price.tolerance has nothing: {ONE_SIZE}",
         ),
         (
             'name = "x"\n[checks.price]\ntolerance = { absolute = 1, percent = 2 }',
-            "checks.price.tolerance has absolute and percent:"
-            " write absolute, or percent, or basis_points, or below and above",
+            f"checks.price.tolerance has absolute and percent: {ONE_SIZE}",
         ),
         (
             'name = "x"\n[checks.pnl]\ntolerance = { basis_points = 1, percent = 2 }',
-            "checks.pnl.tolerance has percent and basis_points:"
-            " write absolute, or percent, or basis_points, or below and above",
+            f"checks.pnl.tolerance has percent and basis_points: {ONE_SIZE}",
         ),
         (
             'name = "x"\n[checks.pnl]\ntolerance = { below = 1 }',
-            "checks.pnl.tolerance has below: write absolute, or percent, or basis_points, or below and above",
+            f"checks.pnl.tolerance has below: {ONE_SIZE}",
         ),
         (
             'name = "x"\n[checks.pnl]\ntolerance = { below = 1, above = 1, absolute = 1 }',
-            "checks.pnl.tolerance has absolute and below and above:"
-            " write absolute, or percent, or basis_points, or below and above",
+            f"checks.pnl.tolerance has absolute and below and above: {ONE_SIZE}",
+        ),
+        *[
+            (
+                f'name = "x"\n[checks.price]\ntolerance = {{ {sizes} }}',
+                f"checks.price.tolerance has {named}: {ONE_SIZE}",
+            )
+            for sizes, named in (
+                ("ticks = 1", "ticks"),
+                ("tick = 1", "tick"),
+                ("ticks = 1, tick = 1, at_most = 1", "ticks and tick and at_most"),
+                ("at_most = 1", "at_most"),
+                ("absolute = 1, at_most = 1", "absolute and at_most"),
+                ("percent = 1, at_most = 1, below = 1", "percent and at_most and below"),
+                ("basis_points = 1, tick = 1", "tick and basis_points"),
+            )
+        ],
+        (
+            'name = "x"\n[checks.price]\ntolerance = { ticks = 1, tick = 0 }',
+            "checks.price.tolerance.tick is 0: write the smallest step of the price",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { ticks = 1e9, tick = 1e9 }',
+            "checks.price.tolerance is 1000000000000000000: write a number of zero or more, of at most 18 digits",
         ),
         (
             'name = "x"\n[checks.price]\ntolerance = { absolute = -1 }',
@@ -314,6 +343,14 @@ FILE = """
 def test_an_equivalent_file_has_the_same_stamp(again: str) -> None:
     assert parse_rules(again) == parse_rules(FILE)
     assert parse_rules(again).stamp() == parse_rules(FILE).stamp()
+
+
+def test_ticks_have_the_stamp_of_their_amount() -> None:
+    ticks, amount = (
+        parse_rules(f'name = "x"\nchecks.price.tolerance = {{ {size} }}')
+        for size in ('ticks = 2, tick = "0.0050"', 'absolute = "0.01"')
+    )
+    assert ticks.stamp() == amount.stamp()
 
 
 def test_a_share_has_the_same_stamp_in_any_unit() -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from traderecon.rules import NOTHING, Absolute, Band, Base, Bound, Relative, Tolerance
+from traderecon.rules import NOTHING, Absolute, Band, Base, Bound, Capped, Relative, Tolerance
 
 D = Decimal
 
@@ -22,6 +22,9 @@ D = Decimal
         (Relative(share=D("0.02"), base=Base.LARGER), "-100", "98", "2.00"),
         (Relative(share=D("0.0001"), base=Base.EXECUTION), "190.5", "190.51905", "0.01905"),
         (Relative(share=D("1E-18"), base=Base.LARGER), "123456789012345678", "0", "0.123456789012345678"),
+        (Capped(share=D("0.02"), base=Base.CONFIRMATION, at_most=D("1.5")), "1", "-50", "1"),
+        (Capped(share=D("0.02"), base=Base.CONFIRMATION, at_most=D("1.5")), "1", "75", "1.5"),
+        (Capped(share=D("0.02"), base=Base.LARGER, at_most=D("1.5")), "-100", "98", "1.5"),
         (Band(below=D("0"), above=D("0.01")), "190.5", "190.51", "0.01"),
         (Band(below=D("0"), above=D("0.01")), "190.5", "190.49", "0"),
         (Band(below=D("0.02"), above=D("0.01")), "190.5", "190.5", "0.02"),

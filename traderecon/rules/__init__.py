@@ -9,7 +9,7 @@ from traderecon.rules.drift import Precision, Timestamp
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl, Side, currencies_differ
 from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules, bound_of
 from traderecon.rules.terms import Price, Quantity, Ticker
-from traderecon.rules.tolerance import NOTHING, Absolute, Band, Base, Bound, Relative, Tolerance
+from traderecon.rules.tolerance import NOTHING, Absolute, Band, Base, Bound, Capped, Relative, Tolerance
 
 __all__ = [
     "FOUNDING",
@@ -22,6 +22,7 @@ __all__ = [
     "Base",
     "Basis",
     "Bound",
+    "Capped",
     "Commission",
     "CommissionSign",
     "Incomplete",

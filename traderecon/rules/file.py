@@ -8,7 +8,7 @@
     [checks]
     ticker = false                          # a check that is off
 
-    [checks.price]                          # or absolute = "0.005", percent = "2", below = "0" with above = "0.01"
+    [checks.price]                          # or absolute = "0.005", percent = "2", ticks = "1" with tick = "0.01"
     tolerance = { basis_points = "1", base = "execution", bound = "strict" }
 
     [checks.timestamp]

@@ -3,6 +3,7 @@
 FileTable -> Reader.rules -> Rules         each wrong value is a Finding, and the reading goes on
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -27,14 +28,14 @@ from traderecon.rules.tables import (
     ToleranceTable,
 )
 from traderecon.rules.terms import Price, Quantity
-from traderecon.rules.tolerance import NOTHING, Absolute, Band, Relative, Tolerance
+from traderecon.rules.tolerance import NOTHING, Absolute, Band, Bound, Capped, Relative, Tolerance
 from traderecon.rules.wording import Finding, spoken
 
 _MAX_GRACE_S = 31_536_000
 _ATTRIBUTES = (*FOUNDING.attributes, Attribute(AttributeName.ORDER_ID))
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
-_SIZES = ("absolute", "percent", "basis_points", "below", "above")
-_ONE_SIZE = "absolute, or percent, or basis_points, or below and above"
+_SIZES = ("absolute", "ticks", "tick", "percent", "basis_points", "at_most", "below", "above")
+_ONE_SIZE = "absolute, or ticks and tick, or percent or basis_points (and at_most), or below and above"
 
 
 class Reader:
@@ -113,14 +114,31 @@ class Reader:
         match sizes:
             case {"absolute": amount} if len(sizes) == 1:
                 return Absolute(amount=amount, bound=table.bound)
-            case {"percent": share} if len(sizes) == 1:
-                return Relative(share=canonical(EXACT.multiply(share, _PER_CENT)), base=table.base, bound=table.bound)
-            case {"basis_points": share} if len(sizes) == 1:
-                return Relative(
-                    share=canonical(EXACT.multiply(share, _PER_BASIS_POINT)), base=table.base, bound=table.bound
-                )
+            case {"ticks": number, "tick": tick} if len(sizes) == 2:
+                return self._ticks(number, tick, table.bound, path)
             case {"below": below, "above": above} if len(sizes) == 2:
                 return Band(below=below, above=above, bound=table.bound)
+        match sizes:
+            case {"percent": number} if "basis_points" not in sizes:
+                share = canonical(EXACT.multiply(number, _PER_CENT))
+            case {"basis_points": number} if "percent" not in sizes:
+                share = canonical(EXACT.multiply(number, _PER_BASIS_POINT))
+            case _:
+                return self._no_size(sizes, path)
+        at_most = sizes.get("at_most")
+        if len(sizes) > (1 if at_most is None else 2):
+            return self._no_size(sizes, path)
+        if at_most is None:
+            return Relative(share=share, base=table.base, bound=table.bound)
+        return Capped(share=share, base=table.base, at_most=at_most, bound=table.bound)
+
+    def _ticks(self, number: Decimal, tick: Decimal, bound: Bound, path: Path) -> Tolerance:
+        """As many ticks as one amount: it is the same rule."""
+        if not tick:
+            self._refuse((*path, "tick"), f"{spoken(path)}.tick is 0: write the smallest step of the price")
+        return Absolute(amount=self._size(EXACT.multiply(number, tick), path), bound=bound)
+
+    def _no_size(self, sizes: Mapping[str, Decimal], path: Path) -> Tolerance:
         self._refuse(path, f"{spoken(path)} has {' and '.join(sizes) or 'nothing'}: write {_ONE_SIZE}")
         return NOTHING
 

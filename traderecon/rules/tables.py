@@ -21,11 +21,14 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ToleranceTable(Table, frozen=True):
-    """One size: absolute, percent, basis_points, or below with above."""
+    """One size: absolute; ticks of tick; percent or basis_points, perhaps at_most an amount; below with above."""
 
     absolute: Decimal | None = None
     percent: Decimal | None = None
     basis_points: Decimal | None = None
+    at_most: Decimal | None = None
+    ticks: Decimal | None = None
+    tick: Decimal | None = None
     below: Decimal | None = None
     above: Decimal | None = None
     base: Base = Base.EXECUTION

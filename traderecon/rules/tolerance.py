@@ -62,6 +62,21 @@ class Relative(_Tolerance, frozen=True, tag="relative"):
         return EXACT.multiply(self.share, base)
 
 
+class Capped(Relative, frozen=True, tag="capped"):
+    """A share of one of the amounts, and never more than a fixed amount."""
+
+    at_most: Decimal
+
+    def limit(self, ours: Decimal, theirs: Decimal) -> Decimal:
+        """The smaller of the two.
+
+        >>> cap = Capped(share=Decimal("0.02"), base=Base.EXECUTION, at_most=Decimal("0.05"))
+        >>> cap.limit(Decimal(1), Decimal(1)), cap.limit(Decimal(100), Decimal(100))
+        (Decimal('0.02'), Decimal('0.05'))
+        """
+        return min(Relative.limit(self, ours, theirs), self.at_most)
+
+
 class Band(_Tolerance, frozen=True, tag="band"):
     """Two fixed amounts: how far the confirmation may be below the execution, and how far above."""
 
@@ -73,7 +88,7 @@ class Band(_Tolerance, frozen=True, tag="band"):
         return self.above if theirs > ours else self.below
 
 
-Tolerance = Absolute | Relative | Band
+Tolerance = Absolute | Relative | Capped | Band
 
 NOTHING = Absolute(amount=ZERO)
 """No tolerance: equal by value."""

@@ -17,6 +17,7 @@ from traderecon.rules import (
     Base,
     Basis,
     Bound,
+    Capped,
     Commission,
     Pnl,
     Precision,
@@ -116,7 +117,8 @@ def _tolerance_text(tolerance: Tolerance) -> str:
         return _limit_text(exact(tolerance.amount), tolerance.bound) if tolerance.amount else "nothing"
     if isinstance(tolerance, Relative):
         percent = EXACT.scaleb(tolerance.share, 2)
-        return _limit_text(f"{exact(percent)} % {_BASES[tolerance.base]}", tolerance.bound)
+        cap = f" but no more than {exact(tolerance.at_most)}" if isinstance(tolerance, Capped) else ""
+        return _limit_text(f"{exact(percent)} % {_BASES[tolerance.base]}{cap}", tolerance.bound)
     band = f"the confirmation from {exact(tolerance.below)} below to {exact(tolerance.above)} above"
     return f"{band}, {tolerance.bound}"
 
