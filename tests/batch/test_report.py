@@ -29,6 +29,7 @@ from traderecon.rules import (
     Bound,
     Capped,
     Commission,
+    DriftProfile,
     Precision,
     Price,
     Quantity,
@@ -467,6 +468,7 @@ def test_other_tolerances_in_words() -> None:
             Quantity(tolerance=Relative(share=Decimal("0.0001"), base=Base.LARGER, bound=Bound.STRICT)),
             Price(tolerance=Band(below=Decimal(0), above=Decimal("0.010"))),
             Timestamp(tolerance_ns=2_000_000, precision=Precision.GRANULARITY_AWARE),
+            Timestamp(2_000_000, Bound.STRICT, profile=DriftProfile.EU_ALGO),
             Commission(tolerance=Capped(share=Decimal("0.02"), base=Base.EXECUTION, at_most=Decimal("0.050"))),
         ),
     )
@@ -474,6 +476,7 @@ def test_other_tolerances_in_words() -> None:
         "less than 0.01 % of the larger amount, strict",
         "the confirmation from 0 below to 0.01 above, inclusive",
         "up to 2 ms, inclusive",
+        "less than 2 ms, strict (EU_ALGO)",
         "up to 2 % of the execution's amount but no more than 0.05, inclusive",
     ]
     page = page_of(clean(), rules=rules)

@@ -19,6 +19,7 @@ from traderecon.rules import (
     Bound,
     Capped,
     Commission,
+    DriftProfile,
     Incomplete,
     Pnl,
     Precision,
@@ -107,6 +108,31 @@ def test_bounds_and_bases_reach_the_tolerance(name: str) -> None:
     assert tolerance("basis_points = 0.5") == Relative(share=D("0.00005"), base=Base.EXECUTION)
     band = Band(below=D(1), above=D(2), bound=Bound.STRICT)
     assert tolerance('above = 2, below = 1, bound = "strict"') == band
+
+
+@pytest.mark.parametrize(
+    ("profile", "tolerance_ns"),
+    [
+        ("EU_HFT", 200_000),
+        ("EU_ALGO", 2_000_000),
+        ("EU_VOICE", 2_000_000_000),
+        ("US_CAT", 100_000_000),
+        ("US_CAT_MANUAL", 2_000_000_000),
+    ],
+)
+def test_a_drift_profile_is_the_tolerance_of_both_sides(profile: str, tolerance_ns: int) -> None:
+    rules = parse_rules(f'name = "x"\nchecks.timestamp = {{ profile = "{profile}", bound = "strict" }}')
+    assert rules.checks[3] == Timestamp(tolerance_ns, Bound.STRICT, profile=DriftProfile(profile))
+    same = parse_rules(
+        f'name = "x"\nchecks.timestamp = {{ tolerance_ms = {tolerance_ns // 10**5}e-1, bound = "strict" }}'
+    )
+    assert same.checks[3] == Timestamp(tolerance_ns, Bound.STRICT)
+    assert {DriftProfile(profile)} < set(DriftProfile)
+
+
+def test_a_bound_keeps_the_founding_tolerance() -> None:
+    rules = parse_rules('name = "x"\nchecks.timestamp.bound = "strict"')
+    assert rules.checks[3] == Timestamp(tolerance_ns=100_000_000, bound=Bound.STRICT)
 
 
 def test_defaults_of_a_timestamp_table() -> None:
@@ -198,6 +224,10 @@ def test_numbers_are_read_exactly() -> None:
             'name = "x"\n[checks.timestamp]\ntolerance_ms = "0.0000001"',
             "checks.timestamp.tolerance_ms is 1E-7: write whole nanoseconds at most",
         ),
+        (
+            'name = "x"\n[checks.timestamp]\ntolerance_ms = 2\nprofile = "EU_ALGO"',
+            "checks.timestamp has tolerance_ms and profile: write one of them",
+        ),
         ('name = "x"\ngrace_seconds = -1', "grace_seconds is -1: write a number of zero or more, of at most 18 digits"),
         ('name = "x"\ngrace_seconds = 1e-10', "grace_seconds is 1E-10: write whole nanoseconds at most"),
     ],
@@ -247,6 +277,10 @@ def test_error_texts(text: str, message: str) -> None:
         (
             'name = "x"\n[checks.timestamp]\nprecision = "vague"',
             "checks.timestamp.precision is 'vague': write exact or granularity_aware",
+        ),
+        (
+            'name = "x"\n[checks.timestamp]\nprofile = "EU"',
+            "checks.timestamp.profile is 'EU': write EU_HFT or EU_ALGO or EU_VOICE or US_CAT or US_CAT_MANUAL",
         ),
         (
             'name = "x"\n[[severity]]\nseverity = "urgent"',

@@ -5,7 +5,7 @@ Pure: no clock, no I/O. A rule is a value; ``FOUNDING`` is the set the product s
 
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.bases import Basis, net_consideration
-from traderecon.rules.drift import Precision, Timestamp
+from traderecon.rules.drift import DriftProfile, Precision, Timestamp
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl, Side, currencies_differ
 from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules, bound_of
 from traderecon.rules.terms import Price, Quantity, Ticker
@@ -25,6 +25,7 @@ __all__ = [
     "Capped",
     "Commission",
     "CommissionSign",
+    "DriftProfile",
     "Incomplete",
     "Multiplier",
     "OperandSource",

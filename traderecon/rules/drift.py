@@ -5,6 +5,7 @@ from typing import ClassVar
 import msgspec
 
 from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
+from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.words import Word
 from traderecon.rules.tolerance import Bound
 
@@ -23,12 +24,53 @@ class Precision(Word):
     """As any moment in the second, if the other side is more precise."""
 
 
+class DriftProfile(Word):
+    """How far two clocks may drift apart under a regulation: the sum of what it allows each side.
+
+    Source: DOMAIN.md 2.3; Commission Delegated Regulation (EU) 2017/574 (RTS 25), FINRA 4590 and 6820.
+    """
+
+    EU_HFT = "EU_HFT"
+    """RTS 25, high-frequency algorithmic trading: 100 us from UTC on each side."""
+    EU_ALGO = "EU_ALGO"
+    """RTS 25, other algorithmic trading: 1 ms on each side."""
+    EU_VOICE = "EU_VOICE"
+    """RTS 25, voice trading and requests for quotes: 1 s on each side."""
+    US_CAT = "US_CAT"
+    """FINRA 4590, 6820: 50 ms from NIST on each side."""
+    US_CAT_MANUAL = "US_CAT_MANUAL"
+    """FINRA 6820, manual order events: 1 s on each side."""
+
+    @property
+    def tolerance_ns(self) -> int:
+        """The distance that both sides together may have.
+
+        >>> DriftProfile.EU_ALGO.tolerance_ns
+        2000000
+        """
+        return 2 * _DIVERGENCE_NS[self]
+
+
+_DIVERGENCE_NS = {
+    DriftProfile.EU_HFT: 100_000,
+    DriftProfile.EU_ALGO: NS_PER_MS,
+    DriftProfile.EU_VOICE: NS_PER_S,
+    DriftProfile.US_CAT: 50 * NS_PER_MS,
+    DriftProfile.US_CAT_MANUAL: NS_PER_S,
+}
+"""How far one clock may be off."""
+
+
 class Timestamp(msgspec.Struct, frozen=True, tag_field="check", tag="timestamp"):
-    """The distance between the two timestamps, at most ``tolerance_ns`` nanoseconds, in either direction."""
+    """The distance between the two timestamps, at most ``tolerance_ns`` nanoseconds, in either direction.
+
+    ``profile``: the regulation that the tolerance comes from, if a rules file names it.
+    """
 
     tolerance_ns: int
     bound: Bound = Bound.INCLUSIVE
     precision: Precision = Precision.EXACT
+    profile: DriftProfile | msgspec.UnsetType = msgspec.UNSET
     name: ClassVar[str] = "timestamp"
     reason: ClassVar[Reason] = Reason.TIMESTAMP_DRIFT
     operands: ClassVar = frozenset({(Source.EXECUTIONS, "timestamp_ns"), (Source.CONFIRMATIONS, "timestamp_ns")})

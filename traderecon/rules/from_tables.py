@@ -33,6 +33,7 @@ from traderecon.rules.wording import Finding, spoken
 
 _MAX_GRACE_S = 31_536_000
 _ATTRIBUTES = (*FOUNDING.attributes, Attribute(AttributeName.ORDER_ID))
+(_DRIFT,) = (rule for rule in FOUNDING.checks if isinstance(rule, Timestamp))
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
 _SIZES = ("absolute", "ticks", "tick", "percent", "basis_points", "at_most", "below", "above")
 _ONE_SIZE = "absolute, or ticks and tick, or percent or basis_points (and at_most), or below and above"
@@ -92,9 +93,19 @@ class Reader:
         if isinstance(founding, Quantity | Price) and isinstance(table, AmountTable):
             return msgspec.structs.replace(founding, tolerance=self._tolerance(table.tolerance, path))
         if isinstance(table, TimestampTable):
-            tolerance_ns = self._whole_ns(table.tolerance_ms, NS_PER_MS, (*path, "tolerance_ms"))
-            return Timestamp(tolerance_ns=tolerance_ns, bound=table.bound, precision=table.precision)
+            return self._timestamp(table, path)
         return founding
+
+    def _timestamp(self, table: TimestampTable, path: Path) -> Timestamp:
+        if table.profile is not None:
+            if table.tolerance_ms is not None:
+                text = f"{spoken(path)} has tolerance_ms and profile: write one of them"
+                self._refuse((*path, "profile"), text)
+            return Timestamp(table.profile.tolerance_ns, table.bound, table.precision, table.profile)
+        if table.tolerance_ms is None:
+            return msgspec.structs.replace(_DRIFT, bound=table.bound, precision=table.precision)
+        tolerance_ns = self._whole_ns(table.tolerance_ms, NS_PER_MS, (*path, "tolerance_ms"))
+        return Timestamp(tolerance_ns=tolerance_ns, bound=table.bound, precision=table.precision)
 
     def _attribute(self, every: AttributeRule, checks: ChecksTable) -> AttributeRule | None:
         """The check with the changes of the file; None if it is off."""

@@ -10,7 +10,7 @@ import msgspec
 from traderecon.records.numbers import ZERO
 from traderecon.records.words import Word
 from traderecon.rules.bases import Basis
-from traderecon.rules.drift import Precision
+from traderecon.rules.drift import DriftProfile, Precision
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource
 from traderecon.rules.severity import SeverityRow
 from traderecon.rules.tolerance import Base, Bound
@@ -54,9 +54,10 @@ class PnlTable(Table, frozen=True):
 
 
 class TimestampTable(Table, frozen=True):
-    """The timestamp check; the tolerance is in milliseconds."""
+    """The timestamp check: a tolerance in milliseconds, 100 by default, or that of a regulation."""
 
-    tolerance_ms: Decimal = Decimal(100)
+    tolerance_ms: Decimal | None = None
+    profile: DriftProfile | None = None
     bound: Bound = Bound.INCLUSIVE
     precision: Precision = Precision.EXACT
 

@@ -105,7 +105,8 @@ def _allowed(rule: Rule) -> str:
         case Ticker() | Attribute():
             return "nothing"
         case Timestamp():
-            return _limit_text(f"{milliseconds(rule.tolerance_ns)} ms", rule.bound)
+            limit = _limit_text(f"{milliseconds(rule.tolerance_ns)} ms", rule.bound)
+            return f"{limit} ({rule.profile})" if rule.profile else limit
         case Quantity() | Price() | Pnl() | Commission():
             return _tolerance_text(rule.tolerance)
         case _:
