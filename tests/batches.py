@@ -71,7 +71,7 @@ def cut_up(
         split(chunk, list(bounds), folder / f"{file.source}-{number}" if folder else None)
         for number, chunk in enumerate(file.chunks(chunk_bytes))
     ]
-    return Chunks(file.source, file.path.name, file.header, spills)
+    return Chunks(file.source, file.path.name, file.header, file.settings, spills)
 
 
 def left_by(

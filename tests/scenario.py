@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from traderecon.intake import COLUMNS, EpochUnit, Form, Rows, decode
+from traderecon.intake import Rows, SourceSettings, decode
 from traderecon.matching import Arrival, add, judge_facts, result_of
 from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import (
@@ -35,6 +35,7 @@ from traderecon.records import (
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
+from traderecon.sourcebook import sources_of
 
 FOLDER = Path(__file__).parent / "scenarios"
 
@@ -81,22 +82,18 @@ class Reject(_Told, frozen=True):
     code: RejectCode
 
 
-class Feed(_Told, frozen=True):
-    """What a source may leave out of its timestamps; ``epoch_unit`` is s, ms, us or ns."""
-
-    naive_zone: str = "UTC"
-    epoch_unit: str | None = None
-
-
 class Scenario(_Told, frozen=True):
-    """One story. ``states``, ``arrivals`` and ``breaks`` tell the way there, in the order of ``in``."""
+    """One story. ``states``, ``arrivals`` and ``breaks`` tell the way there, in the order of ``in``.
+
+    ``sources``: the tables [sources.<topic>] of a rules file.
+    """
 
     about: str
     rules: str
     sent: tuple[dict[str, Any], ...] = msgspec.field(name="in")
     out: tuple[Trade, ...]
     rejected: tuple[Reject, ...] = ()
-    sources: dict[Source, Feed] = {}
+    sources: dict[Source, dict[str, Any]] = {}
     grace: Grace = Grace.OVER
     any_order: bool = False
     states: tuple[State, ...] | None = None
@@ -113,10 +110,9 @@ class Scenario(_Told, frozen=True):
         """The founding rules, or those of the rules file that the story holds."""
         return FOUNDING if self.rules == "founding" else parse_rules(self.rules)
 
-    def form(self, topic: Source) -> Form:
-        """How the timestamps of a source are read."""
-        feed = self.sources.get(topic, Feed())
-        return Form(feed.naive_zone, EpochUnit[feed.epoch_unit.upper()] if feed.epoch_unit else None)
+    def settings(self, topic: Source) -> SourceSettings:
+        """How a source writes its records."""
+        return sources_of({source.value: table for source, table in self.sources.items()}, self.parsed_rules)[topic]
 
 
 class Played(NamedTuple):
@@ -162,9 +158,9 @@ def as_rows(scenario: Scenario) -> list[Step]:
     headers: dict[Source, list[str]] = {}
     for message in messages:
         if isinstance(message, Message) and message.fields is not None:
-            names = headers.setdefault(message.topic, list(COLUMNS[message.topic]))
+            names = headers.setdefault(message.topic, list(scenario.settings(message.topic).columns(message.topic)))
             names.extend(name for name in message.fields if name not in names)
-    readers = {topic: Rows(topic, _line(names), scenario.form(topic)) for topic, names in headers.items()}
+    readers = {topic: Rows(topic, _line(names), scenario.settings(topic)) for topic, names in headers.items()}
     steps: list[Step] = []
     for offset, message in enumerate(messages):
         if isinstance(message, Grace):
@@ -240,7 +236,7 @@ def _bytes(topic: Source, value: bytes | None, rest: dict[str, Any]) -> Message:
 
 
 def _decoded(scenario: Scenario, message: Message, offset: int) -> Fact | Rejected:
-    return decode(message.topic, message.value, Origin(message.topic, 0, offset), scenario.form(message.topic))
+    return decode(message.topic, message.value, Origin(message.topic, 0, offset), scenario.settings(message.topic))
 
 
 def _as_sent(number: str) -> msgspec.Raw:

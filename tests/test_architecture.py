@@ -44,19 +44,21 @@ MAY_IMPORT = {
     "permissions": set(),
     "settings": {"addresses", "kubernetes", "permissions"},
     "rulebook": {"records", "rules", "settings", "transport"},
+    "sourcebook": {"intake", "records", "rulebook", "rules", "settings", "transport"},
     "durable": set(),
     "open_files": set(),
     "worker": {"addresses", "audit", "client", "clock", "durable", "records", "settings", "sink", "tables"}
     | {"telemetry", "topics", "transport"},
     "preflight": {"addresses", "audit", "client", "clock", "open_files", "permissions", "records", "rulebook"}
-    | {"settings", "sink", "topics", "transport", "worker"},
+    | {"settings", "sourcebook", "sink", "topics", "transport", "worker"},
     "demo": {"client", "clock", "durable", "preflight", "records", "rulebook", "settings", "simulator", "sink"}
     | {"topics", "transport"},
     "__main__": {"cli"},
-    "app": {"addresses", "audit", "client", "rulebook", "settings", "shell", "sink", "stage", "telemetry", "topics"}
-    | {"transport", "web", "worker"},
+    "app": {"addresses", "audit", "client", "rulebook", "settings", "shell", "sink", "sourcebook", "stage"}
+    | {"telemetry", "topics", "transport", "web", "worker"},
     "cli": {*CORE, "addresses", "app", "audit", "batch", "client", "clock", "demo", "durable", "open_files"}
-    | {"preflight", "present", "rulebook", "settings", "simulator", "sink", "topics", "transport", "worker"},
+    | {"preflight", "present", "rulebook", "settings", "simulator", "sink", "sourcebook", "topics", "transport"}
+    | {"worker"},
 }
 """Dependencies point one way; stages do not import each other. A new part gets a line here.
 

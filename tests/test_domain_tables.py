@@ -9,8 +9,9 @@ from decimal import Decimal
 
 import pytest
 from domain import ID, Row, codes, spelled_out, tables, tables_in
-from scenario import FOLDER, Feed, Scenario, as_messages, fields_of, play, stories
+from scenario import FOLDER, Scenario, as_messages, fields_of, play, stories
 
+from traderecon.intake import EpochUnit, Form, SourceSettings
 from traderecon.matching import Arrival
 from traderecon.records import Check, Hint, Outcome, Reason, RejectCode, Source, State, Transition
 from traderecon.records.instants import NS_PER_MS
@@ -187,8 +188,8 @@ def test_timestamps(row: Row) -> None:
             written = "" if cell == "any" else re.findall(r"\d[\dT:.+-]*Z?", cell)[0]
             assert fields_of(story, topic)["timestamp"].endswith(written)
             zone = "America/New_York" if "New York" in cell else "UTC"
-            unit = "s" if re.fullmatch(r"\d{10}\.\d+", written) else None
-            assert story.sources.get(topic, Feed()) == Feed(zone, unit)
+            unit = EpochUnit.S if re.fullmatch(r"\d{10}\.\d+", written) else None
+            assert story.settings(topic) == SourceSettings(form=Form(zone, unit))
         aware = "granularity_aware" in expected
         assert precision(story.parsed_rules) is (Precision.GRANULARITY_AWARE if aware else Precision.EXACT)
         (trade,) = story.out
@@ -224,7 +225,7 @@ def expectations(name: str) -> list[tuple[str, list[Scenario]]]:
     """What the row says, without its uncovered parts, and of which stories: of each its own variant, or of all."""
     clauses = re.split(r"(?<=[;,]) | \+ | auto ", ROWS[name][EXPECTED])
     text = " ".join(clause for clause in clauses if not any(part in clause.lower() for part in UNCOVERED.get(name, [])))
-    variants = text.split(" / ")
+    variants = re.split(r" / |;? `\w+: \w+` -> ", text)
     if len(variants) == 1:
         return [(text, TOLD[name])]
     return [(variant, [story]) for variant, story in zip(variants, TOLD[name], strict=True)]

@@ -28,6 +28,7 @@ from traderecon.sink import agent as sink_agent
 from traderecon.sink.database import file_path
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
+from traderecon.sourcebook import sources_agreement, sources_in_force
 from traderecon.stage import Stage
 from traderecon.telemetry import Metrics, incidents, lag
 from traderecon.topics import Topics, topics
@@ -117,14 +118,17 @@ async def settle_database(settings: Settings, identity: Identity) -> None:
 
 def _intake(context: Context) -> StreamApp:
     names = context.topics
+    sources = sources_in_force(context.settings)
     stage = _stage(
         context,
         "intake",
         writes=(names.legs, names.dead_letters, names.accounts),
         reads=(names.legs, names.actions),
+        agreement=sources_agreement(sources),
     )
     intake_agent.attach(
         stage,
+        sources,
         clock_step_s=context.settings.clock_step_seconds,
         wall_votes=not is_local(context.settings.broker),
         clock_file=context.home.directory / "intake" / "clock.json",

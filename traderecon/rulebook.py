@@ -26,19 +26,28 @@ _SHOWN = 8
 
 def rules_in_force(settings: Settings) -> Rules:
     """The effective rules; ConfigurationError names the file and the error in it."""
+    text = read_rules_file(settings)
     try:
-        rules = parse_rules(settings.rules.read_text(encoding="utf-8")) if settings.rules else FOUNDING
+        rules = FOUNDING if text is None else parse_rules(text)
     except RulesError as error:
         raise ConfigurationError("\n".join(error.lines(str(settings.rules)))) from None
+    if "grace_seconds" not in settings.model_fields_set:
+        return rules
+    return msgspec.structs.replace(rules, grace_ns=settings.grace_seconds * NS_PER_S)
+
+
+def read_rules_file(settings: Settings) -> str | None:
+    """The text of the rules file; None without one. Raises ConfigurationError."""
+    if settings.rules is None:
+        return None
+    try:
+        return settings.rules.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{settings.rules}: {error}: save it as UTF-8 text") from None
     except OSError as error:
         raise ConfigurationError(
             f"{settings.rules}: cannot be read ({error.strerror}): correct TRADERECON_RULES"
         ) from None
-    if "grace_seconds" not in settings.model_fields_set:
-        return rules
-    return msgspec.structs.replace(rules, grace_ns=settings.grace_seconds * NS_PER_S)
 
 
 def matching_agreement(settings: Settings, rules: Rules) -> Agreement:

@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     checkpoint_key_file: ExpandedPath | None = None
     """Private key that signs checkpoints, outside the data directory. ``traderecon audit key FILE`` makes one."""
     rules: ExpandedPath | None = None
-    """Rules file (TOML). Default: the founding rules."""
+    """Rules file (TOML), which also has the settings of the sources. Default: the founding rules."""
     secrets_dir: ExpandedPath | None = None
     """Directory with one file per secret, named like the variable."""
 

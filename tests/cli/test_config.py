@@ -30,11 +30,51 @@ def test_every_setting_is_a_line_that_could_be_put_in_the_environment(monkeypatc
 
 def test_json_is_one_object_on_stdout(here: Path) -> None:
     (here / "traderecon.toml").write_text('topic_prefix = "desk-7"\nrules = "desk.toml"')
+    (here / "desk.toml").write_text('name = "desk-7"')
     result = show("--json")
     assert (result.exit_code, result.stderr, result.stdout.count("\n")) == (Exit.OK, "", 1)
     shown = json.loads(result.stdout)
     assert shown == load().masked()
     assert (shown["topic_prefix"], shown["rules"], shown["web_port"]) == ("desk-7", "desk.toml", 5000)
+
+
+SOURCES = """
+name = "desk-7"
+[sources.executions]
+zone = "Europe/London"
+[sources.broker_confirmations]
+epoch_unit = "ms"
+kinds = { cancel = ["H"] }
+minor_units = { GBX = "GBP / 100" }
+"""
+
+
+def test_the_settings_of_the_sources_follow(here: Path) -> None:
+    (here / "traderecon.toml").write_text('rules = "desk.toml"')
+    (here / "desk.toml").write_text(SOURCES)
+    assert show().stdout.splitlines()[-4:] == [
+        'sources.executions.zone="Europe/London"',
+        'sources.broker_confirmations.epoch_unit="ms"',
+        'sources.broker_confirmations.kinds={"H": "cancel"}',
+        'sources.broker_confirmations.minor_units={"GBX": "GBP / 100"}',
+    ]
+    assert json.loads(show("--json").stdout)["sources"] == {
+        "executions": {"zone": "Europe/London"},
+        "broker_confirmations": {
+            "epoch_unit": "ms",
+            "kinds": {"H": "cancel"},
+            "minor_units": {"GBX": "GBP / 100"},
+        },
+    }
+
+
+def test_an_invalid_rules_file_is_named_behind_the_settings(here: Path) -> None:
+    (here / "traderecon.toml").write_text('rules = "desk.toml"')
+    (here / "desk.toml").write_text(SOURCES.replace("Europe/London", "Europe/Londn"))
+    result = show()
+    assert result.exit_code == Exit.CONFIG
+    assert "TRADERECON_RULES=desk.toml" in result.stdout
+    assert "desk.toml: sources.executions.zone is 'Europe/Londn': did you mean Europe/London?" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from traderecon.intake import BLANKS, MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, decode
+from traderecon.intake import BLANKS, MAX_BYTES, UTC_FORM, EpochUnit, Form, HeaderError, Rows, SourceSettings, decode
 from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.instants import Instant, instant
 from traderecon.intake.values import key, number, text
@@ -54,7 +54,7 @@ def snapshot(**tokens: str) -> bytes:
 
 
 def fact_of(value: bytes, source: Source = Source.EXECUTIONS, form: Form = UTC_FORM) -> Fact:
-    fact = decode(source, value, ORIGIN, form)
+    fact = decode(source, value, ORIGIN, SourceSettings(form=form))
     assert isinstance(fact, Fact), fact
     assert fact.origin is ORIGIN
     return fact
@@ -67,7 +67,7 @@ def execution(**tokens: str | None) -> Execution:
 
 
 def rejection(value: bytes | None, source: Source = Source.EXECUTIONS, form: Form = UTC_FORM) -> tuple[RejectCode, str]:
-    rejected = decode(source, value, ORIGIN, form)
+    rejected = decode(source, value, ORIGIN, SourceSettings(form=form))
     assert isinstance(rejected, Rejected), rejected
     assert rejected.origin is ORIGIN
     return rejected.code, rejected.text
@@ -935,7 +935,8 @@ class TestTimestamps:
 
     def test_a_form_reaches_the_fields_of_a_message_and_a_row(self) -> None:
         leg = fact_of(message(timestamp='"2025-07-26T06:01:23"'), form=NEW_YORK).leg
-        fact = Rows(Source.EXECUTIONS, HEADER, NEW_YORK).decode("T-81,AAPL,100,190.5,2025-07-26T06:01:23", ORIGIN)
+        rows = Rows(Source.EXECUTIONS, HEADER, SourceSettings(form=NEW_YORK))
+        fact = rows.decode("T-81,AAPL,100,190.5,2025-07-26T06:01:23", ORIGIN)
         assert isinstance(fact, Fact)
         assert isinstance(leg, Execution)
         assert fact.leg == leg

@@ -3,7 +3,7 @@
 import faulthandler
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from traderecon.intake import EpochUnit, Form, HeaderError, Rows, decode, messages
+from traderecon.intake import EpochUnit, Form, HeaderError, Rows, SourceSettings, decode, messages
+from traderecon.intake.legs import KNOWN_FIELDS
 from traderecon.records import Fact, Origin, Rejected, Source
 from traderecon.records.journal import encode_journal
 
@@ -111,7 +112,7 @@ class TestEveryByteString:
     @example(Source.EXECUTIONS, b'"' * 1000, Form())
     @example(Source.EXECUTIONS, GOOD.replace(b"null", b"9" * 4_301), Form())
     def test_is_a_fact_or_a_reject(self, source: Source, value: bytes, form: Form) -> None:
-        decoded = decode(source, value, ORIGIN, form)
+        decoded = decode(source, value, ORIGIN, SourceSettings(form=form))
         assert isinstance(decoded, Fact | Rejected)
         assert decoded.origin is ORIGIN
         assert isinstance(decoded, Fact) or decoded.text.isprintable()
@@ -125,7 +126,7 @@ class TestEveryByteString:
     @example("0001-01-01T00:00:00", Form(naive_zone="Asia/Tokyo"))
     def test_whatever_its_timestamp_is(self, sent: str, form: Form) -> None:
         value = json.dumps(json.loads(GOOD) | {"timestamp": sent}).encode()
-        assert isinstance(decode(Source.EXECUTIONS, value, ORIGIN, form), Fact | Rejected)
+        assert isinstance(decode(Source.EXECUTIONS, value, ORIGIN, SourceSettings(form=form)), Fact | Rejected)
 
     @given(
         sources, st.integers(0, 2000).map(lambda count: b'{"a":' * count) | st.integers(0, 2000).map(lambda n: b"[" * n)
@@ -135,10 +136,12 @@ class TestEveryByteString:
 
 
 def fields_of(
-    read: Callable[[Source, bytes], tuple[dict[str, str | None], Any] | None], source: Source, value: bytes
+    read: Callable[[Collection[str], bytes], tuple[dict[str, str | None], Any] | None],
+    known: Collection[str],
+    value: bytes,
 ) -> tuple[dict[str, str | None], Any] | None:
     """The fields that a reader gives, the unknown ones parsed; numbers as their text."""
-    result = read(source, value)
+    result = read(known, value)
     if result is None:
         return None
     fields, extra = result
@@ -157,15 +160,15 @@ class TestFastPath:
     @example(Source.EXECUTIONS, b'{"trade_id":":","price":":"}')
     @example(Source.EXECUTIONS, b'{"trade_id":"T1","price":1 }')
     def test_agrees_with_the_strict_one(self, source: Source, value: bytes) -> None:
-        fast = fields_of(messages._fast_fields, source, value)
+        fast = fields_of(messages._fast_fields, KNOWN_FIELDS[source], value)
         if fast is not None:
-            assert fast == fields_of(messages._strict_fields, source, value)
+            assert fast == fields_of(messages._strict_fields, KNOWN_FIELDS[source], value)
 
     @pytest.mark.parametrize(("source", "value"), [(Source.EXECUTIONS, GOOD), (Source.PNL, SNAPSHOT)])
     def test_accepts_a_common_message_also_with_blanks(self, source: Source, value: bytes) -> None:
         common = value.replace(b',"note":[1,{"a":null}]', b"")
-        assert messages._fast_fields(source, common) is not None
-        assert messages._fast_fields(source, json.dumps(json.loads(common)).encode()) is not None
+        assert messages._fast_fields(KNOWN_FIELDS[source], common) is not None
+        assert messages._fast_fields(KNOWN_FIELDS[source], json.dumps(json.loads(common)).encode()) is not None
 
     @pytest.mark.parametrize(
         "value",
@@ -188,7 +191,7 @@ class TestFastPath:
         ],
     )
     def test_leaves_ambiguous_messages_to_the_strict_one(self, value: bytes) -> None:
-        assert messages._fast_fields(Source.EXECUTIONS, value) is None
+        assert messages._fast_fields(KNOWN_FIELDS[Source.EXECUTIONS], value) is None
 
 
 lines = (

@@ -59,6 +59,7 @@ OTHER_JSON = {
     "intake.journal_time": "clock.json",
     "intake.snapshot_cancels": "a field of an input",
     "preflight.pages": "the health of another worker",
+    "rules.content": "rules that it has just encoded",
     "sink.ledger": "a column of the database",
     "sink.queries": "columns of the database",
     "transport.fingerprint": "the note of a commit",

@@ -12,7 +12,7 @@ from typing import Self
 import msgspec
 import polars as pl
 
-from traderecon.intake import COLUMNS, MAX_BYTES, HeaderError, Rows
+from traderecon.intake import COLUMNS, MAX_BYTES, STANDARD_SETTINGS, HeaderError, Rows, SourceSettings, reads_plainly
 from traderecon.records import Source
 
 BOM = b"\xef\xbb\xbf"
@@ -31,7 +31,7 @@ class InputError(Exception):
 
 
 class Input(msgspec.Struct, frozen=True):
-    """One CSV file: its source, its header line, and the byte offset of its first data line.
+    """One CSV file: its source and that one's settings, its header line, the byte offset of its first data line.
 
     ``label``: what messages call it instead of its name.
     """
@@ -43,9 +43,10 @@ class Input(msgspec.Struct, frozen=True):
     size: int
     changed_at_ns: int
     label: str = ""
+    settings: SourceSettings = STANDARD_SETTINGS
 
     @classmethod
-    def open(cls, source: Source, path: Path, label: str = "") -> Self:
+    def open(cls, source: Source, path: Path, label: str = "", settings: SourceSettings = STANDARD_SETTINGS) -> Self:
         """Read the header of a file; InputError if it cannot be read or lacks a column."""
         name = label or path
         try:
@@ -64,10 +65,10 @@ class Input(msgspec.Struct, frozen=True):
             raise InputError(f"{name}: is empty: its first line must name the columns")
         header = first.removeprefix(BOM).decode(errors="replace").rstrip("\r\n")
         try:
-            Rows(source, header)
+            Rows(source, header, settings)
         except HeaderError as error:
             raise InputError(f"{name}: {error}") from None
-        return cls(source, path, header, len(first), status.st_size, status.st_mtime_ns, label)
+        return cls(source, path, header, len(first), status.st_size, status.st_mtime_ns, label, settings)
 
     def require_unchanged(self) -> None:
         """InputError if the file was changed since it was opened: a mixture of old and new may have been read."""
@@ -86,12 +87,16 @@ class Input(msgspec.Struct, frozen=True):
     @property
     def unknown_columns(self) -> tuple[str, ...]:
         """The names of the unknown columns."""
-        return tuple(name for name in Rows(self.source, self.header).unknown if name)
+        return tuple(name for name in self.rows().unknown if name)
 
     @property
     def plain(self) -> bool:
-        """Whether the columns are the founding ones in their order, as the vectorized rules need them."""
-        return Rows(self.source, self.header).columns == COLUMNS[self.source]
+        """Whether columns and settings are the founding ones, as the vectorized rules need them."""
+        return is_plain(self.rows())
+
+    def rows(self) -> Rows:
+        """The decoder of its lines."""
+        return Rows(self.source, self.header, self.settings)
 
     def chunks(self, bytes_each: int) -> list["Chunk"]:
         """The data lines of the file, in chunks of about this many bytes, split at line breaks."""
@@ -121,6 +126,11 @@ class Chunk(msgspec.Struct, frozen=True):
         if not text.isascii():
             text = text.decode(errors="replace").encode()
         return pl.read_lines(text, name="line", row_index_name="number")
+
+
+def is_plain(rows: Rows) -> bool:
+    """Whether these rows have the founding columns in their order, and mean what they mean in the founding profile."""
+    return rows.columns == COLUMNS[rows.source] and reads_plainly(rows.settings)
 
 
 def _format_problem(first: bytes) -> str | None:

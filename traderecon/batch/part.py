@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 import polars as pl
 
+from traderecon.batch.inputs import is_plain
 from traderecon.batch.outputs import Format, frame, write_part
 from traderecon.batch.split import NO_LINES, Spill
 from traderecon.batch.summary import Break, Summary
 from traderecon.batch.vectorized import Lines, VectorizedRules
-from traderecon.intake import COLUMNS as FIELDS
-from traderecon.intake import Rows
+from traderecon.intake import Rows, SourceSettings
 from traderecon.matching import Arrival, add, judge, sides_of
 from traderecon.matching.assess import assess
 from traderecon.present.trade_row import row
@@ -33,11 +33,12 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Chunks(msgspec.Struct, frozen=True):
-    """One split file: its source, name and header, and its chunks in order."""
+    """One split file: its source, name, header and settings, and its chunks in order."""
 
     source: Source
     name: str
     header: str
+    settings: SourceSettings
     spills: list[Spill]
 
     def read(self, part: int) -> pl.DataFrame:
@@ -69,14 +70,14 @@ def start_worker() -> None:
 def judge_part(number: int, files: list[Chunks], job: Job) -> PartResult:
     """Judge one part, as if every grace had passed: plain trades vectorized if possible, the others one by one."""
     summary = Summary()
-    decoders = [Rows(file.source, file.header) for file in files]
+    decoders = [Rows(file.source, file.header, file.settings) for file in files]
     lines = [file.read(number) for file in files]
     for index, (file, part) in enumerate(zip(files, lines, strict=True)):
         summary.rows[file.source] += len(part)
         summary.lines[index] += len(part)
     tables = []
     vectorized = VectorizedRules.of(job.rules) if job.vectorized else None
-    if vectorized is not None and all(rows.columns == FIELDS[rows.source] for rows in decoders):
+    if vectorized is not None and all(map(is_plain, decoders)):
         result = vectorized.judge(_by_source(files, lines))
         result.add_to(summary)
         tables.append(result.rows())

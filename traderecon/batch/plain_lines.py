@@ -12,7 +12,8 @@ from traderecon.records import Source
 
 AMOUNT_DIGITS = 4
 
-_KEY = r"[A-Za-z0-9][A-Za-z0-9._:/#-]{0,63}"
+_KEY = r"(?:[A-Za-z0-9][A-Za-z0-9._:/#-]{4,63}|[A-Za-z]?[0-9][A-Za-z0-9._:/#-]{0,3})"
+"""A short one has a digit in it: NULL and N/A are no ids."""
 _AMOUNT = r"-?(0|[1-9][0-9]{0,12})(\.[0-9]{1,4})?"
 _TERMS = (
     rf"^{_KEY},[A-Za-z0-9][A-Za-z0-9./-]{{0,15}},[1-9][0-9]{{0,7}},(0|[1-9][0-9]{{0,5}})(\.[0-9]{{1,4}})?,"

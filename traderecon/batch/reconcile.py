@@ -110,7 +110,9 @@ def _split(run: Run, bounds: list[str], folder: Path | None, map_: Map, advance:
     chunks = [chunk for _, chunk in indexed]
     paths = [folder / f"chunk-{number:06d}" if folder else None for number in range(len(chunks))]
     names = names_of(run.inputs)
-    files = [Chunks(file.source, name, file.header, []) for file, name in zip(run.inputs, names, strict=True)]
+    files = [
+        Chunks(file.source, name, file.header, file.settings, []) for file, name in zip(run.inputs, names, strict=True)
+    ]
     for (index, chunk), spill in zip(indexed, map_(split, chunks, repeat(bounds), paths), strict=True):
         files[index].spills.append(spill)
         advance(chunk.end - chunk.start)

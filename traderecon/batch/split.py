@@ -59,8 +59,8 @@ def boundaries(inputs: list[Input], part_bytes: int = PART_BYTES) -> list[str]:
     parts = min(max(total // part_bytes, 1), MAX_PARTS)
     if parts == 1:
         return []
-    rows = {file: Rows(file.source, file.header) for file in inputs}
-    sampled = sorted({rows[file].key(line) for file, line in sample(inputs)})
+    rows = {id(file): file.rows() for file in inputs}
+    sampled = sorted({rows[id(file)].key(line) for file, line in sample(inputs)})
     return sorted({sampled[len(sampled) * part // parts] for part in range(1, parts)}) if sampled else []
 
 
@@ -68,7 +68,7 @@ def split(chunk: Chunk, bounds: list[str], path: Path | None) -> Spill:
     """Sort the lines of a chunk by part, without blank lines, and write them to ``path`` if given."""
     all_lines = chunk.lines()
     lines = all_lines.filter(pl.col("line").str.strip_chars(BLANKS) != "")
-    keyed = lines.with_columns(_keys(lines["line"], Rows(chunk.file.source, chunk.file.header)).alias("trade_id"))
+    keyed = lines.with_columns(_keys(lines["line"], chunk.file.rows()).alias("trade_id"))
     part = pl.Series(bounds, dtype=pl.String).search_sorted(keyed["trade_id"], side="right")
     by_part = keyed.with_columns(part.alias("part")).sort("part", maintain_order=True)
     slices = {}
@@ -85,7 +85,8 @@ def split(chunk: Chunk, bounds: list[str], path: Path | None) -> Spill:
 
 def _keys(lines: pl.Series, rows: Rows) -> pl.Series:
     """The trade_id of every line, as the decoder reads it."""
-    if rows.columns[0] != "trade_id" or lines.str.contains('"', literal=True).any():
+    refers = rows.settings.reference_field is not None
+    if refers or rows.columns[0] != "trade_id" or lines.str.contains('"', literal=True).any():
         return lines.map_elements(rows.key, return_dtype=pl.String)
     # The same as rows.key, but fast for common files; byte positions are character positions if all is ASCII.
     line = pl.col("line")

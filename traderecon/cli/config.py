@@ -1,12 +1,14 @@
-"""``traderecon config show``: the effective settings, with secrets masked."""
+"""``traderecon config show``: the effective settings, with secrets masked, and those of the sources."""
 
 import json
+from typing import Any
 
 import click
 
 from traderecon.cli.console import fail
 from traderecon.exit_codes import Exit
 from traderecon.settings import PREFIX, ConfigurationError, load
+from traderecon.sourcebook import differences, sources_in_force
 
 
 @click.group()
@@ -17,13 +19,28 @@ def config() -> None:
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def show(*, as_json: bool) -> None:
-    """Print every setting, with passwords masked."""
+    """Print every setting, with passwords masked, then what the rules file sets for a source.
+
+    An invalid rules file ends the command with 78, after the settings.
+    """
+    sources: dict[str, dict[str, Any]] = {}
+    invalid = ""
     try:
-        settings = load().masked()
+        loaded = load()
     except ConfigurationError as error:
         fail(Exit.CONFIG, str(error))
+    try:
+        sources = differences(sources_in_force(loaded))
+    except ConfigurationError as error:
+        invalid = str(error)
+    settings = loaded.masked()
     if as_json:
-        click.echo(json.dumps(settings))
-        return
-    for name, value in settings.items():
-        click.echo(f"{PREFIX}{name.upper()}={'' if value is None else value}")
+        click.echo(json.dumps({**settings, "sources": sources} if sources else settings))
+    else:
+        for name, value in settings.items():
+            click.echo(f"{PREFIX}{name.upper()}={'' if value is None else value}")
+        for source, changed in sources.items():
+            for name, value in changed.items():
+                click.echo(f"sources.{source}.{name}={json.dumps(value)}")
+    if invalid:
+        fail(Exit.CONFIG, invalid)

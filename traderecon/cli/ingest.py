@@ -13,11 +13,11 @@ from traderecon.batch.inputs import Input, InputError
 from traderecon.cli.broker import input_partitions, log_name, run
 from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import NamedFile, expand
-from traderecon.cli.rules import effective_settings
+from traderecon.cli.rules import effective_settings, effective_sources
 from traderecon.client.connection import connected
 from traderecon.client.outbox import Outbox
 from traderecon.exit_codes import Exit
-from traderecon.intake import Rows, blank, message_of
+from traderecon.intake import SettingsBySource, blank, message_of
 from traderecon.records import Source
 from traderecon.settings import Settings
 from traderecon.topics import topics
@@ -54,7 +54,8 @@ def ingest(*, files: tuple[Path, ...], topic: str | None, as_json: bool) -> None
     malformed lines become dead letters again.
     """
     settings = effective_settings()
-    parts = [_open_part(file, *_destination(file.path, topic, settings)) for file in expand(files)]
+    sources = effective_sources(settings)
+    parts = [_open_part(file, *_destination(file.path, topic, settings), sources) for file in expand(files)]
     say(f"sending to {log_name(settings)}")
     sent: Counter[str] = Counter({part.topic: 0 for part in parts})
     complete = False
@@ -82,9 +83,9 @@ def _destination(path: Path, topic: str | None, settings: Settings) -> tuple[Sou
     raise click.UsageError(f"{path}: cannot tell its topic: rename it to one of {choices} (.csv), or give --topic")
 
 
-def _open_part(file: NamedFile, source: Source, topic: str) -> _Part:
+def _open_part(file: NamedFile, source: Source, topic: str, sources: SettingsBySource) -> _Part:
     try:
-        opened = Input.open(source, *file)
+        opened = Input.open(source, *file, sources[source])
     except InputError as error:
         fail(Exit.INPUT, str(error))
     if opened.unknown_columns:
@@ -102,7 +103,7 @@ async def _send(parts: list[_Part], settings: Settings, sent: Counter[str], adva
 
 async def _send_file(part: _Part, partitions: int, outbox: Outbox, advance: Callable[[int], None]) -> None:
     """Send every line of a file; lines without a key are spread over the partitions."""
-    rows = Rows(part.file.source, part.file.header)
+    rows = part.file.rows()
     lines = size = 0
     empty = True
     try:

@@ -23,7 +23,7 @@ from traderecon.batch.reconcile import reconcile as run_batch
 from traderecon.batch.summary import Summary
 from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import NamedFile, expand
-from traderecon.cli.rules import effective_rules
+from traderecon.cli.rules import effective_rules, effective_settings, effective_sources
 from traderecon.exit_codes import Exit
 from traderecon.matching.totals import Totals
 from traderecon.records import Source
@@ -130,9 +130,10 @@ def _input_files(patterns: Mapping[Source, tuple[str, ...]]) -> list[tuple[Sourc
 def _prepare(files: list[tuple[Source, NamedFile]], outputs: _Outputs, processors: int | None) -> Run:
     """Check rules, paths and inputs; an invalid one ends the command."""
     rules, rules_file = effective_rules()
+    sources = effective_sources(effective_settings())
     _require_writable(outputs.paths, [path for path in (*(file.path for _, file in files), rules_file) if path])
     try:
-        inputs = [Input.open(source, *file) for source, file in files]
+        inputs = [Input.open(source, *file, sources[source]) for source, file in files]
     except InputError as error:
         fail(Exit.INPUT, str(error))
     return Run(

@@ -10,23 +10,37 @@ Pure: values and text in, values out. Bad input is a value; only a bug raises.
 """
 
 from traderecon.intake.blanks import BLANKS, trim
+from traderecon.intake.date_forms import DateForm
 from traderecon.intake.instants import UTC_FORM, EpochUnit, Form
-from traderecon.intake.legs import COLUMNS
 from traderecon.intake.messages import MAX_BYTES, decode
 from traderecon.intake.relay import message_of
 from traderecon.intake.rows import HeaderError, Rows, blank
+from traderecon.intake.source_settings import (
+    COLUMNS,
+    STANDARD_SETTINGS,
+    SettingsBySource,
+    SideView,
+    SourceSettings,
+    reads_plainly,
+)
 
 __all__ = [
     "BLANKS",
     "COLUMNS",
     "MAX_BYTES",
+    "STANDARD_SETTINGS",
     "UTC_FORM",
+    "DateForm",
     "EpochUnit",
     "Form",
     "HeaderError",
     "Rows",
+    "SettingsBySource",
+    "SideView",
+    "SourceSettings",
     "blank",
     "decode",
     "message_of",
+    "reads_plainly",
     "trim",
 ]

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, cast
 
 from faust.types import TP, StreamT
 
-from traderecon.intake.instants import UTC_FORM, Form
 from traderecon.intake.journal_time import JournalTime, LeaderMissing, LogTime
 from traderecon.intake.messages import decode
+from traderecon.intake.source_settings import STANDARD_SETTINGS, SettingsBySource, SourceSettings
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
 from traderecon.records.dead_letter import (
@@ -52,7 +52,7 @@ Rows = dict[tuple[str, int], list[Outgoing]]
 
 def attach(
     stage: Stage,
-    forms: Mapping[Source, Form] | None = None,
+    sources: SettingsBySource,
     *,
     clock_step_s: int,
     wall_votes: bool,
@@ -60,14 +60,14 @@ def attach(
 ) -> None:
     """Give the stage's app the three intake agents and the timers that report progress.
 
-    ``clock_step_s``: how far a broker's clock may run ahead of elapsed time before it is not believed. ``wall_votes``:
-    whether this machine's wall clock is independent of the log's. ``clock_file``: where the believed time is stored
-    for a restart.
+    ``sources``: how each source writes its records. ``clock_step_s``: how far a broker's clock may run ahead of elapsed
+    time before it is not believed. ``wall_votes``: whether this machine's wall clock is independent of the log's.
+    ``clock_file``: where the believed time is stored for a restart.
     """
     app = stage.app
     time = JournalTime(stage, step_ms=clock_step_s * MS_PER_S, votes=wall_votes, state_file=clock_file)
     for name, source in stage.topics.inputs.items():
-        intake = _Intake(stage, source, (forms or {}).get(source, UTC_FORM), time)
+        intake = _Intake(stage, source, sources.get(source, STANDARD_SETTINGS), time)
         app.agent(app.topic(name, key_type=bytes, value_type=bytes), name=f"intake-{source}")(intake.run)
     app.timer(interval=PROGRESS_S, name="progress")(_ProgressReporter(stage, time).report)
     app.timer(interval=PROGRESS_S, name="control-records")(_ControlAccounts(stage).report)
@@ -76,8 +76,8 @@ def attach(
 class _Intake:
     """Decodes the records of one input topic and sends them on."""
 
-    def __init__(self, stage: Stage, source: Source, form: Form, time: JournalTime) -> None:
-        self._stage, self._source, self._form, self._time = stage, source, form, time
+    def __init__(self, stage: Stage, source: Source, settings: SourceSettings, time: JournalTime) -> None:
+        self._stage, self._source, self._settings, self._time = stage, source, settings, time
         self._unknown_fields: set[str] = set()
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
@@ -123,7 +123,7 @@ class _Intake:
             return reject_unreadable(
                 origin, record.describe(origin.topic, origin.partition), too_large=record.too_large
             )
-        return decode(self._source, record.value, origin, self._form)
+        return decode(self._source, record.value, origin, self._settings)
 
     def _outgoing(self, record: Record, decoded: Fact | Rejected) -> tuple[str, Outgoing]:
         """The topic for a decoded record, and the record to send there."""

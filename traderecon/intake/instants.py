@@ -40,10 +40,14 @@ class EpochUnit(Enum):
 
 
 class Form(msgspec.Struct, frozen=True):
-    """What a source leaves out of its timestamps: the zone of a naive one, the unit of a bare number."""
+    """What a source leaves out of its timestamps: the zone of a naive one, the unit of a bare number.
+
+    ``granularity``: the fraction digits that its clock has, where it adds zeros to them or leaves zeros out.
+    """
 
     naive_zone: str = "UTC"
     epoch_unit: EpochUnit | None = None
+    granularity: int | None = None
 
 
 class Instant(msgspec.Struct, frozen=True, gc=False):
@@ -73,9 +77,9 @@ def instant(sent: str, form: Form = UTC_FORM) -> Instant:
         if fix := _FIX.fullmatch(text):
             year, month, day, clock, tail = fix.groups()
             zoned = set(tail) & set("Zz+-")
-            return _calendar(f"{year}-{month}-{day}T{clock}", tail if zoned else tail + "Z", UTC_FORM)
+            return _calendar(f"{year}-{month}-{day}T{clock}", tail if zoned else tail + "Z", form)
         if _EPOCH_NUMBER.fullmatch(text):
-            return _since_epoch(text, form.epoch_unit)
+            return _since_epoch(text, form)
     return _calendar(text[:19], text[19:], form)
 
 
@@ -94,7 +98,14 @@ def _calendar(civil: str, tail: str, form: Form) -> Instant:
         # The last nanosecond of the minute: order is kept, and no second is counted twice.
         ns = epoch_s * NS_PER_S + NS_PER_S - 1
         hints = (Hint.LEAP_SECOND, *hints)
+    if form.granularity is not None:
+        granularity = _declared(ns, granularity, form.granularity)
     return Instant(ns, granularity, hints)
+
+
+def _declared(ns: int, sent: int, declared: int) -> int:
+    """The declared granularity; the one sent if a digit beyond the declared ones is not zero."""
+    return sent if ns % 10 ** (9 - declared) else declared
 
 
 def _in_range(ns: int) -> int:
@@ -165,8 +176,8 @@ def _require_leap_second(epoch_s: int) -> None:
         raise DecodeError(RejectCode.TIMESTAMP_INVALID, "a 60th second ends only the last minute of a month, in UTC")
 
 
-def _since_epoch(text: str, unit: EpochUnit | None) -> Instant:
-    if unit is None:
+def _since_epoch(text: str, form: Form) -> Instant:
+    if (unit := form.epoch_unit) is None:
         raise DecodeError(
             RejectCode.TIMESTAMP_UNPARSEABLE,
             "a bare number may be s, ms, us or ns since 1970: send ISO 8601 like 2025-07-26T10:01:23.000Z",
@@ -174,5 +185,7 @@ def _since_epoch(text: str, unit: EpochUnit | None) -> Instant:
     ns = EXACT.scaleb(Decimal(text), 9 - unit.value)
     if ns != ns.to_integral_value():
         raise DecodeError(RejectCode.NUMBER_PRECISION_EXCEEDED, "send whole nanoseconds at most")
-    digits = len(text.partition(".")[2])
-    return Instant(_in_range(int(ns)), min(9, unit.value + digits))
+    granularity = min(9, unit.value + len(text.partition(".")[2]))
+    if form.granularity is not None:
+        granularity = _declared(int(ns), granularity, form.granularity)
+    return Instant(_in_range(int(ns)), granularity)

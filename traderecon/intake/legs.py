@@ -4,18 +4,21 @@
 """
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
+
+import msgspec
 
 from traderecon.intake import values
 from traderecon.intake.blanks import trim
 from traderecon.intake.decode_error import DecodeError, quote
-from traderecon.intake.instants import Form, instant
+from traderecon.intake.instants import Instant, instant
+from traderecon.intake.source_settings import PNL, TERMS, SourceSettings
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 
 Value = TypeVar("Value")
 Fields = Mapping[str, str | None]
 
-TERMS = ("trade_id", "ticker", "quantity", "price", "timestamp")
 _ATTRIBUTES: Mapping[str, Callable[[str], object]] = {
     "side": values.text,
     "currency": values.text,
@@ -29,12 +32,8 @@ _ATTRIBUTES: Mapping[str, Callable[[str], object]] = {
     "contract_multiplier": values.positive,
 }
 TERMS_OPTIONAL = ("version", "kind", *_ATTRIBUTES)
-PNL = ("trade_id", "pnl_impact", "commission")
 PNL_OPTIONAL = ("version", "currency", "open_price", "mark_price")
 SCHEMA_VERSION = "schema_version"
-
-COLUMNS = {Source.EXECUTIONS: TERMS, Source.CONFIRMATIONS: TERMS, Source.PNL: PNL}
-"""The fields every record of a source has. Source: CONTRACT.md, Topics."""
 
 KNOWN_FIELDS = {
     Source.EXECUTIONS: frozenset((*TERMS, *TERMS_OPTIONAL, SCHEMA_VERSION)),
@@ -44,48 +43,56 @@ KNOWN_FIELDS = {
 """All fields with a meaning; any other is stored beside the leg and ignored."""
 
 
-def leg_of(source: Source, fields: Fields, form: Form) -> Leg:
-    """The leg of these fields. A field that is absent, None or blank was not sent. Raises DecodeError."""
+def known_fields(source: Source, settings: SourceSettings) -> frozenset[str]:
+    """All fields with a meaning under these settings."""
+    return KNOWN_FIELDS[source] | settings.own_fields
+
+
+def leg_of(source: Source, fields: Fields, settings: SourceSettings) -> Leg:
+    """The leg of these fields, in the product's own words. Raises DecodeError.
+
+    A field that is absent, None or blank was not sent. Of the settings it reads ``form`` and ``optional``; the others
+    are for ``translation``.
+    """
     trade_id = _required(fields, "trade_id", values.key)
     if SCHEMA_VERSION in fields:
         _require_schema_one(fields)
     if source is Source.PNL:
         return _snapshot_leg(trade_id, fields)
-    return _trade_leg(Execution if source is Source.EXECUTIONS else Confirmation, trade_id, fields, form)
+    return _trade_leg(Execution if source is Source.EXECUTIONS else Confirmation, trade_id, fields, settings)
 
 
 def _trade_leg(
-    leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
+    leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, settings: SourceSettings
 ) -> Execution | Confirmation:
     # The kind first: a record of another kind is not a trade and may lack the terms.
     kind = (_optional(fields, "kind", values.kind) if "kind" in fields else None) or Kind.NEW
     if kind is Kind.CANCEL:
-        return _cancel_leg(leg_type, trade_id, fields, form)
+        return _cancel_leg(leg_type, trade_id, fields, settings)
+    ticker: str | None
+    quantity: Decimal | None
+    price: Decimal | None
+    timestamp: Instant | None
     try:
         ticker = values.text(fields.get("ticker") or "")
         quantity = values.positive(fields.get("quantity") or "")
         price = values.number(fields.get("price") or "")
-        timestamp = instant(fields.get("timestamp") or "", form)
+        timestamp = instant(fields.get("timestamp") or "", settings.form)
     except DecodeError:
-        raise _first_error(
-            fields,
-            ("ticker", values.text),
-            ("quantity", values.positive),
-            ("price", values.number),
-            ("timestamp", lambda sent: instant(sent, form)),
-        ) from None
-    hints = timestamp.hints
-    if ticker != fields["ticker"] or trade_id != fields["trade_id"]:
+        ticker, quantity, price, timestamp = _terms(fields, settings)
+    hints = timestamp.hints if timestamp else ()
+    if trade_id != fields["trade_id"] or (ticker is not None and ticker != fields["ticker"]):
         hints = tuple(sorted((*hints, Hint.NORMALISED)))
-    if len(fields) == len(TERMS):  # nothing optional was sent
-        return leg_type(trade_id, ticker, quantity, price, timestamp.ns, timestamp.granularity, hints=hints)
+    timestamp_ns, granularity = (timestamp.ns, timestamp.granularity) if timestamp else (None, 0)
+    if len(fields) == len(TERMS) and not settings.optional:  # nothing else was sent
+        return leg_type(trade_id, ticker, quantity, price, timestamp_ns, granularity, hints=hints)
     return leg_type(
         trade_id,
         ticker,
         quantity,
         price,
-        timestamp.ns,
-        timestamp.granularity,
+        timestamp_ns,
+        granularity,
         version=_version(fields),
         kind=kind,
         **_attributes(fields, _optional),
@@ -93,12 +100,30 @@ def _trade_leg(
     )
 
 
+def _terms(
+    fields: Fields, settings: SourceSettings
+) -> tuple[str | None, Decimal | None, Decimal | None, Instant | None]:
+    """The terms where one is absent that may be; raises the first error otherwise."""
+    parsers: Mapping[str, Callable[[str], Any]] = {
+        "ticker": values.text,
+        "quantity": values.positive,
+        "price": values.number,
+        "timestamp": lambda sent: instant(sent, settings.form),
+    }
+    optional = settings.optional
+    ticker, quantity, price, timestamp = (
+        _optional(fields, name, parse) if name in optional else _required(fields, name, parse)
+        for name, parse in parsers.items()
+    )
+    return ticker, quantity, price, timestamp
+
+
 def _cancel_leg(
-    leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, form: Form
+    leg_type: type[Execution] | type[Confirmation], trade_id: str, fields: Fields, settings: SourceSettings
 ) -> Execution | Confirmation:
     """A cancel needs only its trade_id; a term that cannot be read is left out, since none is checked."""
     version = _optional(fields, "version", values.version)
-    timestamp = _readable(fields, "timestamp", lambda sent: instant(sent, form))
+    timestamp = _readable(fields, "timestamp", lambda sent: instant(sent, settings.form))
     ticker = _readable(fields, "ticker", values.text)
     hints = timestamp.hints if timestamp else ()
     if trade_id != fields["trade_id"] or (ticker is not None and ticker != fields["ticker"]):
@@ -122,6 +147,11 @@ def _attributes(fields: Fields, read: Callable[[Fields, str, Callable[[str], Any
     return {name: read(fields, name, parse) for name, parse in _ATTRIBUTES.items() if name in fields}
 
 
+def with_hints(leg: Leg, hints: set[Hint]) -> Leg:
+    """The leg with these hints beside its own."""
+    return msgspec.structs.replace(leg, hints=tuple(sorted(hints.union(leg.hints)))) if hints else leg
+
+
 def unreadable_terms(leg: Leg, fields: Fields) -> dict[str, str]:
     """The terms of a cancel that could not be read, as sent: shown beside the leg, never used.
 
@@ -142,7 +172,7 @@ def _snapshot_leg(trade_id: str, fields: Fields) -> PnlSnapshot:
     pnl_impact = _optional(fields, "pnl_impact", values.number)
     commission = _optional(fields, "commission", values.number)
     if pnl_impact is None and commission is None:
-        raise _missing(fields, "pnl_impact")
+        raise missing(fields, "pnl_impact")
     return PnlSnapshot(
         trade_id,
         pnl_impact,
@@ -169,26 +199,13 @@ def _require_schema_one(fields: Fields) -> None:
 
 
 def _required(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value:
-    try:
-        return parse(fields.get(name) or "")
-    except DecodeError:
-        raise _first_error(fields, (name, parse)) from None
-
-
-def _first_error(fields: Fields, *required: tuple[str, Callable[[str], object]]) -> DecodeError:
-    """The error of the first of these fields that has one; at least one must."""
-    return next(error for name, parse in required if (error := _error_of(fields, name, parse)) is not None)
-
-
-def _error_of(fields: Fields, name: str, parse: Callable[[str], object]) -> DecodeError | None:
     sent = fields.get(name) or ""
-    if not trim(sent):
-        return _missing(fields, name)
     try:
-        parse(sent)
+        return parse(sent)
     except DecodeError as error:
-        return DecodeError(error.code, f"{record_name(fields)} has {name} {quote(sent)}: {error.text}")
-    return None
+        if not trim(sent):
+            raise missing(fields, name) from None
+        raise DecodeError(error.code, f"{record_name(fields)} has {name} {quote(sent)}: {error.text}") from None
 
 
 def _optional(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value | None:
@@ -205,7 +222,8 @@ def _readable(fields: Fields, name: str, parse: Callable[[str], Value]) -> Value
         return None
 
 
-def _missing(fields: Fields, name: str) -> DecodeError:
+def missing(fields: Fields, name: str) -> DecodeError:
+    """The error of a record that lacks this field."""
     if name == "trade_id":
         return DecodeError(RejectCode.KEY_MISSING, "the record has no trade_id: send one in every record")
     return DecodeError(RejectCode.FIELD_MISSING, f"{record_name(fields)} has no {name}: send one in every record")

@@ -9,16 +9,17 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from traderecon.intake.decode_error import DecodeError, quote
-from traderecon.intake.instants import UTC_FORM, Form
-from traderecon.intake.legs import KNOWN_FIELDS, leg_of, record_name, unreadable_terms
+from traderecon.intake.legs import KNOWN_FIELDS, known_fields, record_name
 from traderecon.intake.near import near_miss
 from traderecon.intake.snapshot_cancels import require_no_cancel
+from traderecon.intake.source_settings import STANDARD_SETTINGS, SourceSettings
+from traderecon.intake.translation import read
 from traderecon.intake.values import MAX_NUMBER
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
@@ -67,7 +68,9 @@ class _Members(dict[str, Any]):
         self.repeated = [name for name, count in counts.items() if count > 1]
 
 
-def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC_FORM) -> Fact | Rejected:
+def decode(
+    source: Source, value: bytes | None, origin: Origin, settings: SourceSettings = STANDARD_SETTINGS
+) -> Fact | Rejected:
     """Read one message strictly.
 
     Nothing is guessed, rounded or read in part: a fact, or Rejected with a code of DOMAIN.md 7.3 and a text for the
@@ -75,23 +78,24 @@ def decode(source: Source, value: bytes | None, origin: Origin, form: Form = UTC
     """
     if value is None:
         return Rejected(RejectCode.TOMBSTONE_IGNORED, "a null value deletes nothing here: send a cancel", origin)
+    known = KNOWN_FIELDS[source] if settings is STANDARD_SETTINGS else known_fields(source, settings)
     fields: dict[str, str | None] = {}
     extra: Extra | None = None
     try:
-        fields, extra = _fast_fields(source, value) or _strict_fields(source, value)
-        leg = leg_of(source, fields, form)
+        fields, extra = _fast_fields(known, value) or _strict_fields(known, value)
+        leg, shown = read(source, fields, settings)
         if extra:
             require_no_cancel(source, extra, fields)
     except DecodeError as error:
-        question = near_miss(source, extra, fields) if extra else ""
+        question = near_miss(known, extra, fields) if extra else ""
         return Rejected(error.code, f"{error.text}; {question}" if question else error.text, origin)
-    if extra and (question := near_miss(source, extra, fields)):
+    if extra and (question := near_miss(known, extra, fields)):
         text = f"{record_name(fields)}: {question} Rename it to that, or to something less similar"
         return Rejected(RejectCode.SCHEMA_INVALID, text, origin)
-    return Fact(leg, origin, {**(extra or {}), **unreadable_terms(leg, fields)} or None)
+    return Fact(leg, origin, {**(extra or {}), **shown} or None)
 
 
-def _fast_fields(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None] | None:
+def _fast_fields(known: Collection[str], value: bytes) -> tuple[dict[str, str | None], Extra | None] | None:
     """The fields of a message that msgspec cannot misread; None for any other, valid or not.
 
     Printable ASCII without escapes: a string is its own text. No blank after a quote, and as many ``":`` as fields:
@@ -108,7 +112,6 @@ def _fast_fields(source: Source, value: bytes) -> tuple[dict[str, str | None], E
         return None
     if text.count('":') != len(tokens):
         return None
-    known = KNOWN_FIELDS[source]
     fields: dict[str, str | None] = {}
     extra: Extra | None = None
     for name, raw in tokens.items():
@@ -129,7 +132,7 @@ def _fast_fields(source: Source, value: bytes) -> tuple[dict[str, str | None], E
     return fields, extra
 
 
-def _strict_fields(source: Source, value: bytes) -> tuple[dict[str, str | None], Extra | None]:
+def _strict_fields(known: Collection[str], value: bytes) -> tuple[dict[str, str | None], Extra | None]:
     """The fields of any message. Raises DecodeError with what is wrong."""
     if len(value) > MAX_BYTES:
         raise DecodeError(RejectCode.SIZE_EXCEEDED, f"the message has {len(value)} bytes: send at most {MAX_BYTES}")
@@ -151,7 +154,6 @@ def _strict_fields(source: Source, value: bytes) -> tuple[dict[str, str | None],
         raise _csv_line_error(members)
     if not isinstance(members, _Members):
         raise _malformed_error(f"it is {_json_type(members)}, not an object")
-    known = KNOWN_FIELDS[source]
     if repeated := [name for name in members.repeated if name in known]:
         raise DecodeError(
             RejectCode.SCHEMA_INVALID, f"the message has {quote(repeated[0])} more than once: send each field once"

@@ -9,10 +9,8 @@ An unknown field is fine; a misspelt one would silently be left out of the verdi
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Final
-
-from traderecon.intake.legs import KNOWN_FIELDS
-from traderecon.records import Source
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
@@ -41,25 +39,23 @@ def _typos(word: str) -> Iterator[str]:
         yield from (f"{head}{letter}{tail}" for head, tail in cuts for letter in _LETTERS)
 
 
-def _misspellings(names: Iterable[str]) -> dict[str, str]:
+@lru_cache(maxsize=64)
+def _misspellings(names: frozenset[str]) -> dict[str, str]:
     """Every spelling that counts as one of these names, folded."""
     known = {fold(name): name for name in names}
     typos = {typo: name for word, name in sorted(known.items()) for typo in _typos(word) if typo != f"{word}s"}
     return {**typos, **known}
 
 
-_MISSPELLINGS: Final = {source: _misspellings(names) for source, names in KNOWN_FIELDS.items()}
-
-
-def near_miss(source: Source, unknown: Iterable[str], sent: Mapping[str, object] | Iterable[str]) -> str:
+def near_miss(known: frozenset[str], unknown: Iterable[str], sent: Mapping[str, object] | Iterable[str]) -> str:
     """The question about the first unknown field that resembles a known one; empty if none does.
 
     ``sent`` are the known fields that were sent: an unknown one cannot be meant for them.
 
-    >>> near_miss(Source.PNL, ["venue", "versoin"], {"trade_id": "T1"})
+    >>> near_miss(frozenset({"trade_id", "version"}), ["venue", "versoin"], {"trade_id": "T1"})
     "'versoin' is not a known field: did you mean version?"
     """
-    misspellings, present = _MISSPELLINGS[source], set(sent)
+    misspellings, present = _misspellings(known), set(sent)
     for name in unknown:
         meant = misspellings.get(fold(name)) if len(name) <= _MAX_LENGTH else None
         if meant is not None and meant not in present:

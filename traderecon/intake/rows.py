@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from traderecon.intake.blanks import BLANKS, trim
 from traderecon.intake.decode_error import DecodeError
-from traderecon.intake.instants import UTC_FORM, Form
-from traderecon.intake.legs import COLUMNS, KNOWN_FIELDS, leg_of, unreadable_terms
+from traderecon.intake.legs import known_fields
 from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.near import near_miss
 from traderecon.intake.snapshot_cancels import require_no_cancel
+from traderecon.intake.source_settings import STANDARD_SETTINGS, SourceSettings
+from traderecon.intake.translation import read, trade_id_of
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 _UNDECODED = re.compile("[\ufffd\udc80-\udcff]")
@@ -33,17 +34,19 @@ class Rows:
     Decimal('95')
     """
 
-    def __init__(self, source: Source, header: str, form: Form = UTC_FORM) -> None:
+    def __init__(self, source: Source, header: str, settings: SourceSettings = STANDARD_SETTINGS) -> None:
         self.source = source
-        self.form = form
+        # Settings from another process are equal, not identical, and the standard ones are known by identity.
+        self.settings = STANDARD_SETTINGS if settings == STANDARD_SETTINGS else settings
+        known = known_fields(source, settings)
         try:
             self.columns = tuple(map(trim, split_cells(header)))
         except DecodeError as error:
             raise HeaderError(error.text) from None
-        missing = [name for name in COLUMNS[source] if name not in self.columns]
-        repeated = [name for name in sorted(KNOWN_FIELDS[source]) if self.columns.count(name) > 1]
-        unknown = [name for name in dict.fromkeys(self.columns) if name not in KNOWN_FIELDS[source]]
-        question = near_miss(source, unknown, self.columns)
+        missing = [name for name in settings.columns(source) if name not in self.columns]
+        repeated = [name for name in sorted(known) if self.columns.count(name) > 1]
+        unknown = [name for name in dict.fromkeys(self.columns) if name not in known]
+        question = near_miss(known, unknown, self.columns)
         if missing and _UNDECODED.search(header):
             raise HeaderError("the line has bytes that are not UTF-8: save the file as UTF-8")
         if missing:
@@ -77,9 +80,9 @@ class Rows:
             if not line.isascii():
                 require_decoded(fields, self.unknown)
             extra = {name: _UNDECODED.sub("\ufffd", fields.pop(name) or "") for name in self.unknown if name in fields}
-            leg = leg_of(self.source, fields, self.form)
+            leg, shown = read(self.source, fields, self.settings)
             require_no_cancel(self.source, extra, fields)
-            return Fact(leg, origin, {**extra, **unreadable_terms(leg, fields)} or None)
+            return Fact(leg, origin, {**extra, **shown} or None)
         except DecodeError as error:
             text = error.text
             if error.code is RejectCode.FIELD_MISSING and len(cells) < len(self.columns):
@@ -92,6 +95,8 @@ class Rows:
             cells = split_cells(line)
         except DecodeError:
             return ""
+        if self.settings.reference_field is not None:
+            return trade_id_of(dict(zip(self.columns, cells, strict=False)), self.settings)
         column = self.columns.index("trade_id")
         return trim(cells[column]) if column < len(cells) else ""
 

@@ -23,6 +23,10 @@ MAX_NUMBER = 128
 MAX_VERSION = ALL_VERSIONS - 1
 """The largest whole number of a database and of most languages, less one."""
 
+NO_ID = frozenset({"n/a", "#n/a", "null", "none", "-"})
+"""What spreadsheets and databases write into an empty id, in lower case: records with it are not of one trade."""
+_LONGEST_NO_ID = max(map(len, NO_ID))
+
 _DIGITS = re.compile(r"\d{1,19}", re.ASCII)
 _SHORT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?", re.ASCII)
@@ -146,8 +150,19 @@ def key(sent: str) -> str:
     value = trim(sent)
     if not value:
         raise DecodeError(RejectCode.KEY_MISSING, "send one in every record")
+    if len(value) <= _LONGEST_NO_ID and is_no_id(value):
+        raise DecodeError(RejectCode.KEY_MISSING, "that is no id: send the id of the trade")
     if len(value) > MAX_TEXT:
         raise DecodeError(RejectCode.KEY_INVALID, f"send at most {MAX_TEXT} characters")
     if not (value.isascii() and value.isprintable()) and _UNPRINTABLE.search(value):
         raise DecodeError(RejectCode.KEY_INVALID, "send text without control characters")
     return value
+
+
+def is_no_id(value: str) -> bool:
+    """Whether a text without blanks around it says that there is no id.
+
+    >>> is_no_id("N/A"), is_no_id("Null"), is_no_id("T-1")
+    (True, True, False)
+    """
+    return value.lower() in NO_ID

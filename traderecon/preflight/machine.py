@@ -16,6 +16,7 @@ from traderecon.permissions import readable_by_everyone
 from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.rulebook import rules_in_force
 from traderecon.settings import ConfigurationError, Settings
+from traderecon.sourcebook import sources_in_force
 from traderecon.transport import codecs
 
 PINNED = ("faust-streaming", "mode-streaming", "aiokafka", "rocksdict")
@@ -161,9 +162,10 @@ def _disk_space(check: str, folder: Path, setting: str, floor_mb: int) -> Findin
 
 
 def rules_file(settings: Settings) -> Iterator[Finding]:
-    """Whether the rules are valid."""
+    """Whether the rules and the settings of the sources are valid."""
     try:
         rules = rules_in_force(settings)
+        sources_in_force(settings)
     except ConfigurationError as error:
         yield bad("rules", str(error))
     else:

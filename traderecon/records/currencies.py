@@ -5,6 +5,7 @@ GBP, and ignoring case would compare pence with pounds.
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 _CODES = """
 AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BOV BRL BSD BTN BWP
@@ -20,7 +21,23 @@ XPD XPF XPT XSU XUA YER ZAR ZMW ZWG
 ISO_4217 = frozenset(_CODES.split())
 """Active codes, with those of funds and metals."""
 
-MINOR_UNITS = frozenset({"GBp", "GBX", "ZAc", "ZAr", "ILA", "ILs", "KWd"})
+
+class MinorUnit(NamedTuple):
+    """A part of a currency: 10 to the power of ``digits`` of it are one unit of ``currency``."""
+
+    currency: str
+    digits: int
+
+
+MINOR_UNITS = {
+    "GBp": MinorUnit("GBP", 2),
+    "GBX": MinorUnit("GBP", 2),
+    "ZAc": MinorUnit("ZAR", 2),
+    "ZAr": MinorUnit("ZAR", 2),
+    "ILA": MinorUnit("ILS", 2),
+    "ILs": MinorUnit("ILS", 2),
+    "KWd": MinorUnit("KWD", 3),
+}
 """How market data spells pence, cents, agorot and fils."""
 
 

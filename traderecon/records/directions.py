@@ -24,3 +24,15 @@ def direction(sent: str) -> str:
     ('BUY', 'BUY', 'SELL', 'CROSS')
     """
     return _DIRECTIONS.get(sent.upper().replace(" ", "_").replace("-", "_"), sent)
+
+
+def opposite(sent: str) -> str:
+    """The other direction, in its standard spelling; a text that names neither is returned unchanged.
+
+    >>> opposite("1"), opposite("SELL"), opposite("CROSS")
+    ('SELL', 'BUY', 'CROSS')
+    """
+    return _OPPOSITES.get(direction(sent), sent)
+
+
+_OPPOSITES = {"BUY": "SELL", "SELL": "BUY"}

@@ -12,7 +12,7 @@ import msgspec
 
 FORMAT = 1
 BARE_CANCELS = 2
-"""The format of a record with a cancel that lacks a term or a version."""
+"""The format of a record with a leg that lacks a term, or a cancel that lacks a version."""
 WITH_ATTRIBUTES = 3
 """The format of a record with a leg that has a commission or a date, or with a reason about an attribute."""
 NEWEST = WITH_ATTRIBUTES

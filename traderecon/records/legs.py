@@ -25,7 +25,8 @@ class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
 
     ``quantity`` and ``price`` are canonical decimals, ``timestamp_ns`` is UTC nanoseconds,
     ``granularity`` the fraction digits sent (0 to 9), ``hints`` those of decoding. Dates are ISO 8601 (2025-07-26).
-    A term is None only in a cancel, which needs none, and in an effective leg with contested fields.
+    A term is None only in a cancel, which needs none, in an effective leg with contested fields, and where a source's
+    settings let a record lack it, because no check reads it.
     """
 
     trade_id: str
@@ -146,7 +147,6 @@ def leg_format(leg: Leg) -> int:
         or leg.contract_multiplier is not None
     ):
         return WITH_ATTRIBUTES
-    if leg.kind is not Kind.CANCEL:
-        return FORMAT
-    bare = leg.version == ALL_VERSIONS or None in (leg.ticker, leg.quantity, leg.price, leg.timestamp_ns)
-    return BARE_CANCELS if bare else FORMAT
+    if leg.ticker is None or leg.quantity is None or leg.price is None or leg.timestamp_ns is None:
+        return BARE_CANCELS
+    return BARE_CANCELS if leg.version == ALL_VERSIONS else FORMAT

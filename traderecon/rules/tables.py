@@ -4,6 +4,7 @@ What stands beside a name is its default: that of the founding rules.
 """
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -111,3 +112,4 @@ class FileTable(Table, frozen=True):
     pnl_required: bool = False
     severity: tuple[SeverityRow, ...] = ()
     conflict_policy: ConflictPolicy = ConflictPolicy.FLAG
+    sources: dict[str, Any] = {}  # how sources write their records: read by ``sourcebook``, no part of the rules

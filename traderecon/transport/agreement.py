@@ -30,18 +30,20 @@ class GroupState(NamedTuple):
 class Agreement(NamedTuple):
     """``kind``: what must match (``rules``, ``database``); ``value``: this worker's; ``todo``: how to resolve it.
 
-    ``describe``: a protocol in words; of the empty one, that it is unknown.
+    ``describe``: a protocol in words; of the empty one, that it is unknown. ``older_name``: the protocol if it is to
+    be the one of versions without this agreement.
     """
 
     kind: str
     value: str
     describe: Callable[[str], str]
     todo: str
+    older_name: str = ""
 
     @property
     def protocol(self) -> str:
         """The name of the group's protocol."""
-        return f"{self.kind}-{self.value}"
+        return self.older_name or f"{self.kind}-{self.value}"
 
 
 class Membership:

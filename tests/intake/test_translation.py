@@ -1,0 +1,466 @@
+"""What a source's settings do to its records: the same in a message and in a row. Source: docs/sources.md."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traderecon.intake import (
+    STANDARD_SETTINGS,
+    DateForm,
+    EpochUnit,
+    Form,
+    HeaderError,
+    Rows,
+    SideView,
+    SourceSettings,
+    decode,
+    reads_plainly,
+)
+from traderecon.intake.date_forms import to_iso
+from traderecon.intake.instants import instant
+from traderecon.records import Confirmation, Execution, Fact, Hint, Kind, Leg, Origin, PnlSnapshot, Rejected, Source
+from traderecon.records.currencies import MINOR_UNITS, MinorUnit
+from traderecon.records.directions import direction, opposite
+from traderecon.records.journal import decode_fact, encode_journal
+from traderecon.records.leg_message import LegMessage, ReadPayload, to_fact, to_message
+from traderecon.records.legs import leg_format
+
+ORIGIN = Origin("broker_confirmations", 2, 17, 1_753_524_083_500_000_000)
+TERMS = {
+    "trade_id": "T1",
+    "ticker": "AAPL",
+    "quantity": "100",
+    "price": "190.50",
+    "timestamp": "2025-07-26T10:01:23.000Z",
+}
+FIX_KINDS = {"F": Kind.NEW, "G": Kind.AMEND, "H": Kind.CANCEL}
+FIX = SourceSettings(kind_field="exec_type", kinds=FIX_KINDS, reference_field="exec_ref_id")
+PENCE = SourceSettings(minor_units=MINOR_UNITS)
+SNAPSHOT = {"trade_id": "T1", "pnl_impact": "1904950", "commission": "50"}
+
+
+def both(
+    settings: SourceSettings, fields: dict[str, str], source: Source = Source.CONFIRMATIONS
+) -> list[Fact | Rejected]:
+    """The record as a message and as a row under a header with every column."""
+    header = dict.fromkeys((*settings.columns(source), *fields))
+    rows = Rows(source, ",".join(header), settings)
+    line = ",".join(fields.get(name, "") for name in header)
+    return [decode(source, json.dumps(fields).encode(), ORIGIN, settings), rows.decode(line, ORIGIN)]
+
+
+def fact_of(settings: SourceSettings, *, source: Source = Source.CONFIRMATIONS, **fields: str | None) -> Fact:
+    """The fact of a record with the base terms and these; None leaves one out. Message and row agree."""
+    base = SNAPSHOT if source is Source.PNL else TERMS
+    message, row = both(settings, {name: sent for name, sent in {**base, **fields}.items() if sent is not None}, source)
+    assert isinstance(message, Fact), message
+    assert isinstance(row, Fact), row
+    assert message.leg == row.leg
+    return message
+
+
+def leg_of(settings: SourceSettings, **fields: str | None) -> Confirmation:
+    leg = fact_of(settings, source=Source.CONFIRMATIONS, **fields).leg
+    assert isinstance(leg, Confirmation)
+    return leg
+
+
+def rejection(settings: SourceSettings, **fields: str | None) -> tuple[str, str]:
+    """The code and the text of the message; the row has the same code."""
+    message, row = both(settings, {name: sent for name, sent in {**TERMS, **fields}.items() if sent is not None})
+    assert isinstance(message, Rejected), message
+    assert isinstance(row, Rejected), row
+    assert message.code is row.code
+    return message.code, message.text
+
+
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("sent", "kind"),
+        [("H", Kind.CANCEL), (" H ", Kind.CANCEL), ("G", Kind.AMEND), ("F", Kind.NEW), ("", Kind.NEW)],
+    )
+    def test_codes_of_a_source(self, sent: str, kind: Kind) -> None:
+        settings = SourceSettings(kind_field="exec_type", kinds=FIX_KINDS)
+        assert leg_of(settings, exec_type=sent).kind is kind
+
+    def test_the_words_are_always_known_and_kind_is_the_field_by_default(self) -> None:
+        settings = SourceSettings(kinds={"BUST": Kind.CANCEL})
+        assert leg_of(settings, kind="BUST", version="3").kind is Kind.CANCEL
+        assert leg_of(settings, kind="Amend").kind is Kind.AMEND
+        assert fact_of(settings, kind="BUST").extra == {"sent_kind": "BUST"}
+
+    def test_the_field_is_shown_as_it_was_sent(self) -> None:
+        assert fact_of(SourceSettings(kind_field="exec_type", kinds=FIX_KINDS), exec_type="G").extra == {
+            "exec_type": "G"
+        }
+
+    def test_an_unknown_code_is_rejected_with_the_known_ones(self) -> None:
+        assert rejection(SourceSettings(kind_field="exec_type", kinds=FIX_KINDS), exec_type="0") == (
+            "EVENT_TYPE_UNSUPPORTED",
+            "T1 has exec_type '0': this source has the codes F, G, H, new, amend, cancel",
+        )
+
+    def test_case_matters_in_a_code(self) -> None:
+        code, _ = rejection(SourceSettings(kind_field="exec_type", kinds=FIX_KINDS), exec_type="h")
+        assert code == "EVENT_TYPE_UNSUPPORTED"
+
+    def test_two_fields_may_not_contradict_each_other(self) -> None:
+        settings = SourceSettings(kind_field="exec_type", kinds=FIX_KINDS)
+        assert leg_of(settings, exec_type="H", kind="CANCEL").kind is Kind.CANCEL
+        assert leg_of(settings, kind="cancel").kind is Kind.CANCEL
+        assert rejection(settings, exec_type="H", kind="new") == (
+            "SCHEMA_INVALID",
+            "T1 has exec_type 'H' and kind 'new': send one of them",
+        )
+
+    def test_a_misspelt_field_of_its_own_is_asked_about(self) -> None:
+        value = json.dumps({**TERMS, "ExecType": "H"}).encode()
+        rejected = decode(Source.CONFIRMATIONS, value, ORIGIN, SourceSettings(kind_field="exec_type", kinds=FIX_KINDS))
+        assert isinstance(rejected, Rejected)
+        assert "did you mean exec_type?" in rejected.text
+
+    def test_a_file_without_the_column_is_refused(self) -> None:
+        with pytest.raises(HeaderError, match="lacks the columns exec_ref_id, exec_type"):
+            Rows(Source.EXECUTIONS, ",".join(TERMS), FIX)
+
+
+class TestReferences:
+    def test_a_cancel_is_of_the_trade_that_it_names(self) -> None:
+        fact = fact_of(FIX, trade_id="E2", exec_type="H", exec_ref_id=" E1 ")
+        assert (fact.leg.trade_id, fact.leg.kind, fact.leg.hints) == ("E1", Kind.CANCEL, ())
+        assert fact.extra == {"sent_trade_id": "E2", "exec_type": "H", "exec_ref_id": " E1 "}
+
+    def test_it_needs_no_id_of_its_own(self) -> None:
+        assert leg_of(FIX, trade_id=None, exec_type="G", exec_ref_id="E1").trade_id == "E1"
+
+    def test_a_new_record_has_its_own_id(self) -> None:
+        for reference in ("", "E1", "n/a"):
+            assert leg_of(FIX, trade_id="E1", exec_type="F", exec_ref_id=reference).trade_id == "E1"
+
+    def test_a_new_record_that_names_another_is_rejected(self) -> None:
+        assert rejection(FIX, trade_id="E2", exec_ref_id="E1") == (
+            "SCHEMA_INVALID",
+            "E2 is new and has exec_ref_id 'E1': send its kind, or no exec_ref_id",
+        )
+
+    @pytest.mark.parametrize("reference", [None, " ", "NULL"])
+    def test_a_cancel_without_a_reference_has_no_key(self, reference: str | None) -> None:
+        assert rejection(FIX, trade_id="E2", exec_type="H", exec_ref_id=reference) == (
+            "KEY_MISSING",
+            "E2 has kind cancel and no exec_ref_id: send the trade_id of the record that it replaces",
+        )
+
+    def test_a_kind_that_cannot_be_read_is_the_error(self) -> None:
+        settings = SourceSettings(reference_field="ref")
+        assert rejection(settings, kind="bust", ref="E1")[0] == "EVENT_TYPE_UNSUPPORTED"
+
+    def test_rows_are_sorted_by_the_trade_that_they_are_about(self) -> None:
+        rows = Rows(Source.EXECUTIONS, ",".join((*TERMS, "exec_type", "exec_ref_id")), FIX)
+        assert rows.key("E2,,,,,H, E1 ") == "E1"
+        assert rows.key(" E2,,,,,F,") == "E2"
+        assert rows.key("E2,,,,,X,E1") == "E2"  # rejected where it is decoded
+        assert rows.key('E2,"') == ""
+
+
+class TestDates:
+    @pytest.mark.parametrize(
+        ("form", "sent", "iso"),
+        [
+            ("DD/MM/YYYY", "26/07/2025 10:01:23.000000001", "2025-07-26T10:01:23.000000001"),
+            ("DD/MM/YYYY", "6/7/2025T9:01:23Z", "2025-07-06T09:01:23Z"),
+            ("MM/DD/YYYY", "07/26/2025, 12:01:23 AM", "2025-07-26T00:01:23"),
+            ("MM/DD/YYYY", "7/26/2025 12:01:23pm", "2025-07-26T12:01:23"),
+            ("MM/DD/YYYY", "7/26/2025 9:01:23.5 PM +02:00", "2025-07-26T21:01:23.5+02:00"),
+            ("YYYY/MM/DD", "2025/07/26 10:01:23", "2025-07-26T10:01:23"),
+            ("DD.MM.YYYY", "26.07.2025 10:01:23,250", "2025-07-26T10:01:23,250"),
+            ("DD-MM-YYYY", "26-07-2025 10:01:23", "2025-07-26T10:01:23"),
+            ("MM-DD-YYYY", "07-26-2025 10:01:23", "2025-07-26T10:01:23"),
+            ("DD-MMM-YYYY", "26-JUL-2025 10:01:23", "2025-07-26T10:01:23"),
+            ("YYYYMMDD", "20250726 10:01:23", "2025-07-26T10:01:23"),
+            ("DD/MM/YYYY", "26/07/2025", "2025-07-26"),
+        ],
+    )
+    def test_a_form_is_read_to_the_nanosecond(self, form: str, sent: str, iso: str) -> None:
+        assert to_iso(sent, (DateForm(form),)) == iso
+
+    @pytest.mark.parametrize(
+        ("form", "sent"),
+        [
+            ("DD/MM/YYYY", "2025-07-26T10:01:23Z"),
+            ("DD/MM/YYYY", "26/07/25 10:01:23"),
+            ("DD/MM/YYYY", "26/07/2025 10:01"),
+            ("MM/DD/YYYY", "07/26/2025 13:01:23 PM"),
+            ("MM/DD/YYYY", "07/26/2025 0:01:23 AM"),
+            ("DD-MMM-YYYY", "26-Jux-2025"),
+            ("DD.MM.YYYY", "26/07/2025"),
+            ("YYYYMMDD", "20250726-10:01:23"),
+        ],
+    )
+    def test_what_does_not_fit_is_left_alone(self, form: str, sent: str) -> None:
+        assert to_iso(sent, (DateForm(form),)) == sent
+
+    def test_it_reaches_every_date_of_a_leg(self) -> None:
+        settings = SourceSettings(
+            date_forms=(DateForm.COMPACT, DateForm.DAY_MONTH_SLASH), form=Form(naive_zone="Europe/London")
+        )
+        fact = fact_of(
+            settings, timestamp=" 26/07/2025 11:01:23.000000001 ", trade_date="26/07/2025", settlement_date="2025-07-29"
+        )
+        leg = fact.leg
+        assert isinstance(leg, Confirmation)
+        assert leg.timestamp_ns == instant("2025-07-26T10:01:23.000000001Z").ns
+        assert (leg.trade_date, leg.settlement_date) == ("2025-07-26", "2025-07-29")
+        assert fact.extra == {
+            "sent_timestamp": " 26/07/2025 11:01:23.000000001 ",
+            "sent_trade_date": "26/07/2025",
+        }
+
+    def test_a_day_that_no_calendar_has(self) -> None:
+        settings = SourceSettings(date_forms=(DateForm.DAY_MONTH_SLASH,))
+        assert rejection(settings, timestamp="31/02/2025 10:01:23")[0] == "TIMESTAMP_INVALID"
+
+    @given(st.datetimes(), st.sampled_from([form for form in DateForm if form is not DateForm.DAY_NAME_HYPHEN]))
+    def test_writing_and_reading_is_the_identity(self, moment: Any, form: DateForm) -> None:
+        date = {"YYYY": f"{moment.year:04}", "MM": f"{moment.month:02}", "DD": f"{moment.day:02}"}
+        written = form.value
+        for part, text in date.items():
+            written = written.replace(part, text)
+        assert to_iso(f"{written} {moment:%H:%M:%S}", (form,)) == f"{'-'.join(date.values())}T{moment:%H:%M:%S}"
+
+
+class TestGranularity:
+    @pytest.mark.parametrize(
+        ("sent", "declared", "granularity"),
+        [
+            ("2025-07-26T10:01:23.000Z", 0, 0),
+            ("2025-07-26T10:01:23Z", 3, 3),
+            ("2025-07-26T10:01:23.120000Z", 2, 2),
+            ("2025-07-26T10:01:23.125Z", 2, 3),
+            ("20250726-10:01:23.000", 0, 0),
+            ("2016-12-31T23:59:60Z", 3, 0),
+            ("1753524083000", 0, 0),
+            ("1753524083001", 0, 3),
+        ],
+    )
+    def test_declared_digits_count_unless_finer_ones_are_used(self, sent: str, declared: int, granularity: int) -> None:
+        assert instant(sent, Form(epoch_unit=EpochUnit.MS, granularity=declared)).granularity == granularity
+
+
+class TestSides:
+    @pytest.mark.parametrize(
+        ("sent", "side"), [("BUY", "SELL"), ("1", "SELL"), (" S ", "BUY"), ("CROSS", "CROSS"), ("", None)]
+    )
+    def test_a_mirrored_side_is_turned(self, sent: str, side: str | None) -> None:
+        assert leg_of(SourceSettings(side=SideView.MIRRORED), side=sent).side == side
+
+    def test_what_was_sent_is_shown(self) -> None:
+        assert fact_of(SourceSettings(side=SideView.MIRRORED), side="BUY").extra == {"sent_side": "BUY"}
+
+    @given(st.sampled_from(("BUY", "SELL", "1", "2", "BOT", "sell short", "CROSS", "x")))
+    def test_mirrored_twice_is_the_standard_spelling(self, sent: str) -> None:
+        assert opposite(opposite(sent)) == direction(sent)
+
+    @pytest.mark.parametrize(
+        ("quantity", "side", "expected"),
+        [
+            ("-100", None, ("100", "SELL")),
+            ("100", None, ("100", "BUY")),
+            ("-1E2", "", ("100", "SELL")),
+            ("-100", "S", ("100", "S")),
+            ("100", "SELL", ("100", "SELL")),
+        ],
+    )
+    def test_a_signed_quantity_gives_the_side(self, quantity: str, side: str | None, expected: tuple[str, str]) -> None:
+        leg = leg_of(SourceSettings(signed=True), quantity=quantity, side=side)
+        assert (leg.quantity, leg.side) == (Decimal(expected[0]), expected[1])
+
+    def test_the_sign_is_turned_too(self) -> None:
+        settings = SourceSettings(signed=True, side=SideView.MIRRORED)
+        fact = fact_of(settings, quantity="-100")
+        assert isinstance(fact.leg, Confirmation)
+        assert (fact.leg.quantity, fact.leg.side) == (Decimal(100), "BUY")
+        assert fact.extra == {"sent_quantity": "-100"}
+
+    @pytest.mark.parametrize("quantity", ["0", "-0", "-0.0"])
+    def test_zero_is_no_quantity(self, quantity: str) -> None:
+        assert rejection(SourceSettings(signed=True), quantity=quantity)[0] == "VALUE_OUT_OF_RANGE"
+
+    def test_a_sign_against_the_side_is_rejected(self) -> None:
+        assert rejection(SourceSettings(signed=True), quantity="-100", side="BUY") == (
+            "SCHEMA_INVALID",
+            "T1 has side 'BUY' and quantity '-100': this source sells what is below zero",
+        )
+
+    def test_a_cancel_is_not_asked(self) -> None:
+        leg = leg_of(SourceSettings(signed=True), quantity="-100", side="BUY", kind="Cancel")
+        assert (leg.quantity, leg.side) == (Decimal(100), "BUY")
+
+    @pytest.mark.parametrize(("sent", "code"), [("many", "SCHEMA_INVALID"), (None, "FIELD_MISSING")])
+    def test_a_quantity_that_cannot_be_read(self, sent: str | None, code: str) -> None:
+        assert rejection(SourceSettings(signed=True), quantity=sent)[0] == code
+
+    def test_without_the_setting_a_negative_quantity_is_rejected(self) -> None:
+        assert rejection(STANDARD_SETTINGS, quantity="-100")[0] == "VALUE_OUT_OF_RANGE"
+
+
+class TestMinorUnits:
+    @pytest.mark.parametrize(
+        ("code", "currency", "price"),
+        [("GBX", "GBP", "190.5"), ("GBp", "GBP", "190.5"), ("ZAc", "ZAR", "190.5"), ("KWd", "KWD", "19.05")],
+    )
+    def test_an_amount_is_divided_exactly(self, code: str, currency: str, price: str) -> None:
+        fact = fact_of(PENCE, price="19050", currency=code, commission="50")
+        assert isinstance(fact.leg, Confirmation)
+        assert (fact.leg.price, fact.leg.currency) == (Decimal(price), currency)
+        assert fact.leg.hints == (Hint.NORMALISED,)
+        assert fact.extra == {"sent_price": "19050", "sent_currency": code, "sent_commission": "50"}
+
+    def test_a_snapshot_is_divided_too(self) -> None:
+        leg = fact_of(PENCE, source=Source.PNL, currency=" GBX ", open_price="1").leg
+        assert leg == PnlSnapshot(
+            "T1",
+            Decimal("19049.5"),
+            Decimal("0.5"),
+            currency="GBP",
+            open_price=Decimal("0.01"),
+            hints=(Hint.NORMALISED,),
+        )
+
+    @pytest.mark.parametrize("currency", ["GBP", "gbx", "USD", None])
+    def test_another_currency_is_not(self, currency: str | None) -> None:
+        assert leg_of(PENCE, currency=currency).price == Decimal("190.5")
+
+    def test_more_digits_than_there_are_is_rejected_not_rounded(self) -> None:
+        assert rejection(PENCE, currency="GBX", price="0.00000000000000001")[0] == "NUMBER_PRECISION_EXCEEDED"
+
+    def test_a_price_that_cannot_be_read_is_rejected_as_sent(self) -> None:
+        assert "has price '12,5'" in decode_text(PENCE, {**TERMS, "currency": "GBX", "price": "12,5"})
+
+    @given(st.decimals(0, 10**12, places=8), st.sampled_from(sorted(MINOR_UNITS)))
+    def test_times_the_unit_it_is_what_was_sent(self, amount: Decimal, code: str) -> None:
+        leg = leg_of(PENCE, currency=code, price=format(amount, "f"))
+        assert leg.price is not None
+        assert leg.price.scaleb(MINOR_UNITS[code].digits) == amount
+
+
+def decode_text(settings: SourceSettings, fields: dict[str, str]) -> str:
+    rejected = decode(Source.CONFIRMATIONS, json.dumps(fields).encode(), ORIGIN, settings)
+    assert isinstance(rejected, Rejected)
+    return rejected.text
+
+
+class TestTickers:
+    BRK = SourceSettings(aliases={"BRK/B": "BRK.B", "BRK B": "BRK.B"})
+
+    @pytest.mark.parametrize(
+        ("settings", "sent", "ticker", "hints"),
+        [
+            (SourceSettings(fold_case=True), "aapl", "AAPL", (Hint.NORMALISED,)),
+            (SourceSettings(fold_case=True), "AAPL", "AAPL", ()),
+            (SourceSettings(fold_case=True), " AAPL", "AAPL", (Hint.NORMALISED,)),
+            (SourceSettings(fold_case=True), "ａapl", "ａapl", ()),
+            (BRK, "BRK/B", "BRK.B", (Hint.ALIAS,)),
+            (BRK, " BRK B ", "BRK.B", (Hint.ALIAS, Hint.NORMALISED)),
+            (BRK, "BRK.B", "BRK.B", ()),
+            (BRK, "brk/b", "brk/b", ()),
+            (
+                SourceSettings(fold_case=True, aliases={"BRK/B": "BRK.B"}),
+                "brk/b",
+                "BRK.B",
+                (Hint.ALIAS, Hint.NORMALISED),
+            ),
+        ],
+    )
+    def test_a_ticker_gets_its_standard_spelling(
+        self, settings: SourceSettings, sent: str, ticker: str, hints: tuple[Hint, ...]
+    ) -> None:
+        leg = leg_of(settings, ticker=sent)
+        assert (leg.ticker, leg.hints) == (ticker, hints)
+
+    def test_a_hint_joins_the_others(self) -> None:
+        leg = leg_of(self.BRK, ticker="BRK/B", timestamp="2025-07-26T10:01:23")
+        assert leg.hints == (Hint.ALIAS, Hint.TIMESTAMP_NO_TIMEZONE)
+
+
+class TestFields:
+    def test_a_required_field_that_is_absent(self) -> None:
+        settings = SourceSettings(required=("account",))
+        assert leg_of(settings, account="A").account == "A"
+        assert rejection(settings, account=" ") == ("FIELD_MISSING", "T1 has no account: send one in every record")
+
+    def test_a_cancel_needs_no_more_than_its_id(self) -> None:
+        assert leg_of(SourceSettings(required=("account",)), kind="cancel").account is None
+
+    def test_a_field_of_its_own_may_be_required(self) -> None:
+        settings = SourceSettings(kind_field="exec_type", kinds=FIX_KINDS, required=("exec_type",))
+        assert leg_of(settings, exec_type="F").kind is Kind.NEW
+        assert rejection(settings)[0] == "FIELD_MISSING"
+
+    def test_a_file_must_have_the_required_column(self) -> None:
+        with pytest.raises(HeaderError, match="lacks the column account"):
+            Rows(Source.EXECUTIONS, ",".join(TERMS), SourceSettings(required=("account",)))
+
+    @pytest.mark.parametrize(
+        ("name", "field"),
+        [("ticker", "ticker"), ("quantity", "quantity"), ("price", "price"), ("timestamp", "timestamp_ns")],
+    )
+    def test_a_term_that_no_check_reads_may_be_absent(self, name: str, field: str) -> None:
+        settings = SourceSettings(optional=(name,))
+        absent: dict[str, Any] = {name: None}
+        fact = fact_of(settings, **absent, side="BUY")
+        assert getattr(fact.leg, field) is None
+        assert isinstance(fact.leg, Confirmation)
+        assert fact.leg.side == "BUY"
+        assert decode_fact(encode_journal(fact)) == msgspec.structs.replace(fact)
+        assert leg_format(fact.leg) == 2
+        assert rejection(STANDARD_SETTINGS, **absent)[0] == "FIELD_MISSING"
+
+    def test_but_what_is_sent_must_be_readable(self) -> None:
+        assert rejection(SourceSettings(optional=("price",)), price="abc")[0] == "SCHEMA_INVALID"
+
+    def test_and_the_others_must_be_there(self) -> None:
+        assert rejection(SourceSettings(optional=("price",)), price=None, ticker=None)[0] == "FIELD_MISSING"
+
+    def test_a_leg_without_a_price_survives_its_result(self) -> None:
+        fact = fact_of(SourceSettings(optional=("price", "timestamp")), price=None, timestamp=None)
+        encoded = msgspec.json.encode(to_message(fact, stands=True, extras=True))
+        read = msgspec.json.decode(encoded, type=LegMessage[ReadPayload])
+        assert to_fact(Source.CONFIRMATIONS, read, 3).leg == fact.leg
+
+
+class TestStandard:
+    def test_equal_settings_are_the_standard_ones(self) -> None:
+        rows = Rows(Source.EXECUTIONS, ",".join(TERMS), SourceSettings())
+        assert rows.settings is STANDARD_SETTINGS
+
+    def test_what_may_be_absent_changes_no_record_that_has_it(self) -> None:
+        assert reads_plainly(SourceSettings(optional=("price",)))
+        assert not reads_plainly(SourceSettings(signed=True))
+
+    @given(st.sampled_from([Source.EXECUTIONS, Source.CONFIRMATIONS]))
+    def test_settings_that_fit_nothing_change_nothing(self, source: Source) -> None:
+        settings = SourceSettings(
+            date_forms=(DateForm.DAY_MONTH_SLASH,),
+            kinds=FIX_KINDS,
+            minor_units={"GBX": MinorUnit("GBP", 2)},
+            aliases={"BRK/B": "BRK.B"},
+        )
+        plain = decode(source, json.dumps(TERMS).encode(), ORIGIN)
+        assert decode(source, json.dumps(TERMS).encode(), ORIGIN, settings) == plain
+        assert isinstance(plain, Fact)
+        assert isinstance(plain.leg, Execution | Confirmation)
+
+
+def test_an_id_that_means_no_id() -> None:
+    for sent in ("N/A", "null", "None", " - ", "#N/A", "#n/a"):
+        code, text = rejection(STANDARD_SETTINGS, trade_id=sent)
+        assert code == "KEY_MISSING"
+        assert text.endswith("that is no id: send the id of the trade")
+    for sent in ("NA", "nil", "--", "NULL1", "N/A/1"):
+        leg: Leg = leg_of(STANDARD_SETTINGS, trade_id=sent)
+        assert leg.trade_id == sent

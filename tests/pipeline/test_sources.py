@@ -1,0 +1,59 @@
+"""The worker reads every source by its settings, and gives the verdicts of the batch on the same files."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import source_day
+from pipeline_case import Installation
+
+from traderecon.records import Source
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """The rules file of the day, beside its files."""
+    return source_day.write(tmp_path)
+
+
+def test_the_stream_and_the_batch_read_the_same_files_alike(installation: Installation, rules: Path) -> None:
+    installation.environment["TRADERECON_RULES"] = str(rules)
+    worker = installation.start_ready()
+    installation.run("ingest", *(f"{source}.csv" for source in Source))
+    installation.until_decided()
+
+    batch = installation.run(
+        *("reconcile", "--executions", "executions.csv", "--confirmations", "broker_confirmations.csv"),
+        *("--pnl", "pnl_snapshot.csv", "--out", "batch.csv"),
+    )
+    assert "7 rows rejected" in batch.stderr
+    stored = installation.rows("SELECT trade_id, state, reasons, hints FROM results ORDER BY trade_id")
+    assert {
+        trade_id: (state, ";".join(json.loads(reasons)), json.loads(hints))
+        for trade_id, state, reasons, hints in stored
+    } == source_day.VERDICTS
+    dead_letters = installation.rows("SELECT source_topic, code FROM dead_letters")
+    assert sorted(dead_letters) == source_day.REJECTS
+
+    streamed, reconciled = (
+        {row["trade_id"]: row for row in csv.DictReader(text.splitlines())}
+        for text in (worker.get("/download/csv").decode(), (installation.directory / "batch.csv").read_text())
+    )
+    assert streamed == reconciled
+    legs = json.loads(
+        str(installation.one("SELECT result FROM result_history WHERE trade_id = 'S3' ORDER BY version DESC"))
+    )
+    (confirmation,) = legs["legs"]["broker_confirmations"]
+    assert confirmation["payload"].items() >= {"price": "0.725", "sent_price": "72.5", "sent_currency": "GBX"}.items()
+    page = worker.get("/trades/S3").decode()
+    assert "72.5" in page
+    assert worker.leave() == 0
+
+
+def test_a_file_with_an_error_starts_no_worker(installation: Installation, rules: Path) -> None:
+    rules.write_text(source_day.RULES.replace("New_York", "NewYork"), encoding="utf-8")
+    installation.environment["TRADERECON_RULES"] = str(rules)
+    worker = installation.start()
+    assert worker.ended() == 78
+    assert "did you mean America/New_York?" in worker.log

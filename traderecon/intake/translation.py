@@ -1,0 +1,191 @@
+"""Translation: the fields of a record in its source's words -> the same fields in the product's words -> leg.
+
+    {"exec_type": "H", "exec_ref_id": "E1", "trade_id": "E2"}         ->  {"kind": "cancel", "trade_id": "E1"}
+    {"currency": "GBX", "price": "19050", "ticker": "BRK/B", ...}     ->  {"currency": "GBP", "price": "190.5", ...}
+
+Text in, text out, and exact: a value that cannot be read is left as it was sent, so that the decoder rejects it. What
+was sent in place of a compared value is shown beside the leg (``sent_price``) and never used. Source: docs/sources.md.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from traderecon.intake import values
+from traderecon.intake.blanks import trim
+from traderecon.intake.date_forms import to_iso
+from traderecon.intake.decode_error import DecodeError, quote
+from traderecon.intake.legs import Fields, leg_of, missing, record_name, unreadable_terms, with_hints
+from traderecon.intake.source_settings import KIND, STANDARD_SETTINGS, SideView, SourceSettings
+from traderecon.records import Hint, Kind, Leg, RejectCode, Source
+from traderecon.records.directions import direction, opposite
+from traderecon.records.numbers import EXACT, plain
+
+_DATES = ("timestamp", "trade_date", "settlement_date")
+_AMOUNTS = ("price", "commission", "pnl_impact", "open_price", "mark_price")
+_BUY, _SELL = "BUY", "SELL"
+
+_Words = dict[str, str | None]
+
+
+def read(source: Source, fields: Fields, settings: SourceSettings) -> tuple[Leg, dict[str, str]]:
+    """The leg of these fields, and what is shown beside it. Raises DecodeError.
+
+    A field that is absent, None or blank was not sent.
+    """
+    if settings is STANDARD_SETTINGS:
+        leg = leg_of(source, fields, settings)
+        return leg, unreadable_terms(leg, fields)
+    words = dict(fields)
+    for step in _STEPS:
+        step(words, settings)
+    hints = {*_minor_units(words, settings), *_ticker(words, settings)}
+    leg = leg_of(source, words, settings)
+    if leg.kind is not Kind.CANCEL:
+        for name in settings.required:
+            if not trim(words.get(name) or fields.get(name) or ""):
+                raise missing(words, name)
+    return with_hints(leg, hints), {**unreadable_terms(leg, words), **_replaced(fields, words, settings)}
+
+
+def trade_id_of(fields: Fields, settings: SourceSettings) -> str:
+    """The trade_id that ``read`` finds, without the blanks around it; empty if there is none."""
+    words = dict(fields)
+    try:
+        _kind(words, settings)
+        _reference(words, settings)
+    except DecodeError:
+        return trim(fields.get("trade_id") or "")
+    return trim(words.get("trade_id") or "")
+
+
+def _replaced(fields: Fields, words: Fields, settings: SourceSettings) -> dict[str, str]:
+    """What was sent in place of a value that is compared; a field of the source's own under its own name."""
+    own = settings.own_fields
+    return {
+        name if name in own else f"sent_{name}": sent
+        for name, sent in fields.items()
+        if sent is not None and trim(sent) and sent != words.get(name)
+    }
+
+
+def _kind(words: _Words, settings: SourceSettings) -> None:
+    """The kind by the source's codes; the words new, amend and cancel are always known."""
+    name = settings.kind_field
+    if name == KIND and not settings.kinds:
+        return
+    sent = trim(words.get(name) or "")
+    if name != KIND:
+        words.pop(name, None)
+    if not sent:
+        return
+    kind = settings.kinds.get(sent)
+    if kind is None:
+        try:
+            kind = values.kind(sent)
+        except DecodeError as error:
+            known = ", ".join((*settings.kinds, *Kind))
+            raise DecodeError(
+                error.code, f"{record_name(words)} has {name} {quote(sent)}: this source has the codes {known}"
+            ) from None
+    other = trim(words.get(KIND) or "") if name != KIND else ""
+    if other and other.lower() != kind:
+        raise DecodeError(
+            RejectCode.SCHEMA_INVALID,
+            f"{record_name(words)} has {name} {quote(sent)} and {KIND} {quote(other)}: send one of them",
+        )
+    words[KIND] = kind.value
+
+
+def _reference(words: _Words, settings: SourceSettings) -> None:
+    """The trade_id of an amend or a cancel: the id of the record that it replaces."""
+    if (name := settings.reference_field) is None:
+        return
+    reference = trim(words.pop(name, None) or "")
+    if values.is_no_id(reference):
+        reference = ""
+    kind = trim(words.get(KIND) or "").lower()
+    if kind in {Kind.AMEND, Kind.CANCEL}:
+        if not reference:
+            raise DecodeError(
+                RejectCode.KEY_MISSING,
+                f"{record_name(words)} has kind {kind} and no {name}: send the trade_id of the record that it replaces",
+            )
+        words["trade_id"] = reference
+    elif kind in {"", Kind.NEW} and reference not in {"", trim(words.get("trade_id") or "")}:
+        raise DecodeError(
+            RejectCode.SCHEMA_INVALID,
+            f"{record_name(words)} is new and has {name} {quote(reference)}: send its kind, or no {name}",
+        )
+
+
+def _dates(words: _Words, settings: SourceSettings) -> None:
+    """Dates and times in the source's forms as ISO 8601."""
+    if settings.date_forms:
+        for name in _DATES:
+            sent = trim(words.get(name) or "")
+            if (iso := to_iso(sent, settings.date_forms)) != sent:
+                words[name] = iso
+
+
+def _sign(words: _Words, settings: SourceSettings) -> None:
+    """The size of a signed quantity, and its sign as the side where none was sent."""
+    quantity = _amount(words, "quantity") if settings.signed else None
+    if not quantity:
+        return
+    side = trim(words.get("side") or "")
+    if not side:
+        words["side"] = _BUY if quantity > 0 else _SELL
+    if quantity > 0:
+        return
+    if side and direction(side) != _SELL and trim(words.get(KIND) or "").lower() != Kind.CANCEL:
+        raise DecodeError(
+            RejectCode.SCHEMA_INVALID,
+            f"{record_name(words)} has side {quote(side)} and quantity {quote(words['quantity'] or '')}: this source "
+            "sells what is below zero",
+        )
+    words["quantity"] = plain(quantity.copy_negate())
+
+
+def _side(words: _Words, settings: SourceSettings) -> None:
+    """The side from our view."""
+    if settings.side is SideView.MIRRORED and (side := trim(words.get("side") or "")):
+        words["side"] = opposite(side)
+
+
+def _minor_units(words: _Words, settings: SourceSettings) -> tuple[Hint, ...]:
+    """Every amount of a currency's minor unit, in the currency itself."""
+    unit = settings.minor_units.get(trim(words.get("currency") or ""))
+    if unit is None:
+        return ()
+    words["currency"] = unit.currency
+    for name in _AMOUNTS:
+        amount = _amount(words, name)
+        if amount is not None:
+            words[name] = plain(EXACT.scaleb(amount, -unit.digits))
+    return (Hint.NORMALISED,)
+
+
+def _ticker(words: _Words, settings: SourceSettings) -> tuple[Hint, ...]:
+    """The ticker in upper case, and by its standard spelling."""
+    sent = words.get("ticker") or ""
+    ticker = trim(sent)
+    folded = ticker.upper() if settings.fold_case and ticker.isascii() else ticker
+    standard = settings.aliases.get(folded, folded)
+    if standard == ticker:  # blanks alone are for the decoder
+        return ()
+    words["ticker"] = standard
+    normalised = (Hint.NORMALISED,) if folded != sent else ()
+    return normalised if standard == folded else (*normalised, Hint.ALIAS)
+
+
+_STEPS: tuple[Callable[[_Words, SourceSettings], None], ...] = (_kind, _reference, _dates, _sign, _side)
+"""In this order: a cancel may contradict itself, and a signed quantity gives the side that is mirrored."""
+
+
+def _amount(words: Fields, name: str) -> Decimal | None:
+    """An amount that can be read."""
+    sent = words.get(name)
+    try:
+        return values.number(sent) if sent is not None and trim(sent) else None
+    except DecodeError:
+        return None
