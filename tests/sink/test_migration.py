@@ -76,7 +76,15 @@ def test_new_columns_are_filled_from_the_results_there_are(tmp_path: Path) -> No
         store.close()
     with closing(sqlite3.connect(tmp_path / "old.db")) as old, old:
         for name in ("results", "breaks", "break_events"):
-            for column in ("currency", "at_stake", "escalates_at", "escalates_to", "resolution"):
+            for column in (
+                "currency",
+                "at_stake",
+                "agreed",
+                "sent_by_both",
+                "escalates_at",
+                "escalates_to",
+                "resolution",
+            ):
                 if column in {row[1] for row in old.execute(f"PRAGMA table_info({name})")}:
                     old.execute(f"ALTER TABLE {name} DROP COLUMN {column}")
         old.execute("UPDATE result_history SET result = 'not JSON' WHERE trade_id = 'T3'")

@@ -345,6 +345,8 @@ def test_a_matched_trade(store: Store) -> None:
         "severity": None,
         "currency": None,
         "at_stake": None,
+        "agreed": 4,
+        "sent_by_both": 4,
     }
     assert one(store, "sink_offsets")["next_offset"] == 8
     assert table(store, "breaks") == []  # the result that opened it is on the other topic, and not read yet

@@ -95,9 +95,10 @@ def test_the_overview_has_the_figures(desk: Desk) -> None:
         "Unmatched": "2",
         "Cancelled": "1",
         "Match rate": "11.54 %",
+        "At stake": "98,097.2",
     }
     assert page.all("meta", **{"http-equiv": "refresh"})[0]["content"] == "5"
-    assert "PRICE-1" in ids(page)
+    assert ids(page)[:3] == ["TICKER-1", "SCRIPT-1", "ALLEGED-1"]
     assert "2025-07-26 10:01:23" in page.text
     assert not tree(desk, "/?refresh=off").all("meta", **{"http-equiv": "refresh"})
     for path in PAGES[1:]:
@@ -281,7 +282,7 @@ def test_a_trade_has_its_history_its_break_and_every_leg(desk: Desk) -> None:
     assert "resolved 2025-07-26" in page.text
     assert [head.text for head in page.all("th", scope="row", **{"class": "number"})] == ["3", "2", "1"]
     transitions = [row.all("td")[0].text for row in page.all("table")[-1].all("tr")[1:]]
-    assert transitions == ["opened", "reclassified", "resolved"]
+    assert transitions == ["opened", "reclassified", "resolved AMENDMENT"]
     legs = [leg.all("p")[0].text.split()[0] for leg in page.all("div") if leg.attributes.get("class") in LEG]
     assert legs == ["Effective.", "Superseded.", "Effective."]
     trade = desk.json("/trades/LATE-1.json")

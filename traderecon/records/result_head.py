@@ -16,7 +16,7 @@ from traderecon.records.currencies import currency_code
 from traderecon.records.formats import FORMAT, decode_checked
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, notional, plain
 from traderecon.records.result_message import EscalationMessage, PublishedState, StakeMessage
-from traderecon.records.results import BREAK_STATES, Break, break_id
+from traderecon.records.results import BREAK_STATES, Break, Compared, break_id
 
 SHOWN_CHARACTERS = 100
 """Of a foreign amount, this much is shown."""
@@ -83,6 +83,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"break_": "break
     break_: Break
     legs: HeadLegs
     event_time: str | None
+    compared: Compared | None = None
     at_stake: StakeMessage | None = None
     severity: Severity | None = None
     escalation: EscalationMessage | None = None

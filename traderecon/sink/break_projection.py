@@ -92,6 +92,8 @@ def result_row(head: ResultHead, decided_at: str) -> ResultColumns:
         currency=size.currency,
         severity=severity and severity.value,
         at_stake=None if head.at_stake is None else head.at_stake.amount,
+        agreed=None if head.compared is None else head.compared.agreed,
+        sent_by_both=None if head.compared is None else head.compared.sent_by_both,
     )
 
 
@@ -173,6 +175,8 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
         severity=severity and severity.value,
         escalates_at=escalates_at,
         resolution=_resolution(events[-1]),
+        agreed=None if newest.compared is None else newest.compared.agreed,
+        sent_by_both=None if newest.compared is None else newest.compared.sent_by_both,
         escalates_to=None if escalation is None else escalation.severity.value,
         ticker=size.ticker,
         notional=size.notional,

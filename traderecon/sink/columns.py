@@ -23,6 +23,8 @@ class ResultColumns(NamedTuple):
     severity: str | None
     currency: str | None
     at_stake: str | None
+    agreed: int | None
+    sent_by_both: int | None
 
 
 class HistoryColumns(NamedTuple):
@@ -62,6 +64,8 @@ class BreakColumns(NamedTuple):
     escalates_at: str | None
     escalates_to: str | None
     resolution: str | None
+    agreed: int | None
+    sent_by_both: int | None
 
 
 class BreakEventColumns(NamedTuple):

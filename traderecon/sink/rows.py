@@ -18,7 +18,7 @@ class Struct(msgspec.Struct, frozen=True):
 
 
 class TradeRow(Struct, frozen=True):
-    """A trade and its newest result."""
+    """A trade and its newest result: the sides agree on ``agreed`` of the fields that were ``sent_by_both``."""
 
     trade_id: str
     version: int
@@ -33,6 +33,8 @@ class TradeRow(Struct, frozen=True):
     currency: str | None
     severity: str | None
     at_stake: str | None
+    agreed: int | None
+    sent_by_both: int | None
 
 
 class BreakRow(Struct, frozen=True):
@@ -56,6 +58,8 @@ class BreakRow(Struct, frozen=True):
     changed_at: str
     resolved_at: str | None
     resolution: str | None
+    agreed: int | None
+    sent_by_both: int | None
     version: int
     event_id: str
 

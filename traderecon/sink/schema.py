@@ -24,6 +24,8 @@ results = Table(
     Column("severity", Text),
     Column("currency", Text),
     Column("at_stake", Text, comment="what a break is about, in the currency"),
+    Column("agreed", Integer, comment="fields that both sides sent and that agree"),
+    Column("sent_by_both", Integer),
     Index("results_by_state", "state", "trade_id"),
     Index("results_by_event_time", "event_time"),
     Index("results_by_ticker", "ticker", "trade_id"),
@@ -76,6 +78,8 @@ breaks = Table(
     Column("escalates_at", Text),
     Column("escalates_to", Text, comment="the severity from then on"),
     Column("resolution", Text, comment="how it was resolved"),
+    Column("agreed", Integer, comment="fields that both sides sent and that agree"),
+    Column("sent_by_both", Integer),
     Index("breaks_by_status", "status", "severity", "opened_at"),
     comment="Breaks, one per trade, followed over the versions of the trade.",
 )
