@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from batches import PLAIN, file_of
 from hypothesis import strategies as st
+from msgspec import UNSET
 from msgspec.structs import replace
 from strategies import iso
 
@@ -20,6 +21,7 @@ from traderecon.rules import (
     Base,
     Bound,
     Capped,
+    Override,
     Pnl,
     Precision,
     Price,
@@ -211,7 +213,20 @@ def rule_sets(draw: st.DrawFn) -> Rules:
             every[3] = replace(drift, precision=Precision.GRANULARITY_AWARE)
     on = draw(st.sets(st.integers(0, 4), min_size=1)) if draw(st.booleans()) else set(range(5))
     checks = tuple(rule for place, rule in enumerate(every) if place in on)
-    return Rules(name="drawn", checks=checks, pnl_required=4 in on and draw(st.booleans()))
+    required = 4 in on and draw(st.booleans())
+    overrides = draw(st.lists(_overrides(), min_size=1, max_size=2)) if draw(st.integers(0, 3)) == 3 else []
+    return Rules(name="drawn", checks=checks, pnl_required=required, overrides=tuple(overrides) or UNSET)
+
+
+@st.composite
+def _overrides(draw: st.DrawFn) -> Override:
+    """Of a ticker that the days have, or lack, of a broker, which plain lines lack; sometimes from a moment on."""
+    where = draw(
+        st.sampled_from(({"ticker": "AAPL"}, {"ticker": "MSFT"}, {"ticker": "A", "broker": "B"}, {"broker": "B"}))
+    )
+    begins = draw(st.sampled_from((None, None, None, NOON_NS)))
+    checks = (Price(tolerance=draw(_limits())), Timestamp(tolerance_ns=NS_PER_MS), Pnl(tolerance=draw(_limits())))
+    return Override(checks=checks, effective_from_ns=begins, **({} if begins and draw(st.booleans()) else where))
 
 
 @st.composite

@@ -225,7 +225,7 @@ def expectations(name: str) -> list[tuple[str, list[Scenario]]]:
     """What the row says, without its uncovered parts, and of which stories: of each its own variant, or of all."""
     clauses = re.split(r"(?<=[;,]) | \+ | auto ", ROWS[name][EXPECTED])
     text = " ".join(clause for clause in clauses if not any(part in clause.lower() for part in UNCOVERED.get(name, [])))
-    variants = re.split(r" / |;? `\w+: \w+` -> ", text)
+    variants = re.split(r" / |, second |;? `\w+: \w+` -> ", text)
     if len(variants) == 1:
         return [(text, TOLD[name])]
     return [(variant, [story]) for variant, story in zip(variants, TOLD[name], strict=True)]

@@ -30,6 +30,7 @@ from traderecon.rules import (
     Capped,
     Commission,
     DriftProfile,
+    Override,
     Precision,
     Price,
     Quantity,
@@ -479,6 +480,12 @@ def test_other_tolerances_in_words() -> None:
         "less than 2 ms, strict (EU_ALGO)",
         "up to 2 % of the execution's amount but no more than 0.05, inclusive",
     ]
+    overridden = msgspec.structs.replace(
+        rules, overrides=(Override(ticker="A<B", checks=(Price(tolerance=Absolute(amount=Decimal("0.02"))),)),)
+    )
+    (row,) = terms(overridden)[len(rules.every) :]
+    assert (row.name, row.allowed, row.reason) == ("price: ticker A<B", "up to 0.02, inclusive", "PRICE_MISMATCH")
+    assert "price: ticker A<B" in page_of(clean(), rules=overridden).text
     page = page_of(clean(), rules=rules)
     assert "any moment of its second" in page.text
     assert "PNL_BASIS_SUSPECT" not in page.text

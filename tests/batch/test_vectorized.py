@@ -236,10 +236,31 @@ def test_a_leg_sent_in_two_notations_is_one_leg(tmp_path: Path, source: Source) 
         "checks.price.tolerance = { below = 0, above = 1 }",
         "checks.quantity.tolerance.percent = 1",
         'checks.timestamp.precision = "granularity_aware"',
+        "override = [{ effective_from = 2025-07-26T12:00:00Z, checks.price.tolerance.absolute = 1 }]",
     ],
 )
 def test_rules_that_cannot_be_vectorized(rules_text: str) -> None:
     assert VectorizedRules.of(parse_rules(f'name = "x"\n{rules_text}')) is None
+
+
+def test_trades_with_overrides_are_left_to_the_core(tmp_path: Path) -> None:
+    rules = parse_rules("""
+        name = "x"
+        [[override]]
+        broker = "BRKA"
+        checks.price.tolerance.absolute = 100
+        [[override]]
+        ticker = "AAPL"
+        checks.price.tolerance.absolute = 5
+        [[override]]
+        ticker = "MSFT"
+        effective_from = 2025-07-26T12:00:00Z
+        checks.price.tolerance.absolute = 5
+    """)
+    vectorized = VectorizedRules.of(rules)
+    assert vectorized is not None
+    assert vectorized.overridden == ("AAPL", "MSFT")
+    assert_nothing_changes(tmp_path, simulated("typical", trades=600), rules)
 
 
 def test_a_rule_that_it_does_not_know_is_no_rule_to_pass_over() -> None:

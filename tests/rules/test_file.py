@@ -21,6 +21,7 @@ from traderecon.rules import (
     Commission,
     DriftProfile,
     Incomplete,
+    Override,
     Pnl,
     Precision,
     Price,
@@ -342,6 +343,13 @@ def test_the_example_in_the_docstring_is_valid() -> None:
         ),
         attributes=tuple([rule for rule in FOUNDING.attributes if rule.name != "account"]),
         severity=(SeverityRow(Severity.LOW, Reason.TIMESTAMP_DRIFT),),
+        overrides=(
+            Override(
+                broker="BRKA",
+                effective_from_ns=1_753_531_200_000_000_000,
+                checks=(Price(tolerance=Absolute(amount=D("0.01"))),),
+            ),
+        ),
         last_wins=True,
     )
 

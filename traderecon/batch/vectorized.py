@@ -43,6 +43,7 @@ _ONE, _UNITS = Decimal(1), Decimal(10_000)
 _LARGEST = 2**62
 
 _INDEX, _LINE, _TRADE_ID = pl.col("index"), pl.col("line"), pl.col("trade_id")
+_TICKER, _SIDES = pl.col("ticker"), (Source.EXECUTIONS, Source.CONFIRMATIONS)
 _OURS, _THEIRS = pl.col("ticker").is_not_null(), pl.col("ticker_c").is_not_null()
 _DUPLICATED = _TRADE_ID.is_duplicated()
 _PERHAPS_DUPLICATED = _TRADE_ID.hash().is_duplicated()
@@ -123,15 +124,22 @@ class VectorizedResult(msgspec.Struct, frozen=True):
 
 
 class VectorizedRules(msgspec.Struct, frozen=True):
-    """The rules in integers: ``limits`` has the largest difference that agrees for each active check."""
+    """The rules in integers: ``limits`` has the largest difference that agrees for each active check.
+
+    ``overridden``: tickers that have rules of their own; their trades are left to the core.
+    """
 
     limits: dict[str, int]
     pnl_required: bool
+    overridden: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rules: Rules) -> Self | None:
         """The vectorized form of these rules; None if they cannot be vectorized."""
-        if rules.severity:
+        # Plain lines have no broker and no account, so an override that asks for one never applies to them.
+        overrides = [override for override in rules.overrides or () if override.broker is override.account is None]
+        overridden = tuple(sorted({override.ticker for override in overrides if override.ticker is not None}))
+        if rules.severity or any(override.ticker is None for override in overrides):
             return None
         limits: dict[str, int] = {}
         for rule in rules.checks:
@@ -150,7 +158,7 @@ class VectorizedRules(msgspec.Struct, frozen=True):
                     return None  # an attribute among the checks must be present, and plain lines have none
                 case _:  # a new rule has to be named here, if only to leave its trades to the core
                     assert_never(rule)
-        return cls(limits, rules.pnl_required)
+        return cls(limits, rules.pnl_required, overridden)
 
     def judge(self, lines: Lines) -> VectorizedResult:
         """Judge the plain trades among the lines of a part.
@@ -172,6 +180,11 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             [_without(sent, plain[source]["index"])["trade_id"] for source, sent in lines.items()]
             + [sent.filter(_LINE.is_first_distinct()).filter(_DUPLICATED)["trade_id"] for sent in candidates.values()]
             + [sent.filter(pl.col("ns").is_null())["trade_id"] for sent in parsed.values()]  # 31 June fits the pattern
+            + [
+                parsed[source].filter(_TICKER.is_in(self.overridden))["trade_id"]
+                for source in _SIDES
+                if self.overridden
+            ]
         ).implode()
         accepted = {source: sent.filter(~_TRADE_ID.is_in(for_core)) for source, sent in parsed.items()}
         trades = (

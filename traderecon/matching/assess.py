@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from traderecon.matching.in_force import rules_of
 from traderecon.matching.sides import Sides, distinct_values
 from traderecon.records import (
     Assessment,
@@ -98,15 +99,19 @@ def remedies(sides: Sides, verdict: Verdict, rules: Rules) -> Iterator[Remedy]:
     failed = [check for check in verdict.checks if check.outcome is _FAIL]
     if execution is None or confirmation is None or len(failed) != len(verdict.reasons) or not failed:
         return  # a side is missing, or something else than a check is the reason
-    by_name = {rule.name: rule for rule in rules.every}
+    in_force = rules_of(rules, execution, confirmation, sides.contested).rules
+    by_name = {rule.name: rule for rule in in_force.every}
     if len(failed) == 1:
         yield from _tolerance(failed[0], by_name[failed[0].name])
     names = {check.name for check in failed}
     for source, field, value in _changes(failed, execution, confirmation):
-        readers = [rule for rule in rules.every if (source, field) in rule.operands]
+        legs = _with(source, field, value, (execution, confirmation, pnl))
+        then = rules_of(rules, legs[0], legs[1], sides.contested).rules if rules.overrides else in_force
+        readers = [
+            rule for rule in then.every if (source, field) in rule.operands or rule != by_name.get(rule.name, rule)
+        ]
         if not names <= {rule.name for rule in readers}:
             continue
-        legs = _with(source, field, value, (execution, confirmation, pnl))
         if all(rule.check(*legs).outcome is not _FAIL for rule in readers):
             yield Remedy(failed[0].name, value, (source, field))
 

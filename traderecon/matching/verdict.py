@@ -7,9 +7,10 @@ end PENDING: one leg alone, or a pair that lacks a usable snapshot where the rul
 Source: DOMAIN.md, decisions and section 6.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from traderecon.matching.hints import failure_hints, pair_hints, sent_hints
+from traderecon.matching.in_force import rules_of, with_overrides
 from traderecon.matching.sides import Contested, Sides, distinct_values, sides_of
 from traderecon.records import (
     Check,
@@ -26,7 +27,7 @@ from traderecon.records import (
     Verdict,
 )
 from traderecon.records.legs import has_attributes
-from traderecon.rules import AttributeRule, Pnl, Rule, Rules
+from traderecon.rules import AttributeRule, Override, Pnl, Rule, Rules
 
 _PENDING = Verdict(State.PENDING)
 _CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
@@ -55,6 +56,9 @@ def _judge_pair(
     execution: Execution, confirmation: Confirmation, sides: Sides, watermark_ns: int, rules: Rules
 ) -> Verdict:
     pnl = sides.pnl
+    overrides: Mapping[str, Override] = {}
+    if rules.overrides:
+        rules, overrides = rules_of(rules, execution, confirmation, sides.contested)
     run: tuple[Rule, ...] = rules.checks
     if has_attributes(execution) or has_attributes(confirmation) or sides.contested:
         run = (*run, *_sent_attributes(execution, confirmation, sides, rules))
@@ -64,6 +68,8 @@ def _judge_pair(
             _not_checked(rule, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
             for rule, check in zip(run, checks, strict=True)
         )
+    if overrides:
+        checks = with_overrides(checks, overrides)
     pnl_missing = rules.pnl_required and not _pnl_compared(checks, pnl)
     if pnl_missing and not _grace_over(sides, watermark_ns, rules):
         return _PENDING

@@ -8,7 +8,7 @@ from traderecon.rules.rules import Rules
 
 
 def content(rules: Rules) -> dict[str, Any]:
-    """Everything but the checks under its own name, and each check under ``check <name>``.
+    """Everything but the checks under its own name, each check under ``check <name>``, each override under its own.
 
     >>> from traderecon.rules import FOUNDING
     >>> content(FOUNDING)["grace_ns"], content(FOUNDING)["check ticker"]
@@ -16,4 +16,12 @@ def content(rules: Rules) -> dict[str, Any]:
     """
     members: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(rules))  # a stored tuple is read as a list
     checks = [*members.pop("checks"), *members.pop("attributes")]
-    return {**members, **{f"check {rule.name}": check for rule, check in zip(rules.every, checks, strict=True)}}
+    overrides = members.pop("overrides", ())
+    return {
+        **members,
+        **{f"check {rule.name}": check for rule, check in zip(rules.every, checks, strict=True)},
+        **{
+            f"override {override.describe()}": changes["checks"]
+            for override, changes in zip(rules.overrides or (), overrides, strict=True)
+        },
+    }

@@ -22,6 +22,11 @@
     [checks.account]
     must_be_present = true                  # a side that sends no account fails the check
 
+    [[override]]                            # see ``rules.overrides``
+    broker = "BRKA"
+    effective_from = 2025-07-26T12:00:00Z
+    checks.price.tolerance.absolute = "0.01"
+
     [[severity]]                            # see ``rules.severity``
     reason = "TIMESTAMP_DRIFT"
     severity = "low"
@@ -37,7 +42,7 @@ from typing import Any
 
 import msgspec
 
-from traderecon.rules.from_tables import Reader
+from traderecon.rules.from_tables import Reader, inherit
 from traderecon.rules.positions import Path, Position, Positions
 from traderecon.rules.rules import Rules
 from traderecon.rules.tables import FileTable
@@ -46,7 +51,7 @@ from traderecon.rules.wording import Finding, explain
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-_ROWS: Mapping[str | int, dict[str, Any]] = {"severity": {"severity": "low"}}
+_ROWS: Mapping[str | int, dict[str, Any]] = {"severity": {"severity": "low"}, "override": {}}
 """A valid row of each array of tables."""
 
 
@@ -79,11 +84,18 @@ def parse_rules(text: str) -> Rules:
     except tomllib.TOMLDecodeError as error:
         raise RulesError([_not_toml(str(error), text)]) from None
     findings: list[Finding] = []
-    rules = Reader(findings).rules(_read(document, findings))
+    _read(document, findings)
+    inherit(document)
+    rules = Reader(findings).rules(msgspec.convert(document, FileTable))
     if findings:
         positions = Positions.of(text)
-        raise RulesError(sorted({Problem(positions.find(found.path), found.text) for found in findings}))
+        raise RulesError(sorted({_problem(found, positions) for found in findings}))
     return rules
+
+
+def _problem(found: Finding, positions: Positions) -> Problem:
+    other = f": see line {positions.find(found.other).line}" if found.other else ""
+    return Problem(positions.find(found.path), found.text + other)
 
 
 def _not_toml(message: str, text: str) -> Problem:
@@ -95,13 +107,15 @@ def _not_toml(message: str, text: str) -> Problem:
     return Problem(Position(int(match[1]), int(match[2])), message[: match.start()])
 
 
-def _read(document: dict[str, Any], findings: list[Finding]) -> FileTable:
-    """The tables of the file, without those parts that are wrong: each of them is a finding."""
+def _read(document: dict[str, Any], findings: list[Finding]) -> None:
+    """Take out of the file those parts that are no part of a rules file: each of them is a finding."""
     while True:
         try:
-            return msgspec.convert(document, FileTable)
+            msgspec.convert(document, FileTable)
         except msgspec.ValidationError as error:
             found = explain(str(error), FileTable)
+        else:
+            return
         if found.path not in [path for earlier in findings for path in (earlier.path, earlier.meant)]:
             findings.append(found)
         _drop(document, found.drop)

@@ -3,8 +3,10 @@
 FileTable -> Reader.rules -> Rules         each wrong value is a Finding, and the reading goes on
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -12,22 +14,21 @@ from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
+from traderecon.rules.overrides import SELECTORS, Override, TolerantRule, ambiguous
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.positions import Path
 from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules
 from traderecon.rules.severity import problem
 from traderecon.rules.tables import (
     AmountTable,
-    AttributeTable,
     ChecksTable,
-    CommissionTable,
     ConflictPolicy,
     FileTable,
+    OverrideTable,
     PnlTable,
     TimestampTable,
     ToleranceTable,
 )
-from traderecon.rules.terms import Price, Quantity
 from traderecon.rules.tolerance import NOTHING, Absolute, Band, Bound, Capped, Relative, Tolerance
 from traderecon.rules.wording import Finding, spoken
 
@@ -35,8 +36,27 @@ _MAX_GRACE_S = 31_536_000
 _ATTRIBUTES = (*FOUNDING.attributes, Attribute(AttributeName.ORDER_ID))
 (_DRIFT,) = (rule for rule in FOUNDING.checks if isinstance(rule, Timestamp))
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
+_INHERITING = frozenset({"timestamp", "pnl"})
+"""The checks with more than a tolerance."""
+_DRIFT_SIZES = frozenset({"tolerance_ms", "profile"})
+"""Two ways to say one thing: who says one does not inherit the other."""
+_EPOCH, _MICROSECOND, _NS_PER_US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), 1_000
+MAX_OVERRIDES = 500
 _SIZES = ("absolute", "ticks", "tick", "percent", "basis_points", "at_most", "below", "above")
 _ONE_SIZE = "absolute, or ticks and tick, or percent or basis_points (and at_most), or below and above"
+
+
+def inherit(document: dict[str, Any]) -> None:
+    """Complete the checks of each override in a valid file: what a table leaves out is as under ``[checks]``."""
+    for row in document.get("override", ()):
+        for name, changes in row.get("checks", {}).items():
+            inherited = document.get("checks", {}).get(name)
+            if name in _INHERITING and isinstance(inherited, dict):
+                given = {**changes, **dict.fromkeys(_DRIFT_SIZES)} if not _DRIFT_SIZES.isdisjoint(changes) else changes
+                row["checks"][name] = {
+                    **{key: value for key, value in inherited.items() if key not in given},
+                    **changes,
+                }
 
 
 class Reader:
@@ -72,14 +92,89 @@ class Reader:
             grace_ns=grace_ns,
             pnl_required=file.pnl_required,
             severity=file.severity,
+            overrides=self._overrides(file, [*checks, *attributes]) or msgspec.UNSET,
             last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
         )
 
+    def _overrides(self, file: FileTable, every: Sequence[Rule]) -> tuple[Override, ...]:
+        """The overrides of these rules, in the order of the file."""
+        rules = {rule.name: rule for rule in every if isinstance(rule, TolerantRule)}
+        if len(file.override) > MAX_OVERRIDES:
+            text = f"the file has {len(file.override)} overrides: write at most {MAX_OVERRIDES}"
+            self._refuse(("override", MAX_OVERRIDES), text)
+            return ()
+        overrides = [self._override(index, table, rules) for index, table in enumerate(file.override)]
+        for first, second in ambiguous(overrides):
+            text = (
+                f"this override ({overrides[second].describe()}) and another one ({overrides[first].describe()}) can "
+                "apply to the same trade, and neither is more specific: remove one, or write one for the values of both"
+            )
+            self._refuse(("override", second), text, ("override", first))
+        return tuple(overrides)
+
+    def _override(self, index: int, table: OverrideTable, rules: Mapping[str, TolerantRule]) -> Override:
+        path: Path = ("override", index)
+        for field in SELECTORS:
+            value = getattr(table, field)
+            if value is not None and (not value or value != value.strip()):
+                text = f"{spoken((*path, field))} is {value!r}: write the value without white space around it"
+                self._refuse((*path, field), text)
+        checks = []
+        for name in table.checks.__struct_fields__:
+            changes = getattr(table.checks, name)
+            if changes is None:
+                continue
+            if name not in rules:
+                text = f"{spoken((*path, 'checks', name))} changes a check that is off: switch it on under [checks]"
+                self._refuse((*path, "checks", name), text)
+            else:
+                checks.append(self._changed(rules[name], changes, (*path, "checks", name)))
+        override = Override(
+            checks=tuple(checks),
+            ticker=table.ticker,
+            broker=table.broker,
+            account=table.account,
+            effective_from_ns=self._instant_ns(table.effective_from, (*path, "effective_from")),
+        )
+        if not override.fields and override.effective_from_ns is None:
+            names = ", ".join(SELECTORS)
+            self._refuse(path, f"an override names {names} or effective_from: for every trade write it under [checks]")
+        if not checks:
+            self._refuse(path, "an override changes a check: write [override.checks.price], or another one")
+        return override
+
+    def _instant_ns(self, instant: datetime | None, path: Path) -> int | None:
+        if instant is None:
+            return None
+        if instant.tzinfo is None:
+            text = instant.isoformat()
+            self._refuse(path, f"{spoken(path)} is {text}, without a zone: write {text}Z, or with its offset from UTC")
+            return 0
+        return (instant - _EPOCH) // _MICROSECOND * _NS_PER_US
+
     def _rule(self, founding: Rule, checks: ChecksTable) -> Rule | None:
         """The founding rule with the changes of the file; None if it is off."""
-        table, path = getattr(checks, founding.name), ("checks", founding.name)
+        table = getattr(checks, founding.name)
         if table is False:
             return None
+        if isinstance(founding, TolerantRule):
+            return founding if table is True else self._changed(founding, table, ("checks", founding.name))
+        return founding
+
+    def _attribute(self, every: AttributeRule, checks: ChecksTable) -> AttributeRule | None:
+        """The check with the changes of the file; None if it is off."""
+        table = getattr(checks, every.name)
+        if table is False:
+            return None
+        if table is True:
+            return every
+        if isinstance(every, Attribute):
+            return Attribute(every.attribute, must_be_present=table.must_be_present)
+        tolerance = self._tolerance(table.tolerance, ("checks", every.name))
+        return Commission(tolerance=tolerance, must_be_present=table.must_be_present)
+
+    def _changed(self, rule: TolerantRule, table: AmountTable | PnlTable | TimestampTable, path: Path) -> TolerantRule:
+        """A rule as its table has it."""
         if isinstance(table, PnlTable):
             return Pnl(
                 tolerance=self._tolerance(table.tolerance, path),
@@ -90,11 +185,9 @@ class Reader:
                 commission_sign=table.commission_sign,
                 multiplier_field=table.multiplier_field,
             )
-        if isinstance(founding, Quantity | Price) and isinstance(table, AmountTable):
-            return msgspec.structs.replace(founding, tolerance=self._tolerance(table.tolerance, path))
         if isinstance(table, TimestampTable):
             return self._timestamp(table, path)
-        return founding
+        return msgspec.structs.replace(rule, tolerance=self._tolerance(table.tolerance, path))
 
     def _timestamp(self, table: TimestampTable, path: Path) -> Timestamp:
         if table.profile is not None:
@@ -106,18 +199,6 @@ class Reader:
             return msgspec.structs.replace(_DRIFT, bound=table.bound, precision=table.precision)
         tolerance_ns = self._whole_ns(table.tolerance_ms, NS_PER_MS, (*path, "tolerance_ms"))
         return Timestamp(tolerance_ns=tolerance_ns, bound=table.bound, precision=table.precision)
-
-    def _attribute(self, every: AttributeRule, checks: ChecksTable) -> AttributeRule | None:
-        """The check with the changes of the file; None if it is off."""
-        table = getattr(checks, every.name)
-        if table is False:
-            return None
-        if isinstance(table, CommissionTable):
-            tolerance = self._tolerance(table.tolerance, ("checks", "commission"))
-            return Commission(tolerance=tolerance, must_be_present=table.must_be_present)
-        if isinstance(table, AttributeTable) and isinstance(every, Attribute):
-            return Attribute(every.attribute, must_be_present=table.must_be_present)
-        return every
 
     def _tolerance(self, table: ToleranceTable, check: Path) -> Tolerance:
         path = (*check, "tolerance")
@@ -170,7 +251,7 @@ class Reader:
             self._refuse(path, f"{spoken(path)} is {number}: write whole nanoseconds at most")
         return int(duration_ns)
 
-    def _refuse(self, path: Path, text: str) -> None:
+    def _refuse(self, path: Path, text: str, other: Path = ()) -> None:
         """Add a finding, unless there is one about this place, or about something around it or in it."""
         if not any(path[: len(found.path)] == found.path[: len(path)] for found in self._findings):
-            self._findings.append(Finding(path, text, path))
+            self._findings.append(Finding(path, text, path, other=other))

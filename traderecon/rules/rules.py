@@ -1,7 +1,10 @@
 """Rules: which checks run, their tolerances, and how long a trade with one side waits for the other side."""
 
 import hashlib
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import cached_property
+from typing import Any, Self
 
 import msgspec
 
@@ -9,6 +12,7 @@ from traderecon.records import RulesStamp
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
+from traderecon.rules.overrides import Override, Selection
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.severity import SeverityRow
 from traderecon.rules.terms import Price, Quantity, Ticker
@@ -28,10 +32,12 @@ def bound_of(rule: Rule) -> Bound | None:
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot; severities.
 
     ``last_wins``: of legs of one version that contradict each other the last counts, in place of a DUPLICATE_CONFLICT.
+
+    ``overrides``: other tolerances for some trades, or from a moment on; unset if there are none.
 
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
     the ``checks``.
@@ -44,10 +50,28 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     pnl_required: bool = False
     severity: tuple[SeverityRow, ...] = ()
     last_wins: bool = False
+    overrides: tuple[Override, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""
         return RulesStamp(self.name, hashlib.sha256(_encode(self)).hexdigest())
+
+    @cached_property
+    def selection(self) -> Selection:
+        """The overrides, ready to be found."""
+        return Selection(self.overrides or ())
+
+    def overridden(self, found: Mapping[str, Override]) -> Self:
+        """The rules of one trade: each check as its override has it, and no overrides."""
+        changed: dict[str, Any] = {
+            name: next(rule for rule in override.checks if rule.name == name) for name, override in found.items()
+        }
+        return msgspec.structs.replace(
+            self,
+            checks=tuple([changed.get(rule.name, rule) for rule in self.checks]),
+            attributes=tuple([changed.get(rule.name, rule) for rule in self.attributes]),
+            overrides=msgspec.UNSET,
+        )
 
     @property
     def every(self) -> tuple[Rule, ...]:

@@ -3,6 +3,7 @@
 What stands beside a name is its default: that of the founding rules.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -103,6 +104,26 @@ class ChecksTable(Table, frozen=True):
     order_id: bool | AttributeTable = False
 
 
+class OverriddenChecksTable(Table, frozen=True):
+    """The checks of an override; whatever a table leaves out is as under ``[checks]``."""
+
+    quantity: AmountTable | None = None
+    price: AmountTable | None = None
+    timestamp: TimestampTable | None = None
+    pnl: PnlTable | None = None
+    commission: AmountTable | None = None
+
+
+class OverrideTable(Table, frozen=True):
+    """The trades that an override is for, and its checks."""
+
+    ticker: str | None = None
+    broker: str | None = None
+    account: str | None = None
+    effective_from: datetime | None = None
+    checks: OverriddenChecksTable = OverriddenChecksTable()
+
+
 class FileTable(Table, frozen=True):
     """The whole file."""
 
@@ -113,3 +134,4 @@ class FileTable(Table, frozen=True):
     severity: tuple[SeverityRow, ...] = ()
     conflict_policy: ConflictPolicy = ConflictPolicy.FLAG
     sources: dict[str, Any] = {}  # how sources write their records: read by ``sourcebook``, no part of the rules
+    override: tuple[OverrideTable, ...] = ()

@@ -33,12 +33,14 @@ class Finding(NamedTuple):
     """One error: the path of the place it is about, what was found there and what to write, and what to drop.
 
     Without the part of the file at ``drop`` the rest can be read on. ``meant``: the path that was perhaps misspelt.
+    ``other``: the place that contradicts this one.
     """
 
     path: Path
     text: str
     drop: Path
     meant: Path = ()
+    other: Path = ()
 
 
 def explain(message: str, root: type[msgspec.Struct]) -> Finding:
@@ -58,7 +60,7 @@ def explain(message: str, root: type[msgspec.Struct]) -> Finding:
         name = f"{dotted}.{match[1]}" if dotted else match[1]
         return Finding((*path, match[1]), f"{name} is missing: it is required", path)
     if match := _TYPE.fullmatch(text):
-        expected = " or ".join(_words(name) for name in match[1].split(" | "))
+        expected = " or ".join(_words(name) for name in match[1].split(" | ") if name != "null")
         text = f"{dotted or 'the file'} is {_words(match[2])}: write {expected}"
     elif match := _ENUM.fullmatch(text):
         text = f"{dotted} is {match[1]}: write {' or '.join(str(member.value) for member in _type_at(root, path))}"

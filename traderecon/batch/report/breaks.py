@@ -6,6 +6,7 @@ import msgspec
 
 from traderecon.batch.summary import Break
 from traderecon.matching import Sides, distinct_values
+from traderecon.matching.in_force import rules_of
 from traderecon.present.figures import amount, exact
 from traderecon.present.labels import remedy_text
 from traderecon.present.operands import (
@@ -95,7 +96,9 @@ def lay_out(break_: Break, rules: Rules) -> BreakLayout:
     """Lay out one break under the rules that judged it."""
     sides = break_.sides
     checks = {check.name: check for check in break_.verdict.checks}
-    bounds = {rule.name: bound_of(rule) for rule in rules.checks}
+    if sides.execution is not None and sides.confirmation is not None:
+        rules = rules_of(rules, sides.execution, sides.confirmation, sides.contested).rules
+    bounds = {rule.name: bound_of(rule) for rule in rules.every}
     event_time_ns = sides.event_time_ns
     details = {leg.source: _details(leg) for leg in (sides.execution, sides.confirmation) if leg}
     common = next(iter(details.values())) if len(set(details.values())) == 1 else ()

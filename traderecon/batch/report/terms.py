@@ -31,6 +31,7 @@ from traderecon.rules import (
     Tolerance,
 )
 
+_OVERRIDDEN = "In place of the above; the most specific override applies."
 _BASES = {
     Base.EXECUTION: "of the execution's amount",
     Base.CONFIRMATION: "of the confirmation's amount",
@@ -59,8 +60,15 @@ class Term(msgspec.Struct, frozen=True):
 
 
 def terms(rules: Rules) -> list[Term]:
-    """The checks in the rules' order, then the attributes."""
-    return [Term(rule.name, _requirement(rule), _allowed(rule), rule.reason) for rule in rules.every]
+    """The checks in the rules' order, then the attributes, then the overrides in the order of the file."""
+    return [
+        *[Term(rule.name, _requirement(rule), _allowed(rule), rule.reason) for rule in rules.every],
+        *[
+            Term(f"{rule.name}: {override.describe()}", _OVERRIDDEN, _allowed(rule), rule.reason)
+            for override in rules.overrides or ()
+            for rule in override.checks
+        ],
+    ]
 
 
 def disabled_checks(rules: Rules) -> list[str]:
