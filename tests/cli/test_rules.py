@@ -99,6 +99,14 @@ def test_the_errors_in_json(here: Path) -> None:
     ]
 
 
+def test_the_tables_of_the_sources_are_checked_too(here: Path) -> None:
+    (here / "desk.toml").write_text(DESK + '\n[sources.executions]\nzone = "Mars"\n')
+    result = run("check", "desk.toml")
+    assert result.exit_code == Exit.INPUT
+    assert result.stderr.startswith("desk.toml:20:1: sources.executions.zone")
+    assert "1 error:" in result.stderr
+
+
 @pytest.mark.parametrize("subcommand", ["check", "show"])
 @pytest.mark.parametrize(
     ("content", "message"),
@@ -125,11 +133,12 @@ def test_the_founding_rules_in_words() -> None:
     result = run("show")
     assert (result.exit_code, result.stderr) == (Exit.OK, "")
     lines = result.stdout.splitlines()
-    assert lines[:4] == [
+    assert lines[:5] == [
         "rules   founding",
         f"sha256  {FOUNDING.stamp().sha256}",
         "source  built in",
         "grace   60 s: how long a trade waits for its other side, and never for a pnl snapshot",
+        "legs    that contradict each other: a break",
     ]
     assert "  price            up to 0.005, inclusive" in lines
     assert "  timestamp        up to 100 ms, inclusive" in lines

@@ -1,6 +1,7 @@
 """``traderecon rules``: what a rules file says, and whether it is one."""
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,12 @@ from traderecon.exit_codes import Exit
 from traderecon.records.numbers import EXACT, plain
 from traderecon.rules import Rules
 from traderecon.rules.content import content
-from traderecon.rules.file import RulesError, parse_rules
+from traderecon.rules.file import Problem, RulesError, parse_rules
+from traderecon.rules.positions import Positions
 from traderecon.rules.severity import SeverityRow
+from traderecon.sourcebook import SourcesError, parse_sources
 
+_NAMED_PATH = re.compile(r"sources(\.\w+)*")
 _FILE = click.Path(path_type=Path)
 
 
@@ -34,7 +38,9 @@ def check(file: Path, *, as_json: bool) -> None:
     """
     text = _read(file)
     try:
-        stamp = parse_rules(text).stamp()
+        parsed = parse_rules(text)
+        _check_sources(text, parsed)
+        stamp = parsed.stamp()
     except RulesError as error:
         if as_json:
             problems = [
@@ -86,6 +92,7 @@ def describe(shown: Rules, origin: str) -> dict[str, Any]:
         "source": origin,
         "grace_seconds": _seconds(shown.grace_ns),
         "pnl_required": shown.pnl_required,
+        "conflicting_legs": "the last one counts" if shown.last_wins else "a break",
         "checks": [
             {"name": term.name, "requires": term.requires, "allowed": term.allowed, "reason": term.reason}
             for term in terms(shown)
@@ -104,6 +111,7 @@ def printable_text(description: dict[str, Any]) -> str:
         f"sha256  {description['sha256']}",
         f"source  {description['source']}",
         f"grace   {description['grace_seconds']} s: how long a trade waits for its other side, {waits}",
+        f"legs    that contradict each other: {description['conflicting_legs']}",
         "",
         "Differences that agree, by check:",
     ]
@@ -133,6 +141,16 @@ def _breaks_of(row: SeverityRow) -> str:
     if row.open_hours is not None:
         words.append(f"open {row.open_hours} h")
     return ", ".join(words)
+
+
+def _check_sources(text: str, shown: Rules) -> None:
+    """Read the tables of the sources, too. RulesError: the first error in them."""
+    try:
+        parse_sources(text, shown)
+    except SourcesError as error:
+        named = _NAMED_PATH.match(str(error))
+        path = tuple(named[0].split(".")) if named else ()
+        raise RulesError([Problem(Positions.of(text.removeprefix("\ufeff")).find(path), str(error))]) from None
 
 
 def _seconds(duration_ns: int) -> str:
