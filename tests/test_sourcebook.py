@@ -53,6 +53,7 @@ def test_the_example_is_read() -> None:
         side=SideView.MIRRORED,
         signed=True,
         minor_units=MINOR_UNITS,
+        keyed=False,
         fold_case=True,
         aliases={"BRK/B": "BRK.B", "BRK B": "BRK.B"},
     )
@@ -114,7 +115,7 @@ ERRORS = {
     "no table": ("sources = 1", "sources is a whole number: write a table"),
     "a time setting of a source without times": (
         "[sources.pnl_snapshot]\nzone = 'UTC'",
-        "sources.pnl_snapshot.zone is not known. Known names: required, minor_units",
+        "sources.pnl_snapshot.zone is not known. Known names: required, minor_units, key",
     ),
     "a misspelt zone": (
         f"{THEIRS}zone = 'America/NewYork'",

@@ -13,6 +13,7 @@
     signed = true                             # -100 is a sale of 100
     minor_units = true                        # 19050 GBX is 190.50 GBP
     fold_case = true                          # aapl is AAPL
+    key = "other"                             # its records have another key than their trade_id
 
     [sources.broker_confirmations.aliases]
     "BRK.B" = ["BRK/B", "BRK B"]
@@ -81,6 +82,13 @@ class _Unit(Word):
     NS = "ns"
 
 
+class _Key(Word):
+    """What the key of a source's records is."""
+
+    TRADE_ID = "trade_id"
+    OTHER = "other"
+
+
 class _KindsTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     new: tuple[str, ...] = ()
     amend: tuple[str, ...] = ()
@@ -92,6 +100,7 @@ class _SnapshotTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     required: tuple[str, ...] = ()
     minor_units: bool | dict[str, str] = False
+    key: _Key = _Key.TRADE_ID
 
 
 class _TradeTable(_SnapshotTable, frozen=True):
@@ -191,7 +200,8 @@ def _flat(settings: SourceSettings) -> dict[str, Any]:
     unit = settings.form.epoch_unit
     zone = {"zone": form["naive_zone"], "epoch_unit": unit and unit.name.lower(), "granularity": form["granularity"]}
     units = {code: f"{unit.currency} / {10**unit.digits}" for code, unit in settings.minor_units.items()}
-    return {**zone, **members, "minor_units": units}
+    key = _Key.TRADE_ID if members.pop("keyed") else _Key.OTHER
+    return {**zone, **members, "minor_units": units, "key": key.value}
 
 
 def _settings(source: Source, table: _SnapshotTable, rules: Rules) -> SourceSettings:
@@ -199,7 +209,7 @@ def _settings(source: Source, table: _SnapshotTable, rules: Rules) -> SourceSett
     units = _minor_units(table.minor_units, f"{path}.minor_units")
     if not isinstance(table, _TradeTable):
         _check_required(table, KNOWN_FIELDS[source], source, path)
-        return SourceSettings(required=table.required, minor_units=units)
+        return SourceSettings(required=table.required, minor_units=units, keyed=table.key is _Key.TRADE_ID)
     _check_zone(table.zone, f"{path}.zone")
     _check_own_fields(table, source, path)
     checked = {rule.name for rule in rules.checks}
@@ -214,6 +224,7 @@ def _settings(source: Source, table: _SnapshotTable, rules: Rules) -> SourceSett
         side=table.side,
         signed=table.signed,
         minor_units=units,
+        keyed=table.key is _Key.TRADE_ID,
         fold_case=table.fold_case,
         aliases=_aliases(table),
     )

@@ -23,6 +23,7 @@ from traderecon.intake import (
 )
 from traderecon.intake.date_forms import to_iso
 from traderecon.intake.instants import instant
+from traderecon.intake.translation import shown_fields
 from traderecon.records import Confirmation, Execution, Fact, Hint, Kind, Leg, Origin, PnlSnapshot, Rejected, Source
 from traderecon.records.currencies import MINOR_UNITS, MinorUnit
 from traderecon.records.directions import direction, opposite
@@ -165,6 +166,12 @@ class TestReferences:
         assert rows.key(" E2,,,,,F,") == "E2"
         assert rows.key("E2,,,,,X,E1") == "E2"  # rejected where it is decoded
         assert rows.key('E2,"') == ""
+
+
+def test_what_is_shown_beside_a_leg_is_no_unknown_field() -> None:
+    shown = shown_fields(Source.EXECUTIONS, FIX)
+    assert {"exec_type", "exec_ref_id", "sent_trade_id", "sent_price", "unread_price"} <= shown
+    assert not {"sent_at", "sent_exec_type", "price"} & shown
 
 
 class TestDates:

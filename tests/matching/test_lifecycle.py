@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from legs import arrived, booked, ours, theirs
+from legs import SECOND_NS, arrived, booked, ours, theirs
 from scenario import Grace, Scenario, Step, as_messages, play, stories
 from strategies import Sent, facts_of, trades
 
@@ -141,11 +141,11 @@ def test_the_newest_result_holds_every_fact(sent: list[Sent]) -> None:
 
 def test_a_late_confirmation_resolves_the_break_and_is_called_late() -> None:
     stream = Stream()
-    stream.arrive_all(arrived(ours(), received_at_ns=1))
-    stream.wait(60 * NS_PER_S)
+    stream.arrive_all(arrived(ours(), received_at_ns=SECOND_NS))
+    stream.wait(SECOND_NS + 60 * NS_PER_S - 1)
     assert stream.published == []
-    stream.wait(60 * NS_PER_S + 1)
-    stream.arrive_all(arrived(theirs(), received_at_ns=60 * NS_PER_S + 1))
+    stream.wait(SECOND_NS + 60 * NS_PER_S)
+    stream.arrive_all(arrived(theirs(), received_at_ns=SECOND_NS + 60 * NS_PER_S))
     first, second = stream.published
     assert (first.verdict.state, first.break_.transition) == (State.UNMATCHED, Transition.OPENED)
     assert (second.verdict.state, second.break_.transition) == (State.MATCHED, Transition.RESOLVED)
@@ -154,8 +154,8 @@ def test_a_late_confirmation_resolves_the_break_and_is_called_late() -> None:
 
 def test_a_confirmation_within_the_grace_is_not_late() -> None:
     stream = Stream()
-    stream.arrive_all(arrived(theirs(), received_at_ns=1))
-    stream.arrive_all(arrived(ours(), received_at_ns=60 * NS_PER_S))
+    stream.arrive_all(arrived(theirs(), received_at_ns=SECOND_NS))
+    stream.arrive_all(arrived(ours(), received_at_ns=SECOND_NS + 60 * NS_PER_S - 1))
     (only,) = stream.published
     assert only.verdict.hints == ()
 

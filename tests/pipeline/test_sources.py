@@ -2,6 +2,8 @@
 
 import csv
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,39 @@ def test_the_stream_and_the_batch_read_the_same_files_alike(installation: Instal
     page = worker.get("/trades/S3").decode()
     assert "72.5" in page
     assert worker.leave() == 0
+
+
+def test_a_time_ahead_and_a_key_of_another_trade_are_said(installation: Installation) -> None:
+    """C18, E15: both trades are judged as they are; the hints are of the stream alone."""
+    worker = installation.start_ready()
+    terms = {"ticker": "AAPL", "quantity": 100, "price": "190.50"}
+    ahead = datetime.fromtimestamp(time.time() + 600, UTC).isoformat(timespec="milliseconds")
+    for topic in ("executions", "broker_confirmations"):
+        soon = {"trade_id": "T1", "timestamp": ahead, **terms}
+        keyed = {"trade_id": "T2", "timestamp": "2025-07-26T10:01:23Z", **terms}
+        installation.append(topic, [json.dumps(soon).encode()], key=b"T1")
+        installation.append(topic, [json.dumps(keyed).encode()], key=b"T9", partition=1)
+    installation.until_decided()
+    assert installation.rows("SELECT trade_id, state, hints FROM results ORDER BY trade_id") == [
+        ("T1", "MATCHED", '["FUTURE_TIMESTAMP"]'),
+        ("T2", "MATCHED", '["KEY_MISMATCH"]'),
+    ]
+    assert "T9" in worker.get("/trades/T2").decode()
+    assert "sent_key" not in worker.log
+    assert worker.leave() == 0
+
+
+def test_a_source_with_other_keys_has_no_hint(installation: Installation, tmp_path: Path) -> None:
+    rules = tmp_path / "desk.toml"
+    tables = (f'[sources.{source}]\nkey = "other"' for source in Source)
+    rules.write_text("\n".join(('name = "founding"', *tables)), encoding="utf-8")
+    installation.environment["TRADERECON_RULES"] = str(rules)
+    installation.start_ready()
+    for topic in ("executions", "broker_confirmations"):
+        terms = {"ticker": "AAPL", "quantity": 100, "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
+        installation.append(topic, [json.dumps({"trade_id": "T2", **terms}).encode()], key=b"AAPL")
+    installation.until_decided()
+    assert installation.rows("SELECT state, hints FROM results") == [("MATCHED", "[]")]
 
 
 def test_a_file_with_an_error_starts_no_worker(installation: Installation, rules: Path) -> None:

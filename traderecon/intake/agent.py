@@ -18,8 +18,10 @@ from typing import Any, NamedTuple, cast
 from faust.types import TP, StreamT
 
 from traderecon.intake.journal_time import JournalTime, LeaderMissing, LogTime
+from traderecon.intake.keys import with_other_key
 from traderecon.intake.messages import decode
 from traderecon.intake.source_settings import STANDARD_SETTINGS, SettingsBySource, SourceSettings
+from traderecon.intake.translation import shown_fields
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
 from traderecon.records.dead_letter import (
@@ -79,6 +81,7 @@ class _Intake:
     def __init__(self, stage: Stage, source: Source, settings: SourceSettings, time: JournalTime) -> None:
         self._stage, self._source, self._settings, self._time = stage, source, settings, time
         self._unknown_fields: set[str] = set()
+        self._shown_fields = shown_fields(source, settings)
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
         """Turn the records of one input topic into facts for the journal, or dead letters."""
@@ -130,7 +133,10 @@ class _Intake:
         topics = self._stage.topics
         if isinstance(decoded, Fact):
             self._report_unknown_fields(decoded)
-            return topics.legs, Outgoing(decoded.leg.trade_id.encode(), encode_journal(decoded))
+            key = decoded.leg.trade_id.encode()
+            if record.key != key and self._settings.keyed:
+                decoded = with_other_key(decoded, record.key)
+            return topics.legs, Outgoing(key, encode_journal(decoded))
         if isinstance(record, UnreadableBatch):
             return topics.dead_letters, Outgoing(None, encode_dead_letter(decoded, None, record.content, whole=False))
         value = encode_dead_letter(decoded, record.key, record.value, record.headers)
@@ -141,7 +147,9 @@ class _Intake:
         seen = self._unknown_fields
         if not fact.extra or len(seen) >= MAX_UNKNOWN_NAMES or seen.issuperset(fact.extra):
             return
-        new = sorted(fact.extra.keys() - seen)[: MAX_UNKNOWN_NAMES - len(seen)]
+        new = sorted(fact.extra.keys() - seen - self._shown_fields)[: MAX_UNKNOWN_NAMES - len(seen)]
+        if not new:
+            return
         seen.update(new)
         logger.warning("%s: unknown fields (stored, not checked): %s", self._source, ascii(", ".join(new))[1:-1])
 

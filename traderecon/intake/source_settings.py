@@ -40,7 +40,8 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     record may lack, because no check reads them. ``kinds``: the source's codes for new, amend and cancel, in
     ``kind_field``. ``reference_field``: where an amend or a cancel names the trade_id of what it replaces.
     ``signed``: a negative quantity is a sale. ``minor_units``: the codes of hundredths, by which amounts are divided.
-    ``fold_case``: tickers in upper case. ``aliases``: other spellings of tickers -> the standard one.
+    ``keyed``: the key of a record is its trade_id. ``fold_case``: tickers in upper case. ``aliases``: other spellings
+    of tickers -> the standard one.
     """
 
     form: Form = UTC_FORM
@@ -53,6 +54,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     side: SideView = SideView.SAME
     signed: bool = False
     minor_units: Mapping[str, MinorUnit] = {}
+    keyed: bool = True
     fold_case: bool = False
     aliases: Mapping[str, str] = {}
 
@@ -75,5 +77,5 @@ SettingsBySource = Mapping[Source, SourceSettings]
 
 
 def reads_plainly(settings: SourceSettings) -> bool:
-    """Whether a record that has every field of ``COLUMNS`` means the same as in the founding profile."""
-    return msgspec.structs.replace(settings, optional=()) == STANDARD_SETTINGS
+    """Whether a row that has every field of ``COLUMNS`` means the same as in the founding profile."""
+    return msgspec.structs.replace(settings, optional=(), keyed=True) == STANDARD_SETTINGS

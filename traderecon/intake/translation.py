@@ -14,7 +14,7 @@ from traderecon.intake import values
 from traderecon.intake.blanks import trim
 from traderecon.intake.date_forms import to_iso
 from traderecon.intake.decode_error import DecodeError, quote
-from traderecon.intake.legs import Fields, leg_of, missing, record_name, unreadable_terms, with_hints
+from traderecon.intake.legs import Fields, known_fields, leg_of, missing, record_name, unreadable_terms, with_hints
 from traderecon.intake.source_settings import KIND, STANDARD_SETTINGS, SideView, SourceSettings
 from traderecon.records import Hint, Kind, Leg, RejectCode, Source
 from traderecon.records.directions import direction, opposite
@@ -45,6 +45,12 @@ def read(source: Source, fields: Fields, settings: SourceSettings) -> tuple[Leg,
             if not trim(words.get(name) or fields.get(name) or ""):
                 raise missing(words, name)
     return with_hints(leg, hints), {**unreadable_terms(leg, words), **_replaced(fields, words, settings)}
+
+
+def shown_fields(source: Source, settings: SourceSettings) -> frozenset[str]:
+    """The names of what is shown beside a leg: they are no unknown fields of the sender."""
+    own = settings.own_fields
+    return own | {f"{prefix}_{name}" for prefix in ("sent", "unread") for name in known_fields(source, settings) - own}
 
 
 def trade_id_of(fields: Fields, settings: SourceSettings) -> str:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from traderecon.matching.arrival_hints import arrival_hints
 from traderecon.matching.assess import assess
 from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Judgement, result_of
@@ -145,4 +146,6 @@ def judge_trade(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Judge
 def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
     sides = sides_of(facts, last_wins=rules.last_wins)
     verdict = judge(sides, watermark_ns, rules)
+    if verdict.state is not State.PENDING and (hints := {*arrival_hints(facts, sides)}):
+        verdict = msgspec.structs.replace(verdict, hints=tuple(sorted(hints.union(verdict.hints))))
     return Judgement(facts, identities, sides, verdict, assess(sides, verdict, rules))

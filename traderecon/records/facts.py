@@ -23,6 +23,10 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
     received_at_ns: int = 0
 
 
+SENT_KEY = "sent_key"
+"""In ``extra``: the record's key, where it is another id than the trade's."""
+
+
 class Fact(msgspec.Struct, frozen=True, gc=False):
     """One leg as it arrived; ``extra`` holds the producer's unknown fields."""
 
