@@ -25,6 +25,7 @@ from traderecon.transport import MicroBatch
 from traderecon.transport.log import Record
 from traderecon.web.templates import visible
 
+CODES = Path(__file__).parents[2] / "docs" / "codes.json"
 LEG = {"leg", "leg effective"}
 PAGES = ["/", "/breaks", "/trades", "/dead-letters", "/status", "/trades/PRICE-1", "/nothing-here", "/breaks?page=x"]
 
@@ -316,6 +317,11 @@ def test_the_download_has_every_trade_in_the_columns_of_reconcile(desk: Desk) ->
     expected = sorted(MORNING, key=str.encode)
     assert [row["trade_id"].removeprefix("'") for row in csv_rows] == expected
     assert {row["trade_id"] for row in csv_rows} >= {"'=1+1"}
+
+
+def test_the_registry_of_codes_is_the_file_of_the_documentation(desk: Desk) -> None:
+    assert desk.json("/api/v1/reasons") == json.loads(CODES.read_text(encoding="utf-8"))
+    assert desk.ask("/api/v1/reasons?kind=reason")[0].status == 400
 
 
 def test_head_has_no_body(desk: Desk) -> None:

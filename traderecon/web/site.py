@@ -15,6 +15,7 @@ from aiohttp import web
 from traderecon.clock import now_ns
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.numbers import EXACT, ZERO, plain
+from traderecon.records.registry import registry_json
 from traderecon.sink.filters import BreakFilter
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.telemetry import Metrics
@@ -95,6 +96,7 @@ def _pages(queries: Queries, broker: str) -> dict[str, RouteHandler]:
         "/status.json": partial(_status_json, queries),
         "/status.csv": partial(_status_csv, queries),
         "/api/reconciliation_status": partial(_reconciliation_status, queries),
+        "/api/v1/reasons": _reasons,
         "/download/csv": partial(_download_csv, downloads),
         "/style.css": _style,
         "/icon.svg": _icon,
@@ -190,6 +192,13 @@ def _capped(number: int) -> int:
 async def _reconciliation_status(queries: Queries, _request: web.Request) -> web.StreamResponse:
     """The number of trades in each of the five states. Source: CONTRACT.md, Web."""
     return web.Response(body=encode(await asyncio.to_thread(queries.states)), content_type="application/json")
+
+
+async def _reasons(request: web.Request) -> web.StreamResponse:
+    """Every reason, hint and reject code. Source: records.registry."""
+    if request.query:
+        raise BadRequest(400, f"Unknown parameter {next(iter(request.query))}: the registry of codes takes none.")
+    return web.Response(body=registry_json(), content_type="application/json")
 
 
 async def _download_csv(downloads: Downloads, request: web.Request) -> web.StreamResponse:
