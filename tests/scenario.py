@@ -35,6 +35,7 @@ from traderecon.records import (
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
+from traderecon.rules.wording import Finding
 from traderecon.sourcebook import sources_of
 
 FOLDER = Path(__file__).parent / "scenarios"
@@ -112,7 +113,12 @@ class Scenario(_Told, frozen=True):
 
     def settings(self, topic: Source) -> SourceSettings:
         """How a source writes its records."""
-        return sources_of({source.value: table for source, table in self.sources.items()}, self.parsed_rules)[topic]
+        findings: list[Finding] = []
+        tables = {source.value: table for source, table in self.sources.items()}
+        settings = sources_of(tables, self.parsed_rules, findings)[topic]
+        if findings:
+            raise ValueError(f"the story has sources that are not valid: {findings[0].text}")
+        return settings
 
 
 class Played(NamedTuple):

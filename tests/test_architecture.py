@@ -44,7 +44,8 @@ MAY_IMPORT = {
     "permissions": set(),
     "settings": {"addresses", "kubernetes", "permissions"},
     "rulebook": {"records", "rules", "settings", "transport"},
-    "sourcebook": {"intake", "records", "rulebook", "rules", "settings", "transport"},
+    "source_tables": {"intake", "records", "rules"},
+    "sourcebook": {"intake", "records", "rulebook", "rules", "settings", "source_tables", "transport"},
     "durable": set(),
     "open_files": set(),
     "worker": {"addresses", "audit", "client", "clock", "durable", "records", "settings", "sink", "tables"}

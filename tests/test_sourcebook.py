@@ -21,7 +21,7 @@ from traderecon.rulebook import rules_in_force
 from traderecon.rules import FOUNDING
 from traderecon.rules.file import RulesError, parse_rules
 from traderecon.settings import ConfigurationError, load
-from traderecon.sourcebook import CHANGE_SOURCES, SourcesError, parse_sources, sources_agreement, sources_in_force
+from traderecon.sourcebook import CHANGE_SOURCES, parse_file, parse_sources, sources_agreement, sources_in_force
 
 THEIRS = "[sources.broker_confirmations]\n"
 
@@ -33,7 +33,7 @@ def parse(text: str) -> SettingsBySource:
 
 
 def error_of(text: str) -> str:
-    with pytest.raises((SourcesError, RulesError)) as error:
+    with pytest.raises(RulesError) as error:
         parse(text)
     return str(error.value)
 
@@ -119,16 +119,16 @@ ERRORS = {
     ),
     "a misspelt zone": (
         f"{THEIRS}zone = 'America/NewYork'",
-        "sources.broker_confirmations.zone is 'America/NewYork': did you mean America/New_York? write a name of the "
+        "sources.broker_confirmations.zone is 'America/NewYork' (did you mean America/New_York?): write a name of the "
         "IANA database, as in America/New_York",
     ),
     "a zone of this machine": (
         f"{THEIRS}zone = 'localtime'",
-        "sources.broker_confirmations.zone is 'localtime', write a name of the IANA database, as in America/New_York",
+        "sources.broker_confirmations.zone is 'localtime': write a name of the IANA database, as in America/New_York",
     ),
     "a path as zone": (
         f"{THEIRS}zone = '../etc/passwd'",
-        "sources.broker_confirmations.zone is '../etc/passwd', write",
+        "sources.broker_confirmations.zone is '../etc/passwd': write",
     ),
     "an unknown unit": (
         f"{THEIRS}epoch_unit = 'sec'",
@@ -178,12 +178,11 @@ ERRORS = {
     ),
     "an unknown field": (
         f"{THEIRS}required = ['acount']",
-        "sources.broker_confirmations.required has 'acount', which is no field of broker_confirmations: did you mean "
-        "account?",
+        "sources.broker_confirmations.required has 'acount', which is no field of this source (did you mean account?)",
     ),
     "a field of another source": (
         "[sources.pnl_snapshot]\nrequired = ['price']",
-        "sources.pnl_snapshot.required has 'price', which is no field of pnl_snapshot",
+        "sources.pnl_snapshot.required has 'price', which is no field of this source",
     ),
     "an unknown currency": (
         f"{THEIRS}minor_units = {{ GBX = 'gbp / 100' }}",
@@ -208,18 +207,18 @@ ERRORS = {
     ),
     "an alias in two groups (E06)": (
         f"{THEIRS}aliases = {{ 'BRK.B' = ['BRK/B'], 'BRK.A' = ['BRK/B'] }}",
-        'BRK/B is an alias in two groups, sources.broker_confirmations.aliases."BRK.B" and '
-        'sources.broker_confirmations.aliases."BRK.A": write it in one of them',
+        "BRK/B is an alias in sources.broker_confirmations.aliases.BRK.A and in "
+        "sources.broker_confirmations.aliases.BRK.B, and may be in one of them: see line 3",
     ),
     "an alias in the groups of two sources": (
         f"[sources.executions]\naliases = {{ 'BRK.A' = ['BRK/B'] }}\n{THEIRS}aliases = {{ 'BRK.B' = ['BRK/B'] }}",
-        'BRK/B is an alias in two groups, sources.executions.aliases."BRK.A" and '
-        'sources.broker_confirmations.aliases."BRK.B"',
+        "BRK/B is an alias in sources.broker_confirmations.aliases.BRK.B and in sources.executions.aliases.BRK.A, and "
+        "may be in one of them: see line 3",
     ),
     "an alias of an alias": (
         f"{THEIRS}aliases = {{ 'BRK.B' = ['BRK/B'], 'BRK/B' = ['BRKB'] }}",
-        'BRK/B is an alias in sources.broker_confirmations.aliases."BRK.B" and the standard ticker of '
-        'sources.broker_confirmations.aliases."BRK/B": write one of them',
+        "BRK/B is an alias in sources.broker_confirmations.aliases.BRK.B, and the standard ticker of "
+        "sources.broker_confirmations.aliases.BRK/B: see line 3",
     ),
     "an alias with blanks": (
         f"{THEIRS}aliases = {{ 'BRK.B' = ['BRK/B '] }}",
@@ -234,10 +233,36 @@ def test_an_error_says_what_was_found_and_what_to_write(text: str, expected: str
     assert re.sub(r"\s+", " ", expected) in error_of(text)
 
 
+def test_every_error_of_the_file_has_its_place() -> None:
+    text = f"""name = ""
+[checks]
+prise = false
+{THEIRS}zone = "Mars"
+signed = 1
+required = [1]
+[sources.executions]
+aliases = {{ "BRK.B" = ["BRK/B"] }}
+[sources.broker_confirmations.aliases]
+"BRK.A" = ["BRK/B"]
+"""
+    with pytest.raises(RulesError) as error:
+        parse_file(text)
+    places = [line.split(": ")[0] for line in error.value.lines("f")]
+    assert places == ["f:1:1", "f:3:1", "f:5:1", "f:6:1", "f:7:13", "f:11:1"]
+
+
+def test_a_whole_file_is_read_at_once() -> None:
+    rules, sources = parse_file(f'name = "desk"\n{THEIRS}signed = true')
+    assert rules.name == "desk"
+    assert sources[Source.CONFIRMATIONS] == SourceSettings(signed=True)
+
+
 def test_an_error_names_the_file(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "desk.toml").write_text(f'name = "x"\n{THEIRS}zone = 1')
     monkeypatch.setenv("TRADERECON_RULES", "desk.toml")
-    with pytest.raises(ConfigurationError, match=r"desk\.toml: sources\.broker_confirmations\.zone is a whole number"):
+    with pytest.raises(
+        ConfigurationError, match=r"desk\.toml:3:1: sources\.broker_confirmations\.zone is a whole number"
+    ):
         sources_in_force(load())
 
 

@@ -74,7 +74,7 @@ def test_an_invalid_rules_file_is_named_behind_the_settings(here: Path) -> None:
     result = show()
     assert result.exit_code == Exit.CONFIG
     assert "TRADERECON_RULES=desk.toml" in result.stdout
-    assert "desk.toml: sources.executions.zone is 'Europe/Londn': did you mean Europe/London?" in result.stderr
+    assert "sources.executions.zone is 'Europe/Londn' (did you mean Europe/London?): write" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--json",)])

@@ -91,4 +91,4 @@ def test_a_file_with_an_error_starts_no_worker(installation: Installation, rules
     installation.environment["TRADERECON_RULES"] = str(rules)
     worker = installation.start()
     assert worker.ended() == 78
-    assert "did you mean America/New_York?" in worker.log
+    assert "(did you mean America/New_York?)" in worker.log

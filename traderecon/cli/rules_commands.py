@@ -1,7 +1,6 @@
 """``traderecon rules``: what a rules file says, and whether it is one."""
 
 import json
-import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from traderecon.exit_codes import Exit
 from traderecon.records.numbers import EXACT, plain
 from traderecon.rules import Rules
 from traderecon.rules.content import content
-from traderecon.rules.file import Problem, RulesError, parse_rules
-from traderecon.rules.positions import Positions
+from traderecon.rules.file import RulesError
 from traderecon.rules.severity import SeverityRow
-from traderecon.sourcebook import SourcesError, parse_sources
+from traderecon.sourcebook import parse_file
 
-_NAMED_PATH = re.compile(r"sources(\.\w+)*")
 _FILE = click.Path(path_type=Path)
 
 
@@ -32,15 +29,13 @@ def rules() -> None:
 @click.argument("file", type=_FILE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def check(file: Path, *, as_json: bool) -> None:
-    """List every error of a rules file.
+    """List every error of a rules file, the tables of its sources included.
 
     Each has its line and column. Exit code 3 if there is one.
     """
     text = _read(file)
     try:
-        parsed = parse_rules(text)
-        _check_sources(text, parsed)
-        stamp = parsed.stamp()
+        stamp = parse_file(text)[0].stamp()
     except RulesError as error:
         if as_json:
             problems = [
@@ -70,7 +65,7 @@ def show(file: Path | None, *, as_json: bool) -> None:
         origin = "built in" if source is None else str(source)
     else:
         try:
-            shown, origin = parse_rules(_read(file)), str(file)
+            shown, origin = parse_file(_read(file))[0], str(file)
         except RulesError as error:
             fail(Exit.INPUT, "\n".join(error.lines(str(file))))
     description = describe(shown, origin)
@@ -141,16 +136,6 @@ def _breaks_of(row: SeverityRow) -> str:
     if row.open_hours is not None:
         words.append(f"open {row.open_hours} h")
     return ", ".join(words)
-
-
-def _check_sources(text: str, shown: Rules) -> None:
-    """Read the tables of the sources, too. RulesError: the first error in them."""
-    try:
-        parse_sources(text, shown)
-    except SourcesError as error:
-        named = _NAMED_PATH.match(str(error))
-        path = tuple(named[0].split(".")) if named else ()
-        raise RulesError([Problem(Positions.of(text.removeprefix("\ufeff")).find(path), str(error))]) from None
 
 
 def _seconds(duration_ns: int) -> str:

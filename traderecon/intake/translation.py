@@ -175,7 +175,7 @@ def _ticker(words: _Words, settings: SourceSettings) -> tuple[Hint, ...]:
     """The ticker in upper case, and by its standard spelling."""
     sent = words.get("ticker") or ""
     ticker = trim(sent)
-    folded = ticker.upper() if settings.fold_case and ticker.isascii() else ticker
+    folded = values.fold_case(ticker) if settings.fold_case else ticker
     standard = settings.aliases.get(folded, folded)
     if standard == ticker:  # blanks alone are for the decoder
         return ()

@@ -159,6 +159,15 @@ def key(sent: str) -> str:
     return value
 
 
+def fold_case(value: str) -> str:
+    """A text of ASCII in upper case; any other is unchanged, since its case may be no simple matter.
+
+    >>> fold_case("aapl"), fold_case("stra\u00dfe")
+    ('AAPL', 'stra\u00dfe')
+    """
+    return value.upper() if value.isascii() else value
+
+
 def is_no_id(value: str) -> bool:
     """Whether a text without blanks around it says that there is no id.
 

@@ -38,7 +38,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -47,6 +47,8 @@ from traderecon.rules.positions import Path, Position, Positions
 from traderecon.rules.rules import Rules
 from traderecon.rules.tables import FileTable
 from traderecon.rules.wording import Finding, explain
+
+AnyTable = TypeVar("AnyTable", bound=msgspec.Struct)
 
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
@@ -78,19 +80,29 @@ class RulesError(ValueError):
 
 def parse_rules(text: str) -> Rules:
     """Read a rules file, with or without a byte order mark. RulesError has every error in it."""
-    text = text.removeprefix("\ufeff")
-    try:
-        document = tomllib.loads(text, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
-        raise RulesError([_not_toml(str(error), text)]) from None
+    document = parse_toml(text)
     findings: list[Finding] = []
-    _read(document, findings)
+    read_tables(FileTable, document, findings)
     inherit(document)
     rules = Reader(findings).rules(msgspec.convert(document, FileTable))
     if findings:
-        positions = Positions.of(text)
-        raise RulesError(sorted({_problem(found, positions) for found in findings}))
+        raise refuse(text, findings)
     return rules
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The values of a TOML text, with or without a byte order mark; numbers are exact. Raises RulesError."""
+    text = text.removeprefix("\ufeff")
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise RulesError([_not_toml(str(error), text)]) from None
+
+
+def refuse(text: str, findings: Iterable[Finding]) -> RulesError:
+    """The error of a file with these findings, each at its place."""
+    positions = Positions.of(text.removeprefix("\ufeff"))
+    return RulesError(sorted({_problem(found, positions) for found in findings}))
 
 
 def _problem(found: Finding, positions: Positions) -> Problem:
@@ -107,15 +119,13 @@ def _not_toml(message: str, text: str) -> Problem:
     return Problem(Position(int(match[1]), int(match[2])), message[: match.start()])
 
 
-def _read(document: dict[str, Any], findings: list[Finding]) -> None:
-    """Take out of the file those parts that are no part of a rules file: each of them is a finding."""
+def read_tables(root: type[AnyTable], document: dict[str, Any], findings: list[Finding]) -> AnyTable:
+    """The tables of a document, without those parts that are wrong: each of them is a finding. Parts are dropped."""
     while True:
         try:
-            msgspec.convert(document, FileTable)
+            return msgspec.convert(document, root)
         except msgspec.ValidationError as error:
-            found = explain(str(error), FileTable)
-        else:
-            return
+            found = explain(str(error), root)
         if found.path not in [path for earlier in findings for path in (earlier.path, earlier.meant)]:
             findings.append(found)
         _drop(document, found.drop)
@@ -127,6 +137,9 @@ def _drop(document: dict[str, Any], path: Path) -> None:
         document["name"] = "unnamed"
         return
     *around, last = path
+    if isinstance(last, int) and around[-1] not in _ROWS:
+        _drop(document, tuple(around))
+        return
     place: Any = document
     for name in around:
         place = place[name]
