@@ -483,3 +483,10 @@ def test_a_realised_pnl_is_small_and_no_suspect() -> None:
     legs = (ours(side="SELL"), theirs(side="SELL"), booked("80", open_price=Decimal("189.545")))
     found = judge_facts(arrived(*legs), FOREVER_NS, rules)
     assert (found.reasons, found.hints) == ((Reason.PNL_INCONSISTENT,), ())
+
+
+def test_a_leg_that_lacks_a_checked_term_is_a_break() -> None:
+    """It was accepted where the check was off; these rules have it."""
+    lacking = msgspec.structs.replace(theirs(), price=None)
+    verdict = judge_facts(arrived(ours(), lacking), FOREVER_NS, FOUNDING)
+    assert (verdict.state, verdict.reasons) == (State.MISMATCHED, (Reason.PRICE_MISMATCH,))

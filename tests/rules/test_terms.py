@@ -1,12 +1,14 @@
 """The checks on ticker, quantity and price: which fields they read, and every field of their result."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from legs import booked, ours, theirs
+from msgspec.structs import replace
 
 from traderecon.records import Check, Outcome, Reason, Source
-from traderecon.rules import Absolute, Price, Quantity, Ticker
+from traderecon.rules import Absolute, Price, Quantity, Ticker, Timestamp
 
 D = Decimal
 CENT = Absolute(amount=D("0.005"))
@@ -73,3 +75,22 @@ class TestPrice:
 
     def test_the_operands_it_reads(self) -> None:
         assert Price(tolerance=CENT).operands == both("price")
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        (Ticker(), "ticker"),
+        (Quantity(), "quantity"),
+        (Price(tolerance=CENT), "price"),
+        (Timestamp(tolerance_ns=1), "timestamp_ns"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_a_term_that_is_absent_is_not_proven(rule: Ticker | Quantity | Price | Timestamp, field: str) -> None:
+    lacking: dict[str, Any] = {field: None}
+    for legs in ((replace(ours(), **lacking), theirs()), (ours(), replace(theirs(), **lacking))):
+        check = rule.check(*legs, None)
+        operands = tuple(getattr(leg, field) for leg in legs)
+        assert (check.outcome, check.execution, check.confirmation) == (Outcome.FAIL, *operands)
+        assert (check.difference, check.note) == (None, f"{rule.name} is absent")

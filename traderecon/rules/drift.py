@@ -7,6 +7,7 @@ import msgspec
 from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.words import Word
+from traderecon.rules.terms import absent
 from traderecon.rules.tolerance import Bound
 
 _UNIT_NS = tuple(int("1" + "0" * (9 - digits)) for digits in range(10))
@@ -79,7 +80,7 @@ class Timestamp(msgspec.Struct, frozen=True, tag_field="check", tag="timestamp")
         """Compare in whole nanoseconds. Source: DOMAIN.md 5.2, Timestamp."""
         ours, theirs = execution.timestamp_ns, confirmation.timestamp_ns
         if ours is None or theirs is None:
-            return Check(self.name, self.reason, Outcome.NOT_CHECKED, note="timestamp is absent")
+            return absent(self.name, self.reason, ours, theirs)
         drift_ns = abs(ours - theirs)
         if not drift_ns:
             return Check(self.name, self.reason, _PASS, ours, theirs, 0, self.tolerance_ns)

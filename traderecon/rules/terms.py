@@ -1,14 +1,23 @@
-"""The checks of the terms: ticker, quantity, price."""
+"""The checks of the terms: ticker, quantity, price.
+
+A term that is checked must be there. A record without one is rejected, unless the file of its intake worker had the
+check off: under other rules nothing is proven of it, so the check fails.
+"""
 
 from typing import ClassVar
 
 import msgspec
 
-from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
+from traderecon.records import Check, Confirmation, Execution, Operand, Outcome, PnlSnapshot, Reason, Source
 from traderecon.rules.amounts import compare
 from traderecon.rules.tolerance import NOTHING, Tolerance
 
 _PASS, _FAIL = Outcome.PASS, Outcome.FAIL
+
+
+def absent(name: str, reason: Reason, ours: Operand, theirs: Operand) -> Check:
+    """The check of a term that a side lacks."""
+    return Check(name, reason, _FAIL, ours, theirs, note=f"{name} is absent")
 
 
 class Ticker(msgspec.Struct, frozen=True, tag_field="check", tag="ticker"):
@@ -22,7 +31,7 @@ class Ticker(msgspec.Struct, frozen=True, tag_field="check", tag="ticker"):
         """Equal text passes."""
         ours, theirs = execution.ticker, confirmation.ticker
         if ours is None or theirs is None:
-            return Check(self.name, self.reason, Outcome.NOT_CHECKED, note="ticker is absent")
+            return absent(self.name, self.reason, ours, theirs)
         return Check(self.name, self.reason, _PASS if ours == theirs else _FAIL, ours, theirs)
 
 
@@ -36,7 +45,10 @@ class Quantity(msgspec.Struct, frozen=True, tag_field="check", tag="quantity"):
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the quantities by value."""
-        return compare(self.name, self.reason, execution.quantity, confirmation.quantity, self.tolerance)
+        ours, theirs = execution.quantity, confirmation.quantity
+        if ours is None or theirs is None:
+            return absent(self.name, self.reason, ours, theirs)
+        return compare(self.name, self.reason, ours, theirs, self.tolerance)
 
 
 class Price(msgspec.Struct, frozen=True, tag_field="check", tag="price"):
@@ -49,4 +61,7 @@ class Price(msgspec.Struct, frozen=True, tag_field="check", tag="price"):
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the prices by value."""
-        return compare(self.name, self.reason, execution.price, confirmation.price, self.tolerance)
+        ours, theirs = execution.price, confirmation.price
+        if ours is None or theirs is None:
+            return absent(self.name, self.reason, ours, theirs)
+        return compare(self.name, self.reason, ours, theirs, self.tolerance)
