@@ -8,7 +8,6 @@ import click
 from traderecon.cli.console import fail
 from traderecon.exit_codes import Exit
 from traderecon.settings import PREFIX, ConfigurationError, load
-from traderecon.sourcebook import differences, sources_in_force
 
 
 @click.group()
@@ -19,9 +18,9 @@ def config() -> None:
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def show(*, as_json: bool) -> None:
-    """Print every setting, with passwords masked, then what the rules file sets for a source.
+    """Print every setting, with passwords masked.
 
-    An invalid rules file ends the command with 78, after the settings.
+    Then what the rules file sets for a source. An invalid rules file ends the command with 78, after the settings.
     """
     sources: dict[str, dict[str, Any]] = {}
     invalid = ""
@@ -29,10 +28,13 @@ def show(*, as_json: bool) -> None:
         loaded = load()
     except ConfigurationError as error:
         fail(Exit.CONFIG, str(error))
-    try:
-        sources = differences(sources_in_force(loaded))
-    except ConfigurationError as error:
-        invalid = str(error)
+    if loaded.rules is not None:
+        from traderecon.sourcebook import differences, sources_in_force  # slow to import
+
+        try:
+            sources = differences(sources_in_force(loaded))
+        except ConfigurationError as error:
+            invalid = str(error)
     settings = loaded.masked()
     if as_json:
         click.echo(json.dumps({**settings, "sources": sources} if sources else settings))
