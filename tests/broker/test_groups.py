@@ -1,4 +1,4 @@
-"""Groups: each database has a sink group of its own; matching workers of one group have the same rules."""
+"""Groups: each database has a sink group of its own; workers of one group have the same rules, or sources."""
 
 import re
 import shutil
@@ -146,4 +146,36 @@ def test_a_matching_worker_with_other_rules_waits_and_logs_it(installation: Inst
     assert changes[0][1] != changes[0][2]
     assert str(changes[0][2]).startswith(mine)
     assert str(changes[0][1]).startswith(theirs)
+    assert again.leave() == 0
+
+
+@pytest.mark.matrix("Z9")
+def test_an_intake_worker_with_other_sources_waits_and_logs_it(
+    installation: Installation, beside: Beside, tmp_path: Path
+) -> None:
+    rules = tmp_path / "desk.toml"
+    rules.write_text('name = "founding"\n[sources.executions]\nzone = "Europe/London"\n', encoding="utf-8")
+    first = installation.start_ready()
+    send(installation, range(10))
+    stored(installation, 10)
+    other = beside(rules=rules)
+    second = other.start("intake")
+    waiting = "; this worker has settings of the sources with sha256 "
+    until(lambda: waiting in second.log, "it says that it waits", READY_S)
+    assert not second.ready()
+    (waits,) = {line.partition("the other workers")[2] for line in second.log.splitlines() if waiting in line}
+    assert "have the standard settings of every source" in waits
+    doctor = other.run("doctor", "--role", "intake").stdout
+    (finding,) = [line for line in doctor.splitlines() if "sources in force" in line]
+    assert "stop every intake worker" in doctor
+    assert "the standard settings of every source" in finding
+    send(installation, range(10, 20))
+    stored(installation, 20)
+    assert second.leave() == 0
+    assert first.leave() == 0
+    # Stop all, start all: the new settings are in force.
+    installation.environment["TRADERECON_RULES"] = str(rules)
+    again = installation.start_ready()
+    send(installation, range(20, 40))
+    stored(installation, 40)
     assert again.leave() == 0

@@ -14,8 +14,10 @@ from traderecon.preflight.findings import Finding, bad, ok, warn
 from traderecon.preflight.rights import Right, by_resource, grant, missing, needed, servers
 from traderecon.preflight.topics import CREATE_TOPICS, Fitness, TopicStatus, inspect
 from traderecon.records.instants import NS_PER_MS, iso
-from traderecon.rulebook import CHANGE_RULES, matching_agreement, rules_in_force
+from traderecon.rulebook import matching_agreement, rules_in_force
 from traderecon.settings import ConfigurationError, Settings
+from traderecon.sourcebook import sources_agreement, sources_in_force
+from traderecon.transport.agreement import Agreement
 from traderecon.transport.errors import ClientError, NoAnswer
 from traderecon.transport.log.open_log import NAME as LOG_NAME
 from traderecon.transport.log.worker_lock import holder
@@ -44,8 +46,8 @@ async def broker(settings: Settings, roles: Collection[str]) -> AsyncIterator[Fi
                 yield finding
             statuses = await inspect(client, settings, _visible_topics(roles, wanted, denied))
             yield _cluster(settings, await client.cluster_id())
-            if not embedded and "matching" in roles:
-                for finding in await _agreement(settings, client):
+            if not embedded:
+                for finding in await _agreements(settings, roles, client):
                     yield finding
             for finding in _topics(statuses, embedded=embedded):
                 yield finding
@@ -89,21 +91,36 @@ def _embedded_log(settings: Settings) -> Iterator[Finding]:
     )
 
 
-async def _agreement(settings: Settings, client: Client) -> list[Finding]:
-    """Whether the matching workers have these rules; nothing if this principal may not describe the group."""
-    group = f"{settings.topic_prefix}traderecon-matching"
+async def _agreements(settings: Settings, roles: Collection[str], client: Client) -> list[Finding]:
+    """Whether the workers of these roles agree with these settings; nothing if they may not describe a group."""
     try:
-        agreement = matching_agreement(settings, rules_in_force(settings))
+        agreements = {
+            "intake": ("sources in force", sources_agreement(sources_in_force(settings))),
+            "matching": ("rules in force", matching_agreement(settings, rules_in_force(settings))),
+        }
+    except ConfigurationError:  # reported by another check
+        return []
+    found = [
+        await _agreement(f"{settings.topic_prefix}traderecon-{role}", check, agreement, client)
+        for role, (check, agreement) in agreements.items()
+        if role in roles
+    ]
+    return [finding for finding in found if finding is not None]
+
+
+async def _agreement(group: str, check: str, agreement: Agreement, client: Client) -> Finding | None:
+    """Whether the workers of a group have this value."""
+    try:
         state = await client.group(group)
-    except (ConfigurationError, ClientError):  # reported by another check
-        return []
+    except ClientError:  # reported by another check
+        return None
     if not state.members or state.protocol in {"", agreement.protocol}:
-        return []
+        return None
     text = (
         f"the workers of the group {group} ({', '.join(state.hosts)}) have {agreement.describe(state.protocol)}; "
         f"these settings give {agreement.describe(agreement.protocol)}. A worker started here would wait"
     )
-    return [warn("rules in force", text, CHANGE_RULES)]
+    return warn(check, text, agreement.todo)
 
 
 def _denied_rights(settings: Settings, client: Client, denied: Collection[Right]) -> Iterator[Finding]:
