@@ -427,6 +427,10 @@ class TestFields:
         assert leg_format(fact.leg) == 2
         assert rejection(STANDARD_SETTINGS, **absent)[0] == "FIELD_MISSING"
 
+    def test_its_other_terms_are_read_as_ever(self) -> None:
+        leg = leg_of(SourceSettings(optional=("price",)), price=None, ticker=" AAPL", timestamp="2025-07-26T10:01:23")
+        assert (leg.ticker, leg.hints) == ("AAPL", (Hint.NORMALISED, Hint.TIMESTAMP_NO_TIMEZONE))
+
     def test_but_what_is_sent_must_be_readable(self) -> None:
         assert rejection(SourceSettings(optional=("price",)), price="abc")[0] == "SCHEMA_INVALID"
 

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from traderecon.intake import values
 from traderecon.intake.blanks import trim
 from traderecon.intake.decode_error import DecodeError, quote
-from traderecon.intake.instants import Instant, instant
+from traderecon.intake.instants import instant
 from traderecon.intake.source_settings import PNL, TERMS, SourceSettings
 from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 
@@ -69,30 +68,25 @@ def _trade_leg(
     kind = (_optional(fields, "kind", values.kind) if "kind" in fields else None) or Kind.NEW
     if kind is Kind.CANCEL:
         return _cancel_leg(leg_type, trade_id, fields, settings)
-    ticker: str | None
-    quantity: Decimal | None
-    price: Decimal | None
-    timestamp: Instant | None
     try:
         ticker = values.text(fields.get("ticker") or "")
         quantity = values.positive(fields.get("quantity") or "")
         price = values.number(fields.get("price") or "")
         timestamp = instant(fields.get("timestamp") or "", settings.form)
     except DecodeError:
-        ticker, quantity, price, timestamp = _terms(fields, settings)
-    hints = timestamp.hints if timestamp else ()
-    if trade_id != fields["trade_id"] or (ticker is not None and ticker != fields["ticker"]):
+        return _partial_leg(leg_type, trade_id, kind, fields, settings)
+    hints = timestamp.hints
+    if ticker != fields["ticker"] or trade_id != fields["trade_id"]:
         hints = tuple(sorted((*hints, Hint.NORMALISED)))
-    timestamp_ns, granularity = (timestamp.ns, timestamp.granularity) if timestamp else (None, 0)
-    if len(fields) == len(TERMS) and not settings.optional:  # nothing else was sent
-        return leg_type(trade_id, ticker, quantity, price, timestamp_ns, granularity, hints=hints)
+    if len(fields) == len(TERMS):  # nothing optional was sent
+        return leg_type(trade_id, ticker, quantity, price, timestamp.ns, timestamp.granularity, hints=hints)
     return leg_type(
         trade_id,
         ticker,
         quantity,
         price,
-        timestamp_ns,
-        granularity,
+        timestamp.ns,
+        timestamp.granularity,
         version=_version(fields),
         kind=kind,
         **_attributes(fields, _optional),
@@ -100,22 +94,33 @@ def _trade_leg(
     )
 
 
-def _terms(
-    fields: Fields, settings: SourceSettings
-) -> tuple[str | None, Decimal | None, Decimal | None, Instant | None]:
-    """The terms where one is absent that may be; raises the first error otherwise."""
-    parsers: Mapping[str, Callable[[str], Any]] = {
-        "ticker": values.text,
-        "quantity": values.positive,
-        "price": values.number,
-        "timestamp": lambda sent: instant(sent, settings.form),
-    }
-    optional = settings.optional
-    ticker, quantity, price, timestamp = (
-        _optional(fields, name, parse) if name in optional else _required(fields, name, parse)
-        for name, parse in parsers.items()
+def _partial_leg(
+    leg_type: type[Execution] | type[Confirmation], trade_id: str, kind: Kind, fields: Fields, settings: SourceSettings
+) -> Execution | Confirmation:
+    """The leg where a term is absent that may be; raises the first error otherwise."""
+
+    def read(name: str, parse: Callable[[str], Value]) -> Value | None:
+        return _optional(fields, name, parse) if name in settings.optional else _required(fields, name, parse)
+
+    ticker = read("ticker", values.text)
+    quantity = read("quantity", values.positive)
+    price = read("price", values.number)
+    timestamp = read("timestamp", lambda sent: instant(sent, settings.form))
+    hints = timestamp.hints if timestamp else ()
+    if trade_id != fields["trade_id"] or (ticker is not None and ticker != fields["ticker"]):
+        hints = tuple(sorted((*hints, Hint.NORMALISED)))
+    return leg_type(
+        trade_id,
+        ticker,
+        quantity,
+        price,
+        timestamp.ns if timestamp else None,
+        timestamp.granularity if timestamp else 0,
+        version=_version(fields),
+        kind=kind,
+        **_attributes(fields, _optional),
+        hints=hints,
     )
-    return ticker, quantity, price, timestamp
 
 
 def _cancel_leg(

@@ -92,7 +92,7 @@ def decode(
     if extra and (question := near_miss(known, extra, fields)):
         text = f"{record_name(fields)}: {question} Rename it to that, or to something less similar"
         return Rejected(RejectCode.SCHEMA_INVALID, text, origin)
-    return Fact(leg, origin, {**(extra or {}), **shown} or None)
+    return Fact(leg, origin, {**(extra or {}), **shown} if shown else extra)
 
 
 def _fast_fields(known: Collection[str], value: bytes) -> tuple[dict[str, str | None], Extra | None] | None:

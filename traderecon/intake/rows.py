@@ -82,7 +82,7 @@ class Rows:
             extra = {name: _UNDECODED.sub("\ufffd", fields.pop(name) or "") for name in self.unknown if name in fields}
             leg, shown = read(self.source, fields, self.settings)
             require_no_cancel(self.source, extra, fields)
-            return Fact(leg, origin, {**extra, **shown} or None)
+            return Fact(leg, origin, {**extra, **shown} if shown else extra or None)
         except DecodeError as error:
             text = error.text
             if error.code is RejectCode.FIELD_MISSING and len(cells) < len(self.columns):

@@ -7,7 +7,7 @@ Text in, text out, and exact: a value that cannot be read is left as it was sent
 was sent in place of a compared value is shown beside the leg (``sent_price``) and never used. Source: docs/sources.md.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from traderecon.intake import values
@@ -24,17 +24,19 @@ _DATES = ("timestamp", "trade_date", "settlement_date")
 _AMOUNTS = ("price", "commission", "pnl_impact", "open_price", "mark_price")
 _BUY, _SELL = "BUY", "SELL"
 
+_NOTHING: Mapping[str, str] = {}
+
 _Words = dict[str, str | None]
 
 
-def read(source: Source, fields: Fields, settings: SourceSettings) -> tuple[Leg, dict[str, str]]:
+def read(source: Source, fields: Fields, settings: SourceSettings) -> tuple[Leg, Mapping[str, str]]:
     """The leg of these fields, and what is shown beside it. Raises DecodeError.
 
     A field that is absent, None or blank was not sent.
     """
     if settings is STANDARD_SETTINGS:
         leg = leg_of(source, fields, settings)
-        return leg, unreadable_terms(leg, fields)
+        return leg, unreadable_terms(leg, fields) if leg.kind is Kind.CANCEL else _NOTHING
     words = dict(fields)
     for step in _STEPS:
         step(words, settings)

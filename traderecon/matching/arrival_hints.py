@@ -7,7 +7,7 @@ A leg's content is its identity, and a record that is sent again arrives at anot
 here, from the facts, and never decide anything. A row of a file has neither time nor key. Source: DOMAIN.md C18, E15.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from traderecon.matching.sides import Sides
 from traderecon.records import Fact, Hint, PnlSnapshot
@@ -18,17 +18,16 @@ FUTURE_NS = 300 * NS_PER_S
 """A timestamp this much later than the receipt of its record is no difference of two good clocks."""
 
 
-def arrival_hints(facts: Sequence[Fact], sides: Sides) -> Iterator[Hint]:
-    """The hints of the facts whose legs are effective."""
+def arrival_hints(facts: Sequence[Fact], sides: Sides) -> tuple[Hint, ...]:
+    """The hints of the facts whose legs are effective, in no particular order."""
+    hints: tuple[Hint, ...] = ()
     for fact in facts:
-        leg, origin = fact.leg, fact.origin
+        leg = fact.leg
         if fact.extra is not None and SENT_KEY in fact.extra and leg in sides.effective(leg.source):
-            yield Hint.KEY_MISMATCH
-        if (
-            not isinstance(leg, PnlSnapshot)
-            and leg.timestamp_ns is not None
-            and leg.timestamp_ns > origin.received_at_ns + FUTURE_NS
-            and origin.received_at_ns
-            and leg in sides.effective(leg.source)
-        ):
-            yield Hint.FUTURE_TIMESTAMP
+            hints = (*hints, Hint.KEY_MISMATCH)
+        if isinstance(leg, PnlSnapshot) or leg.timestamp_ns is None:
+            continue
+        received_at_ns = fact.origin.received_at_ns
+        if leg.timestamp_ns > received_at_ns + FUTURE_NS and received_at_ns and leg in sides.effective(leg.source):
+            hints = (*hints, Hint.FUTURE_TIMESTAMP)
+    return hints

@@ -146,6 +146,6 @@ def judge_trade(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Judge
 def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
     sides = sides_of(facts, last_wins=rules.last_wins)
     verdict = judge(sides, watermark_ns, rules)
-    if verdict.state is not State.PENDING and (hints := {*arrival_hints(facts, sides)}):
-        verdict = msgspec.structs.replace(verdict, hints=tuple(sorted(hints.union(verdict.hints))))
+    if verdict.state is not State.PENDING and (hints := arrival_hints(facts, sides)):
+        verdict = msgspec.structs.replace(verdict, hints=tuple(sorted({*verdict.hints, *hints})))
     return Judgement(facts, identities, sides, verdict, assess(sides, verdict, rules))
