@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from domain import tables_in
 from pipeline_case import Installation
-from pipeline_truth import ARRIVAL_HINTS, assert_history_holds
+from pipeline_truth import LATE_HINTS, assert_history_holds
 
 PAGE = Path(__file__).parents[1] / "docs" / "bad-input.md"
 SIDES = ("executions", "broker_confirmations")
@@ -246,8 +246,12 @@ def neighbour(number: int, topic: str) -> Sent:
     """A leg of a trade that all three agree on."""
     trade_id = f"N{number}"
     if topic == "pnl_snapshot":
-        return Sent(topic, b"T1", json.dumps({"trade_id": trade_id, "pnl_impact": "19050", "commission": "0"}).encode())
-    return Sent(topic, b"T1", text(body(trade_id)))
+        return Sent(
+            topic,
+            trade_id.encode(),
+            json.dumps({"trade_id": trade_id, "pnl_impact": "19050", "commission": "0"}).encode(),
+        )
+    return Sent(topic, trade_id.encode(), text(body(trade_id)))
 
 
 def sequences() -> Mapping[str, list[tuple[Sent, str]]]:
@@ -280,7 +284,7 @@ def assert_outcomes(installation: Installation) -> None:
     trades |= {f"N{number}": Expected("MATCHED", ()) for number in range(len(corpus()))}
     found = installation.rows("SELECT trade_id, state, hints FROM results")
     became = {
-        trade_id: Expected(state, tuple(sorted(set(json.loads(hints)) - ARRIVAL_HINTS)))
+        trade_id: Expected(state, tuple(sorted(set(json.loads(hints)) - LATE_HINTS)))
         for trade_id, state, hints in found
     }
     assert became == trades, sorted(became.items() ^ trades.items())

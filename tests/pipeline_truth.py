@@ -14,8 +14,10 @@ from pipeline_case import Installation, Running
 
 from traderecon.records import Hint
 
-ARRIVAL_HINTS = {Hint.LATE_CONFIRMATION, Hint.LATE_EXECUTION}
-"""Hints that come from arrival times, which files have not."""
+LATE_HINTS = {Hint.LATE_CONFIRMATION, Hint.LATE_EXECUTION}
+"""Hints that come from the order of arrival."""
+ARRIVAL_HINTS = LATE_HINTS | {Hint.FUTURE_TIMESTAMP, Hint.KEY_MISMATCH}
+"""Hints that come from arrival times and keys, which files have not."""
 
 Row = Mapping[str, str]
 
