@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from traderecon.matching.sides import Sides
 from traderecon.records import Check, Compared, Confirmation, Execution, Kind, Outcome
-from traderecon.records.legs import ATTRIBUTES, has_attributes
+from traderecon.records.legs import ATTRIBUTES
 
 TERMS = {"ticker": "ticker", "quantity": "quantity", "price": "price", "timestamp": "timestamp_ns"}
 """The names of their checks, and their fields."""
@@ -21,7 +21,7 @@ _AGREEING = (Outcome.PASS, Outcome.WITHIN_TOLERANCE)
 def compare_fields(sides: Sides, checks: Sequence[Check]) -> Compared:
     """Count the fields of the effective legs. A field that a side contradicts itself in was sent by it."""
     ours, theirs = sides.execution, sides.confirmation
-    if not (sides.contested or (ours and has_attributes(ours)) or (theirs and has_attributes(theirs))):
+    if not sides.have_attributes:
         if ours and theirs and ours.kind is not _CANCEL and theirs.kind is not _CANCEL:
             return _compare_terms(checks)
         names = TERMS

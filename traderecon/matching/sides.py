@@ -24,6 +24,7 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.bounds import FACTS_PER_SIDE, RIVALS
+from traderecon.records.legs import has_attributes
 
 Contested = frozenset[tuple[Source, str]]
 
@@ -40,6 +41,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     side. ``reinstated``: one side was, and the other is still cancelled. ``cancels_nothing``: there are only cancels.
     ``version_gap``: a version below an effective one is missing. ``rivals`` are the legs that were merged into an
     effective leg. ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
+    ``have_attributes``: a side sent an attribute, or contradicts itself.
     """
 
     execution: Execution | None
@@ -54,6 +56,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     event_time_ns: int | None = None
     second: Source | None = None
     reinstated: bool = False
+    have_attributes: bool = False
 
     def effective(self, source: Source) -> tuple[Leg, ...]:
         """The legs that make up the effective leg of a source; empty if it sent none."""
@@ -116,6 +119,9 @@ def sides_of(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
         (),
         event_time_ns,
         second,
+        False,
+        (execution is not None and has_attributes(execution))
+        or (confirmation is not None and has_attributes(confirmation)),
     )
 
 
@@ -137,6 +143,11 @@ def _sides_of_many(facts: Sequence[Fact], *, last_wins: bool) -> Sides:
         _traded_at_ns(theirs.legs) if (event_time_ns := _traded_at_ns(ours.legs)) is None else event_time_ns,
         ours.second_to(theirs),
         ours.reinstated_against(theirs) or theirs.reinstated_against(ours),
+        bool(ours.contested or theirs.contested or booked.contested)
+        or any(
+            leg is not None and not isinstance(leg, PnlSnapshot) and has_attributes(leg)
+            for leg in (execution, confirmation)
+        ),
     )
 
 

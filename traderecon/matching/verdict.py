@@ -26,7 +26,6 @@ from traderecon.records import (
     State,
     Verdict,
 )
-from traderecon.records.legs import has_attributes
 from traderecon.rules import AttributeRule, Override, Pnl, Rule, Rules
 
 _PENDING = Verdict(State.PENDING)
@@ -60,7 +59,7 @@ def _judge_pair(
     if rules.overrides:
         rules, overrides = rules_of(rules, execution, confirmation, sides.contested)
     run: tuple[Rule, ...] = rules.checks
-    if has_attributes(execution) or has_attributes(confirmation) or sides.contested:
+    if sides.have_attributes:
         run = (*run, *_sent_attributes(execution, confirmation, sides, rules))
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in run])
     if sides.contested:

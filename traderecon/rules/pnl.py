@@ -5,6 +5,7 @@ snapshot alone never opens a break, and a missing operand proves nothing unless 
 """
 
 from decimal import Decimal
+from functools import cached_property
 from typing import ClassVar
 
 import msgspec
@@ -53,10 +54,10 @@ _SOURCES = {
     OperandSource.EXECUTION: Source.EXECUTIONS,
     OperandSource.CONFIRMATION: Source.CONFIRMATIONS,
 }
-_NET, _COST = Basis.NET_CONSIDERATION, CommissionSign.COST_POSITIVE
+_NET = Basis.NET_CONSIDERATION
 
 
-class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
+class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
     """pnl_impact against what its basis expects of the trade."""
 
     tolerance: Tolerance
@@ -83,7 +84,23 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the snapshot with the sides that the rule names."""
+        if (  # the founding formula with every operand, which nearly every check is
+            self._is_founding
+            and pnl is not None
+            and pnl.currency is None
+            and (impact := pnl.pnl_impact) is not None
+            and (commission := pnl.commission) is not None
+            and (price := execution.price) is not None
+            and (quantity := execution.quantity) is not None
+        ):
+            amount = net_consideration(price, quantity, commission)
+            return compare(self.name, self.reason, amount, impact, self.tolerance, note=_NET.value)
         return self.judge(*self.legs(execution, confirmation), pnl)
+
+    @cached_property
+    def _is_founding(self) -> bool:
+        """Whether only the tolerance may differ from the founding rule."""
+        return self == Pnl(tolerance=self.tolerance)
 
     def contested_operands(
         self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot | None, contested: Fields
@@ -107,9 +124,6 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
             return self._incomplete("pnl_impact")
         if pnl.currency is not None and currencies_differ(price_leg, pnl):
             return self._not_checked(f"{pnl.currency} against {price_leg.currency}, no rate")
-        amount = self._founding(price_leg, quantity_leg, pnl)
-        if amount is not None:
-            return compare(self.name, self.reason, amount, pnl.pnl_impact, self.tolerance, note=_NET.value)
         for name in operand_names(self.basis):
             if name != "side" and getattr(pnl, name) is None:
                 return self._incomplete(name)
@@ -146,14 +160,6 @@ class Pnl(msgspec.Struct, frozen=True, tag_field="check", tag="pnl"):
                 if check.outcome is not Outcome.FAIL:
                     return True
         return False
-
-    def _founding(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot) -> Decimal | None:
-        """``expected`` for the founding formula with every operand, which nearly every check is; None for any other."""
-        if self.basis is not _NET or self.multiplier_field is not None or self.commission_sign is not _COST:
-            return None
-        if price_leg.price is None or quantity_leg.quantity is None or pnl.commission is None:
-            return None
-        return net_consideration(price_leg.price, quantity_leg.quantity, pnl.commission)
 
     def _fields(self, price_source: Source, quantity_source: Source) -> Fields:
         names = operand_names(self.basis)
