@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from legs import arrived, ours, theirs
 from markup import Node, Tree
 from runs import clean, mixed, odd, summary_of
 
@@ -18,9 +20,11 @@ from traderecon.batch.report.charts import FULL, MAX_SLOTS, MIN_LENGTH, histogra
 from traderecon.batch.report.headline import Urgency, call, headline
 from traderecon.batch.report.terms import terms
 from traderecon.batch.summary import BREAKS_SHOWN, REJECTS_SHOWN, Break, Summary
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.present import labels as words
 from traderecon.present.figures import share
-from traderecon.records import Hint, Outcome, Reason, RejectCode, Source, State
+from traderecon.records import Hint, Kind, Outcome, Reason, RejectCode, Source, State
+from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import (
     FOUNDING,
     Absolute,
@@ -39,6 +43,8 @@ from traderecon.rules import (
     Timestamp,
 )
 
+BARE: dict[str, Any] = {"price": None, "quantity": None}
+"""A leg without terms."""
 HEADING = Heading(
     title="Trades of 26 July",
     generated_at_ns=1_753_570_000_000_000_000,
@@ -260,6 +266,21 @@ def test_a_report_without_breaks_trades_or_rejects_states_it() -> None:
     assert not page_of(Summary()).all("table", **{"class": "breaks"})
     assert "No action needed." in page_of(clean()).text
     assert "1 check passed only because of a tolerance." in page_of(clean()).text
+
+
+def test_breaks_without_a_time_and_a_ticker_are_reported() -> None:
+    """A cancel of an unknown trade needs neither; nor does a leg where their checks are off."""
+    summary = Summary()
+    for trade_id, legs in {
+        "T1": (ours(**BARE, kind=Kind.CANCEL),),
+        "T2": (ours(**BARE), theirs(**BARE, side="B")),
+    }.items():
+        judged = judge_trade(arrived(*legs), FOREVER_NS, FOUNDING)
+        summary.add_trade(trade_id, judged.sides, judged.verdict, judged.assessment)
+    page = page_of(summary)
+    assert set(breaks(page)) == {"T1", "T2"}
+    assert "No trade has a timestamp." in page.text
+    assert "No break has a ticker." in page.text
 
 
 # The table of breaks

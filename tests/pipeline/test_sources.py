@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import source_day
 from pipeline_case import Installation
+from pipeline_truth import assert_history_holds
 
 from traderecon.records import Source
 
@@ -51,6 +52,51 @@ def test_the_stream_and_the_batch_read_the_same_files_alike(installation: Instal
     page = worker.get("/trades/S3").decode()
     assert "72.5" in page
     assert worker.leave() == 0
+    assert_history_holds(installation)
+    installation.run("audit", "verify")
+
+
+def test_trades_without_a_price_and_a_time_are_on_every_page_and_in_every_output(
+    installation: Installation, tmp_path: Path
+) -> None:
+    """The checks are off, so no record has the fields: matched, broken, one-sided, cancelled."""
+    rules = tmp_path / "desk.toml"
+    severity = '[[severity]]\nstake_at_least = 5\ncurrency = "USD"\nseverity = "low"\n'
+    rules.write_text(f'name = "x"\n{severity}[checks]\nprice = false\ntimestamp = false\n', encoding="utf-8")
+    installation.environment["TRADERECON_RULES"] = str(rules)
+    header = "trade_id,ticker,quantity,currency,kind"
+    ours = ["P1,AAPL,100,USD,", "P2,AAPL,100,USD,", "P3,AAPL,100,USD,", "P4,AAPL,100,USD,", "P4,,,,cancel"]
+    theirs = ["P1,AAPL,100,USD,", "P2,MSFT,100,USD,", "P5,AAPL,7,USD,"]
+    (tmp_path / "executions.csv").write_text("\n".join((header, *ours, "")), encoding="utf-8")
+    (tmp_path / "broker_confirmations.csv").write_text("\n".join((header, *theirs, "")), encoding="utf-8")
+    worker = installation.start_ready()
+    installation.run("ingest", "executions.csv", "broker_confirmations.csv")
+    installation.until_decided()
+    batch = installation.run(
+        *("reconcile", "--executions", "executions.csv", "--confirmations", "broker_confirmations.csv"),
+        *("--out", "batch.csv", "--report", "report.html"),
+    )
+    assert "5 trades" in batch.stderr
+    streamed, reconciled = (
+        {row["trade_id"]: row for row in csv.DictReader(text.splitlines())}
+        for text in (worker.get("/download/csv").decode(), (tmp_path / "batch.csv").read_text())
+    )
+    assert streamed == reconciled
+    assert {trade_id: row["state"] for trade_id, row in streamed.items()} == {
+        "P1": "MATCHED",
+        "P2": "MISMATCHED",
+        "P3": "UNMATCHED",
+        "P4": "CANCELLED",
+        "P5": "UNMATCHED",
+    }
+    assert {row["at_stake"] for row in streamed.values()} == {""}
+    pages = ("/", "/trades", "/trades.json", "/trades.csv", "/breaks", "/breaks.json", "/breaks.csv", "/status")
+    for path in (*pages, *(f"/trades/{trade_id}" for trade_id in streamed)):
+        assert worker.get(path)
+    assert "P2" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert worker.leave() == 0
+    assert_history_holds(installation)
+    installation.run("audit", "verify")
 
 
 def test_a_time_ahead_and_a_key_of_another_trade_are_said(installation: Installation) -> None:
