@@ -259,11 +259,17 @@ class TestGranularity:
 
 
 class TestSides:
-    @pytest.mark.parametrize(
-        ("sent", "side"), [("BUY", "SELL"), ("1", "SELL"), (" S ", "BUY"), ("CROSS", "CROSS"), ("", None)]
-    )
+    @pytest.mark.parametrize(("sent", "side"), [("BUY", "SELL"), ("1", "SELL"), (" S ", "BUY"), ("", None)])
     def test_a_mirrored_side_is_turned(self, sent: str, side: str | None) -> None:
         assert leg_of(SourceSettings(side=SideView.MIRRORED), side=sent).side == side
+
+    def test_a_side_that_is_no_direction_cannot_be_turned(self) -> None:
+        settings = SourceSettings(side=SideView.MIRRORED)
+        assert rejection(settings, side="CROSS") == (
+            "SCHEMA_INVALID",
+            "T1 has side 'CROSS': this source states its own view, so send a purchase or a sale",
+        )
+        assert leg_of(settings, side="CROSS", kind="cancel").side == "CROSS"
 
     def test_what_was_sent_is_shown(self) -> None:
         assert fact_of(SourceSettings(side=SideView.MIRRORED), side="BUY").extra == {"sent_side": "BUY"}

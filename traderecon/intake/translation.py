@@ -145,7 +145,7 @@ def _sign(words: _Words, settings: SourceSettings) -> None:
         words["side"] = _BUY if quantity > 0 else _SELL
     if quantity > 0:
         return
-    if side and direction(side) != _SELL and trim(words.get(KIND) or "").lower() != Kind.CANCEL:
+    if side and direction(side) != _SELL and not _is_cancel(words):
         raise DecodeError(
             RejectCode.SCHEMA_INVALID,
             f"{record_name(words)} has side {quote(side)} and quantity {quote(words['quantity'] or '')}: this source "
@@ -155,9 +155,18 @@ def _sign(words: _Words, settings: SourceSettings) -> None:
 
 
 def _side(words: _Words, settings: SourceSettings) -> None:
-    """The side from our view."""
-    if settings.side is SideView.MIRRORED and (side := trim(words.get("side") or "")):
-        words["side"] = opposite(side)
+    """The side from our view. A text that names no direction has no opposite: unchanged, it might agree by chance."""
+    side = trim(words.get("side") or "")
+    if settings.side is SideView.SAME or not side:
+        return
+    turned = opposite(side)
+    if turned == side and not _is_cancel(words):
+        raise DecodeError(
+            RejectCode.SCHEMA_INVALID,
+            f"{record_name(words)} has side {quote(side)}: this source states its own view, so send a purchase or a "
+            "sale",
+        )
+    words["side"] = turned
 
 
 def _minor_units(words: _Words, settings: SourceSettings) -> tuple[Hint, ...]:
@@ -188,6 +197,10 @@ def _ticker(words: _Words, settings: SourceSettings) -> tuple[Hint, ...]:
 
 _STEPS: tuple[Callable[[_Words, SourceSettings], None], ...] = (_kind, _reference, _dates, _sign, _side)
 """In this order: a cancel may contradict itself, and a signed quantity gives the side that is mirrored."""
+
+
+def _is_cancel(words: Fields) -> bool:
+    return trim(words.get(KIND) or "").lower() == Kind.CANCEL
 
 
 def _amount(words: Fields, name: str) -> Decimal | None:
