@@ -1,6 +1,7 @@
 """Stories as data: what came in, in which order, and what must be said about it.
 
-    tests/scenarios/*.toml -> Scenario -> steps -> play -> Played(results, rejected, states)
+    tests/scenarios/*.toml -> Scenario -> steps -> play -> Played(results, rejected, states)     the core
+                                       -> tests/story: the same stories in every other engine
 
 The format is described in tests/scenarios/README.md; what a story misspells is refused.
 """
@@ -9,7 +10,7 @@ import csv
 import io
 import tomllib
 from collections.abc import Iterable, Sequence
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,11 +45,26 @@ MAX_PERMUTED = 6
 """A story in any order has at most this many messages: 720 orders."""
 
 
+MIN_REASON_WORDS = 4
+"""A reason why a story does not run in an engine has at least this many words."""
+
+
 class Grace(Enum):
     """Whether every grace has passed, or none."""
 
     RUNNING = "running"
     OVER = "over"
+
+
+class Engine(StrEnum):
+    """What runs a story besides the core."""
+
+    BATCH = "batch"
+    """``traderecon reconcile`` over files."""
+    STREAM = "stream"
+    """The worker on the embedded log."""
+    KAFKA = "kafka"
+    """The worker on Kafka."""
 
 
 class Message(NamedTuple):
@@ -67,13 +83,17 @@ class _Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Trade(_Told, frozen=True):
-    """What must be said of a trade; ``checks`` names those that matter, ``hints`` is complete where given."""
+    """What must be said of a trade; ``checks`` names those that matter, ``hints`` is complete where given.
+
+    ``arrival_hints`` come from arrival times, which the core and a file have not.
+    """
 
     trade_id: str
     state: State
     reasons: tuple[Reason, ...] = ()
     checks: dict[str, Outcome] = {}
     hints: tuple[Hint, ...] | None = None
+    arrival_hints: tuple[Hint, ...] = ()
 
 
 class Reject(_Told, frozen=True):
@@ -86,7 +106,8 @@ class Reject(_Told, frozen=True):
 class Scenario(_Told, frozen=True):
     """One story. ``states``, ``arrivals`` and ``breaks`` tell the way there, in the order of ``in``.
 
-    ``sources``: the tables [sources.<topic>] of a rules file.
+    ``sources``: the tables [sources.<topic>] of a rules file. ``not_in``: the engines that cannot run it, each with the
+    reason.
     """
 
     about: str
@@ -100,11 +121,17 @@ class Scenario(_Told, frozen=True):
     states: tuple[State, ...] | None = None
     arrivals: tuple[Arrival, ...] | None = None
     breaks: tuple[Transition, ...] | None = None
+    not_in: dict[Engine, str] = {}
 
     @property
     def messages(self) -> list[Message | Grace]:
         """What arrives, and where a grace passes."""
         return [Grace(entry["grace"]) if "grace" in entry else _message(dict(entry)) for entry in self.sent]
+
+    @property
+    def tells_the_way(self) -> bool:
+        """Whether it matters what is said between the messages."""
+        return self.states is not None or self.breaks is not None or Grace.OVER in self.messages
 
     @property
     def parsed_rules(self) -> Rules:
@@ -139,6 +166,8 @@ def load(path: Path) -> Scenario:
         raise ValueError(f"{path.name}: an order that matters has states or arrivals; else say any_order = true")
     if scenario.any_order and (len(scenario.sent) > MAX_PERMUTED or Grace.OVER in scenario.messages):
         raise ValueError(f"{path.name}: any order is for at most {MAX_PERMUTED} messages, before the grace is over")
+    if vague := [engine for engine, reason in scenario.not_in.items() if len(reason.split()) < MIN_REASON_WORDS]:
+        raise ValueError(f"{path.name}: say why not in {', '.join(vague)}, in a sentence")
     return scenario
 
 

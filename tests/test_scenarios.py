@@ -104,6 +104,8 @@ out = []
             'out = [{ trade_id = "T1", state = "MATCHED", reasons = ["PRICE"] }]',
             "Invalid enum value 'PRICE'",
         ),
+        ("any_order = true", 'any_order = true\nnot_in.batch = "no"', "say why not in batch, in a sentence"),
+        ("any_order = true", 'any_order = true\nnot_in.paper = "nobody has tried"', "Invalid enum value 'paper'"),
     ],
 )
 def test_a_misspelt_story_is_rejected(tmp_path: Path, right: str, wrong: str, complaint: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from faust.exceptions import ProducerSendError
 from faust.types import TP
 
-from simulation.loop import EPOCH_S, VirtualLoop
+from simulation.loop import VirtualLoop
 from traderecon.transport.log import Log
 from traderecon.transport.log.batches import Entry
 
@@ -75,7 +75,7 @@ class Broker:
     def now_ms(self) -> int:
         """The broker's clock."""
         ahead_s = CLOCK_STEP_S if self._loop.time() < self._ahead_until_s else 0
-        return int((EPOCH_S + ahead_s + self._loop.time()) * 1000)
+        return int((self._loop.epoch_s + ahead_s + self._loop.time()) * 1000)
 
     def set_clock_ahead(self, for_s: float) -> None:
         """Set the broker's clock an hour ahead for ``for_s``."""

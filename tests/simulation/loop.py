@@ -31,9 +31,15 @@ class _VirtualSelector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time; ``work`` runs the calls of executors, in this thread."""
+    """An event loop in virtual time; ``work`` runs the calls of executors, in this thread.
 
-    def __init__(self, work: Callable[[Callable[[], Any]], "asyncio.Future[Any]"] | None = None) -> None:
+    ``epoch_s``: the start of its time, in seconds since 1970.
+    """
+
+    def __init__(
+        self, work: Callable[[Callable[[], Any]], "asyncio.Future[Any]"] | None = None, *, epoch_s: int = EPOCH_S
+    ) -> None:
+        self.epoch_s = epoch_s
         self._selector = _VirtualSelector()
         super().__init__(self._selector)
         self.work = work
@@ -44,7 +50,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def now_ns(self) -> int:
         """The wall clock, in nanoseconds since 1970."""
-        return int((EPOCH_S + self._selector.now_s) * 1_000_000) * 1_000
+        return int((self.epoch_s + self._selector.now_s) * 1_000_000) * 1_000
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """Run a call as the current worker: see ``Worker.run_in_thread``."""

@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 from simulation.broker import Conditions
 from simulation.day import Day, draw_day
+from simulation.loop import EPOCH_S
+from traderecon.intake import SettingsBySource
+from traderecon.rules import FOUNDING, Rules
 from traderecon.transport.failpoints import FAILPOINTS, Failpoint
 
 SCHEDULES_PER_DAY = 8
@@ -98,6 +101,11 @@ class Plan(NamedTuple):
     progress_s: float = 2.0
     database_s: tuple[float, float] = (0.001, 0.01)
     surgery: Surgery | None = None
+    rules: Rules = FOUNDING
+    """With the grace of the day."""
+    sources: SettingsBySource | None = None
+    """None: all standard."""
+    epoch_s: int = EPOCH_S
 
 
 def draw_plan(seed: int) -> Plan:

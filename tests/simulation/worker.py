@@ -533,7 +533,7 @@ class Role:
         self.store = None
         match name:
             case "intake":
-                intake_agent.attach(stage, {}, clock_step_s=10, wall_votes=False)
+                intake_agent.attach(stage, world.plan.sources or {}, clock_step_s=10, wall_votes=False)
             case "matching":
                 matching_agent.attach(stage, world.rules, 35)
             case _:

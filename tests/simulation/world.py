@@ -13,7 +13,7 @@ import random
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from log_surgery import cut
 from simulation.broker import SESSION_S, Broker, Group
 from simulation.day import POISON, SINK_POISON, Day
 from simulation.local_rows import LocalStore, RowsBatch, RowsBound
-from simulation.loop import EPOCH_S, VirtualLoop
+from simulation.loop import VirtualLoop
 from simulation.plan import Crash, Fault, Kind, Plan, Surgery
 from simulation.worker import CURRENT, Died, Worker, table_from
 from traderecon import clock
@@ -34,7 +34,6 @@ from traderecon.intake import agent as intake_agent
 from traderecon.matching import agent as matching_agent
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import decode_progress
-from traderecon.rules import FOUNDING
 from traderecon.sink import actions as sink_actions
 from traderecon.sink import agent as sink_agent
 from traderecon.sink import store
@@ -166,7 +165,7 @@ class World:
         self.chance = random.Random(f"world {plan.seed}")
         self.topics = topics()
         self.partitions = partition_counts(plan.day)
-        self.rules = msgspec.structs.replace(FOUNDING, grace_ns=plan.day.grace_s * NS_PER_S)
+        self.rules = msgspec.structs.replace(plan.rules, grace_ns=plan.day.grace_s * NS_PER_S)
         self.log = bench.log(plan.day)
         self.broker = Broker(self.log, loop, plan.conditions, self.chance)
         names = self.topics
@@ -438,7 +437,7 @@ class World:
         return all(stored.get(tp, 0) >= end for tp, end in self._account_ends.items())
 
     def _graces_over(self, watermark: str | None, pending: str) -> bool:
-        graces_end_s = EPOCH_S + self.plan.day.records[-1].sent_at_s + self.plan.day.grace_s
+        graces_end_s = self.loop.epoch_s + self.plan.day.records[-1].sent_at_s + self.plan.day.grace_s
         if watermark is None or datetime.fromisoformat(watermark).timestamp() < graces_end_s:
             return False
         return not sum(json.loads(pending).values())
@@ -470,22 +469,24 @@ async def _start(worker: Worker) -> None:
     worker.start()
 
 
-def simulate(plan: Plan, bench: Bench) -> tuple[Outcome, World]:
+def simulate(plan: Plan, bench: Bench, world_type: type[World] = World) -> tuple[Outcome, World]:
     """Run one schedule to its end; the returned world is closed, but its log and database can still be read."""
-    loop = VirtualLoop()
+    loop = VirtualLoop(epoch_s=plan.epoch_s)
     bench.clean()
     gc.disable()
     with _patched_product(loop, bench) as current:
         loop.set_exception_handler(lambda *args: None)
-        outcome, world = loop.run_until_complete(_run_world(plan, bench, loop, current))
+        outcome, world = loop.run_until_complete(_run_world(lambda: world_type(plan, bench, loop), loop, current))
         loop.run_until_complete(_cancel_all())
     loop.close()
     gc.enable()
     return outcome, world
 
 
-async def _run_world(plan: Plan, bench: Bench, loop: VirtualLoop, current: SimpleNamespace) -> tuple[Outcome, World]:
-    world = World(plan, bench, loop)
+async def _run_world(
+    new_world: Callable[[], World], loop: VirtualLoop, current: SimpleNamespace
+) -> tuple[Outcome, World]:
+    world = new_world()
     current.world = world
     loop.work = lambda call: _current_worker().work(call)
     failpoints.listen(world.on_failpoint)
