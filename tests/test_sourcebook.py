@@ -21,6 +21,7 @@ from traderecon.records.currencies import MINOR_UNITS, MinorUnit
 from traderecon.rulebook import rules_in_force
 from traderecon.rules import FOUNDING
 from traderecon.rules.file import RulesError, parse_rules
+from traderecon.rules.rules import SourceGrace
 from traderecon.settings import ConfigurationError, load
 from traderecon.sourcebook import CHANGE_SOURCES, parse_file, parse_sources, sources_agreement, sources_in_force
 
@@ -86,6 +87,14 @@ def test_unless_its_source_must_send_it() -> None:
     sources = parse(f'[checks]\nprice = false\n{THEIRS}required = ["price"]')
     assert sources[Source.EXECUTIONS].optional == ("price",)
     assert sources[Source.CONFIRMATIONS].optional == ()
+
+
+def test_the_grace_of_a_source_is_of_the_rules() -> None:
+    for written in ("0.5", '"0.50"'):
+        rules, sources = parse_file(f'name = "founding"\n{THEIRS}grace_seconds = {written}\n')
+        assert rules.source_graces == (SourceGrace(Source.CONFIRMATIONS, 500_000_000),)
+    assert rules.stamp() != FOUNDING.stamp()
+    assert all(settings is STANDARD_SETTINGS for settings in sources.values())
 
 
 def test_minor_units_of_a_desk() -> None:
@@ -220,6 +229,18 @@ ERRORS = {
         f"{THEIRS}aliases = {{ 'BRK.B' = ['BRK/B'], 'BRK/B' = ['BRKB'] }}",
         "BRK/B is an alias in sources.broker_confirmations.aliases.BRK.B, and the standard ticker of "
         "sources.broker_confirmations.aliases.BRK/B: see line 3",
+    ),
+    "a grace in words": (
+        f"{THEIRS}grace_seconds = 'long'",
+        "sources.broker_confirmations.grace_seconds is invalid: Invalid decimal string",
+    ),
+    "a grace before the trade": (
+        f"{THEIRS}grace_seconds = -1",
+        "sources.broker_confirmations.grace_seconds is -1: write",
+    ),
+    "a grace of more than a year": (
+        f"{THEIRS}grace_seconds = 31536001",
+        "sources.broker_confirmations.grace_seconds is 31536001: write at most 31536000, a year",
     ),
     "an alias with blanks": (
         f"{THEIRS}aliases = {{ 'BRK.B' = ['BRK/B '] }}",

@@ -5,6 +5,7 @@ SourceTables -> Reader.sources -> SettingsBySource         each wrong value is a
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -60,6 +61,7 @@ class SnapshotTable(Table, frozen=True):
     required: tuple[str, ...] = ()
     minor_units: bool | dict[str, str] = False
     key: Key = Key.TRADE_ID
+    grace_seconds: Decimal | None = None  # of the rules: see ``rules.from_tables``
 
 
 class TradeTable(SnapshotTable, frozen=True):

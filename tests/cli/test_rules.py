@@ -99,6 +99,12 @@ def test_the_errors_in_json(here: Path) -> None:
     ]
 
 
+def test_a_grace_of_a_source_is_shown(here: Path) -> None:
+    (here / "desk.toml").write_text('name = "x"\n[sources.pnl_snapshot]\ngrace_seconds = 7.5\n')
+    assert "\n        7.5 s for pnl_snapshot\n" in run("show", "desk.toml").stdout
+    assert shown("desk.toml")["source_graces"] == {"pnl_snapshot": "7.5"}
+
+
 def test_the_tables_of_the_sources_are_checked_too(here: Path) -> None:
     (here / "desk.toml").write_text(DESK + '\n[sources.executions]\nzone = "Mars"\n')
     result = run("check", "desk.toml")

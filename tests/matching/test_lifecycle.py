@@ -1,6 +1,6 @@
 """The lifecycle of a trade: what the stream publishes on the way, against the final verdict of a batch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pytest
@@ -12,10 +12,11 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Arrival, to_last_published
 from traderecon.matching.lifecycle import IdentifiedFact, TradeStep, WaitingFor, expire, join, waiting_for
-from traderecon.records import Fact, Hint, Kind, LastPublished, Leg, Origin, Result, State, Transition, identity
+from traderecon.records import Fact, Hint, Kind, LastPublished, Leg, Origin, Result, Source, State, Transition, identity
 from traderecon.records.bounds import FACTS_PER_SIDE, outranked
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING, Rules
+from traderecon.rules.rules import SourceGrace
 from traderecon.tables import facts as fact_rows
 
 STAMP = FOUNDING.stamp()
@@ -158,6 +159,60 @@ def test_a_confirmation_within_the_grace_is_not_late() -> None:
     stream.arrive_all(arrived(ours(), received_at_ns=SECOND_NS + 60 * NS_PER_S - 1))
     (only,) = stream.published
     assert only.verdict.hints == ()
+
+
+class TestGraceOfASource:
+    RULES = msgspec.structs.replace(
+        FOUNDING,
+        source_graces=(SourceGrace(Source.EXECUTIONS, 90 * NS_PER_S), SourceGrace(Source.CONFIRMATIONS, 5 * NS_PER_S)),
+    )
+
+    @pytest.mark.parametrize(("leg", "seconds"), [(ours(), 5), (theirs(), 90)])
+    def test_a_leg_waits_for_the_source_that_is_missing(self, leg: Leg, seconds: int) -> None:
+        stream = Stream(self.RULES)
+        stream.arrive_all(arrived(leg, received_at_ns=SECOND_NS))
+        stream.wait(SECOND_NS + seconds * NS_PER_S - 1)
+        assert stream.published == []
+        stream.wait(SECOND_NS + seconds * NS_PER_S)
+        assert [result.verdict.state for result in stream.published] == [State.UNMATCHED]
+
+    @pytest.mark.parametrize(
+        ("first", "second", "seconds", "hints"),
+        [
+            (ours(), theirs(), 4, ()),
+            (ours(), theirs(), 5, (Hint.LATE_CONFIRMATION,)),
+            (theirs(), ours(), 80, ()),
+            (theirs(), ours(), 90, (Hint.LATE_EXECUTION,)),
+        ],
+    )
+    def test_late_is_what_comes_after_its_own_grace(
+        self, first: Leg, second: Leg, seconds: int, hints: tuple[Hint, ...]
+    ) -> None:
+        stream = Stream(self.RULES)
+        stream.arrive_all(arrived(first, received_at_ns=SECOND_NS))
+        stream.arrive_all(arrived(second, received_at_ns=SECOND_NS + seconds * NS_PER_S))
+        assert stream.published[-1].verdict.hints == hints
+
+    def test_a_pair_waits_for_its_snapshot(self) -> None:
+        for graces, seconds in (((SourceGrace(Source.PNL, 30 * NS_PER_S),), 30), (self.RULES.source_graces, 60)):
+            stream = Stream(msgspec.structs.replace(self.RULES, pnl_required=True, source_graces=graces))
+            stream.arrive_all(arrived(ours(), theirs(), received_at_ns=SECOND_NS))
+            assert stream.due_ns == SECOND_NS + seconds * NS_PER_S
+
+    @pytest.mark.parametrize(("cancelled", "seconds"), [(ours, 90), (theirs, 5)])
+    def test_a_reinstated_trade_waits_for_the_side_that_is_still_cancelled(
+        self, cancelled: Callable[..., Leg], seconds: int
+    ) -> None:
+        other = theirs if cancelled is ours else ours
+        stream = Stream(self.RULES)
+        cancels = [leg(kind=Kind.CANCEL, version=2) for leg in (ours, theirs)]
+        stream.arrive_all(arrived(ours(), theirs(), *cancels, received_at_ns=SECOND_NS))
+        stream.arrive_all(arrived(other(version=3), received_at_ns=SECOND_NS + 1))
+        assert stream.due_ns == SECOND_NS + 1 + seconds * NS_PER_S
+
+    def test_the_longest(self) -> None:
+        assert self.RULES.longest_grace_ns == 90 * NS_PER_S
+        assert FOUNDING.longest_grace_ns == FOUNDING.grace_ns
 
 
 def waiting(rules: Rules, *legs: Leg) -> Stream:

@@ -86,6 +86,7 @@ def describe(shown: Rules, origin: str) -> dict[str, Any]:
         "sha256": stamp.sha256,
         "source": origin,
         "grace_seconds": _seconds(shown.grace_ns),
+        "source_graces": {it.source.value: _seconds(it.grace_ns) for it in shown.source_graces or ()},
         "pnl_required": shown.pnl_required,
         "conflicting_legs": "the last one counts" if shown.last_wins else "a break",
         "checks": [
@@ -106,6 +107,7 @@ def printable_text(description: dict[str, Any]) -> str:
         f"sha256  {description['sha256']}",
         f"source  {description['source']}",
         f"grace   {description['grace_seconds']} s: how long a trade waits for its other side, {waits}",
+        *(f"        {grace} s for {source}" for source, grace in description["source_graces"].items()),
         f"legs    that contradict each other: {description['conflicting_legs']}",
         "",
         "Differences that agree, by check:",

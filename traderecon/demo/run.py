@@ -107,7 +107,7 @@ async def _send_and_wait(  # noqa: PLR0917  # the parts of one run
     report: Callable[[str], None],
 ) -> None:
     names = topics(settings.topic_prefix)
-    grace_ns = rules_in_force(settings).grace_ns
+    grace_ns = rules_in_force(settings).longest_grace_ns
     sending = day.send(client, names, partitions, trades=plan.trades, rate=plan.rate, grace_s=grace_ns / NS_PER_S)
     async with aclosing(sending) as sent:
         async for _ in sent:

@@ -18,7 +18,7 @@ from traderecon.matching.assess import assess
 from traderecon.matching.facts import Arrival, add
 from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import Sides, sides_of
-from traderecon.matching.verdict import judge
+from traderecon.matching.verdict import grace_end_ns, judge
 from traderecon.records import Fact, LastPublished, Result, RulesStamp, State, identity
 from traderecon.records.words import Word
 from traderecon.rules import Rules
@@ -134,7 +134,7 @@ def due_ns(judgement: Judgement, rules: Rules) -> int | None:
 
 def _grace_end_ns(sides: Sides, rules: Rules) -> int | None:
     """When the grace of these legs ends, whatever their verdict; None for a snapshot alone."""
-    return None if sides.execution is None and sides.confirmation is None else sides.waits_from_ns + rules.grace_ns
+    return None if sides.execution is None and sides.confirmation is None else grace_end_ns(sides, rules)
 
 
 def judge_trade(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Judgement:

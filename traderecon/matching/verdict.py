@@ -74,7 +74,7 @@ def _judge_pair(
         return _PENDING
     failed = [check.reason for check in checks if check.outcome is _FAIL]
     hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
-    if 0 < sides.waits_from_ns < sides.paired_at_ns and _grace_over(sides, sides.paired_at_ns, rules):
+    if _late(sides, rules):
         hints.append(Hint.LATE_CONFIRMATION if sides.second is Source.CONFIRMATIONS else Hint.LATE_EXECUTION)
     if failed:
         hints.extend(failure_hints(failed, sides, rules))
@@ -129,8 +129,32 @@ def _judge_cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
     return _verdict(State.MISMATCHED, reasons, checks, hints, contested)
 
 
+def grace_end_ns(sides: Sides, rules: Rules) -> int:
+    """When these legs have waited long enough for what is missing."""
+    grace_ns = rules.grace_for(_waits_for(sides)) if rules.source_graces else rules.grace_ns
+    return sides.waits_from_ns + grace_ns
+
+
+def _waits_for(sides: Sides) -> Source:
+    """The source that is missing: a side, or the one that is still cancelled, or the snapshot."""
+    execution, confirmation = sides.execution, sides.confirmation
+    if execution is None or confirmation is None:
+        return Source.EXECUTIONS if execution is None else Source.CONFIRMATIONS
+    if sides.reinstated:
+        return Source.EXECUTIONS if execution.kind is _CANCEL else Source.CONFIRMATIONS
+    return Source.PNL
+
+
 def _grace_over(sides: Sides, watermark_ns: int, rules: Rules) -> bool:
-    return sides.waits_from_ns + rules.grace_ns <= watermark_ns
+    return grace_end_ns(sides, rules) <= watermark_ns
+
+
+def _late(sides: Sides, rules: Rules) -> bool:
+    """Whether the second side came after the grace of the first."""
+    if not 0 < sides.waits_from_ns < sides.paired_at_ns:
+        return False
+    grace_ns = rules.grace_for(sides.second) if rules.source_graces and sides.second else rules.grace_ns
+    return sides.waits_from_ns + grace_ns <= sides.paired_at_ns
 
 
 def _contested_operands(sides: Sides, rules: Rules) -> tuple[tuple[Source, str], ...]:

@@ -7,7 +7,7 @@ import msgspec
 from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.words import Word
-from traderecon.rules.terms import absent
+from traderecon.rules.amounts import absent
 from traderecon.rules.tolerance import Bound
 
 _UNIT_NS = tuple(int("1" + "0" * (9 - digits)) for digits in range(10))

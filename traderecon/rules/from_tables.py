@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from traderecon.records import Source
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
@@ -17,7 +18,7 @@ from traderecon.rules.drift import Timestamp
 from traderecon.rules.overrides import SELECTORS, Override, TolerantRule, ambiguous
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.positions import Path
-from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules
+from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules, SourceGrace
 from traderecon.rules.severity import problem
 from traderecon.rules.tables import (
     AmountTable,
@@ -59,6 +60,12 @@ def inherit(document: dict[str, Any]) -> None:
                 }
 
 
+class _GraceTable(msgspec.Struct, frozen=True):
+    """What the rules take from the table of a source."""
+
+    grace_seconds: Decimal | None = None
+
+
 class Reader:
     """Makes rules of the tables; what is wrong with a value is added to the findings."""
 
@@ -78,10 +85,7 @@ class Reader:
                 "pnl_required is true but the pnl check is off: trades would wait for a snapshot that is never checked"
             )
             self._refuse(("pnl_required",), text)
-        grace_ns = self._whole_ns(file.grace_seconds, NS_PER_S, ("grace_seconds",))
-        if grace_ns > _MAX_GRACE_S * NS_PER_S:
-            text = f"grace_seconds is {file.grace_seconds}: write at most {_MAX_GRACE_S}, a year"
-            self._refuse(("grace_seconds",), text)
+        grace_ns = self._grace_ns(file.grace_seconds, ("grace_seconds",))
         for index, row in enumerate(file.severity):
             if (found := problem(row)) is not None:
                 self._refuse(("severity", index), f"row {index + 1} of severity: {found}")
@@ -92,9 +96,30 @@ class Reader:
             grace_ns=grace_ns,
             pnl_required=file.pnl_required,
             severity=file.severity,
+            source_graces=self._source_graces(file) or msgspec.UNSET,
             overrides=self._overrides(file, [*checks, *attributes]) or msgspec.UNSET,
             last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
         )
+
+    def _grace_ns(self, seconds: Decimal, path: Path) -> int:
+        grace_ns = self._whole_ns(seconds, NS_PER_S, path)
+        if grace_ns > _MAX_GRACE_S * NS_PER_S:
+            self._refuse(path, f"{spoken(path)} is {seconds}: write at most {_MAX_GRACE_S}, a year")
+        return grace_ns
+
+    def _source_graces(self, file: FileTable) -> tuple[SourceGrace, ...]:
+        """The graces of single sources; ``sourcebook`` reads the rest of their tables, and reports a wrong type."""
+        graces = []
+        for source in Source:
+            table = file.sources.get(source.value)
+            try:
+                seconds = msgspec.convert(table, _GraceTable).grace_seconds
+            except msgspec.ValidationError:
+                continue
+            if seconds is not None:
+                path = ("sources", source.value, "grace_seconds")
+                graces.append(SourceGrace(source, self._grace_ns(seconds, path)))
+        return tuple(graces)
 
     def _overrides(self, file: FileTable, every: Sequence[Rule]) -> tuple[Override, ...]:
         """The overrides of these rules, in the order of the file."""

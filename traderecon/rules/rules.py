@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
-from traderecon.records import RulesStamp
+from traderecon.records import RulesStamp, Source
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
@@ -32,12 +32,20 @@ def bound_of(rule: Rule) -> Bound | None:
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
+class SourceGrace(msgspec.Struct, frozen=True):
+    """How long a trade waits for one source, where that differs from the grace of the others."""
+
+    source: Source
+    grace_ns: int
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot; severities.
 
     ``last_wins``: of legs of one version that contradict each other the last counts, in place of a DUPLICATE_CONFLICT.
 
-    ``overrides``: other tolerances for some trades, or from a moment on; unset if there are none.
+    ``overrides``: other tolerances for some trades, or from a moment on; ``source_graces``: another grace for a source;
+    unset if there are none.
 
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
     the ``checks``.
@@ -51,10 +59,20 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     severity: tuple[SeverityRow, ...] = ()
     last_wins: bool = False
     overrides: tuple[Override, ...] | msgspec.UnsetType = msgspec.UNSET
+    source_graces: tuple[SourceGrace, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""
         return RulesStamp(self.name, hashlib.sha256(_encode(self)).hexdigest())
+
+    def grace_for(self, source: Source) -> int:
+        """How long a trade waits for what this source has not sent, in nanoseconds."""
+        return next((it.grace_ns for it in self.source_graces or () if it.source is source), self.grace_ns)
+
+    @property
+    def longest_grace_ns(self) -> int:
+        """The longest wait for any source, in nanoseconds."""
+        return max(self.grace_for(source) for source in Source)
 
     @cached_property
     def selection(self) -> Selection:

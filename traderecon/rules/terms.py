@@ -1,23 +1,14 @@
-"""The checks of the terms: ticker, quantity, price.
-
-A term that is checked must be there. A record without one is rejected, unless the file of its intake worker had the
-check off: under other rules nothing is proven of it, so the check fails.
-"""
+"""The checks of the terms: ticker, quantity, price."""
 
 from typing import ClassVar
 
 import msgspec
 
-from traderecon.records import Check, Confirmation, Execution, Operand, Outcome, PnlSnapshot, Reason, Source
-from traderecon.rules.amounts import compare
+from traderecon.records import Check, Confirmation, Execution, Outcome, PnlSnapshot, Reason, Source
+from traderecon.rules.amounts import absent, compare
 from traderecon.rules.tolerance import NOTHING, Tolerance
 
 _PASS, _FAIL = Outcome.PASS, Outcome.FAIL
-
-
-def absent(name: str, reason: Reason, ours: Operand, theirs: Operand) -> Check:
-    """The check of a term that a side lacks."""
-    return Check(name, reason, _FAIL, ours, theirs, note=f"{name} is absent")
 
 
 class Ticker(msgspec.Struct, frozen=True, tag_field="check", tag="ticker"):
@@ -45,10 +36,7 @@ class Quantity(msgspec.Struct, frozen=True, tag_field="check", tag="quantity"):
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the quantities by value."""
-        ours, theirs = execution.quantity, confirmation.quantity
-        if ours is None or theirs is None:
-            return absent(self.name, self.reason, ours, theirs)
-        return compare(self.name, self.reason, ours, theirs, self.tolerance)
+        return compare(self.name, self.reason, execution.quantity, confirmation.quantity, self.tolerance)
 
 
 class Price(msgspec.Struct, frozen=True, tag_field="check", tag="price"):
@@ -61,7 +49,4 @@ class Price(msgspec.Struct, frozen=True, tag_field="check", tag="price"):
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the prices by value."""
-        ours, theirs = execution.price, confirmation.price
-        if ours is None or theirs is None:
-            return absent(self.name, self.reason, ours, theirs)
-        return compare(self.name, self.reason, ours, theirs, self.tolerance)
+        return compare(self.name, self.reason, execution.price, confirmation.price, self.tolerance)
