@@ -138,3 +138,20 @@ def test_a_file_with_an_error_starts_no_worker(installation: Installation, rules
     worker = installation.start()
     assert worker.ended() == 78
     assert "(did you mean America/New_York?)" in worker.log
+
+
+def test_each_source_has_its_own_grace(installation: Installation, tmp_path: Path) -> None:
+    rules = tmp_path / "desk.toml"
+    graces = {"executions": 600, "broker_confirmations": 1}
+    tables = (f"[sources.{source}]\ngrace_seconds = {seconds}" for source, seconds in graces.items())
+    rules.write_text("\n".join(('name = "founding"', *tables)), encoding="utf-8")
+    installation.environment["TRADERECON_RULES"] = str(rules)
+    worker = installation.start_ready()
+    terms = {"ticker": "AAPL", "quantity": 100, "price": "190.50", "timestamp": "2025-07-26T10:01:23Z"}
+    installation.append("broker_confirmations", [json.dumps({"trade_id": "C1", **terms}).encode()])
+    installation.append("executions", [json.dumps({"trade_id": "E1", **terms}).encode()])
+    installation.until(lambda: installation.rows("SELECT 1 FROM results"), "the lone execution is a break")
+    assert installation.rows("SELECT trade_id, state FROM results") == [("E1", "UNMATCHED")]
+    waiting = [json.loads(pending) for (pending,) in installation.rows("SELECT pending FROM standings")]
+    assert sum(counts.get("execution", 0) for counts in waiting) == 1
+    assert worker.leave() == 0
