@@ -66,7 +66,7 @@ MAY_IMPORT = {
 A stage is a pure core and a shell: its agent and what that alone uses, and those are a part of their own.
 """
 
-SHELL = {"agent", "batch_output", "journal_time", "published_results"}
+SHELL = {"agent", "batch_output", "journal_time", "published_results", "silences", "status_report"}
 
 PURE = ("records", "rules", "matching", "intake")
 EXACT = (*PURE, "batch")

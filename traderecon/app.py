@@ -140,7 +140,14 @@ def _matching(context: Context) -> StreamApp:
     rules = rules_in_force(context.settings)
     writes = (*context.topics.published, context.topics.changelog, context.topics.actions)
     stage = _stage(context, "matching", writes=writes, agreement=matching_agreement(context.settings, rules))
-    matching_agent.attach(stage, rules, context.settings.retention_days)
+    settings = context.settings
+    matching_agent.attach(
+        stage,
+        rules,
+        settings.retention_days,
+        silence_limit_s=settings.silence_limit_seconds,
+        silence_floor_s=settings.silence_floor_seconds,
+    )
     return stage.app
 
 

@@ -15,11 +15,12 @@ from traderecon.transport.agreement import Agreement
 
 CHANGE_RULES = (
     "To change the rules, stop every matching worker, then start all of them with the same TRADERECON_RULES, "
-    "TRADERECON_GRACE_SECONDS and TRADERECON_RETENTION_DAYS."
+    "TRADERECON_GRACE_SECONDS, TRADERECON_RETENTION_DAYS, TRADERECON_SILENCE_LIMIT_SECONDS and "
+    "TRADERECON_SILENCE_FLOOR_SECONDS."
 )
 
 
-_PROTOCOL = re.compile(r"rules-([0-9a-f]{64})-retention-(\d+)")
+_PROTOCOL = re.compile(r"rules-([0-9a-f]{64})-retention-(\d+)(?:-silence-(\d+)-(\d+))?")
 _SHOWN = 8
 """Digits of a sha256 in a text; every result and the table ``rules_changes`` have all of them."""
 
@@ -51,15 +52,21 @@ def read_rules_file(settings: Settings) -> str | None:
 
 
 def matching_agreement(settings: Settings, rules: Rules) -> Agreement:
-    """What all matching workers must agree on: the rules' sha256, and the retention, which closes trades."""
+    """What all matching workers must agree on: the rules' sha256, the retention, which closes trades, and silence."""
     known = {stamp.sha256: stamp.name for stamp in (FOUNDING.stamp(), rules.stamp())}
 
     def describe(protocol: str) -> str:
         if (match := _PROTOCOL.fullmatch(protocol)) is None:
-            return "other rules or another retention" if not protocol else f"the unknown protocol {protocol!r}"
+            return (
+                "other rules, another retention or other limits of silence"
+                if not protocol
+                else f"the unknown protocol {protocol!r}"
+            )
         sha256, days = match[1], match[2]
         name = repr(known[sha256]) if sha256 in known else "whose name the group does not tell"
-        return f"the rules {name} (sha256 {sha256[:_SHOWN]}) and {days} days of retention"
+        silence = f"a silence of {match[4]} to {match[3]} s" if match[3] else "no silence"
+        return f"the rules {name} (sha256 {sha256[:_SHOWN]}), {days} days of retention and {silence}"
 
-    value = f"{rules.stamp().sha256}-retention-{settings.retention_days}"
+    silence = f"{settings.silence_limit_seconds}-{settings.silence_floor_seconds}"
+    value = f"{rules.stamp().sha256}-retention-{settings.retention_days}-silence-{silence}"
     return Agreement("rules", value, describe, CHANGE_RULES)

@@ -130,6 +130,10 @@ class Settings(BaseSettings):
     """Number of partitions of every topic that `traderecon topics create` makes."""
     grace_seconds: Annotated[WholeNumber, Field(ge=0, le=31_536_000)] = 60
     """How long a trade with one side waits for the other side: the grace period."""
+    silence_limit_seconds: Annotated[WholeNumber, Field(ge=0, le=604_800)] = 900
+    """How long a silent source holds the trades that wait for it, at most. 0 never holds any."""
+    silence_floor_seconds: Annotated[WholeNumber, Field(ge=1, le=86_400)] = 30
+    """No source is called silent for a pause up to this long. Keep it below the grace period."""
     clock_step_seconds: Annotated[WholeNumber, Field(ge=1, le=3_600)] = 10
     """Ignore a broker's clock further ahead of elapsed time than this; no grace period expires until it is right."""
     retention_days: Annotated[WholeNumber, Field(ge=1, le=36_500)] = 35
@@ -236,10 +240,8 @@ def load() -> Settings:
 
 def _find_secrets_dir(toml: Mapping[str, Any]) -> Path | None:
     configured = os.environ.get(PREFIX + "SECRETS_DIR") or toml.get("secrets_dir")
-    if configured is None:
-        return None
     try:
-        return _to_path(str(configured))
+        return None if configured is None else _to_path(str(configured))
     except ValueError as error:
         raise ConfigurationError(f"{PREFIX}SECRETS_DIR: {error}") from None
 

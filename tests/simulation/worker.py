@@ -49,6 +49,7 @@ Answer = TypeVar("Answer")
 CURRENT: ContextVar["Worker | None"] = ContextVar("at work", default=None)
 """The worker whose code is running."""
 QUEUE_SIZE = 4
+SILENCE_LIMIT_S, SILENCE_FLOOR_S = 900, 30
 RETRY_S = 0.5
 
 
@@ -535,7 +536,9 @@ class Role:
             case "intake":
                 intake_agent.attach(stage, world.plan.sources or {}, clock_step_s=10, wall_votes=False)
             case "matching":
-                matching_agent.attach(stage, world.rules, 35)
+                matching_agent.attach(
+                    stage, world.rules, 35, silence_limit_s=SILENCE_LIMIT_S, silence_floor_s=SILENCE_FLOOR_S
+                )
             case _:
                 sink_agent.attach(stage, world.new_store())
         self.consumer = SimulatedConsumer(self, self.app)  # type: ignore[abstract]

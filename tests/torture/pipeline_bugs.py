@@ -53,9 +53,9 @@ def drop_a_letter() -> None:
     route = _Intake._route
 
     def silent(self: _Intake, batch: MicroBatch, now: LogTime) -> Any:
-        outbox, rejected = route(self, batch, now)
+        outbox, rejected, facts = route(self, batch, now)
         dead_letters = self._stage.topics.dead_letters
-        return {tp: rows for tp, rows in outbox.items() if tp[0] != dead_letters}, rejected
+        return {tp: rows for tp, rows in outbox.items() if tp[0] != dead_letters}, rejected, facts
 
     _Intake._route = silent  # type: ignore[method-assign]
 

@@ -21,6 +21,7 @@ from traderecon.intake.journal_time import JournalTime, LeaderMissing, LogTime
 from traderecon.intake.keys import with_other_key
 from traderecon.intake.messages import decode
 from traderecon.intake.source_settings import STANDARD_SETTINGS, SettingsBySource, SourceSettings
+from traderecon.intake.spoken import Spoken, spoken_by
 from traderecon.intake.translation import shown_fields
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
@@ -68,18 +69,21 @@ def attach(
     """
     app = stage.app
     time = JournalTime(stage, step_ms=clock_step_s * MS_PER_S, votes=wall_votes, state_file=clock_file)
+    spoken = Spoken()
     for name, source in stage.topics.inputs.items():
-        intake = _Intake(stage, source, sources.get(source, STANDARD_SETTINGS), time)
+        intake = _Intake(stage, source, sources.get(source, STANDARD_SETTINGS), time, spoken)
         app.agent(app.topic(name, key_type=bytes, value_type=bytes), name=f"intake-{source}")(intake.run)
-    app.timer(interval=PROGRESS_S, name="progress")(_ProgressReporter(stage, time).report)
+    app.timer(interval=PROGRESS_S, name="progress")(_ProgressReporter(stage, time, spoken).report)
     app.timer(interval=PROGRESS_S, name="control-records")(_ControlAccounts(stage).report)
 
 
 class _Intake:
     """Decodes the records of one input topic and sends them on."""
 
-    def __init__(self, stage: Stage, source: Source, settings: SourceSettings, time: JournalTime) -> None:
-        self._stage, self._source, self._settings, self._time = stage, source, settings, time
+    def __init__(
+        self, stage: Stage, source: Source, settings: SourceSettings, time: JournalTime, spoken: Spoken
+    ) -> None:
+        self._stage, self._source, self._settings, self._time, self._spoken = stage, source, settings, time, spoken
         self._unknown_fields: set[str] = set()
         self._shown_fields = shown_fields(source, settings)
 
@@ -91,8 +95,9 @@ class _Intake:
                 cast(BatchStream, batches).give_back()
                 continue
             with self._stage.retry_counts.attempting(batch):
-                outbox, rejected = self._route(batch, now)
+                outbox, rejected, facts = self._route(batch, now)
             await asyncio.gather(*(self._stage.app.append(*tp, rows) for tp, rows in outbox.items()))
+            self._spoken.add(spoken_by(facts))  # before the batch is done: the mark beyond it comes later
             offsets = [record.offset for record in batch]
             dispositions = [(offset, Disposition.REJECTED) for offset in rejected]
             widths = widths_of(batch) if rejected else {}
@@ -100,10 +105,11 @@ class _Intake:
             await _send_account(self._stage, Account(batch.topic, batch.partition, batch.span.start, runs))
             self._count(batch, rejected)
 
-    def _route(self, batch: MicroBatch, now: LogTime) -> tuple[Rows, dict[int, RejectCode]]:
-        """The records to send for a batch, by topic and partition; and the code of each rejected offset."""
+    def _route(self, batch: MicroBatch, now: LogTime) -> tuple[Rows, dict[int, RejectCode], list[Fact]]:
+        """The records to send for a batch, by topic and partition; the code of each rejected offset; the facts."""
         outbox: Rows = defaultdict(list)
         rejected: dict[int, RejectCode] = {}
+        facts: list[Fact] = []
         suspect = self._stage.retry_counts.is_suspect(batch)
         for record in batch:
             origin = Origin(batch.topic, batch.partition, record.offset, now.received_ns(record))
@@ -119,7 +125,9 @@ class _Intake:
             outbox[topic, partition_for(row.key or b"", self._stage.partitions)].append(row)
             if isinstance(decoded, Rejected):
                 rejected[record.offset] = decoded.code
-        return outbox, rejected
+            else:
+                facts.append(decoded)
+        return outbox, rejected, facts
 
     def _decode(self, record: Record, origin: Origin) -> Fact | Rejected:
         if isinstance(record, UnreadableBatch):
@@ -205,9 +213,9 @@ class _ProgressReporter:
     not skipped. A mark is reached when everything below its end is acknowledged.
     """
 
-    def __init__(self, stage: Stage, time: JournalTime) -> None:
+    def __init__(self, stage: Stage, time: JournalTime, spoken: Spoken) -> None:
         self._app: Any = stage.app
-        self._time = time
+        self._time, self._spoken = time, spoken
         self._topics, self._partitions = stage.topics, stage.partitions
         self._marks: dict[TP, _Mark] = {}
 
@@ -221,6 +229,7 @@ class _ProgressReporter:
             await self._time.begin()
             if await self._time.read_resets():
                 self._marks = {}
+                self._spoken.clear()  # by the time before the reset
                 await self._send([Progress(self._time.newest_ms * NS_PER_MS, {}, {}, self._time.epoch)])
         except (*consumer.transient_errors, LeaderMissing) as error:
             logger.warning("cannot read the log's time, will retry; the log did not answer: %r", error)
@@ -241,7 +250,8 @@ class _ProgressReporter:
             return
         self._marks = {tp: mark for tp, mark in marks.items() if tp not in reached}
         self._marks |= {tp: _Mark(readings[tp], at_ms, end or 0) for tp, end in ends.items()}
-        await self._send(list(_grouped(reached, counts, self._time.epoch)))
+        spoken = self._spoken.take(at_ms * NS_PER_MS) if at_ms and reached else {}
+        await self._send(list(_grouped(reached, counts, self._time.epoch, spoken)))
 
     async def _send(self, progress: Sequence[Progress]) -> None:
         """Send progress to every partition of the journal and wait until it is acknowledged."""
@@ -251,12 +261,15 @@ class _ProgressReporter:
             await asyncio.gather(*(self._app.append(legs, number, rows) for number in range(self._partitions)))
 
 
-def _grouped(reached: Mapping[TP, int], counts: Mapping[str, int], epoch: int) -> Iterator[Progress]:
-    """One progress per time, the earliest first."""
+def _grouped(
+    reached: Mapping[TP, int], counts: Mapping[str, int], epoch: int, spoken: Mapping[str, int]
+) -> Iterator[Progress]:
+    """One progress per time, the earliest first; what the sources have spoken is in that one."""
     for at_ms in sorted(set(reached.values())):
         topics: dict[str, list[int]] = defaultdict(list)
         for tp, reached_ms in sorted(reached.items()):
             if reached_ms == at_ms:
                 topics[tp.topic].append(tp.partition)
         partitions = {topic: counts[topic] for topic in topics if topic in counts}
-        yield Progress(at_ms * NS_PER_MS, topics, partitions, epoch)
+        yield Progress(at_ms * NS_PER_MS, topics, partitions, epoch, spoken=spoken)
+        spoken = {}

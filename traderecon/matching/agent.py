@@ -9,10 +9,10 @@ record is judged on the facts up to its own offset: results never depend on wher
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from faust.types import StreamT
 
@@ -20,21 +20,22 @@ from traderecon import clock
 from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, origin_of
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
-from traderecon.matching.lifecycle import TradeStep, WaitingFor, expire, join
+from traderecon.matching.lifecycle import TradeStep, expire, join
 from traderecon.matching.published_results import ResultReader
+from traderecon.matching.silence import SilenceTerms
+from traderecon.matching.status_report import StatusReport
 from traderecon.records import Source
 from traderecon.records.account import Disposition
 from traderecon.records.action import encode_action, rules_change
 from traderecon.records.dead_letter import reject_failing, reject_unreadable
 from traderecon.records.formats import OtherFormat
-from traderecon.records.instants import NS_PER_DAY, NS_PER_S, iso
+from traderecon.records.instants import NS_PER_DAY, NS_PER_S
 from traderecon.records.journal import decode_progress
-from traderecon.records.partition_status import PartitionStatus, WaitingTrade, encode_status
 from traderecon.records.result_message import encode_result
 from traderecon.rules import Rules
 from traderecon.rules.content import content
 from traderecon.stage import Stage
-from traderecon.tables import MONOTONIC, BatchTable, TableBatch, closed, deadlines, trades, watermarks
+from traderecon.tables import MONOTONIC, BatchTable, TableBatch, closed, deadlines, held, trades, watermarks
 from traderecon.tables import rules as rules_rows
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.retry_counts import LIMIT
@@ -42,30 +43,31 @@ from traderecon.transport.unreadable import UnreadableBatch
 
 SWEEP_ROWS = 2_000
 """Due trades are handled this many at a time; these are published and written before the next."""
+WITHIN_GRACE_NS = 0
+"""A watermark at which no grace is over."""
 REJUDGEMENT_S = 1
 """After a change of rules, each batch spends about this long on judging waiting trades by the new ones."""
-STATUS_INTERVAL_S = 2
-"""How often a partition reports its status: by log time, or by the wall clock while log time stands still."""
-OLDEST_SHOWN = 100
-"""How many waiting trades the status of a partition lists: those whose grace expires first."""
-SCAN_SHARE = 20
-"""Counting the waiting trades takes at most one part in this many of the time."""
 
 logger = logging.getLogger(__name__)
 
 _COUNTED = frozenset({Arrival.IDENTICAL, Arrival.CONFLICTING, Arrival.STALE, Arrival.OUTRANKED})
 """The arrivals that the metric counts as duplicates."""
 
-_Due = TypeVar("_Due", deadlines.Deadline, closed.RetentionTimer)
+_Due = TypeVar("_Due", deadlines.Deadline, closed.RetentionTimer, held.HeldTrade)
 
 
-def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
-    """Give the stage's app the matching agent and its table."""
+def attach(stage: Stage, rules: Rules, retention_days: int, *, silence_limit_s: int, silence_floor_s: int) -> None:
+    """Give the stage's app the matching agent and its table.
+
+    ``silence_limit_s``: how long a silent source holds trades at most, 0 for never. ``silence_floor_s``: no pause of a
+    source up to this long is a silence.
+    """
     app = stage.app
     table = BatchTable(app, name="trades", partitions=stage.partitions, monotonic=MONOTONIC)
     table.help = "facts, deadlines, watermarks, last published results"
     app.tables.add(table)
-    matching = _Matching(stage, table, rules, retention_days)
+    terms = SilenceTerms(silence_limit_s * NS_PER_S, silence_floor_s * NS_PER_S, rules.grace_ns)
+    matching = _Matching(stage, table, rules, retention_days, terms)
     app.catch_up = matching.result_reader.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)
 
@@ -73,17 +75,16 @@ def attach(stage: Stage, rules: Rules, retention_days: int) -> None:
 class _Matching:
     """The agent and its dependencies."""
 
-    def __init__(self, stage: Stage, table: BatchTable, rules: Rules, retention_days: int) -> None:
+    def __init__(self, stage: Stage, table: BatchTable, rules: Rules, retention_days: int, terms: SilenceTerms) -> None:
         self._app, self._topics, self._metrics = stage.app, stage.topics, stage.metrics
         self._retry_counts = stage.retry_counts
         self._table, self._rules, self._stamp = table, rules, rules.stamp()
         self._retention_ns = retention_days * NS_PER_DAY
-        rules_content = {**content(rules), "retention_days": retention_days}
+        rules_content = {**content(rules), "retention_days": retention_days, "silence": terms.content()}
         self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, rules_content)
         self.result_reader = ResultReader(stage.app, stage.topics, table)
         self._trade_cache = trades.TradeCache()
-        self._next_status: dict[int, tuple[int, float]] = {}
-        self._pending: dict[int, Counter[str]] = {}
+        self._terms, self._status_report = terms, StatusReport(stage, terms)
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
         """Handle the journal batch by batch: facts and progress."""
@@ -93,7 +94,7 @@ class _Matching:
             if last_rules is not None and last_rules != self._rules_row:
                 await self.result_reader.read_on(batch.partition)
                 write_batch = self._table.write_batch(batch)
-            output = BatchOutput(write_batch, self._trade_cache.trades(write_batch), batch, self._topics)
+            output = BatchOutput(write_batch, self._trade_cache.trades(write_batch), batch, self._topics, self._terms)
             await self._record_rules_change(output)
             await self._rejudge_waiting(output)
             for record in batch:
@@ -162,12 +163,22 @@ class _Matching:
             output.duplicates[fact.leg.source, step.arrival] += 1
         if step.judgement is None:
             return
+        previous_due_ns = step.previous_due_ns
+        if (held_trade := output.silences.find(trade_id)) is not None:
+            if output.silences.explained(step):  # it waits on; the next progress decides whether it is held further
+                step = join(existing, trade.last_published, incoming.stored, WITHIN_GRACE_NS, self._rules)
+            else:
+                previous_due_ns = held_trade.held.latest_ns
         encoded = self._encode(output, step)
         # Nothing below can fail: a record that is rejected leaves its trade as it was.
+        if held_trade is not None:
+            output.silences.hear_late(held_trade, fact.leg, fact.origin.received_at_ns)
+            if step.due_ns is None:
+                output.silences.release(held_trade)
         if not existing:
             closed.set_timer(output.write_batch, closes_at_ns([fact], self._retention_ns), trade_id)
         output.trades.add_fact(trade_id, *incoming)
-        output.store(trade_id, step, step.previous_due_ns, encoded)
+        output.store(trade_id, step, previous_due_ns, encoded)
         if encoded is not None and fact.leg.source is not Source.PNL:
             output.decided_ns.append(fact.origin.received_at_ns)
 
@@ -233,17 +244,17 @@ class _Matching:
         progress = decode_progress(record.value or b"")
         write_batch = output.write_batch
         watermark_ns = watermarks.watermark_ns(write_batch, self._topics.inputs, progress)
+        output.silences.advance(progress, watermark_ns)
         await self._sweep(output, record, watermark_ns, deadlines.due, self._expire)
+        for source in output.silences.released():
+            await self._sweep(output, record, watermark_ns, partial(_held_by, source), self._release)
         await self._sweep(output, record, watermark_ns, closed.due, self._close_or_forget)
         output.dispositions.append((record.offset, Disposition.CONTROL))
         watermarks.advance(write_batch, progress, self._topics.inputs)
         output.watermark_ns = watermark_ns
-        partition = output.batch.partition
         if progress.epoch and not progress.reached:
-            self._next_status.pop(partition, None)  # a reset: log time has gone back
-        due_ns, due_s = self._next_status.get(partition, (0, 0.0))
-        if progress.at_ns >= due_ns or monotonic() >= due_s:
-            output.status = self._status(output, progress.at_ns)
+            self._status_report.reset(output.batch.partition)
+        self._status_report.report(output, progress.at_ns)
 
     async def _sweep(
         self,
@@ -269,12 +280,31 @@ class _Matching:
         await output.write_batch.write(upto=upto)
         output.trades = self._trade_cache.trades(output.write_batch)
 
-    def _expire(self, output: BatchOutput, deadline: deadlines.Deadline, before_offset: int, watermark_ns: int) -> None:
-        """Judge a waiting trade by its facts before a journal offset: it is decided, or waits as the rules require."""
+    def _expire(
+        self,
+        output: BatchOutput,
+        deadline: deadlines.Deadline,
+        before_offset: int,
+        watermark_ns: int,
+        latest_ns: int | None = None,
+    ) -> None:
+        """Judge a waiting trade by its facts before a journal offset: it is decided, held, or waits by the rules.
+
+        ``latest_ns``: see ``Silences.hold``.
+        """
         trade = output.trades.of(deadline.trade_id)
         existing = [row for row in trade.facts if row.journal_offset < before_offset]
         step = expire(existing, trade.last_published, watermark_ns, self._rules)
-        output.store(deadline.trade_id, step, deadline.due_ns, self._encode(output, step))
+        if not output.silences.hold(deadline, step, latest_ns):
+            step = output.silences.with_hint(step)
+            output.store(deadline.trade_id, step, deadline.due_ns, self._encode(output, step))
+
+    def _release(self, output: BatchOutput, trade: held.HeldTrade, before_offset: int, watermark_ns: int) -> None:
+        """Judge a trade whose source holds it no longer."""
+        latest_ns = trade.held.latest_ns
+        output.silences.release(trade)
+        deadline = deadlines.Deadline(latest_ns, trade.trade_id, trade.held.waiting_for)
+        self._expire(output, deadline, before_offset, watermark_ns, latest_ns)
 
     async def _rejudge_waiting(self, output: BatchOutput) -> None:
         """If other rules set the deadlines, judge the waiting trades again, a bounded number at a time.
@@ -302,43 +332,6 @@ class _Matching:
         """The result of a step, encoded; None if there is nothing to publish."""
         result = step.result(self._stamp, output.horizon.version)
         return None if result is None else Encoded(result, encode_result(result), step.upto)
-
-    def _status(self, output: BatchOutput, at_ns: int) -> bytes:
-        """The partition's status, encoded: its watermark and its waiting trades. Schedules the next one."""
-        partition, started_s = output.batch.partition, monotonic()
-        counts: Counter[str] = Counter(dict.fromkeys(WaitingFor, 0))
-        oldest: list[deadlines.Deadline] = []
-        for deadline in deadlines.all_deadlines(output.write_batch):
-            counts[deadline.waiting_for] += 1
-            if len(oldest) < OLDEST_SHOWN:
-                oldest.append(deadline)
-        interval_s = max(STATUS_INTERVAL_S, SCAN_SHARE * (monotonic() - started_s))
-        self._next_status[partition] = at_ns + int(interval_s * NS_PER_S), monotonic() + interval_s
-        self._set_gauges(partition, counts, output.watermark_ns)
-        status = PartitionStatus(
-            partition,
-            iso(output.watermark_ns) if output.watermark_ns else None,
-            counts,
-            tuple(
-                [
-                    WaitingTrade(deadline.trade_id.decode(), deadline.waiting_for, iso(deadline.due_ns))
-                    for deadline in oldest
-                ]
-            ),
-        )
-        return encode_status(status)
-
-    def _set_gauges(self, partition: int, counts: Counter[str], watermark_ns: int) -> None:
-        self._pending[partition] = counts
-        consumer: Any = self._app.consumer
-        assigned = {assigned for _, assigned in consumer.readings()}
-        for revoked in self._pending.keys() - assigned:
-            del self._pending[revoked]
-            self._metrics.watermark.remove(revoked)
-        for waiting_for in WaitingFor:
-            count = sum(pending[waiting_for] for pending in self._pending.values())
-            self._metrics.pending.labels(waiting_for).set(count)
-        self._metrics.watermark.labels(partition).set(watermark_ns / NS_PER_S)
 
     async def _publish(self, output: BatchOutput) -> None:
         """Send the outbox and wait until it is acknowledged; then report it."""
@@ -368,3 +361,10 @@ class _Matching:
             metrics.decision.observe(max(0, now_ns - received_at_ns) / NS_PER_S)
         for line in output.break_lines:
             logger.warning("%s", line)
+
+
+def _held_by(
+    source: str, write_batch: TableBatch, watermark_ns: int, at_most: int, after: held.HeldTrade | None
+) -> list[held.HeldTrade]:
+    """The next trades that a source holds; every one is due."""
+    return held.held_by(write_batch, source, at_most, after)

@@ -14,6 +14,8 @@ import msgspec
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, leg_time_ns
 from traderecon.matching.lifecycle import TradeStep, waiting_for
 from traderecon.matching.results import to_last_published
+from traderecon.matching.silence import SilenceTerms
+from traderecon.matching.silences import Silences
 from traderecon.records import (
     Fact,
     LastPublished,
@@ -56,9 +58,17 @@ class Incoming(NamedTuple):
 class BatchOutput:
     """What the records of one micro-batch have produced so far."""
 
-    def __init__(self, write_batch: TableBatch, trades: trades.Trades, batch: MicroBatch, topics: Topics) -> None:
+    def __init__(
+        self,
+        write_batch: TableBatch,
+        trades: trades.Trades,
+        batch: MicroBatch,
+        topics: Topics,
+        silence_terms: SilenceTerms,
+    ) -> None:
         self.write_batch, self.trades, self.batch, self._topics = write_batch, trades, batch, topics
         self.watermark_ns = watermarks.watermark_ns(write_batch, topics.inputs)
+        self.silences = Silences(write_batch, silence_terms, self.watermark_ns)
         self.first = max(batch.span.start, write_batch.applied + 1)  # the first offset that is not accounted for
         self.dispositions: list[tuple[int, Disposition]] = []  # of the records that are not a new leg
         self._horizon: closed.Horizon | None = None

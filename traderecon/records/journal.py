@@ -1,7 +1,7 @@
 """The journal's records: a fact under its trade's key, or the progress of time in source partitions.
 
     key trade_id   {"leg": {...}, "origin": {...}, "extra": {...}}
-    no key         {"at_ns": ..., "reached": {"executions": [0, 1]}, "partitions": {"executions": 4}}
+    no key         {"at_ns": ..., "reached": {"executions": [0, 1]}, "partitions": {"executions": 4}, "spoken": {...}}
 
 Source: docs/ARCHITECTURE.md, the journal.
 """
@@ -20,6 +20,8 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``reached`` has the partitions by topic, ``partitions`` how many each topic has: the slowest one sets the watermark.
     ``epoch``: how often the watermark was reset; the first progress of an epoch has an empty ``reached``.
+    ``spoken``: the log time of the newest leg of each source that has sent one since the last progress, by its name
+    (``records.activity``). Such a leg is in the journal before this record.
     """
 
     at_ns: int
@@ -27,6 +29,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     partitions: dict[str, int]
     epoch: int = 0
     format: int = FORMAT
+    spoken: Mapping[str, int] = {}
 
 
 class _FactRecord(msgspec.Struct, frozen=True, gc=False):

@@ -2,6 +2,8 @@
 
     PartitionStatus -> encode -> {"partition": 0, "watermark": "...", "pending": {"pnl": 1}, "oldest": [...]} -> decode
 
+``silent`` is there only if a source is silent, or holds trades.
+
 Source: CONTRACT.md, Topics.
 """
 
@@ -25,13 +27,30 @@ class WaitingTrade(msgspec.Struct, frozen=True):
     due: str | None = None
 
 
-class PartitionStatus(msgspec.Struct, frozen=True):
+class SilentSource(msgspec.Struct, frozen=True):
+    """A source that is silent or holds trades (``records.activity``).
+
+    ``state``: silent, given_up, catching_up, or speaking. ``since``: its last leg, ``until``: when what it holds is
+    decided (ISO 8601 UTC), both None if it is not silent. ``held``: how many trades of the partition it holds,
+    ``stake``: the money at stake, a decimal by currency ("" if no leg sent one).
+    """
+
+    source: str
+    state: str
+    since: str | None
+    until: str | None
+    held: Annotated[int, msgspec.Meta(ge=0, le=_MAX_PENDING)]
+    stake: Mapping[str, str]
+
+
+class PartitionStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     """``watermark``: ISO 8601 UTC, None before the first; ``pending``: how many trades wait for what."""
 
     partition: Annotated[int, msgspec.Meta(ge=0, le=_MAX)]
     watermark: str | None
     pending: Mapping[str, Annotated[int, msgspec.Meta(ge=0, le=_MAX_PENDING)]]
     oldest: tuple[WaitingTrade, ...]
+    silent: tuple[SilentSource, ...] = ()
 
 
 _encode = msgspec.json.Encoder().encode

@@ -37,6 +37,17 @@ class Metrics:
             ["waiting_for"],
             registry=registry,
         )
+        self.held_trades = Gauge(
+            "traderecon_held_trades",
+            "Trades whose grace period is over and that are held, because their source is silent or catching up.",
+            ["held_by"],
+            registry=registry,
+        )
+        self.silent_sources = Gauge(
+            "traderecon_silent_sources",
+            "Sources that have stopped while their counterpart went on, as this worker sees it.",
+            registry=registry,
+        )
         self.decision = Histogram(
             "traderecon_decision_seconds",
             "From the broker's timestamp of the deciding leg to the acknowledgement of its result.",

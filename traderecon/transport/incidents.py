@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """The clock of a broker or of this machine has jumped ahead of the elapsed time."""
     CLOCK_BEHIND = "clock_behind"
     """The log's time is behind the time already recorded in the journal."""
+    SOURCE_SILENT = "source_silent"
+    """A source has stopped while its counterpart went on: what waits for it is held."""
 
 
 class _Incident(NamedTuple):

@@ -1,0 +1,266 @@
+"""Held trades: a source that stops, in log time, through the real matching agent and its table."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from legs import ours, theirs
+from silence_case import Arrival, Crash, Journal, Matching, Published, matching_on
+
+from traderecon.records import Hint, Kind, Reason, State
+from traderecon.records.instants import NS_PER_S
+from traderecon.rules import FOUNDING
+
+BATCH = 50
+MISSING = (Reason.MISSING_CONFIRMATION,)
+Story = Callable[[Matching], Coroutine[Any, Any, None]]
+
+
+def run(directory: Path, journal: Journal, check: Story | None = None, **options: Any) -> list[Published]:
+    """Let matching read a journal; what it published."""
+
+    async def play() -> list[Published]:
+        async with matching_on(directory, **options) as matching:
+            await matching.read(journal.batches(BATCH))
+            if check is not None:
+                await check(matching)
+            return matching.published
+
+    return asyncio.run(play())
+
+
+def trades(
+    count: int, *, every_s: float = 0.5, missing: int = 0, first: int = 0, confirmed: Callable[[float], float | None]
+) -> Iterator[Arrival]:
+    """Trades executed at a steady pace; ``confirmed`` says when the confirmation due at a second arrives.
+
+    ``missing``: each trade whose number is a multiple of it is never confirmed.
+    """
+    for number in range(first, first + count):
+        at_s = number * every_s
+        yield Arrival(at_s, ours(trade_id=f"T{number}"))
+        arrives_s = confirmed(at_s + 0.2)
+        if arrives_s is not None and not (missing and number % missing == 0):
+            yield Arrival(arrives_s, theirs(trade_id=f"T{number}"))
+
+
+def outage(begin_s: float, end_s: float, pace: float = 0.1) -> Callable[[float], float]:
+    """Confirmations of this time are sent afterwards, in order, at ``pace`` times the time they took."""
+
+    def arrives_s(due_s: float) -> float:
+        backlog_end_s = end_s + (end_s - begin_s) * pace / (1 - pace)
+        if due_s < begin_s or due_s >= backlog_end_s:
+            return due_s
+        return end_s + (due_s - begin_s) * pace
+
+    return arrives_s
+
+
+def steady(due_s: float) -> float:
+    return due_s
+
+
+def states(published: list[Published]) -> dict[str, State]:
+    """The newest state of each trade."""
+    return {result.trade_id: result.state for result in published}
+
+
+def breaks(published: list[Published]) -> set[str]:
+    """The trades that were ever broken."""
+    return {result.trade_id for result in published if result.state is not State.MATCHED}
+
+
+def sent_s(result: Published) -> float:
+    """When a trade was executed, if one is every second."""
+    return int(result.trade_id[1:].partition("-")[0])
+
+
+def test_an_outage_is_one_incident_and_breaks_only_what_is_missing(tmp_path: Path) -> None:
+    opened: list[set[str]] = []
+
+    async def play() -> Matching:
+        async with matching_on(tmp_path) as matching:
+            for batch in journal.batches(BATCH):
+                await matching.read([batch])
+                if (incidents := set(matching.incidents())) and (not opened or opened[-1] != incidents):
+                    opened.append(incidents)
+            return matching
+
+    arrivals = [*trades(2_400, missing=40, confirmed=outage(300, 900))]
+    journal = Journal().write(arrivals, 1_500)
+    matching = asyncio.run(play())
+    planted = {f"T{number}" for number in range(0, 2_400, 40)}
+    assert breaks(matching.published) == planted
+    assert matching.states() == {"MATCHED": 2_340, "UNMATCHED": 60}
+    assert opened == [{"broker_confirmations"}]
+    assert not matching.incidents()
+    held = [max((silent["held"] for silent in status.get("silent", ())), default=0) for status in matching.statuses]
+    assert max(held) > 1_000
+    assert held[-1] == 0
+    [shown] = [each for status in matching.statuses for each in status.get("silent", ()) if each["held"] == max(held)]
+    assert shown["source"] == "broker_confirmations"
+    assert shown["stake"] == {"": str(max(held) * 19_050)}
+    assert matching.metrics.registry.get_sample_value("traderecon_silent_sources") == 0
+
+
+def test_a_source_that_never_returns_breaks_everything_at_the_limit(tmp_path: Path) -> None:
+    arrivals = [*trades(1_000, confirmed=lambda due_s: due_s if due_s < 200 else None)]
+    published = run(tmp_path, Journal().write(arrivals, 1_300), limit_s=600)
+    unmatched = [result for result in published if result.state is State.UNMATCHED]
+    assert len(unmatched) == len(breaks(published)) == 600
+    assert {result.reasons for result in unmatched} == {MISSING}
+    assert {result.hints for result in unmatched} == {(Hint.SOURCE_WAS_SILENT,)}
+    assert min(result.at_s for result in unmatched) >= 800
+    assert max(result.at_s for result in unmatched) <= 800 + BATCH
+
+
+def test_after_the_limit_a_grace_ends_as_ever_until_the_source_speaks(tmp_path: Path) -> None:
+    arrivals = [*trades(1_600, confirmed=outage(100, 700))]
+    published = run(tmp_path, Journal().write(arrivals, 1_000), limit_s=300)
+    assert set(states(published).values()) == {State.MATCHED}
+    broken_at_s = {
+        int(result.trade_id[1:]) * 0.5: result.at_s for result in published if result.state is State.UNMATCHED
+    }
+    assert min(broken_at_s.values()) >= 400
+    later = {sent_s: at_s for sent_s, at_s in broken_at_s.items() if sent_s > 400}
+    assert later
+    assert all(at_s <= sent_s + 60 + BATCH for sent_s, at_s in later.items())
+
+
+def test_only_the_trades_of_a_silent_broker_are_held(tmp_path: Path) -> None:
+    arrivals: list[Arrival] = []
+    for broker in range(10):
+        silent = outage(200, 500) if broker == 3 else steady
+        for at_s, leg in trades(700, every_s=1, missing=50, confirmed=silent):
+            arrivals.append(
+                Arrival(at_s, msgspec.structs.replace(leg, trade_id=f"{leg.trade_id}-B{broker}", broker=f"B{broker}"))
+            )
+    held: set[str] = set()
+
+    async def look(matching: Matching) -> None:
+        for status in matching.statuses:
+            held.update(each["source"] for each in status.get("silent", ()))
+
+    published = run(tmp_path, Journal().write(arrivals, 900), look)
+    assert held == {"broker_confirmations/B3"}
+    assert len(breaks(published)) == 10 * 14
+    on_time = [result for result in published if result.state is State.UNMATCHED and not result.trade_id.endswith("B3")]
+    assert {result.trade_id: result.at_s for result in on_time if result.at_s > sent_s(result) + 60 + BATCH} == {}
+    assert Hint.SOURCE_WAS_SILENT not in {hint for result in published for hint in result.hints}
+
+
+def test_a_break_that_the_legs_prove_is_not_held(tmp_path: Path) -> None:
+    """A mismatch, a contradiction, a confirmation without an execution: the confirmations' silence explains none."""
+    arrivals = [
+        *trades(1_000, confirmed=lambda due_s: due_s if due_s < 200 else None),
+        Arrival(190, theirs(trade_id="alleged")),
+        Arrival(195, ours(trade_id="worse", price="1")),
+        Arrival(196, theirs(trade_id="worse")),
+        Arrival(195, ours(trade_id="contradicting")),
+        Arrival(250, ours(trade_id="contradicting", price="1")),
+    ]
+    newest = {result.trade_id: result for result in run(tmp_path, Journal().write(arrivals, 400))}
+    assert newest["alleged"].reasons == (Reason.MISSING_EXECUTION,)
+    assert newest["worse"].reasons == (Reason.PRICE_MISMATCH,)
+    assert newest["contradicting"].reasons == (Reason.DUPLICATE_CONFLICT, Reason.MISSING_CONFIRMATION)
+    assert breaks([*newest.values()]) == {"alleged", "worse", "contradicting"}
+
+
+def test_a_held_trade_that_changes_is_held_further(tmp_path: Path) -> None:
+    amended = msgspec.structs.replace(ours(trade_id="T420", price="200"), version=2, kind=Kind.AMEND)
+    arrivals = [
+        *trades(1_000, missing=440, confirmed=outage(200, 400)),
+        Arrival(320, amended),
+        Arrival(330, msgspec.structs.replace(amended, trade_id="T440")),
+        Arrival(340, msgspec.structs.replace(ours(trade_id="T460"), version=2, kind=Kind.CANCEL)),
+    ]
+    published = run(tmp_path, Journal().write(arrivals, 700))
+    of = {name: [result for result in published if result.trade_id == name] for name in ("T420", "T440", "T460")}
+    assert [(result.state, result.reasons) for result in of["T420"]] == [(State.MISMATCHED, (Reason.PRICE_MISMATCH,))]
+    assert [(result.state, result.reasons) for result in of["T440"]] == [(State.UNMATCHED, MISSING)]
+    assert of["T440"][0].at_s > 460
+    assert of["T460"][-1].reasons == (Reason.CANCELLED_ONE_SIDE,)
+    assert breaks(published) == {"T0", "T420", "T440", "T460", "T880"}
+
+
+GRACE_S, LIMIT_S, FLOOR_S = 20, 60, 5
+SHORT = msgspec.structs.replace(FOUNDING, grace_ns=GRACE_S * NS_PER_S)
+END_S = 150
+FINE = 20
+
+
+class Schedule(NamedTuple):
+    """Pauses of each feed (begin, length, in seconds), and one trade of how many has one side alone."""
+
+    pauses: dict[str, list[tuple[int, int]]]
+    lone: int
+
+    def arrivals(self) -> Iterator[Arrival]:
+        """A trade each second, of two brokers in turn. After a pause a feed sends what it has not, faster."""
+        for number in range(END_S):
+            broker = FEEDS[2 + number % 2]
+            sides = (ours, theirs) if number % self.lone else ((ours,), (theirs,))[number // self.lone % 2]
+            for leg in sides:
+                arrives_s = number + (0.3 if leg is theirs else 0.0)
+                for name in ("executions",) if leg is ours else ("broker_confirmations", broker):
+                    for begin_s, length_s in self.pauses[name]:
+                        if begin_s <= arrives_s < begin_s + length_s:
+                            arrives_s = begin_s + length_s + (arrives_s - begin_s) / 10
+                yield Arrival(arrives_s, leg(trade_id=f"T{number}", broker=broker))
+
+
+FEEDS = ("executions", "broker_confirmations", "B0", "B1")
+PAUSES = st.lists(st.tuples(st.integers(0, END_S), st.integers(1, 120)), max_size=2)
+SCHEDULES = st.builds(Schedule, st.fixed_dictionaries(dict.fromkeys(FEEDS, PAUSES)), st.integers(3, 40))
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    SCHEDULES,
+    st.lists(st.tuples(st.integers(1, 120), st.integers(0, 60)), max_size=3),
+    st.sampled_from((11, 60, 400)),
+)
+def test_every_trade_is_decided_in_time_and_the_same_way_after_crashes(
+    tmp_path_factory: pytest.TempPathFactory, schedule: Schedule, crashes: list[tuple[int, int]], size: int
+) -> None:
+    """However batches are cut and wherever the worker dies, each trade is published the same; none is held for ever."""
+    arrivals = [*schedule.arrivals()]
+    journal = Journal().write(arrivals, END_S + 300)
+
+    async def play(
+        directory: Path, crashes: list[tuple[int, int]], size: int
+    ) -> tuple[list[Published], dict[str, Any]]:
+        published: list[Published] = []
+        statuses: list[dict[str, Any]] = []
+        for crash_at in (*crashes, None):
+            async with matching_on(directory, SHORT, limit_s=LIMIT_S, floor_s=FLOOR_S) as matching:
+                matching.crash_at = crash_at
+                with suppress(Crash):
+                    await matching.read(journal.batches(size))
+                published += matching.published
+                statuses += matching.statuses
+        return published, statuses[-1]
+
+    published, status = asyncio.run(play(tmp_path_factory.mktemp("crashed"), crashes, size))
+    assert status.get("silent") is None
+    assert set(status["pending"].values()) == {0}
+    plain, _ = asyncio.run(play(tmp_path_factory.mktemp("plain"), [], FINE))
+    assert {result._replace(at_s=0) for result in published} == {result._replace(at_s=0) for result in plain}
+    received: dict[str, list[float]] = defaultdict(list)
+    for at_s, leg in arrivals:
+        received[leg.trade_id].append(at_s)
+    assert {name: state is State.MATCHED for name, state in states(plain).items()} == {
+        name: len(times) == 2 for name, times in received.items()
+    }
+    first: dict[str, Published] = {}
+    for result in plain:
+        first.setdefault(result.trade_id, result)
+    late = {name: result.at_s - min(received[name]) for name, result in first.items()}
+    assert max(late.values()) <= GRACE_S + LIMIT_S + GRACE_S + FINE

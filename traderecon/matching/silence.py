@@ -1,0 +1,170 @@
+"""Silence: whether a source that should speak has stopped, and how long what waits for it is held.
+
+    activity of the sources, watermark, terms  ->  a SourceState for each
+
+A source is silent when it has paused for much longer than it usually does while its counterpart went on. Without a
+known rhythm, or if both have stopped, it is not: nothing says that it should speak. All times are the log's, so a
+replay decides the same. Source: docs/silence.md; DOMAIN.md, decisions (Silence).
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from traderecon.matching.sides import Sides
+from traderecon.records import Reason, Source, State, Verdict
+from traderecon.records.activity import Activity, source_name
+from traderecon.records.instants import NS_PER_S
+from traderecon.records.words import Word
+
+KNOWN_PAUSES = 8
+"""A source has a rhythm after this many pauses."""
+TOO_LONG = 3
+"""A pause of this many times the usual bound is too long."""
+FADE = 16
+"""With each pause the bound falls by one part in this many, so that a long pause is forgotten."""
+BACKLOG_NS = 10 * NS_PER_S
+"""A leg is read from a backlog if it was received this long after the watermark, which follows within seconds."""
+
+_COUNTERPARTS: Mapping[Source, tuple[Source, ...]] = {
+    Source.EXECUTIONS: (Source.CONFIRMATIONS,),
+    Source.CONFIRMATIONS: (Source.EXECUTIONS,),
+    Source.PNL: (Source.EXECUTIONS, Source.CONFIRMATIONS),
+}
+_MISSING = frozenset({Reason.MISSING_CONFIRMATION, Reason.MISSING_EXECUTION, Reason.CANCEL_UNKNOWN_TRADE})
+
+
+class SilenceTerms(NamedTuple):
+    """``limit_ns``: a silence holds trades for at most this long; 0 holds none. No pause of ``floor_ns`` is too long.
+
+    ``grace_ns``: the grace of a trade, which begins again when its source speaks again.
+    """
+
+    limit_ns: int
+    floor_ns: int
+    grace_ns: int
+
+    def content(self) -> Mapping[str, int]:
+        """What an audited change of rules says about them, in seconds."""
+        return {"limit_seconds": self.limit_ns // NS_PER_S, "floor_seconds": self.floor_ns // NS_PER_S}
+
+
+class SourceState(Word):
+    """What a source means for a trade that waits for it when its grace ends."""
+
+    SPEAKING = "speaking"
+    """The trade is decided."""
+    SILENT = "silent"
+    """The trade is held."""
+    CATCHING_UP = "catching_up"
+    """It speaks again. The trade is held for a fresh grace, from the last leg that a held trade was waiting for."""
+    GIVEN_UP = "given_up"
+    """It has been silent for longer than the limit: the trade is decided."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the trade is held."""
+        return self in _HOLDING
+
+    @property
+    def silent(self) -> bool:
+        """Whether the source is silent."""
+        return self in _SILENT
+
+
+_HOLDING = frozenset({SourceState.SILENT, SourceState.CATCHING_UP})
+_SILENT = frozenset({SourceState.SILENT, SourceState.GIVEN_UP})
+
+
+def hear(activity: Activity | None, at_ns: int, watermark_ns: int, floor_ns: int) -> Activity:
+    """The activity of a source after a leg received at ``at_ns``; an earlier or equal time changes nothing.
+
+    A pause that was too long raises the bound no further than to the longest usual one, or one outage would hide the
+    next. A leg far ahead of the watermark is read from a backlog, in leaps that are no pauses.
+
+    >>> hear(Activity(spoke_ns=100, pause_ns=16, pauses=8), 110, 105, floor_ns=1)
+    Activity(spoke_ns=110, pause_ns=15, pauses=8, resumed_ns=0, late_ns=0)
+    >>> hear(Activity(spoke_ns=100, pause_ns=10, pauses=8), 1_100, 1_000, floor_ns=50)
+    Activity(spoke_ns=1100, pause_ns=50, pauses=8, resumed_ns=1100, late_ns=0)
+    """
+    if activity is None:
+        return Activity(at_ns)
+    if at_ns <= activity.spoke_ns:
+        return activity
+    pause_ns, longest_ns = at_ns - activity.spoke_ns, longest_pause_ns(activity, floor_ns)
+    resumed_ns = activity.resumed_ns
+    if longest_ns is not None and pause_ns > longest_ns:
+        pause_ns, resumed_ns = longest_ns, at_ns
+    activity = activity._replace(spoke_ns=at_ns, resumed_ns=resumed_ns)
+    if at_ns > watermark_ns + BACKLOG_NS:
+        return activity
+    bound_ns = max(pause_ns, activity.pause_ns - activity.pause_ns // FADE)
+    return activity._replace(pause_ns=bound_ns, pauses=min(activity.pauses + 1, KNOWN_PAUSES))
+
+
+def restarted(activity: Activity, at_ns: int) -> Activity:
+    """The activity after the log's time was reset: the source counts as heard then, and what is held has a fresh grace.
+
+    >>> restarted(Activity(spoke_ns=100, pause_ns=16, pauses=8, late_ns=90), 50)
+    Activity(spoke_ns=50, pause_ns=16, pauses=8, resumed_ns=50, late_ns=0)
+    """
+    return activity._replace(spoke_ns=at_ns, resumed_ns=at_ns, late_ns=0)
+
+
+def longest_pause_ns(activity: Activity, floor_ns: int) -> int | None:
+    """The longest pause that is usual for a source; None if its rhythm is not known yet."""
+    return max(floor_ns, TOO_LONG * activity.pause_ns) if activity.pauses >= KNOWN_PAUSES else None
+
+
+def silent_since_ns(name: str, activities: Mapping[str, Activity]) -> int:
+    """Since when a silent source should have spoken: its last leg, or when its counterpart began again after that."""
+    return max([activities[name].spoke_ns, *(other.resumed_ns for other in _counterparts(name, activities))])
+
+
+def states_of(activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> Mapping[str, SourceState]:
+    """The state of each source at ``now_ns``, the watermark."""
+    return {name: _state_of(name, activities, now_ns, terms) for name in activities}
+
+
+def awaited(sides: Sides, verdict: Verdict) -> Source | None:
+    """The source whose silence explains a break of a trade whose grace is over; None if it cannot explain all of it.
+
+    A break that the legs themselves prove is never held: a snapshot may be silent, the prices differ all the same.
+    """
+    if verdict.state is State.UNMATCHED and _MISSING.issuperset(verdict.reasons):
+        return Source.EXECUTIONS if sides.execution is None else Source.CONFIRMATIONS
+    return Source.PNL if verdict.reasons == (Reason.MISSING_PNL,) else None
+
+
+def names_of(source: Source, sides: Sides) -> tuple[str, ...]:
+    """The names of the source that a trade waits for: its topic, and the broker in it if a leg names the broker."""
+    leg = sides.execution or sides.confirmation
+    if source is Source.PNL or leg is None or leg.broker is None:
+        return (source_name(source),)
+    return source_name(source), source_name(source, leg.broker)
+
+
+def counterpart_speaks(name: str, activities: Mapping[str, Activity], now_ns: int, floor_ns: int) -> bool:
+    """Whether a source's counterpart has spoken within its own usual pause: so the source should speak."""
+    others = _counterparts(name, activities)
+    return any(now_ns <= other.spoke_ns + (longest_pause_ns(other, floor_ns) or floor_ns) for other in others)
+
+
+def _counterparts(name: str, activities: Mapping[str, Activity]) -> list[Activity]:
+    topic, slash, broker = name.partition("/")
+    names = [f"{other}{slash}{broker}" for other in _COUNTERPARTS[Source(topic)]]
+    return [activities[other] for other in names if other in activities]
+
+
+def _state_of(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> SourceState:
+    activity, others = activities[name], _counterparts(name, activities)
+    longest_ns = longest_pause_ns(activity, terms.floor_ns)
+    if longest_ns is not None:
+        latest_ns = max([other.spoke_ns for other in others], default=0)
+        if min(now_ns, latest_ns) > activity.spoke_ns + longest_ns:
+            limit_ns = silent_since_ns(name, activities) + terms.limit_ns
+            return SourceState.SILENT if now_ns < limit_ns else SourceState.GIVEN_UP
+    if activity.resumed_ns:
+        fresh_ns = max(activity.resumed_ns, activity.late_ns) + terms.grace_ns
+        if now_ns < min(fresh_ns, activity.resumed_ns + terms.limit_ns):
+            return SourceState.CATCHING_UP
+    return SourceState.SPEAKING

@@ -1,0 +1,171 @@
+"""What a worker reports about its journal partitions: waiting trades, held trades, silent sources.
+
+watermark, deadlines, held trades, activities  ->  PartitionStatus for ``standings``, gauges, incidents
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from time import monotonic
+from typing import Any, NamedTuple
+
+from traderecon.matching.batch_output import BatchOutput
+from traderecon.matching.lifecycle import WaitingFor
+from traderecon.matching.silence import SilenceTerms, SourceState, counterpart_speaks, silent_since_ns
+from traderecon.records.instants import NS_PER_S, iso
+from traderecon.records.numbers import EXACT, ZERO
+from traderecon.records.partition_status import PartitionStatus, SilentSource, WaitingTrade, encode_status
+from traderecon.stage import Stage
+from traderecon.tables import TableBatch, deadlines, held
+from traderecon.transport.incidents import Kind
+
+STATUS_INTERVAL_S = 2
+"""How often a partition reports its status: by log time, or by the wall clock while log time stands still."""
+OLDEST_SHOWN = 100
+"""How many waiting trades the status of a partition lists: those whose grace expires first."""
+SCAN_SHARE = 20
+"""Counting the waiting trades takes at most one part in this many of the time."""
+
+
+class _HeldFor(NamedTuple):
+    """The trades that one source holds: how many, and the money at stake by currency."""
+
+    trades: int
+    stakes: Mapping[str, Decimal]
+
+
+class StatusReport:
+    """The statuses of this worker's partitions."""
+
+    def __init__(self, stage: Stage, terms: SilenceTerms) -> None:
+        self._app, self._metrics, self._terms = stage.app, stage.metrics, terms
+        self._next: dict[int, tuple[int, float]] = {}
+        self._pending: dict[int, Counter[str]] = {}
+        self._held: dict[int, Mapping[str, _HeldFor]] = {}
+        self._silent: dict[int, Mapping[str, int]] = {}
+
+    def reset(self, partition: int) -> None:
+        """Report at the next progress: the log's time has gone back."""
+        self._next.pop(partition, None)
+
+    def report(self, output: BatchOutput, at_ns: int) -> None:
+        """Open and close the incidents of silent sources; if it is time, give the output the partition's status."""
+        silences, partition = output.silences, output.batch.partition
+        silent, holding = self._silent.get(partition, {}), silences.holding
+        if silent or holding:
+            self._silent[partition] = silent = self._silent_now(output, silent)
+            self._report_incidents()
+        due_ns, due_s = self._next.get(partition, (0, 0.0))
+        if at_ns >= due_ns or monotonic() >= due_s:
+            output.status = self._status(output, at_ns, silent)
+
+    def _silent_now(self, output: BatchOutput, before: Mapping[str, int]) -> Mapping[str, int]:
+        """Since when each source has been silent that holds trades, or did and whose counterpart still goes on.
+
+        A silence that holds nothing matters to nobody: confirmations may go on after the last execution of a day.
+        """
+        activities, now_ns, floor_ns = output.silences.activities, output.watermark_ns, self._terms.floor_ns
+        return {
+            name: silent_since_ns(name, activities)
+            for name, state in output.silences.states.items()
+            if state.silent
+            and (
+                name in output.silences.holding
+                or (name in before and counterpart_speaks(name, activities, now_ns, floor_ns))
+            )
+        }
+
+    def _status(self, output: BatchOutput, at_ns: int, silent: Mapping[str, int]) -> bytes:
+        """The partition's status, encoded. Schedules the next one."""
+        partition, started_s = output.batch.partition, monotonic()
+        counts: Counter[str] = Counter(dict.fromkeys(WaitingFor, 0))
+        oldest: list[deadlines.Deadline] = []
+        for deadline in deadlines.all_deadlines(output.write_batch):
+            counts[deadline.waiting_for] += 1
+            if len(oldest) < OLDEST_SHOWN:
+                oldest.append(deadline)
+        held_for = _held_for(output.write_batch)
+        interval_s = max(STATUS_INTERVAL_S, SCAN_SHARE * (monotonic() - started_s))
+        self._next[partition] = at_ns + int(interval_s * NS_PER_S), monotonic() + interval_s
+        self._set_gauges(partition, counts, held_for, output.watermark_ns)
+        status = PartitionStatus(
+            partition,
+            iso(output.watermark_ns) if output.watermark_ns else None,
+            counts,
+            tuple(
+                [
+                    WaitingTrade(deadline.trade_id.decode(), deadline.waiting_for, iso(deadline.due_ns))
+                    for deadline in oldest
+                ]
+            ),
+            tuple(self._silent_sources(output, silent, held_for)),
+        )
+        return encode_status(status)
+
+    def _silent_sources(
+        self, output: BatchOutput, silent: Mapping[str, int], held_for: Mapping[str, _HeldFor]
+    ) -> Iterator[SilentSource]:
+        for name in sorted({*silent, *held_for}):
+            held_by, since_ns = held_for.get(name, _HeldFor(0, {})), silent.get(name)
+            yield SilentSource(
+                name,
+                output.silences.states.get(name, SourceState.SPEAKING),
+                None if since_ns is None else iso(since_ns),
+                None if since_ns is None else iso(since_ns + self._terms.limit_ns),
+                held_by.trades,
+                {currency: str(amount) for currency, amount in sorted(held_by.stakes.items())},
+            )
+
+    def _set_gauges(
+        self, partition: int, counts: Counter[str], held_for: Mapping[str, _HeldFor], watermark_ns: int
+    ) -> None:
+        before = {name for each in self._held.values() for name in each}
+        self._pending[partition], self._held[partition] = counts, held_for
+        consumer: Any = self._app.consumer
+        assigned = {assigned for _, assigned in consumer.readings()}
+        for revoked in self._pending.keys() - assigned:
+            del self._pending[revoked], self._held[revoked]
+            self._silent.pop(revoked, None)
+            self._metrics.watermark.remove(revoked)
+        for waiting_for in WaitingFor:
+            count = sum(pending[waiting_for] for pending in self._pending.values())
+            self._metrics.pending.labels(waiting_for).set(count)
+        totals: Counter[str] = Counter()
+        for each in self._held.values():
+            totals.update({name: held_by.trades for name, held_by in each.items()})
+        for name in before - totals.keys():
+            self._metrics.held_trades.remove(name)
+        for name, count in totals.items():
+            self._metrics.held_trades.labels(name).set(count)
+        self._metrics.watermark.labels(partition).set(watermark_ns / NS_PER_S)
+
+    def _report_incidents(self) -> None:
+        """One incident for each silent source, whatever the number of partitions and trades."""
+        since_ns: dict[str, int] = {}
+        for silent in self._silent.values():
+            for name, spoke_ns in silent.items():
+                since_ns[name] = max(spoke_ns, since_ns.get(name, 0))
+        self._metrics.silent_sources.set(len(since_ns))
+        self._app.incidents.report(Kind.SOURCE_SILENT, {name: self._text(name, since_ns[name]) for name in since_ns})
+
+    def _text(self, name: str, since_ns: int) -> str:
+        count = sum(each[name].trades for each in self._held.values() if name in each)
+        counted = f" ({count:,} in this worker)" if count else ""
+        return (
+            f"{name} is silent since {iso(since_ns)}, although the other side is not. Trades that wait for it are "
+            f"held{counted} until it has caught up, or until {iso(since_ns + self._terms.limit_ns)}: then they are "
+            "UNMATCHED. Find out why it does not send."
+        )
+
+
+def _held_for(write_batch: TableBatch) -> Mapping[str, _HeldFor]:
+    """The held trades by the source that holds them."""
+    counts: Counter[str] = Counter()
+    stakes: dict[str, dict[str, Decimal]] = defaultdict(dict)
+    for trade in held.all_held(write_batch):
+        counts[trade.held_by] += 1
+        if trade.held.stake is not None:
+            currency = trade.held.currency or ""
+            before = stakes[trade.held_by].get(currency, ZERO)
+            stakes[trade.held_by][currency] = EXACT.add(before, Decimal(trade.held.stake))
+    return {name: _HeldFor(count, stakes[name]) for name, count in counts.items()}
