@@ -28,7 +28,7 @@ def test_the_id_of_the_trade_however_it_is_written(key: bytes | None) -> None:
 )
 def test_another_one_is_shown(key: bytes, shown: str) -> None:
     fact = with_other_key(replace(FACT, extra={"note": "x"}), key)
-    assert fact.extra == {"note": "x", "sent_key": shown}
+    assert (fact.origin.sent_key, fact.extra) == (shown, {"note": "x"})
     assert fact.leg is FACT.leg
 
 

@@ -8,7 +8,6 @@ from traderecon.matching.arrival_hints import FUTURE_NS
 from traderecon.matching.lifecycle import judge_trade
 from traderecon.matching.results import result_of
 from traderecon.records import Fact, Hint, Leg, State
-from traderecon.records.facts import SENT_KEY
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
 
@@ -18,8 +17,11 @@ def hints(*facts: Fact) -> tuple[Hint, ...]:
 
 
 def keyed(leg: Leg) -> Fact:
-    (fact,) = arrived(leg)
-    return replace(fact, extra={SENT_KEY: "T9"})
+    return with_key(*arrived(leg))
+
+
+def with_key(fact: Fact) -> Fact:
+    return replace(fact, origin=replace(fact.origin, sent_key="T9"))
 
 
 @pytest.mark.parametrize(
@@ -58,13 +60,13 @@ def test_they_join_the_other_hints_in_order() -> None:
 
 def test_a_trade_that_waits_has_none() -> None:
     (fact,) = arrived(ours(), received_at_ns=1)
-    verdict = judge_trade([replace(fact, extra={SENT_KEY: "T9"})], 1, FOUNDING).verdict
+    verdict = judge_trade([with_key(fact)], 1, FOUNDING).verdict
     assert (verdict.state, verdict.hints) == (State.PENDING, ())
 
 
 def test_no_event_id_depends_on_them() -> None:
     plain = arrived(ours(), theirs())
-    odd = [replace(fact, extra={SENT_KEY: "T9"}) for fact in arrived(ours(), theirs(), received_at_ns=1)]
+    odd = [with_key(fact) for fact in arrived(ours(), theirs(), received_at_ns=1)]
     results = [result_of(judge_trade(facts, FOREVER_NS, FOUNDING), FOUNDING.stamp()) for facts in (plain, odd)]
     assert results[0].event_id == results[1].event_id
     assert results[1].verdict.hints == (Hint.FUTURE_TIMESTAMP, Hint.KEY_MISMATCH)

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 from traderecon.matching.sides import Sides
 from traderecon.records import Fact, Hint, PnlSnapshot
-from traderecon.records.facts import SENT_KEY
 from traderecon.records.instants import NS_PER_S
 
 FUTURE_NS = 300 * NS_PER_S
@@ -23,7 +22,7 @@ def arrival_hints(facts: Sequence[Fact], sides: Sides) -> tuple[Hint, ...]:
     hints: tuple[Hint, ...] = ()
     for fact in facts:
         leg = fact.leg
-        if fact.extra is not None and SENT_KEY in fact.extra and leg in sides.effective(leg.source):
+        if fact.origin.sent_key and leg in sides.effective(leg.source):
             hints = (*hints, Hint.KEY_MISMATCH)
         if isinstance(leg, PnlSnapshot) or leg.timestamp_ns is None:
             continue

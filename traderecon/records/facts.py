@@ -14,17 +14,15 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 class Origin(msgspec.Struct, frozen=True, gc=False):
     """Coordinates of one record.
 
-    For a file: its name, partition 0, the line as the offset, and 0 for ``received_at_ns``.
+    For a file: its name, partition 0, the line as the offset, and 0 for ``received_at_ns``. ``sent_key``: the record's
+    key, only where it is another id than the trade's.
     """
 
     topic: str
     partition: int
     offset: int
     received_at_ns: int = 0
-
-
-SENT_KEY = "sent_key"
-"""In ``extra``: the record's key, where it is another id than the trade's."""
+    sent_key: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):

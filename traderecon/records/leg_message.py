@@ -72,7 +72,7 @@ Payload = TypeVar("Payload")
 class LegMessage(msgspec.Struct, Generic[Payload], gc=False, omit_defaults=True):
     """A leg, the coordinates of its record, and whether it is effective for its source (``stands``).
 
-    ``granularity`` (fraction digits of its time) and ``hints`` complete its identity.
+    ``granularity`` (fraction digits of its time) and ``hints`` complete its identity. ``sent_key``: see ``Origin``.
     """
 
     payload: Payload
@@ -83,6 +83,7 @@ class LegMessage(msgspec.Struct, Generic[Payload], gc=False, omit_defaults=True)
     stands: bool
     granularity: int = 0
     hints: tuple[HintCode, ...] = ()
+    sent_key: str | msgspec.UnsetType = msgspec.UNSET
 
 
 _encode = msgspec.json.Encoder().encode
@@ -107,6 +108,7 @@ def to_message(fact: Fact, *, stands: bool, extras: bool) -> LegMessage[WrittenP
         stands,
         0 if isinstance(leg, PnlSnapshot) else leg.granularity,
         leg.hints,
+        origin.sent_key,
     )
 
 
@@ -116,7 +118,7 @@ def to_fact(source: Source, message: LegMessage[ReadPayload], record_format: int
     payload = {name: _decode_value(raw) for name, raw in message.payload.items() if name in names}
     received_at_ns = instant(message.received_at) if message.received_at is not None else 0
     extra = {name: raw for name, raw in message.payload.items() if name not in names}
-    origin = Origin(message.topic, message.partition, message.offset, received_at_ns)
+    origin = Origin(message.topic, message.partition, message.offset, received_at_ns, message.sent_key)
     hints = tuple([Hint(code) for code in message.hints])
     return Fact(to_leg(source, payload, message.granularity, hints, record_format), origin, extra or None)
 
