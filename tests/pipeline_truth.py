@@ -16,7 +16,7 @@ from traderecon.records import Hint
 
 LATE_HINTS = {Hint.LATE_CONFIRMATION, Hint.LATE_EXECUTION}
 """Hints that come from the order of arrival."""
-ARRIVAL_HINTS = LATE_HINTS | {Hint.FUTURE_TIMESTAMP, Hint.KEY_MISMATCH}
+ARRIVAL_HINTS = LATE_HINTS | {Hint.FUTURE_TIMESTAMP, Hint.KEY_MISMATCH, Hint.SOURCE_WAS_SILENT}
 """Hints that come from arrival times and keys, which files have not."""
 
 Row = Mapping[str, str]

@@ -50,6 +50,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.records: list[Row] = []
+        self.end = 0
         self.received: Counter[str] = Counter()
 
     def write(self, arrivals: Iterable[Arrival], until_s: int, since_s: int = 0) -> "Journal":
@@ -80,7 +81,12 @@ class Journal:
 
     def append(self, key: bytes | None, value: bytes) -> None:
         """Append a record."""
-        self.records.append(Row(len(self.records), 0, key, value))
+        self.records.append(Row(self.end, 0, key, value))
+        self.end += 1
+
+    def drop(self) -> None:
+        """Remove the records, as retention does; offsets go on."""
+        self.records = []
 
     def batches(self, size: int) -> Iterator[MicroBatch]:
         """The journal in batches of ``size`` records."""

@@ -54,6 +54,8 @@ def work(metrics: Metrics, breaks_open: Gauge, break_age: Histogram) -> None:
     for kind in Kind:
         metrics.incidents.labels(kind).set(0)
     metrics.watermark_ahead.set(0)
+    metrics.silent_sources.set(0)
+    metrics.held_trades.labels("broker_confirmations").set(0)
 
 
 class Scrape(BaseHTTPRequestHandler):

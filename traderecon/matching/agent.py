@@ -165,7 +165,7 @@ class _Matching:
             return
         previous_due_ns = step.previous_due_ns
         if (held_trade := output.silences.find(trade_id)) is not None:
-            if output.silences.explained(step):  # it waits on; the next progress decides whether it is held further
+            if output.silences.sources_of(step):  # it waits on; the next progress decides whether it is held further
                 step = join(existing, trade.last_published, incoming.stored, WITHIN_GRACE_NS, self._rules)
             else:
                 previous_due_ns = held_trade.held.latest_ns

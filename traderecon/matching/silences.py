@@ -54,10 +54,10 @@ class Silences:
 
     @property
     def states(self) -> Mapping[str, SourceState]:
-        """The state of each source at the watermark; none has one if silences are not looked for."""
+        """The state of each source at the watermark; none has one if silences hold nothing."""
         if self._states is None:
-            looked_for = self._terms.limit_ns > 0
-            self._states = states_of(self.activities, self._watermark_ns, self._terms) if looked_for else {}
+            is_on = self._terms.limit_ns > 0
+            self._states = states_of(self.activities, self._watermark_ns, self._terms) if is_on else {}
         return self._states
 
     def released(self) -> Iterator[str]:
@@ -80,7 +80,7 @@ class Silences:
         """The trade, if it is held."""
         return held.find(self._write_batch, self.holding, trade_id) if self.holding else None
 
-    def explained(self, step: TradeStep) -> tuple[str, ...]:
+    def sources_of(self, step: TradeStep) -> tuple[str, ...]:
         """The sources whose silence would explain the break of this step; none for any other step."""
         judgement = step.judgement
         if judgement is None or step.last_published is not None or step.already_published:
@@ -93,7 +93,7 @@ class Silences:
 
         ``step``: what it would be decided to. ``latest_ns``: the latest time, if it was held before and is not now.
         """
-        before, names = self.find(deadline.trade_id), self.explained(step)
+        before, names = self.find(deadline.trade_id), self.sources_of(step)
         if before is not None:
             latest_ns = before.held.latest_ns
         if latest_ns is None:
@@ -136,7 +136,7 @@ class Silences:
 
     def with_hint(self, step: TradeStep) -> TradeStep:
         """The step, with a hint if it decides a trade whose source is silent."""
-        names = self.explained(step)
+        names = self.sources_of(step)
         if step.judgement is None or not any(self.states.get(name, SourceState.SPEAKING).silent for name in names):
             return step
         verdict = step.judgement.verdict

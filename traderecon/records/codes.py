@@ -190,7 +190,7 @@ GIVEN = tuple([reason for reason in Reason if reason not in RESERVED])
 HINT_MEANINGS: dict[Hint, str] = {
     Hint.LATE_CONFIRMATION: "The confirmation arrived after the grace period.",
     Hint.LATE_EXECUTION: "The execution arrived after the grace period: our own record was late.",
-    Hint.SOURCE_WAS_SILENT: "The missing side's source was silent for longer than the limit, so what waited was decided.",
+    Hint.SOURCE_WAS_SILENT: "The source of the missing side was silent for longer than the limit: docs/silence.md.",
     Hint.STALE_VERSION: "An older version of a leg arrived after a newer one; the newer one is effective.",
     Hint.VERSION_GAP: "A version before the effective one never arrived.",
     Hint.CANCEL_UNVERSIONED: "A cancel without a version: it cancels every version of its side.",
