@@ -53,7 +53,7 @@ class Journal:
         self.end = 0
         self.received: Counter[str] = Counter()
 
-    def write(self, arrivals: Iterable[Arrival], until_s: int, since_s: int = 0) -> "Journal":
+    def write(self, arrivals: Iterable[Arrival], until_s: int, since_s: int = 0, epoch: int = 0) -> "Journal":
         """Write legs in the order of their arrival, and a progress at the end of each second."""
         by_second: dict[int, list[Arrival]] = defaultdict(list)
         for arrival in arrivals:
@@ -74,10 +74,21 @@ class Journal:
             self.append(
                 None,
                 encode_journal(
-                    Progress(at_ns, reached, dict.fromkeys(TOPICS.inputs, 1), spoken=spoken.take(at_ns + NS_PER_S))
+                    Progress(
+                        at_ns, reached, dict.fromkeys(TOPICS.inputs, 1), epoch, spoken=spoken.take(at_ns + NS_PER_S)
+                    )
                 ),
             )
         return self
+
+    def reset(self, at_s: int, epoch: int) -> "Journal":
+        """The log's time is reset."""
+        self.append(None, encode_journal(Progress((START_S + at_s) * NS_PER_S, {}, {}, epoch)))
+        return self
+
+    def ns(self, at_s: int) -> int:
+        """A second of log time in nanoseconds since 1970."""
+        return (START_S + at_s) * NS_PER_S
 
     def append(self, key: bytes | None, value: bytes) -> None:
         """Append a record."""
@@ -160,6 +171,11 @@ class Matching:
     def states(self) -> Counter[str]:
         """How many trades have each state by their newest result."""
         return Counter(result.state for result in self.newest().values())
+
+    def keys(self, prefix: bytes) -> list[bytes]:
+        """The keys of the table's rows with a prefix."""
+        table: Any = self.app.tables["trades"]
+        return [key for key, _ in table.write_batch(MicroBatch(TOPICS.legs, 0, [Row(0)])).scan(prefix)]
 
     def incidents(self) -> dict[str, str]:
         """The open incidents."""

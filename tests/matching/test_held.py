@@ -16,7 +16,9 @@ from silence_case import Arrival, Crash, Journal, Matching, Published, matching_
 
 from traderecon.records import Hint, Kind, Reason, State
 from traderecon.records.instants import NS_PER_S
+from traderecon.records.journal import Progress, encode_journal
 from traderecon.rules import FOUNDING
+from traderecon.tables import activities
 
 BATCH = 50
 MISSING = (Reason.MISSING_CONFIRMATION,)
@@ -188,6 +190,31 @@ def test_a_held_trade_that_changes_is_held_further(tmp_path: Path) -> None:
     assert of["T440"][0].at_s > 460
     assert of["T460"][-1].reasons == (Reason.CANCELLED_ONE_SIDE,)
     assert breaks(published) == {"T0", "T420", "T440", "T460", "T880"}
+
+
+def test_after_a_reset_of_time_each_source_counts_as_heard_then(tmp_path: Path) -> None:
+    """An hour ahead, then set back during an outage: what was held is held on, and the backlog resolves it."""
+    ahead_s = 3_600
+    before = [*trades(400, confirmed=lambda due_s: due_s if due_s < 100 else None)]
+    journal = Journal().write([arrival._replace(at_s=arrival.at_s + ahead_s) for arrival in before], 4_000, ahead_s)
+    journal.reset(300, epoch=1)
+    late = [Arrival(400, theirs(trade_id=f"T{number}")) for number in range(200, 400)]
+    goes_on = [*trades(400, first=600, confirmed=lambda due_s: due_s if due_s > 400 else 401)]
+    journal.write([*late, *goes_on], 700, 300, epoch=1)
+    journal.append(None, encode_journal(Progress(journal.ns(9_000), {}, {}, 0, spoken={"executions": 1, "new": 1})))
+    published = run(tmp_path, journal)
+    assert breaks(published) == set()
+    assert len(states(published)) == 800
+
+
+def test_sources_are_known_by_name_up_to_a_bound(tmp_path: Path) -> None:
+    async def check(matching: Matching) -> None:
+        assert len(matching.keys(b"s")) == activities.MAX_SOURCES
+
+    names = {f"executions/{number}": 1 for number in range(activities.MAX_SOURCES + 5)}
+    journal = Journal()
+    journal.append(None, encode_journal(Progress(journal.ns(1), {}, {}, 0, spoken=names)))
+    run(tmp_path, journal, check)
 
 
 GRACE_S, LIMIT_S, FLOOR_S = 20, 60, 5

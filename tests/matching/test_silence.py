@@ -27,7 +27,8 @@ from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING
 
 EXECUTIONS, CONFIRMATIONS, PNL = map(source_name, Source)
-TERMS = SilenceTerms(limit_ns=900 * NS_PER_S, floor_ns=30 * NS_PER_S, grace_ns=60 * NS_PER_S)
+GRACE_NS = 60 * NS_PER_S
+TERMS = SilenceTerms(900 * NS_PER_S, 30 * NS_PER_S, dict.fromkeys(Source, GRACE_NS))
 
 
 def heard(*times_s: int, floor_s: int = 30) -> Activity:
@@ -183,7 +184,7 @@ def test_nothing_is_held_for_ever(ours_s: list[int], theirs_s: list[int], now_s:
     ours, theirs = heard(*ours_s), heard(*theirs_s)
     state = states(now_s, ours=ours, theirs=theirs)[CONFIRMATIONS]
     last_ns = max(theirs.spoke_ns, theirs.resumed_ns, ours.resumed_ns)
-    assert not state.holds or now_s * NS_PER_S < last_ns + TERMS.limit_ns + TERMS.grace_ns
+    assert not state.holds or now_s * NS_PER_S < last_ns + TERMS.limit_ns + GRACE_NS
 
 
 def test_a_missing_side_is_explained_by_its_source_and_what_legs_prove_is_not() -> None:
@@ -215,4 +216,5 @@ def test_the_names_of_a_source(legs: list[object], source: Source, names: tuple[
 
 
 def test_the_terms_are_part_of_an_audited_change_of_rules() -> None:
+    assert TERMS.longest_ns == TERMS.limit_ns + GRACE_NS
     assert TERMS.content() == {"limit_seconds": 900, "floor_seconds": 30}

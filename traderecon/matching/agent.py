@@ -66,7 +66,9 @@ def attach(stage: Stage, rules: Rules, retention_days: int, *, silence_limit_s: 
     table = BatchTable(app, name="trades", partitions=stage.partitions, monotonic=MONOTONIC)
     table.help = "facts, deadlines, watermarks, last published results"
     app.tables.add(table)
-    terms = SilenceTerms(silence_limit_s * NS_PER_S, silence_floor_s * NS_PER_S, rules.grace_ns)
+    terms = SilenceTerms(
+        silence_limit_s * NS_PER_S, silence_floor_s * NS_PER_S, {source: rules.grace_for(source) for source in Source}
+    )
     matching = _Matching(stage, table, rules, retention_days, terms)
     app.catch_up = matching.result_reader.read_back
     app.agent(app.topic(stage.topics.legs, key_type=bytes, value_type=bytes), name="matching")(matching.run)

@@ -36,12 +36,17 @@ _MISSING = frozenset({Reason.MISSING_CONFIRMATION, Reason.MISSING_EXECUTION, Rea
 class SilenceTerms(NamedTuple):
     """``limit_ns``: a silence holds trades for at most this long; 0 holds none. No pause of ``floor_ns`` is too long.
 
-    ``grace_ns``: the grace of a trade, which begins again when its source speaks again.
+    ``graces_ns``: how long a trade waits for each source; again, when that speaks again.
     """
 
     limit_ns: int
     floor_ns: int
-    grace_ns: int
+    graces_ns: Mapping[Source, int]
+
+    @property
+    def longest_ns(self) -> int:
+        """How long after its grace a trade is decided whatever its source does."""
+        return self.limit_ns + max(self.graces_ns.values())
 
     def content(self) -> Mapping[str, int]:
         """What an audited change of rules says about them, in seconds."""
@@ -164,7 +169,8 @@ def _state_of(name: str, activities: Mapping[str, Activity], now_ns: int, terms:
             limit_ns = silent_since_ns(name, activities) + terms.limit_ns
             return SourceState.SILENT if now_ns < limit_ns else SourceState.GIVEN_UP
     if activity.resumed_ns:
-        fresh_ns = max(activity.resumed_ns, activity.late_ns) + terms.grace_ns
+        grace_ns = terms.graces_ns[Source(name.partition("/")[0])]
+        fresh_ns = max(activity.resumed_ns, activity.late_ns) + grace_ns
         if now_ns < min(fresh_ns, activity.resumed_ns + terms.limit_ns):
             return SourceState.CATCHING_UP
     return SourceState.SPEAKING
