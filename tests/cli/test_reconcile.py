@@ -19,6 +19,7 @@ from traderecon.exit_codes import Exit
 from traderecon.present.trade_row import COLUMNS, COUNTS, SENT_TEXT
 
 TERMS = "AAPL,100,190.50,2025-07-26T10:01:23Z"
+HEAD = "trade_id,ticker,quantity,price,timestamp"
 INPUTS = ("--executions", "executions.csv", "--confirmations", "broker_confirmations.csv", "--pnl", "pnl_snapshot.csv")
 NAMES = {"executions.csv", "broker_confirmations.csv", "pnl_snapshot.csv"}
 BAD = "T9,AAPL,no number,1,2025-07-26T10:01:23Z"
@@ -216,6 +217,7 @@ def test_json_beside_a_file_is_the_summary(here: Path) -> None:
         "hints": {},
         "rejects": {"SCHEMA_INVALID": 1},
         "rows": {"executions": 5, "broker_confirmations": 2, "pnl_snapshot": 1},
+        "skipped": {},
         "duplicates": {"executions": 1},
         "totals": [
             {
@@ -673,3 +675,34 @@ def test_a_run_with_a_closed_stdout_does_not_report_breaks(here: Path) -> None:
         assert process.stdout
         process.stdout.close()
     assert process.returncode != Exit.BREAKS
+
+
+def test_rows_marked_as_reconciled_are_skipped_and_counted(here: Path) -> None:
+    (here / "executions.csv").write_text(f"{HEAD},reconciled\nT1,{TERMS},true\nT2,{TERMS},false\n")
+    (here / "broker_confirmations.csv").write_text(f"{HEAD}\nT1,{TERMS}\nT2,{TERMS}\n")
+    result = run(*INPUTS[:4], "--out", "results.csv", "--report", "report.html", "--json")
+    assert result.exit_code == Exit.OK
+    assert "2 rows skipped: their trades were reconciled before" in result.stderr
+    assert "ignored columns" not in result.stderr
+    summary = json.loads(result.stdout)
+    assert (summary["trades"], summary["skipped"]) == (1, {"broker_confirmations": 1, "executions": 1})
+    assert "of trades reconciled before" in (here / "report.html").read_text()
+
+
+def test_no_trade_at_all_fails_only_where_it_is_asked_for(here: Path) -> None:
+    for name in ("executions.csv", "broker_confirmations.csv"):
+        (here / name).write_text(f"{HEAD},reconciled\n")
+    assert run(*INPUTS[:4]).exit_code == Exit.OK
+    assert run(*INPUTS[:4], "--fail-on-empty").exit_code == Exit.BREAKS
+    (here / "executions.csv").write_text(f"{HEAD},reconciled\nT1,{TERMS},true\n")
+    assert run(*INPUTS[:4], "--fail-on-empty").exit_code == Exit.OK
+
+
+def test_a_database_that_is_not_there_or_not_ours_is_refused(here: Path) -> None:
+    small(here)
+    missing = run(*INPUTS, "--against", "nowhere.db")
+    assert missing.exit_code == Exit.INPUT
+    assert "nowhere.db: there is no such file" in missing.stderr
+    assert not (here / "nowhere.db").exists()
+    (here / "other.db").write_text("no database, only text that is long enough to be read as a header of one")
+    assert run(*INPUTS, "--against", "other.db").exit_code == Exit.UNREACHABLE

@@ -12,6 +12,7 @@ from typing import Self
 import msgspec
 import polars as pl
 
+from traderecon.batch.reconciled import COLUMN as RECONCILED
 from traderecon.intake import COLUMNS, MAX_BYTES, STANDARD_SETTINGS, HeaderError, Rows, SourceSettings, reads_plainly
 from traderecon.records import Source
 
@@ -87,7 +88,7 @@ class Input(msgspec.Struct, frozen=True):
     @property
     def unknown_columns(self) -> tuple[str, ...]:
         """The names of the unknown columns."""
-        return tuple(name for name in self.rows().unknown if name)
+        return tuple(name for name in self.rows().unknown if name and name != RECONCILED)
 
     @property
     def plain(self) -> bool:

@@ -11,6 +11,7 @@ import polars as pl
 
 from traderecon.batch.inputs import is_plain
 from traderecon.batch.outputs import Format, frame, write_part
+from traderecon.batch.reconciled import COLUMN, MarkedRow, StoredFacts, as_changed, marked_row, repeated, settle
 from traderecon.batch.split import NO_LINES, Spill
 from traderecon.batch.summary import Break, Summary
 from traderecon.batch.vectorized import Lines, VectorizedRules
@@ -24,12 +25,16 @@ from traderecon.rules import Rules
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What all parts share: rules, output format, folder for the parts, and whether vectorized rules may be used."""
+    """What all parts share: rules, output format, folder for the parts, and whether vectorized rules may be used.
+
+    ``stored``: how to ask for the facts of trades that were reconciled before; None: only the marks of the rows count.
+    """
 
     rules: Rules
     form: Format
     folder: Path
     vectorized: bool
+    stored: StoredFacts | None = None
 
 
 class Chunks(msgspec.Struct, frozen=True):
@@ -76,15 +81,19 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> PartResult:
         summary.rows[file.source] += len(part)
         summary.lines[index] += len(part)
     tables = []
-    vectorized = VectorizedRules.of(job.rules) if job.vectorized else None
+    vectorized = VectorizedRules.of(job.rules) if job.vectorized and job.stored is None else None
     if vectorized is not None and all(map(is_plain, decoders)):
         result = vectorized.judge(_by_source(files, lines))
         result.add_to(summary)
         tables.append(result.rows())
         summary.breaks += _breaks(files, decoders, _by_file(files, result.worst), job.rules)
         lines = _by_file(files, result.others)
-    trades, rejects = _collect(files, decoders, lines, summary)
-    tables.append(frame(_judge(trades, job.rules, summary)))
+    changed: frozenset[str] = frozenset()
+    if job.stored is not None or any(COLUMN in rows.columns for rows in decoders):
+        trades, changed, rejects = _collect_unreconciled(files, decoders, lines, summary, job.stored)
+    else:
+        trades, rejects = _collect(files, decoders, lines, summary)
+    tables.append(frame(_judge(trades, job.rules, summary, changed)))
     path = job.folder / f"rows-{number:06d}"
     write_part(job.form, pl.concat(tables).sort("trade_id"), path)
     return PartResult(path, _write_rejects(job.folder / f"rejects-{number:06d}", rejects), summary)
@@ -134,11 +143,49 @@ def _collect(
     return trades, rejects
 
 
-def _judge(trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary) -> list[tuple[str, ...]]:
+def _collect_unreconciled(
+    files: list[Chunks],
+    decoders: list[Rows],
+    lines: list[pl.DataFrame],
+    summary: Summary,
+    stored: StoredFacts | None,
+) -> tuple[dict[str, tuple[Fact, ...]], frozenset[str], list[list[Rejected]]]:
+    """As ``_collect``, without the trades that were reconciled before; and those of them that have changed since."""
+    marked: dict[str, list[MarkedRow]] = {}
+    rejects: list[list[Rejected]] = [[] for _ in files]
+    for file, rows, part, rejected in zip(files, decoders, lines, rejects, strict=True):
+        has_column = COLUMN in rows.columns
+        for number, line in part.select("number", "line").sort("number").iter_rows():
+            fact = rows.decode(line, Origin(file.name, 0, number))
+            row_or_reject = fact if isinstance(fact, Rejected) else marked_row(fact, has_column=has_column)
+            if isinstance(row_or_reject, Rejected):
+                rejected.append(row_or_reject)
+            else:
+                marked.setdefault(row_or_reject.fact.leg.trade_id, []).append(row_or_reject)
+    matches = {} if stored is None else stored(list(marked))
+    trades: dict[str, tuple[Fact, ...]] = {}
+    changed = set()
+    for trade_id, of_trade in marked.items():
+        settled = settle(of_trade, matches.get(trade_id), asked=stored is not None)
+        if not settled.facts:
+            summary.skipped.update(it.fact.leg.source for it in of_trade)
+            continue
+        trades[trade_id] = settled.facts
+        summary.duplicates.update(repeated(of_trade))
+        if settled.changed:
+            changed.add(trade_id)
+    return trades, frozenset(changed), rejects
+
+
+def _judge(
+    trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary, changed: frozenset[str] = frozenset()
+) -> list[tuple[str, ...]]:
     rows = []
     for trade_id, facts in trades.items():
         sides = sides_of(facts, last_wins=rules.last_wins)
         verdict = judge(sides, FOREVER_NS, rules)
+        if trade_id in changed:
+            verdict = as_changed(verdict)
         if sides.execution is None and sides.confirmation is None:
             summary.pnl_alone += 1
         else:

@@ -24,6 +24,7 @@ import msgspec
 from traderecon.batch.inputs import Input, names_of
 from traderecon.batch.outputs import Format, join_parts, replace_when_done
 from traderecon.batch.part import Chunks, Job, PartResult, judge_part, start_worker
+from traderecon.batch.reconciled import StoredFacts
 from traderecon.batch.split import CHUNK_BYTES, boundaries, split
 from traderecon.batch.summary import Reject, Summary
 from traderecon.batch.vectorized import VectorizedRules
@@ -48,7 +49,8 @@ class Run(msgspec.Struct, frozen=True):
 
     ``out`` None is stdout. ``rejects`` is written if there are any, with ``keep_empty`` always; without it, an older
     file is removed, so that it is not mistaken for this run's. ``processors``: number of processes, None the fastest;
-    ``vectorized`` False has the core judge every trade, slower but with the same result.
+    ``vectorized`` False has the core judge every trade, slower but with the same result. ``stored`` tells which trades
+    were reconciled before; then the core judges every trade.
     """
 
     inputs: list[Input]
@@ -59,6 +61,7 @@ class Run(msgspec.Struct, frozen=True):
     keep_empty: bool = True
     processors: int | None = None
     vectorized: bool = True
+    stored: StoredFacts | None = None
 
     @property
     def bytes_to_do(self) -> int:
@@ -74,7 +77,7 @@ def reconcile(run: Run, advance: Advance) -> Summary:
         folder = Path(temporary)
         in_memory = count == 1 and sum(file.size for file in run.inputs) <= MAX_IN_MEMORY_BYTES
         files = _split(run, bounds, None if in_memory else folder, map_, advance)
-        job = Job(run.rules, run.form, folder, run.vectorized)
+        job = Job(run.rules, run.form, folder, run.vectorized, run.stored)
         parts = _judge(job, files, len(bounds) + 1, map_, advance)
         summary = Summary()
         for part in parts:
@@ -88,7 +91,12 @@ def reconcile(run: Run, advance: Advance) -> Summary:
 
 def _fastest_count(run: Run) -> int:
     """One process if everything is vectorized and fits in memory: Polars uses all processors by itself."""
-    vectorized = run.vectorized and VectorizedRules.of(run.rules) is not None and all(file.plain for file in run.inputs)
+    vectorized = (
+        run.vectorized
+        and run.stored is None
+        and VectorizedRules.of(run.rules) is not None
+        and all(file.plain for file in run.inputs)
+    )
     if vectorized and sum(file.size for file in run.inputs) <= MAX_IN_MEMORY_BYTES:
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -54,16 +54,18 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
 class Summary(msgspec.Struct):
     """Counts over all judged trades.
 
-    ``rows``: data lines per source; ``lines``: per index of the file; ``duplicates``: lines that repeat a fact exactly;
-    ``outranked``: lines dropped because a side keeps only its highest facts; ``minutes``, ``break_minutes``: trades and
-    breaks per minute of event time (UTC, since 1970); ``pnl_alone``: trades with only a pnl snapshot, which get no
-    verdict; ``totals``: control totals per broker and currency.
+    ``rows``: data lines per source; ``lines``: per index of the file; ``duplicates``: lines that repeat a fact
+    exactly; ``skipped``: lines of trades that were reconciled before; ``outranked``: lines dropped because a side
+    keeps only its highest facts; ``minutes``, ``break_minutes``: trades and breaks per minute of event time (UTC,
+    since 1970); ``pnl_alone``: trades with only a pnl snapshot, which get no verdict; ``totals``: control totals
+    per broker and currency.
     """
 
     rows: Counter[Source] = msgspec.field(default_factory=Counter)
     lines: Counter[int] = msgspec.field(default_factory=Counter)
     duplicates: Counter[Source] = msgspec.field(default_factory=Counter)
     outranked: Counter[Source] = msgspec.field(default_factory=Counter)
+    skipped: Counter[Source] = msgspec.field(default_factory=Counter)
     rejected: Counter[RejectCode] = msgspec.field(default_factory=Counter)
     states: Counter[State] = msgspec.field(default_factory=Counter)
     reasons: Counter[Reason] = msgspec.field(default_factory=Counter)

@@ -8,7 +8,7 @@ import json
 import os
 import webbrowser
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -16,10 +16,12 @@ from typing import NamedTuple, TypeVar
 import click
 
 from traderecon import __version__, clock
+from traderecon.addresses import sqlite_url
 from traderecon.batch.inputs import Input, InputError, names_of
 from traderecon.batch.outputs import Format, replace_when_done
-from traderecon.batch.reconcile import Run
+from traderecon.batch.reconcile import Advance, Run
 from traderecon.batch.reconcile import reconcile as run_batch
+from traderecon.batch.reconciled import StoredFacts
 from traderecon.batch.summary import Summary
 from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import NamedFile, expand
@@ -32,6 +34,7 @@ from traderecon.records.words import Word
 from traderecon.settings import has_display
 
 Code = TypeVar("Code", bound=Word)
+Answer = TypeVar("Answer")
 
 _FILE = click.Path(path_type=Path)
 _FALLBACK_REJECTS = Path("traderecon.rejects.csv")
@@ -59,6 +62,13 @@ _LONG_BYTES = 10_000_000
 @click.option("--open", "open_report", is_flag=True, help="Open the report in a browser.")
 @click.option("--fail-on-breaks", is_flag=True, help="Exit 1 if there are breaks; rejected rows do not count.")
 @click.option("--fail-on-rejects", is_flag=True, help="Exit 1 if a row was rejected.")
+@click.option("--fail-on-empty", is_flag=True, help="Exit 1 if there is no trade: none was judged and none skipped.")
+@click.option(
+    "--against",
+    metavar="DATABASE",
+    help="Skip trades that this database holds as matched; a file, or sqlite:///path. Without it, trades whose rows "
+    "are marked in a column `reconciled`.",
+)
 @click.option(
     "--processors",
     "count",
@@ -77,6 +87,8 @@ def reconcile(
     open_report: bool,
     fail_on_breaks: bool,
     fail_on_rejects: bool,
+    fail_on_empty: bool,
+    against: str | None,
     count: int | None,
     as_json: bool,
 ) -> None:
@@ -89,11 +101,13 @@ def reconcile(
     _check_report(report, open_report=open_report)
     files = _input_files({Source.EXECUTIONS: executions, Source.CONFIRMATIONS: confirmations, Source.PNL: pnl})
     outputs = _Outputs(out, form, rejects, report)
-    run = _prepare(files, outputs, count)
+    run = _prepare(files, outputs, count, against)
     summary = _reconcile(run, report, as_json=as_json)
     if report and open_report and has_display():
         webbrowser.open(report.resolve().as_uri())
-    if (fail_on_breaks and summary.break_count) or (fail_on_rejects and summary.rejected):
+    empty = not summary.trades and not summary.skipped
+    failed = (fail_on_breaks and summary.break_count, fail_on_rejects and summary.rejected, fail_on_empty and empty)
+    if any(failed):
         raise click.exceptions.Exit(Exit.BREAKS)
 
 
@@ -127,7 +141,9 @@ def _input_files(patterns: Mapping[Source, tuple[str, ...]]) -> list[tuple[Sourc
     return [(source, file) for source, names in patterns.items() for file in expand(names)]
 
 
-def _prepare(files: list[tuple[Source, NamedFile]], outputs: _Outputs, processors: int | None) -> Run:
+def _prepare(
+    files: list[tuple[Source, NamedFile]], outputs: _Outputs, processors: int | None, against: str | None
+) -> Run:
     """Check rules, paths and inputs; an invalid one ends the command."""
     rules, rules_file = effective_rules()
     sources = effective_sources(effective_settings())
@@ -144,14 +160,41 @@ def _prepare(files: list[tuple[Source, NamedFile]], outputs: _Outputs, processor
         rejects=outputs.rejects_file,
         keep_empty=bool(outputs.rejects or outputs.results),
         processors=processors,
+        stored=_stored_matches(against) if against else None,
     )
+
+
+def _stored_matches(against: str) -> StoredFacts:
+    """The matches of a database given as a path or URL; one that cannot be read ends the command."""
+    from traderecon.sink.database import file_path
+    from traderecon.sink.stored_matches import StoredMatches
+
+    url = against if "://" in against else sqlite_url(Path(against))
+    path = _read_database(against, lambda: file_path(url))
+    if not path.is_file():
+        fail(Exit.INPUT, f"{against}: there is no such file: give the database of a worker (traderecon.db)")
+    matches = StoredMatches(url)
+    _read_database(against, matches.require_readable)
+    return matches
+
+
+def _read_database(against: str, call: Callable[[], Answer]) -> Answer:
+    from traderecon.sink.database import StoreError
+    from traderecon.sink.queries import UNREADABLE
+
+    try:
+        return call()
+    except StoreError as error:
+        fail(Exit.UNREACHABLE, f"{against}: {error}")
+    except UNREADABLE as error:
+        fail(Exit.UNREACHABLE, f"{against}: the database cannot be read ({error})")
 
 
 def _reconcile(run: Run, report: Path | None, *, as_json: bool) -> Summary:
     """Run the batch and write its outputs; a file that cannot be written ends the command."""
     try:
         with progress(run.bytes_to_do, "reconciling", long=_LONG_BYTES) as advance:
-            summary = run_batch(run, advance)
+            summary = _run(run, advance)
         _print_summary(summary, run)
         if as_json and run.out:
             click.echo(json.dumps(_to_json(summary)))
@@ -166,6 +209,13 @@ def _reconcile(run: Run, report: Path | None, *, as_json: bool) -> Summary:
             "file or a complete new one; run the command again",
         )
     return summary
+
+
+def _run(run: Run, advance: Advance) -> Summary:
+    """The batch; a database that cannot be read ends the command."""
+    if run.stored is None:
+        return run_batch(run, advance)
+    return _read_database("--against", lambda: run_batch(run, advance))
 
 
 def _form(out: Path | None, *, as_json: bool) -> Format:
@@ -203,6 +253,8 @@ def _print_summary(summary: Summary, run: Run) -> None:
     say(counted(summary.trades, "trade") + (f": {states}" if states else ""))
     for reason, count in _most_frequent_first(summary.reasons):
         say(f"  {count:>9,} {reason}")
+    if skipped := summary.skipped.total():
+        say(f"{counted(skipped, 'row')} skipped: their trades were reconciled before")
     if rejected := summary.rejected.total():
         say(f"{counted(rejected, 'row')} rejected, see {run.rejects}")
     if run.out:
@@ -219,6 +271,7 @@ def _to_json(summary: Summary) -> dict[str, object]:
         "hints": dict(_most_frequent_first(summary.hints)),
         "rejects": dict(_most_frequent_first(summary.rejected)),
         "rows": dict(_most_frequent_first(summary.rows)),
+        "skipped": dict(_most_frequent_first(summary.skipped)),
         "duplicates": dict(_most_frequent_first(summary.duplicates)),
         "totals": [
             {"broker": account.broker or None, "currency": account.currency or None, **_amounts(totals)}

@@ -180,7 +180,6 @@ RESERVED = frozenset(
     {
         Reason.AMBIGUOUS_MATCH,
         Reason.GROUP_PENDING,
-        Reason.RECONCILED_ROW_CHANGED,
         Reason.MANUAL_UNMATCH,
     }
 )
