@@ -139,7 +139,9 @@ def test_a_matching_worker_with_other_rules_waits_and_logs_it(installation: Inst
     again = installation.start_ready()
     send(installation, range(20, 60))
     stored(installation, 60)
-    changes = installation.rows("SELECT journal_partition, before_sha256, after_sha256, difference FROM rules_changes")
+    changes = installation.rows(
+        "SELECT journal_partition, before_sha256, after_sha256, difference FROM rules_changes WHERE before_sha256 <> ''"
+    )
     assert {row[0] for row in changes} == {0, 1, 2, 3}
     assert len(changes) == 4
     assert {row[1:] for row in changes} == {(*changes[0][1:3], '{"grace_ns":[2000000000,7000000000]}')}

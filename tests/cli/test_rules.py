@@ -10,9 +10,14 @@ from click.testing import CliRunner, Result
 
 from traderecon.cli import command
 from traderecon.exit_codes import Exit
+from traderecon.records.action import RulesChange, encode_action, rules_change
 from traderecon.rules import FOUNDING
-from traderecon.rules.content import content
+from traderecon.rules.content import as_json, content
 from traderecon.rules.file import parse_rules
+from traderecon.sink.store import Store
+from traderecon.topics import topics
+from traderecon.transport import MicroBatch
+from traderecon.transport.log import Record
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -199,3 +204,71 @@ def test_an_invalid_file_in_force_is_a_refused_configuration(here: Path, monkeyp
     result = run("show")
     assert (result.exit_code, result.stdout) == (Exit.CONFIG, "")
     assert "desk.toml:4:1: checks.commision is not known" in result.stderr
+
+
+def stored(here: Path, *changes: RulesChange) -> None:
+    """A database with these records."""
+    store = Store.open(f"sqlite:///{here / 'traderecon.db'}")
+    try:
+        store.prepare()
+        records = [
+            Record(offset, offset, change.key, encode_action(change), ()) for offset, change in enumerate(changes)
+        ]
+        store.take(MicroBatch(topics().actions, 0, records))
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def database(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRADERECON_DATABASE_URL", f"sqlite:///{here / 'traderecon.db'}")
+    return here
+
+
+def first(text: str, sha256: str | None = None) -> RulesChange:
+    parsed = parse_rules(text)
+    return rules_change(0, 7, None, (sha256 or parsed.stamp().sha256, content(parsed)), as_json(parsed))
+
+
+def test_the_rules_of_a_result_come_from_the_database(database: Path) -> None:
+    stored(database, first(DESK))
+    sha256 = parse_rules(DESK).stamp().sha256
+    on_record = shown("--sha256", sha256[:12])
+    assert (on_record["name"], on_record["sha256"], on_record["source"]) == ("desk-7", sha256, "the database")
+    assert on_record["content"] == shown_of(DESK)
+    (place,) = on_record["in_force"]
+    assert (place["partition"], place["offset"]) == (0, 7)
+
+
+def shown_of(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(content(parse_rules(text))))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--sha256", "12345678"], Exit.INPUT, "begins with 12345678: none"),
+        (["--sha256", "a" * 8], Exit.INPUT, "were recorded by a version that wrote no text of them"),
+        (["--sha256", "b" * 64], Exit.BREAKS, "have another sha256: the database was changed"),
+        (["--sha256", "c" * 8], Exit.INPUT, f"{'c' * 63}d, {'c' * 63}e. Give that of one result"),
+        (["--sha256", "1234"], Exit.USAGE, "give at least 8 hexadecimal digits"),
+        (["--sha256", "%" * 8], Exit.USAGE, "give at least 8 hexadecimal digits"),
+        (["--sha256", "a" * 8, "desk.toml"], Exit.USAGE, "FILE and --sha256 exclude each other"),
+    ],
+)
+def test_rules_that_are_not_on_record(database: Path, arguments: list[str], code: Exit, message: str) -> None:
+    stored(
+        database,
+        rules_change(0, 0, ("0" * 64, {}), ("a" * 64, {})),
+        first(DESK, "b" * 64),
+        first(DESK, "c" * 63 + "d"),
+        first(DESK, "c" * 63 + "e"),
+    )
+    result = run("show", *arguments)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+
+
+def test_without_a_database_no_rules_are_found(database: Path) -> None:
+    assert run("show", "--sha256", "a" * 64).exit_code == Exit.UNREACHABLE

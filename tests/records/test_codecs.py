@@ -4,6 +4,7 @@ import ast
 from collections.abc import Callable
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +78,16 @@ number = st.integers(0, 2**63 - 1)
 optional = st.none() | text
 ACTIONS: dict[type, st.SearchStrategy[Any]] = {
     DeadLetterAction: st.builds(DeadLetterAction, text, st.sampled_from(Deed), text, text, text, text, text),
-    RulesChange: st.builds(RulesChange, text, number, number, text, text, st.dictionaries(text, st.tuples(text, text))),
+    RulesChange: st.builds(
+        RulesChange,
+        text,
+        number,
+        number,
+        text,
+        text,
+        st.dictionaries(text, st.tuples(text, text)),
+        st.just(msgspec.UNSET) | st.dictionaries(text, text),
+    ),
     Hold: st.builds(Hold, text, text, text, text, text) | st.builds(Hold, text, text, text, text, ticker=text),
     Release: st.builds(Release, text, text, text, text),
     Purge: st.builds(Purge, text, text, number, number, text, text, text),

@@ -31,6 +31,14 @@ def test_a_change_of_rules_is_decoded() -> None:
     assert decode_action(encode_action(change)) == decode_action(encode_action(change)) == change
 
 
+def test_the_first_rules_on_record_differ_from_nothing() -> None:
+    rules = {"name": "x", "checks": [{"check": "ticker"}]}
+    first = rules_change(2, 0, None, ("b", {"grace": 2}), rules)
+    assert (first.before, first.after, first.difference, first.rules) == ("", "b", {}, rules)
+    assert decode_action(encode_action(first)) == first
+    assert first.action_id != rules_change(2, 0, ("a", {}), ("b", {}), rules).action_id
+
+
 def test_holds_and_releases_are_decoded() -> None:
     hold, release = action(Hold, trade_id="T1", ticker=None), action(Release)
     assert decode_action(encode_action(hold)) == decode_action(encode_action(hold)) == hold

@@ -20,6 +20,7 @@ from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.digest import sha256
 from traderecon.sink.file_identity import file_identity
 from traderecon.sink.queries import Queries
+from traderecon.sink.rules_queries import recorded_rules
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
 from traderecon.transport.log import Record
@@ -135,3 +136,28 @@ def test_a_change_of_the_rules_is_stored_once_with_what_differs(store: Store) ->
         ).all()
     assert [tuple(row) for row in rows] == [(3, 40, "a" * 64, "b" * 64, '{"grace_ns":[60,5]}', value.decode())]
     assert msgspec.json.decode(value)["about"] == "rules"
+
+
+def test_the_text_of_rules_is_found_by_their_sha256(store: Store) -> None:
+    rules = {"name": "x", "checks": []}
+    changes = [
+        rules_change(0, 0, None, ("a" * 64, {}), rules),
+        rules_change(1, 5, None, ("a" * 64, {}), rules),
+        rules_change(0, 7, ("a" * 64, {}), ("ab" + "c" * 62, {}), {"name": "y"}),
+        rules_change(0, 9, ("ab" + "c" * 62, {}), ("d" * 64, {})),
+        rules_change(0, 11, ("d" * 64, {}), ("a" * 64, {}), rules),
+    ]
+    records = [Record(place, place + 1, change.key, encode_action(change), ()) for place, change in enumerate(changes)]
+    store.take(MicroBatch(TOPICS.actions, 0, records))
+
+    def found(prefix: str) -> list[tuple[str, object, list[tuple[int, int]]]]:
+        return [
+            (one.sha256[:3], one.rules, [place[:2] for place in one.since])
+            for one in recorded_rules(store.engine, prefix)
+        ]
+
+    whole = ("aaa", rules, [(0, 0), (1, 5), (0, 11)])
+    assert found("a" * 64) == found("aa") == [whole]
+    assert found("a") == [whole, ("abc", {"name": "y"}, [(0, 7)])]
+    assert found("d") == [("ddd", None, [(0, 9)])]
+    assert found("e") == found("%") == []

@@ -1,32 +1,27 @@
 """``traderecon dead-letters``: list, show, replay and discard rejected records."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 import msgspec
 
-from traderecon.addresses import sqlite_path
 from traderecon.cli import attribution
 from traderecon.cli.broker import run
 from traderecon.cli.console import counted, fail, printable, say
 from traderecon.cli.decisions import Decider, Decision, Outcome, bytes_of
+from traderecon.cli.local_database import readable_database
 from traderecon.cli.rules import effective_settings
 from traderecon.client.connection import connected
 from traderecon.exit_codes import Exit
 from traderecon.records import RejectCode
 from traderecon.records.action import Deed
 from traderecon.records.dead_letter import dead_letter_id
-from traderecon.records.formats import OtherFormat
-from traderecon.settings import Settings
-from traderecon.sink.database import StoreError, to_store_error
 from traderecon.sink.dead_letter_queries import parse_dead_letter_id, sent_record
 from traderecon.sink.filters import DeadLetterFilter, DeadLetterState
-from traderecon.sink.queries import UNREADABLE, Queries
+from traderecon.sink.queries import Queries
 from traderecon.sink.rows import DeadLetterRecord, DeadLetterRow
-from traderecon.sink.store import Store
 from traderecon.topics import topics
 
 SHOWN_BYTES = 4_096
@@ -60,7 +55,7 @@ def dead_letters() -> None:
 def list_(*, code: str | None, topic: str, state: str | None, limit: int, as_json: bool) -> None:
     """List dead letters, newest first: ID, state, code, and the error."""
     criteria = DeadLetterFilter(code or "", topic, state or "")
-    with _database(effective_settings()) as queries:
+    with readable_database(effective_settings()) as queries:
         rows = [row for row in queries.rows(criteria, limit=limit) if isinstance(row, DeadLetterRow)]
         total = queries.count(criteria)
     if as_json:
@@ -79,7 +74,7 @@ def list_(*, code: str | None, topic: str, state: str | None, limit: int, as_jso
 @_JSON
 def show(*, dead_letter: str, as_json: bool) -> None:
     """Show a dead letter with its record and the decisions about it."""
-    with _database(effective_settings()) as queries:
+    with readable_database(effective_settings()) as queries:
         (record,) = _records(queries, (dead_letter,))
     if as_json:
         actions = [msgspec.to_builtins(action) for action in record.actions]
@@ -148,7 +143,7 @@ def _decide(decision: Decision, select: Callable[[Queries], Sequence[str]], *, d
                     if not as_json:
                         _print(decision, outcome, dry=dry)
 
-    with _database(settings) as queries:
+    with readable_database(settings) as queries:
         ids = list(dict.fromkeys(select(queries)))
         batches = [ids[first : first + BATCH_SIZE] for first in range(0, len(ids), BATCH_SIZE)]
         for batch in batches:
@@ -196,29 +191,6 @@ def _open_ids(queries: Queries, code: str) -> list[str]:
     """The IDs of the open dead letters with a code, oldest first."""
     criteria = DeadLetterFilter(code=code, state=DeadLetterState.OPEN)
     return [_id(row) for rows in queries.stream(criteria) for row in rows if isinstance(row, DeadLetterRow)][::-1]
-
-
-@contextmanager
-def _database(settings: Settings) -> Iterator[Queries]:
-    """The database for reading; ends the command if it cannot be read."""
-    try:
-        store = Store.existing(settings.database_url)
-        try:
-            store.prepare()
-        finally:
-            store.close()
-        queries = Queries.open(settings.database_url)
-        try:
-            yield queries
-        finally:
-            queries.close()
-    except StoreError as error:
-        fail(error.code, error.message)
-    except OtherFormat as error:
-        fail(error.exit_code, str(error))
-    except UNREADABLE as error:
-        store_error = to_store_error(str(sqlite_path(settings.database_url)), getattr(error, "orig", error))
-        fail(store_error.code, store_error.message)
 
 
 def _id(row: DeadLetterRow) -> str:

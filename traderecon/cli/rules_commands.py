@@ -1,15 +1,18 @@
 """``traderecon rules``: what a rules file says, and whether it is one."""
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from traderecon.cli.console import counted, fail, printable, say
-from traderecon.cli.rules import effective_rules
+from traderecon.cli.rules import effective_rules, effective_settings
 from traderecon.exit_codes import Exit
+from traderecon.records.digest import sha256 as digest
 from traderecon.records.numbers import EXACT, plain
 from traderecon.rules import Rules
 from traderecon.rules.content import content
@@ -17,6 +20,7 @@ from traderecon.rules.file import RulesError
 from traderecon.rules.severity import SeverityRow
 from traderecon.sourcebook import parse_file
 
+_HEX = re.compile(r"[0-9a-f]{8,64}")
 _FILE = click.Path(path_type=Path)
 
 
@@ -54,13 +58,21 @@ def check(file: Path, *, as_json: bool) -> None:
 
 @rules.command()
 @click.argument("file", type=_FILE, required=False)
+@click.option("--sha256", metavar="HASH", help="The rules of a result in the database, by the first digits.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def show(file: Path | None, *, as_json: bool) -> None:
+def show(file: Path | None, *, sha256: str | None, as_json: bool) -> None:
     """Print the rules in plain words.
 
-    Those of FILE, or without it those in force, with the grace period of the settings.
+    Those of FILE, or without it those in force, with the grace period of the settings. With --sha256 those that were in
+    force when a result was published: the database has the text of all rules that judged a trade.
     """
-    if file is None:
+    since: list[dict[str, Any]] = []
+    if sha256 is not None:
+        if file is not None:
+            raise click.UsageError("FILE and --sha256 exclude each other.")
+        shown, since = _on_record(sha256)
+        origin = "the database"
+    elif file is None:
         shown, source = effective_rules()
         origin = "built in" if source is None else str(source)
     else:
@@ -68,7 +80,7 @@ def show(file: Path | None, *, as_json: bool) -> None:
             shown, origin = parse_file(_read(file))[0], str(file)
         except RulesError as error:
             fail(Exit.INPUT, "\n".join(error.lines(str(file))))
-    description = describe(shown, origin)
+    description = {**describe(shown, origin), **({"in_force": since} if since else {})}
     if as_json:
         click.echo(json.dumps(description, ensure_ascii=False))
     else:
@@ -118,6 +130,9 @@ def printable_text(description: dict[str, Any]) -> str:
         lines.append(f"  {'':<{width}}  {check['requires']} Otherwise {check['reason']}.")
     if description["off"]:
         lines += ["", f"Off: {', '.join(description['off'])}"]
+    if places := description.get("in_force"):
+        lines += ["", "In force, by partition of the journal, from an offset on:"]
+        lines += [f"  {place['partition']}  from {place['offset']}, recorded {place['at']}" for place in places]
     if description["severity"]:
         lines += ["", "Severity, by the first row that fits, else by the reason:"]
         lines += [f"  {row}" for row in description["severity"]]
@@ -138,6 +153,29 @@ def _breaks_of(row: SeverityRow) -> str:
     if row.open_hours is not None:
         words.append(f"open {row.open_hours} h")
     return ", ".join(words)
+
+
+def _on_record(prefix: str) -> tuple[Rules, list[dict[str, Any]]]:
+    """The rules in the database whose sha256 begins like this, and from where on they were in force."""
+    if not _HEX.fullmatch(prefix):
+        raise click.UsageError(f"--sha256 is {prefix!r}: give at least 8 hexadecimal digits, as in a result.")
+    # Slow to import, and only needed here.
+    from traderecon.cli.local_database import readable_database
+    from traderecon.sink.rules_queries import recorded_rules
+
+    with readable_database(effective_settings()) as queries:
+        found = recorded_rules(queries.engine, prefix)
+    if len(found) != 1:
+        listed = ", ".join(rules.sha256 for rules in found) or "none"
+        fail(Exit.INPUT, f"rules on record whose sha256 begins with {prefix}: {listed}. Give that of one result.")
+    (recorded,) = found
+    if recorded.rules is None:
+        text = "were recorded by a version that wrote no text of them: look for their file in your own archive"
+        fail(Exit.INPUT, f"the rules {recorded.sha256} {text}")
+    if digest(msgspec.json.encode(recorded.rules, order="sorted")) != recorded.sha256:
+        fail(Exit.BREAKS, f"the rules on record as {recorded.sha256} have another sha256: the database was changed")
+    since = [{"partition": partition, "offset": offset, "at": at} for partition, offset, at in recorded.since]
+    return msgspec.convert(recorded.rules, Rules), since
 
 
 def _seconds(duration_ns: int) -> str:

@@ -33,7 +33,7 @@ from traderecon.records.instants import NS_PER_DAY, NS_PER_S
 from traderecon.records.journal import decode_progress
 from traderecon.records.result_message import encode_result
 from traderecon.rules import Rules
-from traderecon.rules.content import content
+from traderecon.rules.content import as_json, content
 from traderecon.stage import Stage
 from traderecon.tables import MONOTONIC, BatchTable, TableBatch, closed, deadlines, held, trades, watermarks
 from traderecon.tables import rules as rules_rows
@@ -83,7 +83,8 @@ class _Matching:
         self._table, self._rules, self._stamp = table, rules, rules.stamp()
         self._retention_ns = retention_days * NS_PER_DAY
         rules_content = {**content(rules), "retention_days": retention_days, "silence": terms.content()}
-        self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, rules_content)
+        self._rules_row = rules_rows.RulesRow(rules.name, self._stamp.sha256, rules_content, recorded=True)
+        self._whole_rules = as_json(rules)
         self.result_reader = ResultReader(stage.app, stage.topics, table)
         self._trade_cache = trades.TradeCache()
         self._terms, self._status_report = terms, StatusReport(stage, terms)
@@ -93,7 +94,7 @@ class _Matching:
         async for batch in batches:
             write_batch = self._table.write_batch(batch)
             last_rules = rules_rows.get(write_batch)
-            if last_rules is not None and last_rules != self._rules_row:
+            if last_rules is not None and last_rules.differs(self._rules_row):
                 await self.result_reader.read_on(batch.partition)
                 write_batch = self._table.write_batch(batch)
             output = BatchOutput(write_batch, self._trade_cache.trades(write_batch), batch, self._topics, self._terms)
@@ -123,28 +124,35 @@ class _Matching:
             await output.write_batch.write()
 
     async def _record_rules_change(self, output: BatchOutput) -> None:
-        """If other rules judged this partition's last batch, publish the change before these rules judge anything."""
+        """If other rules judged this partition's last batch, publish the change before these rules judge anything.
+
+        The first rules that judge are published, too, so that the text of the rules of any result is on record.
+        """
         if output.first >= output.batch.span.stop:
             return
-        current = self._rules_row
-        previous = rules_rows.put(output.write_batch, current)
-        if previous is None:
+        current, previous = self._rules_row, rules_rows.get(output.write_batch)
+        if previous == current:
             return
+        rules_rows.put(output.write_batch, current)
+        changed = previous is not None and previous.differs(current)
         change = rules_change(
             output.batch.partition,
             output.first,
-            (previous.sha256, previous.content),
+            (previous.sha256, previous.content) if previous is not None and changed else None,
             (current.sha256, current.content),
+            self._whole_rules,
         )
-        logger.warning(
-            "%s[%s]: rules changed from %s to %s at offset %s: %s",
-            output.batch.topic,
-            output.batch.partition,
-            change.before,
-            change.after,
-            change.offset,
-            ", ".join(change.difference) or "only the name differs",
-        )
+        if changed:
+            self._metrics.rules_changed.set(clock.now_ns() / NS_PER_S)
+            logger.warning(
+                "%s[%s]: rules changed from %s to %s at offset %s: %s",
+                output.batch.topic,
+                output.batch.partition,
+                change.before,
+                change.after,
+                change.offset,
+                ", ".join(change.difference) or "only the name differs",
+            )
         partition = partition_for(change.key, self._app.conf.topic_partitions)
         await self._app.append(self._topics.actions, partition, [Outgoing(change.key, encode_action(change))])
 

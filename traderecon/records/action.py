@@ -51,10 +51,12 @@ class DeadLetterAction(msgspec.Struct, frozen=True):
 
 
 class RulesChange(msgspec.Struct, frozen=True):
-    """From the journal offset ``offset`` on, other rules were in force.
+    """From the journal offset ``offset`` on, other rules were in force, or the first ones.
 
     ``before`` and ``after`` are the sha256 of the rules, ``difference`` has both values of each rule that differs.
-    Matching writes it before it judges by the new rules; the same change always has the same ``action_id``.
+    ``before`` is empty for the first rules on record. ``rules`` are those of ``after``, whole: written with sorted
+    names they have that sha256; versions before wrote none. Matching writes it before it judges by the new rules; the
+    same change always has the same ``action_id``.
     """
 
     action_id: str
@@ -63,6 +65,7 @@ class RulesChange(msgspec.Struct, frozen=True):
     before: str
     after: str
     difference: Mapping[str, tuple[Any, Any]]
+    rules: Mapping[str, Any] | msgspec.UnsetType = msgspec.UNSET
     about: Literal["rules"] = "rules"
     format: Literal[1] = 1
 
@@ -239,14 +242,22 @@ def decode_reset(value: bytes) -> WatermarkReset | None:
 
 
 def rules_change(
-    partition: int, offset: int, old: tuple[str, Mapping[str, Any]], new: tuple[str, Mapping[str, Any]]
+    partition: int,
+    offset: int,
+    old: tuple[str, Mapping[str, Any]] | None,
+    new: tuple[str, Mapping[str, Any]],
+    rules: Mapping[str, Any] | msgspec.UnsetType = msgspec.UNSET,
 ) -> RulesChange:
-    """The change from ``old`` to ``new`` rules (sha256, and content by name) at an offset of a journal partition."""
-    (before, before_content), (after, after_content) = old, new
+    """The change from ``old`` to ``new`` rules (sha256, and content by name) at an offset of a journal partition.
+
+    ``old``: None for the first rules on record. ``rules``: the new ones as JSON values, whole.
+    """
+    after, after_content = new
+    before, before_content = ("", after_content) if old is None else old
     action_id = sha256(f"rules {partition} {offset} {before} {after}".encode())[:32]
     names = sorted({*before_content, *after_content})
     values = {name: (before_content.get(name), after_content.get(name)) for name in names}
     difference = {
         name: (old_value, new_value) for name, (old_value, new_value) in values.items() if old_value != new_value
     }
-    return RulesChange(action_id, partition, offset, before, after, difference)
+    return RulesChange(action_id, partition, offset, before, after, difference, rules)

@@ -7,6 +7,12 @@ import msgspec
 from traderecon.rules.rules import Rules
 
 
+def as_json(rules: Rules) -> dict[str, Any]:
+    """The rules whole, as JSON values; written with sorted names they have the sha256 of the rules' stamp."""
+    members: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(rules))
+    return members
+
+
 def content(rules: Rules) -> dict[str, Any]:
     """Everything but the checks under its own name, each check under ``check <name>``, each override under its own.
 
@@ -14,7 +20,7 @@ def content(rules: Rules) -> dict[str, Any]:
     >>> content(FOUNDING)["grace_ns"], content(FOUNDING)["check ticker"]
     (60000000000, {'check': 'ticker'})
     """
-    members: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(rules))  # a stored tuple is read as a list
+    members = as_json(rules)  # a stored tuple is read as a list
     checks = [*members.pop("checks"), *members.pop("attributes")]
     overrides = members.pop("overrides", ())
     return {

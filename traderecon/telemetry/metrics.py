@@ -78,6 +78,11 @@ class Metrics:
             ["topic"],
             registry=registry,
         )
+        self.rules_changed = Gauge(
+            "traderecon_rules_changed_timestamp_seconds",
+            "When this worker took over with other rules than before, in seconds since 1970; 0: it did not.",
+            registry=registry,
+        )
         self.conflicts = Counter(
             "traderecon_result_conflicts",
             "Results whose version or event id is stored with other content: a defect.",
