@@ -87,6 +87,7 @@ PURE_LIBRARIES = {
     "re",
     "tomllib",
     "typing",
+    "unicodedata",
     "zoneinfo",
 }
 """What the pure core imports besides itself: values in, values out."""

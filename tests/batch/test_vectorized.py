@@ -1,5 +1,6 @@
 """Vectorized rules change nothing: with or without them, a run gives the same bytes and the same summary."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,25 @@ def test_a_leg_sent_in_two_notations_is_one_leg(tmp_path: Path, source: Source) 
 )
 def test_rules_that_cannot_be_vectorized(rules_text: str) -> None:
     assert VectorizedRules.of(parse_rules(f'name = "x"\n{rules_text}')) is None
+
+
+@pytest.mark.parametrize("bound", ["inclusive", "strict"])
+@pytest.mark.parametrize("tolerance", ["0.005", "0.0050001", "0.00499", "0", "1E17"])
+def test_a_tolerance_that_covers_a_small_price_is_said(tmp_path: Path, tolerance: str, bound: str) -> None:
+    rules = parse_rules(f'name = "x"\nchecks.price.tolerance = {{ absolute = "{tolerance}", bound = "{bound}" }}')
+    prices = ("0", "0.0001", "0.0049", "0.005", "0.0051", "0.01", "0.0101")
+    pairs = [(f"T{i}", here, there) for i, (here, there) in enumerate(product(prices, prices))]
+    terms = "AAPL,100,{},2025-07-26T10:01:23Z"
+    files = plain_files(
+        [f"{name},{terms.format(here)}" for name, here, _ in pairs],
+        [f"{name},{terms.format(there)}" for name, _, there in pairs],
+    )
+    assert_nothing_changes(tmp_path, files, rules)
+
+
+@pytest.mark.parametrize("ticker", ["aapl", "Aapl", "AAP1", "MSFT"])
+def test_a_ticker_in_another_case_is_said(tmp_path: Path, ticker: str) -> None:
+    assert_nothing_changes(tmp_path, pair(TERMS, TERMS.replace("AAPL", ticker)))
 
 
 def test_trades_with_overrides_are_left_to_the_core(tmp_path: Path) -> None:

@@ -126,12 +126,14 @@ class VectorizedResult(msgspec.Struct, frozen=True):
 class VectorizedRules(msgspec.Struct, frozen=True):
     """The rules in integers: ``limits`` has the largest difference that agrees for each active check.
 
-    ``overridden``: tickers that have rules of their own; their trades are left to the core.
+    ``overridden``: tickers that have rules of their own; their trades are left to the core. ``price_tolerance``: the
+    tolerance of the price, its fraction of a unit cut off; -1 if the check is off.
     """
 
     limits: dict[str, int]
     pnl_required: bool
     overridden: tuple[str, ...] = ()
+    price_tolerance: int = -1
 
     @classmethod
     def of(cls, rules: Rules) -> Self | None:
@@ -142,6 +144,7 @@ class VectorizedRules(msgspec.Struct, frozen=True):
         if rules.severity or any(override.ticker is None for override in overrides):
             return None
         limits: dict[str, int] = {}
+        price_tolerance = -1
         for rule in rules.checks:
             match rule:
                 case Ticker():
@@ -150,6 +153,7 @@ class VectorizedRules(msgspec.Struct, frozen=True):
                     limits[rule.name] = _limit(tolerance, _ONE)
                 case Price(tolerance=Absolute() as tolerance):
                     limits[rule.name] = _limit(tolerance, _UNITS)
+                    price_tolerance = min(int(EXACT.multiply(tolerance.amount, _UNITS)), _LARGEST)
                 case Pnl(tolerance=Absolute() as tolerance) if rule == Pnl(tolerance=tolerance):
                     limits[rule.name] = _limit(tolerance, _UNITS)
                 case Timestamp(precision=Precision.EXACT):
@@ -158,7 +162,7 @@ class VectorizedRules(msgspec.Struct, frozen=True):
                     return None  # an attribute among the checks must be present, and plain lines have none
                 case _:  # a new rule has to be named here, if only to leave its trades to the core
                     assert_never(rule)
-        return cls(limits, rules.pnl_required, overridden)
+        return cls(limits, rules.pnl_required, overridden, price_tolerance)
 
     def judge(self, lines: Lines) -> VectorizedResult:
         """Judge the plain trades among the lines of a part.
@@ -249,6 +253,12 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             Hint.CONFIRM_BEFORE_EXECUTION: theirs_ns < ours_ns,
             Hint.PNL_BASIS_SUSPECT: fails["pnl"] & suspect,
             **{hint: fails["pnl"] & fit for hint, fit in fits.items()},
+            Hint.TICKER_CASE: fails["ticker"]
+            & (pl.col("ticker").str.to_lowercase() == pl.col("ticker_c").str.to_lowercase()),  # they are ASCII
+            Hint.TOLERANCE_COVERS_PRICE: (pl.col("price_off") != 0)
+            & ~fails["price"]
+            & (pl.min_horizontal("units", "units_c") <= self.price_tolerance)
+            & both,
             Hint.TRADE_DATE_ROLL: ours_ns // NS_PER_DAY != theirs_ns // NS_PER_DAY,
         }
         state = pl.when(~both).then(pl.lit(State.UNMATCHED.value))

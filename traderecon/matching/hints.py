@@ -5,11 +5,12 @@ from decimal import Decimal
 
 import msgspec
 
+from traderecon.matching.look_alikes import look_alike
 from traderecon.matching.sides import Sides
-from traderecon.records import ALL_VERSIONS, Confirmation, Execution, Hint, PnlSnapshot, Reason
+from traderecon.records import ALL_VERSIONS, Check, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT, notional
-from traderecon.rules import Basis, Pnl, Rules, Side, currencies_differ, net_consideration
+from traderecon.rules import Basis, Pnl, Price, Rules, Side, currencies_differ, net_consideration
 
 _DOUBLE_DIGITS = 16
 _DOUBLE_STEP = Decimal("1E-15")
@@ -59,6 +60,8 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
     execution, confirmation, pnl = sides.execution, sides.confirmation, sides.pnl
     if execution is None or confirmation is None:
         return
+    if Reason.TICKER_MISMATCH in failed:
+        yield from _ticker_hints(execution.ticker, confirmation.ticker)
     if Reason.QUANTITY_MISMATCH in failed and _float_noise(execution.quantity, confirmation.quantity):
         yield Hint.LOOKS_LIKE_FLOAT_NOISE
     if Reason.PRICE_MISMATCH in failed and _float_noise(execution.price, confirmation.price):
@@ -73,6 +76,26 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
         for basis, hint in _BASES.items():
             if basis is not rule.basis and _follows(msgspec.structs.replace(rule, basis=basis), legs, pnl, sides):
                 yield hint
+
+
+def tolerance_hints(checks: Sequence[Check]) -> Iterator[Hint]:
+    """Whether prices that differ agree only by a tolerance that is at least the smaller of them."""
+    for check in checks:
+        if check.name != Price.name or check.outcome is not Outcome.WITHIN_TOLERANCE:
+            continue
+        operands = (check.execution, check.confirmation, check.tolerance)
+        ours, theirs, tolerance = (operand for operand in operands if isinstance(operand, Decimal))
+        if tolerance >= min(ours.copy_abs(), theirs.copy_abs()):
+            yield Hint.TOLERANCE_COVERS_PRICE
+
+
+def _ticker_hints(ours: str | None, theirs: str | None) -> Iterator[Hint]:
+    if ours is None or theirs is None:
+        return
+    if ours.casefold() == theirs.casefold():
+        yield Hint.TICKER_CASE
+    elif look_alike(ours, theirs):
+        yield Hint.CONFUSABLE
 
 
 def _float_noise(ours: Decimal | None, theirs: Decimal | None) -> bool:

@@ -9,7 +9,7 @@ Source: DOMAIN.md, decisions and section 6.
 
 from collections.abc import Mapping, Sequence
 
-from traderecon.matching.hints import failure_hints, pair_hints, sent_hints
+from traderecon.matching.hints import failure_hints, pair_hints, sent_hints, tolerance_hints
 from traderecon.matching.in_force import rules_of, with_overrides
 from traderecon.matching.sides import Contested, Sides, distinct_values, sides_of
 from traderecon.records import (
@@ -76,6 +76,8 @@ def _judge_pair(
     hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
     if _late(sides, rules):
         hints.append(Hint.LATE_CONFIRMATION if sides.second is Source.CONFIRMATIONS else Hint.LATE_EXECUTION)
+    if execution.price != confirmation.price:
+        hints.extend(tolerance_hints(checks))
     if failed:
         hints.extend(failure_hints(failed, sides, rules))
     contested = _contested_operands(sides, rules)

@@ -62,6 +62,8 @@ class Hint(Word):
     NORMALISED = "NORMALISED"
     ALIAS = "ALIAS"
     CONFUSABLE = "CONFUSABLE"
+    TICKER_CASE = "TICKER_CASE"
+    TOLERANCE_COVERS_PRICE = "TOLERANCE_COVERS_PRICE"
     LOOKS_LIKE_FLOAT_NOISE = "LOOKS_LIKE_FLOAT_NOISE"
     PNL_BASIS_SUSPECT = "PNL_BASIS_SUSPECT"
     PNL_FITS_CONFIRMATION = "PNL_FITS_CONFIRMATION"
@@ -203,7 +205,9 @@ HINT_MEANINGS: dict[Hint, str] = {
     Hint.TRADE_DATE_ROLL: "The two timestamps fall on different UTC days.",
     Hint.NORMALISED: "Blanks, lower case or a minor unit were brought to the standard form before the comparison.",
     Hint.ALIAS: "The alias table maps two tickers to the same instrument.",
-    Hint.CONFUSABLE: "The texts look alike but differ: they contain characters of different alphabets.",
+    Hint.CONFUSABLE: "The tickers look alike and differ: other alphabets, wide or invisible characters.",
+    Hint.TICKER_CASE: "The tickers differ only in upper and lower case.",
+    Hint.TOLERANCE_COVERS_PRICE: "The prices agree only by a tolerance that is as large as a price itself.",
     Hint.LOOKS_LIKE_FLOAT_NOISE: "The amounts differ only by a rounding error of binary floats: a bug in a producer.",
     Hint.PNL_BASIS_SUSPECT: "pnl_impact does not look like a net amount. See “The pnl check”.",
     Hint.PNL_FITS_CONFIRMATION: "pnl_impact agrees with the broker's price and quantity, not with the execution's.",
@@ -228,7 +232,6 @@ RESERVED_HINTS = frozenset(
         Hint.DUPLICATE_IDENTICAL,
         Hint.ORPHAN_PNL,
         Hint.CLOCK_SUSPECT,
-        Hint.CONFUSABLE,
     }
 )
 """Hints with a name and a meaning that nothing in this version gives."""
