@@ -8,7 +8,7 @@ valid; every grace is over. Source: DOMAIN.md, decisions, 5.2 and section 6; CON
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from unicodedata import category
 
@@ -64,6 +64,20 @@ FOUNDING = Limits()
 
 
 @dataclass(frozen=True)
+class Exemption:
+    """Other limits for the trades with these names, since a moment in seconds; None: as for every other trade."""
+
+    names: Mapping[str, str]
+    since: Fraction | None = None
+    price: Fraction | None = None
+    drift_s: Fraction | None = None
+
+
+WEIGHTS = {"ticker": 3, "broker": 2, "account": 1}
+"""The names that an exemption may ask for; what weighs more goes first, then what asks for more, then the latest."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """What the oracle says; no outcomes where nothing can be judged yet."""
 
@@ -95,7 +109,13 @@ class Side:
         return self.values["kind"] == {"cancel"}
 
 
-def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Sequence[Row], limits: Limits) -> Finding:
+def find(
+    executions: Sequence[Row],
+    confirmations: Sequence[Row],
+    snapshots: Sequence[Row],
+    limits: Limits,
+    exemptions: Sequence[Exemption] = (),
+) -> Finding:
     """Judge one trade from all rows that came for it, in any order."""
     ours, theirs = stands(map(terms, executions)), stands(map(terms, confirmations))
     booked = stands(map(amounts, snapshots))
@@ -111,7 +131,7 @@ def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Seq
             return Finding("CANCELLED", [], nothing)
         if ours.cancelled or theirs.cancelled:
             return Finding("MISMATCHED", sorted(["CANCELLED_ONE_SIDE", *conflict]), nothing)
-        outcomes = compare(ours, theirs, booked, limits)
+        outcomes = compare(ours, theirs, booked, excepted(ours, theirs, limits, exemptions))
         failed = [(REASONS | ATTRIBUTES)[name] for name, outcome in outcomes.items() if outcome == "FAIL"]
         reasons = sorted([*failed, *conflict])
         return Finding("MISMATCHED" if reasons else "MATCHED", reasons, outcomes)
@@ -124,6 +144,37 @@ def find(executions: Sequence[Row], confirmations: Sequence[Row], snapshots: Seq
     if alone.cancelled:
         missing = "CANCEL_UNKNOWN_TRADE"
     return Finding("UNMATCHED", sorted([missing, *conflict]), nothing)
+
+
+def excepted(ours: Side, theirs: Side, limits: Limits, exemptions: Sequence[Exemption]) -> Limits:
+    """The limits of one trade: each of them from the strongest exemption that has it and is about the trade."""
+
+    def agreed(field: str) -> Value:
+        """What the sides say together, or the one that says anything; None if it is not one value."""
+        said = ours.values[field] | theirs.values[field]
+        return next(iter(said)) if len(said) == 1 else None
+
+    when = None if "instant" in ours.contested else ours.row["instant"]
+    known = [
+        exemption
+        for exemption in exemptions
+        if all(agreed(name) == wanted for name, wanted in exemption.names.items())
+        and (exemption.since is None or (when is not None and exactly(when) >= exemption.since))
+    ]
+    known.sort(
+        key=lambda one: (
+            max((WEIGHTS[name] for name in one.names), default=0),
+            len(one.names),
+            one.since or Fraction(-1),
+        )
+    )
+    for exemption in known:  # the strongest last
+        limits = replace(
+            limits,
+            price=limits.price if exemption.price is None else exemption.price,
+            drift_s=limits.drift_s if exemption.drift_s is None else exemption.drift_s,
+        )
+    return limits
 
 
 def compare(ours: Side, theirs: Side, booked: Side | None, limits: Limits) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -43,6 +44,7 @@ from traderecon.rules import (
     Base,
     Bound,
     Capped,
+    Override,
     Pnl,
     Precision,
     Price,
@@ -55,6 +57,7 @@ from traderecon.rules import (
     Tolerance,
 )
 from traderecon.rules.amounts import compare
+from traderecon.rules.overrides import ambiguous
 
 STAMP = FOUNDING.stamp()
 NO_PNL = msgspec.structs.replace(FOUNDING, checks=FOUNDING.checks[:-1])
@@ -353,12 +356,72 @@ class TestRepresentation:
         assert leg.hints == ((Hint.TIMESTAMP_NO_TIMEZONE,) if naive else ())
 
 
-def oracle_finding(sent: Sequence[Sent]) -> oracle.Finding:
+CENT = rows.ONE // 100
+NOON_NS = rows.DAY_START_NS + 43_200 * rows.NS_PER_S
+
+
+@st.composite
+def named_trades(draw: st.DrawFn) -> list[Sent]:
+    """A pair that may name broker and account, around noon, a cent or so apart; sometimes with a row too many."""
+    sent: list[Sent] = []
+    for source in (*rows.SIDES, *draw(st.sampled_from(((), (), (), *[[side] for side in rows.SIDES])))):
+        apart = draw(st.sampled_from((0, CENT // 2, CENT // 2 + 1, CENT, CENT + 1, 2 * CENT)))
+        instant_ns = NOON_NS + draw(st.sampled_from((-1, 0, 1, 150_000_000)))
+        row = {
+            "trade_id": "T1",
+            "ticker": draw(st.sampled_from(("AAPL", "AAPL", "AAPL", "MSFT"))),
+            "quantity": "100",
+            "price": rows.digits(190 * rows.ONE + (apart if source is Source.CONFIRMATIONS else 0)),
+            "timestamp": f"{rows.iso(instant_ns)}Z",
+        }
+        names = {name: draw(st.sampled_from(("a", "a", "a", "b", ""))) for name in ("broker", "account")}
+        sent.append((source, {**row, **names}))
+    return draw(st.permutations(sent))
+
+
+@st.composite
+def exemptions(draw: st.DrawFn) -> list[oracle.Exemption]:
+    """Overrides as the oracle has them, of which never two are equally strong for one trade."""
+    names = st.sampled_from("aaab")
+    one = st.builds(
+        oracle.Exemption,
+        st.fixed_dictionaries(
+            {},
+            optional={"ticker": st.just("AAPL"), "broker": st.sampled_from("aaab"), "account": st.sampled_from("aaab")},
+        ),
+        st.none() | st.integers(-1, 1).map(lambda apart: Fraction(NOON_NS + apart, rows.NS_PER_S)),
+        st.sampled_from((None, Fraction(0), Fraction(1, 200), Fraction(1, 100), Fraction(2, 100))),
+        st.sampled_from((None, None, Fraction(0), Fraction(15, 100))),
+    )
+    found: list[oracle.Exemption] = []
+    for drawn in draw(st.lists(one, min_size=1, max_size=5)):
+        if not list(ambiguous([override_of(other) for other in (*found, drawn)])):
+            found.append(drawn)
+    return found
+
+
+def under(exempted: Sequence[oracle.Exemption]) -> Rules:
+    """The founding rules with these overrides."""
+    return msgspec.structs.replace(FOUNDING, overrides=tuple([override_of(one) for one in exempted]))
+
+
+def override_of(exemption: oracle.Exemption) -> Override:
+    """The same in the words of the product."""
+    checks: list[Price | Timestamp] = []
+    if exemption.price is not None:
+        checks.append(Price(tolerance=Absolute(amount=Decimal(rows.digits(int(exemption.price * rows.ONE))))))
+    if exemption.drift_s is not None:
+        checks.append(Timestamp(tolerance_ns=int(exemption.drift_s * rows.NS_PER_S)))
+    since = None if exemption.since is None else int(exemption.since * rows.NS_PER_S)
+    return Override(checks=tuple(checks), effective_from_ns=since, **exemption.names)
+
+
+def oracle_finding(sent: Sequence[Sent], exemptions: Sequence[oracle.Exemption] = ()) -> oracle.Finding:
     by_source = {source: [row for sender, row in sent if sender is source] for source in Source}
     executions, confirmations, snapshots = (
         by_source[source] for source in (Source.EXECUTIONS, Source.CONFIRMATIONS, Source.PNL)
     )
-    return oracle.find(executions, confirmations, snapshots, oracle.FOUNDING)
+    return oracle.find(executions, confirmations, snapshots, oracle.FOUNDING, exemptions)
 
 
 class TestOracle:
@@ -391,6 +454,22 @@ class TestOracle:
         here, there = judged(facts_of(sent)), oracle_finding(sent)
         assert (here.state, list(here.reasons)) == (there.state, there.reasons)
         assert {check.name: check.outcome for check in here.checks} == there.outcomes
+
+    @given(named_trades(), exemptions())
+    def test_and_under_overrides(self, sent: list[Sent], exempted: list[oracle.Exemption]) -> None:
+        here, there = judged(facts_of(sent), under(exempted)), oracle_finding(sent, exempted)
+        assert here.state == there.state
+        assert list(here.reasons) == there.reasons
+        assert {check.name: check.outcome for check in here.checks} == there.outcomes
+
+    @given(named_trades(), exemptions())
+    def test_a_wider_override_never_breaks_a_trade(self, sent: list[Sent], exempted: list[oracle.Exemption]) -> None:
+        """P4 for overrides."""
+        wider = [
+            replace(one, price=one.price and one.price * 3, drift_s=one.drift_s and one.drift_s * 3) for one in exempted
+        ]
+        narrow, wide = judged(facts_of(sent), under(exempted)), judged(facts_of(sent), under(wider))
+        assert set(wide.reasons) <= set(narrow.reasons)
 
     @given(rows.trades(), rule_sets())
     def test_a_state_has_the_reasons_it_needs(self, sent: list[Sent], rules: Rules) -> None:
