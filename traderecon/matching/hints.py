@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
-from traderecon.matching.look_alikes import look_alike
+from traderecon.matching.confusables import confusable
 from traderecon.matching.sides import Sides
 from traderecon.records import ALL_VERSIONS, Check, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
@@ -94,7 +94,7 @@ def _ticker_hints(ours: str | None, theirs: str | None) -> Iterator[Hint]:
         return
     if ours.casefold() == theirs.casefold():
         yield Hint.TICKER_CASE
-    elif look_alike(ours, theirs):
+    elif confusable(ours, theirs):
         yield Hint.CONFUSABLE
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from legs import arrived, ours, theirs
 
 from traderecon.matching import judge_facts
-from traderecon.matching.look_alikes import look_alike, shape
+from traderecon.matching.confusables import confusable, skeleton
 from traderecon.records import Hint, Leg, Reason
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Rules
@@ -32,9 +32,9 @@ def hints(*legs: Leg, rules: Rules = FOUNDING) -> tuple[Hint, ...]:
         ("\U0001d400APL", "AAPL"),
     ],
 )
-def test_look_alikes(ours: str, theirs: str) -> None:
-    assert look_alike(ours, theirs)
-    assert look_alike(theirs, ours)
+def test_confusables(ours: str, theirs: str) -> None:
+    assert confusable(ours, theirs)
+    assert confusable(theirs, ours)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_look_alikes(ours: str, theirs: str) -> None:
     [("AAPL", "aapl"), ("AAPL", "AAPL"), ("AAPL", "AAP1"), ("O", "0"), ("\u00c4", "A"), ("\u0416", "\u0410")],
 )
 def test_texts_that_are_told_apart_or_equal(ours: str, theirs: str) -> None:
-    assert not look_alike(ours, theirs)
+    assert not confusable(ours, theirs)
 
 
 ascii_texts = st.text(st.characters(max_codepoint=127))
@@ -50,14 +50,14 @@ ascii_texts = st.text(st.characters(max_codepoint=127))
 
 @given(st.text(), st.text())
 def test_looking_alike_is_mutual_and_never_to_itself(ours: str, theirs: str) -> None:
-    assert look_alike(ours, theirs) == look_alike(theirs, ours)
-    assert not look_alike(ours, ours)
+    assert confusable(ours, theirs) == confusable(theirs, ours)
+    assert not confusable(ours, ours)
 
 
 @given(ascii_texts, ascii_texts)
-def test_texts_of_ascii_never_look_alike(ours: str, theirs: str) -> None:
-    assert shape(ours) == ours
-    assert not look_alike(ours, theirs)
+def test_texts_of_ascii_never_confusable(ours: str, theirs: str) -> None:
+    assert skeleton(ours) == ours
+    assert not confusable(ours, theirs)
 
 
 def test_only_tickers_that_break_get_a_hint() -> None:

@@ -1,6 +1,6 @@
-"""Look-alikes: texts that a reader takes for the same, and a program does not.
+"""Confusables: texts that a reader takes for the same, and a program does not.
 
-    AAPL in full-width letters, or with a Cyrillic A, or with a zero-width space   ->   shape ->   "AAPL"
+    AAPL in full-width letters, or with a Cyrillic A, or with a zero-width space   ->   skeleton ->   "AAPL"
 
 Compatibility forms fold by Unicode's own normalisation (NFKC): full-width letters, ligatures, letters of mathematics.
 Letters of other alphabets, dashes and slashes fold by a short table, characters without width fall away. Only hints
@@ -10,7 +10,7 @@ are made of it: whether such texts mean the same instrument, a person has to say
 from functools import lru_cache
 from unicodedata import category, normalize
 
-_LOOK_LIKE = {
+_CONFUSABLE = {
     "-": "\u2010\u2012\u2013\u2014\u2212",
     "/": "\u2044\u2215",
     "A": "\u0391\u0410",
@@ -49,16 +49,16 @@ _LOOK_LIKE = {
     "y": "\u0443",
 }
 """Greek and Cyrillic letters, dashes and slashes, by the character of ASCII that they look like."""
-_LATIN = {ord(other): plain for plain, others in _LOOK_LIKE.items() for other in others}
+_LATIN = {ord(other): plain for plain, others in _CONFUSABLE.items() for other in others}
 _FORMAT = "Cf"
 """Unicode's category of characters without width: joiners, direction marks, the soft hyphen."""
 
 
 @lru_cache(maxsize=4_096)
-def shape(text: str) -> str:
+def skeleton(text: str) -> str:
     r"""What the text looks like, in Latin letters where it can be read as such.
 
-    >>> shape("\u0410APL"), shape("BRK\u2044B"), shape("AA\u200bPL")
+    >>> skeleton("\u0410APL"), skeleton("BRK\u2044B"), skeleton("AA\u200bPL")
     ('AAPL', 'BRK/B', 'AAPL')
     """
     if text.isascii():
@@ -67,9 +67,9 @@ def shape(text: str) -> str:
     return visible.translate(_LATIN)
 
 
-def look_alike(ours: str, theirs: str) -> bool:
+def confusable(ours: str, theirs: str) -> bool:
     """Whether texts that differ in more than case look the same; upper and lower case count as the same here.
 
     Two texts of ASCII never do: a letter O in place of a zero is another name.
     """
-    return ours.casefold() != theirs.casefold() and shape(ours).casefold() == shape(theirs).casefold()
+    return ours.casefold() != theirs.casefold() and skeleton(ours).casefold() == skeleton(theirs).casefold()
