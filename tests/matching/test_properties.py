@@ -382,7 +382,6 @@ def named_trades(draw: st.DrawFn) -> list[Sent]:
 @st.composite
 def exemptions(draw: st.DrawFn) -> list[oracle.Exemption]:
     """Overrides as the oracle has them, of which never two are equally strong for one trade."""
-    names = st.sampled_from("aaab")
     one = st.builds(
         oracle.Exemption,
         st.fixed_dictionaries(
