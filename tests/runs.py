@@ -38,7 +38,7 @@ def summary_of(
         sides = sides_of(facts)
         verdict = judge(sides, FOREVER_NS, rules)
         if verdict.state is State.PENDING:
-            summary.pnl_alone += 1
+            summary.add_orphan(trade_id)
         else:
             summary.add_trade(trade_id, sides, verdict, assess(sides, verdict, rules))
     return summary

@@ -232,6 +232,8 @@ def test_json_beside_a_file_is_the_summary(here: Path) -> None:
                 "unknown": 0,
             }
         ],
+        "orphan_pnl": {"trades": 0, "first": []},
+        "clock_suspects": [],
     }
 
 

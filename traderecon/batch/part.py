@@ -18,6 +18,7 @@ from traderecon.batch.vectorized import Lines, VectorizedRules
 from traderecon.intake import Rows, SourceSettings
 from traderecon.matching import Arrival, add, judge, sides_of
 from traderecon.matching.assess import assess
+from traderecon.matching.clocks import Clocks, merge
 from traderecon.present.trade_row import row
 from traderecon.records import Fact, Origin, Rejected, Source
 from traderecon.records.instants import FOREVER_NS
@@ -180,18 +181,21 @@ def _collect_unreconciled(
 def _judge(
     trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary, changed: frozenset[str] = frozenset()
 ) -> list[tuple[str, ...]]:
-    rows = []
+    rows, clocks = [], Clocks(rules)
     for trade_id, facts in trades.items():
         sides = sides_of(facts, last_wins=rules.last_wins)
         verdict = judge(sides, FOREVER_NS, rules)
         if trade_id in changed:
             verdict = as_changed(verdict)
         if sides.execution is None and sides.confirmation is None:
-            summary.pnl_alone += 1
+            summary.add_orphan(trade_id)
         else:
             assessment = assess(sides, verdict, rules)
             summary.add_trade(trade_id, sides, verdict, assessment)
+            if sides.have_attributes:
+                clocks.add(sides)
             rows.append(row(trade_id, sides, verdict, assessment))
+    merge(summary.drifts, clocks.drifts.items())
     return rows
 
 

@@ -11,6 +11,8 @@ from typing import Self
 import msgspec
 
 from traderecon.matching import Sides, distinct_values
+from traderecon.matching.clocks import Drift
+from traderecon.matching.clocks import merge as merge_drifts
 from traderecon.matching.totals import AllTotals
 from traderecon.matching.totals import add_trade as add_to_totals
 from traderecon.matching.totals import merge as merge_totals
@@ -24,6 +26,8 @@ BREAKS_SHOWN = 500
 """A summary keeps this many breaks, most severe and largest first; the output has all of them."""
 
 REJECTS_SHOWN = 100
+ORPHANS_SHOWN = 100
+"""Snapshots without a trade that a summary names; it counts all of them."""
 
 NS_PER_MINUTE = 60 * NS_PER_S
 
@@ -57,7 +61,8 @@ class Summary(msgspec.Struct):
     ``rows``: data lines per source; ``lines``: per index of the file; ``duplicates``: lines that repeat a fact
     exactly; ``skipped``: lines of trades that were reconciled before; ``outranked``: lines dropped because a side
     keeps only its highest facts; ``minutes``, ``break_minutes``: trades and breaks per minute of event time (UTC,
-    since 1970); ``pnl_alone``: trades with only a pnl snapshot, which get no verdict; ``totals``: control totals
+    since 1970); ``pnl_alone``: trades with only a pnl snapshot, which get no verdict; ``orphans``:
+    the first of those trades, by id; ``drifts``: how the times of each broker drift; ``totals``: control totals
     per broker and currency.
     """
 
@@ -75,7 +80,9 @@ class Summary(msgspec.Struct):
     break_minutes: Counter[int] = msgspec.field(default_factory=Counter)
     break_tickers: Counter[str] = msgspec.field(default_factory=Counter)
     pnl_alone: int = 0
+    orphans: list[str] = msgspec.field(default_factory=list)
     totals: AllTotals = msgspec.field(default_factory=dict)
+    drifts: dict[str, Drift] = msgspec.field(default_factory=dict)
     breaks: list[Break] = msgspec.field(default_factory=list)
     rejects: list[Reject] = msgspec.field(default_factory=list)
 
@@ -106,6 +113,13 @@ class Summary(msgspec.Struct):
         if len(self.breaks) >= 8 * BREAKS_SHOWN:
             self._trim()
 
+    def add_orphan(self, trade_id: str) -> None:
+        """Count a trade of which only a pnl snapshot came: no break, but somebody booked it."""
+        self.pnl_alone += 1
+        self.orphans.append(trade_id)
+        if len(self.orphans) >= 8 * ORPHANS_SHOWN:
+            self.orphans = sorted(self.orphans)[:ORPHANS_SHOWN]
+
     def reject(self, reject: Reject) -> None:
         """Count one rejected line; the first ones are kept, in the order of the files."""
         self.rejected[reject.code] += 1
@@ -119,7 +133,9 @@ class Summary(msgspec.Struct):
             if isinstance(counts, Counter):
                 counts.update(getattr(other, field))
         self.pnl_alone += other.pnl_alone
+        self.orphans = sorted(self.orphans + other.orphans)[:ORPHANS_SHOWN]
         merge_totals(self.totals, other.totals)
+        merge_drifts(self.drifts, other.drifts.items())
         self.breaks += other.breaks
         self.rejects = (self.rejects + other.rejects)[:REJECTS_SHOWN]
         self._trim()

@@ -16,7 +16,7 @@ import msgspec
 import polars as pl
 
 from traderecon.batch.plain_lines import AMOUNT_DIGITS, decimal_text, instant, is_plain, shortest, snapshots, terms
-from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Summary
+from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, ORPHANS_SHOWN, Summary
 from traderecon.matching.compared import TERMS
 from traderecon.matching.totals import Account, Totals, merge
 from traderecon.present.trade_row import COLUMNS
@@ -73,14 +73,14 @@ class VectorizedResult(msgspec.Struct, frozen=True):
     """The result of the vectorized rules for one part.
 
     ``judged``: a row per plain trade; ``worst``: the lines of the breaks a summary may show; ``repeated``: number of
-    exact repetitions of judged lines; ``pnl_alone``: number of snapshots without a trade; ``others``: the lines left to
+    exact repetitions of judged lines; ``orphans``: the trades with only a snapshot; ``others``: the lines left to
     the core.
     """
 
     judged: pl.DataFrame
     worst: Lines
     repeated: dict[Source, int]
-    pnl_alone: int
+    orphans: pl.Series
     others: Lines
 
     def rows(self) -> pl.DataFrame:
@@ -89,7 +89,8 @@ class VectorizedResult(msgspec.Struct, frozen=True):
 
     def add_to(self, summary: Summary) -> None:
         """Count the judged trades as ``Summary.add_trade`` does, without adding the breaks themselves."""
-        summary.pnl_alone += self.pnl_alone
+        summary.pnl_alone += len(self.orphans)
+        summary.orphans = [*summary.orphans, *self.orphans.sort().head(ORPHANS_SHOWN)]
         summary.duplicates.update({source: count for source, count in self.repeated.items() if count})
         summary.states.update({State(state): count for state, count in _counts(self.judged["state"])})
         for name in _CHECKS:
@@ -205,7 +206,7 @@ class VectorizedRules(msgspec.Struct, frozen=True):
             judged=judged,
             worst={source: sent.filter(_TRADE_ID.is_in(worst.implode())) for source, sent in distinct.items()},
             repeated={source: len(sent) for source, sent in repeated.items()},
-            pnl_alone=len(trades) - len(judged),
+            orphans=trades.filter(~(_OURS | _THEIRS))["trade_id"],
             others={
                 source: _without(sent, pl.concat([accepted[source]["index"], repeated[source]["index"]]))
                 for source, sent in lines.items()

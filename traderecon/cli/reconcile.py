@@ -22,15 +22,17 @@ from traderecon.batch.outputs import Format, replace_when_done
 from traderecon.batch.reconcile import Advance, Run
 from traderecon.batch.reconcile import reconcile as run_batch
 from traderecon.batch.reconciled import StoredFacts
-from traderecon.batch.summary import Summary
+from traderecon.batch.summary import ORPHANS_SHOWN, Summary
 from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import NamedFile, expand
 from traderecon.cli.rules import effective_rules, effective_settings, effective_sources
 from traderecon.exit_codes import Exit
+from traderecon.matching.clocks import clock_texts
 from traderecon.matching.totals import Totals
 from traderecon.records import Source
 from traderecon.records.numbers import plain
 from traderecon.records.words import Word
+from traderecon.rules import Rules
 from traderecon.settings import has_display
 
 Code = TypeVar("Code", bound=Word)
@@ -197,7 +199,7 @@ def _reconcile(run: Run, report: Path | None, *, as_json: bool) -> Summary:
             summary = _run(run, advance)
         _print_summary(summary, run)
         if as_json and run.out:
-            click.echo(json.dumps(_to_json(summary)))
+            click.echo(json.dumps(_to_json(summary, run.rules)))
         if report:
             _write_report(summary, run, report)
     except BrokenPipeError:
@@ -255,13 +257,15 @@ def _print_summary(summary: Summary, run: Run) -> None:
         say(f"  {count:>9,} {reason}")
     if skipped := summary.skipped.total():
         say(f"{counted(skipped, 'row')} skipped: their trades were reconciled before")
+    for text in clock_texts(summary.drifts, run.rules):
+        say(text)
     if rejected := summary.rejected.total():
         say(f"{counted(rejected, 'row')} rejected, see {run.rejects}")
     if run.out:
         say(f"results in {run.out}")
 
 
-def _to_json(summary: Summary) -> dict[str, object]:
+def _to_json(summary: Summary, rules: Rules) -> dict[str, object]:
     return {
         "trades": summary.trades,
         "breaks": summary.break_count,
@@ -277,6 +281,8 @@ def _to_json(summary: Summary) -> dict[str, object]:
             {"broker": account.broker or None, "currency": account.currency or None, **_amounts(totals)}
             for account, totals in sorted(summary.totals.items())
         ],
+        "orphan_pnl": {"trades": summary.pnl_alone, "first": sorted(summary.orphans)[:ORPHANS_SHOWN]},
+        "clock_suspects": clock_texts(summary.drifts, rules),
     }
 
 

@@ -18,6 +18,7 @@ from faust.types import StreamT
 
 from traderecon import clock
 from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, origin_of
+from traderecon.matching.clocks import Clocks
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
 from traderecon.matching.lifecycle import TradeStep, expire, join
@@ -87,7 +88,8 @@ class _Matching:
         self._whole_rules = as_json(rules)
         self.result_reader = ResultReader(stage.app, stage.topics, table)
         self._trade_cache = trades.TradeCache()
-        self._terms, self._status_report = terms, StatusReport(stage, terms)
+        self._clocks = Clocks(rules)
+        self._terms, self._status_report = terms, StatusReport(stage, terms, self._clocks)
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
         """Handle the journal batch by batch: facts and progress."""
@@ -341,7 +343,11 @@ class _Matching:
     def _encode(self, output: BatchOutput, step: TradeStep) -> Encoded | None:
         """The result of a step, encoded; None if there is nothing to publish."""
         result = step.result(self._stamp, output.horizon.version)
-        return None if result is None else Encoded(result, encode_result(result), step.upto)
+        if result is None:
+            return None
+        if step.judgement is not None and step.judgement.sides.have_attributes:
+            self._clocks.add(step.judgement.sides)
+        return Encoded(result, encode_result(result), step.upto)
 
     async def _publish(self, output: BatchOutput) -> None:
         """Send the outbox and wait until it is acknowledged; then report it."""

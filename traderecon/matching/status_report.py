@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from traderecon.matching.batch_output import BatchOutput
+from traderecon.matching.clocks import Clocks
 from traderecon.matching.lifecycle import WaitingFor
 from traderecon.matching.silence import SilenceTerms, SourceState, counterpart_speaks, silent_since_ns
 from traderecon.records.instants import NS_PER_S, iso
@@ -37,8 +38,8 @@ class _HeldFor(NamedTuple):
 class StatusReport:
     """The statuses of this worker's partitions."""
 
-    def __init__(self, stage: Stage, terms: SilenceTerms) -> None:
-        self._app, self._metrics, self._terms = stage.app, stage.metrics, terms
+    def __init__(self, stage: Stage, terms: SilenceTerms, clocks: Clocks) -> None:
+        self._app, self._metrics, self._terms, self._clocks = stage.app, stage.metrics, terms, clocks
         self._next: dict[int, tuple[int, float]] = {}
         self._pending: dict[int, Counter[str]] = {}
         self._held: dict[int, Mapping[str, _HeldFor]] = {}
@@ -58,6 +59,8 @@ class StatusReport:
         due_ns, due_s = self._next.get(partition, (0, 0.0))
         if at_ns >= due_ns or monotonic() >= due_s:
             output.status = self._status(output, at_ns, silent)
+            self._app.incidents.report(Kind.CLOCK_SUSPECT, self._clocks.suspects())
+            self._clocks.forget()
 
     def _silent_now(self, output: BatchOutput, before: Mapping[str, int]) -> Mapping[str, int]:
         """Since when each source has been silent that holds trades, or did and whose counterpart still goes on.

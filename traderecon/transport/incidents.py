@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """The log's time is behind the time already recorded in the journal."""
     SOURCE_SILENT = "source_silent"
     """A source has stopped while its counterpart went on: what waits for it is held."""
+    CLOCK_SUSPECT = "clock_suspect"
+    """The times of a broker drift one way: its clock, or ours, is wrong."""
 
 
 class _Incident(NamedTuple):
