@@ -38,7 +38,9 @@ def install(
         settings["rules"] = folder / "rules.toml"
         (folder / "rules.toml").write_text(text, encoding="utf-8")
     rules = msgspec.structs.replace(profile.parsed_rules, grace_ns=GRACE_S * NS_PER_S)
-    return Installation(folder, broker, grace_seconds=GRACE_S, **settings), rules
+    # No source is awaited: a story moves time in steps, and is about trades.
+    settings = {"grace_seconds": GRACE_S, "silence_limit_seconds": 0, **settings}
+    return Installation(folder, broker, **settings), rules
 
 
 def run_worker(
