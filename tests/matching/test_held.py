@@ -107,6 +107,9 @@ def test_an_outage_is_one_incident_and_breaks_only_what_is_missing(tmp_path: Pat
     assert max(held) > 1_000
     assert held[-1] == 0
     [shown] = [each for status in matching.statuses for each in status.get("silent", ()) if each["held"] == max(held)]
+    listed = [waiting for status in matching.statuses for waiting in status["oldest"] if "held_by" in waiting]
+    assert {waiting["held_by"] for waiting in listed} == {"broker_confirmations"}
+    assert {waiting["waiting_for"] for waiting in listed} == {"confirmation"}
     assert shown["source"] == "broker_confirmations"
     assert shown["stake"] == {"": str(max(held) * 19_050)}
     assert matching.metrics.registry.get_sample_value("traderecon_silent_sources") == 0

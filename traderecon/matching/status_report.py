@@ -23,7 +23,9 @@ from traderecon.transport.incidents import Kind
 STATUS_INTERVAL_S = 2
 """How often a partition reports its status: by log time, or by the wall clock while log time stands still."""
 OLDEST_SHOWN = 100
-"""How many waiting trades the status of a partition lists: those whose grace expires first."""
+"""How many waiting trades the status of a partition lists: held ones, then those whose grace expires first."""
+HELD_SHOWN = 50
+"""How many of them may be held ones."""
 SCAN_SHARE = 20
 """Counting the waiting trades takes at most one part in this many of the time."""
 
@@ -82,12 +84,12 @@ class StatusReport:
         """The partition's status, encoded. Schedules the next one."""
         partition, started_s = output.batch.partition, monotonic()
         counts: Counter[str] = Counter(dict.fromkeys(WaitingFor, 0))
-        oldest: list[deadlines.Deadline] = []
+        held_for, oldest = _held_for(output.write_batch)
+        held_ids = {waiting.trade_id for waiting in oldest}
         for deadline in deadlines.all_deadlines(output.write_batch):
             counts[deadline.waiting_for] += 1
-            if len(oldest) < OLDEST_SHOWN:
-                oldest.append(deadline)
-        held_for = _held_for(output.write_batch)
+            if len(oldest) < OLDEST_SHOWN and (trade_id := deadline.trade_id.decode()) not in held_ids:
+                oldest.append(WaitingTrade(trade_id, deadline.waiting_for, iso(deadline.due_ns)))
         interval_s = max(STATUS_INTERVAL_S, SCAN_SHARE * (monotonic() - started_s))
         self._next[partition] = at_ns + int(interval_s * NS_PER_S), monotonic() + interval_s
         self._set_gauges(partition, counts, held_for, output.watermark_ns)
@@ -95,12 +97,7 @@ class StatusReport:
             partition,
             iso(output.watermark_ns) if output.watermark_ns else None,
             counts,
-            tuple(
-                [
-                    WaitingTrade(deadline.trade_id.decode(), deadline.waiting_for, iso(deadline.due_ns))
-                    for deadline in oldest
-                ]
-            ),
+            tuple(oldest),
             tuple(self._silent_sources(output, silent, held_for)),
         )
         return encode_status(status)
@@ -161,14 +158,18 @@ class StatusReport:
         )
 
 
-def _held_for(write_batch: TableBatch) -> Mapping[str, _HeldFor]:
-    """The held trades by the source that holds them."""
+def _held_for(write_batch: TableBatch) -> tuple[Mapping[str, _HeldFor], list[WaitingTrade]]:
+    """The held trades by the source that holds them, and some of them."""
     counts: Counter[str] = Counter()
+    shown: list[WaitingTrade] = []
     stakes: dict[str, dict[str, Decimal]] = defaultdict(dict)
     for trade in held.all_held(write_batch):
         counts[trade.held_by] += 1
+        if len(shown) < HELD_SHOWN:
+            latest = iso(trade.held.latest_ns)
+            shown.append(WaitingTrade(trade.trade_id.decode(), trade.held.waiting_for, latest, trade.held_by))
         if trade.held.stake is not None:
             currency = trade.held.currency or ""
             before = stakes[trade.held_by].get(currency, ZERO)
             stakes[trade.held_by][currency] = EXACT.add(before, Decimal(trade.held.stake))
-    return {name: _HeldFor(count, stakes[name]) for name, count in counts.items()}
+    return {name: _HeldFor(count, stakes[name]) for name, count in counts.items()}, shown

@@ -19,12 +19,16 @@ _MAX_PENDING = 2**48
 """Most waiting trades of one partition: the sum over all partitions stays within what JSON can carry."""
 
 
-class WaitingTrade(msgspec.Struct, frozen=True):
-    """A trade within its grace: what it waits for, and until when (ISO 8601 UTC)."""
+class WaitingTrade(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A trade without a result yet: what it waits for, and until when at most (ISO 8601 UTC).
+
+    ``held_by``: the silent source that holds it; None within its grace.
+    """
 
     trade_id: str
     waiting_for: str
     due: str | None = None
+    held_by: str | None = None
 
 
 class SilentSource(msgspec.Struct, frozen=True):
