@@ -7,10 +7,10 @@ import msgspec
 
 from traderecon.matching.confusables import confusable
 from traderecon.matching.sides import Sides
-from traderecon.records import ALL_VERSIONS, Check, Confirmation, Execution, Hint, Outcome, PnlSnapshot, Reason
+from traderecon.records import ALL_VERSIONS, Check, Confirmation, Execution, Hint, PnlSnapshot, Reason
 from traderecon.records.instants import NS_PER_DAY
 from traderecon.records.numbers import EXACT, notional
-from traderecon.rules import Basis, Pnl, Price, Rules, Side, currencies_differ, net_consideration
+from traderecon.rules import Basis, Pnl, Rules, Side, currencies_differ, net_consideration
 
 _DOUBLE_DIGITS = 16
 _DOUBLE_STEP = Decimal("1E-15")
@@ -78,15 +78,11 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
                 yield hint
 
 
-def tolerance_hints(checks: Sequence[Check]) -> Iterator[Hint]:
-    """Whether prices that differ agree only by a tolerance that is at least the smaller of them."""
-    for check in checks:
-        if check.name != Price.name or check.outcome is not Outcome.WITHIN_TOLERANCE:
-            continue
-        operands = (check.execution, check.confirmation, check.tolerance)
-        ours, theirs, tolerance = (operand for operand in operands if isinstance(operand, Decimal))
-        if tolerance >= min(ours.copy_abs(), theirs.copy_abs()):
-            yield Hint.TOLERANCE_COVERS_PRICE
+def tolerance_covers(check: Check) -> bool:
+    """Whether two prices agree by a tolerance that is at least the smaller of them."""
+    operands = (check.execution, check.confirmation, check.tolerance)
+    ours, theirs, tolerance = [operand for operand in operands if isinstance(operand, Decimal)]
+    return tolerance >= ours.copy_abs() or tolerance >= theirs.copy_abs()
 
 
 def _ticker_hints(ours: str | None, theirs: str | None) -> Iterator[Hint]:

@@ -9,7 +9,7 @@ Source: DOMAIN.md, decisions and section 6.
 
 from collections.abc import Mapping, Sequence
 
-from traderecon.matching.hints import failure_hints, pair_hints, sent_hints, tolerance_hints
+from traderecon.matching.hints import failure_hints, pair_hints, sent_hints, tolerance_covers
 from traderecon.matching.in_force import rules_of, with_overrides
 from traderecon.matching.sides import Contested, Sides, distinct_values, sides_of
 from traderecon.records import (
@@ -26,10 +26,11 @@ from traderecon.records import (
     State,
     Verdict,
 )
-from traderecon.rules import AttributeRule, Override, Pnl, Rule, Rules
+from traderecon.rules import AttributeRule, Override, Pnl, Price, Rule, Rules
 
 _PENDING = Verdict(State.PENDING)
-_CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
+_CANCEL = Kind.CANCEL
+_PASS, _WITHIN, _FAIL = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL
 
 
 def judge_facts(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdict:
@@ -62,22 +63,23 @@ def _judge_pair(
     if sides.have_attributes:
         run = (*run, *_sent_attributes(execution, confirmation, sides, rules))
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in run])
-    if sides.contested:
-        checks = tuple(
-            _not_checked(rule, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
-            for rule, check in zip(run, checks, strict=True)
-        )
-    if overrides:
-        checks = with_overrides(checks, overrides)
+    if sides.contested or overrides:
+        checks = with_overrides(_unless_contested(run, checks, sides), overrides)
     pnl_missing = rules.pnl_required and not _pnl_compared(checks, pnl)
     if pnl_missing and not _grace_over(sides, watermark_ns, rules):
         return _PENDING
-    failed = [check.reason for check in checks if check.outcome is _FAIL]
+    failed: list[Reason] = []
     hints = [*sent_hints(sides), *pair_hints(execution, confirmation, pnl)]
+    for check in checks:
+        outcome = check.outcome
+        if outcome is _PASS:
+            continue
+        if outcome is _FAIL:
+            failed.append(check.reason)
+        elif outcome is _WITHIN and check.name == Price.name and tolerance_covers(check):
+            hints.append(Hint.TOLERANCE_COVERS_PRICE)
     if _late(sides, rules):
         hints.append(Hint.LATE_CONFIRMATION if sides.second is Source.CONFIRMATIONS else Hint.LATE_EXECUTION)
-    if execution.price != confirmation.price:
-        hints.extend(tolerance_hints(checks))
     if failed:
         hints.extend(failure_hints(failed, sides, rules))
     contested = _contested_operands(sides, rules)
@@ -98,6 +100,16 @@ def _sent_attributes(
         or getattr(confirmation, rule.name) is not None
         or rule.operands & sides.contested
     ]
+
+
+def _unless_contested(run: Sequence[Rule], checks: Sequence[Check], sides: Sides) -> tuple[Check, ...]:
+    """The checks; one that reads a contested field proves nothing."""
+    return tuple(
+        [
+            _not_checked(rule, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
+            for rule, check in zip(run, checks, strict=True)
+        ]
+    )
 
 
 def _pnl_compared(checks: Sequence[Check], pnl: PnlSnapshot | None) -> bool:
