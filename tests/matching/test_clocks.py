@@ -20,11 +20,11 @@ def watched(*drifts_ms: int, broker: str | None = "BRKA") -> Clocks:
 
 def test_two_hundred_trades_near_the_tolerance_are_one_finding() -> None:
     clocks = watched(*(80 + number % 20 for number in range(200)))
-    assert clocks.suspects() == {
+    assert clocks.drifting() == {
         "BRKA": "the confirmations of BRKA are more than 50 ms later than the executions in 200 of 200 trades: one of "
         "the two clocks is wrong. Compare both with UTC before trades break."
     }
-    assert clock_texts(clocks.drifts, FOUNDING) == [*clocks.suspects().values()]
+    assert clock_texts(clocks.drifts, FOUNDING) == [*clocks.drifting().values()]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_two_hundred_trades_near_the_tolerance_are_one_finding() -> None:
     ],
 )
 def test_a_trend_needs_enough_pairs_in_one_direction(drifts_ms: list[int], suspect: bool) -> None:
-    assert bool(watched(*drifts_ms).suspects()) is suspect
+    assert bool(watched(*drifts_ms).drifting()) is suspect
 
 
 def test_what_is_no_pair_of_a_broker_does_not_count() -> None:
@@ -53,7 +53,7 @@ def test_what_is_no_pair_of_a_broker_does_not_count() -> None:
     assert clocks.drifts == {}
     off = Clocks(parse_rules('name = "x"\n[checks]\ntimestamp = false'))
     off.add(sides_of(arrived(ours(broker="B"), theirs(broker="B"))))
-    assert (off.drifts, off.suspects()) == ({}, {})
+    assert (off.drifts, off.drifting()) == ({}, {})
     clocks.add(sides_of(arrived(ours(broker="B"), theirs())))
     assert [*clocks.drifts] == ["B"]
 

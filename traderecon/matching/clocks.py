@@ -30,7 +30,7 @@ class Drift(msgspec.Struct):
     earlier: int = 0
 
     @property
-    def is_suspect(self) -> bool:
+    def one_way(self) -> bool:
         """Whether nine in ten of enough pairs are far off in the same direction."""
         share, whole = _NINE_TENTHS
         return self.pairs >= PAIRS_NEEDED and max(self.later, self.earlier) * whole >= self.pairs * share
@@ -70,17 +70,17 @@ class Clocks:
             if drift.pairs >= PAIRS_KEPT:
                 drift.pairs, drift.later, drift.earlier = drift.pairs // 2, drift.later // 2, drift.earlier // 2
 
-    def suspects(self) -> dict[str, str]:
+    def drifting(self) -> dict[str, str]:
         """For each suspect broker a text that says what was seen, and what to do."""
         tolerance_ns = self._tolerance_ns or 0
-        return {broker: _text(broker, it, tolerance_ns) for broker, it in sorted(self.drifts.items()) if it.is_suspect}
+        return {broker: _text(broker, it, tolerance_ns) for broker, it in sorted(self.drifts.items()) if it.one_way}
 
 
 def clock_texts(drifts: Mapping[str, Drift], rules: Rules) -> list[str]:
     """The texts of the suspect brokers among these, in the order of their names."""
     clocks = Clocks(rules)
     clocks.drifts = dict(drifts)
-    return [*clocks.suspects().values()]
+    return [*clocks.drifting().values()]
 
 
 def merge(drifts: dict[str, Drift], others: Iterable[tuple[str, Drift]]) -> None:

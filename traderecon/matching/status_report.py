@@ -61,7 +61,7 @@ class StatusReport:
         due_ns, due_s = self._next.get(partition, (0, 0.0))
         if at_ns >= due_ns or monotonic() >= due_s:
             output.status = self._status(output, at_ns, silent)
-            self._app.incidents.report(Kind.CLOCK_SUSPECT, self._clocks.suspects())
+            self._app.incidents.report(Kind.CLOCK_SUSPECT, self._clocks.drifting())
             self._clocks.forget()
 
     def _silent_now(self, output: BatchOutput, before: Mapping[str, int]) -> Mapping[str, int]:
