@@ -54,6 +54,14 @@ def test_only_new_rows_are_processed_and_their_results_are_those_of_a_file_witho
     assert run(tmp_path, [MARKED, *new], [HEADER, *alone])[0] == found
 
 
+def test_a_mark_does_not_hide_a_break_that_a_file_without_marks_proves(tmp_path: Path) -> None:
+    ours = [f"T1,{TERMS},true", f"T2,{TERMS},true"]
+    theirs = [f"T1,{TERMS.replace('190.50', '99')}", f"T2,{TERMS}"]
+    found, summary = run(tmp_path, [MARKED, *ours], [HEADER, *theirs])
+    assert found == {"T1": ("MISMATCHED", "PRICE_MISMATCH")}
+    assert summary.skipped.total() == 2
+
+
 def test_a_new_row_that_contradicts_a_marked_one_is_a_changed_row(tmp_path: Path) -> None:
     executions = [MARKED, f"T1,{TERMS},true", f"T1,{TERMS.replace('100', '90')},false"]
     found, summary = run(tmp_path, executions, [HEADER, f"T1,{TERMS}"])

@@ -124,10 +124,16 @@ class TestStake:
             ([ours(currency="USD"), theirs(currency="EUR")], "USD"),
             ([ours(), theirs(currency="EUR", price="1")], "EUR"),
             ([ours(currency="USD"), ours(currency="EUR"), theirs(currency="EUR")], None),
+            ([ours(kind=Kind.CANCEL, currency="EUR"), theirs(currency="USD")], "USD"),  # of the side whose amount it is
+            ([ours(currency="EUR"), theirs(kind=Kind.CANCEL, currency="USD")], "EUR"),
         ],
     )
     def test_its_currency_is_the_executions_else_the_confirmations(self, legs: list[Leg], currency: str | None) -> None:
         assert assessed(*legs).stake.currency == currency
+
+    def test_a_side_of_two_legs_that_complete_each_other_has_a_notional(self) -> None:
+        parts = [msgspec.structs.replace(ours(), price=None), msgspec.structs.replace(ours(), quantity=None)]
+        assert at_stake(*parts) == "19050"
 
     def test_a_late_leg_is_about_all_of_itself(self) -> None:
         assert assess(sides_of(arrived(ours())), ORPHAN_LATE, FOUNDING) == Assessment(Stake(D(19050)), Severity.HIGH)
@@ -215,6 +221,10 @@ class TestWouldClear:
         rules = msgspec.structs.replace(FOUNDING, pnl_required=True)
         assert cleared_by(ours(), theirs(), rules=rules) == set()
         assert cleared_by(ours(), theirs(price="191"), rules=rules) == set()
+        legs: list[Leg] = [ours(currency="USD"), theirs(currency="EUR"), booked(currency="USD")]
+        assert cleared_by(*legs, rules=rules) == {
+            ("broker_confirmations.currency", "USD")
+        }  # EUR has no rate for the pnl
 
     def test_a_snapshot_that_lacks_an_amount_cannot_be_changed_to_another(self) -> None:
         rules = parse_rules('name = "x"\n[checks.pnl]\nincomplete = "break"')

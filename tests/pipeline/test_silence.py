@@ -50,7 +50,7 @@ def test_a_feed_that_stops_is_one_incident_and_its_backlog_resolves_what_was_hel
         trade(number, confirmed=False)
     desk.until(lambda: worker.metric(INCIDENT) == 1, "the silence is an incident", 30)
     desk.until(lambda: worker.metric(HELD) > 0, "trades are held", 30)
-    assert "broker_confirmations is silent since" in worker.get("/status").decode()
+    assert "broker_confirmations has been silent since" in worker.get("/status").decode()
     assert desk.rows(UNMATCHED) == []
     late = [number for number in range(STEADY, STEADY + OUTAGE) if number not in missing]
     desk.append(topics.broker_confirmations, [execution(number) for number in late])

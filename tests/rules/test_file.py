@@ -304,6 +304,10 @@ def test_error_texts(text: str, message: str) -> None:
             "row 1 of severity: open_hours is 0: write 1 or more",
         ),
         (
+            'name = "x"\n[[severity]]\nseverity = "low"\nstake_below = 5\ncurrency = "usd"',
+            "row 1 of severity: currency is 'usd': write USD",
+        ),
+        (
             'name = "x"\n[[severity]]\nseverity = "low"\nopen_hours = 87601',
             "row 1 of severity: open_hours is 87601: write 87600 or less",
         ),

@@ -114,6 +114,9 @@ def test_a_break_becomes_more_urgent_when_it_has_been_open_long_enough(url: str)
             assert row.severity == severity
             assert [each.trade_id for each in breaks_of(queries, trade_id="CENTS", severity=severity)] == ["CENTS"]
             assert queries.open_breaks().severities[severity] == 1
+        with database:  # it is past its time, but nobody has to hurry any more
+            database.execute("UPDATE breaks SET status = 'RESOLVED' WHERE trade_id = 'CENTS'")
+        assert [row.severity for row in breaks_of(queries, trade_id="CENTS", status="resolved")] == ["low"]
     queries.close()
 
 

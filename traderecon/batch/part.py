@@ -16,7 +16,7 @@ from traderecon.batch.split import NO_LINES, Spill
 from traderecon.batch.summary import Break, Summary
 from traderecon.batch.vectorized import Lines, VectorizedRules
 from traderecon.intake import Rows, SourceSettings
-from traderecon.matching import Arrival, add, judge, sides_of
+from traderecon.matching import Arrival, add, judge, judge_facts, sides_of
 from traderecon.matching.assess import assess
 from traderecon.matching.clocks import Clocks, merge
 from traderecon.present.trade_row import row
@@ -91,7 +91,7 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> PartResult:
         lines = _by_file(files, result.others)
     changed: frozenset[str] = frozenset()
     if job.stored is not None or any(COLUMN in rows.columns for rows in decoders):
-        trades, changed, rejects = _collect_unreconciled(files, decoders, lines, summary, job.stored)
+        trades, changed, rejects = _collect_unreconciled(files, decoders, lines, summary, job)
     else:
         trades, rejects = _collect(files, decoders, lines, summary)
     tables.append(frame(_judge(trades, job.rules, summary, changed)))
@@ -149,9 +149,10 @@ def _collect_unreconciled(
     decoders: list[Rows],
     lines: list[pl.DataFrame],
     summary: Summary,
-    stored: StoredFacts | None,
+    job: Job,
 ) -> tuple[dict[str, tuple[Fact, ...]], frozenset[str], list[list[Rejected]]]:
     """As ``_collect``, without the trades that were reconciled before; and those of them that have changed since."""
+    stored, rules = job.stored, job.rules
     marked: dict[str, list[MarkedRow]] = {}
     rejects: list[list[Rejected]] = [[] for _ in files]
     for file, rows, part, rejected in zip(files, decoders, lines, rejects, strict=True):
@@ -168,7 +169,8 @@ def _collect_unreconciled(
     changed = set()
     for trade_id, of_trade in marked.items():
         settled = settle(of_trade, matches.get(trade_id), asked=stored is not None)
-        if not settled.facts:
+        agrees = settled.skip_unless_break and not judge_facts(settled.facts, FOREVER_NS, rules).state.is_break
+        if agrees or not settled.facts:
             summary.skipped.update(it.fact.leg.source for it in of_trade)
             continue
         trades[trade_id] = settled.facts
@@ -181,7 +183,7 @@ def _collect_unreconciled(
 def _judge(
     trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary, changed: frozenset[str] = frozenset()
 ) -> list[tuple[str, ...]]:
-    rows, clocks = [], Clocks(rules)
+    rows, clocks = [], Clocks()
     for trade_id, facts in trades.items():
         sides = sides_of(facts, last_wins=rules.last_wins)
         verdict = judge(sides, FOREVER_NS, rules)
@@ -193,7 +195,7 @@ def _judge(
             assessment = assess(sides, verdict, rules)
             summary.add_trade(trade_id, sides, verdict, assessment)
             if sides.have_attributes:
-                clocks.add(sides)
+                clocks.add(sides, verdict)
             rows.append(row(trade_id, sides, verdict, assessment))
     merge(summary.drifts, clocks.drifts.items())
     return rows

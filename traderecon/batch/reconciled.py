@@ -29,10 +29,14 @@ class MarkedRow(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What to judge: the facts of a trade, none where it is skipped; whether a reconciled row of it has changed."""
+    """What to judge: the facts of a trade, none where it is skipped; whether a reconciled row of it has changed.
+
+    ``skip_unless_break``: some of its rows are marked, the others are of files that mark nothing.
+    """
 
     facts: tuple[Fact, ...]
     changed: bool = False
+    skip_unless_break: bool = False
 
 
 SKIPPED = Settled(())
@@ -70,7 +74,8 @@ def settle(rows: Sequence[MarkedRow], stored: tuple[Fact, ...] | None, *, asked:
     new = [row for row in rows if row.marked is False and _content(row.fact.leg) not in marked]
     contradictory = len(marked) > len(set(marked.values()))
     if not new and not contradictory:
-        return SKIPPED
+        unmarked = any(row.marked is None for row in rows)
+        return Settled(_gathered(facts), skip_unless_break=True) if unmarked else SKIPPED
     changed = contradictory or any(_place(row.fact.leg) in marked.values() for row in new)
     return Settled(_gathered(facts), changed)
 

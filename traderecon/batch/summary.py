@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from traderecon.matching import Sides, distinct_values
-from traderecon.matching.clocks import Drift
+from traderecon.matching.clocks import Clocks, Drift
 from traderecon.matching.clocks import merge as merge_drifts
 from traderecon.matching.totals import AllTotals
 from traderecon.matching.totals import add_trade as add_to_totals
@@ -151,6 +151,12 @@ class Summary(msgspec.Struct):
             if totals.at_stake:
                 stakes[account.currency] = EXACT.add(stakes.get(account.currency, ZERO), totals.at_stake)
         return stakes
+
+    def drifting(self) -> list[str]:
+        """What is to be said of brokers whose times drift one way."""
+        clocks = Clocks()
+        clocks.drifts = self.drifts
+        return [*clocks.drifting().values()]
 
     @property
     def trades(self) -> int:

@@ -27,12 +27,10 @@ from traderecon.cli.console import counted, fail, printable, progress, say
 from traderecon.cli.files import NamedFile, expand
 from traderecon.cli.rules import effective_rules, effective_settings, effective_sources
 from traderecon.exit_codes import Exit
-from traderecon.matching.clocks import clock_texts
 from traderecon.matching.totals import Totals
 from traderecon.records import Source
 from traderecon.records.numbers import plain
 from traderecon.records.words import Word
-from traderecon.rules import Rules
 from traderecon.settings import has_display
 
 Code = TypeVar("Code", bound=Word)
@@ -199,7 +197,7 @@ def _reconcile(run: Run, report: Path | None, *, as_json: bool) -> Summary:
             summary = _run(run, advance)
         _print_summary(summary, run)
         if as_json and run.out:
-            click.echo(json.dumps(_to_json(summary, run.rules)))
+            click.echo(json.dumps(_to_json(summary)))
         if report:
             _write_report(summary, run, report)
     except BrokenPipeError:
@@ -257,7 +255,7 @@ def _print_summary(summary: Summary, run: Run) -> None:
         say(f"  {count:>9,} {reason}")
     if skipped := summary.skipped.total():
         say(f"{counted(skipped, 'row')} skipped: their trades were reconciled before")
-    for text in clock_texts(summary.drifts, run.rules):
+    for text in summary.drifting():
         say(text)
     if rejected := summary.rejected.total():
         say(f"{counted(rejected, 'row')} rejected, see {run.rejects}")
@@ -265,7 +263,7 @@ def _print_summary(summary: Summary, run: Run) -> None:
         say(f"results in {run.out}")
 
 
-def _to_json(summary: Summary, rules: Rules) -> dict[str, object]:
+def _to_json(summary: Summary) -> dict[str, object]:
     return {
         "trades": summary.trades,
         "breaks": summary.break_count,
@@ -282,7 +280,7 @@ def _to_json(summary: Summary, rules: Rules) -> dict[str, object]:
             for account, totals in sorted(summary.totals.items())
         ],
         "orphan_pnl": {"trades": summary.pnl_alone, "first": sorted(summary.orphans)[:ORPHANS_SHOWN]},
-        "clock_suspects": clock_texts(summary.drifts, rules),
+        "clock_suspects": summary.drifting(),
     }
 
 

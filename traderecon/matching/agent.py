@@ -88,7 +88,7 @@ class _Matching:
         self._whole_rules = as_json(rules)
         self.result_reader = ResultReader(stage.app, stage.topics, table)
         self._trade_cache = trades.TradeCache()
-        self._clocks = Clocks(rules)
+        self._clocks = Clocks()
         self._terms, self._status_report = terms, StatusReport(stage, terms, self._clocks)
 
     async def run(self, batches: StreamT[MicroBatch]) -> None:
@@ -346,7 +346,7 @@ class _Matching:
         if result is None:
             return None
         if step.judgement is not None and step.judgement.sides.have_attributes:
-            self._clocks.add(step.judgement.sides)
+            self._clocks.add(step.judgement.sides, step.judgement.verdict)
         return Encoded(result, encode_result(result), step.upto)
 
     async def _publish(self, output: BatchOutput) -> None:

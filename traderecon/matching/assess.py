@@ -74,7 +74,7 @@ def stake_of(sides: Sides, verdict: Verdict) -> Stake:
     ours, theirs = sides.execution, sides.confirmation
     contested = any(source is not Source.PNL and field in _CONTESTED_AMOUNTS for source, field in verdict.contested)
     if ours is None or theirs is None or contested or not _WHOLE.isdisjoint(verdict.reasons):
-        return Stake(_whole(sides), _currency(sides))
+        return _whole(sides)
     differences = {check.name: check.difference for check in verdict.checks if check.outcome is _FAIL}
     if ours.price is None or theirs.price is None or ours.quantity is None or theirs.quantity is None:
         terms = None
@@ -112,8 +112,15 @@ def remedies(sides: Sides, verdict: Verdict, rules: Rules) -> Iterator[Remedy]:
         ]
         if not names <= {rule.name for rule in readers}:
             continue
-        if all(rule.check(*legs).outcome is not _FAIL for rule in readers):
+        if all(_agrees(rule.check(*legs), rules) for rule in readers):
             yield Remedy(failed[0].name, value, (source, field))
+
+
+def _agrees(check: Check, rules: Rules) -> bool:
+    """Whether a check leaves no reason: where the pnl is required it must be compared."""
+    if check.outcome is Outcome.NOT_CHECKED:
+        return not (rules.pnl_required and check.name == Pnl.name)
+    return check.outcome is not _FAIL
 
 
 def _tolerance(check: Check, rule: Rule) -> Iterator[Remedy]:
@@ -152,20 +159,20 @@ def _with(
     return execution, confirmation, None if pnl is None else msgspec.structs.replace(pnl, **change)
 
 
-def _whole(sides: Sides) -> Decimal | None:
+def _whole(sides: Sides) -> Stake:
     """The notional of the execution, else of the confirmation, unless it is cancelled; of several the largest."""
-    for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
+    for leg in (sides.execution, sides.confirmation):
+        if leg is None or (leg.kind is Kind.CANCEL and sides.execution is not None and sides.confirmation is not None):
+            continue
+        rivals = [rival for rival in sides.effective(leg.source) if not isinstance(rival, PnlSnapshot)]
         amounts = [
-            EXACT.multiply(notional(leg.price, leg.quantity), _multiplier(leg, leg))
-            for leg in sides.effective(source)
-            if not isinstance(leg, PnlSnapshot)
-            and leg.price is not None
-            and leg.quantity is not None
-            and (leg.kind is not Kind.CANCEL or sides.execution is None or sides.confirmation is None)
+            EXACT.multiply(notional(each.price, each.quantity), _multiplier(each, each))
+            for each in (leg, *rivals)
+            if each.price is not None and each.quantity is not None
         ]
         if amounts:
-            return canonical(max(amounts))
-    return None
+            return Stake(canonical(max(amounts)), _currency(sides, leg.source))
+    return Stake(None, _currency(sides))
 
 
 def _multiplier(ours: Side, theirs: Side) -> Decimal:
@@ -173,9 +180,10 @@ def _multiplier(ours: Side, theirs: Side) -> Decimal:
     return ours.contract_multiplier or theirs.contract_multiplier or Decimal(1)
 
 
-def _currency(sides: Sides) -> str | None:
-    """The currency of the execution, else of the confirmation; None if neither sent one, or it contradicts itself."""
-    for source in (Source.EXECUTIONS, Source.CONFIRMATIONS):
+def _currency(sides: Sides, first: Source = Source.EXECUTIONS) -> str | None:
+    """The currency of one side, else of the other; None if neither sent one, or it contradicts itself."""
+    other = Source.CONFIRMATIONS if first is Source.EXECUTIONS else Source.EXECUTIONS
+    for source in (first, other):
         sent = distinct_values(sides.effective(source), "currency")
         if sent:
             return currency_code(sent[0]) if len(sent) == 1 else None

@@ -6,19 +6,21 @@ A difference within half of the tolerance says nothing, in either direction: a c
 than its execution. Source: DOMAIN.md C19; the CAT's duty to log drift.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Self
 
 import msgspec
 
 from traderecon.matching.sides import Sides
-from traderecon.records.instants import milliseconds
-from traderecon.rules import Rules, Timestamp
+from traderecon.records import Verdict
+from traderecon.rules import Timestamp
 
 PAIRS_NEEDED = 50
 """A trend of fewer pairs may be chance."""
 PAIRS_KEPT = 400
 """With this many pairs every count is halved, so that the newest pairs have the most weight."""
+BROKERS_KEPT = 1_000
+"""A broker is free text of the feeds: beyond this many names no other is watched."""
 _NINE_TENTHS = 9, 10
 
 
@@ -43,26 +45,29 @@ class Drift(msgspec.Struct):
 
 
 class Clocks:
-    """The drift of every broker, under these rules; a broker is known where a leg names it."""
+    """The drift of every broker; a broker is known where a leg names it."""
 
-    def __init__(self, rules: Rules) -> None:
-        rule = next((rule for rule in rules.checks if isinstance(rule, Timestamp)), None)
-        self._tolerance_ns = None if rule is None else rule.tolerance_ns
+    def __init__(self) -> None:
         self.drifts: dict[str, Drift] = {}
 
-    def add(self, sides: Sides) -> None:
-        """Count a pair; without both times, a broker, or a timestamp check it is none."""
+    def add(self, sides: Sides, verdict: Verdict) -> None:
+        """Count a pair by its timestamp check, which knows the tolerance and the precision of its trade."""
         ours, theirs = sides.execution, sides.confirmation
-        if ours is None or theirs is None or self._tolerance_ns is None:
+        if ours is None or theirs is None or ours.timestamp_ns is None or theirs.timestamp_ns is None:
             return
         broker = theirs.broker or ours.broker
-        if broker is None or ours.timestamp_ns is None or theirs.timestamp_ns is None:
+        check = next((check for check in verdict.checks if check.name == Timestamp.name), None)
+        if broker is None or check is None or check.tolerance is None or check.difference is None:
             return
-        drift = self.drifts.setdefault(broker, Drift())
-        ahead_ns = theirs.timestamp_ns - ours.timestamp_ns
+        drift = self.drifts.get(broker)
+        if drift is None:
+            if len(self.drifts) >= BROKERS_KEPT:
+                return
+            drift = self.drifts[broker] = Drift()
+        far = 2 * check.difference > check.tolerance
         drift.pairs += 1
-        drift.later += 2 * ahead_ns > self._tolerance_ns
-        drift.earlier += -2 * ahead_ns > self._tolerance_ns
+        drift.later += far and theirs.timestamp_ns > ours.timestamp_ns
+        drift.earlier += far and theirs.timestamp_ns < ours.timestamp_ns
 
     def forget(self) -> None:
         """Let old pairs fade."""
@@ -71,16 +76,8 @@ class Clocks:
                 drift.pairs, drift.later, drift.earlier = drift.pairs // 2, drift.later // 2, drift.earlier // 2
 
     def drifting(self) -> dict[str, str]:
-        """For each suspect broker a text that says what was seen, and what to do."""
-        tolerance_ns = self._tolerance_ns or 0
-        return {broker: _text(broker, it, tolerance_ns) for broker, it in sorted(self.drifts.items()) if it.one_way}
-
-
-def clock_texts(drifts: Mapping[str, Drift], rules: Rules) -> list[str]:
-    """The texts of the suspect brokers among these, in the order of their names."""
-    clocks = Clocks(rules)
-    clocks.drifts = dict(drifts)
-    return [*clocks.drifting().values()]
+        """For each broker whose times drift a text that says what was seen, and what to do."""
+        return {broker: _text(broker, drift) for broker, drift in sorted(self.drifts.items()) if drift.one_way}
 
 
 def merge(drifts: dict[str, Drift], others: Iterable[tuple[str, Drift]]) -> None:
@@ -89,10 +86,9 @@ def merge(drifts: dict[str, Drift], others: Iterable[tuple[str, Drift]]) -> None
         drifts.setdefault(broker, Drift()).merge(drift)
 
 
-def _text(broker: str, drift: Drift, tolerance_ns: int) -> str:
+def _text(broker: str, drift: Drift) -> str:
     way, count = ("later", drift.later) if drift.later >= drift.earlier else ("earlier", drift.earlier)
     return (
-        f"the confirmations of {broker} are more than {milliseconds(tolerance_ns // 2)} ms {way} than the executions "
-        f"in {count:,} of {drift.pairs:,} trades: one of the two clocks is wrong. Compare both with UTC before trades "
-        "break."
+        f"the confirmations of {broker} are {way} than the executions by more than half of the tolerance in {count:,} "
+        f"of {drift.pairs:,} trades: one of the two clocks is wrong. Compare both with UTC before trades break."
     )

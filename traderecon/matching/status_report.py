@@ -125,8 +125,9 @@ class StatusReport:
         assigned = {assigned for _, assigned in consumer.readings()}
         for revoked in self._pending.keys() - assigned:
             del self._pending[revoked], self._held[revoked]
-            self._silent.pop(revoked, None)
             self._metrics.watermark.remove(revoked)
+            if self._silent.pop(revoked, None):
+                self._report_incidents()  # the worker that has it now says so
         for waiting_for in WaitingFor:
             count = sum(pending[waiting_for] for pending in self._pending.values())
             self._metrics.pending.labels(waiting_for).set(count)
@@ -152,8 +153,8 @@ class StatusReport:
         count = sum(each[name].trades for each in self._held.values() if name in each)
         counted = f" ({count:,} in this worker)" if count else ""
         return (
-            f"{name} is silent since {iso(since_ns)}, although the other side is not. Trades that wait for it are "
-            f"held{counted} until it has caught up, or until {iso(since_ns + self._terms.limit_ns)}: then they are "
+            f"{name} has been silent since {iso(since_ns)}, although the other side has not. Trades that wait for it "
+            f"are held{counted} until it has caught up, or until {iso(since_ns + self._terms.limit_ns)}: then they are "
             "UNMATCHED. Find out why it does not send."
         )
 

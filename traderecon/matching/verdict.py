@@ -201,7 +201,9 @@ def _conflict_reasons(contested: tuple[tuple[Source, str], ...], sides: Sides) -
     """
     if not sides.contested:
         return []
-    brokers = distinct_values(sides.effective(Source.CONFIRMATIONS), "broker")
+    confirmation = sides.confirmation
+    stands = confirmation is not None and confirmation.kind is not _CANCEL  # what else a cancel says means nothing
+    brokers = distinct_values(sides.effective(Source.CONFIRMATIONS), "broker") if stands else []
     if len(brokers) < 2:
         return [Reason.DUPLICATE_CONFLICT] if contested else []
     others = any(source is not Source.CONFIRMATIONS for source, _ in contested)

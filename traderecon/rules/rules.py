@@ -63,6 +63,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""
+        return self._stamp
+
+    @cached_property
+    def _stamp(self) -> RulesStamp:
         return RulesStamp(self.name, hashlib.sha256(_encode(self)).hexdigest())
 
     def grace_for(self, source: Source) -> int:

@@ -21,6 +21,7 @@ import msgspec
 
 from traderecon.records import Reason, Severity, Stake
 from traderecon.records.codes import worst_severity
+from traderecon.records.currencies import currency_code
 
 LONGEST_HOURS = 87_600
 
@@ -87,6 +88,8 @@ def problem(row: SeverityRow) -> str | None:
         return "its stake is not a number of zero or more"
     if any(amount is not None for amount in amounts) and row.currency is None:
         return "it has a stake without a currency: amounts of different currencies are not compared"
+    if row.currency is not None and row.currency != (code := currency_code(row.currency)):
+        return f"currency is {row.currency!r}: write {code}"
     if row.open_hours is not None and row.open_hours < 1:
         return f"open_hours is {row.open_hours}: write 1 or more"
     if row.open_hours is not None and row.open_hours > LONGEST_HOURS:

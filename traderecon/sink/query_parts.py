@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, case, func, select
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, select
 
 from traderecon.clock import now_ns
 from traderecon.records import Severity, State
@@ -85,9 +85,10 @@ def _break_order(sort: str) -> list[Any]:
 
 
 def severity_now() -> ColumnElement[Any]:
-    """The severity of a break at this moment: it may become more urgent with age."""
+    """The severity of a break at this moment: an open one may become more urgent with age."""
     columns = breaks.c
-    return case((columns.escalates_at <= iso(now_ns()), columns.escalates_to), else_=columns.severity)
+    later = and_(is_open(), columns.escalates_at <= iso(now_ns()))
+    return case((later, columns.escalates_to), else_=columns.severity)
 
 
 def largest_first(amount: Any) -> list[Any]:

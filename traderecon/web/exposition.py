@@ -2,6 +2,7 @@
 
 import logging
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from math import inf
@@ -13,10 +14,13 @@ from prometheus_client.registry import Collector
 
 from traderecon.clock import now_ns
 from traderecon.records import REASON_INFO, Reason, Severity
+from traderecon.records.currencies import ISO_4217
 from traderecon.records.instants import NS_PER_S
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.telemetry import MergedMetrics
 
+OTHER = "other"
+"""The label of all currencies that are no ISO 4217 code."""
 AGES_S = (60, 300, 900, 3_600, 14_400, 28_800, 86_400, 172_800, 432_000)
 """Buckets of break ages, from a minute to five days."""
 
@@ -75,8 +79,13 @@ class BreakCollector(Collector):
 
     def _collect_stakes(self) -> Metric:
         family = _stakes()
-        for labels, stake in sorted(self._queries.stakes().items()):
-            family.add_metric(labels, float(stake))
+        totals: defaultdict[tuple[str, str], float] = defaultdict(float)
+        for (currency, severity), stake in self._queries.stakes().items():
+            # A currency is free text of the feeds, and a label must be one of few.
+            known = not currency or currency in ISO_4217
+            totals[currency if known else OTHER, severity] += float(stake)
+        for labels, total in sorted(totals.items()):
+            family.add_metric(labels, total)
         return family
 
     def _collect_age(self) -> Metric:

@@ -12,7 +12,6 @@ from traderecon.batch.report.heading import Heading
 from traderecon.batch.report.headline import call, headline
 from traderecon.batch.report.terms import BASES, disabled_checks, terms
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Break, Summary
-from traderecon.matching.clocks import clock_texts
 from traderecon.present import labels as words
 from traderecon.present.figures import Name, amount, count, ranked, share
 from traderecon.present.operands import foreign_codes
@@ -55,7 +54,7 @@ def render(summary: Summary, heading: Heading, rules: Rules) -> str:
         tolerated=sum(summary.checks[rule.name, Outcome.WITHIN_TOLERANCE] for rule in rules.checks),
         hints=ranked(summary.hints),
         rejected=ranked(summary.rejected),
-        clocks=clock_texts(summary.drifts, rules),
+        clocks=summary.drifting(),
     )
     return page.encode(errors="backslashreplace").decode()
 
