@@ -81,7 +81,8 @@ class EscalationMessage(msgspec.Struct, frozen=True, gc=False):
 class RemedyMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One change that would clear the break: ``value`` for a field of a leg (as executions.price), or a tolerance.
 
-    ``check``: the first check that fails. Without ``field`` the absolute tolerance of it that is enough, ``above``: that must be larger than ``value``.
+    ``check``: the first check that fails. Without ``field`` the absolute tolerance of it that is enough, ``above``:
+    that must be larger than ``value``.
     """
 
     check: str
