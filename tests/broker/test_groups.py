@@ -122,7 +122,7 @@ def test_a_matching_worker_with_other_rules_waits_and_logs_it(installation: Inst
     until(lambda: "; this worker has the rules " in second.log, "it says that it waits", READY_S)
     assert not second.ready()
     waits = next(line for line in second.log.splitlines() if "; this worker has the rules " in line)
-    theirs, mine = re.findall(r"the rules [^(;]* \(sha256 ([0-9a-f]{8})\) and 35 days of retention", waits)
+    theirs, mine = re.findall(r"the rules [^(;]* \(sha256 ([0-9a-f]{8})\), 35 days of retention", waits)
     assert theirs != mine
     doctor = other.run("doctor", "--role", "matching").stdout
     (finding,) = [line for line in doctor.splitlines() if "rules in force" in line]

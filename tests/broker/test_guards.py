@@ -101,8 +101,8 @@ def test_records_that_retention_took_are_left_out_by_decision_only(kafka: Kafka,
     done = installation.run(*arguments, "--json")
     assert "3 offsets, 10 to 12, are skipped" in done.stderr
     decided = json.loads(done.stdout)
-    (recorded,) = (json.loads(record.value or b"") for record in kafka.records(installation.topics.actions))
-    assert recorded == decided
+    actions = [json.loads(record.value or b"") for record in kafka.records(installation.topics.actions)]
+    assert [action for action in actions if "following" in action] == [decided]  # matching's rules are there, too
     assert (decided["first"], decided["following"], decided["by"]) == (10, 13, "the desk")
     again = installation.start_ready()
     installation.append(installation.topics.broker_confirmations, [execution(number) for number in range(10, 15)])

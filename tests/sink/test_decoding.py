@@ -153,3 +153,11 @@ def test_values_that_cannot_be_stored_are_foreign_records(
         (1, 1) if topic == "standings" else (0, 0)
     )
     store.close()
+
+
+@pytest.mark.parametrize("stake", ["-5", "1e999999", "NaN", "", "9" * 61])
+def test_a_stake_that_no_version_publishes_is_refused(stake: str) -> None:
+    value = encode_result(results_of("T1", [ours()])[0])
+    assert b'"amount":"19050"' in value
+    with pytest.raises(ValueError, match=r"trade 'T1' has the stake '.*', not a number of zero or more"):
+        require_publishable(decode_head(value.replace(b'"amount":"19050"', b'"amount":"' + stake.encode() + b'"')))

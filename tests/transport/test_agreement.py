@@ -33,9 +33,9 @@ def test_rules_that_this_worker_knows_are_named(founding: str, monkeypatch: pyte
     monkeypatch.setenv("TRADERECON_RETENTION_DAYS", "9")
     sha256 = founding.split("-")[1][:8]
     assert reason(founding) == (
-        f"the other workers of the group {GROUP} (worker-7 at /10.0.0.5) have the rules 'founding' (sha256 {sha256}) "
-        f"and 35 days of retention; this worker has the rules 'founding' (sha256 {sha256}) and 9 days of retention. "
-        f"It waits. {CHANGE_RULES}"
+        f"the other workers of the group {GROUP} (worker-7 at /10.0.0.5) have the rules 'founding' (sha256 {sha256}), "
+        f"35 days of retention and a silence of 30 to 900 s; this worker has the rules 'founding' (sha256 {sha256}), "
+        f"9 days of retention and a silence of 30 to 900 s. It waits. {CHANGE_RULES}"
     )
 
 
@@ -44,7 +44,7 @@ def test_the_protocol_does_not_tell_the_name_of_other_rules(here: Path, monkeypa
     monkeypatch.setenv("TRADERECON_GRACE_SECONDS", "7")
     protocol = f"rules-{'c' * 64}-retention-35"
     text = reason(protocol)
-    assert "have the rules whose name the group does not tell (sha256 cccccccc) and 35 days of retention" in text
+    assert "have the rules whose name the group does not tell (sha256 cccccccc), 35 days of retention and" in text
     assert "; this worker has the rules 'founding' (sha256 " in text
 
 
@@ -57,7 +57,7 @@ def test_an_empty_group_had_the_value(founding: str, monkeypatch: pytest.MonkeyP
 
 def test_before_the_group_has_answered_its_value_is_unknown(here: Path) -> None:
     assert not list(here.iterdir())
-    assert " have other rules or another retention; this worker has " in reason("")
+    assert " have other rules, another retention or other " in reason("")
 
 
 def test_a_protocol_of_another_version_is_quoted(here: Path) -> None:
