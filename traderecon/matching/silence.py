@@ -83,22 +83,25 @@ _SILENT = frozenset({SourceState.SILENT, SourceState.GIVEN_UP})
 def hear(activity: Activity | None, at_ns: int, watermark_ns: int, floor_ns: int) -> Activity:
     """The activity of a source after a leg received at ``at_ns``; an earlier or equal time changes nothing.
 
-    A pause that was too long raises the bound no further than to the longest usual one, or one outage would hide the
-    next. A leg far ahead of the watermark is read from a backlog, in leaps that are no pauses.
+    A pause that is too long, be it before the rhythm is known, raises the bound to half of the longest usual one at
+    most, or a few of them would hide the next silence; a slower rhythm is learnt all the same. A leg far ahead of the
+    watermark is read from a backlog, in leaps that are no pauses.
 
     >>> hear(Activity(spoke_ns=100, pause_ns=16, pauses=8), 110, 105, floor_ns=1)
     Activity(spoke_ns=110, pause_ns=15, pauses=8, resumed_ns=0, late_ns=0)
     >>> hear(Activity(spoke_ns=100, pause_ns=10, pauses=8), 1_100, 1_000, floor_ns=50)
-    Activity(spoke_ns=1100, pause_ns=50, pauses=8, resumed_ns=1100, late_ns=0)
+    Activity(spoke_ns=1100, pause_ns=25, pauses=8, resumed_ns=1100, late_ns=0)
     """
     if activity is None:
         return Activity(at_ns)
     if at_ns <= activity.spoke_ns:
         return activity
-    pause_ns, longest_ns = at_ns - activity.spoke_ns, longest_pause_ns(activity, floor_ns)
+    pause_ns, longest_ns = at_ns - activity.spoke_ns, _longest_ns(activity, floor_ns)
     resumed_ns = activity.resumed_ns
-    if longest_ns is not None and pause_ns > longest_ns:
-        pause_ns, resumed_ns = longest_ns, at_ns
+    if pause_ns > longest_ns:
+        pause_ns = max(activity.pause_ns, longest_ns // 2)
+        if activity.pauses >= KNOWN_PAUSES:
+            resumed_ns = at_ns
     activity = activity._replace(spoke_ns=at_ns, resumed_ns=resumed_ns)
     if at_ns > watermark_ns + BACKLOG_NS:
         return activity
@@ -117,7 +120,11 @@ def restarted(activity: Activity, at_ns: int) -> Activity:
 
 def longest_pause_ns(activity: Activity, floor_ns: int) -> int | None:
     """The longest pause that is usual for a source; None if its rhythm is not known yet."""
-    return max(floor_ns, TOO_LONG * activity.pause_ns) if activity.pauses >= KNOWN_PAUSES else None
+    return _longest_ns(activity, floor_ns) if activity.pauses >= KNOWN_PAUSES else None
+
+
+def _longest_ns(activity: Activity, floor_ns: int) -> int:
+    return max(floor_ns, TOO_LONG * activity.pause_ns)
 
 
 def silent_since_ns(name: str, activities: Mapping[str, Activity]) -> int:
