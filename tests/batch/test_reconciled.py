@@ -96,6 +96,15 @@ def test_a_mark_that_is_neither_true_nor_false_is_rejected(tmp_path: Path) -> No
     assert summary.rejects[0].text == "reconciled is 'perhaps': write true or false"
 
 
+def test_a_trade_with_a_rejected_row_is_not_skipped(tmp_path: Path) -> None:
+    """T1's execution has an unreadable mark, T2's an unreadable price; the confirmations are marked."""
+    executions = [f"T1,{TERMS},ja", f"T2,{TERMS.replace('190.50', 'x')},true", f"T3,{TERMS},true"]
+    confirmations = [f"{trade_id},{TERMS},true" for trade_id in ("T1", "T2", "T3")]
+    found, summary = run(tmp_path, [MARKED, *executions], [MARKED, *confirmations])
+    assert found == dict.fromkeys(("T1", "T2"), ("UNMATCHED", "MISSING_EXECUTION"))
+    assert (summary.skipped.total(), summary.rejected.total()) == (2, 2)
+
+
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> StoredMatches:
     """A database with two matches, a cancelled pair and a break."""
@@ -138,6 +147,12 @@ def test_a_row_that_differs_from_what_was_reconciled_has_changed(
     found, summary = run(tmp_path, [MARKED, f"{line('S1', quantity='90')},{mark}"], [HEADER, line("S2")], stored)
     assert found == {"S1": ("MISMATCHED", "DUPLICATE_CONFLICT;RECONCILED_ROW_CHANGED")}
     assert summary.skipped == {Source.CONFIRMATIONS: 1}
+
+
+def test_a_stored_match_with_a_rejected_row_is_not_skipped(stored: StoredMatches, tmp_path: Path) -> None:
+    found, summary = run(tmp_path, [HEADER, line("S1", "x"), line("S2")], [HEADER, line("S1"), line("S2")], stored)
+    assert found == {"S1": ("MATCHED", "")}
+    assert (summary.skipped.total(), summary.rejected.total()) == (2, 1)
 
 
 def test_several_processes_ask_the_database_too(stored: StoredMatches, tmp_path: Path) -> None:

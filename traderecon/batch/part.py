@@ -154,6 +154,7 @@ def _collect_unreconciled(
     """As ``_collect``, without the trades that were reconciled before; and those of them that have changed since."""
     stored, rules = job.stored, job.rules
     marked: dict[str, list[MarkedRow]] = {}
+    unreadable: set[str] = set()
     rejects: list[list[Rejected]] = [[] for _ in files]
     for file, rows, part, rejected in zip(files, decoders, lines, rejects, strict=True):
         has_column = COLUMN in rows.columns
@@ -162,13 +163,14 @@ def _collect_unreconciled(
             row_or_reject = fact if isinstance(fact, Rejected) else marked_row(fact, has_column=has_column)
             if isinstance(row_or_reject, Rejected):
                 rejected.append(row_or_reject)
+                unreadable.add(rows.key(line))
             else:
                 marked.setdefault(row_or_reject.fact.leg.trade_id, []).append(row_or_reject)
     matches = {} if stored is None else stored(list(marked))
     trades: dict[str, tuple[Fact, ...]] = {}
     changed = set()
     for trade_id, of_trade in marked.items():
-        settled = settle(of_trade, matches.get(trade_id), asked=stored is not None)
+        settled = settle(of_trade, matches.get(trade_id), asked=stored is not None, rejected=trade_id in unreadable)
         agrees = settled.skip_unless_break and not judge_facts(settled.facts, FOREVER_NS, rules).state.is_break
         if agrees or not settled.facts:
             summary.skipped.update(it.fact.leg.source for it in of_trade)

@@ -53,13 +53,18 @@ def marked_row(fact: Fact, *, has_column: bool) -> MarkedRow | Rejected:
     return MarkedRow(fact, mark)
 
 
-def settle(rows: Sequence[MarkedRow], stored: tuple[Fact, ...] | None, *, asked: bool) -> Settled:
+def settle(
+    rows: Sequence[MarkedRow], stored: tuple[Fact, ...] | None, *, asked: bool, rejected: bool = False
+) -> Settled:
     """Whether a trade is skipped, judged, or judged as changed.
 
     ``stored``: the facts of its stored match, None if there is none; ``asked``: whether a database was asked. Then only
-    what it holds was reconciled; else what is marked was.
+    what it holds was reconciled; else what is marked was. ``rejected``: another row of the trade was, so nobody knows
+    whether it was reconciled: the trade is judged.
     """
     facts = [row.fact for row in rows]
+    if rejected:
+        return Settled(_gathered([*facts, *(stored or ())]))
     if asked:
         if stored is None:
             return Settled(_gathered(facts))
