@@ -9,6 +9,7 @@ from legs import ours, theirs
 from web.desk import filled
 
 from traderecon.addresses import sqlite_url
+from traderecon.batch.inputs import InputError
 from traderecon.batch.outputs import Format
 from traderecon.batch.reconcile import Run, reconcile
 from traderecon.batch.summary import Summary
@@ -94,6 +95,12 @@ def test_a_mark_that_is_neither_true_nor_false_is_rejected(tmp_path: Path) -> No
     assert found == {}
     assert [(reject.line, reject.code) for reject in summary.rejects] == [(2, "SCHEMA_INVALID")]
     assert summary.rejects[0].text == "reconciled is 'perhaps': write true or false"
+
+
+@pytest.mark.parametrize("column", ["Reconciled", "reconcilled"])
+def test_a_misspelt_column_of_marks_refuses_the_file(tmp_path: Path, column: str) -> None:
+    with pytest.raises(InputError, match=f"{column}.*did you mean reconciled"):
+        run(tmp_path, [f"{HEADER},{column}", f"T1,{TERMS},true"], [HEADER, f"T1,{TERMS}"])
 
 
 def test_a_trade_with_a_rejected_row_is_not_skipped(tmp_path: Path) -> None:

@@ -252,6 +252,8 @@ def test_the_required_action_comes_first() -> None:
     assert call(mixed()).urgency is Urgency.ACT
     assert call(clean()).urgency is Urgency.DONE
     assert call(Summary()).urgency is Urgency.LOOK
+    skipped = call(Summary(skipped=Counter({Source.EXECUTIONS: 2})))
+    assert (skipped.urgency, skipped.text) == (Urgency.DONE, "Every trade was reconciled before: 2 rows skipped.")
     line = "T1,AAPL,100,190.50,2025-07-26T10:01:23Z"
     rejected = call(summary_of([line, "T2,AAPL,x,1,2025-07-26T10:01:23Z"], [line]))
     assert rejected.urgency is Urgency.LOOK

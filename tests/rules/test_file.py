@@ -308,6 +308,14 @@ def test_error_texts(text: str, message: str) -> None:
             "row 1 of severity: currency is 'usd': write USD",
         ),
         (
+            'name = "x"\n[[severity]]\nseverity = "low"\nstake_at_least = 9\nstake_below = 9\ncurrency = "USD"',
+            "row 1 of severity: no stake is at least 9 and below 9",
+        ),
+        (
+            'name = "x"\n[[severity]]\nseverity = "low"\nreason = "GROUP_PENDING"',
+            "row 1 of severity: no break has the reason GROUP_PENDING",
+        ),
+        (
             'name = "x"\n[[severity]]\nseverity = "low"\nopen_hours = 87601',
             "row 1 of severity: open_hours is 87601: write 87600 or less",
         ),

@@ -4,9 +4,10 @@ from legs import SECOND_NS, arrived, ours, theirs
 
 from traderecon.matching import result_of, to_last_published
 from traderecon.matching.lifecycle import judge_trade
-from traderecon.records import Leg
+from traderecon.records import Kind, Leg
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
+from traderecon.rules.file import parse_rules
 from traderecon.telemetry.break_line import break_line
 
 STAMP = FOUNDING.stamp()
@@ -19,14 +20,23 @@ def line(*legs: Leg) -> str:
 
 def test_a_break_line_has_the_differences() -> None:
     assert line(ours(price="10"), theirs(price="10.5", timestamp_ns=SECOND_NS + 101_000_000)).startswith(
-        "break opened trade='T1' state=MISMATCHED severity=high reasons=PRICE_MISMATCH,TIMESTAMP_DRIFT "
+        "break opened trade='T1' state=MISMATCHED severity=high at_stake=50 reasons=PRICE_MISMATCH,TIMESTAMP_DRIFT "
         "price='10'/'10.5' price_difference=0.5 timestamp='2025-07-26T10:01:23Z'/'2025-07-26T10:01:23.101Z' "
         "timestamp_difference_ms=101 version=2 event="
     )
 
 
 def test_a_missing_side_has_no_differences() -> None:
-    assert "UNMATCHED severity=critical reasons=MISSING_EXECUTION version=1 event=" in line(theirs())
+    assert "UNMATCHED severity=critical at_stake=19050 reasons=MISSING_EXECUTION version=1 event=" in line(theirs())
+
+
+def test_the_severity_is_that_of_the_rules_and_the_currency_is_a_senders_text() -> None:
+    rules = parse_rules('name = "desk"\n[[severity]]\nstake_below = 100\ncurrency = "USD"\nseverity = "low"')
+    facts = arrived(ours(currency="USD"), theirs(price="191"))
+    text = break_line(result_of(judge_trade(facts, FOREVER_NS, rules), rules.stamp()))
+    assert "severity=low at_stake=50 currency='USD' reasons=PRICE_MISMATCH" in text
+    facts = arrived(ours(currency="\u202eX", price=None, kind=Kind.CANCEL))
+    assert r"at_stake=unknown currency='\u202eX'" in line(*[fact.leg for fact in facts])
 
 
 def test_a_resolved_break_has_no_reasons() -> None:

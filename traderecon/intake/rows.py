@@ -21,6 +21,9 @@ from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 _UNDECODED = re.compile("[\ufffd\udc80-\udcff]")
 _QUOTED = re.compile(rf'([{BLANKS}]*)"([^"]*(?:""[^"]*)*)"([{BLANKS}]*)(,|\Z)')
 
+FILE_COLUMNS = frozenset({"reconciled"})
+"""What a row of a file may say beside its record: read by ``batch.reconciled``."""
+
 
 class HeaderError(ValueError):
     """The header lacks a column, repeats one or misspells one; the message names it."""
@@ -46,7 +49,7 @@ class Rows:
         missing = [name for name in settings.columns(source) if name not in self.columns]
         repeated = [name for name in sorted(known) if self.columns.count(name) > 1]
         unknown = [name for name in dict.fromkeys(self.columns) if name not in known]
-        question = near_miss(known, unknown, self.columns)
+        question = near_miss(known | FILE_COLUMNS, [name for name in unknown if name not in FILE_COLUMNS], self.columns)
         if missing and _UNDECODED.search(header):
             raise HeaderError("the line has bytes that are not UTF-8: save the file as UTF-8")
         if missing:

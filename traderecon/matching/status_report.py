@@ -46,13 +46,16 @@ class StatusReport:
         self._pending: dict[int, Counter[str]] = {}
         self._held: dict[int, Mapping[str, _HeldFor]] = {}
         self._silent: dict[int, Mapping[str, int]] = {}
+        self._watermark_ns = 0
 
     def reset(self, partition: int) -> None:
         """Report at the next progress: the log's time has gone back."""
         self._next.pop(partition, None)
+        self._watermark_ns = 0
 
     def report(self, output: BatchOutput, at_ns: int) -> None:
         """Open and close the incidents of silent sources; if it is time, give the output the partition's status."""
+        self._watermark_ns = max(self._watermark_ns, output.watermark_ns)
         silences, partition = output.silences, output.batch.partition
         silent, holding = self._silent.get(partition, {}), silences.holding
         if silent or holding:
@@ -152,10 +155,16 @@ class StatusReport:
     def _text(self, name: str, since_ns: int) -> str:
         count = sum(each[name].trades for each in self._held.values() if name in each)
         counted = f" ({count:,} in this worker)" if count else ""
+        until_ns = since_ns + self._terms.limit_ns
+        waiting = (
+            f"Trades that wait for it are held{counted} until it has caught up, or until {iso(until_ns)}: then they "
+            "are UNMATCHED."
+            if self._watermark_ns < until_ns
+            else f"Trades that wait for it are held no longer: since {iso(until_ns)} they are UNMATCHED."
+        )
         return (
-            f"{name} has been silent since {iso(since_ns)}, although the other side has not. Trades that wait for it "
-            f"are held{counted} until it has caught up, or until {iso(since_ns + self._terms.limit_ns)}: then they are "
-            "UNMATCHED. Find out why it does not send."
+            f"{name} has been silent since {iso(since_ns)}, although the other side has not. {waiting} Find out why it "
+            "does not send."
         )
 
 

@@ -141,7 +141,7 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.TIMESTAMP_DRIFT: ReasonInfo(_MEDIUM, 4, 3, "OTHR", "the timestamps drift apart beyond the tolerance"),
     Reason.PNL_INCONSISTENT: ReasonInfo(_MEDIUM, 4, 11, "DMON", "pnl_impact does not follow from the trade"),
     Reason.TICKER_MISMATCH: ReasonInfo(_CRITICAL, 4, 14, "DSEC", "the instruments differ"),
-    Reason.SIDE_MISMATCH: ReasonInfo(_CRITICAL, 4, 5, "DELN", "both sides bought, or both sold"),
+    Reason.SIDE_MISMATCH: ReasonInfo(_CRITICAL, 4, 5, "DELN", "one side says bought, the other sold"),
     Reason.CURRENCY_MISMATCH: ReasonInfo(_CRITICAL, 4, 6, "NCRR", "the currencies differ"),
     Reason.ACCOUNT_MISMATCH: ReasonInfo(_HIGH, 4, 7, "INVE", "the accounts differ"),
     Reason.COUNTERPARTY_MISMATCH: ReasonInfo(_HIGH, 4, 8, "OTHR", "the counterparties differ"),

@@ -1,19 +1,22 @@
 """The break line: one log line per transition of a break, with what is needed first to resolve it."""
 
 from traderecon.records import Outcome, Result
-from traderecon.records.codes import worst_severity
 from traderecon.records.result_message import difference_text, operand_text
 
 
 def break_line(result: Result) -> str:
-    """One line: transition, trade, reasons, severity, and each failed check with both sides and the difference.
+    """One line: transition, trade, severity, money at stake, reasons; each failed check with both sides, the difference.
 
     A sender's texts are quoted and escaped to ASCII: they cannot break the line or send codes to a terminal.
     """
     verdict = result.verdict
     parts = [f"break {result.break_.transition}", f"trade={result.trade_id!a}", f"state={verdict.state}"]
-    if verdict.reasons:
-        parts += [f"severity={worst_severity(verdict.reasons)}", f"reasons={','.join(verdict.reasons)}"]
+    if result.assessment is not None:
+        stake = result.assessment.stake
+        parts += [f"severity={result.assessment.severity}", f"at_stake={operand_text(stake.amount) or 'unknown'}"]
+        if stake.currency is not None:
+            parts.append(f"currency={stake.currency!a}")
+        parts.append(f"reasons={','.join(verdict.reasons)}")
     for check in verdict.checks:
         if check.outcome is Outcome.FAIL:
             ours, theirs = operand_text(check.execution), operand_text(check.confirmation)

@@ -49,6 +49,9 @@ def call(summary: Summary) -> Call:
         text = f"{count(summary.break_count, 'break')} to resolve, most urgent first. "
         text += f"The most frequent reason is {reason} ({count(times)})." if others else f"The reason is {reason}."
         return Call(Urgency.ACT, "Action needed", f"{text} {rows}" if rejected else text)
+    if not summary.trades and summary.skipped:
+        text = f"Every trade was reconciled before: {count(summary.skipped.total(), 'row')} skipped."
+        return Call(Urgency.LOOK if rejected else Urgency.DONE, "Nothing new", f"{text} {rows}" if rejected else text)
     if not summary.trades:
         text = "The files contain no trades."
         return Call(Urgency.LOOK, "Nothing was reconciled", f"{text} {rows}" if rejected else text)
