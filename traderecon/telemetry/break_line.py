@@ -5,7 +5,7 @@ from traderecon.records.result_message import difference_text, operand_text
 
 
 def break_line(result: Result) -> str:
-    """One line: transition, trade, severity, money at stake, reasons; each failed check with both sides, the difference.
+    """One line: transition, trade, severity, stake, reasons; each failed check with both sides and difference.
 
     A sender's texts are quoted and escaped to ASCII: they cannot break the line or send codes to a terminal.
     """
