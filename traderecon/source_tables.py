@@ -14,7 +14,7 @@ import msgspec
 
 from traderecon.intake import COLUMNS, DateForm, EpochUnit, Form, SettingsBySource, SideView, SourceSettings, trim
 from traderecon.intake.date_forms import AMBIGUOUS_PAIRS
-from traderecon.intake.legs import KNOWN_FIELDS
+from traderecon.intake.legs import KNOWN_FIELDS, known_fields
 from traderecon.intake.source_settings import KIND
 from traderecon.intake.values import fold_case
 from traderecon.records import Kind, Source
@@ -115,8 +115,11 @@ class Reader:
         path = ("sources", source.value)
         keyed, units = table.key is Key.TRADE_ID, self._minor_units(table.minor_units, (*path, "minor_units"))
         if not isinstance(table, TradeTable):
-            self._check_required(table, KNOWN_FIELDS[source], path)
-            return SourceSettings(required=table.required, minor_units=units, keyed=keyed)
+            settings = SourceSettings(
+                required=table.required, minor_units=units, keyed=keyed, group_field=rules.group_by or None
+            )
+            self._check_required(table, known_fields(source, settings), path)
+            return settings
         self._check_zone(table.zone, (*path, "zone"))
         self._check_own_fields(table, source, path)
         checked = {rule.name for rule in rules.checks}
@@ -128,6 +131,7 @@ class Reader:
             kind_field=table.kind_field,
             kinds=self._kinds(table.kinds, (*path, "kinds")),
             reference_field=table.reference_field,
+            group_field=rules.group_by or None,
             side=table.side,
             signed=table.signed,
             minor_units=units,
@@ -135,7 +139,7 @@ class Reader:
             fold_case=table.fold_case,
             aliases={alias: name for _, name, alias in _every_alias(source, table) if alias != name},
         )
-        self._check_required(table, KNOWN_FIELDS[source] | settings.own_fields, path)
+        self._check_required(table, known_fields(source, settings), path)
         return settings
 
     def _check_zone(self, zone: str, path: Path) -> None:

@@ -23,10 +23,12 @@ from traderecon.intake import (
 )
 from traderecon.intake.date_forms import to_iso
 from traderecon.intake.instants import instant
+from traderecon.intake.keys import with_other_key
 from traderecon.intake.translation import shown_fields
 from traderecon.records import Confirmation, Execution, Fact, Hint, Kind, Leg, Origin, PnlSnapshot, Rejected, Source
 from traderecon.records.currencies import MINOR_UNITS, MinorUnit
 from traderecon.records.directions import direction, opposite
+from traderecon.records.formats import IN_GROUP
 from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.records.leg_message import LegMessage, ReadPayload, to_fact, to_message
 from traderecon.records.legs import leg_format
@@ -481,3 +483,59 @@ def test_an_id_that_means_no_id() -> None:
     for sent in ("NA", "nil", "--", "NULL1", "N/A/1"):
         leg: Leg = leg_of(STANDARD_SETTINGS, trade_id=sent)
         assert leg.trade_id == sent
+
+
+class TestGroups:
+    ORDERS = SourceSettings(group_field="order_id")
+    BLOCKS = SourceSettings(group_field="block_id", kind_field="exec_type", kinds=FIX_KINDS, reference_field="ref")
+
+    def test_a_leg_lies_under_its_group_and_keeps_its_own_id(self) -> None:
+        leg = leg_of(self.ORDERS, order_id=" O1 ")
+        assert (leg.trade_id, leg.member_id, leg.order_id) == ("O1", "T1", "O1")
+        snapshot = fact_of(self.BLOCKS, source=Source.PNL, block_id="K1").leg
+        assert (snapshot.trade_id, snapshot.member_id) == ("K1", "T1")
+        assert leg_format(leg) == leg_format(snapshot) == IN_GROUP
+
+    def test_what_a_correction_refers_to_is_the_member(self) -> None:
+        leg = leg_of(self.BLOCKS, trade_id="T2", exec_type="G", ref="T1", block_id="K1")
+        assert (leg.trade_id, leg.member_id, leg.kind) == ("K1", "T1", Kind.AMEND)
+
+    @pytest.mark.parametrize("sent", ["", " ", "N/A", None])
+    def test_a_record_without_a_group_is_rejected_by_name(self, sent: str | None) -> None:
+        code, text = rejection(self.BLOCKS, block_id=sent)
+        assert code == "KEY_MISSING"
+        assert text.startswith(f"T1 has block_id '{(sent or '')}', and the rules group by it: ")
+
+    def test_a_group_id_is_read_as_a_trade_id_is(self) -> None:
+        code, text = rejection(self.BLOCKS, block_id="O\u00071")
+        assert (code, text) == (
+            "KEY_INVALID",
+            "T1 has block_id 'O\\x071', and the rules group by it: send text without control characters",
+        )
+
+    def test_a_file_must_have_the_column_and_its_rows_lie_under_it(self) -> None:
+        with pytest.raises(HeaderError, match="lacks the column block_id"):
+            Rows(Source.PNL, ",".join(SNAPSHOT), SourceSettings(group_field="block_id"))
+        rows = Rows(Source.PNL, "trade_id,pnl_impact,commission,order_id", self.ORDERS)
+        assert [rows.key(line) for line in ("T1,1,2, O1 ", "T1,1,2", "T1,1,2,")] == ["O1", "", ""]
+
+    def test_a_key_may_be_the_members_or_the_groups(self) -> None:
+        fact = fact_of(self.ORDERS, order_id="O1")
+        assert with_other_key(fact, b"T1") == with_other_key(fact, b"O1") == fact
+        assert with_other_key(fact, b"T9").origin.sent_key == "T9"
+
+    def test_a_leg_of_a_group_is_read_back_as_it_was(self) -> None:
+        for fact in (fact_of(self.ORDERS, order_id="O1"), fact_of(self.ORDERS, source=Source.PNL, order_id="O1")):
+            assert decode_fact(encode_journal(fact)) == fact
+            message = msgspec.json.decode(
+                msgspec.json.encode(to_message(fact, stands=True, extras=True)), type=LegMessage[ReadPayload]
+            )
+            assert to_fact(fact.leg.source, message, IN_GROUP).leg == fact.leg
+
+    def test_a_member_id_of_the_senders_own_is_no_member(self) -> None:
+        fact = fact_of(STANDARD_SETTINGS, member_id="M1")
+        assert (fact.leg.member_id, [*(fact.extra or ())]) == (None, ["member_id"])
+        message = msgspec.json.decode(
+            msgspec.json.encode(to_message(fact, stands=True, extras=True)), type=LegMessage[ReadPayload]
+        )
+        assert to_fact(fact.leg.source, message, leg_format(fact.leg)).leg == fact.leg

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from legs import arrived, booked, ours, theirs
 
+from traderecon.matching.groups import effective_sides
 from traderecon.matching.sides import sides_of
 from traderecon.matching.silence import (
     BACKLOG_NS,
@@ -25,6 +26,7 @@ from traderecon.records import Reason, Source, State, Verdict
 from traderecon.records.activity import Activity, source_name
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING
+from traderecon.rules.file import parse_rules
 
 EXECUTIONS, CONFIRMATIONS, PNL = map(source_name, Source)
 GRACE_NS = 60 * NS_PER_S
@@ -240,3 +242,14 @@ def test_the_names_of_a_source(legs: list[object], source: Source, names: tuple[
 def test_the_terms_are_part_of_an_audited_change_of_rules() -> None:
     assert TERMS.longest_ns == TERMS.limit_ns + GRACE_NS
     assert TERMS.content() == {"limit_seconds": 900, "floor_seconds": 30}
+
+
+def test_a_group_whose_quantities_differ_waits_for_the_source_of_the_smaller() -> None:
+    rules = parse_rules('name = "orders"\ngroup_by = "order_id"')
+    for quantities, source in ((("60", "100"), Source.EXECUTIONS), (("100", "60"), Source.CONFIRMATIONS)):
+        legs = ours(quantity=quantities[0], member_id="F1"), theirs(quantity=quantities[1], member_id="B1")
+        sides = effective_sides(arrived(*legs), rules)
+        assert awaited(sides, judge(sides, FOREVER_NS, rules)) is source
+    legs = ours(quantity="60", member_id="F1"), theirs(ticker="MSFT", member_id="B1")
+    sides = effective_sides(arrived(*legs), rules)
+    assert awaited(sides, judge(sides, FOREVER_NS, rules)) is None

@@ -328,5 +328,5 @@ def test_a_record_of_a_newer_version_stops_the_worker_and_is_no_dead_letter(
     for _ in range(3):  # a third internal error would make the record a dead letter
         worker = installation.start()
         assert worker.ended() == REFUSED
-        assert "a record of format 4, this version reads up to 3" in worker.log
+        assert "a record of format 5, this version reads up to 4" in worker.log
     assert sum(installation.ends(installation.topics.dead_letters).values()) == 0

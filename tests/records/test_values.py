@@ -153,7 +153,7 @@ class TestLegs:
 
     def test_content_excludes_the_trade_and_how_the_leg_was_sent(self) -> None:
         for leg in (ours(), theirs(), booked()):
-            sent = {"trade_id", "version", "kind", "hints", "granularity"}
+            sent = {"trade_id", "member_id", "version", "kind", "hints", "granularity"}
             assert set(CONTENT[leg.source]) == set(leg.__struct_fields__) - sent
 
 
@@ -181,6 +181,7 @@ class TestIdentity:
     def test_every_field_is_content(self) -> None:
         other = {
             "trade_id": "T2",
+            "member_id": "F1",
             "ticker": "MSFT",
             "quantity": "1",
             "price": "1",

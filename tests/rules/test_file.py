@@ -31,7 +31,7 @@ from traderecon.rules import (
 )
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
-from traderecon.rules.rules import Rule
+from traderecon.rules.rules import GroupField, Rule
 from traderecon.rules.severity import SeverityRow
 from traderecon.rules.tables import ChecksTable
 from traderecon.rules.wording import explain
@@ -363,6 +363,7 @@ def test_the_example_in_the_docstring_is_valid() -> None:
             ),
         ),
         last_wins=True,
+        group_by=GroupField.ORDER_ID,
     )
 
 

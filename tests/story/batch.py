@@ -20,7 +20,7 @@ from traderecon.batch.inputs import Input
 from traderecon.batch.outputs import Format
 from traderecon.batch.reconcile import Run, reconcile
 from traderecon.intake import SettingsBySource
-from traderecon.matching import sides_of
+from traderecon.matching import effective_sides
 from traderecon.matching.assess import assess
 from traderecon.present.trade_row import COLUMNS as RESULT_COLUMNS
 from traderecon.present.trade_row import LISTS, row
@@ -109,7 +109,7 @@ def expected_rows(copies: Sequence[Copy], rules: Rules) -> dict[str, dict[str, s
     for copy in copies:
         for trade_id, result in copy.results(rules, Grace.OVER).items():
             in_order = sorted(result.facts, key=lambda fact: fact.origin.offset)
-            sides = sides_of(in_order, last_wins=rules.last_wins)
+            sides = effective_sides(in_order, rules)
             expected[trade_id] = dict(
                 zip(
                     RESULT_COLUMNS,

@@ -247,7 +247,8 @@ def _renamed(story: Scenario, entry: Message | Grace, prefix: str) -> Message | 
     if entry.fields is None:
         return entry._replace(value=_RAW_ID.sub(lambda match: match[0] + prefix.encode(), entry.value))
     fields = dict(entry.fields)
-    for name in ("trade_id", story.sources.get(entry.topic, {}).get("reference_field")):
+    group_field = Profile.of(story).parsed_rules.group_by or None
+    for name in ("trade_id", group_field, story.sources.get(entry.topic, {}).get("reference_field")):
         if name in fields and trim(str(fields[name] or "")):
             fields[name] = _prefixed(fields[name], prefix)
     return Message(entry.topic, msgspec.json.encode(fields), fields)

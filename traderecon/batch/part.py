@@ -16,7 +16,7 @@ from traderecon.batch.split import NO_LINES, Spill
 from traderecon.batch.summary import Break, Summary
 from traderecon.batch.vectorized import Lines, VectorizedRules
 from traderecon.intake import Rows, SourceSettings
-from traderecon.matching import Arrival, add, judge, judge_facts, sides_of
+from traderecon.matching import Arrival, add, effective_sides, judge, judge_facts
 from traderecon.matching.assess import assess
 from traderecon.matching.clocks import Clocks, merge
 from traderecon.present.trade_row import row
@@ -187,7 +187,7 @@ def _judge(
 ) -> list[tuple[str, ...]]:
     rows, clocks = [], Clocks()
     for trade_id, facts in trades.items():
-        sides = sides_of(facts, last_wins=rules.last_wins)
+        sides = effective_sides(facts, rules)
         verdict = judge(sides, FOREVER_NS, rules)
         if trade_id in changed:
             verdict = as_changed(verdict)

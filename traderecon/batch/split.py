@@ -84,9 +84,8 @@ def split(chunk: Chunk, bounds: list[str], path: Path | None) -> Spill:
 
 
 def _keys(lines: pl.Series, rows: Rows) -> pl.Series:
-    """The trade_id of every line, as the decoder reads it."""
-    refers = rows.settings.reference_field is not None
-    if refers or rows.columns[0] != "trade_id" or lines.str.contains('"', literal=True).any():
+    """The id that the leg of every line lies under, as the decoder reads it."""
+    if rows.settings.rekeys or rows.columns[0] != "trade_id" or lines.str.contains('"', literal=True).any():
         return lines.map_elements(rows.key, return_dtype=pl.String)
     # The same as rows.key, but fast for common files; byte positions are character positions if all is ASCII.
     line = pl.col("line")

@@ -93,12 +93,12 @@ class Rows:
             return Rejected(error.code, text, origin)
 
     def key(self, line: str) -> str:
-        """The trade_id of a line as ``decode`` reads it; empty if there is none."""
+        """The id that the leg of a line lies under, as ``decode`` reads it; empty if there is none."""
         try:
             cells = split_cells(line)
         except DecodeError:
             return ""
-        if self.settings.reference_field is not None:
+        if self.settings.rekeys:
             return trade_id_of(dict(zip(self.columns, cells, strict=False)), self.settings)
         column = self.columns.index("trade_id")
         return trim(cells[column]) if column < len(cells) else ""

@@ -40,6 +40,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     record may lack, because no check reads them. ``kinds``: the source's codes for new, amend and cancel, in
     ``kind_field``. ``reference_field``: where an amend or a cancel names the trade_id of what it replaces.
     ``signed``: a negative quantity is a sale. ``minor_units``: the codes of hundredths, by which amounts are divided.
+    ``group_field``: the field whose value legs lie under, in place of their trade_id; every record has it.
     ``keyed``: the key of a record is its trade_id. ``fold_case``: tickers in upper case. ``aliases``: other spellings
     of tickers -> the standard one.
     """
@@ -51,6 +52,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     kind_field: str = KIND
     kinds: Mapping[str, Kind] = {}
     reference_field: str | None = None
+    group_field: str | None = None
     side: SideView = SideView.SAME
     signed: bool = False
     minor_units: Mapping[str, MinorUnit] = {}
@@ -61,7 +63,12 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def own_fields(self) -> frozenset[str]:
         """Fields that have a meaning in this source only."""
-        return frozenset({self.kind_field, self.reference_field or KIND} - {KIND})
+        return frozenset({self.kind_field, self.reference_field or KIND, self.group_field or KIND} - {KIND})
+
+    @property
+    def rekeys(self) -> bool:
+        """Whether a leg may lie under another id than the trade_id in its record."""
+        return self.reference_field is not None or self.group_field is not None
 
     def columns(self, source: Source) -> tuple[str, ...]:
         """The columns that a file of this source must have."""

@@ -10,6 +10,8 @@ was sent in place of a compared value is shown beside the leg (``sent_price``) a
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
+import msgspec
+
 from traderecon.intake import values
 from traderecon.intake.blanks import trim
 from traderecon.intake.date_forms import to_iso
@@ -46,7 +48,8 @@ def read(source: Source, fields: Fields, settings: SourceSettings) -> tuple[Leg,
         for name in settings.required:
             if not trim(words.get(name) or fields.get(name) or ""):
                 raise missing(words, name)
-    return with_hints(leg, hints), {**unreadable_terms(leg, words), **_replaced(fields, words, settings)}
+    shown = {**unreadable_terms(leg, words), **_replaced(fields, words, settings)}
+    return _grouped(with_hints(leg, hints), words, settings), shown
 
 
 def shown_fields(source: Source, settings: SourceSettings) -> frozenset[str]:
@@ -56,7 +59,9 @@ def shown_fields(source: Source, settings: SourceSettings) -> frozenset[str]:
 
 
 def trade_id_of(fields: Fields, settings: SourceSettings) -> str:
-    """The trade_id that ``read`` finds, without the blanks around it; empty if there is none."""
+    """The id that ``read`` puts the leg under, without the blanks around it; empty if there is none."""
+    if settings.group_field is not None:
+        return trim(fields.get(settings.group_field) or "")
     words = dict(fields)
     try:
         _kind(words, settings)
@@ -64,6 +69,21 @@ def trade_id_of(fields: Fields, settings: SourceSettings) -> str:
     except DecodeError:
         return trim(fields.get("trade_id") or "")
     return trim(words.get("trade_id") or "")
+
+
+def _grouped(leg: Leg, words: Fields, settings: SourceSettings) -> Leg:
+    """The leg under its group, as a member of it."""
+    name = settings.group_field
+    if name is None:
+        return leg
+    sent = words.get(name) or ""
+    try:
+        group_id = values.key(sent)
+    except DecodeError as error:
+        raise DecodeError(
+            error.code, f"{record_name(words)} has {name} {quote(sent)}, and the rules group by it: {error.text}"
+        ) from None
+    return msgspec.structs.replace(leg, trade_id=group_id, member_id=leg.trade_id)
 
 
 def _replaced(fields: Fields, words: Fields, settings: SourceSettings) -> dict[str, str]:

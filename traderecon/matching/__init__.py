@@ -1,9 +1,10 @@
 """Facts in, verdict out: the grow-only fact set of a trade, and the pure function over it.
 
-Fact -> add -> facts -> sides_of -> judge(watermark, rules) -> Verdict -> result_of -> Result(event_id, version)
+Fact -> add -> facts -> effective_sides -> judge(watermark, rules) -> Verdict -> result_of -> Result(event_id, version)
 """
 
 from traderecon.matching.facts import Arrival, add
+from traderecon.matching.groups import effective_sides
 from traderecon.matching.results import Judgement, event_id, judgement_of, result_of, to_last_published
 from traderecon.matching.sides import Sides, distinct_values, sides_of
 from traderecon.matching.verdict import judge, judge_facts
@@ -14,6 +15,7 @@ __all__ = [
     "Sides",
     "add",
     "distinct_values",
+    "effective_sides",
     "event_id",
     "judge",
     "judge_facts",

@@ -173,7 +173,7 @@ class _Matching:
             output.dispositions.append((record.offset, Disposition.DUPLICATE))
         if step.arrival in _COUNTED:
             output.duplicates[fact.leg.source, step.arrival] += 1
-        if step.judgement is None:
+        if step.judgement is None or output.rejects_member(incoming.stored, existing):
             return
         previous_due_ns = step.previous_due_ns
         if (held_trade := output.silences.find(trade_id)) is not None:
@@ -207,7 +207,7 @@ class _Matching:
             output.duplicates[stored.fact.leg.source, kind] += 1
             return
         if len(trade.facts) >= MAX_LATE_LEGS:
-            output.reject_too_many(stored)
+            output.reject_late(stored)
             return
         last_published = trade.last_published
         result = late_leg_result(row.version, [*trade.facts, stored], last_published, self._rules)

@@ -101,8 +101,12 @@ def remedies(sides: Sides, verdict: Verdict, rules: Rules) -> Iterator[Remedy]:
         return  # a side is missing, or something else than a check is the reason
     in_force = rules_of(rules, execution, confirmation, sides.contested).rules
     by_name = {rule.name: rule for rule in in_force.every}
+    if sides.grouped and "quantity" in {check.name for check in failed}:
+        return  # what the missing member says of the rest is unknown
     if len(failed) == 1:
         yield from _tolerance(failed[0], by_name[failed[0].name])
+    if sides.grouped:
+        return  # no single record has the sum or the average
     names = {check.name for check in failed}
     for source, field, value in _changes(failed, execution, confirmation):
         legs = _with(source, field, value, (execution, confirmation, pnl))

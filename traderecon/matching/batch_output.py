@@ -30,6 +30,7 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
+from traderecon.records.bounds import FACTS_PER_GROUP
 from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
 from traderecon.records.journal import decode_fact, encode_journal
@@ -181,14 +182,29 @@ class BatchOutput:
             row = Outgoing(dead_letter_key(record.key), value)
         self.outbox[self._topics.dead_letters, self.batch.partition].append(row)
 
-    def reject_too_many(self, late: facts.StoredFact) -> None:
+    def rejects_member(self, stored: facts.StoredFact, existing: Sequence[facts.StoredFact]) -> bool:
+        """Reject a leg of a group that has as many as it may have; whether it was."""
+        leg = stored.fact.leg
+        if leg.member_id is None or len(existing) < FACTS_PER_GROUP:
+            return False
+        found = f"group {leg.trade_id!r} has {FACTS_PER_GROUP} records already, and no more are added up"
+        self._reject_leg(stored, found, "Find out why so many records name it.")
+        return True
+
+    def reject_late(self, late: facts.StoredFact) -> None:
         """Reject a late leg of a closed trade that has as many as it may have."""
-        (record,) = [record for record in self.batch if record.offset == late.journal_offset]
-        leg, origin = late.fact.leg, late.fact.origin
+        self._reject_leg(
+            late,
+            f"trade {late.fact.leg.trade_id!r} was closed at the end of its retention and has {MAX_LATE_LEGS} late "
+            "legs already",
+            "Find the sender of legs for old trades.",
+        )
+
+    def _reject_leg(self, stored: facts.StoredFact, found: str, advice: str) -> None:
+        (record,) = [record for record in self.batch if record.offset == stored.journal_offset]
+        origin = stored.fact.origin
         text = (
-            f"trade {leg.trade_id!r} was closed at the end of its retention and has {MAX_LATE_LEGS} late legs already: "
-            f"the leg from {origin.topic}[{origin.partition}] at offset {origin.offset} was rejected. Find the sender "
-            "of legs for old trades."
+            f"{found}: the leg from {origin.topic}[{origin.partition}] at offset {origin.offset} was rejected. {advice}"
         )
         self.reject(Rejected(RejectCode.TOO_MANY_FACTS, text, origin_of(self.batch, record)), record)
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from traderecon.matching.assess import assess
+from traderecon.matching.groups import effective_sides
 from traderecon.matching.lifecycle import IdentifiedFact
 from traderecon.matching.results import Judgement, result_of
-from traderecon.matching.sides import sides_of
 from traderecon.records import Fact, LastPublished, Reason, Result, Source, State, Verdict
 from traderecon.records.bounds import RIVALS
 from traderecon.rules import Rules
@@ -52,7 +52,7 @@ def late_leg_result(
     ``version`` is the trade's last before it was closed.
     """
     facts, identities = tuple([row.fact for row in late]), [row.identity for row in late]
-    sides = sides_of(facts, last_wins=rules.last_wins)
+    sides = effective_sides(facts, rules)
     judgement = Judgement(facts, identities, sides, ORPHAN_LATE, assess(sides, ORPHAN_LATE, rules))
     result = result_of(judgement, rules.stamp(), last_published)
     return msgspec.structs.replace(result, version=version + len(late))

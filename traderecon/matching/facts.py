@@ -32,8 +32,8 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
     """
     if not facts:
         return (fact,), Arrival.NEW
-    leg, source = fact.leg, fact.leg.source
-    rivals = [other.leg for other in facts if other.leg.source is source]
+    leg, source, member_id = fact.leg, fact.leg.source, fact.leg.member_id
+    rivals = [other.leg for other in facts if other.leg.source is source and other.leg.member_id == member_id]
     if not rivals:
         return (*facts, fact), Arrival.NEW
     if leg in rivals:

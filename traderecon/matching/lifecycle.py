@@ -16,10 +16,11 @@ import msgspec
 from traderecon.matching.arrival_hints import arrival_hints
 from traderecon.matching.assess import assess
 from traderecon.matching.facts import Arrival, add
+from traderecon.matching.groups import effective_sides
 from traderecon.matching.results import Judgement, result_of
-from traderecon.matching.sides import Sides, sides_of
-from traderecon.matching.verdict import grace_end_ns, judge
-from traderecon.records import Fact, LastPublished, Result, RulesStamp, State, identity
+from traderecon.matching.sides import Sides
+from traderecon.matching.verdict import grace_end_ns, judge, waits_for
+from traderecon.records import Fact, LastPublished, Result, RulesStamp, Source, State, identity
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
@@ -51,6 +52,13 @@ class WaitingFor(Word):
     CONFIRMATION = "confirmation"
     EXECUTION = "execution"
     PNL = "pnl"
+
+
+_WAITING_FOR = {
+    Source.EXECUTIONS: WaitingFor.EXECUTION,
+    Source.CONFIRMATIONS: WaitingFor.CONFIRMATION,
+    Source.PNL: WaitingFor.PNL,
+}
 
 
 class TradeStep(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +106,7 @@ def join(
     judgement = _judgement(remaining, [row.identity for row in rows], watermark_ns, rules)
     upto = max([row.journal_offset for row in existing], default=-1)
     waited = bool(existing) and (last_published is None or not last_published.covers(upto, len(existing)))
-    previous_due_ns = _grace_end_ns(sides_of(facts), rules) if waited else None
+    previous_due_ns = _grace_end_ns(effective_sides(facts, rules), rules) if waited else None
     upto = max(upto, incoming.journal_offset)
     already_published = last_published is not None and last_published.covers(upto, len(existing) + 1)
     next_due_ns = None if already_published else due_ns(judgement, rules)
@@ -119,9 +127,7 @@ def expire(
 
 def waiting_for(sides: Sides) -> WaitingFor:
     """What a trade with at least one execution or confirmation waits for."""
-    if sides.execution is None:
-        return WaitingFor.EXECUTION
-    return WaitingFor.CONFIRMATION if sides.confirmation is None else WaitingFor.PNL
+    return _WAITING_FOR[waits_for(sides)]
 
 
 def due_ns(judgement: Judgement, rules: Rules) -> int | None:
@@ -144,7 +150,7 @@ def judge_trade(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Judge
 
 
 def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
-    sides = sides_of(facts, last_wins=rules.last_wins)
+    sides = effective_sides(facts, rules)
     verdict = judge(sides, watermark_ns, rules)
     if verdict.state is not State.PENDING and (hints := arrival_hints(facts, sides)):
         verdict = msgspec.structs.replace(verdict, hints=tuple(sorted({*verdict.hints, *hints})))

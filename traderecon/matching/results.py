@@ -85,6 +85,7 @@ def result_of(
         event_time_ns=judgement.sides.event_time_ns,
         compared=compare_fields(judgement.sides, judgement.verdict.checks),
         assessment=judgement.assessment,
+        combined=judgement.sides.combined,
     )
 
 

@@ -41,7 +41,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     side. ``reinstated``: one side was, and the other is still cancelled. ``cancels_nothing``: there are only cancels.
     ``version_gap``: a version below an effective one is missing. ``rivals`` are the legs that were merged into an
     effective leg. ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
-    ``have_attributes``: a side sent an attribute, or contradicts itself.
+    ``have_attributes``: a side sent an attribute, or contradicts itself. ``grouped``: see ``matching.groups``.
     """
 
     execution: Execution | None
@@ -57,6 +57,13 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     second: Source | None = None
     reinstated: bool = False
     have_attributes: bool = False
+    grouped: bool = False
+
+    @property
+    def combined(self) -> tuple[Leg, ...]:
+        """The legs that several members of a group were added up to."""
+        legs = (self.execution, self.confirmation, self.pnl) if self.grouped else ()
+        return tuple(leg for leg in legs if leg is not None and leg.member_id is None)
 
     def effective(self, source: Source) -> tuple[Leg, ...]:
         """The legs that make up the effective leg of a source; empty if it sent none."""
@@ -128,7 +135,7 @@ def sides_of(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
 def _sides_of_many(facts: Sequence[Fact], *, last_wins: bool) -> Sides:
     """``sides_of`` for a source with more than one fact."""
     ours, theirs, booked = (
-        _side_of([fact for fact in facts if fact.leg.source is source], last_wins=last_wins) for source in Source
+        side_of([fact for fact in facts if fact.leg.source is source], last_wins=last_wins) for source in Source
     )
     execution, confirmation, pnl = ours.effective, theirs.effective, booked.effective
     return Sides(
@@ -137,7 +144,7 @@ def _sides_of_many(facts: Sequence[Fact], *, last_wins: bool) -> Sides:
         pnl if isinstance(pnl, PnlSnapshot) else None,
         ours.contested | theirs.contested | booked.contested,
         *_received(ours, theirs),
-        not (execution and confirmation) and _cancels_nothing((ours if execution else theirs).legs),
+        not (execution and confirmation) and cancels_nothing((ours if execution else theirs).legs),
         ours.gap or theirs.gap or booked.gap,
         (*ours.rivals, *theirs.rivals, *booked.rivals),
         _traded_at_ns(theirs.legs) if (event_time_ns := _traded_at_ns(ours.legs)) is None else event_time_ns,
@@ -151,7 +158,7 @@ def _sides_of_many(facts: Sequence[Fact], *, last_wins: bool) -> Sides:
     )
 
 
-class _Side(NamedTuple):
+class Side(NamedTuple):
     """One source of a trade: its legs, the effective one, when they were received.
 
     ``first_ns``: the first of all; ``since_ns``: the first above the last cancel, if a leg is. -1: there is none.
@@ -166,15 +173,15 @@ class _Side(NamedTuple):
     since_ns: int
     reinstated: bool
 
-    def starts_ns(self, other: "_Side") -> int:
+    def starts_ns(self, other: "Side") -> int:
         """When this side began to wait for the other, or was waited for."""
         return self.since_ns if other.first_ns < 0 or other.first_ns >= self.since_ns else self.first_ns
 
-    def reinstated_against(self, other: "_Side") -> bool:
+    def reinstated_against(self, other: "Side") -> bool:
         """Whether this side stands again, while the other is cancelled."""
         return self.reinstated and other.effective is not None and other.effective.kind is _CANCEL
 
-    def second_to(self, other: "_Side") -> Source | None:
+    def second_to(self, other: "Side") -> Source | None:
         """Which of the two sides came second; None if that is unknown."""
         ahead_ns = other.starts_ns(self) - self.starts_ns(other)
         if self.first_ns < 0 or other.first_ns < 0 or not ahead_ns:
@@ -182,7 +189,7 @@ class _Side(NamedTuple):
         return _THEIRS if ahead_ns > 0 else _OURS
 
 
-def _received(ours: _Side, theirs: _Side) -> tuple[int, int]:
+def _received(ours: Side, theirs: Side) -> tuple[int, int]:
     """``waits_from_ns`` and ``paired_at_ns``."""
     for side, other in ((ours, theirs), (theirs, ours)):
         if side.reinstated_against(other):
@@ -191,10 +198,10 @@ def _received(ours: _Side, theirs: _Side) -> tuple[int, int]:
     return min(starts, default=0), max(starts) if len(starts) == 2 else 0
 
 
-def _side_of(facts: Sequence[Fact], *, last_wins: bool) -> _Side:
+def side_of(facts: Sequence[Fact], *, last_wins: bool) -> Side:
     """The facts of one source as a side."""
     if not facts:
-        return _Side((), None, _NONE, (), gap=False, first_ns=-1, since_ns=-1, reinstated=False)
+        return Side((), None, _NONE, (), gap=False, first_ns=-1, since_ns=-1, reinstated=False)
     legs = [fact.leg for fact in facts]
     highest = max(map(_rank, legs))
     rivals = [fact for fact in facts if _rank(fact.leg) == highest]
@@ -205,7 +212,7 @@ def _side_of(facts: Sequence[Fact], *, last_wins: bool) -> _Side:
     reinstated = last_cancel is not None and last_cancel < highest
     first_ns = min(fact.origin.received_at_ns for fact in facts)
     since = [fact for fact in facts if last_cancel is not None and _rank(fact.leg) > last_cancel] or facts
-    return _Side(
+    return Side(
         legs,
         effective,
         contested,
@@ -238,7 +245,7 @@ def _effective_leg(legs: list[Leg]) -> tuple[Leg, Contested, tuple[Leg, ...]]:
     return effective, contested, rivals
 
 
-def _cancels_nothing(legs: Sequence[Leg]) -> bool:
+def cancels_nothing(legs: Sequence[Leg]) -> bool:
     """Whether there are only cancels; a full side may have dropped what they cancel."""
     return len(legs) < FACTS_PER_SIDE and all(leg.kind is _CANCEL for leg in legs)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from traderecon.matching.sides import Sides
+from traderecon.matching.verdict import waits_for
 from traderecon.records import Reason, Source, State, Verdict
 from traderecon.records.activity import Activity, source_name
 from traderecon.records.instants import NS_PER_S
@@ -144,6 +145,8 @@ def awaited(sides: Sides, verdict: Verdict) -> Source | None:
     """
     if verdict.state is State.UNMATCHED and _MISSING.issuperset(verdict.reasons):
         return Source.EXECUTIONS if sides.execution is None else Source.CONFIRMATIONS
+    if sides.grouped and verdict.reasons == (Reason.QUANTITY_MISMATCH,):
+        return waits_for(sides)
     return Source.PNL if verdict.reasons == (Reason.MISSING_PNL,) else None
 
 

@@ -9,9 +9,10 @@ Source: DOMAIN.md, decisions and section 6.
 
 from collections.abc import Mapping, Sequence
 
+from traderecon.matching.groups import effective_sides
 from traderecon.matching.hints import failure_hints, pair_hints, sent_hints, tolerance_covers
 from traderecon.matching.in_force import rules_of, with_overrides
-from traderecon.matching.sides import Contested, Sides, distinct_values, sides_of
+from traderecon.matching.sides import Contested, Sides, distinct_values
 from traderecon.records import (
     Check,
     Confirmation,
@@ -20,7 +21,6 @@ from traderecon.records import (
     Hint,
     Kind,
     Outcome,
-    PnlSnapshot,
     Reason,
     Source,
     State,
@@ -29,17 +29,28 @@ from traderecon.records import (
 from traderecon.rules import AttributeRule, Override, Pnl, Price, Rule, Rules
 
 _PENDING = Verdict(State.PENDING)
+_GROUP_PENDING = Verdict(State.PENDING, (Reason.GROUP_PENDING,))
+_OF_ALL_MEMBERS = frozenset(
+    {Reason.PRICE_MISMATCH, Reason.TIMESTAMP_DRIFT, Reason.PNL_INCONSISTENT, Reason.COMMISSION_MISMATCH}
+)
 _CANCEL = Kind.CANCEL
 _PASS, _WITHIN, _FAIL = Outcome.PASS, Outcome.WITHIN_TOLERANCE, Outcome.FAIL
 
 
 def judge_facts(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdict:
     """Judge the facts of one trade; ``watermark_ns`` is how far the log has advanced, in broker time."""
-    return judge(sides_of(facts, last_wins=rules.last_wins), watermark_ns, rules)
+    return judge(effective_sides(facts, rules), watermark_ns, rules)
 
 
 def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
-    """Judge the effective legs of a trade."""
+    """Judge the effective legs of a trade. A group whose sides disagree waits, since a member may be on its way."""
+    verdict = _judge(sides, watermark_ns, rules)
+    if sides.grouped and verdict.state is State.MISMATCHED and not _grace_over(sides, watermark_ns, rules):
+        return _GROUP_PENDING
+    return verdict
+
+
+def _judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
     execution, confirmation = sides.execution, sides.confirmation
     if execution is not None and confirmation is not None:
         if execution.kind is _CANCEL or confirmation.kind is _CANCEL:
@@ -63,9 +74,9 @@ def _judge_pair(
     if sides.have_attributes:
         run = (*run, *_sent_attributes(execution, confirmation, sides, rules))
     checks = tuple([rule.check(execution, confirmation, pnl) for rule in run])
-    if sides.contested or overrides:
-        checks = with_overrides(_unless_contested(run, checks, sides), overrides)
-    pnl_missing = rules.pnl_required and not _pnl_compared(checks, pnl)
+    if sides.contested or overrides or sides.grouped:
+        checks = with_overrides(_unless_incomplete(run, _unless_contested(run, checks, sides), sides), overrides)
+    pnl_missing = rules.pnl_required and not _pnl_compared(checks, sides)
     if pnl_missing and not _grace_over(sides, watermark_ns, rules):
         return _PENDING
     failed: list[Reason] = []
@@ -112,10 +123,32 @@ def _unless_contested(run: Sequence[Rule], checks: Sequence[Check], sides: Sides
     )
 
 
-def _pnl_compared(checks: Sequence[Check], pnl: PnlSnapshot | None) -> bool:
-    """Whether the snapshot was compared; without a pnl check, whether there is one."""
+def _unless_incomplete(run: Sequence[Rule], checks: tuple[Check, ...], sides: Sides) -> tuple[Check, ...]:
+    """The checks; of a group whose quantities differ, those of its other sums and averages prove nothing."""
+    if not _is_incomplete(checks, sides):
+        return checks
+    note = "the quantities differ: a member is missing, or is one too many"
+    return tuple(
+        [
+            _not_checked(rule, note) if rule.reason in _OF_ALL_MEMBERS else check
+            for rule, check in zip(run, checks, strict=True)
+        ]
+    )
+
+
+def _is_incomplete(checks: Sequence[Check], sides: Sides) -> bool:
+    """Whether the legs are a group whose quantities differ."""
+    return sides.grouped and any(
+        check.reason is Reason.QUANTITY_MISMATCH and check.outcome is _FAIL for check in checks
+    )
+
+
+def _pnl_compared(checks: Sequence[Check], sides: Sides) -> bool:
+    """Whether the snapshot was compared; where it cannot be, without a pnl check say, whether there is one."""
     pnl_check = next((check for check in checks if check.name == Pnl.name), None)
-    return pnl is not None if pnl_check is None else pnl_check.outcome is not Outcome.NOT_CHECKED
+    if pnl_check is None or _is_incomplete(checks, sides):
+        return sides.pnl is not None
+    return pnl_check.outcome is not Outcome.NOT_CHECKED
 
 
 def _judge_one_sided(sides: Sides, rules: Rules) -> Verdict:
@@ -145,17 +178,20 @@ def _judge_cancelled(sides: Sides, rules: Rules, *, both: bool) -> Verdict:
 
 def grace_end_ns(sides: Sides, rules: Rules) -> int:
     """When these legs have waited long enough for what is missing."""
-    grace_ns = rules.grace_for(_waits_for(sides)) if rules.source_graces else rules.grace_ns
+    grace_ns = rules.grace_for(waits_for(sides)) if rules.source_graces else rules.grace_ns
     return sides.waits_from_ns + grace_ns
 
 
-def _waits_for(sides: Sides) -> Source:
-    """The source that is missing: a side, or the one that is still cancelled, or the snapshot."""
+def waits_for(sides: Sides) -> Source:
+    """The source that is missing: a side, the one that is still cancelled, or of a group the smaller; the snapshot."""
     execution, confirmation = sides.execution, sides.confirmation
     if execution is None or confirmation is None:
         return Source.EXECUTIONS if execution is None else Source.CONFIRMATIONS
     if sides.reinstated:
         return Source.EXECUTIONS if execution.kind is _CANCEL else Source.CONFIRMATIONS
+    ours, theirs = execution.quantity, confirmation.quantity
+    if sides.grouped and ours is not None and theirs is not None and ours != theirs:
+        return Source.EXECUTIONS if ours.copy_abs() < theirs.copy_abs() else Source.CONFIRMATIONS
     return Source.PNL
 
 

@@ -47,7 +47,8 @@ COLUMNS = (
 """Amounts are exact decimals, times ISO 8601 UTC; values that were not sent and disabled checks are empty.
 
 If one version was sent with several values of a field, its cell has all of them; ``contested`` names such fields, as
-``executions.price``. ``agreed`` to ``sent_by_one`` count fields. ``attributes`` has those that a side sent, as JSON:
+``executions.price``. A group has its sums, the average price and the last timestamp. ``agreed`` to ``sent_by_one``
+count fields. ``attributes`` has those that a side sent, as JSON:
 ``{"currency":{"execution":"USD","confirmation":"EUR","check":"FAIL"}}``. Of a break ``severity`` and the money at
 stake.
 """
@@ -95,7 +96,6 @@ def row(trade_id: str, sides: Sides, verdict: Verdict, assessment: Assessment | 
     """One trade in the order of ``COLUMNS``; the codes of a list joined by ``;``."""
     execution = _side(sides, Source.EXECUTIONS)
     confirmation = _side(sides, Source.CONFIRMATIONS)
-    snapshots = sides.effective(Source.PNL)
     event_time_ns = sides.event_time_ns
     checks = {check.name: _outcome(check) for check in verdict.checks}
     return (
@@ -106,8 +106,8 @@ def row(trade_id: str, sides: Sides, verdict: Verdict, assessment: Assessment | 
         "" if event_time_ns is None else iso(event_time_ns),
         *execution,
         *confirmation,
-        join_values(map(plain, distinct_values(snapshots, "pnl_impact"))),
-        join_values(map(plain, distinct_values(snapshots, "commission"))),
+        _cell(sides, Source.PNL, "pnl_impact"),
+        _cell(sides, Source.PNL, "commission"),
         checks.get("ticker", _NOT_CHECKED)[0],
         *checks.get("quantity", _NOT_CHECKED),
         *checks.get("price", _NOT_CHECKED),
@@ -144,6 +144,9 @@ def _attributes(sides: Sides, verdict: Verdict) -> str:
     if not any(has_attributes(leg) for side in legs for leg in side if not isinstance(leg, PnlSnapshot)):
         return ""
     ours, theirs = ({name: _values(side, name) for name in ATTRIBUTES} for side in legs)
+    for leg, values in ((sides.execution, ours), (sides.confirmation, theirs)):
+        if leg in sides.combined and leg.commission is not None:
+            values["commission"] = plain(leg.commission)
     outcomes = {check.name: str(check.outcome) for check in verdict.checks}
     return attributes_text((name, ours[name], theirs[name], outcomes.get(name, "")) for name in ATTRIBUTES)
 
@@ -154,13 +157,20 @@ def _values(legs: tuple[Leg, ...], field: str) -> str:
 
 
 def _side(sides: Sides, source: Source) -> tuple[str, str, str, str]:
-    legs = sides.effective(source)
     return (
-        join_values(distinct_values(legs, "ticker")),
-        join_values(map(plain, distinct_values(legs, "quantity"))),
-        join_values(map(plain, distinct_values(legs, "price"))),
-        join_values(map(iso, distinct_values(legs, "timestamp_ns"))),
+        join_values(distinct_values(sides.effective(source), "ticker")),
+        _cell(sides, source, "quantity"),
+        _cell(sides, source, "price"),
+        _cell(sides, source, "timestamp_ns"),
     )
+
+
+def _cell(sides: Sides, source: Source, field: str) -> str:
+    """The sum of a group, or the value of the effective leg; the values of its rivals where it has none."""
+    combined = next((leg for leg in sides.combined if leg.source is source), None)
+    value = getattr(combined, field, None)
+    values = distinct_values(sides.effective(source), field) if value is None else [value]
+    return join_values(map(operand_text, values))
 
 
 def _outcome(check: Check) -> tuple[str, str]:

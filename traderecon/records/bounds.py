@@ -1,5 +1,9 @@
-"""Bounds: how many facts a side holds: the highest by version, kind and identity, in any order of arrival."""
+"""Bounds: how many facts a side holds: the highest by version, kind and identity, in any order of arrival.
 
+Each member of a group has sides of its own.
+"""
+
+from collections import defaultdict
 from collections.abc import Sequence
 
 from traderecon.records.facts import Fact, identity
@@ -13,13 +17,19 @@ FACTS_PER_SIDE = RIVALS + 1
 """One more than ``RIVALS``, to show that there were too many."""
 
 
+FACTS_PER_GROUP = 1_000
+"""So many records of a group are compared; a worker rejects every further one."""
+
+
 def outranked(facts: Sequence[Fact]) -> set[int]:
     """The indexes of the facts that are not among the highest of their side; the facts must differ."""
     dropped: set[int] = set()
     if len(facts) <= FACTS_PER_SIDE:
         return dropped
-    for source in Source:
-        indexes = [i for i, fact in enumerate(facts) if fact.leg.source is source]
+    sides: dict[tuple[Source, str | None], list[int]] = defaultdict(list)
+    for i, fact in enumerate(facts):
+        sides[fact.leg.source, fact.leg.member_id].append(i)
+    for indexes in sides.values():
         if len(indexes) > FACTS_PER_SIDE:
             indexes.sort(key=lambda i: _rank(facts[i].leg))
             dropped.update(indexes[:-FACTS_PER_SIDE])

@@ -157,7 +157,9 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.CANCELLED_ONE_SIDE: ReasonInfo(_HIGH, 99, None, "CPCA", "one side cancelled, the other did not"),
     Reason.CANCEL_UNKNOWN_TRADE: ReasonInfo(_HIGH, 99, None, "MCAN", "a cancel for an unknown trade"),
     Reason.AMBIGUOUS_MATCH: ReasonInfo(_MEDIUM, 99, None, "NMAS", "several partners fit equally well"),
-    Reason.GROUP_PENDING: ReasonInfo(_MEDIUM, 99, None, "NMAS", "fills of a group are still missing"),
+    Reason.GROUP_PENDING: ReasonInfo(
+        _MEDIUM, 99, None, "NMAS", "a group differs, and a record of it may be on its way"
+    ),
     Reason.ORPHAN_LATE: ReasonInfo(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed"),
     Reason.RECONCILED_ROW_CHANGED: ReasonInfo(_HIGH, 99, None, "OTHR", "a row marked reconciled has changed"),
     Reason.MANUAL_UNMATCH: ReasonInfo(_HIGH, 99, None, "OTHR", "a person undid the match"),
@@ -181,12 +183,14 @@ SINCE_ATTRIBUTES = frozenset(
 RESERVED = frozenset(
     {
         Reason.AMBIGUOUS_MATCH,
-        Reason.GROUP_PENDING,
         Reason.MANUAL_UNMATCH,
     }
 )
 """Reasons with a name and a meaning that nothing in this version gives; so they are offered nowhere."""
-GIVEN = tuple([reason for reason in Reason if reason not in RESERVED])
+WAITING = frozenset({Reason.GROUP_PENDING})
+"""Reasons why a trade waits. A result, which ends the waiting, never has them."""
+GIVEN = tuple([reason for reason in Reason if reason not in RESERVED | WAITING])
+"""The reasons that a result may have."""
 
 HINT_MEANINGS: dict[Hint, str] = {
     Hint.LATE_CONFIRMATION: "The confirmation arrived after the grace period.",
@@ -238,7 +242,7 @@ RESERVED_HINTS = frozenset(
 
 REJECT_MEANINGS: dict[RejectCode, str] = {
     RejectCode.HANDLER_ERROR: "Processing it failed with an internal error.",
-    RejectCode.TOO_MANY_FACTS: "From earlier versions: the trade had reached the limit of different records.",
+    RejectCode.TOO_MANY_FACTS: "The group, or the closed trade, has as many different records as are compared.",
     RejectCode.MALFORMED_JSON: "The record is not a JSON object.",
     RejectCode.SCHEMA_INVALID: "A field has the wrong type, or the row does not match the header.",
     RejectCode.SCHEMA_UNSUPPORTED: "The record has a newer schema than this version supports.",

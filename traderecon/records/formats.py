@@ -15,7 +15,9 @@ BARE_CANCELS = 2
 """The format of a record with a leg that lacks a term, or a cancel that lacks a version."""
 WITH_ATTRIBUTES = 3
 """The format of a record with a leg that has a commission or a date, or with a reason about an attribute."""
-NEWEST = WITH_ATTRIBUTES
+IN_GROUP = 4
+"""The format of a record with a leg that lies under its group."""
+NEWEST = IN_GROUP
 
 
 class OtherFormat(Exception):

@@ -49,6 +49,7 @@ class TermsPayload(msgspec.Struct, gc=False, omit_defaults=True):
     trade_date: str | None = None
     settlement_date: str | None = None
     contract_multiplier: str | None = None
+    member_id: str | None = None
 
 
 class SnapshotPayload(msgspec.Struct, gc=False, omit_defaults=True):
@@ -61,6 +62,7 @@ class SnapshotPayload(msgspec.Struct, gc=False, omit_defaults=True):
     mark_price: str | None = None
     version: int = -1  # always encoded: no version equals the default
     currency: str | None = None
+    member_id: str | None = None
 
 
 WrittenPayload = TermsPayload | SnapshotPayload | msgspec.Raw
@@ -185,6 +187,7 @@ def _terms_payload(leg: Execution | Confirmation) -> TermsPayload:
         leg.trade_date,
         leg.settlement_date,
         None if leg.contract_multiplier is None else plain(leg.contract_multiplier),
+        leg.member_id,
     )
 
 
@@ -197,4 +200,5 @@ def _snapshot_payload(leg: PnlSnapshot) -> SnapshotPayload:
         None if leg.mark_price is None else plain(leg.mark_price),
         leg.version,
         leg.currency,
+        leg.member_id,
     )

@@ -27,7 +27,7 @@ from traderecon.records.leg_message import (
     to_fact,
     to_message,
 )
-from traderecon.records.legs import leg_format
+from traderecon.records.legs import Leg, leg_format
 from traderecon.records.numbers import plain
 from traderecon.records.results import (
     Assessment,
@@ -91,11 +91,25 @@ class RemedyMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     above: bool = False
 
 
+class CombinedMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """What a source's records of a group add up to: sums, the average price, the last timestamp.
+
+    ``members``: how many records that stand. What one of them lacks has no sum.
+    """
+
+    members: int
+    quantity: str | None = None
+    price: str | None = None
+    timestamp: str | None = None
+    pnl_impact: str | None = None
+    commission: str | None = None
+
+
 class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"break_": "break"}):
     """A whole result. Codes are texts, so that a page can show those of a later version.
 
     ``compared`` is absent in results of earlier versions. ``at_stake``, ``severity``, ``escalation`` and
-    ``would_clear`` are those of a break, absent in any other result.
+    ``would_clear`` are those of a break, absent in any other result. ``combined`` is that of a group.
     """
 
     event_id: str
@@ -115,6 +129,7 @@ class ResultMessage(msgspec.Struct, Generic[Payload], gc=False, rename={"break_"
     escalation: EscalationMessage | msgspec.UnsetType = msgspec.UNSET
     would_clear: list[RemedyMessage] | msgspec.UnsetType = msgspec.UNSET
     contested: list[str] | msgspec.UnsetType = msgspec.UNSET
+    combined: dict[Source, CombinedMessage] | msgspec.UnsetType = msgspec.UNSET
     format: int | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -213,6 +228,11 @@ def _text(text: str | None) -> str | None:
     return text or None
 
 
+COMBINED = {
+    **{name: name for name in ("quantity", "price", "pnl_impact", "commission")},
+    "timestamp": "timestamp_ns",
+}
+"""What the records of a group add up to, by the name in a result: the field of a leg."""
 _NO_ASSESSMENT = (msgspec.UNSET, msgspec.UNSET, msgspec.UNSET, msgspec.UNSET)
 _Texts = Mapping[type, Callable[[Any], str | None]]
 
@@ -241,8 +261,17 @@ def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
         escalation,
         would_clear,
         [field_name(source, field) for source, field in verdict.contested] or msgspec.UNSET,
+        {leg.source: _combined(leg, result) for leg in result.combined} or msgspec.UNSET,
         _format(result),
     )
+
+
+def _combined(leg: Leg, result: Result) -> CombinedMessage:
+    members = sum(
+        stands and fact.leg.source is leg.source for fact, stands in zip(result.facts, result.stands, strict=True)
+    )
+    texts = {name: operand_text(getattr(leg, COMBINED[name], None)) or None for name in COMBINED}
+    return CombinedMessage(members, **texts)
 
 
 def _assessment(

@@ -8,6 +8,7 @@ import msgspec
 from traderecon.records.codes import Hint, Reason, Severity
 from traderecon.records.digest import sha256
 from traderecon.records.facts import Fact
+from traderecon.records.legs import Leg
 from traderecon.records.sources import Source
 from traderecon.records.words import Word
 
@@ -215,7 +216,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     ``facts`` are all facts of the trade, sorted by source, version and content; ``stands`` says of each whether it
     is effective for its source. ``event_time_ns`` is the execution's timestamp, else the
-    confirmation's. ``assessment``: of a break; None in any other result.
+    confirmation's. ``assessment``: of a break; None in any other result. ``combined``: the legs that several facts of a
+    group were added up to.
     Source: CONTRACT.md, Topics.
     """
 
@@ -230,3 +232,4 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     event_time_ns: int | None
     compared: Compared
     assessment: Assessment | None = None
+    combined: tuple[Leg, ...] = ()

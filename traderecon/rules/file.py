@@ -3,6 +3,7 @@
     name = "desk-7"
     grace_seconds = 60
     pnl_required = false
+    group_by = "order_id"                   # or block_id: its legs are added up; see ``matching.groups``
     conflict_policy = "last_wins"           # of legs of one version that contradict each other; or "flag": a break
 
     [checks]

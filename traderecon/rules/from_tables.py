@@ -99,6 +99,7 @@ class Reader:
             source_graces=self._source_graces(file) or msgspec.UNSET,
             overrides=self._overrides(file, [*checks, *attributes]) or msgspec.UNSET,
             last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
+            group_by=file.group_by or msgspec.UNSET,
         )
 
     def _grace_ns(self, seconds: Decimal, path: Path) -> int:

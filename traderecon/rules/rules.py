@@ -10,6 +10,7 @@ import msgspec
 
 from traderecon.records import RulesStamp, Source
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
+from traderecon.records.words import Word
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
 from traderecon.rules.overrides import Override, Selection
@@ -32,6 +33,13 @@ def bound_of(rule: Rule) -> Bound | None:
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
+class GroupField(Word):
+    """The field whose value legs are added up by: an order with its fills, or a block with its allocations."""
+
+    ORDER_ID = "order_id"
+    BLOCK_ID = "block_id"
+
+
 class SourceGrace(msgspec.Struct, frozen=True):
     """How long a trade waits for one source, where that differs from the grace of the others."""
 
@@ -47,6 +55,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     ``overrides``: other tolerances for some trades, or from a moment on; ``source_graces``: another grace for a source;
     unset if there are none.
 
+    ``group_by``: legs lie under the value of this field and are compared as its sum; unset: each trade by itself.
+
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
     the ``checks``.
     """
@@ -60,6 +70,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     last_wins: bool = False
     overrides: tuple[Override, ...] | msgspec.UnsetType = msgspec.UNSET
     source_graces: tuple[SourceGrace, ...] | msgspec.UnsetType = msgspec.UNSET
+    group_by: GroupField | msgspec.UnsetType = msgspec.UNSET
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from traderecon.records import Reason, Severity, Stake
-from traderecon.records.codes import RESERVED, worst_severity
+from traderecon.records.codes import GIVEN, worst_severity
 from traderecon.records.currencies import currency_code
 
 LONGEST_HOURS = 87_600
@@ -90,7 +90,7 @@ def problem(row: SeverityRow) -> str | None:
         return "it has a stake without a currency: amounts of different currencies are not compared"
     if row.currency is not None and row.currency != (code := currency_code(row.currency)):
         return f"currency is {row.currency!r}: write {code}"
-    if row.reason in RESERVED:
+    if row.reason is not None and row.reason not in GIVEN:
         return f"no break has the reason {row.reason}"
     if row.stake_at_least is not None and row.stake_below is not None and row.stake_at_least >= row.stake_below:
         return f"no stake is at least {row.stake_at_least} and below {row.stake_below}"

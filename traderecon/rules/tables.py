@@ -14,6 +14,7 @@ from traderecon.records.words import Word
 from traderecon.rules.bases import Basis
 from traderecon.rules.drift import DriftProfile, Precision
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource
+from traderecon.rules.rules import GroupField
 from traderecon.rules.severity import SeverityRow
 from traderecon.rules.tolerance import Base, Bound
 
@@ -131,6 +132,7 @@ class FileTable(Table, frozen=True):
     checks: ChecksTable = ChecksTable()
     grace_seconds: Decimal = Decimal(60)
     pnl_required: bool = False
+    group_by: GroupField | None = None
     severity: tuple[SeverityRow, ...] = ()
     conflict_policy: ConflictPolicy = ConflictPolicy.FLAG
     sources: dict[str, Any] = {}  # how sources write their records: read by ``sourcebook``, no part of the rules

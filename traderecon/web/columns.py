@@ -17,7 +17,7 @@ from traderecon.records.formats import FORMAT
 from traderecon.records.leg_message import LegMessage, ReadPayload
 from traderecon.records.legs import ATTRIBUTES, names_in
 from traderecon.records.result_head import decode_head
-from traderecon.records.result_message import ResultMessage, decode_result
+from traderecon.records.result_message import CombinedMessage, ResultMessage, decode_result
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
 _AMOUNTS = ("pnl_impact", "commission")
@@ -40,6 +40,7 @@ def row(result: str | bytes) -> tuple[str, ...]:
         head = decode_head(result)
         return (head.trade_id, head.state, ";".join(head.reasons), *[""] * (len(COLUMNS) - 3))
     legs, not_checked = message.legs, ("", "")
+    combined = message.combined or {}
     checks = {check.name: (check.outcome, check.difference or "") for check in message.checks}
     return (
         message.trade_id,
@@ -47,9 +48,9 @@ def row(result: str | bytes) -> tuple[str, ...]:
         ";".join(message.reasons),
         ";".join(message.hints),
         message.event_time or "",
-        *_effective(legs.get(Source.EXECUTIONS, ()), _TERMS),
-        *_effective(legs.get(Source.CONFIRMATIONS, ()), _TERMS),
-        *_effective(legs.get(Source.PNL, ()), _AMOUNTS),
+        *_effective(legs.get(Source.EXECUTIONS, ()), _TERMS, combined.get(Source.EXECUTIONS)),
+        *_effective(legs.get(Source.CONFIRMATIONS, ()), _TERMS, combined.get(Source.CONFIRMATIONS)),
+        *_effective(legs.get(Source.PNL, ()), _AMOUNTS, combined.get(Source.PNL)),
         checks.get("ticker", not_checked)[0],
         *(cell for name in _CHECKED for cell in checks.get(name, not_checked)),
         ";".join(message.contested or ()),
@@ -72,7 +73,8 @@ def _attributes(message: ResultMessage[ReadPayload], outcomes: Mapping[str, str]
     sides = [[leg for leg in message.legs.get(source, ()) if leg.stands] for source in both]
     if not any(name in leg.payload for side in sides for leg in side for name in names):
         return ""
-    values = [_effective(side, names) for side in sides]
+    combined = message.combined or {}
+    values = [_effective(side, names, combined.get(source)) for side, source in zip(sides, both, strict=True)]
     return attributes_text(
         (name, ours, theirs, outcomes.get(name, "")) for name, ours, theirs in zip(names, *values, strict=True)
     )
@@ -109,8 +111,14 @@ def _text(raw: msgspec.Raw) -> str | None:
     return text
 
 
-def _effective(legs: Iterable[LegMessage[ReadPayload]], names: tuple[str, ...]) -> list[str]:
+def _effective(
+    legs: Iterable[LegMessage[ReadPayload]], names: tuple[str, ...], combined: CombinedMessage | None = None
+) -> list[str]:
     """The values of the effective legs in these fields; empty for a field that was not sent."""
+    if combined is not None:
+        return [
+            getattr(combined, name, None) or cell for name, cell in zip(names, _effective(legs, names), strict=True)
+        ]
     payloads = [leg.payload for leg in legs if leg.stands]
     if len(payloads) == 1:
         return [_text(payloads[0].get(name, _NULL)) or "" for name in names]

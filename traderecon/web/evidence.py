@@ -19,7 +19,7 @@ from traderecon.present.trade_row import join_values
 from traderecon.records import Operand, Outcome, Source
 from traderecon.records.leg_message import LegMessage, ReadPayload
 from traderecon.records.legs import ATTRIBUTES, NAMES
-from traderecon.records.result_message import CheckMessage, decode_result
+from traderecon.records.result_message import COMBINED, CheckMessage, CombinedMessage, decode_result
 from traderecon.records.results import RulesStamp
 
 _TERMS = ("ticker", "quantity", "price", "timestamp")
@@ -55,8 +55,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """One result laid out; ``legs`` are all legs ever sent, by source.
 
     ``agreement`` is empty where it is unknown. ``would_clear``: each change that would clear a break by itself, in
-    words. ``unreadable``: the parts of a foreign result that are not shown, and
-    why; ``rules`` may then be None.
+    words. ``combined``: what the legs of a group add up to. ``unreadable``: the parts of a foreign result that are not
+    shown, and why; ``rules`` may then be None.
     """
 
     event_id: str
@@ -70,6 +70,7 @@ class Evidence(msgspec.Struct, frozen=True):
     contested: frozenset[str]
     agreement: str
     would_clear: tuple[str, ...] = ()
+    combined: Mapping[Source, CombinedMessage] = {}
     unreadable: tuple[str, ...] = ()
 
     def contradicts(self, source: Source) -> bool:
@@ -91,12 +92,13 @@ def evidence(result: str) -> Evidence:
         message.state,
         message.reasons,
         message.hints,
-        tuple(_comparison(check, legs, contested) for check in message.checks),
+        tuple(_comparison(check, legs, contested, message.combined or {}) for check in message.checks),
         legs,
         message.rules,
         contested,
         "" if message.compared is msgspec.UNSET else agreement(message.compared),
         tuple([remedy_text(remedy) for remedy in message.would_clear or ()]),
+        message.combined or {},
     )
 
 
@@ -149,7 +151,7 @@ def _foreign_evidence(result: str) -> Evidence:
         reader.member("state", str, ""),
         reader.member("reasons", tuple[str, ...], ()),
         reader.member("hints", tuple[str, ...], ()),
-        tuple(_comparison(check, legs, contested) for check in checks),
+        tuple(_comparison(check, legs, contested, {}) for check in checks),
         legs,
         reader.member("rules", RulesStamp, None),
         contested,
@@ -167,16 +169,29 @@ def other_fields(leg: Leg) -> list[tuple[str, str]]:
     return [(name, _text(leg.payload[name])) for name in names if name != "trade_id"]
 
 
-def _comparison(check: CheckMessage, legs: Mapping[Source, tuple[Leg, ...]], contested: frozenset[str]) -> Comparison:
-    """The operands of the check; if it compared nothing, the values of the effective legs."""
+def totals(combined: CombinedMessage) -> list[tuple[str, str]]:
+    """What the records of a group add up to, name by name."""
+    return [(name, text) for name in COMBINED if (text := getattr(combined, name)) is not None]
+
+
+def _comparison(
+    check: CheckMessage,
+    legs: Mapping[Source, tuple[Leg, ...]],
+    contested: frozenset[str],
+    combined: Mapping[Source, CombinedMessage],
+) -> Comparison:
+    """The operands of the check; if it compared nothing, what a group adds up to, or the values of effective legs."""
     amounts = check.name in _AMOUNTS
     partner = Source.PNL if check.name == "pnl" else Source.CONFIRMATIONS
     field = _FIELDS.get(check.name, check.name)
     if check.outcome == Outcome.NOT_CHECKED:
-        sides = (
-            _effective_value(legs, Source.EXECUTIONS, field, amount=amounts),
-            _effective_value(legs, partner, field, amount=amounts),
-        )
+        values = [
+            _effective_value(legs, source, field, amount=amounts)
+            if (total := getattr(combined.get(source), field, None)) is None
+            else _operand(total, amount=amounts)
+            for source in (Source.EXECUTIONS, partner)
+        ]
+        sides = (values[0], values[1])
     else:
         sides = _operand(check.execution, amount=amounts), _operand(check.confirmation, amount=amounts)
     decimals = decimal_places(*sides)

@@ -15,7 +15,7 @@ from traderecon.present import labels
 from traderecon.present.figures import count, share
 from traderecon.present.operands import foreign_codes
 from traderecon.records import REASON_INFO, Outcome, Reason, Severity, State
-from traderecon.web.evidence import other_fields
+from traderecon.web.evidence import other_fields, totals
 
 MOST_GROUPED = 100
 """Characters of an amount: price * quantity of the longest ones that intake takes has 74."""
@@ -130,6 +130,7 @@ def _environment() -> Environment:
     environment.filters.update(
         codes=foreign_codes,
         fields=other_fields,
+        totals=totals,
         count=count,
         grouped=grouped,
         moment=moment,

@@ -1,0 +1,233 @@
+"""The legs of a group, added up: against fractions, in any order, with a version of its own for each member."""
+
+from decimal import Decimal
+from fractions import Fraction
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from legs import SECOND_NS, arrived, booked, ours, theirs
+
+from traderecon.matching import add, effective_sides, judge_facts
+from traderecon.matching.groups import group_sides
+from traderecon.matching.lifecycle import WaitingFor, judge_trade, waiting_for
+from traderecon.matching.results import result_of
+from traderecon.records import ALL_VERSIONS, Execution, Fact, Hint, Kind, Leg, Origin, Reason, Source, State, Verdict
+from traderecon.records.instants import FOREVER_NS, NS_PER_S
+from traderecon.rules.file import parse_rules
+
+RULES = parse_rules('name = "orders"\ngroup_by = "order_id"')
+GRACE_NS = RULES.grace_ns
+
+
+def fill(member: str, quantity: str | None = "40", price: str | None = "190.50", **other: Any) -> Leg:
+    return ours(member_id=member, quantity=quantity, price=price, **other)
+
+
+def allocation(member: str, quantity: str | None = "100", price: str | None = "190.50", **other: Any) -> Leg:
+    return theirs(member_id=member, quantity=quantity, price=price, **other)
+
+
+def cancel(member: str, version: int = ALL_VERSIONS) -> Leg:
+    return fill(member, None, None, kind=Kind.CANCEL, version=version)
+
+
+def verdict(*legs: Leg, watermark_ns: int = FOREVER_NS) -> Verdict:
+    return judge_facts(arrived(*legs), watermark_ns, RULES)
+
+
+def outcomes(found: Verdict) -> dict[str, str]:
+    return {check.name: str(check.outcome) for check in found.checks}
+
+
+class TestSums:
+    def test_sum_average_and_last_timestamp(self) -> None:
+        sides = group_sides(
+            arrived(
+                fill("F1", "30", "190.40", timestamp_ns=SECOND_NS),
+                fill("F2", "30", "190.50", timestamp_ns=SECOND_NS + 2 * NS_PER_S),
+                fill("F3", "40", "190.575", timestamp_ns=SECOND_NS + NS_PER_S),
+            )
+        )
+        assert sides.execution is not None
+        assert sides.execution.quantity == Decimal(100)
+        assert sides.execution.price == Decimal("190.5")
+        assert sides.execution.timestamp_ns == sides.event_time_ns == SECOND_NS + 2 * NS_PER_S
+        assert sides.execution.trade_id == "T1"
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.decimals("0.001", "1000000", places=3),
+                st.decimals("-1000", "1000", places=5),
+                st.decimals("0", "10", places=2),
+            ),
+            min_size=2,
+            max_size=12,
+        )
+    )
+    def test_sums_are_exact_and_the_average_is_rounded_half_to_even(
+        self, members: list[tuple[Decimal, Decimal, Decimal]]
+    ) -> None:
+        legs = [
+            fill(f"F{i}", str(quantity), str(price), commission=commission)
+            for i, (quantity, price, commission) in enumerate(members)
+        ]
+        execution = group_sides(arrived(*legs)).execution
+        assert execution is not None
+        assert execution.quantity is not None
+        assert execution.price is not None
+        assert execution.commission is not None
+        assert Fraction(execution.quantity) == sum(Fraction(quantity) for quantity, _, _ in members)
+        assert Fraction(execution.commission) == sum(Fraction(commission) for _, _, commission in members)
+        value = sum(Fraction(quantity) * Fraction(price) for quantity, price, _ in members)
+        assert Fraction(execution.price) == Fraction(round(value / Fraction(execution.quantity) * 10**18), 10**18)
+
+    def test_one_price_is_that_price_however_the_quantities_cancel_out(self) -> None:
+        sides = group_sides(arrived(fill("F1", "10"), fill("F2", "-10")))
+        assert sides.execution is not None
+        assert sides.execution.price == Decimal("190.5")
+        sides = group_sides(arrived(fill("F1", "10"), fill("F2", "-10", "190.60")))
+        assert sides.execution is not None
+        assert sides.execution.price is None
+        assert sides.contested == {(Source.EXECUTIONS, "price")}
+
+    def test_an_amount_that_one_member_lacks_has_no_sum(self) -> None:
+        sides = group_sides(arrived(fill("F1", commission=Decimal(1)), fill("F2"), booked(member_id="F1")))
+        assert sides.execution is not None
+        assert sides.execution.commission is None
+        assert sides.pnl == booked(member_id="F1")
+        sides = group_sides(arrived(booked("1", "2", member_id="F1"), booked("3", None, member_id="F2")))
+        assert sides.pnl is not None
+        assert (sides.pnl.pnl_impact, sides.pnl.commission) == (Decimal(4), None)
+        assert sides.execution is None
+
+    def test_a_member_whose_price_is_contested_has_no_average(self) -> None:
+        found = verdict(fill("F1"), fill("F1", price="191"), fill("F2", "60"), allocation("B1"))
+        assert found.reasons == (Reason.DUPLICATE_CONFLICT,)
+        assert found.contested == ((Source.EXECUTIONS, "price"),)
+
+    def test_members_of_two_instruments_contradict_each_other(self) -> None:
+        found = verdict(fill("F1"), fill("F2", "60", ticker="MSFT"), allocation("B1"))
+        assert (found.state, found.reasons) == (State.MISMATCHED, (Reason.DUPLICATE_CONFLICT,))
+        assert (Source.EXECUTIONS, "ticker") in found.contested
+
+    def test_allocations_may_have_accounts_of_their_own(self) -> None:
+        allocations = [allocation("A1", "60", account="ACC1"), allocation("A2", "40", account="ACC2")]
+        found = verdict(fill("K1", "100", account="ACC1"), *allocations)
+        assert (found.state, outcomes(found)["account"]) == (State.MATCHED, "NOT_CHECKED")
+        assert result_of(judge_trade(arrived(*allocations), FOREVER_NS, RULES), RULES.stamp()).stands == (True, True)
+
+    def test_the_last_of_two_contradicting_legs_counts_where_the_rules_say_so(self) -> None:
+        facts = [Fact(leg, Origin("t", 0, i, i)) for i, leg in enumerate([fill("F1"), fill("F1", "60"), fill("F2")])]
+        sides = group_sides(facts, last_wins=True)
+        assert sides.execution is not None
+        assert sides.execution.quantity == Decimal(100)
+        assert not sides.contested
+
+    @pytest.mark.parametrize("order", [*permutations(range(4))])
+    def test_any_order_gives_the_same(self, order: tuple[int, ...]) -> None:
+        legs = [fill("F1"), fill("F1", "20", version=2), fill("F2", "80"), allocation("B1")]
+        facts: tuple[Fact, ...] = ()
+        for place in order:
+            facts, _ = add(facts, Fact(legs[place], Origin("t", 0, place)))
+        judged = judge_trade(facts, FOREVER_NS, RULES)
+        assert judged.verdict.state is State.MATCHED
+        first = judge_trade(arrived(*legs), FOREVER_NS, RULES)
+        assert result_of(judged, RULES.stamp()).event_id == result_of(first, RULES.stamp()).event_id
+
+
+class TestMembers:
+    def test_each_has_its_own_versions(self) -> None:
+        assert verdict(fill("F1", "30"), fill("F2", "60"), allocation("B1")).reasons == (Reason.QUANTITY_MISMATCH,)
+        amended = verdict(fill("F1", "30"), fill("F2", "60"), fill("F1", "40", version=2), allocation("B1"))
+        assert (amended.state, amended.hints) == (State.MATCHED, ())
+
+    def test_a_missing_version_of_one_is_told(self) -> None:
+        assert verdict(fill("F1", version=2), fill("F2", "60"), allocation("B1")).hints == (Hint.VERSION_GAP,)
+
+    def test_a_cancelled_one_does_not_count(self) -> None:
+        assert verdict(fill("F1", "100"), fill("F2"), cancel("F2"), allocation("B1")).state is State.MATCHED
+
+    def test_with_every_one_cancelled_the_side_is_cancelled(self) -> None:
+        members = [fill("F1"), cancel("F1"), fill("F2"), cancel("F2")]
+        assert verdict(*members, allocation("B1")).reasons == (Reason.CANCELLED_ONE_SIDE,)
+        assert verdict(*members).state is State.CANCELLED
+        assert verdict(cancel("F1"), cancel("F2")).reasons == (Reason.CANCEL_UNKNOWN_TRADE,)
+
+    def test_one_that_stands_again_waits_for_the_other_side(self) -> None:
+        members = [fill("F1"), cancel("F1", 2), fill("F1", "100", version=3)]
+        theirs_cancelled = allocation("B1", None, None, kind=Kind.CANCEL)
+        sides = group_sides(arrived(*members, theirs_cancelled))
+        assert (sides.reinstated, waiting_for(sides)) == (True, WaitingFor.CONFIRMATION)
+        assert verdict(*members, theirs_cancelled, watermark_ns=0).state is State.PENDING
+        assert verdict(*members, theirs_cancelled).reasons == (Reason.CANCELLED_ONE_SIDE,)
+
+    def test_a_leg_from_before_the_group_is_a_member_without_an_id(self) -> None:
+        assert verdict(ours(quantity="40"), fill("F2", "60"), allocation("B1")).state is State.MATCHED
+
+
+class TestWaiting:
+    def test_every_leg_gives_a_fresh_grace(self) -> None:
+        facts = [
+            Fact(leg, Origin("t", 0, i, i * GRACE_NS))
+            for i, leg in enumerate([fill("F1"), allocation("B1"), booked("19049.50", "0.50", member_id="B1")])
+        ]
+        for count in (2, 3):
+            last_ns = (count - 1) * GRACE_NS
+            waiting = judge_facts(facts[:count], last_ns + GRACE_NS - 1, RULES)
+            assert (waiting.state, waiting.reasons) == (State.PENDING, (Reason.GROUP_PENDING,))
+            decided = judge_facts(facts[:count], last_ns + GRACE_NS, RULES)
+            assert decided.reasons == (Reason.QUANTITY_MISMATCH,)
+            assert Hint.LATE_CONFIRMATION not in decided.hints
+
+    def test_a_group_that_agrees_does_not_wait(self) -> None:
+        assert verdict(fill("F1", "100"), allocation("B1"), watermark_ns=0).state is State.MATCHED
+
+    @pytest.mark.parametrize(
+        ("ours_sum", "waiting"),
+        [("40", WaitingFor.EXECUTION), ("140", WaitingFor.CONFIRMATION), ("100", WaitingFor.PNL)],
+    )
+    def test_it_waits_for_the_smaller_side(self, ours_sum: str, waiting: WaitingFor) -> None:
+        assert waiting_for(effective_sides(arrived(fill("F1", ours_sum), allocation("B1")), RULES)) is waiting
+
+    def test_where_quantities_differ_the_other_sums_prove_nothing(self) -> None:
+        found = verdict(fill("F1", price="1"), allocation("B1"), booked(member_id="F1"))
+        assert found.reasons == (Reason.QUANTITY_MISMATCH,)
+        assert outcomes(found) == {
+            "ticker": "PASS",
+            "quantity": "FAIL",
+            **dict.fromkeys(("price", "timestamp", "pnl"), "NOT_CHECKED"),
+        }
+
+    def test_a_required_snapshot_is_missed_only_if_there_is_none(self) -> None:
+        rules = parse_rules('name = "orders"\ngroup_by = "order_id"\npnl_required = true')
+        legs = [fill("F1"), allocation("B1")]
+        assert judge_facts(arrived(*legs), FOREVER_NS, rules).reasons == (
+            Reason.MISSING_PNL,
+            Reason.QUANTITY_MISMATCH,
+        )
+        with_pnl = judge_facts(arrived(*legs, booked(member_id="F1")), FOREVER_NS, rules)
+        assert with_pnl.reasons == (Reason.QUANTITY_MISMATCH,)
+        useless = [fill("F1", "100"), allocation("B1"), booked("1", None, member_id="F1")]
+        assert judge_facts(arrived(*useless), FOREVER_NS, rules).reasons == (Reason.MISSING_PNL,)
+
+
+class TestBreaks:
+    def test_only_a_tolerance_would_clear_a_group(self) -> None:
+        judged = judge_trade(arrived(fill("F1", "100", "191"), allocation("B1")), FOREVER_NS, RULES)
+        assert judged.assessment is not None
+        assert [(remedy.check, remedy.field) for remedy in judged.assessment.would_clear] == [("price", None)]
+        judged = judge_trade(arrived(fill("F1"), allocation("B1")), FOREVER_NS, RULES)
+        assert judged.assessment is not None
+        assert judged.assessment.would_clear == ()
+        assert judged.assessment.stake.amount == Decimal(60) * Decimal("190.5")
+
+    def test_a_result_has_what_the_members_add_up_to(self) -> None:
+        facts = arrived(fill("F1"), fill("F2", "60"), allocation("B1"))
+        result = result_of(judge_trade(facts, FOREVER_NS, RULES), RULES.stamp())
+        (combined,) = result.combined
+        assert isinstance(combined, Execution)
+        assert combined.quantity == Decimal(100)

@@ -1,0 +1,157 @@
+"""Groups: the fills of an order, or the allocations of a block, as one pair of legs that add up.
+
+    30 at 190.40, 30 at 190.50, 40 at 190.575  ->  100 at 190.50     the execution of the group
+
+Each member of a group (``member_id``) has versions, amends and cancels of its own. Quantities, commissions and profits
+are summed; the price is their average by quantity, exact up to 18 fraction digits, then rounded half to even; the
+timestamp is the last one. The sides are compared with each other, however many members each of them has.
+Source: DOMAIN.md, decisions (Match keys), F24 to F26.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+import msgspec
+
+from traderecon.matching.sides import Contested, Side, Sides, cancels_nothing, distinct_values, side_of, sides_of
+from traderecon.records import CONTENT, Fact, Kind, Leg, PnlSnapshot, Source
+from traderecon.records.legs import Confirmation, Execution, has_attributes
+from traderecon.records.numbers import EXACT, FRACTION_DIGITS, ZERO, canonical
+from traderecon.rules import Rules
+
+_SUMMED = frozenset({"quantity", "commission", "pnl_impact"})
+_ONE_VALUE = frozenset({"ticker", "side", "currency", "contract_multiplier"})
+"""What cannot differ within a group: several values contradict each other. Any other field is then left out."""
+_LAST = Decimal(1).scaleb(-FRACTION_DIGITS)
+_ROUNDED = Context(prec=EXACT.prec, rounding=ROUND_HALF_EVEN)
+
+
+def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
+    """The effective leg of each source, out of the facts of one trade, or of one group if the rules have groups."""
+    if rules.group_by:
+        return group_sides(facts, last_wins=rules.last_wins)
+    return sides_of(facts, last_wins=rules.last_wins)
+
+
+def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
+    """The effective leg of each source, out of the facts of one group in any order.
+
+    The group waits from its last leg: a further fill gives it a further grace. So nothing in it is late.
+    """
+    members = {source: _members(facts, source, last_wins=last_wins) for source in Source}
+    contested: Contested = frozenset().union(*(side.contested for sides in members.values() for side in sides))
+    legs: dict[Source, Leg | None] = {}
+    for source, sides in members.items():
+        legs[source], more = _combined([side.effective for side in sides if side.effective is not None])
+        contested |= more
+    execution, confirmation, pnl = legs[Source.EXECUTIONS], legs[Source.CONFIRMATIONS], legs[Source.PNL]
+    ours, theirs = members[Source.EXECUTIONS], members[Source.CONFIRMATIONS]
+    terms = [leg for leg in (execution, confirmation) if leg is not None and not isinstance(leg, PnlSnapshot)]
+    times = [leg.timestamp_ns for leg in terms if leg.timestamp_ns is not None]
+    return Sides(
+        execution if isinstance(execution, Execution) else None,
+        confirmation if isinstance(confirmation, Confirmation) else None,
+        pnl if isinstance(pnl, PnlSnapshot) else None,
+        contested,
+        max([fact.origin.received_at_ns for fact in facts], default=0),
+        0,
+        len(terms) < 2 and all(cancels_nothing(side.legs) for side in (*ours, *theirs)),
+        any(side.gap for sides in members.values() for side in sides),
+        tuple(leg for sides in members.values() if len(sides) > 1 for side in sides for leg in _legs(side)),
+        times[0] if times else None,
+        None,
+        _is_reinstated(ours, confirmation) or _is_reinstated(theirs, execution),
+        bool(contested) or any(map(has_attributes, terms)),
+        grouped=True,
+    )
+
+
+def _members(facts: Sequence[Fact], source: Source, *, last_wins: bool) -> list[Side]:
+    """The members of a group that a source sent, in the order of their ids."""
+    by_id: dict[str, list[Fact]] = {}
+    for fact in facts:
+        if fact.leg.source is source:
+            by_id.setdefault(fact.leg.member_id or "", []).append(fact)
+    return [side_of(by_id[member_id], last_wins=last_wins) for member_id in sorted(by_id)]
+
+
+def _legs(side: Side) -> tuple[Leg, ...]:
+    """The legs that the effective leg of a member is made of."""
+    return side.rivals or ((side.effective,) if side.effective is not None else ())
+
+
+def _is_reinstated(sides: Sequence[Side], other: Leg | None) -> bool:
+    """Whether a member stands again, while all of the other side is cancelled."""
+    return other is not None and other.kind is Kind.CANCEL and any(side.reinstated for side in sides)
+
+
+def _combined(legs: Sequence[Leg]) -> tuple[Leg | None, Contested]:
+    """One leg for those of one source, and the fields in which they contradict each other. A cancelled one is none."""
+    standing = [leg for leg in legs if leg.kind is not Kind.CANCEL]
+    if len(standing) < 2:
+        return next(iter(standing or legs), None), frozenset()
+    first, contested = standing[0], set()
+    changes: dict[str, Any] = {
+        "member_id": None,
+        "version": max(leg.version for leg in standing),
+        "hints": tuple(sorted({hint for leg in standing for hint in leg.hints})),
+    }
+    for field in CONTENT[first.source]:
+        value = _COMBINE.get(field, _one_value)(standing, field)
+        if value is None and (field in _ONE_VALUE or field == "price") and _sent(standing, field):
+            contested.add((first.source, field))
+        changes[field] = value
+    if not isinstance(first, PnlSnapshot):
+        changes |= {
+            "kind": Kind.NEW,
+            "granularity": max(leg.granularity for leg in standing if not isinstance(leg, PnlSnapshot)),
+        }
+    return msgspec.structs.replace(first, **changes), frozenset(contested)
+
+
+def _sent(legs: Iterable[Leg], field: str) -> bool:
+    return any(getattr(leg, field) is not None for leg in legs)
+
+
+def _one_value(legs: Sequence[Leg], field: str) -> Any:
+    """The value that every member has that has one; None if they have several."""
+    values = distinct_values(legs, field)
+    return values[0] if len(values) == 1 else None
+
+
+def _sum(legs: Sequence[Leg], field: str) -> Decimal | None:
+    """The sum over all members; None if one of them lacks it, since an absent amount is not zero."""
+    total = ZERO
+    for leg in legs:
+        amount = getattr(leg, field)
+        if amount is None:
+            return None
+        total = EXACT.add(total, amount)
+    return canonical(total)
+
+
+def _average(legs: Sequence[Leg], field: str) -> Decimal | None:
+    """The average by quantity; None if a member lacks price or quantity, or the quantities cancel out."""
+    prices = distinct_values(legs, field)
+    if len(prices) == 1 and all(getattr(leg, field) is not None for leg in legs):
+        return canonical(prices[0])
+    value = quantity = ZERO
+    for leg in legs:
+        price, size = getattr(leg, field), getattr(leg, "quantity", None)
+        if price is None or size is None:
+            return None
+        value, quantity = EXACT.add(value, EXACT.multiply(price, size)), EXACT.add(quantity, size)
+    return canonical(_ROUNDED.divide(value, quantity).quantize(_LAST, context=_ROUNDED)) if quantity else None
+
+
+def _last(legs: Sequence[Leg], field: str) -> int | None:
+    times = [at_ns for leg in legs if (at_ns := getattr(leg, field)) is not None]
+    return max(times, default=None)
+
+
+_COMBINE: dict[str, Callable[[Sequence[Leg], str], Any]] = {
+    **dict.fromkeys(_SUMMED, _sum),
+    "price": _average,
+    "timestamp_ns": _last,
+}
