@@ -1,9 +1,11 @@
 """Activities: when each source last spoke, and its rhythm, by the log's time.
 
-    s source name  ->  rank, pause, number of pauses, resumed, late (``records.activity``)
+    G source name  ->  rank, pause, number of pauses, resumed, late (``records.activity``)
 
 The rank combines epoch and time as in ``watermarks``: monotonic, so that a late write of a suspended worker does not
-make a source silent. One row per topic and per broker named in it, at most ``MAX_SOURCES``.
+make a source silent. Rows are written in key order, these before the held trades: a write that is cut off must not let
+go of a trade and forget that its source was heard. One row per topic and per broker named in it, at most
+``MAX_SOURCES``.
 """
 
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from traderecon.records.activity import Activity
 from .batch_table import TableBatch
 from .watermarks import EPOCH_NS
 
-PREFIX = b"s"
+PREFIX = b"G"
 MONOTONIC = (PREFIX,)
 MAX_SOURCES = 1_000
 """A broker beyond is not known by itself: what waits for it is held if the whole topic is silent."""

@@ -128,8 +128,10 @@ class Matching:
         self.published: list[Published] = []
         self.statuses: list[dict[str, Any]] = []
         self.at_s = 0
-        self.crash_at: tuple[int, int] | None = None
-        """In which write it crashes, and after how many rows of it."""
+        self.crash_at: tuple[int, float] | None = None
+        """In which write it crashes, and after how many rows of it; below 1, after which share of them."""
+        self.changelog_writes: dict[int, int] = {}
+        """How many rows each write of the changelog has."""
         self._append, self._writes = app.append, 0
         app.append = self._noting  # type: ignore[method-assign]
 
@@ -143,8 +145,11 @@ class Matching:
 
     async def _noting(self, topic: str, partition: int, rows: Sequence[Outgoing]) -> list[range]:
         self._writes += 1
+        if topic == CHANGELOG:
+            self.changelog_writes[self._writes] = len(rows)
         if self.crash_at is not None and self.crash_at[0] == self._writes:
-            if written := rows[: self.crash_at[1]]:
+            after = self.crash_at[1]
+            if written := rows[: int(after if after >= 1 else after * len(rows))]:
                 await self._append(topic, partition, written)
                 self._note(topic, written)
             raise Crash

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,7 +212,7 @@ def test_after_a_reset_of_time_each_source_counts_as_heard_then(tmp_path: Path) 
 
 def test_sources_are_known_by_name_up_to_a_bound(tmp_path: Path) -> None:
     async def check(matching: Matching) -> None:
-        assert len(matching.keys(b"s")) == activities.MAX_SOURCES
+        assert len(matching.keys(activities.PREFIX)) == activities.MAX_SOURCES
 
     names = {f"executions/{number}": 1 for number in range(activities.MAX_SOURCES + 5)}
     journal = Journal()
@@ -294,3 +294,29 @@ def test_every_trade_is_decided_in_time_and_the_same_way_after_crashes(
         first.setdefault(result.trade_id, result)
     late = {name: result.at_s - min(received[name]) for name, result in first.items()}
     assert max(late.values()) <= GRACE_S + LIMIT_S + GRACE_S + FINE
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_changelog_write_that_is_cut_off_breaks_no_trade(tmp_path: Path, share: float) -> None:
+    """What a source is heard of is written first: a held trade that is gone would otherwise be heard by nobody."""
+    rules = msgspec.structs.replace(FOUNDING, grace_ns=20 * NS_PER_S)
+    arrivals = [*trades(150, every_s=1, confirmed=outage(40, 90, pace=0.8))]
+    batches = [*Journal().write(arrivals, 260).batches(200)]
+
+    async def play(directory: Path, crashes: Sequence[int]) -> tuple[list[Published], list[int]]:
+        """What was published, with a crash in each of these writes; which writes of the last run are large."""
+        published: list[Published] = []
+        for write in (*crashes, 0):
+            async with matching_on(directory, rules, limit_s=120, floor_s=5) as matching:
+                matching.crash_at = (write, share)
+                with suppress(Crash):
+                    await matching.read(batches)
+                published += matching.published
+        return published, [write for write, rows in matching.changelog_writes.items() if rows > BATCH]
+
+    plain, large = asyncio.run(play(tmp_path / "plain", []))
+    assert (breaks(plain), len(large) > 1) == (set(), True)
+    for write in large:
+        published, _ = asyncio.run(play(tmp_path / str(write), [write]))
+        assert breaks(published) == set(), write
+        assert states(published) == states(plain)
