@@ -232,7 +232,7 @@ ERRORS = {
     ),
     "a grace in words": (
         f"{THEIRS}grace_seconds = 'long'",
-        "sources.broker_confirmations.grace_seconds is invalid: Invalid decimal string",
+        "sources.broker_confirmations.grace_seconds is 'long': write a decimal",
     ),
     "a grace before the trade": (
         f"{THEIRS}grace_seconds = -1",
@@ -241,6 +241,14 @@ ERRORS = {
     "a grace of more than a year": (
         f"{THEIRS}grace_seconds = 31536001",
         "sources.broker_confirmations.grace_seconds is 31536001: write at most 31536000, a year",
+    ),
+    "a word as the code of another kind": (
+        f"{THEIRS}kinds = {{ new = ['Cancel'] }}",
+        "kinds.new has 'Cancel', which always means cancel: remove it",
+    ),
+    "a currency in another case as a minor unit": (
+        f"{THEIRS}minor_units = {{ usd = 'USD / 100' }}",
+        "has 'usd': that is not the code of a minor unit",
     ),
     "an alias with blanks": (
         f"{THEIRS}aliases = {{ 'BRK.B' = ['BRK/B '] }}",

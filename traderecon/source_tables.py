@@ -18,7 +18,7 @@ from traderecon.intake.legs import KNOWN_FIELDS, known_fields
 from traderecon.intake.source_settings import KIND
 from traderecon.intake.values import fold_case
 from traderecon.records import Kind, Source
-from traderecon.records.currencies import ISO_4217, MINOR_UNITS, MinorUnit
+from traderecon.records.currencies import ISO_4217, MINOR_UNITS, MinorUnit, currency_code
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 from traderecon.rules.positions import Path
@@ -196,7 +196,10 @@ class Reader:
             for code in getattr(table, kind.value):
                 if not code or code != trim(code):
                     self._refuse(path, f"{spoken(path)} has {code!r}: write a code without blanks around it")
-                if (other := meaning.setdefault(code, kind)) is not kind:
+                word = code.lower()
+                if word in Kind.__members__.values() and word != kind:
+                    self._refuse(path, f"{spoken(path)} has {code!r}, which always means {word}: remove it")
+                elif (other := meaning.setdefault(code, kind)) is not kind:
                     text = f"{spoken((*around, other))} and {spoken(path)} both have {code!r}: write it in one of them"
                     self._refuse(path, text)
         return meaning
@@ -207,7 +210,7 @@ class Reader:
         units: dict[str, MinorUnit] = {}
         for code, text in table.items():
             path, match = (*around, code), _MINOR_UNIT.fullmatch(text)
-            if not code or code in ISO_4217 or code != trim(code):
+            if not code or currency_code(code) in ISO_4217 or code != trim(code):
                 self._refuse(path, f"{spoken(around)} has {code!r}: that is not the code of a minor unit")
             elif match is None or match[1] not in ISO_4217:
                 found = f'{spoken(path)} is {text!r}: write a currency and a power of ten, as in "GBP / 100"'

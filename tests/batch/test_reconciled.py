@@ -90,6 +90,13 @@ def test_a_new_version_and_a_new_side_are_judged_with_the_marked_rows(tmp_path: 
     assert summary.skipped == {Source.EXECUTIONS: 2, Source.CONFIRMATIONS: 1}
 
 
+@pytest.mark.parametrize("respelt", ["1,usd", "B,USD", "BUY,Usd"])
+def test_a_row_that_only_spells_a_value_differently_is_the_same_row(tmp_path: Path, respelt: str) -> None:
+    executions = [f"{MARKED},side,currency", f"T1,{TERMS},true,BUY,USD", f"T1,{TERMS},false,{respelt}"]
+    found, summary = run(tmp_path, executions, [MARKED, f"T1,{TERMS},true"])
+    assert (found, summary.skipped.total()) == ({}, 3)
+
+
 def test_a_mark_that_is_neither_true_nor_false_is_rejected(tmp_path: Path) -> None:
     found, summary = run(tmp_path, [MARKED, f"T1,{TERMS},perhaps", f"T2,{TERMS},true"], [HEADER, f"T2,{TERMS}"])
     assert found == {}

@@ -14,11 +14,8 @@ from traderecon.matching import judge, sides_of
 from traderecon.matching.assess import assess
 from traderecon.matching.closed import ORPHAN_LATE
 from traderecon.matching.sides import Sides
-from traderecon.matching.totals import Account, Totals, add_trade, merge
 from traderecon.records import (
     Assessment,
-    Confirmation,
-    Execution,
     Kind,
     Leg,
     Remedy,
@@ -29,7 +26,7 @@ from traderecon.records import (
     Verdict,
 )
 from traderecon.records.instants import FOREVER_NS
-from traderecon.rules import FOUNDING, Absolute, Attribute, AttributeName, Price, Rules
+from traderecon.rules import FOUNDING, Absolute, Attribute, AttributeName, Rules
 from traderecon.rules.file import parse_rules
 
 D = Decimal
@@ -99,7 +96,11 @@ class TestStake:
             ([ours(commission=D("1.5")), theirs(commission=D("2.25"), price="191")], "50.75"),
             ([ours(account="A"), theirs(account="B")], "0"),
             ([ours(), ours(price="200"), theirs()], "20000"),  # a side that contradicts itself: its largest
+            ([ours(), theirs(), theirs(price="200")], "20000"),  # though it is not the execution
+            ([ours(), ours(price="200"), theirs(price="300"), theirs()], "30000"),
             ([ours(account="A"), ours(account="B"), theirs()], "0"),
+            # A multiplier in which a side contradicts itself is not 1.
+            ([ours(contract_multiplier=D(50)), ours(contract_multiplier=D(5)), theirs(price="191")], "952500"),
             ([ours(contract_multiplier=D(50)), theirs(price="191")], "2500"),
             ([ours(contract_multiplier=D(50))], "952500"),
             ([theirs(kind=Kind.CANCEL)], "19050"),  # of an unknown trade
@@ -338,65 +339,3 @@ class TestSeverity:
         assert of(ours(), theirs(price="191")) == ("high", (24, "critical"))  # no currency is not USD
         assert of(ours(**eur)) == ("medium", (4, "high"))
         assert of(theirs(kind=Kind.CANCEL, price=None, **usd)) == ("high", (24, "critical"))  # unknown stake
-
-
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(["", "BRKA", "BRKB"]),
-            st.sampled_from([None, "USD", "usd", "EUR"]),
-            st.sampled_from(["190.50", "190.504", "191", None, "none"]),
-            st.sampled_from(["100", "101"]),
-            st.booleans(),
-        ),
-        max_size=12,
-    ),
-    st.integers(0, 12),
-)
-def test_control_totals_tie_to_the_last_digit(trades: list[tuple[str, Any, Any, str, bool]], split: int) -> None:
-    """Per broker and currency, from the legs themselves; two parts merge to the same totals."""
-    rules = msgspec.structs.replace(
-        FOUNDING, checks=FOUNDING.checks, attributes=tuple(r for r in FOUNDING.attributes if r.name != "broker")
-    )
-    parts: list[dict[Account, Totals]] = [{}, {}]
-    said: dict[Account, list[Fraction]] = {}
-    for index, (broker, currency, price, quantity, contradicts) in enumerate(trades):
-        legs: list[Execution | Confirmation] = [ours(broker=broker or None, currency=currency)]
-        if price != "none":
-            legs.append(theirs(price=price or "190.50", quantity=quantity, broker="BRKB", currency="USD"))
-        if contradicts:
-            legs.append(ours(broker=broker or None, currency=currency, price="1"))
-        sides, verdict, assessment = judged(*legs, rules=rules)
-        add_trade(parts[index >= split], sides, verdict, assessment)
-        for leg in {leg.source: leg for leg in legs}.values():
-            account = Account(leg.broker or "", (leg.currency or "").upper())
-            sums = said.setdefault(account, [Fraction(0), Fraction(0)])
-            if not (contradicts and leg.source is OURS):
-                assert leg.price is not None
-                assert leg.quantity is not None
-                sums[leg.source is THEIRS] += Fraction(leg.price) * Fraction(leg.quantity)
-    totals = parts[0]
-    merge(totals, parts[1])
-    assert {account: [Fraction(of.executions), Fraction(of.confirmations)] for account, of in totals.items()} == said
-    for of in totals.values():
-        difference = Fraction(of.executions) - Fraction(of.confirmations)
-        assert difference == Fraction(of.breaks) + Fraction(of.tolerated) + Fraction(of.not_compared)
-    assert sum(of.unknown for of in totals.values()) == sum(trade[4] for trade in trades)
-
-
-def test_where_the_difference_of_a_trade_lies() -> None:
-    def totals(*legs: Leg, rules: Rules = FOUNDING) -> Totals:
-        found: dict[Account, Totals] = {}
-        add_trade(found, *judged(*legs, rules=rules))
-        return found.get(Account("", ""), Totals())
-
-    no_price = msgspec.structs.replace(
-        FOUNDING, checks=tuple(rule for rule in FOUNDING.checks if not isinstance(rule, Price))
-    )
-    assert totals(ours(), theirs(price="191")).breaks == -50
-    assert totals(ours(), theirs(price="190.504")).tolerated == D("-0.4")
-    assert totals(ours(), theirs(price="191"), rules=no_price).not_compared == -50
-    assert totals(ours(kind=Kind.CANCEL), theirs()).breaks == -19050
-    assert totals(ours(kind=Kind.CANCEL), theirs(kind=Kind.CANCEL)) == Totals()
-    assert totals(ours(), theirs(price="191")).at_stake == 50
-    assert totals(booked()) == Totals()

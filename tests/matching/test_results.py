@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from decimal import Decimal
 from itertools import permutations
 
 import msgspec
 import pytest
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
-from traderecon.matching import event_id, judge_facts, judgement_of, result_of, to_last_published
+from traderecon.matching import event_id, judge, judge_facts, judgement_of, result_of, sides_of, to_last_published
+from traderecon.matching.compared import compare_fields
 from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, break_id, identity
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -154,3 +156,15 @@ def test_the_legs_of_the_highest_version_and_kind_are_effective() -> None:
     matched = result_of(judgement_of(facts, Verdict(State.MATCHED)), STAMP)
     effective = [fact.leg for fact, stands in zip(matched.facts, matched.stands, strict=True) if stands]
     assert effective == [theirs(), *sorted((early, late), key=identity), booked(version=2)]
+
+
+@pytest.mark.parametrize(("multiplier", "compared"), [("50", (5, 0, 5, 0)), ("5", (4, 1, 5, 0)), (None, (4, 0, 4, 1))])
+def test_the_contract_multiplier_counts_though_no_check_reads_both(
+    multiplier: str | None, compared: tuple[int, int, int, int]
+) -> None:
+    legs = (
+        ours(contract_multiplier=Decimal(50)),
+        theirs(contract_multiplier=None if multiplier is None else Decimal(multiplier)),
+    )
+    sides = sides_of(arrived(*legs))
+    assert msgspec.structs.astuple(compare_fields(sides, judge(sides, FOREVER_NS, FOUNDING).checks)) == compared

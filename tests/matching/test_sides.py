@@ -227,6 +227,12 @@ def test_the_fast_path_for_one_fact_of_each_source_gives_the_same(sent: list[Sen
         assert sides_of(subset) == _sides_of_many(subset, last_wins=False)
 
 
+def test_the_last_of_several_files_is_that_with_the_later_name() -> None:
+    facts = [Fact(ours(price="11"), Origin("e-1700.csv", 0, 2)), Fact(ours(price="10"), Origin("e-0900.csv", 0, 4))]
+    for order in permutations(facts):
+        assert sides_of(order, last_wins=True).execution == ours(price="11")
+
+
 def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:
     effective_sides = sides(ours(currency="usd"), ours(currency="USD"), ours(currency="Usd"))
     assert effective_sides.contested == frozenset()

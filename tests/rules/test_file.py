@@ -269,7 +269,15 @@ def test_error_texts(text: str, message: str) -> None:
         ('name = "x"\ngrace_seconds = 2025-07-26', "grace_seconds is a date: write a number"),
         (
             'name = "x"\n[checks.price]\ntolerance = { absolute = "a lot" }',
-            "checks.price.tolerance.absolute is invalid: Invalid decimal string",
+            "checks.price.tolerance.absolute is 'a lot': write a decimal with a point and nothing else in it",
+        ),
+        (
+            'name = "x"\n[checks.price]\ntolerance = { absolute = "0_005" }',  # Python reads 5
+            "checks.price.tolerance.absolute is '0_005': write a decimal with a point and nothing else in it",
+        ),
+        (
+            'name = "x"\n[checks.timestamp]\ntolerance_ms = "\u0665"',
+            "checks.timestamp.tolerance_ms is '\u0665': write a decimal with a point",
         ),
         (
             'name = "x"\n[checks.price]\ntolerance = { percent = 1, base = "notional" }',

@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 from golden_files import FOLDER
 from hypothesis import given
-from legs import ours, theirs
+from legs import arrived, ours, theirs
 from msgspec.structs import replace
 from sink.outputs import results_of
 from strategies import Sent, facts_of, trades
 
 from traderecon.matching import result_of
 from traderecon.matching.lifecycle import judge_trade
+from traderecon.records import Kind, Leg
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS
 from traderecon.records.result_head import decode_head, require_publishable
 from traderecon.records.result_message import encode_result
 from traderecon.rules import FOUNDING
+from traderecon.rules.file import parse_rules
 from traderecon.sink.decoding import ForeignRecord
 from traderecon.sink.queries import Queries
 from traderecon.sink.store import Store
@@ -54,6 +56,30 @@ def test_every_result_has_a_finite_notional(sent: list[Sent]) -> None:
     require_publishable(head)
     notional = head.size.notional
     assert notional is None or Decimal(notional).is_finite()
+
+
+@pytest.mark.parametrize(
+    ("legs", "notional", "currency"),
+    [
+        ([ours(currency="JPY"), theirs(currency="EUR")], "19050", "JPY"),
+        ([ours(kind=Kind.CANCEL, currency="JPY"), theirs(currency="EUR")], None, "EUR"),
+        ([ours(currency="USD"), ours(currency="EUR"), theirs(currency="EUR")], "19050", None),
+        ([ours(), theirs(price="191", currency="EUR")], "19050", "EUR"),
+    ],
+)
+def test_a_break_is_in_the_currency_of_its_stake(legs: list[Leg], notional: str | None, currency: str | None) -> None:
+    result = result_of(judge_trade(arrived(*legs), FOREVER_NS, FOUNDING), FOUNDING.stamp())
+    head = decode_head(encode_result(result))
+    assert head.at_stake is not None
+    assert (head.size.notional, head.size.currency, head.at_stake.currency) == (notional, currency, currency)
+
+
+def test_a_group_is_as_large_as_its_sum() -> None:
+    rules = parse_rules('name = "orders"\ngroup_by = "order_id"')
+    fills = [ours(member_id=member, quantity=quantity) for member, quantity in (("F1", "60"), ("F2", "40"))]
+    for legs, notional in ((fills, "19050"), ([theirs(member_id="B1"), fills[0]], "11430")):
+        result = result_of(judge_trade(arrived(*legs), FOREVER_NS, rules), rules.stamp())
+        assert decode_head(encode_result(result)).size.notional == notional
 
 
 def test_every_result_of_an_earlier_version_is_accepted() -> None:

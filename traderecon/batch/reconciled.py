@@ -13,6 +13,7 @@ import msgspec
 
 from traderecon.matching import add
 from traderecon.records import Fact, Leg, PnlSnapshot, Reason, RejectCode, Rejected, Source, State, Verdict, identity
+from traderecon.records.legs import STANDARD
 
 COLUMN = "reconciled"
 _MARKS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
@@ -109,7 +110,10 @@ def _gathered(facts: Sequence[Fact]) -> tuple[Fact, ...]:
 
 
 def _content(leg: Leg) -> str:
-    """The identity of a leg however it is spelled: ``10:01:23`` is ``10:01:23.000``, a blank around it is nothing."""
+    """The identity of a leg however it is spelled: ``10:01:23`` is ``10:01:23.000``, ``1`` is ``BUY``."""
+    sent = {field: getattr(leg, field, None) for field in STANDARD}
+    spelled = {field: STANDARD[field](value) for field, value in sent.items() if value is not None}
+    leg = msgspec.structs.replace(leg, **spelled)
     if isinstance(leg, PnlSnapshot):
         return identity(msgspec.structs.replace(leg, hints=()))
     return identity(msgspec.structs.replace(leg, granularity=0, hints=()))

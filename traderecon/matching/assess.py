@@ -6,8 +6,9 @@ Pure and exact. Computed for breaks alone, so a trade that agrees pays nothing f
 Source: DOMAIN.md, decisions (Stake and severity); 8.1 (Counterfactual explanation).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from operator import itemgetter
 
 import msgspec
 
@@ -66,14 +67,16 @@ def stake_of(sides: Sides, verdict: Verdict) -> Stake:
     """The money that a break is about.
 
     One side alone, or another instrument, direction or currency: the notional of the execution, else of the
-    confirmation; if a side contradicts itself, the largest of its notionals. A pair: |price difference| * quantity of
+    confirmation. If a side contradicts itself: the largest of its notionals. A pair: |price difference| * quantity of
     the execution + |quantity difference| * |price| of the confirmation, and a commission's difference; or the
     difference of the pnl check where that is larger, since one cause often shows in both. A difference that a tolerance
     allows counts too, in a trade that breaks.
     """
     ours, theirs = sides.execution, sides.confirmation
-    contested = any(source is not Source.PNL and field in _CONTESTED_AMOUNTS for source, field in verdict.contested)
-    if ours is None or theirs is None or contested or not _WHOLE.isdisjoint(verdict.reasons):
+    contradicting = {source for source, field in sides.contested if field in _CONTESTED_AMOUNTS} - {Source.PNL}
+    if contradicting:
+        return _largest(sides, [leg for leg in (ours, theirs) if leg is not None and leg.source in contradicting])
+    if ours is None or theirs is None or not _WHOLE.isdisjoint(verdict.reasons):
         return _whole(sides)
     differences = {check.name: check.difference for check in verdict.checks if check.outcome is _FAIL}
     if ours.price is None or theirs.price is None or ours.quantity is None or theirs.quantity is None:
@@ -168,15 +171,26 @@ def _whole(sides: Sides) -> Stake:
     for leg in (sides.execution, sides.confirmation):
         if leg is None or (leg.kind is Kind.CANCEL and sides.execution is not None and sides.confirmation is not None):
             continue
+        stake = _largest(sides, [leg])
+        if stake.amount is not None:
+            return stake
+    return Stake(None, _currency(sides))
+
+
+def _largest(sides: Sides, legs: Sequence[Side]) -> Stake:
+    """The largest notional of these effective legs and of what they were made of."""
+    amounts: list[tuple[Decimal, Source]] = []
+    for leg in legs:
         rivals = [rival for rival in sides.effective(leg.source) if not isinstance(rival, PnlSnapshot)]
-        amounts = [
-            EXACT.multiply(notional(each.price, each.quantity), _multiplier(each, each))
+        amounts += [
+            (EXACT.multiply(notional(each.price, each.quantity), _multiplier(each, each)), leg.source)
             for each in (leg, *rivals)
             if each.price is not None and each.quantity is not None
         ]
-        if amounts:
-            return Stake(canonical(max(amounts)), _currency(sides, leg.source))
-    return Stake(None, _currency(sides))
+    if not amounts:
+        return Stake(None, _currency(sides))
+    amount, source = max(amounts, key=itemgetter(0))
+    return Stake(canonical(amount), _currency(sides, source))
 
 
 def _multiplier(ours: Side, theirs: Side) -> Decimal:

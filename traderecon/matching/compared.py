@@ -13,13 +13,18 @@ from traderecon.records.legs import ATTRIBUTES
 
 TERMS = {"ticker": "ticker", "quantity": "quantity", "price": "price", "timestamp": "timestamp_ns"}
 """The names of their checks, and their fields."""
-_ALL = {**TERMS, **{name: name for name in ATTRIBUTES}}
+_MULTIPLIER = "contract_multiplier"
+_ALL = {**TERMS, **{name: name for name in (*ATTRIBUTES, _MULTIPLIER)}}
 _CANCEL, _FAIL = Kind.CANCEL, Outcome.FAIL
-_AGREEING = (Outcome.PASS, Outcome.WITHIN_TOLERANCE)
+_PASS = Outcome.PASS
+_AGREEING = (_PASS, Outcome.WITHIN_TOLERANCE)
 
 
 def compare_fields(sides: Sides, checks: Sequence[Check]) -> Compared:
-    """Count the fields of the effective legs. A field that a side contradicts itself in was sent by it."""
+    """Count the fields of the effective legs. A field that a side contradicts itself in was sent by it.
+
+    No check reads the contract multiplier of both sides, but two trades that differ in it do not agree in all they say.
+    """
     ours, theirs = sides.execution, sides.confirmation
     if not sides.have_attributes:
         if ours and theirs and ours.kind is not _CANCEL and theirs.kind is not _CANCEL:
@@ -30,6 +35,8 @@ def compare_fields(sides: Sides, checks: Sequence[Check]) -> Compared:
     sent_by_ours, sent_by_theirs = _sent(ours, names, sides), _sent(theirs, names, sides)
     by_both = sent_by_ours & sent_by_theirs
     outcomes = {check.name: check.outcome for check in checks if check.name in by_both}
+    if ours and theirs and ours.contract_multiplier is not None and theirs.contract_multiplier is not None:
+        outcomes[_MULTIPLIER] = _PASS if ours.contract_multiplier == theirs.contract_multiplier else _FAIL
     return Compared(
         agreed=sum(outcome in _AGREEING for outcome in outcomes.values()),
         differing=sum(outcome is _FAIL for outcome in outcomes.values()),

@@ -228,10 +228,10 @@ def _rank(leg: Leg) -> tuple[int, int]:
     return leg.version, leg.kind.rank
 
 
-def _arrival(fact: Fact) -> tuple[int, int, int, str]:
-    """Later arrivals sort last; in files the later line does."""
+def _arrival(fact: Fact) -> tuple[int, str, int, int]:
+    """Later arrivals sort last; of lines of files that of the file with the later name, then the later line."""
     origin = fact.origin
-    return origin.received_at_ns, origin.partition, origin.offset, origin.topic
+    return origin.received_at_ns, origin.topic, origin.partition, origin.offset
 
 
 def _effective_leg(legs: list[Leg]) -> tuple[Leg, Contested, tuple[Leg, ...]]:

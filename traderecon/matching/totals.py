@@ -32,7 +32,8 @@ class Totals(msgspec.Struct):
     ``executions``, ``confirmations``: price * quantity of the effective legs that are not cancelled. ``breaks``,
     ``tolerated``, ``not_compared``: the part of their difference in trades that break, that agree within a tolerance,
     and whose amounts no check compared. ``unknown``: legs without one price and one quantity; they are in no sum.
-    ``at_stake``: see ``assess.stake_of``; a break counts in the account of its execution, else of its confirmation.
+    ``at_stake``: see ``assess.stake_of``; a break counts in the currency of its stake, and for the broker of its
+    execution, else of its confirmation.
     """
 
     executions: Decimal = ZERO
@@ -56,12 +57,10 @@ AllTotals = dict[Account, Totals]
 def add_trade(totals: AllTotals, sides: Sides, verdict: Verdict, assessment: Assessment | None) -> None:
     """Add a trade with at least one leg that claims it."""
     kind = _kind_of(verdict)
-    first: Totals | None = None
     for leg in (sides.execution, sides.confirmation):
         if leg is None or leg.kind is Kind.CANCEL:
             continue
         account = totals.setdefault(_account(leg), Totals())
-        first = first or account
         if leg.price is None or leg.quantity is None:
             account.unknown += 1
             continue
@@ -72,8 +71,9 @@ def add_trade(totals: AllTotals, sides: Sides, verdict: Verdict, assessment: Ass
         else:
             account.confirmations = _add(account.confirmations, amount)
             setattr(account, kind, _subtract(getattr(account, kind), amount))
-    if first is not None and assessment is not None and assessment.stake.amount is not None:
-        first.at_stake = _add(first.at_stake, assessment.stake.amount)
+    if assessment is not None and assessment.stake.amount is not None:
+        account = totals.setdefault(_account_of(sides, assessment), Totals())
+        account.at_stake = _add(account.at_stake, assessment.stake.amount)
 
 
 def merge(totals: AllTotals, others: AllTotals) -> None:
@@ -89,6 +89,13 @@ def _kind_of(verdict: Verdict) -> str:
     outcomes = {check.name: check.outcome for check in verdict.checks}
     compared = all(outcomes.get(name, Outcome.NOT_CHECKED) is not Outcome.NOT_CHECKED for name in ("price", "quantity"))
     return "tolerated" if verdict.state is State.MATCHED and compared else "not_compared"
+
+
+def _account_of(sides: Sides, assessment: Assessment) -> Account:
+    """The account that a break counts in."""
+    legs = [leg for leg in (sides.execution, sides.confirmation) if leg is not None]
+    standing = [leg for leg in legs if leg.kind is not Kind.CANCEL] or legs
+    return Account(standing[0].broker or "", assessment.stake.currency or "")
 
 
 def _account(leg: Execution | Confirmation) -> Account:

@@ -113,7 +113,10 @@ NAMES = {
 
 
 def has_attributes(leg: Execution | Confirmation) -> bool:
-    """Whether the leg has an attribute. Written out because it is asked of every leg, and nearly all have none."""
+    """Whether the leg has an attribute or a multiplier.
+
+    Written out because it is asked of every leg, and nearly all have none.
+    """
     return (
         leg.side is not None
         or leg.currency is not None
@@ -124,6 +127,7 @@ def has_attributes(leg: Execution | Confirmation) -> bool:
         or leg.settlement_date is not None
         or leg.order_id is not None
         or leg.commission is not None
+        or leg.contract_multiplier is not None
     )
 
 

@@ -59,6 +59,13 @@ class HeadLegs(msgspec.Struct, frozen=True, gc=False):
     pnl_snapshot: tuple[HeadLeg[msgspec.Raw], ...] = ()
 
 
+class HeadCombined(msgspec.Struct, frozen=True, gc=False):
+    """What the legs of a group add up to, by source."""
+
+    executions: HeadTerms | None = None
+    broker_confirmations: HeadTerms | None = None
+
+
 class Size(NamedTuple):
     """What a trade is about: instrument, |price * quantity| in digits, currency, time (ISO 8601); None if unknown."""
 
@@ -85,6 +92,7 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"break_": "break
     event_time: str | None
     compared: Compared | None = None
     at_stake: StakeMessage | None = None
+    combined: HeadCombined | None = None
     severity: Severity | None = None
     escalation: EscalationMessage | None = None
     format: int = FORMAT
@@ -98,12 +106,17 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"break_": "break
     def size(self) -> Size:
         """From the effective execution, else the confirmation; if legs contradict each other, the largest amount.
 
+        A break's currency is that of the money at stake in it; an amount in another one is left out.
         ArithmeticError: its amounts are not numbers.
         """
         ticker: str | None = None
         currency: str | None = None
         amount: Decimal | None = None
-        for side in (self.legs.executions, self.legs.broker_confirmations):
+        combined = self.combined or HeadCombined()
+        for side, total in (
+            (self.legs.executions, combined.executions),
+            (self.legs.broker_confirmations, combined.broker_confirmations),
+        ):
             effective = [leg.payload for leg in side if leg.stands]
             tickers = sorted({terms.ticker for terms in effective if terms.ticker is not None})
             if ticker is None and tickers:
@@ -114,10 +127,12 @@ class ResultHead(msgspec.Struct, frozen=True, gc=False, rename={"break_": "break
             if amount is None:
                 amounts = [
                     notional(Decimal(terms.price), Decimal(terms.quantity))
-                    for terms in effective
+                    for terms in ([total] if total is not None else effective)
                     if terms.quantity and terms.price
                 ]
                 amount = max(amounts, default=None)
+        if self.at_stake is not None and self.at_stake.currency != currency:
+            amount, currency = (None if self.at_stake.currency else amount), self.at_stake.currency
         return Size(ticker, None if amount is None else plain(amount), currency, self.event_time)
 
     @property

@@ -37,7 +37,7 @@ Numbers may be strings or TOML numbers; both are read as exact decimals.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -47,13 +47,21 @@ from traderecon.rules.from_tables import Reader, inherit
 from traderecon.rules.positions import Path, Position, Positions
 from traderecon.rules.rules import Rules
 from traderecon.rules.tables import FileTable
-from traderecon.rules.wording import Finding, explain
+from traderecon.rules.wording import Finding, explain, spoken
 
 AnyTable = TypeVar("AnyTable", bound=msgspec.Struct)
 
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
+_AMOUNT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_AMOUNTS = frozenset(
+    {
+        *("absolute", "percent", "basis_points", "at_most", "ticks", "tick", "below", "above"),
+        *("tolerance_ms", "stake_at_least", "stake_below", "grace_seconds"),
+    }
+)
+"""The names whose text is a number."""
 _ROWS: Mapping[str | int, dict[str, Any]] = {"severity": {"severity": "low"}, "override": {}}
 """A valid row of each array of tables."""
 
@@ -82,7 +90,7 @@ class RulesError(ValueError):
 def parse_rules(text: str) -> Rules:
     """Read a rules file, with or without a byte order mark. RulesError has every error in it."""
     document = parse_toml(text)
-    findings: list[Finding] = []
+    findings = [*_loose_numbers(document, ())]
     read_tables(FileTable, document, findings)
     inherit(document)
     rules = Reader(findings).rules(msgspec.convert(document, FileTable))
@@ -104,6 +112,19 @@ def refuse(text: str, findings: Iterable[Finding]) -> RulesError:
     """The error of a file with these findings, each at its place."""
     positions = Positions.of(text.removeprefix("\ufeff"))
     return RulesError(sorted({_problem(found, positions) for found in findings}))
+
+
+def _loose_numbers(value: Any, path: Path) -> Iterator[Finding]:
+    """Texts that Python takes for a number and no reader of the file would: ``0_005``, digits of another script."""
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in members:
+        here = (*path, name)
+        in_rules = "sources" not in path or name == "grace_seconds"
+        if name in _AMOUNTS and in_rules and isinstance(member, str) and not _AMOUNT.fullmatch(member):
+            text = f"{spoken(here)} is {member!r}: write a decimal with a point and nothing else in it"
+            yield Finding(here, text, here)
+        else:
+            yield from _loose_numbers(member, here)
 
 
 def _problem(found: Finding, positions: Positions) -> Problem:
