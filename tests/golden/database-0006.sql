@@ -242,7 +242,7 @@ CREATE TABLE standings (
 	watermark TEXT, 
 	pending TEXT NOT NULL, 
 	oldest TEXT NOT NULL, 
-	at TEXT NOT NULL, 
+	at TEXT NOT NULL, orphans INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (partition)
 );
 CREATE INDEX breaks_by_status ON breaks (status, severity, opened_at);

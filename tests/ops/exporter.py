@@ -38,6 +38,7 @@ def work(metrics: Metrics, breaks_open: Gauge, break_age: Histogram) -> None:
         breaks_open.labels(reason, REASON_INFO[reason].severity).set(2)
     for waiting_for in ("confirmation", "execution", "pnl"):
         metrics.pending.labels(waiting_for).set(5)
+    metrics.orphan_snapshots.set(2)
     for partition in range(PARTITIONS):
         metrics.watermark.labels(str(partition)).set(now_s - 1)
     for seconds in (0.004, 0.03, 0.2):

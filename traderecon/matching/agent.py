@@ -189,7 +189,7 @@ class _Matching:
                 output.silences.release(held_trade)
         if not existing:
             closed.set_timer(output.write_batch, closes_at_ns([fact], self._retention_ns), trade_id)
-        output.trades.add_fact(trade_id, *incoming)
+        output.add_fact(trade_id, incoming, existing)
         output.store(trade_id, step, previous_due_ns, encoded)
         if encoded is not None and fact.leg.source is not Source.PNL:
             output.decided_ns.append(fact.origin.received_at_ns)

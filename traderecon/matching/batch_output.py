@@ -34,7 +34,7 @@ from traderecon.records.bounds import FACTS_PER_GROUP
 from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
 from traderecon.records.journal import decode_fact, encode_journal
-from traderecon.tables import TableBatch, closed, deadlines, facts, trades, watermarks
+from traderecon.tables import TableBatch, closed, deadlines, facts, orphans, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
@@ -121,6 +121,16 @@ class BatchOutput:
             self._close_if_forgotten(trade_id, fact, offset)
         return Incoming(facts.StoredFact(identity(fact.leg), fact, offset), journal_record), existing
 
+    def add_fact(self, trade_id: bytes, incoming: Incoming, existing: Sequence[facts.StoredFact]) -> None:
+        """Add a fact to its trade, and note whether the trade is a snapshot alone."""
+        fact = incoming.stored.fact
+        if not claims_trade(fact):
+            if not existing:
+                orphans.put(self.write_batch, trade_id, fact.origin.received_at_ns)
+        elif existing and not any(claims_trade(row.fact) for row in existing):
+            orphans.forget(self.write_batch, trade_id)
+        self.trades.add_fact(trade_id, *incoming)
+
     def store(self, trade_id: bytes, step: TradeStep, previous_due_ns: int | None, encoded: Encoded | None) -> None:
         """Store what a step changed: the trade's deadline, and its result in the outbox."""
         if previous_due_ns is not None and previous_due_ns != step.due_ns:
@@ -143,6 +153,7 @@ class BatchOutput:
     def forget(self, trade_id: bytes) -> None:
         """Delete every row of a trade."""
         self.trades.forget(trade_id)
+        orphans.forget(self.write_batch, trade_id)
         self._horizon = None
 
     def publish(self, trade_id: bytes, encoded: Encoded, before: LastPublished | None) -> None:

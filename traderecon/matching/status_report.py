@@ -13,11 +13,12 @@ from traderecon.matching.batch_output import BatchOutput
 from traderecon.matching.clocks import Clocks
 from traderecon.matching.lifecycle import WaitingFor
 from traderecon.matching.silence import SilenceTerms, SourceState, counterpart_speaks, silent_since_ns
+from traderecon.records import Hint
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.numbers import EXACT, ZERO
 from traderecon.records.partition_status import PartitionStatus, SilentSource, WaitingTrade, encode_status
 from traderecon.stage import Stage
-from traderecon.tables import TableBatch, deadlines, held
+from traderecon.tables import TableBatch, deadlines, held, orphans
 from traderecon.transport.incidents import Kind
 
 STATUS_INTERVAL_S = 2
@@ -46,6 +47,7 @@ class StatusReport:
         self._pending: dict[int, Counter[str]] = {}
         self._held: dict[int, Mapping[str, _HeldFor]] = {}
         self._silent: dict[int, Mapping[str, int]] = {}
+        self._alone: dict[int, int] = {}
         self._watermark_ns = 0
 
     def reset(self, partition: int) -> None:
@@ -93,17 +95,25 @@ class StatusReport:
             counts[deadline.waiting_for] += 1
             if len(oldest) < OLDEST_SHOWN and (trade_id := deadline.trade_id.decode()) not in held_ids:
                 oldest.append(WaitingTrade(trade_id, deadline.waiting_for, iso(deadline.due_ns)))
+        alone = list(self._orphans(output))
+        oldest += [WaitingTrade(trade_id, "trade", hint=Hint.ORPHAN_PNL) for trade_id in alone[:OLDEST_SHOWN]]
         interval_s = max(STATUS_INTERVAL_S, SCAN_SHARE * (monotonic() - started_s))
         self._next[partition] = at_ns + int(interval_s * NS_PER_S), monotonic() + interval_s
-        self._set_gauges(partition, counts, held_for, output.watermark_ns)
+        self._set_gauges(partition, counts, held_for, output.watermark_ns, len(alone))
         status = PartitionStatus(
             partition,
             iso(output.watermark_ns) if output.watermark_ns else None,
             counts,
             tuple(oldest),
             tuple(self._silent_sources(output, silent, held_for)),
+            len(alone),
         )
         return encode_status(status)
+
+    def _orphans(self, output: BatchOutput) -> Iterator[str]:
+        """The trades of which a grace after their snapshot nothing else has arrived."""
+        before_ns = output.watermark_ns - max(self._terms.graces_ns.values())
+        return (trade_id.decode() for trade_id in orphans.received_before(output.write_batch, before_ns))
 
     def _silent_sources(
         self, output: BatchOutput, silent: Mapping[str, int], held_for: Mapping[str, _HeldFor]
@@ -120,20 +130,21 @@ class StatusReport:
             )
 
     def _set_gauges(
-        self, partition: int, counts: Counter[str], held_for: Mapping[str, _HeldFor], watermark_ns: int
+        self, partition: int, counts: Counter[str], held_for: Mapping[str, _HeldFor], watermark_ns: int, alone: int
     ) -> None:
         before = {name for each in self._held.values() for name in each}
-        self._pending[partition], self._held[partition] = counts, held_for
+        self._pending[partition], self._held[partition], self._alone[partition] = counts, held_for, alone
         consumer: Any = self._app.consumer
         assigned = {assigned for _, assigned in consumer.readings()}
         for revoked in self._pending.keys() - assigned:
-            del self._pending[revoked], self._held[revoked]
+            del self._pending[revoked], self._held[revoked], self._alone[revoked]
             self._metrics.watermark.remove(revoked)
             if self._silent.pop(revoked, None):
                 self._report_incidents()  # the worker that has it now says so
         for waiting_for in WaitingFor:
             count = sum(pending[waiting_for] for pending in self._pending.values())
             self._metrics.pending.labels(waiting_for).set(count)
+        self._metrics.orphan_snapshots.set(sum(self._alone.values()))
         totals: Counter[str] = Counter()
         for each in self._held.values():
             totals.update({name: held_by.trades for name, held_by in each.items()})

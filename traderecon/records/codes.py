@@ -234,7 +234,6 @@ RESERVED_HINTS = frozenset(
     {
         Hint.STALE_VERSION,
         Hint.DUPLICATE_IDENTICAL,
-        Hint.ORPHAN_PNL,
         Hint.CLOCK_SUSPECT,
     }
 )

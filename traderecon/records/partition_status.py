@@ -22,13 +22,15 @@ _MAX_PENDING = 2**48
 class WaitingTrade(msgspec.Struct, frozen=True, omit_defaults=True):
     """A trade without a result yet: what it waits for, and until when at most (ISO 8601 UTC).
 
-    ``held_by``: the silent source that holds it; None within its grace.
+    ``held_by``: the silent source that holds it; None within its grace. ``hint``: ORPHAN_PNL for a snapshot alone,
+    which waits without an end.
     """
 
     trade_id: str
     waiting_for: str
     due: str | None = None
     held_by: str | None = None
+    hint: str | None = None
 
 
 class SilentSource(msgspec.Struct, frozen=True):
@@ -48,13 +50,17 @@ class SilentSource(msgspec.Struct, frozen=True):
 
 
 class PartitionStatus(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``watermark``: ISO 8601 UTC, None before the first; ``pending``: how many trades wait for what."""
+    """``watermark``: ISO 8601 UTC, None before the first; ``pending``: how many trades wait for what.
+
+    ``orphans``: of how many trades, a grace after it, nothing but a pnl snapshot has arrived; ``oldest`` names some.
+    """
 
     partition: Annotated[int, msgspec.Meta(ge=0, le=_MAX)]
     watermark: str | None
     pending: Mapping[str, Annotated[int, msgspec.Meta(ge=0, le=_MAX_PENDING)]]
     oldest: tuple[WaitingTrade, ...]
     silent: tuple[SilentSource, ...] = ()
+    orphans: Annotated[int, msgspec.Meta(ge=0, le=_MAX_PENDING)] = 0
 
 
 _encode = msgspec.json.Encoder().encode

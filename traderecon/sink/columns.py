@@ -112,6 +112,7 @@ class StatusColumns(NamedTuple):
     pending: str
     oldest: str
     at: str
+    orphans: int
 
 
 class OffsetColumns(NamedTuple):

@@ -15,6 +15,6 @@ def write_statuses(connection: Connection, sql: Statements, feed: Feed) -> tuple
     for record in feed.records:
         status = decode_record(decode_status, feed.topic, feed.partition, record)
         newest[status.partition] = StatusColumns(
-            status.partition, status.watermark, *to_columns(status), at=appended_at(record)
+            status.partition, status.watermark, *to_columns(status), appended_at(record), status.orphans
         )
     return WriteResult(insert_rows(connection, sql.partition_status, [*newest.values()])), feed.head

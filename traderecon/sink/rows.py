@@ -156,12 +156,16 @@ class LedgerRow(Struct, frozen=True):
 
 
 class PartitionStatusRow(Struct, frozen=True):
-    """Matching's progress in one partition, how many trades wait for what, and whose grace ends first."""
+    """Matching's progress in one partition, how many trades wait for what, and whose grace ends first.
+
+    ``orphans``: pnl snapshots whose trade has not arrived.
+    """
 
     partition: int
     watermark: str | None
     pending: Mapping[str, int]
     oldest: tuple[WaitingTrade, ...]
+    orphans: int
     at: str
 
 

@@ -133,6 +133,7 @@ standings = Table(
     Column("pending", Text, nullable=False, comment="JSON: how many trades wait for what"),
     Column("oldest", Text, nullable=False, comment="JSON: the trades whose grace ends first"),
     Column("at", Text, nullable=False),
+    Column("orphans", Integer, nullable=False, server_default="0", comment="pnl snapshots alone, a grace after them"),
     comment="Matching's progress in each journal partition, and the trades waiting there.",
 )
 

@@ -14,7 +14,12 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 SUMMED_TYPES = {"counter", "histogram"}
-SUMMED_GAUGES = {"traderecon_pending_trades", "traderecon_incidents_open"}
+SUMMED_GAUGES = {
+    "traderecon_pending_trades",
+    "traderecon_held_trades",
+    "traderecon_orphan_snapshots",
+    "traderecon_incidents_open",
+}
 
 
 class MergedMetrics(Collector):

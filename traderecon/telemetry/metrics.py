@@ -43,6 +43,11 @@ class Metrics:
             ["held_by"],
             registry=registry,
         )
+        self.orphan_snapshots = Gauge(
+            "traderecon_orphan_snapshots",
+            "Pnl snapshots whose trade has not arrived, a grace period after them.",
+            registry=registry,
+        )
         self.silent_sources = Gauge(
             "traderecon_silent_sources",
             "Sources that have stopped while their counterpart went on, as this worker sees it.",

@@ -72,6 +72,11 @@ def _no_result(trade_id: str, waiting: WaitingTrade | None) -> str:
             f"There is no result for a trade {trade_id}. It may still be waiting for its other side, have another "
             "spelling, or be among the dead letters."
         )
+    if waiting.due is None:
+        return (
+            f"{trade_id} has no result yet: nothing but a pnl snapshot has arrived, which opens no break. It waits for "
+            "its execution and its confirmation."
+        )
     held = f", held because {waiting.held_by} is silent" if waiting.held_by else ""
     return f"{trade_id} has no result yet: waiting for its {waiting.waiting_for} until {moment(waiting.due)} UTC{held}."
 

@@ -158,10 +158,10 @@ async def _status_csv(queries: Queries, request: web.Request) -> web.StreamRespo
     """One line per partition of the journal."""
     values = await asyncio.to_thread(_read_status, queries, request)
     sides = ("confirmation", "execution", "pnl")
-    rows: list[tuple[str, ...]] = [("partition", "watermark", *(f"pending_{side}" for side in sides), "at")]
+    rows: list[tuple[str, ...]] = [("partition", "watermark", *(f"pending_{side}" for side in sides), "orphans", "at")]
     for status in values["standings"]:
         counts = (str(status.pending.get(side, 0)) for side in sides)
-        rows.append((str(status.partition), status.watermark or "", *counts, status.at))
+        rows.append((str(status.partition), status.watermark or "", *counts, str(status.orphans), status.at))
     return short_file("status.csv", columns.csv_lines(rows, guarded=()))
 
 

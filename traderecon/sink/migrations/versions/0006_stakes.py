@@ -38,6 +38,8 @@ def upgrade() -> None:
     op.add_column(
         "break_events", sa.Column("resolution", sa.Text(), nullable=True, comment="how this event resolved the break")
     )
+    alone = "pnl snapshots alone, a grace after them"
+    op.add_column("standings", sa.Column("orphans", sa.Integer(), nullable=False, server_default="0", comment=alone))
     _fill(op.get_bind())
 
 
