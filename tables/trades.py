@@ -62,7 +62,7 @@ class Trades:
         """Add a fact; ``journal_record`` is the value of its journal record."""
         facts.put(self._write_batch, trade_id, fact, journal_record)
         existing = self._cache[trade_id].facts
-        if existing and existing[-1].journal_offset > fact.journal_offset:  # out of order, and may replace a row
+        if existing and existing[-1].journal_offset >= fact.journal_offset:  # out of order, and may replace a row
             existing[:] = [other for other in existing if other.identity != fact.identity]
             insort(existing, fact, key=facts.by_offset)
         else:

@@ -16,6 +16,7 @@ from traderecon.matching.lifecycle import WaitingFor, judge_trade, waiting_for
 from traderecon.matching.results import result_of
 from traderecon.records import ALL_VERSIONS, Execution, Fact, Hint, Kind, Leg, Origin, Reason, Source, State, Verdict
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
+from traderecon.rules import FOUNDING
 from traderecon.rules.file import parse_rules
 
 RULES = parse_rules('name = "orders"\ngroup_by = "order_id"')
@@ -137,6 +138,30 @@ class TestSums:
         assert judged.verdict.state is State.MATCHED
         first = judge_trade(arrived(*legs), FOREVER_NS, RULES)
         assert result_of(judged, RULES.stamp()).event_id == result_of(first, RULES.stamp()).event_id
+
+    def test_members_of_two_contract_multipliers_contradict_each_other(self) -> None:
+        fills = [fill("F1", contract_multiplier=Decimal(1)), fill("F2", "60", contract_multiplier=Decimal(100))]
+        found = verdict(*fills, allocation("B1"))
+        assert (found.reasons, found.contested) == (
+            (Reason.DUPLICATE_CONFLICT,),
+            ((Source.EXECUTIONS, "contract_multiplier"),),
+        )
+
+    def test_two_brokers_may_each_confirm_a_part_but_not_the_same_one(self) -> None:
+        fills = [fill("F1", order_id="O1"), fill("F1", order_id="O2"), fill("F2", "60")]
+        parts = [allocation("B1", "40", broker="BRKA"), allocation("B2", "60", broker="BRKB")]
+        assert verdict(*fills, *parts).state is State.MATCHED
+        twice = arrived(fill("F1", "100"), allocation("B1", broker="BRKA"), allocation("B1", broker="BRKB"))
+        judged = judge_trade(twice, FOREVER_NS, RULES)
+        assert judged.verdict.reasons == (Reason.MULTIPLE_CONFIRMATIONS,)
+        result = result_of(judged, RULES.stamp())
+        assert all(result.stands)
+        assert result.assessment is not None
+        assert result.assessment.stake.amount == Decimal(19050)
+
+    def test_what_was_a_group_when_it_arrived_stays_one(self) -> None:
+        facts = arrived(fill("F1"), fill("F2", "60"), allocation("B1"))
+        assert judge_facts(facts, FOREVER_NS, FOUNDING).state is State.MATCHED
 
 
 class TestMembers:

@@ -134,6 +134,20 @@ def test_waiting_trades_are_not_closed(feeder: JournalFeeder) -> None:
 
 
 @pytest.mark.matrix("S14")
+@pytest.mark.installation(retention_days=1, grace_seconds=4 * 86_400)
+def test_a_decided_trade_that_waits_again_is_not_closed(feeder: JournalFeeder) -> None:
+    """It was cancelled on both sides, and one side stands again: it waits for the other."""
+    feeder.start_ready("matching,sink")
+    feeder.trades(0, ["T1"])
+    for topic in ("executions", "broker_confirmations"):
+        feeder.leg(0, topic, "T1", kind="cancel", version=2)
+    feeder.leg(0, "executions", "T1", version=3, timestamp=iso(START_NS))
+    feeder.pass_time(3)
+    feeder.leg(3, "broker_confirmations", "T1", version=3, timestamp=iso(START_NS))
+    feeder.until(lambda: (newest_result(feeder, "T1") or ("",))[0] == "MATCHED", "T1 matches again")
+
+
+@pytest.mark.matrix("S14")
 def test_ten_days_with_two_of_retention_leave_as_many_rows_as_five(feeder: JournalFeeder) -> None:
     counts = []
     for days in (range(6), range(6, 12)):

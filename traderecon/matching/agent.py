@@ -21,7 +21,7 @@ from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, ori
 from traderecon.matching.clocks import Clocks
 from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
 from traderecon.matching.facts import Arrival
-from traderecon.matching.lifecycle import TradeStep, expire, join
+from traderecon.matching.lifecycle import TradeStep, expire, is_undecided, join
 from traderecon.matching.published_results import ResultReader
 from traderecon.matching.silence import SilenceTerms
 from traderecon.matching.status_report import StatusReport
@@ -200,6 +200,8 @@ class _Matching:
         row, stored = trade.closed, incoming.stored
         if row is None or stored.journal_offset <= row.offset:
             return  # a replay from before the trade was closed
+        if any(late.journal_offset == stored.journal_offset for late in trade.facts):
+            return  # a replay: its result was published before it was stored
         if any(late.identity == stored.identity for late in trade.facts) or not claims_trade(stored.fact):
             # A snapshot alone opens no break, and a closed trade is not judged again.
             kind = "identical" if claims_trade(stored.fact) else "closed"
@@ -238,7 +240,7 @@ class _Matching:
             closed.set_timer(write_batch, due_ns, trade_id)
         elif trade.closed is not None or (trade.last_published is None and not any(map(claims_trade, existing))):
             output.forget(trade_id)
-        elif trade.last_published is None:
+        elif trade.last_published is None or is_undecided(trade.facts, trade.last_published):
             closed.set_timer(write_batch, watermark_ns + self._retention_ns, trade_id)
         else:
             row = closed.Closed(

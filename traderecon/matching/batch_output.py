@@ -94,10 +94,11 @@ class BatchOutput:
         return self._horizon
 
     def load(self, trade_id: bytes, record: Record) -> tuple[Incoming, Sequence[facts.StoredFact]] | None:
-        """The fact in a journal record, and those of its trade from before; None if it is stored or shown already.
+        """The fact in a journal record, and those of its trade from before; None if a published result shows it.
 
-        Received before the watermark, it is dated to it: it gets a full grace. An unknown trade is closed if it may be
-        a forgotten one.
+        A fact that is stored already is added again: of the write that stored it, or of another worker's late one, not
+        all may be there, and its trade must have its deadline. Received before the watermark, it is dated to it: it
+        gets a full grace. An unknown trade is closed if it may be a forgotten one.
         """
         journal_record, offset = record.value or b"", record.offset
         fact, trade = decode_fact(journal_record), self.trades.of(trade_id)
@@ -109,15 +110,12 @@ class BatchOutput:
             self.trades.adopt(trade_id, shown, facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
             return None
         if existing and existing[-1].journal_offset >= offset:
-            # A worker that had been stopped wrote late: this record may be stored, and later ones.
-            if any(row.journal_offset == offset for row in existing):
-                return None
             existing = [row for row in existing if row.journal_offset < offset]
         if fact.origin.received_at_ns < self.watermark_ns:
             origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)
             journal_record = encode_journal(fact)
-        if not existing and trade.closed is None and trade.last_published is None:
+        if not trade.facts and trade.closed is None and trade.last_published is None:
             self._close_if_forgotten(trade_id, fact, offset)
         return Incoming(facts.StoredFact(identity(fact.leg), fact, offset), journal_record), existing
 

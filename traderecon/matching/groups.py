@@ -28,8 +28,11 @@ _ROUNDED = Context(prec=EXACT.prec, rounding=ROUND_HALF_EVEN)
 
 
 def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
-    """The effective leg of each source, out of the facts of one trade, or of one group if the rules have groups."""
-    if rules.group_by:
+    """The effective leg of each source, out of the facts of one trade, or of one group.
+
+    What was a group when it arrived stays one, whatever the rules are now.
+    """
+    if rules.group_by or (facts and (facts[0].leg.member_id or facts[-1].leg.member_id) is not None):
         return group_sides(facts, last_wins=rules.last_wins)
     return sides_of(facts, last_wins=rules.last_wins)
 
@@ -58,7 +61,7 @@ def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
         0,
         len(terms) < 2 and all(cancels_nothing(side.legs) for side in (*ours, *theirs)),
         any(side.gap for sides in members.values() for side in sides),
-        tuple(leg for sides in members.values() if len(sides) > 1 for side in sides for leg in _legs(side)),
+        tuple(leg for sides in members.values() if _are_several(sides) for side in sides for leg in _legs(side)),
         times[0] if times else None,
         None,
         _is_reinstated(ours, confirmation) or _is_reinstated(theirs, execution),
@@ -74,6 +77,11 @@ def _members(facts: Sequence[Fact], source: Source, *, last_wins: bool) -> list[
         if fact.leg.source is source:
             by_id.setdefault(fact.leg.member_id or "", []).append(fact)
     return [side_of(by_id[member_id], last_wins=last_wins) for member_id in sorted(by_id)]
+
+
+def _are_several(sides: Sequence[Side]) -> bool:
+    """Whether the effective leg of a source is made of several legs."""
+    return len(sides) > 1 or any(side.rivals for side in sides)
 
 
 def _legs(side: Side) -> tuple[Leg, ...]:

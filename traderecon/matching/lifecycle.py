@@ -105,7 +105,7 @@ def join(
         rows = [row for row in rows if id(row.fact) in ids]
     judgement = _judgement(remaining, [row.identity for row in rows], watermark_ns, rules)
     upto = max([row.journal_offset for row in existing], default=-1)
-    waited = bool(existing) and (last_published is None or not last_published.covers(upto, len(existing)))
+    waited = bool(existing) and is_undecided(existing, last_published)
     previous_due_ns = _grace_end_ns(effective_sides(facts, rules), rules) if waited else None
     upto = max(upto, incoming.journal_offset)
     already_published = last_published is not None and last_published.covers(upto, len(existing) + 1)
@@ -117,12 +117,18 @@ def expire(
     existing: Sequence[IdentifiedFact], last_published: LastPublished | None, watermark_ns: int, rules: Rules
 ) -> TradeStep:
     """Judge a trade whose grace was to end by ``watermark_ns``; without effect if its facts are published already."""
-    upto = max([row.journal_offset for row in existing], default=-1)
-    if not existing or (last_published is not None and last_published.covers(upto, len(existing))):
+    if not existing or not is_undecided(existing, last_published):
         return TradeStep(None)
+    upto = max([row.journal_offset for row in existing])
     facts, identities = tuple([row.fact for row in existing]), [row.identity for row in existing]
     judgement = _judgement(facts, identities, watermark_ns, rules)
     return TradeStep(None, judgement, last_published, None, due_ns(judgement, rules), upto)
+
+
+def is_undecided(existing: Sequence[IdentifiedFact], last_published: LastPublished | None) -> bool:
+    """Whether no published result has all of these facts: the trade waits."""
+    upto = max([row.journal_offset for row in existing], default=-1)
+    return last_published is None or not last_published.covers(upto, len(existing))
 
 
 def waiting_for(sides: Sides) -> WaitingFor:

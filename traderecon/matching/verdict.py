@@ -212,6 +212,8 @@ def _contested_operands(sides: Sides, rules: Rules) -> tuple[tuple[Source, str],
     if not sides.contested:
         return ()
     read = {field for rule in rules.every for field in rule.operands}
+    if sides.grouped:  # a sum of different contracts proves nothing
+        read |= {(source, "contract_multiplier") for source in (Source.EXECUTIONS, Source.CONFIRMATIONS)}
     return tuple(sorted(sides.contested & read))
 
 
@@ -240,7 +242,8 @@ def _conflict_reasons(contested: tuple[tuple[Source, str], ...], sides: Sides) -
     confirmation = sides.confirmation
     stands = confirmation is not None and confirmation.kind is not _CANCEL  # what else a cancel says means nothing
     brokers = distinct_values(sides.effective(Source.CONFIRMATIONS), "broker") if stands else []
-    if len(brokers) < 2:
+    members_differ = sides.grouped and (Source.CONFIRMATIONS, "broker") not in sides.contested
+    if len(brokers) < 2 or members_differ:
         return [Reason.DUPLICATE_CONFLICT] if contested else []
     others = any(source is not Source.CONFIRMATIONS for source, _ in contested)
     return [Reason.MULTIPLE_CONFIRMATIONS, *([Reason.DUPLICATE_CONFLICT] if others else [])]
