@@ -15,7 +15,8 @@ from time import process_time_ns
 from typing import Any
 
 from traderecon.intake import Rows
-from traderecon.matching import add, judge_facts, judgement_of, result_of
+from traderecon.matching import add, judge_facts, result_of
+from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import Execution, Fact, Origin, PnlSnapshot, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
@@ -91,7 +92,7 @@ def main() -> None:
     facts = trades(chosen.trades)
     floats = [as_floats(each) for each in facts]
     stamp = FOUNDING.stamp()
-    judged = [judgement_of(each, judge_facts(each, FOREVER_NS, FOUNDING)) for each in facts]
+    judged = [judge_trade(each, FOREVER_NS, FOUNDING) for each in facts]
     gc.collect()
     gc.freeze()
     rows = {

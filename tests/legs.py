@@ -1,9 +1,21 @@
 """Legs by hand: the base trade of DOMAIN.md 6.1, with whatever a test wants otherwise."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from traderecon.records import Confirmation, Execution, Fact, Leg, Origin, PnlSnapshot
+from traderecon.matching import Judgement, sides_of
+from traderecon.records import (
+    Assessment,
+    Confirmation,
+    Execution,
+    Fact,
+    Leg,
+    Origin,
+    PnlSnapshot,
+    Verdict,
+    identity,
+)
 
 SECOND_NS = 1_753_524_083_000_000_000
 """2025-07-26T10:01:23Z."""
@@ -43,3 +55,9 @@ def _amount(text: str | None) -> Decimal | None:
 def arrived(*legs: Leg, received_at_ns: int = 0) -> tuple[Fact, ...]:
     """The facts these legs are, all received at once."""
     return tuple(Fact(leg, Origin("t", 0, place, received_at_ns)) for place, leg in enumerate(legs))
+
+
+def judgement_of(facts: Sequence[Fact], verdict: Verdict, assessment: Assessment | None = None) -> Judgement:
+    """Facts with any verdict; of identical facts the last counts."""
+    by_identity = {identity(fact.leg): fact for fact in facts}
+    return Judgement([*by_identity.values()], [*by_identity], sides_of(facts), verdict, assessment)

@@ -119,6 +119,9 @@ class TestSums:
         allocations = [allocation("A1", "60", account="ACC1"), allocation("A2", "40", account="ACC2")]
         found = verdict(fill("K1", "100", account="ACC1"), *allocations)
         assert (found.state, outcomes(found)["account"]) == (State.MATCHED, "NOT_CHECKED")
+        asked = parse_rules('name = "k"\ngroup_by = "block_id"\n[checks.account]\nmust_be_present = true')
+        facts = arrived(fill("K1", "100", account="ACC1"), *allocations)
+        assert judge_facts(facts, FOREVER_NS, asked).state is State.MATCHED
         assert result_of(judge_trade(arrived(*allocations), FOREVER_NS, RULES), RULES.stamp()).stands == (True, True)
 
     def test_the_last_of_two_contradicting_legs_counts_where_the_rules_say_so(self) -> None:
@@ -158,6 +161,15 @@ class TestSums:
         assert all(result.stands)
         assert result.assessment is not None
         assert result.assessment.stake.amount == Decimal(19050)
+
+    def test_no_override_is_for_one_of_several_accounts(self) -> None:
+        rules = parse_rules(
+            'name = "o"\ngroup_by = "order_id"\n[[override]]\naccount = "A1"\nchecks.price.tolerance.absolute = "10"'
+        )
+        confirmation = allocation("B1", price="195", account="A1")
+        for accounts, state in ((("A1", "A1"), State.MATCHED), (("A1", "A2"), State.MISMATCHED)):
+            fills = fill("F1", account=accounts[0]), fill("F2", "60", account=accounts[1])
+            assert judge_facts(arrived(*fills, confirmation), FOREVER_NS, rules).state is state
 
     def test_what_was_a_group_when_it_arrived_stays_one(self) -> None:
         facts = arrived(fill("F1"), fill("F2", "60"), allocation("B1"))

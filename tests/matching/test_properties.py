@@ -13,10 +13,11 @@ import pytest
 import strategies as rows
 from hypothesis import given
 from hypothesis import strategies as st
+from legs import judgement_of
 from strategies import Row, Sent, facts_of
 
 from traderecon.intake import decode
-from traderecon.matching import Arrival, add, event_id, judge_facts, judgement_of, result_of
+from traderecon.matching import Arrival, add, event_id, judge_facts, result_of
 from traderecon.records import (
     Check,
     Confirmation,

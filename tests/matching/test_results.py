@@ -7,9 +7,9 @@ from itertools import permutations
 
 import msgspec
 import pytest
-from legs import SECOND_NS, arrived, booked, ours, theirs
+from legs import SECOND_NS, arrived, booked, judgement_of, ours, theirs
 
-from traderecon.matching import event_id, judge, judge_facts, judgement_of, result_of, sides_of, to_last_published
+from traderecon.matching import event_id, judge, judge_facts, result_of, sides_of, to_last_published
 from traderecon.matching.compared import compare_fields
 from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, break_id, identity
 from traderecon.records.instants import FOREVER_NS

@@ -6,11 +6,11 @@ from decimal import Decimal
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
-from legs import SECOND_NS, booked, ours, theirs
+from legs import SECOND_NS, booked, judgement_of, ours, theirs
 from strategies import Sent, as_json, facts_of, trades
 
 from traderecon.intake import decode
-from traderecon.matching import judge_facts, judgement_of, result_of
+from traderecon.matching import judge_facts, result_of
 from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import Fact, Kind, Leg, Origin, PnlSnapshot, Source, Verdict, break_id
 from traderecon.records.instants import FOREVER_NS

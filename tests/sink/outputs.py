@@ -10,11 +10,11 @@ from typing import Any
 from zlib import crc32
 
 import msgspec
-from legs import SECOND_NS, booked, ours, theirs
+from legs import SECOND_NS, booked, judgement_of, ours, theirs
 from msgspec.structs import replace
 from sqlalchemy import Engine, select
 
-from traderecon.matching import judge_facts, judgement_of, result_of, sides_of, to_last_published
+from traderecon.matching import judge_facts, result_of, sides_of, to_last_published
 from traderecon.matching.assess import assess
 from traderecon.records import Fact, Kind, LastPublished, Leg, Origin, Result, State
 from traderecon.records.checkpoint import TopicPartition

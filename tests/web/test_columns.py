@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from legs import booked, ours, theirs
+from legs import booked, judgement_of, ours, theirs
 from strategies import Sent, facts_of, trades
 
 from traderecon.batch.outputs import Format, frame, join_parts, write_part
-from traderecon.matching import add, judge, judgement_of, result_of, sides_of
+from traderecon.matching import add, judge, result_of, sides_of
 from traderecon.matching.assess import assess
 from traderecon.present import trade_row as table
 from traderecon.records import Fact, Kind, Leg, Origin, State

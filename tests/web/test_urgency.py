@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from legs import arrived, ours, theirs
+from legs import arrived, judgement_of, ours, theirs
 from markup import Tree
 from sink.outputs import Outputs
 from sqlalchemy import Column, MetaData, Table, Text, create_engine, insert, select
@@ -18,7 +18,7 @@ from web.desk import served
 
 from traderecon.clock import now_ns
 from traderecon.intake.instants import instant
-from traderecon.matching import judge, judgement_of, result_of, sides_of
+from traderecon.matching import judge, result_of, sides_of
 from traderecon.matching.assess import assess
 from traderecon.records import Leg, Result
 from traderecon.records.instants import FOREVER_NS, NS_PER_S, iso

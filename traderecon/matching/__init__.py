@@ -5,7 +5,7 @@ Fact -> add -> facts -> effective_sides -> judge(watermark, rules) -> Verdict ->
 
 from traderecon.matching.facts import Arrival, add
 from traderecon.matching.groups import effective_sides
-from traderecon.matching.results import Judgement, event_id, judgement_of, result_of, to_last_published
+from traderecon.matching.results import Judgement, event_id, result_of, to_last_published
 from traderecon.matching.sides import Sides, distinct_values, sides_of
 from traderecon.matching.verdict import judge, judge_facts
 
@@ -19,7 +19,6 @@ __all__ = [
     "event_id",
     "judge",
     "judge_facts",
-    "judgement_of",
     "result_of",
     "sides_of",
     "to_last_published",

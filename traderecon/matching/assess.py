@@ -8,7 +8,6 @@ Source: DOMAIN.md, decisions (Stake and severity); 8.1 (Counterfactual explanati
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from operator import itemgetter
 
 import msgspec
 
@@ -102,7 +101,7 @@ def remedies(sides: Sides, verdict: Verdict, rules: Rules) -> Iterator[Remedy]:
     failed = [check for check in verdict.checks if check.outcome is _FAIL]
     if execution is None or confirmation is None or len(failed) != len(verdict.reasons) or not failed:
         return  # a side is missing, or something else than a check is the reason
-    in_force = rules_of(rules, execution, confirmation, sides.contested).rules
+    in_force = rules_of(rules, execution, confirmation, sides.contested | sides.several).rules
     by_name = {rule.name: rule for rule in in_force.every}
     if sides.grouped and "quantity" in {check.name for check in failed}:
         return  # what the missing member says of the rest is unknown
@@ -189,7 +188,7 @@ def _largest(sides: Sides, legs: Sequence[Side]) -> Stake:
         ]
     if not amounts:
         return Stake(None, _currency(sides))
-    amount, source = max(amounts, key=itemgetter(0))
+    amount, source = max(amounts, key=lambda amount: amount[0])
     return Stake(canonical(amount), _currency(sides, source))
 
 

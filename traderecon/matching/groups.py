@@ -45,9 +45,11 @@ def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
     members = {source: _members(facts, source, last_wins=last_wins) for source in Source}
     contested: Contested = frozenset().union(*(side.contested for sides in members.values() for side in sides))
     legs: dict[Source, Leg | None] = {}
+    several: Contested = frozenset()
     for source, sides in members.items():
-        legs[source], more = _combined([side.effective for side in sides if side.effective is not None])
-        contested |= more
+        effective = [side.effective for side in sides if side.effective is not None]
+        legs[source], unproven, different = _combined(effective)
+        contested, several = contested | unproven, several | different
     execution, confirmation, pnl = legs[Source.EXECUTIONS], legs[Source.CONFIRMATIONS], legs[Source.PNL]
     ours, theirs = members[Source.EXECUTIONS], members[Source.CONFIRMATIONS]
     terms = [leg for leg in (execution, confirmation) if leg is not None and not isinstance(leg, PnlSnapshot)]
@@ -67,6 +69,7 @@ def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
         _is_reinstated(ours, confirmation) or _is_reinstated(theirs, execution),
         bool(contested) or any(map(has_attributes, terms)),
         grouped=True,
+        several=several,
     )
 
 
@@ -94,12 +97,17 @@ def _is_reinstated(sides: Sequence[Side], other: Leg | None) -> bool:
     return other is not None and other.kind is Kind.CANCEL and any(side.reinstated for side in sides)
 
 
-def _combined(legs: Sequence[Leg]) -> tuple[Leg | None, Contested]:
-    """One leg for those of one source, and the fields in which they contradict each other. A cancelled one is none."""
+def _combined(legs: Sequence[Leg]) -> tuple[Leg | None, Contested, Contested]:
+    """One leg for those of one source, the fields in which they contradict each other, those in which they may differ.
+
+    A cancelled one is none.
+    """
     standing = [leg for leg in legs if leg.kind is not Kind.CANCEL]
     if len(standing) < 2:
-        return next(iter(standing or legs), None), frozenset()
-    first, contested = standing[0], set()
+        return next(iter(standing or legs), None), frozenset(), frozenset()
+    first = standing[0]
+    contested: set[tuple[Source, str]] = set()
+    several: set[tuple[Source, str]] = set()
     changes: dict[str, Any] = {
         "member_id": None,
         "version": max(leg.version for leg in standing),
@@ -107,15 +115,15 @@ def _combined(legs: Sequence[Leg]) -> tuple[Leg | None, Contested]:
     }
     for field in CONTENT[first.source]:
         value = _COMBINE.get(field, _one_value)(standing, field)
-        if value is None and (field in _ONE_VALUE or field == "price") and _sent(standing, field):
-            contested.add((first.source, field))
+        if value is None and _sent(standing, field):
+            (contested if field in _ONE_VALUE or field == "price" else several).add((first.source, field))
         changes[field] = value
     if not isinstance(first, PnlSnapshot):
         changes |= {
             "kind": Kind.NEW,
             "granularity": max(leg.granularity for leg in standing if not isinstance(leg, PnlSnapshot)),
         }
-    return msgspec.structs.replace(first, **changes), frozenset(contested)
+    return msgspec.structs.replace(first, **changes), frozenset(contested), frozenset(several)
 
 
 def _sent(legs: Iterable[Leg], field: str) -> bool:

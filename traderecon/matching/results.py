@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.matching.compared import compare_fields
-from traderecon.matching.sides import Sides, sides_of
+from traderecon.matching.sides import Sides
 from traderecon.records import (
     Assessment,
     Break,
@@ -20,7 +20,6 @@ from traderecon.records import (
     Transition,
     Verdict,
     break_id,
-    identity,
 )
 from traderecon.records.digest import sha256
 from traderecon.records.results import Resolution
@@ -52,12 +51,6 @@ class _Claim(msgspec.Struct, gc=False):
 def to_last_published(result: Result, upto: int = -1) -> LastPublished:
     """A result as the trade's last published; ``upto`` is the highest journal offset among its facts."""
     return LastPublished(result.version, result.verdict.state, result.verdict.reasons, result.event_id, upto)
-
-
-def judgement_of(facts: Sequence[Fact], verdict: Verdict, assessment: Assessment | None = None) -> Judgement:
-    """The judgement of these facts; of identical facts the last counts."""
-    by_identity = {identity(fact.leg): fact for fact in facts}
-    return Judgement([*by_identity.values()], [*by_identity], sides_of(facts), verdict, assessment)
 
 
 def result_of(

@@ -69,7 +69,7 @@ def _judge_pair(
     pnl = sides.pnl
     overrides: Mapping[str, Override] = {}
     if rules.overrides:
-        rules, overrides = rules_of(rules, execution, confirmation, sides.contested)
+        rules, overrides = rules_of(rules, execution, confirmation, sides.contested | sides.several)
     run: tuple[Rule, ...] = rules.checks
     if sides.have_attributes:
         run = (*run, *_sent_attributes(execution, confirmation, sides, rules))
@@ -109,15 +109,19 @@ def _sent_attributes(
         for rule in rules.attributes
         if getattr(execution, rule.name) is not None
         or getattr(confirmation, rule.name) is not None
-        or rule.operands & sides.contested
+        or rule.operands & (sides.contested | sides.several)
     ]
 
 
 def _unless_contested(run: Sequence[Rule], checks: Sequence[Check], sides: Sides) -> tuple[Check, ...]:
-    """The checks; one that reads a contested field proves nothing."""
+    """The checks; one that reads a contested field proves nothing, nor one of what the members of a group differ in."""
     return tuple(
         [
-            _not_checked(rule, "the legs contradict themselves") if _contested_operands_of(rule, sides) else check
+            _not_checked(rule, "the legs contradict themselves")
+            if _contested_operands_of(rule, sides)
+            else _not_checked(rule, "the members have several values")
+            if rule.operands & sides.several
+            else check
             for rule, check in zip(run, checks, strict=True)
         ]
     )
