@@ -84,7 +84,7 @@ def test_every_error_is_listed_with_its_line_and_column(here: Path) -> None:
         ["desk.toml:1:1", "name is missing"],
         ["desk.toml:3:25", lines[2].split(": ")[1]],
         ["desk.toml:4:1", "checks.commision is not known"],
-        ["desk.toml:7:3", "checks.timestamp.tolerance_ms is invalid"],
+        ["desk.toml:7:3", "checks.timestamp.tolerance_ms is 'soon'"],
     ]
     assert last == "Error: desk.toml: 5 errors: correct each line above"
 

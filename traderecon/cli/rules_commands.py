@@ -11,6 +11,7 @@ import msgspec
 
 from traderecon.cli.console import counted, fail, printable, say
 from traderecon.cli.rules import effective_rules, effective_settings
+from traderecon.cli.rules_trial import try_rules
 from traderecon.exit_codes import Exit
 from traderecon.records.digest import sha256 as digest
 from traderecon.records.numbers import EXACT, plain
@@ -26,7 +27,10 @@ _FILE = click.Path(path_type=Path)
 
 @click.group()
 def rules() -> None:
-    """Show the rules in force, check a rules file."""
+    """Show the rules in force, check a rules file, try it on the trades of the database."""
+
+
+rules.add_command(try_rules)
 
 
 @rules.command()

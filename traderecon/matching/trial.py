@@ -1,0 +1,57 @@
+"""Trial: what other rules would say of a trade that was decided, from the facts in its newest result.
+
+    published result, rules  ->  trial_of  ->  Trial(effect, before, after, assessment)
+
+Every grace is over, as in a batch. Nothing is published or stored. Source: DOMAIN.md F32.
+"""
+
+import msgspec
+
+from traderecon.matching.lifecycle import judge_trade
+from traderecon.records import Assessment, Reason, State
+from traderecon.records.instants import FOREVER_NS
+from traderecon.records.result_message import PublishedResult
+from traderecon.records.words import Word
+from traderecon.rules import Rules
+
+
+class Effect(Word):
+    """What other rules would do to a trade."""
+
+    OPENED = "opened"
+    """It would become a break."""
+    CLOSED = "closed"
+    """It would be a break no longer."""
+    CHANGED = "changed"
+    """It would stay a break, for other reasons."""
+    NONE = "none"
+    """Its reasons would stay the same."""
+    NOT_JUDGED = "not_judged"
+    """It is a late leg of a closed trade: what it was compared with is gone."""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trade under other rules: its reasons before and after, and what a break would be about."""
+
+    trade_id: str
+    effect: Effect
+    before: tuple[Reason, ...]
+    after: tuple[Reason, ...]
+    assessment: Assessment | None = None
+
+
+def trial_of(published: PublishedResult, rules: Rules) -> Trial:
+    """The trade of a published result under these rules."""
+    before = published.last.reasons
+    if Reason.ORPHAN_LATE in before:
+        return Trial(published.trade_id, Effect.NOT_JUDGED, before, before)
+    judgement = judge_trade(published.facts, FOREVER_NS, rules)
+    after, assessment = judgement.verdict.reasons, judgement.assessment
+    effect = _effect(published.last.state, judgement.verdict.state, changed=before != after)
+    return Trial(published.trade_id, effect, before, after, assessment)
+
+
+def _effect(before: State, after: State, *, changed: bool) -> Effect:
+    if before.is_break != after.is_break:
+        return Effect.OPENED if after.is_break else Effect.CLOSED
+    return Effect.CHANGED if changed else Effect.NONE
