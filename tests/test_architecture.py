@@ -76,19 +76,20 @@ PURE_LIBRARIES = {
     "calendar",
     "collections",
     "csv",
+    "zoneinfo",
     "datetime",
     "decimal",
     "difflib",
     "enum",
     "functools",
     "hashlib",
+    "holidays",
     "json",
     "msgspec",
     "re",
     "tomllib",
     "typing",
     "unicodedata",
-    "zoneinfo",
 }
 """What the pure core imports besides itself: values in, values out."""
 

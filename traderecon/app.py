@@ -199,7 +199,7 @@ def _web(
     def open_incidents() -> list[str]:
         return [text for stage in stages.values() for kind in Kind for text in stage.incidents.open(kind).values()]
 
-    queries = Queries.open(settings.database_url) if pages else None
+    queries = Queries.open(settings.database_url, rules_in_force(settings).calendar or None) if pages else None
     web.attach(
         app,
         queries,

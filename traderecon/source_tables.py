@@ -121,7 +121,7 @@ class Reader:
             self._check_required(table, known_fields(source, settings), path)
             return settings
         self._check_zone(table.zone, (*path, "zone"))
-        self._check_own_fields(table, source, path)
+        self._check_own_fields(table, source, rules, path)
         checked = {rule.name for rule in rules.checks}
         settings = SourceSettings(
             form=Form(table.zone, EpochUnit[table.epoch_unit.name] if table.epoch_unit else None, table.granularity),
@@ -163,7 +163,7 @@ class Reader:
                 self._refuse(path, text)
         return tuple(known[name] for name in dict.fromkeys(names) if name in known)
 
-    def _check_own_fields(self, table: TradeTable, source: Source, around: Path) -> None:
+    def _check_own_fields(self, table: TradeTable, source: Source, rules: Rules, around: Path) -> None:
         """A field that is named for its kind or its reference has no other meaning."""
         for setting in ("kind_field", "reference_field"):
             name: str | None = getattr(table, setting)
@@ -172,7 +172,7 @@ class Reader:
                 continue
             if not _NAME.fullmatch(name):
                 self._refuse(path, f"{spoken(path)} is {name!r}: write the name of a field")
-            elif name in KNOWN_FIELDS[source]:
+            elif name in KNOWN_FIELDS[source] or name == rules.group_by:
                 text = f"{spoken(path)} is {name}, which has a meaning of its own: write another field"
                 self._refuse(path, text)
         if table.reference_field == table.kind_field:

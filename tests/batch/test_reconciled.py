@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 from batches import left_by, rows_of, written
-from legs import ours, theirs
+from legs import arrived, ours, theirs
 from web.desk import filled
 
 from traderecon.addresses import sqlite_url
 from traderecon.batch.inputs import InputError
 from traderecon.batch.outputs import Format
 from traderecon.batch.reconcile import Run, reconcile
+from traderecon.batch.reconciled import SKIPPED, MarkedRow, settle
 from traderecon.batch.summary import Summary
 from traderecon.records import Kind, Source
 from traderecon.rules import FOUNDING
@@ -88,6 +89,15 @@ def test_a_new_version_and_a_new_side_are_judged_with_the_marked_rows(tmp_path: 
     found, summary = run(tmp_path, executions, [MARKED, f"T1,{TERMS},true", f"T2,{TERMS},false", f"T3,{TERMS},true"])
     assert found == {"T1": ("MISMATCHED", "QUANTITY_MISMATCH"), "T2": ("MATCHED", "")}
     assert summary.skipped == {Source.EXECUTIONS: 2, Source.CONFIRMATIONS: 1}
+
+
+def test_the_members_of_a_group_do_not_contradict_each_other() -> None:
+    legs = ours(member_id="F1"), ours(member_id="F2", quantity="50"), theirs(member_id="B1", quantity="150")
+    rows = [MarkedRow(fact, marked=True) for fact in arrived(*legs)]
+    assert settle(rows, None, asked=False) is SKIPPED
+    (late,) = arrived(ours(member_id="F3", quantity="1"))
+    settled = settle([*rows, MarkedRow(late, marked=False)], None, asked=False)
+    assert (len(settled.facts), settled.changed) == (4, False)
 
 
 @pytest.mark.parametrize("respelt", ["1,usd", "B,USD", "BUY,Usd"])

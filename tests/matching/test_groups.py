@@ -188,6 +188,12 @@ class TestMembers:
     def test_a_cancelled_one_does_not_count(self) -> None:
         assert verdict(fill("F1", "100"), fill("F2"), cancel("F2"), allocation("B1")).state is State.MATCHED
 
+    def test_nor_does_its_snapshot(self) -> None:
+        legs = [fill("F1", "100"), fill("F2"), cancel("F2"), allocation("B1")]
+        snapshots = [booked("19049.50", "0.50", member_id="F1"), booked("7620", "0", member_id="F2")]
+        found = verdict(*legs, *snapshots)
+        assert (found.state, outcomes(found)["pnl"]) == (State.MATCHED, "PASS")
+
     def test_with_every_one_cancelled_the_side_is_cancelled(self) -> None:
         members = [fill("F1"), cancel("F1"), fill("F2"), cancel("F2")]
         assert verdict(*members, allocation("B1")).reasons == (Reason.CANCELLED_ONE_SIDE,)

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from traderecon.records import Reason, Severity
+from traderecon.records.business_time import Calendar
 from traderecon.rules import (
     FOUNDING,
     Absolute,
@@ -372,6 +373,7 @@ def test_the_example_in_the_docstring_is_valid() -> None:
         ),
         last_wins=True,
         group_by=GroupField.ORDER_ID,
+        calendar=Calendar("America/New_York", 480, 1_080),
     )
 
 

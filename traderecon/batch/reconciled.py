@@ -119,6 +119,6 @@ def _content(leg: Leg) -> str:
     return identity(msgspec.structs.replace(leg, granularity=0, hints=()))
 
 
-def _place(leg: Leg) -> tuple[str, int, str]:
+def _place(leg: Leg) -> tuple[str, str | None, int, str]:
     """Legs at one place contradict each other, or are one."""
-    return leg.source, leg.version, leg.kind
+    return leg.source, leg.member_id, leg.version, leg.kind

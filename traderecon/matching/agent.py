@@ -173,7 +173,7 @@ class _Matching:
             output.dispositions.append((record.offset, Disposition.DUPLICATE))
         if step.arrival in _COUNTED:
             output.duplicates[fact.leg.source, step.arrival] += 1
-        if step.judgement is None or output.rejects_member(incoming.stored, existing):
+        if step.judgement is None:
             return
         previous_due_ns = step.previous_due_ns
         if (held_trade := output.silences.find(trade_id)) is not None:

@@ -59,7 +59,8 @@ def assess(sides: Sides, verdict: Verdict, rules: Rules) -> Assessment | None:
         return None
     stake = stake_of(sides, verdict)
     severity, escalation = urgency(rules.severity, verdict.reasons, stake)
-    return Assessment(stake, severity, tuple(remedies(sides, verdict, rules)), escalation)
+    calendar = rules.calendar.from_time(sides.waits_from_ns) if escalation and rules.calendar else None
+    return Assessment(stake, severity, tuple(remedies(sides, verdict, rules)), escalation, calendar)
 
 
 def stake_of(sides: Sides, verdict: Verdict) -> Stake:

@@ -19,6 +19,7 @@ from traderecon.matching.silences import Silences
 from traderecon.records import (
     Fact,
     LastPublished,
+    Leg,
     Origin,
     Reason,
     RejectCode,
@@ -30,7 +31,7 @@ from traderecon.records import (
     identity,
 )
 from traderecon.records.account import Account, Disposition, encode_account, runs_of
-from traderecon.records.bounds import FACTS_PER_GROUP
+from traderecon.records.bounds import FACTS_PER_GROUP, GROUP_BYTES
 from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
 from traderecon.records.journal import decode_fact, encode_journal
@@ -39,6 +40,9 @@ from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
 from traderecon.transport import MicroBatch, Outgoing, Record, partition_for
 from traderecon.transport.unreadable import UnreadableBatch, widths_of
+
+_NEVER_TOO_LARGE = 100
+_encode = msgspec.json.Encoder().encode
 
 
 class Encoded(NamedTuple):
@@ -94,7 +98,9 @@ class BatchOutput:
         return self._horizon
 
     def load(self, trade_id: bytes, record: Record) -> tuple[Incoming, Sequence[facts.StoredFact]] | None:
-        """The fact in a journal record, and those of its trade from before; None if a published result shows it.
+        """The fact in a journal record, and those of its trade from before.
+
+        None if a published result shows it, or if it was rejected: its group has too many.
 
         A fact that is stored already is added again: of the write that stored it, or of another worker's late one, not
         all may be there, and its trade must have its deadline. Received before the watermark, it is dated to it: it
@@ -117,7 +123,8 @@ class BatchOutput:
             journal_record = encode_journal(fact)
         if not trade.facts and trade.closed is None and trade.last_published is None:
             self._close_if_forgotten(trade_id, fact, offset)
-        return Incoming(facts.StoredFact(identity(fact.leg), fact, offset), journal_record), existing
+        stored = facts.StoredFact(identity(fact.leg), fact, offset)
+        return None if self._rejects_member(stored, existing) else (Incoming(stored, journal_record), existing)
 
     def add_fact(self, trade_id: bytes, incoming: Incoming, existing: Sequence[facts.StoredFact]) -> None:
         """Add a fact to its trade, and note whether the trade is a snapshot alone."""
@@ -191,13 +198,18 @@ class BatchOutput:
             row = Outgoing(dead_letter_key(record.key), value)
         self.outbox[self._topics.dead_letters, self.batch.partition].append(row)
 
-    def rejects_member(self, stored: facts.StoredFact, existing: Sequence[facts.StoredFact]) -> bool:
+    def _rejects_member(self, stored: facts.StoredFact, existing: Sequence[facts.StoredFact]) -> bool:
         """Reject a leg of a group that has as many as it may have; whether it was."""
         leg = stored.fact.leg
-        if leg.member_id is None or len(existing) < FACTS_PER_GROUP:
+        if leg.member_id is None or any(row.identity == stored.identity for row in existing):
             return False
-        found = f"group {leg.trade_id!r} has {FACTS_PER_GROUP} records already, and no more are added up"
-        self._reject_leg(stored, found, "Find out why so many records name it.")
+        if sum(row.fact.leg.source is leg.source for row in existing) >= FACTS_PER_GROUP:
+            found = f"group {leg.trade_id!r} has {FACTS_PER_GROUP} records of its source already"
+        elif _too_large([leg, *[row.fact.leg for row in existing]]):
+            found = f"the records of group {leg.trade_id!r} have {GROUP_BYTES} bytes already"
+        else:
+            return False
+        self._reject_leg(stored, f"{found}, and no more are added up", "Find out why so many records name it.")
         return True
 
     def reject_late(self, late: facts.StoredFact) -> None:
@@ -219,6 +231,11 @@ class BatchOutput:
 
     def _topic(self, state: State) -> str:
         return self._topics.mismatch if state.is_break else self._topics.reconciled
+
+
+def _too_large(legs: Sequence[Leg]) -> bool:
+    """Whether these legs of a group have too many bytes; a few never have."""
+    return len(legs) > _NEVER_TOO_LARGE and sum(len(_encode(leg)) for leg in legs) > GROUP_BYTES
 
 
 def origin_of(batch: MicroBatch, record: Record) -> Origin:

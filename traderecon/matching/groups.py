@@ -8,7 +8,7 @@ timestamp is the last one. The sides are compared with each other, however many 
 Source: DOMAIN.md, decisions (Match keys), F24 to F26.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
@@ -43,6 +43,7 @@ def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
     The group waits from its last leg: a further fill gives it a further grace. So nothing in it is late.
     """
     members = {source: _members(facts, source, last_wins=last_wins) for source in Source}
+    members[Source.PNL] = _of_standing(members[Source.PNL], members)
     contested: Contested = frozenset().union(*(side.contested for sides in members.values() for side in sides))
     legs: dict[Source, Leg | None] = {}
     several: Contested = frozenset()
@@ -80,6 +81,18 @@ def _members(facts: Sequence[Fact], source: Source, *, last_wins: bool) -> list[
         if fact.leg.source is source:
             by_id.setdefault(fact.leg.member_id or "", []).append(fact)
     return [side_of(by_id[member_id], last_wins=last_wins) for member_id in sorted(by_id)]
+
+
+def _of_standing(snapshots: list[Side], members: Mapping[Source, list[Side]]) -> list[Side]:
+    """The snapshots of members that are not cancelled; all of them if nothing else is left."""
+    cancelled = {
+        side.effective.member_id
+        for source in (Source.EXECUTIONS, Source.CONFIRMATIONS)
+        for side in members[source]
+        if side.effective is not None and side.effective.kind is Kind.CANCEL
+    }
+    standing = [it for it in snapshots if it.effective is None or it.effective.member_id not in cancelled]
+    return standing or snapshots
 
 
 def _are_several(sides: Sequence[Side]) -> bool:

@@ -83,8 +83,11 @@ class Silences:
     def sources_of(self, step: TradeStep) -> tuple[str, ...]:
         """The sources whose silence would explain the break of this step; none for any other step."""
         judgement = step.judgement
-        if judgement is None or step.last_published is not None or step.already_published:
+        if judgement is None or step.already_published:
             return ()
+        last = step.last_published
+        if last is not None and (last.state.is_break or not judgement.sides.grouped):
+            return ()  # it was decided; a group that matched may get further records on both sides
         source = awaited(judgement.sides, judgement.verdict)
         return () if source is None else names_of(source, judgement.sides)
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, get_args
 
 import msgspec
 
+from traderecon.records.business_time import Calendar
 from traderecon.records.codes import SINCE_ATTRIBUTES, Reason, Severity
 from traderecon.records.facts import Fact
 from traderecon.records.formats import FORMAT, WITH_ATTRIBUTES, decode_checked
@@ -42,7 +43,7 @@ from traderecon.records.results import (
     RulesStamp,
     State,
 )
-from traderecon.records.sources import Source
+from traderecon.records.sources import Kind, Source
 from traderecon.records.words import one_of
 
 BYTES_WITH_EXTRAS = 800_000
@@ -72,10 +73,14 @@ class StakeMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class EscalationMessage(msgspec.Struct, frozen=True, gc=False):
-    """How many hours after it was opened the break becomes more urgent, and how urgent."""
+    """How many hours after it was opened the break becomes more urgent, and how urgent.
+
+    ``calendar``: in business hours of this calendar.
+    """
 
     after_hours: Annotated[int, msgspec.Meta(ge=1)]
     severity: Severity
+    calendar: Calendar | msgspec.UnsetType = msgspec.UNSET
 
 
 class RemedyMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -94,7 +99,7 @@ class RemedyMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 class CombinedMessage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a source's records of a group add up to: sums, the average price, the last timestamp.
 
-    ``members``: how many records that stand. What one of them lacks has no sum.
+    ``members``: how many of them are not cancelled. What one of them lacks has no sum.
     """
 
     members: int
@@ -267,11 +272,13 @@ def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
 
 
 def _combined(leg: Leg, result: Result) -> CombinedMessage:
-    members = sum(
-        stands and fact.leg.source is leg.source for fact, stands in zip(result.facts, result.stands, strict=True)
-    )
+    standing = {
+        fact.leg.member_id
+        for fact, stands in zip(result.facts, result.stands, strict=True)
+        if stands and fact.leg.source is leg.source and fact.leg.kind is not Kind.CANCEL
+    }
     texts = {name: operand_text(getattr(leg, COMBINED[name], None)) or None for name in COMBINED}
-    return CombinedMessage(members, **texts)
+    return CombinedMessage(len(standing), **texts)
 
 
 def _assessment(
@@ -281,7 +288,7 @@ def _assessment(
     return (
         StakeMessage(None if stake.amount is None else plain(stake.amount), stake.currency),
         assessment.severity,
-        msgspec.UNSET if escalation is None else EscalationMessage(*escalation),
+        msgspec.UNSET if escalation is None else EscalationMessage(*escalation, assessment.calendar or msgspec.UNSET),
         [remedy_message(remedy) for remedy in assessment.would_clear],
     )
 

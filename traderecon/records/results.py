@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import msgspec
 
+from traderecon.records.business_time import Calendar
 from traderecon.records.codes import Hint, Reason, Severity
 from traderecon.records.digest import sha256
 from traderecon.records.facts import Fact
@@ -114,13 +115,15 @@ class Remedy(msgspec.Struct, frozen=True, gc=False):
 class Assessment(msgspec.Struct, frozen=True, gc=False):
     """What a break is about: the money at stake, how urgent it is by the rules, what would clear it.
 
-    ``escalation``: how many hours after it was opened the break becomes more urgent, and how urgent.
+    ``escalation``: how many hours after it was opened the break becomes more urgent, and how urgent; ``calendar``: if
+    those are business hours, of what calendar.
     """
 
     stake: Stake
     severity: Severity
     would_clear: tuple[Remedy, ...] = ()
     escalation: tuple[int, Severity] | None = None
+    calendar: Calendar | None = None
 
 
 class RulesStamp(msgspec.Struct, frozen=True, gc=False):

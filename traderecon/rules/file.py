@@ -6,6 +6,11 @@
     group_by = "order_id"                   # or block_id: its legs are added up; see ``matching.groups``
     conflict_policy = "last_wins"           # of legs of one version that contradict each other; or "flag": a break
 
+    [calendar]                              # see ``rules.calendars``
+    zone = "America/New_York"
+    opens = "08:00"
+    closes = "18:00"
+
     [checks]
     ticker = false                          # a check that is off
 

@@ -11,9 +11,11 @@ from typing import Any
 import msgspec
 
 from traderecon.records import Source
+from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
+from traderecon.rules.calendars import CalendarTable, calendar_of, problems_of
 from traderecon.rules.drift import Timestamp
 from traderecon.rules.overrides import SELECTORS, Override, TolerantRule, ambiguous
 from traderecon.rules.pnl import Pnl
@@ -100,7 +102,17 @@ class Reader:
             overrides=self._overrides(file, [*checks, *attributes]) or msgspec.UNSET,
             last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
             group_by=file.group_by or msgspec.UNSET,
+            calendar=self._calendar(file.calendar),
         )
+
+    def _calendar(self, table: CalendarTable | None) -> Calendar | msgspec.UnsetType:
+        if table is None:
+            return msgspec.UNSET
+        found = [*problems_of(table)]
+        for name, text in found:
+            path = ("calendar", name)
+            self._refuse(path, f"{spoken(path)} {text}")
+        return msgspec.UNSET if found else calendar_of(table)
 
     def _grace_ns(self, seconds: Decimal, path: Path) -> int:
         grace_ns = self._whole_ns(seconds, NS_PER_S, path)

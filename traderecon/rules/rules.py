@@ -9,6 +9,7 @@ from typing import Any, Self
 import msgspec
 
 from traderecon.records import RulesStamp, Source
+from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.words import Word
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
@@ -57,6 +58,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     ``group_by``: legs lie under the value of this field and are compared as its sum; unset: each trade by itself.
 
+    ``calendar``: the time in which breaks age; unset: all of it.
+
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
     the ``checks``.
     """
@@ -71,6 +74,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     overrides: tuple[Override, ...] | msgspec.UnsetType = msgspec.UNSET
     source_graces: tuple[SourceGrace, ...] | msgspec.UnsetType = msgspec.UNSET
     group_by: GroupField | msgspec.UnsetType = msgspec.UNSET
+    calendar: Calendar | msgspec.UnsetType = msgspec.UNSET
 
     def stamp(self) -> RulesStamp:
         """The name, and the sha256 of the rules as canonical JSON."""

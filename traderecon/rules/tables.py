@@ -12,6 +12,7 @@ import msgspec
 from traderecon.records.numbers import ZERO
 from traderecon.records.words import Word
 from traderecon.rules.bases import Basis
+from traderecon.rules.calendars import CalendarTable
 from traderecon.rules.drift import DriftProfile, Precision
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource
 from traderecon.rules.rules import GroupField
@@ -133,6 +134,7 @@ class FileTable(Table, frozen=True):
     grace_seconds: Decimal = Decimal(60)
     pnl_required: bool = False
     group_by: GroupField | None = None
+    calendar: CalendarTable | None = None
     severity: tuple[SeverityRow, ...] = ()
     conflict_policy: ConflictPolicy = ConflictPolicy.FLAG
     sources: dict[str, Any] = {}  # how sources write their records: read by ``sourcebook``, no part of the rules

@@ -11,9 +11,12 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from traderecon.records import Transition, break_id
+from traderecon.records.business_time import after_business_hours
 from traderecon.records.codes import Severity, worst_severity
-from traderecon.records.instants import hours_after
+from traderecon.records.instants import NS_PER_S, hours_after, iso
+from traderecon.records.leg_message import instant
 from traderecon.records.result_head import ResultHead, decode_head
+from traderecon.records.result_message import EscalationMessage
 from traderecon.records.results import Resolution
 from traderecon.sink.columns import BreakColumns, BreakEventColumns, ResultColumns
 from traderecon.sink.decoding import json_list
@@ -148,6 +151,14 @@ def _resolution(event: _Event) -> str | None:
     return Resolution.of(event.previous.head.reasons, event.current.head.state).value
 
 
+def _escalates_at(opened_at: str, escalation: EscalationMessage) -> str:
+    """When a break becomes more urgent. ValueError: ``opened_at`` is no time."""
+    if not escalation.calendar:
+        return hours_after(opened_at, escalation.after_hours)
+    opened_s = instant(opened_at) // NS_PER_S
+    return iso(after_business_hours(escalation.calendar, opened_s, escalation.after_hours) * NS_PER_S)
+
+
 def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     """The break after these events, with the reasons of the newest event that has some."""
     status, classified, opened_at = BreakStatus.OPEN, None, ""
@@ -163,7 +174,7 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     newest, changed_at = events[-1].current
     severity, size, escalation = _severity(classified), newest.size, classified.escalation
     try:
-        escalates_at = None if escalation is None else hours_after(opened_at, escalation.after_hours)
+        escalates_at = None if escalation is None else _escalates_at(opened_at, escalation)
     except ValueError as error:
         raise UnreadableResult(f"decided_at is {opened_at!r}: {error}") from error
     return BreakColumns(

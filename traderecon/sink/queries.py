@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from traderecon.records import State
+from traderecon.records.business_time import Calendar
 from traderecon.records.numbers import EXACT, ZERO
 from traderecon.records.partition_status import decode_oldest, decode_pending
 from traderecon.sink.database import open_engine, reader_engine
@@ -66,20 +67,22 @@ class TooManyRows(Exception):
 class Queries:
     """Reads the database of ``engine``; the calls block. Every read is one short transaction.
 
+    ``calendar``: in whose business time breaks age; None: all of it.
+
     A stream is many of them: between two pages it holds neither a transaction nor a connection.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, calendar: Calendar | None = None) -> None:
+        self.engine, self.calendar = engine, calendar
 
     @classmethod
-    def open(cls, url: str) -> Self:
+    def open(cls, url: str, calendar: Calendar | None = None) -> Self:
         """Open ``sqlite:///path`` with read-only connections. StoreError: it cannot be used, and why."""
-        return cls(reader_engine(open_engine(url)))
+        return cls(reader_engine(open_engine(url)), calendar)
 
     def with_own_connections(self, connections: int) -> "Queries":
         """The same database with a connection pool of its own of this size."""
-        return Queries(reader_engine(self.engine, connections))
+        return Queries(reader_engine(self.engine, connections), self.calendar)
 
     def close(self) -> None:
         """Close every connection. Idempotent."""

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from traderecon.clock import now_ns
 from traderecon.sink.filters import BreakFilter, DeadLetterFilter, Filter, TradeFilter
 from traderecon.sink.queries import Queries
 from traderecon.sink.rows import BreakRow, DeadLetterRow, Struct, TradeRow
 from traderecon.web import raw
+from traderecon.web.ages import ages
 from traderecon.web.columns import csv_lines
 from traderecon.web.downloads import Chunks, Downloads
 from traderecon.web.filters import CHOICES, ListRequest, parse_request
@@ -66,6 +68,8 @@ async def html(listing: Listing, queries: Queries, request: web.Request) -> web.
         total=total,
         pages=pages,
         shown=raw.to_text,
+        age=ages(queries.calendar, now_ns()),
+        business_time=queries.calendar is not None,
         here=listing.path,
     )
     return web.Response(text=text, content_type="text/html")

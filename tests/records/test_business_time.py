@@ -1,0 +1,85 @@
+"""Business time: nights, weekends, holidays and changes of the clocks do not count. Source: DOMAIN.md F34."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from traderecon.records.business_time import Calendar, after_business_hours, business_s
+from traderecon.records.instants import NS_PER_S
+
+NEW_YORK = Calendar("America/New_York", 8 * 60, 18 * 60, holidays=("2025-07-04", "2025-11-27"))
+ROUND_THE_CLOCK = Calendar("UTC", 0, 1_440, days=(1, 2, 3, 4, 5, 6, 7))
+HOUR = 3_600
+
+
+def at(text: str, zone: str = "America/New_York") -> int:
+    """Local time as seconds since 1970."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "hours"),
+    [
+        ("2025-07-25T20:00", "2025-07-27T23:00", 0),  # opened on Friday evening, looked at on Sunday
+        ("2025-07-25T20:00", "2025-07-28T08:00", 0),
+        ("2025-07-25T20:00", "2025-07-28T09:30", 1.5),
+        ("2025-07-25T17:00", "2025-07-28T09:00", 2),
+        ("2025-07-25T10:00", "2025-07-25T12:30", 2.5),
+        ("2025-07-03T17:00", "2025-07-07T09:00", 2),  # over a holiday and a weekend
+        ("2025-10-31T08:00", "2025-11-03T18:00", 20),  # the clocks go back on Sunday
+        ("2025-07-25T12:00", "2025-07-25T10:00", 0),
+    ],
+)
+def test_only_opening_hours_count(start: str, end: str, hours: float) -> None:
+    assert business_s(NEW_YORK, at(start), at(end)) == hours * HOUR
+
+
+@pytest.mark.parametrize(
+    ("start", "hours", "end"),
+    [
+        ("2025-07-25T20:00", 1, "2025-07-28T09:00"),
+        ("2025-07-25T10:00", 8, "2025-07-25T18:00"),
+        ("2025-07-25T10:00", 24, "2025-07-29T14:00"),
+        ("2025-07-03T17:00", 2, "2025-07-07T09:00"),
+    ],
+)
+def test_when_so_many_hours_have_passed(start: str, hours: int, end: str) -> None:
+    assert after_business_hours(NEW_YORK, at(start), hours) == at(end)
+
+
+def test_an_hour_that_the_clocks_skip_or_repeat() -> None:
+    night = Calendar("Europe/Berlin", 60, 240, days=(7,))
+    for day, hours in (("2025-03-30", 2), ("2025-10-26", 4)):
+        midnight = at(f"{day}T00:00", "Europe/Berlin")
+        assert business_s(night, midnight, midnight + 26 * HOUR) == hours * HOUR
+
+
+@given(st.integers(0, 4_000_000_000), st.integers(0, 10_000_000), st.integers(0, 10_000_000))
+def test_business_time_adds_up(start_s: int, first_s: int, second_s: int) -> None:
+    middle_s, end_s = start_s + first_s, start_s + first_s + second_s
+    parts = business_s(NEW_YORK, start_s, middle_s) + business_s(NEW_YORK, middle_s, end_s)
+    assert parts == business_s(NEW_YORK, start_s, end_s) <= end_s - start_s
+    assert business_s(ROUND_THE_CLOCK, start_s, end_s) == end_s - start_s
+
+
+@given(st.integers(0, 4_000_000_000), st.integers(1, 500))
+def test_after_so_many_hours_so_many_have_passed(start_s: int, hours: int) -> None:
+    end_s = after_business_hours(NEW_YORK, start_s, hours)
+    assert business_s(NEW_YORK, start_s, end_s) == hours * HOUR
+    assert business_s(NEW_YORK, start_s, end_s - 1) == hours * HOUR - 1
+
+
+def test_a_break_takes_the_holidays_of_a_year_along() -> None:
+    days = tuple((datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=10 * i)).date().isoformat() for i in range(100))
+    calendar = Calendar("UTC", 0, 1_440, holidays=days)
+    kept = calendar.from_time(at("2024-06-01T00:00", "UTC") * NS_PER_S).holidays
+    assert (kept[0], kept[-1]) == ("2024-06-09", "2025-07-04")
+    assert calendar.from_time(2**62).holidays == ()
+
+
+def test_a_calendar_that_never_opens_again_ends_with_the_years() -> None:
+    never = Calendar("UTC", 0, 60, days=())
+    assert after_business_hours(never, 5, 1) == 5

@@ -1,0 +1,86 @@
+"""The calendar of a rules file, and severities in its business time. Source: DOMAIN.md F34."""
+
+import json
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from legs import arrived, ours, theirs
+
+from traderecon.matching.lifecycle import judge_trade
+from traderecon.matching.results import result_of
+from traderecon.records.business_time import Calendar
+from traderecon.records.instants import FOREVER_NS, NS_PER_S, iso
+from traderecon.records.result_message import encode_result
+from traderecon.rules.content import as_json
+from traderecon.rules.file import RulesError, parse_rules
+from traderecon.sink.break_projection import HistoryEntry, project
+
+DESK = """
+name = "desk"
+
+[calendar]
+zone = "America/New_York"
+opens = "08:00"
+closes = "18:00"
+market = "XNYS"
+holidays = [2025-07-28]
+
+[[severity]]
+open_hours = 2
+severity = "critical"
+"""
+
+
+def calendar(text: str) -> Calendar:
+    found = parse_rules(f'name = "x"\n[calendar]\n{text}').calendar
+    assert isinstance(found, Calendar)
+    return found
+
+
+def test_the_holidays_of_a_market_are_part_of_the_rules() -> None:
+    rules = parse_rules(DESK)
+    assert rules.calendar
+    assert {"2025-07-04", "2025-11-27", "2025-12-25", "2025-07-28"} <= set(rules.calendar.holidays)
+    assert "2025-07-28" in json.dumps(as_json(rules)), "so a change of them is a change of rules"
+    assert rules.stamp() != parse_rules(DESK.replace("2025-07-28", "2025-07-29")).stamp()
+
+
+def test_days_and_the_whole_day() -> None:
+    found = calendar('zone = "UTC"\nopens = "00:00"\ncloses = "24:00"\ndays = ["sun", "mon", "sun"]')
+    assert found == Calendar("UTC", 0, 1_440, (1, 7))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('zone = "Mars"\nopens = "08:00"\ncloses = "18:00"', "calendar.zone is 'Mars': write a name of the IANA"),
+        ('zone = "UTC"\nopens = "8"\ncloses = "18:00"', "calendar.opens is '8': write a time as in \"08:00\""),
+        ('zone = "UTC"\nopens = "18:00"\ncloses = "18:30"', "calendar.closes is '18:30': write a time of the same day"),
+        (
+            'zone = "UTC"\nopens = "08:00"\ncloses = "18:00"\ndays = []',
+            "calendar.days is empty: write",
+        ),
+        ('zone = "UTC"\nopens = "08:00"\ncloses = "18:00"\nmarket = "NYC"', "calendar.market is 'NYC': write the MIC"),
+        ('zone = "UTC"\nopens = "08:00"', "calendar.closes is missing"),
+    ],
+)
+def test_what_is_wrong_is_refused(text: str, error: str) -> None:
+    with pytest.raises(RulesError) as found:
+        parse_rules(f'name = "x"\n[calendar]\n{text}')
+    assert error in str(found.value)
+
+
+def test_a_break_of_friday_evening_becomes_urgent_after_two_business_hours() -> None:
+    friday = datetime(2025, 7, 25, 20, tzinfo=ZoneInfo("America/New_York"))
+    opened_ns = int(friday.timestamp()) * NS_PER_S
+    rules = parse_rules(DESK)
+    facts = arrived(ours(), theirs(price="191"), received_at_ns=opened_ns)
+    result = result_of(judge_trade(facts, FOREVER_NS, rules), rules.stamp())
+    text = encode_result(result).decode()
+    taken = json.loads(text)["escalation"]["calendar"]["holidays"]
+    assert ("2025-07-28" in taken, "2024-12-25" in taken) == (True, False)
+    _, row, _ = project([HistoryEntry(result.trade_id, result.version, iso(opened_ns), text)])
+    assert row is not None
+    tuesday = datetime(2025, 7, 29, 10, tzinfo=ZoneInfo("America/New_York"))  # Monday is a holiday of the file
+    assert row.escalates_at == iso(int(tuesday.timestamp()) * NS_PER_S)
