@@ -1,10 +1,22 @@
 """Closed trades: when they are closed, and the result of a late leg."""
 
+from decimal import Decimal
+
 import pytest
 from legs import SECOND_NS, arrived, booked, ours, theirs
 
 from traderecon.matching.closed import claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns, leg_time_ns
-from traderecon.records import Fact, LastPublished, Reason, State, Transition, identity
+from traderecon.records import (
+    Assessment,
+    Fact,
+    LastPublished,
+    Reason,
+    Severity,
+    Stake,
+    State,
+    Transition,
+    identity,
+)
 from traderecon.rules import FOUNDING
 from traderecon.tables import facts as rows
 
@@ -28,6 +40,9 @@ def test_the_timestamp_of_a_leg_counts_up_to_the_time_it_was_received() -> None:
     assert latest_leg_time_ns([execution, snapshot]) == execution.origin.received_at_ns
     assert leg_time_ns(snapshot) is None
     assert latest_leg_time_ns([snapshot]) == latest_leg_time_ns([]) == 0
+    late_snapshot, early = *arrived(booked(), received_at_ns=5), *arrived(ours(timestamp_ns=3), received_at_ns=5)
+    assert (leg_time_ns(early), latest_leg_time_ns([early, late_snapshot])) == (3, 3)
+    assert latest_leg_time_ns([late_snapshot]) == 0
     assert [claims_trade(execution), claims_trade(snapshot)] == [True, False]
 
 
@@ -50,5 +65,6 @@ def test_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | Non
         (Reason.ORPHAN_LATE,),
     )
     assert late_result.break_.transition is transition
+    assert late_result.assessment == Assessment(Stake(Decimal(19050)), Severity.HIGH)
     assert late_leg_result(4, late(first, second), before, FOUNDING).version == 6
     assert late_leg_result(4, late(first), before, FOUNDING) == late_result

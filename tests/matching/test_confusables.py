@@ -79,6 +79,7 @@ def test_a_ticker_that_is_absent_gets_no_hint() -> None:
     [
         ("0.004", "0.008", 'absolute = "0.005"', True),
         ("0.005", "0.010", 'absolute = "0.005"', True),
+        ("0.010", "0.005", 'absolute = "0.005"', True),
         ("0.0051", "0.010", 'absolute = "0.005"', False),
         ("0", "0.005", 'absolute = "0.005"', True),
         ("-0.004", "-0.008", 'absolute = "0.005"', True),

@@ -21,6 +21,7 @@ from traderecon.rules.file import parse_rules
 
 RULES = parse_rules('name = "orders"\ngroup_by = "order_id"')
 GRACE_NS = RULES.grace_ns
+LAST_WINS = 'name = "orders"\nconflict_policy = "last_wins"'
 
 
 def fill(member: str, quantity: str | None = "40", price: str | None = "190.50", **other: Any) -> Leg:
@@ -95,6 +96,17 @@ class TestSums:
         assert sides.execution.price is None
         assert sides.contested == {(Source.EXECUTIONS, "price")}
 
+    def test_an_average_of_large_prices_keeps_every_digit(self) -> None:
+        sides = group_sides(arrived(fill("F1", "1", "100000000000.1"), fill("F2", "2", "100000000000.2")))
+        assert sides.execution is not None
+        assert sides.execution.price == Decimal("100000000000.166666666666666667")
+
+    def test_members_without_a_timestamp_and_no_members_have_none(self) -> None:
+        sides = group_sides(arrived(fill("F1", None), fill("F2", None)))
+        assert sides.execution is not None
+        assert (sides.execution.timestamp_ns, sides.event_time_ns) == (None, None)
+        assert (group_sides(()).waits_from_ns, group_sides(()).event_time_ns) == (0, None)
+
     def test_an_amount_that_one_member_lacks_has_no_sum(self) -> None:
         sides = group_sides(arrived(fill("F1", commission=Decimal(1)), fill("F2"), booked(member_id="F1")))
         assert sides.execution is not None
@@ -130,6 +142,14 @@ class TestSums:
         assert sides.execution is not None
         assert sides.execution.quantity == Decimal(100)
         assert not sides.contested
+        assert group_sides(facts).contested == {(Source.EXECUTIONS, "quantity")}
+        assert effective_sides(facts, parse_rules(f'{LAST_WINS}\ngroup_by = "order_id"')) == sides
+        assert effective_sides(facts[:2], parse_rules(LAST_WINS)).contested == frozenset()
+
+    def test_members_that_contradict_each_other_in_an_attribute_prove_nothing_about_it(self) -> None:
+        found = verdict(fill("F1", side="BUY"), fill("F2", "60", side="SELL"), allocation("B1"))
+        assert found.reasons == (Reason.DUPLICATE_CONFLICT,)
+        assert outcomes(found)["side"] == "NOT_CHECKED"
 
     @pytest.mark.parametrize("order", [*permutations(range(4))])
     def test_any_order_gives_the_same(self, order: tuple[int, ...]) -> None:
@@ -199,6 +219,16 @@ class TestMembers:
         assert verdict(*members, allocation("B1")).reasons == (Reason.CANCELLED_ONE_SIDE,)
         assert verdict(*members).state is State.CANCELLED
         assert verdict(cancel("F1"), cancel("F2")).reasons == (Reason.CANCEL_UNKNOWN_TRADE,)
+
+    def test_beside_a_cancelled_side_a_member_that_was_never_cancelled_does_not_stand_again(self) -> None:
+        legs = fill("F1", "100"), allocation("B1", None, kind=Kind.CANCEL)
+        assert group_sides(arrived(*legs)).reinstated is False
+        assert verdict(*legs, watermark_ns=0).reasons == (Reason.GROUP_PENDING,)
+
+    def test_an_allocation_that_stands_again_waits_for_the_fills(self) -> None:
+        members = [allocation("B1"), allocation("B1", None, kind=Kind.CANCEL, version=2), allocation("B1", version=3)]
+        sides = group_sides(arrived(cancel("F1"), *members))
+        assert (sides.reinstated, waiting_for(sides), sides.paired_at_ns) == (True, WaitingFor.EXECUTION, 0)
 
     def test_one_that_stands_again_waits_for_the_other_side(self) -> None:
         members = [fill("F1"), cancel("F1", 2), fill("F1", "100", version=3)]

@@ -260,6 +260,42 @@ def test_nothing_is_published_twice() -> None:
     assert expire(stream.existing, to_last_published(only), FOREVER_NS, FOUNDING).result(STAMP) is None
 
 
+def stored(*legs: Leg, first_offset: int = 0) -> list[fact_rows.StoredFact]:
+    facts = arrived(*legs)
+    return [fact_rows.StoredFact(identity(fact.leg), fact, first_offset + i) for i, fact in enumerate(facts)]
+
+
+def test_a_trade_whose_grace_is_over_continues_from_what_was_published() -> None:
+    before = LastPublished(3, State.MATCHED, (), "e" * 64, 5)
+    step = expire(stored(ours(), first_offset=7), before, FOREVER_NS, FOUNDING)
+    result = step.result(STAMP)
+    assert result is not None
+    assert (step.upto, result.version, result.break_.previous_event_id) == (7, 4, before.event_id)
+    assert expire([], before, FOREVER_NS, FOUNDING) == TradeStep(None)
+
+
+def test_a_fact_of_a_decided_trade_ends_no_wait() -> None:
+    first, second, third = stored(ours(), theirs(), booked())
+    decided = LastPublished(2, State.MATCHED, (), "e" * 64, 1)
+    step = join([first, second], decided, third, 0, FOUNDING)
+    assert (step.arrival, step.previous_due_ns, step.already_published) == (Arrival.NEW, None, False)
+    assert join([first], None, second, 0, FOUNDING).previous_due_ns == FOUNDING.grace_ns
+
+
+@pytest.mark.parametrize(("version", "published"), [(2, True), (1, False)])
+def test_without_an_offset_the_version_says_how_many_facts_are_published(version: int, published: bool) -> None:
+    first, second = stored(ours(), theirs())
+    before = LastPublished(version, State.MATCHED, (), "e" * 64)
+    assert join([first], before, second, 0, FOUNDING).already_published is published
+
+
+def test_a_trade_that_was_forgotten_begins_above_the_versions_it_may_have_had() -> None:
+    first, second = stored(ours(), theirs())
+    result = join([first], None, second, 0, FOUNDING).result(STAMP, 10)
+    assert result is not None
+    assert result.version == 12
+
+
 def test_what_a_trade_waits_for() -> None:
     required = msgspec.structs.replace(FOUNDING, pnl_required=True)
     cases: list[tuple[WaitingFor, list[Leg]]] = [

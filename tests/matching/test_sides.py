@@ -9,7 +9,7 @@ from strategies import Sent, facts_of, trades
 
 from traderecon.matching import Sides, sides_of
 from traderecon.matching.sides import _sides_of_many
-from traderecon.records import CONTENT, Fact, Hint, Kind, Leg, Origin, Source
+from traderecon.records import ALL_VERSIONS, CONTENT, Fact, Hint, Kind, Leg, Origin, Source
 from traderecon.records.bounds import FACTS_PER_SIDE, RIVALS
 
 NEW, AMEND, CANCEL = Kind.NEW, Kind.AMEND, Kind.CANCEL
@@ -212,6 +212,25 @@ def test_the_first_arrival_of_a_side_counts_not_that_of_a_snapshot() -> None:
     assert sides_of((fact(ours(), 5), fact(theirs(), 0))).waits_from_ns == 0
 
 
+@pytest.mark.parametrize(
+    ("received", "waits_from_ns", "paired_at_ns", "second"),
+    [
+        ([(ours(), 0), (ours(version=2), 3), (theirs(), 1)], 0, 1, THEIRS),
+        ([(ours(), 1), (ours(version=2), 3), (theirs(), 0)], 0, 1, OURS),
+        ([(ours(), 1), (ours(version=2), 3), (theirs(), 1)], 1, 1, None),
+        ([(ours(), 5), (ours(kind=CANCEL), 6), (ours(version=2), 10), (theirs(), 0)], 0, 5, OURS),
+        ([(ours(), 5), (ours(kind=CANCEL), 6), (ours(version=2), 10), (theirs(), 10)], 10, 10, None),
+        ([(ours(), 5), (ours(kind=CANCEL), 6), (ours(version=2), 10), (theirs(kind=CANCEL), 7)], 10, 0, THEIRS),
+    ],
+)
+def test_when_a_trade_began_to_wait_when_it_was_paired_and_by_whom(
+    received: list[tuple[Leg, int]], waits_from_ns: int, paired_at_ns: int, second: Source | None
+) -> None:
+    for order in permutations([Fact(leg, Origin("t", 0, 0, at_ns)) for leg, at_ns in received]):
+        found = sides_of(order)
+        assert (found.waits_from_ns, found.paired_at_ns, found.second) == (waits_from_ns, paired_at_ns, second)
+
+
 def test_event_time_is_the_executions_else_the_confirmations() -> None:
     execution, confirmation = ours(timestamp_ns=5), theirs(timestamp_ns=7)
     assert sides(execution, confirmation).event_time_ns == 5
@@ -231,6 +250,15 @@ def test_the_last_of_several_files_is_that_with_the_later_name() -> None:
     facts = [Fact(ours(price="11"), Origin("e-1700.csv", 0, 2)), Fact(ours(price="10"), Origin("e-0900.csv", 0, 4))]
     for order in permutations(facts):
         assert sides_of(order, last_wins=True).execution == ours(price="11")
+
+
+@pytest.mark.parametrize(
+    ("legs", "source"),
+    [([ours(), ours(price="1")], OURS), ([theirs(), theirs(price="1")], THEIRS), ([booked(), booked("1")], PNL)],
+)
+def test_the_last_of_one_version_is_effective_where_the_rules_say_so(legs: list[Leg], source: Source) -> None:
+    found = sides_of([Fact(leg, Origin("t", 0, place, place)) for place, leg in enumerate(legs)], last_wins=True)
+    assert (found.effective(source), found.contested) == ((legs[1],), frozenset())
 
 
 def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:
@@ -261,6 +289,8 @@ def test_facts_dropped_from_a_full_side_are_neither_a_gap_nor_an_unknown_trade()
     full = [ours(version=version) for version in range(9, 9 + FACTS_PER_SIDE)]
     assert sides_of(arrived(*full)).version_gap is False
     assert sides_of(arrived(*full[1:])).version_gap is True
+    unversioned = [ours(version=ALL_VERSIONS, kind=CANCEL, account=str(number)) for number in range(FACTS_PER_SIDE)]
+    assert sides_of(arrived(*unversioned)).version_gap is False
     cancels = [ours(version=version, kind=CANCEL) for version in range(FACTS_PER_SIDE)]
     assert sides_of(arrived(*cancels)).cancels_nothing is False
     assert sides_of(arrived(*cancels[1:])).cancels_nothing is True

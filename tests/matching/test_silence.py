@@ -137,6 +137,7 @@ def test_a_counterpart_speaks_within_its_own_pause() -> None:
 def test_after_a_silence_a_fresh_grace_from_the_last_late_leg_and_no_longer_than_the_limit() -> None:
     back = hear(STEADY, 2_000 * NS_PER_S, 2_000 * NS_PER_S, TERMS.floor_ns)
     assert back.resumed_ns == 2_000 * NS_PER_S
+    assert hear(STEADY, 1_030 * NS_PER_S, 1_030 * NS_PER_S, TERMS.floor_ns).resumed_ns == 0  # as long as is usual
     going_on = heard(*range(4_000))
     assert states(2_030, ours=going_on, theirs=back)[CONFIRMATIONS] is SourceState.CATCHING_UP
     back = back._replace(spoke_ns=3_900 * NS_PER_S)
@@ -162,6 +163,8 @@ def test_leaps_through_a_backlog_are_no_pauses() -> None:
     watermark_ns = 1_000 * NS_PER_S
     leapt = hear(STEADY, watermark_ns + BACKLOG_NS + 1, watermark_ns, TERMS.floor_ns)
     assert leapt == STEADY._replace(spoke_ns=watermark_ns + BACKLOG_NS + 1)
+    near = hear(STEADY, watermark_ns + BACKLOG_NS, watermark_ns, TERMS.floor_ns)
+    assert near.pause_ns == BACKLOG_NS
     far = hear(STEADY, 2_000 * NS_PER_S, watermark_ns, TERMS.floor_ns)
     assert (far.resumed_ns, far.pause_ns) == (far.spoke_ns, STEADY.pause_ns)
 
@@ -175,6 +178,8 @@ def test_a_broker_is_measured_by_its_own_legs() -> None:
     activities[names[Source.EXECUTIONS]] = going_on
     assert states_of(activities, now_ns, TERMS)[names[Source.CONFIRMATIONS]] is SourceState.SILENT
     assert states_of(activities, now_ns, TERMS)[CONFIRMATIONS] is SourceState.SPEAKING
+    activities[names[Source.CONFIRMATIONS]] = hear(STEADY, now_ns, now_ns, TERMS.floor_ns)
+    assert states_of(activities, now_ns, TERMS)[names[Source.CONFIRMATIONS]] is SourceState.CATCHING_UP
 
 
 def test_a_reset_of_time_counts_as_heard() -> None:
@@ -193,6 +198,7 @@ def test_what_is_heard_late_or_twice_changes_nothing(times: list[int], floor: in
     for at in times:
         before, activity = activity, hear(activity, at, watermark, floor)
         assert hear(activity, at, watermark, floor) == activity
+        assert all(isinstance(number, int) for number in activity)
         assert activity.spoke_ns == (at if before is None else max(at, before.spoke_ns))
         longest = longest_pause_ns(activity, floor)
         assert longest is None or longest >= floor
@@ -242,6 +248,8 @@ def test_the_names_of_a_source(legs: list[object], source: Source, names: tuple[
 def test_the_terms_are_part_of_an_audited_change_of_rules() -> None:
     assert TERMS.longest_ns == TERMS.limit_ns + GRACE_NS
     assert TERMS.content() == {"limit_seconds": 900, "floor_seconds": 30}
+    halves = TERMS._replace(limit_ns=TERMS.limit_ns + NS_PER_S // 2, floor_ns=TERMS.floor_ns + NS_PER_S // 2)
+    assert halves.content() == TERMS.content()
 
 
 def test_a_group_whose_quantities_differ_waits_for_the_source_of_the_smaller() -> None:

@@ -131,3 +131,11 @@ def test_a_break_counts_in_the_currency_of_its_stake() -> None:
     assert stakes(theirs(kind=Kind.CANCEL, currency="usd")) == {Account("", "USD"): D(19050)}
     cancelled = ours(kind=Kind.CANCEL, currency="JPY", broker="A"), theirs(currency="EUR", broker="B")
     assert stakes(*cancelled) == {Account("B", "EUR"): D(19050)}
+
+
+def test_parts_add_up_to_the_last_digit_and_unknown_legs_stay_a_count() -> None:
+    account = Account("B", "USD")
+    totals = {account: Totals(executions=D("1E30"), unknown=1)}
+    merge(totals, {account: Totals(executions=D("0.001"), unknown=2)})
+    assert totals == {account: Totals(executions=D("1000000000000000000000000000000.001"), unknown=3)}
+    assert isinstance(totals[account].unknown, int)
