@@ -11,7 +11,20 @@ from legs import SECOND_NS, arrived, booked, judgement_of, ours, theirs
 
 from traderecon.matching import event_id, judge, judge_facts, result_of, sides_of, to_last_published
 from traderecon.matching.compared import compare_fields
-from traderecon.records import Fact, Hint, Origin, Reason, RulesStamp, State, Verdict, break_id, identity
+from traderecon.records import (
+    Assessment,
+    Fact,
+    Hint,
+    Origin,
+    Reason,
+    RulesStamp,
+    Severity,
+    Stake,
+    State,
+    Verdict,
+    break_id,
+    identity,
+)
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING
 
@@ -68,6 +81,12 @@ def test_within_a_version_the_content_gives_the_order() -> None:
     trade_verdict = judge_facts(facts, FOREVER_NS, FOUNDING)
     for order in (facts, facts[::-1], facts[3:] + facts[:3]):
         assert [fact.leg for fact in result_of(judgement_of(order, trade_verdict), STAMP).facts] == rivals
+
+
+def test_a_result_says_what_its_break_is_about() -> None:
+    assessment = Assessment(Stake(Decimal(50)), Severity.HIGH)
+    judged = judgement_of(arrived(ours()), Verdict(State.UNMATCHED), assessment)
+    assert result_of(judged, STAMP).assessment == assessment
 
 
 def test_versions_are_ordered_as_numbers() -> None:
