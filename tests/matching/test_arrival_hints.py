@@ -40,6 +40,11 @@ def test_a_timestamp_ahead_of_its_receipt(received_at_ns: int, expected: tuple[H
     assert (judged.verdict.state, judged.verdict.hints) == (State.MATCHED, expected)
 
 
+def test_a_snapshot_or_a_leg_without_a_timestamp_hides_no_other_leg() -> None:
+    legs = booked(), ours(timestamp_ns=None), theirs()
+    assert hints(*arrived(*legs, received_at_ns=1)) == (Hint.FUTURE_TIMESTAMP,)
+
+
 def test_a_key_of_another_trade() -> None:
     """E15: the payload decides; every source counts, and each trade has the hint once."""
     assert hints(*arrived(ours()), keyed(theirs())) == (Hint.KEY_MISMATCH,)

@@ -98,6 +98,8 @@ class TestStake:
             ([ours(), ours(price="200"), theirs()], "20000"),  # a side that contradicts itself: its largest
             ([ours(), theirs(), theirs(price="200")], "20000"),  # though it is not the execution
             ([ours(), ours(price="200"), theirs(price="300"), theirs()], "30000"),
+            ([ours(), ours(price="200"), theirs(price="300")], "20000"),  # and not of the side that does not
+            ([ours(), ours(price="300"), theirs(price="200"), theirs()], "30000"),
             ([ours(account="A"), ours(account="B"), theirs()], "0"),
             # A multiplier in which a side contradicts itself is not 1.
             ([ours(contract_multiplier=D(50)), ours(contract_multiplier=D(5)), theirs(price="191")], "952500"),
@@ -109,6 +111,14 @@ class TestStake:
     )
     def test_the_money_that_a_break_is_about(self, legs: list[Leg], stake: str | None) -> None:
         assert at_stake(*legs) == stake
+
+    @pytest.mark.parametrize("field", ["price", "quantity"])
+    def test_without_a_term_of_either_side_only_what_a_check_found_is_known(self, field: str) -> None:
+        absent: dict[str, Any] = {field: None}
+        for side in OURS, THEIRS:
+            legs: list[Leg] = [ours(account="A", commission=D("1.5")), theirs(account="B", commission=D("2.25"))]
+            legs = [msgspec.structs.replace(leg, **absent) if leg.source is side else leg for leg in legs]
+            assert at_stake(*legs) == "0.75"
 
     def test_terms_that_nobody_sent_leave_the_stake_unknown_but_a_check_may_know_it(self) -> None:
         without = msgspec.structs.replace(theirs(), price=None, account="B")
@@ -125,6 +135,11 @@ class TestStake:
             ([ours(currency="USD"), theirs(currency="EUR")], "USD"),
             ([ours(), theirs(currency="EUR", price="1")], "EUR"),
             ([ours(currency="USD"), ours(currency="EUR"), theirs(currency="EUR")], None),
+            ([theirs(kind=Kind.CANCEL, price=None, currency="EUR")], "EUR"),  # of an unknown amount
+            (
+                [msgspec.structs.replace(ours(price=price, currency="EUR"), quantity=None) for price in ("190", "191")],
+                "EUR",
+            ),
             ([ours(kind=Kind.CANCEL, currency="EUR"), theirs(currency="USD")], "USD"),  # of the side whose amount it is
             ([ours(currency="EUR"), theirs(kind=Kind.CANCEL, currency="USD")], "EUR"),
         ],
@@ -226,6 +241,24 @@ class TestWouldClear:
         assert cleared_by(*legs, rules=rules) == {
             ("broker_confirmations.currency", "USD")
         }  # EUR has no rate for the pnl
+
+    def test_a_required_snapshot_may_be_sent_with_the_amount_that_is_expected(self) -> None:
+        rules = msgspec.structs.replace(FOUNDING, pnl_required=True)
+        changes = {("> pnl", "1.00"), ("pnl_snapshot.pnl_impact", "19049.50")}
+        assert cleared_by(ours(), theirs(), booked("19050.50"), rules=rules) == changes
+
+    def test_a_side_that_is_wrong_may_show_in_the_pnl_too(self) -> None:
+        rules = parse_rules('name = "x"\nchecks.pnl.basis = "cash_flow"')
+        legs: list[Leg] = [ours(side="BUY"), theirs(side="SELL"), booked()]
+        assert cleared_by(*legs, rules=rules) == {("executions.side", "SELL")}
+
+    def test_a_changed_value_is_judged_by_the_override_of_its_trade(self) -> None:
+        rules = parse_rules(
+            'name = "x"\n[[override]]\nbroker = "A"\nchecks.pnl.tolerance.absolute = 5\n'
+            "[override.checks.price.tolerance]\nabsolute = 0.01"
+        )
+        legs: list[Leg] = [ours(broker="A"), theirs(price="190.52"), booked("19055.50")]
+        assert assessed(*legs, rules=rules).would_clear == (Remedy("price", D("190.52"), (OURS, "price")),)
 
     def test_a_snapshot_that_lacks_an_amount_cannot_be_changed_to_another(self) -> None:
         rules = parse_rules('name = "x"\n[checks.pnl]\nincomplete = "break"')

@@ -32,6 +32,16 @@ def test_two_hundred_trades_near_the_tolerance_are_one_finding() -> None:
     }
 
 
+def test_a_clock_that_is_ahead_is_said_to_be_earlier() -> None:
+    assert (
+        watched(*[-80] * PAIRS_NEEDED)
+        .drifting()["BRKA"]
+        .startswith(
+            "the confirmations of BRKA are earlier than the executions by more than half of the tolerance in 50"
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("drifts_ms", "suspect"),
     [
@@ -89,6 +99,9 @@ def test_a_clock_that_is_right_again_is_forgotten() -> None:
     clocks = watched(*[80] * PAIRS_KEPT)
     clocks.forget()
     assert clocks.drifts["BRKA"] == Drift(PAIRS_KEPT // 2, PAIRS_KEPT // 2, 0)
+    clocks.drifts["BRKA"] = Drift(PAIRS_KEPT + 1, 201, 101)
+    clocks.forget()
+    assert clocks.drifts["BRKA"] == Drift(PAIRS_KEPT // 2, 100, 50)
     few = watched(80)
     few.forget()
     assert few.drifts["BRKA"] == Drift(1, 1, 0)
@@ -99,3 +112,5 @@ def test_parts_add_up() -> None:
     parts = watched(*[80] * 30).drifts
     merge(parts, watched(*[-80] * 20).drifts.items())
     assert parts == whole
+    merge(parts, [("BRKB", Drift(4, 2, 1)), ("BRKB", Drift(5, 3, 1))])
+    assert parts["BRKB"] == Drift(9, 5, 2)

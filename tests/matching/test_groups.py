@@ -14,7 +14,20 @@ from traderecon.matching import add, effective_sides, judge_facts
 from traderecon.matching.groups import group_sides
 from traderecon.matching.lifecycle import WaitingFor, judge_trade, waiting_for
 from traderecon.matching.results import result_of
-from traderecon.records import ALL_VERSIONS, Execution, Fact, Hint, Kind, Leg, Origin, Reason, Source, State, Verdict
+from traderecon.records import (
+    ALL_VERSIONS,
+    Execution,
+    Fact,
+    Hint,
+    Kind,
+    Leg,
+    Origin,
+    Outcome,
+    Reason,
+    Source,
+    State,
+    Verdict,
+)
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING
 from traderecon.rules.file import parse_rules
@@ -261,7 +274,12 @@ class TestWaiting:
 
     @pytest.mark.parametrize(
         ("ours_sum", "waiting"),
-        [("40", WaitingFor.EXECUTION), ("140", WaitingFor.CONFIRMATION), ("100", WaitingFor.PNL)],
+        [
+            ("40", WaitingFor.EXECUTION),
+            ("140", WaitingFor.CONFIRMATION),
+            ("-100", WaitingFor.CONFIRMATION),
+            ("100", WaitingFor.PNL),
+        ],
     )
     def test_it_waits_for_the_smaller_side(self, ours_sum: str, waiting: WaitingFor) -> None:
         assert waiting_for(effective_sides(arrived(fill("F1", ours_sum), allocation("B1")), RULES)) is waiting
@@ -274,6 +292,8 @@ class TestWaiting:
             "quantity": "FAIL",
             **dict.fromkeys(("price", "timestamp", "pnl"), "NOT_CHECKED"),
         }
+        notes = {check.note for check in found.checks if check.outcome is Outcome.NOT_CHECKED}
+        assert notes == {"the quantities differ: a member is missing, or is one too many"}
 
     def test_a_required_snapshot_is_missed_only_if_there_is_none(self) -> None:
         rules = parse_rules('name = "orders"\ngroup_by = "order_id"\npnl_required = true')

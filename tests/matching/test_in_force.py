@@ -45,7 +45,9 @@ def in_force(*legs: Leg) -> InForce:
 
 def test_without_overrides_the_rules_are_the_same_object() -> None:
     execution, confirmation = ours(), theirs()
-    assert rules_of(FOUNDING, execution, confirmation, frozenset()).rules is FOUNDING
+    found = rules_of(FOUNDING, execution, confirmation, frozenset())
+    assert found.rules is FOUNDING
+    assert found.overrides == {}
 
 
 @pytest.mark.parametrize(
