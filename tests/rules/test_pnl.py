@@ -4,11 +4,23 @@ from decimal import Decimal
 
 import pytest
 from legs import booked, ours, theirs
+from msgspec.structs import replace
 
 from traderecon.records import Check, Outcome, PnlSnapshot, Reason, Source
-from traderecon.rules import Absolute, Basis, Bound, Pnl, currencies_differ, net_consideration
+from traderecon.rules import (
+    Absolute,
+    Basis,
+    Bound,
+    Incomplete,
+    OperandSource,
+    Pnl,
+    Side,
+    currencies_differ,
+    net_consideration,
+)
 
 D = Decimal
+OURS, THEIRS, PNL = Source.EXECUTIONS, Source.CONFIRMATIONS, Source.PNL
 RULE = Pnl(tolerance=Absolute(amount=D("1.0"), bound=Bound.STRICT))
 
 
@@ -107,3 +119,65 @@ def test_the_operands_it_reads() -> None:
         (Source.PNL, "commission"),
         (Source.PNL, "currency"),
     }
+
+
+def test_a_sided_basis_reads_the_side_of_the_leg_whose_price_it_computes_with() -> None:
+    rule = replace(RULE, basis=Basis.REALIZED, price_source=OperandSource.CONFIRMATION)
+    assert rule.operands == {
+        *((THEIRS, field) for field in ("price", "currency", "side")),
+        (OURS, "quantity"),
+        *((PNL, field) for field in ("pnl_impact", "commission", "currency", "open_price")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("trade", "snapshot", "contested", "read"),
+    [
+        (None, booked(currency="USD"), {(OURS, "currency")}, {(OURS, "currency")}),
+        ("USD", booked(), {(PNL, "currency")}, {(PNL, "currency")}),
+        (None, booked(), {(OURS, "currency"), (PNL, "currency")}, {(OURS, "currency"), (PNL, "currency")}),
+        (None, booked(), {(OURS, "currency")}, set()),  # the snapshot has none to compare with
+        (None, booked(), {(PNL, "currency")}, set()),
+        (None, None, {(OURS, "currency"), (OURS, "price")}, {(OURS, "price")}),
+        ("USD", booked(currency="USD"), {(OURS, "quantity"), (THEIRS, "price")}, {(OURS, "quantity")}),
+    ],
+)
+def test_of_contested_currencies_it_reads_those_that_both_have(
+    trade: str | None,
+    snapshot: PnlSnapshot | None,
+    contested: set[tuple[Source, str]],
+    read: set[tuple[Source, str]],
+) -> None:
+    execution = ours(currency=trade)
+    assert RULE.contested_operands(execution, execution, snapshot, frozenset(contested)) == read
+
+
+def test_an_incomplete_snapshot_that_breaks_names_what_it_lacks() -> None:
+    check = replace(RULE, incomplete=Incomplete.BREAK).check(ours(), theirs(), booked(commission=None))
+    assert check == Check("pnl", Reason.FIELD_MISSING, Outcome.FAIL, note="commission is absent")
+
+
+def test_a_quantity_that_was_not_sent_proves_nothing() -> None:
+    check = RULE.check(replace(ours(), quantity=None), theirs(), booked())
+    assert check == not_checked("price or quantity is absent")
+
+
+@pytest.mark.parametrize("basis", [Basis.CASH_FLOW, Basis.NET_CONSIDERATION_SIDED])
+def test_any_other_basis_has_its_name_in_the_note(basis: Basis) -> None:
+    check = replace(RULE, basis=basis).check(ours(side="SELL"), theirs(), booked())
+    assert (check.outcome, check.note) == (Outcome.PASS, basis.value)
+
+
+@pytest.mark.parametrize(
+    ("leg", "impact", "fits"),
+    [
+        (ours(side="BUY"), "-19050.50", True),
+        (ours(side="BUY"), "19049.50", False),
+        (ours(side="SELL"), "19049.50", True),
+        (ours(), "-19050.50", True),  # a purchase, if no side was sent
+        (ours(), "19049.50", True),  # or a sale
+        (ours(), "95", False),
+    ],
+)
+def test_a_snapshot_fits_a_sided_basis_by_the_side_that_was_sent(leg: Side, impact: str, fits: bool) -> None:
+    assert replace(RULE, basis=Basis.CASH_FLOW).fits(leg, leg, booked(impact)) is fits

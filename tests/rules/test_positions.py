@@ -83,6 +83,21 @@ def test_a_position_is_that_of_the_key_or_of_the_table_around_it(path: Path, pos
     assert found(EVERY_FORM.replace("\n", "\r\n"), *path) == position
 
 
+@pytest.mark.parametrize(
+    ("text", "path", "position"),
+    [
+        ("\na = 1", ("a",), (2, 1)),
+        ("\n  a = 1", ("a",), (2, 3)),
+        ("[a]#x\nb = 1", ("a", "b"), (2, 1)),
+        ("[[a]]#x\nb = 1", ("a", 0, "b"), (2, 1)),
+    ],
+)
+def test_a_line_that_is_empty_or_a_comment_behind_a_header_moves_nothing(
+    text: str, path: Path, position: tuple[int, int]
+) -> None:
+    assert found(text, *path) == position
+
+
 def test_nothing_has_no_position() -> None:
     assert Positions.of("").find(("name",)) == Position(1, 1)
 

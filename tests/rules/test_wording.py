@@ -3,10 +3,10 @@
 import pytest
 
 from traderecon.rules.positions import Path
-from traderecon.rules.tables import FileTable, OverriddenChecksTable
+from traderecon.rules.tables import FileTable, OverriddenChecksTable, ToleranceTable
 from traderecon.rules.wording import Finding, explain, spoken
 
-OVERRIDDEN = ", ".join(OverriddenChecksTable.__struct_fields__)
+OVERRIDDEN, SIZES = (", ".join(table.__struct_fields__) for table in (OverriddenChecksTable, ToleranceTable))
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,12 @@ OVERRIDDEN = ", ".join(OverriddenChecksTable.__struct_fields__)
             ("checks", "price", "tolerence"),
             "checks.price.tolerence is not known: did you mean tolerance? Known names: tolerance",
             ("checks", "price", "tolerance"),
+        ),
+        (
+            "Object contains unknown field `tickss` - at `$.checks.price.tolerance`",
+            ("checks", "price", "tolerance", "tickss"),
+            f"checks.price.tolerance.tickss is not known: did you mean ticks? Known names: {SIZES}",
+            ("checks", "price", "tolerance", "ticks"),
         ),
         (
             "Object contains unknown field `a\nb` - at `$.override[11].checks`",
