@@ -3,6 +3,7 @@
 import pytest
 
 from traderecon.rules.file import RulesError, parse_rules
+from traderecon.rules.from_tables import MAX_OVERRIDES
 
 
 def lines_of(text: str) -> list[str]:
@@ -23,3 +24,73 @@ def test_a_text_that_is_cut_off_has_the_position_of_its_end() -> None:
     with pytest.raises(RulesError) as error:
         parse_rules('name = "x"\na = 1\nb = """')
     assert [(it.position.line, it.position.column) for it in error.value.problems] == [(3, 8)]
+
+
+ZERO_OR_MORE = "write a number of zero or more, of at most 18 digits"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("  grace_seconds = 31536001", ["f:2:3: grace_seconds is 31536001: write at most 31536000, a year"]),
+        (
+            "\npnl_required = true\nchecks.pnl = false",
+            [
+                "f:3:1: pnl_required is true but the pnl check is off: "
+                "trades would wait for a snapshot that is never checked"
+            ],
+        ),
+        (
+            "[checks]\nticker = false\nquantity = false\nprice = false\ntimestamp = false\npnl = false",
+            ["f:2:1: every check of a term is off: every pair without attributes would match"],
+        ),
+        (
+            '[[severity]]\nseverity = "low"\n  [[severity]]\nseverity = "low"\nopen_hours = 0',
+            ["f:4:3: row 2 of severity: open_hours is 0: write 1 or more"],
+        ),
+        (
+            "[sources.executions]\n  grace_seconds = 31536001",
+            ["f:3:3: sources.executions.grace_seconds is 31536001: write at most 31536000, a year"],
+        ),
+        (
+            "[sources.pnl_snapshot]\n grace_seconds = 1e-10\n[sources.executions]\ngrace_seconds = -1",
+            [
+                "f:3:2: sources.pnl_snapshot.grace_seconds is 1E-10: write whole nanoseconds at most",
+                f"f:5:1: sources.executions.grace_seconds is -1: {ZERO_OR_MORE}",
+            ],
+        ),
+        (  # what is wrong with two sizes hides that there are two
+            "[checks.price]\n  tolerance.absolute = -1\ntolerance.percent = -2",
+            [
+                f"f:3:3: checks.price.tolerance.absolute is -1: {ZERO_OR_MORE}",
+                f"f:4:1: checks.price.tolerance.percent is -2: {ZERO_OR_MORE}",
+            ],
+        ),
+        (
+            "[checks.price]\n tolerance = { ticks = 1, tick = 0 }",
+            ["f:3:27: checks.price.tolerance.tick is 0: write the smallest step of the price"],
+        ),
+        (
+            "[checks.commission]\n  tolerance = { ticks = 1e9, tick = 1e9 }",
+            [f"f:3:3: checks.commission.tolerance is 1000000000000000000: {ZERO_OR_MORE}"],
+        ),
+        (
+            '[checks.timestamp]\n profile = "EU_ALGO"\n tolerance_ms = 1',
+            ["f:3:2: checks.timestamp has tolerance_ms and profile: write one of them"],
+        ),
+        (
+            "[checks.timestamp]\n tolerance_ms = 1e-9",
+            ["f:3:2: checks.timestamp.tolerance_ms is 1E-9: write whole nanoseconds at most"],
+        ),
+        (
+            '[[override]]\nbroker = "A"\n[override.checks.price.tolerance]\n percent = 1\n at_most = 1e18',
+            ["f:6:2: override[0].checks.price.tolerance.at_most is 1E+18: write a number between 1E-18 and 1E18"],
+        ),
+        (
+            "[[override]]\n" * (MAX_OVERRIDES + 2),
+            [f"f:{MAX_OVERRIDES + 2}:1: the file has 502 overrides: write at most 500"],
+        ),
+    ],
+)
+def test_each_error_is_told_once_at_the_place_it_is_about(text: str, lines: list[str]) -> None:
+    assert lines_of(text) == lines

@@ -88,11 +88,13 @@ def test_a_position_is_that_of_the_key_or_of_the_table_around_it(path: Path, pos
     [
         ("\na = 1", ("a",), (2, 1)),
         ("\n  a = 1", ("a",), (2, 3)),
+        ("X = 1\nXX={X=1}", ("XX", "X"), (2, 5)),
+        ("a=[[1],2]", ("a", 1), (1, 8)),
         ("[a]#x\nb = 1", ("a", "b"), (2, 1)),
         ("[[a]]#x\nb = 1", ("a", 0, "b"), (2, 1)),
     ],
 )
-def test_a_line_that_is_empty_or_a_comment_behind_a_header_moves_nothing(
+def test_empty_lines_comments_behind_a_header_and_missing_blanks_move_nothing(
     text: str, path: Path, position: tuple[int, int]
 ) -> None:
     assert found(text, *path) == position
