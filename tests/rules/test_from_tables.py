@@ -1,9 +1,17 @@
 """What a file says of sources and overrides, and the whole text of what is refused."""
 
-import pytest
+from typing import Any
 
-from traderecon.rules.file import RulesError, parse_rules
+import pytest
+from msgspec import Struct
+from msgspec.structs import replace
+
+from traderecon.records import Source
+from traderecon.rules import FOUNDING, OperandSource
+from traderecon.rules.file import RulesError, parse_rules, read_tables
 from traderecon.rules.from_tables import MAX_OVERRIDES
+from traderecon.rules.rules import SourceGrace
+from traderecon.rules.wording import Finding
 
 
 def lines_of(text: str) -> list[str]:
@@ -94,3 +102,34 @@ ZERO_OR_MORE = "write a number of zero or more, of at most 18 digits"
 )
 def test_each_error_is_told_once_at_the_place_it_is_about(text: str, lines: list[str]) -> None:
     assert lines_of(text) == lines
+
+
+def test_a_blank_name_is_told_where_it_stands() -> None:
+    with pytest.raises(RulesError) as error:
+        parse_rules('grace_seconds = 1\nname = " "')
+    assert error.value.lines("f") == ["f:2:1: name is blank: results show it as the rules in force"]
+
+
+def test_a_source_may_have_a_grace_of_its_own() -> None:
+    rules = parse_rules('name = "x"\n[sources.executions]\ngrace_seconds = 0.5\n[sources.pnl_snapshot]\nx = 1')
+    assert rules.source_graces == (SourceGrace(Source.EXECUTIONS, 500_000_000),)
+
+
+@pytest.mark.parametrize("name", ["price_source", "quantity_source"])
+def test_the_pnl_may_be_computed_from_the_confirmation(name: str) -> None:
+    rules = parse_rules(f'name = "x"\nchecks.pnl.{name} = "confirmation"')
+    wanted: dict[str, Any] = {name: OperandSource.CONFIRMATION}
+    assert rules.checks[-1] == replace(FOUNDING.checks[-1], **wanted)
+
+
+class Columns(Struct):
+    """A table with a list in it that is no list of rows."""
+
+    name: str = ""
+    widths: tuple[int, ...] = ()
+
+
+def test_a_wrong_element_of_a_list_drops_the_list_and_nothing_else() -> None:
+    findings: list[Finding] = []
+    assert read_tables(Columns, {"name": "x", "widths": [1, "two"]}, findings) == Columns("x")
+    assert [found.text for found in findings] == ["widths[1] is text: write a whole number"]

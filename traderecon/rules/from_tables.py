@@ -249,9 +249,9 @@ class Reader:
             case {"below": below, "above": above} if len(sizes) == 2:
                 return Band(below=below, above=above, bound=table.bound)
         match sizes:
-            case {"percent": number} if "basis_points" not in sizes:
+            case {"percent": number}:
                 share = canonical(EXACT.multiply(number, _PER_CENT))
-            case {"basis_points": number} if "percent" not in sizes:
+            case {"basis_points": number}:
                 share = canonical(EXACT.multiply(number, _PER_BASIS_POINT))
             case _:
                 return self._no_size(sizes, path)
