@@ -13,6 +13,7 @@ from traderecon.matching import event_id, judge, judge_facts, result_of, sides_o
 from traderecon.matching.compared import compare_fields
 from traderecon.records import (
     Assessment,
+    Compared,
     Fact,
     Hint,
     Origin,
@@ -73,6 +74,7 @@ def test_a_result_has_all_its_evidence_in_one_order() -> None:
         assert (other.event_id, other.facts) == (first.event_id, first.facts)
     assert (first.trade_id, first.version, first.verdict, first.rules) == ("T1", 5, trade_verdict, STAMP)
     assert first.event_time_ns == SECOND_NS
+    assert first.compared == Compared(agreed=2, differing=2, sent_by_both=4, sent_by_one=0)
 
 
 def test_within_a_version_the_content_gives_the_order() -> None:

@@ -98,6 +98,10 @@ def test_a_field_that_one_rival_leaves_out_comes_from_the_other() -> None:
     assert effective_sides.effective(THEIRS) == ()
 
 
+def test_a_value_that_one_rival_sent_stays_as_it_was_sent() -> None:
+    assert sides(ours(currency="usd"), ours(account="A")).execution == ours(currency="usd", account="A")
+
+
 def test_an_amendment_inherits_nothing() -> None:
     effective_sides = sides(ours(account="A"), ours(version=2), ours(version=2, currency="USD"))
     assert effective_sides.execution == ours(version=2, currency="USD")
