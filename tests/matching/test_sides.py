@@ -98,6 +98,25 @@ def test_a_field_that_one_rival_leaves_out_comes_from_the_other() -> None:
     assert effective_sides.effective(THEIRS) == ()
 
 
+@pytest.mark.parametrize(
+    ("legs", "have_attributes"),
+    [
+        ([ours(), ours(version=2)], False),
+        ([ours(account="A"), ours(version=2)], False),
+        ([ours(), ours(version=2, account="A")], True),
+        ([ours(), theirs(), theirs(version=2, broker="B")], True),
+        ([ours(account="A"), ours(account="B")], True),
+        ([booked(), booked(currency="USD")], False),
+    ],
+)
+def test_sides_have_attributes_if_an_effective_leg_has_one_or_contradicts_itself(
+    legs: list[Leg], have_attributes: bool
+) -> None:
+    found = sides(*legs)
+    assert found.have_attributes is have_attributes
+    assert found.reinstated is False
+
+
 def test_a_value_that_one_rival_sent_stays_as_it_was_sent() -> None:
     assert sides(ours(currency="usd"), ours(account="A")).execution == ours(currency="usd", account="A")
 
@@ -219,6 +238,9 @@ def test_the_first_arrival_of_a_side_counts_not_that_of_a_snapshot() -> None:
 @pytest.mark.parametrize(
     ("received", "waits_from_ns", "paired_at_ns", "second"),
     [
+        ([(booked(), 1), (booked("1"), 2)], 0, 0, None),
+        ([(ours(), 3), (ours(version=2), 5)], 3, 0, None),
+        ([(theirs(), 3), (theirs(version=2), 5)], 3, 0, None),
         ([(ours(), 0), (ours(version=2), 3), (theirs(), 1)], 0, 1, THEIRS),
         ([(ours(), 1), (ours(version=2), 3), (theirs(), 0)], 0, 1, OURS),
         ([(ours(), 1), (ours(version=2), 3), (theirs(), 1)], 1, 1, None),
@@ -269,6 +291,7 @@ def test_rivals_that_spell_their_currency_otherwise_contest_nothing() -> None:
     effective_sides = sides(ours(currency="usd"), ours(currency="USD"), ours(currency="Usd"))
     assert effective_sides.contested == frozenset()
     assert effective_sides.execution == ours(currency="USD")
+    assert sides(ours(currency="usd"), ours(currency="USD")).execution == ours(currency="USD")
     assert sides(ours(currency="GBp"), ours(currency="GBP")).contested == {(OURS, "currency")}
     assert sides(ours(currency="usdt"), ours(currency="USDT")).contested == {(OURS, "currency")}
 
