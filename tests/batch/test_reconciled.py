@@ -111,7 +111,7 @@ def test_a_mark_that_is_neither_true_nor_false_is_rejected(tmp_path: Path) -> No
     found, summary = run(tmp_path, [MARKED, f"T1,{TERMS},perhaps", f"T2,{TERMS},true"], [HEADER, f"T2,{TERMS}"])
     assert found == {}
     assert [(reject.line, reject.code) for reject in summary.rejects] == [(2, "SCHEMA_INVALID")]
-    assert summary.rejects[0].text == "reconciled is 'perhaps': write true or false"
+    assert summary.rejects[0].text == "reconciled is 'perhaps': write true or false (yes, no, 1, 0)"
 
 
 @pytest.mark.parametrize("column", ["Reconciled", "reconcilled"])

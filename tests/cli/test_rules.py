@@ -272,3 +272,12 @@ def test_rules_that_are_not_on_record(database: Path, arguments: list[str], code
 
 def test_without_a_database_no_rules_are_found(database: Path) -> None:
     assert run("show", "--sha256", "a" * 64).exit_code == Exit.UNREACHABLE
+
+
+def test_groups_and_business_hours_are_shown_in_words(here: Path) -> None:
+    calendar = '[calendar]\nzone = "UTC"\nopens = "08:00"\ncloses = "24:00"\nmarket = "XNYS"\n'
+    (here / "desk.toml").write_text(f'name = "o"\ngroup_by = "order_id"\n{calendar}')
+    shown = run("show", "desk.toml").stdout
+    assert "groups  by order_id: its records are added up" in shown
+    assert "hours   08:00 to 24:00 in UTC, mon, tue, wed, thu, fri, closed on " in shown
+    assert json.loads(run("show", "desk.toml", "--json").stdout)["group_by"] == "order_id"

@@ -140,6 +140,13 @@ class TestSums:
         assert (found.state, found.reasons) == (State.MISMATCHED, (Reason.DUPLICATE_CONFLICT,))
         assert (Source.EXECUTIONS, "ticker") in found.contested
 
+    def test_what_members_differ_in_is_a_check_that_proves_nothing(self) -> None:
+        fills = fill("F1", account="A1"), fill("F2", "60", account="A2")
+        judged = judge_trade(arrived(*fills, allocation("B1")), FOREVER_NS, RULES)
+        checks = {check.name: (str(check.outcome), check.note) for check in judged.verdict.checks}
+        assert checks["account"] == ("NOT_CHECKED", "the members have several values, or some of them none")
+        assert result_of(judged, RULES.stamp()).compared.sent_by_one == 1
+
     def test_allocations_may_have_accounts_of_their_own(self) -> None:
         allocations = [allocation("A1", "60", account="ACC1"), allocation("A2", "40", account="ACC2")]
         found = verdict(fill("K1", "100", account="ACC1"), *allocations)
@@ -205,8 +212,8 @@ class TestSums:
             assert judge_facts(arrived(*fills, confirmation), FOREVER_NS, rules).state is state
 
     def test_what_was_a_group_when_it_arrived_stays_one(self) -> None:
-        facts = arrived(fill("F1"), fill("F2", "60"), allocation("B1"))
-        assert judge_facts(facts, FOREVER_NS, FOUNDING).state is State.MATCHED
+        for order in permutations([ours(quantity="40"), fill("F2", "60"), theirs()]):
+            assert judge_facts(arrived(*order), FOREVER_NS, FOUNDING).state is State.MATCHED
 
 
 class TestMembers:
@@ -226,6 +233,28 @@ class TestMembers:
         snapshots = [booked("19049.50", "0.50", member_id="F1"), booked("7620", "0", member_id="F2")]
         found = verdict(*legs, *snapshots)
         assert (found.state, outcomes(found)["pnl"]) == (State.MATCHED, "PASS")
+        found = verdict(*legs, snapshots[1])
+        assert (found.state, outcomes(found)["pnl"]) == (State.MATCHED, "NOT_CHECKED")
+
+    def test_a_profit_of_some_members_is_none_of_the_group(self) -> None:
+        legs = [fill("F1"), fill("F2", "60"), allocation("B1")]
+        some, rest = booked("7619.50", "0.50", member_id="F1"), booked("11430", "0", member_id="F2")
+        found = verdict(*legs, some)
+        assert (found.state, outcomes(found)["pnl"]) == (State.MATCHED, "NOT_CHECKED")
+        required = parse_rules('name = "orders"\ngroup_by = "order_id"\npnl_required = true')
+        assert judge_facts(arrived(*legs, some), FOREVER_NS, required).reasons == (Reason.MISSING_PNL,)
+        assert outcomes(verdict(*legs, some, rest))["pnl"] == "PASS"
+        whole = booked("19049.50", "0.50", member_id="O1")
+        assert outcomes(verdict(*legs, whole))["pnl"] == "PASS", "one snapshot of the whole order"
+
+    def test_nor_is_it_at_stake_or_shown(self) -> None:
+        dropped = fill("F2", "1000", kind=Kind.CANCEL, version=2)
+        judged = judge_trade(arrived(fill("F1", "30"), fill("F2", "1000"), dropped), FOREVER_NS, RULES)
+        result = result_of(judged, RULES.stamp())
+        assert result.assessment is not None
+        assert result.assessment.stake.amount == Decimal(30) * Decimal("190.5")
+        standing = [fact.leg.member_id for fact, stands in zip(result.facts, result.stands, strict=True) if stands]
+        assert standing == ["F1"]
 
     def test_with_every_one_cancelled_the_side_is_cancelled(self) -> None:
         members = [fill("F1"), cancel("F1"), fill("F2"), cancel("F2")]
@@ -268,6 +297,12 @@ class TestWaiting:
             decided = judge_facts(facts[:count], last_ns + GRACE_NS, RULES)
             assert decided.reasons == (Reason.QUANTITY_MISMATCH,)
             assert Hint.LATE_CONFIRMATION not in decided.hints
+
+    def test_an_amendment_gives_no_fresh_grace(self) -> None:
+        legs = [fill("F1"), allocation("B1"), *(fill("F1", str(40 + version), version=version) for version in (2, 3))]
+        facts = [Fact(leg, Origin("t", 0, i, i * GRACE_NS // 2)) for i, leg in enumerate(legs)]
+        assert judge_facts(facts[:2], GRACE_NS, RULES).state is State.PENDING
+        assert judge_facts(facts, GRACE_NS // 2 + GRACE_NS, RULES).reasons == (Reason.QUANTITY_MISMATCH,)
 
     def test_a_group_that_agrees_does_not_wait(self) -> None:
         assert verdict(fill("F1", "100"), allocation("B1"), watermark_ns=0).state is State.MATCHED

@@ -56,6 +56,29 @@ def test_the_first_write_is_cut_off_and_every_trade_is_decided(tmp_path: Path, s
     assert {result.reasons for result in found} == {(Reason.MISSING_CONFIRMATION,)}
 
 
+@pytest.mark.parametrize("missing", [1, 4, 7, 10])
+def test_a_fact_that_is_stored_keeps_the_time_at_which_it_was_received(tmp_path: Path, missing: int) -> None:
+    """A confirmation after the grace is late, whichever rows of the write that stored it are missing."""
+    arrivals = [Arrival(1, ours()), Arrival(1.2, ours(trade_id="T2")), Arrival(45, theirs())]
+    batches = [*Journal().write(arrivals, 80).batches(500)]
+
+    async def play(crash_at: tuple[int, float] | None, directory: Path) -> tuple[list[Published], dict[int, int]]:
+        found: list[Published] = []
+        for crash in [crash_at, None]:
+            async with matching_on(directory, SHORT, limit_s=0) as matching:
+                matching.crash_at = crash
+                with suppress(Crash):
+                    await matching.read(batches)
+                found += matching.published
+                writes = matching.changelog_writes
+        return found, writes
+
+    plain, writes = asyncio.run(play(None, tmp_path / "plain"))
+    last, rows = max(writes.items(), key=lambda write: write[1])
+    cut, _ = asyncio.run(play((last, rows - missing), tmp_path / "cut"))
+    assert {result._replace(at_s=0) for result in cut} == {result._replace(at_s=0) for result in plain}
+
+
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 @pytest.mark.parametrize("size", [TRADES + 3, 3 * TRADES])
 def test_pairs_of_a_write_that_is_cut_off_match(tmp_path: Path, share: float, size: int) -> None:

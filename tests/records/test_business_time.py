@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.records.business_time import Calendar, after_business_hours, business_s
+from traderecon.records.business_time import Calendar, UnknownZone, after_business_hours, business_s
 from traderecon.records.instants import NS_PER_S
 
 NEW_YORK = Calendar("America/New_York", 8 * 60, 18 * 60, holidays=("2025-07-04", "2025-11-27"))
@@ -80,6 +81,15 @@ def test_a_break_takes_the_holidays_of_a_year_along() -> None:
     assert calendar.from_time(2**62).holidays == ()
 
 
-def test_a_calendar_that_never_opens_again_ends_with_the_years() -> None:
-    never = Calendar("UTC", 0, 60, days=())
-    assert after_business_hours(never, 5, 1) == 5
+def test_a_calendar_of_another_program_is_bounded() -> None:
+    wrong: list[dict[str, object]] = [{"opens": -1}, {"closes": 1_441}, {"closes": 59}, {"days": []}, {"days": [8]}]
+    for members in wrong:
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({"zone": "UTC", "opens": 0, "closes": 600, **members}, Calendar)
+    with pytest.raises(UnknownZone):
+        after_business_hours(Calendar("Mars/Olympus", 0, 600), 0, 1)
+
+
+def test_the_years_end() -> None:
+    last_s = at("9998-12-01T00:00", "UTC")
+    assert after_business_hours(NEW_YORK, last_s, 87_600) < at("9999-01-01T00:00", "UTC")

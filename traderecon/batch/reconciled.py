@@ -50,7 +50,9 @@ def marked_row(fact: Fact, *, has_column: bool) -> MarkedRow | Rejected:
     text = str((fact.extra or {}).get(COLUMN, ""))
     mark = _MARKS.get(text.strip().lower())
     if mark is None:
-        return Rejected(RejectCode.SCHEMA_INVALID, f"reconciled is {text!a}: write true or false", fact.origin)
+        return Rejected(
+            RejectCode.SCHEMA_INVALID, f"reconciled is {text!a}: write true or false (yes, no, 1, 0)", fact.origin
+        )
     return MarkedRow(fact, mark)
 
 

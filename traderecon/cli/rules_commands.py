@@ -10,12 +10,13 @@ import click
 import msgspec
 
 from traderecon.cli.console import counted, fail, printable, say
-from traderecon.cli.rules import effective_rules, effective_settings
+from traderecon.cli.rules import effective_rules, effective_settings, read_file, rules_of_file
 from traderecon.cli.rules_trial import try_rules
 from traderecon.exit_codes import Exit
 from traderecon.records.digest import sha256 as digest
 from traderecon.records.numbers import EXACT, plain
 from traderecon.rules import Rules
+from traderecon.rules.calendars import Day
 from traderecon.rules.content import content
 from traderecon.rules.file import RulesError
 from traderecon.rules.severity import SeverityRow
@@ -41,7 +42,7 @@ def check(file: Path, *, as_json: bool) -> None:
 
     Each has its line and column. Exit code 3 if there is one.
     """
-    text = _read(file)
+    text = read_file(file)
     try:
         stamp = parse_file(text)[0].stamp()
     except RulesError as error:
@@ -80,10 +81,7 @@ def show(file: Path | None, *, sha256: str | None, as_json: bool) -> None:
         shown, source = effective_rules()
         origin = "built in" if source is None else str(source)
     else:
-        try:
-            shown, origin = parse_file(_read(file))[0], str(file)
-        except RulesError as error:
-            fail(Exit.INPUT, "\n".join(error.lines(str(file))))
+        shown, origin = rules_of_file(file)[0], str(file)
     description = {**describe(shown, origin), **({"in_force": since} if since else {})}
     if as_json:
         click.echo(json.dumps(description, ensure_ascii=False))
@@ -104,6 +102,8 @@ def describe(shown: Rules, origin: str) -> dict[str, Any]:
         "grace_seconds": _seconds(shown.grace_ns),
         "source_graces": {it.source.value: _seconds(it.grace_ns) for it in shown.source_graces or ()},
         "pnl_required": shown.pnl_required,
+        "group_by": shown.group_by or None,
+        "calendar": _calendar_of(shown),
         "conflicting_legs": "the last one counts" if shown.last_wins else "a break",
         "checks": [
             {"name": term.name, "requires": term.requires, "allowed": term.allowed, "reason": term.reason}
@@ -125,6 +125,8 @@ def printable_text(description: dict[str, Any]) -> str:
         f"grace   {description['grace_seconds']} s: how long a trade waits for its other side, {waits}",
         *(f"        {grace} s for {source}" for source, grace in description["source_graces"].items()),
         f"legs    that contradict each other: {description['conflicting_legs']}",
+        *([f"groups  by {description['group_by']}: its records are added up"] if description["group_by"] else []),
+        *([f"hours   {description['calendar']}"] if description["calendar"] else []),
         "",
         "Differences that agree, by check:",
     ]
@@ -141,6 +143,16 @@ def printable_text(description: dict[str, Any]) -> str:
         lines += ["", "Severity, by the first row that fits, else by the reason:"]
         lines += [f"  {row}" for row in description["severity"]]
     return "\n".join(printable(line) for line in lines)
+
+
+def _calendar_of(shown: Rules) -> str | None:
+    """The business time in which breaks age, in words."""
+    if not (calendar := shown.calendar):
+        return None
+    opens, closes = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (calendar.opens, calendar.closes))
+    days = ", ".join(day for number, day in enumerate(Day, 1) if number in calendar.days)
+    closed = f", closed on {len(calendar.holidays):,} holidays" if calendar.holidays else ""
+    return f"{opens} to {closes} in {calendar.zone}, {days}{closed}: breaks age in this time"
 
 
 def _breaks_of(row: SeverityRow) -> str:
@@ -184,12 +196,3 @@ def _on_record(prefix: str) -> tuple[Rules, list[dict[str, Any]]]:
 
 def _seconds(duration_ns: int) -> str:
     return plain(EXACT.scaleb(Decimal(duration_ns), -9))
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        fail(Exit.INPUT, f"{file}: {error}: save it as UTF-8 text")
-    except OSError as error:
-        fail(Exit.INPUT, f"{file}: cannot be read ({error.strerror})")

@@ -9,15 +9,13 @@ from typing import Any
 import click
 import msgspec
 
-from traderecon.cli.console import counted, fail, printable, progress, say
-from traderecon.cli.rules import effective_settings
-from traderecon.exit_codes import Exit
+from traderecon.cli.console import counted, printable, progress, say
+from traderecon.cli.rules import effective_settings, rules_of_file
 from traderecon.matching.trial import Effect, Trial, trial_of
 from traderecon.records.numbers import ZERO, plain
 from traderecon.records.result_message import decode_published
 from traderecon.rules import Rules
-from traderecon.rules.file import RulesError
-from traderecon.sourcebook import differences, parse_file
+from traderecon.sourcebook import differences
 
 _LISTED = (Effect.OPENED, Effect.CLOSED, Effect.CHANGED)
 
@@ -30,10 +28,10 @@ def try_rules(file: Path, show: int, *, as_json: bool) -> None:
     """Say what the rules in FILE would change.
 
     Judges every decided trade of the database by them. Nothing is changed: no result is published, no row is written,
-    and a worker may run meanwhile. Judged are the records as their sources' settings read them when they arrived, with
-    every grace period over. Trades that wait have no result yet and are not among them.
+    and a worker may run meanwhile. Records are judged as their sources' settings read them on arrival, with every grace
+    period over. Trades that wait have no result yet and are not among them.
     """
-    rules, has_sources = _rules_of(file)
+    rules, sources = rules_of_file(file)
     counts: Counter[Effect] = Counter()
     unreadable = 0
     listed: dict[Effect, list[Trial]] = {effect: [] for effect in _LISTED}
@@ -42,48 +40,33 @@ def try_rules(file: Path, show: int, *, as_json: bool) -> None:
     from traderecon.sink.newest_results import count, newest_results
 
     with readable_database(effective_settings()) as queries, progress(count(queries.engine), "judging") as advance:
-        for trade_id, result in newest_results(queries.engine):
+        for result in newest_results(queries.engine):
             advance(1)
             try:
-                published = decode_published(result)
-            except (ValueError, ArithmeticError, msgspec.MsgspecError):
-                unreadable += 1
+                trial = trial_of(decode_published(result), rules)
+            except (ValueError, TypeError, ArithmeticError, msgspec.MsgspecError):
+                unreadable += 1  # purged, or another program wrote it
                 continue
-            if rules.group_by and any(fact.leg.member_id is None for fact in published.facts):
-                fail(
-                    Exit.INPUT,
-                    f"{file}: group_by cannot be tried: {printable(trade_id)} lies under its own trade_id, and which "
-                    "records belong together is decided when they arrive. Remove group_by to try the rest",
-                )
-            trial = trial_of(published, rules)
             counts[trial.effect] += 1
             if trial.effect in listed:
                 listed[trial.effect].append(trial)
                 if len(listed[trial.effect]) >= 8 * (show + 1):
                     listed[trial.effect] = nsmallest(show, listed[trial.effect], key=_urgency)
     shown = {effect: nsmallest(show, trials, key=_urgency) for effect, trials in listed.items()}
-    if has_sources:
+    if differences(sources):
         say(f"{file}: its [sources] tables are not tried: records are judged as they were read when they arrived")
     if unreadable:
         say(f"{counted(unreadable, 'result')} cannot be read or were purged, and are not judged")
+    if grouping := counts[Effect.OTHER_GROUPING]:
+        say(
+            f"{counted(grouping, 'trade')} are not judged: which records belong together was decided by group_by when "
+            "they arrived, and these rules have another"
+        )
     if as_json:
         click.echo(json.dumps(_as_json(rules, counts, unreadable, shown), ensure_ascii=False))
     else:
         for line in _lines(rules, counts, shown):
             click.echo(printable(line))
-
-
-def _rules_of(file: Path) -> tuple[Rules, bool]:
-    """The rules of a file, and whether it has settings of sources."""
-    try:
-        rules, sources = parse_file(file.read_text(encoding="utf-8"))
-    except RulesError as error:
-        fail(Exit.INPUT, "\n".join(error.lines(str(file))))
-    except UnicodeDecodeError as error:
-        fail(Exit.INPUT, f"{file}: {error}: save it as UTF-8 text")
-    except OSError as error:
-        fail(Exit.INPUT, f"{file}: cannot be read ({error.strerror})")
-    return rules, bool(differences(sources))
 
 
 def _urgency(trial: Trial) -> tuple[int, bool, Any, str]:
@@ -135,18 +118,22 @@ def _lines(rules: Rules, counts: Counter[Effect], shown: dict[Effect, list[Trial
         f"rules   {stamp.name}",
         f"sha256  {stamp.sha256}",
         f"{counted(counts.total(), 'trade')}: {counts[Effect.OPENED]:,} would become breaks, "
-        f"{counts[Effect.CLOSED]:,} would be breaks no longer, {counts[Effect.CHANGED]:,} would have other reasons, "
-        f"{counts[Effect.NONE]:,} would stay the same",
+        f"{counts[Effect.CLOSED]:,} would no longer be breaks, {counts[Effect.CHANGED]:,} would have other reasons, "
+        f"{counts[Effect.UNCHANGED]:,} would keep their reasons",
     ]
     if counts[Effect.NOT_JUDGED]:
         lines.append(f"{counted(counts[Effect.NOT_JUDGED], 'late leg')} of closed trades: not judged again")
-    titles = {Effect.OPENED: "Would become breaks", Effect.CLOSED: "No longer breaks", Effect.CHANGED: "Other reasons"}
+    titles = {
+        Effect.OPENED: "Would become breaks",
+        Effect.CLOSED: "Would no longer be breaks",
+        Effect.CHANGED: "Would have other reasons",
+    }
     for effect, trials in shown.items():
         if trials:
             more = counts[effect] - len(trials)
             lines += ["", f"{titles[effect]}{f' (the first {len(trials)})' if more else ''}:"]
             lines += [
-                f"  {trial.trade_id}  {','.join(trial.before) or '-'} -> {','.join(trial.after) or '-'}"
+                f"  {trial.trade_id}  {','.join(trial.before) or 'no reason'} -> {','.join(trial.after) or 'no reason'}"
                 for trial in trials
             ]
     return lines

@@ -102,7 +102,7 @@ def remedies(sides: Sides, verdict: Verdict, rules: Rules) -> Iterator[Remedy]:
     failed = [check for check in verdict.checks if check.outcome is _FAIL]
     if execution is None or confirmation is None or len(failed) != len(verdict.reasons) or not failed:
         return  # a side is missing, or something else than a check is the reason
-    in_force = rules_of(rules, execution, confirmation, sides.contested | sides.several).rules
+    in_force = rules_of(rules, execution, confirmation, sides.contested | sides.differing).rules
     by_name = {rule.name: rule for rule in in_force.every}
     if sides.grouped and "quantity" in {check.name for check in failed}:
         return  # what the missing member says of the rest is unknown

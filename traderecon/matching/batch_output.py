@@ -102,9 +102,9 @@ class BatchOutput:
 
         None if a published result shows it, or if it was rejected: its group has too many.
 
-        A fact that is stored already is added again: of the write that stored it, or of another worker's late one, not
-        all may be there, and its trade must have its deadline. Received before the watermark, it is dated to it: it
-        gets a full grace. An unknown trade is closed if it may be a forgotten one.
+        A fact that is stored already is added again as it is stored: the write that stored it may have been cut off, or
+        have come late from another worker, and its trade must have its deadline. A new one that was received before the
+        watermark is dated to it: it gets a full grace. An unknown trade is closed if it may be a forgotten one.
         """
         journal_record, offset = record.value or b"", record.offset
         fact, trade = decode_fact(journal_record), self.trades.of(trade_id)
@@ -114,9 +114,13 @@ class BatchOutput:
             # A published result shows this fact, so it gives no new one.
             fact = msgspec.structs.replace(fact, origin=shown.fact.origin)
             self.trades.adopt(trade_id, shown, facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
+            orphans.forget(self.write_batch, trade_id)
             return None
         if existing and existing[-1].journal_offset >= offset:
+            again = next((row for row in existing if row.journal_offset == offset), None)
             existing = [row for row in existing if row.journal_offset < offset]
+            if again is not None:
+                return Incoming(again, encode_journal(again.fact)), existing
         if fact.origin.received_at_ns < self.watermark_ns:
             origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
             fact = msgspec.structs.replace(fact, origin=origin)

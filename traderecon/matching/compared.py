@@ -59,5 +59,5 @@ def _compare_terms(checks: Sequence[Check]) -> Compared:
 def _sent(leg: Execution | Confirmation | None, names: dict[str, str], sides: Sides) -> set[str]:
     if leg is None:
         return set()
-    contested = {field for source, field in sides.contested if source is leg.source}
+    contested = {field for source, field in sides.contested | sides.differing if source is leg.source}
     return {name for name, field in names.items() if getattr(leg, field) is not None or field in contested}

@@ -32,25 +32,35 @@ def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
 
     What was a group when it arrived stays one, whatever the rules are now.
     """
-    if rules.group_by or (facts and (facts[0].leg.member_id or facts[-1].leg.member_id) is not None):
+    if rules.group_by or _has_members(facts):
         return group_sides(facts, last_wins=rules.last_wins)
     return sides_of(facts, last_wins=rules.last_wins)
+
+
+def _has_members(facts: Sequence[Fact]) -> bool:
+    for fact in facts:  # noqa: SIM110  asked of every trade, and faster than ``any``
+        if fact.leg.member_id is not None:
+            return True
+    return False
 
 
 def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
     """The effective leg of each source, out of the facts of one group in any order.
 
-    The group waits from its last leg: a further fill gives it a further grace. So nothing in it is late.
+    The group waits from the first leg of its newest member: a further fill gives it a further grace, and an amendment
+    does not. So nothing in it is late.
     """
     members = {source: _members(facts, source, last_wins=last_wins) for source in Source}
     members[Source.PNL] = _of_standing(members[Source.PNL], members)
     contested: Contested = frozenset().union(*(side.contested for sides in members.values() for side in sides))
     legs: dict[Source, Leg | None] = {}
-    several: Contested = frozenset()
+    differing: Contested = frozenset()
     for source, sides in members.items():
         effective = [side.effective for side in sides if side.effective is not None]
         legs[source], unproven, different = _combined(effective)
-        contested, several = contested | unproven, several | different
+        contested, differing = contested | unproven, differing | different
+    if _lacks_snapshots(members):
+        differing |= {(Source.PNL, "pnl_impact")}
     execution, confirmation, pnl = legs[Source.EXECUTIONS], legs[Source.CONFIRMATIONS], legs[Source.PNL]
     ours, theirs = members[Source.EXECUTIONS], members[Source.CONFIRMATIONS]
     terms = [leg for leg in (execution, confirmation) if leg is not None and not isinstance(leg, PnlSnapshot)]
@@ -60,17 +70,17 @@ def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
         confirmation if isinstance(confirmation, Confirmation) else None,
         pnl if isinstance(pnl, PnlSnapshot) else None,
         contested,
-        max([fact.origin.received_at_ns for fact in facts], default=0),
+        max([side.since_ns for sides in members.values() for side in sides], default=0),
         0,
         len(terms) < 2 and all(cancels_nothing(side.legs) for side in (*ours, *theirs)),
         any(side.gap for sides in members.values() for side in sides),
-        tuple(leg for sides in members.values() if _are_several(sides) for side in sides for leg in _legs(side)),
+        tuple(leg for sides in members.values() for leg in _rivals(sides)),
         times[0] if times else None,
         None,
         _is_reinstated(ours, confirmation) or _is_reinstated(theirs, execution),
-        bool(contested) or any(map(has_attributes, terms)),
+        bool(contested or differing) or any(map(has_attributes, terms)),
         grouped=True,
-        several=several,
+        differing=differing,
     )
 
 
@@ -84,20 +94,30 @@ def _members(facts: Sequence[Fact], source: Source, *, last_wins: bool) -> list[
 
 
 def _of_standing(snapshots: list[Side], members: Mapping[Source, list[Side]]) -> list[Side]:
-    """The snapshots of members that are not cancelled; all of them if nothing else is left."""
+    """The snapshots of members that are not cancelled."""
     cancelled = {
         side.effective.member_id
         for source in (Source.EXECUTIONS, Source.CONFIRMATIONS)
         for side in members[source]
         if side.effective is not None and side.effective.kind is Kind.CANCEL
     }
-    standing = [it for it in snapshots if it.effective is None or it.effective.member_id not in cancelled]
-    return standing or snapshots
+    return [it for it in snapshots if it.effective is None or it.effective.member_id not in cancelled]
 
 
-def _are_several(sides: Sequence[Side]) -> bool:
-    """Whether the effective leg of a source is made of several legs."""
-    return len(sides) > 1 or any(side.rivals for side in sides)
+def _lacks_snapshots(members: Mapping[Source, list[Side]]) -> bool:
+    """Whether accounting booked some of our members, and not all: their sum is no profit of the group."""
+    legs = {source: [it.effective for it in members[source] if it.effective is not None] for source in members}
+    booked = {leg.member_id for leg in legs[Source.PNL]}
+    traded = {leg.member_id for leg in legs[Source.EXECUTIONS] if leg.kind is not Kind.CANCEL}
+    return not booked.isdisjoint(traded) and booked < traded
+
+
+def _rivals(sides: Sequence[Side]) -> tuple[Leg, ...]:
+    """The legs that the effective leg of a source is made of; none if it is one leg. A cancelled member is no part."""
+    standing = [it for it in sides if it.effective is not None and it.effective.kind is not Kind.CANCEL] or sides
+    if len(standing) == 1 and not standing[0].rivals:
+        return ()
+    return tuple(leg for side in standing for leg in _legs(side))
 
 
 def _legs(side: Side) -> tuple[Leg, ...]:
@@ -113,14 +133,14 @@ def _is_reinstated(sides: Sequence[Side], other: Leg | None) -> bool:
 def _combined(legs: Sequence[Leg]) -> tuple[Leg | None, Contested, Contested]:
     """One leg for those of one source, the fields in which they contradict each other, those in which they may differ.
 
-    A cancelled one is none.
+    Cancelled legs are left out.
     """
     standing = [leg for leg in legs if leg.kind is not Kind.CANCEL]
     if len(standing) < 2:
         return next(iter(standing or legs), None), frozenset(), frozenset()
     first = standing[0]
     contested: set[tuple[Source, str]] = set()
-    several: set[tuple[Source, str]] = set()
+    differing: set[tuple[Source, str]] = set()
     changes: dict[str, Any] = {
         "member_id": None,
         "version": max(leg.version for leg in standing),
@@ -129,14 +149,14 @@ def _combined(legs: Sequence[Leg]) -> tuple[Leg | None, Contested, Contested]:
     for field in CONTENT[first.source]:
         value = _COMBINE.get(field, _one_value)(standing, field)
         if value is None and _sent(standing, field):
-            (contested if field in _ONE_VALUE or field == "price" else several).add((first.source, field))
+            (contested if field in _ONE_VALUE or field == "price" else differing).add((first.source, field))
         changes[field] = value
     if not isinstance(first, PnlSnapshot):
         changes |= {
             "kind": Kind.NEW,
             "granularity": max(leg.granularity for leg in standing if not isinstance(leg, PnlSnapshot)),
         }
-    return msgspec.structs.replace(first, **changes), frozenset(contested), frozenset(several)
+    return msgspec.structs.replace(first, **changes), frozenset(contested), frozenset(differing)
 
 
 def _sent(legs: Iterable[Leg], field: str) -> bool:

@@ -1,6 +1,6 @@
 """A result: a verdict with its evidence and an id made from its content alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -11,6 +11,7 @@ from traderecon.records import (
     Break,
     Fact,
     LastPublished,
+    Leg,
     Outcome,
     Reason,
     Result,
@@ -24,6 +25,7 @@ from traderecon.records import (
 from traderecon.records.digest import sha256
 from traderecon.records.results import Resolution
 
+_MANY = 20
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -104,7 +106,9 @@ def _break(trade_id: str, verdict: Verdict, last_published: LastPublished | None
 
 def _effective(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:
     """For each fact, whether the effective leg of its source is made of it."""
-    effective = [leg for source in Source for leg in sides.effective(source)]
+    effective: Collection[Leg] = [leg for source in Source for leg in sides.effective(source)]
     if len(effective) == len(facts):
         return (True,) * len(facts)
+    if len(facts) > _MANY:
+        effective = frozenset(effective)
     return tuple(fact.leg in effective for fact in facts)

@@ -42,7 +42,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     ``version_gap``: a version below an effective one is missing. ``rivals`` are the legs that were merged into an
     effective leg. ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
     ``have_attributes``: a side sent an attribute, or contradicts itself. ``grouped``: see ``matching.groups``;
-    ``several``: the fields that the members of a group may differ in, and do.
+    ``differing``: the fields that the members of a group may differ in, and do.
     """
 
     execution: Execution | None
@@ -59,7 +59,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     reinstated: bool = False
     have_attributes: bool = False
     grouped: bool = False
-    several: Contested = _NONE
+    differing: Contested = _NONE
 
     @property
     def combined(self) -> tuple[Leg, ...]:

@@ -5,14 +5,17 @@
 Every grace is over, as in a batch. Nothing is published or stored. Source: DOMAIN.md F32.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from traderecon.matching.lifecycle import judge_trade
-from traderecon.records import Assessment, Reason, State
+from traderecon.records import Assessment, Fact, Reason, State
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.result_message import PublishedResult
 from traderecon.records.words import Word
 from traderecon.rules import Rules
+from traderecon.rules.rules import GroupField
 
 
 class Effect(Word):
@@ -24,10 +27,12 @@ class Effect(Word):
     """It would be a break no longer."""
     CHANGED = "changed"
     """It would stay a break, for other reasons."""
-    NONE = "none"
-    """Its reasons would stay the same."""
+    UNCHANGED = "unchanged"
+    """Its reasons would stay the same; its severity may not."""
     NOT_JUDGED = "not_judged"
     """It is a late leg of a closed trade: what it was compared with is gone."""
+    OTHER_GROUPING = "other_grouping"
+    """It is no group and the rules have groups, or it is one of another field."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -45,13 +50,25 @@ def trial_of(published: PublishedResult, rules: Rules) -> Trial:
     before = published.last.reasons
     if Reason.ORPHAN_LATE in before:
         return Trial(published.trade_id, Effect.NOT_JUDGED, before, before)
+    if _is_grouped_otherwise(published.facts, rules):
+        return Trial(published.trade_id, Effect.OTHER_GROUPING, before, before)
     judgement = judge_trade(published.facts, FOREVER_NS, rules)
     after, assessment = judgement.verdict.reasons, judgement.assessment
     effect = _effect(published.last.state, judgement.verdict.state, changed=before != after)
     return Trial(published.trade_id, effect, before, after, assessment)
 
 
+def _is_grouped_otherwise(facts: Sequence[Fact], rules: Rules) -> bool:
+    """Whether these facts would lie under other ids by these rules."""
+    if not rules.group_by:
+        return any(fact.leg.member_id is not None for fact in facts)
+    if any(fact.leg.member_id is None for fact in facts):
+        return True
+    by_order = all(getattr(fact.leg, "order_id", fact.leg.trade_id) == fact.leg.trade_id for fact in facts)
+    return rules.group_by is GroupField.ORDER_ID and not by_order
+
+
 def _effect(before: State, after: State, *, changed: bool) -> Effect:
     if before.is_break != after.is_break:
         return Effect.OPENED if after.is_break else Effect.CLOSED
-    return Effect.CHANGED if changed else Effect.NONE
+    return Effect.CHANGED if changed else Effect.UNCHANGED

@@ -69,7 +69,7 @@ def _judge_pair(
     pnl = sides.pnl
     overrides: Mapping[str, Override] = {}
     if rules.overrides:
-        rules, overrides = rules_of(rules, execution, confirmation, sides.contested | sides.several)
+        rules, overrides = rules_of(rules, execution, confirmation, sides.contested | sides.differing)
     run: tuple[Rule, ...] = rules.checks
     if sides.have_attributes:
         run = (*run, *_sent_attributes(execution, confirmation, sides, rules))
@@ -109,7 +109,7 @@ def _sent_attributes(
         for rule in rules.attributes
         if getattr(execution, rule.name) is not None
         or getattr(confirmation, rule.name) is not None
-        or rule.operands & (sides.contested | sides.several)
+        or rule.operands & (sides.contested | sides.differing)
     ]
 
 
@@ -119,8 +119,8 @@ def _unless_contested(run: Sequence[Rule], checks: Sequence[Check], sides: Sides
         [
             _not_checked(rule, "the legs contradict themselves")
             if _contested_operands_of(rule, sides)
-            else _not_checked(rule, "the members have several values")
-            if rule.operands & sides.several
+            else _not_checked(rule, "the members have several values, or some of them none")
+            if rule.operands & sides.differing
             else check
             for rule, check in zip(run, checks, strict=True)
         ]
@@ -196,7 +196,7 @@ def waits_for(sides: Sides) -> Source:
     ours, theirs = execution.quantity, confirmation.quantity
     if sides.grouped and ours is not None and theirs is not None and ours != theirs:
         return Source.EXECUTIONS if ours.copy_abs() < theirs.copy_abs() else Source.CONFIRMATIONS
-    return Source.PNL
+    return Source.CONFIRMATIONS if sides.grouped and sides.pnl is not None else Source.PNL
 
 
 def _grace_over(sides: Sides, watermark_ns: int, rules: Rules) -> bool:

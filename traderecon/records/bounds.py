@@ -20,7 +20,7 @@ FACTS_PER_SIDE = RIVALS + 1
 FACTS_PER_GROUP = 1_000
 """So many records of a group and a source are compared; a worker rejects every further one."""
 GROUP_BYTES = 2_500_000
-"""As JSON, the legs of a group have at most so many bytes: a result has all of them, and must fit into a record."""
+"""The legs of a group take at most this many bytes as JSON: a result has all of them, and must fit into a record."""
 
 
 def outranked(facts: Sequence[Fact]) -> set[int]:

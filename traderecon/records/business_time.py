@@ -8,18 +8,26 @@ All times are seconds since 1970, UTC. A day without the hour in which the desk 
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from traderecon.records.instants import NS_PER_S
 
-S_PER_MINUTE, S_PER_HOUR, S_PER_DAY = 60, 3_600, 86_400
+S_PER_HOUR = 3_600
 MINUTES_PER_DAY = 1_440
-MOST_HOLIDAYS = 400
-"""Days of holidays that a break takes along: more than a year from its first leg on."""
+SHORTEST_MINUTES = 60
+HOLIDAY_DAYS = 400
+"""For so many days a break takes the holidays along, from its first leg on."""
+MOST_DATES = 10_000
+DayOfWeek = Annotated[int, msgspec.Meta(ge=1, le=7)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = date(9998, 12, 31)
+
+
+class UnknownZone(ValueError):
+    """This machine does not know the zone of a calendar."""
 
 
 class Calendar(msgspec.Struct, frozen=True):
@@ -29,15 +37,24 @@ class Calendar(msgspec.Struct, frozen=True):
     """
 
     zone: str
-    opens: int
-    closes: int
-    days: tuple[int, ...] = (1, 2, 3, 4, 5)
-    holidays: tuple[str, ...] = ()
+    opens: Annotated[int, msgspec.Meta(ge=0)]
+    closes: Annotated[int, msgspec.Meta(le=MINUTES_PER_DAY)]
+    days: Annotated[tuple[DayOfWeek, ...], msgspec.Meta(min_length=1, max_length=7)] = (1, 2, 3, 4, 5)
+    holidays: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_DATES)] = ()
+
+    def __post_init__(self) -> None:
+        if self.closes - self.opens < SHORTEST_MINUTES:
+            raise ValueError(f"a day from {self.opens} to {self.closes} is shorter than {SHORTEST_MINUTES} minutes")
+
+    @property
+    def hours_of_a_year(self) -> int:
+        """About as many business hours as a year has; a break takes the holidays of so many along."""
+        return len(self.days) * (self.closes - self.opens) * 50 // 60
 
     def from_time(self, instant_ns: int) -> "Calendar":
         """The calendar with the holidays of the days from a time on, a little more than a year of them."""
         first = _day_of(instant_ns // NS_PER_S, ZoneInfo(self.zone)) - timedelta(days=1)
-        last = min(first, _LAST_DAY - timedelta(days=MOST_HOLIDAYS)) + timedelta(days=MOST_HOLIDAYS)
+        last = min(first, _LAST_DAY - timedelta(days=HOLIDAY_DAYS)) + timedelta(days=HOLIDAY_DAYS)
         kept = tuple([day for day in self.holidays if first.isoformat() <= day <= last.isoformat()])
         return msgspec.structs.replace(self, holidays=kept)
 
@@ -65,7 +82,11 @@ def after_business_hours(calendar: Calendar, start_s: int, hours: int) -> int:
 
 def _windows(calendar: Calendar, start_s: int) -> Iterator[tuple[int, int]]:
     """The opening hours of each business day, from the day before a time on."""
-    zone, closed = ZoneInfo(calendar.zone), frozenset(calendar.holidays)
+    try:
+        zone = ZoneInfo(calendar.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UnknownZone(f"{calendar.zone!r} is no time zone here") from None
+    closed = frozenset(calendar.holidays)
     day = _day_of(start_s, zone) - timedelta(days=1)
     while day < _LAST_DAY:
         if day.isoweekday() in calendar.days and day.isoformat() not in closed:

@@ -158,7 +158,7 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.CANCEL_UNKNOWN_TRADE: ReasonInfo(_HIGH, 99, None, "MCAN", "a cancel for an unknown trade"),
     Reason.AMBIGUOUS_MATCH: ReasonInfo(_MEDIUM, 99, None, "NMAS", "several partners fit equally well"),
     Reason.GROUP_PENDING: ReasonInfo(
-        _MEDIUM, 99, None, "NMAS", "a group differs, and a record of it may be on its way"
+        _MEDIUM, 99, None, "NMAS", "a group waits, since its sides differ; no result has it"
     ),
     Reason.ORPHAN_LATE: ReasonInfo(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed"),
     Reason.RECONCILED_ROW_CHANGED: ReasonInfo(_HIGH, 99, None, "OTHR", "a row marked reconciled has changed"),
@@ -246,7 +246,7 @@ REJECT_MEANINGS: dict[RejectCode, str] = {
     RejectCode.SCHEMA_INVALID: "A field has the wrong type, or the row does not match the header.",
     RejectCode.SCHEMA_UNSUPPORTED: "The record has a newer schema than this version supports.",
     RejectCode.FIELD_MISSING: "A required field is empty.",
-    RejectCode.KEY_MISSING: "The record has no trade_id.",
+    RejectCode.KEY_MISSING: "The record has no trade_id, or lacks the field that the rules group by.",
     RejectCode.KEY_INVALID: "The trade_id is too long or contains control characters.",
     RejectCode.VALUE_NOT_FINITE: "A number is NaN or infinite.",
     RejectCode.VALUE_OUT_OF_RANGE: "A number is too large, or a quantity is not above zero.",

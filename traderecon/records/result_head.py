@@ -23,6 +23,7 @@ SHOWN_CHARACTERS = 100
 
 _AMOUNT = re.compile(rf"-?\d{{1,{INTEGER_DIGITS}}}(?:\.\d{{1,{FRACTION_DIGITS}}})?", re.ASCII)
 _STAKE = re.compile(r"\d{1,60}(?:\.\d{1,60})?", re.ASCII)
+_TOTAL = re.compile(r"-?\d{1,60}(?:\.\d{1,60})?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NS_PER_US = 1_000
@@ -189,6 +190,16 @@ def require_publishable(head: ResultHead) -> None:
                 f"trade {trade_id!r} has the amount {text[:SHOWN_CHARACTERS]!r}, not a number of at most "
                 f"{INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
             )
+    _require_totals(head)
     stake = None if head.at_stake is None else head.at_stake.amount
     if stake is not None and not _STAKE.fullmatch(stake):
         raise ValueError(f"trade {trade_id!r} has the stake {stake[:SHOWN_CHARACTERS]!r}, not a number of zero or more")
+
+
+def _require_totals(head: ResultHead) -> None:
+    """ValueError: what the legs of a group add up to is no number of a bounded size."""
+    combined = head.combined or HeadCombined()
+    for total in (combined.executions, combined.broker_confirmations):
+        for text in (None, None) if total is None else (total.quantity, total.price):
+            if text is not None and not _TOTAL.fullmatch(text):
+                raise ValueError(f"trade {head.trade_id!r} has the total {text[:SHOWN_CHARACTERS]!r}, not a number")

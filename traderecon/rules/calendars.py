@@ -19,12 +19,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from traderecon.records.business_time import Calendar
+from traderecon.records.business_time import SHORTEST_MINUTES, Calendar
 from traderecon.records.words import Word
 
 YEARS = range(2015, 2046)
 """The years of a market's holidays; before and after them it has none."""
-SHORTEST_MINUTES = 60
 _TIME = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d|24:00")
 
 

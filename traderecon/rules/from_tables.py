@@ -88,8 +88,9 @@ class Reader:
             )
             self._refuse(("pnl_required",), text)
         grace_ns = self._grace_ns(file.grace_seconds, ("grace_seconds",))
+        calendar = self._calendar(file.calendar)
         for index, row in enumerate(file.severity):
-            if (found := problem(row)) is not None:
+            if (found := problem(row, calendar or None)) is not None:
                 self._refuse(("severity", index), f"row {index + 1} of severity: {found}")
         return Rules(
             name=file.name.strip(),
@@ -102,7 +103,7 @@ class Reader:
             overrides=self._overrides(file, [*checks, *attributes]) or msgspec.UNSET,
             last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
             group_by=file.group_by or msgspec.UNSET,
-            calendar=self._calendar(file.calendar),
+            calendar=calendar,
         )
 
     def _calendar(self, table: CalendarTable | None) -> Calendar | msgspec.UnsetType:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from traderecon.records import Reason, Severity, Stake
+from traderecon.records.business_time import Calendar
 from traderecon.records.codes import GIVEN, worst_severity
 from traderecon.records.currencies import currency_code
 
@@ -81,7 +82,7 @@ def urgency(table: Sequence[SeverityRow], reasons: tuple[Reason, ...], stake: St
     return Urgency(severity, min(later, key=lambda step: (step[0], step[1].rank), default=None))
 
 
-def problem(row: SeverityRow) -> str | None:
+def problem(row: SeverityRow, calendar: Calendar | None = None) -> str | None:
     """What is wrong with a row; None if nothing is."""
     amounts = (row.stake_at_least, row.stake_below)
     if any(amount is not None and (not amount.is_finite() or amount < 0) for amount in amounts):
@@ -96,6 +97,8 @@ def problem(row: SeverityRow) -> str | None:
         return f"no stake is at least {row.stake_at_least} and below {row.stake_below}"
     if row.open_hours is not None and row.open_hours < 1:
         return f"open_hours is {row.open_hours}: write 1 or more"
+    if row.open_hours is not None and calendar is not None and row.open_hours > (most := calendar.hours_of_a_year):
+        return f"open_hours is {row.open_hours}: write {most} or less, the business hours of a year"
     if row.open_hours is not None and row.open_hours > LONGEST_HOURS:
         return f"open_hours is {row.open_hours}: write {LONGEST_HOURS} or less, ten years"
     return None

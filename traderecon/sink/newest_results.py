@@ -15,8 +15,8 @@ def count(engine: Engine) -> int:
         return int(connection.execute(select(func.count()).select_from(results)).scalar_one())
 
 
-def newest_results(engine: Engine) -> Iterator[tuple[str, bytes]]:
-    """Each trade with its newest result, by trade_id; empty for one that was purged.
+def newest_results(engine: Engine) -> Iterator[bytes]:
+    """The newest result of each trade, by trade_id; empty for one that was purged.
 
     Each page is a transaction of its own: a worker may write meanwhile.
     """
@@ -33,8 +33,8 @@ def newest_results(engine: Engine) -> Iterator[tuple[str, bytes]]:
         page = query if after is None else query.where(results.c.trade_id > after)
         with engine.connect() as connection:
             rows = connection.execute(page).all()
-        for trade_id, result in rows:
-            yield trade_id, result.encode() if isinstance(result, str) else bytes(result or b"")
+        for _, result in rows:
+            yield result.encode() if isinstance(result, str) else bytes(result or b"")
         if len(rows) < TRADES_PER_PAGE:
             return
         after = rows[-1][0]

@@ -67,7 +67,7 @@ class TooManyRows(Exception):
 class Queries:
     """Reads the database of ``engine``; the calls block. Every read is one short transaction.
 
-    ``calendar``: in whose business time breaks age; None: all of it.
+    ``calendar``: breaks age in its business time; None: all the time.
 
     A stream is many of them: between two pages it holds neither a transaction nor a connection.
     """
@@ -227,10 +227,13 @@ class Queries:
                 if break_ is not None
                 else []
             )
+        row, break_row = _decode_row(TradeRow, trade), None if break_ is None else _decode_row(BreakRow, break_)
+        if break_row is not None and row.severity is not None:  # it may have become more urgent with age
+            row = msgspec.structs.replace(row, severity=break_row.severity)
         return Trade(
-            _decode_row(TradeRow, trade),
+            row,
             tuple(_decode_row(HistoryRow, row) for row in history),
-            None if break_ is None else _decode_row(BreakRow, break_),
+            break_row,
             tuple(_decode_row(BreakEventRow, row) for row in events),
             total,
         )
