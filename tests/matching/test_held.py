@@ -320,3 +320,38 @@ def test_a_changelog_write_that_is_cut_off_breaks_no_trade(tmp_path: Path, share
         published, _ = asyncio.run(play(tmp_path / str(write), [write]))
         assert breaks(published) == set(), write
         assert states(published) == states(plain)
+
+
+def test_a_source_that_comes_and_goes_holds_no_trade_beyond_its_latest_time(tmp_path: Path) -> None:
+    """Each silence is shorter than the limit, and the trade is in no burst."""
+    rules = msgspec.structs.replace(FOUNDING, grace_ns=20 * NS_PER_S)
+
+    def in_bursts(due_s: float) -> float:
+        return due_s if not 100 <= due_s < 260 else 140 + (due_s - 100) // 40 * 40 + due_s % 40 / 40
+
+    arrivals = [
+        arrival
+        for arrival in trades(300, every_s=1, confirmed=in_bursts)
+        if (arrival.leg.trade_id, arrival.leg.source) != ("T105", "broker_confirmations")
+    ]
+    published = run(tmp_path, Journal().write(arrivals, 400), rules=rules, limit_s=60, floor_s=5)
+    assert breaks(published) == {"T105"}
+    (result,) = [result for result in published if result.trade_id == "T105"]
+    assert 105 + 20 + 60 + 20 <= result.at_s <= 105 + 20 + 60 + 20 + BATCH
+
+
+def test_a_trade_that_was_decided_is_not_held(tmp_path: Path) -> None:
+    """It was cancelled on both sides before the outage, and our side stands again during it."""
+    outage_s = outage(100, 400)
+    again = [
+        Arrival(50, ours(trade_id="R1")),
+        Arrival(51, theirs(trade_id="R1")),
+        Arrival(52, ours(trade_id="R1", kind=Kind.CANCEL, version=2)),
+        Arrival(53, theirs(trade_id="R1", kind=Kind.CANCEL, version=2)),
+        Arrival(150, ours(trade_id="R1", version=3)),
+    ]
+    published = run(tmp_path, Journal().write([*trades(800, confirmed=outage_s), *again], 600))
+    newest = [result for result in published if result.trade_id == "R1"][-1]
+    assert newest.reasons == (Reason.CANCELLED_ONE_SIDE,)
+    assert newest.at_s <= 150 + 60 + BATCH
+    assert breaks(published) - {"R1"} == set()

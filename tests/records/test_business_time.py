@@ -93,3 +93,4 @@ def test_a_calendar_of_another_program_is_bounded() -> None:
 def test_the_years_end() -> None:
     last_s = at("9998-12-01T00:00", "UTC")
     assert after_business_hours(NEW_YORK, last_s, 87_600) < at("9999-01-01T00:00", "UTC")
+    assert business_s(NEW_YORK, last_s, 10**12) == business_s(NEW_YORK, last_s, 10**13) > 0

@@ -71,6 +71,12 @@ def test_what_is_wrong_is_refused(text: str, error: str) -> None:
     assert error in str(found.value)
 
 
+def test_business_hours_stay_within_the_holidays_that_a_break_takes_along() -> None:
+    with pytest.raises(RulesError, match="open_hours is 2501: write 2500 or less, the business hours of a year"):
+        parse_rules(DESK.replace("open_hours = 2", "open_hours = 2501"))
+    assert parse_rules(DESK.replace("open_hours = 2", "open_hours = 2500"))
+
+
 def test_a_break_of_friday_evening_becomes_urgent_after_two_business_hours() -> None:
     friday = datetime(2025, 7, 25, 20, tzinfo=ZoneInfo("America/New_York"))
     opened_ns = int(friday.timestamp()) * NS_PER_S
