@@ -22,8 +22,8 @@ def forget(write_batch: TableBatch, trade_id: bytes) -> None:
     write_batch.delete(PREFIX + trade_id)
 
 
-def received_before(write_batch: TableBatch, before_ns: int) -> Iterator[bytes]:
+def received_by(write_batch: TableBatch, by_ns: int) -> Iterator[bytes]:
     """The trades whose snapshot was received by a time, by id."""
     for key, value in write_batch.scan(PREFIX):
-        if int(value) <= before_ns:
+        if int(value) <= by_ns:
             yield key[len(PREFIX) :]

@@ -3,9 +3,9 @@
     existing facts, last published result, a fact             -> join   -> TradeStep
     existing facts, last published result, a later watermark  -> expire -> TradeStep
 
-Every fact that joins a decided trade gives a result, so the newest result holds every fact. Time gives at most one
-result: it ends the waiting. The last published result is an argument and never recomputed, since the rules may have
-changed since.
+Every fact that joins a decided trade gives a result, so the newest result holds every fact: at once, or, where the
+trade waits again (one side was reinstated, a group got a further member), when that grace expires. The last published
+result is an argument and never recomputed, since the rules may have changed since.
 """
 
 from collections.abc import Sequence

@@ -112,8 +112,8 @@ class StatusReport:
 
     def _orphans(self, output: BatchOutput) -> Iterator[str]:
         """The trades of which a grace after their snapshot nothing else has arrived."""
-        before_ns = output.watermark_ns - max(self._terms.graces_ns.values())
-        return (trade_id.decode() for trade_id in orphans.received_before(output.write_batch, before_ns))
+        by_ns = output.watermark_ns - max(self._terms.graces_ns.values())
+        return (trade_id.decode() for trade_id in orphans.received_by(output.write_batch, by_ns))
 
     def _silent_sources(
         self, output: BatchOutput, silent: Mapping[str, int], held_for: Mapping[str, _HeldFor]

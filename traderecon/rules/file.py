@@ -44,14 +44,15 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
 from traderecon.rules.from_tables import Reader, inherit
 from traderecon.rules.positions import Path, Position, Positions
 from traderecon.rules.rules import Rules
-from traderecon.rules.tables import FileTable
+from traderecon.rules.severity import SeverityRow
+from traderecon.rules.tables import FileTable, TimestampTable, ToleranceTable
 from traderecon.rules.wording import Finding, explain, spoken
 
 AnyTable = TypeVar("AnyTable", bound=msgspec.Struct)
@@ -62,8 +63,10 @@ _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)
 _AMOUNT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _AMOUNTS = frozenset(
     {
-        *("absolute", "percent", "basis_points", "at_most", "ticks", "tick", "below", "above"),
-        *("tolerance_ms", "stake_at_least", "stake_below", "grace_seconds"),
+        field.name
+        for table in (FileTable, ToleranceTable, TimestampTable, SeverityRow)
+        for field in msgspec.structs.fields(table)
+        if Decimal in (field.type, *get_args(field.type))
     }
 )
 """The names whose text is a number."""
