@@ -19,6 +19,7 @@ from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.rules import FOUNDING
 from traderecon.tables import activities
+from traderecon.tables import held as held_rows
 
 BATCH = 50
 MISSING = (Reason.MISSING_CONFIRMATION,)
@@ -355,3 +356,36 @@ def test_a_trade_that_was_decided_is_not_held(tmp_path: Path) -> None:
     assert newest.reasons == (Reason.CANCELLED_ONE_SIDE,)
     assert newest.at_s <= 150 + 60 + BATCH
     assert breaks(published) - {"R1"} == set()
+
+
+def test_the_incident_opens_with_the_silence_not_with_the_first_held_trade(tmp_path: Path) -> None:
+    """A confirmation every half second: 30 s without one is a silence, and the grace is twice that."""
+    opened: list[tuple[int, int]] = []
+
+    async def play() -> None:
+        async with matching_on(tmp_path) as matching:
+            for batch in journal.batches(5):
+                await matching.read([batch])
+                if matching.incidents() and not opened:
+                    opened.append((matching.at_s, len(matching.keys(held_rows.PREFIX))))
+
+    journal = Journal().write([*trades(800, confirmed=outage(300, 360))], 450)
+    asyncio.run(play())
+    ((at_s, holding),) = opened
+    assert 330 <= at_s <= 336
+    assert holding == 0
+
+
+def test_nobody_waits_for_the_executions_after_the_last_of_a_day(tmp_path: Path) -> None:
+    """Confirmations go on for a while: that is no silence of anybody."""
+    opened: list[dict[str, str]] = []
+
+    async def play() -> None:
+        async with matching_on(tmp_path) as matching:
+            for batch in journal.batches(50):
+                await matching.read([batch])
+                opened.append(matching.incidents())
+
+    journal = Journal().write([*trades(800, confirmed=lambda due_s: due_s + 45)], 600)
+    asyncio.run(play())
+    assert not any(opened)

@@ -82,6 +82,18 @@ def test_a_group_is_as_large_as_its_sum() -> None:
         assert decode_head(encode_result(result)).size.notional == notional
 
 
+@pytest.mark.parametrize("total", ["1E999999", "9" * 61, "many"])
+def test_a_total_that_is_no_bounded_number_is_foreign(total: str) -> None:
+    rules = parse_rules('name = "orders"\ngroup_by = "order_id"')
+    fills = [ours(member_id="F1"), ours(member_id="F2")]
+    published = encode_result(result_of(judge_trade(arrived(*fills), FOREVER_NS, rules), rules.stamp()))
+    result = json.loads(published)
+    require_publishable(decode_head(published))
+    result["combined"]["executions"]["quantity"] = total
+    with pytest.raises(ValueError, match=r"trade 'T1' has the total '[^']{1,100}', not a number"):
+        require_publishable(decode_head(json.dumps(result)))
+
+
 def test_every_result_of_an_earlier_version_is_accepted() -> None:
     values: list[bytes | str] = []
     for name in ("mismatch", "reconciled"):

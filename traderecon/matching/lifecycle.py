@@ -54,7 +54,7 @@ class WaitingFor(Word):
     PNL = "pnl"
 
 
-_WAITING_FOR = {
+WAITING_FOR = {
     Source.EXECUTIONS: WaitingFor.EXECUTION,
     Source.CONFIRMATIONS: WaitingFor.CONFIRMATION,
     Source.PNL: WaitingFor.PNL,
@@ -133,7 +133,7 @@ def is_undecided(existing: Sequence[IdentifiedFact], last_published: LastPublish
 
 def waiting_for(sides: Sides) -> WaitingFor:
     """What a trade with at least one execution or confirmation waits for."""
-    return _WAITING_FOR[waits_for(sides)]
+    return WAITING_FOR[waits_for(sides)]
 
 
 def due_ns(judgement: Judgement, rules: Rules) -> int | None:

@@ -134,8 +134,9 @@ def silent_since_ns(name: str, activities: Mapping[str, Activity]) -> int:
 
 
 def states_of(activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> Mapping[str, SourceState]:
-    """The state of each source at ``now_ns``, the watermark."""
-    return {name: _state_of(name, activities, now_ns, terms) for name in activities}
+    """The state of each source at ``now_ns``, the watermark; one that a later version knows has none."""
+    known = [name for name in activities if name.partition("/")[0] in _COUNTERPARTS]
+    return {name: _state_of(name, activities, now_ns, terms) for name in known}
 
 
 def awaited(sides: Sides, verdict: Verdict) -> Source | None:

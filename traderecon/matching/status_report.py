@@ -6,12 +6,13 @@ watermark, deadlines, held trades, activities  ->  PartitionStatus for ``standin
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import islice
 from time import monotonic
 from typing import Any, NamedTuple
 
 from traderecon.matching.batch_output import BatchOutput
 from traderecon.matching.clocks import Clocks
-from traderecon.matching.lifecycle import WaitingFor
+from traderecon.matching.lifecycle import WAITING_FOR, WaitingFor
 from traderecon.matching.silence import SilenceTerms, SourceState, counterpart_speaks, silent_since_ns
 from traderecon.records import Hint
 from traderecon.records.instants import NS_PER_S, iso
@@ -23,6 +24,8 @@ from traderecon.transport.incidents import Kind
 
 STATUS_INTERVAL_S = 2
 """How often a partition reports its status: by log time, or by the wall clock while log time stands still."""
+WAITING_ASKED = 1_000
+"""So many waiting trades are asked whether they wait for a silent source."""
 OLDEST_SHOWN = 100
 """How many waiting trades the status of a partition lists: held ones, then those whose grace expires first."""
 HELD_SHOWN = 50
@@ -60,7 +63,7 @@ class StatusReport:
         self._watermark_ns = max(self._watermark_ns, output.watermark_ns)
         silences, partition = output.silences, output.batch.partition
         silent, holding = self._silent.get(partition, {}), silences.holding
-        if silent or holding:
+        if silent or holding or any(state.silent for state in silences.states.values()):
             self._silent[partition] = silent = self._silent_now(output, silent)
             self._report_incidents()
         due_ns, due_s = self._next.get(partition, (0, 0.0))
@@ -70,9 +73,9 @@ class StatusReport:
             self._clocks.forget()
 
     def _silent_now(self, output: BatchOutput, before: Mapping[str, int]) -> Mapping[str, int]:
-        """Since when each source has been silent that holds trades, or did and whose counterpart still goes on.
+        """Since when each source is silent that holds trades, or that they wait for while its counterpart goes on.
 
-        A silence that holds nothing matters to nobody: confirmations may go on after the last execution of a day.
+        A silence that nobody waits for matters to nobody: confirmations may go on after the last execution of a day.
         """
         activities, now_ns, floor_ns = output.silences.activities, output.watermark_ns, self._terms.floor_ns
         return {
@@ -81,7 +84,10 @@ class StatusReport:
             if state.silent
             and (
                 name in output.silences.holding
-                or (name in before and counterpart_speaks(name, activities, now_ns, floor_ns))
+                or (
+                    (name in before or _is_waited_for(output.write_batch, name))
+                    and counterpart_speaks(name, activities, now_ns, floor_ns)
+                )
             )
         }
 
@@ -177,6 +183,17 @@ class StatusReport:
             f"{name} has been silent since {iso(since_ns)}, although the other side has not. {waiting} Find out why it "
             "does not send."
         )
+
+
+def _is_waited_for(write_batch: TableBatch, name: str) -> bool:
+    """Whether a trade within its grace waits for the topic of a source, among those that are due first.
+
+    Nobody waits for a source that a later version knows.
+    """
+    topic = name.partition("/")[0]
+    wanted = next((waiting_for for source, waiting_for in WAITING_FOR.items() if source == topic), None)
+    due_first = islice(deadlines.all_deadlines(write_batch), WAITING_ASKED)
+    return any(deadline.waiting_for == wanted for deadline in due_first)
 
 
 def _held_for(write_batch: TableBatch) -> tuple[Mapping[str, _HeldFor], list[WaitingTrade]]:
