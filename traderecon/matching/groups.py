@@ -32,16 +32,13 @@ def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
 
     What was a group when it arrived stays one, whatever the rules are now.
     """
-    if rules.group_by or _has_members(facts):
-        return group_sides(facts, last_wins=rules.last_wins)
-    return sides_of(facts, last_wins=rules.last_wins)
-
-
-def _has_members(facts: Sequence[Fact]) -> bool:
-    for fact in facts:  # noqa: SIM110  asked of every trade, and faster than ``any``
-        if fact.leg.member_id is not None:
-            return True
-    return False
+    if rules.group_by is msgspec.UNSET:
+        for fact in facts:  # asked of every trade: neither a call nor a truth value of UNSET
+            if fact.leg.member_id is not None:
+                break
+        else:
+            return sides_of(facts, last_wins=rules.last_wins)
+    return group_sides(facts, last_wins=rules.last_wins)
 
 
 def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:

@@ -80,7 +80,7 @@ def result_of(
         event_time_ns=judgement.sides.event_time_ns,
         compared=compare_fields(judgement.sides, judgement.verdict.checks),
         assessment=judgement.assessment,
-        combined=judgement.sides.combined,
+        combined=judgement.sides.combined if judgement.sides.grouped else (),
     )
 
 

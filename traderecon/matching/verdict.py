@@ -43,24 +43,26 @@ def judge_facts(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdi
 
 
 def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
-    """Judge the effective legs of a trade. A group whose sides disagree waits, since a member may be on its way."""
-    verdict = _judge(sides, watermark_ns, rules)
-    if sides.grouped and verdict.state is State.MISMATCHED and not _grace_over(sides, watermark_ns, rules):
-        return _GROUP_PENDING
-    return verdict
-
-
-def _judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
+    """Judge the effective legs of a trade."""
     execution, confirmation = sides.execution, sides.confirmation
     if execution is not None and confirmation is not None:
         if execution.kind is _CANCEL or confirmation.kind is _CANCEL:
             if sides.reinstated and not _grace_over(sides, watermark_ns, rules):
                 return _PENDING
-            return _judge_cancelled(sides, rules, both=execution.kind is confirmation.kind)
-        return _judge_pair(execution, confirmation, sides, watermark_ns, rules)
+            verdict = _judge_cancelled(sides, rules, both=execution.kind is confirmation.kind)
+        else:
+            verdict = _judge_pair(execution, confirmation, sides, watermark_ns, rules)
+        return _unless_waiting(verdict, sides, watermark_ns, rules) if sides.grouped else verdict
     if (execution or confirmation) is None or not _grace_over(sides, watermark_ns, rules):
         return _PENDING
     return _judge_one_sided(sides, rules)
+
+
+def _unless_waiting(verdict: Verdict, sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
+    """The verdict on a group; while its sides disagree it waits, since a member may be on its way."""
+    if verdict.state is State.MISMATCHED and not _grace_over(sides, watermark_ns, rules):
+        return _GROUP_PENDING
+    return verdict
 
 
 def _judge_pair(
