@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import msgspec
 
@@ -24,9 +23,8 @@ from traderecon.rules import Rules
 from traderecon.rules.positions import Path
 from traderecon.rules.tables import Table
 from traderecon.rules.wording import Finding, spoken
+from traderecon.rules.zones import zone_problem
 
-_NOT_ZONES = frozenset({"localtime", "posixrules", "Factory"})
-"""Names in a system's zone database that mean something else on another machine, or nothing."""
 _NAME = re.compile(r"\S(?:.{0,98}\S)?")
 _MINOR_UNIT = re.compile(r"([A-Z]{3}) ?/ ?(10{1,9})")
 
@@ -143,14 +141,8 @@ class Reader:
         return settings
 
     def _check_zone(self, zone: str, path: Path) -> None:
-        try:
-            if zone in _NOT_ZONES:
-                raise ZoneInfoNotFoundError
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            hint = _question(zone, available_timezones() - _NOT_ZONES)
-            text = f"{spoken(path)} is {zone!r}{hint}: write a name of the IANA database, as in America/New_York"
-            self._refuse(path, text)
+        if (problem := zone_problem(zone)) is not None:
+            self._refuse(path, f"{spoken(path)} {problem}")
 
     def _date_forms(self, names: tuple[str, ...], path: Path) -> tuple[DateForm, ...]:
         known = {form.value: form for form in DateForm}

@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from assessed import assessed, judged
 from hypothesis import given
 from hypothesis import strategies as st
 from legs import arrived, booked, ours, theirs
 
-from traderecon.matching import judge, sides_of
+from traderecon.matching import sides_of
 from traderecon.matching.assess import assess
 from traderecon.matching.closed import ORPHAN_LATE
-from traderecon.matching.sides import Sides
 from traderecon.records import (
     Assessment,
     Kind,
@@ -23,27 +23,13 @@ from traderecon.records import (
     Source,
     Stake,
     State,
-    Verdict,
 )
-from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Absolute, Attribute, AttributeName, Rules
 from traderecon.rules.file import parse_rules
 
 D = Decimal
 OURS, THEIRS = Source.EXECUTIONS, Source.CONFIRMATIONS
 MS = 1_000_000
-
-
-def judged(*legs: Leg, rules: Rules = FOUNDING) -> tuple[Sides, Verdict, Assessment | None]:
-    sides = sides_of(arrived(*legs))
-    verdict = judge(sides, FOREVER_NS, rules)
-    return sides, verdict, assess(sides, verdict, rules)
-
-
-def assessed(*legs: Leg, rules: Rules = FOUNDING) -> Assessment:
-    assessment = judged(*legs, rules=rules)[2]
-    assert assessment is not None
-    return assessment
 
 
 def at_stake(*legs: Leg) -> str | None:

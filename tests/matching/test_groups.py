@@ -49,6 +49,10 @@ def cancel(member: str, version: int = ALL_VERSIONS) -> Leg:
     return fill(member, None, None, kind=Kind.CANCEL, version=version)
 
 
+def theirs_cancelled(member: str) -> Leg:
+    return allocation(member, None, None, kind=Kind.CANCEL, version=ALL_VERSIONS)
+
+
 def verdict(*legs: Leg, watermark_ns: int = FOREVER_NS) -> Verdict:
     return judge_facts(arrived(*legs), watermark_ns, RULES)
 
@@ -235,6 +239,13 @@ class TestMembers:
         assert (found.state, outcomes(found)["pnl"]) == (State.MATCHED, "PASS")
         found = verdict(*legs, snapshots[1])
         assert (found.state, outcomes(found)["pnl"]) == (State.MATCHED, "NOT_CHECKED")
+
+    def test_a_confirmation_that_is_cancelled_takes_no_snapshot_of_ours_away(self) -> None:
+        legs = [fill("1"), fill("2", "60"), allocation("2"), allocation("1", None, None, kind=Kind.CANCEL)]
+        snapshots = booked("7619.50", "0.50", member_id="1"), booked("11430", "0", member_id="2")
+        assert outcomes(verdict(*legs, *snapshots))["pnl"] == "PASS"
+        block = [fill("K", "60"), allocation("1", "60"), allocation("2", "40"), theirs_cancelled("2")]
+        assert outcomes(verdict(*block, booked("11429.50", "0.50", member_id="1"), snapshots[1]))["pnl"] == "PASS"
 
     def test_a_profit_of_some_members_is_none_of_the_group(self) -> None:
         legs = [fill("F1"), fill("F2", "60"), allocation("B1")]

@@ -5,56 +5,24 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
+from assessed import judged
 from hypothesis import given
 from hypothesis import strategies as st
-from legs import arrived, booked, ours, theirs
+from legs import booked, ours, theirs
 
-from traderecon.matching import judge, sides_of
-from traderecon.matching.assess import assess
-from traderecon.matching.sides import Sides
 from traderecon.matching.totals import Account, Totals, add_trade, merge
 from traderecon.records import (
-    Assessment,
     Confirmation,
     Execution,
     Kind,
     Leg,
     Source,
-    Verdict,
 )
-from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Price, Rules
 
 D = Decimal
 OURS, THEIRS = Source.EXECUTIONS, Source.CONFIRMATIONS
 MS = 1_000_000
-
-
-def judged(*legs: Leg, rules: Rules = FOUNDING) -> tuple[Sides, Verdict, Assessment | None]:
-    sides = sides_of(arrived(*legs))
-    verdict = judge(sides, FOREVER_NS, rules)
-    return sides, verdict, assess(sides, verdict, rules)
-
-
-def assessed(*legs: Leg, rules: Rules = FOUNDING) -> Assessment:
-    assessment = judged(*legs, rules=rules)[2]
-    assert assessment is not None
-    return assessment
-
-
-def at_stake(*legs: Leg) -> str | None:
-    amount = assessed(*legs).stake.amount
-    return None if amount is None else format(amount, "f")
-
-
-def cleared_by(*legs: Leg, rules: Rules = FOUNDING) -> set[tuple[str, str]]:
-    """Each remedy as (what changes, to which value)."""
-    return {
-        (f"{'>' if remedy.above else '>='} {remedy.check}", str(remedy.value))
-        if remedy.field is None
-        else (".".join(remedy.field), str(remedy.value))
-        for remedy in assessed(*legs, rules=rules).would_clear
-    }
 
 
 @given(

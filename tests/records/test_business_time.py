@@ -90,6 +90,13 @@ def test_a_calendar_of_another_program_is_bounded() -> None:
         after_business_hours(Calendar("Mars/Olympus", 0, 600), 0, 1)
 
 
+@pytest.mark.parametrize("instant_s", [-(10**14), 253_402_300_799, 10**15])
+def test_a_time_of_another_program_is_no_error(instant_s: int) -> None:
+    assert business_s(NEW_YORK, instant_s, instant_s) == 0
+    assert after_business_hours(NEW_YORK, instant_s, 1) != 0
+    assert NEW_YORK.from_time(instant_s * NS_PER_S).holidays == ()
+
+
 def test_the_years_end() -> None:
     last_s = at("9998-12-01T00:00", "UTC")
     assert after_business_hours(NEW_YORK, last_s, 87_600) < at("9999-01-01T00:00", "UTC")

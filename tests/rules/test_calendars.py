@@ -54,6 +54,10 @@ def test_days_and_the_whole_day() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
+        (
+            'zone = "localtime"\nopens = "08:00"\ncloses = "18:00"',
+            "calendar.zone is 'localtime': write a name",
+        ),
         ('zone = "Mars"\nopens = "08:00"\ncloses = "18:00"', "calendar.zone is 'Mars': write a name of the IANA"),
         ('zone = "UTC"\nopens = "8"\ncloses = "18:00"', "calendar.opens is '8': write a time as in \"08:00\""),
         ('zone = "UTC"\nopens = "18:00"\ncloses = "18:30"', "calendar.closes is '18:30': write a time of the same day"),

@@ -42,8 +42,7 @@ class Break(msgspec.Struct, frozen=True):
 
     def urgency(self) -> tuple[int, bool, Decimal, str]:
         """A sort key: most severe first, then by money at stake (an unknown amount first), then by trade_id."""
-        stake = self.assessment.stake.amount
-        return self.assessment.severity.rank, stake is not None, (stake or ZERO).copy_negate(), self.trade_id
+        return (*self.assessment.urgency, self.trade_id)
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):

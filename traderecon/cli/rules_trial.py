@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from decimal import Decimal
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
@@ -69,12 +70,9 @@ def try_rules(file: Path, show: int, *, as_json: bool) -> None:
             click.echo(printable(line))
 
 
-def _urgency(trial: Trial) -> tuple[int, bool, Any, str]:
-    """Most severe first, then by money at stake, an unknown amount first; a trade that agrees by its id."""
-    if trial.assessment is None:
-        return 0, False, ZERO, trial.trade_id
-    stake = trial.assessment.stake.amount
-    return trial.assessment.severity.rank, stake is not None, (stake or ZERO).copy_negate(), trial.trade_id
+def _urgency(trial: Trial) -> tuple[int, bool, Decimal, str]:
+    """Most urgent first; trades that would agree by their id."""
+    return (*((0, False, ZERO) if trial.assessment is None else trial.assessment.urgency), trial.trade_id)
 
 
 def _as_json(

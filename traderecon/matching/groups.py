@@ -48,7 +48,7 @@ def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
     does not. So nothing in it is late.
     """
     members = {source: _members(facts, source, last_wins=last_wins) for source in Source}
-    members[Source.PNL] = _of_standing(members[Source.PNL], members)
+    members[Source.PNL] = _active_snapshots(members[Source.PNL], members)
     contested: Contested = frozenset().union(*(side.contested for sides in members.values() for side in sides))
     legs: dict[Source, Leg | None] = {}
     differing: Contested = frozenset()
@@ -90,15 +90,15 @@ def _members(facts: Sequence[Fact], source: Source, *, last_wins: bool) -> list[
     return [side_of(by_id[member_id], last_wins=last_wins) for member_id in sorted(by_id)]
 
 
-def _of_standing(snapshots: list[Side], members: Mapping[Source, list[Side]]) -> list[Side]:
-    """The snapshots of members that are not cancelled."""
-    cancelled = {
-        side.effective.member_id
-        for source in (Source.EXECUTIONS, Source.CONFIRMATIONS)
+def _active_snapshots(snapshots: list[Side], members: Mapping[Source, list[Side]]) -> list[Side]:
+    """The snapshots of members that are not cancelled: by their execution, else by their confirmation."""
+    kinds = {
+        side.effective.member_id: side.effective.kind
+        for source in (Source.CONFIRMATIONS, Source.EXECUTIONS)
         for side in members[source]
-        if side.effective is not None and side.effective.kind is Kind.CANCEL
+        if side.effective is not None
     }
-    return [it for it in snapshots if it.effective is None or it.effective.member_id not in cancelled]
+    return [it for it in snapshots if it.effective is None or kinds.get(it.effective.member_id) is not Kind.CANCEL]
 
 
 def _lacks_snapshots(members: Mapping[Source, list[Side]]) -> bool:
@@ -111,10 +111,10 @@ def _lacks_snapshots(members: Mapping[Source, list[Side]]) -> bool:
 
 def _rivals(sides: Sequence[Side]) -> tuple[Leg, ...]:
     """The legs that the effective leg of a source is made of; none if it is one leg. A cancelled member is no part."""
-    standing = [it for it in sides if it.effective is not None and it.effective.kind is not Kind.CANCEL] or sides
-    if len(standing) == 1 and not standing[0].rivals:
+    active = [it for it in sides if it.effective is not None and it.effective.kind is not Kind.CANCEL] or sides
+    if len(active) == 1 and not active[0].rivals:
         return ()
-    return tuple(leg for side in standing for leg in _legs(side))
+    return tuple(leg for side in active for leg in _legs(side))
 
 
 def _legs(side: Side) -> tuple[Leg, ...]:
@@ -123,7 +123,7 @@ def _legs(side: Side) -> tuple[Leg, ...]:
 
 
 def _is_reinstated(sides: Sequence[Side], other: Leg | None) -> bool:
-    """Whether a member stands again, while all of the other side is cancelled."""
+    """Whether a member was sent again after its cancel, while all of the other side is cancelled."""
     return other is not None and other.kind is Kind.CANCEL and any(side.reinstated for side in sides)
 
 
@@ -132,26 +132,26 @@ def _combined(legs: Sequence[Leg]) -> tuple[Leg | None, Contested, Contested]:
 
     Cancelled legs are left out.
     """
-    standing = [leg for leg in legs if leg.kind is not Kind.CANCEL]
-    if len(standing) < 2:
-        return next(iter(standing or legs), None), frozenset(), frozenset()
-    first = standing[0]
+    active = [leg for leg in legs if leg.kind is not Kind.CANCEL]
+    if len(active) < 2:
+        return next(iter(active or legs), None), frozenset(), frozenset()
+    first = active[0]
     contested: set[tuple[Source, str]] = set()
     differing: set[tuple[Source, str]] = set()
     changes: dict[str, Any] = {
         "member_id": None,
-        "version": max(leg.version for leg in standing),
-        "hints": tuple(sorted({hint for leg in standing for hint in leg.hints})),
+        "version": max(leg.version for leg in active),
+        "hints": tuple(sorted({hint for leg in active for hint in leg.hints})),
     }
     for field in CONTENT[first.source]:
-        value = _COMBINE.get(field, _one_value)(standing, field)
-        if value is None and _sent(standing, field):
+        value = _COMBINE.get(field, _one_value)(active, field)
+        if value is None and _sent(active, field):
             (contested if field in _ONE_VALUE or field == "price" else differing).add((first.source, field))
         changes[field] = value
     if not isinstance(first, PnlSnapshot):
         changes |= {
             "kind": Kind.NEW,
-            "granularity": max(leg.granularity for leg in standing if not isinstance(leg, PnlSnapshot)),
+            "granularity": max(leg.granularity for leg in active if not isinstance(leg, PnlSnapshot)),
         }
     return msgspec.structs.replace(first, **changes), frozenset(contested), frozenset(differing)
 

@@ -94,8 +94,8 @@ def _kind_of(verdict: Verdict) -> str:
 def _account_of(sides: Sides, assessment: Assessment) -> Account:
     """The account that a break counts in."""
     legs = [leg for leg in (sides.execution, sides.confirmation) if leg is not None]
-    standing = [leg for leg in legs if leg.kind is not Kind.CANCEL] or legs
-    return Account(standing[0].broker or "", assessment.stake.currency or "")
+    active = [leg for leg in legs if leg.kind is not Kind.CANCEL] or legs
+    return Account(active[0].broker or "", assessment.stake.currency or "")
 
 
 def _account(leg: Execution | Confirmation) -> Account:

@@ -24,6 +24,8 @@ MOST_DATES = 10_000
 DayOfWeek = Annotated[int, msgspec.Meta(ge=1, le=7)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_DAY = date(9998, 12, 31)
+_FIRST_S, _LAST_S = -62_000_000_000, 253_370_678_400
+"""In the years 5 and 9998: within what a date can be in every zone."""
 
 
 class UnknownZone(ValueError):
@@ -95,8 +97,8 @@ def _windows(calendar: Calendar, start_s: int) -> Iterator[tuple[int, int]]:
 
 
 def _day_of(instant_s: int, zone: ZoneInfo) -> date:
-    day = (_EPOCH + timedelta(seconds=instant_s)).astimezone(zone).date()
-    return min(max(day, date(2, 1, 1)), _LAST_DAY)
+    instant_s = min(max(instant_s, _FIRST_S), _LAST_S)
+    return (_EPOCH + timedelta(seconds=instant_s)).astimezone(zone).date()
 
 
 def _instant_s(day: date, minute: int, zone: ZoneInfo) -> int:

@@ -272,13 +272,13 @@ def _message(result: Result, *, extras: bool) -> ResultMessage[WrittenPayload]:
 
 
 def _combined(leg: Leg, result: Result) -> CombinedMessage:
-    standing = {
+    active = {
         fact.leg.member_id
         for fact, stands in zip(result.facts, result.stands, strict=True)
         if stands and fact.leg.source is leg.source and fact.leg.kind is not Kind.CANCEL
     }
     texts = {name: operand_text(getattr(leg, COMBINED[name], None)) or None for name in COMBINED}
-    return CombinedMessage(len(standing), **texts)
+    return CombinedMessage(len(active), **texts)
 
 
 def _assessment(

@@ -10,6 +10,7 @@ from traderecon.records.codes import Hint, Reason, Severity
 from traderecon.records.digest import sha256
 from traderecon.records.facts import Fact
 from traderecon.records.legs import Leg
+from traderecon.records.numbers import ZERO
 from traderecon.records.sources import Source
 from traderecon.records.words import Word
 
@@ -124,6 +125,12 @@ class Assessment(msgspec.Struct, frozen=True, gc=False):
     would_clear: tuple[Remedy, ...] = ()
     escalation: tuple[int, Severity] | None = None
     calendar: Calendar | None = None
+
+    @property
+    def urgency(self) -> tuple[int, bool, Decimal]:
+        """A sort key: most severe first, then by money at stake, an unknown amount first."""
+        amount = self.stake.amount
+        return self.severity.rank, amount is not None, (amount or ZERO).copy_negate()
 
 
 class RulesStamp(msgspec.Struct, frozen=True, gc=False):

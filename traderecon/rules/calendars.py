@@ -15,12 +15,12 @@ that changes one is a change of rules, on record. Source of the holidays: the li
 import re
 from collections.abc import Iterator
 from datetime import date
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from traderecon.records.business_time import SHORTEST_MINUTES, Calendar
 from traderecon.records.words import Word
+from traderecon.rules.zones import zone_problem
 
 YEARS = range(2015, 2046)
 """The years of a market's holidays; before and after them it has none."""
@@ -56,10 +56,8 @@ class CalendarTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def problems_of(table: CalendarTable) -> Iterator[tuple[str, str]]:
     """The names whose value is wrong, and what to write."""
-    try:
-        ZoneInfo(table.zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        yield "zone", f"is {table.zone!r}: write a name of the IANA database, as in America/New_York"
+    if (problem := zone_problem(table.zone)) is not None:
+        yield "zone", problem
     wrong = [name for name in ("opens", "closes") if not _TIME.fullmatch(getattr(table, name))]
     for name in wrong:
         yield name, f'is {getattr(table, name)!r}: write a time as in "08:00", at most "24:00"'
