@@ -126,6 +126,8 @@ class Matching:
     def __init__(self, app: StreamApp, run: Any, metrics: Metrics) -> None:
         self.app, self._run, self.metrics = app, run, metrics
         self.published: list[Published] = []
+        self.largest = 0
+        """Of the results, in bytes."""
         self.statuses: list[dict[str, Any]] = []
         self.at_s = 0
         self.crash_at: tuple[int, float] | None = None
@@ -190,6 +192,7 @@ class Matching:
         """Remember what is published."""
         for row in rows:
             if topic in {TOPICS.reconciled, TOPICS.mismatch}:
+                self.largest = max(self.largest, len(row.value or b""))
                 result = json.loads(row.value or b"")
                 self.published.append(
                     Published(
