@@ -1,6 +1,19 @@
 """State: the batch-written Faust table, one module per kind of row. Keys, writers and lifetimes: README.md."""
 
-from . import activities, closed, deadlines, facts, held, last_published, orphans, outputs, rules, trades, watermarks
+from . import (
+    activities,
+    closed,
+    deadlines,
+    facts,
+    held,
+    last_published,
+    namesakes,
+    orphans,
+    outputs,
+    rules,
+    trades,
+    watermarks,
+)
 from .batch_table import BEGUN_KEY, BatchTable, TableBatch, applied_key
 from .fold import Fold
 from .half_published import HalfPublishedResults
@@ -22,6 +35,7 @@ __all__ = [
     "facts",
     "held",
     "last_published",
+    "namesakes",
     "orphans",
     "outputs",
     "rules",

@@ -1,6 +1,6 @@
 """Rows restored from outputs: what a table that lost rows gets back from the published results of its trades.
 
-    PublishedResult, ...  ->  ``e`` rows (last published result), ``f`` rows (its facts), ``c`` rows (a timer)
+    PublishedResult, ...  ->  ``e`` (last published result), ``f`` (its facts), ``c`` (a timer), ``n`` rows (namesakes)
 
 A restored fact has ``READ_BACK`` in place of its journal offset. When its journal record is read again, that replaces
 it without a new result, since the outputs include it already.
@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
-from traderecon.records import Origin, identity
+from traderecon.records import Fact, Origin, identity
 from traderecon.records.journal import decode_fact, encode_journal
+from traderecon.records.match_keys import as_unambiguous, has_partial_key, partial_id
 from traderecon.records.result_message import PublishedResult
 
-from . import closed, facts, last_published
+from . import closed, facts, last_published, namesakes
 
 _UNKNOWN_OFFSET = 0
 """Results do not contain journal offsets; facts without a stored one get theirs when they are adopted."""
@@ -57,8 +58,27 @@ def rows(
         restored[closed.key(0, trade_id)] = b""
     for fact in result.facts:
         if coordinates(fact.origin) not in stored_offsets:
-            key = prefix + bytes.fromhex(identity(fact.leg))
-            restored[key] = b"%d %b" % (facts.READ_BACK, encode_journal(fact))
+            restored |= _read_back(trade_id, fact)
+        if fact.leg.sent_id is not None:
+            restored |= _namesake_rows(trade_id, fact, fact.leg.sent_id, stored)
+    return restored
+
+
+def _read_back(trade_id: bytes, fact: Fact) -> dict[bytes, bytes]:
+    key = facts.PREFIX + trade_id + b"\x00" + bytes.fromhex(identity(fact.leg))
+    return {key: b"%d %b" % (facts.READ_BACK, encode_journal(fact))}
+
+
+def _namesake_rows(
+    trade_id: bytes, fact: Fact, sent: str, stored: Callable[[bytes], Iterable[bytes]]
+) -> dict[bytes, bytes]:
+    """Where a match key refines the trade_id: the trade's row; a fact with a partial key lies under the sent id too."""
+    sent_id = partial_id(sent).encode()
+    restored = {namesakes.key(sent_id, trade_id): b""}
+    if has_partial_key(fact.leg) and trade_id != sent_id:
+        values = stored(facts.PREFIX + sent_id + b"\x00")
+        if coordinates(fact.origin) not in dict(_coordinates_and_offset(value) for value in values):
+            restored |= {closed.key(0, sent_id): b"", **_read_back(sent_id, as_unambiguous(fact))}
     return restored
 
 

@@ -10,8 +10,9 @@ from msgspec import structs
 
 from traderecon.records import LastPublished
 from traderecon.records.bounds import outranked
+from traderecon.records.match_keys import has_partial_key
 
-from . import closed, facts, last_published
+from . import closed, facts, last_published, namesakes
 from .batch_table import StoreVersion, TableBatch
 from .closed import Closed
 from .facts import READ_BACK, StoredFact
@@ -21,14 +22,18 @@ CACHED_TRADES = 8_192
 
 
 class Trade:
-    """One trade: its facts in journal order, and its last published result (``last_published``)."""
+    """One trade: its facts in journal order, and its last published result (``last_published``).
 
-    __slots__ = ("closed", "facts", "last_published")
+    ``namesakes``: the ids of the trades that share this id as the one that was sent; None until they are asked for.
+    """
+
+    __slots__ = ("closed", "facts", "last_published", "namesakes")
 
     def __init__(
         self, facts: list[StoredFact], last_published: LastPublished | None, closed: Closed | None = None
     ) -> None:
         self.facts, self.last_published, self.closed = facts, last_published, closed
+        self.namesakes: list[bytes] | None = None
         if closed is not None:  # facts from before the closing are void, even if a late worker writes them again
             reopened = last_published is not None and last_published.version > closed.version
             # A fact read back from a result published after the closing has no journal offset yet, but counts.
@@ -90,7 +95,7 @@ class Trades:
         """Replace all rows of a trade by its closed row."""
         self._clear(trade_id)
         closed.put(self._write_batch, trade_id, row)
-        self._cache[trade_id] = Trade([], None, row)
+        self._cache[trade_id] = Trade([], None, row)  # no namesakes share the id of a closed trade
 
     def forget(self, trade_id: bytes) -> None:
         """Delete all rows of a trade; of a closed trade only the horizon remains."""
@@ -107,6 +112,35 @@ class Trades:
         for fact in {fact.identity: fact for fact in existing}.values():
             facts.forget(self._write_batch, trade_id, fact)
         last_published.forget(self._write_batch, trade_id)
+
+    def namesakes(self, sent_id: bytes, before_offset: int) -> list[bytes]:
+        """The open trades that share a sent id and have a full key from before a journal offset, by id."""
+        return [
+            trade_id
+            for trade_id in sorted(self._namesakes(sent_id))
+            if any(
+                row.journal_offset < before_offset and not has_partial_key(row.fact.leg)
+                for row in self.of(trade_id).facts
+            )
+            and self.of(trade_id).closed is None
+        ]
+
+    def add_namesake(self, sent_id: bytes, trade_id: bytes) -> None:
+        """Note that a trade has this sent id."""
+        if trade_id not in self._namesakes(sent_id):
+            namesakes.put(self._write_batch, sent_id, trade_id)
+            self._namesakes(sent_id).append(trade_id)
+
+    def forget_namesake(self, sent_id: bytes, trade_id: bytes) -> None:
+        """Note that a trade is closed or forgotten."""
+        namesakes.forget(self._write_batch, sent_id, trade_id)
+        self.of(sent_id).namesakes = [other for other in self._namesakes(sent_id) if other != trade_id]
+
+    def _namesakes(self, sent_id: bytes) -> list[bytes]:
+        trade = self.of(sent_id)
+        if trade.namesakes is None:
+            trade.namesakes = namesakes.load(self._write_batch, sent_id)
+        return trade.namesakes
 
     def set_last_published(self, trade_id: bytes, last: LastPublished) -> None:
         """Store a result as the last published one."""

@@ -9,7 +9,8 @@ The format is described in tests/scenarios/README.md; what a story misspells is 
 import csv
 import io
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ from traderecon.records import (
     Verdict,
 )
 from traderecon.records.instants import FOREVER_NS
+from traderecon.records.match_keys import as_ambiguous, has_partial_key
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
 from traderecon.rules.wording import Finding
@@ -227,11 +229,24 @@ def play(steps: Iterable[Step], rules: Rules, grace: Grace = Grace.OVER) -> Play
         verdicts.append(judge_facts(next(iter(facts.values()), ()), _watermark_ns(now), rules))
     stamp = rules.stamp()
     results = {
-        trade_id: result_of(judge_trade(known, _watermark_ns(grace), rules), stamp) for trade_id, known in facts.items()
+        trade_id: result_of(judge_trade(known, _watermark_ns(grace), rules), stamp)
+        for trade_id, known in with_partial_keys(facts).items()
     }
     ends = [next(iter(results.values())).verdict] if results else []
     states = [verdict.state for verdict in verdicts]
     return Played(results, rejected, states, arrivals, _breaks([*verdicts, *ends]))
+
+
+def with_partial_keys(facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, tuple[Fact, ...]]:
+    """The trades with what their namesakes and they share: a record with a partial key alone is no trade."""
+    every = [fact for known in facts.values() for fact in known]
+    trades = {trade_id: known for trade_id, known in facts.items() if not has_partial_key(known[0].leg)}
+    namesakes = Counter(known[0].leg.sent_id for known in trades.values())
+    for trade_id, known in trades.items():
+        sent_id = known[0].leg.sent_id
+        shared = [fact for fact in every if has_partial_key(fact.leg) and fact.leg.sent_id == sent_id]
+        trades[trade_id] = (*known, *(map(as_ambiguous, shared) if namesakes[sent_id] > 1 else shared))
+    return trades
 
 
 def _breaks(verdicts: Iterable[Verdict]) -> list[Transition]:

@@ -66,7 +66,7 @@ class Journal:
                 at_ns = START_S * NS_PER_S + int(at_s * NS_PER_S)
                 fact = Fact(leg, Origin(leg.source, 0, self.received[leg.source], at_ns))
                 facts[leg.source].append(fact)
-                self.append(leg.trade_id.encode(), encode_journal(fact))
+                self.append((leg.sent_id or leg.trade_id).encode(), encode_journal(fact))
             for each in facts.values():
                 spoken.add(spoken_by(each))
             at_ns = (START_S + second + 1 - LAG_S) * NS_PER_S
@@ -173,7 +173,7 @@ class Matching:
 
     def newest(self) -> dict[str, Published]:
         """The newest result of each trade."""
-        return {result.trade_id: result for result in self.published}
+        return {result.trade_id: result for result in sorted(self.published, key=lambda result: result.version)}
 
     def states(self) -> Counter[str]:
         """How many trades have each state by their newest result."""

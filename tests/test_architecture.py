@@ -66,7 +66,16 @@ MAY_IMPORT = {
 A stage is a pure core and a shell: its agent and what that alone uses, and those are a part of their own.
 """
 
-SHELL = {"agent", "batch_output", "journal_time", "published_results", "silences", "status_report"}
+SHELL = {
+    "agent",
+    "batch_output",
+    "journal_time",
+    "namesakes",
+    "retention",
+    "published_results",
+    "silences",
+    "status_report",
+}
 
 PURE = ("records", "rules", "matching", "intake")
 EXACT = (*PURE, "batch")

@@ -77,8 +77,10 @@ def test_a_result_changes_only_with_a_higher_version(story: Scenario) -> None:
     for end in range(1, len(steps) + 1):
         now = said(play(steps[:end], rules))
         moved = [trade_id for trade_id in now if now[trade_id] != known.get(trade_id)]
-        assert len(moved) <= 1
-        assert all(now[trade_id][2] > known[trade_id][2] for trade_id in moved if trade_id in known)
+        assert len({trade_id.partition("|")[0] for trade_id in moved}) <= 1
+        # Another record may make what a trade has ambiguous: a worker counts that, the number of facts does not.
+        least = 0 if rules.match_key else 1
+        assert all(now[trade_id][2] >= known[trade_id][2] + least for trade_id in moved if trade_id in known)
         known = now
 
 

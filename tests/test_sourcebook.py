@@ -107,6 +107,15 @@ def test_aliases_are_folded_where_tickers_are() -> None:
     assert sources[Source.CONFIRMATIONS].aliases == {"BRK/B": "BRK.B"}
 
 
+def test_a_ticker_in_the_match_key_is_spelt_alike_in_snapshots() -> None:
+    tables = f'{THEIRS}fold_case = true\naliases = {{ "BRK.B" = ["brk/b"] }}\n[sources.executions]\nfold_case = true'
+    _, sources = parse_file(f'name = "k"\nmatch_key = ["ticker", "trade_id"]\n{tables}')
+    snapshots = sources[Source.PNL]
+    assert (snapshots.key_fields, snapshots.fold_case, snapshots.aliases) == (("ticker",), True, {"BRK/B": "BRK.B"})
+    _, sources = parse_file(f'name = "k"\nmatch_key = ["broker", "trade_id"]\n{tables}')
+    assert (sources[Source.PNL].fold_case, sources[Source.PNL].aliases) == (False, {})
+
+
 def test_the_same_group_in_two_sources_is_one_group() -> None:
     table = 'aliases = { "BRK.B" = ["BRK/B"] }'
     sources = parse(f"[sources.executions]\n{table}\n{THEIRS}{table}")

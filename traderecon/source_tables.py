@@ -104,17 +104,24 @@ class Reader:
         ``rules``: a term that none of their checks reads may be absent.
         """
         self._check_aliases(tables)
-        return {source: self._settings(source, getattr(tables, source.value), rules) for source in Source}
+        return {source: self._settings(source, tables, rules) for source in Source}
 
     def _refuse(self, path: Path, text: str, other: Path = ()) -> None:
         self._findings.append(Finding(path, text, path, other=other))
 
-    def _settings(self, source: Source, table: SnapshotTable, rules: Rules) -> SourceSettings:
-        path = ("sources", source.value)
+    def _settings(self, source: Source, tables: SourceTables, rules: Rules) -> SourceSettings:
+        table: SnapshotTable = getattr(tables, source.value)
+        path, key_fields = ("sources", source.value), tuple([field.value for field in rules.match_key or ()])
         keyed, units = table.key is Key.TRADE_ID, self._minor_units(table.minor_units, (*path, "minor_units"))
         if not isinstance(table, TradeTable):
             settings = SourceSettings(
-                required=table.required, minor_units=units, keyed=keyed, group_field=rules.group_by or None
+                required=table.required,
+                minor_units=units,
+                keyed=keyed,
+                group_field=rules.group_by or None,
+                key_fields=key_fields,
+                fold_case="ticker" in key_fields and tables.executions.fold_case,
+                aliases=_aliases(tables) if "ticker" in key_fields else {},
             )
             self._check_required(table, known_fields(source, settings), path)
             return settings
@@ -130,12 +137,13 @@ class Reader:
             kinds=self._kinds(table.kinds, (*path, "kinds")),
             reference_field=table.reference_field,
             group_field=rules.group_by or None,
+            key_fields=key_fields,
             side=table.side,
             signed=table.signed,
             minor_units=units,
             keyed=keyed,
             fold_case=table.fold_case,
-            aliases={alias: name for _, name, alias in _every_alias(source, table) if alias != name},
+            aliases=_aliases_of(source, table),
         )
         self._check_required(table, known_fields(source, settings), path)
         return settings
@@ -231,6 +239,17 @@ class Reader:
                 other = names[alias]
                 text = f"{alias} is an alias in {spoken(path)}, and the standard ticker of {spoken(other)}"
                 self._refuse(path, text, other)
+
+
+def _aliases(tables: SourceTables) -> dict[str, str]:
+    """The aliases of both sources: no ticker is an alias of two."""
+    of_confirmations = _aliases_of(Source.CONFIRMATIONS, tables.broker_confirmations)
+    return _aliases_of(Source.EXECUTIONS, tables.executions) | of_confirmations
+
+
+def _aliases_of(source: Source, table: TradeTable) -> dict[str, str]:
+    """Every other spelling of a ticker -> the standard one."""
+    return {alias: name for _, name, alias in _every_alias(source, table) if alias != name}
 
 
 def _every_alias(source: Source, table: TradeTable) -> Iterator[tuple[Path, str, str]]:

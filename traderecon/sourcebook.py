@@ -134,5 +134,5 @@ def _flat(settings: SourceSettings) -> dict[str, Any]:
     zone = {"zone": form["naive_zone"], "epoch_unit": unit and unit.name.lower(), "granularity": form["granularity"]}
     units = {code: f"{unit.currency} / {10**unit.digits}" for code, unit in settings.minor_units.items()}
     key = "trade_id" if members.pop("keyed") else "other"
-    del members["group_field"]  # of the rules
+    del members["group_field"], members["key_fields"]  # of the rules
     return {**zone, **members, "minor_units": units, "key": key}

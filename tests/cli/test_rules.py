@@ -281,3 +281,10 @@ def test_groups_and_business_hours_are_shown_in_words(here: Path) -> None:
     assert "groups  by order_id: its records are added up" in shown
     assert "hours   08:00 to 24:00 in UTC, mon, tue, wed, thu, fri, closed on " in shown
     assert json.loads(run("show", "desk.toml", "--json").stdout)["group_by"] == "order_id"
+
+
+def test_a_match_key_is_shown(here: Path) -> None:
+    (here / "desk.toml").write_text('name = "o"\nmatch_key = ["trade_id", "broker", "trade_date"]')
+    assert "key     broker, trade_date, trade_id" in run("show", "desk.toml").stdout
+    assert json.loads(run("show", "desk.toml", "--json").stdout)["match_key"] == ["broker", "trade_date", "trade_id"]
+    assert "key " not in run("show").stdout

@@ -557,6 +557,7 @@ class TestFields:
             "contract_multiplier": Decimal(50),
             "hints": (),
             "member_id": None,
+            "sent_id": None,
         }
         ours, theirs = fact_of(value).leg, fact_of(value, Source.CONFIRMATIONS).leg
         assert msgspec.structs.asdict(ours) == msgspec.structs.asdict(theirs) == fields
@@ -1345,7 +1346,7 @@ def test_a_term_of_a_cancel_that_is_a_blank_of_any_kind_was_not_sent() -> None:
 
 @pytest.mark.parametrize("source", [Source.EXECUTIONS, Source.CONFIRMATIONS])
 def test_a_cancel_keeps_every_field_that_can_be_read(source: Source) -> None:
-    sent = dict.fromkeys(NAMES[source] - {"member_id"}, "x")
+    sent = dict.fromkeys(NAMES[source] - {"member_id", "sent_id"}, "x")
     sent |= {"quantity": "1", "price": "2", "timestamp": "2025-07-26T10:01:23Z", "version": "3", "kind": "cancel"}
     sent |= {
         "contract_multiplier": "50",
@@ -1354,7 +1355,7 @@ def test_a_cancel_keeps_every_field_that_can_be_read(source: Source) -> None:
         "settlement_date": "20250728",
     }
     fact = fact_of(json.dumps(sent).encode(), source)
-    assert [name for name in fact.leg.__struct_fields__ if getattr(fact.leg, name) is None] == ["member_id"]
+    assert [name for name in fact.leg.__struct_fields__ if getattr(fact.leg, name) is None] == ["member_id", "sent_id"]
     assert fact.extra is None
 
 

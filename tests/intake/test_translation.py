@@ -28,10 +28,11 @@ from traderecon.intake.translation import shown_fields
 from traderecon.records import Confirmation, Execution, Fact, Hint, Kind, Leg, Origin, PnlSnapshot, Rejected, Source
 from traderecon.records.currencies import MINOR_UNITS, MinorUnit
 from traderecon.records.directions import direction, opposite
-from traderecon.records.formats import IN_GROUP
+from traderecon.records.formats import IN_GROUP, WITH_MATCH_KEY
 from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.records.leg_message import LegMessage, ReadPayload, to_fact, to_message
 from traderecon.records.legs import leg_format
+from traderecon.records.match_keys import as_ambiguous, has_partial_key
 
 ORIGIN = Origin("broker_confirmations", 2, 17, 1_753_524_083_500_000_000)
 TERMS = {
@@ -483,6 +484,80 @@ def test_an_id_that_means_no_id() -> None:
     for sent in ("NA", "nil", "--", "NULL1", "N/A/1"):
         leg: Leg = leg_of(STANDARD_SETTINGS, trade_id=sent)
         assert leg.trade_id == sent
+
+
+class TestMatchKeys:
+    BROKERS = SourceSettings(key_fields=("broker",))
+    DAYS = SourceSettings(key_fields=("trade_date", "side"))
+    TICKERS = SourceSettings(key_fields=("ticker",), fold_case=True, aliases={"BRK/B": "BRK.B"})
+
+    def test_a_leg_lies_under_its_id_and_the_fields_that_refine_it(self) -> None:
+        leg = leg_of(self.BROKERS, broker=" CITI ")
+        assert (leg.trade_id, leg.sent_id, leg.broker) == ("T1|CITI", "T1", "CITI")
+        assert leg_of(self.DAYS, trade_date="20250726", side="1").trade_id == "T1|2025-07-26|BUY"
+        assert leg_of(self.TICKERS, ticker="brk/b").trade_id == "T1|BRK.B"
+        assert leg_format(leg) == WITH_MATCH_KEY
+
+    def test_no_two_trades_have_one_id(self) -> None:
+        sent = [
+            ("T1", "A|B"),
+            ("T1|A", "B"),
+            ("T1\\", "A|B"),
+            ("T1\\|A", "B"),
+            ("T1", "A"),
+            ("T1|A", None),
+            ("T1", None),
+        ]
+        legs = [leg_of(self.BROKERS, trade_id=trade_id, broker=it, kind="cancel") for trade_id, it in sent]
+        assert len({leg.trade_id for leg in legs}) == len(sent)
+        assert [leg.sent_id for leg in legs] == [trade_id for trade_id, _ in sent]
+        assert [has_partial_key(leg) for leg in legs] == [it is None for _, it in sent]
+
+    @pytest.mark.parametrize("source", Source)
+    def test_a_snapshot_and_a_cancel_may_leave_the_rest_of_the_key_open(self, source: Source) -> None:
+        kind = {} if source is Source.PNL else {"kind": "cancel"}
+        leg = fact_of(self.BROKERS, source=source, **kind).leg
+        assert (leg.trade_id, leg.sent_id, has_partial_key(leg)) == ("T1", "T1", True)
+        leg = fact_of(self.BROKERS, source=source, broker="CITI", **kind).leg
+        assert (leg.trade_id, has_partial_key(leg)) == ("T1|CITI", False)
+
+    def test_a_snapshot_has_the_fields_of_the_key_as_a_side_has(self) -> None:
+        settings, source = self.DAYS, Source.PNL
+        assert fact_of(settings, source=source, trade_date="20250726", side="b").leg.trade_id == "T1|2025-07-26|BUY"
+        assert fact_of(self.TICKERS, source=source, ticker="brk/b").leg.trade_id == "T1|BRK.B"
+        code, text = rejection(settings, source=source, trade_date="26.07.", side="1")
+        assert code == "TIMESTAMP_UNPARSEABLE"
+        assert text.startswith("T1 has trade_date '26.07.': ")
+
+    def test_a_trade_without_the_whole_key_is_rejected(self) -> None:
+        text = "T1 has no broker, which is part of the match key: send broker"
+        assert rejection(self.BROKERS) == ("KEY_MISSING", text)
+        assert rejection(self.BROKERS, kind="amend") == ("KEY_MISSING", text)
+        code, text = rejection(self.DAYS, trade_date="2025-07-26", kind="cancel")
+        assert code == "KEY_MISSING"
+        assert text.endswith("has no side, which is part of the match key: send trade_date and side, or none of them")
+
+    def test_a_key_that_is_too_long_is_rejected(self) -> None:
+        code, text = rejection(self.BROKERS, trade_id="x" * 300, broker="y" * 212)
+        assert (code, text[-52:]) == ("KEY_INVALID", "are too long for a key: send at most 512 characters")
+        assert len(leg_of(self.BROKERS, trade_id="x" * 300, broker="y" * 211).trade_id) == 512
+
+    def test_the_key_of_a_record_may_be_the_id_that_was_sent(self) -> None:
+        fact = fact_of(self.BROKERS, broker="CITI")
+        assert with_other_key(fact, b"T1") == fact
+        assert with_other_key(fact, b"T9").origin.sent_key == "T9"
+
+    def test_a_leg_is_read_back_as_it_was(self) -> None:
+        for fact in (fact_of(self.BROKERS, broker="C"), as_ambiguous(fact_of(self.BROKERS, source=Source.PNL))):
+            assert decode_fact(encode_journal(fact)) == fact
+            message = msgspec.json.decode(
+                msgspec.json.encode(to_message(fact, stands=True, extras=True)), type=LegMessage[ReadPayload]
+            )
+            assert to_fact(fact.leg.source, message, WITH_MATCH_KEY).leg == fact.leg
+
+    def test_rows_are_split_by_the_id_that_was_sent(self) -> None:
+        rows = Rows(Source.PNL, "trade_id,pnl_impact,commission,broker", self.BROKERS)
+        assert rows.key("T1,1,2,CITI") == "T1"
 
 
 class TestGroups:

@@ -153,7 +153,7 @@ class TestLegs:
 
     def test_content_excludes_the_trade_and_how_the_leg_was_sent(self) -> None:
         for leg in (ours(), theirs(), booked()):
-            sent = {"trade_id", "member_id", "version", "kind", "hints", "granularity"}
+            sent = {"trade_id", "member_id", "sent_id", "version", "kind", "hints", "granularity"}
             assert set(CONTENT[leg.source]) == set(leg.__struct_fields__) - sent
 
 
@@ -182,6 +182,7 @@ class TestIdentity:
         other = {
             "trade_id": "T2",
             "member_id": "F1",
+            "sent_id": "T2",
             "ticker": "MSFT",
             "quantity": "1",
             "price": "1",

@@ -32,7 +32,7 @@ from traderecon.rules import (
 )
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
-from traderecon.rules.rules import GroupField, Rule
+from traderecon.rules.rules import GroupField, KeyField, Rule
 from traderecon.rules.severity import SeverityRow
 from traderecon.rules.tables import ChecksTable
 from traderecon.rules.wording import explain
@@ -153,6 +153,23 @@ def test_numbers_are_read_exactly() -> None:
         (
             'name = "x"\n[checks]\nticker = false\nquantity = false\nprice = false\ntimestamp = false\npnl = false',
             "every check of a term is off: every pair without attributes would match",
+        ),
+        (
+            'name = "x"\nmatch_key = ["venue", "trade_id"]',
+            "match_key has 'venue': write trade_id and some of broker, trade_date, ticker, account, side",
+        ),
+        (
+            'name = "x"\nmatch_key = ["broker"]',
+            "match_key is broker: write trade_id and other fields, each once",
+        ),
+        ('name = "x"\nmatch_key = []', "match_key is empty: write trade_id and other fields, each once"),
+        (
+            'name = "x"\nmatch_key = ["trade_id", "side", "side"]',
+            "match_key is trade_id, side, side: write trade_id and other fields, each once",
+        ),
+        (
+            'name = "x"\ngroup_by = "order_id"\nmatch_key = ["trade_id", "side"]',
+            "match_key and group_by are both set: a group has one id, so remove one of them",
         ),
         (
             'name = "x"\npnl_required = true\nchecks = { pnl = false }',
@@ -540,3 +557,9 @@ def test_what_is_wrong_in_one_row_hides_no_other_row() -> None:
     ]
     rows = 'name = "x"\nseverity = [{ severity = "low", open_hours = 0 }, { severity = "low", stake_below = 5 }]'
     assert [part.split(":")[0] for part in error_text(rows).split("; ")] == ["row 1 of severity", "row 2 of severity"]
+
+
+def test_a_match_key_of_the_trade_id_alone_is_none() -> None:
+    assert parse_rules('name = "founding"\nmatch_key = ["trade_id"]') == FOUNDING
+    keyed = parse_rules('name = "k"\nmatch_key = ["trade_id", "trade_date", "broker"]')
+    assert keyed.match_key == (KeyField.TRADE_DATE, KeyField.BROKER)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 AMOUNTS = {"quantity", "price", "pnl_impact", "commission", "open_price", "mark_price", "contract_multiplier"}
-SHARED: dict[str, Any] = {"trade_id": None, "version": 1, "currency": None, "hints": [], "member_id": None}
+SHARED: dict[str, Any] = {"trade_id": None, "version": 1, "currency": None, "hints": []}
+SHARED |= {"member_id": None, "sent_id": None}
 PNL = SHARED | dict.fromkeys(("pnl_impact", "commission", "open_price", "mark_price"))
 TERMS = SHARED | dict.fromkeys(("ticker", "quantity", "price", "side", "account", "broker", "counterparty", "order_id"))
 NEW = ("commission", "trade_date", "settlement_date", "contract_multiplier")
@@ -37,6 +38,7 @@ def check_fact(fact: dict[str, Any], source: str, leg: dict[str, Any], version: 
     """A fact must agree with its leg: the payload, the digits of its time, and its hints. ``version``: its format."""
     payload, defaults = leg["payload"], PNL if source == "pnl_snapshot" else TERMS
     foreign = (NEW if version < 3 and defaults is TERMS else ()) + (("member_id",) if version < 4 else ())
+    foreign += ("sent_id",) if version < 5 else ()
     payload = {name: sent for name, sent in payload.items() if name not in foreign}  # those were a producer's own
     expected = {name: payload.get(name, defaults[name]) for name in defaults}
     expected |= {"source": source, "hints": leg.get("hints", [])}

@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from traderecon.matching import Arrival, add, effective_sides, judge, judge_fact
 from traderecon.matching.assess import assess
 from traderecon.matching.clocks import Clocks, merge
 from traderecon.present.trade_row import row
-from traderecon.records import Fact, Origin, Rejected, Source
+from traderecon.records import Fact, Leg, Origin, Rejected, Source
 from traderecon.records.instants import FOREVER_NS
+from traderecon.records.match_keys import as_ambiguous, has_partial_key, partial_id
 from traderecon.rules import Rules
 
 
@@ -96,7 +98,8 @@ def judge_part(number: int, files: list[Chunks], job: Job) -> PartResult:
         trades, rejects = _collect(files, decoders, lines, summary)
     tables.append(frame(_judge(trades, job.rules, summary, changed)))
     path = job.folder / f"rows-{number:06d}"
-    write_part(job.form, pl.concat(tables).sort("trade_id"), path)
+    table = pl.concat(tables)
+    write_part(job.form, table if job.rules.match_key else table.sort("trade_id"), path)
     return PartResult(path, _write_rejects(job.folder / f"rejects-{number:06d}", rejects), summary)
 
 
@@ -141,6 +144,11 @@ def _collect(
                 summary.duplicates[file.source] += 1
             elif len(trades[trade_id]) == len(facts):
                 summary.outranked[file.source] += 1
+    for sent_id, namesakes in _shared_ids(fact.leg for facts in trades.values() for fact in facts).items():
+        for fact in trades.pop(sent_id):
+            shared = as_ambiguous(fact) if len(namesakes) > 1 else fact
+            for trade_id in namesakes:
+                trades[trade_id], _ = add(trades[trade_id], shared)
     return trades, rejects
 
 
@@ -166,11 +174,18 @@ def _collect_unreconciled(
                 unreadable.add(rows.key(line))
             else:
                 marked.setdefault(row_or_reject.fact.leg.trade_id, []).append(row_or_reject)
+    for sent_id, namesakes in _shared_ids(it.fact.leg for of_trade in marked.values() for it in of_trade).items():
+        for it in marked.pop(sent_id):
+            shared = it._replace(fact=as_ambiguous(it.fact)) if len(namesakes) > 1 else it
+            for trade_id in namesakes:
+                marked[trade_id].append(shared)
     matches = {} if stored is None else stored(list(marked))
     trades: dict[str, tuple[Fact, ...]] = {}
     changed = set()
     for trade_id, of_trade in marked.items():
-        settled = settle(of_trade, matches.get(trade_id), asked=stored is not None, rejected=trade_id in unreadable)
+        sent_id, _ = _by_sent_id((trade_id, [it.fact for it in of_trade]))
+        rejected_too = sent_id in unreadable
+        settled = settle(of_trade, matches.get(trade_id), asked=stored is not None, rejected=rejected_too)
         agrees = settled.skip_unless_break and not judge_facts(settled.facts, FOREVER_NS, rules).state.is_break
         if agrees or not settled.facts:
             summary.skipped.update(it.fact.leg.source for it in of_trade)
@@ -182,16 +197,29 @@ def _collect_unreconciled(
     return trades, frozenset(changed), rejects
 
 
+def _shared_ids(legs: Iterable[Leg]) -> dict[str, list[str]]:
+    """The ids that records with a partial key lie under -> the trades that they may be about, if there are any."""
+    namesakes: dict[str, set[str]] = {}
+    partial: set[str] = set()
+    for leg in legs:
+        if has_partial_key(leg):
+            partial.add(leg.trade_id)
+        elif leg.sent_id is not None:
+            namesakes.setdefault(partial_id(leg.sent_id), set()).add(leg.trade_id)
+    return {sent_id: sorted(namesakes[sent_id]) for sent_id in sorted(partial & namesakes.keys())}
+
+
 def _judge(
     trades: dict[str, tuple[Fact, ...]], rules: Rules, summary: Summary, changed: frozenset[str] = frozenset()
 ) -> list[tuple[str, ...]]:
     rows, clocks = [], Clocks()
-    for trade_id, facts in trades.items():
+    for trade_id, facts in sorted(trades.items(), key=_by_sent_id) if rules.match_key else trades.items():
         sides = effective_sides(facts, rules)
         verdict = judge(sides, FOREVER_NS, rules)
         if trade_id in changed:
             verdict = as_changed(verdict)
-        if sides.execution is None and sides.confirmation is None:
+        lies_alone = has_partial_key(facts[0].leg) and facts[0].leg.trade_id == trade_id
+        if lies_alone or (sides.execution is None and sides.confirmation is None):
             summary.add_orphan(trade_id)
         else:
             assessment = assess(sides, verdict, rules)
@@ -201,6 +229,12 @@ def _judge(
             rows.append(row(trade_id, sides, verdict, assessment))
     merge(summary.drifts, clocks.drifts.items())
     return rows
+
+
+def _by_sent_id(trade: tuple[str, Sequence[Fact]]) -> tuple[str, str]:
+    """The order of the parts, whose trades are split by the trade_id that was sent."""
+    trade_id, facts = trade
+    return facts[0].leg.sent_id or trade_id, trade_id
 
 
 def _write_rejects(path: Path, rejects: list[list[Rejected]]) -> Path:

@@ -19,6 +19,7 @@ from traderecon.rules import Rules
 from traderecon.rules.calendars import Day
 from traderecon.rules.content import content
 from traderecon.rules.file import RulesError
+from traderecon.rules.rules import TRADE_ID
 from traderecon.rules.severity import SeverityRow
 from traderecon.sourcebook import parse_file
 
@@ -103,6 +104,7 @@ def describe(shown: Rules, origin: str) -> dict[str, Any]:
         "source_graces": {it.source.value: _seconds(it.grace_ns) for it in shown.source_graces or ()},
         "pnl_required": shown.pnl_required,
         "group_by": shown.group_by or None,
+        "match_key": [*(shown.match_key or ()), TRADE_ID],
         "calendar": _calendar_of(shown),
         "conflicting_legs": "the last one counts" if shown.last_wins else "a break",
         "checks": [
@@ -126,6 +128,7 @@ def printable_text(description: dict[str, Any]) -> str:
         *(f"        {grace} s for {source}" for source, grace in description["source_graces"].items()),
         f"legs    that contradict each other: {description['conflicting_legs']}",
         *([f"groups  by {description['group_by']}: its records are added up"] if description["group_by"] else []),
+        *([f"key     {', '.join(description['match_key'])}"] if len(description["match_key"]) > 1 else []),
         *([f"hours   {description['calendar']}"] if description["calendar"] else []),
         "",
         "Differences that agree, by check:",

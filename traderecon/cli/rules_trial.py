@@ -60,8 +60,8 @@ def try_rules(file: Path, show: int, *, as_json: bool) -> None:
         say(f"{counted(unreadable, 'result')} cannot be read or were purged, and are not judged")
     if grouping := counts[Effect.OTHER_GROUPING]:
         say(
-            f"{counted(grouping, 'trade')} are not judged: which records belong together was decided by group_by when "
-            "they arrived, and these rules have another"
+            f"{counted(grouping, 'trade')} are not judged: which records belong together was decided by group_by and "
+            "match_key when they arrived, and these rules have others"
         )
     if as_json:
         click.echo(json.dumps(_as_json(rules, counts, unreadable, shown), ensure_ascii=False))

@@ -141,7 +141,7 @@ class _Intake:
         topics = self._stage.topics
         if isinstance(decoded, Fact):
             self._report_unknown_fields(decoded)
-            key = decoded.leg.trade_id.encode()
+            key = (decoded.leg.sent_id or decoded.leg.trade_id).encode()
             if record.key != key and self._settings.keyed:
                 decoded = with_other_key(decoded, record.key)
             return topics.legs, Outgoing(key, encode_journal(decoded))

@@ -24,8 +24,8 @@ def with_other_key(fact: Fact, key: bytes | None) -> Fact:
     sent = trim(key.decode(errors="replace"))
     if len(sent) > 2 and sent[0] == sent[-1] == '"':
         sent = trim(sent[1:-1])
-    own = (fact.extra or {}).get(_SENT_ID)
-    if not sent or sent in {fact.leg.trade_id, fact.leg.member_id} or (isinstance(own, str) and sent == trim(own)):
+    own, leg = (fact.extra or {}).get(_SENT_ID), fact.leg
+    if not sent or sent in {leg.trade_id, leg.member_id, leg.sent_id} or (isinstance(own, str) and sent == trim(own)):
         return fact
     origin = msgspec.structs.replace(fact.origin, sent_key=sent[:_SHOWN])
     return msgspec.structs.replace(fact, origin=origin)

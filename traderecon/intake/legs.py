@@ -44,7 +44,7 @@ KNOWN_FIELDS = {
 
 def known_fields(source: Source, settings: SourceSettings) -> frozenset[str]:
     """All fields with a meaning under these settings."""
-    return KNOWN_FIELDS[source] | settings.own_fields
+    return KNOWN_FIELDS[source].union(settings.own_fields, settings.key_fields)
 
 
 def leg_of(source: Source, fields: Fields, settings: SourceSettings) -> Leg:

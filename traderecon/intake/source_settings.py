@@ -41,6 +41,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``kind_field``. ``reference_field``: where an amend or a cancel names the trade_id of what it replaces.
     ``signed``: a negative quantity is a sale. ``minor_units``: the codes of hundredths, by which amounts are divided.
     ``group_field``: the field whose value legs lie under, in place of their trade_id; every record has it.
+    ``key_fields``: the fields that refine a trade_id; ``records.match_keys``.
     ``keyed``: the key of a record is its trade_id. ``fold_case``: tickers in upper case. ``aliases``: other spellings
     of tickers -> the standard one.
     """
@@ -53,6 +54,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     kinds: Mapping[str, Kind] = {}
     reference_field: str | None = None
     group_field: str | None = None
+    key_fields: tuple[str, ...] = ()
     side: SideView = SideView.SAME
     signed: bool = False
     minor_units: Mapping[str, MinorUnit] = {}

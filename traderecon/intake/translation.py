@@ -18,8 +18,9 @@ from traderecon.intake.date_forms import to_iso
 from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.legs import Fields, known_fields, leg_of, missing, record_name, unreadable_terms, with_hints
 from traderecon.intake.source_settings import KIND, STANDARD_SETTINGS, SideView, SourceSettings
-from traderecon.records import Hint, Kind, Leg, RejectCode, Source
+from traderecon.records import STANDARD, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 from traderecon.records.directions import direction, opposite
+from traderecon.records.match_keys import full_id, partial_id
 from traderecon.records.numbers import EXACT, plain
 
 _DATES = ("timestamp", "trade_date", "settlement_date")
@@ -49,7 +50,7 @@ def read(source: Source, fields: Fields, settings: SourceSettings) -> tuple[Leg,
             if not trim(words.get(name) or fields.get(name) or ""):
                 raise missing(words, name)
     shown = {**unreadable_terms(leg, words), **_replaced(fields, words, settings)}
-    return _grouped(with_hints(leg, hints), words, settings), shown
+    return _refined(_grouped(with_hints(leg, hints), words, settings), words, settings), shown
 
 
 def shown_fields(source: Source, settings: SourceSettings) -> frozenset[str]:
@@ -84,6 +85,41 @@ def _grouped(leg: Leg, words: Fields, settings: SourceSettings) -> Leg:
             error.code, f"{record_name(words)} has {name} {quote(sent)}, and the rules group by it: {error.text}"
         ) from None
     return msgspec.structs.replace(leg, trade_id=group_id, member_id=leg.trade_id)
+
+
+def _refined(leg: Leg, words: Fields, settings: SourceSettings) -> Leg:
+    """The leg under the id of its trade among those with its trade_id. A cancel or a snapshot may leave that open."""
+    if not (names := settings.key_fields):
+        return leg
+    values_sent = {name: _key_value(leg, words, name) for name in names}
+    absent = [name for name, value in values_sent.items() if value is None]
+    is_term = not isinstance(leg, PnlSnapshot) and leg.kind is not Kind.CANCEL
+    if absent and (is_term or len(absent) < len(names)):
+        alternative = "" if is_term else ", or none of them"
+        text = f"{record_name(words)} has no {absent[0]}, which is part of the match key: send {' and '.join(names)}"
+        raise DecodeError(RejectCode.KEY_MISSING, text + alternative)
+    sent_id = leg.trade_id
+    trade_id = partial_id(sent_id) if absent else full_id(sent_id, [value or "" for value in values_sent.values()])
+    if len(trade_id) > values.MAX_TEXT:
+        text = f"{record_name(words)} and its {' and '.join(names)} are too long for a key: send at most "
+        raise DecodeError(RejectCode.KEY_INVALID, f"{text}{values.MAX_TEXT} characters")
+    return msgspec.structs.replace(leg, trade_id=trade_id, sent_id=sent_id)
+
+
+def _key_value(leg: Leg, words: Fields, name: str) -> str | None:
+    """The value of a field of the match key, in its standard spelling; None if there is none that can be read."""
+    if not isinstance(leg, PnlSnapshot):
+        value: str | None = getattr(leg, name)
+    else:
+        sent = words.get(name) or ""
+        if not trim(sent):
+            return None
+        try:
+            value = values.date(sent) if name == "trade_date" else values.text(sent)
+        except DecodeError as error:
+            raise DecodeError(error.code, f"{record_name(words)} has {name} {quote(sent)}: {error.text}") from None
+    standard = STANDARD.get(name)
+    return value if value is None or standard is None else standard(value)
 
 
 def _replaced(fields: Fields, words: Fields, settings: SourceSettings) -> dict[str, str]:

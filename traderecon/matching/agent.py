@@ -9,7 +9,7 @@ record is judged on the facts up to its own offset: results never depend on wher
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import TypeVar
@@ -17,12 +17,14 @@ from typing import TypeVar
 from faust.types import StreamT
 
 from traderecon import clock
-from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, origin_of
+from traderecon.matching import namesakes
+from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, incoming_of, origin_of
 from traderecon.matching.clocks import Clocks
-from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result, latest_leg_time_ns
+from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result
 from traderecon.matching.facts import Arrival
-from traderecon.matching.lifecycle import TradeStep, expire, is_undecided, join
+from traderecon.matching.lifecycle import TradeStep, expire, join
 from traderecon.matching.published_results import ResultReader
+from traderecon.matching.retention import end_retention
 from traderecon.matching.silence import SilenceTerms
 from traderecon.matching.status_report import StatusReport
 from traderecon.records import Source
@@ -31,7 +33,8 @@ from traderecon.records.action import encode_action, rules_change
 from traderecon.records.dead_letter import reject_failing, reject_unreadable
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_DAY, NS_PER_S
-from traderecon.records.journal import decode_progress
+from traderecon.records.journal import decode_fact, decode_progress
+from traderecon.records.match_keys import has_partial_key
 from traderecon.records.result_message import encode_result
 from traderecon.rules import Rules
 from traderecon.rules.content import as_json, content
@@ -159,26 +162,43 @@ class _Matching:
         await self._app.append(self._topics.actions, partition, [Outgoing(change.key, encode_action(change))])
 
     def _add_fact(self, output: BatchOutput, trade_id: bytes, record: Record) -> None:
-        """Load the trade of a fact, take the next step of its lifecycle, store the outcome."""
-        loaded = output.load(trade_id, record)
-        if loaded is None:
-            return
-        incoming, existing = loaded
-        trade, fact = output.trades.of(trade_id), incoming.stored.fact
-        if trade.closed is not None:
-            self._add_late_leg(output, trade_id, incoming)
-            return
-        step = join(existing, trade.last_published, incoming.stored, output.watermark_ns, self._rules)
-        if step.arrival is Arrival.IDENTICAL:
+        """Add the fact of a journal record to its trade, or to each trade that it may be about."""
+        value = record.value or b""
+        incoming = incoming_of(fact := decode_fact(value), record.offset, value)
+        if fact.leg.sent_id is None:
+            arrival = self._add_to(output, trade_id, (incoming,))
+        else:
+            arrival = self._add_namesake(output, incoming)
+        if arrival is Arrival.IDENTICAL:
             output.dispositions.append((record.offset, Disposition.DUPLICATE))
-        if step.arrival in _COUNTED:
-            output.duplicates[fact.leg.source, step.arrival] += 1
+        if arrival in _COUNTED:
+            output.duplicates[fact.leg.source, arrival] += 1
+
+    def _add_namesake(self, output: BatchOutput, incoming: Incoming) -> Arrival | None:
+        """Add a fact whose trade_id several trades may have."""
+        arrivals = [self._add_to(output, *addition) for addition in namesakes.additions(output, incoming)]
+        if has_partial_key(incoming.stored.fact.leg):
+            return namesakes.store_partial(output, incoming, self._retention_ns)
+        return arrivals[0]
+
+    def _add_to(self, output: BatchOutput, trade_id: bytes, incoming: Sequence[Incoming]) -> Arrival | None:
+        """Load a trade, take the next step of its lifecycle with facts from one record, store the outcome."""
+        loaded = output.load(trade_id, incoming)
+        if loaded is None:
+            return None
+        incoming, existing = loaded
+        trade, stored = output.trades.of(trade_id), incoming[0].stored
+        also = [it.stored for it in incoming[1:]]
+        if trade.closed is not None:
+            self._add_late_leg(output, trade_id, incoming[0])
+            return None
+        step = join(existing, trade.last_published, stored, output.watermark_ns, self._rules, also=also)
         if step.judgement is None:
-            return
-        previous_due_ns = step.previous_due_ns
+            return step.arrival
+        fact, previous_due_ns = stored.fact, step.previous_due_ns
         if (held_trade := output.silences.find(trade_id)) is not None:
             if output.silences.sources_of(step):  # it waits on; the next progress decides whether it is held further
-                step = join(existing, trade.last_published, incoming.stored, WITHIN_GRACE_NS, self._rules)
+                step = join(existing, trade.last_published, stored, WITHIN_GRACE_NS, self._rules, also=also)
             else:
                 previous_due_ns = held_trade.held.latest_ns
         encoded = self._encode(output, step)
@@ -189,10 +209,11 @@ class _Matching:
                 output.silences.release(held_trade)
         if not existing:
             closed.set_timer(output.write_batch, closes_at_ns([fact], self._retention_ns), trade_id)
-        output.add_fact(trade_id, incoming, existing)
+        output.add_facts(trade_id, incoming, existing)
         output.store(trade_id, step, previous_due_ns, encoded)
         if encoded is not None and fact.leg.source is not Source.PNL:
             output.decided_ns.append(fact.origin.received_at_ns)
+        return step.arrival
 
     def _add_late_leg(self, output: BatchOutput, trade_id: bytes, incoming: Incoming) -> None:
         """Add a leg to a closed trade: a break with the next version, once for each leg."""
@@ -217,42 +238,6 @@ class _Matching:
         output.trades.add_fact(trade_id, *incoming)
         output.publish(trade_id, encoded, last_published)
 
-    def _close_or_forget(
-        self, output: BatchOutput, timer: closed.RetentionTimer, before_offset: int, watermark_ns: int
-    ) -> None:
-        """Close a trade whose retention has expired, or forget one closed long ago; otherwise set its timer again.
-
-        A trade that still waits is not closed, however long its grace is. Its facts end before ``before_offset``, a
-        journal offset.
-        """
-        write_batch, trade_id = output.write_batch, timer.trade_id
-        closed.clear_timer(write_batch, timer)
-        trade = output.trades.of(trade_id)
-        existing = [row.fact for row in trade.facts]
-        if trade.closed is not None:
-            last_ns = max([trade.closed.closed_at_ns, *(fact.origin.received_at_ns for fact in existing)])
-            due_ns = last_ns + self._retention_ns
-        elif existing:
-            due_ns = closes_at_ns(existing, self._retention_ns)
-        else:
-            return  # its only record was rejected, or a worker that had been stopped wrote this row late
-        if due_ns > watermark_ns:
-            closed.set_timer(write_batch, due_ns, trade_id)
-        elif trade.closed is not None or (trade.last_published is None and not any(map(claims_trade, existing))):
-            output.forget(trade_id)
-        elif trade.last_published is None or is_undecided(trade.facts, trade.last_published):
-            closed.set_timer(write_batch, watermark_ns + self._retention_ns, trade_id)
-        else:
-            row = closed.Closed(
-                trade.last_published.version,
-                trade.last_published,
-                before_offset - 1,
-                watermark_ns,
-                latest_leg_time_ns(existing),
-            )
-            output.trades.close(trade_id, row)
-            closed.set_timer(write_batch, watermark_ns + self._retention_ns, trade_id)
-
     async def _advance_time(self, output: BatchOutput, record: Record) -> None:
         """Advance the watermark: end graces and retentions, report the partition's status when it is due."""
         progress = decode_progress(record.value or b"")
@@ -262,7 +247,8 @@ class _Matching:
         await self._sweep(output, record, watermark_ns, deadlines.due, self._expire)
         for source in output.silences.released():
             await self._sweep(output, record, watermark_ns, partial(_held_by, source), self._release)
-        await self._sweep(output, record, watermark_ns, closed.due, self._close_or_forget)
+        retention = partial(end_retention, retention_ns=self._retention_ns)
+        await self._sweep(output, record, watermark_ns, closed.due, retention)
         output.dispositions.append((record.offset, Disposition.CONTROL))
         watermarks.advance(write_batch, progress, self._topics.inputs)
         output.watermark_ns = watermark_ns

@@ -6,7 +6,7 @@ Nothing is sent here: the agent sends the outbox, then calls ``clear``.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -34,7 +34,8 @@ from traderecon.records.account import Account, Disposition, encode_account, run
 from traderecon.records.bounds import FACTS_PER_GROUP, GROUP_BYTES
 from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
-from traderecon.records.journal import decode_fact, encode_journal
+from traderecon.records.journal import encode_journal
+from traderecon.records.match_keys import is_ambiguous
 from traderecon.tables import TableBatch, closed, deadlines, facts, orphans, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
@@ -58,6 +59,14 @@ class Incoming(NamedTuple):
 
     stored: facts.StoredFact
     journal_record: bytes
+
+
+def incoming_of(fact: Fact, offset: int, journal_record: bytes | None = None) -> Incoming:
+    """A fact from the journal record at an offset; the record is encoded if it is not given."""
+    return Incoming(
+        facts.StoredFact(identity(fact.leg), fact, offset),
+        encode_journal(fact) if journal_record is None else journal_record,
+    )
 
 
 class BatchOutput:
@@ -97,48 +106,72 @@ class BatchOutput:
             self._horizon = closed.horizon(self.write_batch)
         return self._horizon
 
-    def load(self, trade_id: bytes, record: Record) -> tuple[Incoming, Sequence[facts.StoredFact]] | None:
-        """The fact in a journal record, and those of its trade from before.
+    def load(
+        self, trade_id: bytes, incoming: Sequence[Incoming]
+    ) -> tuple[Sequence[Incoming], Sequence[facts.StoredFact]] | None:
+        """Facts from one journal record as their trade takes them, and those it has from before.
 
-        None if a published result shows it, or if it was rejected: its group has too many.
+        None if published results show them, or if they were rejected: their group has too many.
 
         A fact that is stored already is added again as it is stored: the write that stored it may have been cut off, or
         have come late from another worker, and its trade must have its deadline. A new one that was received before the
         watermark is dated to it: it gets a full grace. An unknown trade is closed if it may be a forgotten one.
         """
-        journal_record, offset = record.value or b"", record.offset
-        fact, trade = decode_fact(journal_record), self.trades.of(trade_id)
-        existing = trade.facts
-        read_back = bool(existing) and existing[0].journal_offset == facts.READ_BACK
-        if read_back and (shown := facts.find_read_back(existing, fact.origin)) is not None:
-            # A published result shows this fact, so it gives no new one.
-            fact = msgspec.structs.replace(fact, origin=shown.fact.origin)
-            self.trades.adopt(trade_id, shown, facts.StoredFact(identity(fact.leg), fact, offset), encode_journal(fact))
-            orphans.forget(self.write_batch, trade_id)
-            return None
+        trade, offset = self.trades.of(trade_id), incoming[0].stored.journal_offset
+        if trade.facts and trade.facts[0].journal_offset == facts.READ_BACK:
+            incoming = [it for it in incoming if not self._adopt(trade_id, it)]
+            if not incoming:
+                return None
+        existing: Sequence[facts.StoredFact] = trade.facts
+        again: Mapping[str, facts.StoredFact] = {}
         if existing and existing[-1].journal_offset >= offset:
-            again = next((row for row in existing if row.journal_offset == offset), None)
+            again = {row.identity: row for row in existing if row.journal_offset == offset}
             existing = [row for row in existing if row.journal_offset < offset]
-            if again is not None:
-                return Incoming(again, encode_journal(again.fact)), existing
-        if fact.origin.received_at_ns < self.watermark_ns:
-            origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
-            fact = msgspec.structs.replace(fact, origin=origin)
-            journal_record = encode_journal(fact)
+        if len(incoming) > 1:
+            before = {row.identity for row in existing}
+            incoming = [it for it in incoming if it.stored.identity not in before] or incoming[:1]
+        incoming = [self._as_stored(it, again) for it in incoming]
+        first = incoming[0].stored
         if not trade.facts and trade.closed is None and trade.last_published is None:
-            self._close_if_forgotten(trade_id, fact, offset)
-        stored = facts.StoredFact(identity(fact.leg), fact, offset)
-        return None if self._rejects_member(stored, existing) else (Incoming(stored, journal_record), existing)
+            self._close_if_forgotten(trade_id, first.fact, offset)
+        rejected = first.identity not in again and self._rejects_member(first, existing)
+        return None if rejected else (incoming, existing)
 
-    def add_fact(self, trade_id: bytes, incoming: Incoming, existing: Sequence[facts.StoredFact]) -> None:
-        """Add a fact to its trade, and note whether the trade is a snapshot alone."""
-        fact = incoming.stored.fact
+    def _adopt(self, trade_id: bytes, incoming: Incoming) -> bool:
+        """Whether a published result shows this fact, so that it gives no new one; it replaces the one read back."""
+        stored, _record = incoming
+        shown = facts.find_read_back(self.trades.of(trade_id).facts, stored.fact.origin)
+        if shown is None:
+            return False
+        if stored.fact.leg.sent_id is not None and shown.identity != stored.identity:
+            return not is_ambiguous(stored.fact.leg)  # by then the result shows it as ambiguous
+        fact = msgspec.structs.replace(stored.fact, origin=shown.fact.origin)
+        exact = facts.StoredFact(stored.identity, fact, stored.journal_offset)
+        self.trades.adopt(trade_id, shown, exact, encode_journal(fact))
+        orphans.forget(self.write_batch, trade_id)
+        return True
+
+    def _as_stored(self, incoming: Incoming, again: Mapping[str, facts.StoredFact]) -> Incoming:
+        """The fact as it is stored, or will be: never received before the watermark."""
+        stored, _record = incoming
+        if (before := again.get(stored.identity)) is not None:
+            return Incoming(before, encode_journal(before.fact))
+        if (fact := stored.fact).origin.received_at_ns >= self.watermark_ns:
+            return incoming
+        origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
+        fact = msgspec.structs.replace(fact, origin=origin)
+        return Incoming(facts.StoredFact(stored.identity, fact, stored.journal_offset), encode_journal(fact))
+
+    def add_facts(self, trade_id: bytes, incoming: Sequence[Incoming], existing: Sequence[facts.StoredFact]) -> None:
+        """Add facts to their trade, and note whether the trade is a snapshot alone."""
+        fact = incoming[0].stored.fact
         if not claims_trade(fact):
             if not existing:
                 orphans.put(self.write_batch, trade_id, fact.origin.received_at_ns)
         elif existing and not any(claims_trade(row.fact) for row in existing):
             orphans.forget(self.write_batch, trade_id)
-        self.trades.add_fact(trade_id, *incoming)
+        for it in incoming:
+            self.trades.add_fact(trade_id, *it)
 
     def store(self, trade_id: bytes, step: TradeStep, previous_due_ns: int | None, encoded: Encoded | None) -> None:
         """Store what a step changed: the trade's deadline, and its result in the outbox."""

@@ -16,6 +16,7 @@ from traderecon.matching.lifecycle import IdentifiedFact
 from traderecon.matching.results import Judgement, result_of
 from traderecon.records import Fact, LastPublished, Reason, Result, Source, State, Verdict
 from traderecon.records.bounds import RIVALS
+from traderecon.records.match_keys import has_partial_key
 from traderecon.rules import Rules
 
 ORPHAN_LATE = Verdict(State.UNMATCHED, (Reason.ORPHAN_LATE,))
@@ -40,8 +41,8 @@ def leg_time_ns(fact: Fact) -> int | None:
 
 
 def claims_trade(fact: Fact) -> bool:
-    """Whether a fact claims that there was a trade: a snapshot alone opens no break."""
-    return fact.leg.source is not Source.PNL
+    """Whether a fact claims that there was a trade: a snapshot alone opens no break, nor does a partial key."""
+    return fact.leg.source is not Source.PNL and not has_partial_key(fact.leg)
 
 
 def late_leg_result(

@@ -7,6 +7,7 @@ the highest is the same in any order too.
 from traderecon.matching.sides import contested_fields, distinct_values
 from traderecon.records import CONTENT, Fact, Kind, Leg
 from traderecon.records.bounds import outranked
+from traderecon.records.match_keys import is_ambiguous
 from traderecon.records.words import Word
 
 
@@ -22,6 +23,10 @@ class Arrival(Word):
     OUTRANKED = "outranked"
 
 
+WITHOUT_EFFECT = frozenset({Arrival.IDENTICAL, Arrival.OUTRANKED})
+"""The arrivals that leave the set unchanged."""
+
+
 def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]:
     """The set with the fact added, and how it arrived.
 
@@ -34,6 +39,8 @@ def add(facts: tuple[Fact, ...], fact: Fact) -> tuple[tuple[Fact, ...], Arrival]
         return (fact,), Arrival.NEW
     leg, source, member_id = fact.leg, fact.leg.source, fact.leg.member_id
     rivals = [other.leg for other in facts if other.leg.source is source and other.leg.member_id == member_id]
+    if leg.sent_id is not None:
+        rivals = [rival for rival in rivals if is_ambiguous(rival) is is_ambiguous(leg)]
     if not rivals:
         return (*facts, fact), Arrival.NEW
     if leg in rivals:

@@ -17,6 +17,7 @@ import msgspec
 from traderecon.matching.sides import Contested, Side, Sides, cancels_nothing, distinct_values, side_of, sides_of
 from traderecon.records import CONTENT, Fact, Kind, Leg, PnlSnapshot, Source
 from traderecon.records.legs import Confirmation, Execution, has_attributes
+from traderecon.records.match_keys import current, is_ambiguous
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, ZERO, canonical
 from traderecon.rules import Rules
 
@@ -32,6 +33,8 @@ def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
 
     What was a group when it arrived stays one, whatever the rules are now.
     """
+    if facts and facts[0].leg.sent_id is not None:  # so has every other fact of a trade with a match key
+        return _namesake_sides(current(facts), last_wins=rules.last_wins)
     if rules.group_by is msgspec.UNSET:
         for fact in facts:  # asked of every trade: neither a call nor a truth value of UNSET
             if fact.leg.member_id is not None:
@@ -39,6 +42,13 @@ def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
         else:
             return sides_of(facts, last_wins=rules.last_wins)
     return group_sides(facts, last_wins=rules.last_wins)
+
+
+def _namesake_sides(facts: Sequence[Fact], *, last_wins: bool) -> Sides:
+    """The effective legs of one of several trades with one trade_id."""
+    ambiguous = tuple([fact.leg for fact in facts if is_ambiguous(fact.leg)])
+    sides = sides_of([fact for fact in facts if not is_ambiguous(fact.leg)], last_wins=last_wins)
+    return msgspec.structs.replace(sides, ambiguous=ambiguous) if ambiguous else sides
 
 
 def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:

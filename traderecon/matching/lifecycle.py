@@ -15,16 +15,15 @@ import msgspec
 
 from traderecon.matching.arrival_hints import arrival_hints
 from traderecon.matching.assess import assess
-from traderecon.matching.facts import Arrival, add
+from traderecon.matching.facts import WITHOUT_EFFECT, Arrival, add
 from traderecon.matching.groups import effective_sides
 from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import Sides
 from traderecon.matching.verdict import grace_end_ns, judge, waits_for
 from traderecon.records import Fact, LastPublished, Result, RulesStamp, Source, State, identity
+from traderecon.records.match_keys import current
 from traderecon.records.words import Word
 from traderecon.rules import Rules
-
-_WITHOUT_EFFECT = frozenset({Arrival.IDENTICAL, Arrival.OUTRANKED})
 
 
 class IdentifiedFact(Protocol):
@@ -93,13 +92,19 @@ def join(
     incoming: IdentifiedFact,
     watermark_ns: int,
     rules: Rules,
+    *,
+    also: Sequence[IdentifiedFact] = (),
 ) -> TradeStep:
-    """Add a fact to the existing ones."""
+    """Add a fact to the existing ones, and at once what else the trade gets with it: see ``namesakes``."""
     facts = tuple([row.fact for row in existing])
     remaining, arrival = add(facts, incoming.fact)
-    if arrival in _WITHOUT_EFFECT:
+    has_effect = arrival not in WITHOUT_EFFECT
+    for row in also:
+        remaining, another = add(remaining, row.fact)
+        has_effect = has_effect or another not in WITHOUT_EFFECT
+    if not has_effect:
         return TradeStep(arrival)
-    rows = [*existing, incoming]
+    rows = [*existing, incoming, *also]
     if len(remaining) < len(rows):
         ids = {id(fact) for fact in remaining}
         rows = [row for row in rows if id(row.fact) in ids]
@@ -107,8 +112,8 @@ def join(
     upto = max([row.journal_offset for row in existing], default=-1)
     waited = bool(existing) and is_undecided(existing, last_published)
     previous_due_ns = _grace_end_ns(effective_sides(facts, rules), rules) if waited else None
-    upto = max(upto, incoming.journal_offset)
-    already_published = last_published is not None and last_published.covers(upto, len(existing) + 1)
+    upto = max(upto, incoming.journal_offset)  # the others have the same
+    already_published = last_published is not None and last_published.covers(upto, len(existing) + 1 + len(also))
     next_due_ns = None if already_published else due_ns(judgement, rules)
     return TradeStep(arrival, judgement, last_published, previous_due_ns, next_due_ns, upto, already_published)
 
@@ -156,6 +161,9 @@ def judge_trade(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Judge
 
 
 def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
+    if facts[0].leg.sent_id is not None and len(kept := current(facts)) < len(facts):
+        by_leg = {fact.leg: name for fact, name in zip(facts, identities, strict=True)}
+        facts, identities = kept, [by_leg[fact.leg] for fact in kept]
     sides = effective_sides(facts, rules)
     verdict = judge(sides, watermark_ns, rules)
     if verdict.state is not State.PENDING and (hints := arrival_hints(facts, sides)):

@@ -23,6 +23,7 @@ from traderecon.records import (
     break_id,
 )
 from traderecon.records.digest import sha256
+from traderecon.records.match_keys import has_partial_key
 from traderecon.records.results import Resolution
 
 _MANY = 20
@@ -67,7 +68,7 @@ def result_of(
     facts, identities = judgement.facts, judgement.identities
     keys = [(fact.leg.source, fact.leg.version, identities[i], i) for i, fact in enumerate(facts)]
     evidence = tuple([facts[key[3]] for key in sorted(keys)])
-    trade_id, size = facts[0].leg.trade_id, len(facts)
+    trade_id, size = trade_id_of(facts), len(facts)
     return Result(
         event_id=event_id(trade_id, judgement.verdict, identities, rules.sha256),
         trade_id=trade_id,
@@ -82,6 +83,14 @@ def result_of(
         assessment=judgement.assessment,
         combined=judgement.sides.combined if judgement.sides.grouped else (),
     )
+
+
+def trade_id_of(facts: Sequence[Fact]) -> str:
+    """The id of the trade with these facts (at least one); a record with a partial key has another one."""
+    leg = facts[0].leg
+    if leg.sent_id is None or not has_partial_key(leg):
+        return leg.trade_id
+    return next((fact.leg.trade_id for fact in facts if not has_partial_key(fact.leg)), leg.trade_id)
 
 
 def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_sha256: str) -> str:

@@ -42,7 +42,8 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     ``version_gap``: a version below an effective one is missing. ``rivals`` are the legs that were merged into an
     effective leg. ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
     ``have_attributes``: a side sent an attribute, or contradicts itself. ``grouped``: see ``matching.groups``;
-    ``differing``: the fields that the members of a group may differ in, and do.
+    ``differing``: the fields that the members of a group may differ in, and do. ``ambiguous``: the legs that may be
+    about another trade (``records.match_keys``); they are not compared.
     """
 
     execution: Execution | None
@@ -60,6 +61,7 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     have_attributes: bool = False
     grouped: bool = False
     differing: Contested = _NONE
+    ambiguous: tuple[Leg, ...] = ()
 
     @property
     def combined(self) -> tuple[Leg, ...]:

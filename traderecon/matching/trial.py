@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.matching.lifecycle import judge_trade
-from traderecon.records import Assessment, Fact, Reason, State
+from traderecon.records import STANDARD, Assessment, Fact, Reason, State
 from traderecon.records.instants import FOREVER_NS
+from traderecon.records.match_keys import full_id, has_partial_key
 from traderecon.records.result_message import PublishedResult
 from traderecon.records.words import Word
 from traderecon.rules import Rules
@@ -32,7 +33,7 @@ class Effect(Word):
     NOT_JUDGED = "not_judged"
     """It is a late leg of a closed trade: what it was compared with is gone."""
     OTHER_GROUPING = "other_grouping"
-    """It is no group and the rules have groups, or it is one of another field."""
+    """It would lie under another id: it is no group and the rules have groups, or the match key is another one."""
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -50,7 +51,7 @@ def trial_of(published: PublishedResult, rules: Rules) -> Trial:
     before = published.last.reasons
     if Reason.ORPHAN_LATE in before:
         return Trial(published.trade_id, Effect.NOT_JUDGED, before, before)
-    if _is_grouped_otherwise(published.facts, rules):
+    if _is_grouped_otherwise(published.facts, rules) or _has_other_key(published.facts, rules):
         return Trial(published.trade_id, Effect.OTHER_GROUPING, before, before)
     judgement = judge_trade(published.facts, FOREVER_NS, rules)
     after, assessment = judgement.verdict.reasons, judgement.assessment
@@ -66,6 +67,20 @@ def _is_grouped_otherwise(facts: Sequence[Fact], rules: Rules) -> bool:
         return True
     by_order = all(getattr(fact.leg, "order_id", fact.leg.trade_id) == fact.leg.trade_id for fact in facts)
     return rules.group_by is GroupField.ORDER_ID and not by_order
+
+
+def _has_other_key(facts: Sequence[Fact], rules: Rules) -> bool:
+    """Whether the ids of these facts were made with another match key."""
+    names = [field.value for field in rules.match_key or ()]
+    for leg in (fact.leg for fact in facts):
+        if (leg.sent_id is None) is bool(names):
+            return True
+        values = [getattr(leg, name, None) for name in names]
+        if leg.sent_id is not None and None not in values and not has_partial_key(leg):
+            standard = [STANDARD.get(name, str)(str(value)) for name, value in zip(names, values, strict=True)]
+            if leg.trade_id != full_id(leg.sent_id, standard):
+                return True
+    return False
 
 
 def _effect(before: State, after: State, *, changed: bool) -> Effect:

@@ -9,6 +9,8 @@ Source: DOMAIN.md, decisions and section 6.
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
 from traderecon.matching.groups import effective_sides
 from traderecon.matching.hints import failure_hints, pair_hints, sent_hints, tolerance_covers
 from traderecon.matching.in_force import rules_of, with_overrides
@@ -44,6 +46,8 @@ def judge_facts(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Verdi
 
 def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
     """Judge the effective legs of a trade."""
+    if sides.ambiguous:
+        return _with_ambiguous(judge(replace(sides, ambiguous=()), watermark_ns, rules), sides)
     execution, confirmation = sides.execution, sides.confirmation
     if execution is not None and confirmation is not None:
         if execution.kind is _CANCEL or confirmation.kind is _CANCEL:
@@ -56,6 +60,18 @@ def judge(sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
     if (execution or confirmation) is None or not _grace_over(sides, watermark_ns, rules):
         return _PENDING
     return _judge_one_sided(sides, rules)
+
+
+def _with_ambiguous(verdict: Verdict, sides: Sides) -> Verdict:
+    """The verdict on a trade that a record may be about or not: a cancel needs a person, a snapshot is not compared."""
+    if verdict.state is State.PENDING:
+        return verdict
+    hints = tuple(sorted({*verdict.hints, Hint.KEY_AMBIGUOUS}))
+    needs_person = verdict.state is not State.CANCELLED and any(leg.kind is _CANCEL for leg in sides.ambiguous)
+    if not needs_person:
+        return replace(verdict, hints=hints)
+    state = State.UNMATCHED if verdict.state is State.UNMATCHED else State.MISMATCHED
+    return replace(verdict, state=state, reasons=tuple(sorted({*verdict.reasons, Reason.KEY_AMBIGUOUS})), hints=hints)
 
 
 def _unless_waiting(verdict: Verdict, sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:

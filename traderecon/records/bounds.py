@@ -1,6 +1,6 @@
 """Bounds: how many facts a side holds: the highest by version, kind and identity, in any order of arrival.
 
-Each member of a group has sides of its own.
+Each member of a group has sides of its own, and so have the legs that may be about another trade.
 """
 
 from collections import defaultdict
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from traderecon.records.facts import Fact, identity
 from traderecon.records.legs import Leg
+from traderecon.records.match_keys import is_ambiguous
 from traderecon.records.sources import Source
 
 RIVALS = 20
@@ -28,9 +29,9 @@ def outranked(facts: Sequence[Fact]) -> set[int]:
     dropped: set[int] = set()
     if len(facts) <= FACTS_PER_SIDE:
         return dropped
-    sides: dict[tuple[Source, str | None], list[int]] = defaultdict(list)
+    sides: dict[tuple[Source, str | None, bool], list[int]] = defaultdict(list)
     for i, fact in enumerate(facts):
-        sides[fact.leg.source, fact.leg.member_id].append(i)
+        sides[fact.leg.source, fact.leg.member_id, is_ambiguous(fact.leg)].append(i)
     for indexes in sides.values():
         if len(indexes) > FACTS_PER_SIDE:
             indexes.sort(key=lambda i: _rank(facts[i].leg))

@@ -36,6 +36,7 @@ class Reason(Word):
     CANCELLED_ONE_SIDE = "CANCELLED_ONE_SIDE"
     CANCEL_UNKNOWN_TRADE = "CANCEL_UNKNOWN_TRADE"
     AMBIGUOUS_MATCH = "AMBIGUOUS_MATCH"
+    KEY_AMBIGUOUS = "KEY_AMBIGUOUS"
     GROUP_PENDING = "GROUP_PENDING"
     ORPHAN_LATE = "ORPHAN_LATE"
     RECONCILED_ROW_CHANGED = "RECONCILED_ROW_CHANGED"
@@ -43,7 +44,7 @@ class Reason(Word):
 
 
 class Hint(Word):
-    """What helps a reader understand a trade; decides nothing."""
+    """What helps a reader understand a trade; decides nothing. Only KEY_AMBIGUOUS sets a leg aside: ``match_keys``."""
 
     LATE_CONFIRMATION = "LATE_CONFIRMATION"
     LATE_EXECUTION = "LATE_EXECUTION"
@@ -73,6 +74,7 @@ class Hint(Word):
     PNL_FITS_GROSS = "PNL_FITS_GROSS"
     PNL_FITS_REALIZED = "PNL_FITS_REALIZED"
     PNL_FITS_MARK_TO_MARKET = "PNL_FITS_MARK_TO_MARKET"
+    KEY_AMBIGUOUS = "KEY_AMBIGUOUS"
     KEY_MISMATCH = "KEY_MISMATCH"
     FX_RATE_UNAVAILABLE = "FX_RATE_UNAVAILABLE"
 
@@ -160,6 +162,7 @@ REASON_INFO: dict[Reason, ReasonInfo] = {
     Reason.GROUP_PENDING: ReasonInfo(
         _MEDIUM, 99, None, "NMAS", "a group waits, since its sides differ; no result has it"
     ),
+    Reason.KEY_AMBIGUOUS: ReasonInfo(_HIGH, 99, None, "NMAS", "a cancel may be of this trade or of another one"),
     Reason.ORPHAN_LATE: ReasonInfo(_HIGH, 99, None, "OTHR", "a leg for a trade that was closed"),
     Reason.RECONCILED_ROW_CHANGED: ReasonInfo(_HIGH, 99, None, "OTHR", "a row marked reconciled has changed"),
     Reason.MANUAL_UNMATCH: ReasonInfo(_HIGH, 99, None, "OTHR", "a person undid the match"),
@@ -226,6 +229,7 @@ HINT_MEANINGS: dict[Hint, str] = {
             (Hint.PNL_FITS_MARK_TO_MARKET, "the mark to market"),
         )
     },
+    Hint.KEY_AMBIGUOUS: "A record names only the trade_id, which several trades have: it was not compared.",
     Hint.KEY_MISMATCH: "The record's key is not its trade_id; the trade_id was used.",
     Hint.FX_RATE_UNAVAILABLE: "Trade and snapshot have different currencies: not compared without an exchange rate.",
 }
@@ -246,7 +250,7 @@ REJECT_MEANINGS: dict[RejectCode, str] = {
     RejectCode.SCHEMA_INVALID: "A field has the wrong type, or the row does not match the header.",
     RejectCode.SCHEMA_UNSUPPORTED: "The record has a newer schema than this version supports.",
     RejectCode.FIELD_MISSING: "A required field is empty.",
-    RejectCode.KEY_MISSING: "The record has no trade_id, or lacks the field that the rules group by.",
+    RejectCode.KEY_MISSING: "The record has no trade_id, or lacks a field that the rules group or refine by.",
     RejectCode.KEY_INVALID: "The trade_id is too long or contains control characters.",
     RejectCode.VALUE_NOT_FINITE: "A number is NaN or infinite.",
     RejectCode.VALUE_OUT_OF_RANGE: "A number is too large, or a quantity is not above zero.",

@@ -17,7 +17,9 @@ WITH_ATTRIBUTES = 3
 """The format of a record with a leg that has a commission or a date, or with a reason about an attribute."""
 IN_GROUP = 4
 """The format of a record with a leg that lies under its group."""
-NEWEST = IN_GROUP
+WITH_MATCH_KEY = 5
+"""The format of a record with a leg of a trade whose trade_id a match key refines."""
+NEWEST = WITH_MATCH_KEY
 
 
 class OtherFormat(Exception):

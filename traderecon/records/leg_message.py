@@ -50,6 +50,7 @@ class TermsPayload(msgspec.Struct, gc=False, omit_defaults=True):
     settlement_date: str | None = None
     contract_multiplier: str | None = None
     member_id: str | None = None
+    sent_id: str | None = None
 
 
 class SnapshotPayload(msgspec.Struct, gc=False, omit_defaults=True):
@@ -63,6 +64,7 @@ class SnapshotPayload(msgspec.Struct, gc=False, omit_defaults=True):
     version: int = -1  # always encoded: no version equals the default
     currency: str | None = None
     member_id: str | None = None
+    sent_id: str | None = None
 
 
 WrittenPayload = TermsPayload | SnapshotPayload | msgspec.Raw
@@ -188,6 +190,7 @@ def _terms_payload(leg: Execution | Confirmation) -> TermsPayload:
         leg.settlement_date,
         None if leg.contract_multiplier is None else plain(leg.contract_multiplier),
         leg.member_id,
+        leg.sent_id,
     )
 
 
@@ -201,4 +204,5 @@ def _snapshot_payload(leg: PnlSnapshot) -> SnapshotPayload:
         leg.version,
         leg.currency,
         leg.member_id,
+        leg.sent_id,
     )

@@ -13,7 +13,7 @@ import msgspec
 from traderecon.records.codes import Hint
 from traderecon.records.currencies import currency_code
 from traderecon.records.directions import direction
-from traderecon.records.formats import BARE_CANCELS, FORMAT, IN_GROUP, WITH_ATTRIBUTES
+from traderecon.records.formats import BARE_CANCELS, FORMAT, IN_GROUP, WITH_ATTRIBUTES, WITH_MATCH_KEY
 from traderecon.records.sources import Kind, Source
 
 ALL_VERSIONS = 2**63 - 1
@@ -27,7 +27,8 @@ class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     ``granularity`` the fraction digits sent (0 to 9), ``hints`` those of decoding. Dates are ISO 8601 (2025-07-26).
     A term is None only in a cancel, which needs none, in an effective leg with contested fields, and where a source's
     settings let a record lack it, because no check reads it. ``member_id``: where rules group legs, ``trade_id`` is the
-    group's id, and this is the trade_id that was sent.
+    group's id, and this is the trade_id that was sent. ``sent_id``: the same where a match key refines trade_ids; see
+    ``match_keys``.
     """
 
     trade_id: str
@@ -50,6 +51,7 @@ class _Terms(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_fiel
     contract_multiplier: Decimal | None = None
     hints: tuple[Hint, ...] = ()
     member_id: str | None = None
+    sent_id: str | None = None
 
 
 class Execution(_Terms, frozen=True, gc=False, tag=Source.EXECUTIONS.value):
@@ -65,7 +67,10 @@ class Confirmation(_Terms, frozen=True, gc=False, tag=Source.CONFIRMATIONS.value
 
 
 class PnlSnapshot(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag_field="source", tag=Source.PNL.value):
-    """What accounting booked for a trade; an operand that is absent is None, never zero. ``member_id``: as in terms."""
+    """What accounting booked for a trade; an operand that is absent is None, never zero.
+
+    ``member_id``, ``sent_id``: as in terms.
+    """
 
     trade_id: str
     pnl_impact: Decimal | None
@@ -76,6 +81,7 @@ class PnlSnapshot(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, tag
     mark_price: Decimal | None = None
     hints: tuple[Hint, ...] = ()
     member_id: str | None = None
+    sent_id: str | None = None
     source: ClassVar[Source] = Source.PNL
     kind: ClassVar[Kind] = Kind.NEW
 
@@ -95,7 +101,7 @@ CONTENT = {
     leg_type.source: tuple(
         field
         for field in leg_type.__struct_fields__
-        if field not in {"trade_id", "member_id", "version", "kind", "hints", "granularity"}
+        if field not in {"trade_id", "member_id", "sent_id", "version", "kind", "hints", "granularity"}
     )
     for leg_type in (Execution, Confirmation, PnlSnapshot)
 }
@@ -131,6 +137,7 @@ def has_attributes(leg: Execution | Confirmation) -> bool:
     )
 
 
+_SINCE_FORMAT_5 = frozenset({"sent_id"})
 _SINCE_FORMAT_4 = frozenset({"member_id"})
 _SINCE_FORMAT_3 = frozenset({"commission", "trade_date", "settlement_date", "contract_multiplier"})
 
@@ -139,9 +146,11 @@ def names_in(source: Source, record_format: int) -> frozenset[str]:
     """The known fields of a payload in a record of this format.
 
     Before ``WITH_ATTRIBUTES`` a commission or a date of a side was a field of the sender's own, before ``IN_GROUP`` a
-    member_id.
+    member_id, before ``WITH_MATCH_KEY`` a sent_id.
     """
     names = NAMES[source]
+    if record_format < WITH_MATCH_KEY:
+        names -= _SINCE_FORMAT_5
     if record_format < IN_GROUP:
         names -= _SINCE_FORMAT_4
     return names - _SINCE_FORMAT_3 if record_format < WITH_ATTRIBUTES and source is not Source.PNL else names
@@ -149,6 +158,8 @@ def names_in(source: Source, record_format: int) -> frozenset[str]:
 
 def leg_format(leg: Leg) -> int:
     """The lowest format number of a record with this leg: older versions cannot read it."""
+    if leg.sent_id is not None:
+        return WITH_MATCH_KEY
     if leg.member_id is not None:
         return IN_GROUP
     if isinstance(leg, PnlSnapshot):

@@ -4,6 +4,7 @@
     grace_seconds = 60
     pnl_required = false
     group_by = "order_id"                   # or block_id: its legs are added up; see ``matching.groups``
+    # match_key = ["broker", "trade_id"]    # in place of group_by; or trade_date, ticker, account, side
     conflict_policy = "last_wins"           # of legs of one version that contradict each other; or "flag": a break
 
     [calendar]                              # see ``rules.calendars``

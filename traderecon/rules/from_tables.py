@@ -20,7 +20,7 @@ from traderecon.rules.drift import Timestamp
 from traderecon.rules.overrides import SELECTORS, Override, TolerantRule, ambiguous
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.positions import Path
-from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules, SourceGrace
+from traderecon.rules.rules import FOUNDING, TRADE_ID, AttributeRule, KeyField, Rule, Rules, SourceGrace
 from traderecon.rules.severity import problem
 from traderecon.rules.tables import (
     AmountTable,
@@ -103,8 +103,25 @@ class Reader:
             overrides=self._overrides(file, [*checks, *attributes]) or msgspec.UNSET,
             last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
             group_by=file.group_by or msgspec.UNSET,
+            match_key=self._match_key(file),
             calendar=calendar,
         )
+
+    def _match_key(self, file: FileTable) -> tuple[KeyField, ...] | msgspec.UnsetType:
+        names = file.match_key
+        if names is None:
+            return msgspec.UNSET
+        path, fields = ("match_key",), [name for name in names if name != TRADE_ID]
+        known = {field.value: field for field in KeyField}
+        for name in fields:
+            if name not in known:
+                self._refuse(path, f"match_key has {name!r}: write {TRADE_ID} and some of {', '.join(known)}")
+        if names.count(TRADE_ID) != 1 or len({*fields}) < len(fields):
+            text = f"match_key is {', '.join(names) or 'empty'}: write {TRADE_ID} and other fields, each once"
+            self._refuse(path, text)
+        elif file.group_by is not None and fields:
+            self._refuse(path, "match_key and group_by are both set: a group has one id, so remove one of them")
+        return tuple([known[name] for name in fields if name in known]) or msgspec.UNSET
 
     def _calendar(self, table: CalendarTable | None) -> Calendar | msgspec.UnsetType:
         if table is None:

@@ -41,6 +41,20 @@ class GroupField(Word):
     BLOCK_ID = "block_id"
 
 
+class KeyField(Word):
+    """What may refine the trade_id of a trade, beside it in a match key."""
+
+    BROKER = "broker"
+    TRADE_DATE = "trade_date"
+    TICKER = "ticker"
+    ACCOUNT = "account"
+    SIDE = "side"
+
+
+TRADE_ID = "trade_id"
+"""Every match key has it."""
+
+
 class SourceGrace(msgspec.Struct, frozen=True):
     """How long a trade waits for one source, where that differs from the grace of the others."""
 
@@ -58,6 +72,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     ``group_by``: legs lie under the value of this field and are compared as its sum; unset: each trade by itself.
 
+    ``match_key``: the fields that make trades of one trade_id different ones (``records.match_keys``), as in the file
+    but for the trade_id; unset: a trade_id names one trade.
+
     ``calendar``: the time in which breaks age; unset: all of it.
 
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
@@ -74,6 +91,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     overrides: tuple[Override, ...] | msgspec.UnsetType = msgspec.UNSET
     source_graces: tuple[SourceGrace, ...] | msgspec.UnsetType = msgspec.UNSET
     group_by: GroupField | msgspec.UnsetType = msgspec.UNSET
+    match_key: tuple[KeyField, ...] | msgspec.UnsetType = msgspec.UNSET
     calendar: Calendar | msgspec.UnsetType = msgspec.UNSET
 
     def stamp(self) -> RulesStamp:

@@ -134,6 +134,7 @@ class FileTable(Table, frozen=True):
     grace_seconds: Decimal = Decimal(60)
     pnl_required: bool = False
     group_by: GroupField | None = None
+    match_key: tuple[str, ...] | None = None
     calendar: CalendarTable | None = None
     severity: tuple[SeverityRow, ...] = ()
     conflict_policy: ConflictPolicy = ConflictPolicy.FLAG

@@ -16,6 +16,7 @@ import msgspec
 from traderecon.audit.database import open_for_audit
 from traderecon.client.client import Client
 from traderecon.clock import now_ns
+from traderecon.records.match_keys import BAR
 from traderecon.records.result_message import PublishedResult, decode_published
 from traderecon.sink.database import StoreError
 from traderecon.tables import BEGUN_KEY, MONOTONIC, Fold, HalfPublishedResults, applied_key, last_published, outputs
@@ -150,6 +151,14 @@ async def _read_published(
                 yield topic, result, Outgoing(record.key, record.value)
 
 
+def journal_key(trade_id: str, result: str) -> bytes:
+    """The key of a trade's journal records: its trade_id as it was sent. ``result``: one of the trade."""
+    if BAR not in trade_id:
+        return trade_id.encode()
+    leg = decode_published(result.encode()).facts[0].leg
+    return (leg.sent_id or trade_id).encode()
+
+
 def _decode(values: Iterable[bytes], outcome: RebuiltPartition) -> Iterator[PublishedResult]:
     for value in values:
         try:
@@ -182,7 +191,7 @@ def _stored_results(database_url: str, partition: int, count: int) -> Iterator[l
                 yield [
                     str(text).encode()
                     for trade_id, text in rows
-                    if partition_for(trade_id.encode(), count) == partition
+                    if partition_for(journal_key(str(trade_id), str(text)), count) == partition
                 ]
     except StoreError as error:
         raise NotAccepted(

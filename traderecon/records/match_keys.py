@@ -1,0 +1,71 @@
+"""Match keys: the id of one of several trades that share a trade_id, and of a record that does not say which.
+
+    match_key = ["broker", "trade_id"]
+
+    T1 of broker CITI              ->  trade_id "T1|CITI", sent_id "T1"
+    a cancel of T1, no broker      ->  trade_id "T1",      sent_id "T1": a partial key
+
+Such trades are namesakes: they lie in one partition, and a record with a partial key may be about any of them. A bar or
+a backslash within a part of the key is written with a backslash before it, so two trades never have one id.
+Source: DOMAIN.md E20.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from traderecon.records.codes import Hint
+from traderecon.records.facts import Fact
+from traderecon.records.legs import Leg
+
+BAR = "|"
+"""Between the parts of an id."""
+
+
+def full_id(sent_id: str, values: Iterable[str]) -> str:
+    r"""The id of the trade with this trade_id and these values of the fields that refine it.
+
+    >>> full_id("T1", ["CITI", "2026-11-30"]), full_id("T|1", ["A"])
+    ('T1|CITI|2026-11-30', 'T\\|1|A')
+    """
+    return BAR.join([partial_id(sent_id), *map(partial_id, values)])
+
+
+def partial_id(sent_id: str) -> str:
+    r"""The id under which the records with a partial key lie.
+
+    >>> partial_id("T1"), partial_id("T|1")
+    ('T1', 'T\\|1')
+    """
+    if BAR not in sent_id and "\\" not in sent_id:
+        return sent_id
+    return sent_id.replace("\\", "\\\\").replace(BAR, "\\|")
+
+
+def has_partial_key(leg: Leg) -> bool:
+    """Whether the leg lacks the fields that say which of the trades with its trade_id it is about."""
+    return leg.sent_id is not None and leg.trade_id == partial_id(leg.sent_id)
+
+
+def is_ambiguous(leg: Leg) -> bool:
+    """Whether the leg has a partial key and there are several trades with its trade_id."""
+    return leg.sent_id is not None and Hint.KEY_AMBIGUOUS in leg.hints
+
+
+def as_ambiguous(fact: Fact) -> Fact:
+    """The fact at each of several trades that it may be about."""
+    hints = tuple(sorted({*fact.leg.hints, Hint.KEY_AMBIGUOUS}))
+    return msgspec.structs.replace(fact, leg=msgspec.structs.replace(fact.leg, hints=hints))
+
+
+def as_unambiguous(fact: Fact) -> Fact:
+    """The fact as its sender sent it."""
+    hints = tuple(hint for hint in fact.leg.hints if hint is not Hint.KEY_AMBIGUOUS)
+    return msgspec.structs.replace(fact, leg=msgspec.structs.replace(fact.leg, hints=hints))
+
+
+def current(facts: Iterable[Fact]) -> list[Fact]:
+    """The facts of one of several namesakes; one that became ambiguous counts as that alone."""
+    every = list(facts)
+    superseded = {as_unambiguous(fact).leg for fact in every if is_ambiguous(fact.leg)}
+    return [fact for fact in every if fact.leg not in superseded] if superseded else every
