@@ -37,8 +37,7 @@ def require(condition: bool, message: str) -> None:
 def check_fact(fact: dict[str, Any], source: str, leg: dict[str, Any], version: int) -> None:
     """A fact must agree with its leg: the payload, the digits of its time, and its hints. ``version``: its format."""
     payload, defaults = leg["payload"], PNL if source == "pnl_snapshot" else TERMS
-    foreign = (NEW if version < 3 and defaults is TERMS else ()) + (("member_id",) if version < 4 else ())
-    foreign += ("sent_id",) if version < 5 else ()
+    foreign = (NEW if version < 3 and defaults is TERMS else ()) + ("member_id", "sent_id")[max(version, 3) - 3 :]
     payload = {name: sent for name, sent in payload.items() if name not in foreign}  # those were a producer's own
     expected = {name: payload.get(name, defaults[name]) for name in defaults}
     expected |= {"source": source, "hints": leg.get("hints", [])}
