@@ -1,5 +1,7 @@
 """What a desk sees first: severity by the rules, the money at stake, and breaks that become more urgent with age."""
 
+import csv
+import io
 import json
 import sqlite3
 from contextlib import closing
@@ -118,6 +120,24 @@ def test_a_break_becomes_more_urgent_when_it_has_been_open_long_enough(url: str)
             database.execute("UPDATE breaks SET status = 'RESOLVED' WHERE trade_id = 'CENTS'")
         assert [row.severity for row in breaks_of(queries, trade_id="CENTS", status="resolved")] == ["low"]
     queries.close()
+
+
+def test_every_list_and_download_has_the_severity_of_the_break_by_now(url: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE breaks SET escalates_at = '2020-01-01T00:00:00Z' WHERE trade_id = 'CENTS'")
+        database.execute(
+            "UPDATE breaks SET escalates_at = '2020-01-01T00:00:00Z', status = 'RESOLVED' WHERE trade_id = 'LESS'"
+        )
+    with served(tmp_path, url) as desk:
+        expected = {"BARE": "high", "CENTS": "critical", "EUROS": "high", "GOOD": "", "LESS": "high", "MUCH": "high"}
+        for path in ("/trades.csv", "/download/csv"):
+            rows = csv.DictReader(io.StringIO(desk.text(path)))
+            assert {row["trade_id"]: row["severity"] for row in rows} == expected, path
+        listed = json.loads(desk.text("/trades.json"))["rows"]
+        assert {row["trade_id"]: row["severity"] or "" for row in listed} == expected
+        assert json.loads(desk.text("/trades/CENTS.json"))["severity"] == "critical"
+        [row] = csv.DictReader(io.StringIO(desk.text("/trades/CENTS.csv")))
+        assert row["severity"] == "critical"
 
 
 def test_the_pages_show_what_is_at_stake_and_what_would_clear_it(url: str, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
     if form == ".json":
         return web.Response(body=_json(found), content_type="application/json")
     if form == ".csv":
-        return short_file("trade.csv", columns.header() + columns.lines([newest(found)]))
+        return short_file("trade.csv", columns.header() + columns.lines([(newest(found), found.row.severity)]))
     text = page(
         "trade.html.j2",
         trade=found,
