@@ -73,6 +73,7 @@ EXACT = (*PURE, "batch")
 
 PURE_LIBRARIES = {
     "base64",
+    "bisect",
     "calendar",
     "collections",
     "csv",
@@ -84,6 +85,7 @@ PURE_LIBRARIES = {
     "functools",
     "hashlib",
     "holidays",
+    "itertools",
     "json",
     "msgspec",
     "re",
