@@ -39,6 +39,7 @@ from traderecon.sink.schema import (
     break_events,
     breaks,
     dead_letters,
+    group_members,
     ledger,
     result_history,
     results,
@@ -236,6 +237,12 @@ class Queries:
             tuple(_decode_row(BreakEventRow, row) for row in events),
             total,
         )
+
+    def groups_of(self, member_id: str) -> list[str]:
+        """The groups that have a record with this id of its own: their ids, in order, some of very many."""
+        columns = group_members.c
+        query = select(columns.trade_id).where(columns.member_id == member_id).order_by(columns.trade_id)
+        return [trade_id for (trade_id,) in self._all(query.limit(MOST_SHOWN))]
 
     def _table(self, row_type: type[AnyRow], table: Table, *order: Any) -> list[AnyRow]:
         return [_decode_row(row_type, row) for row in self._all(columns_of(row_type, table).order_by(*order))]
