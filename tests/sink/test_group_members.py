@@ -1,4 +1,4 @@
-"""The records of a group are found by the ids they have of their own."""
+"""The records of a group by the ids they have of their own: found, and told from corrections."""
 
 import json
 import sqlite3
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from legs import booked, ours, theirs
-from sink.outputs import Outputs
+from sink.outputs import Outputs, results_of
 from web.desk import served
 
-from traderecon.records import Leg
-from traderecon.records.result_message import decode_member_ids
+from traderecon.records import Kind, Leg, State
+from traderecon.records.members import decode_member_ids
 from traderecon.sink import migration, purge
 from traderecon.sink.database import open_engine
 from traderecon.sink.queries import Queries
@@ -57,6 +57,36 @@ def test_the_records_of_every_group_are_stored_and_no_field_of_a_sender(url: str
     queries = Queries.open(url)
     assert [queries.groups_of(each) for each in ("F1", "F2", "P2", "O1")] == [["O1"], ["O1", "O2"], ["O2"], []]
     queries.close()
+
+
+FIRST, SECOND = ours(member_id="F1", quantity="60"), ours(member_id="F2", quantity="40")
+ALL = theirs(member_id="B1")
+
+
+@pytest.mark.parametrize(
+    ("legs", "resolution"),
+    [
+        ([FIRST, ALL, SECOND], "LATE_ARRIVAL"),
+        ([FIRST, SECOND, theirs(member_id="B1", quantity="70"), theirs(member_id="B2", quantity="30")], "LATE_ARRIVAL"),
+        ([FIRST, ALL, ours(member_id="F1", version=2)], "AMENDMENT"),
+        ([FIRST, SECOND, theirs(member_id="B1", quantity="90"), theirs(member_id="B1", version=2)], "AMENDMENT"),
+        ([ours(member_id="F1"), SECOND, ALL, ours(member_id="F2", kind=Kind.CANCEL, version=2)], "AMENDMENT"),
+        ([ours(member_id="F1"), ALL], "LATE_ARRIVAL"),
+    ],
+)
+def test_a_break_of_a_group_says_whether_a_further_record_or_a_correction_ended_it(
+    tmp_path: Path, legs: list[Leg], resolution: str
+) -> None:
+    """In the result that matching publishes, and in the rows that the sink derives of its history."""
+    outputs, last = Outputs(), results_of("O1", legs)[-1]
+    outputs.publish_trade("O1", legs)
+    store = Store.open(f"sqlite:///{tmp_path / 't.db'}")
+    store.prepare()
+    outputs.write_to(store)
+    with store.engine.connect() as connection:
+        stored = connection.exec_driver_sql("SELECT resolution FROM breaks").scalar_one()
+    store.close()
+    assert (last.verdict.state, last.break_.resolution, stored) == (State.MATCHED, resolution, resolution)
 
 
 def test_a_record_without_an_id_of_its_own_is_no_member() -> None:

@@ -150,18 +150,6 @@ class _Reasons(msgspec.Struct, gc=False):
     reasons: tuple[str, ...]
 
 
-class _MemberPayload(msgspec.Struct, gc=False):
-    member_id: str | None = None
-
-
-class _MemberLeg(msgspec.Struct, gc=False):
-    payload: _MemberPayload
-
-
-class _Members(msgspec.Struct, gc=False):
-    legs: dict[Source, list[_MemberLeg]]
-
-
 class _PublishedMessage(msgspec.Struct, gc=False):
     """The part of a result that ``PublishedResult`` is made from; nothing else in it can be in the way."""
 
@@ -177,7 +165,6 @@ class _PublishedMessage(msgspec.Struct, gc=False):
 _encode = msgspec.json.Encoder().encode
 _decode_result = msgspec.json.Decoder(ResultMessage[ReadPayload]).decode
 _decode_reasons = msgspec.json.Decoder(_Reasons).decode
-_decode_group = msgspec.json.Decoder(_Members).decode
 _decode_published = msgspec.json.Decoder(_PublishedMessage).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -196,15 +183,6 @@ def decode_result(value: bytes | str) -> ResultMessage[ReadPayload]:
 def decode_reasons(value: bytes | str) -> tuple[str, ...]:
     """The codes of a result's reasons; nothing else in it is looked at."""
     return _decode_reasons(value).reasons
-
-
-def decode_member_ids(value: bytes | str) -> list[str]:
-    """The ids that the records of a group have of their own, sorted; of a result of the format ``IN_GROUP`` alone.
-
-    In an earlier format the name may be a producer's unknown field. MsgspecError: it is not such a result.
-    """
-    legs = [leg for source in _decode_group(value).legs.values() for leg in source]
-    return sorted({leg.payload.member_id for leg in legs if leg.payload.member_id is not None})
 
 
 def decode_published(value: bytes) -> PublishedResult:

@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 
 from traderecon.records import Transition, break_id
 from traderecon.records.formats import IN_GROUP
+from traderecon.records.members import decode_member_ids
 from traderecon.records.result_head import ResultHead, decode_head, require_publishable
-from traderecon.records.result_message import decode_member_ids, same_content
+from traderecon.records.result_message import same_content
 from traderecon.records.results import BREAK_STATES
 from traderecon.sink.break_projection import HistoryEntry, Projection, UnreadableResult, project, result_row
 from traderecon.sink.chain import link
