@@ -82,6 +82,7 @@ EXACT = (*PURE, "batch")
 
 PURE_LIBRARIES = {
     "base64",
+    "bisect",
     "calendar",
     "collections",
     "csv",
@@ -93,6 +94,7 @@ PURE_LIBRARIES = {
     "functools",
     "hashlib",
     "holidays",
+    "itertools",
     "json",
     "msgspec",
     "re",

@@ -20,6 +20,8 @@ from traderecon.batch.report.charts import FULL, MAX_SLOTS, MIN_LENGTH, histogra
 from traderecon.batch.report.headline import Urgency, call, headline
 from traderecon.batch.report.terms import terms
 from traderecon.batch.summary import BREAKS_SHOWN, REJECTS_SHOWN, Break, Summary
+from traderecon.matching import effective_sides, judge
+from traderecon.matching.assess import assess
 from traderecon.matching.lifecycle import judge_trade
 from traderecon.present import labels as words
 from traderecon.present.figures import share
@@ -42,6 +44,7 @@ from traderecon.rules import (
     Rules,
     Timestamp,
 )
+from traderecon.rules.file import parse_rules
 
 BARE: dict[str, Any] = {"price": None, "quantity": None}
 """A leg without terms."""
@@ -398,6 +401,25 @@ def test_contested_and_cancelled_legs_are_shown_and_not_compared() -> None:
     _, confirmation, difference = one(leg, f"{leg},BUY,cancel,2")
     assert confirmation[0].text == "Confirmation cancel, version 2, BUY"
     assert texts(difference)[1:] == ["– cancelled"] * 5
+
+
+def test_a_group_shows_what_its_records_add_up_to() -> None:
+    rules = parse_rules('name = "orders"\ngroup_by = "order_id"')
+    fills = [
+        ours(member_id=member, quantity=quantity, price=price)
+        for member, quantity, price in (("F1", "60", "190.40"), ("F2", "20", "190.80"))
+    ]
+    sides = effective_sides(arrived(*fills, theirs(member_id="B1")), rules)
+    verdict, run = judge(sides, FOREVER_NS, rules), Summary()
+    run.add_trade("O1", sides, verdict, assess(sides, verdict, rules))
+    [body] = breaks(page_of(run, rules=rules)).values()
+    execution, confirmation, difference = rows_of(body)
+    assert texts(execution)[3:7] == ["Execution 2 records, added up", "AAPL", "80", "190.5"]
+    assert texts(confirmation)[:4] == ["Confirmation", "AAPL", "100", "190.5"]
+    assert texts(difference)[2:4] == [
+        "≠ 20 none allowed",
+        "– the quantities differ: a member is missing, or is one too many",
+    ]
 
 
 def test_a_check_that_is_off_still_shows_its_terms() -> None:

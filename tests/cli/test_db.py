@@ -23,10 +23,10 @@ def run(*arguments: str) -> Result:
 def test_a_new_database_gets_its_tables() -> None:
     made = run("upgrade")
     assert (made.exit_code, made.stdout) == (Exit.OK, "")
-    assert made.stderr == f"{FILE}: migrated from none to 0006\n"
-    assert run("upgrade").stderr == f"{FILE}: nothing to do, already at migration 0006\n"
+    assert made.stderr == f"{FILE}: migrated from none to 0007\n"
+    assert run("upgrade").stderr == f"{FILE}: nothing to do, already at migration 0007\n"
     after = run("current")
-    assert (after.exit_code, after.stdout, after.stderr) == (Exit.OK, "0006\n", "")
+    assert (after.exit_code, after.stdout, after.stderr) == (Exit.OK, "0007\n", "")
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ def test_a_file_without_tables() -> None:
     FILE.touch()
     before = run("current")
     assert (before.exit_code, before.stdout) == (Exit.OK, "none\n")
-    assert before.stderr == f"{FILE}: the newest migration is 0006: run `traderecon db upgrade`\n"
-    assert json.loads(run("current", "--json").stdout) == {"database": str(FILE), "current": None, "head": "0006"}
+    assert before.stderr == f"{FILE}: the newest migration is 0007: run `traderecon db upgrade`\n"
+    assert json.loads(run("current", "--json").stdout) == {"database": str(FILE), "current": None, "head": "0007"}
 
 
 def test_json_is_one_object_on_stdout() -> None:
     upgraded = run("upgrade", "--json")
     assert (upgraded.exit_code, upgraded.stderr) == (Exit.OK, "")
-    assert json.loads(upgraded.stdout) == {"database": str(FILE), "from": None, "to": "0006"}
-    assert json.loads(run("current", "--json").stdout)["current"] == "0006"
+    assert json.loads(upgraded.stdout) == {"database": str(FILE), "from": None, "to": "0007"}
+    assert json.loads(run("current", "--json").stdout)["current"] == "0007"
 
 
 @pytest.mark.parametrize("command", ["upgrade", "current"])

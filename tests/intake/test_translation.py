@@ -351,6 +351,17 @@ class TestMinorUnits:
     def test_another_currency_is_not(self, currency: str | None) -> None:
         assert leg_of(PENCE, currency=currency).price == Decimal("190.5")
 
+    @pytest.mark.parametrize("currency", [None, "", " "])
+    def test_without_a_currency_the_unit_is_not_guessed_and_a_hint_says_so(self, currency: str | None) -> None:
+        leg = leg_of(PENCE, currency=currency)
+        assert (leg.price, leg.currency, leg.hints) == (Decimal("190.5"), None, (Hint.CURRENCY_UNKNOWN,))
+        assert fact_of(PENCE, source=Source.PNL, currency=currency).leg.hints == (Hint.CURRENCY_UNKNOWN,)
+
+    def test_a_record_without_amounts_needs_no_currency(self) -> None:
+        assert leg_of(PENCE, kind="cancel", price=None).hints == ()
+        assert fact_of(PENCE, source=Source.PNL, pnl_impact="0", commission="0").leg.hints == ()
+        assert leg_of(PENCE, currency="USD").hints == leg_of(STANDARD_SETTINGS).hints == ()
+
     def test_more_digits_than_there_are_is_rejected_not_rounded(self) -> None:
         assert rejection(PENCE, currency="GBX", price="0.00000000000000001")[0] == "NUMBER_PRECISION_EXCEEDED"
 
@@ -470,8 +481,9 @@ class TestStandard:
             minor_units={"GBX": MinorUnit("GBP", 2)},
             aliases={"BRK/B": "BRK.B"},
         )
-        plain = decode(source, json.dumps(TERMS).encode(), ORIGIN)
-        assert decode(source, json.dumps(TERMS).encode(), ORIGIN, settings) == plain
+        sent = json.dumps({**TERMS, "currency": "GBP"}).encode()
+        plain = decode(source, sent, ORIGIN)
+        assert decode(source, sent, ORIGIN, settings) == plain
         assert isinstance(plain, Fact)
         assert isinstance(plain.leg, Execution | Confirmation)
 

@@ -88,7 +88,7 @@ def steps() -> Iterator[bytes]:
     breaks_open = Gauge("traderecon_breaks_open", "Open breaks.", ["reason", "severity"], registry=metrics.registry)
     break_age = Histogram(
         "traderecon_break_age_seconds",
-        "How long the open breaks have been open.",
+        "How long the open breaks have been open; business time if the rules have a calendar.",
         buckets=(60, 3_600, 86_400),
         registry=metrics.registry,
     )

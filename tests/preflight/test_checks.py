@@ -20,10 +20,15 @@ from traderecon.client.connection import connect
 from traderecon.preflight import Finding, Level, checks, exit_code, machine
 from traderecon.preflight.findings import bad, ok, warn
 from traderecon.preflight.topics import create_topics
+from traderecon.records.action import encode_action, rules_change
+from traderecon.rules import FOUNDING
+from traderecon.rules.content import as_json, content
+from traderecon.rules.file import parse_rules
 from traderecon.settings import load
 from traderecon.sink.store import Store
 from traderecon.topics import topics
-from traderecon.transport.log import Log, WorkerLock
+from traderecon.transport import MicroBatch
+from traderecon.transport.log import Log, Record, WorkerLock
 from traderecon.worker.identity import Identity, bind
 
 pytestmark = pytest.mark.usefixtures("here")
@@ -126,6 +131,32 @@ def test_all_checks_pass_on_a_complete_installation() -> None:
     assert findings["cluster"].text.startswith("log-")
     assert findings["cluster"].text.endswith("any is accepted: set TRADERECON_CLUSTER_ID to expect one")
     assert "at migration" in findings["database"].text
+
+
+def test_another_group_by_than_that_of_the_trades_in_the_database_is_a_warning(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until a worker has run with it: then it is in force, and on record."""
+    set_up()
+    file = here / "desk.toml"
+    monkeypatch.setenv("TRADERECON_RULES", str(file))
+    file.write_text('name = "desk"\ngroup_by = "order_id"')
+    store = Store.open(load().database_url)
+    store.prepare()
+    assert found()["rules"].level is Level.OK
+    recorded = [FOUNDING, parse_rules(file.read_text())]
+    seen = []
+    for number, rules in enumerate(recorded):
+        change = rules_change(0, number, None, (rules.stamp().sha256, content(rules)), as_json(rules))
+        store.take(MicroBatch("actions", 0, [Record(number, 1, change.key, encode_action(change), ())]))
+        seen.append(found()["rules"])
+    assert [one.level for one in seen] == [Level.WARN, Level.OK]
+    assert seen[0].text.startswith("group_by is order_id, but the trades in the database were judged with none:")
+    file.write_text('name = "desk"\ngroup_by = "block_id"')
+    assert found()["rules"].text.startswith("group_by is block_id, but the trades in the database were judged with ord")
+    file.write_text('name = "desk"')
+    assert found()["rules"].text.startswith("group_by is not set, but")
+    store.close()
 
 
 def test_missing_topics_on_the_embedded_log_are_a_warning(here: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.records.business_time import Calendar, UnknownZone, after_business_hours, business_s
+from traderecon.records.business_time import Calendar, OpenSince, UnknownZone, after_business_hours, business_s
 from traderecon.records.instants import NS_PER_S
 
 NEW_YORK = Calendar("America/New_York", 8 * 60, 18 * 60, holidays=("2025-07-04", "2025-11-27"))
@@ -64,6 +64,15 @@ def test_business_time_adds_up(start_s: int, first_s: int, second_s: int) -> Non
     parts = business_s(NEW_YORK, start_s, middle_s) + business_s(NEW_YORK, middle_s, end_s)
     assert parts == business_s(NEW_YORK, start_s, end_s) <= end_s - start_s
     assert business_s(ROUND_THE_CLOCK, start_s, end_s) == end_s - start_s
+
+
+@given(st.integers(0, 4_000_000_000), st.lists(st.integers(0, 3_000_000), min_size=1), st.integers(0, 2_000_000))
+def test_the_business_time_of_many_is_that_of_each(first_s: int, later_s: list[int], until_s: int) -> None:
+    starts = [first_s + later for later in later_s]
+    since = OpenSince(NEW_YORK, min(starts), first_s + until_s)
+    assert [since.business_s(start) for start in starts] == [
+        business_s(NEW_YORK, start, first_s + until_s) for start in starts
+    ]
 
 
 @given(st.integers(0, 4_000_000_000), st.integers(1, 500))

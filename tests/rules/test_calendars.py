@@ -75,6 +75,36 @@ def test_what_is_wrong_is_refused(text: str, error: str) -> None:
     assert error in str(found.value)
 
 
+def test_a_missing_name_does_not_hide_what_else_is_wrong_with_the_calendar() -> None:
+    with pytest.raises(RulesError) as found:
+        parse_rules('name = "x"\n[calendar]\nzone = "Mars"\ncloses = "18"\ndays = []\nmarket = "NYC"')
+    assert [(problem.position.line, problem.text.split(":")[0]) for problem in found.value.problems] == [
+        (2, "calendar.opens is missing"),
+        (3, "calendar.zone is 'Mars'"),
+        (4, "calendar.closes is '18'"),
+        (5, "calendar.days is empty"),
+        (6, "calendar.market is 'NYC'"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "errors"),
+    [
+        ("", ["calendar.zone is missing", "calendar.opens is missing", "calendar.closes is missing"]),
+        (
+            "zone = 1\nopens = 2\ncloses = 3",
+            ["calendar.zone is a w", "calendar.opens is a w", "calendar.closes is a w"],
+        ),
+        ('zone = "UTC"\nopens = "23:30"', ["calendar.closes is missing"]),
+    ],
+)
+def test_the_stand_in_for_a_missing_name_is_no_second_error(text: str, errors: list[str]) -> None:
+    with pytest.raises(RulesError) as found:
+        parse_rules(f'name = "x"\n[calendar]\n{text}')
+    assert len(found.value.problems) == len(errors)
+    assert all(error in str(found.value) for error in errors)
+
+
 def test_business_hours_stay_within_the_holidays_that_a_break_takes_along() -> None:
     with pytest.raises(RulesError, match="open_hours is 2501: write 2500 or less, the business hours of a year"):
         parse_rules(DESK.replace("open_hours = 2", "open_hours = 2501"))

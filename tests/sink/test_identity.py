@@ -20,7 +20,7 @@ from traderecon.records.checkpoint import Checkpoint
 from traderecon.records.digest import sha256
 from traderecon.sink.file_identity import file_identity
 from traderecon.sink.queries import Queries
-from traderecon.sink.rules_queries import recorded_rules
+from traderecon.sink.rules_queries import newest_rules, recorded_rules
 from traderecon.sink.store import Store
 from traderecon.transport import MicroBatch
 from traderecon.transport.log import Record
@@ -161,3 +161,11 @@ def test_the_text_of_rules_is_found_by_their_sha256(store: Store) -> None:
     assert found("a") == [whole, ("abc", {"name": "y"}, [(0, 7)])]
     assert found("d") == [("ddd", None, [(0, 9)])]
     assert found("e") == found("%") == []
+    assert newest_rules(store.engine) == rules
+
+
+def test_rules_without_their_text_on_record_are_unknown(store: Store) -> None:
+    assert newest_rules(store.engine) is None
+    change = rules_change(0, 9, None, ("d" * 64, {}))
+    store.take(MicroBatch(TOPICS.actions, 0, [Record(0, 1, change.key, encode_action(change), ())]))
+    assert newest_rules(store.engine) is None

@@ -105,4 +105,4 @@ def test_the_lines_are_the_same_as_in_a_batch(
     part, out = folder / "part", folder / "out.csv"
     write_part(Format.CSV, frame([row for _, row in pairs]), part)
     join_parts(Format.CSV, [part], out)
-    assert columns.header() + columns.lines(published for published, _ in pairs) == out.read_bytes()
+    assert columns.header() + columns.lines((published, None) for published, _ in pairs) == out.read_bytes()

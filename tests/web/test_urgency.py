@@ -1,8 +1,11 @@
 """What a desk sees first: severity by the rules, the money at stake, and breaks that become more urgent with age."""
 
+import csv
+import io
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from traderecon.intake.instants import instant
 from traderecon.matching import judge, result_of, sides_of
 from traderecon.matching.assess import assess
 from traderecon.records import Leg, Result
+from traderecon.records.business_time import Calendar
 from traderecon.records.instants import FOREVER_NS, NS_PER_S, iso
 from traderecon.records.numbers import plain
 from traderecon.records.result_message import encode_result
@@ -31,6 +35,8 @@ from traderecon.sink.queries import Queries
 from traderecon.sink.query_parts import largest_first
 from traderecon.sink.rows import BreakRow
 from traderecon.sink.store import Store
+from traderecon.web.ages import ages
+from traderecon.web.exposition import BreakCollector
 
 RULES = parse_rules(
     """
@@ -118,6 +124,46 @@ def test_a_break_becomes_more_urgent_when_it_has_been_open_long_enough(url: str)
             database.execute("UPDATE breaks SET status = 'RESOLVED' WHERE trade_id = 'CENTS'")
         assert [row.severity for row in breaks_of(queries, trade_id="CENTS", status="resolved")] == ["low"]
     queries.close()
+
+
+def test_every_list_and_download_has_the_severity_of_the_break_by_now(url: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE breaks SET escalates_at = '2020-01-01T00:00:00Z' WHERE trade_id = 'CENTS'")
+        database.execute(
+            "UPDATE breaks SET escalates_at = '2020-01-01T00:00:00Z', status = 'RESOLVED' WHERE trade_id = 'LESS'"
+        )
+    with served(tmp_path, url) as desk:
+        expected = {"BARE": "high", "CENTS": "critical", "EUROS": "high", "GOOD": "", "LESS": "high", "MUCH": "high"}
+        for path in ("/trades.csv", "/download/csv"):
+            rows = csv.DictReader(io.StringIO(desk.text(path)))
+            assert {row["trade_id"]: row["severity"] for row in rows} == expected, path
+        listed = json.loads(desk.text("/trades.json"))["rows"]
+        assert {row["trade_id"]: row["severity"] or "" for row in listed} == expected
+        assert json.loads(desk.text("/trades/CENTS.json"))["severity"] == "critical"
+        [row] = csv.DictReader(io.StringIO(desk.text("/trades/CENTS.csv")))
+        assert row["severity"] == "critical"
+
+
+def test_the_metric_has_the_ages_of_the_list_of_breaks(url: str) -> None:
+    """Whatever the time of this test: a desk that has been closed for days, and one that never closes."""
+    today = datetime.now(UTC).date()
+    days_before = tuple((today - timedelta(days=day)).isoformat() for day in range(-2, 11))
+    week = (1, 2, 3, 4, 5, 6, 7)
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE breaks SET opened_at = ?", (iso(now_ns() - 5 * 86_400 * NS_PER_S),))
+    for calendar, age, sum_s in (
+        (Calendar("UTC", 0, 1_440, week, tuple(sorted(days_before))), "0 h", 0),
+        (Calendar("UTC", 0, 1_440, week), "120 h", 5 * 5 * 86_400),
+        (None, "120 h", 5 * 5 * 86_400),
+    ):
+        queries = Queries.open(url, calendar)
+        shown = ages(calendar, now_ns())
+        assert {shown(row) for row in breaks_of(queries)} == {age}
+        [family] = [each for each in BreakCollector(queries).collect() if each.name == "traderecon_break_age_seconds"]
+        samples = {sample.name.rpartition("_")[2]: sample.value for sample in family.samples}
+        assert samples["count"] == 5
+        assert samples["sum"] == pytest.approx(sum_s, abs=300)
+        queries.close()
 
 
 def test_the_pages_show_what_is_at_stake_and_what_would_clear_it(url: str, tmp_path: Path) -> None:

@@ -226,10 +226,12 @@ def _side(words: _Words, settings: SourceSettings) -> None:
 
 
 def _minor_units(words: _Words, settings: SourceSettings) -> tuple[Hint, ...]:
-    """Every amount of a currency's minor unit, in the currency itself."""
-    unit = settings.minor_units.get(trim(words.get("currency") or ""))
+    """Every amount of a currency's minor unit, in the currency itself. Without a currency the unit is not guessed."""
+    sent = trim(words.get("currency") or "")
+    unit = settings.minor_units.get(sent)
     if unit is None:
-        return ()
+        unknown = settings.minor_units and not sent and any(_amount(words, name) for name in _AMOUNTS)
+        return (Hint.CURRENCY_UNKNOWN,) if unknown else ()
     words["currency"] = unit.currency
     for name in _AMOUNTS:
         amount = _amount(words, name)

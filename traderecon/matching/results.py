@@ -24,6 +24,7 @@ from traderecon.records import (
 )
 from traderecon.records.digest import sha256
 from traderecon.records.match_keys import has_partial_key
+from traderecon.records.members import further_member_came_last
 from traderecon.records.results import Resolution
 
 _MANY = 20
@@ -76,7 +77,7 @@ def result_of(
         verdict=judgement.verdict,
         facts=evidence,
         stands=_effective(evidence, judgement.sides),
-        break_=_break(trade_id, judgement.verdict, last_published),
+        break_=_break(judgement, last_published),
         rules=rules,
         event_time_ns=judgement.sides.event_time_ns,
         compared=compare_fields(judgement.sides, judgement.verdict.checks),
@@ -103,13 +104,19 @@ def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_s
     return sha256(_encode(claim))
 
 
-def _break(trade_id: str, verdict: Verdict, last_published: LastPublished | None) -> Break:
+def _break(judgement: Judgement, last_published: LastPublished | None) -> Break:
+    verdict, facts = judgement.verdict, judgement.facts
+    trade_id = facts[0].leg.trade_id
     if last_published is None:
         return Break(break_id(trade_id), Transition.between(None, (verdict.state, verdict.reasons)))
     before = (last_published.state, last_published.reasons)
     transition = Transition.between(before, (verdict.state, verdict.reasons))
-    resolved = transition is Transition.RESOLVED
-    resolution = Resolution.of(last_published.reasons, verdict.state) if resolved else msgspec.UNSET
+    if transition is not Transition.RESOLVED:
+        return Break(break_id(trade_id), transition, last_published.event_id)
+    further = further_member_came_last(
+        (fact.leg.source, fact.leg.member_id, fact.origin.received_at_ns) for fact in facts
+    )
+    resolution = Resolution.of(last_published.reasons, verdict.state, by_further_member=further)
     return Break(break_id(trade_id), transition, last_published.event_id, resolution)
 
 

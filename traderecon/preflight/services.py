@@ -10,7 +10,7 @@ from traderecon.client.client import TOPIC, Client
 from traderecon.client.connection import connected
 from traderecon.clock import now_ns
 from traderecon.exit_codes import Exit
-from traderecon.preflight.findings import Finding, bad, ok, warn
+from traderecon.preflight.findings import Finding, Level, bad, ok, warn
 from traderecon.preflight.rights import Right, by_resource, grant, missing, needed, servers
 from traderecon.preflight.topics import CREATE_TOPICS, Fitness, TopicStatus, inspect
 from traderecon.records.instants import NS_PER_MS, iso
@@ -237,7 +237,10 @@ async def database(settings: Settings, *, answered: bool) -> AsyncIterator[Findi
     if path is not None and not path.exists():
         yield _new_database(path)
         return
-    yield await asyncio.to_thread(_existing_database, url, await _identity(settings) if answered else None)
+    found = await asyncio.to_thread(_existing_database, url, await _identity(settings) if answered else None)
+    yield found
+    if found.level is not Level.FAIL and (other := await asyncio.to_thread(_other_groups, settings)) is not None:
+        yield other
 
 
 def _new_database(path: Path) -> Finding:
@@ -289,3 +292,27 @@ def _existing_database(url: str, identity: Identity | None) -> Finding:
         text = f"{path}, at migration {current}, is complete from {complete_from}: older records had expired by then"
         return warn("database", text, "restore an older backup, or accept that")
     return ok("database", f"{path}, at migration {current}")
+
+
+def _other_groups(settings: Settings) -> Finding | None:
+    """A warning if the trades in the database were judged by rules with another ``group_by``."""
+    from traderecon.sink.database import StoreError
+    from traderecon.sink.rules_queries import newest_rules
+    from traderecon.sink.store import Store
+
+    try:
+        store = Store.open(settings.database_url)
+        try:
+            before = newest_rules(store.engine) if store.migration() is not None else None
+        finally:
+            store.close()
+        group_by = rules_in_force(settings).group_by or None
+    except (StoreError, ConfigurationError):  # reported by another check
+        return None
+    if before is None or before.get("group_by") == group_by:
+        return None
+    text = (
+        f"group_by is {group_by or 'not set'}, but the trades in the database were judged with "
+        f"{before.get('group_by') or 'none'}: they stay under the ids they have, and a late leg of one lands elsewhere"
+    )
+    return warn("rules", text, "set it back, or start with new topics and a new database")

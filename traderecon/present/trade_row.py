@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -166,11 +167,14 @@ def _side(sides: Sides, source: Source) -> tuple[str, str, str, str]:
 
 
 def _cell(sides: Sides, source: Source, field: str) -> str:
+    return join_values(map(operand_text, values_of(sides, source, field)))
+
+
+def values_of(sides: Sides, source: Source, field: str) -> list[Any]:
     """The sum of a group, or the value of the effective leg; the values of its rivals where it has none."""
     combined = next((leg for leg in sides.combined if leg.source is source), None)
     value = getattr(combined, field, None)
-    values = distinct_values(sides.effective(source), field) if value is None else [value]
-    return join_values(map(operand_text, values))
+    return distinct_values(sides.effective(source), field) if value is None else [value]
 
 
 def _outcome(check: Check) -> tuple[str, str]:

@@ -61,6 +61,7 @@ class Hint(Word):
     LEAP_SECOND = "LEAP_SECOND"
     TRADE_DATE_ROLL = "TRADE_DATE_ROLL"
     NORMALISED = "NORMALISED"
+    CURRENCY_UNKNOWN = "CURRENCY_UNKNOWN"
     ALIAS = "ALIAS"
     CONFUSABLE = "CONFUSABLE"
     TICKER_CASE = "TICKER_CASE"
@@ -211,6 +212,7 @@ HINT_MEANINGS: dict[Hint, str] = {
     Hint.LEAP_SECOND: "A timestamp has second 60; it was taken as the last instant of second 59.",
     Hint.TRADE_DATE_ROLL: "The two timestamps fall on different UTC days.",
     Hint.NORMALISED: "Blanks, lower case or a minor unit were brought to the standard form before the comparison.",
+    Hint.CURRENCY_UNKNOWN: "A source that sends minor units left the currency out: the amounts were read as they are.",
     Hint.ALIAS: "The alias table maps two tickers to the same instrument.",
     Hint.CONFUSABLE: "The tickers look alike and differ: other alphabets, wide or invisible characters.",
     Hint.TICKER_CASE: "The tickers differ only in upper and lower case.",

@@ -164,18 +164,21 @@ class Resolution(Word):
     """How a break was resolved without a person. Source: DOMAIN.md 7.2."""
 
     LATE_ARRIVAL = "LATE_ARRIVAL"
-    """What was missing arrived, and agrees."""
+    """What was missing arrived, and agrees: a side, or a further record of a group."""
     AMENDMENT = "AMENDMENT"
     """A side was corrected."""
     CANCELLED_BOTH = "CANCELLED_BOTH"
     """The trade was cancelled."""
 
     @classmethod
-    def of(cls, reasons: Iterable[str], state: str) -> "Resolution":
-        """How a break with these reasons was resolved by a result with this state."""
+    def of(cls, reasons: Iterable[str], state: str, *, by_further_member: bool = False) -> "Resolution":
+        """How a break with these reasons was resolved by a result with this state.
+
+        ``by_further_member``: see ``members.further_member_came_last``.
+        """
         if state == State.CANCELLED:
             return cls.CANCELLED_BOTH
-        return cls.LATE_ARRIVAL if _MISSING.issuperset(reasons) else cls.AMENDMENT
+        return cls.LATE_ARRIVAL if by_further_member or _MISSING.issuperset(reasons) else cls.AMENDMENT
 
 
 _MISSING = frozenset({Reason.MISSING_CONFIRMATION, Reason.MISSING_EXECUTION, Reason.MISSING_PNL})

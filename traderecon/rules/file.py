@@ -73,6 +73,13 @@ _AMOUNTS = frozenset(
 """The names whose text is a number."""
 _ROWS: Mapping[str | int, dict[str, Any]] = {"severity": {"severity": "low"}, "override": {}}
 """A valid row of each array of tables."""
+_STAND_INS: Mapping[Path, str] = {
+    ("name",): "unnamed",
+    ("calendar", "zone"): "UTC",
+    ("calendar", "opens"): "00:00",
+    ("calendar", "closes"): "24:00",
+}
+"""A valid value of each required name whose table has others: without it their errors would go unseen."""
 
 
 class Problem(msgspec.Struct, frozen=True, order=True):
@@ -159,14 +166,22 @@ def read_tables(root: type[AnyTable], document: dict[str, Any], findings: list[F
             found = explain(str(error), root)
         if found.path not in [path for earlier in findings for path in (earlier.path, earlier.meant)]:
             findings.append(found)
+        _repair(document, found)
+
+
+def _repair(document: dict[str, Any], found: Finding) -> None:
+    """Make a part of the document valid: with a stand-in for a name that is missing, or without the part."""
+    if found.path not in _STAND_INS or found.path == found.drop:
         _drop(document, found.drop)
+        return
+    table: Any = document
+    for name in found.drop:
+        table = table[name]
+    table[found.path[-1]] = _STAND_INS[found.path]
 
 
 def _drop(document: dict[str, Any], path: Path) -> None:
-    """Take a part out, or put a stand-in in its place: the file needs a name, and the rows behind a row their index."""
-    if not path:
-        document["name"] = "unnamed"
-        return
+    """Take a part out, or put a stand-in in its place: the rows behind a row need their index."""
     *around, last = path
     if isinstance(last, int) and around[-1] not in _ROWS:
         _drop(document, tuple(around))

@@ -10,11 +10,15 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+import msgspec
+
 from traderecon.records import Transition, break_id
 from traderecon.records.business_time import after_business_hours
 from traderecon.records.codes import Severity, worst_severity
+from traderecon.records.formats import IN_GROUP
 from traderecon.records.instants import NS_PER_S, hours_after, iso
 from traderecon.records.leg_message import instant
+from traderecon.records.members import resolved_by_further_member
 from traderecon.records.result_head import ResultHead, decode_head
 from traderecon.records.result_message import EscalationMessage
 from traderecon.records.results import Resolution
@@ -44,10 +48,14 @@ class HistoryEntry(NamedTuple):
 
 
 class DatedResult(NamedTuple):
-    """A result of a trade, and when it was decided (ISO 8601)."""
+    """A result of a trade, and when it was decided (ISO 8601).
+
+    ``by_further_member``: it resolves a break of a group, and a further record of the group arrived.
+    """
 
     head: ResultHead
     decided_at: str
+    by_further_member: bool
 
 
 class Projection(NamedTuple):
@@ -70,12 +78,17 @@ def project(history: Iterable[HistoryEntry]) -> Projection:
     Of two results with the same version the first counts.
     """
     by_version: dict[int, DatedResult] = {}
+    previous: DatedResult | None = None
     for row in history:
         head = _decode(row)
-        by_version.setdefault(head.version, DatedResult(head, row.decided_at))
+        if head.version not in by_version:
+            resolves = previous is not None and previous.head.is_break and not head.is_break
+            previous = DatedResult(head, row.decided_at, resolves and _by_further_member(head, row))
+            by_version[head.version] = previous
     results = [*by_version.values()]
     events = _events(results)
-    return Projection(result_row(*results[-1]), _break_row(events), [_event_row(event) for event in events])
+    newest = result_row(results[-1].head, results[-1].decided_at)
+    return Projection(newest, _break_row(events), [_event_row(event) for event in events])
 
 
 def result_row(head: ResultHead, decided_at: str) -> ResultColumns:
@@ -114,6 +127,13 @@ def _decode(row: HistoryEntry) -> ResultHead:
     return head
 
 
+def _by_further_member(head: ResultHead, row: HistoryEntry) -> bool:
+    try:
+        return head.format >= IN_GROUP and resolved_by_further_member(row.result)
+    except msgspec.MsgspecError as error:
+        raise UnreadableResult(str(error)) from error
+
+
 def _events(results: Sequence[DatedResult]) -> list[_Event]:
     """The transitions of the trade's break; the results are in version order."""
     events = []
@@ -128,7 +148,7 @@ def _events(results: Sequence[DatedResult]) -> list[_Event]:
 
 
 def _event_row(event: _Event) -> BreakEventColumns:
-    head, decided_at = event.current
+    head, decided_at, _ = event.current
     previous = None if event.previous is None else event.previous.head.event_id
     return BreakEventColumns(
         break_id=break_id(head.trade_id),
@@ -148,7 +168,8 @@ def _resolution(event: _Event) -> str | None:
     """How the event resolved the break; None if it did not."""
     if event.transition is not Transition.RESOLVED or event.previous is None:
         return None
-    return Resolution.of(event.previous.head.reasons, event.current.head.state).value
+    head, _, by_further_member = event.current
+    return Resolution.of(event.previous.head.reasons, head.state, by_further_member=by_further_member).value
 
 
 def _escalates_at(opened_at: str, escalation: EscalationMessage) -> str:
@@ -171,7 +192,7 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
         classified = current.head
     if classified is None:
         return None
-    newest, changed_at = events[-1].current
+    newest, changed_at, _ = events[-1].current
     severity, size, escalation = _severity(classified), newest.size, classified.escalation
     try:
         escalates_at = None if escalation is None else _escalates_at(opened_at, escalation)

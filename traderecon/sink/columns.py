@@ -42,6 +42,13 @@ class HistoryColumns(NamedTuple):
     chain: str
 
 
+class MemberColumns(NamedTuple):
+    """``group_members``: a record of a group by its own id."""
+
+    member_id: str
+    trade_id: str
+
+
 class BreakColumns(NamedTuple):
     """``breaks``: the break of a trade."""
 

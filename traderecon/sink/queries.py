@@ -20,7 +20,7 @@ from traderecon.records.numbers import EXACT, ZERO
 from traderecon.records.partition_status import decode_oldest, decode_pending
 from traderecon.sink.database import open_engine, reader_engine
 from traderecon.sink.filters import Filter
-from traderecon.sink.query_parts import columns_of, is_open, query_parts, select_rows, severity_now
+from traderecon.sink.query_parts import columns_of, is_open, query_parts, select_rows, severity_now, trade_severity_now
 from traderecon.sink.rows import (
     BeginningRow,
     BreakEventRow,
@@ -39,6 +39,7 @@ from traderecon.sink.schema import (
     break_events,
     breaks,
     dead_letters,
+    group_members,
     ledger,
     result_history,
     results,
@@ -189,22 +190,24 @@ class Queries:
         for rows in pages:
             yield [_decode_row(row_type, row) for row in rows]
 
-    def newest_results(self) -> Iterator[list[str]]:
-        """The newest result of every trade as JSON, by trade_id (in the order of its UTF-8 bytes), a page at a time.
+    def newest_results(self) -> Iterator[list[tuple[str, str | None]]]:
+        """The newest result of every trade as JSON, and its severity as it is now, a page at a time.
+
+        They are by trade_id, in the order of its UTF-8 bytes.
 
         Each trade that had a result when the first page was read appears once, in its version as of its page.
         """
         same = [result_history.c[name] == results.c[name] for name in ("trade_id", "version", "event_id")]
-        newest = select(result_history.c.result, results.c.trade_id).select_from(
+        newest = select(result_history.c.result, trade_severity_now(), results.c.trade_id).select_from(
             results.join(result_history, and_(*same))
         )
         for rows in self._pages_by_key(newest, results.c.trade_id, descending=False):
-            yield [text for text, _ in rows]
+            yield [(text, severity) for text, severity, _ in rows]
 
     def trade(self, trade_id: str) -> Trade | None:
         """One trade with its history; None if it has no result."""
         with self.engine.connect() as connection:
-            trade = connection.execute(columns_of(TradeRow, results).where(results.c.trade_id == trade_id)).first()
+            trade = connection.execute(select_rows(TradeRow, results).where(results.c.trade_id == trade_id)).first()
             if trade is None:
                 return None
             of_trade = (result_history.c.trade_id == trade_id, result_history.c.content_sha256.is_(None))
@@ -227,16 +230,19 @@ class Queries:
                 if break_ is not None
                 else []
             )
-        row, break_row = _decode_row(TradeRow, trade), None if break_ is None else _decode_row(BreakRow, break_)
-        if break_row is not None and row.severity is not None:  # it may have become more urgent with age
-            row = msgspec.structs.replace(row, severity=break_row.severity)
         return Trade(
-            row,
+            _decode_row(TradeRow, trade),
             tuple(_decode_row(HistoryRow, row) for row in history),
-            break_row,
+            None if break_ is None else _decode_row(BreakRow, break_),
             tuple(_decode_row(BreakEventRow, row) for row in events),
             total,
         )
+
+    def groups_of(self, member_id: str) -> list[str]:
+        """The groups that have a record with this id of its own: their ids, in order, some of very many."""
+        columns = group_members.c
+        query = select(columns.trade_id).where(columns.member_id == member_id).order_by(columns.trade_id)
+        return [trade_id for (trade_id,) in self._all(query.limit(MOST_SHOWN))]
 
     def _table(self, row_type: type[AnyRow], table: Table, *order: Any) -> list[AnyRow]:
         return [_decode_row(row_type, row) for row in self._all(columns_of(row_type, table).order_by(*order))]

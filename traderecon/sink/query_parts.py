@@ -106,11 +106,18 @@ def _trade_order(sort: str) -> list[Any]:
     return [*order.get(sort, []), columns.trade_id]
 
 
+def trade_severity_now() -> ColumnElement[Any]:
+    """The severity of a trade's newest result at this moment, as that of its break; NULL if it is no break."""
+    of_break = select(severity_now()).where(breaks.c.trade_id == results.c.trade_id).scalar_subquery()
+    return case((results.c.severity.is_not(None), func.coalesce(of_break, results.c.severity)))
+
+
 def select_rows(row_type: type[Struct], table: Table) -> Select[Any]:
-    """Select the columns of a row type, in the order of its fields; the severity of a break as it is now."""
-    if table is not breaks or row_type is not BreakRow:
+    """Select the columns of a row type, in the order of its fields; the severity as it is now."""
+    now = {BreakRow: severity_now, TradeRow: trade_severity_now}.get(row_type)
+    if now is None:
         return columns_of(row_type, table)
-    severity = severity_now().label("severity")
+    severity = now().label("severity")
     return select(*(severity if name == "severity" else table.c[name] for name in row_type.__struct_fields__))
 
 

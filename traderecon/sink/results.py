@@ -14,12 +14,14 @@ import msgspec
 from sqlalchemy import Connection
 
 from traderecon.records import Transition, break_id
+from traderecon.records.formats import IN_GROUP
+from traderecon.records.members import decode_member_ids
 from traderecon.records.result_head import ResultHead, decode_head, require_publishable
 from traderecon.records.result_message import same_content
 from traderecon.records.results import BREAK_STATES
 from traderecon.sink.break_projection import HistoryEntry, Projection, UnreadableResult, project, result_row
 from traderecon.sink.chain import link
-from traderecon.sink.columns import HistoryColumns, ResultColumns
+from traderecon.sink.columns import HistoryColumns, MemberColumns, ResultColumns
 from traderecon.sink.database import unreadable_row
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
@@ -53,6 +55,7 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
     existing = _ExistingResults(connection, feed, {result.trade_id for result in incoming})
     history: list[HistoryColumns] = []
     newest: list[ResultColumns] = []
+    members: set[MemberColumns] = set()
     changed_breaks: set[str] = set()
     received_at_ns: list[int] = []
     head = feed.head
@@ -81,12 +84,14 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
         if earlier is not None and not existing.add(result, earlier):
             continue
         newest.append(result.row)
+        members.update(result.members)
         if breaks or result.changes_break or (earlier is not None and any(before.is_break for before in earlier)):
             changed_breaks.add(result.trade_id)
         if result.received_at_ns is not None:
             received_at_ns.append(result.received_at_ns)
     insert_rows(connection, sql.history, history)
     insert_rows(connection, sql.result, newest)
+    insert_rows(connection, sql.member, sorted(members))
     if changed_breaks:
         _write_breaks(connection, sql, changed_breaks)
     return WriteResult(len(history), existing.conflicts, received_at_ns), head
@@ -132,7 +137,10 @@ def _project(trade_id: str, history: Iterable[Sequence[Any]]) -> Projection:
 
 
 class _IncomingResult(msgspec.Struct, frozen=True, gc=False):
-    """A result from the topic; ``row`` is its ``results`` row, in case it is the newest of its trade."""
+    """A result from the topic; ``row`` is its ``results`` row, in case it is the newest of its trade.
+
+    ``members``: of a group.
+    """
 
     event_id: str
     trade_id: str
@@ -145,6 +153,7 @@ class _IncomingResult(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     text: str
     row: ResultColumns
+    members: Sequence[MemberColumns]
     received_at_ns: int | None
 
 
@@ -152,12 +161,12 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
     # Everything needed of a message is extracted at once: thousands of decoded messages would not fit the CPU caches.
     value, decided_at = record.value or b"", appended_at(record)
 
-    def decode(value: bytes) -> tuple[ResultHead, str, ResultColumns]:
+    def decode(value: bytes) -> tuple[ResultHead, str, ResultColumns, Sequence[MemberColumns]]:
         head = decode_head(value)
         require_publishable(head)
-        return head, value.decode(), result_row(head, decided_at)
+        return head, value.decode(), result_row(head, decided_at), member_rows(head, value)
 
-    head, text, row = decode_record(decode, topic, partition, record)
+    head, text, row, members = decode_record(decode, topic, partition, record)
     return _IncomingResult(
         head.event_id,
         head.trade_id,
@@ -170,8 +179,16 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
         value,
         text,
         row,
+        members,
         head.received_at_ns,
     )
+
+
+def member_rows(head: ResultHead, value: bytes | str) -> Sequence[MemberColumns]:
+    """The ``group_members`` rows of a result: none unless it is of a group."""
+    if head.format < IN_GROUP:
+        return ()
+    return [MemberColumns(member_id, head.trade_id) for member_id in decode_member_ids(value)]
 
 
 class _StoredResult(msgspec.Struct, frozen=True, gc=False):

@@ -18,7 +18,10 @@ class Struct(msgspec.Struct, frozen=True):
 
 
 class TradeRow(Struct, frozen=True):
-    """A trade and its newest result: the sides agree on ``agreed`` of the fields that were ``sent_by_both``."""
+    """A trade and its newest result: the sides agree on ``agreed`` of the fields that were ``sent_by_both``.
+
+    ``severity`` is the one at the time it was read, as that of its break.
+    """
 
     trade_id: str
     version: int

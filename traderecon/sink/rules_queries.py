@@ -39,3 +39,12 @@ def recorded_rules(engine: Engine, prefix: str) -> list[RecordedRules]:
             if isinstance(change, RulesChange) and change.rules:
                 texts[sha256] = change.rules
     return [RecordedRules(sha256, texts.get(sha256), tuple(places)) for sha256, places in since.items()]
+
+
+def newest_rules(engine: Engine) -> Mapping[str, Any] | None:
+    """The rules recorded last, whole, as JSON values; None if there are none on record, or not their text."""
+    newest = select(rules_changes.c.action).order_by(rules_changes.c.id.desc()).limit(1)
+    with engine.connect() as connection:
+        value = connection.execute(newest).scalar()
+    change = None if value is None else decode_action(value.encode(), (RulesChange,))
+    return change.rules or None if isinstance(change, RulesChange) else None

@@ -84,6 +84,16 @@ breaks = Table(
     comment="Breaks, one per trade, followed over the versions of the trade.",
 )
 
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("member_id", Text, primary_key=True),
+    Column("trade_id", Text, primary_key=True),
+    Index("group_members_by_trade", "trade_id"),
+    sqlite_with_rowid=False,
+    comment="Records of groups by the id they have of their own: a look-up, no evidence.",
+)
+
 break_events = Table(
     "break_events",
     metadata,

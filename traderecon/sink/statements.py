@@ -19,6 +19,7 @@ from traderecon.sink.columns import (
     DeadLetterColumns,
     HistoryColumns,
     LedgerColumns,
+    MemberColumns,
     OffsetColumns,
     ResultColumns,
     RulesChangeColumns,
@@ -30,6 +31,7 @@ from traderecon.sink.schema import (
     breaks,
     dead_letter_actions,
     dead_letters,
+    group_members,
     ledger,
     result_history,
     results,
@@ -58,6 +60,7 @@ class Statements(NamedTuple):
 
     history: Statement
     result: Statement
+    member: Statement
     break_event: Statement
     break_row: Statement
     dead_letter: Statement
@@ -85,7 +88,8 @@ def _upsert(table: Table, columns: type[NamedTuple], *, newer_version_only: bool
     key = table.primary_key.columns.keys()
     updates = [f"{name} = excluded.{name}" for name in map(_quoted, columns._fields) if name not in key]
     newer = f" WHERE excluded.version > {table.name}.version" if newer_version_only else ""
-    conflict = f" ON CONFLICT ({_list(table, key)}) DO UPDATE SET {', '.join(updates)}{newer}"
+    update = f"UPDATE SET {', '.join(updates)}{newer}" if updates else "NOTHING"
+    conflict = f" ON CONFLICT ({_list(table, key)}) DO {update}"
     return _insert(table, columns)._replace(suffix=conflict)
 
 
@@ -99,6 +103,7 @@ def statements() -> Statements:
     return Statements(
         history=_insert(result_history, HistoryColumns),
         result=_upsert(results, ResultColumns, newer_version_only=True),
+        member=_upsert(group_members, MemberColumns),
         break_event=_insert(break_events, BreakEventColumns),
         break_row=_upsert(breaks, BreakColumns),
         dead_letter=_insert(dead_letters, DeadLetterColumns),

@@ -5,7 +5,7 @@ opened Friday 20:00, looked at on Sunday, desk open 08:00 to 18:00   ->   0 h
 
 from collections.abc import Callable
 
-from traderecon.records.business_time import S_PER_HOUR, Calendar, business_s
+from traderecon.records.business_time import S_PER_HOUR, Calendar, OpenSince
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.leg_message import instant
 from traderecon.sink.rows import BreakRow
@@ -23,8 +23,14 @@ def age_text(opened_at: str, until_s: int, calendar: Calendar | None = None) -> 
         opened_s = instant(opened_at) // NS_PER_S
     except ValueError:
         return ""
-    age_s = max(0, until_s - opened_s) if calendar is None else business_s(calendar, opened_s, until_s)
-    return f"{age_s // S_PER_HOUR:,} h"
+    return f"{age_reader(calendar, opened_s, until_s)(opened_s) // S_PER_HOUR:,} h"
+
+
+def age_reader(calendar: Calendar | None, first_s: int, until_s: int) -> Callable[[int], int]:
+    """The age in seconds at ``until_s`` of a break by when it was opened: at ``first_s`` or later."""
+    if calendar is None:
+        return lambda opened_s: max(0, until_s - opened_s)
+    return OpenSince(calendar, first_s, until_s).business_s
 
 
 def ages(calendar: Calendar | None, now_ns: int) -> Callable[[BreakRow], str]:

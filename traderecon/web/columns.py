@@ -28,8 +28,10 @@ _NO_COUNTS = ("",) * len(COUNTS)
 _GUARDED = tuple(COLUMNS.index(name) for name in SENT_TEXT)
 
 
-def row(result: str | bytes) -> tuple[str, ...]:
+def row(result: str | bytes, severity: str | None = None) -> tuple[str, ...]:
     """One result's JSON in the order of ``COLUMNS``, as ``present.trade_row.row`` has it.
+
+    ``severity``: the one by now, if it is known; a break may have become more urgent with age since the result.
 
     Of a result that another program wrote, and the sink accepted, only what the sink reads. Source: CONTRACT.md, Web:
     ``/download/csv``.
@@ -56,7 +58,7 @@ def row(result: str | bytes) -> tuple[str, ...]:
         ";".join(message.contested or ()),
         *(_NO_COUNTS if message.compared is msgspec.UNSET else map(str, msgspec.structs.astuple(message.compared))),
         _attributes(message, {name: outcome for name, (outcome, _) in checks.items()}),
-        message.severity or "",
+        severity or message.severity or "",
         *_stake(message),
     )
 
@@ -80,9 +82,9 @@ def _attributes(message: ResultMessage[ReadPayload], outcomes: Mapping[str, str]
     )
 
 
-def lines(results: Iterable[str | bytes]) -> bytes:
-    """The rows of these results as lines of CSV, safe for spreadsheets, without the header."""
-    return csv_lines(row(result) for result in results)
+def lines(results: Iterable[tuple[str | bytes, str | None]]) -> bytes:
+    """The rows of these results with their severities by now as lines of CSV, safe for spreadsheets; no header."""
+    return csv_lines(row(result, severity) for result, severity in results)
 
 
 def header() -> bytes:

@@ -1,6 +1,7 @@
 """One trade with all its evidence, as a page, as JSON and as the row of ``reconcile --out``."""
 
 import asyncio
+from collections.abc import Sequence
 
 import msgspec
 from aiohttp import web
@@ -35,11 +36,12 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
         if found is not None:
             trade_id, form = whole_id, ""
     if not isinstance(found, Trade):
-        raise BadRequest(404, _no_result(trade_id, found))
+        groups = await asyncio.to_thread(queries.groups_of, trade_id) if found is None else []
+        raise BadRequest(404, _in_groups(trade_id, groups) if groups else _no_result(trade_id, found), groups)
     if form == ".json":
         return web.Response(body=_json(found), content_type="application/json")
     if form == ".csv":
-        return short_file("trade.csv", columns.header() + columns.lines([newest(found)]))
+        return short_file("trade.csv", columns.header() + columns.lines([(newest(found), found.row.severity)]))
     text = page(
         "trade.html.j2",
         trade=found,
@@ -64,6 +66,11 @@ def _find(queries: Queries, trade_id: str) -> Trade | WaitingTrade | None:
         return found
     all_waiting = (waiting for status in queries.partition_statuses() for waiting in status.oldest)
     return next((waiting for waiting in all_waiting if waiting.trade_id == trade_id), None)
+
+
+def _in_groups(member_id: str, groups: Sequence[str]) -> str:
+    noun, each = ("group", "the group") if len(groups) == 1 else ("groups", "each of them")
+    return f"{member_id} belongs to the {noun} {', '.join(groups)}: {each} has one result for all its records."
 
 
 def _no_result(trade_id: str, waiting: WaitingTrade | None) -> str:

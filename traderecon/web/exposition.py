@@ -14,10 +14,12 @@ from prometheus_client.registry import Collector
 
 from traderecon.clock import now_ns
 from traderecon.records import REASON_INFO, Reason, Severity
+from traderecon.records.business_time import Calendar
 from traderecon.records.currencies import ISO_4217
 from traderecon.records.instants import NS_PER_S
 from traderecon.sink.queries import UNREADABLE, Queries
 from traderecon.telemetry import MergedMetrics
+from traderecon.web.ages import age_reader
 
 OTHER = "other"
 """The label of all currencies that are no ISO 4217 code."""
@@ -89,7 +91,7 @@ class BreakCollector(Collector):
         return family
 
     def _collect_age(self) -> Metric:
-        buckets, total_s = age_buckets(self._queries.opened_at(), now_ns())
+        buckets, total_s = age_buckets(self._queries.opened_at(), now_ns(), self._queries.calendar)
         histogram = _age()
         histogram.add_metric([], buckets, total_s)
         return histogram
@@ -104,17 +106,22 @@ class BreakCollector(Collector):
         return offsets
 
 
-def age_buckets(opened: Sequence[tuple[str, int]], now_ns: int) -> tuple[list[tuple[str, float]], int]:
+def age_buckets(
+    opened: Sequence[tuple[str, int]], now_ns: int, calendar: Calendar | None = None
+) -> tuple[list[tuple[str, float]], int]:
     """Cumulative buckets of ages, and the sum of all ages in seconds; ``opened``: second (UTC), breaks opened in it.
+
+    ``calendar``: ages in its business time, as the list of breaks has them.
 
     >>> age_buckets([("1970-01-01T00:00:00", 2), ("1970-01-01T00:01:40", 1)], 100 * NS_PER_S)[0][:2]
     [('60', 1), ('300', 3)]
     """
     counts = [0] * (len(AGES_S) + 1)
     total_s = 0
-    for second, number in opened:
-        opened_s = int(datetime.fromisoformat(f"{second}+00:00").timestamp())
-        age_s = max(0, now_ns // NS_PER_S - opened_s)
+    numbers_of = [(int(datetime.fromisoformat(f"{second}+00:00").timestamp()), number) for second, number in opened]
+    age_at = age_reader(calendar, min((opened_s for opened_s, _ in numbers_of), default=0), now_ns // NS_PER_S)
+    for opened_s, number in numbers_of:
+        age_s = age_at(opened_s)
         counts[bisect_left(AGES_S, age_s)] += number
         total_s += number * age_s
     names = [*map(str, AGES_S), "+Inf"]
@@ -158,4 +165,8 @@ def _unaccounted() -> GaugeMetricFamily:
 
 
 def _age() -> HistogramMetricFamily:
-    return HistogramMetricFamily("traderecon_break_age_seconds", "How long the open breaks have been open.", labels=[])
+    return HistogramMetricFamily(
+        "traderecon_break_age_seconds",
+        "How long the open breaks have been open; business time if the rules have a calendar.",
+        labels=[],
+    )

@@ -7,7 +7,7 @@ answered, so that no other web site can make a browser read these pages (DNS reb
 import logging
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -53,12 +53,13 @@ log = logging.getLogger(__name__)
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered: the status, and a message for the user."""
+    """A request that cannot be answered: the status, and a message for the user; ``trades``: where to look instead."""
 
-    def __init__(self, status: int, text: str) -> None:
+    def __init__(self, status: int, text: str, trades: Sequence[str] = ()) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
+        self.trades = trades
 
 
 def middlewares() -> list[Any]:
@@ -72,7 +73,7 @@ async def readable_errors(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except BadRequest as error:
-        return error_response(request, error.status, error.text)
+        return error_response(request, error.status, error.text, trades=error.trades)
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -112,8 +113,10 @@ async def safe_headers(request: web.Request, response: web.StreamResponse) -> No
     response.headers.setdefault("Cache-Control", "no-store")
 
 
-def error_response(request: web.Request, status: int, text: str, *, allowed: str | None = None) -> web.Response:
-    """A response with an error message, in the format of the request."""
+def error_response(
+    request: web.Request, status: int, text: str, *, allowed: str | None = None, trades: Sequence[str] = ()
+) -> web.Response:
+    """A response with an error message, in the format of the request; a page links to ``trades``."""
     headers = {"Allow": allowed} if allowed else {}
     if status in RETRY_AFTER_S:
         headers["Retry-After"] = str(RETRY_AFTER_S[status])
@@ -124,5 +127,5 @@ def error_response(request: web.Request, status: int, text: str, *, allowed: str
     if path.endswith(".csv") or path in {"/metrics", "/download/csv"}:
         return web.Response(text=f"{text}\n", status=status, headers=headers)
     title = _TITLES.get(status) or HTTPStatus(status).phrase
-    html = page("error.html.j2", title=title, status=status, text=text)
+    html = page("error.html.j2", title=title, status=status, text=text, trades=trades)
     return web.Response(text=html, content_type="text/html", status=status, headers=headers)

@@ -5,7 +5,7 @@ from decimal import Decimal
 import msgspec
 
 from traderecon.batch.summary import Break
-from traderecon.matching import Sides, distinct_values
+from traderecon.matching import Sides
 from traderecon.matching.in_force import rules_of
 from traderecon.present.figures import amount, exact
 from traderecon.present.labels import remedy_text
@@ -17,7 +17,7 @@ from traderecon.present.operands import (
     padding,
     split_operand,
 )
-from traderecon.present.trade_row import join_values
+from traderecon.present.trade_row import join_values, values_of
 from traderecon.records import (
     ALL_VERSIONS,
     CONTENT,
@@ -113,8 +113,8 @@ def lay_out(break_: Break, rules: Rules) -> BreakLayout:
         stake=_stake(break_.assessment.stake),
         would_clear=tuple([remedy_text(remedy_message(remedy)) for remedy in break_.assessment.would_clear]),
         about=", ".join(common),
-        execution=_own_details(sides.execution, common),
-        confirmation=_own_details(sides.confirmation, common),
+        execution=_own_details(sides, sides.execution, common),
+        confirmation=_own_details(sides, sides.confirmation, common),
         compared=tuple(_compare(name, break_, checks.get(name), bounds.get(name)) for name in columns(rules)),
     )
 
@@ -137,14 +137,15 @@ def _detail(name: str, value: str | Decimal) -> str:
     return operand_text(value)
 
 
-def _own_details(leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str | None:
+def _own_details(sides: Sides, leg: Execution | Confirmation | None, common: tuple[str, ...]) -> str | None:
     """The details that both legs do not share; version and kind only if they are unusual."""
     if leg is None:
         return None
+    members = [f"{len(sides.effective(leg.source))} records, added up"] if leg in sides.combined else []
     kind = [leg.kind.value] if leg.kind is not Kind.NEW else []
     version = [f"version {leg.version}"] if leg.version not in {1, ALL_VERSIONS} else []
     details = _details(leg)
-    return ", ".join((*kind, *version, *(() if details == common else details)))
+    return ", ".join((*members, *kind, *version, *(() if details == common else details)))
 
 
 def _compare(name: str, break_: Break, check: Check | None, bound: Bound | None) -> ComparedTerm:
@@ -178,9 +179,8 @@ def _compare(name: str, break_: Break, check: Check | None, bound: Bound | None)
 
 
 def _operand(sides: Sides, source: Source, field: str) -> Operand:
-    """The value of a side; if there are several, all of them."""
-    legs = sides.effective(source)
-    values = distinct_values(legs, field) if legs and field in CONTENT[source] else []
+    """The value of a side, or the sum of a group; if there are several, all of them."""
+    values = values_of(sides, source, field) if sides.effective(source) and field in CONTENT[source] else []
     if len(values) > 1:
         return join_values(map(operand_text, values))
     return values[0] if values else None
