@@ -183,7 +183,7 @@ def _largest(sides: Sides, legs: Sequence[Side]) -> Stake:
     for leg in legs:
         rivals = [rival for rival in sides.effective(leg.source) if not isinstance(rival, PnlSnapshot)]
         amounts += [
-            (EXACT.multiply(notional(each.price, each.quantity), _multiplier(each, each)), leg.source)
+            (EXACT.multiply(notional(each.price, each.quantity), _multiplier(each, leg)), leg.source)
             for each in (leg, *rivals)
             if each.price is not None and each.quantity is not None
         ]
@@ -193,9 +193,9 @@ def _largest(sides: Sides, legs: Sequence[Side]) -> Stake:
     return Stake(canonical(amount), _currency(sides, source))
 
 
-def _multiplier(ours: Side, theirs: Side) -> Decimal:
-    """How many units one contract stands for: as our side says, else the other; 1 by default."""
-    return ours.contract_multiplier or theirs.contract_multiplier or Decimal(1)
+def _multiplier(leg: Side, other: Side) -> Decimal:
+    """How many units one contract stands for: as the first leg says, else the other; 1 by default."""
+    return leg.contract_multiplier or other.contract_multiplier or Decimal(1)
 
 
 def _currency(sides: Sides, first: Source = Source.EXECUTIONS) -> str | None:
