@@ -6,6 +6,7 @@ from random import Random
 
 from planted.causes import (
     Planted,
+    either_way,
     everything,
     pnl_wrong,
     price_beyond_tolerance,
@@ -110,6 +111,15 @@ def two_multipliers_and_quantities(planted: Planted, draw: Random) -> None:
     planted.reasons.add("DUPLICATE_CONFLICT")
 
 
+def multiplier_added_with_another_price(planted: Planted, draw: Random) -> None:
+    """A field that only one of the rows has is that of both, so the dearer row counts ten times, too."""
+    planted.ours["contract_multiplier"] = "10"
+    dearer = {**planted.ours, "contract_multiplier": ""}
+    shifted(dearer, "price", either_way(draw, Fraction(5)))
+    planted.executions.append(dearer)
+    planted.reasons.add("DUPLICATE_CONFLICT")
+
+
 def execution_with_two_currencies(planted: Planted, draw: Random) -> None:
     planted.booked.pop("currency", None)
     planted.ours["currency"] = planted.theirs["currency"] = "USD"
@@ -176,8 +186,9 @@ def cancel_of_nothing_without_terms(planted: Planted, draw: Random) -> None:
 
 
 def cancel(planted: Planted, draw: Random) -> dict[str, str]:
-    """A cancel of the first version: with a version of its own, or over every one."""
-    return {"trade_id": planted.trade_id, "kind": "cancel", "version": draw.choice(["", "1", "2"])}
+    """A cancel of the first version, or of every one; terms sent with it count for nothing."""
+    terms = draw.choice([{}, {**planted.ours, "price": "1234567.89"}])
+    return {"trade_id": planted.trade_id} | terms | {"kind": "cancel", "version": draw.choice(["", "1", "2"])}
 
 
 WIDER: tuple[Callable[[Planted, Random], None], ...] = (
@@ -197,6 +208,7 @@ WIDER: tuple[Callable[[Planted, Random], None], ...] = (
     multiplied,
     execution_with_two_multipliers,
     two_multipliers_and_quantities,
+    multiplier_added_with_another_price,
     execution_with_two_currencies,
     amended_into_agreement,
     amended_into_a_break,
