@@ -17,6 +17,9 @@ from planted.wider_causes import WIDER
 TERMS = ("trade_id", "ticker", "quantity", "price", "timestamp")
 WIDE = (*TERMS, "version", "kind", "side", "currency", "account", "broker", "commission", "contract_multiplier")
 BOOKED = ("trade_id", "pnl_impact", "commission")
+Columns = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
+FOUNDING_COLUMNS: Columns = (TERMS, TERMS, BOOKED)
+EVERY_COLUMN: Columns = (WIDE, WIDE, (*BOOKED, "currency"))
 FILES = ("executions", "confirmations", "snapshots")
 LONGEST = Fraction(10**18)
 
@@ -81,9 +84,8 @@ def amounts(draw: Random) -> tuple[Fraction, Fraction]:
     return Fraction(draw.randint(1, 10**35), 10**18), Fraction(draw.randint(-(10**35), 10**35), 10**18)
 
 
-def written(folder: Path, planted: Sequence[Planted], seed: int, *, wide: bool) -> None:
+def write(folder: Path, planted: Sequence[Planted], columns: Columns, seed: int) -> None:
     """Write the three files, their rows in an order of no meaning."""
-    columns = (WIDE, WIDE, (*BOOKED, "currency")) if wide else (TERMS, TERMS, BOOKED)
     for name, header in zip(FILES, columns, strict=True):
         rows = list(rows_of((trade.sent for trade in planted), name))
         Random(seed).shuffle(rows)

@@ -9,6 +9,7 @@ Source: DOMAIN.md, decisions (Stake and severity); docs/matching.md, Money at st
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import product
 
 Row = Mapping[str, str]
 
@@ -25,7 +26,7 @@ ANOTHER_TRADE = frozenset(
 """With one of these the sides do not speak of one trade, or one of them takes it back: all of it is at stake."""
 WEIGHTY = ("ticker", "side", "currency", "quantity", "price", "contract_multiplier")
 """A side that contradicts itself in one of these may mean any of the notionals that it sent."""
-NUMBERS = frozenset({"quantity", "price", "contract_multiplier", "commission", "pnl_impact"})
+NUMBERS = frozenset({"quantity", "price", "contract_multiplier", "commission", "pnl_impact", "amount"})
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Desk:
     file: str | None = None
     compares_prices: bool = True
     books_multiplied: bool = False
+    groups: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,10 @@ class Totals:
 
 @dataclass(frozen=True)
 class Leg:
-    """What stands of one side: the rows of its highest version and, within it, of its strongest kind."""
+    """What stands of one side: the rows of its highest version and, within it, of its strongest kind.
+
+    Of several members a row is one way to read them all; its ``amount`` is exact where the average price is rounded.
+    """
 
     rows: Sequence[Row]
     values: Mapping[str, set[str | Fraction]] = field(init=False)
@@ -99,13 +104,22 @@ class Leg:
         found = self.values.get(name, set())
         return exact(next(iter(found))) if len(found) == 1 else None
 
+    @property
+    def amount(self) -> Fraction | None:
+        """price * quantity, signed; nothing where one of them is not one value."""
+        if "amount" in self.values:
+            return self.number("amount")
+        price, quantity = self.number("price"), self.number("quantity")
+        return None if price is None or quantity is None else price * quantity
+
     def notionals(self) -> Iterator[Fraction]:
         """|price * quantity * multiplier| of every row that stands and says; one multiplier may be that of all."""
         for row in self.rows:
             price, quantity, own = row.get("price"), row.get("quantity"), row.get("contract_multiplier")
             multiplier = Fraction(own) if own else self.number("contract_multiplier") or Fraction(1)
             if price and quantity:
-                yield abs(Fraction(price) * Fraction(quantity) * multiplier)
+                amount = row.get("amount")
+                yield abs((Fraction(amount) if amount else Fraction(price) * Fraction(quantity)) * multiplier)
 
 
 def value_of(row: Row, name: str) -> Iterator[str | Fraction]:
@@ -140,9 +154,40 @@ def standing(rows: Iterable[Row]) -> Leg | None:
     return Leg([row for row in known if precedence(row) == strongest])
 
 
+def side_of(rows: Iterable[Row], desk: Desk) -> Leg | None:
+    """The side of a trade as it stands, or of a group: what its members add up to, without the cancelled ones."""
+    if not desk.groups:
+        return standing(rows)
+    members: dict[str, list[Row]] = {}
+    for row in rows:
+        members.setdefault(row["trade_id"], []).append(row)
+    legs = [leg for sent in members.values() if (leg := standing(sent)) is not None]
+    active = [leg for leg in legs if not leg.cancelled]
+    if len(active) < 2:
+        return next(iter(active or legs), None)
+    tickers = {leg.text("ticker") for leg in active}
+    readings = [added_up(members) for members in product(*(leg.rows for leg in active))]
+    return Leg([{**row, "ticker": ticker} for row in readings for ticker in tickers])
+
+
+def added_up(members: Sequence[Row]) -> Row:
+    """One reading of a group: a row of each member, as one row."""
+    row = {}
+    for name in ("quantity", "commission", "pnl_impact"):
+        if all(member.get(name) for member in members):
+            row[name] = in_digits(sum((Fraction(member[name]) for member in members), Fraction(0)))
+    for name in ("currency", "broker"):
+        said = {value for member in members for value in value_of(member, name)}
+        row[name] = str(next(iter(said))) if len(said) == 1 else ""
+    if "quantity" in row:
+        amount = sum((Fraction(member["price"]) * Fraction(member["quantity"]) for member in members), Fraction(0))
+        row |= {"amount": in_digits(amount), "price": in_digits(round(amount / Fraction(row["quantity"]), 18))}
+    return row
+
+
 def stake_of(sent: Sent, reasons: Iterable[str], desk: Desk) -> Stake:
     """The money that a break with these reasons is about."""
-    ours, theirs = standing(sent.executions), standing(sent.confirmations)
+    ours, theirs = side_of(sent.executions, desk), side_of(sent.confirmations, desk)
     legs = [leg for leg in (ours, theirs) if leg is not None]
     broker = next((leg for leg in legs if not leg.cancelled), legs[0]).text("broker")
     torn = [leg for leg in legs if leg.torn]
@@ -173,7 +218,7 @@ def apart(ours: Leg, theirs: Leg) -> Fraction:
 
 def misbooked(ours: Leg, snapshots: Iterable[Row], desk: Desk) -> Fraction:
     """How far accounting is from price * quantity - commission of the execution."""
-    booked = standing(snapshots)
+    booked = side_of(snapshots, desk)
     assert booked is not None
     multiplier = needed(ours, "contract_multiplier") if desk.books_multiplied else Fraction(1)
     net = needed(ours, "price") * needed(ours, "quantity") * multiplier - needed(booked, "commission")
@@ -198,16 +243,15 @@ def add_trade(
     is_break = state in {"MISMATCHED", "UNMATCHED"}
     share = "breaks" if is_break else "tolerated" if state == "MATCHED" and desk.compares_prices else "not_compared"
     for side, rows, sign in (("executions", sent.executions, 1), ("confirmations", sent.confirmations, -1)):
-        leg = standing(rows)
+        leg = side_of(rows, desk)
         if leg is None or leg.cancelled:
             continue
         account = totals.setdefault((leg.text("broker"), leg.text("currency")), Totals())
-        price, quantity = leg.number("price"), leg.number("quantity")
-        if price is None or quantity is None:
+        if leg.amount is None:
             account.unknown += 1
             continue
-        setattr(account, side, getattr(account, side) + price * quantity)
-        setattr(account, share, getattr(account, share) + sign * price * quantity)
+        setattr(account, side, getattr(account, side) + leg.amount)
+        setattr(account, share, getattr(account, share) + sign * leg.amount)
     if stake and stake.amount is not None:
         totals.setdefault((stake.broker, stake.currency), Totals()).at_stake += stake.amount
 
