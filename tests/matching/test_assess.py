@@ -89,6 +89,8 @@ class TestStake:
             ([ours(account="A"), ours(account="B"), theirs()], "0"),
             # A multiplier in which a side contradicts itself is not 1.
             ([ours(contract_multiplier=D(50)), ours(contract_multiplier=D(5)), theirs(price="191")], "952500"),
+            # One that only one of two rows has is that of both.
+            ([ours(contract_multiplier=D(50)), ours(price="191"), theirs()], "955000"),
             ([ours(contract_multiplier=D(50)), theirs(price="191")], "2500"),
             ([ours(contract_multiplier=D(50))], "952500"),
             ([theirs(kind=Kind.CANCEL)], "19050"),  # of an unknown trade

@@ -14,6 +14,7 @@ from traderecon.matching import add, effective_sides, judge_facts
 from traderecon.matching.groups import group_sides
 from traderecon.matching.lifecycle import WaitingFor, judge_trade, waiting_for
 from traderecon.matching.results import result_of
+from traderecon.matching.totals import AllTotals, add_trade
 from traderecon.records import (
     ALL_VERSIONS,
     Execution,
@@ -55,6 +56,11 @@ def theirs_cancelled(member: str) -> Leg:
 
 def verdict(*legs: Leg, watermark_ns: int = FOREVER_NS) -> Verdict:
     return judge_facts(arrived(*legs), watermark_ns, RULES)
+
+
+def stake(*legs: Leg) -> Decimal | None:
+    assessment = result_of(judge_trade(arrived(*legs), FOREVER_NS, RULES), RULES.stamp()).assessment
+    return None if assessment is None else assessment.stake.amount
 
 
 def outcomes(found: Verdict) -> dict[str, str]:
@@ -138,6 +144,25 @@ class TestSums:
         found = verdict(fill("F1"), fill("F1", price="191"), fill("F2", "60"), allocation("B1"))
         assert found.reasons == (Reason.DUPLICATE_CONFLICT,)
         assert found.contested == ((Source.EXECUTIONS, "price"),)
+
+    def test_what_members_trade_for_is_exact_though_their_average_is_rounded(self) -> None:
+        """Two thirds of a cent more at each of three: 30.02, not 30.020000000000000001."""
+        legs = fill("F1", "1", "10"), fill("F2", "2", "10.01")
+        sides = group_sides(arrived(*legs))
+        assert sides.execution is not None
+        assert sides.execution.price == Decimal("10.006666666666666667")
+        assert sides.amount(sides.execution) == Decimal("30.02")
+        assert stake(*legs) == Decimal("30.02")
+        totals: AllTotals = {}
+        add_trade(totals, sides, verdict(*legs), None)
+        assert [of.executions for of in totals.values()] == [Decimal("30.02")]
+
+    def test_what_is_at_stake_in_a_member_that_contradicts_itself_is_the_most_that_all_may_be(self) -> None:
+        assert stake(fill("F1"), fill("F1", price="191"), fill("F2", "60"), allocation("B1")) == Decimal(19070)
+        below = fill("F1", price="-190.50"), fill("F1", price="-191"), fill("F2", "60", "-190.50")
+        assert stake(*below, allocation("B1", price="-190.50")) == Decimal(19070)
+        without = fill("F1"), fill("F1", price="191"), fill("F2", "60", None)
+        assert stake(*without, allocation("B1")) == Decimal(7640), "as far as it is known"
 
     def test_members_of_two_instruments_contradict_each_other(self) -> None:
         found = verdict(fill("F1"), fill("F2", "60", ticker="MSFT"), allocation("B1"))

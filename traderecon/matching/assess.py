@@ -8,11 +8,12 @@ Source: DOMAIN.md, decisions (Stake and severity); 8.1 (Counterfactual explanati
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import reduce
 
 import msgspec
 
 from traderecon.matching.in_force import rules_of
-from traderecon.matching.sides import Sides, distinct_values
+from traderecon.matching.sides import Sides, amount_of, distinct_values
 from traderecon.records import (
     Assessment,
     Check,
@@ -178,24 +179,31 @@ def _whole(sides: Sides) -> Stake:
 
 
 def _largest(sides: Sides, legs: Sequence[Side]) -> Stake:
-    """The largest notional of these effective legs and of what they were made of."""
-    amounts: list[tuple[Decimal, Source]] = []
-    for leg in legs:
-        rivals = [rival for rival in sides.effective(leg.source) if not isinstance(rival, PnlSnapshot)]
-        amounts += [
-            (EXACT.multiply(notional(each.price, each.quantity), _multiplier(each, each)), leg.source)
-            for each in (leg, *rivals)
-            if each.price is not None and each.quantity is not None
-        ]
+    """The largest notional that these effective legs may have, by what they were made of."""
+    amounts = [(reading.copy_abs(), leg.source) for leg in legs for reading in _readings(sides, leg)]
     if not amounts:
         return Stake(None, _currency(sides))
     amount, source = max(amounts, key=lambda amount: amount[0])
     return Stake(canonical(amount), _currency(sides, source))
 
 
-def _multiplier(ours: Side, theirs: Side) -> Decimal:
-    """How many units one contract stands for: as our side says, else the other; 1 by default."""
-    return ours.contract_multiplier or theirs.contract_multiplier or Decimal(1)
+def _readings(sides: Sides, leg: Side) -> Iterator[Decimal]:
+    """What a side may trade for: as one leg; and with the highest, or the lowest, of what each member says."""
+    whole = sides.amount(leg)
+    if whole is not None:
+        yield EXACT.multiply(whole, _multiplier(leg, leg))
+    by_member: dict[str | None, list[Decimal]] = {}
+    for record in sides.effective(leg.source):
+        if not isinstance(record, PnlSnapshot) and (amount := amount_of(record)) is not None:
+            by_member.setdefault(record.member_id, []).append(EXACT.multiply(amount, _multiplier(record, leg)))
+    if by_member:
+        yield reduce(EXACT.add, map(max, by_member.values()))
+        yield reduce(EXACT.add, map(min, by_member.values()))
+
+
+def _multiplier(leg: Side, other: Side) -> Decimal:
+    """How many units one contract stands for: as the first leg says, else the other; 1 by default."""
+    return leg.contract_multiplier or other.contract_multiplier or Decimal(1)
 
 
 def _currency(sides: Sides, first: Source = Source.EXECUTIONS) -> str | None:

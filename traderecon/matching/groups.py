@@ -88,6 +88,7 @@ def group_sides(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
         bool(contested or differing) or any(map(has_attributes, terms)),
         grouped=True,
         differing=differing,
+        amounts=tuple((source, amount) for source, sides in members.items() if (amount := _amount(sides)) is not None),
     )
 
 
@@ -199,6 +200,17 @@ def _average(legs: Sequence[Leg], field: str) -> Decimal | None:
             return None
         value, quantity = EXACT.add(value, EXACT.multiply(price, size)), EXACT.add(quantity, size)
     return canonical(_ROUNDED.divide(value, quantity).quantize(_LAST, context=_ROUNDED)) if quantity else None
+
+
+def _amount(sides: Sequence[Side]) -> Decimal | None:
+    """What several members trade for, exact; None for one member, or if one of them lacks price or quantity."""
+    active = [it.effective for it in sides if it.effective is not None and it.effective.kind is not Kind.CANCEL]
+    total = ZERO
+    for leg in active:
+        if isinstance(leg, PnlSnapshot) or leg.price is None or leg.quantity is None:
+            return None
+        total = EXACT.add(total, EXACT.multiply(leg.price, leg.quantity))
+    return total if len(active) > 1 else None
 
 
 def _last(legs: Sequence[Leg], field: str) -> int | None:

@@ -6,6 +6,7 @@ nothing. Nothing is inherited from a lower version. Source: CONTRACT.md, Topics;
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from traderecon.records import (
 )
 from traderecon.records.bounds import FACTS_PER_SIDE, RIVALS
 from traderecon.records.legs import has_attributes
+from traderecon.records.numbers import EXACT
 
 Contested = frozenset[tuple[Source, str]]
 
@@ -42,7 +44,8 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     ``version_gap``: a version below an effective one is missing. ``rivals`` are the legs that were merged into an
     effective leg. ``event_time_ns`` is when the trade happened: by the execution, else by the confirmation.
     ``have_attributes``: a side sent an attribute, or contradicts itself. ``grouped``: see ``matching.groups``;
-    ``differing``: the fields that the members of a group may differ in, and do. ``ambiguous``: the legs that may be
+    ``differing``: the fields that the members of a group may differ in, and do. ``amounts``: of a group what the prices
+    and quantities of its members add up to, since an average price may be rounded. ``ambiguous``: the legs that may be
     about another trade (``records.match_keys``); they are not compared.
     """
 
@@ -61,7 +64,12 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
     have_attributes: bool = False
     grouped: bool = False
     differing: Contested = _NONE
+    amounts: tuple[tuple[Source, Decimal], ...] = ()
     ambiguous: tuple[Leg, ...] = ()
+
+    def amount(self, leg: Execution | Confirmation) -> Decimal | None:
+        """The exact price * quantity of an effective leg, or of all members; None if one of them is not known."""
+        return dict(self.amounts).get(leg.source, amount_of(leg))
 
     @property
     def combined(self) -> tuple[Leg, ...]:
@@ -76,6 +84,11 @@ class Sides(msgspec.Struct, frozen=True, gc=False):
         return tuple(
             leg for leg in (self.execution, self.confirmation, self.pnl) if leg is not None and leg.source is source
         )
+
+
+def amount_of(leg: Execution | Confirmation) -> Decimal | None:
+    """The exact price * quantity that one record says; None if it lacks one of them."""
+    return None if leg.price is None or leg.quantity is None else EXACT.multiply(leg.price, leg.quantity)
 
 
 def sides_of(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:

@@ -2,8 +2,9 @@
 
     executions - confirmations  =  breaks + tolerated + not compared      exact, to the last digit
 
-Amounts are signed price * quantity, never summed across currencies. The money at stake is another figure: it has no
-sign and ties to nothing. Source: DOMAIN.md, decisions (Stake and severity).
+Amounts are signed price * quantity, of a group the sum over its members, never summed across currencies and without
+a contract multiplier. The money at stake is another figure: it has no sign and ties to nothing.
+Source: DOMAIN.md, decisions (Stake and severity).
 """
 
 from decimal import Decimal
@@ -16,7 +17,7 @@ from traderecon.records import Assessment, Confirmation, Execution, Kind, Outcom
 from traderecon.records.currencies import currency_code
 from traderecon.records.numbers import EXACT, ZERO
 
-_add, _subtract, _multiply = EXACT.add, EXACT.subtract, EXACT.multiply
+_add, _subtract = EXACT.add, EXACT.subtract
 
 
 class Account(NamedTuple):
@@ -61,10 +62,10 @@ def add_trade(totals: AllTotals, sides: Sides, verdict: Verdict, assessment: Ass
         if leg is None or leg.kind is Kind.CANCEL:
             continue
         account = totals.setdefault(_account(leg), Totals())
-        if leg.price is None or leg.quantity is None:
+        amount = sides.amount(leg)
+        if amount is None:
             account.unknown += 1
             continue
-        amount = _multiply(leg.price, leg.quantity)
         if isinstance(leg, Execution):
             account.executions = _add(account.executions, amount)
             setattr(account, kind, _add(getattr(account, kind), amount))
