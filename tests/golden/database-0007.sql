@@ -118,14 +118,6 @@ CREATE TABLE dead_letters (
 	PRIMARY KEY (id), 
 	UNIQUE (source_topic, source_partition, source_offset)
 );
-CREATE TABLE group_members (
-	member_id TEXT NOT NULL, 
-	trade_id TEXT NOT NULL, 
-	PRIMARY KEY (member_id, trade_id)
-)
- WITHOUT ROWID
-
-;
 CREATE TABLE ledger (
 	topic TEXT NOT NULL, 
 	partition INTEGER NOT NULL, 
@@ -236,6 +228,14 @@ CREATE TABLE rules_changes (
 	PRIMARY KEY (id), 
 	UNIQUE (action_id)
 );
+CREATE TABLE sent_ids (
+	sent_id TEXT NOT NULL, 
+	trade_id TEXT NOT NULL, 
+	PRIMARY KEY (sent_id, trade_id)
+)
+ WITHOUT ROWID
+
+;
 CREATE TABLE sink_offsets (
 	topic TEXT NOT NULL, 
 	partition INTEGER NOT NULL, 
@@ -260,5 +260,5 @@ CREATE INDEX results_by_state ON results (state, trade_id);
 CREATE INDEX results_by_ticker ON results (ticker, trade_id);
 CREATE INDEX dead_letter_actions_by_letter ON dead_letter_actions (letter, "offset");
 CREATE INDEX dead_letter_actions_by_root ON dead_letter_actions (root, deed);
-CREATE INDEX group_members_by_trade ON group_members (trade_id);
+CREATE INDEX sent_ids_by_trade ON sent_ids (trade_id);
 COMMIT;

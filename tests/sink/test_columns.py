@@ -13,7 +13,7 @@ from traderecon.sink.store import Store
 CLASSES = {
     columns.ResultColumns: schema.results,
     columns.HistoryColumns: schema.result_history,
-    columns.MemberColumns: schema.group_members,
+    columns.SentIdColumns: schema.sent_ids,
     columns.BreakColumns: schema.breaks,
     columns.BreakEventColumns: schema.break_events,
     columns.DeadLetterColumns: schema.dead_letters,

@@ -88,7 +88,7 @@ def test_new_columns_are_filled_from_the_results_there_are(tmp_path: Path) -> No
                 if column in {row[1] for row in old.execute(f"PRAGMA table_info({name})")}:
                     old.execute(f"ALTER TABLE {name} DROP COLUMN {column}")
         old.execute("ALTER TABLE standings DROP COLUMN orphans")
-        old.execute("DROP TABLE group_members")
+        old.execute("DROP TABLE sent_ids")
         old.execute("UPDATE result_history SET result = 'not JSON' WHERE trade_id = 'T3'")
         old.execute("UPDATE alembic_version SET version_num = '0005'")
     engine = open_engine(addresses[1])

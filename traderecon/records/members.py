@@ -1,9 +1,9 @@
-"""The members of a group, as a result of it has them: each record keeps the id that its sender gave it.
+"""The ids that records were sent with, where a trade has another: as a member of a group, or with a match key.
 
-    result (JSON)  ->  decode_member_ids            ["F1", "F2"]
+    result (JSON)  ->  decode_sent_ids            ["F1", "F2"]
                        resolved_by_further_member   whether the last record to arrive is the first of its member
 
-Of results of the format ``IN_GROUP`` alone: in an earlier one the name may be a producer's unknown field.
+Of results of the format ``IN_GROUP`` or later: in an earlier one the names may be a producer's unknown fields.
 """
 
 from collections import Counter
@@ -20,6 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 class _Payload(msgspec.Struct, gc=False):
     member_id: str | None = None
+    sent_id: str | None = None
 
 
 class _Leg(msgspec.Struct, gc=False):
@@ -34,10 +35,11 @@ class _Group(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(_Group).decode
 
 
-def decode_member_ids(value: bytes | str) -> list[str]:
-    """The ids that the records of a group have of their own, sorted. MsgspecError: it is not such a result."""
-    legs = [leg for source in _decode(value).legs.values() for leg in source]
-    return sorted({leg.payload.member_id for leg in legs if leg.payload.member_id is not None})
+def decode_sent_ids(value: bytes | str) -> list[str]:
+    """The trade_ids that the records were sent with, sorted. MsgspecError: it is not such a result."""
+    payloads = [leg.payload for source in _decode(value).legs.values() for leg in source]
+    sent = {it.member_id if it.sent_id is None else it.sent_id for it in payloads}
+    return sorted(sent_id for sent_id in sent if sent_id is not None)
 
 
 def resolved_by_further_member(value: bytes | str) -> bool:

@@ -42,10 +42,10 @@ class HistoryColumns(NamedTuple):
     chain: str
 
 
-class MemberColumns(NamedTuple):
-    """``group_members``: a record of a group by its own id."""
+class SentIdColumns(NamedTuple):
+    """``sent_ids``: a trade by an id that a record of it was sent with."""
 
-    member_id: str
+    sent_id: str
     trade_id: str
 
 

@@ -3,7 +3,7 @@
     plan_purge(connection, before) -> Plan     purge_next(connection, before, after) -> Step
     next_removal(connection) -> Removal
 
-1. A trade is purged as a whole: its rows of ``results``, ``breaks``, ``break_events`` and ``group_members``, and the
+1. A trade is purged as a whole: its rows of ``results``, ``breaks``, ``break_events`` and ``sent_ids``, and the
    text of all its results. The sha256 of each text stays: that is what the chain's link covers. Trades with an open
    break or under a legal hold stay. A hold on a ticker covers a trade if any leg in any of its results has that ticker:
    ``results.ticker`` is only a summary for lists, empty if the newest legs are cancels without a ticker.
@@ -51,7 +51,7 @@ _EMPTY = "UPDATE result_history SET result = '', content_sha256 = ? WHERE id = ?
 _DERIVED = (
     "DELETE FROM break_events WHERE trade_id = ? AND break_id IN (SELECT break_id FROM breaks WHERE trade_id = ?)",
     "DELETE FROM breaks WHERE trade_id = ? AND trade_id = ?",
-    "DELETE FROM group_members WHERE trade_id = ? AND trade_id = ?",
+    "DELETE FROM sent_ids WHERE trade_id = ? AND trade_id = ?",
     "DELETE FROM results WHERE trade_id = ? AND trade_id = ?",
 )
 _FIRST_WITH_TEXT = "SELECT id FROM result_history WHERE content_sha256 IS NULL ORDER BY id LIMIT 1"

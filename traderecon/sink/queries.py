@@ -39,10 +39,10 @@ from traderecon.sink.schema import (
     break_events,
     breaks,
     dead_letters,
-    group_members,
     ledger,
     result_history,
     results,
+    sent_ids,
     sink_offsets,
     standings,
 )
@@ -238,10 +238,10 @@ class Queries:
             total,
         )
 
-    def groups_of(self, member_id: str) -> list[str]:
-        """The groups that have a record with this id of its own: their ids, in order, some of very many."""
-        columns = group_members.c
-        query = select(columns.trade_id).where(columns.member_id == member_id).order_by(columns.trade_id)
+    def trades_with(self, sent_id: str) -> list[str]:
+        """The trades that have a record with this trade_id, and another id: in order, some of very many."""
+        columns = sent_ids.c
+        query = select(columns.trade_id).where(columns.sent_id == sent_id).order_by(columns.trade_id)
         return [trade_id for (trade_id,) in self._all(query.limit(MOST_SHOWN))]
 
     def _table(self, row_type: type[AnyRow], table: Table, *order: Any) -> list[AnyRow]:

@@ -15,13 +15,13 @@ from sqlalchemy import Connection
 
 from traderecon.records import Transition, break_id
 from traderecon.records.formats import IN_GROUP
-from traderecon.records.members import decode_member_ids
+from traderecon.records.members import decode_sent_ids
 from traderecon.records.result_head import ResultHead, decode_head, require_publishable
 from traderecon.records.result_message import same_content
 from traderecon.records.results import BREAK_STATES
 from traderecon.sink.break_projection import HistoryEntry, Projection, UnreadableResult, project, result_row
 from traderecon.sink.chain import link
-from traderecon.sink.columns import HistoryColumns, MemberColumns, ResultColumns
+from traderecon.sink.columns import HistoryColumns, ResultColumns, SentIdColumns
 from traderecon.sink.database import unreadable_row
 from traderecon.sink.decoding import decode_record
 from traderecon.sink.statements import Statements
@@ -55,7 +55,7 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
     existing = _ExistingResults(connection, feed, {result.trade_id for result in incoming})
     history: list[HistoryColumns] = []
     newest: list[ResultColumns] = []
-    members: set[MemberColumns] = set()
+    sent_ids: set[SentIdColumns] = set()
     changed_breaks: set[str] = set()
     received_at_ns: list[int] = []
     head = feed.head
@@ -84,14 +84,14 @@ def write_results(connection: Connection, sql: Statements, feed: Feed, *, breaks
         if earlier is not None and not existing.add(result, earlier):
             continue
         newest.append(result.row)
-        members.update(result.members)
+        sent_ids.update(result.sent_ids)
         if breaks or result.changes_break or (earlier is not None and any(before.is_break for before in earlier)):
             changed_breaks.add(result.trade_id)
         if result.received_at_ns is not None:
             received_at_ns.append(result.received_at_ns)
     insert_rows(connection, sql.history, history)
     insert_rows(connection, sql.result, newest)
-    insert_rows(connection, sql.member, sorted(members))
+    insert_rows(connection, sql.sent_id, sorted(sent_ids))
     if changed_breaks:
         _write_breaks(connection, sql, changed_breaks)
     return WriteResult(len(history), existing.conflicts, received_at_ns), head
@@ -139,7 +139,7 @@ def _project(trade_id: str, history: Iterable[Sequence[Any]]) -> Projection:
 class _IncomingResult(msgspec.Struct, frozen=True, gc=False):
     """A result from the topic; ``row`` is its ``results`` row, in case it is the newest of its trade.
 
-    ``members``: of a group.
+    ``sent_ids``: of a group, or with a match key.
     """
 
     event_id: str
@@ -153,7 +153,7 @@ class _IncomingResult(msgspec.Struct, frozen=True, gc=False):
     value: bytes
     text: str
     row: ResultColumns
-    members: Sequence[MemberColumns]
+    sent_ids: Sequence[SentIdColumns]
     received_at_ns: int | None
 
 
@@ -161,12 +161,12 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
     # Everything needed of a message is extracted at once: thousands of decoded messages would not fit the CPU caches.
     value, decided_at = record.value or b"", appended_at(record)
 
-    def decode(value: bytes) -> tuple[ResultHead, str, ResultColumns, Sequence[MemberColumns]]:
+    def decode(value: bytes) -> tuple[ResultHead, str, ResultColumns, Sequence[SentIdColumns]]:
         head = decode_head(value)
         require_publishable(head)
-        return head, value.decode(), result_row(head, decided_at), member_rows(head, value)
+        return head, value.decode(), result_row(head, decided_at), sent_id_rows(head, value)
 
-    head, text, row, members = decode_record(decode, topic, partition, record)
+    head, text, row, sent_ids = decode_record(decode, topic, partition, record)
     return _IncomingResult(
         head.event_id,
         head.trade_id,
@@ -179,16 +179,16 @@ def _incoming(topic: str, partition: int, record: Record) -> _IncomingResult:
         value,
         text,
         row,
-        members,
+        sent_ids,
         head.received_at_ns,
     )
 
 
-def member_rows(head: ResultHead, value: bytes | str) -> Sequence[MemberColumns]:
-    """The ``group_members`` rows of a result: none unless it is of a group."""
+def sent_id_rows(head: ResultHead, value: bytes | str) -> Sequence[SentIdColumns]:
+    """The ``sent_ids`` rows of a result: none unless it is of a group, or has a match key."""
     if head.format < IN_GROUP:
         return ()
-    return [MemberColumns(member_id, head.trade_id) for member_id in decode_member_ids(value)]
+    return [SentIdColumns(sent_id, head.trade_id) for sent_id in decode_sent_ids(value) if sent_id != head.trade_id]
 
 
 class _StoredResult(msgspec.Struct, frozen=True, gc=False):

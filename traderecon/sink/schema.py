@@ -84,14 +84,14 @@ breaks = Table(
     comment="Breaks, one per trade, followed over the versions of the trade.",
 )
 
-group_members = Table(
-    "group_members",
+sent_ids = Table(
+    "sent_ids",
     metadata,
-    Column("member_id", Text, primary_key=True),
+    Column("sent_id", Text, primary_key=True),
     Column("trade_id", Text, primary_key=True),
-    Index("group_members_by_trade", "trade_id"),
+    Index("sent_ids_by_trade", "trade_id"),
     sqlite_with_rowid=False,
-    comment="Records of groups by the id they have of their own: a look-up, no evidence.",
+    comment="Trades by the trade_ids that their records were sent with: a look-up, no evidence.",
 )
 
 break_events = Table(

@@ -19,10 +19,10 @@ from traderecon.sink.columns import (
     DeadLetterColumns,
     HistoryColumns,
     LedgerColumns,
-    MemberColumns,
     OffsetColumns,
     ResultColumns,
     RulesChangeColumns,
+    SentIdColumns,
     StatusColumns,
 )
 from traderecon.sink.schema import (
@@ -31,11 +31,11 @@ from traderecon.sink.schema import (
     breaks,
     dead_letter_actions,
     dead_letters,
-    group_members,
     ledger,
     result_history,
     results,
     rules_changes,
+    sent_ids,
     sink_offsets,
     standings,
 )
@@ -60,7 +60,7 @@ class Statements(NamedTuple):
 
     history: Statement
     result: Statement
-    member: Statement
+    sent_id: Statement
     break_event: Statement
     break_row: Statement
     dead_letter: Statement
@@ -103,7 +103,7 @@ def statements() -> Statements:
     return Statements(
         history=_insert(result_history, HistoryColumns),
         result=_upsert(results, ResultColumns, newer_version_only=True),
-        member=_upsert(group_members, MemberColumns),
+        sent_id=_upsert(sent_ids, SentIdColumns),
         break_event=_insert(break_events, BreakEventColumns),
         break_row=_upsert(breaks, BreakColumns),
         dead_letter=_insert(dead_letters, DeadLetterColumns),

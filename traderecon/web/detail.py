@@ -36,8 +36,8 @@ async def trade(queries: Queries, request: web.Request) -> web.StreamResponse:
         if found is not None:
             trade_id, form = whole_id, ""
     if not isinstance(found, Trade):
-        groups = await asyncio.to_thread(queries.groups_of, trade_id) if found is None else []
-        raise BadRequest(404, _in_groups(trade_id, groups) if groups else _no_result(trade_id, found), groups)
+        others = await asyncio.to_thread(queries.trades_with, trade_id) if found is None else []
+        raise BadRequest(404, _of_others(trade_id, others) if others else _no_result(trade_id, found), others)
     if form == ".json":
         return web.Response(body=_json(found), content_type="application/json")
     if form == ".csv":
@@ -68,9 +68,9 @@ def _find(queries: Queries, trade_id: str) -> Trade | WaitingTrade | None:
     return next((waiting for waiting in all_waiting if waiting.trade_id == trade_id), None)
 
 
-def _in_groups(member_id: str, groups: Sequence[str]) -> str:
-    noun, each = ("group", "the group") if len(groups) == 1 else ("groups", "each of them")
-    return f"{member_id} belongs to the {noun} {', '.join(groups)}: {each} has one result for all its records."
+def _of_others(sent_id: str, trade_ids: Sequence[str]) -> str:
+    noun = "trade" if len(trade_ids) == 1 else "trades"
+    return f"Records with the trade_id {sent_id} belong to the {noun} {', '.join(trade_ids)}."
 
 
 def _no_result(trade_id: str, waiting: WaitingTrade | None) -> str:

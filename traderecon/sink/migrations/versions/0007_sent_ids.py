@@ -1,4 +1,4 @@
-"""The records of groups by their own ids."""
+"""The trades by the trade_ids that their records were sent with."""
 
 import msgspec
 import sqlalchemy as sa
@@ -10,22 +10,23 @@ branch_labels: str | None = None
 depends_on: str | None = None
 
 _OF_GROUPS = """
-    SELECT result FROM result_history WHERE content_sha256 IS NULL AND instr(result, '"member_id"') > 0
+    SELECT result FROM result_history
+    WHERE content_sha256 IS NULL AND (instr(result, '"member_id"') > 0 OR instr(result, '"sent_id"') > 0)
 """
-_MEMBER = "INSERT OR IGNORE INTO group_members (member_id, trade_id) VALUES (?, ?)"
+_SENT_ID = "INSERT OR IGNORE INTO sent_ids (sent_id, trade_id) VALUES (?, ?)"
 
 
 def upgrade() -> None:
     """A table, filled from the results there are."""
     op.create_table(
-        "group_members",
-        sa.Column("member_id", sa.Text(), nullable=False),
+        "sent_ids",
+        sa.Column("sent_id", sa.Text(), nullable=False),
         sa.Column("trade_id", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("member_id", "trade_id"),
-        comment="Records of groups by the id they have of their own: a look-up, no evidence.",
+        sa.PrimaryKeyConstraint("sent_id", "trade_id"),
+        comment="Trades by the trade_ids that their records were sent with: a look-up, no evidence.",
         sqlite_with_rowid=False,
     )
-    op.create_index("group_members_by_trade", "group_members", ["trade_id"])
+    op.create_index("sent_ids_by_trade", "sent_ids", ["trade_id"])
     _fill(op.get_bind())
 
 
@@ -33,12 +34,12 @@ def _fill(connection: sa.Connection) -> None:
     """What cannot be read is left out: nothing but the way to a page is lost."""
     from traderecon.records.formats import OtherFormat
     from traderecon.records.result_head import decode_head
-    from traderecon.sink.results import member_rows
+    from traderecon.sink.results import sent_id_rows
 
     for (text,) in connection.exec_driver_sql(_OF_GROUPS):
         try:
-            rows = member_rows(decode_head(text), text)
+            rows = sent_id_rows(decode_head(text), text)
         except (msgspec.MsgspecError, OtherFormat):
             continue
         for row in rows:
-            connection.exec_driver_sql(_MEMBER, row)
+            connection.exec_driver_sql(_SENT_ID, row)
