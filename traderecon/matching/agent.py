@@ -176,7 +176,8 @@ class _Matching:
         if step.judgement is None:
             return
         previous_due_ns = step.previous_due_ns
-        if (held_trade := output.silences.find(trade_id)) is not None:
+        held_trade = output.silences.find(trade_id) if existing else None
+        if held_trade is not None:
             if output.silences.sources_of(step):  # it waits on; the next progress decides whether it is held further
                 step = join(existing, trade.last_published, incoming.stored, WITHIN_GRACE_NS, self._rules)
             else:
