@@ -27,7 +27,7 @@ from traderecon.transport.unreadable import UnreadableBatch
 
 from .monotonic import higher
 from .quarantine import condemn, unreadable
-from .store import CHANGELOG_KEY, CHANGELOG_MARK_KEY, INTERNAL, Row, Store, require_format, rows
+from .store import CHANGELOG_KEY, CHANGELOG_MARK_KEY, INTERNAL, Row, Store, prefix_end, require_format, rows
 
 STORES = ".db/"
 """Ends the store's directory in the file names of RocksDB's error texts."""
@@ -72,6 +72,7 @@ class BatchTable(faust.Table[bytes, bytes]):
         )
         self._writes: dict[int, int] = {}
         self._restored: dict[int, int] = {}
+        self._first_keys: dict[int, tuple[Rdict, dict[bytes, bytes]]] = {}
         self._monotonic = (*OWN_MONOTONIC, *monotonic)
 
     def _new_store(self) -> Store:
@@ -129,6 +130,17 @@ class BatchTable(faust.Table[bytes, bytes]):
         """A value that stays equal as long as only write batches have written to the partition."""
         return StoreVersion(self.data.of(partition), self._restored.get(partition, 0))
 
+    def first_keys(self, partition: int) -> dict[bytes, bytes]:
+        """By kind of row, a key before which the open store has none, as far as scans have found out.
+
+        RocksDB keeps deleted rows for a while, and a scan from the beginning would read all of them again.
+        """
+        db = self.data.of(partition)
+        known = self._first_keys.get(partition)
+        if known is None or known[0] is not db:
+            known = self._first_keys[partition] = db, {}
+        return known[1]
+
     def __setitem__(self, key: bytes, value: bytes) -> None:
         raise TypeError(f"table {self.name} is written in batches: put {key!r} through write_batch")
 
@@ -175,12 +187,14 @@ class BatchTable(faust.Table[bytes, bytes]):
             self.restore(tp, records, records[-1].offset + 1)
 
     def _store_rows(self, partition: int, changes: Iterable[tuple[bytes, bytes | None]], changelog_end: int) -> None:
-        db = self.data.of(partition)
+        db, first_keys = self.data.of(partition), self.first_keys(partition)
         batch = WriteBatch(raw_mode=True)
         monotonic: dict[bytes, bytes | None] = {}
         last: tuple[bytes, bytes | None] | None = None
         for key, value in changes:
             last = key, value
+            if key < first_keys.get(key[:1], b""):
+                first_keys[key[:1]] = key
             if key.startswith(self._monotonic):
                 before = monotonic[key] if key in monotonic else db.get(key)
                 monotonic[key] = None if value is None else higher(value, before)
@@ -227,7 +241,7 @@ class TableBatch:
     Keys are not empty; the first byte is the kind of row.
     """
 
-    __slots__ = ("_batch", "_db", "_kinds", "_table", "applied", "partition", "store_version")
+    __slots__ = ("_batch", "_db", "_first_keys", "_kinds", "_table", "applied", "partition", "store_version")
 
     def __init__(self, table: BatchTable, batch: MicroBatch) -> None:
         self._table = table
@@ -235,6 +249,7 @@ class TableBatch:
         self.partition = batch.partition
         self.store_version = table.store_version(batch.partition)
         self._db = self.store_version.store
+        self._first_keys = table.first_keys(batch.partition)
         self._kinds: defaultdict[int, dict[bytes, bytes | None]] = defaultdict(dict)
         self.applied = table.applied(batch.topic, batch.partition)
         """Source records up to this offset are replays."""
@@ -253,10 +268,16 @@ class TableBatch:
 
     def scan(self, prefix: bytes, before: bytes | None = None, start: bytes = b"") -> Iterator[Row]:
         """Keys that begin with ``prefix``, from ``start`` to ``before``, with values: stored ones, then changes."""
-        changes = self._kinds[prefix[0]]
-        for key, value in rows(self._db, prefix, start, before):
+        changes, kind = self._kinds[prefix[0]], prefix[:1]
+        first_key = self._first_keys.get(kind, b"")
+        is_new = prefix == kind and start <= first_key
+        for key, value in rows(self._db, prefix, max(start, first_key), before):
+            if is_new:
+                self._first_keys[kind], is_new = key, False
             if key not in changes and not key.startswith(INTERNAL):
                 yield key, value
+        if is_new:
+            self._first_keys[kind] = max(first_key, before or prefix_end(kind) or b"")
         for key, change in sorted(changes.items()):
             if change is not None and key.startswith(prefix) and key >= start and (before is None or key < before):
                 yield key, change

@@ -7,6 +7,7 @@
 A row only sets a timer; the verdict depends on the trade's facts. A superfluous row costs one more judgement.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -46,6 +47,12 @@ def due(write_batch: TableBatch, watermark_ns: int, at_most: int, after: Deadlin
 def all_deadlines(write_batch: TableBatch) -> Iterator[Deadline]:
     """The deadline of every waiting trade: the stored ones by end of grace, then this batch's."""
     return map(_deadline, write_batch.scan(PREFIX))
+
+
+def counts(write_batch: TableBatch) -> Counter[str]:
+    """How many trades wait for each thing they wait for."""
+    rows = Counter(value for _, value in write_batch.scan(PREFIX))
+    return Counter({waiting_for.decode(): count for waiting_for, count in rows.items()})
 
 
 class Rejudgement(NamedTuple):

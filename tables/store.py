@@ -138,7 +138,7 @@ def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"", before: bytes | Non
     Raises if a row cannot be read. Without the upper bound RocksDB would scan the uncompacted tombstones of all later
     rows.
     """
-    bound = min((end for end in (_prefix_end(prefix), before) if end is not None), default=None)
+    bound = min((end for end in (prefix_end(prefix), before) if end is not None), default=None)
     options = ReadOptions()
     if bound is not None:
         options.set_iterate_upper_bound(bound)
@@ -153,7 +153,7 @@ def rows(db: Rdict, prefix: bytes = b"", start: bytes = b"", before: bytes | Non
         del iterator  # before ``bound``: it points into these bytes, and rocksdict does not keep them alive
 
 
-def _prefix_end(prefix: bytes) -> bytes | None:
+def prefix_end(prefix: bytes) -> bytes | None:
     """The first key after all that begin with ``prefix``; None if there is none."""
     stem = prefix.rstrip(b"\xff")
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from legs import ours, theirs
 from silence_case import Arrival, Crash, Journal, Matching, Published, matching_on
 
+from traderecon.matching import status_report
 from traderecon.records import Hint, Kind, Reason, State
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import Progress, encode_journal
@@ -114,6 +115,24 @@ def test_an_outage_is_one_incident_and_breaks_only_what_is_missing(tmp_path: Pat
     assert shown["source"] == "broker_confirmations"
     assert shown["stake"] == {"": str(max(held) * 19_050)}
     assert matching.metrics.registry.get_sample_value("traderecon_silent_sources") == 0
+
+
+def test_what_takes_long_to_count_is_not_counted_again_because_log_time_passes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that reads a backlog sees hours of log time in a minute: it would do little else than count."""
+
+    async def all_statuses(matching: Matching) -> None:
+        counted.append(len(matching.statuses))
+
+    counted: list[int] = []
+    journal = Journal().write([*trades(400, confirmed=outage(60, 120))], 300)
+    brief = run(tmp_path / "brief", journal, all_statuses)
+    monkeypatch.setattr(status_report, "BRIEF_S", 0)
+    monkeypatch.setattr(status_report, "STATUS_INTERVAL_S", 1_000)
+    assert run(tmp_path / "long", journal, all_statuses) == brief
+    assert counted[0] > 20
+    assert counted[1] == 1
 
 
 def test_a_source_that_never_returns_breaks_everything_at_the_limit(tmp_path: Path) -> None:

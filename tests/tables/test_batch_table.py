@@ -4,8 +4,9 @@ import asyncio
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from faust.types import TP
@@ -115,9 +116,52 @@ def test_a_scan_agrees_with_a_dictionary(tmp_path: Path) -> None:
                 expected = {key: value for key, value in pending.items() if key.startswith(prefix)}
                 scanned = [(key, value) for key, value in write_batch.scan(prefix) if not key.startswith(b"\x00")]
                 assert sorted(scanned) == sorted(expected.items())
+                start, before = rng.choice([b"", *keys]), rng.choice([None, *keys])
+                between = [key for key in expected if key >= start and (before is None or key < before)]
+                scanned_keys = [key for key, _ in write_batch.scan(prefix, before=before, start=start)]
+                assert sorted(scanned_keys) == sorted(between)
             if rng.random() < 0.3:
                 await write_batch.write()
                 stored_rows = pending
+
+    play(tmp_path, story)
+
+
+def test_a_scan_begins_where_the_last_one_found_its_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RocksDB keeps deleted rows for a while; a scan that begins before them reads all of them."""
+    starts: list[bytes] = []
+
+    def noting(db: Rdict, prefix: bytes, start: bytes, before: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        starts.append(start)
+        return cast(Iterator[tuple[bytes, bytes]], rows(db, prefix, start, before))
+
+    monkeypatch.setattr(sys.modules["traderecon.tables.batch_table"], "rows", noting)
+
+    async def write(table: BatchTable, offset: int, put: tuple[bytes, ...], deleted: tuple[bytes, ...] = ()) -> None:
+        write_batch = table.write_batch(batch(offset))
+        for key in put:
+            write_batch.put(key, b"")
+        for key in deleted:
+            write_batch.delete(key)
+        await write_batch.write()
+
+    def found(table: BatchTable, before: bytes | None = None) -> tuple[bytes, list[bytes]]:
+        keys = [key for key, _ in table.write_batch(batch(0)).scan(b"T", before=before)]
+        return starts[-1], keys
+
+    async def story(table: BatchTable) -> None:
+        await write(table, 0, (b"T3", b"T5", b"T7"))
+        assert found(table) == (b"", [b"T3", b"T5", b"T7"])
+        await write(table, 1, (), deleted=(b"T3", b"T5"))
+        assert found(table, before=b"T6") == (b"T3", [])
+        assert found(table) == (b"T6", [b"T7"])
+        await write(table, 2, (b"T4",), deleted=(b"T7",))
+        assert found(table) == (b"T4", [b"T4"])
+        await write(table, 3, (), deleted=(b"T4",))
+        assert found(table) == (b"T4", [])
+        assert found(table) == (b"U", [])
+        cast(Any, table).restore(TP(CHANGELOG, 0), [Row(0, 0, b"T2", b"")], table.next_changelog_offset(0) + 1)
+        assert found(table) == (b"T2", [b"T2"])
 
     play(tmp_path, story)
 

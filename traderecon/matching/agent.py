@@ -196,7 +196,8 @@ class _Matching:
         if step.judgement is None:
             return step.arrival
         fact, previous_due_ns = stored.fact, step.previous_due_ns
-        if (held_trade := output.silences.find(trade_id)) is not None:
+        held_trade = output.silences.find(trade_id) if trade.facts else None
+        if held_trade is not None:
             if output.silences.sources_of(step):  # it waits on; the next progress decides whether it is held further
                 step = join(existing, trade.last_published, stored, WITHIN_GRACE_NS, self._rules, also=also)
             else:

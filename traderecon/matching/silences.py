@@ -27,6 +27,7 @@ class Silences:
         self._write_batch, self._terms, self._watermark_ns = write_batch, terms, watermark_ns
         self._states: Mapping[str, SourceState] | None = None
         self._holding: tuple[str, ...] | None = None
+        self._next_late_ns: dict[str, int] = {}
 
     # -- time
 
@@ -46,6 +47,7 @@ class Silences:
                 rows[name] = activities.ActivityRow(name, progress.epoch, heard)
                 activities.put(self._write_batch, rows[name])
         self._watermark_ns, self._states, self._holding = watermark_ns, None, None
+        self._next_late_ns = {}
 
     @property
     def activities(self) -> Mapping[str, Activity]:
@@ -130,12 +132,14 @@ class Silences:
 
     def hear_late(self, trade: held.HeldTrade, leg: Leg, received_at_ns: int) -> None:
         """Note that a leg has arrived for a held trade: if its source sent it, the source is still catching up."""
-        if trade.held_by.partition("/")[0] != leg.source:
+        name = trade.held_by
+        if received_at_ns < self._next_late_ns.get(name, 0) or name.partition("/")[0] != leg.source:
             return
-        row = activities.get(self._write_batch, trade.held_by)
+        row = activities.get(self._write_batch, name)
         if row is not None and received_at_ns >= row.activity.late_ns + LATE_STEP_NS:
             activities.put(self._write_batch, row._replace(activity=row.activity._replace(late_ns=received_at_ns)))
             self._states = None
+            self._next_late_ns[name] = received_at_ns + LATE_STEP_NS
 
     def with_hint(self, step: TradeStep) -> TradeStep:
         """The step, with a hint if it decides a trade whose source is silent."""

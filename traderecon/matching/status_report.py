@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
-from time import monotonic
+from math import inf
+from time import monotonic, thread_time
 from typing import Any, NamedTuple
 
 from traderecon.matching.batch_output import BatchOutput
@@ -32,6 +33,8 @@ HELD_SHOWN = 50
 """How many of them may be held ones."""
 SCAN_SHARE = 20
 """Counting the waiting trades takes at most one part in this many of the time."""
+BRIEF_S = 0.02
+"""After a count that took longer, log time alone calls for no other: it may pass a hundred times as fast."""
 
 
 class _HeldFor(NamedTuple):
@@ -46,7 +49,7 @@ class StatusReport:
 
     def __init__(self, stage: Stage, terms: SilenceTerms, clocks: Clocks) -> None:
         self._app, self._metrics, self._terms, self._clocks = stage.app, stage.metrics, terms, clocks
-        self._next: dict[int, tuple[int, float]] = {}
+        self._next: dict[int, tuple[float, float]] = {}
         self._pending: dict[int, Counter[str]] = {}
         self._held: dict[int, Mapping[str, _HeldFor]] = {}
         self._silent: dict[int, Mapping[str, int]] = {}
@@ -93,18 +96,20 @@ class StatusReport:
 
     def _status(self, output: BatchOutput, at_ns: int, silent: Mapping[str, int]) -> bytes:
         """The partition's status, encoded. Schedules the next one."""
-        partition, started_s = output.batch.partition, monotonic()
+        partition, started_s, started_cpu_s = output.batch.partition, monotonic(), thread_time()
         counts: Counter[str] = Counter(dict.fromkeys(WaitingFor, 0))
+        counts.update(deadlines.counts(output.write_batch))
         held_for, oldest = _held_for(output.write_batch)
         held_ids = {waiting.trade_id for waiting in oldest}
-        for deadline in deadlines.all_deadlines(output.write_batch):
-            counts[deadline.waiting_for] += 1
+        for deadline in islice(deadlines.all_deadlines(output.write_batch), OLDEST_SHOWN):
             if len(oldest) < OLDEST_SHOWN and (trade_id := deadline.trade_id.decode()) not in held_ids:
                 oldest.append(WaitingTrade(trade_id, deadline.waiting_for, iso(deadline.due_ns)))
         alone = list(self._orphans(output))
         oldest += [WaitingTrade(trade_id, "trade", hint=Hint.ORPHAN_PNL) for trade_id in alone[:OLDEST_SHOWN]]
         interval_s = max(STATUS_INTERVAL_S, SCAN_SHARE * (monotonic() - started_s))
-        self._next[partition] = at_ns + int(interval_s * NS_PER_S), monotonic() + interval_s
+        # By the processor's time, a count is not long because the machine interrupted it.
+        is_brief = thread_time() - started_cpu_s < BRIEF_S
+        self._next[partition] = at_ns + interval_s * NS_PER_S if is_brief else inf, monotonic() + interval_s
         self._set_gauges(partition, counts, held_for, output.watermark_ns, len(alone))
         status = PartitionStatus(
             partition,
