@@ -515,7 +515,8 @@ def content_of(table: str, row: Row) -> bytes:
         return str(row[CONTENT[table]]).encode()
     names = ("code", "text", "source_topic", "source_partition", "source_offset", "received_at", "sha256", "size")
     said = dict(zip(DeadLetter.__struct_fields__, [row[name] for name in (*names, "key", "raw")], strict=False))
-    return DeadLetter(**said, truncated=bool(row["truncated"]), replay_of=row["replay_of"]).content
+    last = {name: row[name] for name in ("replay_of", "trade_id")}
+    return DeadLetter(**said, truncated=bool(row["truncated"]), **last).content
 
 
 def linked(table: str, row: Row, before: str) -> str:

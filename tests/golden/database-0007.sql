@@ -114,7 +114,7 @@ CREATE TABLE dead_letters (
 	topic TEXT NOT NULL, 
 	partition INTEGER NOT NULL, 
 	"offset" INTEGER NOT NULL, 
-	chain TEXT NOT NULL, replay_of TEXT, 
+	chain TEXT NOT NULL, replay_of TEXT, trade_id TEXT, 
 	PRIMARY KEY (id), 
 	UNIQUE (source_topic, source_partition, source_offset)
 );
@@ -261,4 +261,5 @@ CREATE INDEX results_by_ticker ON results (ticker, trade_id);
 CREATE INDEX dead_letter_actions_by_letter ON dead_letter_actions (letter, "offset");
 CREATE INDEX dead_letter_actions_by_root ON dead_letter_actions (root, deed);
 CREATE INDEX sent_ids_by_trade ON sent_ids (trade_id);
+CREATE INDEX dead_letters_by_trade ON dead_letters (trade_id);
 COMMIT;

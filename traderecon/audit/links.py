@@ -82,12 +82,12 @@ def _check_result(names: Topics, link: Link, row: Row, counted: "Counter[str]") 
 
 def _dead_letter_link(row: Row) -> Link:
     row_id, topic, partition, offset, chain = row[:5]
-    truncated, replay_of = row[-2:]
-    fields = dict(zip(DeadLetter.__struct_fields__, row[5:-2], strict=False))
+    truncated, replay_of, trade_id = row[-3:]
+    fields = dict(zip(DeadLetter.__struct_fields__, row[5:-3], strict=False))
     # Cells that are not valid text, or not a flag, were never chained: other content makes the link fail.
     flag = bool(truncated) if truncated in {0, 1} else truncated
     try:
-        content = DeadLetter(**fields, truncated=flag, replay_of=replay_of).content
+        content = DeadLetter(**fields, truncated=flag, replay_of=replay_of, trade_id=trade_id).content
     except (UnicodeEncodeError, TypeError, OverflowError):
         content = repr(row).encode(errors="surrogateescape")
     return Link(row_id, topic, partition, offset, content, chain)
@@ -165,7 +165,7 @@ def chained_tables(names: Topics) -> tuple[ChainedTable, ...]:
             DEAD_LETTERS,
             (names.dead_letters,),
             'SELECT id, topic, partition, "offset", chain, code, text, source_topic, source_partition, source_offset, '
-            "received_at, sha256, size, key, raw, truncated, replay_of FROM dead_letters ORDER BY id",
+            "received_at, sha256, size, key, raw, truncated, replay_of, trade_id FROM dead_letters ORDER BY id",
             _dead_letter_link,
             _check_dead_letter,
         ),

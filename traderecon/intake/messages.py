@@ -19,7 +19,7 @@ from traderecon.intake.legs import KNOWN_FIELDS, known_fields, record_name
 from traderecon.intake.near import near_miss
 from traderecon.intake.snapshot_cancels import require_no_cancel
 from traderecon.intake.source_settings import STANDARD_SETTINGS, SourceSettings
-from traderecon.intake.translation import read
+from traderecon.intake.translation import named_trade, read
 from traderecon.intake.values import MAX_NUMBER
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
@@ -88,10 +88,11 @@ def decode(
             require_no_cancel(source, extra, fields)
     except DecodeError as error:
         question = near_miss(known, extra, fields) if extra else ""
-        return Rejected(error.code, f"{error.text}; {question}" if question else error.text, origin)
+        text = f"{error.text}; {question}" if question else error.text
+        return Rejected(error.code, text, origin, named_trade(fields, settings))
     if extra and (question := near_miss(known, extra, fields)):
         text = f"{record_name(fields)}: {question} Rename it to that, or to something less similar"
-        return Rejected(RejectCode.SCHEMA_INVALID, text, origin)
+        return Rejected(RejectCode.SCHEMA_INVALID, text, origin, named_trade(fields, settings))
     return Fact(leg, origin, {**(extra or {}), **shown} if shown else extra)
 
 

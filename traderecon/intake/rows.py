@@ -15,7 +15,7 @@ from traderecon.intake.messages import MAX_BYTES
 from traderecon.intake.near import near_miss
 from traderecon.intake.snapshot_cancels import require_no_cancel
 from traderecon.intake.source_settings import STANDARD_SETTINGS, SourceSettings
-from traderecon.intake.translation import read, trade_id_of
+from traderecon.intake.translation import named_trade, read, trade_id_of
 from traderecon.records import Fact, Origin, RejectCode, Rejected, Source
 
 _UNDECODED = re.compile("[\ufffd\udc80-\udcff]")
@@ -70,6 +70,7 @@ class Rows:
     def decode(self, line: str, origin: Origin) -> Fact | Rejected:
         """Read one line without its line break; bytes that were not UTF-8 are U+FFFD or lone surrogates in it."""
         cells: Sequence[str] = ()
+        fields: dict[str, str | None] = {}
         try:
             cells = split_cells(line)
             if len(cells) > len(self.columns) and any(map(trim, cells[len(self.columns) :])):
@@ -79,7 +80,7 @@ class Rows:
                     "quote a cell that has a comma in it",
                 )
             # A short row lacks its last fields: the error names the first required one.
-            fields: dict[str, str | None] = dict(zip(self.columns, cells, strict=False))
+            fields = dict(zip(self.columns, cells, strict=False))
             if not line.isascii():
                 require_decoded(fields, self.unknown)
             extra = {name: _UNDECODED.sub("\ufffd", fields.pop(name) or "") for name in self.unknown if name in fields}
@@ -90,7 +91,7 @@ class Rows:
             text = error.text
             if error.code is RejectCode.FIELD_MISSING and len(cells) < len(self.columns):
                 text += f"; the row has {_cell_count(len(cells))}, the header names {len(self.columns)}"
-            return Rejected(error.code, text, origin)
+            return Rejected(error.code, text, origin, named_trade(fields, self.settings))
 
     def key(self, line: str) -> str:
         """The id that the leg of a line lies under, as ``decode`` reads it; empty if there is none."""

@@ -72,6 +72,16 @@ def trade_id_of(fields: Fields, settings: SourceSettings) -> str:
     return trim(words.get("trade_id") or "")
 
 
+def named_trade(fields: Fields, settings: SourceSettings) -> str | None:
+    """The trade that a rejected record names: its group, else its trade_id as sent; None if neither is an id."""
+    for sent in (trade_id_of(fields, settings), fields.get("trade_id") or ""):
+        try:
+            return values.key(sent)
+        except DecodeError:
+            continue
+    return None
+
+
 def _grouped(leg: Leg, words: Fields, settings: SourceSettings) -> Leg:
     """The leg under its group, as a member of it."""
     name = settings.group_field

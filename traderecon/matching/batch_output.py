@@ -264,7 +264,8 @@ class BatchOutput:
         text = (
             f"{found}: the leg from {origin.topic}[{origin.partition}] at offset {origin.offset} was rejected. {advice}"
         )
-        self.reject(Rejected(RejectCode.TOO_MANY_FACTS, text, origin_of(self.batch, record)), record)
+        trade_id = stored.fact.leg.trade_id
+        self.reject(Rejected(RejectCode.TOO_MANY_FACTS, text, origin_of(self.batch, record), trade_id), record)
 
     def _topic(self, state: State) -> str:
         return self._topics.mismatch if state.is_break else self._topics.reconciled

@@ -38,7 +38,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Why a record was rejected, its coordinates, and its bytes (base64).
 
     ``code`` is a ``RejectCode``, perhaps of a later version. ``replay_of``: the id of the first letter of a replayed
-    record.
+    record. ``trade_id``: the trade that the record names, if that can be read.
     """
 
     code: str
@@ -53,6 +53,7 @@ class DeadLetter(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     raw: str | None
     truncated: bool
     replay_of: str | None = None
+    trade_id: str | None = None
 
     @property
     def content(self) -> bytes:
@@ -100,6 +101,7 @@ def encode_dead_letter(
         _base64(stored_value),
         not whole or stored_key != key or stored_value != value,
         replay_of(headers),
+        rejected.trade_id,
     ).content
 
 

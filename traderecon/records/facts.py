@@ -34,11 +34,15 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
-    """A record that could not be decoded: a code, a text (what was found, what to send instead), its coordinates."""
+    """A record that could not be decoded: a code, a text (what was found, what to send instead), its coordinates.
+
+    ``trade_id``: the trade it names, if that can be read.
+    """
 
     code: RejectCode
     text: str
     origin: Origin
+    trade_id: str | None = None
 
 
 def identity(leg: Leg) -> str:

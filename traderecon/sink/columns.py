@@ -109,6 +109,7 @@ class DeadLetterColumns(NamedTuple):
     offset: int
     chain: str
     replay_of: str | None
+    trade_id: str | None
 
 
 class StatusColumns(NamedTuple):

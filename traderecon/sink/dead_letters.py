@@ -59,6 +59,7 @@ def write_dead_letters(connection: Connection, sql: Statements, feed: Feed) -> t
                 offset=record.offset,
                 chain=head,
                 replay_of=dead_letter.replay_of,
+                trade_id=dead_letter.trade_id,
             )
         )
     return WriteResult(insert_rows(connection, sql.dead_letter, rows)), head

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, Self, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Engine, Select, Table, and_, func, select
+from sqlalchemy import ColumnElement, Engine, Select, Table, and_, func, literal, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -20,11 +20,20 @@ from traderecon.records.numbers import EXACT, ZERO
 from traderecon.records.partition_status import decode_oldest, decode_pending
 from traderecon.sink.database import open_engine, reader_engine
 from traderecon.sink.filters import Filter
-from traderecon.sink.query_parts import columns_of, is_open, query_parts, select_rows, severity_now, trade_severity_now
+from traderecon.sink.query_parts import (
+    columns_of,
+    is_open,
+    names_trade,
+    query_parts,
+    select_rows,
+    severity_now,
+    trade_severity_now,
+)
 from traderecon.sink.rows import (
     BeginningRow,
     BreakEventRow,
     BreakRow,
+    DeadLetterRow,
     HistoryRow,
     LedgerRow,
     OffsetRow,
@@ -230,12 +239,19 @@ class Queries:
                 if break_ is not None
                 else []
             )
+            rejected = connection.execute(
+                columns_of(DeadLetterRow, dead_letters)
+                .where(names_trade(literal(trade_id)))
+                .order_by(dead_letters.c.id.desc())
+                .limit(MOST_SHOWN)
+            ).all()
         return Trade(
             _decode_row(TradeRow, trade),
             tuple(_decode_row(HistoryRow, row) for row in history),
             None if break_ is None else _decode_row(BreakRow, break_),
             tuple(_decode_row(BreakEventRow, row) for row in events),
             total,
+            tuple(_decode_row(DeadLetterRow, row) for row in rejected),
         )
 
     def trades_with(self, sent_id: str) -> list[str]:
@@ -291,6 +307,7 @@ def _codes(text: str) -> tuple[str, ...]:
 _JSON_DECODERS: dict[str, Callable[[str], Any]] = {
     "reasons": _codes,
     "hints": _codes,
+    "rejected": lambda text: tuple(sorted(_codes(text))),
     "pending": decode_pending,
     "oldest": decode_oldest,
 }

@@ -1,17 +1,27 @@
 """The parts of a query of a list: its table and columns, the conditions of its filter, its order."""
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, and_, case, func, select
+from sqlalchemy import ColumnElement, Select, Table, and_, case, func, or_, select
 
 from traderecon.clock import now_ns
 from traderecon.records import Severity, State
 from traderecon.records.instants import iso
 from traderecon.sink.dead_letter_queries import dead_letter_columns, dead_letter_state
-from traderecon.sink.filters import BreakFilter, BreakSort, DeadLetterFilter, Filter, Status, TradeFilter, TradeSort
+from traderecon.sink.filters import (
+    BreakFilter,
+    BreakSort,
+    DeadLetterFilter,
+    DeadLetterState,
+    Filter,
+    Status,
+    TradeFilter,
+    TradeSort,
+)
 from traderecon.sink.rows import BreakRow, DeadLetterRow, Struct, TradeRow
-from traderecon.sink.schema import breaks, dead_letters, results
+from traderecon.sink.schema import breaks, dead_letters, results, sent_ids
 
 OPEN = ("OPEN", "REOPENED")
 
@@ -114,11 +124,11 @@ def trade_severity_now() -> ColumnElement[Any]:
 
 def select_rows(row_type: type[Struct], table: Table) -> Select[Any]:
     """Select the columns of a row type, in the order of its fields; the severity as it is now."""
-    now = {BreakRow: severity_now, TradeRow: trade_severity_now}.get(row_type)
-    if now is None:
+    derived = _DERIVED.get(row_type)
+    if derived is None:
         return columns_of(row_type, table)
-    severity = now().label("severity")
-    return select(*(severity if name == "severity" else table.c[name] for name in row_type.__struct_fields__))
+    columns = {name: column().label(name) for name, column in derived.items()}
+    return select(*(columns[name] if name in columns else table.c[name] for name in row_type.__struct_fields__))
 
 
 @cache
@@ -127,3 +137,24 @@ def columns_of(row_type: type[Struct], table: Table) -> Select[Any]:
     if row_type is DeadLetterRow:
         return select(*dead_letter_columns())
     return select(*(table.c[name] for name in row_type.__struct_fields__))
+
+
+def names_trade(trade_id: Any) -> ColumnElement[bool]:
+    """A dead letter's record names the trade, by its id or by one that records of it were sent with."""
+    sent = select(sent_ids.c.sent_id).where(sent_ids.c.trade_id == trade_id).correlate(breaks)
+    return or_(dead_letters.c.trade_id == trade_id, dead_letters.c.trade_id.in_(sent))
+
+
+def _rejected() -> ColumnElement[Any]:
+    """The open dead letters that name the trade of a break, each as its source topic and code: a JSON list."""
+    rejection = dead_letters.c.source_topic + " " + dead_letters.c.code
+    of_trade = select(func.json_group_array(rejection.distinct())).select_from(dead_letters)
+    undecided = dead_letter_state() == DeadLetterState.OPEN
+    return of_trade.where(names_trade(breaks.c.trade_id), undecided).correlate(breaks).scalar_subquery()
+
+
+_DERIVED: Mapping[type[Struct], Mapping[str, Callable[[], ColumnElement[Any]]]] = {
+    BreakRow: {"severity": severity_now, "rejected": _rejected},
+    TradeRow: {"severity": trade_severity_now},
+}
+"""By the name of a field, what is no column of the row's table."""

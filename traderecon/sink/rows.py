@@ -43,7 +43,8 @@ class TradeRow(Struct, frozen=True):
 class BreakRow(Struct, frozen=True):
     """A break: its trade, since when, and why. ``version`` and ``event_id`` are those of its newest result.
 
-    ``severity`` is the one at the time it was read: a break may become more urgent with age.
+    ``severity`` is the one at the time it was read: a break may become more urgent with age. ``rejected``: the records
+    that name the trade and are open dead letters, as source topic and code.
     """
 
     break_id: str
@@ -65,6 +66,7 @@ class BreakRow(Struct, frozen=True):
     sent_by_both: int | None
     version: int
     event_id: str
+    rejected: tuple[str, ...]
 
 
 class BreakEventRow(Struct, frozen=True):
@@ -116,6 +118,7 @@ class DeadLetterRow(Struct, frozen=True):
     truncated: bool
     state: str
     replay_of: str | None
+    trade_id: str | None
 
 
 class ActionRow(Struct, frozen=True):
@@ -202,7 +205,8 @@ class OpenBreaks(msgspec.Struct, frozen=True):
 class Trade(msgspec.Struct, frozen=True):
     """One trade: ``history`` has its newest result first, ``events`` the newest event last.
 
-    Of a trade with very many results only the newest of both; ``results`` is their total number.
+    Of a trade with very many results only the newest of both; ``results`` is their total number. ``rejected``: the dead
+    letters of records that name the trade, the newest first.
     """
 
     row: TradeRow
@@ -210,3 +214,4 @@ class Trade(msgspec.Struct, frozen=True):
     break_row: BreakRow | None
     events: tuple[BreakEventRow, ...]
     results: int
+    rejected: tuple[DeadLetterRow, ...]

@@ -130,8 +130,10 @@ dead_letters = Table(
     Column("offset", Integer, nullable=False),
     Column("chain", Text, nullable=False),
     Column("replay_of", Text),
+    Column("trade_id", Text),
     UniqueConstraint("source_topic", "source_partition", "source_offset"),
     Index("dead_letters_by_code", "code", "id"),
+    Index("dead_letters_by_trade", "trade_id"),
     comment="Rejected records, with their reason and origin.",
 )
 

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
+from traderecon.records.dead_letter import dead_letter_id
 from traderecon.records.partition_status import WaitingTrade
 from traderecon.records.result_message import decode_reasons
 from traderecon.sink.queries import Queries
-from traderecon.sink.rows import Trade
+from traderecon.sink.rows import DeadLetterRow, Trade
 from traderecon.web import columns
 from traderecon.web.downloads import short_file
 from traderecon.web.evidence import evidence
@@ -88,6 +90,12 @@ def _no_result(trade_id: str, waiting: WaitingTrade | None) -> str:
     return f"{trade_id} has no result yet: waiting for its {waiting.waiting_for} until {moment(waiting.due)} UTC{held}."
 
 
+def _rejection(row: DeadLetterRow) -> dict[str, Any]:
+    """A rejected record without its bytes: the dead letter has them."""
+    letter_id = dead_letter_id(row.source_topic, row.source_partition, row.source_offset)
+    return {"id": letter_id, "code": row.code, "text": row.text, "received_at": row.received_at, "state": row.state}
+
+
 def _json(trade: Trade) -> bytes:
     return encode(
         {
@@ -101,6 +109,7 @@ def _json(trade: Trade) -> bytes:
             "break": trade.break_row,
             "break_events": trade.events,
             "results": trade.results,
+            "rejected": [_rejection(row) for row in trade.rejected],
             "history": [
                 {
                     "event_id": row.event_id,

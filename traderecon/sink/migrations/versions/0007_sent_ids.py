@@ -1,4 +1,4 @@
-"""The trades by the trade_ids that their records were sent with."""
+"""The trades by the trade_ids that their records were sent with, rejected ones too."""
 
 import msgspec
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ _SENT_ID = "INSERT OR IGNORE INTO sent_ids (sent_id, trade_id) VALUES (?, ?)"
 
 
 def upgrade() -> None:
-    """A table, filled from the results there are."""
+    """A table, filled from the results there are; a column, empty in what there is: the chain covers those rows."""
     op.create_table(
         "sent_ids",
         sa.Column("sent_id", sa.Text(), nullable=False),
@@ -28,6 +28,8 @@ def upgrade() -> None:
     )
     op.create_index("sent_ids_by_trade", "sent_ids", ["trade_id"])
     _fill(op.get_bind())
+    op.add_column("dead_letters", sa.Column("trade_id", sa.Text()))
+    op.create_index("dead_letters_by_trade", "dead_letters", ["trade_id"])
 
 
 def _fill(connection: sa.Connection) -> None:
