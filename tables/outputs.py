@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
-from traderecon.records import Fact, Origin, identity
+from traderecon.records import Fact, Origin, Reason, identity
 from traderecon.records.journal import decode_fact, encode_journal
 from traderecon.records.match_keys import as_unambiguous, has_partial_key, partial_id
 from traderecon.records.result_message import PublishedResult
@@ -59,7 +59,7 @@ def rows(
     for fact in result.facts:
         if coordinates(fact.origin) not in stored_offsets:
             restored |= _read_back(trade_id, fact)
-        if fact.leg.sent_id is not None:
+        if fact.leg.sent_id is not None and Reason.ORPHAN_LATE not in result.last.reasons:
             restored |= _namesake_rows(trade_id, fact, fact.leg.sent_id, stored)
     return restored
 

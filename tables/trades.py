@@ -10,7 +10,7 @@ from msgspec import structs
 
 from traderecon.records import LastPublished
 from traderecon.records.bounds import outranked
-from traderecon.records.match_keys import has_partial_key
+from traderecon.records.match_keys import claims_namesake
 
 from . import closed, facts, last_published, namesakes
 from .batch_table import StoreVersion, TableBatch
@@ -33,7 +33,7 @@ class Trade:
         self, facts: list[StoredFact], last_published: LastPublished | None, closed: Closed | None = None
     ) -> None:
         self.facts, self.last_published, self.closed = facts, last_published, closed
-        self.namesakes: list[bytes] | None = None
+        self.namesakes: set[bytes] | None = None
         if closed is not None:  # facts from before the closing are void, even if a late worker writes them again
             reopened = last_published is not None and last_published.version > closed.version
             # A fact read back from a result published after the closing has no journal offset yet, but counts.
@@ -95,7 +95,7 @@ class Trades:
         """Replace all rows of a trade by its closed row."""
         self._clear(trade_id)
         closed.put(self._write_batch, trade_id, row)
-        self._cache[trade_id] = Trade([], None, row)  # no namesakes share the id of a closed trade
+        self._replace(trade_id, Trade([], None, row))
 
     def forget(self, trade_id: bytes) -> None:
         """Delete all rows of a trade; of a closed trade only the horizon remains."""
@@ -104,7 +104,12 @@ class Trades:
             versions = (trade.closed.version, 0 if trade.last_published is None else trade.last_published.version)
             closed.forget(self._write_batch, trade_id, trade.closed, max(versions))
         self._clear(trade_id)
-        self._cache[trade_id] = Trade([], None)  # its rows stay stored until the batch is written
+        self._replace(trade_id, Trade([], None))  # its rows stay stored until the batch is written
+
+    def _replace(self, trade_id: bytes, trade: Trade) -> None:
+        """Cache a trade without facts; the trades that share its id are others."""
+        trade.namesakes = self.of(trade_id).namesakes
+        self._cache[trade_id] = trade
 
     def _clear(self, trade_id: bytes) -> None:
         """Delete every fact, void ones included, and the last published result."""
@@ -114,32 +119,40 @@ class Trades:
         last_published.forget(self._write_batch, trade_id)
 
     def namesakes(self, sent_id: bytes, before_offset: int) -> list[bytes]:
-        """The open trades that share a sent id and have a full key from before a journal offset, by id."""
-        return [
-            trade_id
-            for trade_id in sorted(self._namesakes(sent_id))
-            if any(
-                row.journal_offset < before_offset and not has_partial_key(row.fact.leg)
-                for row in self.of(trade_id).facts
-            )
-            and self.of(trade_id).closed is None
-        ]
+        """The open trades that share a sent id, and were claimed before a journal offset; by id.
+
+        One of them may have the sent id itself: it is from before the match key.
+        """
+        every = sorted({sent_id, *self._namesakes(sent_id)})
+        return [trade_id for trade_id in every if self.is_claimed(trade_id, before_offset)]
+
+    def closed_namesakes(self, sent_id: bytes) -> list[bytes]:
+        """The closed trades that share a sent id, until they are forgotten; by id."""
+        every = sorted({sent_id, *self._namesakes(sent_id)})
+        return [trade_id for trade_id in every if self.of(trade_id).closed is not None]
+
+    def is_claimed(self, trade_id: bytes, before_offset: int) -> bool:
+        """Whether a trade is open, and a leg with its whole id came before a journal offset."""
+        trade = self.of(trade_id)
+        return trade.closed is None and any(
+            row.journal_offset < before_offset and claims_namesake(row.fact) for row in trade.facts
+        )
 
     def add_namesake(self, sent_id: bytes, trade_id: bytes) -> None:
         """Note that a trade has this sent id."""
         if trade_id not in self._namesakes(sent_id):
             namesakes.put(self._write_batch, sent_id, trade_id)
-            self._namesakes(sent_id).append(trade_id)
+            self._namesakes(sent_id).add(trade_id)
 
     def forget_namesake(self, sent_id: bytes, trade_id: bytes) -> None:
-        """Note that a trade is closed or forgotten."""
+        """Note that a trade is forgotten."""
         namesakes.forget(self._write_batch, sent_id, trade_id)
-        self.of(sent_id).namesakes = [other for other in self._namesakes(sent_id) if other != trade_id]
+        self._namesakes(sent_id).discard(trade_id)
 
-    def _namesakes(self, sent_id: bytes) -> list[bytes]:
+    def _namesakes(self, sent_id: bytes) -> set[bytes]:
         trade = self.of(sent_id)
         if trade.namesakes is None:
-            trade.namesakes = namesakes.load(self._write_batch, sent_id)
+            trade.namesakes = {*namesakes.load(self._write_batch, sent_id)}
         return trade.namesakes
 
     def set_last_published(self, trade_id: bytes, last: LastPublished) -> None:

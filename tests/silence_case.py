@@ -11,7 +11,6 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 from faust.types import TP
@@ -22,6 +21,7 @@ from traderecon.matching import agent as matching_agent
 from traderecon.records import Fact, Leg, Origin, State
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import Progress, decode_progress, encode_journal
+from traderecon.records.result_head import decode_head, require_publishable
 from traderecon.rules import FOUNDING, Rules
 from traderecon.stage import Stage
 from traderecon.telemetry import Metrics
@@ -193,6 +193,7 @@ class Matching:
         for row in rows:
             if topic in {TOPICS.reconciled, TOPICS.mismatch}:
                 self.largest = max(self.largest, len(row.value or b""))
+                require_publishable(decode_head(row.value or b""))
                 result = json.loads(row.value or b"")
                 self.published.append(
                     Published(
@@ -208,13 +209,29 @@ class Matching:
                 self.statuses.append(json.loads(row.value or b""))
 
 
+class _Consumer:
+    """What matching asks of a consumer, of an embedded log."""
+
+    def __init__(self, app: StreamApp) -> None:
+        self._app: Any = app
+
+    def readings(self) -> dict[tuple[str, int], None]:
+        return {("legs", 0): None}
+
+    async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, 0)
+
+    async def highwaters(self, *tps: TP) -> dict[TP, int]:
+        return {tp: self._app.transport.log.end(tp.topic, tp.partition) for tp in tps}
+
+
 @asynccontextmanager
 async def matching_on(
     directory: Path, rules: Rules = FOUNDING, *, limit_s: int = 900, floor_s: int = 30
 ) -> AsyncIterator[Matching]:
     """A matching agent, its table restored from the changelog in the directory as after a crash."""
     app = StreamApp("traderecon-matching", broker=f"embedded://{directory}", data_dir=directory, partitions=1)
-    app.consumer = cast(Any, SimpleNamespace(readings=lambda: {("legs", 0): None}))
+    app.consumer = cast(Any, _Consumer(app))
     metrics = Metrics()
     stage = Stage(app, TOPICS, 1, metrics, RetryCounts(directory / "retry-counts.json"))
     agents: list[Any] = []

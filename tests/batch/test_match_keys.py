@@ -97,7 +97,7 @@ def test_a_record_with_a_partial_key_alone_is_listed(tmp_path: Path) -> None:
 def test_a_row_without_its_broker_is_rejected_and_its_neighbours_are_not(tmp_path: Path) -> None:
     lines = [f"T1,{TERMS},,,", f"T2,{TERMS},A,,"]
     left = left_by(opened(tmp_path, {Source.EXECUTIONS: lines, Source.CONFIRMATIONS: lines[1:]}), RULES)
-    assert found(left) == {"T2|A": ("MATCHED", "")}
+    assert found(left) == {"T2|broker=A": ("MATCHED", "")}
     assert [row["code"] for row in rows_of(left.rejects)] == ["KEY_MISSING"]
 
 
@@ -106,12 +106,12 @@ def test_of_marked_rows_each_trade_is_settled_by_itself(tmp_path: Path) -> None:
     marked = [f"T1,{TERMS},A,,true", f"T2,{TERMS},A,,true", f"T2,{TERMS},B,,false"]
     lines = {Source.EXECUTIONS: marked, Source.CONFIRMATIONS: marked}
     left = left_by(opened(tmp_path, lines), RULES)
-    assert found(left) == {"T2|B": ("MATCHED", "")}
+    assert found(left) == {"T2|broker=B": ("MATCHED", "")}
     cancels = [*marked, "T2,,,,,,cancel,false"]
     left = left_by(opened(tmp_path, {Source.EXECUTIONS: cancels, Source.CONFIRMATIONS: marked}), RULES)
     assert found(left) == {
-        "T2|A": ("MISMATCHED", "KEY_AMBIGUOUS"),
-        "T2|B": ("MISMATCHED", "KEY_AMBIGUOUS"),
+        "T2|broker=A": ("MISMATCHED", "KEY_AMBIGUOUS"),
+        "T2|broker=B": ("MISMATCHED", "KEY_AMBIGUOUS"),
     }
 
 
@@ -119,4 +119,4 @@ def test_a_rejected_row_makes_every_trade_with_its_id_judged(tmp_path: Path) -> 
     marked = [f"T1,{TERMS},A,,true", f"T1,{TERMS},B,,true", f"T2,{TERMS},B,,true"]
     broken = [*marked, f"T1,{TERMS.replace('190.5', 'x')},A,,true"]
     left = left_by(opened(tmp_path, {Source.EXECUTIONS: broken, Source.CONFIRMATIONS: marked}), RULES)
-    assert found(left) == {"T1|A": ("MATCHED", ""), "T1|B": ("MATCHED", "")}
+    assert found(left) == {"T1|broker=A": ("MATCHED", ""), "T1|broker=B": ("MATCHED", "")}

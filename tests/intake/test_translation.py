@@ -505,9 +505,9 @@ class TestMatchKeys:
 
     def test_a_leg_lies_under_its_id_and_the_fields_that_refine_it(self) -> None:
         leg = leg_of(self.BROKERS, broker=" CITI ")
-        assert (leg.trade_id, leg.sent_id, leg.broker) == ("T1|CITI", "T1", "CITI")
-        assert leg_of(self.DAYS, trade_date="20250726", side="1").trade_id == "T1|2025-07-26|BUY"
-        assert leg_of(self.TICKERS, ticker="brk/b").trade_id == "T1|BRK.B"
+        assert (leg.trade_id, leg.sent_id, leg.broker) == ("T1|broker=CITI", "T1", "CITI")
+        assert leg_of(self.DAYS, trade_date="20250726", side="1").trade_id == "T1|trade_date=2025-07-26|side=BUY"
+        assert leg_of(self.TICKERS, ticker="brk/b").trade_id == "T1|ticker=BRK.B"
         assert leg_format(leg) == WITH_MATCH_KEY
 
     def test_no_two_trades_have_one_id(self) -> None:
@@ -531,12 +531,15 @@ class TestMatchKeys:
         leg = fact_of(self.BROKERS, source=source, **kind).leg
         assert (leg.trade_id, leg.sent_id, has_partial_key(leg)) == ("T1", "T1", True)
         leg = fact_of(self.BROKERS, source=source, broker="CITI", **kind).leg
-        assert (leg.trade_id, has_partial_key(leg)) == ("T1|CITI", False)
+        assert (leg.trade_id, has_partial_key(leg)) == ("T1|broker=CITI", False)
 
     def test_a_snapshot_has_the_fields_of_the_key_as_a_side_has(self) -> None:
         settings, source = self.DAYS, Source.PNL
-        assert fact_of(settings, source=source, trade_date="20250726", side="b").leg.trade_id == "T1|2025-07-26|BUY"
-        assert fact_of(self.TICKERS, source=source, ticker="brk/b").leg.trade_id == "T1|BRK.B"
+        assert (
+            fact_of(settings, source=source, trade_date="20250726", side="b").leg.trade_id
+            == "T1|trade_date=2025-07-26|side=BUY"
+        )
+        assert fact_of(self.TICKERS, source=source, ticker="brk/b").leg.trade_id == "T1|ticker=BRK.B"
         code, text = rejection(settings, source=source, trade_date="26.07.", side="1")
         assert code == "TIMESTAMP_UNPARSEABLE"
         assert text.startswith("T1 has trade_date '26.07.': ")
@@ -549,10 +552,30 @@ class TestMatchKeys:
         assert code == "KEY_MISSING"
         assert text.endswith("has no side, which is part of the match key: send trade_date and side, or none of them")
 
+    @pytest.mark.parametrize("sent", ["N/A", "null", " - "])
+    def test_a_value_that_means_none_is_none(self, sent: str) -> None:
+        assert rejection(self.BROKERS, broker=sent)[0] == "KEY_MISSING"
+        for source in Source:
+            kind = {} if source is Source.PNL else {"kind": "cancel"}
+            assert has_partial_key(fact_of(self.BROKERS, source=source, broker=sent, **kind).leg)
+
+    def test_a_cancel_with_a_value_that_cannot_be_read_is_rejected(self) -> None:
+        """It names a trade, and as a partial key it would cancel another one."""
+        assert rejection(self.DAYS, kind="cancel", trade_date="29/11/2026", side="1")[0] == "TIMESTAMP_UNPARSEABLE"
+        assert rejection(self.BROKERS, kind="cancel", broker="x" * 513)[0] == "SIZE_EXCEEDED"
+
+    def test_no_sender_may_use_an_id_of_that_form(self) -> None:
+        for settings in (STANDARD_SETTINGS, self.BROKERS):
+            code, text = rejection(settings, trade_id="T1|broker=CITI", broker="A")
+            assert code == "KEY_INVALID"
+            assert text.endswith("that is the form of an id with a match key: send the trade_id alone")
+        assert leg_of(STANDARD_SETTINGS, trade_id="T1|CITI|x=1").trade_id == "T1|CITI|x=1"
+
     def test_a_key_that_is_too_long_is_rejected(self) -> None:
-        code, text = rejection(self.BROKERS, trade_id="x" * 300, broker="y" * 212)
-        assert (code, text[-52:]) == ("KEY_INVALID", "are too long for a key: send at most 512 characters")
-        assert len(leg_of(self.BROKERS, trade_id="x" * 300, broker="y" * 211).trade_id) == 512
+        code, text = rejection(self.BROKERS, trade_id="x" * 300, broker="y" * 205)
+        assert code == "KEY_INVALID"
+        assert text.endswith(" are too long for a key: send at most 512 characters")
+        assert len(leg_of(self.BROKERS, trade_id="x" * 300, broker="y" * 204).trade_id) == 512
 
     def test_the_key_of_a_record_may_be_the_id_that_was_sent(self) -> None:
         fact = fact_of(self.BROKERS, broker="CITI")

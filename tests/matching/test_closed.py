@@ -58,7 +58,7 @@ def test_the_timestamp_of_a_leg_counts_up_to_the_time_it_was_received() -> None:
 )
 def test_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | None, transition: Transition) -> None:
     first, second = arrived(ours(version=2), theirs(version=2))
-    late_result = late_leg_result(4, late(first), before, FOUNDING)
+    late_result = late_leg_result("T1", 4, late(first), before, FOUNDING)
     assert (late_result.version, late_result.verdict.state, late_result.verdict.reasons) == (
         5,
         State.UNMATCHED,
@@ -66,5 +66,5 @@ def test_a_late_leg_is_a_break_with_the_next_version(before: LastPublished | Non
     )
     assert late_result.break_.transition is transition
     assert late_result.assessment == Assessment(Stake(Decimal(19050)), Severity.HIGH)
-    assert late_leg_result(4, late(first, second), before, FOUNDING).version == 6
-    assert late_leg_result(4, late(first), before, FOUNDING) == late_result
+    assert late_leg_result("T1", 4, late(first, second), before, FOUNDING).version == 6
+    assert late_leg_result("T1", 4, late(first), before, FOUNDING) == late_result

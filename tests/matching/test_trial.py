@@ -72,7 +72,7 @@ def test_a_group_of_another_field_and_a_trade_are_no_orders() -> None:
 )
 def test_a_trade_with_a_match_key_is_judged_by_rules_with_the_same_one(rules: Rules, effect: Effect) -> None:
     shared = as_ambiguous(arrived(booked(sent_id="T1"))[0]).leg
-    key = {"trade_id": "T1|CITI", "sent_id": "T1", "broker": "CITI"}
+    key = {"trade_id": "T1|broker=CITI", "sent_id": "T1", "broker": "CITI"}
     assert trial_of(published(ours(**key), theirs(**key), shared, rules=BY_BROKER), rules).effect is effect
 
 

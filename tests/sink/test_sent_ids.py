@@ -22,10 +22,10 @@ ORDERS: dict[str, list[Leg]] = {
     "O2": [ours(member_id="F2", quantity="40"), theirs(member_id="B2"), booked(member_id="P2")],
 }
 KEYED: dict[str, list[Leg]] = {
-    trade_id: [ours(sent_id="V1"), theirs(sent_id="V1")] for trade_id in ("V1|BRKA", "V1|BRKB")
+    trade_id: [ours(sent_id="V1"), theirs(sent_id="V1")] for trade_id in ("V1|broker=BRKA", "V1|broker=BRKB")
 }
 ROWS = [("B1", "O1"), ("B2", "O2"), ("F1", "O1"), ("F2", "O1"), ("F2", "O2"), ("P2", "O2")]
-ROWS += [("V1", "V1|BRKA"), ("V1", "V1|BRKB")]
+ROWS += [("V1", "V1|broker=BRKA"), ("V1", "V1|broker=BRKB")]
 
 
 @pytest.fixture
@@ -100,6 +100,8 @@ def test_a_record_without_an_id_of_its_own_is_no_member() -> None:
 def test_a_migration_finds_them_in_the_results_there_are(url: str) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
         database.execute("DROP TABLE sent_ids")
+        database.execute("DROP INDEX dead_letters_by_trade")
+        database.execute("ALTER TABLE dead_letters DROP COLUMN trade_id")
         database.execute("UPDATE alembic_version SET version_num = '0006'")
         database.execute("UPDATE result_history SET result = '\"member_id\"' WHERE trade_id = 'T2'")
     engine = open_engine(url)

@@ -421,7 +421,9 @@ def test_an_event_with_other_content_is_a_conflict(store: Store, caplog: pytest.
 def orphans(offset: int, version: int) -> Record:
     """A leg that arrives again for a trade that was closed at that version."""
     fact = arrived(ours(price="190.5"))[0]
-    late = late_leg_result(version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING)
+    late = late_leg_result(
+        fact.leg.trade_id, version, [facts.StoredFact(identity(fact.leg), fact, version)], None, FOUNDING
+    )
     return Record(offset, offset, b"T1", encode_result(late), ())
 
 

@@ -8,20 +8,22 @@ from pathlib import Path
 import pytest
 from legs import ours, theirs
 from sink.outputs import Outputs
-from web.desk import TOPICS, served
+from web.desk import served
 
 from traderecon.intake import SourceSettings, decode
 from traderecon.records import Leg, Origin, Rejected, Source
 from traderecon.records.action import DeadLetterAction, Deed, encode_action
 from traderecon.records.dead_letter import encode_dead_letter
 from traderecon.sink.store import Store
+from traderecon.topics import topics
 
+TOPICS = topics("")
 KEYS = SourceSettings(key_fields=("broker",))
 TERMS = {"ticker": "AAPL", "quantity": "1", "price": "1", "timestamp": "2025-07-26T10:01:23Z"}
 TRADES: dict[str, tuple[Leg, ...]] = {
     "T1": (theirs(),),
     "T2": (ours(), theirs(price="191")),
-    "V1|BRKA": (theirs(trade_id="V1|BRKA", sent_id="V1"),),
+    "V1|broker=BRKA": (theirs(trade_id="V1|broker=BRKA", sent_id="V1"),),
     "O1": (ours(trade_id="O1", member_id="F1"), ours(trade_id="O1", member_id="F2")),
 }
 
@@ -63,7 +65,7 @@ def test_the_list_of_breaks_says_that_our_record_came_and_was_refused(url: str, 
         assert found == {
             "T1": ["executions FIELD_MISSING", "executions VALUE_OUT_OF_RANGE"],
             "T2": [],
-            "V1|BRKA": ["executions FIELD_MISSING"],
+            "V1|broker=BRKA": ["executions FIELD_MISSING"],
             "O1": ["executions KEY_MISSING"],
         }
         assert "rejected: <bdi>executions FIELD_MISSING</bdi>" in desk.text("/breaks")
@@ -92,6 +94,6 @@ def test_one_that_was_replayed_or_discarded_is_settled(url: str, tmp_path: Path)
     store.close()
     with served(tmp_path, url) as desk:
         found = {row["trade_id"]: row["rejected"] for row in desk.json("/breaks.json")["rows"]}
-        assert found["V1|BRKA"] == []
-        (rejection,) = desk.json("/trades/V1%7CBRKA.json")["rejected"]
+        assert found["V1|broker=BRKA"] == []
+        (rejection,) = desk.json("/trades/V1%7Cbroker=BRKA.json")["rejected"]
         assert rejection["state"] == "discarded"

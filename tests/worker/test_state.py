@@ -17,7 +17,7 @@ def stored(*legs: Leg) -> str:
 
 
 def test_the_journal_has_a_trade_under_the_trade_id_that_was_sent() -> None:
-    key = {"trade_id": "T\\|1|CITI", "sent_id": "T|1"}
-    assert journal_key("T\\|1|CITI", stored(ours(**key), theirs(**key))) == b"T|1"
+    key = {"trade_id": "T\\|1|broker=CITI", "sent_id": "T|1"}
+    assert journal_key("T\\|1|broker=CITI", stored(ours(**key), theirs(**key))) == b"T|1"
     assert journal_key("T1", stored(ours(), theirs())) == b"T1"
     assert journal_key("T|1", stored(ours(trade_id="T|1"))) == b"T|1"

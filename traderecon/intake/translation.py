@@ -109,7 +109,7 @@ def _refined(leg: Leg, words: Fields, settings: SourceSettings) -> Leg:
         text = f"{record_name(words)} has no {absent[0]}, which is part of the match key: send {' and '.join(names)}"
         raise DecodeError(RejectCode.KEY_MISSING, text + alternative)
     sent_id = leg.trade_id
-    trade_id = partial_id(sent_id) if absent else full_id(sent_id, [value or "" for value in values_sent.values()])
+    trade_id = partial_id(sent_id) if absent else full_id(sent_id, {name: it or "" for name, it in values_sent.items()})
     if len(trade_id) > values.MAX_TEXT:
         text = f"{record_name(words)} and its {' and '.join(names)} are too long for a key: send at most "
         raise DecodeError(RejectCode.KEY_INVALID, f"{text}{values.MAX_TEXT} characters")
@@ -117,10 +117,12 @@ def _refined(leg: Leg, words: Fields, settings: SourceSettings) -> Leg:
 
 
 def _key_value(leg: Leg, words: Fields, name: str) -> str | None:
-    """The value of a field of the match key, in its standard spelling; None if there is none that can be read."""
-    if not isinstance(leg, PnlSnapshot):
-        value: str | None = getattr(leg, name)
-    else:
+    """The value of a field of the match key, in its standard spelling; None if none was sent, or N/A.
+
+    Raises DecodeError. A cancel may have terms that cannot be read, but not here: it would cancel another trade.
+    """
+    value: str | None = getattr(leg, name, None)
+    if value is None:
         sent = words.get(name) or ""
         if not trim(sent):
             return None
@@ -129,7 +131,7 @@ def _key_value(leg: Leg, words: Fields, name: str) -> str | None:
         except DecodeError as error:
             raise DecodeError(error.code, f"{record_name(words)} has {name} {quote(sent)}: {error.text}") from None
     standard = STANDARD.get(name)
-    return value if value is None or standard is None else standard(value)
+    return None if values.is_no_id(value) else value if standard is None else standard(value)
 
 
 def _replaced(fields: Fields, words: Fields, settings: SourceSettings) -> dict[str, str]:

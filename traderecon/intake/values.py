@@ -12,6 +12,7 @@ from functools import lru_cache
 from traderecon.intake.blanks import trim
 from traderecon.intake.decode_error import DecodeError
 from traderecon.records import ALL_VERSIONS, Kind, RejectCode
+from traderecon.records.match_keys import BAR, is_full_id
 from traderecon.records.numbers import FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 
 MAX_TEXT = 512
@@ -154,6 +155,8 @@ def key(sent: str) -> str:
         raise DecodeError(RejectCode.KEY_MISSING, "that is no id: send the id of the trade")
     if len(value) > MAX_TEXT:
         raise DecodeError(RejectCode.KEY_INVALID, f"send at most {MAX_TEXT} characters")
+    if BAR in value and is_full_id(value):
+        raise DecodeError(RejectCode.KEY_INVALID, "that is the form of an id with a match key: send the trade_id alone")
     if not (value.isascii() and value.isprintable()) and _UNPRINTABLE.search(value):
         raise DecodeError(RejectCode.KEY_INVALID, "send text without control characters")
     return value

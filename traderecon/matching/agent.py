@@ -234,7 +234,7 @@ class _Matching:
             output.reject_late(stored)
             return
         last_published = trade.last_published
-        result = late_leg_result(row.version, [*trade.facts, stored], last_published, self._rules)
+        result = late_leg_result(trade_id.decode(), row.version, [*trade.facts, stored], last_published, self._rules)
         encoded = Encoded(result, encode_result(result), stored.journal_offset)
         output.trades.add_fact(trade_id, *incoming)
         output.publish(trade_id, encoded, last_published)

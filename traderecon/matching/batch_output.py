@@ -21,6 +21,7 @@ from traderecon.records import (
     LastPublished,
     Leg,
     Origin,
+    PnlSnapshot,
     Reason,
     RejectCode,
     Rejected,
@@ -35,7 +36,7 @@ from traderecon.records.bounds import FACTS_PER_GROUP, GROUP_BYTES
 from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
 from traderecon.records.journal import encode_journal
-from traderecon.records.match_keys import is_ambiguous
+from traderecon.records.match_keys import has_partial_key, is_ambiguous
 from traderecon.tables import TableBatch, closed, deadlines, facts, orphans, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
@@ -156,7 +157,7 @@ class BatchOutput:
         stored, _record = incoming
         if (before := again.get(stored.identity)) is not None:
             return Incoming(before, encode_journal(before.fact))
-        if (fact := stored.fact).origin.received_at_ns >= self.watermark_ns:
+        if (fact := stored.fact).origin.received_at_ns >= self.watermark_ns or _never_waits(fact.leg):
             return incoming
         origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
         fact = msgspec.structs.replace(fact, origin=origin)
@@ -188,7 +189,8 @@ class BatchOutput:
         Its version is above that of every forgotten trade. ``offset`` is the leg's, in the journal.
         """
         leg_ns, (latest_ns, version) = leg_time_ns(fact), self.horizon
-        if claims_trade(fact) and leg_ns is not None and leg_ns <= latest_ns:
+        claims = claims_trade(fact) and not has_partial_key(fact.leg)
+        if claims and leg_ns is not None and leg_ns <= latest_ns:
             self.trades.close(trade_id, closed.Closed(version, None, offset - 1, self.watermark_ns, leg_ns))
             closed.set_timer(self.write_batch, self.watermark_ns, trade_id)
 
@@ -274,6 +276,11 @@ class BatchOutput:
 def _too_large(legs: Sequence[Leg]) -> bool:
     """Whether these legs of a group have too many bytes; a few never have."""
     return len(legs) > _NEVER_TOO_LARGE and sum(len(_encode(leg)) for leg in legs) > GROUP_BYTES
+
+
+def _never_waits(leg: Leg) -> bool:
+    """A snapshot that several trades share: when it was received only orders it among others."""
+    return leg.sent_id is not None and isinstance(leg, PnlSnapshot)
 
 
 def origin_of(batch: MicroBatch, record: Record) -> Origin:

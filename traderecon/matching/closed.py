@@ -16,7 +16,6 @@ from traderecon.matching.lifecycle import IdentifiedFact
 from traderecon.matching.results import Judgement, result_of
 from traderecon.records import Fact, LastPublished, Reason, Result, Source, State, Verdict
 from traderecon.records.bounds import RIVALS
-from traderecon.records.match_keys import has_partial_key
 from traderecon.rules import Rules
 
 ORPHAN_LATE = Verdict(State.UNMATCHED, (Reason.ORPHAN_LATE,))
@@ -41,12 +40,12 @@ def leg_time_ns(fact: Fact) -> int | None:
 
 
 def claims_trade(fact: Fact) -> bool:
-    """Whether a fact claims that there was a trade: a snapshot alone opens no break, nor does a partial key."""
-    return fact.leg.source is not Source.PNL and not has_partial_key(fact.leg)
+    """Whether a fact claims that there was a trade: a snapshot alone opens no break."""
+    return fact.leg.source is not Source.PNL
 
 
 def late_leg_result(
-    version: int, late: Sequence[IdentifiedFact], last_published: LastPublished | None, rules: Rules
+    trade_id: str, version: int, late: Sequence[IdentifiedFact], last_published: LastPublished | None, rules: Rules
 ) -> Result:
     """The result of a closed trade's late legs (at least one): a break, ``version`` plus one for each leg.
 
@@ -54,6 +53,7 @@ def late_leg_result(
     """
     facts, identities = tuple([row.fact for row in late]), [row.identity for row in late]
     sides = effective_sides(facts, rules)
-    judgement = Judgement(facts, identities, sides, ORPHAN_LATE, assess(sides, ORPHAN_LATE, rules))
+    assessment = assess(sides, ORPHAN_LATE, rules)
+    judgement = Judgement(facts, identities, sides, ORPHAN_LATE, assessment, trade_id=trade_id)
     result = result_of(judgement, rules.stamp(), last_published)
     return msgspec.structs.replace(result, version=version + len(late))

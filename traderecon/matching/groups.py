@@ -33,13 +33,14 @@ def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
 
     What was a group when it arrived stays one, whatever the rules are now.
     """
-    if facts and facts[0].leg.sent_id is not None:  # so has every other fact of a trade with a match key
-        return _namesake_sides(current(facts), last_wins=rules.last_wins)
-    if rules.group_by is msgspec.UNSET:
-        for fact in facts:  # asked of every trade: neither a call nor a truth value of UNSET
-            if fact.leg.member_id is not None:
-                break
-        else:
+    for fact in facts:  # asked of every trade: neither a call nor a truth value of UNSET
+        leg = fact.leg
+        if leg.sent_id is not None:
+            return _namesake_sides(current(facts), last_wins=rules.last_wins)
+        if leg.member_id is not None:
+            break
+    else:
+        if rules.group_by is msgspec.UNSET:
             return sides_of(facts, last_wins=rules.last_wins)
     return group_sides(facts, last_wins=rules.last_wins)
 

@@ -161,11 +161,12 @@ def judge_trade(facts: Sequence[Fact], watermark_ns: int, rules: Rules) -> Judge
 
 
 def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: int, rules: Rules) -> Judgement:
-    if facts[0].leg.sent_id is not None and len(kept := current(facts)) < len(facts):
+    count, sides = len(facts), effective_sides(facts, rules)
+    if sides.ambiguous:
         by_leg = {fact.leg: name for fact, name in zip(facts, identities, strict=True)}
-        facts, identities = kept, [by_leg[fact.leg] for fact in kept]
-    sides = effective_sides(facts, rules)
+        facts = current(facts)
+        identities = [by_leg[fact.leg] for fact in facts]
     verdict = judge(sides, watermark_ns, rules)
     if verdict.state is not State.PENDING and (hints := arrival_hints(facts, sides)):
         verdict = msgspec.structs.replace(verdict, hints=tuple(sorted({*verdict.hints, *hints})))
-    return Judgement(facts, identities, sides, verdict, assess(sides, verdict, rules))
+    return Judgement(facts, identities, sides, verdict, assess(sides, verdict, rules), count - len(facts))

@@ -1,7 +1,7 @@
 """Namesakes: the trades that a record joins where a match key refines their trade_id.
 
     a record with its full key     ->  its trade; the first of a second trade makes what both share ambiguous
-    a record with a partial key    ->  the one trade there is, or each of several as ambiguous
+    a record with a partial key    ->  the one open trade there is, or each of several as ambiguous, else a closed one
 
 A record with a partial key also lies under the trade_id itself, for the trades that come later; there it claims no
 trade. Whatever a trade gets from another record has the offset of the record that it came with, so that a replay finds
@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from traderecon.matching.batch_output import BatchOutput, Incoming, incoming_of
 from traderecon.matching.closed import closes_at_ns
 from traderecon.matching.facts import WITHOUT_EFFECT, Arrival, add
-from traderecon.records.match_keys import as_ambiguous, has_partial_key, partial_id
+from traderecon.records.match_keys import (
+    as_ambiguous,
+    claims_namesake,
+    has_partial_key,
+    is_ambiguous,
+    partial_id,
+    partial_part,
+)
 from traderecon.tables import closed, facts, orphans, trades
 
 Addition = tuple[bytes, Sequence[Incoming]]
@@ -22,16 +29,17 @@ Addition = tuple[bytes, Sequence[Incoming]]
 
 def additions(output: BatchOutput, incoming: Incoming) -> Iterator[Addition]:
     """What each trade gets from a record. Add it before the next is asked for: the trade may turn out to be closed."""
-    trades = output.trades
-    leg, offset = incoming.stored.fact.leg, incoming.stored.journal_offset
-    sent_id, trade_id = sent_id_of(incoming), leg.trade_id.encode()
-    known = trades.namesakes(sent_id, offset)
-    if has_partial_key(leg):
-        for other in known:
+    fact, offset, trades = incoming.stored.fact, incoming.stored.journal_offset, output.trades
+    sent_id, trade_id = sent_id_of(incoming), fact.leg.trade_id.encode()
+    if has_partial_key(fact.leg):
+        known = trades.namesakes(sent_id, offset)
+        for other in known or trades.closed_namesakes(sent_id):
             yield other, _copies([incoming.stored], offset, ambiguous=len(known) > 1)
         return
-    waiting = [] if trade_id in known else trades.of(sent_id).facts
-    partial = [row for row in waiting if row.journal_offset < offset and has_partial_key(row.fact.leg)]
+    is_first = claims_namesake(fact) and not trades.is_claimed(trade_id, offset)
+    rows = [row for row in trades.of(sent_id).facts if row.journal_offset < offset] if is_first else []
+    partial = [row for row in rows if has_partial_key(row.fact.leg) and not is_ambiguous(row.fact.leg)]
+    known = trades.namesakes(sent_id, offset) if partial else []
     shared = _copies(partial, offset, ambiguous=bool(known))
     yield trade_id, (incoming, *shared)
     if trades.of(trade_id).closed is None:
@@ -43,11 +51,11 @@ def additions(output: BatchOutput, incoming: Incoming) -> Iterator[Addition]:
 
 
 def store_partial(output: BatchOutput, incoming: Incoming, retention_ns: int) -> Arrival | None:
-    """Store a record with a partial key for the trades to come; None if it lies there already."""
+    """Store a record with a partial key for the trades to come; None if a trade with that very id has it."""
     trades, sent_id = output.trades, sent_id_of(incoming)
     known = trades.namesakes(sent_id, incoming.stored.journal_offset)
-    if sent_id in known:
-        return None  # a trade from before the match key
+    if sent_id in known or trades.of(sent_id).closed is not None or (not known and trades.closed_namesakes(sent_id)):
+        return None
     loaded = output.load(sent_id, (incoming,))
     if loaded is None:
         return None
@@ -65,18 +73,21 @@ def store_partial(output: BatchOutput, incoming: Incoming, retention_ns: int) ->
 
 def may_need(trades: trades.Trades, trade_id: bytes, existing: Sequence[facts.StoredFact], before_offset: int) -> bool:
     """Whether these facts lie under a trade_id for a further trade that shares it with those that are open."""
-    if not existing or not has_partial_key(existing[0].fact.leg):
+    if not existing or not all(has_partial_key(row.fact.leg) for row in existing):
         return False
     return any(other != trade_id for other in trades.namesakes(trade_id, before_offset))
 
 
-def forget(output: BatchOutput, trade_id: bytes, existing: Sequence[facts.StoredFact], before_offset: int) -> None:
-    """Forget that a closed or forgotten trade had namesakes; the last one takes along what they shared."""
-    if not existing or existing[0].fact.leg.sent_id is None:
+def end_sharing(output: BatchOutput, trade_id: bytes, before_offset: int, *, forgotten: bool) -> None:
+    """A trade is closed, or forgotten: the last open one of its namesakes takes along what they shared."""
+    part = partial_part(trade_id.decode())
+    if part is None:
         return
-    sent_id = partial_id(existing[0].fact.leg.sent_id).encode()
-    output.trades.forget_namesake(sent_id, trade_id)
-    if trade_id != sent_id and not output.trades.namesakes(sent_id, before_offset):
+    sent_id = part.encode()
+    if forgotten:
+        output.trades.forget_namesake(sent_id, trade_id)
+    lies_there = output.trades.of(sent_id)
+    if lies_there.facts and lies_there.closed is None and not output.trades.namesakes(sent_id, before_offset):
         output.forget(sent_id)
 
 

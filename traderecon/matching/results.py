@@ -32,13 +32,19 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
-    """A set of facts and its verdict, with the identity of each fact, the effective legs, and what a break is about."""
+    """A set of facts and its verdict, with the identity of each fact, the effective legs, and what a break is about.
+
+    ``superseded``: how many facts the trade has beside them, since they became ambiguous. ``trade_id``: where the facts
+    do not tell it.
+    """
 
     facts: Sequence[Fact]
     identities: Sequence[str]
     sides: Sides
     verdict: Verdict
     assessment: Assessment | None = None
+    superseded: int = 0
+    trade_id: str | None = None
 
 
 class _Claim(msgspec.Struct, gc=False):
@@ -69,7 +75,7 @@ def result_of(
     facts, identities = judgement.facts, judgement.identities
     keys = [(fact.leg.source, fact.leg.version, identities[i], i) for i, fact in enumerate(facts)]
     evidence = tuple([facts[key[3]] for key in sorted(keys)])
-    trade_id, size = trade_id_of(facts), len(facts)
+    trade_id, size = judgement.trade_id or trade_id_of(facts), len(facts) + judgement.superseded
     return Result(
         event_id=event_id(trade_id, judgement.verdict, identities, rules.sha256),
         trade_id=trade_id,
@@ -77,7 +83,7 @@ def result_of(
         verdict=judgement.verdict,
         facts=evidence,
         stands=_effective(evidence, judgement.sides),
-        break_=_break(judgement, last_published),
+        break_=_break(trade_id, judgement, last_published),
         rules=rules,
         event_time_ns=judgement.sides.event_time_ns,
         compared=compare_fields(judgement.sides, judgement.verdict.checks),
@@ -104,9 +110,8 @@ def event_id(trade_id: str, verdict: Verdict, identities: Sequence[str], rules_s
     return sha256(_encode(claim))
 
 
-def _break(judgement: Judgement, last_published: LastPublished | None) -> Break:
+def _break(trade_id: str, judgement: Judgement, last_published: LastPublished | None) -> Break:
     verdict, facts = judgement.verdict, judgement.facts
-    trade_id = facts[0].leg.trade_id
     if last_published is None:
         return Break(break_id(trade_id), Transition.between(None, (verdict.state, verdict.reasons)))
     before = (last_published.state, last_published.reasons)

@@ -7,6 +7,8 @@ from traderecon.matching import namesakes
 from traderecon.matching.batch_output import BatchOutput
 from traderecon.matching.closed import claims_trade, closes_at_ns, latest_leg_time_ns
 from traderecon.matching.lifecycle import is_undecided
+from traderecon.records import Fact
+from traderecon.records.match_keys import has_partial_key
 from traderecon.tables import closed
 
 
@@ -34,9 +36,9 @@ def end_retention(
         closed.set_timer(write_batch, due_ns, trade_id)
     elif trade.closed is None and namesakes.may_need(output.trades, trade_id, rows, before_offset):
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
-    elif trade.closed is not None or (trade.last_published is None and not any(map(claims_trade, existing))):
+    elif trade.closed is not None or (trade.last_published is None and not any(map(_claims, existing))):
         output.forget(trade_id)
-        namesakes.forget(output, trade_id, rows, before_offset)
+        namesakes.end_sharing(output, trade_id, before_offset, forgotten=True)
     elif trade.last_published is None or is_undecided(trade.facts, trade.last_published):
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
     else:
@@ -49,4 +51,9 @@ def end_retention(
         )
         output.trades.close(trade_id, row)
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
-        namesakes.forget(output, trade_id, rows, before_offset)
+        namesakes.end_sharing(output, trade_id, before_offset, forgotten=False)
+
+
+def _claims(fact: Fact) -> bool:
+    """Whether a fact keeps its trade: what lies under a trade_id for others does not."""
+    return claims_trade(fact) and not has_partial_key(fact.leg)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.matching.lifecycle import judge_trade
-from traderecon.records import STANDARD, Assessment, Fact, Reason, State
+from traderecon.records import STANDARD, Assessment, Fact, Leg, PnlSnapshot, Reason, State
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.match_keys import full_id, has_partial_key
 from traderecon.records.result_message import PublishedResult
@@ -70,17 +70,18 @@ def _is_grouped_otherwise(facts: Sequence[Fact], rules: Rules) -> bool:
 
 
 def _has_other_key(facts: Sequence[Fact], rules: Rules) -> bool:
-    """Whether the ids of these facts were made with another match key."""
+    """Whether the ids of these facts were made with another match key. A snapshot has no such fields to tell."""
     names = [field.value for field in rules.match_key or ()]
-    for leg in (fact.leg for fact in facts):
-        if (leg.sent_id is None) is bool(names):
-            return True
-        values = [getattr(leg, name, None) for name in names]
-        if leg.sent_id is not None and None not in values and not has_partial_key(leg):
-            standard = [STANDARD.get(name, str)(str(value)) for name, value in zip(names, values, strict=True)]
-            if leg.trade_id != full_id(leg.sent_id, standard):
-                return True
-    return False
+    return any(_is_keyed_otherwise(fact.leg, names) for fact in facts)
+
+
+def _is_keyed_otherwise(leg: Leg, names: Sequence[str]) -> bool:
+    if leg.sent_id is None or not names:
+        return (leg.sent_id is None) is bool(names)
+    if isinstance(leg, PnlSnapshot) or has_partial_key(leg):
+        return False
+    values = {name: STANDARD.get(name, str)(str(getattr(leg, name))) for name in names}
+    return leg.trade_id != full_id(leg.sent_id, values)
 
 
 def _effect(before: State, after: State, *, changed: bool) -> Effect:

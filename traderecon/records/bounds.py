@@ -1,14 +1,13 @@
 """Bounds: how many facts a side holds: the highest by version, kind and identity, in any order of arrival.
 
-Each member of a group has sides of its own, and so have the legs that may be about another trade.
+Each member of a group has sides of its own, and so have the legs with a partial key.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 from traderecon.records.facts import Fact, identity
-from traderecon.records.legs import Leg
-from traderecon.records.match_keys import is_ambiguous
+from traderecon.records.match_keys import as_unambiguous, has_partial_key, is_ambiguous
 from traderecon.records.sources import Source
 
 RIVALS = 20
@@ -31,13 +30,16 @@ def outranked(facts: Sequence[Fact]) -> set[int]:
         return dropped
     sides: dict[tuple[Source, str | None, bool], list[int]] = defaultdict(list)
     for i, fact in enumerate(facts):
-        sides[fact.leg.source, fact.leg.member_id, is_ambiguous(fact.leg)].append(i)
+        sides[fact.leg.source, fact.leg.member_id, has_partial_key(fact.leg)].append(i)
     for indexes in sides.values():
         if len(indexes) > FACTS_PER_SIDE:
-            indexes.sort(key=lambda i: _rank(facts[i].leg))
-            dropped.update(indexes[:-FACTS_PER_SIDE])
+            ranks = {i: _rank(facts[i]) for i in indexes}
+            highest = sorted({*ranks.values()})[-FACTS_PER_SIDE:]
+            dropped.update(i for i in indexes if ranks[i] < highest[0])
     return dropped
 
 
-def _rank(leg: Leg) -> tuple[int, int, str]:
+def _rank(fact: Fact) -> tuple[int, int, str]:
+    """A fact that became ambiguous ranks as before, so that it and what it was are dropped together."""
+    leg = as_unambiguous(fact).leg if is_ambiguous(fact.leg) else fact.leg
     return leg.version, leg.kind.rank, identity(leg)

@@ -2,33 +2,59 @@
 
     match_key = ["broker", "trade_id"]
 
-    T1 of broker CITI              ->  trade_id "T1|CITI", sent_id "T1"
-    a cancel of T1, no broker      ->  trade_id "T1",      sent_id "T1": a partial key
+    T1 of broker CITI              ->  trade_id "T1|broker=CITI", sent_id "T1"
+    a cancel of T1, no broker      ->  trade_id "T1",             sent_id "T1": a partial key
 
 Such trades are namesakes: they lie in one partition, and a record with a partial key may be about any of them. A bar or
-a backslash within a part of the key is written with a backslash before it, so two trades never have one id.
-Source: DOMAIN.md E20.
+a backslash within a part of the key is written with a backslash before it, and no sender may use an id of this form
+(``is_full_id``), so two trades never have one id. Source: DOMAIN.md E20.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from traderecon.records.codes import Hint
 from traderecon.records.facts import Fact
 from traderecon.records.legs import Leg
+from traderecon.records.sources import Source
 
+KEY_FIELDS = ("broker", "trade_date", "ticker", "account", "side")
+"""What may refine a trade_id."""
 BAR = "|"
 """Between the parts of an id."""
 
+_PARTIAL = re.compile(rf"((?:[^\\|]|\\.)*)\|(?:{'|'.join(KEY_FIELDS)})=", re.DOTALL)
+_FULL = re.compile(rf"\|(?:{'|'.join(KEY_FIELDS)})=")
 
-def full_id(sent_id: str, values: Iterable[str]) -> str:
+
+def full_id(sent_id: str, values: Mapping[str, str]) -> str:
     r"""The id of the trade with this trade_id and these values of the fields that refine it.
 
-    >>> full_id("T1", ["CITI", "2026-11-30"]), full_id("T|1", ["A"])
-    ('T1|CITI|2026-11-30', 'T\\|1|A')
+    >>> full_id("T1", {"broker": "CITI", "side": "BUY"}), full_id("T|1", {"broker": "A"})
+    ('T1|broker=CITI|side=BUY', 'T\\|1|broker=A')
     """
-    return BAR.join([partial_id(sent_id), *map(partial_id, values)])
+    return BAR.join([partial_id(sent_id), *(f"{name}={partial_id(value)}" for name, value in values.items())])
+
+
+def is_full_id(sent_id: str) -> bool:
+    """Whether a trade_id that was sent has the form of a full id.
+
+    >>> is_full_id("T1|broker=CITI"), is_full_id("T1|CITI")
+    (True, False)
+    """
+    return _FULL.search(sent_id) is not None
+
+
+def partial_part(trade_id: str) -> str | None:
+    r"""The partial id of the records that a trade shares with its namesakes; None if it is no full id.
+
+    >>> partial_part("T\\|1|broker=A|side=BUY"), partial_part("T1")
+    ('T\\|1', None)
+    """
+    match = _PARTIAL.match(trade_id)
+    return None if match is None else match[1]
 
 
 def partial_id(sent_id: str) -> str:
@@ -45,6 +71,11 @@ def partial_id(sent_id: str) -> str:
 def has_partial_key(leg: Leg) -> bool:
     """Whether the leg lacks the fields that say which of the trades with its trade_id it is about."""
     return leg.sent_id is not None and leg.trade_id == partial_id(leg.sent_id)
+
+
+def claims_namesake(fact: Fact) -> bool:
+    """Whether a fact claims that there was such a trade: neither a snapshot alone does, nor a partial key."""
+    return fact.leg.source is not Source.PNL and not has_partial_key(fact.leg)
 
 
 def is_ambiguous(leg: Leg) -> bool:

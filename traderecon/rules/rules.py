@@ -42,7 +42,7 @@ class GroupField(Word):
 
 
 class KeyField(Word):
-    """What may refine the trade_id of a trade, beside it in a match key."""
+    """What may refine the trade_id of a trade, beside it in a match key: ``records.match_keys.KEY_FIELDS``."""
 
     BROKER = "broker"
     TRADE_DATE = "trade_date"

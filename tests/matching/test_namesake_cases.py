@@ -1,0 +1,175 @@
+"""Single cases of trades that share a trade_id, through the real matching agent and its table."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from legs import booked, ours, theirs
+from matching.test_namesakes import DAY_S, RULES, of
+from msgspec.structs import replace
+from silence_case import Arrival, Journal, Published, matching_on
+
+from traderecon.records import ALL_VERSIONS, Kind, Leg, State
+from traderecon.rules import Rules
+from traderecon.rules.file import parse_rules
+
+PLAIN = parse_rules('name = "plain"\ngrace_seconds = 20')
+LAST_WINS = parse_rules('name = "k"\nmatch_key = ["broker", "trade_id"]\nconflict_policy = "last_wins"')
+A, B = "T1|broker=A", "T1|broker=B"
+
+
+def pair(broker: str, **sent: object) -> list[Leg]:
+    """Both sides of the trade of a broker."""
+    legs: list[Leg] = [ours(broker=broker), theirs(broker=broker)]
+    return [replace(of(leg, "T1", broker), **sent) for leg in legs]
+
+
+def cancels(version: int = ALL_VERSIONS, price: str = "190.50") -> list[Leg]:
+    """Cancels of both sides that name no broker."""
+    kind = {"kind": Kind.CANCEL, "version": version, "price": price}
+    return [of(theirs(**kind), "T1", None), of(ours(**kind), "T1", None)]
+
+
+def timed(legs: Sequence[Leg], at_s: float) -> list[Arrival]:
+    return [Arrival(at_s + number / 10, leg) for number, leg in enumerate(legs)]
+
+
+def run(directory: Path, *journals: Journal, rules: Sequence[Rules] = (RULES,), size: int = 9) -> dict[str, Published]:
+    """The newest result of each trade; before each further part of the journal the worker starts again."""
+
+    async def play() -> list[Published]:
+        published: list[Published] = []
+        for number, journal in enumerate(journals):
+            async with matching_on(directory, rules[min(number, len(rules) - 1)]) as matching:
+                await matching.read(journal.batches(size))
+                published += matching.published
+        return published
+
+    newest = sorted(asyncio.run(play()), key=lambda result: result.version)
+    return {result.trade_id: result for result in newest}
+
+
+def following(journal: Journal, arrivals: Sequence[Arrival], until_s: int, since_s: int) -> Journal:
+    """The next part of the journal."""
+    further = Journal()
+    further.end = journal.end
+    return further.write(arrivals, until_s, since_s)
+
+
+def verdicts(results: dict[str, Published]) -> dict[str, tuple[State, tuple[str, ...]]]:
+    return {trade_id: (result.state, result.reasons) for trade_id, result in results.items()}
+
+
+@pytest.mark.parametrize("price", [str(price) for price in range(100, 120)])
+def test_after_a_restart_the_result_is_of_the_trade_and_not_of_what_it_shares(tmp_path: Path, price: str) -> None:
+    """Whichever of two facts of one offset is loaded first: the harness refuses what the sink would refuse."""
+    snapshot, (execution, confirmation) = of(booked(price), "T1", None), pair("A")
+    first = Journal().write([Arrival(1, snapshot), Arrival(2, execution)], 10)
+    found = run(tmp_path, first, following(first, [Arrival(11, confirmation)], 20, 10))
+    assert [*found] == [A]
+
+
+MANY = [leg for number in range(25) for leg in cancels(1, str(100 + number))[:1]]
+
+
+@pytest.mark.parametrize("legs", [[*pair("A"), *MANY, *pair("B")], [*MANY, *pair("B"), *pair("A")]])
+def test_many_partial_cancels_push_out_no_leg_of_a_trade(tmp_path: Path, legs: list[Leg]) -> None:
+    found = run(tmp_path, Journal().write(timed(legs, 1), 90))
+    assert verdicts(found) == {
+        A: (State.MISMATCHED, ("KEY_AMBIGUOUS",)),
+        B: (State.MISMATCHED, ("KEY_AMBIGUOUS",)),
+    }
+
+
+def test_one_trade_alone_is_cancelled_by_any_number_of_them(tmp_path: Path) -> None:
+    legs = [
+        pair("A")[0],
+        *[replace(leg, kind=Kind.CANCEL) for leg in (of(ours(price=str(p)), "T1", None) for p in range(100, 125))],
+    ]
+    found = run(tmp_path, Journal().write(timed(legs, 1), 90))
+    assert verdicts(found) == {A: (State.CANCELLED, ())}
+
+
+@pytest.mark.parametrize("pause_s", [5, 50])
+def test_a_partial_key_belongs_to_a_trade_from_before_the_match_key(tmp_path: Path, pause_s: int) -> None:
+    """Whether it was decided by then or not."""
+    first = Journal().write(timed([ours(), theirs()], 1), pause_s)
+    further = following(first, timed(cancels(), pause_s), pause_s + 60, pause_s)
+    found = run(tmp_path, first, further, rules=(PLAIN, RULES))
+    assert verdicts(found) == {"T1": (State.CANCELLED, ())}
+
+
+def test_such_a_trade_and_one_with_a_key_share_what_names_neither(tmp_path: Path) -> None:
+    first = Journal().write(timed([ours(), theirs()], 1), 10)
+    further = following(first, timed([*pair("A"), *cancels()], 11), 90, 10)
+    found = run(tmp_path, first, further, rules=(PLAIN, RULES))
+    ambiguous = (State.MISMATCHED, ("KEY_AMBIGUOUS",))
+    assert verdicts(found) == {"T1": ambiguous, A: ambiguous}
+
+
+def quiet(journal: Journal, day: int, until: int) -> Journal:
+    """Days on which nothing arrives."""
+    for each in range(day, until, 5):
+        journal.write([], each * DAY_S + 2, each * DAY_S)
+    return journal
+
+
+def on(day: int, legs: Sequence[Leg]) -> list[Arrival]:
+    """Legs of that day, by their own time too."""
+    at_ns = Journal().ns(day * DAY_S)
+    dated = [leg if leg.source == "pnl_snapshot" else replace(leg, timestamp_ns=at_ns) for leg in legs]
+    return timed(dated, day * DAY_S + 1)
+
+
+def test_late_partial_cancels_are_of_the_closed_trade_and_not_of_the_next(tmp_path: Path) -> None:
+    journal = quiet(Journal().write(timed(pair("A"), 1), 90), 1, 40)
+    journal.write(on(40, cancels()), 40 * DAY_S + 90, 40 * DAY_S)
+    journal.write(on(41, pair("B")), 41 * DAY_S + 90, 41 * DAY_S)
+    found = run(tmp_path, journal)
+    assert verdicts(found) == {A: (State.UNMATCHED, ("ORPHAN_LATE",)), B: (State.MATCHED, ())}
+
+
+def test_a_trade_begins_in_the_batch_in_which_one_with_its_trade_id_is_closed(tmp_path: Path) -> None:
+    first = Journal().write(timed([ours(), theirs()], 1), 90)
+    days = quiet(following(first, [], 92, 91), 1, 36)
+    last = following(
+        days, [*on(36, pair("A")), *[Arrival(36 * DAY_S + 3, leg) for leg in cancels()]], 36 * DAY_S + 90, 36 * DAY_S
+    )
+    found = run(tmp_path, first, days, last, rules=(PLAIN, RULES), size=10_000)
+    assert verdicts(found)[A] == (State.CANCELLED, ())
+
+
+def test_a_snapshot_with_its_key_is_no_trade_that_a_cancel_may_be_of(tmp_path: Path) -> None:
+    """A mistyped broker in a snapshot makes nothing ambiguous, and its trade, if it comes, is one of two."""
+    legs = [of(booked(), "T1", "A"), *cancels()[:1]]
+    found = run(tmp_path, Journal().write([*timed(legs, 1), *timed(pair("B"), 60)], 120))
+    assert verdicts(found) == {B: (State.MISMATCHED, ("CANCELLED_ONE_SIDE",))}
+    further = [*timed(legs, 1), *timed(pair("B"), 60), *timed(pair("A"), 70)]
+    found = run(tmp_path / "further", Journal().write(further, 120))
+    ambiguous = (State.MISMATCHED, ("KEY_AMBIGUOUS",))
+    assert verdicts(found) == {A: ambiguous, B: ambiguous}
+
+
+def test_a_higher_version_outdates_a_cancel_that_may_be_of_another_trade(tmp_path: Path) -> None:
+    legs = [*pair("A"), *pair("B"), *cancels(1)]
+    again = timed(pair("B", version=2, kind=Kind.AMEND), 40)
+    found = run(tmp_path, Journal().write([*timed(legs, 1), *again], 120))
+    assert verdicts(found) == {A: (State.MISMATCHED, ("KEY_AMBIGUOUS",)), B: (State.MATCHED, ())}
+
+
+def test_of_shared_snapshots_the_last_wins_where_the_rules_say_so(tmp_path: Path) -> None:
+    snapshots = [of(booked("1"), "T1", None), of(booked(), "T1", None)]
+    arrivals = [Arrival(1, snapshots[0]), Arrival(50, snapshots[1]), *timed(pair("A"), 60)]
+    found = run(tmp_path, Journal().write(arrivals, 150), rules=(LAST_WINS,))
+    assert verdicts(found) == {A: (State.MATCHED, ())}
+
+
+def test_many_trades_of_one_trade_id_take_no_longer_than_others(tmp_path: Path) -> None:
+    """A record with its full key reads its own trade alone: 3,000 of them are read in seconds."""
+    legs = [leg for number in range(3_000) for leg in pair(f"B{number}")]
+    found = run(
+        tmp_path, Journal().write([Arrival(1 + number / 1_000, leg) for number, leg in enumerate(legs)], 60), size=500
+    )
+    assert {result.state for result in found.values()} == {State.MATCHED}
+    assert len(found) == 3_000
