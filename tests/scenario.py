@@ -35,7 +35,7 @@ from traderecon.records import (
     Verdict,
 )
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.match_keys import as_ambiguous, has_partial_key
+from traderecon.records.match_keys import as_ambiguous, claims_namesake, has_partial_key
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
 from traderecon.rules.wording import Finding
@@ -238,11 +238,15 @@ def play(steps: Iterable[Step], rules: Rules, grace: Grace = Grace.OVER) -> Play
 
 
 def with_partial_keys(facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, tuple[Fact, ...]]:
-    """The trades with what their namesakes and they share: a record with a partial key alone is no trade."""
+    """The trades with what their namesakes and they share: a record with a partial key alone is no trade.
+
+    A snapshot alone is none that such a record may be about.
+    """
     every = [fact for known in facts.values() for fact in known]
     trades = {trade_id: known for trade_id, known in facts.items() if not has_partial_key(known[0].leg)}
-    namesakes = Counter(known[0].leg.sent_id for known in trades.values())
-    for trade_id, known in trades.items():
+    claimed = {trade_id: known for trade_id, known in trades.items() if any(map(claims_namesake, known))}
+    namesakes = Counter(known[0].leg.sent_id for known in claimed.values())
+    for trade_id, known in claimed.items():
         sent_id = known[0].leg.sent_id
         shared = [fact for fact in every if has_partial_key(fact.leg) and fact.leg.sent_id == sent_id]
         trades[trade_id] = (*known, *(map(as_ambiguous, shared) if namesakes[sent_id] > 1 else shared))

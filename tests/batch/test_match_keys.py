@@ -6,14 +6,20 @@ from random import Random
 
 import pytest
 from batches import Left, cut_up, left_by, rows_of
+from legs import ours, theirs
 from scenario import with_partial_keys
+from web.desk import filled
 
+from traderecon.addresses import sqlite_url
 from traderecon.batch.inputs import Input
+from traderecon.batch.outputs import Format
+from traderecon.batch.reconcile import Run, reconcile
 from traderecon.intake import Rows, SourceSettings
 from traderecon.matching.lifecycle import judge_trade
 from traderecon.records import Fact, Origin, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules.file import parse_rules
+from traderecon.sink.stored_matches import StoredMatches
 
 RULES = parse_rules('name = "k"\nmatch_key = ["broker", "trade_id"]')
 SETTINGS = SourceSettings(key_fields=("broker",))
@@ -120,3 +126,23 @@ def test_a_rejected_row_makes_every_trade_with_its_id_judged(tmp_path: Path) -> 
     broken = [*marked, f"T1,{TERMS.replace('190.5', 'x')},A,,true"]
     left = left_by(opened(tmp_path, {Source.EXECUTIONS: broken, Source.CONFIRMATIONS: marked}), RULES)
     assert found(left) == {"T1|broker=A": ("MATCHED", ""), "T1|broker=B": ("MATCHED", "")}
+
+
+def test_trades_of_a_database_are_namesakes_too(tmp_path: Path) -> None:
+    """A cancel without a broker is of the one trade that was matched before, or of it or the new one."""
+    key = {"trade_id": "T1|broker=A", "sent_id": "T1", "broker": "A"}
+    filled(tmp_path, {"T1|broker=A": (ours(**key), theirs(**key))})
+    stored = StoredMatches(sqlite_url(tmp_path / "traderecon.db"))
+    unmarked, ambiguous = UNMARKED, ("MISMATCHED", "KEY_AMBIGUOUS")
+
+    def against(*executions: str, confirmations: Sequence[str] = ()) -> dict[str, tuple[str, str]]:
+        lines = {Source.EXECUTIONS: [*executions], Source.CONFIRMATIONS: [*confirmations]}
+        inputs = opened(tmp_path, lines, unmarked)
+        run = Run(inputs, RULES, tmp_path / "o.csv", Format.CSV, tmp_path / "r.csv", processors=1, stored=stored)
+        reconcile(run, lambda _: None)
+        return {row["trade_id"]: (row["state"], row["reasons"]) for row in rows_of((tmp_path / "o.csv").read_bytes())}
+
+    assert against("T1,,,,,,cancel") == {"T1|broker=A": ("MISMATCHED", "CANCELLED_ONE_SIDE")}
+    new = f"T1,{TERMS},B,"
+    assert against(new, "T1,,,,,,cancel", confirmations=[new]) == {"T1|broker=A": ambiguous, "T1|broker=B": ambiguous}
+    assert against(new, confirmations=[new]) == {"T1|broker=B": ("MATCHED", "")}

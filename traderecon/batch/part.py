@@ -21,7 +21,7 @@ from traderecon.matching import Arrival, add, effective_sides, judge, judge_fact
 from traderecon.matching.assess import assess
 from traderecon.matching.clocks import Clocks, merge
 from traderecon.present.trade_row import row
-from traderecon.records import Fact, Leg, Origin, Rejected, Source
+from traderecon.records import Fact, Leg, Origin, PnlSnapshot, Rejected, Source
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.match_keys import as_ambiguous, has_partial_key, partial_id
 from traderecon.rules import Rules
@@ -174,11 +174,12 @@ def _collect_unreconciled(
                 unreadable.add(rows.key(line))
             else:
                 marked.setdefault(row_or_reject.fact.leg.trade_id, []).append(row_or_reject)
-    for sent_id, namesakes in _shared_ids(it.fact.leg for of_trade in marked.values() for it in of_trade).items():
+    legs = [it.fact.leg for of_trade in marked.values() for it in of_trade]
+    for sent_id, namesakes in _shared_ids(legs, stored).items():
         for it in marked.pop(sent_id):
             shared = it._replace(fact=as_ambiguous(it.fact)) if len(namesakes) > 1 else it
             for trade_id in namesakes:
-                marked[trade_id].append(shared)
+                marked.setdefault(trade_id, []).append(shared)
     matches = {} if stored is None else stored(list(marked))
     trades: dict[str, tuple[Fact, ...]] = {}
     changed = set()
@@ -197,16 +198,24 @@ def _collect_unreconciled(
     return trades, frozenset(changed), rejects
 
 
-def _shared_ids(legs: Iterable[Leg]) -> dict[str, list[str]]:
-    """The ids that records with a partial key lie under -> the trades that they may be about, if there are any."""
+def _shared_ids(legs: Iterable[Leg], stored: StoredFacts | None = None) -> dict[str, list[str]]:
+    """The ids that records with a partial key lie under -> the trades that they may be about, if there are any.
+
+    Such a trade is in the files, or in the database. A snapshot alone claims none.
+    """
     namesakes: dict[str, set[str]] = {}
-    partial: set[str] = set()
+    partial: dict[str, str] = {}
     for leg in legs:
+        if leg.sent_id is None:
+            continue
         if has_partial_key(leg):
-            partial.add(leg.trade_id)
-        elif leg.sent_id is not None:
+            partial[leg.trade_id] = leg.sent_id
+        elif not isinstance(leg, PnlSnapshot):
             namesakes.setdefault(partial_id(leg.sent_id), set()).add(leg.trade_id)
-    return {sent_id: sorted(namesakes[sent_id]) for sent_id in sorted(partial & namesakes.keys())}
+    if stored is not None and partial:
+        for sent_id, trade_ids in stored.namesakes([*partial.values()]).items():
+            namesakes.setdefault(partial_id(sent_id), set()).update(trade_ids)
+    return {sent_id: sorted(namesakes[sent_id]) for sent_id in sorted(partial.keys() & namesakes.keys())}
 
 
 def _judge(

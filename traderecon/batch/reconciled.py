@@ -6,8 +6,8 @@ A row is marked by ``true`` in the column ``reconciled``. A mark alone is not tr
 Source: DOMAIN.md F23; docs/files.md, Rows reconciled before.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -18,8 +18,17 @@ from traderecon.records.legs import STANDARD
 COLUMN = "reconciled"
 _MARKS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
-StoredFacts = Callable[[Sequence[str]], Mapping[str, tuple[Fact, ...]]]
-"""The facts of these trades, of each whose stored result is MATCHED or CANCELLED. Called in other processes, too."""
+
+class StoredFacts(Protocol):
+    """What a database knows of trades. Called in other processes, too."""
+
+    def __call__(self, trade_ids: Sequence[str]) -> Mapping[str, tuple[Fact, ...]]:
+        """The facts of these trades, of each whose stored result is MATCHED or CANCELLED."""
+        ...
+
+    def namesakes(self, sent_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The stored trades that share each of these trade_ids, by a match key."""
+        ...
 
 
 class MarkedRow(NamedTuple):

@@ -7,9 +7,11 @@ import msgspec
 from sqlalchemy import and_, select
 
 from traderecon.records import Fact
+from traderecon.records.match_keys import partial_id, partial_part
 from traderecon.records.result_message import decode_published
 from traderecon.sink.queries import Queries
 from traderecon.sink.schema import result_history, results
+from traderecon.sink.schema import sent_ids as sent_id_rows
 
 TRADES_PER_QUERY = 500
 SETTLED_STATES = ("MATCHED", "CANCELLED")
@@ -44,4 +46,17 @@ class StoredMatches(msgspec.Struct, frozen=True):
                     if result:
                         text = result.encode() if isinstance(result, str) else bytes(result)
                         found[trade_id] = decode_published(text).facts
+        return found
+
+    def namesakes(self, sent_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The trades that share each of these trade_ids, by a match key. Raises as above."""
+        found: dict[str, list[str]] = {}
+        columns = sent_id_rows.c
+        with closing(Queries.open(self.url)) as queries, queries.engine.connect() as connection:
+            for start in range(0, len(sent_ids), TRADES_PER_QUERY):
+                some = sent_ids[start : start + TRADES_PER_QUERY]
+                query = select(columns.sent_id, columns.trade_id).where(columns.sent_id.in_(some))
+                for sent_id, trade_id in connection.execute(query):
+                    if partial_part(trade_id) == partial_id(sent_id):
+                        found.setdefault(sent_id, []).append(trade_id)
         return found
