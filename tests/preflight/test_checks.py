@@ -133,7 +133,7 @@ def test_all_checks_pass_on_a_complete_installation() -> None:
     assert "at migration" in findings["database"].text
 
 
-def test_another_group_by_than_that_of_the_trades_in_the_database_is_a_warning(
+def test_another_grouping_than_that_of_the_trades_in_the_database_is_a_warning(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Until a worker has run with it: then it is in force, and on record."""
@@ -156,6 +156,13 @@ def test_another_group_by_than_that_of_the_trades_in_the_database_is_a_warning(
     assert found()["rules"].text.startswith("group_by is block_id, but the trades in the database were judged with ord")
     file.write_text('name = "desk"')
     assert found()["rules"].text.startswith("group_by is not set, but")
+    keyed = parse_rules('name = "desk"\nmatch_key = ["broker", "trade_id"]')
+    change = rules_change(0, 2, None, (keyed.stamp().sha256, content(keyed)), as_json(keyed))
+    store.take(MicroBatch("actions", 0, [Record(2, 1, change.key, encode_action(change), ())]))
+    text = "match_key is not set, but the trades in the database were judged with broker: "
+    assert found()["rules"].text.startswith(text)
+    file.write_text('name = "desk"\nmatch_key = ["trade_id", "broker"]')
+    assert found()["rules"].level is Level.OK
     store.close()
 
 

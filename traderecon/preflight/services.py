@@ -295,7 +295,7 @@ def _existing_database(url: str, identity: Identity | None) -> Finding:
 
 
 def _other_groups(settings: Settings) -> Finding | None:
-    """A warning if the trades in the database were judged by rules with another ``group_by``."""
+    """A warning if the trades in the database were judged by rules with another ``group_by`` or ``match_key``."""
     from traderecon.sink.database import StoreError
     from traderecon.sink.rules_queries import newest_rules
     from traderecon.sink.store import Store
@@ -306,13 +306,18 @@ def _other_groups(settings: Settings) -> Finding | None:
             before = newest_rules(store.engine) if store.migration() is not None else None
         finally:
             store.close()
-        group_by = rules_in_force(settings).group_by or None
+        rules = rules_in_force(settings)
     except (StoreError, ConfigurationError):  # reported by another check
         return None
-    if before is None or before.get("group_by") == group_by:
+    if before is None:
         return None
-    text = (
-        f"group_by is {group_by or 'not set'}, but the trades in the database were judged with "
-        f"{before.get('group_by') or 'none'}: they stay under the ids they have, and a late leg of one lands elsewhere"
-    )
-    return warn("rules", text, "set it back, or start with new topics and a new database")
+    for name, now in (("group_by", rules.group_by or ""), ("match_key", ", ".join(rules.match_key or ()))):
+        known = before.get(name) or ""
+        known = known if isinstance(known, str) else ", ".join(known)
+        if known != now:
+            text = (
+                f"{name} is {now or 'not set'}, but the trades in the database were judged with {known or 'none'}: "
+                "they stay under the ids they have, and a late leg of one lands elsewhere"
+            )
+            return warn("rules", text, "set it back, or start with new topics and a new database")
+    return None
