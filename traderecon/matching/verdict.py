@@ -22,6 +22,7 @@ from traderecon.records import (
     Fact,
     Hint,
     Kind,
+    Leg,
     Outcome,
     Reason,
     Source,
@@ -67,11 +68,16 @@ def _with_ambiguous(verdict: Verdict, sides: Sides) -> Verdict:
     if verdict.state is State.PENDING:
         return verdict
     hints = tuple(sorted({*verdict.hints, Hint.KEY_AMBIGUOUS}))
-    needs_person = verdict.state is not State.CANCELLED and any(leg.kind is _CANCEL for leg in sides.ambiguous)
+    needs_person = verdict.state is not State.CANCELLED and any(_may_cancel(leg, sides) for leg in sides.ambiguous)
     if not needs_person:
         return replace(verdict, hints=hints)
     state = State.UNMATCHED if verdict.state is State.UNMATCHED else State.MISMATCHED
     return replace(verdict, state=state, reasons=tuple(sorted({*verdict.reasons, Reason.KEY_AMBIGUOUS})), hints=hints)
+
+
+def _may_cancel(leg: Leg, sides: Sides) -> bool:
+    """Whether an ambiguous leg is a cancel that would win, were it of this trade: its side has no higher version."""
+    return leg.kind is _CANCEL and all(it.version <= leg.version for it in sides.effective(leg.source))
 
 
 def _unless_waiting(verdict: Verdict, sides: Sides, watermark_ns: int, rules: Rules) -> Verdict:
