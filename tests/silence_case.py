@@ -114,6 +114,8 @@ class Published(NamedTuple):
     reasons: tuple[str, ...]
     hints: tuple[str, ...]
     at_s: int
+    outcomes: tuple[tuple[str, str], ...] = ()
+    """Of each check."""
 
 
 class Crash(Exception):
@@ -203,6 +205,7 @@ class Matching:
                         tuple(result["reasons"]),
                         tuple(result.get("hints", ())),
                         self.at_s,
+                        tuple((check["name"], check["outcome"]) for check in result["checks"]),
                     )
                 )
             elif topic == TOPICS.standings:
@@ -250,3 +253,15 @@ async def matching_on(
         await app.producer.stop()
         await app.tables["trades"].data.stop()
         app.transport.close()
+
+
+async def move_results(old: Matching, new: Matching) -> None:
+    """Give a log without a changelog the results of another one, and read them back into the table."""
+    for name in (TOPICS.reconciled, TOPICS.mismatch):
+        span = range(old.app.transport.log.end(name, 0))
+        async for _, records in old.app.transport.read({TP(name, 0): span} if span else {}):
+            await new.app.append(name, 0, [Outgoing(record.key, record.value) for record in records])
+    new.published.clear()
+    app: Any = new.app
+    async for _ in app.catch_up(TP(TOPICS.legs, 0)):
+        pass

@@ -12,20 +12,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legs import booked, ours, theirs
 from msgspec.structs import replace
 from scenario import with_partial_keys
-from silence_case import TOPICS, Arrival, Crash, Journal, Matching, Published, matching_on
+from silence_case import Arrival, Crash, Journal, Matching, Published, matching_on, move_results
 
 from traderecon.matching.lifecycle import judge_trade
-from traderecon.records import ALL_VERSIONS, Fact, Kind, Leg, Origin, State
+from traderecon.records import ALL_VERSIONS, Fact, Kind, Leg, Origin, Reason, State
 from traderecon.records.instants import FOREVER_NS
 from traderecon.records.match_keys import full_id, partial_id
 from traderecon.rules.file import parse_rules
-from traderecon.transport import MicroBatch, Outgoing
+from traderecon.transport import MicroBatch
 
 RULES = parse_rules('name = "brokers"\nmatch_key = ["broker", "trade_id"]\ngrace_seconds = 20')
 SPREAD_S = 60
@@ -180,18 +179,6 @@ def test_an_id_that_is_used_again_after_its_retention_begins_anew(tmp_path: Path
     assert all("KEY_AMBIGUOUS" not in result.hints for result in matching.published)
 
 
-async def move_results(old: Matching, new: Matching) -> None:
-    """Give a log without a changelog the results of another one, and read them back into the table."""
-    for name in (TOPICS.reconciled, TOPICS.mismatch):
-        span = range(old.app.transport.log.end(name, 0))
-        async for _, records in old.app.transport.read({TP(name, 0): span} if span else {}):
-            await new.app.append(name, 0, [Outgoing(record.key, record.value) for record in records])
-    new.published.clear()
-    app: Any = new.app
-    async for _ in app.catch_up(TP(TOPICS.legs, 0)):
-        pass
-
-
 async def lose_changelog(
     directory: Path, before: Iterable[MicroBatch], after: Iterable[MicroBatch]
 ) -> tuple[list[Published], list[Published]]:
@@ -233,3 +220,29 @@ def test_what_lies_under_the_trade_id_comes_back_from_the_results(tmp_path: Path
         "1|broker=A": (State.MATCHED, ("KEY_AMBIGUOUS",)),
         "1|broker=B": (State.MATCHED, ("KEY_AMBIGUOUS",)),
     }
+
+
+def test_sending_the_other_trade_again_with_a_higher_version_ends_its_break(tmp_path: Path) -> None:
+    """A cancel that names no broker is of A, so the sender cancels A with its full key, and sends B again."""
+    legs = [
+        *[of(leg(broker=broker), "1", broker) for broker in "AB" for leg in (ours, theirs)],
+        of(ours(kind=Kind.CANCEL, version=1), "1", None),
+        *[of(leg(broker="A", kind=Kind.CANCEL, version=2), "1", "A") for leg in (ours, theirs)],
+        of(ours(broker="B", version=2), "1", "B"),
+    ]
+    matching = run(tmp_path, [Arrival(number, leg) for number, leg in enumerate(legs, start=1)], 60)
+    states = {it.version: (it.state, it.reasons) for it in matching.published if it.trade_id == "1|broker=B"}
+    assert [states[3], states[4]] == [(State.MISMATCHED, (Reason.KEY_AMBIGUOUS,)), (State.MATCHED, ())]
+    assert found(matching)["1|broker=A"] == (State.CANCELLED, ())
+
+
+def test_a_snapshot_alone_gets_no_cancel(tmp_path: Path) -> None:
+    """It claims no trade, so a cancel that names none waits for the one that does."""
+    arrivals = [
+        Arrival(1, of(ours(kind=Kind.CANCEL), "1", None)),
+        Arrival(2, of(booked(), "1", "B")),
+        Arrival(50, of(ours(broker="A"), "1", "A")),
+        Arrival(51, of(theirs(broker="A"), "1", "A")),
+    ]
+    last = found(run(tmp_path, arrivals, END_S))
+    assert last == {"1|broker=A": (State.MISMATCHED, (Reason.CANCELLED_ONE_SIDE,))}
