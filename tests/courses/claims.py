@@ -30,7 +30,7 @@ _TRUTHS = {
 }
 
 
-_MISSING = {
+_MISSING: dict[tuple[str, ...], tuple[Source, ...]] = {
     ("MISSING_CONFIRMATION",): (Source.CONFIRMATIONS,),
     ("MISSING_EXECUTION",): (Source.EXECUTIONS,),
     ("QUANTITY_MISMATCH",): (Source.EXECUTIONS, Source.CONFIRMATIONS),
