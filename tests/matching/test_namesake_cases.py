@@ -130,6 +130,14 @@ def test_late_partial_cancels_are_of_the_closed_trade_and_not_of_the_next(tmp_pa
     assert verdicts(found) == {A: (State.UNMATCHED, ("ORPHAN_LATE",)), B: (State.MATCHED, ())}
 
 
+def test_a_late_leg_with_its_full_key_is_of_its_closed_trade_alone(tmp_path: Path) -> None:
+    journal = quiet(Journal().write(timed(pair("A"), 1), 90), 1, 40)
+    late = [of(theirs(version=2, kind=Kind.AMEND, broker="A"), "T1", "A"), *pair("B")]
+    journal.write(on(40, late), 40 * DAY_S + 90, 40 * DAY_S)
+    found = run(tmp_path, journal)
+    assert verdicts(found) == {A: (State.UNMATCHED, ("ORPHAN_LATE",)), B: (State.MATCHED, ())}
+
+
 def test_a_trade_begins_in_the_batch_in_which_one_with_its_trade_id_is_closed(tmp_path: Path) -> None:
     first = Journal().write(timed([ours(), theirs()], 1), 90)
     days = quiet(following(first, [], 92, 91), 1, 36)

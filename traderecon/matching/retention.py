@@ -5,10 +5,9 @@ a timer is due  ->  a closed row in place of the trade's facts, no row at all, o
 
 from traderecon.matching import namesakes
 from traderecon.matching.batch_output import BatchOutput
-from traderecon.matching.closed import claims_trade, closes_at_ns, latest_leg_time_ns
+from traderecon.matching.closed import closes_at_ns, latest_leg_time_ns
 from traderecon.matching.lifecycle import is_undecided
-from traderecon.records import Fact
-from traderecon.records.match_keys import has_partial_key
+from traderecon.records.match_keys import claims_namesake
 from traderecon.tables import closed
 
 
@@ -36,7 +35,7 @@ def end_retention(
         closed.set_timer(write_batch, due_ns, trade_id)
     elif trade.closed is None and namesakes.may_need(output.trades, trade_id, rows, before_offset):
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
-    elif trade.closed is not None or (trade.last_published is None and not any(map(_claims, existing))):
+    elif trade.closed is not None or (trade.last_published is None and not any(map(claims_namesake, existing))):
         output.forget(trade_id)
         namesakes.end_sharing(output, trade_id, before_offset, forgotten=True)
     elif trade.last_published is None or is_undecided(trade.facts, trade.last_published):
@@ -52,8 +51,3 @@ def end_retention(
         output.trades.close(trade_id, row)
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
         namesakes.end_sharing(output, trade_id, before_offset, forgotten=False)
-
-
-def _claims(fact: Fact) -> bool:
-    """Whether a fact keeps its trade: what lies under a trade_id for others does not."""
-    return claims_trade(fact) and not has_partial_key(fact.leg)
