@@ -23,7 +23,7 @@ def put(write_batch: TableBatch, sent_id: bytes, trade_id: bytes) -> None:
 
 
 def forget(write_batch: TableBatch, sent_id: bytes, trade_id: bytes) -> None:
-    """Delete the row of a trade that is closed or forgotten."""
+    """Delete the row of a forgotten trade."""
     write_batch.delete(key(sent_id, trade_id))
 
 

@@ -4,6 +4,7 @@ The cache of a partition always equals its rows. It is dropped when rows were wr
 worker that resumed late), when the store was reopened, and when a write batch was abandoned unwritten.
 """
 
+import re
 from bisect import insort
 
 from msgspec import structs
@@ -17,6 +18,7 @@ from .batch_table import StoreVersion, TableBatch
 from .closed import Closed
 from .facts import READ_BACK, StoredFact
 
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 CACHED_TRADES = 8_192
 """Cached trades per partition, about 3 kB each; a batch may exceed this temporarily."""
 
@@ -107,7 +109,7 @@ class Trades:
         self._replace(trade_id, Trade([], None))  # its rows stay stored until the batch is written
 
     def _replace(self, trade_id: bytes, trade: Trade) -> None:
-        """Cache a trade without facts; the trades that share its id are others."""
+        """Cache a trade without facts; it keeps the list of trades that share its id."""
         trade.namesakes = self.of(trade_id).namesakes
         self._cache[trade_id] = trade
 
@@ -121,14 +123,14 @@ class Trades:
     def namesakes(self, sent_id: bytes, before_offset: int) -> list[bytes]:
         """The open trades that share a sent id, and were claimed before a journal offset; by id.
 
-        One of them may have the sent id itself: it is from before the match key.
+        One of them may be from before the match key, under the trade_id as it was sent.
         """
-        every = sorted({sent_id, *self._namesakes(sent_id)})
+        every = sorted({_as_sent(sent_id), *self._namesakes(sent_id)})
         return [trade_id for trade_id in every if self.is_claimed(trade_id, before_offset)]
 
     def closed_namesakes(self, sent_id: bytes) -> list[bytes]:
         """The closed trades that share a sent id, until they are forgotten; by id."""
-        every = sorted({sent_id, *self._namesakes(sent_id)})
+        every = sorted({_as_sent(sent_id), *self._namesakes(sent_id)})
         return [trade_id for trade_id in every if self.of(trade_id).closed is not None]
 
     def is_claimed(self, trade_id: bytes, before_offset: int) -> bool:
@@ -159,6 +161,11 @@ class Trades:
         """Store a result as the last published one."""
         last_published.put(self._write_batch, trade_id, last)
         self.of(trade_id).last_published = last
+
+
+def _as_sent(partial_id: bytes) -> bytes:
+    """The trade_id of a partial id, as it was sent."""
+    return _ESCAPED.sub(rb"\1", partial_id)
 
 
 class TradeCache:

@@ -19,6 +19,7 @@ from tables_case import Row
 from traderecon.intake.spoken import Spoken, spoken_by
 from traderecon.matching import agent as matching_agent
 from traderecon.records import Fact, Leg, Origin, State
+from traderecon.records.account import Account, decode_account
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import Progress, decode_progress, encode_journal
 from traderecon.records.result_head import decode_head, require_publishable
@@ -131,6 +132,7 @@ class Matching:
         self.largest = 0
         """Of the results, in bytes."""
         self.statuses: list[dict[str, Any]] = []
+        self.accounts: list[Account] = []
         self.at_s = 0
         self.crash_at: tuple[int, float] | None = None
         """In which write it crashes, and after how many rows of it; below 1, after which share of them."""
@@ -208,6 +210,8 @@ class Matching:
                         tuple((check["name"], check["outcome"]) for check in result["checks"]),
                     )
                 )
+            elif topic == TOPICS.accounts:
+                self.accounts.append(decode_account(row.value or b""))
             elif topic == TOPICS.standings:
                 self.statuses.append(json.loads(row.value or b""))
 

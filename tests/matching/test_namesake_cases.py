@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from faust.types import TP
 from legs import booked, ours, theirs
 from matching.test_namesakes import DAY_S, RULES, of
 from msgspec.structs import replace
-from silence_case import Arrival, Journal, Published, matching_on
+from silence_case import TOPICS, Arrival, Crash, Journal, Published, matching_on
 
 from traderecon.records import ALL_VERSIONS, Kind, Leg, State
+from traderecon.records.result_message import decode_result
 from traderecon.rules import Rules
 from traderecon.rules.file import parse_rules
 
@@ -136,6 +139,71 @@ def test_a_late_leg_with_its_full_key_is_of_its_closed_trade_alone(tmp_path: Pat
     journal.write(on(40, late), 40 * DAY_S + 90, 40 * DAY_S)
     found = run(tmp_path, journal)
     assert verdicts(found) == {A: (State.UNMATCHED, ("ORPHAN_LATE",)), B: (State.MATCHED, ())}
+
+
+def test_a_late_record_for_several_closed_trades_is_accounted_for_once(tmp_path: Path) -> None:
+    legs = [*pair("A"), *pair("B")]
+    journal = quiet(Journal().write(timed(legs, 1), 90), 1, 40)
+    journal.write(on(40, [of(booked(), "T1", None), *cancels(), *cancels()]), 40 * DAY_S + 90, 40 * DAY_S)
+
+    async def play() -> tuple[list[str], list[int]]:
+        async with matching_on(tmp_path, RULES) as matching:
+            await matching.read(journal.batches(50))
+            runs = [run for account in matching.accounts for run in account.runs]
+            late = {(it.trade_id, it.version) for it in matching.published if it.reasons == ("ORPHAN_LATE",)}
+            return [trade_id for trade_id, _ in sorted(late)], [it[1] for it in runs]
+
+    late, counts = asyncio.run(play())
+    assert late == [A, A, B, B]
+    assert sum(counts) == journal.end
+    assert min(counts) > 0
+
+
+def test_a_snapshot_that_is_forgotten_takes_no_cancel_along(tmp_path: Path) -> None:
+    """It never had a trade: what lies under the trade_id is for the trade to come."""
+    journal = quiet(Journal().write(timed([of(booked(), "T1", "B")], 1), 90), 1, 34)
+    journal.write(on(34, cancels()), 34 * DAY_S + 90, 34 * DAY_S)
+    journal.write([], 36 * DAY_S + 90, 36 * DAY_S)
+    journal.write(on(37, pair("A")), 37 * DAY_S + 90, 37 * DAY_S)
+    assert verdicts(run(tmp_path, journal)) == {A: (State.CANCELLED, ())}
+
+
+def test_a_repeated_record_stays_ambiguous_when_the_other_trade_is_closed(tmp_path: Path) -> None:
+    journal = Journal().write(timed([*pair("A"), *pair("B"), *cancels()], 1), 90)
+    journal = quiet(journal, 1, 30)
+    again = pair("B", version=2, kind=Kind.AMEND)
+    journal.write(on(30, again), 30 * DAY_S + 90, 30 * DAY_S)
+    before = dict(run(tmp_path / "before", quiet(journal, 31, 40)))
+    journal.write(timed(cancels(), 40 * DAY_S + 1), 40 * DAY_S + 90, 40 * DAY_S)
+    after = run(tmp_path / "after", journal)
+    assert after[B].version == before[B].version
+
+
+def test_after_a_crash_and_a_change_of_rules_both_trades_are_ambiguous(tmp_path: Path) -> None:
+    """The result of the second trade was published before the crash, that of the first one was not."""
+    legs = [*pair("A"), of(booked("1"), "T1", None), *pair("B")]
+    journal = Journal().write(timed(legs, 1), 60)
+    other = parse_rules('name = "other"\nmatch_key = ["broker", "trade_id"]\ngrace_seconds = 21')
+    for write in range(1, 12):
+
+        async def play(write: int = write) -> dict[str, tuple[int, tuple[str, ...]]]:
+            newest: dict[str, tuple[int, tuple[str, ...]]] = {}
+            for rules, crash_at in ((RULES, (write, 0.0)), (other, None)):
+                async with matching_on(tmp_path / str(write), rules) as matching:
+                    matching.crash_at = crash_at
+                    with suppress(Crash):
+                        await matching.read(journal.batches(4))
+            async with matching_on(tmp_path / str(write), other) as matching:
+                for name in (TOPICS.reconciled, TOPICS.mismatch):
+                    span = range(matching.app.transport.log.end(name, 0))
+                    async for _, records in matching.app.transport.read({TP(name, 0): span} if span else {}):
+                        for result in [decode_result(record.value or b"") for record in records]:
+                            found = newest.get(result.trade_id, (0, ()))
+                            newest[result.trade_id] = max(found, (result.version, result.hints))
+            return newest
+
+        found = {trade_id: hints for trade_id, (_, hints) in asyncio.run(play()).items()}
+        assert found == {A: ("KEY_AMBIGUOUS",), B: ("KEY_AMBIGUOUS",)}, write
 
 
 def test_a_trade_begins_in_the_batch_in_which_one_with_its_trade_id_is_closed(tmp_path: Path) -> None:

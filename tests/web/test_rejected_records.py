@@ -61,7 +61,7 @@ def url(tmp_path: Path) -> str:
 
 def test_the_list_of_breaks_says_that_our_record_came_and_was_refused(url: str, tmp_path: Path) -> None:
     with served(tmp_path, url) as desk:
-        found = {row["trade_id"]: row["rejected"] for row in desk.json("/breaks.json")["rows"]}
+        found = {row["trade_id"]: row["rejections"] for row in desk.json("/breaks.json")["rows"]}
         assert found == {
             "T1": ["executions FIELD_MISSING", "executions VALUE_OUT_OF_RANGE"],
             "T2": [],
@@ -70,7 +70,7 @@ def test_the_list_of_breaks_says_that_our_record_came_and_was_refused(url: str, 
         }
         assert "rejected: <bdi>executions FIELD_MISSING</bdi>" in desk.text("/breaks")
         rows = csv.DictReader(io.StringIO(desk.text("/breaks.csv")))
-        assert {row["trade_id"]: row["rejected"] for row in rows}["T1"].startswith("executions FIELD_MISSING;")
+        assert {row["trade_id"]: row["rejections"] for row in rows}["T1"].startswith("executions FIELD_MISSING;")
 
 
 def test_the_page_of_a_trade_shows_each_with_its_text(url: str, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_one_that_was_replayed_or_discarded_is_settled(url: str, tmp_path: Path)
     outputs.write_to(store)
     store.close()
     with served(tmp_path, url) as desk:
-        found = {row["trade_id"]: row["rejected"] for row in desk.json("/breaks.json")["rows"]}
+        found = {row["trade_id"]: row["rejections"] for row in desk.json("/breaks.json")["rows"]}
         assert found["V1|broker=BRKA"] == []
         (rejection,) = desk.json("/trades/V1%7Cbroker=BRKA.json")["rejected"]
         assert rejection["state"] == "discarded"

@@ -54,7 +54,8 @@ REJUDGEMENT_S = 1
 
 logger = logging.getLogger(__name__)
 
-_COUNTED = frozenset({Arrival.IDENTICAL, Arrival.CONFLICTING, Arrival.STALE, Arrival.OUTRANKED})
+_DUPLICATES = frozenset({Arrival.IDENTICAL, Arrival.CLOSED})
+_COUNTED = frozenset({*_DUPLICATES, Arrival.CONFLICTING, Arrival.STALE, Arrival.OUTRANKED})
 """The arrivals that the metric counts as duplicates."""
 
 _Due = TypeVar("_Due", deadlines.Deadline, closed.RetentionTimer, held.HeldTrade)
@@ -169,17 +170,18 @@ class _Matching:
             arrival = self._add_to(output, trade_id, (incoming,))
         else:
             arrival = self._add_namesake(output, incoming)
-        if arrival is Arrival.IDENTICAL:
+        if arrival in _DUPLICATES:
             output.dispositions.append((record.offset, Disposition.DUPLICATE))
         if arrival in _COUNTED:
             output.duplicates[fact.leg.source, arrival] += 1
 
     def _add_namesake(self, output: BatchOutput, incoming: Incoming) -> Arrival | None:
-        """Add a fact whose trade_id several trades may have."""
+        """Add a fact whose trade_id several trades may have; it is a duplicate only if it is one to all of them."""
         arrivals = [self._add_to(output, *addition) for addition in namesakes.additions(output, incoming)]
-        if has_partial_key(incoming.stored.fact.leg):
-            return namesakes.store_partial(output, incoming, self._retention_ns)
-        return arrivals[0]
+        if not has_partial_key(incoming.stored.fact.leg):
+            return arrivals[0]
+        stored = namesakes.store_partial(output, incoming, self._retention_ns)
+        return stored or next((it for it in arrivals if it not in _DUPLICATES), next(iter(arrivals), None))
 
     def _add_to(self, output: BatchOutput, trade_id: bytes, incoming: Sequence[Incoming]) -> Arrival | None:
         """Load a trade, take the next step of its lifecycle with facts from one record, store the outcome."""
@@ -190,8 +192,7 @@ class _Matching:
         trade, stored = output.trades.of(trade_id), incoming[0].stored
         also = [it.stored for it in incoming[1:]]
         if trade.closed is not None:
-            self._add_late_leg(output, trade_id, incoming[0])
-            return None
+            return self._add_late_leg(output, trade_id, incoming[0])
         step = join(existing, trade.last_published, stored, output.watermark_ns, self._rules, also=also)
         if step.judgement is None:
             return step.arrival
@@ -216,28 +217,27 @@ class _Matching:
             output.decided_ns.append(fact.origin.received_at_ns)
         return step.arrival
 
-    def _add_late_leg(self, output: BatchOutput, trade_id: bytes, incoming: Incoming) -> None:
+    def _add_late_leg(self, output: BatchOutput, trade_id: bytes, incoming: Incoming) -> Arrival | None:
         """Add a leg to a closed trade: a break with the next version, once for each leg."""
         trade = output.trades.of(trade_id)
         row, stored = trade.closed, incoming.stored
         if row is None or stored.journal_offset <= row.offset:
-            return  # a replay from before the trade was closed
+            return None  # a replay from before the trade was closed
         if any(late.journal_offset == stored.journal_offset for late in trade.facts):
-            return  # a replay: its result was published before it was stored
-        if any(late.identity == stored.identity for late in trade.facts) or not claims_trade(stored.fact):
-            # A snapshot alone opens no break, and a closed trade is not judged again.
-            kind = "identical" if claims_trade(stored.fact) else "closed"
-            output.dispositions.append((stored.journal_offset, Disposition.DUPLICATE))
-            output.duplicates[stored.fact.leg.source, kind] += 1
-            return
+            return None  # a replay: its result was published before it was stored
+        if not claims_trade(stored.fact):
+            return Arrival.CLOSED
+        if any(late.identity == stored.identity for late in trade.facts):
+            return Arrival.IDENTICAL
         if len(trade.facts) >= MAX_LATE_LEGS:
             output.reject_late(stored)
-            return
+            return None
         last_published = trade.last_published
         result = late_leg_result(trade_id.decode(), row.version, [*trade.facts, stored], last_published, self._rules)
         encoded = Encoded(result, encode_result(result), stored.journal_offset)
         output.trades.add_fact(trade_id, *incoming)
         output.publish(trade_id, encoded, last_published)
+        return Arrival.NEW
 
     async def _advance_time(self, output: BatchOutput, record: Record) -> None:
         """Advance the watermark: end graces and retentions, report the partition's status when it is due."""

@@ -44,6 +44,7 @@ _WHOLE = frozenset(
         Reason.MISSING_EXECUTION,
         Reason.CANCELLED_ONE_SIDE,
         Reason.CANCEL_UNKNOWN_TRADE,
+        Reason.KEY_AMBIGUOUS,
         Reason.MULTIPLE_CONFIRMATIONS,
         Reason.ORPHAN_LATE,
         Reason.TICKER_MISMATCH,
@@ -51,7 +52,10 @@ _WHOLE = frozenset(
         Reason.CURRENCY_MISMATCH,
     }
 )
-"""With one of these the whole trade is at stake: a side is missing, states another trade, or was confirmed twice."""
+"""With one of these the whole trade is at stake.
+
+A side is missing, states another trade, was confirmed twice, or may be cancelled.
+"""
 
 
 def assess(sides: Sides, verdict: Verdict, rules: Rules) -> Assessment | None:

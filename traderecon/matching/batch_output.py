@@ -36,7 +36,7 @@ from traderecon.records.bounds import FACTS_PER_GROUP, GROUP_BYTES
 from traderecon.records.dead_letter import dead_letter_key, encode_dead_letter
 from traderecon.records.instants import received_ns
 from traderecon.records.journal import encode_journal
-from traderecon.records.match_keys import has_partial_key, is_ambiguous
+from traderecon.records.match_keys import claims_namesake, is_ambiguous
 from traderecon.tables import TableBatch, closed, deadlines, facts, orphans, trades, watermarks
 from traderecon.telemetry.break_line import break_line
 from traderecon.topics import Topics
@@ -157,7 +157,7 @@ class BatchOutput:
         stored, _record = incoming
         if (before := again.get(stored.identity)) is not None:
             return Incoming(before, encode_journal(before.fact))
-        if (fact := stored.fact).origin.received_at_ns >= self.watermark_ns or _never_waits(fact.leg):
+        if (fact := stored.fact).origin.received_at_ns >= self.watermark_ns or _keeps_its_time(fact.leg):
             return incoming
         origin = msgspec.structs.replace(fact.origin, received_at_ns=self.watermark_ns)
         fact = msgspec.structs.replace(fact, origin=origin)
@@ -189,8 +189,7 @@ class BatchOutput:
         Its version is above that of every forgotten trade. ``offset`` is the leg's, in the journal.
         """
         leg_ns, (latest_ns, version) = leg_time_ns(fact), self.horizon
-        claims = claims_trade(fact) and not has_partial_key(fact.leg)
-        if claims and leg_ns is not None and leg_ns <= latest_ns:
+        if claims_namesake(fact) and leg_ns is not None and leg_ns <= latest_ns:
             self.trades.close(trade_id, closed.Closed(version, None, offset - 1, self.watermark_ns, leg_ns))
             closed.set_timer(self.write_batch, self.watermark_ns, trade_id)
 
@@ -227,7 +226,9 @@ class BatchOutput:
             self.first, self.dispositions = stop, []
 
     def reject(self, rejected: Rejected, record: Record) -> None:
-        """Send a journal record to the dead letters."""
+        """Send a journal record to the dead letters, once, however many trades it may be about."""
+        if self.dispositions[-1:] == [(record.offset, Disposition.REJECTED)]:
+            return
         self.rejected[rejected.code] += 1
         self.dispositions.append((record.offset, Disposition.REJECTED))
         if isinstance(record, UnreadableBatch):
@@ -266,8 +267,9 @@ class BatchOutput:
         text = (
             f"{found}: the leg from {origin.topic}[{origin.partition}] at offset {origin.offset} was rejected. {advice}"
         )
-        trade_id = stored.fact.leg.trade_id
-        self.reject(Rejected(RejectCode.TOO_MANY_FACTS, text, origin_of(self.batch, record), trade_id), record)
+        leg = stored.fact.leg
+        origin = origin_of(self.batch, record)
+        self.reject(Rejected(RejectCode.TOO_MANY_FACTS, text, origin, leg.sent_id or leg.trade_id), record)
 
     def _topic(self, state: State) -> str:
         return self._topics.mismatch if state.is_break else self._topics.reconciled
@@ -278,8 +280,8 @@ def _too_large(legs: Sequence[Leg]) -> bool:
     return len(legs) > _NEVER_TOO_LARGE and sum(len(_encode(leg)) for leg in legs) > GROUP_BYTES
 
 
-def _never_waits(leg: Leg) -> bool:
-    """A snapshot that several trades share: when it was received only orders it among others."""
+def _keeps_its_time(leg: Leg) -> bool:
+    """Whether a fact keeps the time it was received: a snapshot with a match key starts no grace."""
     return leg.sent_id is not None and isinstance(leg, PnlSnapshot)
 
 

@@ -21,6 +21,8 @@ class Arrival(Word):
     CONFLICTING = "conflicting"
     STALE = "stale"
     OUTRANKED = "outranked"
+    CLOSED = "closed"
+    """A snapshot of a closed trade, which is not judged again."""
 
 
 WITHOUT_EFFECT = frozenset({Arrival.IDENTICAL, Arrival.OUTRANKED})

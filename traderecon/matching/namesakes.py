@@ -33,13 +33,19 @@ def additions(output: BatchOutput, incoming: Incoming) -> Iterator[Addition]:
     sent_id, trade_id = sent_id_of(incoming), fact.leg.trade_id.encode()
     if has_partial_key(fact.leg):
         known = trades.namesakes(sent_id, offset)
+        twin = as_ambiguous(fact).leg
         for other in known or trades.closed_namesakes(sent_id):
-            yield other, _copies([incoming.stored], offset, ambiguous=len(known) > 1)
+            before = [row.fact.leg for row in trades.of(other).facts if row.journal_offset < offset]
+            stays = twin in before  # even if the trades that it may have been about are closed by now
+            yield other, _copies([incoming.stored], offset, ambiguous=len(known) > 1 or stays)
         return
-    is_first = claims_namesake(fact) and not trades.is_claimed(trade_id, offset)
+    # A claim that was read back from results is not counted: its record tells what the others share, if it comes again.
+    is_first = claims_namesake(fact) and not any(
+        0 <= row.journal_offset < offset and claims_namesake(row.fact) for row in trades.of(trade_id).facts
+    )
     rows = [row for row in trades.of(sent_id).facts if row.journal_offset < offset] if is_first else []
     partial = [row for row in rows if has_partial_key(row.fact.leg) and not is_ambiguous(row.fact.leg)]
-    known = trades.namesakes(sent_id, offset) if partial else []
+    known = [other for other in trades.namesakes(sent_id, offset) if other != trade_id] if partial else []
     shared = _copies(partial, offset, ambiguous=bool(known))
     yield trade_id, (incoming, *shared)
     if trades.of(trade_id).closed is None:
@@ -78,17 +84,20 @@ def may_need(trades: trades.Trades, trade_id: bytes, existing: Sequence[facts.St
     return any(other != trade_id for other in trades.namesakes(trade_id, before_offset))
 
 
-def end_sharing(output: BatchOutput, trade_id: bytes, before_offset: int, *, forgotten: bool) -> None:
-    """A trade is closed, or forgotten: the last open one of its namesakes takes along what they shared."""
+def forget(output: BatchOutput, trade_id: bytes) -> None:
+    """A trade is forgotten: it shares its trade_id no longer."""
+    if (part := partial_part(trade_id.decode())) is not None:
+        output.trades.forget_namesake(part.encode(), trade_id)
+
+
+def end_sharing(output: BatchOutput, trade_id: bytes, before_offset: int) -> None:
+    """A trade is closed: if none of its namesakes is open, forget the records with a partial key."""
     part = partial_part(trade_id.decode())
     if part is None:
         return
-    sent_id = part.encode()
-    if forgotten:
-        output.trades.forget_namesake(sent_id, trade_id)
-    lies_there = output.trades.of(sent_id)
-    if lies_there.facts and lies_there.closed is None and not output.trades.namesakes(sent_id, before_offset):
-        output.forget(sent_id)
+    lies_there = output.trades.of(part.encode())
+    if lies_there.facts and lies_there.closed is None and not output.trades.namesakes(part.encode(), before_offset):
+        output.forget(part.encode())
 
 
 def sent_id_of(incoming: Incoming) -> bytes:

@@ -37,7 +37,7 @@ def end_retention(
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
     elif trade.closed is not None or (trade.last_published is None and not any(map(claims_namesake, existing))):
         output.forget(trade_id)
-        namesakes.end_sharing(output, trade_id, before_offset, forgotten=True)
+        namesakes.forget(output, trade_id)
     elif trade.last_published is None or is_undecided(trade.facts, trade.last_published):
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
     else:
@@ -50,4 +50,4 @@ def end_retention(
         )
         output.trades.close(trade_id, row)
         closed.set_timer(write_batch, watermark_ns + retention_ns, trade_id)
-        namesakes.end_sharing(output, trade_id, before_offset, forgotten=False)
+        namesakes.end_sharing(output, trade_id, before_offset)

@@ -68,14 +68,23 @@ def _with_ambiguous(verdict: Verdict, sides: Sides) -> Verdict:
     if verdict.state is State.PENDING:
         return verdict
     hints = tuple(sorted({*verdict.hints, Hint.KEY_AMBIGUOUS}))
+    if sides.pnl is None and any(leg.source is Source.PNL for leg in sides.ambiguous):
+        verdict = replace(verdict, checks=tuple(map(_with_ambiguous_snapshot, verdict.checks)))
     if verdict.state is State.CANCELLED or not any(_may_cancel(leg, sides) for leg in sides.ambiguous):
         return replace(verdict, hints=hints)
     state = State.UNMATCHED if verdict.state is State.UNMATCHED else State.MISMATCHED
     return replace(verdict, state=state, reasons=tuple(sorted({*verdict.reasons, Reason.KEY_AMBIGUOUS})), hints=hints)
 
 
+def _with_ambiguous_snapshot(check: Check) -> Check:
+    """The check; that of the pnl says why there is no snapshot to compare."""
+    if check.name != Pnl.name or check.outcome is not Outcome.NOT_CHECKED:
+        return check
+    return replace(check, note="the snapshot may be of another trade with this trade_id")
+
+
 def _may_cancel(leg: Leg, sides: Sides) -> bool:
-    """Whether an ambiguous leg is a cancel that a leg of its side with a higher version has not outdated."""
+    """Whether the leg is a cancel whose version is at least that of its side's effective leg."""
     own = sides.execution if leg.source is Source.EXECUTIONS else sides.confirmation
     return leg.kind is _CANCEL and (own is None or own.version <= leg.version)
 

@@ -44,7 +44,7 @@ class Reason(Word):
 
 
 class Hint(Word):
-    """What helps a reader understand a trade; decides nothing. Only KEY_AMBIGUOUS sets a leg aside: ``match_keys``."""
+    """What helps a reader understand a trade. Decides nothing, except KEY_AMBIGUOUS on a leg, which is not compared."""
 
     LATE_CONFIRMATION = "LATE_CONFIRMATION"
     LATE_EXECUTION = "LATE_EXECUTION"

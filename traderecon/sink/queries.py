@@ -307,7 +307,7 @@ def _codes(text: str) -> tuple[str, ...]:
 _JSON_DECODERS: dict[str, Callable[[str], Any]] = {
     "reasons": _codes,
     "hints": _codes,
-    "rejected": lambda text: tuple(sorted(_codes(text))),
+    "rejections": lambda text: tuple(sorted(_codes(text))),
     "pending": decode_pending,
     "oldest": decode_oldest,
 }

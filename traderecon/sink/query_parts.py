@@ -145,7 +145,7 @@ def names_trade(trade_id: Any) -> ColumnElement[bool]:
     return or_(dead_letters.c.trade_id == trade_id, dead_letters.c.trade_id.in_(sent))
 
 
-def _rejected() -> ColumnElement[Any]:
+def _rejections() -> ColumnElement[Any]:
     """The open dead letters that name the trade of a break, each as its source topic and code: a JSON list."""
     rejection = dead_letters.c.source_topic + " " + dead_letters.c.code
     of_trade = select(func.json_group_array(rejection.distinct())).select_from(dead_letters)
@@ -154,7 +154,7 @@ def _rejected() -> ColumnElement[Any]:
 
 
 _DERIVED: Mapping[type[Struct], Mapping[str, Callable[[], ColumnElement[Any]]]] = {
-    BreakRow: {"severity": severity_now, "rejected": _rejected},
+    BreakRow: {"severity": severity_now, "rejections": _rejections},
     TradeRow: {"severity": trade_severity_now},
 }
 """By the name of a field, what is no column of the row's table."""

@@ -43,8 +43,8 @@ class TradeRow(Struct, frozen=True):
 class BreakRow(Struct, frozen=True):
     """A break: its trade, since when, and why. ``version`` and ``event_id`` are those of its newest result.
 
-    ``severity`` is the one at the time it was read: a break may become more urgent with age. ``rejected``: the records
-    that name the trade and are open dead letters, as source topic and code.
+    ``severity`` is the one at the time it was read: a break may become more urgent with age. ``rejections``: the open
+    dead letters of records that name the trade, as source topic and code.
     """
 
     break_id: str
@@ -66,7 +66,7 @@ class BreakRow(Struct, frozen=True):
     sent_by_both: int | None
     version: int
     event_id: str
-    rejected: tuple[str, ...]
+    rejections: tuple[str, ...]
 
 
 class BreakEventRow(Struct, frozen=True):

@@ -45,7 +45,7 @@ class Metrics:
         )
         self.orphan_snapshots = Gauge(
             "traderecon_orphan_snapshots",
-            "Pnl snapshots whose trade has not arrived, a grace period after them.",
+            "Pnl snapshots, and partial keys, whose trade has not arrived, a grace period after them.",
             registry=registry,
         )
         self.silent_sources = Gauge(

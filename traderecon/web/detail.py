@@ -83,8 +83,8 @@ def _no_result(trade_id: str, waiting: WaitingTrade | None) -> str:
         )
     if waiting.due is None:
         return (
-            f"{trade_id} has no result yet: nothing but a pnl snapshot has arrived, which opens no break. It waits for "
-            "its execution and its confirmation."
+            f"{trade_id} has no result yet: nothing but a pnl snapshot has arrived, or with a match key a record that "
+            "names the trade_id alone, which opens no break. It waits for its execution and its confirmation."
         )
     held = f", held because {waiting.held_by} is silent" if waiting.held_by else ""
     return f"{trade_id} has no result yet: waiting for its {waiting.waiting_for} until {moment(waiting.due)} UTC{held}."

@@ -47,7 +47,7 @@ DEAD_LETTERS = Listing(
     "Dead letters",
     DeadLetterFilter,
     _columns(DeadLetterRow),
-    frozenset({"text", "key", "raw"}),
+    frozenset({"text", "key", "raw", "trade_id"}),
     "dead-letters.html.j2",
 )
 LISTINGS = (BREAKS, TRADES, DEAD_LETTERS)
