@@ -181,7 +181,8 @@ def test_a_repeated_record_stays_ambiguous_when_the_other_trade_is_closed(tmp_pa
 
 def test_after_a_crash_and_a_change_of_rules_both_trades_are_ambiguous(tmp_path: Path) -> None:
     """The result of the second trade was published before the crash, that of the first one was not."""
-    legs = [*pair("A"), of(booked("1"), "T1", None), *pair("B")]
+    execution, confirmation = pair("A")
+    legs = [execution, replace(confirmation, ticker="MSFT"), of(booked(), "T1", None), *pair("B")]
     journal = Journal().write(timed(legs, 1), 60)
     other = parse_rules('name = "other"\nmatch_key = ["broker", "trade_id"]\ngrace_seconds = 21')
     for write in range(1, 12):
