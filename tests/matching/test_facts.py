@@ -89,5 +89,6 @@ def test_arrivals_have_names() -> None:
         "conflicting",
         "stale",
         "outranked",
+        "closed",
     ]
     assert msgspec.json.encode(Arrival.OUTRANKED) == b'"outranked"'

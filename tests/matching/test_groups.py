@@ -240,6 +240,10 @@ class TestSums:
             fills = fill("F1", account=accounts[0]), fill("F2", "60", account=accounts[1])
             assert judge_facts(arrived(*fills, confirmation), FOREVER_NS, rules).state is state
 
+    def test_a_trade_from_before_the_groups_is_one_with_a_member(self) -> None:
+        assert effective_sides(arrived(ours(), theirs()), RULES).grouped
+        assert not effective_sides(arrived(ours(), theirs()), FOUNDING).grouped
+
     def test_what_was_a_group_when_it_arrived_stays_one(self) -> None:
         for order in permutations([ours(quantity="40"), fill("F2", "60"), theirs()]):
             assert judge_facts(arrived(*order), FOREVER_NS, FOUNDING).state is State.MATCHED

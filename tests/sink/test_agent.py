@@ -178,7 +178,7 @@ def test_a_foreign_record_becomes_a_dead_letter_on_the_third_attempt(stage: Stag
     assert stage.counted('traderecon_messages_rejected_total{reason="HANDLER_ERROR",topic="mismatch"}') == 1
     found = dict(rows(stage.store.engine))
     ours = [row for row in found["dead_letters"] if row[0] == "HANDLER_ERROR"]
-    [(_, text, *origin, received_at, _, size, key, raw, _, _, _, _, _, _)] = ours
+    [(_, text, *origin, received_at, _, size, key, raw, _, _, _, _, _, _, _)] = ours
     assert (origin, received_at, size) == ([*tp, 0], "1970-01-01T00:00:00.007Z", len(value))
     assert (
         "not a record that this topic carries; three attempts failed: mismatch[0] offset 0, key b'T': Object missing"
@@ -213,7 +213,7 @@ def test_a_record_with_a_bug_becomes_a_dead_letter_on_the_third_attempt(stage: S
     found = dict(rows(stage.store.engine))
     letters = [row for row in found["dead_letters"] if row[0] == "HANDLER_ERROR"]
     assert len(letters) == len(failing) > 0
-    for _, text, source_topic, *_, raw, _, _, _, _, _, _ in letters:
+    for _, text, source_topic, *_, raw, _, _, _, _, _, _, _ in letters:
         assert text == "internal error; three attempts failed: RuntimeError: a bug"
         assert (source_topic, base64.b64decode(raw)) in failing
     other = Store.open(f"sqlite:///{tmp_path / 'other.db'}")

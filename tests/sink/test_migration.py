@@ -89,6 +89,8 @@ def test_new_columns_are_filled_from_the_results_there_are(tmp_path: Path) -> No
                     old.execute(f"ALTER TABLE {name} DROP COLUMN {column}")
         old.execute("ALTER TABLE standings DROP COLUMN orphans")
         old.execute("DROP TABLE sent_ids")
+        old.execute("DROP INDEX dead_letters_by_trade")
+        old.execute("ALTER TABLE dead_letters DROP COLUMN trade_id")
         old.execute("UPDATE result_history SET result = 'not JSON' WHERE trade_id = 'T3'")
         old.execute("UPDATE alembic_version SET version_num = '0005'")
     engine = open_engine(addresses[1])

@@ -74,6 +74,8 @@ def trade_id_of(fields: Fields, settings: SourceSettings) -> str:
 
 def named_trade(fields: Fields, settings: SourceSettings) -> str | None:
     """The trade that a rejected record names: its group, else its trade_id as sent; None if neither is an id."""
+    if not fields:
+        return None
     for sent in (trade_id_of(fields, settings), fields.get("trade_id") or ""):
         try:
             return values.key(sent)
