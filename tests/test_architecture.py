@@ -71,6 +71,7 @@ SHELL = {
     "batch_output",
     "journal_time",
     "namesakes",
+    "prepared",
     "retention",
     "published_results",
     "silences",

@@ -4,7 +4,7 @@ Rows in any order, repeats, amendments, cancels, silent sources, a clock that is
 restarts, replays, batches cut anywhere; plain trades, groups and match keys. Source: docs/matching.md, docs/silence.md.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from traderecon.matching import namesakes
 from traderecon.matching.batch_output import BatchOutput, Incoming
 from traderecon.matching.silences import Silences
 from traderecon.records.match_keys import has_partial_key
-from traderecon.tables import held
+from traderecon.tables import held, trades
 
 IN_TEST, IN_NIGHT = 40, 10_000
 STEADY = Life((5,))
@@ -85,10 +85,9 @@ def _lose_ambiguous_copy(patch: pytest.MonkeyPatch) -> None:
     """The first of two namesakes does not learn that what it had may be of the other."""
     every = namesakes.additions
 
-    def first_only(output: BatchOutput, incoming: Incoming) -> Iterator[namesakes.Addition]:
-        for number, addition in enumerate(every(output, incoming)):
-            if number == 0 or has_partial_key(incoming.stored.fact.leg):
-                yield addition
+    def first_only(known: trades.Trades, incoming: Incoming) -> Sequence[namesakes.Addition]:
+        found = every(known, incoming)
+        return found if has_partial_key(incoming.stored.fact.leg) else found[:1]
 
     patch.setattr(namesakes, "additions", first_only)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,9 @@ from matching.test_namesakes import DAY_S, RULES, of
 from msgspec.structs import replace
 from silence_case import TOPICS, Arrival, Crash, Journal, Published, matching_on
 
-from traderecon.records import ALL_VERSIONS, Kind, Leg, State
-from traderecon.records.result_message import decode_result
+from traderecon.matching import agent as matching_agent
+from traderecon.records import ALL_VERSIONS, Kind, Leg, Result, State
+from traderecon.records.result_message import decode_result, encode_result
 from traderecon.rules import Rules
 from traderecon.rules.file import parse_rules
 
@@ -205,6 +206,32 @@ def test_after_a_crash_and_a_change_of_rules_both_trades_are_ambiguous(tmp_path:
 
         found = {trade_id: hints for trade_id, (_, hints) in asyncio.run(play()).items()}
         assert found == {A: ("KEY_AMBIGUOUS",), B: ("KEY_AMBIGUOUS",)}, write
+
+
+def test_a_record_that_fails_at_one_of_its_trades_changes_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An internal error at B, three times: a dead letter, and A is as it was before the record."""
+
+    def wrong(result: Result) -> bytes:
+        if result.trade_id == B and result.verdict.state is State.MISMATCHED:
+            raise ZeroDivisionError("a bug")
+        return encode_result(result)
+
+    monkeypatch.setattr(matching_agent, "encode_result", wrong)
+    journal = Journal().write(timed([*pair("A"), *pair("B"), cancels()[0]], 1), 60)
+
+    async def play() -> tuple[list[Published], int]:
+        published: list[Published] = []
+        for attempt in range(3):
+            async with matching_on(tmp_path, RULES) as matching:
+                with suppress(ZeroDivisionError) if attempt < 2 else nullcontext():
+                    await matching.read(journal.batches(100))
+                published += matching.published
+        async with matching_on(tmp_path, RULES) as matching:
+            return published, matching.app.transport.log.end(TOPICS.dead_letters, 0)
+
+    published, letters = asyncio.run(play())
+    assert {it.trade_id: (it.state, it.version) for it in published} == {A: (State.MATCHED, 2), B: (State.MATCHED, 2)}
+    assert letters == 1
 
 
 def test_a_trade_begins_in_the_batch_in_which_one_with_its_trade_id_is_closed(tmp_path: Path) -> None:

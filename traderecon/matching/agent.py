@@ -20,9 +20,10 @@ from traderecon import clock
 from traderecon.matching import namesakes
 from traderecon.matching.batch_output import BatchOutput, Encoded, Incoming, incoming_of, origin_of
 from traderecon.matching.clocks import Clocks
-from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, closes_at_ns, late_leg_result
+from traderecon.matching.closed import MAX_LATE_LEGS, claims_trade, late_leg_result
 from traderecon.matching.facts import Arrival
 from traderecon.matching.lifecycle import TradeStep, expire, join
+from traderecon.matching.prepared import Prepared, PreparedLateLeg, PreparedStep, store
 from traderecon.matching.published_results import ResultReader
 from traderecon.matching.retention import end_retention
 from traderecon.matching.silence import SilenceTerms
@@ -167,7 +168,7 @@ class _Matching:
         value = record.value or b""
         incoming = incoming_of(fact := decode_fact(value), record.offset, value)
         if fact.leg.sent_id is None:
-            arrival = self._add_to(output, trade_id, (incoming,))
+            arrival = store(self._prepare(output, trade_id, (incoming,)), output, self._retention_ns)
         else:
             arrival = self._add_namesake(output, incoming)
         if arrival in _DUPLICATES:
@@ -177,26 +178,29 @@ class _Matching:
 
     def _add_namesake(self, output: BatchOutput, incoming: Incoming) -> Arrival | None:
         """Add a fact whose trade_id several trades may have; it is a duplicate only if it is one to all of them."""
-        arrivals = [self._add_to(output, *addition) for addition in namesakes.additions(output, incoming)]
-        if not has_partial_key(incoming.stored.fact.leg):
-            return arrivals[0]
-        stored = namesakes.store_partial(output, incoming, self._retention_ns)
+        prepared = []
+        for trade_id, joining in namesakes.additions(output.trades, incoming):
+            prepared.append(self._prepare(output, trade_id, joining))
+            if output.trades.of(trade_id).closed is not None and not has_partial_key(incoming.stored.fact.leg):
+                break  # a late leg changes no other trade
+        stored = namesakes.store_shared(output, incoming, self._retention_ns)
+        arrivals = [store(it, output, self._retention_ns) for it in prepared]
         return stored or next((it for it in arrivals if it not in _DUPLICATES), next(iter(arrivals), None))
 
-    def _add_to(self, output: BatchOutput, trade_id: bytes, incoming: Sequence[Incoming]) -> Arrival | None:
-        """Load a trade, take the next step of its lifecycle with facts from one record, store the outcome."""
+    def _prepare(self, output: BatchOutput, trade_id: bytes, incoming: Sequence[Incoming]) -> Prepared:
+        """Load a trade, and take the next step of its lifecycle with facts from one record."""
         loaded = output.load(trade_id, incoming)
         if loaded is None:
             return None
         incoming, existing = loaded
         trade, stored = output.trades.of(trade_id), incoming[0].stored
-        also = [it.stored for it in incoming[1:]]
         if trade.closed is not None:
-            return self._add_late_leg(output, trade_id, incoming[0])
+            return self._prepare_late_leg(output, trade_id, incoming[0])
+        also = [it.stored for it in incoming[1:]]
         step = join(existing, trade.last_published, stored, output.watermark_ns, self._rules, also=also)
         if step.judgement is None:
             return step.arrival
-        fact, previous_due_ns = stored.fact, step.previous_due_ns
+        previous_due_ns = step.previous_due_ns
         held_trade = output.silences.find(trade_id) if trade.facts else None
         if held_trade is not None:
             if output.silences.sources_of(step):  # it waits on; the next progress decides whether it is held further
@@ -204,21 +208,10 @@ class _Matching:
             else:
                 previous_due_ns = held_trade.held.latest_ns
         encoded = self._encode(output, step)
-        # Nothing below can fail: a record that is rejected leaves its trade as it was.
-        if held_trade is not None:
-            output.silences.hear_late(held_trade, fact.leg, fact.origin.received_at_ns)
-            if step.due_ns is None:
-                output.silences.release(held_trade)
-        if not existing:
-            closed.set_timer(output.write_batch, closes_at_ns([fact], self._retention_ns), trade_id)
-        output.add_facts(trade_id, incoming, existing)
-        output.store(trade_id, step, previous_due_ns, encoded)
-        if encoded is not None and fact.leg.source is not Source.PNL:
-            output.decided_ns.append(fact.origin.received_at_ns)
-        return step.arrival
+        return PreparedStep(trade_id, incoming, existing, step, encoded, held_trade, previous_due_ns)
 
-    def _add_late_leg(self, output: BatchOutput, trade_id: bytes, incoming: Incoming) -> Arrival | None:
-        """Add a leg to a closed trade: a break with the next version, once for each leg."""
+    def _prepare_late_leg(self, output: BatchOutput, trade_id: bytes, incoming: Incoming) -> Prepared:
+        """A leg of a closed trade: a break with the next version, once for each leg."""
         trade = output.trades.of(trade_id)
         row, stored = trade.closed, incoming.stored
         if row is None or stored.journal_offset <= row.offset:
@@ -235,9 +228,7 @@ class _Matching:
         last_published = trade.last_published
         result = late_leg_result(trade_id.decode(), row.version, [*trade.facts, stored], last_published, self._rules)
         encoded = Encoded(result, encode_result(result), stored.journal_offset)
-        output.trades.add_fact(trade_id, *incoming)
-        output.publish(trade_id, encoded, last_published)
-        return Arrival.NEW
+        return PreparedLateLeg(trade_id, incoming, encoded, last_published)
 
     async def _advance_time(self, output: BatchOutput, record: Record) -> None:
         """Advance the watermark: end graces and retentions, report the partition's status when it is due."""

@@ -3,12 +3,12 @@
     a record with its full key     ->  its trade; the first of a second trade makes what both share ambiguous
     a record with a partial key    ->  the one open trade there is, or each of several as ambiguous, else a closed one
 
-A record with a partial key also lies under the trade_id itself, for the trades that come later; there it claims no
-trade. Whatever a trade gets from another record has the offset of the record that it came with, so that a replay finds
-the trade as it was. Source: DOMAIN.md E20; ``records.match_keys``.
+A record with a partial key also lies under the trade_id itself, for later trades; there it claims no trade. What a
+trade gets because of another record has the journal offset of that record, so that a replay finds the trade as it was.
+Source: DOMAIN.md E20; ``records.match_keys``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from traderecon.matching.batch_output import BatchOutput, Incoming, incoming_of
 from traderecon.matching.closed import closes_at_ns
@@ -27,42 +27,49 @@ Addition = tuple[bytes, Sequence[Incoming]]
 """The id of a trade, and the facts that it gets from one record."""
 
 
-def additions(output: BatchOutput, incoming: Incoming) -> Iterator[Addition]:
-    """What each trade gets from a record. Add it before the next is asked for: the trade may turn out to be closed."""
-    fact, offset, trades = incoming.stored.fact, incoming.stored.journal_offset, output.trades
-    sent_id, trade_id = sent_id_of(incoming), fact.leg.trade_id.encode()
+def additions(trades: trades.Trades, incoming: Incoming) -> Sequence[Addition]:
+    """What each trade gets from a record; of one with its full key its own trade is the first."""
+    fact, offset = incoming.stored.fact, incoming.stored.journal_offset
+    shared_id, trade_id = _shared_id_of(incoming), fact.leg.trade_id.encode()
     if has_partial_key(fact.leg):
-        known = trades.namesakes(sent_id, offset)
+        known = trades.namesakes(shared_id, offset)
         twin = as_ambiguous(fact).leg
-        for other in known or trades.closed_namesakes(sent_id):
+        joined = []
+        for other in known or trades.closed_namesakes(shared_id):
             before = [row.fact.leg for row in trades.of(other).facts if row.journal_offset < offset]
             stays = twin in before  # even if the trades that it may have been about are closed by now
-            yield other, _copies([incoming.stored], offset, ambiguous=len(known) > 1 or stays)
-        return
-    # A claim that was read back from results is not counted: its record tells what the others share, if it comes again.
+            joined.append((other, _copies([incoming.stored], offset, ambiguous=len(known) > 1 or stays)))
+        return joined
+    # A claim that was read back from results is not counted: its record, read again, is the first one.
     is_first = claims_namesake(fact) and not any(
         0 <= row.journal_offset < offset and claims_namesake(row.fact) for row in trades.of(trade_id).facts
     )
-    rows = [row for row in trades.of(sent_id).facts if row.journal_offset < offset] if is_first else []
-    partial = [row for row in rows if has_partial_key(row.fact.leg) and not is_ambiguous(row.fact.leg)]
-    known = [other for other in trades.namesakes(sent_id, offset) if other != trade_id] if partial else []
+    partial = _partial_facts(trades, shared_id, offset) if is_first else []
+    known = [other for other in trades.namesakes(shared_id, offset) if other != trade_id] if partial else []
     shared = _copies(partial, offset, ambiguous=bool(known))
-    yield trade_id, (incoming, *shared)
-    if trades.of(trade_id).closed is None:
-        trades.add_namesake(sent_id, trade_id)
-        if shared:
-            orphans.forget(output.write_batch, sent_id)
-        if shared and len(known) == 1:
-            yield known[0], shared
+    own = (trade_id, (incoming, *shared))
+    return [own, (known[0], shared)] if len(known) == 1 else [own]
 
 
-def store_partial(output: BatchOutput, incoming: Incoming, retention_ns: int) -> Arrival | None:
-    """Store a record with a partial key for the trades to come; None if a trade with that very id has it."""
-    trades, sent_id = output.trades, sent_id_of(incoming)
-    known = trades.namesakes(sent_id, incoming.stored.journal_offset)
-    if sent_id in known or trades.of(sent_id).closed is not None or (not known and trades.closed_namesakes(sent_id)):
+def store_shared(output: BatchOutput, incoming: Incoming, retention_ns: int) -> Arrival | None:
+    """Store which trade has the record, or, with a partial key, the record itself for the trades to come.
+
+    The arrival of a record that is stored here; None for any other.
+    """
+    trades, shared_id, offset = output.trades, _shared_id_of(incoming), incoming.stored.journal_offset
+    if not has_partial_key(incoming.stored.fact.leg):
+        trade_id = incoming.stored.fact.leg.trade_id.encode()
+        if trades.of(trade_id).closed is None:
+            trades.add_namesake(shared_id, trade_id)
+            is_first = claims_namesake(incoming.stored.fact) and not trades.is_claimed(trade_id, offset)
+            if is_first and _partial_facts(trades, shared_id, offset):
+                orphans.forget(output.write_batch, shared_id)
         return None
-    loaded = output.load(sent_id, (incoming,))
+    known = trades.namesakes(shared_id, offset)
+    belongs_to_closed = not known and trades.closed_namesakes(shared_id)
+    if shared_id in known or trades.of(shared_id).closed is not None or belongs_to_closed:
+        return None
+    loaded = output.load(shared_id, (incoming,))
     if loaded is None:
         return None
     (incoming,), existing = loaded
@@ -70,10 +77,10 @@ def store_partial(output: BatchOutput, incoming: Incoming, retention_ns: int) ->
     _, arrival = add(tuple([row.fact for row in existing]), fact)
     if arrival not in WITHOUT_EFFECT:
         if not existing:
-            closed.set_timer(output.write_batch, closes_at_ns([fact], retention_ns), sent_id)
+            closed.set_timer(output.write_batch, closes_at_ns([fact], retention_ns), shared_id)
         if not existing and not known:
-            orphans.put(output.write_batch, sent_id, fact.origin.received_at_ns)
-        trades.add_fact(sent_id, *incoming)
+            orphans.put(output.write_batch, shared_id, fact.origin.received_at_ns)
+        trades.add_fact(shared_id, *incoming)
     return arrival
 
 
@@ -95,14 +102,24 @@ def end_sharing(output: BatchOutput, trade_id: bytes, before_offset: int) -> Non
     part = partial_part(trade_id.decode())
     if part is None:
         return
-    lies_there = output.trades.of(part.encode())
-    if lies_there.facts and lies_there.closed is None and not output.trades.namesakes(part.encode(), before_offset):
-        output.forget(part.encode())
+    shared_id = part.encode()
+    shared = output.trades.of(shared_id)
+    if shared.facts and shared.closed is None and not output.trades.namesakes(shared_id, before_offset):
+        output.forget(shared_id)
 
 
-def sent_id_of(incoming: Incoming) -> bytes:
-    """The id that a record shares with its namesakes, as it is stored."""
+def _shared_id_of(incoming: Incoming) -> bytes:
+    """The id under which a record's partial keys lie."""
     return partial_id(incoming.stored.fact.leg.sent_id or "").encode()
+
+
+def _partial_facts(trades: trades.Trades, shared_id: bytes, before_offset: int) -> Sequence[facts.StoredFact]:
+    """The records with a partial key that lie under an id from before a journal offset."""
+    return [
+        row
+        for row in trades.of(shared_id).facts
+        if row.journal_offset < before_offset and has_partial_key(row.fact.leg) and not is_ambiguous(row.fact.leg)
+    ]
 
 
 def _copies(rows: Iterable[facts.StoredFact], offset: int, *, ambiguous: bool) -> Sequence[Incoming]:
