@@ -134,7 +134,7 @@ class Trades:
         return [trade_id for trade_id in every if self.of(trade_id).closed is not None]
 
     def is_claimed(self, trade_id: bytes, before_offset: int) -> bool:
-        """Whether a trade is open, and a leg with its whole id came before a journal offset."""
+        """Whether a trade is open, and has a leg with its full id from before a journal offset."""
         trade = self.of(trade_id)
         return trade.closed is None and any(
             row.journal_offset < before_offset and claims_namesake(row.fact) for row in trade.facts

@@ -39,10 +39,10 @@ _MISSING: dict[tuple[str, ...], tuple[Source, ...]] = {
 
 
 class ByTrade(NamedTuple):
-    """What came for a trade, and what was published of it, in order."""
+    """The arrivals of a trade, and its published results, in order."""
 
-    arrived: Sequence[Arrived]
-    published: Sequence[Published]
+    arrived: list[Arrived]
+    published: list[Published]
 
 
 def truths(profile: Profile, arrived: Iterable[Arrived]) -> Mapping[str, truth.Truth]:
@@ -89,11 +89,11 @@ def _by_trade(course: Course, times: Timeline, ended: Ended) -> dict[str, ByTrad
             left_out |= {f"{it.row['trade_id']}|broker={broker}" for broker in "AB"}
             continue
         (trade_id,) = truths(course.profile, [it])
-        trades[trade_id].arrived.append(it)  # type: ignore[attr-defined]  # a list
+        trades[trade_id].arrived.append(it)
         if it.row.get("kind") == "cancel":
             left_out.add(trade_id)
     for result in ended.published:
-        trades[result.trade_id].published.append(result)  # type: ignore[attr-defined]  # a list
+        trades[result.trade_id].published.append(result)
     return {trade_id: trade for trade_id, trade in trades.items() if trade_id not in left_out}
 
 

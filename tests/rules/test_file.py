@@ -9,7 +9,7 @@ import pytest
 
 from traderecon.records import Reason, Severity
 from traderecon.records.business_time import Calendar
-from traderecon.records.match_keys import KEY_FIELDS
+from traderecon.records.match_keys import KeyField
 from traderecon.rules import (
     FOUNDING,
     Absolute,
@@ -33,7 +33,7 @@ from traderecon.rules import (
 )
 from traderecon.rules import file as rules_file
 from traderecon.rules.file import RulesError, parse_rules
-from traderecon.rules.rules import GroupField, KeyField, Rule
+from traderecon.rules.rules import GroupField, Rule
 from traderecon.rules.severity import SeverityRow
 from traderecon.rules.tables import ChecksTable
 from traderecon.rules.wording import explain
@@ -564,7 +564,3 @@ def test_a_match_key_of_the_trade_id_alone_is_none() -> None:
     assert parse_rules('name = "founding"\nmatch_key = ["trade_id"]') == FOUNDING
     keyed = parse_rules('name = "k"\nmatch_key = ["trade_id", "trade_date", "broker"]')
     assert keyed.match_key == (KeyField.TRADE_DATE, KeyField.BROKER)
-
-
-def test_the_fields_of_a_match_key_are_those_that_an_id_may_have() -> None:
-    assert tuple(field.value for field in KeyField) == KEY_FIELDS

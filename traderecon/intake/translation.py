@@ -18,9 +18,9 @@ from traderecon.intake.date_forms import to_iso
 from traderecon.intake.decode_error import DecodeError, quote
 from traderecon.intake.legs import Fields, known_fields, leg_of, missing, record_name, unreadable_terms, with_hints
 from traderecon.intake.source_settings import KIND, STANDARD_SETTINGS, SideView, SourceSettings
-from traderecon.records import STANDARD, Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
+from traderecon.records import Hint, Kind, Leg, PnlSnapshot, RejectCode, Source
 from traderecon.records.directions import direction, opposite
-from traderecon.records.match_keys import full_id, partial_id
+from traderecon.records.match_keys import full_id, key_value, partial_id
 from traderecon.records.numbers import EXACT, plain
 
 _DATES = ("timestamp", "trade_date", "settlement_date")
@@ -132,8 +132,7 @@ def _key_value(leg: Leg, words: Fields, name: str) -> str | None:
             value = values.date(sent) if name == "trade_date" else values.text(sent)
         except DecodeError as error:
             raise DecodeError(error.code, f"{record_name(words)} has {name} {quote(sent)}: {error.text}") from None
-    standard = STANDARD.get(name)
-    return None if values.is_no_id(value) else value if standard is None else standard(value)
+    return None if values.is_no_id(value) else key_value(name, value)
 
 
 def _replaced(fields: Fields, words: Fields, settings: SourceSettings) -> dict[str, str]:

@@ -206,7 +206,7 @@ def _readings(sides: Sides, leg: Side) -> Iterator[Decimal]:
 
 
 def _multiplier(leg: Side, other: Side) -> Decimal:
-    """How many units one contract stands for: as the first leg says, else the other; 1 by default."""
+    """Units per contract: the multiplier of the first leg, else of the other; 1 by default."""
     return leg.contract_multiplier or other.contract_multiplier or Decimal(1)
 
 

@@ -226,7 +226,7 @@ class BatchOutput:
             self.first, self.dispositions = stop, []
 
     def reject(self, rejected: Rejected, record: Record) -> None:
-        """Send a journal record to the dead letters, once, however many trades it may be about."""
+        """Send a journal record to the dead letters: once, even if it joins several trades."""
         if self.dispositions[-1:] == [(record.offset, Disposition.REJECTED)]:
             return
         self.rejected[rejected.code] += 1

@@ -17,7 +17,7 @@ import msgspec
 from traderecon.matching.sides import Contested, Side, Sides, cancels_nothing, distinct_values, side_of, sides_of
 from traderecon.records import CONTENT, Fact, Kind, Leg, PnlSnapshot, Source
 from traderecon.records.legs import Confirmation, Execution, has_attributes
-from traderecon.records.match_keys import current, is_ambiguous
+from traderecon.records.match_keys import is_ambiguous, without_superseded
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, ZERO, canonical
 from traderecon.rules import Rules
 
@@ -36,7 +36,7 @@ def effective_sides(facts: Sequence[Fact], rules: Rules) -> Sides:
     for fact in facts:  # asked of every trade: neither a call nor a truth value of UNSET
         leg = fact.leg
         if leg.sent_id is not None:
-            return _namesake_sides(current(facts), last_wins=rules.last_wins)
+            return _namesake_sides(without_superseded(facts), last_wins=rules.last_wins)
         if leg.member_id is not None:
             break
     else:

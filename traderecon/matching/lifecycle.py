@@ -21,7 +21,7 @@ from traderecon.matching.results import Judgement, result_of
 from traderecon.matching.sides import Sides
 from traderecon.matching.verdict import grace_end_ns, judge, waits_for
 from traderecon.records import Fact, LastPublished, Result, RulesStamp, Source, State, identity
-from traderecon.records.match_keys import current
+from traderecon.records.match_keys import without_superseded
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 
@@ -164,7 +164,7 @@ def _judgement(facts: Sequence[Fact], identities: Sequence[str], watermark_ns: i
     count, sides = len(facts), effective_sides(facts, rules)
     if sides.ambiguous:
         by_leg = {fact.leg: name for fact, name in zip(facts, identities, strict=True)}
-        facts = current(facts)
+        facts = without_superseded(facts)
         identities = [by_leg[fact.leg] for fact in facts]
     verdict = judge(sides, watermark_ns, rules)
     if verdict.state is not State.PENDING and (hints := arrival_hints(facts, sides)):

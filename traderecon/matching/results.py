@@ -34,8 +34,8 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 class Judgement(msgspec.Struct, frozen=True, gc=False):
     """A set of facts and its verdict, with the identity of each fact, the effective legs, and what a break is about.
 
-    ``superseded``: how many facts the trade has beside them, since they became ambiguous. ``trade_id``: where the facts
-    do not tell it.
+    ``superseded``: how many further facts are left out, since an ambiguous copy replaces them. ``trade_id``: only where
+    the facts have another one.
     """
 
     facts: Sequence[Fact]

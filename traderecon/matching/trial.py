@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import msgspec
 
 from traderecon.matching.lifecycle import judge_trade
-from traderecon.records import STANDARD, Assessment, Fact, Leg, PnlSnapshot, Reason, State
+from traderecon.records import Assessment, Fact, Leg, PnlSnapshot, Reason, State
 from traderecon.records.instants import FOREVER_NS
-from traderecon.records.match_keys import full_id, has_partial_key
+from traderecon.records.match_keys import full_id, has_partial_key, key_value
 from traderecon.records.result_message import PublishedResult
 from traderecon.records.words import Word
 from traderecon.rules import Rules
@@ -77,11 +77,13 @@ def _has_other_key(facts: Sequence[Fact], rules: Rules) -> bool:
 
 def _is_keyed_otherwise(leg: Leg, names: Sequence[str]) -> bool:
     if leg.sent_id is None or not names:
-        return (leg.sent_id is None) is bool(names)
+        return (leg.sent_id is not None) != bool(names)
     if isinstance(leg, PnlSnapshot) or has_partial_key(leg):
         return False
-    values = {name: STANDARD.get(name, str)(str(getattr(leg, name))) for name in names}
-    return leg.trade_id != full_id(leg.sent_id, values)
+    values = {name: getattr(leg, name) for name in names}
+    if None in values.values():
+        return True
+    return leg.trade_id != full_id(leg.sent_id, {name: key_value(name, value) for name, value in values.items()})
 
 
 def _effect(before: State, after: State, *, changed: bool) -> Effect:

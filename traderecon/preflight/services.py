@@ -317,7 +317,7 @@ def _other_groups(settings: Settings) -> Finding | None:
         if known != now:
             text = (
                 f"{name} is {now or 'not set'}, but the trades in the database were judged with {known or 'none'}: "
-                "they stay under the ids they have, and a late leg of one lands elsewhere"
+                "they keep their ids, and a late leg of one is matched under another id"
             )
             return warn("rules", text, "set it back, or start with new topics and a new database")
     return None

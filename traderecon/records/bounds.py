@@ -40,6 +40,6 @@ def outranked(facts: Sequence[Fact]) -> set[int]:
 
 
 def _rank(fact: Fact) -> tuple[int, int, str]:
-    """A fact that became ambiguous ranks as before, so that it and what it was are dropped together."""
+    """An ambiguous fact ranks as its original, so that both are dropped together."""
     leg = as_unambiguous(fact).leg if is_ambiguous(fact.leg) else fact.leg
     return leg.version, leg.kind.rank, identity(leg)

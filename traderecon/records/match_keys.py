@@ -17,16 +17,37 @@ import msgspec
 
 from traderecon.records.codes import Hint
 from traderecon.records.facts import Fact
-from traderecon.records.legs import Leg
+from traderecon.records.legs import STANDARD, Leg
 from traderecon.records.sources import Source
+from traderecon.records.words import Word
 
-KEY_FIELDS = ("broker", "trade_date", "ticker", "account", "side")
-"""What may refine a trade_id."""
+
+class KeyField(Word):
+    """What may refine the trade_id of a trade, beside it in a match key."""
+
+    BROKER = "broker"
+    TRADE_DATE = "trade_date"
+    TICKER = "ticker"
+    ACCOUNT = "account"
+    SIDE = "side"
+
+
 BAR = "|"
 """Between the parts of an id."""
 
-_PARTIAL = re.compile(rf"((?:[^\\|]|\\.)*)\|(?:{'|'.join(KEY_FIELDS)})=", re.DOTALL)
-_FULL = re.compile(rf"\|(?:{'|'.join(KEY_FIELDS)})=")
+_NAMES = "|".join(KeyField)
+_PARTIAL = re.compile(rf"((?:[^\\|]|\\.)*)\|(?:{_NAMES})=", re.DOTALL)
+_FULL = re.compile(rf"\|(?:{_NAMES})=")
+
+
+def key_value(name: str, value: str) -> str:
+    """A value of the match key in its standard spelling, as it is compared.
+
+    >>> key_value("side", "1"), key_value("broker", "CITI")
+    ('BUY', 'CITI')
+    """
+    standard = STANDARD.get(name)
+    return value if standard is None else standard(value)
 
 
 def full_id(sent_id: str, values: Mapping[str, str]) -> str:
@@ -95,8 +116,8 @@ def as_unambiguous(fact: Fact) -> Fact:
     return msgspec.structs.replace(fact, leg=msgspec.structs.replace(fact.leg, hints=hints))
 
 
-def current(facts: Iterable[Fact]) -> list[Fact]:
-    """The facts of one of several namesakes; one that became ambiguous counts as that alone."""
+def without_superseded(facts: Iterable[Fact]) -> list[Fact]:
+    """The facts of one of several namesakes, without the originals of its ambiguous copies."""
     every = list(facts)
     superseded = {as_unambiguous(fact).leg for fact in every if is_ambiguous(fact.leg)}
     return [fact for fact in every if fact.leg not in superseded] if superseded else every

@@ -13,6 +13,7 @@ import msgspec
 from traderecon.records import Source
 from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
+from traderecon.records.match_keys import KeyField
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.calendars import CalendarTable, calendar_of, problems_of
@@ -20,7 +21,7 @@ from traderecon.rules.drift import Timestamp
 from traderecon.rules.overrides import SELECTORS, Override, TolerantRule, ambiguous
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.positions import Path
-from traderecon.rules.rules import FOUNDING, TRADE_ID, AttributeRule, KeyField, Rule, Rules, SourceGrace
+from traderecon.rules.rules import FOUNDING, TRADE_ID, AttributeRule, Rule, Rules, SourceGrace
 from traderecon.rules.severity import problem
 from traderecon.rules.tables import (
     AmountTable,

@@ -11,6 +11,7 @@ import msgspec
 from traderecon.records import RulesStamp, Source
 from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
+from traderecon.records.match_keys import KeyField
 from traderecon.records.words import Word
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
@@ -39,16 +40,6 @@ class GroupField(Word):
 
     ORDER_ID = "order_id"
     BLOCK_ID = "block_id"
-
-
-class KeyField(Word):
-    """What may refine the trade_id of a trade, beside it in a match key: ``records.match_keys.KEY_FIELDS``."""
-
-    BROKER = "broker"
-    TRADE_DATE = "trade_date"
-    TICKER = "ticker"
-    ACCOUNT = "account"
-    SIDE = "side"
 
 
 TRADE_ID = "trade_id"

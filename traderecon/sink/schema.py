@@ -91,7 +91,7 @@ sent_ids = Table(
     Column("trade_id", Text, primary_key=True),
     Index("sent_ids_by_trade", "trade_id"),
     sqlite_with_rowid=False,
-    comment="Trades by the trade_ids that their records were sent with: a look-up, no evidence.",
+    comment="Trades by the trade_ids that their records were sent with, derived from the results.",
 )
 
 break_events = Table(

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("sent_id", sa.Text(), nullable=False),
         sa.Column("trade_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("sent_id", "trade_id"),
-        comment="Trades by the trade_ids that their records were sent with: a look-up, no evidence.",
+        comment="Trades by the trade_ids that their records were sent with, derived from the results.",
         sqlite_with_rowid=False,
     )
     op.create_index("sent_ids_by_trade", "sent_ids", ["trade_id"])
@@ -33,7 +33,7 @@ def upgrade() -> None:
 
 
 def _fill(connection: sa.Connection) -> None:
-    """What cannot be read is left out: nothing but the way to a page is lost."""
+    """What cannot be read is left out: its trade has no link, and a batch does not count it among its namesakes."""
     from traderecon.records.formats import OtherFormat
     from traderecon.records.result_head import decode_head
     from traderecon.sink.results import sent_id_rows
