@@ -34,7 +34,7 @@ HELD_SHOWN = 50
 SCAN_SHARE = 20
 """Counting the waiting trades takes at most one part in this many of the time."""
 BRIEF_S = 0.02
-"""Seconds. After a longer count, only wall time starts the next: in a backlog, log time may run 100 times as fast."""
+"""Seconds of CPU time. After a longer count, only wall time starts the next: log time may run 100 times as fast."""
 
 
 class _HeldFor(NamedTuple):
