@@ -17,6 +17,7 @@ from traderecon.rules.file import parse_rules
 BY_ORDER = parse_rules('name = "o"\ngroup_by = "order_id"')
 BY_BROKER = parse_rules('name = "k"\nmatch_key = ["trade_id", "broker"]')
 BY_TICKER = parse_rules('name = "t"\nmatch_key = ["ticker", "trade_id"]')
+BY_DATE = parse_rules('name = "d"\nmatch_key = ["trade_id", "trade_date"]')
 BY_BLOCK = parse_rules('name = "b"\ngroup_by = "block_id"')
 WIDER = parse_rules('name = "w"\n[checks.price.tolerance]\nabsolute = "1"')
 
@@ -66,6 +67,7 @@ def test_a_group_of_another_field_and_a_trade_are_no_orders() -> None:
     [
         (BY_BROKER, Effect.UNCHANGED),
         (BY_TICKER, Effect.OTHER_GROUPING),
+        (BY_DATE, Effect.OTHER_GROUPING),
         (BY_ORDER, Effect.OTHER_GROUPING),
         (FOUNDING, Effect.OTHER_GROUPING),
     ],
