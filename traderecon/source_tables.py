@@ -20,6 +20,7 @@ from traderecon.records import Kind, Source
 from traderecon.records.currencies import ISO_4217, MINOR_UNITS, MinorUnit, currency_code
 from traderecon.records.words import Word
 from traderecon.rules import Rules
+from traderecon.rules.calendars import CalendarTable
 from traderecon.rules.positions import Path
 from traderecon.rules.tables import Table
 from traderecon.rules.wording import Finding, spoken
@@ -59,7 +60,8 @@ class SnapshotTable(Table, frozen=True):
     required: tuple[str, ...] = ()
     minor_units: bool | dict[str, str] = False
     key: Key = Key.TRADE_ID
-    grace_seconds: Decimal | None = None  # of the rules: see ``rules.from_tables``
+    grace_seconds: Decimal | None = None  # of the rules, as ``schedule``: see ``rules.from_tables``
+    schedule: CalendarTable | None = None
 
 
 class TradeTable(SnapshotTable, frozen=True):

@@ -110,6 +110,18 @@ def test_a_grace_of_a_source_is_shown(here: Path) -> None:
     assert shown("desk.toml")["source_graces"] == {"pnl_snapshot": "7.5"}
 
 
+def test_the_schedule_of_a_source_and_the_cut_off_are_shown(here: Path) -> None:
+    times = 'zone = "UTC"\nopens = "08:00"\ncloses = "17:00"\n'
+    (here / "desk.toml").write_text(
+        f'name = "x"\n[sources.executions.schedule]\n{times}[calendar]\n{times}cut_off = "21:00"\n'
+    )
+    hours = "08:00 to 17:00 in UTC, mon, tue, wed, thu, fri"
+    text = run("show", "desk.toml").stdout
+    assert f"\nspeaks  {hours}: executions\n" in text
+    assert f"\nhours   {hours}, cut-off 21:00: breaks age in this time\n" in text
+    assert shown("desk.toml")["source_schedules"] == {"executions": hours}
+
+
 def test_the_tables_of_the_sources_are_checked_too(here: Path) -> None:
     (here / "desk.toml").write_text(DESK + '\n[sources.executions]\nzone = "Mars"\n')
     result = run("check", "desk.toml")

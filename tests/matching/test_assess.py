@@ -349,7 +349,7 @@ class TestSeverity:
             """
         )
 
-        def of(*legs: Leg) -> tuple[str, tuple[int, str] | None]:
+        def of(*legs: Leg) -> tuple[str, tuple[int | None, str] | None]:
             found = assessed(*legs, rules=rules)
             return found.severity, found.escalation
 

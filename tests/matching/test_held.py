@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legs import ours, theirs
-from silence_case import Arrival, Crash, Journal, Matching, Published, matching_on
+from silence_case import LAG_S, START_S, Arrival, Crash, Journal, Matching, Published, matching_on
 
 from traderecon.matching import status_report
-from traderecon.records import Hint, Kind, Reason, State
+from traderecon.records import Hint, Kind, Reason, Source, State
+from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.rules import FOUNDING
+from traderecon.rules.rules import SourceSchedule
 from traderecon.tables import activities
 from traderecon.tables import held as held_rows
 
@@ -408,3 +411,32 @@ def test_nobody_waits_for_the_executions_after_the_last_of_a_day(tmp_path: Path)
     journal = Journal().write([*trades(800, confirmed=lambda due_s: due_s + 45)], 600)
     asyncio.run(play())
     assert not any(opened)
+
+
+DAY = Calendar("UTC", 0, 1_440, days=(1, 2, 3, 4, 5, 6, 7))
+
+
+def test_a_scheduled_source_that_never_spoke_holds_its_trades_to_the_limit(tmp_path: Path) -> None:
+    rules = msgspec.structs.replace(FOUNDING, source_schedules=(SourceSchedule(Source.CONFIRMATIONS, DAY),))
+    journal = Journal().write([*trades(120, every_s=10, confirmed=lambda _: None)], 1_300)
+    without = run(tmp_path / "without", journal)
+    assert min(result.at_s for result in without) < 120
+    limited = run(tmp_path / "limited", journal, rules=rules)
+    assert {result.state for result in limited} == {State.UNMATCHED}
+    assert len(limited) == 120
+    assert min(result.at_s for result in limited) in range(900, 960)
+    assert {result.trade_id for result in limited if Hint.SOURCE_WAS_SILENT in result.hints} == breaks(limited)
+
+
+def test_a_hold_ends_at_the_cut_off_in_one_step(tmp_path: Path) -> None:
+    started = datetime.fromtimestamp(START_S, UTC)
+    cut_off = started.hour * 60 + started.minute + 8
+    rules = msgspec.structs.replace(FOUNDING, calendar=msgspec.structs.replace(DAY, cut_off=cut_off))
+    until_s = (cut_off * 60 - started.hour * 3_600 - started.minute * 60) - started.second
+    journal = Journal().write([*trades(600, confirmed=outage(100, 900))], 1_200)
+    found = run(tmp_path, journal, rules=rules)
+    broken = {result.trade_id: result.at_s for result in found if result.state is State.UNMATCHED}
+    assert min(broken.values()) >= until_s
+    assert states(found) == {f"T{number}": State.MATCHED for number in range(600)}
+    at_the_cut_off = [at_s for at_s in broken.values() if at_s <= until_s + LAG_S + BATCH]  # a batch later at most
+    assert len(at_the_cut_off) > 300

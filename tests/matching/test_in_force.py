@@ -9,7 +9,7 @@ from legs import SECOND_NS, arrived, booked, ours, theirs
 from traderecon.matching import judge_facts, sides_of
 from traderecon.matching.assess import assess
 from traderecon.matching.in_force import InForce, rules_of
-from traderecon.records import Check, Confirmation, Execution, Hint, Leg, Outcome, Reason, State, Verdict
+from traderecon.records import Check, Confirmation, Execution, Hint, Leg, Outcome, Reason, Source, State, Verdict
 from traderecon.records.instants import FOREVER_NS
 from traderecon.rules import FOUNDING, Rules
 from traderecon.rules.file import parse_rules
@@ -161,3 +161,62 @@ def test_time_alone_is_no_reason_to_judge_again() -> None:
     """The trade's own time decides, so a verdict does not change when an override takes effect."""
     legs = (ours(timestamp_ns=SECOND_NS), theirs(quantity="101"))
     assert judge_facts(arrived(*legs), 0, RULES) == judge_facts(arrived(*legs), FOREVER_NS, RULES)
+
+
+CLASSES = parse_rules("""
+    name = "desk"
+    [[asset_class]]
+    name = "fx"
+    tickers = ["EUR/*", "GBP/USD"]
+    [[asset_class]]
+    name = "equity"
+    tickers = ["AAPL"]
+    [[override]]
+    asset_class = "fx"
+    checks.price.tolerance.absolute = "0.01"
+    [[override]]
+    broker = "BRKA"
+    checks.price.tolerance.absolute = 1
+    [[override]]
+    ticker = "EUR/CHF"
+    checks.price.tolerance.absolute = 2
+""")
+
+
+@pytest.mark.parametrize(
+    ("tickers", "limit"),
+    [
+        (("EUR/USD", "EUR/USD"), "0.01"),
+        (("EUR/USD", "EUR/GBP"), "0.01"),
+        (("EUR/CHF", "EUR/CHF"), "2"),
+        (("GBP/USD", "GBP/USD"), "0.01"),
+        (("GBP/CHF", "GBP/CHF"), "1"),
+        (("AAPL", "AAPL"), "1"),
+        (("EUR/USD", "AAPL"), "1"),
+        (("EUR/USD", "GBP/CHF"), "1"),
+        (("GBP/CHF", "EUR/USD"), "1"),
+    ],
+)
+def test_the_class_of_the_ticker_is_less_specific_than_it_and_more_than_the_broker(
+    tickers: tuple[str, str], limit: str
+) -> None:
+    legs = (ours(ticker=tickers[0], broker="BRKA"), theirs(ticker=tickers[1]))
+    assert check("price", *legs, rules=CLASSES).tolerance == D(limit)
+
+
+def test_a_ticker_that_contradicts_itself_is_in_no_class() -> None:
+    legs = (ours(ticker="EUR/USD"), ours(ticker="EUR/GBP"), theirs(ticker="EUR/USD", price="190.505"))
+    assert check("price", *legs, rules=CLASSES).tolerance == D("0.005")
+
+
+def test_the_note_names_the_class() -> None:
+    named = check("price", ours(ticker="EUR/USD"), theirs(ticker="EUR/USD"), rules=CLASSES)
+    assert named.note == "override for asset class fx"
+
+
+def test_a_change_of_ticker_clears_a_break_where_its_class_allows_the_price() -> None:
+    legs = (ours(ticker="EUR/USD"), theirs(ticker="AAPL", price="190.51"))
+    sides = sides_of(arrived(*legs))
+    assessment = assess(sides, judged(*legs, rules=CLASSES), CLASSES)
+    assert assessment is not None
+    assert [(it.field, it.value) for it in assessment.would_clear] == [((Source.CONFIRMATIONS, "ticker"), "EUR/USD")]

@@ -1,5 +1,6 @@
 """Silence, in the pure core: when a source is silent, what it explains, and when a hold ends."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,17 +14,18 @@ from traderecon.matching.silence import (
     SilenceTerms,
     SourceState,
     awaited,
-    counterpart_speaks,
     hear,
     longest_pause_ns,
     names_of,
     restarted,
+    should_speak,
     silent_since_ns,
     states_of,
 )
 from traderecon.matching.verdict import judge
 from traderecon.records import Reason, Source, State, Verdict
 from traderecon.records.activity import Activity, source_name
+from traderecon.records.business_time import Calendar
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING
 from traderecon.rules.file import parse_rules
@@ -37,7 +39,9 @@ def heard(*times_s: int, floor_s: int = 30) -> Activity:
     """The activity of a source that spoke at these seconds, read as they came."""
     activity = None
     for at_s in times_s:
-        activity = hear(activity, at_s * NS_PER_S, at_s * NS_PER_S, floor_s * NS_PER_S)
+        activity = hear(
+            CONFIRMATIONS, activity, at_s * NS_PER_S, at_s * NS_PER_S, TERMS._replace(floor_ns=floor_s * NS_PER_S)
+        )
     assert activity is not None
     return activity
 
@@ -119,25 +123,25 @@ def test_the_limit_ends_the_hold() -> None:
 
 def test_a_source_that_begins_later_than_its_counterpart_has_the_limit_from_then() -> None:
     """Overnight both rest. In the morning the executions come first: confirmations are expected from then on."""
-    morning = hear(STEADY, 50_000 * NS_PER_S, 50_000 * NS_PER_S, TERMS.floor_ns)
+    morning = hear(CONFIRMATIONS, STEADY, 50_000 * NS_PER_S, 50_000 * NS_PER_S, TERMS)
     activities = {EXECUTIONS: morning, CONFIRMATIONS: STEADY}
-    assert silent_since_ns(CONFIRMATIONS, activities) == 50_000 * NS_PER_S
+    assert silent_since_ns(CONFIRMATIONS, activities, 50_000 * NS_PER_S, TERMS) == 50_000 * NS_PER_S
     assert states(50_899, ours=morning, theirs=STEADY)[CONFIRMATIONS] is SourceState.SILENT
     assert states(50_900, ours=morning, theirs=STEADY)[CONFIRMATIONS] is SourceState.GIVEN_UP
 
 
 def test_a_counterpart_speaks_within_its_own_pause() -> None:
     activities = {EXECUTIONS: STEADY, CONFIRMATIONS: heard(1)}
-    assert counterpart_speaks(CONFIRMATIONS, activities, 1_030 * NS_PER_S, TERMS.floor_ns)
-    assert not counterpart_speaks(CONFIRMATIONS, activities, 1_031 * NS_PER_S, TERMS.floor_ns)
-    assert counterpart_speaks(EXECUTIONS, activities, 31 * NS_PER_S, TERMS.floor_ns)
-    assert not counterpart_speaks(PNL, {PNL: STEADY}, 0, TERMS.floor_ns)
+    assert should_speak(CONFIRMATIONS, activities, 1_030 * NS_PER_S, TERMS)
+    assert not should_speak(CONFIRMATIONS, activities, 1_031 * NS_PER_S, TERMS)
+    assert should_speak(EXECUTIONS, activities, 31 * NS_PER_S, TERMS)
+    assert not should_speak(PNL, {PNL: STEADY}, 0, TERMS)
 
 
 def test_after_a_silence_a_fresh_grace_from_the_last_late_leg_and_no_longer_than_the_limit() -> None:
-    back = hear(STEADY, 2_000 * NS_PER_S, 2_000 * NS_PER_S, TERMS.floor_ns)
+    back = hear(CONFIRMATIONS, STEADY, 2_000 * NS_PER_S, 2_000 * NS_PER_S, TERMS)
     assert back.resumed_ns == 2_000 * NS_PER_S
-    assert hear(STEADY, 1_030 * NS_PER_S, 1_030 * NS_PER_S, TERMS.floor_ns).resumed_ns == 0  # as long as is usual
+    assert hear(CONFIRMATIONS, STEADY, 1_030 * NS_PER_S, 1_030 * NS_PER_S, TERMS).resumed_ns == 0  # as long as is usual
     going_on = heard(*range(4_000))
     assert states(2_030, ours=going_on, theirs=back)[CONFIRMATIONS] is SourceState.CATCHING_UP
     back = back._replace(spoke_ns=3_900 * NS_PER_S)
@@ -152,20 +156,20 @@ def test_after_a_silence_a_fresh_grace_from_the_last_late_leg_and_no_longer_than
 
 
 def test_an_outage_does_not_hide_the_next_one() -> None:
-    back = hear(STEADY, 2_000 * NS_PER_S, 2_000 * NS_PER_S, TERMS.floor_ns)
+    back = hear(CONFIRMATIONS, STEADY, 2_000 * NS_PER_S, 2_000 * NS_PER_S, TERMS)
     assert longest_pause_ns(back, TERMS.floor_ns) == 45 * NS_PER_S
     for at_s in range(2_001, 2_030):
-        back = hear(back, at_s * NS_PER_S, at_s * NS_PER_S, TERMS.floor_ns)
+        back = hear(CONFIRMATIONS, back, at_s * NS_PER_S, at_s * NS_PER_S, TERMS)
     assert longest_pause_ns(back, TERMS.floor_ns) == TERMS.floor_ns
 
 
 def test_leaps_through_a_backlog_are_no_pauses() -> None:
     watermark_ns = 1_000 * NS_PER_S
-    leapt = hear(STEADY, watermark_ns + BACKLOG_NS + 1, watermark_ns, TERMS.floor_ns)
+    leapt = hear(CONFIRMATIONS, STEADY, watermark_ns + BACKLOG_NS + 1, watermark_ns, TERMS)
     assert leapt == STEADY._replace(spoke_ns=watermark_ns + BACKLOG_NS + 1)
-    near = hear(STEADY, watermark_ns + BACKLOG_NS, watermark_ns, TERMS.floor_ns)
+    near = hear(CONFIRMATIONS, STEADY, watermark_ns + BACKLOG_NS, watermark_ns, TERMS)
     assert near.pause_ns == BACKLOG_NS
-    far = hear(STEADY, 2_000 * NS_PER_S, watermark_ns, TERMS.floor_ns)
+    far = hear(CONFIRMATIONS, STEADY, 2_000 * NS_PER_S, watermark_ns, TERMS)
     assert (far.resumed_ns, far.pause_ns) == (far.spoke_ns, STEADY.pause_ns)
 
 
@@ -178,14 +182,14 @@ def test_a_broker_is_measured_by_its_own_legs() -> None:
     activities[names[Source.EXECUTIONS]] = going_on
     assert states_of(activities, now_ns, TERMS)[names[Source.CONFIRMATIONS]] is SourceState.SILENT
     assert states_of(activities, now_ns, TERMS)[CONFIRMATIONS] is SourceState.SPEAKING
-    activities[names[Source.CONFIRMATIONS]] = hear(STEADY, now_ns, now_ns, TERMS.floor_ns)
+    activities[names[Source.CONFIRMATIONS]] = hear(CONFIRMATIONS, STEADY, now_ns, now_ns, TERMS)
     assert states_of(activities, now_ns, TERMS)[names[Source.CONFIRMATIONS]] is SourceState.CATCHING_UP
 
 
 def test_a_reset_of_time_counts_as_heard() -> None:
     reset = restarted(STEADY._replace(late_ns=5), 500 * NS_PER_S)
     assert (reset.spoke_ns, reset.resumed_ns, reset.late_ns) == (500 * NS_PER_S, 500 * NS_PER_S, 0)
-    assert hear(reset, 400 * NS_PER_S, 0, TERMS.floor_ns) == reset
+    assert hear(CONFIRMATIONS, reset, 400 * NS_PER_S, 0, TERMS) == reset
 
 
 @given(
@@ -195,9 +199,10 @@ def test_a_reset_of_time_counts_as_heard() -> None:
 )
 def test_what_is_heard_late_or_twice_changes_nothing(times: list[int], floor: int, watermark: int) -> None:
     activity: Activity | None = None
+    terms = TERMS._replace(floor_ns=floor)
     for at in times:
-        before, activity = activity, hear(activity, at, watermark, floor)
-        assert hear(activity, at, watermark, floor) == activity
+        before, activity = activity, hear(CONFIRMATIONS, activity, at, watermark, terms)
+        assert hear(CONFIRMATIONS, activity, at, watermark, terms) == activity
         assert all(isinstance(number, int) for number in activity)
         assert activity.spoke_ns == (at if before is None else max(at, before.spoke_ns))
         longest = longest_pause_ns(activity, floor)
@@ -261,3 +266,113 @@ def test_a_group_whose_quantities_differ_waits_for_the_source_of_the_smaller() -
     legs = ours(quantity="60", member_id="F1"), theirs(ticker="MSFT", member_id="B1")
     sides = effective_sides(arrived(*legs), rules)
     assert awaited(sides, judge(sides, FOREVER_NS, rules)) is None
+
+
+LONDON = Calendar("Europe/London", 8 * 60, 17 * 60)
+SUNDAY_S, MONDAY_S = 1_753_574_400, 1_753_660_800  # 2025-07-27 and 28, 00:00 UTC; London is an hour ahead
+SCHEDULED = TERMS._replace(schedules={Source.CONFIRMATIONS: LONDON})
+
+
+def scheduled(at_s: int, theirs: Activity, ours: Activity | None = None) -> SourceState:
+    activities = {CONFIRMATIONS: theirs, **({} if ours is None else {EXECUTIONS: ours})}
+    return states_of(activities, at_s * NS_PER_S, SCHEDULED)[CONFIRMATIONS]
+
+
+def clock_s(text: str, day_s: int = MONDAY_S) -> int:
+    """A time of a day in London."""
+    hours, minutes, seconds = map(int, text.split(":"))
+    return day_s + (hours - 1) * 3_600 + minutes * 60 + seconds
+
+
+@pytest.mark.parametrize(
+    ("spoke", "now", "state"),
+    [
+        ("09:00:00", "09:00:30", SourceState.SPEAKING),  # the floor
+        ("09:00:00", "09:00:31", SourceState.SILENT),
+        ("09:00:00", "09:14:59", SourceState.SILENT),
+        ("09:00:00", "09:15:00", SourceState.GIVEN_UP),
+        ("16:59:50", "17:30:00", SourceState.SPEAKING),  # ten seconds of its schedule
+        ("16:59:20", "17:00:10", SourceState.SILENT),
+        ("16:59:20", "17:14:20", SourceState.GIVEN_UP),
+    ],
+)
+def test_a_scheduled_source_is_silent_without_a_rhythm_and_without_a_counterpart(
+    spoke: str, now: str, state: SourceState
+) -> None:
+    assert scheduled(clock_s(now), Activity(clock_s(spoke) * NS_PER_S)) is state
+
+
+@pytest.mark.parametrize(
+    ("now", "state"),
+    [
+        ("07:59:59", SourceState.SPEAKING),
+        ("08:00:30", SourceState.SPEAKING),
+        ("08:00:31", SourceState.SILENT),
+        ("08:14:59", SourceState.SILENT),
+        ("08:15:00", SourceState.GIVEN_UP),
+    ],
+)
+def test_a_night_and_a_week_end_are_no_pause_and_the_limit_counts_from_the_opening(
+    now: str, state: SourceState
+) -> None:
+    friday = Activity(clock_s("17:00:00", SUNDAY_S - 2 * 86_400) * NS_PER_S)
+    assert scheduled(clock_s(now), friday) is state
+    assert scheduled(clock_s("12:00:00", SUNDAY_S), friday) is SourceState.SPEAKING
+
+
+def test_a_scheduled_source_that_is_back_catches_up_and_after_a_night_it_does_not() -> None:
+    spoke = Activity(clock_s("09:00:00") * NS_PER_S)
+    back_ns = clock_s("09:10:00") * NS_PER_S
+    back = hear(CONFIRMATIONS, spoke, back_ns, back_ns, SCHEDULED)
+    assert back.resumed_ns == back_ns
+    assert hear(CONFIRMATIONS, spoke, back_ns, back_ns, TERMS).resumed_ns == 0  # without a rhythm
+    assert scheduled(clock_s("09:10:30"), back) is SourceState.CATCHING_UP
+    friday = Activity(clock_s("16:59:50", SUNDAY_S - 2 * 86_400) * NS_PER_S, pauses=KNOWN_PAUSES)
+    early_ns = clock_s("08:00:10") * NS_PER_S
+    morning = hear(CONFIRMATIONS, friday, early_ns, early_ns, SCHEDULED)
+    assert (morning.resumed_ns, morning.pause_ns) == (0, 20 * NS_PER_S)
+
+
+def test_the_rhythm_of_a_scheduled_source_counts_if_it_is_known() -> None:
+    slow = Activity(clock_s("09:00:00") * NS_PER_S, 60 * NS_PER_S, KNOWN_PAUSES)
+    assert scheduled(clock_s("09:03:00"), slow) is SourceState.SPEAKING
+    assert scheduled(clock_s("09:03:01"), slow) is SourceState.SILENT
+
+
+def test_a_broker_of_a_scheduled_source_needs_its_counterpart_and_pauses_within_the_schedule() -> None:
+    names = {side: source_name(side, "GSCO") for side in (Source.EXECUTIONS, Source.CONFIRMATIONS)}
+    theirs = Activity(clock_s("16:59:50", SUNDAY_S - 2 * 86_400) * NS_PER_S, pauses=KNOWN_PAUSES)
+
+    def state(now: str, *, ours: str) -> SourceState:
+        going_on = Activity(clock_s(ours) * NS_PER_S, pauses=KNOWN_PAUSES)
+        activities = {names[Source.EXECUTIONS]: going_on, names[Source.CONFIRMATIONS]: theirs}
+        return states_of(activities, clock_s(now) * NS_PER_S, SCHEDULED)[names[Source.CONFIRMATIONS]]
+
+    assert state("08:00:20", ours="08:00:20") is SourceState.SPEAKING
+    assert state("08:00:21", ours="08:00:21") is SourceState.SILENT
+    assert state("09:00:00", ours="08:00:20") is SourceState.SPEAKING
+    assert not should_speak(names[Source.CONFIRMATIONS], {}, 0, SCHEDULED)
+    assert should_speak(CONFIRMATIONS, {}, 0, SCHEDULED)
+
+
+def test_a_hold_ends_at_the_cut_off() -> None:
+    desk = msgspec.structs.replace(LONDON, cut_off=18 * 60)
+    terms = TERMS._replace(calendar=desk)
+    spoke_s = clock_s("17:50:00")
+    ours, theirs = heard_from(spoke_s, 900), heard_from(spoke_s - 60, 60)
+
+    def state(now: str, theirs: Activity = theirs) -> SourceState:
+        activities = {EXECUTIONS: ours, CONFIRMATIONS: theirs}
+        return states_of(activities, clock_s(now) * NS_PER_S, terms)[CONFIRMATIONS]
+
+    assert state("17:59:59") is SourceState.SILENT
+    assert state("18:00:00") is SourceState.GIVEN_UP
+    back_ns = clock_s("17:59:30") * NS_PER_S
+    back = hear(CONFIRMATIONS, theirs, back_ns, back_ns, terms)
+    assert state("17:59:59", back) is SourceState.CATCHING_UP
+    assert state("18:00:00", back) is SourceState.SPEAKING
+    assert terms.until_ns(clock_s("18:00:00") * NS_PER_S) == clock_s("18:15:00") * NS_PER_S
+
+
+def heard_from(start_s: int, seconds: int) -> Activity:
+    return heard(*range(start_s, start_s + seconds))

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from traderecon.records.business_time import Calendar, OpenSince, UnknownZone, after_business_hours, business_s
+from traderecon.records.business_time import (
+    Calendar,
+    OpenSince,
+    UnknownZone,
+    after_business_hours,
+    business_s,
+    next_cut_off,
+    opened_s,
+)
 from traderecon.records.instants import NS_PER_S
 
 NEW_YORK = Calendar("America/New_York", 8 * 60, 18 * 60, holidays=("2025-07-04", "2025-11-27"))
@@ -106,7 +114,42 @@ def test_a_time_of_another_program_is_no_error(instant_s: int) -> None:
     assert NEW_YORK.from_time(instant_s * NS_PER_S).holidays == ()
 
 
+@pytest.mark.parametrize(
+    ("cut_off", "after", "wanted"),
+    [
+        (21 * 60, "2025-07-25T20:59:59", "2025-07-25T21:00"),
+        (21 * 60, "2025-07-25T21:00", "2025-07-28T21:00"),
+        (21 * 60, "2025-07-26T12:00", "2025-07-28T21:00"),
+        (7 * 60, "2025-07-25T06:00", "2025-07-25T07:00"),
+        (1_440, "2025-07-25T23:59", "2025-07-26T00:00"),
+        (1_440, "2025-07-26T00:00", "2025-07-29T00:00"),
+        (21 * 60, "2025-07-03T21:00", "2025-07-07T21:00"),  # over a holiday and a week-end
+        (21 * 60, "2025-10-31T21:00", "2025-11-03T21:00"),  # the clocks go back
+    ],
+)
+def test_the_next_cut_off_is_that_of_a_business_day(cut_off: int, after: str, wanted: str) -> None:
+    desk = msgspec.structs.replace(NEW_YORK, cut_off=cut_off)
+    assert next_cut_off(desk, at(after)) == at(wanted)
+    assert next_cut_off(NEW_YORK, at(after)) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "opened"),
+    [
+        ("2025-07-25T08:00", "2025-07-25T08:00"),
+        ("2025-07-25T07:59:59", "2025-07-24T08:00"),
+        ("2025-07-25T23:59", "2025-07-25T08:00"),
+        ("2025-07-26T23:00", "2025-07-25T08:00"),
+        ("2025-07-27T12:00", None),
+    ],
+)
+def test_when_the_desk_last_opened(now: str, opened: str | None) -> None:
+    assert opened_s(NEW_YORK, at(now)) == (None if opened is None else at(opened))
+
+
 def test_the_years_end() -> None:
     last_s = at("9998-12-01T00:00", "UTC")
     assert after_business_hours(NEW_YORK, last_s, 87_600) < at("9999-01-01T00:00", "UTC")
     assert business_s(NEW_YORK, last_s, 10**12) == business_s(NEW_YORK, last_s, 10**13) > 0
+    desk = msgspec.structs.replace(NEW_YORK, cut_off=1)
+    assert (next_cut_off(desk, 10**15) or 0) < at("9999-01-01T00:00", "UTC")

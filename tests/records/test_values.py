@@ -52,10 +52,10 @@ class TestNumbers:
         assert plain(D("-0.50")) == "-0.5"
 
     def test_exact_arithmetic_raises_instead_of_rounding(self) -> None:
-        assert EXACT.prec == 128
-        assert EXACT.add(D(1), D("1E-127")) == D("1." + "0" * 126 + "1")
+        assert EXACT.prec == 256
+        assert EXACT.add(D(1), D("1E-255")) == D("1." + "0" * 254 + "1")
         with pytest.raises(Inexact):
-            EXACT.add(D(1), D("1E-128"))
+            EXACT.add(D(1), D("1E-256"))
         with pytest.raises(Inexact):
             EXACT.divide(D(1), D(3))
         with pytest.raises(InvalidOperation):

@@ -9,12 +9,15 @@ from legs import arrived, ours, theirs
 
 from traderecon.matching.lifecycle import judge_trade
 from traderecon.matching.results import result_of
+from traderecon.records import Source
 from traderecon.records.business_time import Calendar
 from traderecon.records.instants import FOREVER_NS, NS_PER_S, iso
 from traderecon.records.result_message import encode_result
 from traderecon.rules.content import as_json
 from traderecon.rules.file import RulesError, parse_rules
-from traderecon.sink.break_projection import HistoryEntry, project
+from traderecon.rules.rules import SourceSchedule
+from traderecon.sink.break_projection import HistoryEntry, UnreadableResult, project
+from traderecon.sourcebook import parse_file
 
 DESK = """
 name = "desk"
@@ -124,3 +127,85 @@ def test_a_break_of_friday_evening_becomes_urgent_after_two_business_hours() -> 
     assert row is not None
     tuesday = datetime(2025, 7, 29, 10, tzinfo=ZoneInfo("America/New_York"))  # Monday is a holiday of the file
     assert row.escalates_at == iso(int(tuesday.timestamp()) * NS_PER_S)
+
+
+CUT_OFF = DESK.replace('market = "XNYS"', 'cut_off = "21:00"').replace("open_hours = 2", "past_cut_off = true")
+
+
+def test_a_break_of_friday_night_becomes_urgent_at_the_cut_off_of_the_next_business_day() -> None:
+    for hour, day in ((20, 25), (21, 29)):  # Monday is a holiday of the file
+        opened = datetime(2025, 7, 25, hour, tzinfo=ZoneInfo("America/New_York"))
+        opened_ns = int(opened.timestamp()) * NS_PER_S
+        rules = parse_rules(CUT_OFF)
+        facts = arrived(ours(), theirs(price="191"), received_at_ns=opened_ns)
+        result = result_of(judge_trade(facts, FOREVER_NS, rules), rules.stamp())
+        text = encode_result(result).decode()
+        entry = HistoryEntry(result.trade_id, result.version, iso(opened_ns), text)
+        _, row, _ = project([entry])
+        assert row is not None
+        cut_off = datetime(2025, 7, day, 21, tzinfo=ZoneInfo("America/New_York"))
+        assert (row.escalates_at, row.escalates_to) == (iso(int(cut_off.timestamp()) * NS_PER_S), "critical")
+        message = json.loads(text)
+        assert message["escalation"]["after_hours"] is None
+        del message["escalation"]["calendar"]["cut_off"]
+        with pytest.raises(UnreadableResult, match="its escalation has neither hours nor a cut-off"):
+            project([entry._replace(result=json.dumps(message))])
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            CUT_OFF.replace("21:00", "25:00"),
+            "calendar.cut_off is '25:00': write a time as in",
+        ),
+        (CUT_OFF.replace('cut_off = "21:00"', ""), "row 1 of severity: it has past_cut_off, and there is no cut-off"),
+        (
+            CUT_OFF + '[[severity]]\nopen_hours = 1\nseverity = "high"',
+            "rows of severity have open_hours and past_cut_off: write one of them in all rows: see line 11",
+        ),
+        (
+            CUT_OFF.replace('"08:00"', '"17:30"').replace("21:00", "x"),
+            "calendar.closes is [^;]*; calendar.cut_off is 'x'[^;]*$",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_cut_off_is_refused(text: str, error: str) -> None:
+    with pytest.raises(RulesError, match=error):
+        parse_rules(text)
+
+
+SCHEDULE = """
+name = "x"
+[sources.broker_confirmations.schedule]
+zone = "Europe/London"
+opens = "08:00"
+closes = "17:00"
+"""
+
+
+def test_a_source_may_have_a_schedule() -> None:
+    (schedule,) = parse_rules(SCHEDULE).source_schedules or ()
+    assert schedule == SourceSchedule(Source.CONFIRMATIONS, Calendar("Europe/London", 480, 1_020))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (
+            SCHEDULE + 'cut_off = "21:00"',
+            "f:7:1: sources.broker_confirmations.schedule has a cut_off, and only the desk",
+        ),
+        (SCHEDULE.replace("17:00", "08:30"), "f:6:1: sources.broker_confirmations.schedule.closes is '08:30'"),
+        (
+            SCHEDULE.replace('zone = "Europe/London"', ""),
+            "f:3:1: sources.broker_confirmations.schedule.zone is missing",
+        ),
+        (SCHEDULE.replace("08:00", "8"), "f:5:1: sources.broker_confirmations.schedule.opens is '8'"),
+    ],
+)
+def test_what_is_wrong_with_a_schedule_is_refused_at_its_place(text: str, error: str) -> None:
+    with pytest.raises(RulesError) as found:
+        parse_file(text)
+    (line,) = found.value.lines("f")
+    assert line.startswith(error)

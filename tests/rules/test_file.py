@@ -32,6 +32,7 @@ from traderecon.rules import (
     Timestamp,
 )
 from traderecon.rules import file as rules_file
+from traderecon.rules.asset_classes import AssetClass
 from traderecon.rules.file import RulesError, parse_rules
 from traderecon.rules.rules import GroupField, Rule
 from traderecon.rules.severity import SeverityRow
@@ -389,6 +390,7 @@ def test_the_example_in_the_docstring_is_valid() -> None:
                 checks=(Price(tolerance=Absolute(amount=D("0.01"))),),
             ),
         ),
+        asset_classes=(AssetClass("fx", ("EUR/*", "GBP/USD")),),
         last_wins=True,
         group_by=GroupField.ORDER_ID,
         calendar=Calendar("America/New_York", 480, 1_080),
@@ -551,7 +553,7 @@ def test_what_is_wrong_in_one_row_hides_no_other_row() -> None:
     assert error_text(text).split("; ") == [
         "severity[0].severity is 'urgent': write critical or high or medium or low",
         "severity[1].sevrity is not known: did you mean severity? "
-        "Known names: severity, reason, stake_at_least, stake_below, currency, open_hours",
+        "Known names: severity, reason, stake_at_least, stake_below, currency, open_hours, past_cut_off",
         "severity[2] is a whole number: write a table",
         "severity[3].severity is missing: it is required",
         "severity[4].severity is a whole number: write text",

@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from traderecon.records import Source
-from traderecon.rules import FOUNDING, OperandSource
+from traderecon.rules import FOUNDING, Basis, OperandSource, Pnl
 from traderecon.rules.file import RulesError, parse_rules, read_tables
 from traderecon.rules.from_tables import MAX_OVERRIDES
 from traderecon.rules.rules import SourceGrace
@@ -133,3 +133,35 @@ def test_a_wrong_element_of_a_list_drops_the_list_and_nothing_else() -> None:
     findings: list[Finding] = []
     assert read_tables(Columns, {"name": "x", "widths": [1, "two"]}, findings) == Columns("x")
     assert [found.text for found in findings] == ["widths[1] is text: write a whole number"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('basis = "expression"', 'f:2:1: checks.pnl has basis = "expression" and no expression: write basis'),
+        ('expression = "price"', 'f:3:1: checks.pnl has basis = "net_consideration" and an expression: write basis'),
+        ('basis = "gross"\nexpression = "price"', 'f:4:1: checks.pnl has basis = "gross" and an expression: write'),
+        ('basis = "expression"\nexpression = "fees"', "f:4:1: checks.pnl.expression has 'fees': write numbers"),
+    ],
+)
+def test_an_expression_and_its_basis_are_written_together(text: str, line: str) -> None:
+    (found,) = lines_of(f"[checks.pnl]\n{text}")
+    assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("change", "basis", "expression"),
+    [
+        ('basis = "gross"', Basis.GROSS, UNSET),
+        ('basis = "expression"\nexpression = "price"', Basis.EXPRESSION, "price"),
+        ("tolerance.absolute = 5", Basis.EXPRESSION, "price * quantity"),
+    ],
+)
+def test_an_override_inherits_the_basis_with_its_expression(change: str, basis: Basis, expression: object) -> None:
+    rules = parse_rules(
+        'name = "x"\n[checks.pnl]\nbasis = "expression"\nexpression = "price * quantity"\n'
+        f'[[override]]\nticker = "T"\n[override.checks.pnl]\n{change}'
+    )
+    ((rule,),) = [override.checks for override in rules.overrides or ()]
+    assert isinstance(rule, Pnl)
+    assert (rule.basis, rule.expression) == (basis, expression)

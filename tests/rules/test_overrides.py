@@ -281,7 +281,7 @@ def test_overrides_of_different_checks_are_not_ambiguous() -> None:
     [
         (
             "[[override]]\n[override.checks.price]\ntolerance.absolute = 1",
-            "f:2:1: an override names ticker, broker, account or effective_from: "
+            "f:2:1: an override names ticker, asset_class, broker, account or effective_from: "
             "for every trade write it under [checks]",
         ),
         (
@@ -295,7 +295,7 @@ def test_overrides_of_different_checks_are_not_ambiguous() -> None:
         (
             '[[override]]\nbrokr = "A"\nchecks.price.tolerance.absolute = 1',
             "f:3:1: override[0].brokr is not known: did you mean broker? "
-            "Known names: ticker, broker, account, effective_from, checks",
+            "Known names: ticker, asset_class, broker, account, effective_from, checks",
         ),
         (
             '[[override]]\nbroker = " A"\nchecks.price.tolerance.absolute = 1',

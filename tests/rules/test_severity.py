@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from traderecon.records import Reason, Severity, Stake
+from traderecon.records import Escalation, Reason, Severity, Stake
 from traderecon.rules.severity import LONGEST_HOURS, SeverityRow, Urgency, problem, urgency
 
 D = Decimal
@@ -57,12 +57,15 @@ def test_a_stake_that_is_unknown_fits_no_amount(row: SeverityRow, fits: bool) ->
         ((SeverityRow(LOW), SeverityRow(HIGH, open_hours=4), SeverityRow(CRITICAL, open_hours=4)), LOW, (4, CRITICAL)),
         ((SeverityRow(HIGH), SeverityRow(HIGH, open_hours=4), SeverityRow(LOW, open_hours=4)), HIGH, None),
         ((SeverityRow(LOW), SeverityRow(HIGH, PRICE, open_hours=4)), LOW, None),
+        ((SeverityRow(LOW), SeverityRow(HIGH, past_cut_off=True)), LOW, (None, HIGH)),
+        ((SeverityRow(HIGH, past_cut_off=True), SeverityRow(CRITICAL, past_cut_off=True)), MEDIUM, (None, CRITICAL)),
     ],
 )
 def test_the_first_row_that_fits_decides_and_the_earliest_that_is_more_urgent_follows(
-    table: tuple[SeverityRow, ...], severity: Severity, escalation: tuple[int, Severity] | None
+    table: tuple[SeverityRow, ...], severity: Severity, escalation: tuple[int | None, Severity] | None
 ) -> None:
-    assert urgency(table, (DRIFT,), Stake(D(50), "USD")) == Urgency(severity, escalation)
+    wanted = None if escalation is None else Escalation(*escalation)
+    assert urgency(table, (DRIFT,), Stake(D(50), "USD")) == Urgency(severity, wanted)
 
 
 def test_a_break_without_a_known_reason_is_critical() -> None:
@@ -96,6 +99,11 @@ NO_CURRENCY = "it has a stake without a currency: amounts of different currencie
             "no stake is at least 9 and below 8",
         ),
         (SeverityRow(LOW, open_hours=0), "open_hours is 0: write 1 or more"),
+        (SeverityRow(LOW, open_hours=1, past_cut_off=True), "it has open_hours and past_cut_off: write one of them"),
+        (
+            SeverityRow(LOW, past_cut_off=True),
+            "it has past_cut_off, and there is no cut-off: write cut_off under [calendar]",
+        ),
         (
             SeverityRow(LOW, open_hours=LONGEST_HOURS + 1),
             "open_hours is 87601: write 87600 or less, ten years",

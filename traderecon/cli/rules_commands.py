@@ -13,6 +13,7 @@ from traderecon.cli.console import counted, fail, printable, say
 from traderecon.cli.rules import effective_rules, effective_settings, read_file, rules_of_file
 from traderecon.cli.rules_trial import try_rules
 from traderecon.exit_codes import Exit
+from traderecon.records.business_time import Calendar
 from traderecon.records.digest import sha256 as digest
 from traderecon.records.numbers import EXACT, plain
 from traderecon.rules import Rules
@@ -102,6 +103,7 @@ def describe(shown: Rules, origin: str) -> dict[str, Any]:
         "source": origin,
         "grace_seconds": _seconds(shown.grace_ns),
         "source_graces": {it.source.value: _seconds(it.grace_ns) for it in shown.source_graces or ()},
+        "source_schedules": {it.source.value: _hours_of(it.calendar) for it in shown.source_schedules or ()},
         "pnl_required": shown.pnl_required,
         "group_by": shown.group_by or None,
         "match_key": [*(shown.match_key or ()), TRADE_ID],
@@ -126,6 +128,7 @@ def printable_text(description: dict[str, Any]) -> str:
         f"source  {description['source']}",
         f"grace   {description['grace_seconds']} s: how long a trade waits for its other side, {waits}",
         *(f"        {grace} s for {source}" for source, grace in description["source_graces"].items()),
+        *(f"speaks  {hours}: {source}" for source, hours in description["source_schedules"].items()),
         f"legs    that contradict each other: {description['conflicting_legs']}",
         *([f"groups  by {description['group_by']}: its records are added up"] if description["group_by"] else []),
         *([f"key     {', '.join(description['match_key'])}"] if len(description["match_key"]) > 1 else []),
@@ -150,12 +153,22 @@ def printable_text(description: dict[str, Any]) -> str:
 
 def _calendar_of(shown: Rules) -> str | None:
     """The business time in which breaks age, in words."""
-    if not (calendar := shown.calendar):
+    if not shown.calendar:
         return None
-    opens, closes = (f"{minutes // 60:02}:{minutes % 60:02}" for minutes in (calendar.opens, calendar.closes))
+    return f"{_hours_of(shown.calendar)}: breaks age in this time"
+
+
+def _hours_of(calendar: Calendar) -> str:
+    opens, closes = map(_time_of, (calendar.opens, calendar.closes))
     days = ", ".join(day for number, day in enumerate(Day, 1) if number in calendar.days)
     closed = f", closed on {len(calendar.holidays):,} holidays" if calendar.holidays else ""
-    return f"{opens} to {closes} in {calendar.zone}, {days}{closed}: breaks age in this time"
+    cut_off = calendar.cut_off
+    by = "" if cut_off is msgspec.UNSET else f", cut-off {_time_of(cut_off)}"
+    return f"{opens} to {closes} in {calendar.zone}, {days}{closed}{by}"
+
+
+def _time_of(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
 def _breaks_of(row: SeverityRow) -> str:
@@ -171,6 +184,8 @@ def _breaks_of(row: SeverityRow) -> str:
         words.append(f"in {row.currency}")
     if row.open_hours is not None:
         words.append(f"open {row.open_hours} h")
+    if row.past_cut_off:
+        words.append("open at the cut-off")
     return ", ".join(words)
 
 

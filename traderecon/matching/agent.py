@@ -73,7 +73,11 @@ def attach(stage: Stage, rules: Rules, retention_days: int, *, silence_limit_s: 
     table.help = "facts, deadlines, watermarks, last published results"
     app.tables.add(table)
     terms = SilenceTerms(
-        silence_limit_s * NS_PER_S, silence_floor_s * NS_PER_S, {source: rules.grace_for(source) for source in Source}
+        silence_limit_s * NS_PER_S,
+        silence_floor_s * NS_PER_S,
+        {source: rules.grace_for(source) for source in Source},
+        {it.source: it.calendar for it in rules.source_schedules or ()},
+        rules.calendar or None,
     )
     matching = _Matching(stage, table, rules, retention_days, terms)
     app.catch_up = matching.result_reader.read_back

@@ -72,9 +72,11 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
             yield Hint.PNL_BASIS_SUSPECT
         if _follows(rule, (confirmation, confirmation), pnl, sides):
             yield Hint.PNL_FITS_CONFIRMATION
-        legs = rule.legs(execution, confirmation)
         for basis, hint in _BASES.items():
-            if basis is not rule.basis and _follows(msgspec.structs.replace(rule, basis=basis), legs, pnl, sides):
+            meant = msgspec.structs.replace(rule, basis=basis)
+            if basis is not rule.basis and all(
+                _follows(meant, pair, pnl, sides) for pair in rule.legs(execution, confirmation)
+            ):
                 yield hint
 
 

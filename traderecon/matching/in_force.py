@@ -29,9 +29,10 @@ def rules_of(rules: Rules, execution: Execution, confirmation: Confirmation, con
         return InForce(rules, {})
     values: dict[str, str] = {}
     for field in SELECTORS:
-        ours, theirs = getattr(execution, field), getattr(confirmation, field)
+        ours, theirs = rules.selected_value(field, execution), rules.selected_value(field, confirmation)
         value = theirs if ours is None else ours
-        if value is not None and theirs in (value, None) and not _is_contested(field, contested):
+        sent = "ticker" if field == "asset_class" else field
+        if value is not None and theirs in (value, None) and not _is_contested(sent, contested):
             values[field] = value
     event_time_ns = execution.timestamp_ns
     if event_time_ns is None and not _is_contested("timestamp_ns", contested):

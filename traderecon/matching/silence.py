@@ -2,9 +2,11 @@
 
     activity of the sources, watermark, terms  ->  a SourceState for each
 
-A source is silent when it has paused for much longer than it usually does while its counterpart went on. Without a
-known rhythm, or if both have stopped, it is not: nothing says that it should speak. All times are the log's, so a
-replay decides the same. Source: docs/silence.md; DOMAIN.md, decisions (Silence).
+A source is silent when it has paused for much longer than it usually does while its counterpart went on, or for too
+long within its schedule. Without a schedule or a known rhythm, or if both have stopped, it is not: nothing says that it
+should speak. All times are the log's, so a replay decides the same.
+
+Source: docs/silence.md; DOMAIN.md, decisions (Silence).
 """
 
 from collections.abc import Mapping
@@ -14,6 +16,7 @@ from traderecon.matching.sides import Sides
 from traderecon.matching.verdict import waits_for
 from traderecon.records import Reason, Source, State, Verdict
 from traderecon.records.activity import Activity, source_name
+from traderecon.records.business_time import Calendar, business_s, next_cut_off, opened_s
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.words import Word
 
@@ -37,17 +40,37 @@ _MISSING = frozenset({Reason.MISSING_CONFIRMATION, Reason.MISSING_EXECUTION, Rea
 class SilenceTerms(NamedTuple):
     """``limit_ns``: a silence holds trades for at most this long; 0 holds none. No pause of ``floor_ns`` is too long.
 
-    ``graces_ns``: how long a trade waits for each source; again, when that speaks again.
+    ``graces_ns``: how long a trade waits for each source; again, when that speaks again. ``schedules``: when a source
+    should speak. ``calendar``: past its cut-off no silence holds a trade.
     """
 
     limit_ns: int
     floor_ns: int
     graces_ns: Mapping[Source, int]
+    schedules: Mapping[Source, Calendar] = {}
+    calendar: Calendar | None = None
 
     @property
     def longest_ns(self) -> int:
         """How long after its grace a trade is decided whatever its source does."""
         return self.limit_ns + max(self.graces_ns.values())
+
+    def schedule(self, name: str) -> Calendar | None:
+        """When a source should speak; None if that is not known."""
+        return self.schedules.get(_topic(name)) if self.schedules else None
+
+    def until_ns(self, since_ns: int) -> int:
+        """How long a silence or a catch-up since then holds trades: to the limit, but not past a cut-off."""
+        limit_ns = since_ns + self.limit_ns
+        cut_off_s = None if self.calendar is None else next_cut_off(self.calendar, since_ns // NS_PER_S)
+        return limit_ns if cut_off_s is None else min(limit_ns, cut_off_s * NS_PER_S)
+
+    def pause_ns(self, name: str, from_ns: int, to_ns: int) -> int:
+        """How long a source has paused between two times: where it has a schedule, within that, in whole seconds."""
+        schedule = self.schedule(name)
+        if schedule is None or to_ns <= from_ns:
+            return to_ns - from_ns
+        return business_s(schedule, from_ns // NS_PER_S, to_ns // NS_PER_S) * NS_PER_S
 
     def content(self) -> Mapping[str, int]:
         """What an audited change of rules says about them, in seconds."""
@@ -81,27 +104,27 @@ _HOLDING = frozenset({SourceState.SILENT, SourceState.CATCHING_UP})
 _SILENT = frozenset({SourceState.SILENT, SourceState.GIVEN_UP})
 
 
-def hear(activity: Activity | None, at_ns: int, watermark_ns: int, floor_ns: int) -> Activity:
+def hear(name: str, activity: Activity | None, at_ns: int, watermark_ns: int, terms: SilenceTerms) -> Activity:
     """The activity of a source after a leg received at ``at_ns``; an earlier or equal time changes nothing.
 
     A pause that is too long, be it before the rhythm is known, raises the bound to half of the longest usual one at
     most, or a few of them would hide the next silence; a slower rhythm is learnt all the same. A leg far ahead of the
     watermark is read from a backlog, in leaps that are no pauses.
 
-    >>> hear(Activity(spoke_ns=100, pause_ns=16, pauses=8), 110, 105, floor_ns=1)
+    >>> hear("executions", Activity(spoke_ns=100, pause_ns=16, pauses=8), 110, 105, SilenceTerms(900, 1, {}))
     Activity(spoke_ns=110, pause_ns=15, pauses=8, resumed_ns=0, late_ns=0)
-    >>> hear(Activity(spoke_ns=100, pause_ns=10, pauses=8), 1_100, 1_000, floor_ns=50)
+    >>> hear("executions", Activity(spoke_ns=100, pause_ns=10, pauses=8), 1_100, 1_000, SilenceTerms(900, 50, {}))
     Activity(spoke_ns=1100, pause_ns=25, pauses=8, resumed_ns=1100, late_ns=0)
     """
     if activity is None:
         return Activity(at_ns)
     if at_ns <= activity.spoke_ns:
         return activity
-    pause_ns, longest_ns = at_ns - activity.spoke_ns, _longest_ns(activity, floor_ns)
+    pause_ns, longest_ns = terms.pause_ns(name, activity.spoke_ns, at_ns), _longest_ns(activity, terms.floor_ns)
     resumed_ns = activity.resumed_ns
     if pause_ns > longest_ns:
         pause_ns = max(activity.pause_ns, longest_ns // 2)
-        if activity.pauses >= KNOWN_PAUSES:
+        if activity.pauses >= KNOWN_PAUSES or _is_scheduled(name, terms):
             resumed_ns = at_ns
     activity = activity._replace(spoke_ns=at_ns, resumed_ns=resumed_ns)
     if at_ns > watermark_ns + BACKLOG_NS:
@@ -128,9 +151,16 @@ def _longest_ns(activity: Activity, floor_ns: int) -> int:
     return max(floor_ns, TOO_LONG * activity.pause_ns)
 
 
-def silent_since_ns(name: str, activities: Mapping[str, Activity]) -> int:
-    """Since when a silent source should have spoken: its last leg, or when its counterpart began again after that."""
-    return max([activities[name].spoke_ns, *(other.resumed_ns for other in _counterparts(name, activities))])
+def silent_since_ns(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> int:
+    """Since when a silent source should have spoken.
+
+    Since its last leg; or since its counterpart began again, or its schedule, if that was later.
+    """
+    schedule = terms.schedule(name)
+    began_s = None if schedule is None else opened_s(schedule, now_ns // NS_PER_S)
+    began_ns = [] if began_s is None else [began_s * NS_PER_S]
+    resumed_ns = [other.resumed_ns for other in _counterparts(name, activities)]
+    return max([activities[name].spoke_ns, *resumed_ns, *began_ns])
 
 
 def states_of(activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> Mapping[str, SourceState]:
@@ -159,29 +189,48 @@ def names_of(source: Source, sides: Sides) -> tuple[str, ...]:
     return source_name(source), source_name(source, leg.broker)
 
 
-def counterpart_speaks(name: str, activities: Mapping[str, Activity], now_ns: int, floor_ns: int) -> bool:
-    """Whether a source's counterpart has spoken within its own usual pause: so the source should speak."""
-    others = _counterparts(name, activities)
-    return any(now_ns <= other.spoke_ns + (longest_pause_ns(other, floor_ns) or floor_ns) for other in others)
+def should_speak(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> bool:
+    """Whether a source has a schedule, or its counterpart has spoken within its own usual pause."""
+    others, floor_ns = _counterparts(name, activities), terms.floor_ns
+    return _is_scheduled(name, terms) or any(
+        now_ns <= other.spoke_ns + (longest_pause_ns(other, floor_ns) or floor_ns) for other in others
+    )
+
+
+def _topic(name: str) -> Source:
+    return Source(name.partition("/")[0])
+
+
+def _is_scheduled(name: str, terms: SilenceTerms) -> bool:
+    """Whether the schedule alone says that a source should speak; of a broker, its counterpart says so, too."""
+    return "/" not in name and terms.schedule(name) is not None
 
 
 def _counterparts(name: str, activities: Mapping[str, Activity]) -> list[Activity]:
-    topic, slash, broker = name.partition("/")
-    names = [f"{other}{slash}{broker}" for other in _COUNTERPARTS[Source(topic)]]
+    _, slash, broker = name.partition("/")
+    names = [f"{other}{slash}{broker}" for other in _COUNTERPARTS[_topic(name)]]
     return [activities[other] for other in names if other in activities]
 
 
 def _state_of(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> SourceState:
-    activity, others = activities[name], _counterparts(name, activities)
-    longest_ns = longest_pause_ns(activity, terms.floor_ns)
-    if longest_ns is not None:
-        latest_ns = max([other.spoke_ns for other in others], default=0)
-        if min(now_ns, latest_ns) > activity.spoke_ns + longest_ns:
-            limit_ns = silent_since_ns(name, activities) + terms.limit_ns
-            return SourceState.SILENT if now_ns < limit_ns else SourceState.GIVEN_UP
+    activity = activities[name]
+    if _has_stopped(name, activities, now_ns, terms):
+        until_ns = terms.until_ns(silent_since_ns(name, activities, now_ns, terms))
+        return SourceState.SILENT if now_ns < until_ns else SourceState.GIVEN_UP
     if activity.resumed_ns:
-        grace_ns = terms.graces_ns[Source(name.partition("/")[0])]
-        fresh_ns = max(activity.resumed_ns, activity.late_ns) + grace_ns
-        if now_ns < min(fresh_ns, activity.resumed_ns + terms.limit_ns):
+        fresh_ns = max(activity.resumed_ns, activity.late_ns) + terms.graces_ns[_topic(name)]
+        if now_ns < fresh_ns and now_ns < terms.until_ns(activity.resumed_ns):
             return SourceState.CATCHING_UP
     return SourceState.SPEAKING
+
+
+def _has_stopped(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> bool:
+    """Whether a source should have spoken for longer than is usual."""
+    activity, until_ns = activities[name], now_ns
+    longest_ns: int | None = _longest_ns(activity, terms.floor_ns)
+    if not _is_scheduled(name, terms):
+        latest_ns = max([other.spoke_ns for other in _counterparts(name, activities)], default=0)
+        longest_ns, until_ns = longest_pause_ns(activity, terms.floor_ns), min(now_ns, latest_ns)
+    if longest_ns is None or until_ns <= activity.spoke_ns + longest_ns:
+        return False
+    return terms.schedule(name) is None or terms.pause_ns(name, activity.spoke_ns, until_ns) > longest_ns

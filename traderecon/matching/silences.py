@@ -12,7 +12,7 @@ import msgspec
 from traderecon.matching.lifecycle import TradeStep, waiting_for
 from traderecon.matching.silence import SilenceTerms, SourceState, awaited, hear, names_of, restarted, states_of
 from traderecon.records import Hint, Leg
-from traderecon.records.activity import Activity
+from traderecon.records.activity import Activity, source_name
 from traderecon.records.journal import Progress
 from traderecon.tables import TableBatch, activities, deadlines, held
 
@@ -38,11 +38,15 @@ class Silences:
             if progress.epoch > row.epoch:
                 rows[row.name] = row._replace(epoch=progress.epoch, activity=restarted(row.activity, progress.at_ns))
                 activities.put(self._write_batch, rows[row.name])
+        for name in map(source_name, self._terms.schedules):
+            if name not in rows:  # it should speak from now on
+                rows[name] = activities.ActivityRow(name, progress.epoch, Activity(progress.at_ns))
+                activities.put(self._write_batch, rows[name])
         for name, at_ns in progress.spoken.items():
             before = rows.get(name)
             if (before is None and len(rows) >= activities.MAX_SOURCES) or (before and before.epoch > progress.epoch):
                 continue
-            heard = hear(before and before.activity, at_ns, watermark_ns, self._terms.floor_ns)
+            heard = hear(name, before and before.activity, at_ns, watermark_ns, self._terms)
             if before is None or heard != before.activity:
                 rows[name] = activities.ActivityRow(name, progress.epoch, heard)
                 activities.put(self._write_batch, rows[name])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from traderecon.matching.batch_output import BatchOutput
 from traderecon.matching.clocks import Clocks
 from traderecon.matching.lifecycle import WAITING_FOR, WaitingFor
-from traderecon.matching.silence import SilenceTerms, SourceState, counterpart_speaks, silent_since_ns
+from traderecon.matching.silence import SilenceTerms, SourceState, should_speak, silent_since_ns
 from traderecon.records import Hint
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.numbers import EXACT, ZERO
@@ -80,16 +80,16 @@ class StatusReport:
 
         A silence that nobody waits for matters to nobody: confirmations may go on after the last execution of a day.
         """
-        activities, now_ns, floor_ns = output.silences.activities, output.watermark_ns, self._terms.floor_ns
+        activities, now_ns = output.silences.activities, output.watermark_ns
         return {
-            name: silent_since_ns(name, activities)
+            name: silent_since_ns(name, activities, now_ns, self._terms)
             for name, state in output.silences.states.items()
             if state.silent
             and (
                 name in output.silences.holding
                 or (
                     (name in before or _is_waited_for(output.write_batch, name))
-                    and counterpart_speaks(name, activities, now_ns, floor_ns)
+                    and should_speak(name, activities, now_ns, self._terms)
                 )
             )
         }
@@ -135,7 +135,7 @@ class StatusReport:
                 name,
                 output.silences.states.get(name, SourceState.SPEAKING),
                 None if since_ns is None else iso(since_ns),
-                None if since_ns is None else iso(since_ns + self._terms.limit_ns),
+                None if since_ns is None else iso(self._terms.until_ns(since_ns)),
                 held_by.trades,
                 {currency: str(amount) for currency, amount in sorted(held_by.stakes.items())},
             )
@@ -177,7 +177,7 @@ class StatusReport:
     def _text(self, name: str, since_ns: int) -> str:
         count = sum(each[name].trades for each in self._held.values() if name in each)
         counted = f" ({count:,} in this worker)" if count else ""
-        until_ns = since_ns + self._terms.limit_ns
+        until_ns = self._terms.until_ns(since_ns)
         waiting = (
             f"Trades that wait for it are held{counted} until it has caught up, or until {iso(until_ns)}: then they "
             "are UNMATCHED."
@@ -185,9 +185,14 @@ class StatusReport:
             else f"Trades that wait for it are held no longer: since {iso(until_ns)} they are UNMATCHED."
         )
         return (
-            f"{name} has been silent since {iso(since_ns)}, although the other side has not. {waiting} Find out why it "
-            "does not send."
+            f"{name} has been silent since {iso(since_ns)}, although {_expects(name, self._terms)}. {waiting} Find out "
+            "why it does not send."
         )
+
+
+def _expects(name: str, terms: SilenceTerms) -> str:
+    """What says that the source should speak."""
+    return "the other side has not" if terms.schedule(name) is None else "its schedule says that it should speak"
 
 
 def _is_waited_for(write_batch: TableBatch, name: str) -> bool:

@@ -37,7 +37,8 @@ class UnknownZone(ValueError):
 class Calendar(msgspec.Struct, frozen=True):
     """When the desk is open: from ``opens`` to ``closes`` (minutes since midnight in ``zone``).
 
-    ``days``: of the week, Monday is 1. ``holidays``: ISO 8601 dates, sorted; closed all day.
+    ``days``: of the week, Monday is 1. ``holidays``: ISO 8601 dates, sorted; closed all day. ``cut_off``: the minute of
+    a business day by which its trades are to be reconciled; it may be before ``opens`` or after ``closes``.
     """
 
     zone: str
@@ -45,6 +46,7 @@ class Calendar(msgspec.Struct, frozen=True):
     closes: Annotated[int, msgspec.Meta(le=MINUTES_PER_DAY)]
     days: Annotated[tuple[DayOfWeek, ...], msgspec.Meta(min_length=1, max_length=7)] = (1, 2, 3, 4, 5)
     holidays: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_DATES)] = ()
+    cut_off: Annotated[int, msgspec.Meta(ge=0, le=MINUTES_PER_DAY)] | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         if self.closes - self.opens < SHORTEST_MINUTES:
@@ -101,18 +103,49 @@ def after_business_hours(calendar: Calendar, start_s: int, hours: int) -> int:
     return closes_s
 
 
+def next_cut_off(calendar: Calendar, after_s: int) -> int | None:
+    """The first cut-off after a time; at the latest one of the year 9998. None if the calendar has none.
+
+    >>> friday_s = 1_753_477_200  # 2025-07-25T21:00:00Z
+    >>> next_cut_off(Calendar("UTC", 480, 1_080, cut_off=1_260), friday_s) - friday_s == 3 * 24 * S_PER_HOUR
+    True
+    """
+    minute = calendar.cut_off
+    if minute is msgspec.UNSET:
+        return None
+    zone = _zone(calendar)
+    cut_offs = (_instant_s(day, minute, zone) for day in _business_days(calendar, after_s, zone))
+    return next((cut_off_s for cut_off_s in cut_offs if cut_off_s > after_s), _LAST_S)
+
+
+def opened_s(calendar: Calendar, at_s: int) -> int | None:
+    """When the desk last opened, at a time or before it; None if it was closed all the day and the day before."""
+    opens = [opens_s for opens_s, _ in takewhile(lambda window: window[0] <= at_s, _windows(calendar, at_s))]
+    return opens[-1] if opens else None
+
+
 def _windows(calendar: Calendar, start_s: int) -> Iterator[tuple[int, int]]:
     """The opening hours of each business day, from the day before a time on."""
-    try:
-        zone = ZoneInfo(calendar.zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise UnknownZone(f"{calendar.zone!r} is no time zone here") from None
+    zone = _zone(calendar)
+    for day in _business_days(calendar, start_s, zone):
+        yield _instant_s(day, calendar.opens, zone), _instant_s(day, calendar.closes, zone)
+
+
+def _business_days(calendar: Calendar, start_s: int, zone: ZoneInfo) -> Iterator[date]:
+    """The business days from the day before a time on."""
     closed = frozenset(calendar.holidays)
     day = _day_of(start_s, zone) - timedelta(days=1)
     while day < _LAST_DAY:
         if day.isoweekday() in calendar.days and day.isoformat() not in closed:
-            yield _instant_s(day, calendar.opens, zone), _instant_s(day, calendar.closes, zone)
+            yield day
         day += timedelta(days=1)
+
+
+def _zone(calendar: Calendar) -> ZoneInfo:
+    try:
+        return ZoneInfo(calendar.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UnknownZone(f"{calendar.zone!r} is no time zone here") from None
 
 
 def _day_of(instant_s: int, zone: ZoneInfo) -> date:

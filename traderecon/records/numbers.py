@@ -7,8 +7,8 @@ INTEGER_DIGITS = 18
 FRACTION_DIGITS = 18
 """An amount has at most 18 digits before the point and 18 after it."""
 
-EXACT = Context(prec=128, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
-"""Wide enough for price * quantity; a result that would have to be rounded raises instead.
+EXACT = Context(prec=256, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+"""Wide enough for a share of a product of six amounts; a result that would have to be rounded raises instead.
 
 Plain operators round to the ambient context (28 digits), so amounts are only computed through this one.
 """

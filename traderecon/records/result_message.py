@@ -73,12 +73,12 @@ class StakeMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class EscalationMessage(msgspec.Struct, frozen=True, gc=False):
-    """How many hours after it was opened the break becomes more urgent, and how urgent.
+    """How many hours after it was opened the break becomes more urgent, and how urgent; None: at the next cut-off.
 
-    ``calendar``: in business hours of this calendar.
+    ``calendar``: in business hours of this calendar, which has the cut-off.
     """
 
-    after_hours: Annotated[int, msgspec.Meta(ge=1)]
+    after_hours: Annotated[int, msgspec.Meta(ge=1)] | None
     severity: Severity
     calendar: Calendar | msgspec.UnsetType = msgspec.UNSET
 

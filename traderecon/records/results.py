@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -113,17 +114,23 @@ class Remedy(msgspec.Struct, frozen=True, gc=False):
     above: bool = False
 
 
+class Escalation(NamedTuple):
+    """When a break becomes more urgent, and how urgent: so many hours after it was opened; None: at the cut-off."""
+
+    after_hours: int | None
+    severity: Severity
+
+
 class Assessment(msgspec.Struct, frozen=True, gc=False):
     """What a break is about: the money at stake, how urgent it is by the rules, what would clear it.
 
-    ``escalation``: how many hours after it was opened the break becomes more urgent, and how urgent; ``calendar``: if
-    those are business hours, of what calendar.
+    ``calendar``: that of the hours or the cut-off of ``escalation``; None: every hour counts.
     """
 
     stake: Stake
     severity: Severity
     would_clear: tuple[Remedy, ...] = ()
-    escalation: tuple[int, Severity] | None = None
+    escalation: Escalation | None = None
     calendar: Calendar | None = None
 
     @property

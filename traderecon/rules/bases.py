@@ -3,17 +3,19 @@
     Basis.CASH_FLOW, price 190.5, quantity 100, BUY, commission 0.5   ->   -19050.5
     Basis.REALIZED without open_price                                 ->   "open_price is absent"
 
-Exact. ``expected`` needs only the operands of its basis. Source: DOMAIN.md 4.2.
+Each is an expression, and ``expected`` needs only the operands of that. Source: DOMAIN.md 4.2.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
 from traderecon.records.directions import direction
 from traderecon.records.numbers import EXACT
 from traderecon.records.words import Word
+from traderecon.rules.expressions import Expression
 
-_fma, _multiply, _subtract = EXACT.fma, EXACT.multiply, EXACT.subtract
+_fma = EXACT.fma
 
 
 class Basis(Word):
@@ -31,6 +33,19 @@ class Basis(Word):
     """What closing the position at ``open_price`` gained, less commission."""
     MARK_TO_MARKET = "mark_to_market"
     """What the position is worth at ``mark_price``, less what was paid for it and commission."""
+    EXPRESSION = "expression"
+    """What the rules file writes: see ``expressions``."""
+
+
+FORMULAS: Mapping[Basis, str] = {
+    Basis.NET_CONSIDERATION: "price * quantity - commission",
+    Basis.NET_CONSIDERATION_SIDED: "price * quantity - sign * commission",
+    Basis.CASH_FLOW: "sign * price * quantity - commission",
+    Basis.GROSS: "price * quantity",
+    Basis.REALIZED: "sign * (price - open_price) * quantity - commission",
+    Basis.MARK_TO_MARKET: "sign * (price - mark_price) * quantity - commission",
+}
+"""The expression of each basis but EXPRESSION."""
 
 
 class Operands(NamedTuple):
@@ -53,55 +68,31 @@ def net_consideration(price: Decimal, quantity: Decimal, commission: Decimal) ->
     return _fma(price, quantity, commission.copy_negate())
 
 
-def expected(basis: Basis, operands: Operands) -> Decimal | str:
+def expected(expression: Expression, operands: Operands) -> Decimal | str:
     """The amount, or which operand is absent.
 
-    >>> expected(Basis.CASH_FLOW, Operands(Decimal("190.5"), Decimal(100), "BUY", Decimal("0.5"), None, None))
+    >>> from traderecon.rules.expressions import parse
+    >>> operands = Operands(Decimal("190.5"), Decimal(100), "BUY", Decimal("0.5"), None, None)
+    >>> expected(parse(FORMULAS[Basis.CASH_FLOW]), operands)
     Decimal('-19050.5')
     """
-    price, quantity, side, commission, open_price, mark_price = operands
-    if price is None or quantity is None:
-        return "price or quantity is absent"
-    if basis is Basis.GROSS:
-        return _multiply(price, quantity)
-    if commission is None:
-        return "commission is absent"
-    if basis is Basis.NET_CONSIDERATION:
-        return net_consideration(price, quantity, commission)
-    sells = None if side is None else _SELLS.get(direction(side))
-    if sells is None:
-        return "side is absent" if side is None else f"side {side!a} is neither a purchase nor a sale"
-    if basis is Basis.NET_CONSIDERATION_SIDED or basis is Basis.CASH_FLOW:
-        if sells:
-            return net_consideration(price, quantity, commission)
-        cost = _fma(price, quantity, commission)
-        return cost.copy_negate() if basis is Basis.CASH_FLOW else cost
-    if basis is Basis.REALIZED:
-        if open_price is None:
-            return "open_price is absent"
-        gain = _subtract(price, open_price) if sells else _subtract(open_price, price)
-    else:
-        if mark_price is None:
-            return "mark_price is absent"
-        gain = _subtract(price, mark_price) if sells else _subtract(mark_price, price)
-    return net_consideration(gain, quantity, commission)
+    values: dict[str, Decimal] = {}
+    for name in expression.names:
+        field = field_of(name)
+        value = getattr(operands, field)
+        if value is None:
+            return f"{field} is absent"
+        if name == "sign":
+            value = _SIGNS.get(direction(value))
+            if value is None:
+                return f"side {operands.side!a} is neither a purchase nor a sale"
+        values[name] = value
+    return expression.evaluate(values)
 
 
-def operand_names(basis: Basis) -> tuple[str, ...]:
-    """What a basis needs beside price and quantity: fields of the snapshot, and the trade's side.
-
-    >>> operand_names(Basis.REALIZED)
-    ('commission', 'side', 'open_price')
-    """
-    return _OPERANDS[basis]
+def field_of(name: str) -> str:
+    """The field that an operand of an expression is read from."""
+    return "side" if name == "sign" else name
 
 
-_SELLS = {"BUY": False, "SELL": True}
-_OPERANDS: dict[Basis, tuple[str, ...]] = {
-    Basis.NET_CONSIDERATION: ("commission",),
-    Basis.NET_CONSIDERATION_SIDED: ("commission", "side"),
-    Basis.CASH_FLOW: ("commission", "side"),
-    Basis.GROSS: (),
-    Basis.REALIZED: ("commission", "side", "open_price"),
-    Basis.MARK_TO_MARKET: ("commission", "side", "mark_price"),
-}
+_SIGNS = {"BUY": Decimal(-1), "SELL": Decimal(1)}

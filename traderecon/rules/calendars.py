@@ -5,6 +5,7 @@
     opens = "08:00"
     closes = "18:00"
     days = ["mon", "tue", "wed", "thu", "fri"]
+    cut_off = "21:00"                       # by when the trades of a business day are to be reconciled
     market = "XNYS"                         # its holidays, by MIC
     holidays = [2025-12-24]                 # beside them
 
@@ -52,16 +53,18 @@ class CalendarTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     days: tuple[Day, ...] = _WORKDAYS
     market: str | None = None
     holidays: tuple[date, ...] = ()
+    cut_off: str | None = None
 
 
 def problems_of(table: CalendarTable) -> Iterator[tuple[str, str]]:
     """The names whose value is wrong, and what to write."""
     if (problem := zone_problem(table.zone)) is not None:
         yield "zone", problem
-    wrong = [name for name in ("opens", "closes") if not _TIME.fullmatch(getattr(table, name))]
+    times = ("opens", "closes", *(() if table.cut_off is None else ("cut_off",)))
+    wrong = [name for name in times if not _TIME.fullmatch(getattr(table, name))]
     for name in wrong:
         yield name, f'is {getattr(table, name)!r}: write a time as in "08:00", at most "24:00"'
-    if not wrong and _minutes(table.closes) - _minutes(table.opens) < SHORTEST_MINUTES:
+    if wrong in ([], ["cut_off"]) and _minutes(table.closes) - _minutes(table.opens) < SHORTEST_MINUTES:
         yield "closes", f"is {table.closes!r}: write a time of the same day, an hour after {table.opens} or later"
     if not table.days:
         yield "days", "is empty: write at least one day, as in mon"
@@ -78,7 +81,8 @@ def calendar_of(table: CalendarTable) -> Calendar:
 
         closed |= {day.isoformat() for day in financial_holidays(table.market, years=YEARS)}
     days = tuple(sorted({_ISO[day] for day in table.days}))
-    return Calendar(table.zone, _minutes(table.opens), _minutes(table.closes), days, tuple(sorted(closed)))
+    cut_off = msgspec.UNSET if table.cut_off is None else _minutes(table.cut_off)
+    return Calendar(table.zone, _minutes(table.opens), _minutes(table.closes), days, tuple(sorted(closed)), cut_off)
 
 
 def _minutes(text: str) -> int:

@@ -29,6 +29,10 @@
     [checks.account]
     must_be_present = true                  # a side that sends no account fails the check
 
+    [[asset_class]]                         # see ``rules.asset_classes``
+    name = "fx"
+    tickers = ["EUR/*", "GBP/USD"]
+
     [[override]]                            # see ``rules.overrides``
     broker = "BRKA"
     effective_from = 2025-07-26T12:00:00Z
@@ -71,7 +75,8 @@ _AMOUNTS = frozenset(
     }
 )
 """The names whose text is a number."""
-_ROWS: Mapping[str | int, dict[str, Any]] = {"severity": {"severity": "low"}, "override": {}}
+_UNNAMED = {"name": "unnamed", "tickers": ["unnamed"]}
+_ROWS: Mapping[str | int, dict[str, Any]] = {"severity": {"severity": "low"}, "override": {}, "asset_class": _UNNAMED}
 """A valid row of each array of tables."""
 _STAND_INS: Mapping[Path, str] = {
     ("name",): "unnamed",

@@ -3,7 +3,7 @@
 FileTable -> Reader.rules -> Rules         each wrong value is a Finding, and the reading goes on
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,13 +15,18 @@ from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.match_keys import KeyField
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
+from traderecon.rules.asset_classes import AssetClass
+from traderecon.rules.asset_classes import problems_of as problems_of_classes
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
-from traderecon.rules.calendars import CalendarTable, calendar_of, problems_of
+from traderecon.rules.bases import Basis
+from traderecon.rules.calendars import CalendarTable, calendar_of
+from traderecon.rules.calendars import problems_of as problems_of_calendar
 from traderecon.rules.drift import Timestamp
+from traderecon.rules.expressions import parse
 from traderecon.rules.overrides import SELECTORS, Override, TolerantRule, ambiguous
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.positions import Path
-from traderecon.rules.rules import FOUNDING, TRADE_ID, AttributeRule, Rule, Rules, SourceGrace
+from traderecon.rules.rules import FOUNDING, TRADE_ID, AttributeRule, Rule, Rules, SourceGrace, SourceSchedule
 from traderecon.rules.severity import problem
 from traderecon.rules.tables import (
     AmountTable,
@@ -42,8 +47,9 @@ _ATTRIBUTES = (*FOUNDING.attributes, Attribute(AttributeName.ORDER_ID))
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
 _INHERITING = frozenset({"timestamp", "pnl"})
 """The checks with more than a tolerance."""
-_DRIFT_SIZES = frozenset({"tolerance_ms", "profile"})
-"""Two ways to say one thing: who says one does not inherit the other."""
+_ONE_OF = (frozenset({"tolerance_ms", "profile"}), frozenset({"basis", "expression"}))
+"""What is said together, or in place of each other: who changes one does not inherit the other."""
+_EXPRESSION_NEEDS = 'write basis = "expression" with, for example, expression = "price * quantity - commission"'
 _EPOCH, _MICROSECOND, _NS_PER_US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), 1_000
 MAX_OVERRIDES = 500
 _SIZES = ("absolute", "ticks", "tick", "percent", "basis_points", "at_most", "below", "above")
@@ -56,17 +62,28 @@ def inherit(document: dict[str, Any]) -> None:
         for name, changes in row.get("checks", {}).items():
             inherited = document.get("checks", {}).get(name)
             if name in _INHERITING and isinstance(inherited, dict):
-                given = {**changes, **dict.fromkeys(_DRIFT_SIZES)} if not _DRIFT_SIZES.isdisjoint(changes) else changes
+                given = {*changes}.union(*[names for names in _ONE_OF if not names.isdisjoint(changes)])
                 row["checks"][name] = {
                     **{key: value for key, value in inherited.items() if key not in given},
                     **changes,
                 }
 
 
-class _GraceTable(msgspec.Struct, frozen=True):
+class _SourceTable(msgspec.Struct, frozen=True):
     """What the rules take from the table of a source."""
 
     grace_seconds: Decimal | None = None
+    schedule: CalendarTable | None = None
+
+
+def _source_tables(file: FileTable) -> Iterator[tuple[Source, _SourceTable, Path]]:
+    """The table of each source, with its path; ``sourcebook`` reads the rest of it, and reports a wrong type."""
+    for source in Source:
+        try:
+            table = msgspec.convert(file.sources.get(source.value), _SourceTable)
+        except msgspec.ValidationError:
+            continue
+        yield source, table, ("sources", source.value)
 
 
 class Reader:
@@ -89,10 +106,12 @@ class Reader:
             )
             self._refuse(("pnl_required",), text)
         grace_ns = self._grace_ns(file.grace_seconds, ("grace_seconds",))
-        calendar = self._calendar(file.calendar)
+        calendar = self._calendar(file.calendar, ("calendar",))
         for index, row in enumerate(file.severity):
-            if (found := problem(row, calendar or None)) is not None:
+            unknown = row.past_cut_off and file.calendar is not None and not calendar  # its errors are told
+            if not unknown and (found := problem(row, calendar or None)) is not None:
                 self._refuse(("severity", index), f"row {index + 1} of severity: {found}")
+        self._one_clock(file)
         return Rules(
             name=file.name.strip(),
             checks=(*checks, *[rule for rule in attributes if rule.must_be_present]),
@@ -101,12 +120,21 @@ class Reader:
             pnl_required=file.pnl_required,
             severity=file.severity,
             source_graces=self._source_graces(file) or msgspec.UNSET,
+            source_schedules=self._source_schedules(file) or msgspec.UNSET,
             overrides=self._overrides(file, [*checks, *attributes]) or msgspec.UNSET,
+            asset_classes=self._asset_classes(file) or msgspec.UNSET,
             last_wins=file.conflict_policy is ConflictPolicy.LAST_WINS,
             group_by=file.group_by or msgspec.UNSET,
             match_key=self._match_key(file),
             calendar=calendar,
         )
+
+    def _one_clock(self, file: FileTable) -> None:
+        """Refuse a table of severities in which breaks become more urgent by age and at the cut-off: which is first?"""
+        clocks = {row.past_cut_off: index for index, row in enumerate(file.severity) if row.applies_later}
+        if len(clocks) > 1:
+            text = "rows of severity have open_hours and past_cut_off: write one of them in all rows"
+            self._refuse(("severity", max(clocks.values())), text, ("severity", min(clocks.values())))
 
     def _match_key(self, file: FileTable) -> tuple[KeyField, ...] | msgspec.UnsetType:
         names = file.match_key
@@ -124,12 +152,12 @@ class Reader:
             self._refuse(path, "match_key and group_by are both set: a group has one id, so remove one of them")
         return tuple([known[name] for name in fields if name in known]) or msgspec.UNSET
 
-    def _calendar(self, table: CalendarTable | None) -> Calendar | msgspec.UnsetType:
+    def _calendar(self, table: CalendarTable | None, around: Path) -> Calendar | msgspec.UnsetType:
         if table is None:
             return msgspec.UNSET
-        found = [*problems_of(table)]
+        found = [*problems_of_calendar(table)]
         for name, text in found:
-            path = ("calendar", name)
+            path = (*around, name)
             self._refuse(path, f"{spoken(path)} {text}")
         return msgspec.UNSET if found else calendar_of(table)
 
@@ -140,18 +168,40 @@ class Reader:
         return grace_ns
 
     def _source_graces(self, file: FileTable) -> tuple[SourceGrace, ...]:
-        """The graces of single sources; ``sourcebook`` reads the rest of their tables, and reports a wrong type."""
-        graces = []
-        for source in Source:
-            table = file.sources.get(source.value)
-            try:
-                seconds = msgspec.convert(table, _GraceTable).grace_seconds
-            except msgspec.ValidationError:
-                continue
-            if seconds is not None:
-                path = ("sources", source.value, "grace_seconds")
-                graces.append(SourceGrace(source, self._grace_ns(seconds, path)))
-        return tuple(graces)
+        """The graces of single sources."""
+        return tuple(
+            [
+                SourceGrace(source, self._grace_ns(table.grace_seconds, (*path, "grace_seconds")))
+                for source, table, path in _source_tables(file)
+                if table.grace_seconds is not None
+            ]
+        )
+
+    def _source_schedules(self, file: FileTable) -> tuple[SourceSchedule, ...]:
+        """When single sources should speak."""
+        schedules = []
+        for source, table, around in _source_tables(file):
+            path = (*around, "schedule")
+            if table.schedule is not None and table.schedule.cut_off is not None:
+                text = f"{spoken(path)} has a cut_off, and only the desk has one: write it under [calendar]"
+                self._refuse((*path, "cut_off"), text)
+            if calendar := self._calendar(table.schedule, path):
+                schedules.append(SourceSchedule(source, calendar))
+        return tuple(schedules)
+
+    def _asset_classes(self, file: FileTable) -> tuple[AssetClass, ...]:
+        """The classes of the file; an override may ask for each of them, and for no other."""
+        wrong = False
+        for index, text, other in problems_of_classes(file.asset_class):
+            self._refuse(("asset_class", index), text, () if other is None else ("asset_class", other))
+            wrong = True
+        names = [it.name for it in file.asset_class]
+        for index, override in enumerate(file.override):
+            if override.asset_class is not None and override.asset_class not in names and not wrong:
+                path: Path = ("override", index, "asset_class")
+                text = f"{spoken(path)} is {override.asset_class!r}: add [[asset_class]] with this name and its tickers"
+                self._refuse(path, text)
+        return file.asset_class
 
     def _overrides(self, file: FileTable, every: Sequence[Rule]) -> tuple[Override, ...]:
         """The overrides of these rules, in the order of the file."""
@@ -189,6 +239,7 @@ class Reader:
         override = Override(
             checks=tuple(checks),
             ticker=table.ticker,
+            asset_class=table.asset_class,
             broker=table.broker,
             account=table.account,
             effective_from_ns=self._instant_ns(table.effective_from, (*path, "effective_from")),
@@ -241,10 +292,25 @@ class Reader:
                 incomplete=table.incomplete,
                 commission_sign=table.commission_sign,
                 multiplier_field=table.multiplier_field,
+                expression=self._expression(table, path),
             )
         if isinstance(table, TimestampTable):
             return self._timestamp(table, path)
         return msgspec.structs.replace(rule, tolerance=self._tolerance(table.tolerance, path))
+
+    def _expression(self, table: PnlTable, path: Path) -> str | msgspec.UnsetType:
+        """The expression, which basis = "expression" needs and no other basis has."""
+        text, path = table.expression, (*path, "expression")
+        if (text is not None) is not (table.basis is Basis.EXPRESSION):
+            given = "an expression" if text is not None else "no expression"
+            self._refuse(path, f'{spoken(path[:-1])} has basis = "{table.basis}" and {given}: {_EXPRESSION_NEEDS}')
+        if text is None:
+            return msgspec.UNSET
+        try:
+            parse(text)
+        except ValueError as error:
+            self._refuse(path, f"{spoken(path)} {error}")
+        return text
 
     def _timestamp(self, table: TimestampTable, path: Path) -> Timestamp:
         if table.profile is not None:

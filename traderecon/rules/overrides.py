@@ -1,9 +1,10 @@
-"""Overrides: tolerances for some trades only, by ticker, broker or account, or from a moment on.
+"""Overrides: tolerances for some trades only, by ticker, asset class, broker or account, or from a moment on.
 
     (Override, ...)  ->  Selection  ->  the override of each check for one trade: the most specific that is in effect
 
-A ticker is more specific than a broker, a broker than an account; of sets with the same first field the longer one
-wins. Of overrides with the same selectors, the one that took effect last before the trade's own time applies.
+A ticker is more specific than an asset class, that than a broker, and that than an account; of sets with the same
+first field the longer one wins. Of overrides with the same selectors, the one that took effect last before the trade's
+own time applies.
 Source: DOMAIN.md, B22, B23, F31.
 """
 
@@ -20,8 +21,8 @@ from traderecon.rules.terms import Price, Quantity
 TolerantRule = Quantity | Price | Timestamp | Pnl | Commission
 """The rules with a tolerance."""
 
-SELECTORS = ("ticker", "broker", "account")
-"""The fields that select, the most specific first."""
+SELECTORS = ("ticker", "asset_class", "broker", "account")
+"""What selects, the most specific first: fields of a leg, and the class of its ticker."""
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,6 +33,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     checks: tuple[TolerantRule, ...]
     ticker: str | None = None
+    asset_class: str | None = None
     broker: str | None = None
     account: str | None = None
     effective_from_ns: int | None = None
@@ -58,7 +60,9 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         >>> Override(checks=(), ticker="BRK.B", effective_from_ns=1_753_531_200_000_000_000).describe()
         'ticker BRK.B, from 2025-07-26T12:00:00Z'
         """
-        words = [f"{field} {value}" for field, value in zip(self.fields, self.values, strict=True)] or ["every trade"]
+        words = [
+            f"{field.replace('_', ' ')} {value}" for field, value in zip(self.fields, self.values, strict=True)
+        ] or ["every trade"]
         if self.effective_from_ns is not None:
             words.append(f"from {iso(self.effective_from_ns)}")
         return ", ".join(words)

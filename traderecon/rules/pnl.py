@@ -4,9 +4,10 @@ By default the founding formula, computed from the execution: price * quantity -
 snapshot alone never opens a break, and a missing operand proves nothing unless the rules say so. Source: DOMAIN.md 4.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 
@@ -15,12 +16,14 @@ from traderecon.records.currencies import currency_code
 from traderecon.records.numbers import EXACT
 from traderecon.records.words import Word
 from traderecon.rules.amounts import compare
-from traderecon.rules.bases import Basis, Operands, expected, net_consideration, operand_names
+from traderecon.rules.bases import FORMULAS, Basis, Operands, expected, field_of, net_consideration
+from traderecon.rules.expressions import Expression, parse
 from traderecon.rules.tolerance import Tolerance
 
 Fields = frozenset[tuple[Source, str]]
 """Fields of legs with their source."""
 Side = Execution | Confirmation
+T = TypeVar("T")
 
 
 class OperandSource(Word):
@@ -28,6 +31,8 @@ class OperandSource(Word):
 
     EXECUTION = "execution"
     CONFIRMATION = "confirmation"
+    BOTH = "both"
+    """Once with each side's: the snapshot must follow from both of them."""
 
 
 class Incomplete(Word):
@@ -50,15 +55,14 @@ class Multiplier(Word):
     CONTRACT_MULTIPLIER = "contract_multiplier"
 
 
-_SOURCES = {
-    OperandSource.EXECUTION: Source.EXECUTIONS,
-    OperandSource.CONFIRMATION: Source.CONFIRMATIONS,
-}
 _NET = Basis.NET_CONSIDERATION
+_OF_TRADE = frozenset({"price", "quantity", "side"})
+"""The operands that are no fields of the snapshot."""
+_WORSE = {Outcome.PASS: 0, Outcome.WITHIN_TOLERANCE: 1, Outcome.NOT_CHECKED: 2, Outcome.FAIL: 3}
 
 
 class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
-    """pnl_impact against what its basis expects of the trade."""
+    """pnl_impact against what its basis expects of the trade; ``expression`` is set where that is the basis."""
 
     tolerance: Tolerance
     basis: Basis = Basis.NET_CONSIDERATION
@@ -67,20 +71,30 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
     incomplete: Incomplete = Incomplete.NOT_CHECKED
     commission_sign: CommissionSign = CommissionSign.COST_POSITIVE
     multiplier_field: Multiplier | None = None
+    expression: str | msgspec.UnsetType = msgspec.UNSET
     name: ClassVar[str] = "pnl"
     reason: ClassVar[Reason] = Reason.PNL_INCONSISTENT
 
     @property
     def operands(self) -> Fields:
         """The fields that the check may read."""
-        return self._fields(_SOURCES[self.price_source], _SOURCES[self.quantity_source])
+        pairs = self._pairs(Source.EXECUTIONS, Source.CONFIRMATIONS)
+        return frozenset[tuple[Source, str]]().union(*[self._fields(*pair) for pair in pairs])
 
-    def legs(self, execution: Execution, confirmation: Confirmation) -> tuple[Side, Side]:
-        """The leg whose price the check computes with, and the one whose quantity."""
-        return (
-            execution if self.price_source is OperandSource.EXECUTION else confirmation,
-            execution if self.quantity_source is OperandSource.EXECUTION else confirmation,
-        )
+    @cached_property
+    def formula(self) -> Expression:
+        """The expression of the basis."""
+        return parse(self.expression if self.expression and self.basis is Basis.EXPRESSION else FORMULAS[self.basis])
+
+    def legs(self, execution: Execution, confirmation: Confirmation) -> Sequence[tuple[Side, Side]]:
+        """The leg whose price the check computes with, and the one whose quantity; two pairs where a source is both."""
+        return self._pairs(execution, confirmation)
+
+    def _pairs(self, ours: T, theirs: T) -> Sequence[tuple[T, T]]:
+        chosen = {OperandSource.EXECUTION: ours, OperandSource.CONFIRMATION: theirs}
+        sources = (self.price_source, self.quantity_source)
+        each = (ours, theirs) if OperandSource.BOTH in sources else (ours,)
+        return [(chosen.get(sources[0], side), chosen.get(sources[1], side)) for side in each]
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the snapshot with the sides that the rule names."""
@@ -95,7 +109,12 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
         ):
             amount = net_consideration(price, quantity, commission)
             return compare(self.name, self.reason, amount, impact, self.tolerance, note=_NET.value)
-        return self.judge(*self.legs(execution, confirmation), pnl)
+        checks = [self.judge(*pair, pnl) for pair in self.legs(execution, confirmation)]
+        if checks[0] == checks[-1]:
+            return checks[0]
+        worse = max(checks, key=lambda check: (_WORSE[check.outcome], check.difference or 0))
+        side = OperandSource.EXECUTION if worse is checks[0] else OperandSource.CONFIRMATION
+        return msgspec.structs.replace(worse, note=f"{worse.note}; by the {side}")
 
     @cached_property
     def _is_founding(self) -> bool:
@@ -124,8 +143,8 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
             return self._incomplete("pnl_impact")
         if pnl.currency is not None and currencies_differ(price_leg, pnl):
             return self._not_checked(f"{pnl.currency} against {price_leg.currency}, no rate")
-        for name in operand_names(self.basis):
-            if name != "side" and getattr(pnl, name) is None:
+        for name in self._snapshot_operands:
+            if getattr(pnl, name) is None:
                 return self._incomplete(name)
         found = self.expected(price_leg, quantity_leg, pnl)
         if isinstance(found, str):
@@ -135,7 +154,7 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
     def expected(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot, side: str | None = None) -> Decimal | str:
         """What the basis expects of ``pnl_impact``, or which operand is absent. ``side``: in place of the leg's."""
         quantity = quantity_leg.quantity
-        if self.multiplier_field is not None:
+        if self.multiplier_field is not None and "quantity" in self.formula.names:
             if quantity_leg.contract_multiplier is None:
                 return f"{self.multiplier_field} is absent"
             if quantity is not None:
@@ -144,7 +163,7 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
         if commission is not None and self.commission_sign is CommissionSign.CASH_FLOW:
             commission = commission.copy_negate()
         return expected(
-            self.basis,
+            self.formula,
             Operands(price_leg.price, quantity, side or price_leg.side, commission, pnl.open_price, pnl.mark_price),
         )
 
@@ -152,7 +171,7 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
         """Whether the snapshot follows from the legs; where no side was sent, from a purchase or from a sale."""
         if pnl.pnl_impact is None or currencies_differ(price_leg, pnl):
             return False
-        one_way = price_leg.side is not None or "side" not in operand_names(self.basis)
+        one_way = price_leg.side is not None or "sign" not in self.formula.names
         for side in (None,) if one_way else ("BUY", "SELL"):
             amount = self.expected(price_leg, quantity_leg, pnl, side)
             if not isinstance(amount, str):
@@ -161,15 +180,19 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
                     return True
         return False
 
+    @cached_property
+    def _snapshot_operands(self) -> tuple[str, ...]:
+        """The fields of the snapshot that the formula reads."""
+        return tuple([name for name in map(field_of, self.formula.names) if name not in _OF_TRADE])
+
     def _fields(self, price_source: Source, quantity_source: Source) -> Fields:
-        names = operand_names(self.basis)
-        price_fields = ("price", "currency", *(name for name in names if name == "side"))
-        quantity_fields = ("quantity", *(() if self.multiplier_field is None else (self.multiplier_field.value,)))
+        names = {field_of(name) for name in self.formula.names}
+        quantity_fields = {"quantity", *(() if self.multiplier_field is None else (self.multiplier_field.value,))}
         return frozenset(
             {
-                *((price_source, field) for field in price_fields),
-                *((quantity_source, field) for field in quantity_fields),
-                *((Source.PNL, field) for field in ("pnl_impact", "currency", *names) if field != "side"),
+                *((price_source, field) for field in ("currency", *(names & {"price", "side"}))),
+                *((quantity_source, field) for field in quantity_fields if "quantity" in names),
+                *((Source.PNL, field) for field in ("pnl_impact", "currency", *self._snapshot_operands)),
             }
         )
 

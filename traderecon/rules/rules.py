@@ -8,11 +8,12 @@ from typing import Any, Self
 
 import msgspec
 
-from traderecon.records import RulesStamp, Source
+from traderecon.records import Confirmation, Execution, RulesStamp, Source
 from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.match_keys import KeyField
 from traderecon.records.words import Word
+from traderecon.rules.asset_classes import AssetClass, AssetClasses
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
 from traderecon.rules.overrides import Override, Selection
@@ -53,20 +54,29 @@ class SourceGrace(msgspec.Struct, frozen=True):
     grace_ns: int
 
 
+class SourceSchedule(msgspec.Struct, frozen=True):
+    """When a source should speak: ``matching.silence``."""
+
+    source: Source
+    calendar: Calendar
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A named set of checks, run in this order; the grace; whether a trade waits for its pnl snapshot; severities.
 
     ``last_wins``: of legs of one version that contradict each other the last counts, in place of a DUPLICATE_CONFLICT.
 
     ``overrides``: other tolerances for some trades, or from a moment on; ``source_graces``: another grace for a source;
-    unset if there are none.
+    ``source_schedules``: when a source should speak; unset if there are none.
+
+    ``asset_classes``: the classes of tickers that overrides may be for; unset if there are none.
 
     ``group_by``: legs lie under the value of this field and are compared as its sum; unset: each trade by itself.
 
     ``match_key``: the fields that make trades of one trade_id different ones (``records.match_keys``), as in the file
     but for the trade_id; unset: a trade_id names one trade.
 
-    ``calendar``: the time in which breaks age; unset: all of it.
+    ``calendar``: the time in which breaks age, and the cut-off; unset: all of the time, and none.
 
     ``checks`` run on every pair. ``attributes`` run where a side sent the field; one that ``must_be_present`` is among
     the ``checks``.
@@ -80,7 +90,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     severity: tuple[SeverityRow, ...] = ()
     last_wins: bool = False
     overrides: tuple[Override, ...] | msgspec.UnsetType = msgspec.UNSET
+    asset_classes: tuple[AssetClass, ...] | msgspec.UnsetType = msgspec.UNSET
     source_graces: tuple[SourceGrace, ...] | msgspec.UnsetType = msgspec.UNSET
+    source_schedules: tuple[SourceSchedule, ...] | msgspec.UnsetType = msgspec.UNSET
     group_by: GroupField | msgspec.UnsetType = msgspec.UNSET
     match_key: tuple[KeyField, ...] | msgspec.UnsetType = msgspec.UNSET
     calendar: Calendar | msgspec.UnsetType = msgspec.UNSET
@@ -106,6 +118,17 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def selection(self) -> Selection:
         """The overrides, ready to be found."""
         return Selection(self.overrides or ())
+
+    def selected_value(self, field: str, leg: Execution | Confirmation) -> str | None:
+        """The value of a selector of overrides in a leg: None if it was not sent, blank for a ticker in no class."""
+        if field == "asset_class":
+            return None if leg.ticker is None else self._classes.of(leg.ticker)
+        value: str | None = getattr(leg, field)
+        return value
+
+    @cached_property
+    def _classes(self) -> AssetClasses:
+        return AssetClasses(self.asset_classes or ())
 
     def overridden(self, found: Mapping[str, Override]) -> Self:
         """The rules of one trade: each check as its override has it, and no overrides."""

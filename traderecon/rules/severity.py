@@ -7,7 +7,7 @@
     severity = "low"
 
     [[severity]]
-    open_hours = 24                         # from then on, if that is more urgent
+    open_hours = 24                         # from then on, if that is more urgent; or past_cut_off = true
     severity = "critical"
 
 Without a fitting row the most urgent of the reasons decides. Source: DOMAIN.md, decisions (Stake and severity).
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from traderecon.records import Reason, Severity, Stake
+from traderecon.records import Escalation, Reason, Severity, Stake
 from traderecon.records.business_time import Calendar
 from traderecon.records.codes import GIVEN, worst_severity
 from traderecon.records.currencies import currency_code
@@ -39,6 +39,12 @@ class SeverityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stake_below: Decimal | None = None
     currency: str | None = None
     open_hours: int | None = None
+    past_cut_off: bool = False
+
+    @property
+    def applies_later(self) -> bool:
+        """Whether the row is about breaks that are still open after a time."""
+        return self.open_hours is not None or self.past_cut_off
 
     def fits(self, reasons: Sequence[Reason], stake: Stake) -> bool:
         """Whether the row is about a break with these reasons and this stake, at any age."""
@@ -57,14 +63,14 @@ class SeverityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Urgency(NamedTuple):
-    """How urgent a break is when it is opened, and after how many hours it becomes how much more urgent."""
+    """How urgent a break is when it is opened, and when it becomes how much more urgent."""
 
     severity: Severity
-    escalation: tuple[int, Severity] | None
+    escalation: Escalation | None
 
 
 def urgency(table: Sequence[SeverityRow], reasons: tuple[Reason, ...], stake: Stake) -> Urgency:
-    """By the first row that fits; of those with an age the earliest that is more urgent.
+    """By the first row that fits; of those that apply later the earliest that is more urgent.
 
     >>> urgency((), (Reason.PRICE_MISMATCH, Reason.TIMESTAMP_DRIFT), Stake(Decimal(7)))
     Urgency(severity=<Severity.HIGH: 'high'>, escalation=None)
@@ -73,13 +79,13 @@ def urgency(table: Sequence[SeverityRow], reasons: tuple[Reason, ...], stake: St
     if not table:
         return Urgency(severity, None)
     fitting = [row for row in table if row.fits(reasons, stake)]
-    severity = next((row.severity for row in fitting if row.open_hours is None), severity)
+    severity = next((row.severity for row in fitting if not row.applies_later), severity)
     later = [
-        (row.open_hours, row.severity)
+        Escalation(row.open_hours, row.severity)
         for row in fitting
-        if row.open_hours is not None and row.severity.rank < severity.rank
+        if row.applies_later and row.severity.rank < severity.rank
     ]
-    return Urgency(severity, min(later, key=lambda step: (step[0], step[1].rank), default=None))
+    return Urgency(severity, min(later, key=lambda step: (step.after_hours or 0, step.severity.rank), default=None))
 
 
 def problem(row: SeverityRow, calendar: Calendar | None = None) -> str | None:
@@ -95,6 +101,10 @@ def problem(row: SeverityRow, calendar: Calendar | None = None) -> str | None:
         return f"no break has the reason {row.reason}"
     if row.stake_at_least is not None and row.stake_below is not None and row.stake_at_least >= row.stake_below:
         return f"no stake is at least {row.stake_at_least} and below {row.stake_below}"
+    if row.past_cut_off and row.open_hours is not None:
+        return "it has open_hours and past_cut_off: write one of them"
+    if row.past_cut_off and (calendar is None or not isinstance(calendar.cut_off, int)):
+        return "it has past_cut_off, and there is no cut-off: write cut_off under [calendar]"
     if row.open_hours is not None and row.open_hours < 1:
         return f"open_hours is {row.open_hours}: write 1 or more"
     if row.open_hours is not None and calendar is not None and row.open_hours > (most := calendar.hours_of_a_year):

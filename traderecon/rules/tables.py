@@ -11,6 +11,7 @@ import msgspec
 
 from traderecon.records.numbers import ZERO
 from traderecon.records.words import Word
+from traderecon.rules.asset_classes import AssetClass
 from traderecon.rules.bases import Basis
 from traderecon.rules.calendars import CalendarTable
 from traderecon.rules.drift import DriftProfile, Precision
@@ -55,6 +56,7 @@ class PnlTable(Table, frozen=True):
     incomplete: Incomplete = Incomplete.NOT_CHECKED
     commission_sign: CommissionSign = CommissionSign.COST_POSITIVE
     multiplier_field: Multiplier | None = None
+    expression: str | None = None
 
 
 class TimestampTable(Table, frozen=True):
@@ -120,6 +122,7 @@ class OverrideTable(Table, frozen=True):
     """The trades that an override is for, and its checks."""
 
     ticker: str | None = None
+    asset_class: str | None = None
     broker: str | None = None
     account: str | None = None
     effective_from: datetime | None = None
@@ -139,4 +142,5 @@ class FileTable(Table, frozen=True):
     severity: tuple[SeverityRow, ...] = ()
     conflict_policy: ConflictPolicy = ConflictPolicy.FLAG
     sources: dict[str, Any] = {}  # how sources write their records: read by ``sourcebook``, no part of the rules
+    asset_class: tuple[AssetClass, ...] = ()
     override: tuple[OverrideTable, ...] = ()

@@ -10,7 +10,7 @@ from traderecon.batch.report.breaks import BreakLayout, columns, lay_out
 from traderecon.batch.report.charts import DAY, histogram, lengths
 from traderecon.batch.report.heading import Heading
 from traderecon.batch.report.headline import call, headline
-from traderecon.batch.report.terms import BASES, disabled_checks, terms
+from traderecon.batch.report.terms import basis_in_words, disabled_checks, terms
 from traderecon.batch.summary import BREAKS_SHOWN, NS_PER_MINUTE, Break, Summary
 from traderecon.present import labels as words
 from traderecon.present.figures import Name, amount, count, ranked, share
@@ -50,7 +50,7 @@ def render(summary: Summary, heading: Heading, rules: Rules) -> str:
         terms=terms(rules),
         disabled_checks=disabled_checks(rules),
         pnl_rule=(pnl_rule := next((rule for rule in rules.checks if isinstance(rule, Pnl)), None)),
-        pnl_basis=BASES[pnl_rule.basis] if pnl_rule is not None else "",
+        pnl_basis=basis_in_words(pnl_rule) if pnl_rule is not None else "",
         tolerated=sum(summary.checks[rule.name, Outcome.WITHIN_TOLERANCE] for rule in rules.checks),
         hints=ranked(summary.hints),
         rejected=ranked(summary.rejected),

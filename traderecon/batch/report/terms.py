@@ -39,7 +39,7 @@ _BASES = {
 }
 
 
-BASES = {
+_PNL_BASES = {
     Basis.NET_CONSIDERATION: "net money, price * quantity - commission",
     Basis.NET_CONSIDERATION_SIDED: "a seller's proceeds less commission, or a buyer's cost with it",
     Basis.CASH_FLOW: "the cash that came in (a sale) or went out (a purchase, negative), commission included",
@@ -47,7 +47,11 @@ BASES = {
     Basis.REALIZED: "what closing the position at open_price gained, less commission",
     Basis.MARK_TO_MARKET: "what the position gained at mark_price, less commission",
 }
-"""What each basis of the pnl check expects, in words."""
+
+
+def basis_in_words(rule: Pnl) -> str:
+    """What the pnl check expects, in words; the expression where the rules have one."""
+    return rule.expression or _PNL_BASES[rule.basis]
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -89,7 +93,7 @@ def _requirement(rule: Rule) -> str:
         case Timestamp():
             return "Both sides have the same time. A time without a fraction is any moment of its second."
         case Pnl():
-            return f"pnl_impact is {BASES[rule.basis]}: see “The pnl check”."
+            return f"pnl_impact is {basis_in_words(rule)}: see “The pnl check”."
         case Attribute(attribute=AttributeName.SIDE):
             return f"Both sides bought, or both sold; {_presence(rule)}."
         case Attribute():
