@@ -127,6 +127,9 @@ def _break(trade_id: str, judgement: Judgement, last_published: LastPublished | 
 
 def _effective(facts: Sequence[Fact], sides: Sides) -> tuple[bool, ...]:
     """For each fact, whether the effective leg of its source is made of it."""
+    legs = (sides.execution, sides.confirmation, sides.pnl)
+    if not sides.rivals and len(facts) == len(legs) - legs.count(None):  # nearly every trade
+        return (True,) * len(facts)
     effective: Collection[Leg] = [leg for source in Source for leg in sides.effective(source)]
     if len(effective) == len(facts):
         return (True,) * len(facts)

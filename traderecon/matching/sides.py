@@ -137,8 +137,8 @@ def sides_of(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
         first_ns,
         paired_ns,
         (execution is None or confirmation is None) and (only is None or only.kind is _CANCEL),
-        (execution is not None and _gap([execution]))
-        or (confirmation is not None and _gap([confirmation]))
+        (execution is not None and 1 < execution.version < ALL_VERSIONS)
+        or (confirmation is not None and 1 < confirmation.version < ALL_VERSIONS)
         or (pnl is not None and pnl.version > 1),
         (),
         event_time_ns,

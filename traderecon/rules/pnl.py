@@ -98,9 +98,10 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
 
     def check(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot | None) -> Check:
         """Compare the snapshot with the sides that the rule names."""
+        if pnl is None:
+            return self._no_snapshot
         if (  # the founding formula with every operand, which nearly every check is
             self._is_founding
-            and pnl is not None
             and pnl.currency is None
             and (impact := pnl.pnl_impact) is not None
             and (commission := pnl.commission) is not None
@@ -117,6 +118,10 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
         return msgspec.structs.replace(worse, note=f"{worse.note}; by the {side}")
 
     @cached_property
+    def _no_snapshot(self) -> Check:
+        return self._not_checked("no pnl snapshot")
+
+    @cached_property
     def _is_founding(self) -> bool:
         """Whether only the tolerance may differ from the founding rule."""
         return self == Pnl(tolerance=self.tolerance)
@@ -131,14 +136,12 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
             fields -= {(price_leg.source, "currency"), (Source.PNL, "currency")}
         return contested & fields
 
-    def judge(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot | None) -> Check:
+    def judge(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot) -> Check:
         """Compare a snapshot with the price of one leg and the quantity of one, which may be the same.
 
-        Without a snapshot, across currencies, or without an operand nothing is proven; an operand that the snapshot
+        Across currencies, or without an operand, nothing is proven; an operand that the snapshot
         lacks is a FAIL where ``incomplete`` is a break.
         """
-        if pnl is None:
-            return self._not_checked("no pnl snapshot")
         if pnl.pnl_impact is None:
             return self._incomplete("pnl_impact")
         if pnl.currency is not None and currencies_differ(price_leg, pnl):
