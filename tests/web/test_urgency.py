@@ -126,6 +126,20 @@ def test_a_break_becomes_more_urgent_when_it_has_been_open_long_enough(url: str)
     queries.close()
 
 
+def test_the_desk_sees_when_a_break_becomes_more_urgent(url: str, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE breaks SET escalates_at = '2999-07-26T21:00:00Z' WHERE trade_id != 'LESS'")
+        database.execute("UPDATE breaks SET escalates_at = '2020-01-01T00:00:00Z' WHERE trade_id = 'LESS'")
+    with served(tmp_path, url) as desk:
+        (cents,) = [row for row in json.loads(desk.text("/breaks.json"))["rows"] if row["trade_id"] == "CENTS"]
+        assert (cents["escalates_at"], cents["escalates_to"]) == ("2999-07-26T21:00:00Z", "critical")
+        assert "escalates_at" in next(csv.reader(io.StringIO(desk.text("/breaks.csv"))))
+        for path, times in (("/breaks?trade_id=CENTS", 1), ("/trades/CENTS", 1), ("/breaks?trade_id=LESS", 0)):
+            text = desk.text(path)
+            assert text.count("critical at 2999-07-26 21:00") == times, path
+            assert "critical at 2020" not in text
+
+
 def test_every_list_and_download_has_the_severity_of_the_break_by_now(url: str, tmp_path: Path) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
         database.execute("UPDATE breaks SET escalates_at = '2020-01-01T00:00:00Z' WHERE trade_id = 'CENTS'")
