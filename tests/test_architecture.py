@@ -82,6 +82,7 @@ PURE = ("records", "rules", "matching", "intake")
 EXACT = (*PURE, "batch")
 
 PURE_LIBRARIES = {
+    "ast",
     "base64",
     "bisect",
     "calendar",

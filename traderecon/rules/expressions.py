@@ -7,6 +7,7 @@ few factors are multiplied. Source: DOMAIN.md 4.2.
 """
 
 import ast
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache
@@ -20,6 +21,7 @@ MAX_CHARACTERS = 200
 MAX_FACTORS = 3
 """So a product fits the exact context: amounts of 36 digits, each times a multiplier, and a share as its tolerance."""
 
+_NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _AMOUNT = Decimal(10) ** INTEGER_DIGITS
 _ONE = Decimal(1)
 _TERMS: Mapping[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
@@ -121,15 +123,10 @@ def _reciprocal(node: ast.expr, text: str) -> _Part:
 
 
 def _number(node: ast.Constant, text: str) -> Decimal:
-    """The number as it is written: a float would change it."""
+    """The number as it is written: the parser's own would be rounded."""
     shown = ast.get_source_segment(text, node) or text
-    if isinstance(node.value, int | float) and not isinstance(node.value, bool) and "_" not in shown:
-        try:
-            number = Decimal(shown)
-        except ArithmeticError:  # 0x10
-            number = _AMOUNT
-        if _is_amount(number):
-            return number
+    if _NUMBER.fullmatch(shown) and _is_amount(number := Decimal(shown)):
+        return number
     wanted = f"at most {INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
     raise ValueError(f"has {shown}: write a number with {wanted}")
 
