@@ -7,17 +7,21 @@ of several brokers with one trade_id.
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import msgspec
 from hypothesis import strategies as st
 
 from traderecon.records import Source
+from traderecon.records.business_time import Calendar
 from traderecon.records.words import Word
 from traderecon.rules import Rules
 from traderecon.rules.file import parse_rules
+from traderecon.rules.rules import SourceSchedule
 
 Row = Mapping[str, str]
 
 GRACE_S, LIMIT_S, FLOOR_S = 20, 60, 5
 BROKERS = ("A", "B")
+ALL_DAY = (SourceSchedule(Source.CONFIRMATIONS, Calendar("UTC", 0, 1_440, days=(1, 2, 3, 4, 5, 6, 7))),)
 SIDES = (Source.EXECUTIONS, Source.CONFIRMATIONS)
 CUTS = (0.05, 0.3, 0.5, 0.7, 0.95, 1, 2, 5)
 """A write is cut off after this share of its rows, or after so many of them."""
@@ -132,16 +136,25 @@ class Echo(NamedTuple):
 class Course(NamedTuple):
     """What happens. ``has_feed``: a trade a second goes on beside the events, so that sources have a rhythm.
 
+    ``is_scheduled``: confirmations should come all day.
+
     ``lost``: after which share of the journal the changelog is lost, if it is.
     """
 
     profile: Profile
     events: tuple[Event, ...]
     has_feed: bool
+    is_scheduled: bool
     silences: tuple[Silence, ...]
     echoes: tuple[Echo, ...]
     lives: tuple[Life, ...]
     lost: float | None
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        rules = self.profile.rules
+        return msgspec.structs.replace(rules, source_schedules=ALL_DAY) if self.is_scheduled else rules
 
     @property
     def limit_s(self) -> int:
@@ -219,6 +232,7 @@ def courses(draw: st.DrawFn, most_events: int = 14) -> Course:
         profile,
         tuple(events),
         has_feed,
+        has_feed and draw(st.sampled_from(_SOMETIMES)),
         tuple(silences),
         tuple(draw(st.lists(st.builds(Echo, st.floats(0, 1), st.integers(1, 60), st.integers(1, 20)), max_size=1))),
         (*(Life(draw(_sizes), crash) for crash in crashes), Life(draw(_sizes))),

@@ -48,7 +48,7 @@ def live(course: Course, journal: Journal, lives: Sequence[Life], *, again: bool
         published: list[Published] = []
         waiting: list[bytes] = []
         for life in lives:
-            async with matching_on(home, course.profile.rules, limit_s=course.limit_s, floor_s=FLOOR_S) as matching:
+            async with matching_on(home, course.rules, limit_s=course.limit_s, floor_s=FLOOR_S) as matching:
                 matching.crash_at = life.crash_at
                 with suppress(Crash):
                     await matching.read(batches(journal, life.sizes))
@@ -66,7 +66,7 @@ def live_without_changelog(course: Course, journal: Journal, share: float, sizes
     """Lose the changelog after a share of the journal: read the results back, and the whole journal again."""
 
     async def play(home: Path) -> Ended:
-        rules, limit_s = course.profile.rules, course.limit_s
+        rules, limit_s = course.rules, course.limit_s
         async with (
             matching_on(home / "old", rules, limit_s=limit_s, floor_s=FLOOR_S) as old,
             matching_on(home / "new", rules, limit_s=limit_s, floor_s=FLOOR_S) as new,
