@@ -101,6 +101,7 @@ PURE_LIBRARIES = {
     "msgspec",
     "re",
     "tomllib",
+    "types",
     "typing",
     "unicodedata",
 }

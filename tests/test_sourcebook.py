@@ -83,6 +83,20 @@ def test_a_term_that_no_check_reads_may_be_absent() -> None:
     assert sources[Source.PNL] is STANDARD_SETTINGS
 
 
+@pytest.mark.parametrize(
+    ("pnl", "optional"),
+    [
+        ('basis = "gross"', ("commission",)),
+        ('basis = "expression"\nexpression = "price * quantity"', ("commission",)),
+        ('basis = "expression"\nexpression = "price - commission"', ()),
+        ('basis = "gross"\n[[override]]\nticker = "T"\nchecks.pnl.basis = "cash_flow"', ()),
+        ("", ()),
+    ],
+)
+def test_a_snapshot_may_lack_a_commission_that_no_basis_reads(pnl: str, optional: tuple[str, ...]) -> None:
+    assert parse(f"[checks.pnl]\n{pnl}")[Source.PNL] == SourceSettings(optional=optional)
+
+
 def test_unless_its_source_must_send_it() -> None:
     sources = parse(f'[checks]\nprice = false\n{THEIRS}required = ["price"]')
     assert sources[Source.EXECUTIONS].optional == ("price",)

@@ -19,7 +19,7 @@ from traderecon.intake.values import fold_case
 from traderecon.records import Kind, Source
 from traderecon.records.currencies import ISO_4217, MINOR_UNITS, MinorUnit, currency_code
 from traderecon.records.words import Word
-from traderecon.rules import Rules
+from traderecon.rules import Pnl, Rules
 from traderecon.rules.calendars import CalendarTable
 from traderecon.rules.positions import Path
 from traderecon.rules.tables import Table
@@ -94,6 +94,13 @@ class FileTable(msgspec.Struct, frozen=True):
     sources: SourceTables = SourceTables()
 
 
+def _reads_commission(rules: Rules) -> bool:
+    """Whether a pnl check, of all trades or of an override, reads the commission of a snapshot; or there is none."""
+    overridden = (rule for override in rules.overrides or () for rule in override.checks)
+    checks = [rule for rule in (*rules.checks, *overridden) if isinstance(rule, Pnl)]
+    return not checks or any((Source.PNL, "commission") in rule.operands for rule in checks)
+
+
 class Reader:
     """Makes settings of the tables; what is wrong with a value is added to the findings."""
 
@@ -118,6 +125,7 @@ class Reader:
         if not isinstance(table, TradeTable):
             settings = SourceSettings(
                 required=table.required,
+                optional=() if _reads_commission(rules) else ("commission",),
                 minor_units=units,
                 keyed=keyed,
                 group_field=rules.group_by or None,

@@ -15,12 +15,14 @@
     fold_case = true                          # aapl is AAPL
     key = "other"                             # its records have another key than their trade_id
     grace_seconds = 300                       # a trade waits this long for it
+    schedule = { zone = "Europe/London", opens = "08:00", closes = "17:00" }   # when it should send
 
     [sources.broker_confirmations.aliases]
     "BRK.B" = ["BRK/B", "BRK B"]
 
-They are no part of the rules, but for the grace: rules judge, sources read. What no check reads, a record may lack. All
-workers of the intake group must have the same settings, or the content of a leg would depend on the worker.
+They are no part of the rules, except the grace and the schedule: rules judge, sources read. What no check reads, a
+record may lack. All workers of the intake group must have the same settings, or the content of a leg would depend on
+the worker.
 """
 
 import hashlib

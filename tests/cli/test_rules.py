@@ -117,8 +117,8 @@ def test_the_schedule_of_a_source_and_the_cut_off_are_shown(here: Path) -> None:
     )
     hours = "08:00 to 17:00 in UTC, mon, tue, wed, thu, fri"
     text = run("show", "desk.toml").stdout
-    assert f"\nspeaks  {hours}: executions\n" in text
-    assert f"\nhours   {hours}, cut-off 21:00: breaks age in this time\n" in text
+    assert f"\nspeaks  executions: {hours}\n" in text
+    assert f"\nhours   breaks age from {hours}; cut-off 21:00\n" in text
     assert shown("desk.toml")["source_schedules"] == {"executions": hours}
 
 
@@ -291,7 +291,7 @@ def test_groups_and_business_hours_are_shown_in_words(here: Path) -> None:
     (here / "desk.toml").write_text(f'name = "o"\ngroup_by = "order_id"\n{calendar}')
     shown = run("show", "desk.toml").stdout
     assert "groups  by order_id: its records are added up" in shown
-    assert "hours   08:00 to 24:00 in UTC, mon, tue, wed, thu, fri, closed on " in shown
+    assert "hours   breaks age from 08:00 to 24:00 in UTC, mon, tue, wed, thu, fri, closed on " in shown
     assert json.loads(run("show", "desk.toml", "--json").stdout)["group_by"] == "order_id"
 
 
@@ -300,3 +300,36 @@ def test_a_match_key_is_shown(here: Path) -> None:
     assert "key     broker, trade_date, trade_id" in run("show", "desk.toml").stdout
     assert json.loads(run("show", "desk.toml", "--json").stdout)["match_key"] == ["broker", "trade_date", "trade_id"]
     assert "key " not in run("show").stdout
+
+
+PNL = """
+name = "x"
+[checks.pnl]
+basis = "expression"
+expression = "sign * price * quantity - commission"
+price_source = "both"
+multiplier_field = "contract_multiplier"
+commission_sign = "cash_flow"
+[[asset_class]]
+name = "futures"
+tickers = ["ES*", "NQ*"]
+[[override]]
+asset_class = "futures"
+[override.checks.pnl]
+basis = "gross"
+"""
+
+
+def test_what_the_pnl_check_expects_is_shown_for_all_trades_and_under_an_override(here: Path) -> None:
+    (here / "desk.toml").write_text(PNL)
+    text = run("show", "desk.toml").stdout
+    assert "\nclass   futures: ES*, NQ*\n" in text
+    assert (
+        "pnl_impact is sign * price * quantity - commission, with the price of each side in turn (the worse result "
+        "counts), the quantity of the execution, times its contract_multiplier, sign 1 for a sale and -1 for a "
+        "purchase, the commission of the snapshot (negative where it was paid)."
+    ) in text
+    assert "pnl_impact is price * quantity, with the price of each side" in text
+    (here / "desk.toml").write_text(PNL.replace('["ES*", "NQ*"]', str([f"T{number}" for number in range(22)])))
+    assert "T18, T19 and 2 more\n" in run("show", "desk.toml").stdout
+    assert len(shown("desk.toml")["asset_classes"]["futures"]) == 22

@@ -25,7 +25,7 @@ from traderecon.matching.silence import (
 from traderecon.matching.verdict import judge
 from traderecon.records import Reason, Source, State, Verdict
 from traderecon.records.activity import Activity, source_name
-from traderecon.records.business_time import Calendar
+from traderecon.records.business_time import Calendar, cut_offs
 from traderecon.records.instants import FOREVER_NS, NS_PER_S
 from traderecon.rules import FOUNDING
 from traderecon.rules.file import parse_rules
@@ -251,7 +251,7 @@ def test_the_names_of_a_source(legs: list[object], source: Source, names: tuple[
 
 
 def test_the_terms_are_part_of_an_audited_change_of_rules() -> None:
-    assert TERMS.longest_ns == TERMS.limit_ns + GRACE_NS
+    assert TERMS.latest_ns(5) == 5 + TERMS.limit_ns + GRACE_NS
     assert TERMS.content() == {"limit_seconds": 900, "floor_seconds": 30}
     halves = TERMS._replace(limit_ns=TERMS.limit_ns + NS_PER_S // 2, floor_ns=TERMS.floor_ns + NS_PER_S // 2)
     assert halves.content() == TERMS.content()
@@ -337,6 +337,8 @@ def test_the_rhythm_of_a_scheduled_source_counts_if_it_is_known() -> None:
     slow = Activity(clock_s("09:00:00") * NS_PER_S, 60 * NS_PER_S, KNOWN_PAUSES)
     assert scheduled(clock_s("09:03:00"), slow) is SourceState.SPEAKING
     assert scheduled(clock_s("09:03:01"), slow) is SourceState.SILENT
+    unknown = slow._replace(pauses=KNOWN_PAUSES - 1)
+    assert scheduled(clock_s("09:00:31"), unknown) is SourceState.SILENT
 
 
 def test_a_broker_of_a_scheduled_source_needs_its_counterpart_and_pauses_within_the_schedule() -> None:
@@ -352,12 +354,13 @@ def test_a_broker_of_a_scheduled_source_needs_its_counterpart_and_pauses_within_
     assert state("08:00:21", ours="08:00:21") is SourceState.SILENT
     assert state("09:00:00", ours="08:00:20") is SourceState.SPEAKING
     assert not should_speak(names[Source.CONFIRMATIONS], {}, 0, SCHEDULED)
-    assert should_speak(CONFIRMATIONS, {}, 0, SCHEDULED)
+    for now, speaks in (("07:59:59", False), ("08:00:00", True), ("16:59:59", True), ("17:00:00", False)):
+        assert should_speak(CONFIRMATIONS, {}, clock_s(now) * NS_PER_S, SCHEDULED) is speaks
 
 
 def test_a_hold_ends_at_the_cut_off() -> None:
     desk = msgspec.structs.replace(LONDON, cut_off=18 * 60)
-    terms = TERMS._replace(calendar=desk)
+    terms = TERMS._replace(cut_off=cut_offs(desk))
     spoke_s = clock_s("17:50:00")
     ours, theirs = heard_from(spoke_s, 900), heard_from(spoke_s - 60, 60)
 
@@ -372,6 +375,8 @@ def test_a_hold_ends_at_the_cut_off() -> None:
     assert state("17:59:59", back) is SourceState.CATCHING_UP
     assert state("18:00:00", back) is SourceState.SPEAKING
     assert terms.until_ns(clock_s("18:00:00") * NS_PER_S) == clock_s("18:15:00") * NS_PER_S
+    assert terms.latest_ns(clock_s("17:59:59") * NS_PER_S) == clock_s("18:00:00") * NS_PER_S
+    assert terms.latest_ns(clock_s("17:30:00") * NS_PER_S) == clock_s("17:46:00") * NS_PER_S
 
 
 def heard_from(start_s: int, seconds: int) -> Activity:

@@ -324,9 +324,9 @@ def test_a_store_with_a_flipped_bit_is_detected_and_rebuilt(installation: Instal
 def test_a_record_of_a_newer_version_stops_the_worker_and_is_no_dead_letter(
     installation: Installation, topic: str
 ) -> None:
-    installation.append(topic, [b'{"format": 6, "moon": "full"}'], key=b"T1")
+    installation.append(topic, [b'{"format": 7, "moon": "full"}'], key=b"T1")
     for _ in range(3):  # a third internal error would make the record a dead letter
         worker = installation.start()
         assert worker.ended() == REFUSED
-        assert "a record of format 6, this version reads up to 5" in worker.log
+        assert "a record of format 7, this version reads up to 6" in worker.log
     assert sum(installation.ends(installation.topics.dead_letters).values()) == 0

@@ -9,17 +9,17 @@ from traderecon.records.journal import Progress, decode_fact, decode_progress, e
 
 
 @pytest.mark.matrix("P10")
-@pytest.mark.parametrize("value", [b'{"format":6}', b'{"leg":7,"format":6}', b'{"at_ns":"soon","format":6}'])
+@pytest.mark.parametrize("value", [b'{"format":7}', b'{"leg":7,"format":7}', b'{"at_ns":"soon","format":7}'])
 def test_a_record_of_a_newer_format_is_refused_with_both_numbers(value: bytes) -> None:
     for decode in (decode_fact, decode_progress, require_known_format):
-        with pytest.raises(OtherFormat, match="a record of format 6, this version reads up to 5") as error:
+        with pytest.raises(OtherFormat, match="a record of format 7, this version reads up to 6") as error:
             decode(value)
         assert error.value.exit_code == 78
 
 
 def test_progress_of_a_newer_format_with_known_fields_is_an_error() -> None:
     with pytest.raises(OtherFormat):
-        decode_progress(b'{"at_ns":5,"reached":{},"partitions":{},"format":6}')
+        decode_progress(b'{"at_ns":5,"reached":{},"partitions":{},"format":7}')
 
 
 def test_a_record_of_the_first_format_has_no_format_number() -> None:

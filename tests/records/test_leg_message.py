@@ -72,13 +72,13 @@ def test_other_values_are_errors(value: bytes) -> None:
 
 def test_a_result_of_a_newer_format_is_an_error() -> None:
     with pytest.raises(OtherFormat):
-        decode_published(b'{"format":6}')
+        decode_published(b'{"format":7}')
     encoded = result_of(
         judge_trade([Fact(ours(), Origin("e", 0, 0))], 0, FOUNDING),
         FOUNDING.stamp(),
     )
     with pytest.raises(OtherFormat):
-        decode_published(json.dumps({**json.loads(encode_result(encoded)), "format": 6}).encode())
+        decode_published(json.dumps({**json.loads(encode_result(encoded)), "format": 7}).encode())
 
 
 def test_a_time_in_another_format() -> None:

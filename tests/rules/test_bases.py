@@ -87,12 +87,12 @@ def test_both_sides_amounts_must_lead_to_the_snapshot_and_the_worse_of_them_is_s
     confirmation = replace(theirs(), price=None if price is None else D(price))
     check = both.check(ours(), confirmation, booked(impact))
     assert (check.outcome, check.difference) == (outcome, None if difference is None else D(difference))
-    assert check.note.partition("; by the ")[2] == shown
+    assert check.note.partition(", by the ")[2] == shown
 
 
 def test_both_prices_with_one_sides_quantity() -> None:
     mixed = rule(price_source=OperandSource.BOTH, quantity_source=OperandSource.CONFIRMATION)
-    pairs = mixed.legs(ours(), theirs())
+    pairs = mixed.leg_pairs(ours(), theirs())
     assert [(price.source, quantity.source) for price, quantity in pairs] == [
         (Source.EXECUTIONS, Source.CONFIRMATIONS),
         (Source.CONFIRMATIONS, Source.CONFIRMATIONS),
@@ -104,7 +104,11 @@ def test_both_prices_with_one_sides_quantity() -> None:
 def test_an_expression_is_a_basis() -> None:
     by_hand = rule(basis=Basis.EXPRESSION, expression="sign * price * quantity / 100 - commission - 1.25")
     check = by_hand.check(ours(side="BUY"), theirs(), booked("-192.25"))
-    assert (check.outcome, check.execution, check.note) == (Outcome.PASS, D("-192.2500"), "expression")
+    assert (check.outcome, check.execution, check.note) == (
+        Outcome.PASS,
+        D("-192.2500"),
+        "expression: sign * price * quantity / 100 - commission - 1.25",
+    )
     assert (Source.EXECUTIONS, "side") in by_hand.operands
     assert by_hand.check(ours(), theirs(), booked("-192.25")).note == "side is absent"
 

@@ -11,6 +11,7 @@ from traderecon.matching.lifecycle import judge_trade
 from traderecon.matching.results import result_of
 from traderecon.records import Source
 from traderecon.records.business_time import Calendar
+from traderecon.records.formats import WITH_CUT_OFF
 from traderecon.records.instants import FOREVER_NS, NS_PER_S, iso
 from traderecon.records.result_message import encode_result
 from traderecon.rules.content import as_json
@@ -146,9 +147,10 @@ def test_a_break_of_friday_night_becomes_urgent_at_the_cut_off_of_the_next_busin
         cut_off = datetime(2025, 7, day, 21, tzinfo=ZoneInfo("America/New_York"))
         assert (row.escalates_at, row.escalates_to) == (iso(int(cut_off.timestamp()) * NS_PER_S), "critical")
         message = json.loads(text)
+        assert message["format"] == WITH_CUT_OFF
         assert message["escalation"]["after_hours"] is None
         del message["escalation"]["calendar"]["cut_off"]
-        with pytest.raises(UnreadableResult, match="its escalation has neither hours nor a cut-off"):
+        with pytest.raises(UnreadableResult, match="the escalation has neither hours nor a cut-off"):
             project([entry._replace(result=json.dumps(message))])
 
 

@@ -233,7 +233,7 @@ def test_overrides_of_which_none_would_win_are_refused() -> None:
     """)
     assert lines == [
         "f:8:9: this override (ticker BRK.B, account A7) and another one (ticker BRK.B, broker BRKA) can apply to the "
-        "same trade, and neither is more specific: remove one, or write one for the values of both: see line 2"
+        "same trade, and neither is more specific: remove one, or let both name the same fields: see line 2"
     ]
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from traderecon.records import Escalation, Reason, Severity, Stake
+from traderecon.rules.file import parse_rules
 from traderecon.rules.severity import LONGEST_HOURS, SeverityRow, Urgency, problem, urgency
 
 D = Decimal
@@ -112,3 +113,22 @@ NO_CURRENCY = "it has a stake without a currency: amounts of different currencie
 )
 def test_what_is_wrong_with_a_row(row: SeverityRow, text: str | None) -> None:
     assert problem(row) == text
+
+
+def test_a_file_that_names_no_cut_off_has_the_hash_it_had_before_there_was_one() -> None:
+    text = """
+        name = "desk"
+        [calendar]
+        zone = "UTC"
+        opens = "08:00"
+        closes = "18:00"
+        [[severity]]
+        open_hours = 24
+        severity = "critical"
+        [checks.pnl]
+        basis = "gross"
+        [[override]]
+        ticker = "T"
+        checks.price.tolerance.absolute = 1
+    """
+    assert parse_rules(text).stamp().sha256 == "7c4be0a91180fff52afeab8f079d6a87ed636387077665e232d591c08ca6a660"

@@ -133,6 +133,8 @@ def test_the_desk_sees_when_a_break_becomes_more_urgent(url: str, tmp_path: Path
     with served(tmp_path, url) as desk:
         (cents,) = [row for row in json.loads(desk.text("/breaks.json"))["rows"] if row["trade_id"] == "CENTS"]
         assert (cents["escalates_at"], cents["escalates_to"]) == ("2999-07-26T21:00:00Z", "critical")
+        (less,) = [row for row in json.loads(desk.text("/breaks.json"))["rows"] if row["trade_id"] == "LESS"]
+        assert less["escalates_at"] == "2020-01-01T00:00:00Z"
         assert "escalates_at" in next(csv.reader(io.StringIO(desk.text("/breaks.csv"))))
         for path, times in (("/breaks?trade_id=CENTS", 1), ("/trades/CENTS", 1), ("/breaks?trade_id=LESS", 0)):
             text = desk.text(path)

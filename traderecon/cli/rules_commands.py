@@ -25,6 +25,7 @@ from traderecon.rules.severity import SeverityRow
 from traderecon.sourcebook import parse_file
 
 _HEX = re.compile(r"[0-9a-f]{8,64}")
+_TICKERS_SHOWN = 20
 _FILE = click.Path(path_type=Path)
 
 
@@ -103,6 +104,7 @@ def describe(shown: Rules, origin: str) -> dict[str, Any]:
         "source": origin,
         "grace_seconds": _seconds(shown.grace_ns),
         "source_graces": {it.source.value: _seconds(it.grace_ns) for it in shown.source_graces or ()},
+        "asset_classes": {it.name: list(it.tickers) for it in shown.asset_classes or ()},
         "source_schedules": {it.source.value: _hours_of(it.calendar) for it in shown.source_schedules or ()},
         "pnl_required": shown.pnl_required,
         "group_by": shown.group_by or None,
@@ -128,7 +130,8 @@ def printable_text(description: dict[str, Any]) -> str:
         f"source  {description['source']}",
         f"grace   {description['grace_seconds']} s: how long a trade waits for its other side, {waits}",
         *(f"        {grace} s for {source}" for source, grace in description["source_graces"].items()),
-        *(f"speaks  {hours}: {source}" for source, hours in description["source_schedules"].items()),
+        *(f"speaks  {source}: {hours}" for source, hours in description["source_schedules"].items()),
+        *(f"class   {name}: {_some(tickers)}" for name, tickers in description["asset_classes"].items()),
         f"legs    that contradict each other: {description['conflicting_legs']}",
         *([f"groups  by {description['group_by']}: its records are added up"] if description["group_by"] else []),
         *([f"key     {', '.join(description['match_key'])}"] if len(description["match_key"]) > 1 else []),
@@ -155,16 +158,21 @@ def _calendar_of(shown: Rules) -> str | None:
     """The business time in which breaks age, in words."""
     if not shown.calendar:
         return None
-    return f"{_hours_of(shown.calendar)}: breaks age in this time"
+    cut_off = shown.calendar.cut_off
+    by = "" if cut_off is msgspec.UNSET else f"; cut-off {_time_of(cut_off)}"
+    return f"breaks age from {_hours_of(shown.calendar)}{by}"
 
 
 def _hours_of(calendar: Calendar) -> str:
     opens, closes = map(_time_of, (calendar.opens, calendar.closes))
     days = ", ".join(day for number, day in enumerate(Day, 1) if number in calendar.days)
     closed = f", closed on {len(calendar.holidays):,} holidays" if calendar.holidays else ""
-    cut_off = calendar.cut_off
-    by = "" if cut_off is msgspec.UNSET else f", cut-off {_time_of(cut_off)}"
-    return f"{opens} to {closes} in {calendar.zone}, {days}{closed}{by}"
+    return f"{opens} to {closes} in {calendar.zone}, {days}{closed}"
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _TICKERS_SHOWN
+    return ", ".join(names[:_TICKERS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _time_of(minutes: int) -> str:

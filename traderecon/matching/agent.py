@@ -31,6 +31,7 @@ from traderecon.matching.status_report import StatusReport
 from traderecon.records import Source
 from traderecon.records.account import Disposition
 from traderecon.records.action import encode_action, rules_change
+from traderecon.records.business_time import cut_offs
 from traderecon.records.dead_letter import reject_failing, reject_unreadable
 from traderecon.records.formats import OtherFormat
 from traderecon.records.instants import NS_PER_DAY, NS_PER_S
@@ -77,7 +78,7 @@ def attach(stage: Stage, rules: Rules, retention_days: int, *, silence_limit_s: 
         silence_floor_s * NS_PER_S,
         {source: rules.grace_for(source) for source in Source},
         {it.source: it.calendar for it in rules.source_schedules or ()},
-        rules.calendar or None,
+        cut_offs(rules.calendar or None),
     )
     matching = _Matching(stage, table, rules, retention_days, terms)
     app.catch_up = matching.result_reader.read_back

@@ -18,8 +18,8 @@ _DOUBLE_STEP = Decimal("1E-15")
 _HALF, _TENTH = Decimal("0.5"), Decimal("0.1")
 
 _EARLY = Hint.CONFIRM_BEFORE_EXECUTION
-_PROFITS = {Basis.REALIZED, Basis.MARK_TO_MARKET}
-"""The bases that expect a profit, which is small beside the notional."""
+_NOT_NET_MONEY = {Basis.REALIZED, Basis.MARK_TO_MARKET, Basis.EXPRESSION}
+"""The bases that expect a profit, which is small beside the notional, or whatever the rules say."""
 _BASES = {
     Basis.NET_CONSIDERATION: Hint.PNL_FITS_NET_CONSIDERATION,
     Basis.NET_CONSIDERATION_SIDED: Hint.PNL_FITS_NET_CONSIDERATION_SIDED,
@@ -68,14 +68,14 @@ def failure_hints(failed: Sequence[Reason], sides: Sides, rules: Rules) -> Itera
         yield Hint.LOOKS_LIKE_FLOAT_NOISE
     if Reason.PNL_INCONSISTENT in failed and pnl is not None:
         rule = next(rule for rule in rules.checks if isinstance(rule, Pnl))
-        if rule.basis not in _PROFITS and _basis_suspect(execution, pnl):
+        if rule.basis not in _NOT_NET_MONEY and _basis_suspect(execution, pnl):
             yield Hint.PNL_BASIS_SUSPECT
         if _follows(rule, (confirmation, confirmation), pnl, sides):
             yield Hint.PNL_FITS_CONFIRMATION
         for basis, hint in _BASES.items():
             meant = msgspec.structs.replace(rule, basis=basis)
             if basis is not rule.basis and all(
-                _follows(meant, pair, pnl, sides) for pair in rule.legs(execution, confirmation)
+                _follows(meant, pair, pnl, sides) for pair in rule.leg_pairs(execution, confirmation)
             ):
                 yield hint
 

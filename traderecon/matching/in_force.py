@@ -3,7 +3,8 @@
     rules, execution, confirmation  ->  rules_of  ->  Rules without overrides, the override behind each check
 
 The value to select on is the execution's, else the confirmation's. If the sides, or one of them, contradict each other
-about it, no override that asks for it applies, and the check of the field says what differs.
+about it, no override that asks for it applies, and the check of the field says what differs. Different tickers of one
+asset class do not contradict each other about the class.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import msgspec
 
 from traderecon.matching.sides import Contested
 from traderecon.records import Check, Confirmation, Execution, Outcome, Source
-from traderecon.rules import SELECTORS, Override, Rules
+from traderecon.rules import LEG_FIELDS, Override, Rules
 
 
 class InForce(NamedTuple):
@@ -28,12 +29,11 @@ def rules_of(rules: Rules, execution: Execution, confirmation: Confirmation, con
     if not rules.overrides:
         return InForce(rules, {})
     values: dict[str, str] = {}
-    for field in SELECTORS:
-        ours, theirs = rules.selected_value(field, execution), rules.selected_value(field, confirmation)
+    for selector, field in LEG_FIELDS.items():
+        ours, theirs = rules.selected_value(selector, execution), rules.selected_value(selector, confirmation)
         value = theirs if ours is None else ours
-        sent = "ticker" if field == "asset_class" else field
-        if value is not None and theirs in (value, None) and not _is_contested(sent, contested):
-            values[field] = value
+        if value is not None and theirs in (value, None) and not _is_contested(field, contested):
+            values[selector] = value
     event_time_ns = execution.timestamp_ns
     if event_time_ns is None and not _is_contested("timestamp_ns", contested):
         event_time_ns = confirmation.timestamp_ns

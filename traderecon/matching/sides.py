@@ -137,6 +137,7 @@ def sides_of(facts: Sequence[Fact], *, last_wins: bool = False) -> Sides:
         first_ns,
         paired_ns,
         (execution is None or confirmation is None) and (only is None or only.kind is _CANCEL),
+        # As ``_gap`` for one leg, which nearly every trade has.
         (execution is not None and 1 < execution.version < ALL_VERSIONS)
         or (confirmation is not None and 1 < confirmation.version < ALL_VERSIONS)
         or (pnl is not None and pnl.version > 1),

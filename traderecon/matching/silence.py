@@ -9,14 +9,15 @@ should speak. All times are the log's, so a replay decides the same.
 Source: docs/silence.md; DOMAIN.md, decisions (Silence).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from traderecon.matching.sides import Sides
 from traderecon.matching.verdict import waits_for
 from traderecon.records import Reason, Source, State, Verdict
 from traderecon.records.activity import Activity, source_name
-from traderecon.records.business_time import Calendar, business_s, next_cut_off, opened_s
+from traderecon.records.business_time import Calendar, business_s, cut_offs, is_open, opened_s
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.words import Word
 
@@ -41,19 +42,18 @@ class SilenceTerms(NamedTuple):
     """``limit_ns``: a silence holds trades for at most this long; 0 holds none. No pause of ``floor_ns`` is too long.
 
     ``graces_ns``: how long a trade waits for each source; again, when that speaks again. ``schedules``: when a source
-    should speak. ``calendar``: past its cut-off no silence holds a trade.
+    should speak. ``cut_off``: the next cut-off after a time, past which no silence holds a trade.
     """
 
     limit_ns: int
     floor_ns: int
     graces_ns: Mapping[Source, int]
-    schedules: Mapping[Source, Calendar] = {}
-    calendar: Calendar | None = None
+    schedules: Mapping[Source, Calendar] = MappingProxyType({})
+    cut_off: Callable[[int], int | None] = cut_offs(None)
 
-    @property
-    def longest_ns(self) -> int:
-        """How long after its grace a trade is decided whatever its source does."""
-        return self.limit_ns + max(self.graces_ns.values())
+    def latest_ns(self, due_ns: int) -> int:
+        """When a trade whose grace ends at ``due_ns`` is decided, whatever its source does."""
+        return self._until_cut_off(due_ns, self.limit_ns + max(self.graces_ns.values()))
 
     def schedule(self, name: str) -> Calendar | None:
         """When a source should speak; None if that is not known."""
@@ -61,11 +61,13 @@ class SilenceTerms(NamedTuple):
 
     def until_ns(self, since_ns: int) -> int:
         """How long a silence or a catch-up since then holds trades: to the limit, but not past a cut-off."""
-        limit_ns = since_ns + self.limit_ns
-        cut_off_s = None if self.calendar is None else next_cut_off(self.calendar, since_ns // NS_PER_S)
-        return limit_ns if cut_off_s is None else min(limit_ns, cut_off_s * NS_PER_S)
+        return self._until_cut_off(since_ns, self.limit_ns)
 
-    def pause_ns(self, name: str, from_ns: int, to_ns: int) -> int:
+    def _until_cut_off(self, from_ns: int, at_most_ns: int) -> int:
+        cut_off_ns = self.cut_off(from_ns)
+        return from_ns + at_most_ns if cut_off_ns is None else min(from_ns + at_most_ns, cut_off_ns)
+
+    def elapsed_ns(self, name: str, from_ns: int, to_ns: int) -> int:
         """How long a source has paused between two times: where it has a schedule, within that, in whole seconds."""
         schedule = self.schedule(name)
         if schedule is None or to_ns <= from_ns:
@@ -120,11 +122,11 @@ def hear(name: str, activity: Activity | None, at_ns: int, watermark_ns: int, te
         return Activity(at_ns)
     if at_ns <= activity.spoke_ns:
         return activity
-    pause_ns, longest_ns = terms.pause_ns(name, activity.spoke_ns, at_ns), _longest_ns(activity, terms.floor_ns)
+    pause_ns, longest_ns = terms.elapsed_ns(name, activity.spoke_ns, at_ns), _longest_ns(activity, terms.floor_ns)
     resumed_ns = activity.resumed_ns
     if pause_ns > longest_ns:
         pause_ns = max(activity.pause_ns, longest_ns // 2)
-        if activity.pauses >= KNOWN_PAUSES or _is_scheduled(name, terms):
+        if activity.pauses >= KNOWN_PAUSES or is_scheduled(name, terms):
             resumed_ns = at_ns
     activity = activity._replace(spoke_ns=at_ns, resumed_ns=resumed_ns)
     if at_ns > watermark_ns + BACKLOG_NS:
@@ -189,21 +191,21 @@ def names_of(source: Source, sides: Sides) -> tuple[str, ...]:
     return source_name(source), source_name(source, leg.broker)
 
 
+def is_scheduled(name: str, terms: SilenceTerms) -> bool:
+    """Whether the schedule alone says when a source should speak; a broker needs its counterpart for that."""
+    return "/" not in name and terms.schedule(name) is not None
+
+
 def should_speak(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> bool:
-    """Whether a source has a schedule, or its counterpart has spoken within its own usual pause."""
-    others, floor_ns = _counterparts(name, activities), terms.floor_ns
-    return _is_scheduled(name, terms) or any(
-        now_ns <= other.spoke_ns + (longest_pause_ns(other, floor_ns) or floor_ns) for other in others
-    )
+    """Whether it is in the schedule of a source, or its counterpart has spoken within its own usual pause."""
+    others, floor_ns, schedule = _counterparts(name, activities), terms.floor_ns, terms.schedule(name)
+    if schedule is not None and is_scheduled(name, terms) and is_open(schedule, now_ns // NS_PER_S):
+        return True
+    return any(now_ns <= other.spoke_ns + (longest_pause_ns(other, floor_ns) or floor_ns) for other in others)
 
 
 def _topic(name: str) -> Source:
     return Source(name.partition("/")[0])
-
-
-def _is_scheduled(name: str, terms: SilenceTerms) -> bool:
-    """Whether the schedule alone says that a source should speak; of a broker, its counterpart says so, too."""
-    return "/" not in name and terms.schedule(name) is not None
 
 
 def _counterparts(name: str, activities: Mapping[str, Activity]) -> list[Activity]:
@@ -225,12 +227,13 @@ def _state_of(name: str, activities: Mapping[str, Activity], now_ns: int, terms:
 
 
 def _has_stopped(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> bool:
-    """Whether a source should have spoken for longer than is usual."""
-    activity, until_ns = activities[name], now_ns
-    longest_ns: int | None = _longest_ns(activity, terms.floor_ns)
-    if not _is_scheduled(name, terms):
-        latest_ns = max([other.spoke_ns for other in _counterparts(name, activities)], default=0)
-        longest_ns, until_ns = longest_pause_ns(activity, terms.floor_ns), min(now_ns, latest_ns)
+    """Whether a source that should speak has paused for longer than is usual for it."""
+    activity = activities[name]
+    longest_ns = longest_pause_ns(activity, terms.floor_ns)
+    if is_scheduled(name, terms):
+        longest_ns, until_ns = longest_ns or terms.floor_ns, now_ns
+    else:
+        until_ns = min(now_ns, max([other.spoke_ns for other in _counterparts(name, activities)], default=0))
     if longest_ns is None or until_ns <= activity.spoke_ns + longest_ns:
         return False
-    return terms.schedule(name) is None or terms.pause_ns(name, activity.spoke_ns, until_ns) > longest_ns
+    return terms.schedule(name) is None or terms.elapsed_ns(name, activity.spoke_ns, until_ns) > longest_ns

@@ -106,7 +106,7 @@ class Silences:
         if before is not None:
             latest_ns = before.held.latest_ns
         if latest_ns is None:
-            latest_ns = deadline.due_ns + self._terms.longest_ns
+            latest_ns = self._terms.latest_ns(deadline.due_ns)
         elif latest_ns <= self._watermark_ns:
             names = ()
         holder = next((name for name in names if self.states.get(name, SourceState.SPEAKING).holds), None)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from traderecon.matching.batch_output import BatchOutput
 from traderecon.matching.clocks import Clocks
 from traderecon.matching.lifecycle import WAITING_FOR, WaitingFor
-from traderecon.matching.silence import SilenceTerms, SourceState, should_speak, silent_since_ns
+from traderecon.matching.silence import SilenceTerms, SourceState, is_scheduled, should_speak, silent_since_ns
 from traderecon.records import Hint
 from traderecon.records.instants import NS_PER_S, iso
 from traderecon.records.numbers import EXACT, ZERO
@@ -76,7 +76,7 @@ class StatusReport:
             self._clocks.forget()
 
     def _silent_now(self, output: BatchOutput, before: Mapping[str, int]) -> Mapping[str, int]:
-        """Since when each source is silent that holds trades, or that they wait for while its counterpart goes on.
+        """Since when each source is silent that holds trades, or that they wait for while it should speak.
 
         A silence that nobody waits for matters to nobody: confirmations may go on after the last execution of a day.
         """
@@ -191,8 +191,8 @@ class StatusReport:
 
 
 def _expects(name: str, terms: SilenceTerms) -> str:
-    """What says that the source should speak."""
-    return "the other side has not" if terms.schedule(name) is None else "its schedule says that it should speak"
+    """What says that the source should have spoken."""
+    return "its schedule expected it to send" if is_scheduled(name, terms) else "the other side has not"
 
 
 def _is_waited_for(write_batch: TableBatch, name: str) -> bool:

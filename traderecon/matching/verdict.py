@@ -257,7 +257,7 @@ def _contested_operands(sides: Sides, rules: Rules) -> tuple[tuple[Source, str],
 def _contested_operands_of(rule: Rule, sides: Sides) -> Contested:
     """The contested fields that this check reads from these legs."""
     if isinstance(rule, Pnl) and sides.execution is not None and sides.confirmation is not None:
-        pairs = rule.legs(sides.execution, sides.confirmation)
+        pairs = rule.leg_pairs(sides.execution, sides.confirmation)
         contested = [rule.contested_operands(*pair, sides.pnl, sides.contested) for pair in pairs]
         return contested[0].union(*contested[1:])
     return rule.operands & sides.contested

@@ -7,8 +7,9 @@ All times are seconds since 1970, UTC. A day without the hour in which the desk 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache, partial
 from itertools import accumulate, takewhile
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,6 +21,7 @@ from traderecon.records.instants import NS_PER_S
 S_PER_HOUR = 3_600
 MINUTES_PER_DAY = 1_440
 SHORTEST_MINUTES = 60
+_NS_PER_MINUTE = 60 * NS_PER_S
 HOLIDAY_DAYS = 400
 """For so many days a break takes the holidays along, from its first leg on."""
 MOST_DATES = 10_000
@@ -35,7 +37,7 @@ class UnknownZone(ValueError):
 
 
 class Calendar(msgspec.Struct, frozen=True):
-    """When the desk is open: from ``opens`` to ``closes`` (minutes since midnight in ``zone``).
+    """Opening hours, of the desk or of a source: from ``opens`` to ``closes`` (minutes since midnight in ``zone``).
 
     ``days``: of the week, Monday is 1. ``holidays``: ISO 8601 dates, sorted; closed all day. ``cut_off``: the minute of
     a business day by which its trades are to be reconciled; it may be before ``opens`` or after ``closes``.
@@ -118,10 +120,29 @@ def next_cut_off(calendar: Calendar, after_s: int) -> int | None:
     return next((cut_off_s for cut_off_s in cut_offs if cut_off_s > after_s), _LAST_S)
 
 
+def cut_offs(calendar: Calendar | None) -> Callable[[int], int | None]:
+    """A function from a time to the next cut-off after it, in nanoseconds; quick for many times of one day."""
+    if calendar is None or calendar.cut_off is msgspec.UNSET:
+        return lambda _: None
+    of_minute = lru_cache(maxsize=4_096)(partial(next_cut_off, calendar))
+
+    def after_ns(instant_ns: int) -> int | None:
+        cut_off_s = of_minute(instant_ns // _NS_PER_MINUTE * 60)
+        return None if cut_off_s is None else cut_off_s * NS_PER_S
+
+    return after_ns
+
+
 def opened_s(calendar: Calendar, at_s: int) -> int | None:
-    """When the desk last opened, at a time or before it; None if it was closed all the day and the day before."""
-    opens = [opens_s for opens_s, _ in takewhile(lambda window: window[0] <= at_s, _windows(calendar, at_s))]
-    return opens[-1] if opens else None
+    """When the calendar last opened, at a time or before it; None if it was closed that day and the day before."""
+    windows = [*takewhile(lambda window: window[0] <= at_s, _windows(calendar, at_s))]
+    return windows[-1][0] if windows else None
+
+
+def is_open(calendar: Calendar, at_s: int) -> bool:
+    """Whether a time lies within the opening hours."""
+    windows = takewhile(lambda window: window[0] <= at_s, _windows(calendar, at_s))
+    return any(at_s < closes_s for _, closes_s in windows)
 
 
 def _windows(calendar: Calendar, start_s: int) -> Iterator[tuple[int, int]]:

@@ -19,7 +19,9 @@ IN_GROUP = 4
 """The format of a record with a leg that lies under its group."""
 WITH_MATCH_KEY = 5
 """The format of a record with a leg of a trade whose trade_id a match key refines."""
-NEWEST = WITH_MATCH_KEY
+WITH_CUT_OFF = 6
+"""The format of a result whose break becomes more urgent at a cut-off."""
+NEWEST = WITH_CUT_OFF
 
 
 class OtherFormat(Exception):

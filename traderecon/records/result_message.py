@@ -17,7 +17,7 @@ import msgspec
 from traderecon.records.business_time import Calendar
 from traderecon.records.codes import SINCE_ATTRIBUTES, Reason, Severity
 from traderecon.records.facts import Fact
-from traderecon.records.formats import FORMAT, WITH_ATTRIBUTES, decode_checked
+from traderecon.records.formats import FORMAT, WITH_ATTRIBUTES, WITH_CUT_OFF, decode_checked
 from traderecon.records.instants import iso, milliseconds
 from traderecon.records.leg_message import (
     HintCode,
@@ -73,9 +73,9 @@ class StakeMessage(msgspec.Struct, frozen=True, gc=False):
 
 
 class EscalationMessage(msgspec.Struct, frozen=True, gc=False):
-    """How many hours after it was opened the break becomes more urgent, and how urgent; None: at the next cut-off.
+    """How many hours after it was opened the break becomes more urgent, and how urgent; null: at the next cut-off.
 
-    ``calendar``: in business hours of this calendar, which has the cut-off.
+    ``calendar``: the one whose business hours or cut-off count.
     """
 
     after_hours: Annotated[int, msgspec.Meta(ge=1)] | None
@@ -305,6 +305,9 @@ def _format(result: Result) -> int | msgspec.UnsetType:
     number = max([leg_format(fact.leg) for fact in result.facts])
     if not SINCE_ATTRIBUTES.isdisjoint(result.verdict.reasons):
         number = max(number, WITH_ATTRIBUTES)
+    escalation = None if result.assessment is None else result.assessment.escalation
+    if escalation is not None and escalation.after_hours is None:
+        number = max(number, WITH_CUT_OFF)
     return msgspec.UNSET if number == FORMAT else number
 
 

@@ -6,7 +6,7 @@ Pure: no clock, no I/O. A rule is a value; ``FOUNDING`` is the set the product s
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.bases import Basis, net_consideration
 from traderecon.rules.drift import DriftProfile, Precision, Timestamp
-from traderecon.rules.overrides import SELECTORS, Override
+from traderecon.rules.overrides import LEG_FIELDS, SELECTORS, Override
 from traderecon.rules.pnl import CommissionSign, Incomplete, Multiplier, OperandSource, Pnl, Side, currencies_differ
 from traderecon.rules.rules import FOUNDING, AttributeRule, Rule, Rules, bound_of
 from traderecon.rules.terms import Price, Quantity, Ticker
@@ -14,6 +14,7 @@ from traderecon.rules.tolerance import NOTHING, Absolute, Band, Base, Bound, Cap
 
 __all__ = [
     "FOUNDING",
+    "LEG_FIELDS",
     "NOTHING",
     "SELECTORS",
     "Absolute",

@@ -45,7 +45,7 @@ _WORKDAYS = (Day.MON, Day.TUE, Day.WED, Day.THU, Day.FRI)
 
 
 class CalendarTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When somebody is at the desk; breaks age in this time."""
+    """Opening hours: of the desk, in which breaks age, or of a source, its schedule."""
 
     zone: str
     opens: str
@@ -64,7 +64,7 @@ def problems_of(table: CalendarTable) -> Iterator[tuple[str, str]]:
     wrong = [name for name in times if not _TIME.fullmatch(getattr(table, name))]
     for name in wrong:
         yield name, f'is {getattr(table, name)!r}: write a time as in "08:00", at most "24:00"'
-    if wrong in ([], ["cut_off"]) and _minutes(table.closes) - _minutes(table.opens) < SHORTEST_MINUTES:
+    if not {"opens", "closes"} & {*wrong} and _minutes(table.closes) - _minutes(table.opens) < SHORTEST_MINUTES:
         yield "closes", f"is {table.closes!r}: write a time of the same day, an hour after {table.opens} or later"
     if not table.days:
         yield "days", "is empty: write at least one day, as in mon"

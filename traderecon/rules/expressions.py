@@ -18,6 +18,7 @@ from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS
 OPERANDS = ("price", "quantity", "commission", "sign", "open_price", "mark_price")
 """What an expression may name. ``sign``: 1 for a sale, -1 for a purchase."""
 MAX_CHARACTERS = 200
+_WANTED = f"write numbers, + - * /, parentheses and {', '.join(OPERANDS)}"
 MAX_FACTORS = 3
 """So a product fits the exact context: amounts of 36 digits, each times a multiplier, and a share as its tolerance."""
 
@@ -57,10 +58,12 @@ def parse(text: str) -> Expression:
     """
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"has {len(text)} characters: write at most {MAX_CHARACTERS}")
+    if not text.isascii() or "#" in text:
+        raise ValueError(f"is {text!a}: {_WANTED}")
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ValueError(f"is {text!r}, which is no arithmetic: write one such as price * quantity") from None
+        raise ValueError(f"is {text!r}, which is not an arithmetic expression: {_WANTED}") from None
     part = _part(tree, text.strip())
     if not part.names:
         raise ValueError(f"is {text!r}, which names no field: write some of {', '.join(OPERANDS)}")
@@ -87,13 +90,14 @@ def _part(node: ast.expr, text: str) -> _Part:
         case ast.BinOp(left=left, op=(ast.Add() | ast.Sub()) as operator, right=right):
             return _combined(_TERMS[type(operator)], _part(left, text), _part(right, text), max)
     shown = ast.get_source_segment(text, node) or text
-    raise ValueError(f"has {shown!r}: write numbers, + - * /, parentheses and {', '.join(OPERANDS)}")
+    raise ValueError(f"has {shown!r}: {_WANTED}")
 
 
 def _product(left: _Part, right: _Part, text: str) -> _Part:
     part = _combined(EXACT.multiply, left, right, lambda ours, theirs: ours + theirs)
     if part.factors > MAX_FACTORS:
-        raise ValueError(f"is {text!r}, which multiplies more than {MAX_FACTORS} amounts: multiply fewer")
+        counted = f"more than {MAX_FACTORS} factors, numbers and divisors included"
+        raise ValueError(f"is {text!r}, which multiplies {counted}: combine the numbers, or multiply fewer fields")
     return part
 
 
@@ -108,17 +112,20 @@ def _combined(
 
 
 def _reciprocal(node: ast.expr, text: str) -> _Part:
-    """One divided by a number, which must have an end."""
+    """The reciprocal of a number; it must be a finite decimal, within the digits of an amount."""
     shown = ast.get_source_segment(text, node) or text
     if not isinstance(node, ast.Constant):
         raise ValueError(f"divides by {shown!r}: divide by a number")
     number = _number(node, text)
+    if not number:
+        raise ValueError(f"divides by {shown}")
     try:
         share = EXACT.divide(_ONE, number)
     except ArithmeticError:
         share = None
     if share is None or not _is_amount(share):
-        raise ValueError(f"divides by {shown}, which is not exact in decimals: multiply by a number instead")
+        digits = f"a decimal of at most {INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
+        raise ValueError(f"divides by {shown}, and 1/{shown} is not {digits}: multiply by a number instead")
     return _Part(lambda _: share, frozenset(), 1)
 
 

@@ -15,7 +15,7 @@ from traderecon.records.business_time import Calendar
 from traderecon.records.instants import NS_PER_MS, NS_PER_S
 from traderecon.records.match_keys import KeyField
 from traderecon.records.numbers import EXACT, FRACTION_DIGITS, INTEGER_DIGITS, ZERO, canonical
-from traderecon.rules.asset_classes import AssetClass
+from traderecon.rules.asset_classes import ANY, AssetClass
 from traderecon.rules.asset_classes import problems_of as problems_of_classes
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.bases import Basis
@@ -47,9 +47,9 @@ _ATTRIBUTES = (*FOUNDING.attributes, Attribute(AttributeName.ORDER_ID))
 _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
 _INHERITING = frozenset({"timestamp", "pnl"})
 """The checks with more than a tolerance."""
-_ONE_OF = (frozenset({"tolerance_ms", "profile"}), frozenset({"basis", "expression"}))
-"""What is said together, or in place of each other: who changes one does not inherit the other."""
-_EXPRESSION_NEEDS = 'write basis = "expression" with, for example, expression = "price * quantity - commission"'
+_REPLACED = {"tolerance_ms": "profile", "profile": "tolerance_ms", "basis": "expression"}
+"""Who changes the first of these does not inherit the second, which it stands in place of, or which belongs to it."""
+_EXPRESSION_EXAMPLE = 'write basis = "expression" with, for example, expression = "price * quantity - commission"'
 _EPOCH, _MICROSECOND, _NS_PER_US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), 1_000
 MAX_OVERRIDES = 500
 _SIZES = ("absolute", "ticks", "tick", "percent", "basis_points", "at_most", "below", "above")
@@ -62,7 +62,7 @@ def inherit(document: dict[str, Any]) -> None:
         for name, changes in row.get("checks", {}).items():
             inherited = document.get("checks", {}).get(name)
             if name in _INHERITING and isinstance(inherited, dict):
-                given = {*changes}.union(*[names for names in _ONE_OF if not names.isdisjoint(changes)])
+                given = {*changes, *[_REPLACED[key] for key in changes if key in _REPLACED]}
                 row["checks"][name] = {
                     **{key: value for key, value in inherited.items() if key not in given},
                     **changes,
@@ -108,8 +108,9 @@ class Reader:
         grace_ns = self._grace_ns(file.grace_seconds, ("grace_seconds",))
         calendar = self._calendar(file.calendar, ("calendar",))
         for index, row in enumerate(file.severity):
-            unknown = row.past_cut_off and file.calendar is not None and not calendar  # its errors are told
-            if not unknown and (found := problem(row, calendar or None)) is not None:
+            if row.past_cut_off and file.calendar is not None and not calendar:
+                continue  # the calendar's own errors are already reported
+            if (found := problem(row, calendar or None)) is not None:
                 self._refuse(("severity", index), f"row {index + 1} of severity: {found}")
         self._one_clock(file)
         return Rules(
@@ -130,11 +131,13 @@ class Reader:
         )
 
     def _one_clock(self, file: FileTable) -> None:
-        """Refuse a table of severities in which breaks become more urgent by age and at the cut-off: which is first?"""
-        clocks = {row.past_cut_off: index for index, row in enumerate(file.severity) if row.applies_later}
-        if len(clocks) > 1:
+        """Refuse open_hours and past_cut_off in one file: which comes first depends on when a break is opened."""
+        by_age = next((index for index, row in enumerate(file.severity) if row.open_hours is not None), None)
+        by_cut_off = next((index for index, row in enumerate(file.severity) if row.past_cut_off), None)
+        if by_age is not None and by_cut_off is not None:
             text = "rows of severity have open_hours and past_cut_off: write one of them in all rows"
-            self._refuse(("severity", max(clocks.values())), text, ("severity", min(clocks.values())))
+            first, second = sorted((by_age, by_cut_off))
+            self._refuse(("severity", second), text, ("severity", first))
 
     def _match_key(self, file: FileTable) -> tuple[KeyField, ...] | msgspec.UnsetType:
         names = file.match_key
@@ -191,13 +194,13 @@ class Reader:
 
     def _asset_classes(self, file: FileTable) -> tuple[AssetClass, ...]:
         """The classes of the file; an override may ask for each of them, and for no other."""
-        wrong = False
-        for index, text, other in problems_of_classes(file.asset_class):
-            self._refuse(("asset_class", index), text, () if other is None else ("asset_class", other))
-            wrong = True
+        problems = [*problems_of_classes(file.asset_class)]
+        for found in problems:
+            other = found.other
+            self._refuse(("asset_class", found.row), found.text, () if other is None else ("asset_class", other))
         names = [it.name for it in file.asset_class]
         for index, override in enumerate(file.override):
-            if override.asset_class is not None and override.asset_class not in names and not wrong:
+            if override.asset_class is not None and override.asset_class not in names and not problems:
                 path: Path = ("override", index, "asset_class")
                 text = f"{spoken(path)} is {override.asset_class!r}: add [[asset_class]] with this name and its tickers"
                 self._refuse(path, text)
@@ -214,7 +217,7 @@ class Reader:
         for first, second in ambiguous(overrides):
             text = (
                 f"this override ({overrides[second].describe()}) and another one ({overrides[first].describe()}) can "
-                "apply to the same trade, and neither is more specific: remove one, or write one for the values of both"
+                "apply to the same trade, and neither is more specific: remove one, or let both name the same fields"
             )
             self._refuse(("override", second), text, ("override", first))
         return tuple(overrides)
@@ -225,6 +228,9 @@ class Reader:
             value = getattr(table, field)
             if value is not None and (not value or value != value.strip()):
                 text = f"{spoken((*path, field))} is {value!r}: write the value without white space around it"
+                self._refuse((*path, field), text)
+            elif field == "ticker" and value is not None and value.endswith(ANY):
+                text = f"{spoken((*path, field))} is {value!r}: it is one ticker; for a prefix write an [[asset_class]]"
                 self._refuse((*path, field), text)
         checks = []
         for name in table.checks.__struct_fields__:
@@ -302,8 +308,9 @@ class Reader:
         """The expression, which basis = "expression" needs and no other basis has."""
         text, path = table.expression, (*path, "expression")
         if (text is not None) is not (table.basis is Basis.EXPRESSION):
-            given = "an expression" if text is not None else "no expression"
-            self._refuse(path, f'{spoken(path[:-1])} has basis = "{table.basis}" and {given}: {_EXPRESSION_NEEDS}')
+            given, remedy = ("no expression", "") if text is None else ("an expression", ", or remove expression")
+            found = f'{spoken(path[:-1])} has basis = "{table.basis}" and {given}'
+            self._refuse(path, f"{found}: {_EXPRESSION_EXAMPLE}{remedy}")
         if text is None:
             return msgspec.UNSET
         try:

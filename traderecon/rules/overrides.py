@@ -21,8 +21,9 @@ from traderecon.rules.terms import Price, Quantity
 TolerantRule = Quantity | Price | Timestamp | Pnl | Commission
 """The rules with a tolerance."""
 
-SELECTORS = ("ticker", "asset_class", "broker", "account")
-"""What selects, the most specific first: fields of a leg, and the class of its ticker."""
+LEG_FIELDS = {"ticker": "ticker", "asset_class": "ticker", "broker": "broker", "account": "account"}
+"""The selectors, the most specific first, and the field of a leg that each depends on."""
+SELECTORS = tuple(LEG_FIELDS)
 
 
 class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

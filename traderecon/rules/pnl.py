@@ -58,7 +58,7 @@ class Multiplier(Word):
 _NET = Basis.NET_CONSIDERATION
 _OF_TRADE = frozenset({"price", "quantity", "side"})
 """The operands that are no fields of the snapshot."""
-_WORSE = {Outcome.PASS: 0, Outcome.WITHIN_TOLERANCE: 1, Outcome.NOT_CHECKED: 2, Outcome.FAIL: 3}
+_RANK = {Outcome.PASS: 0, Outcome.WITHIN_TOLERANCE: 1, Outcome.NOT_CHECKED: 2, Outcome.FAIL: 3}
 
 
 class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
@@ -86,7 +86,7 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
         """The expression of the basis."""
         return parse(self.expression if self.expression and self.basis is Basis.EXPRESSION else FORMULAS[self.basis])
 
-    def legs(self, execution: Execution, confirmation: Confirmation) -> Sequence[tuple[Side, Side]]:
+    def leg_pairs(self, execution: Execution, confirmation: Confirmation) -> Sequence[tuple[Side, Side]]:
         """The leg whose price the check computes with, and the one whose quantity; two pairs where a source is both."""
         return self._pairs(execution, confirmation)
 
@@ -110,12 +110,20 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
         ):
             amount = net_consideration(price, quantity, commission)
             return compare(self.name, self.reason, amount, impact, self.tolerance, note=_NET.value)
-        checks = [self.judge(*pair, pnl) for pair in self.legs(execution, confirmation)]
-        if checks[0] == checks[-1]:
+        if OperandSource.BOTH in (self.price_source, self.quantity_source):
+            return self._worse(execution, confirmation, pnl)
+        ((price_leg, quantity_leg),) = self.leg_pairs(execution, confirmation)
+        return self.judge(price_leg, quantity_leg, pnl)
+
+    def _worse(self, execution: Execution, confirmation: Confirmation, pnl: PnlSnapshot) -> Check:
+        """The check with each side's amounts: of two that differ the one that fails or differs more."""
+        checks = [self.judge(*pair, pnl) for pair in self.leg_pairs(execution, confirmation)]
+        if checks[0] == checks[1]:
             return checks[0]
-        worse = max(checks, key=lambda check: (_WORSE[check.outcome], check.difference or 0))
-        side = OperandSource.EXECUTION if worse is checks[0] else OperandSource.CONFIRMATION
-        return msgspec.structs.replace(worse, note=f"{worse.note}; by the {side}")
+        sides = (OperandSource.EXECUTION, OperandSource.CONFIRMATION)
+        pairs = zip(checks, sides, strict=True)
+        worse, side = max(pairs, key=lambda pair: (_RANK[pair[0].outcome], pair[0].difference or 0))
+        return msgspec.structs.replace(worse, note=f"{worse.note}, by the {side}")
 
     @cached_property
     def _no_snapshot(self) -> Check:
@@ -152,7 +160,7 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
         found = self.expected(price_leg, quantity_leg, pnl)
         if isinstance(found, str):
             return self._not_checked(found)
-        return compare(self.name, self.reason, found, pnl.pnl_impact, self.tolerance, note=self.basis.value)
+        return compare(self.name, self.reason, found, pnl.pnl_impact, self.tolerance, note=self._basis_note)
 
     def expected(self, price_leg: Side, quantity_leg: Side, pnl: PnlSnapshot, side: str | None = None) -> Decimal | str:
         """What the basis expects of ``pnl_impact``, or which operand is absent. ``side``: in place of the leg's."""
@@ -182,6 +190,10 @@ class Pnl(msgspec.Struct, frozen=True, dict=True, tag_field="check", tag="pnl"):
                 if check.outcome is not Outcome.FAIL:
                     return True
         return False
+
+    @property
+    def _basis_note(self) -> str:
+        return f"{self.basis}: {self.expression}" if self.expression else self.basis.value
 
     @cached_property
     def _snapshot_operands(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from traderecon.records.words import Word
 from traderecon.rules.asset_classes import AssetClass, AssetClasses
 from traderecon.rules.attributes import Attribute, AttributeName, Commission
 from traderecon.rules.drift import Timestamp
-from traderecon.rules.overrides import Override, Selection
+from traderecon.rules.overrides import LEG_FIELDS, Override, Selection
 from traderecon.rules.pnl import Pnl
 from traderecon.rules.severity import SeverityRow
 from traderecon.rules.terms import Price, Quantity, Ticker
@@ -119,12 +119,10 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The overrides, ready to be found."""
         return Selection(self.overrides or ())
 
-    def selected_value(self, field: str, leg: Execution | Confirmation) -> str | None:
-        """The value of a selector of overrides in a leg: None if it was not sent, blank for a ticker in no class."""
-        if field == "asset_class":
-            return None if leg.ticker is None else self._classes.of(leg.ticker)
-        value: str | None = getattr(leg, field)
-        return value
+    def selected_value(self, selector: str, leg: Execution | Confirmation) -> str | None:
+        """The value of a selector in a leg: None if its field was not sent, blank for a ticker in no class."""
+        value: str | None = getattr(leg, LEG_FIELDS[selector])
+        return value if value is None or selector != "asset_class" else self._classes.of(value)
 
     @cached_property
     def _classes(self) -> AssetClasses:

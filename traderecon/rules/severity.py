@@ -39,12 +39,12 @@ class SeverityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stake_below: Decimal | None = None
     currency: str | None = None
     open_hours: int | None = None
-    past_cut_off: bool = False
+    past_cut_off: bool | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def applies_later(self) -> bool:
         """Whether the row is about breaks that are still open after a time."""
-        return self.open_hours is not None or self.past_cut_off
+        return self.open_hours is not None or bool(self.past_cut_off)
 
     def fits(self, reasons: Sequence[Reason], stake: Stake) -> bool:
         """Whether the row is about a break with these reasons and this stake, at any age."""
@@ -63,7 +63,7 @@ class SeverityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Urgency(NamedTuple):
-    """How urgent a break is when it is opened, and when it becomes how much more urgent."""
+    """How urgent a break is when it is opened; when it becomes more urgent, and how urgent."""
 
     severity: Severity
     escalation: Escalation | None

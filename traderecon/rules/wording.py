@@ -61,6 +61,8 @@ def explain(message: str, root: type[msgspec.Struct]) -> Finding:
         return Finding((*path, match[1]), f"{name} is missing: it is required", path)
     if match := _TYPE.fullmatch(text):
         expected = " or ".join(_words(name) for name in match[1].split(" | ") if name != "null")
+        if (match[1], match[2]) == ("array", "object") and len(path) == 1:
+            expected = f"[[{dotted}]]"
         text = f"{dotted or 'the file'} is {_words(match[2])}: write {expected}"
     elif match := _ENUM.fullmatch(text):
         text = f"{dotted} is {match[1]}: write {' or '.join(str(member.value) for member in _type_at(root, path))}"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from traderecon.records import Transition, break_id
-from traderecon.records.business_time import after_business_hours, next_cut_off
+from traderecon.records.business_time import after_business_hours, cut_offs
 from traderecon.records.codes import Severity, worst_severity
 from traderecon.records.formats import IN_GROUP
 from traderecon.records.instants import NS_PER_S, hours_after, iso
@@ -173,17 +173,16 @@ def _resolution(event: _Event) -> str | None:
 
 
 def _escalates_at(opened_at: str, escalation: EscalationMessage) -> str:
-    """When a break becomes more urgent. ValueError: ``opened_at`` is no time."""
+    """When a break becomes more urgent. ValueError: ``opened_at`` is no time, or it has neither hours nor a cut-off."""
     calendar, hours = escalation.calendar or None, escalation.after_hours
-    if hours is not None and calendar is None:
+    if hours is None:
+        cut_off_ns = cut_offs(calendar)(instant(opened_at))
+        if cut_off_ns is None:
+            raise ValueError("the escalation has neither hours nor a cut-off")
+        return iso(cut_off_ns)
+    if calendar is None:
         return hours_after(opened_at, hours)
-    opened_s = instant(opened_at) // NS_PER_S
-    if hours is not None and calendar is not None:
-        return iso(after_business_hours(calendar, opened_s, hours) * NS_PER_S)
-    cut_off_s = None if calendar is None else next_cut_off(calendar, opened_s)
-    if cut_off_s is None:
-        raise ValueError("its escalation has neither hours nor a cut-off")
-    return iso(cut_off_s * NS_PER_S)
+    return iso(after_business_hours(calendar, instant(opened_at) // NS_PER_S, hours) * NS_PER_S)
 
 
 def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
@@ -203,7 +202,7 @@ def _break_row(events: Sequence[_Event]) -> BreakColumns | None:
     try:
         escalates_at = None if escalation is None else _escalates_at(opened_at, escalation)
     except ValueError as error:
-        raise UnreadableResult(f"a break that was opened at {opened_at!r}: {error}") from error
+        raise UnreadableResult(f"break opened at {opened_at!r}: {error}") from error
     return BreakColumns(
         break_id=break_id(newest.trade_id),
         trade_id=newest.trade_id,

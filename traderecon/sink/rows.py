@@ -43,9 +43,9 @@ class TradeRow(Struct, frozen=True):
 class BreakRow(Struct, frozen=True):
     """A break: its trade, since when, and why. ``version`` and ``event_id`` are those of its newest result.
 
-    ``severity`` is the one at the time it was read. ``escalates_at``, ``escalates_to``: when it becomes how much more
-    urgent, or became, if the rules say so. ``rejections``: the open dead letters of records that name the trade, as
-    source topic and code.
+    ``severity`` is the one at the time it was read. ``escalates_at``, ``escalates_to``: when the break becomes (or
+    became) more urgent, and how urgent, if the rules say so. ``rejections``: the open dead letters of records that name
+    the trade, as source topic and code.
     """
 
     break_id: str
@@ -54,8 +54,6 @@ class BreakRow(Struct, frozen=True):
     state: str
     reasons: tuple[str, ...]
     severity: str
-    escalates_at: str | None
-    escalates_to: str | None
     ticker: str | None
     notional: str | None
     currency: str | None
@@ -70,6 +68,8 @@ class BreakRow(Struct, frozen=True):
     version: int
     event_id: str
     rejections: tuple[str, ...]
+    escalates_at: str | None
+    escalates_to: str | None
 
 
 class BreakEventRow(Struct, frozen=True):

@@ -50,7 +50,7 @@ class Metrics:
         )
         self.silent_sources = Gauge(
             "traderecon_silent_sources",
-            "Sources that have stopped while their counterpart went on, as this worker sees it.",
+            "Sources that have stopped although they should send, as this worker sees it.",
             registry=registry,
         )
         self.decision = Histogram(

@@ -35,11 +35,13 @@ from traderecon.records import (
 )
 from traderecon.records.instants import iso, milliseconds
 from traderecon.records.result_message import operand_text, remedy_message
-from traderecon.rules import Bound, Rules, bound_of
+from traderecon.rules import Basis, Bound, Rules, bound_of
 
 TERMS = ("ticker", "quantity", "price", "timestamp")
 """Shown whether the rules check them or not."""
 
+_BASES = {basis.value for basis in Basis}
+"""The notes of pnl checks that say nothing which the section about the check does not."""
 _FIELDS = {"timestamp": "timestamp_ns", "pnl": "pnl_impact"}
 _ABOUT = (
     *("side", "currency", "account", "broker", "counterparty", "order_id"),
@@ -159,6 +161,7 @@ def _compare(name: str, break_: Break, check: Check | None, bound: Bound | None)
     elif check:
         ours, theirs = check.execution, check.confirmation
         difference = _distance(check.difference) if check.difference else ""
+        note = check.note if difference and check.note not in _BASES else ""
     decimals = decimal_places(ours, theirs)
     same = common_prefix_length(ours, theirs) if outcome is Outcome.FAIL else None
     return ComparedTerm(

@@ -19,6 +19,8 @@ from traderecon.rules import (
     Bound,
     Capped,
     Commission,
+    CommissionSign,
+    OperandSource,
     Pnl,
     Precision,
     Price,
@@ -39,6 +41,11 @@ _BASES = {
 }
 
 
+_WHOSE = {
+    OperandSource.EXECUTION: "the execution",
+    OperandSource.CONFIRMATION: "the confirmation",
+    OperandSource.BOTH: "each side in turn (the worse result counts)",
+}
 _PNL_BASES = {
     Basis.NET_CONSIDERATION: "net money, price * quantity - commission",
     Basis.NET_CONSIDERATION_SIDED: "a seller's proceeds less commission, or a buyer's cost with it",
@@ -50,8 +57,19 @@ _PNL_BASES = {
 
 
 def basis_in_words(rule: Pnl) -> str:
-    """What the pnl check expects, in words; the expression where the rules have one."""
-    return rule.expression or _PNL_BASES[rule.basis]
+    """What the pnl check expects, and whose amounts it computes with, in words."""
+    names = rule.formula.names
+    sources = {"price": rule.price_source, "quantity": rule.quantity_source}
+    read = [f"the {name} of {_WHOSE[source]}" for name, source in sources.items() if name in names]
+    if rule.multiplier_field is not None and "quantity" in names:
+        read.append(f"times its {rule.multiplier_field}")
+    if rule.expression and "sign" in names:
+        read.append("sign 1 for a sale and -1 for a purchase")
+    if "commission" in names:
+        negative = " (negative where it was paid)" if rule.commission_sign is CommissionSign.CASH_FLOW else ""
+        read.append(f"the commission of the snapshot{negative}")
+    basis = rule.expression or _PNL_BASES[rule.basis]
+    return f"{basis}, with {', '.join(read)}" if read else basis
 
 
 class Term(msgspec.Struct, frozen=True):
@@ -61,6 +79,7 @@ class Term(msgspec.Struct, frozen=True):
     requires: str
     allowed: str
     reason: Reason
+    is_override: bool = False
 
 
 def terms(rules: Rules) -> list[Term]:
@@ -68,7 +87,13 @@ def terms(rules: Rules) -> list[Term]:
     return [
         *[Term(rule.name, _requirement(rule), _allowed(rule), rule.reason) for rule in rules.every],
         *[
-            Term(f"{rule.name}: {override.describe()}", _OVERRIDDEN, _allowed(rule), rule.reason)
+            Term(
+                f"{rule.name}: {override.describe()}",
+                f"{_requirement(rule)} {_OVERRIDDEN}" if isinstance(rule, Pnl) else _OVERRIDDEN,
+                _allowed(rule),
+                rule.reason,
+                is_override=True,
+            )
             for override in rules.overrides or ()
             for rule in override.checks
         ],
@@ -93,7 +118,7 @@ def _requirement(rule: Rule) -> str:
         case Timestamp():
             return "Both sides have the same time. A time without a fraction is any moment of its second."
         case Pnl():
-            return f"pnl_impact is {basis_in_words(rule)}: see “The pnl check”."
+            return f"pnl_impact is {basis_in_words(rule)}."
         case Attribute(attribute=AttributeName.SIDE):
             return f"Both sides bought, or both sold; {_presence(rule)}."
         case Attribute():
