@@ -141,6 +141,8 @@ def _held_until_s(course: Course, proved: truth.Truth, grace_end_s: float) -> fl
     missing = _MISSING.get(proved.reasons, ())
     silences = [it for it in course.silences if it.source in missing and it.begin_s - 2 + BEGIN_S <= grace_end_s]
     latest_s = grace_end_s + LIMIT_S + GRACE_S
+    if course.is_scheduled and Source.CONFIRMATIONS in missing:
+        return latest_s  # when the feed ends, confirmations are silent, too
     if not silences:
         return grace_end_s
     if len(course.silences) > 1:
