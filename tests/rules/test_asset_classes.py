@@ -73,6 +73,11 @@ def test_the_list_is_bounded() -> None:
     )
 
 
+@pytest.mark.parametrize("wrong", [AssetClass(" b", ("U",)), AssetClass("b", ()), AssetClass("b", ("",))])
+def test_a_problem_has_the_row_of_its_class(wrong: AssetClass) -> None:
+    assert [problem.row for problem in problems_of((AssetClass("a", ("T",)), wrong))] == [1]
+
+
 def test_a_ticker_that_is_listed_twice_in_one_class_is_refused() -> None:
     (problem,) = problems_of((AssetClass("a", ("T", "U", "T")),))
     assert problem == (0, "the ticker T is listed twice: list it once", 0)

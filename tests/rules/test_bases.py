@@ -125,6 +125,12 @@ def test_an_expression_reads_what_it_names_and_nothing_else() -> None:
     assert (incomplete.outcome, incomplete.note) == (Outcome.FAIL, "mark_price is absent")
 
 
+def test_a_multiplier_multiplies_the_quantity() -> None:
+    contracts = rule(multiplier_field=Multiplier.CONTRACT_MULTIPLIER)
+    check = contracts.check(ours(contract_multiplier=D(50)), theirs(), booked("952499.50"))
+    assert (check.outcome, check.execution) == (Outcome.PASS, D("952499.50"))
+
+
 def test_a_multiplier_that_was_not_sent_proves_nothing() -> None:
     check = rule(multiplier_field=Multiplier.CONTRACT_MULTIPLIER).check(ours(), theirs(), booked())
     assert (check.outcome, check.note) == (Outcome.NOT_CHECKED, "contract_multiplier is absent")

@@ -84,8 +84,9 @@ def numbers_in(text: str) -> list[str]:
         ("1.5", "is '1.5', which names no field: write some of price, quantity, commission"),
         (
             "price * price * price * price",
-            "multiplies more than 3 factors, numbers and divisors included: combine the numbers",
+            "is 'price * price * price * price', which multiplies more than 3 factors, numbers and divisors included: combine the numbers",
         ),
+        ("price * 2 * 3 / 100", "is 'price * 2 * 3 / 100', which multiplies more than 3 factors"),
         ("((price)", "is '((price)', which is not an arithmetic expression"),
         ("price; quantity", "which is not an arithmetic expression"),
         ("", "is '', which is not an arithmetic expression"),
@@ -102,6 +103,12 @@ def test_a_number_keeps_the_digits_that_were_written() -> None:
     expression = parse("price - 0.100000000000000001")
     assert expression.evaluate({"price": D("0.1")}) == D("-0.000000000000000001")
     assert parse("+price").evaluate({"price": D(2)}) == parse(" price ").evaluate({"price": D(2)}) == 2
+
+
+def test_a_sign_is_no_factor_and_every_digit_of_an_amount_may_be_written() -> None:
+    assert parse("sign * price * quantity / 2").evaluate({"sign": D(-1), "price": D(3), "quantity": D(5)}) == D("-7.5")
+    assert parse("price - 0.000000000000000001").evaluate({"price": D(1)}) == D("0.999999999999999999")
+    assert parse("price - 999999999999999999").evaluate({"price": D(0)}) == D("-999999999999999999")
 
 
 def test_the_deepest_and_widest_expressions_have_a_value() -> None:
