@@ -440,3 +440,21 @@ def test_a_hold_ends_at_the_cut_off_in_one_step(tmp_path: Path) -> None:
     assert states(found) == {f"T{number}": State.MATCHED for number in range(600)}
     at_the_cut_off = [at_s for at_s in broken.values() if at_s <= until_s + LAG_S + BATCH]  # a batch later at most
     assert len(at_the_cut_off) > 300
+
+
+@pytest.mark.parametrize("gap", [range(0), range(590, 640)], ids=["progress", "no progress"])
+def test_a_leg_just_after_the_cut_off_prolongs_no_hold(tmp_path: Path, gap: range) -> None:
+    started = datetime.fromtimestamp(START_S, UTC)
+    day = msgspec.structs.replace(DAY, cut_off=started.hour * 60 + started.minute + 10)
+    rules = msgspec.structs.replace(FOUNDING, calendar=day)
+    arrivals = [
+        *trades(400, every_s=1, confirmed=lambda due_s: due_s if due_s < 200 else None),
+        Arrival(600.4, ours(trade_id="E0")),
+        Arrival(640.4, ours(trade_id="E1")),
+    ]
+    journal = Journal().write(arrivals, gap.start or 1_300)
+    if gap:
+        journal.write(arrivals, 1_300, since_s=gap.stop)
+    broken = {result.trade_id: result.at_s for result in run(tmp_path, journal, rules=rules)}
+    assert {f"T{number}" for number in range(200, 400)} <= broken.keys()
+    assert max(broken[f"T{number}"] for number in range(200, 400)) <= max(600, gap.stop) + LAG_S + 2 * BATCH

@@ -358,6 +358,22 @@ def test_a_broker_of_a_scheduled_source_needs_its_counterpart_and_pauses_within_
         assert should_speak(CONFIRMATIONS, {}, clock_s(now) * NS_PER_S, SCHEDULED) is speaks
 
 
+def test_executions_of_the_night_begin_no_new_limit_of_a_scheduled_source() -> None:
+    silent = Activity(clock_s("16:59:00") * NS_PER_S)
+    night_ns = clock_s("18:00:00") * NS_PER_S
+    ours = Activity(night_ns, pauses=KNOWN_PAUSES, resumed_ns=night_ns)
+    assert scheduled(clock_s("17:13:59"), silent) is SourceState.SILENT
+    assert scheduled(clock_s("18:00:01"), silent, ours) is SourceState.GIVEN_UP
+
+
+def test_a_round_the_clock_source_that_was_given_up_is_not_waited_for_at_midnight() -> None:
+    terms = TERMS._replace(schedules={Source.CONFIRMATIONS: Calendar("UTC", 0, 1_440, days=(1, 2, 3, 4, 5, 6, 7))})
+    activities = {CONFIRMATIONS: Activity((MONDAY_S - 7_200) * NS_PER_S)}
+    for after_s in (-5_000, 5, 86_400 + 5):
+        state = states_of(activities, (MONDAY_S + after_s) * NS_PER_S, terms)[CONFIRMATIONS]
+        assert state is SourceState.GIVEN_UP
+
+
 def test_a_hold_ends_at_the_cut_off() -> None:
     desk = msgspec.structs.replace(LONDON, cut_off=18 * 60)
     terms = TERMS._replace(cut_off=cut_offs(desk))

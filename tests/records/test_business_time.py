@@ -147,6 +147,12 @@ def test_when_the_desk_last_opened(now: str, opened: str | None) -> None:
     assert opened_s(NEW_YORK, at(now)) == (None if opened is None else at(opened))
 
 
+def test_a_day_that_begins_when_the_one_before_ends_is_no_opening() -> None:
+    friday = at("2025-07-25T00:00", "UTC")
+    assert opened_s(ROUND_THE_CLOCK, friday + 5) == friday - 24 * HOUR
+    assert opened_s(msgspec.structs.replace(ROUND_THE_CLOCK, opens=1), friday + 65) == friday + 60
+
+
 def test_the_years_end() -> None:
     last_s = at("9998-12-01T00:00", "UTC")
     assert after_business_hours(NEW_YORK, last_s, 87_600) < at("9999-01-01T00:00", "UTC")

@@ -72,6 +72,8 @@ def numbers_in(text: str) -> list[str]:
         ("price * 1e18", "has 1e18: write a number"),
         ("price * 1e-19", "has 1e-19: write a number"),
         ("price * 1e999", "has 1e999: write a number"),
+        ("price * 1e99999999999999999999", "has 1e99999999999999999999: write a number"),
+        ("price / 0e99999999999999999999", "has 0e99999999999999999999: write a number"),
         (
             "price / 3",
             "divides by 3, and 1/3 is not a decimal of at most 18 digits before the point and 18 after it: mul",

@@ -156,13 +156,13 @@ def _longest_ns(activity: Activity, floor_ns: int) -> int:
 def silent_since_ns(name: str, activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> int:
     """Since when a silent source should have spoken.
 
-    Since its last leg; or since its counterpart began again, or its schedule, if that was later.
+    Since its last leg; or since its schedule began, or without one its counterpart began again, if that was later.
     """
     schedule = terms.schedule(name)
     began_s = None if schedule is None else opened_s(schedule, now_ns // NS_PER_S)
-    began_ns = [] if began_s is None else [began_s * NS_PER_S]
-    resumed_ns = [other.resumed_ns for other in _counterparts(name, activities)]
-    return max([activities[name].spoke_ns, *resumed_ns, *began_ns])
+    began_ns = 0 if began_s is None else began_s * NS_PER_S
+    counterparts = [] if is_scheduled(name, terms) else _counterparts(name, activities)
+    return max([activities[name].spoke_ns, began_ns, *(other.resumed_ns for other in counterparts)])
 
 
 def states_of(activities: Mapping[str, Activity], now_ns: int, terms: SilenceTerms) -> Mapping[str, SourceState]:

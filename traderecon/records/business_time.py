@@ -134,9 +134,16 @@ def cut_offs(calendar: Calendar | None) -> Callable[[int], int | None]:
 
 
 def opened_s(calendar: Calendar, at_s: int) -> int | None:
-    """When the calendar last opened, at a time or before it; None if it was closed that day and the day before."""
-    windows = [*takewhile(lambda window: window[0] <= at_s, _windows(calendar, at_s))]
-    return windows[-1][0] if windows else None
+    """When the calendar last opened, at a time or before it; None if it was closed that day and the day before.
+
+    A day that begins when the one before ends is no opening.
+    """
+    began_s = ended_s = None
+    for opens_s, closes_s in takewhile(lambda window: window[0] <= at_s, _windows(calendar, at_s)):
+        if ended_s is None or opens_s > ended_s:
+            began_s = opens_s
+        ended_s = closes_s
+    return began_s
 
 
 def is_open(calendar: Calendar, at_s: int) -> bool:

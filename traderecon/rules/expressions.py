@@ -132,8 +132,13 @@ def _reciprocal(node: ast.expr, text: str) -> _Part:
 def _number(node: ast.Constant, text: str) -> Decimal:
     """The number as it is written: the parser's own would be rounded."""
     shown = ast.get_source_segment(text, node) or text
-    if _NUMBER.fullmatch(shown) and _is_amount(number := Decimal(shown)):
-        return number
+    if _NUMBER.fullmatch(shown):
+        try:
+            number = Decimal(shown)
+        except ArithmeticError:  # its exponent is beyond what a decimal may have
+            number = _AMOUNT
+        if _is_amount(number):
+            return number
     wanted = f"at most {INTEGER_DIGITS} digits before the point and {FRACTION_DIGITS} after it"
     raise ValueError(f"has {shown}: write a number with {wanted}")
 
