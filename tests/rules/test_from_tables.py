@@ -167,3 +167,17 @@ def test_an_override_inherits_the_basis_with_its_expression(change: str, basis: 
     ((rule,),) = [override.checks for override in rules.overrides or ()]
     assert isinstance(rule, Pnl)
     assert (rule.basis, rule.expression) == (basis, expression)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            '[[override]]\nticker = "EUR/*"\nchecks.price.tolerance.absolute = 1',
+            "f:3:1: override[0].ticker is 'EUR/*': it is one ticker; for a prefix write an [[asset_class]]",
+        ),
+        ('[asset_class]\nname = "fx"', "f:2:1: asset_class is a table: write [[asset_class]]"),
+    ],
+)
+def test_what_belongs_into_a_list_of_asset_classes(text: str, line: str) -> None:
+    assert lines_of(text) == [line]
