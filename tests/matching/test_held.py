@@ -2,86 +2,28 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 import pytest
+from held_trades import BATCH, breaks, outage, run, states, steady, trades
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from legs import ours, theirs
-from silence_case import LAG_S, START_S, Arrival, Crash, Journal, Matching, Published, matching_on
+from silence_case import Arrival, Crash, Journal, Matching, Published, matching_on
 
 from traderecon.matching import status_report
-from traderecon.records import Hint, Kind, Reason, Source, State
-from traderecon.records.business_time import Calendar
+from traderecon.records import Hint, Kind, Reason, State
 from traderecon.records.instants import NS_PER_S
 from traderecon.records.journal import Progress, encode_journal
 from traderecon.rules import FOUNDING
-from traderecon.rules.rules import SourceSchedule
 from traderecon.tables import activities
 from traderecon.tables import held as held_rows
 
-BATCH = 50
 MISSING = (Reason.MISSING_CONFIRMATION,)
-Story = Callable[[Matching], Coroutine[Any, Any, None]]
-
-
-def run(directory: Path, journal: Journal, check: Story | None = None, **options: Any) -> list[Published]:
-    """Let matching read a journal; what it published."""
-
-    async def play() -> list[Published]:
-        async with matching_on(directory, **options) as matching:
-            await matching.read(journal.batches(BATCH))
-            if check is not None:
-                await check(matching)
-            return matching.published
-
-    return asyncio.run(play())
-
-
-def trades(
-    count: int, *, every_s: float = 0.5, missing: int = 0, first: int = 0, confirmed: Callable[[float], float | None]
-) -> Iterator[Arrival]:
-    """Trades executed at a steady pace; ``confirmed`` says when the confirmation due at a second arrives.
-
-    ``missing``: each trade whose number is a multiple of it is never confirmed.
-    """
-    for number in range(first, first + count):
-        at_s = number * every_s
-        yield Arrival(at_s, ours(trade_id=f"T{number}"))
-        arrives_s = confirmed(at_s + 0.2)
-        if arrives_s is not None and not (missing and number % missing == 0):
-            yield Arrival(arrives_s, theirs(trade_id=f"T{number}"))
-
-
-def outage(begin_s: float, end_s: float, pace: float = 0.1) -> Callable[[float], float]:
-    """Confirmations of this time are sent afterwards, in order, at ``pace`` times the time they took."""
-
-    def arrives_s(due_s: float) -> float:
-        backlog_end_s = end_s + (end_s - begin_s) * pace / (1 - pace)
-        if due_s < begin_s or due_s >= backlog_end_s:
-            return due_s
-        return end_s + (due_s - begin_s) * pace
-
-    return arrives_s
-
-
-def steady(due_s: float) -> float:
-    return due_s
-
-
-def states(published: list[Published]) -> dict[str, State]:
-    """The newest state of each trade."""
-    return {result.trade_id: result.state for result in published}
-
-
-def breaks(published: list[Published]) -> set[str]:
-    """The trades that were ever broken."""
-    return {result.trade_id for result in published if result.state is not State.MATCHED}
 
 
 def sent_s(result: Published) -> float:
@@ -411,50 +353,3 @@ def test_nobody_waits_for_the_executions_after_the_last_of_a_day(tmp_path: Path)
     journal = Journal().write([*trades(800, confirmed=lambda due_s: due_s + 45)], 600)
     asyncio.run(play())
     assert not any(opened)
-
-
-DAY = Calendar("UTC", 0, 1_440, days=(1, 2, 3, 4, 5, 6, 7))
-
-
-def test_a_scheduled_source_that_never_spoke_holds_its_trades_to_the_limit(tmp_path: Path) -> None:
-    rules = msgspec.structs.replace(FOUNDING, source_schedules=(SourceSchedule(Source.CONFIRMATIONS, DAY),))
-    journal = Journal().write([*trades(120, every_s=10, confirmed=lambda _: None)], 1_300)
-    without = run(tmp_path / "without", journal)
-    assert min(result.at_s for result in without) < 120
-    limited = run(tmp_path / "limited", journal, rules=rules)
-    assert {result.state for result in limited} == {State.UNMATCHED}
-    assert len(limited) == 120
-    assert min(result.at_s for result in limited) in range(900, 960)
-    assert {result.trade_id for result in limited if Hint.SOURCE_WAS_SILENT in result.hints} == breaks(limited)
-
-
-def test_a_hold_ends_at_the_cut_off_in_one_step(tmp_path: Path) -> None:
-    started = datetime.fromtimestamp(START_S, UTC)
-    cut_off = started.hour * 60 + started.minute + 8
-    rules = msgspec.structs.replace(FOUNDING, calendar=msgspec.structs.replace(DAY, cut_off=cut_off))
-    until_s = (cut_off * 60 - started.hour * 3_600 - started.minute * 60) - started.second
-    journal = Journal().write([*trades(600, confirmed=outage(100, 900))], 1_200)
-    found = run(tmp_path, journal, rules=rules)
-    broken = {result.trade_id: result.at_s for result in found if result.state is State.UNMATCHED}
-    assert min(broken.values()) >= until_s
-    assert states(found) == {f"T{number}": State.MATCHED for number in range(600)}
-    at_the_cut_off = [at_s for at_s in broken.values() if at_s <= until_s + LAG_S + BATCH]  # a batch later at most
-    assert len(at_the_cut_off) > 300
-
-
-@pytest.mark.parametrize("gap", [range(0), range(590, 640)], ids=["progress", "no progress"])
-def test_a_leg_just_after_the_cut_off_prolongs_no_hold(tmp_path: Path, gap: range) -> None:
-    started = datetime.fromtimestamp(START_S, UTC)
-    day = msgspec.structs.replace(DAY, cut_off=started.hour * 60 + started.minute + 10)
-    rules = msgspec.structs.replace(FOUNDING, calendar=day)
-    arrivals = [
-        *trades(400, every_s=1, confirmed=lambda due_s: due_s if due_s < 200 else None),
-        Arrival(600.4, ours(trade_id="E0")),
-        Arrival(640.4, ours(trade_id="E1")),
-    ]
-    journal = Journal().write(arrivals, gap.start or 1_300)
-    if gap:
-        journal.write(arrivals, 1_300, since_s=gap.stop)
-    broken = {result.trade_id: result.at_s for result in run(tmp_path, journal, rules=rules)}
-    assert {f"T{number}" for number in range(200, 400)} <= broken.keys()
-    assert max(broken[f"T{number}"] for number in range(200, 400)) <= max(600, gap.stop) + LAG_S + 2 * BATCH

@@ -48,7 +48,7 @@ _PER_CENT, _PER_BASIS_POINT = Decimal("0.01"), Decimal("0.0001")
 _INHERITING = frozenset({"timestamp", "pnl"})
 """The checks with more than a tolerance."""
 _REPLACED = {"tolerance_ms": "profile", "profile": "tolerance_ms", "basis": "expression"}
-"""Who changes the first of these does not inherit the second, which it stands in place of, or which belongs to it."""
+"""An override that changes the first of these does not inherit the second: it replaces it, or belongs to it."""
 _EXPRESSION_EXAMPLE = 'write basis = "expression" with, for example, expression = "price * quantity - commission"'
 _EPOCH, _MICROSECOND, _NS_PER_US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1), 1_000
 MAX_OVERRIDES = 500

@@ -43,9 +43,9 @@ class TradeRow(Struct, frozen=True):
 class BreakRow(Struct, frozen=True):
     """A break: its trade, since when, and why. ``version`` and ``event_id`` are those of its newest result.
 
-    ``severity`` is the one at the time it was read. ``escalates_at``, ``escalates_to``: when the break becomes (or
-    became) more urgent, and how urgent, if the rules say so. ``rejections``: the open dead letters of records that name
-    the trade, as source topic and code.
+    ``severity`` is the one at the time it was read. ``escalates_at``, ``escalates_to``: when the break's severity
+    rises, and to what, if the rules say so. ``rejections``: the open dead letters of records that name the trade, as
+    source topic and code.
     """
 
     break_id: str
